@@ -1,0 +1,1 @@
+"""The services of the house; none imports another."""

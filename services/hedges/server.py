@@ -1,0 +1,51 @@
+"""Puts the hedges service together."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sonic.hedges.v1 import hedges_pb2_grpc as rpc
+
+from services.hedges.clients import PositionsClient
+from services.hedges.service import HedgesService
+from services.hedges.servicer import HedgesServicer
+from services.hedges.store import Store
+from shared.clock import Clock, SystemClock
+from shared.config import ServiceConfig
+from shared.database.engine import Database
+from shared.lifecycle import App, run
+from shared.rpc.client import Channel
+from shared.rpc.server import GrpcServer
+
+
+class Config(ServiceConfig):
+    """Settings of the hedges service."""
+
+    service: ClassVar[str] = "hedges"
+    listen_address: str = "127.0.0.1:50053"
+    positions_address: str = "127.0.0.1:50052"
+
+
+def build(config: Config, clock: Clock | None = None) -> App:
+    """The service as an application; nothing is opened before it starts."""
+    clock = clock or SystemClock()
+    database = Database(config.database_url.get_secret_value(), application_name="hedges")
+    positions = Channel(config.positions_address)
+    service = HedgesService(database.bind(Store), PositionsClient(positions), clock)
+    server = GrpcServer(
+        config.listen_address,
+        [(rpc.add_HedgesServiceServicer_to_server, HedgesServicer(service))],
+        service_names=["sonic.hedges.v1.HedgesService"],
+        ready=database.ping,
+        clock=clock,
+    )
+    return App("hedges", [database, positions, server])
+
+
+def main() -> None:
+    """Start one process of the service."""
+    raise SystemExit(run(Config, build))
+
+
+if __name__ == "__main__":
+    main()
