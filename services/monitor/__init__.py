@@ -1,0 +1,1 @@
+"""Monitor: named periodic checks, the ledger of their runs, and badges."""

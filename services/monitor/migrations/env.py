@@ -1,0 +1,6 @@
+"""What Alembic runs for monitor."""
+
+from services.monitor.tables import metadata
+from shared.database.migrations import run
+
+run(metadata)
