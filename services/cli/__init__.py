@@ -1,0 +1,1 @@
+"""The `sonic` command: a client like any other, and the whole house on one machine."""

@@ -1,0 +1,56 @@
+"""`sonic alerts`: what was judged."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+from sonic.alerts.v1 import alerts_pb2 as pb
+from sonic.alerts.v1 import alerts_pb2_grpc as rpc
+
+from services.cli.connection import connected
+from services.cli.output import LEVEL_STYLES, as_json, command, console, enum_name, number, print_json, table
+from shared.names import choose
+
+app = typer.Typer(help="What was judged, and why.", no_args_is_help=True)
+
+LEVELS = {name.removeprefix("LEVEL_"): number for name, number in pb.Level.items() if number}
+
+
+@app.command("list")
+@command
+async def list_alerts(
+    level: Annotated[str, typer.Option(help="Only this level or worse: normal, low, medium, high.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Rows at the most.")] = 100,
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Show alerts, the worst first."""
+    aliases = {"WARNING": "MEDIUM", "CRITICAL": "HIGH"}
+    least = LEVELS[choose(level, LEVELS, field="level", aliases=aliases)] if level else 0
+    request = pb.ListAlertsRequest(page_size=min(limit, 500), min_level=pb.Level.ValueType(least))
+    found: list[pb.Alert] = []
+    async with connected() as house:
+        alerts = await house.stub("alerts", rpc.AlertsServiceStub)
+        while len(found) < limit:
+            page = await alerts.ListAlerts(request)
+            found.extend(page.alerts[: limit - len(found)])
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+    if json:
+        print_json([dict(as_json(alert)) for alert in found])
+        return
+    made = table("Alerts", ["level", "type", "about", "value>", "reading", "why"])
+    for alert in found:
+        name = enum_name(alert, "level")
+        made.add_row(
+            Text(name, style=LEVEL_STYLES.get(name, "")),
+            enum_name(alert, "type"),
+            " ".join(filter(None, [alert.asset, alert.side, alert.wallet]))
+            or enum_name(alert, "alert_class").lower(),
+            number(alert, "evaluated_value"),
+            enum_name(alert, "reading_state").replace("UNSPECIFIED", "-"),
+            Text(alert.why),
+        )
+    console.print(made)

@@ -1,0 +1,38 @@
+"""Stubs of the running house for one command."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+from services.cli.plan import Plan, known_addresses
+from shared.rpc.client import Channel
+
+S = TypeVar("S")
+
+
+class House:
+    """Channels to the servers of a house, opened when they are first asked for."""
+
+    def __init__(self, addresses: Mapping[str, str], stack: AsyncExitStack) -> None:
+        self.addresses = addresses
+        self._stack = stack
+        self._channels: dict[str, Channel] = {}
+
+    async def stub(self, service: str, kind: type[S]) -> S:
+        """A stub on the channel to a service."""
+        if service not in self._channels:
+            channel = Channel(self.addresses[service])
+            await channel.start()
+            self._stack.push_async_callback(channel.stop)
+            self._channels[service] = channel
+        made: Any = self._channels[service].stub(kind)
+        return made  # type: ignore[no-any-return]  # generated stubs have one class for both kinds of channel
+
+
+@asynccontextmanager
+async def connected(addresses: Mapping[str, str] | None = None) -> AsyncIterator[House]:
+    """The house at these addresses, else the one that is known to run here."""
+    async with AsyncExitStack() as stack:
+        yield House(addresses or known_addresses(Plan()), stack)

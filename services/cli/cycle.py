@@ -1,0 +1,104 @@
+"""`sonic cycle`: one pass over the steps, live, in the running house or in one started for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated
+
+import typer
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from sonic.cyclone.v1 import cyclone_pb2 as pb
+from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
+
+from services.cli import database, house
+from services.cli.connection import connected
+from services.cli.output import STATE_STYLES, command, complaints, console, enum_name, print_json, table
+from services.cli.plan import Plan, known_addresses
+from shared import log
+
+EXIT_CODES = {pb.CYCLE_STATE_SUCCEEDED: 0, pb.CYCLE_STATE_PARTIAL: 2}
+CYCLE_SECONDS = 300.0
+
+
+@command
+async def cycle(
+    steps: Annotated[
+        str,
+        typer.Option(help="Only these steps, separated by commas; the order is always that of the cycle."),
+    ] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the finished cycle as JSON.")] = False,
+) -> int:
+    """Run one cycle. Exit code 0 SUCCEEDED, 2 PARTIAL, 1 otherwise."""
+    names = [name.strip() for name in steps.split(",") if name.strip()]
+    async with _some_house(quiet=json) as addresses, connected(addresses) as found:
+        cyclone = await found.stub("cyclone", rpc.CycloneServiceStub)
+        stream = cyclone.RunCycle(pb.RunCycleRequest(steps=names), timeout=CYCLE_SECONDS)
+        last = await (_follow(stream) if json else _show(stream))
+    if json:
+        print_json(last)
+    return EXIT_CODES.get(last.state, 1)
+
+
+@asynccontextmanager
+async def _some_house(*, quiet: bool) -> AsyncIterator[dict[str, str]]:
+    """The running house, or one in this process that lives for one cycle."""
+    plan = Plan()
+    addresses = known_addresses(plan)
+    if await house.is_serving(addresses["cyclone"]):
+        yield addresses
+        return
+    say = complaints.print if quiet else console.print
+    say("No house is running; starting one for this cycle")
+    log.configure("sonic", "WARNING", json=False)
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(database.administrator_url(plan))
+        urls = await database.prepare(url, plan.home)
+        # No schedule: this house runs what it was started for and nothing else.
+        yield await stack.enter_async_context(
+            house.in_one_process(
+                plan, urls, lambda _: None, listens=house.free_ports(), extra={"SONIC_SCHEDULE": "0"}
+            )
+        )
+
+
+async def _follow(stream: AsyncIterable[pb.RunCycleResponse]) -> pb.Cycle:
+    last = pb.Cycle()
+    async for progress in stream:
+        last = progress.cycle
+    return last
+
+
+async def _show(stream: AsyncIterable[pb.RunCycleResponse]) -> pb.Cycle:
+    last = pb.Cycle()
+    with Live(console=console, refresh_per_second=12, transient=False) as live:
+        async for progress in stream:
+            last = progress.cycle
+            live.update(steps_table(last))
+    console.print(_verdict(last))
+    return last
+
+
+def steps_table(cycle: pb.Cycle) -> Table:
+    """Steps of a cycle: name, state, counts, milliseconds."""
+    made = table(f"Cycle {cycle.id}" + ("  DEMO" if cycle.demo else ""), ["step", "state", "ms>", "counts"])
+    for step in cycle.steps:
+        state = enum_name(step, "state")
+        taken = (
+            f"{step.duration.ToTimedelta().total_seconds() * 1000:.1f}" if step.HasField("duration") else ""
+        )
+        made.add_row(step.name, Text(state, style=STATE_STYLES.get(state, "")), taken, _counts(step))
+    return made
+
+
+def _counts(step: pb.Step) -> Text:
+    counts = "  ".join(f"{name} {value}" for name, value in sorted(step.counts.items()))
+    return Text("  ".join(filter(None, [counts, step.reason, step.message])))
+
+
+def _verdict(cycle: pb.Cycle) -> Text:
+    state = enum_name(cycle, "state")
+    taken = cycle.duration.ToTimedelta().total_seconds() * 1000
+    return Text(f"{state} in {taken:.0f} ms  {cycle.message}".rstrip(), style=STATE_STYLES.get(state, ""))

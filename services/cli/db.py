@@ -1,0 +1,74 @@
+"""`sonic db`: roles, schemas and migrations of a Postgres."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from services.cli import database
+from services.cli.output import command, console, print_json
+from services.cli.plan import SERVICES, Plan
+from shared.database.migrations import check, draft, head
+from shared.errors import SonicError
+from shared.names import choose
+
+app = typer.Typer(help="Roles, schemas and migrations.", no_args_is_help=True)
+
+
+@app.command()
+@command
+async def init(
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    show_urls: Annotated[
+        bool, typer.Option("--show-urls", help="Print each service's own URL with its password.")
+    ] = False,
+) -> None:
+    """Make roles and schemas and bring every migration to its head; harmless when all is there.
+
+    Works on DATABASE_URL (an administrator's), else on the embedded Postgres.
+    """
+    plan = Plan()
+    async with database.administrator_url(plan) as url:
+        urls = await database.prepare(url, plan.home)
+    heads = {service: head(database.migrations_folder(service)) for service in urls}
+    if json:
+        print_json({"migrated": heads} | ({"urls": urls} if show_urls else {}))
+        return
+    for service, revision in heads.items():
+        console.print(f"{service:<10} at {revision}")
+        if show_urls:
+            print(f"{service.upper()}_DATABASE_URL={urls[service]}")
+
+
+@app.command("check")
+@command
+async def check_schemas() -> int:
+    """Compare every service's tables with its migrated schema. Exit code 1 when they differ."""
+    plan = Plan()
+    drifts = 0
+    async with database.administrator_url(plan) as url:
+        await database.prepare(url, plan.home)
+        for service in SERVICES:
+            try:
+                await check(url, service, database.migrations_folder(service))
+                console.print(f"{service:<10} tables and migrations agree")
+            except SonicError as drift:
+                drifts += 1
+                console.print(f"[red]{drift.reason}[/red] {drift.message}")
+    return 1 if drifts else 0
+
+
+@app.command("draft")
+@command
+async def draft_migration(
+    service: Annotated[str, typer.Argument(help="Whose tables changed.")],
+    message: Annotated[str, typer.Argument(help="What the migration does, in a few words.")],
+) -> None:
+    """Write the next migration from what tables.py has more than the schema; read and edit it."""
+    plan = Plan()
+    wanted = choose(service, SERVICES, field="service")
+    async with database.administrator_url(plan) as url:
+        await database.prepare(url, plan.home)
+        file = await draft(url, wanted, database.migrations_folder(wanted), message)
+    console.print(f"Wrote {file.name}; read it before you commit it")

@@ -1,0 +1,182 @@
+"""`sonic doctor`: looks at what the house needs and says the fix."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import asyncpg
+import typer
+from pydantic import ValidationError
+from rich.text import Text
+
+from services.cli import house
+from services.cli.output import command, console, print_json, table
+from services.cli.plan import Plan, known_addresses, running_file
+
+NEEDED = (
+    "grpc",
+    "google.protobuf",
+    "protovalidate",
+    "sqlalchemy",
+    "asyncpg",
+    "alembic",
+    "numpy",
+    "httpx",
+    "starlette",
+)
+LEAST_FREE_BYTES = 500 * 1024 * 1024
+# Settings that only work together: when the first is set, the others must be.
+TOGETHER = (
+    ("SMTP_SERVER", ("SMTP_DEFAULT_RECIPIENT",)),
+    ("SMTP_USERNAME", ("SMTP_PASSWORD",)),
+    ("WEBHOOK_URL", ("WEBHOOK_SECRET",)),
+)
+STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: ok, warning or problem, and what to do."""
+
+    what: str
+    verdict: str
+    found: str
+    fix: str = ""
+
+
+@command
+async def doctor(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> int:
+    """Check this machine and its settings. Exit code 1 when something must be fixed."""
+    try:
+        plan = Plan()
+    except ValidationError as error:
+        names = ", ".join(str(problem["loc"][0]).upper() for problem in error.errors())
+        findings = [Finding("settings", "problem", f"{names} cannot be read", "correct or unset them")]
+    else:
+        findings = [
+            *_machine(),
+            *_home(plan.home),
+            *_settings(os.environ),
+            await _database(plan),
+            *await _ports(plan),
+        ]
+    if json:
+        print_json([{"what": f.what, "verdict": f.verdict, "found": f.found, "fix": f.fix} for f in findings])
+    else:
+        made = table("Doctor", ["", "what", "found", "fix"])
+        for finding in findings:
+            made.add_row(
+                Text(finding.verdict, style=STYLES[finding.verdict]), finding.what, finding.found, finding.fix
+            )
+        console.print(made)
+    return 1 if any(finding.verdict == "problem" for finding in findings) else 0
+
+
+def _machine() -> Iterable[Finding]:
+    version = platform.python_version()
+    enough = sys.version_info >= (3, 11)
+    yield Finding(
+        "python", "ok" if enough else "problem", version, "" if enough else "install Python 3.11 or newer"
+    )
+    missing = [name for name in NEEDED if not _importable(name)]
+    yield Finding(
+        "packages",
+        "problem" if missing else "ok",
+        f"missing {', '.join(missing)}" if missing else "complete",
+        "make clean, then make run" if missing else "",
+    )
+
+
+def _importable(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
+
+
+def _home(home: Path) -> Iterable[Finding]:
+    nearest = next(folder for folder in (home, *home.parents) if folder.exists())
+    writable = os.access(nearest, os.W_OK)
+    yield Finding(
+        "SONIC_HOME",
+        "ok" if writable else "problem",
+        str(home),
+        "" if writable else "set SONIC_HOME to a folder you may write to",
+    )
+    free = shutil.disk_usage(nearest).free
+    yield Finding(
+        "disk",
+        "ok" if free > LEAST_FREE_BYTES else "warning",
+        f"{free / 1024**3:.1f} GiB free",
+        "" if free > LEAST_FREE_BYTES else "make room: the record only grows",
+    )
+
+
+def _settings(environ: Mapping[str, str]) -> Iterable[Finding]:
+    for first, others in TOGETHER:
+        missing = [name for name in others if environ.get(first) and not environ.get(name)]
+        if missing:
+            yield Finding(
+                first,
+                "problem",
+                f"{', '.join(missing)} is not set",
+                f"set {', '.join(missing)} or unset {first}",
+            )
+    told = [name for name in ("SMTP_SERVER", "WEBHOOK_URL") if environ.get(name)]
+    yield Finding(
+        "channels",
+        "ok" if told else "warning",
+        ", ".join(told) or "none: messages go to the log only",
+        "" if told else "set SMTP_SERVER and SMTP_DEFAULT_RECIPIENT, or WEBHOOK_URL and WEBHOOK_SECRET",
+    )
+    outside = bool(environ.get("HEARTBEAT_URL"))
+    yield Finding(
+        "HEARTBEAT_URL",
+        "ok" if outside else "warning",
+        "set" if outside else "not set: nobody outside notices when this machine dies",
+        "" if outside else "point it at a dead-man's switch",
+    )
+
+
+async def _database(plan: Plan) -> Finding:
+    if plan.database_url is None:
+        return Finding("database", "ok", "embedded")
+    try:
+        connection = await asyncpg.connect(plan.database_url.get_secret_value(), timeout=5)
+        version = await connection.fetchval("show server_version")
+        await connection.close()
+    except (OSError, asyncpg.PostgresError, ValueError) as error:
+        return Finding("DATABASE_URL", "problem", type(error).__name__, "check host, port, name and password")
+    return Finding("DATABASE_URL", "ok", f"PostgreSQL {version}")
+
+
+async def _ports(plan: Plan) -> list[Finding]:
+    if running_file(plan.home).exists() and await house.is_serving(known_addresses(plan)["cyclone"]):
+        return [Finding("ports", "ok", "the house is running")]
+    addresses = plan.addresses | {"gateway": plan.http_address}
+    taken = [address for address in addresses.values() if not _free(address)]
+    fix = "stop what listens there, or set SONIC_PORT_BASE and SONIC_HTTP_PORT" if taken else ""
+    return [
+        Finding("ports", "problem" if taken else "ok", f"taken: {', '.join(taken)}" if taken else "free", fix)
+    ]
+
+
+def _free(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,104 @@
+"""The whole house on one machine, one process a server or all in one; both from the same environments."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.cli.children import Child, Children, last_words
+from services.cli.plan import GATEWAY, SERVICES, Plan, environment
+from shared import config as configuration
+from shared.errors import Unavailable
+from shared.lifecycle import App
+
+Say = Callable[[str], None]
+Serving = AbstractAsyncContextManager[dict[str, str]]
+START_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def in_processes(plan: Plan, urls: Mapping[str, str], say: Say) -> AsyncIterator[dict[str, str]]:
+    """Every server as a child process; answers their addresses once all are serving."""
+    addresses = plan.addresses
+    listens = addresses | {GATEWAY: plan.http_address}
+    children = [
+        Child(name, environment(name, listen, addresses, urls, plan.home), _log_file(plan.home, name))
+        for name, listen in listens.items()
+    ]
+    house = Children(children, say)
+    await house.start()
+    try:
+        for name, address in addresses.items():
+            await _until_serving(name, address, children)
+            say(f"{name:<10} {address}")
+        yield addresses
+    finally:
+        await house.stop()
+
+
+@asynccontextmanager
+async def in_one_process(
+    plan: Plan,
+    urls: Mapping[str, str],
+    say: Say,
+    *,
+    listens: Mapping[str, str],
+    extra: Mapping[str, str] | None = None,
+) -> AsyncIterator[dict[str, str]]:
+    """Every server named in `listens` in this process; a port 0 takes a free one. Answers their addresses."""
+    addresses: dict[str, str] = {}
+    async with AsyncExitStack() as stack:
+        for name, listen in listens.items():
+            environ = environment(name, listen, addresses, urls, plan.home) | dict(extra or {})
+            app = await stack.enter_async_context(build(name, environ))
+            if name != GATEWAY:
+                addresses[name] = app.address
+                say(f"{name:<10} {app.address}")
+        yield addresses
+
+
+def build(name: str, environ: Mapping[str, str]) -> App:
+    """One server from its environment. The only place where the command line touches a service's code."""
+    module: Any = importlib.import_module(f"services.{name}.server")
+    app: App = module.build(configuration.load(module.Config, environ))
+    return app
+
+
+def free_ports(names: Sequence[str] = tuple(SERVICES)) -> dict[str, str]:
+    """Listen addresses that take free ports on loopback."""
+    return dict.fromkeys(names, "127.0.0.1:0")
+
+
+async def is_serving(address: str, timeout_seconds: float = 1.0) -> bool:
+    """Whether a gRPC server answers there and says it is ready."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        try:
+            answer = await health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=timeout_seconds
+            )
+        except grpc.aio.AioRpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def _until_serving(name: str, address: str, children: Sequence[Child]) -> None:
+    child = next(child for child in children if child.name == name)
+    for _ in range(int(START_SECONDS / 0.1)):
+        if await is_serving(address):
+            return
+        await asyncio.sleep(0.1)
+    words = last_words(child, line_count=5)
+    raise Unavailable(
+        "NOT_SERVING", f"{name} at {address} did not become ready; the end of its log:\n{words}"
+    )
+
+
+def _log_file(home: Path, name: str) -> Path:
+    return home / "logs" / f"{name}.log"

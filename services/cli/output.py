@@ -1,0 +1,134 @@
+"""How the command line speaks: tables for people, JSON for scripts, one line for a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import Any, ParamSpec
+
+import typer
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from shared.errors import SonicError, Unavailable
+
+P = ParamSpec("P")
+
+console = Console()
+complaints = Console(stderr=True)
+
+LEVEL_STYLES = {"NORMAL": "green", "LOW": "cyan", "MEDIUM": "yellow", "HIGH": "bold red"}
+STATE_STYLES = {
+    "SUCCEEDED": "green",
+    "PARTIAL": "yellow",
+    "FAILED": "bold red",
+    "SKIPPED": "bright_black",
+    "CANCELLED": "magenta",
+    "RUNNING": "cyan",
+    "PENDING": "bright_black",
+}
+# Upper edges of the colour bands; above the last one it is red.
+HEAT_BANDS = ((20, "blue"), (40, "green"), (60, "yellow"), (80, "dark_orange"))
+TRAVEL_BANDS = ((25, "green"), (50, "yellow"), (75, "dark_orange"))
+AGE_BANDS = ((300, "green"), (900, "yellow"))
+
+
+def band(value: float | None, bands: Sequence[tuple[float, str]]) -> str:
+    """Colour of a value; absent is grey, never green."""
+    if value is None:
+        return "bright_black"
+    return next((colour for edge, colour in bands if value <= edge), "red")
+
+
+def number(message: Message, field: str, pattern: str = "{:,.2f}") -> str:
+    """An optional number as text; a dash when it is absent."""
+    return pattern.format(getattr(message, field)) if message.HasField(field) else "-"
+
+
+def heat(message: Message) -> Text:
+    """Heat in its colour."""
+    value = message.heat_index if message.HasField("heat_index") else None  # type: ignore[attr-defined]  # both
+    return Text("-" if value is None else f"{value:.1f}", style=band(value, HEAT_BANDS))
+
+
+def travel(message: Message) -> Text:
+    """Travel percent in its colour."""
+    value = message.travel_percent if message.HasField("travel_percent") else None  # type: ignore[attr-defined]  # both
+    style = band(None if value is None else max(0.0, -value), TRAVEL_BANDS)
+    return Text("-" if value is None else f"{value:+.1f} %", style=style)
+
+
+def enum_name(message: Message, field: str) -> str:
+    """Name of an enum value without its prefix: POSITION_STATUS_ACTIVE is ACTIVE."""
+    kind = message.DESCRIPTOR.fields_by_name[field].enum_type
+    if kind is None:
+        raise TypeError(f"{field} is no enum")
+    prefix = kind.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    return str(kind.values_by_number[getattr(message, field)].name.removeprefix(prefix))
+
+
+def ago(moment: datetime | None, now: datetime | None = None) -> Text:
+    """Age of a time in its colour."""
+    if moment is None:
+        return Text("never", style="bright_black")
+    span = (now or datetime.now(UTC)) - moment
+    return Text(short(span), style=band(span.total_seconds(), AGE_BANDS))
+
+
+def short(span: timedelta) -> str:
+    """A span in its largest unit."""
+    seconds = span.total_seconds()
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if abs(seconds) >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def table(title: str, columns: Sequence[str]) -> Table:
+    """An empty table; a column name that ends in `>` is set to the right."""
+    made = Table(title=title, title_justify="left", header_style="bold", border_style="bright_black")
+    for name in columns:
+        made.add_column(name.removesuffix(">"), justify="right" if name.endswith(">") else "left")
+    return made
+
+
+def as_json(message: Message) -> Mapping[str, Any]:
+    """A message with the names of its proto."""
+    found: Mapping[str, Any] = json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return found
+
+
+def print_json(value: Message | Mapping[str, Any] | Sequence[Any]) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(as_json(value) if isinstance(value, Message) else value, indent=2))
+
+
+def command(work: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, None]:
+    """Run an asynchronous command; a failure is one line with its reason, and exit code 1."""
+
+    @wraps(work)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = asyncio.run(work(*args, **kwargs))
+        except SonicError as error:
+            complaints.print(Text(f"{error.reason}: {error.message}", style="red"))
+            for field, problem in error.fields.items():
+                complaints.print(Text(f"  {field}: {problem}"))
+            if isinstance(error, Unavailable):
+                complaints.print("  Is the house running? Start it with: sonic up")
+            code = 1
+        except KeyboardInterrupt:
+            code = 130
+        sys.stdout.flush()
+        raise typer.Exit(code or 0)
+
+    return run

@@ -1,0 +1,95 @@
+"""The plan of the house on one machine: which servers, on which addresses, with which environment.
+
+Knows names and ports; starts nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, PlainValidator, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# In the order of starting: who is called comes before who calls. The number is the offset of the port.
+SERVICES: Mapping[str, int] = {
+    "price": 1,
+    "xcom": 6,
+    "positions": 2,
+    "hedges": 3,
+    "alerts": 4,
+    "monitor": 5,
+    "cyclone": 7,
+}
+GATEWAY = "gateway"
+SERVICES_FOLDER = Path(__file__).parents[1]
+
+DATABASE_URL_HELP = "Postgres administrator's URL; without it the house brings its own Postgres"
+
+
+class Plan(BaseSettings):
+    """Settings of `sonic` itself; the services read the rest of the environment by themselves."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    sonic_home: Annotated[Path, PlainValidator(lambda text: Path(text).expanduser())] = Path(".sonic")
+    sonic_port_base: int = Field(50050, ge=1, le=65000)
+    sonic_http_port: int = Field(8080, ge=0, le=65535)
+    sonic_host: str = "127.0.0.1"
+    database_url: SecretStr | None = Field(None, description=DATABASE_URL_HELP)
+
+    @property
+    def home(self) -> Path:
+        """Where state is kept, absolute."""
+        return self.sonic_home.absolute()
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """host:port of every gRPC server."""
+        return {
+            name: f"{self.sonic_host}:{self.sonic_port_base + offset}" for name, offset in SERVICES.items()
+        }
+
+    @property
+    def http_address(self) -> str:
+        """host:port of the gateway."""
+        return f"{self.sonic_host}:{self.sonic_http_port}"
+
+
+def environment(
+    name: str, listen_address: str, addresses: Mapping[str, str], urls: Mapping[str, str], home: Path
+) -> dict[str, str]:
+    """What one server of the house reads: its place, its peers, its database, the person's settings."""
+    own = {"LISTEN_ADDRESS": listen_address, "SONIC_HOME": str(home)}
+    peers = {f"{peer.upper()}_ADDRESS": address for peer, address in addresses.items()}
+    # The administrator's URL and the other services' passwords are nobody's business but `sonic`'s.
+    secret = {"DATABASE_URL"} | {f"{other.upper()}_DATABASE_URL" for other in urls}
+    person = {key: value for key, value in os.environ.items() if key not in secret}
+    database = {f"{name.upper()}_DATABASE_URL": urls[name]} if name in urls else {}
+    return person | peers | database | own
+
+
+def write_running(home: Path, addresses: Mapping[str, str], http_address: str) -> None:
+    """Leave a note for `sonic status` and the others about where the house is."""
+    home.mkdir(parents=True, exist_ok=True)
+    note = {"pid": os.getpid(), "addresses": dict(addresses), "http_address": http_address}
+    running_file(home).write_text(json.dumps(note, indent=1))
+
+
+def running_file(home: Path) -> Path:
+    """Where the note lies."""
+    return home / "running.json"
+
+
+def known_addresses(plan: Plan) -> dict[str, str]:
+    """Where to look for the servers: <NAME>_ADDRESS, else the note of a running house, else the plan."""
+    noted: dict[str, str] = {}
+    with suppress(OSError, ValueError, KeyError):
+        noted = json.loads(running_file(plan.home).read_text())["addresses"]
+    explicit = "SONIC_PORT_BASE" in os.environ
+    found = plan.addresses if explicit else plan.addresses | noted
+    return {name: os.environ.get(f"{name.upper()}_ADDRESS", address) for name, address in found.items()}

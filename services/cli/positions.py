@@ -1,0 +1,127 @@
+"""`sonic positions`: what is held, and files brought in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+from sonic.positions.v1 import positions_pb2 as pb
+from sonic.positions.v1 import positions_pb2_grpc as rpc
+
+from services.cli.connection import connected
+from services.cli.output import as_json, command, console, enum_name, heat, number, print_json, table, travel
+from shared.errors import InvalidArgument
+
+app = typer.Typer(help="What is held, and how near it is to liquidation.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+FORMATS = {".csv": pb.FILE_FORMAT_CSV, ".json": pb.FILE_FORMAT_JSON}
+IMPORT_SECONDS = 120.0
+MAX_FILE_BYTES = 64 * 1024 * 1024
+
+
+@app.command("list")
+@command
+async def list_positions(
+    wallet: Annotated[str, typer.Option(help="Only this wallet.")] = "",
+    asset: Annotated[str, typer.Option(help="Only this asset.")] = "",
+    order_by: Annotated[
+        str, typer.Option(help='For example "heat_index desc".')
+    ] = "liquidation_distance_percent",
+    limit: Annotated[int, typer.Option(min=1, help="Rows at the most.")] = 100,
+    everything: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
+    json: Json = False,
+) -> None:
+    """Show positions, the nearest to liquidation first."""
+    found: list[pb.Position] = []
+    request = pb.ListPositionsRequest(
+        page_size=min(limit, 500), wallet=wallet, asset=asset, order_by=order_by, all_statuses=everything
+    )
+    async with connected() as house:
+        positions = await house.stub("positions", rpc.PositionsServiceStub)
+        while len(found) < limit:
+            page = await positions.ListPositions(request)
+            found.extend(page.positions[: limit - len(found)])
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+    if json:
+        print_json([dict(as_json(position)) for position in found])
+    else:
+        _show(found)
+
+
+def _show(found: list[pb.Position]) -> None:
+    made = table(
+        "Positions",
+        [
+            "wallet",
+            "asset",
+            "side",
+            "size USD>",
+            "entry>",
+            "mark>",
+            "liquidation>",
+            "away>",
+            "travel>",
+            "heat>",
+            "",
+        ],
+    )
+    for position in found:
+        side = enum_name(position, "side")
+        made.add_row(
+            position.wallet,
+            position.asset,
+            Text(side, style={"LONG": "green", "SHORT": "red"}.get(side, "yellow")),
+            number(position, "size_usd"),
+            number(position, "entry_price_usd"),
+            number(position, "mark_price_usd"),
+            number(position, "risk_liquidation_price_usd"),
+            number(position, "liquidation_distance_percent", "{:.2f} %"),
+            travel(position),
+            heat(position),
+            _remarks(position),
+        )
+    console.print(made)
+
+
+def _remarks(position: pb.Position) -> str:
+    flags = [pb.Flag.Name(flag).removeprefix("FLAG_") for flag in position.flags]
+    status = enum_name(position, "status")
+    return " ".join(([] if status == "ACTIVE" else [status]) + flags)
+
+
+@app.command("import")
+@command
+async def import_positions(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A .csv or .json file.")],
+    wallet: Annotated[str, typer.Option(help="Wallet for rows that name none.")] = "manual",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and report only.")] = False,
+    json: Json = False,
+) -> int:
+    """Bring in positions. Bad rows are refused one by one; exit code 2 when there were any."""
+    kind = FORMATS.get(file.suffix.lower())
+    if kind is None:
+        raise InvalidArgument("BAD_FILE", f"{file.name} is neither .csv nor .json")
+    if file.stat().st_size > MAX_FILE_BYTES:
+        raise InvalidArgument("BAD_FILE", f"{file.name} is larger than 64 MiB; split it")
+    request = pb.ImportPositionsRequest(
+        format=kind, content=file.read_bytes(), wallet=wallet, dry_run=dry_run
+    )
+    async with connected() as house:
+        positions = await house.stub("positions", rpc.PositionsServiceStub)
+        answer = await positions.ImportPositions(request, timeout=IMPORT_SECONDS)
+    if json:
+        print_json(answer)
+    else:
+        verb = "would be" if dry_run else "were"
+        kept = f"{answer.created_count} {verb} created, {answer.updated_count} updated"
+        console.print(f"{kept}, {answer.refused_count} refused")
+        for refusal in answer.refusals:
+            console.print(
+                Text(f"  line {refusal.line}  {refusal.field}  {refusal.reason}  {refusal.message}")
+            )
+    return 2 if answer.refused_count else 0

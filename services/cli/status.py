@@ -1,0 +1,108 @@
+"""`sonic status`: who is serving, what the last cycle said, what is held, how bad it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
+from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
+from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
+
+from services.cli import house
+from services.cli.connection import House, connected
+from services.cli.output import (
+    LEVEL_STYLES,
+    STATE_STYLES,
+    ago,
+    as_json,
+    command,
+    console,
+    enum_name,
+    number,
+    print_json,
+    table,
+)
+from shared.codec import from_timestamp
+from shared.errors import SonicError
+
+
+@command
+async def status(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> int:
+    """Show the state of the house. Exit code 0 when every service is serving, else 1."""
+    async with connected() as found:
+        serving = await _serving(found.addresses)
+        facts = await _facts(found, serving)
+    if json:
+        print_json({"services": serving} | {name: as_json(fact) for name, fact in facts.items()})
+    else:
+        _show(found.addresses, serving, facts)
+    return 0 if all(serving.values()) else 1
+
+
+async def _serving(addresses: Mapping[str, str]) -> dict[str, bool]:
+    answers = await asyncio.gather(*(house.is_serving(address) for address in addresses.values()))
+    return dict(zip(addresses, answers, strict=True))
+
+
+async def _facts(found: House, serving: Mapping[str, bool]) -> dict[str, Any]:
+    """What the services that serve have to say; one that fails on the way is left out, not invented."""
+    facts: dict[str, Any] = {}
+    try:
+        if serving["positions"]:
+            portfolio = await found.stub("positions", positions_pb2_grpc.PortfolioServiceStub)
+            positions = await found.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+            facts["mode"] = await positions.GetMode(positions_pb2.GetModeRequest())
+            facts["totals"] = await portfolio.GetTotals(positions_pb2.GetTotalsRequest())
+        if serving["alerts"]:
+            alerts = await found.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
+            facts["alerts"] = await alerts.GetSummary(alerts_pb2.GetSummaryRequest())
+        if serving["cyclone"]:
+            cyclone = await found.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
+            facts["schedule"] = await cyclone.GetSchedule(cyclone_pb2.GetScheduleRequest())
+            cycles = await cyclone.ListCycles(cyclone_pb2.ListCyclesRequest(page_size=1))
+            if cycles.cycles:
+                facts["cycle"] = cycles.cycles[0]
+    except SonicError as error:
+        console.print(Text(f"{error.reason}: {error.message}", style="red"))
+    return facts
+
+
+def _show(addresses: Mapping[str, str], serving: Mapping[str, bool], facts: Mapping[str, Any]) -> None:
+    made = table("Services", ["service", "address", "state"])
+    for name, address in addresses.items():
+        state = Text("serving", style="green") if serving[name] else Text("down", style="bold red")
+        made.add_row(name, address, state)
+    console.print(made)
+    for name, show in (("mode", _mode), ("totals", _totals), ("alerts", _alerts), ("cycle", _cycle)):
+        if name in facts:
+            show(facts[name])
+
+
+def _mode(mode: positions_pb2.GetModeResponse) -> None:
+    name = enum_name(mode, "mode")
+    console.print(Text(f"{name}  {mode.reason}", style="yellow" if name == "DEMO" else "green"))
+
+
+def _totals(totals: positions_pb2.Totals) -> None:
+    line = Text(f"{totals.position_count} positions  value {totals.total_value_usd:,.2f} USD  ")
+    line.append(
+        f"collateral {totals.total_collateral_usd:,.2f} USD  profit {totals.total_pnl_usd:+,.2f} USD  "
+    )
+    line.append(f"leverage {number(totals, 'avg_leverage_ratio')}")
+    console.print(line)
+
+
+def _alerts(summary: alerts_pb2.Summary) -> None:
+    level = enum_name(summary, "level")
+    line = Text("alerts ").append(level, style=LEVEL_STYLES.get(level, "")).append("  evaluated ")
+    console.print(line.append_text(ago(from_timestamp(summary, "evaluated_time"))))
+
+
+def _cycle(cycle: cyclone_pb2.Cycle) -> None:
+    state = enum_name(cycle, "state")
+    line = Text("last cycle ").append(state, style=STATE_STYLES.get(state, "")).append(f"  {cycle.message}  ")
+    console.print(line.append_text(ago(from_timestamp(cycle, "ended_time"))))

@@ -1,0 +1,81 @@
+"""`sonic up`: Postgres, migrations, every server, the gateway; until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from services.cli import database, house
+from services.cli.output import command, console
+from services.cli.plan import GATEWAY, Plan, running_file, write_running
+from shared import log
+
+
+def say(line: str) -> None:
+    console.print(Text("  " + line))
+
+
+@command
+async def up(
+    one_process: Annotated[
+        bool, typer.Option("--one-process", help="All servers in one process: for small machines.")
+    ] = False,
+) -> int:
+    """Start the house and keep it running until Ctrl-C.
+
+    Without a wallet it shows the DEMO. State is kept in SONIC_HOME (.sonic). Ports: SONIC_PORT_BASE + 1
+    to + 7, and SONIC_HTTP_PORT.
+    """
+    plan = Plan()
+    asked = _asked_to_stop()
+    async with AsyncExitStack() as stack:
+        console.print("[bold]Sonic[/bold] is waking up")
+        url = await stack.enter_async_context(database.administrator_url(plan))
+        urls = await database.prepare(url, plan.home)
+        where = "embedded" if plan.database_url is None else "DATABASE_URL"
+        say(f"{'postgres':<10} {where}, schemas up to date")
+        listens = plan.addresses | {GATEWAY: plan.http_address}
+        if one_process:
+            log.configure("sonic", "WARNING", json=False)
+            serving = house.in_one_process(plan, urls, say, listens=listens)
+        else:
+            serving = house.in_processes(plan, urls, say)
+        addresses = await _unless(asked, stack, serving)
+        if addresses is None:
+            return 0
+        write_running(plan.home, addresses, plan.http_address)
+        stack.callback(running_file(plan.home).unlink, missing_ok=True)
+        say(f"{'dashboard':<10} http://{plan.http_address}/")
+        console.print("Ready. Try [bold]sonic cycle[/bold] or [bold]sonic status[/bold]; Ctrl-C stops.")
+        await asked.wait()
+        console.print("Draining ...")
+    console.print("Stopped. Data stays in", str(plan.home))
+    return 0
+
+
+async def _unless(
+    asked: asyncio.Event, stack: AsyncExitStack, serving: house.Serving
+) -> dict[str, str] | None:
+    """Enter the house, or None when Ctrl-C came first."""
+    starting = asyncio.create_task(stack.enter_async_context(serving))
+    waiting = asyncio.create_task(asked.wait())
+    await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if starting.done():
+        return starting.result()
+    starting.cancel()
+    await asyncio.wait({starting})
+    return None
+
+
+def _asked_to_stop() -> asyncio.Event:
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked.set)
+    return asked
