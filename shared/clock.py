@@ -1,0 +1,81 @@
+"""The time as an argument: the system's clock, and one that tests push; knows nothing of who asks."""
+
+import asyncio
+import heapq
+import itertools
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The moment, aware, UTC; may step when the machine's clock is set."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start that never step back: intervals are judged by these."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(seconds, 0.0))
+
+
+class PushedClock:
+    """Stands still until told to move. `set_time` steps the wall time only, as a badly set machine does."""
+
+    def __init__(self, start: datetime) -> None:
+        self._now = _aware(start)
+        self._monotonic_seconds = 0.0
+        self._order = itertools.count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic_seconds
+
+    @property
+    def sleeping_count(self) -> int:
+        """How many sleepers wait: a test that must push them waits until they are there."""
+        return sum(1 for _, _, woken in self._sleepers if not woken.done())
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        woken = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._monotonic_seconds + seconds, next(self._order), woken))
+        await woken
+
+    def advance(self, seconds: float) -> None:
+        """Moves both times on and wakes everyone whose time has come (they run at the next loop turn)."""
+        if seconds < 0:
+            raise ValueError("time does not run backwards; set_time steps the wall clock")
+        self._now += timedelta(seconds=seconds)
+        self._monotonic_seconds += seconds
+        # A hair of tolerance: 0.1 + 0.2 must wake the one who sleeps 0.3.
+        while self._sleepers and self._sleepers[0][0] <= self._monotonic_seconds + 1e-9:
+            woken = heapq.heappop(self._sleepers)[2]
+            if not woken.done():
+                woken.set_result(None)
+
+    def set_time(self, moment: datetime) -> None:
+        self._now = _aware(moment)
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError("a clock needs an aware time")
+    return moment.astimezone(UTC)

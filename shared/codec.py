@@ -1,0 +1,91 @@
+"""What a value may be at the gRPC edge: times, numbers and field masks; knows no message of ours."""
+
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from shared.errors import InvalidArgument
+
+
+def to_timestamp(moment: datetime | None) -> Timestamp | None:
+    """An aware time as a Timestamp; a message constructor takes the None as an unset field."""
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise ValueError("a moment without a time zone cannot be sent")
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
+
+
+def from_timestamp(message: Message, field: str) -> datetime | None:
+    """The Timestamp `field` of `message` as an aware UTC time, None when unset; InvalidArgument BAD_TIME."""
+    if not message.HasField(field):
+        return None
+    stamp: Timestamp = getattr(message, field)
+    try:
+        return stamp.ToDatetime(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgument("BAD_TIME", f"{field} is no time", fields={field: "years 1 to 9999"}) from error
+
+
+def to_duration(span: timedelta | None) -> Duration | None:
+    if span is None:
+        return None
+    duration = Duration()
+    duration.FromTimedelta(span)
+    return duration
+
+
+def from_duration(message: Message, field: str) -> timedelta | None:
+    """The Duration `field` of `message`, None when unset; InvalidArgument BAD_DURATION."""
+    if not message.HasField(field):
+        return None
+    duration: Duration = getattr(message, field)
+    try:
+        return duration.ToTimedelta()
+    except (ValueError, OverflowError) as error:
+        problem = "at most 10000 years, seconds and nanos of one sign"
+        raise InvalidArgument("BAD_DURATION", f"{field} is no duration", fields={field: problem}) from error
+
+
+def put(message: Message, **numbers: float | None) -> None:
+    """Sets optional double fields; None, NaN and infinity stay unset (absent), -0.0 becomes 0.0."""
+    for field, value in numbers.items():
+        if value is not None and math.isfinite(value):
+            setattr(message, field, value + 0.0)
+
+
+def number(message: Message, field: str) -> float | None:
+    """An optional double: None when unset, never -0.0; InvalidArgument NOT_FINITE for NaN and infinity."""
+    if not message.HasField(field):
+        return None
+    value = float(getattr(message, field))
+    if not math.isfinite(value):
+        raise InvalidArgument("NOT_FINITE", f"{field} is not a finite number", fields={field: "finite"})
+    return value + 0.0
+
+
+def apply_mask(message: Message, mask: FieldMask, allowed: Iterable[str]) -> list[str]:
+    """The paths to update, each once: those of the mask, `*` for all allowed, or with an empty mask every
+    allowed field that is set. Raises InvalidArgument UNKNOWN_FIELD naming the allowed ones."""
+    known = list(allowed)
+    if not mask.paths:
+        filled = {descriptor.name for descriptor, _ in message.ListFields()}
+        return [path for path in known if path in filled]
+    if list(mask.paths) == ["*"]:
+        return known
+    unknown = [path for path in mask.paths if path not in known]
+    if unknown:
+        listed = ", ".join(known)
+        raise InvalidArgument(
+            "UNKNOWN_FIELD",
+            f"update_mask names {', '.join(unknown)[:200]}; allowed are {listed}",
+            fields={"update_mask": f"one of {listed}"},
+        )
+    return list(dict.fromkeys(mask.paths))

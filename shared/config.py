@@ -1,0 +1,153 @@
+"""Configuration from the environment and mounted files, read once; knows no port and no service."""
+
+import json
+import os
+import sys
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal, NoReturn, TypeVar, Union, get_args, get_origin
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+C = TypeVar("C", bound="ProcessConfig")
+_SECRETS_DIR = "SONIC_SECRETS_DIR"
+
+
+class ProcessConfig(BaseSettings):
+    """What every process has. Built directly it takes its arguments only; `load` reads the environment.
+
+    A subclass adds fields (`peer_address: str` is read from PEER_ADDRESS) and its `service` name.
+    """
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+    service: ClassVar[str] = ""
+
+    listen_address: str = Field(description="host:port to serve on", examples=["127.0.0.1:50051"])
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_json: bool = True
+    metrics_address: str | None = Field(default=None, description="host:port of /metrics, empty for none")
+    shutdown_grace_seconds: float = Field(
+        default=8.0, gt=0, le=600, description="time to finish calls at the end"
+    )
+
+    @field_validator("listen_address", "metrics_address")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value and not value.startswith("unix:"):
+            _, _, port = value.rpartition(":")
+            if not port.isdecimal() or int(port) > 65535 or ":" not in value:
+                raise ValueError("not host:port")
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # Several services share one process: only `load`, which knows whose environment it is, reads one.
+        return (init_settings,)
+
+
+class ServiceConfig(ProcessConfig):
+    """A service with a database: `<SERVICE>_DATABASE_URL`."""
+
+    database_url: SecretStr = Field(
+        description="Postgres URL of the service's own role",
+        examples=["postgresql://name:password@host/sonic"],
+    )
+
+
+def environment_name(config_class: type[ProcessConfig], field: str) -> str:
+    if field == "database_url" and config_class.service:
+        return f"{config_class.service}_DATABASE_URL".upper().replace("-", "_")
+    return field.upper()
+
+
+def load(config_class: type[C], environ: Mapping[str, str] | None = None) -> C:
+    """The configuration, or every problem with its fix on standard error and SystemExit(2)."""
+    words = os.environ if environ is None else environ
+    problems: dict[str, str] = {}
+    values: dict[str, object] = {}
+    for name, field in config_class.model_fields.items():
+        variable = environment_name(config_class, name)
+        try:
+            text = _word(variable, words)
+            if text is not None:
+                values[name] = _shaped(text, field)
+        except (OSError, ValueError) as error:
+            problems[name] = f"cannot be read ({type(error).__name__})"
+    try:
+        config = config_class.model_validate(values)
+    except ValidationError as error:
+        _leave(config_class, {**_problems(error), **problems})
+    if problems:
+        _leave(config_class, problems)
+    return config
+
+
+def _word(variable: str, environ: Mapping[str, str]) -> str | None:
+    """The environment wins over a mounted file named as the variable, in upper or lower case."""
+    if variable in environ:
+        return environ[variable].strip()
+    folder = environ.get(_SECRETS_DIR)
+    for name in (variable, variable.lower()) if folder else ():
+        path = Path(str(folder)) / name
+        if path.is_file():
+            return path.read_text(encoding="utf-8").strip()
+    return None
+
+
+def _shaped(text: str, field: FieldInfo) -> object:
+    """Lists are written `a,b,c` or as JSON, mappings as JSON; the rest is for pydantic to read."""
+    kind = _kind(field.annotation)
+    if kind in (list, tuple, set, frozenset) and not text.startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if kind in (list, tuple, set, frozenset, dict):
+        return json.loads(text)
+    return text
+
+
+def _kind(annotation: object) -> object:
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        kinds = [_kind(part) for part in get_args(annotation) if part is not type(None)]
+        return kinds[0] if len(kinds) == 1 else None
+    return origin or annotation
+
+
+def _problems(error: ValidationError) -> dict[str, str]:
+    # Only pydantic's sentence: the value itself may be a secret.
+    return {
+        str(problem["loc"][0]) if problem["loc"] else "": (
+            "is missing" if problem["type"] == "missing" else problem["msg"]
+        )
+        for problem in error.errors(include_input=False, include_url=False, include_context=False)
+    }
+
+
+def _leave(config_class: type[ProcessConfig], problems: Mapping[str, str]) -> NoReturn:
+    for name, problem in problems.items():
+        field = config_class.model_fields.get(name)
+        variable = environment_name(config_class, name) if name else config_class.__name__
+        sys.stderr.write(f"{variable}: {problem}. {_fix(variable, field)}\n")
+    raise SystemExit(2)
+
+
+def _fix(variable: str, field: FieldInfo | None) -> str:
+    if field is None:
+        return "Correct the variables named above."
+    meaning = f" ({field.description})" if field.description else ""
+    example = f", for example {variable}={field.examples[0]}" if field.examples else ""
+    return f"Set {variable}{meaning} in the environment or as a file in {_SECRETS_DIR}{example}."

@@ -1,0 +1,145 @@
+"""Whole columns between numpy and PostgreSQL by binary COPY: no Python object for any row.
+
+Fixed-width columns without NULL only: float8, int8, int4, int2, bool, timestamptz (int64 microseconds
+since 1970, UTC). NaN is an ordinary float8. Format: PostgreSQL manual, COPY, "Binary Format".
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import asyncpg
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.database.engine import raw
+
+Column = NDArray[Any]  # float64, int64, int32, int16 or bool, one dimension
+
+_WIRE = {"float8": ">f8", "int8": ">i8", "int4": ">i4", "int2": ">i2", "bool": "?", "timestamptz": ">i8"}
+_NATIVE = {"float8": "f8", "int8": "i8", "int4": "i4", "int2": "i2", "bool": "?", "timestamptz": "i8"}
+_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+_HEADER = _SIGNATURE + struct.pack(">ii", 0, 0)
+_TRAILER = struct.pack(">h", -1)
+_EPOCH_MICROSECONDS = 946_684_800_000_000  # PostgreSQL counts from the year 2000
+_CHUNK_BYTES = 1 << 20
+_CATALOGUE = """
+    select a.attname, t.typname from pg_attribute a join pg_type t on t.oid = a.atttypid
+    where a.attrelid = $1::text::regclass and a.attnum > 0 and not a.attisdropped
+"""
+
+
+async def copy_out(
+    connection: AsyncConnection, sql: str, spec: Mapping[str, str], *arguments: object
+) -> dict[str, Column]:
+    """The answer of a query as one array a column.
+
+    `spec` is name -> type in the order of the select list (types as in the module's first lines);
+    `arguments` fill $1, $2 ... of the query. ValueError when the answer does not fit the spec or has NULL.
+    """
+    answer = bytearray()
+
+    async def collect(block: bytes) -> None:
+        answer.extend(block)
+
+    driver = await raw(connection)
+    await driver.copy_from_query(sql, *arguments, output=collect, format="binary")
+    return _parse(answer, spec)
+
+
+async def copy_in(connection: AsyncConnection, table: str, arrays: Mapping[str, Column]) -> int:
+    """Append rows given as columns of equal length to a table of the search path; answers how many.
+
+    The table's own column types decide the wire form: int64 goes into int4 when every value fits, int64 or
+    datetime64 into timestamptz. ValueError or TypeError for what does not fit; then nothing is written.
+    """
+    driver = await raw(connection)
+    lengths = {len(array) for array in arrays.values()}
+    if len(lengths) != 1:
+        raise ValueError(f"columns of one length are needed, got {sorted(lengths)}")
+    rows = lengths.pop()
+    if rows == 0:
+        return 0
+    body = _build(arrays, await _types(driver, table), rows)
+    await driver.copy_to_table(table, source=_chunks(body), columns=list(arrays), format="binary")
+    return rows
+
+
+async def _types(driver: asyncpg.Connection[asyncpg.Record], table: str) -> dict[str, str]:
+    return {row[0]: row[1] for row in await driver.fetch(_CATALOGUE, f'"{table}"')}
+
+
+def _row(spec: Mapping[str, str]) -> np.dtype[np.void]:
+    """One row on the wire: the count of fields, then each one's length and value."""
+    fields: list[tuple[str, str]] = [("#", ">i2")]
+    for name, kind in spec.items():
+        if kind not in _WIRE:
+            raise TypeError(f"column {name}: {kind} is not one of {', '.join(_WIRE)}")
+        fields += [(f"#{name}", ">i4"), (name, _WIRE[kind])]
+    return np.dtype(fields)
+
+
+def _parse(answer: bytearray, spec: Mapping[str, str]) -> dict[str, Column]:
+    row = _row(spec)
+    extension = int.from_bytes(answer[15:19], "big")
+    start, end = len(_HEADER) + extension, len(answer) - len(_TRAILER)
+    if not answer.startswith(_SIGNATURE) or (end - start) % row.itemsize:
+        raise ValueError(f"the answer is not rows of {dict(spec)}: wrong types, or NULL")
+    table = np.frombuffer(answer, row, count=(end - start) // row.itemsize, offset=start)
+    if not (table["#"] == len(spec)).all():
+        raise ValueError(f"the answer is not rows of {dict(spec)}: wrong number of columns, or NULL")
+    for name in spec:
+        if not (table[f"#{name}"] == row[name].itemsize).all():
+            raise ValueError(f"column {name} is not {spec[name]}, or has NULL")
+    return {name: _read(table[name], kind) for name, kind in spec.items()}
+
+
+def _read(column: Column, kind: str) -> Column:
+    values = column.astype(_NATIVE[kind])
+    if kind == "timestamptz":
+        values += _EPOCH_MICROSECONDS
+    return values
+
+
+def _build(arrays: Mapping[str, Column], types: Mapping[str, str], rows: int) -> bytes:
+    missing = [name for name in arrays if name not in types]
+    if missing:
+        raise ValueError(f"the table has no column {', '.join(missing)}")
+    spec = {name: types[name] for name in arrays}
+    table = np.empty(rows, _row(spec))
+    table["#"] = len(spec)
+    for name, kind in spec.items():
+        table[f"#{name}"] = table.dtype[name].itemsize
+        table[name] = _write(name, np.asarray(arrays[name]), kind)
+    return table.tobytes()
+
+
+def _write(name: str, values: Column, kind: str) -> Column:
+    if kind == "timestamptz":
+        if values.dtype.kind == "M":
+            values = values.astype("M8[us]").astype("i8")
+        return _whole(name, values, kind) - _EPOCH_MICROSECONDS
+    if kind == "float8" and values.dtype.kind in "fiu":
+        return values
+    if kind == "bool" and values.dtype.kind == "b":
+        return values
+    return _whole(name, values, kind)
+
+
+def _whole(name: str, values: Column, kind: str) -> Column:
+    if values.dtype.kind not in "iu" or kind in ("float8", "bool"):
+        raise TypeError(f"column {name}: {values.dtype} does not go into {kind}")
+    limits = np.iinfo(_NATIVE[kind])
+    if values.min() < limits.min or values.max() > limits.max:
+        raise ValueError(f"column {name}: a value does not fit into {kind}")
+    return values
+
+
+async def _chunks(body: bytes) -> AsyncIterator[bytes]:
+    yield _HEADER
+    for start in range(0, len(body), _CHUNK_BYTES):
+        yield body[start : start + _CHUNK_BYTES]
+    yield _TRAILER

@@ -1,0 +1,114 @@
+"""A service's pool of connections: one transaction a call, failures in our own words.
+
+Knows no table. Constraint violations reach the store as SQLAlchemy's IntegrityError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from typing import Literal, TypeVar
+
+import asyncpg
+from sqlalchemy import event, exc
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from shared.database.address import plain
+from shared.database.failures import meaning_of, translated
+from shared.errors import Unavailable
+
+StoreT = TypeVar("StoreT")
+Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCOMMIT"]
+
+_CONNECT_SECONDS = 5.0
+_POOL_WAIT_SECONDS = 10.0
+
+
+class Database:
+    """A pool on one URL; a Part. Nothing is opened before the first use, so a service starts without it.
+
+    A transaction holds one connection; a second one inside it can wait for itself when the pool is used up.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 5, application_name: str = "sonic") -> None:
+        self._address = plain(url)
+        self._application_name = application_name
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self._open,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=_POOL_WAIT_SECONDS,
+        )
+        event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
+
+    async def start(self) -> None:
+        """Nothing to do: readiness is ping(), and the database may come later than we do."""
+
+    async def stop(self) -> None:
+        """Close every connection of the pool."""
+        await self._engine.dispose()
+
+    async def ping(self) -> None:
+        """A real query; Unavailable when it cannot be answered."""
+        async with self.begin() as connection:
+            await connection.exec_driver_sql("select 1")
+
+    @asynccontextmanager
+    async def begin(self, isolation: Isolation | None = None) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed at the end of the block, rolled back when it raises.
+
+        REPEATABLE READ reads one moment over several statements; AUTOCOMMIT commits each statement by
+        itself. Raises Conflict (serialisation, deadlock, lock) and Unavailable (connection, pool, timeout).
+        """
+        with translated():
+            async with self._engine.connect() as connection:
+                if isolation is not None:
+                    await connection.execution_options(isolation_level=isolation)
+                async with connection.begin():
+                    yield connection
+
+    def bind(
+        self, store: Callable[[AsyncConnection], StoreT], *, isolation: Isolation | None = None
+    ) -> Callable[[], AbstractAsyncContextManager[StoreT]]:
+        """A way to open `store` on a transaction of its own: `async with opened() as store`."""
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[StoreT]:
+            async with self.begin(isolation) as connection:
+                yield store(connection)
+
+        return opened
+
+    async def _open(self) -> asyncpg.Connection[asyncpg.Record]:
+        try:
+            return await asyncpg.connect(
+                self._address,
+                timeout=_CONNECT_SECONDS,
+                server_settings={"application_name": self._application_name, "timezone": "UTC", "jit": "off"},
+            )
+        except (OSError, TimeoutError) as error:
+            raise Unavailable(
+                "DATABASE_UNAVAILABLE", "the database cannot be reached", retry_after=timedelta(seconds=1)
+            ) from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise meaning_of(error) or error from error
+
+
+async def raw(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:
+    """The driver's connection beneath, inside the same transaction; for bulk work only."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    if not isinstance(driver, asyncpg.Connection):
+        raise TypeError(f"not asyncpg's connection: {type(driver)}")
+    if not driver.is_in_transaction():
+        # SQLAlchemy begins with its first statement; without one, the bulk work would commit by itself.
+        await connection.exec_driver_sql("select 1")
+    return driver
+
+
+def _refuse_closed(connection: object, record: object, proxy: object) -> None:
+    """Replace a pooled connection the server has closed meanwhile; costs no round trip."""
+    driver = getattr(connection, "driver_connection", None)
+    if isinstance(driver, asyncpg.Connection) and driver.is_closed():
+        raise exc.DisconnectionError("closed by the server")

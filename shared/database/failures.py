@@ -1,0 +1,69 @@
+"""What the database's failures mean to a caller: try the whole again, or try later.
+
+Constraint violations are not here: only the store knows what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import asyncpg
+from sqlalchemy import exc
+
+from shared.errors import Conflict, SonicError, Unavailable
+
+_CONFLICTS = {
+    "40001": "SERIALIZATION_FAILURE",
+    "40P01": "DEADLOCK",
+    "55P03": "LOCK_NOT_AVAILABLE",
+}
+# Connection exceptions, shutdown, start-up, out of connections or of room, statement timeout.
+_UNAVAILABLE_STATES = frozenset(
+    {"57P01", "57P02", "57P03", "57P05", "25P03", "53000", "53100", "53200", "53300"}
+)
+_CANCELLED = "57014"
+_READ_ONLY = "25006"
+_RETRY_AFTER = timedelta(seconds=1)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise Conflict or Unavailable for what the body meets; leave everything else as it is."""
+    try:
+        yield
+    except (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
+        meaning = meaning_of(error)
+        if meaning is None:
+            raise
+        raise meaning from error
+
+
+def meaning_of(error: BaseException) -> SonicError | None:
+    """The error for the caller, or None when it is not about concurrency or the connection."""
+    state = _state(error)
+    if state in _CONFLICTS:
+        return Conflict(_CONFLICTS[state], "another transaction was in the way; try again")
+    if state == _CANCELLED:
+        return Unavailable("STATEMENT_TIMEOUT", "the database took too long", retry_after=_RETRY_AFTER)
+    if isinstance(error, exc.TimeoutError):
+        return Unavailable("DATABASE_BUSY", "no database connection became free", retry_after=_RETRY_AFTER)
+    if _is_lost(error, state):
+        return Unavailable("DATABASE_UNAVAILABLE", "the database cannot be reached", retry_after=_RETRY_AFTER)
+    return None
+
+
+def _state(error: BaseException) -> str:
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    return str(getattr(cause, "sqlstate", None) or "")
+
+
+def _is_lost(error: BaseException, state: str) -> bool:
+    if state.startswith("08") or state in _UNAVAILABLE_STATES or state == _READ_ONLY:
+        return True
+    if isinstance(error, exc.DBAPIError):
+        return error.connection_invalidated or isinstance(error.orig, ConnectionError)
+    return isinstance(error, ConnectionError) or (
+        isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
+    )

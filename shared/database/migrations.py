@@ -1,0 +1,178 @@
+"""A service's own migration history: brought to its head by one process at a time, compared with its tables.
+
+Alembic is imported only when there is something to do: a service that is up to date starts without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from shared.database.address import plain
+from shared.database.roles import owner
+from shared.errors import FailedPrecondition
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection, MetaData
+
+VERSION_TABLE = "alembic_version"
+_LOCK_CLASS = 0x4D_49_47
+_REVISION = re.compile(r"""^revision\b[^=\n]*=\s*["']([^"']+)["']""", re.MULTILINE)
+_DOWN_REVISION = re.compile(r"""^down_revision\b[^=\n]*=\s*["']([^"']+)["']""", re.MULTILINE)
+# Alembic's `context` and `op` belong to the whole process.
+_one_at_a_time = threading.Lock()
+
+
+async def upgrade(url: str, service: str, script_location: Path) -> None:
+    """Bring the schema `service` to the head of its history, as its owner, all of it or nothing.
+
+    `url` is the owner's or the administrator's. Waits for another process that does the same.
+    """
+    await upgrade_all(url, {service: script_location})
+
+
+async def upgrade_all(url: str, script_locations: Mapping[str, Path]) -> None:
+    """upgrade() for several services by one administrator's URL, with one look at what there is to do."""
+    heads = {service: head(location) for service, location in script_locations.items()}
+    present = await _present(plain(url), heads)
+    for service, location in script_locations.items():
+        if heads[service] != present.get(service):
+            await _with_alembic(url, service, location, _upgrade)
+
+
+async def check(url: str, service: str, script_location: Path) -> None:
+    """FailedPrecondition SCHEMA_DRIFT, naming each difference, unless the schema equals tables.py."""
+    await _with_alembic(url, service, script_location, _check)
+
+
+async def draft(url: str, service: str, script_location: Path, message: str) -> Path:
+    """Write the next migration from how tables.py differs from the migrated schema; to be read and edited."""
+    before = set((script_location / "versions").glob("*.py"))
+    number = f"{len(before) + 1:04d}"
+
+    def write(connection: Connection, config: Config) -> None:
+        from alembic import command
+
+        command.revision(config, message, autogenerate=True, rev_id=number)
+
+    (script_location / "versions").mkdir(exist_ok=True)
+    await _with_alembic(url, service, script_location, write)
+    return (set((script_location / "versions").glob("*.py")) - before).pop()
+
+
+def head(script_location: Path) -> str | None:
+    """The last revision of a history, read from its files; None when there is none yet."""
+    texts = [file.read_text() for file in sorted((script_location / "versions").glob("*.py"))]
+    revisions = [found[1] for text in texts if (found := _REVISION.search(text))]
+    followed = {found[1] for text in texts if (found := _DOWN_REVISION.search(text))}
+    heads = [revision for revision in revisions if revision not in followed]
+    if len(heads) > 1:
+        raise FailedPrecondition("HISTORY_FORKS", f"{script_location} has several last revisions: {heads}")
+    return heads[0] if heads else None
+
+
+def run(metadata: MetaData) -> None:
+    """What a service's migrations/env.py calls: Alembic on the connection it was given."""
+    from alembic import context
+
+    connection: Connection = context.config.attributes["connection"]
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        version_table=VERSION_TABLE,
+        compare_type=True,
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _present(url: str, heads: Mapping[str, str | None]) -> dict[str, str]:
+    """The revision each schema is at, for those that have one."""
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        query = "select s from unnest($1::text[]) s where to_regclass(quote_ident(s) || $2) is not null"
+        started = [row[0] for row in await connection.fetch(query, list(heads), f".{VERSION_TABLE}")]
+        if not started:
+            return {}
+        # Only names that initialise() accepted have such a table.
+        union = " union all ".join(f"select '{s}', version_num from {s}.{VERSION_TABLE}" for s in started)  # noqa: S608
+        return {row[0]: row[1] for row in await connection.fetch(union)}
+    except asyncpg.InsufficientPrivilegeError:
+        return {}
+    finally:
+        await connection.close()
+
+
+async def _with_alembic(
+    url: str, service: str, location: Path, work: Callable[[Connection, Config], None]
+) -> None:
+    """Do `work` in a thread of its own: Alembic is slow to import and blocks while it compares."""
+
+    def alone() -> None:
+        with _one_at_a_time:
+            asyncio.run(_locked(url, service, location, work))
+
+    await asyncio.to_thread(alone)
+
+
+async def _locked(url: str, service: str, location: Path, work: Callable[[Connection, Config], None]) -> None:
+    from alembic.config import Config
+    from sqlalchemy import pool
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    async def opened() -> asyncpg.Connection[asyncpg.Record]:
+        # From the first moment on, so that SQLAlchemy takes the service's schema for the default one.
+        return await asyncpg.connect(plain(url), timeout=10, server_settings={"search_path": service})
+
+    config = Config(stdout=io.StringIO())
+    config.set_main_option("script_location", str(location).replace("%", "%%"))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=opened, poolclass=pool.NullPool)
+
+    def in_transaction(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        work(connection, config)
+
+    try:
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(
+                f"select pg_advisory_xact_lock({_LOCK_CLASS}, hashtext('{service}'))"
+            )
+            await connection.exec_driver_sql(f"set local role {owner(service)}")
+            await connection.run_sync(in_transaction)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection, config: Config) -> None:
+    from alembic import command
+    from alembic.util import CommandError
+
+    service = connection.exec_driver_sql("select current_schema()").scalar_one()
+    try:
+        command.upgrade(config, "head")
+    except CommandError as problem:
+        # Most often a database that a later version of the program has migrated already.
+        raise FailedPrecondition("MIGRATION_REFUSED", f"{service}: {problem}") from problem
+    # The running role reads its version and never changes it.
+    connection.exec_driver_sql(f"revoke insert, update, delete on {VERSION_TABLE} from {service}")
+
+
+def _check(connection: Connection, config: Config) -> None:
+    from alembic import command
+    from alembic.util import CommandError
+
+    try:
+        command.check(config)
+    except CommandError as drift:
+        service = connection.exec_driver_sql("select current_schema()").scalar_one()
+        raise FailedPrecondition("SCHEMA_DRIFT", f"{service}: {drift}") from drift

@@ -1,0 +1,121 @@
+"""Two roles and one schema for each service, and nobody in anybody else's.
+
+Run by the administrator. Knows the services only by the names handed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+
+import asyncpg
+
+from shared.database.address import database_name, plain
+from shared.errors import InvalidArgument
+
+LOCK_KEY = 0x50_4E_49_43
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+_SCRAM_ROUNDS = 4096
+_TRIES = 10
+
+
+def owner(service: str) -> str:
+    """The role that owns the service's schema and migrates it."""
+    return f"{service}_owner"
+
+
+async def initialise(admin_url: str, services: Sequence[str], passwords: Mapping[str, str]) -> None:
+    """Make the roles `<service>` and `<service>_owner` and the schema `<service>`, or bring them up to date.
+
+    `passwords` is by role name. A role without one keeps the login it has, a new one cannot log in (owners
+    usually need none: the administrator becomes them to migrate). Idempotent; safe to run from many places
+    at once. The names of the services must be the administrator's own choice.
+    """
+    for service in services:
+        if not _NAME.fullmatch(service):
+            raise InvalidArgument("BAD_SERVICE_NAME", f"'{service}' cannot name a schema and a role")
+    connection = await asyncpg.connect(plain(admin_url), timeout=10)
+    try:
+        await _until_undisturbed(connection, database_name(admin_url), services, passwords)
+    finally:
+        await connection.close()
+
+
+async def _until_undisturbed(
+    connection: asyncpg.Connection[asyncpg.Record],
+    database: str,
+    services: Sequence[str],
+    passwords: Mapping[str, str],
+) -> None:
+    """Roles belong to the whole server, the lock only to this database: another one may interfere."""
+    for left in reversed(range(_TRIES)):
+        try:
+            async with connection.transaction():
+                await connection.execute("select pg_advisory_xact_lock($1)", LOCK_KEY)
+                await _initialise(connection, database, services, passwords)
+            return
+        except (asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError, asyncpg.InternalServerError):
+            if not left:
+                raise
+            await asyncio.sleep(0.05)
+
+
+async def _initialise(
+    connection: asyncpg.Connection[asyncpg.Record],
+    database: str,
+    services: Sequence[str],
+    passwords: Mapping[str, str],
+) -> None:
+    wanted = [role for service in services for role in (service, owner(service))]
+    present = {
+        row[0]
+        for row in await connection.fetch("select rolname from pg_roles where rolname = any($1)", wanted)
+    }
+    superuser = await connection.fetchval("select rolsuper from pg_roles where rolname = current_user")
+    script = [f"create role {role} nologin" for role in wanted if role not in present]
+    if not superuser:
+        # To give a schema to a role, and to become it, one has to be a member.
+        script += [f"grant {owner(service)} to current_user" for service in services]
+    name = database.replace('"', '""')
+    script += [f'revoke all on database "{name}" from public', "revoke all on schema public from public"]
+    for service in services:
+        script += _rights(service, name)
+    script += [
+        f"alter role {role} login password '{verifier(passwords[role])}'"
+        for role in wanted
+        if role in passwords
+    ]
+    await connection.execute(";\n".join(script))
+
+
+def _rights(service: str, database: str) -> list[str]:
+    holder = owner(service)
+    defaults = f"alter default privileges for role {holder} in schema {service} grant"
+    return [
+        f"create schema if not exists {service} authorization {holder}",
+        f"revoke all on schema {service} from public",
+        f"grant usage on schema {service} to {service}",
+        f"{defaults} select, insert, update, delete on tables to {service}",
+        f"{defaults} usage, select on sequences to {service}",
+        f"alter role {service} set search_path = {service}",
+        f"alter role {holder} set search_path = {service}",
+        # A process that is paused in a transaction must not hold its locks for ever.
+        f"alter role {service} set idle_in_transaction_session_timeout = '60s'",
+        f'grant connect, temporary on database "{database}" to {service}',
+        f'grant connect on database "{database}" to {holder}',
+    ]
+
+
+def verifier(password: str) -> str:
+    """What the server keeps of a password (RFC 5803), made here so that its log never sees the password."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _SCRAM_ROUNDS)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    encoded = [base64.b64encode(part).decode() for part in (salt, stored, server)]
+    return f"SCRAM-SHA-256${_SCRAM_ROUNDS}:{encoded[0]}${encoded[1]}:{encoded[2]}"

@@ -1,0 +1,74 @@
+"""What can go wrong, in ten words every layer shares; knows nothing of gRPC, HTTP or SQL."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+
+class SonicError(Exception):
+    """A failure with a machine-readable reason (UPPER_SNAKE) and a sentence for people.
+
+    `fields` maps a field path to what is wrong with it, `metadata` carries small facts for programs,
+    `retry_after` says when another try may succeed.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        fields: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.fields: dict[str, str] = dict(fields or {})
+        self.metadata: dict[str, str] = dict(metadata or {})
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.reason!r}, {self.message!r})"
+
+
+class InvalidArgument(SonicError):
+    """The request is wrong whatever the state is."""
+
+
+class NotFound(SonicError):
+    """The thing named does not exist."""
+
+
+class AlreadyExists(SonicError):
+    """The thing to be created is there already."""
+
+
+class FailedPrecondition(SonicError):
+    """The state must change before this can succeed."""
+
+
+class Conflict(SonicError):
+    """Somebody else was faster: read again, then try again."""
+
+
+class Exhausted(SonicError):
+    """A limit is reached."""
+
+
+class Unavailable(SonicError):
+    """A part that is needed does not answer now."""
+
+
+class Unauthenticated(SonicError):
+    """The caller is not known."""
+
+
+class PermissionDenied(SonicError):
+    """The caller is known and may not do this."""
+
+
+class Internal(SonicError):
+    """A fault of ours."""

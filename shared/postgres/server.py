@@ -1,0 +1,172 @@
+"""EmbeddedPostgres: one server, one owner, gone when the owner is gone, with its data when it comes back.
+
+Decides the order of things and the tuning; files, processes and permissions are its neighbours' business.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from shared.errors import Unavailable
+from shared.postgres import account, binaries, process
+from shared.postgres.home import Home, discard
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+_PORT_TRIES = 5
+
+# For a small machine. Commits are on disk before they are answered; nothing is replicated, so the log is
+# minimal; parallel plans would want more shared memory than a container has.
+_TUNING = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "120",
+    "shared_buffers": "64MB",
+    "effective_cache_size": "512MB",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
+    "wal_compression": "on",
+    "max_wal_size": "512MB",
+    "checkpoint_timeout": "15min",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "io_method": "sync",
+    "max_parallel_workers_per_gather": "0",
+    "autovacuum_naptime": "30s",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_min_messages": "warning",
+    "log_checkpoints": "off",
+    # A failing statement would bring its values into the log.
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length_on_error": "0",
+}
+
+
+class EmbeddedPostgres:
+    """PostgreSQL 18 on loopback, its data under `home`, one owner at a time.
+
+    start() answers the administrator's URL; `port` 0 takes a free one; `settings` overrides the tuning.
+    Blocking: from asynchronous code call start and stop in a thread. Raises FailedPrecondition
+    (HOME_IN_USE, POSTGRES_NEEDS_A_USER, ...) or Unavailable (POSTGRES_FAILED with the server's own words).
+    """
+
+    def __init__(self, home: Path, *, port: int = 0, settings: Mapping[str, str] | None = None) -> None:
+        self._home = Home(home.absolute(), account.current(home / "postgres" / "data"))
+        self._port = port
+        self._settings = {**_TUNING, **(settings or {})}
+        self._server: subprocess.Popen[bytes] | None = None
+        self._url: str | None = None
+
+    def start(self) -> str:
+        """Take the home, clean up after an earlier owner, start; a second call answers the same URL."""
+        if self._url is not None:
+            return self._url
+        self._home.take()
+        try:
+            self._url = self._start_owned()
+        except BaseException:
+            self._home.release()
+            raise
+        return self._url
+
+    def stop(self) -> None:
+        """Stop the server and give the home back; harmless when nothing runs."""
+        if self._server is not None:
+            process.stop(self._server, grace_seconds=_STOP_SECONDS)
+            self._server = None
+        self._url = None
+        self._home.release()
+
+    def destroy(self) -> None:
+        """Stop, and delete the data for good: for homes that live no longer than a demonstration."""
+        self.stop()
+        self._home.take()
+        try:
+            process.sweep(self._home.data)
+            self._home.discard()
+        finally:
+            self._home.release()
+
+    def connect(self) -> str:
+        """The URL of the server another owner runs in this home; Unavailable when none does."""
+        port = process.port_of(self._home.data)
+        if port is None or not _listens(port):
+            raise Unavailable("POSTGRES_NOT_RUNNING", f"no embedded PostgreSQL runs in {self._home.path}")
+        return _url(self._home.password(), port)
+
+    @property
+    def running(self) -> bool:
+        """Whether the server we own is alive."""
+        return self._server is not None and self._server.poll() is None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The administrator's URL of the server we own."""
+        if self._url is None:
+            raise Unavailable("POSTGRES_NOT_RUNNING", "the embedded PostgreSQL is not started")
+        return self._url
+
+    def _start_owned(self) -> str:
+        home = self._home
+        home.prepare()
+        programs = process.Programs(binaries.folder(home.account), home.account)
+        password = home.password()
+        if not home.data.exists():
+            discard(home.data.with_name("data.new"))
+            process.initialise(programs, home.data, password)
+        process.sweep(home.data)
+        return _url(password, self._launch(programs))
+
+    def _launch(self, programs: process.Programs) -> int:
+        """A free port may be taken by somebody else before the server has it: try another."""
+        tries = 1 if self._port else _PORT_TRIES
+        for left in reversed(range(tries)):
+            port = self._port or _free_port()
+            line = process.arguments(self._home.data, port, self._settings)
+            server = programs.spawn(line, self._home.log)
+            try:
+                process.wait_until_ready(
+                    server, self._home.data, self._home.log, within_seconds=_START_SECONDS
+                )
+            except BaseException as problem:
+                process.stop(server, grace_seconds=0.5)
+                if left and isinstance(problem, Unavailable) and "could not bind" in problem.message:
+                    continue
+                raise
+            self._server = server
+            return port
+        raise AssertionError("the last try either answers or raises")
+
+
+def _url(password: str, port: int) -> str:
+    return f"postgresql://{process.ADMIN}:{password}@127.0.0.1:{port}/{process.DATABASE}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,76 @@
+"""What one call passes on to the calls it makes: deadline and trace; its ids are words of the log.
+
+Knows nothing of methods or messages.
+"""
+
+import time
+from collections.abc import Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from shared import log
+from shared.names import new_id
+
+REQUEST_ID = "x-request-id"
+CYCLE_ID = "x-cycle-id"
+TRACE = "traceparent"
+
+_WORD_LENGTH = 128
+_MARGIN_SECONDS = 0.1
+_LEAST_SECONDS = 0.001
+
+
+@dataclass(slots=True)
+class Call:
+    """`deadline` is in seconds of time.monotonic(), which is what gRPC counts in; None is no deadline."""
+
+    deadline: float | None
+    trace: str
+
+
+_current: ContextVar[Call | None] = ContextVar("sonic_call", default=None)
+
+
+def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float | None) -> None:
+    """Starts a call in this task: its ids go to the log, its deadline and trace to the calls it makes.
+
+    A task made inside a call inherits its deadline; one that outlives the call is made with
+    `asyncio.create_task(work, context=contextvars.Context())`.
+    """
+    request_id = cycle_id = trace = ""
+    for key, value in metadata:
+        if key == REQUEST_ID:
+            request_id = str(value)[:_WORD_LENGTH]
+        elif key == CYCLE_ID:
+            cycle_id = str(value)[:_WORD_LENGTH]
+        elif key == TRACE:
+            trace = str(value)[:_WORD_LENGTH]
+    words = {"request_id": request_id or new_id("req")}
+    if cycle_id:
+        words["cycle_id"] = cycle_id
+    log.rebind(words)
+    deadline = None if remaining_seconds is None else time.monotonic() + remaining_seconds
+    _current.set(Call(deadline, trace))
+
+
+def remaining_seconds() -> float | None:
+    """What a call made now may take: the caller's remaining time less a margin; None is no deadline."""
+    call = _current.get()
+    if call is None or call.deadline is None:
+        return None
+    left = call.deadline - time.monotonic()
+    return max(left - min(_MARGIN_SECONDS, left * 0.1), _LEAST_SECONDS)
+
+
+def metadata() -> list[tuple[str, str]]:
+    """What is forwarded with every call made from here."""
+    words = log.bound()
+    pairs = []
+    if request_id := words.get("request_id"):
+        pairs.append((REQUEST_ID, request_id))
+    if cycle_id := words.get("cycle_id"):
+        pairs.append((CYCLE_ID, cycle_id))
+    call = _current.get()
+    if call is not None and call.trace:
+        pairs.append((TRACE, call.trace))
+    return pairs

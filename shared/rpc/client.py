@@ -1,0 +1,287 @@
+"""Channels to peers: deadlines, ids, retries and restored errors; knows no peer by name.
+
+The coat is around the callables a stub makes, not a chain of grpc interceptors: those cost a task per call.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import grpc
+from google.protobuf.descriptor import FileDescriptor
+
+from shared import columns
+from shared.rpc import call
+from shared.rpc.failures import from_rpc_error
+
+S = TypeVar("S")
+Metadata = Iterable[tuple[str, str | bytes]]
+
+MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+READS: Final = ("Get", "List", "Read", "Watch", "BatchGet")
+# Streams that last as long as somebody looks.
+_ENDLESS: Final = ("Watch", "Run", "Tail")
+_UNARY_SECONDS = 10.0
+_STREAM_SECONDS = 60.0
+_CLOSE_SECONDS = 0.5
+
+
+def idempotent(file: object, *also: str) -> list[str]:
+    """Full names ("package.Service/Method") of the reading methods of a `_pb2.DESCRIPTOR`, and of `also`."""
+    if not isinstance(file, FileDescriptor):
+        raise TypeError("idempotent wants a _pb2.DESCRIPTOR")
+    return [
+        f"{service.full_name}/{method.name}"
+        for service in file.services_by_name.values()
+        for method in service.methods
+        if method.name.startswith(READS) or method.name in also
+    ]
+
+
+def channel(
+    address: str,
+    *,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    retry: Iterable[str] = (),
+    unary_seconds: float = _UNARY_SECONDS,
+    stream_seconds: float = _STREAM_SECONDS,
+    authorization: str = "",
+    credentials: grpc.ChannelCredentials | None = None,
+) -> "Politeness":
+    """A grpc.aio.Channel for generated stubs; it connects at the first call.
+
+    `retry`: methods tried again on UNAVAILABLE (see `idempotent`). `authorization` is sent as that header.
+    Without `timeout=`, a call gets the caller's remaining time less a margin, else `unary_seconds`, and for
+    streams `stream_seconds` (none for Watch..., Run... and Tail...).
+    """
+    options = _options(max_message_bytes, list(retry))
+
+    def connect() -> grpc.aio.Channel:
+        if credentials is not None:
+            return grpc.aio.secure_channel(address, credentials, options=options)
+        return grpc.aio.insecure_channel(address, options=options)
+
+    return Politeness(connect, unary_seconds, stream_seconds, authorization)
+
+
+class Channel:
+    """A channel as a part. `stub(XServiceStub)` is the stub on it, the same one each time."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        retry: Iterable[str] = (),
+        unary_seconds: float = _UNARY_SECONDS,
+        stream_seconds: float = _STREAM_SECONDS,
+        authorization: str = "",
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self.target = address
+        self.channel = channel(
+            address,
+            max_message_bytes=max_message_bytes,
+            retry=retry,
+            unary_seconds=unary_seconds,
+            stream_seconds=stream_seconds,
+            authorization=authorization,
+            credentials=credentials,
+        )
+        self._stubs: dict[object, Any] = {}
+
+    def stub(self, stub_class: Callable[..., S], *, columns: Iterable[str] = ()) -> S:
+        """The stub; the methods named in `columns` answer with twin messages for shared.columns.decode."""
+        key = (stub_class, tuple(columns))
+        if key not in self._stubs:
+            self._stubs[key] = stub_class(self.channel.with_columns(key[1]))
+        made: S = self._stubs[key]
+        return made
+
+    async def start(self) -> None:
+        """Nothing to do: the first call connects, so a peer may start later."""
+
+    async def stop(self) -> None:
+        await self.channel.close()
+
+
+class Politeness(grpc.aio.Channel):
+    """A channel whose callables carry deadline and ids, and raise SonicError.
+
+    The connection is made at the first call: a channel can be built where no event loop runs yet.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], grpc.aio.Channel],
+        unary_seconds: float,
+        stream_seconds: float,
+        authorization: str,
+    ) -> None:
+        self._connect = connect
+        self._channel: grpc.aio.Channel | None = None
+        self._unary_seconds = unary_seconds
+        self._stream_seconds = stream_seconds
+        self._headers = [("authorization", authorization)] if authorization else []
+        self._columns: tuple[str, ...] = ()
+        self._parent: Politeness | None = None
+
+    def with_columns(self, names: tuple[str, ...]) -> "Politeness":
+        """The same connection, on which the methods of these names are read through twins."""
+        view = Politeness(self._connect, self._unary_seconds, self._stream_seconds, "")
+        view._headers, view._columns, view._parent = self._headers, names, self
+        return view
+
+    def opened(self) -> grpc.aio.Channel:
+        if self._parent is not None:
+            return self._parent.opened()
+        if self._channel is None:
+            self._channel = self._connect()
+        return self._channel
+
+    async def close(self, grace: float | None = _CLOSE_SECONDS) -> None:
+        if self._channel is not None:
+            made, self._channel = self._channel, None
+            await made.close(grace)
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        return self.opened().get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        await self.opened().wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        await self.opened().channel_ready()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        return self._polite("unary_unary", method, self._unary_seconds, *args, **kwargs)
+
+    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        return self._polite("unary_stream", method, self._stream_limit(method), *args, **kwargs)
+
+    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        return self._polite("stream_unary", method, self._stream_limit(method), *args, **kwargs)
+
+    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        return self._polite("stream_stream", method, self._stream_limit(method), *args, **kwargs)
+
+    def _stream_limit(self, method: str) -> float | None:
+        return None if method.rpartition("/")[2].startswith(_ENDLESS) else self._stream_seconds
+
+    def _polite(
+        self,
+        kind: str,
+        method: str,
+        seconds: float | None,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        **kwargs: Any,
+    ) -> "_Callable":
+        if method.rpartition("/")[2] in self._columns:
+            response_deserializer = columns.twin(response_deserializer.__self__).FromString
+        if kind.startswith("stream") and request_serializer is not None:
+            request_serializer = _or_bytes(request_serializer)
+
+        def make() -> Any:
+            return getattr(self.opened(), kind)(method, request_serializer, response_deserializer, **kwargs)
+
+        return _Callable(make, seconds, self._headers)
+
+
+class _Callable:
+    """One method of a stub."""
+
+    def __init__(
+        self, make: Callable[[], Any], seconds: float | None, headers: list[tuple[str, str]]
+    ) -> None:
+        self._make = make
+        self._inner: Any = None
+        self._seconds = seconds
+        self._headers = headers
+
+    def __call__(
+        self,
+        request: Any = None,
+        timeout: float | None = None,
+        metadata: Metadata | None = None,
+        **kwargs: Any,
+    ) -> "_Reply":
+        inner = self._inner
+        if inner is None:
+            inner = self._inner = self._make()
+        if timeout is None:
+            left = call.remaining_seconds()
+            timeout = self._seconds if left is None else left
+        sent = (*call.metadata(), *self._headers, *(metadata or ()))
+        return _Reply(inner(request, timeout=timeout, metadata=sent, **kwargs))
+
+
+class _Reply:
+    """A call in flight: used as grpc's own, whose other methods it has; errors are restored."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, made: Any) -> None:
+        self._call = made
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        try:
+            return (yield from self._call.__await__())
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        try:
+            async for message in self._call:
+                yield message
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+        finally:
+            self._call.cancel()  # a reader that leaves early frees the stream; after the end it does nothing
+
+    async def read(self) -> Any:
+        try:
+            return await self._call.read()
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+
+def _or_bytes(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Columns to be sent are encoded already."""
+    return lambda message: message if type(message) is bytes else serialize(message)
+
+
+def _options(max_message_bytes: int, retry: list[str]) -> list[tuple[str, Any]]:
+    options: list[tuple[str, Any]] = [
+        ("grpc.use_local_subchannel_pool", 1),  # a channel's trouble stays its own
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 1_000),
+        ("grpc.max_reconnect_backoff_ms", 3_000),
+    ]
+    return [*options, ("grpc.service_config", _service_config(retry))] if retry else options
+
+
+def _service_config(retry: list[str]) -> str:
+    names = [dict(zip(("service", "method"), name.split("/"), strict=True)) for name in retry]
+    policy = {
+        "maxAttempts": 4,
+        "initialBackoff": "0.1s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    return json.dumps({"methodConfig": [{"name": names, "retryPolicy": policy}]})

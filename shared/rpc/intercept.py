@@ -1,0 +1,201 @@
+"""The one stack around every RPC of ours: ids, deadline, access, schema rules, failures, metrics.
+
+It wraps handlers when they are registered, so that a call pays for no search. Knows no method by name.
+"""
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, NoReturn
+
+import grpc
+from google.rpc import code_pb2
+from grpc_status import rpc_status
+
+from shared.errors import Unavailable
+from shared.log import get_logger
+from shared.metrics import CallMeter, Metrics
+from shared.names import new_id
+from shared.rpc import call, failures, validation
+
+# Gets the full method ("/package.Service/Method") and metadata; raises Unauthenticated or PermissionDenied.
+Authorise = Callable[[str, Mapping[str, str | bytes]], None]
+# Messages and contexts are whatever grpc hands over: the one place where Any is right.
+Context = Any
+Handler = Any
+Body = Callable[[Any, Context], Awaitable[Any]]
+
+_RETRY_AFTER_DRAIN = timedelta(seconds=1)
+
+
+class Interceptor:
+    """What all methods of a server share: settings, and the calls in flight with their time limits."""
+
+    def __init__(
+        self, metrics: Metrics, *, unary_seconds: float = 60.0, authorise: Authorise | None = None
+    ) -> None:
+        self.metrics = metrics
+        self.unary_seconds = unary_seconds
+        self.authorise = authorise
+        self.unary_limits: set[asyncio.Timeout] = set()
+        self.stream_limits: set[asyncio.Timeout] = set()
+        self.draining = False
+
+    def wrap(self, service: str, name: str, handler: Handler) -> object:
+        """A handler of the same kind around this one."""
+        return Method(self, service, name, handler).handler()
+
+    def drain(self, unary_seconds: float, stream_seconds: float) -> None:
+        """Gives the calls in flight so much time; then they end with Unavailable SHUTTING_DOWN."""
+        self.draining = True
+        now = asyncio.get_running_loop().time()
+        for limits, seconds in ((self.unary_limits, unary_seconds), (self.stream_limits, stream_seconds)):
+            for limit in limits:
+                when = limit.when()
+                if not limit.expired():
+                    limit.reschedule(now + seconds if when is None else min(when, now + seconds))
+
+
+class Method:
+    """One RPC: its handler in its coat. Nothing is looked up per call that can be known beforehand."""
+
+    def __init__(self, shared: Interceptor, service: str, name: str, handler: Handler) -> None:
+        self._shared = shared
+        self._handler = handler
+        self._path = f"/{service}/{name}"
+        self._domain = service.rpartition(".")[0] or service
+        self._meter: CallMeter = shared.metrics.call(service, name)
+        self._behaviour: Callable[..., Any] = (
+            handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+        )
+        self._is_coroutine = inspect.iscoroutinefunction(self._behaviour)
+        self._limits = shared.stream_limits if self._is_streaming() else shared.unary_limits
+        # A stream (Watch) may last for ever; only a unary call must end.
+        self._default_seconds = None if self._is_streaming() else shared.unary_seconds
+
+    def handler(self) -> object:
+        kinds = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, False): grpc.stream_unary_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }
+        make: Callable[..., object] = kinds[self._handler.request_streaming, self._handler.response_streaming]
+        body = self._body()
+
+        async def guarded(request: Any, context: Context) -> Any:
+            return await self._guard(body, request, context)
+
+        return make(guarded, self._handler.request_deserializer, self._serializer())
+
+    def _is_streaming(self) -> bool:
+        return bool(self._handler.request_streaming or self._handler.response_streaming)
+
+    def _body(self) -> Body:
+        if self._handler.response_streaming:
+            return self._stream
+        return self._collect if self._handler.request_streaming else self._answer
+
+    def _serializer(self) -> Callable[[Any], bytes] | None:
+        """A column stream hands over bytes that are encoded already."""
+        serialize: Callable[[Any], bytes] | None = self._handler.response_serializer
+        if serialize is None or not self._handler.response_streaming:
+            return serialize
+        return lambda message: message if type(message) is bytes else serialize(message)
+
+    async def _answer(self, request: Any, context: Context) -> Any:
+        validation.check(request)
+        return await self._call(request, context)
+
+    async def _collect(self, requests: Any, context: Context) -> Any:
+        return await self._call(_checked(requests), context)
+
+    async def _stream(self, request: Any, context: Context) -> None:
+        if self._handler.request_streaming:
+            request = _checked(request)
+        else:
+            validation.check(request)
+        replies = self._behaviour(request, context)
+        if inspect.isawaitable(replies):  # written with context.write, not yield
+            await replies
+            return
+        try:
+            async for message in replies:
+                await context.write(message)
+        finally:
+            await replies.aclose()
+
+    async def _call(self, request: Any, context: Context) -> Any:
+        if self._is_coroutine:
+            return await self._behaviour(request, context)
+        # The generated base class is not async: it raises NotImplementedError here.
+        answer = self._behaviour(request, context)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def _guard(self, body: Body, request: Any, context: Context) -> Any:
+        started = time.perf_counter()
+        code = "OK"
+        limit = None
+        try:
+            limit = self._enter(context)
+            async with limit:
+                return await self._within(limit, body, request, context)
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
+        except grpc.aio.AbortError:
+            code = "ABORTED_BY_HANDLER"
+            raise
+        except Exception as error:  # noqa: BLE001  # every failure gets its name here
+            told = self._told(error, limit)
+            code = code_pb2.Code.Name(failures.code_of(told))
+            await self._refuse(told, context)
+        finally:
+            self._meter.finish(code, time.perf_counter() - started)
+
+    async def _within(self, limit: asyncio.Timeout, body: Body, request: Any, context: Context) -> Any:
+        """Runs the body while `drain` can shorten its limit; a limit that is left can no longer be moved."""
+        self._limits.add(limit)
+        try:
+            return await body(request, context)
+        finally:
+            self._limits.discard(limit)
+
+    def _enter(self, context: Context) -> asyncio.Timeout:
+        metadata = context.invocation_metadata() or ()
+        remaining = context.time_remaining()
+        limit_seconds = self._default_seconds if remaining is None else None
+        call.enter(metadata, remaining if limit_seconds is None else limit_seconds)
+        if self._shared.authorise is not None:
+            self._shared.authorise(self._path, dict(metadata))
+        if self._shared.draining:
+            raise _shutting_down()
+        return asyncio.timeout(limit_seconds)
+
+    def _told(self, error: Exception, limit: asyncio.Timeout | None) -> Exception:
+        if isinstance(error, TimeoutError) and limit is not None and limit.expired():
+            if self._shared.draining:
+                return _shutting_down()
+            return Unavailable("DEADLINE_EXCEEDED", "The call took longer than the server allows.")
+        return error
+
+    async def _refuse(self, error: Exception, context: Context) -> NoReturn:
+        incident_id = ""
+        if failures.code_of(error) == code_pb2.INTERNAL:
+            incident_id = new_id("inc")
+            get_logger().error("rpc failed", method=self._path, incident_id=incident_id, exc_info=error)
+        status = failures.to_status(error, self._domain, incident_id)
+        await context.abort_with_status(rpc_status.to_status(status))
+        raise AssertionError("abort returns never")
+
+
+async def _checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        validation.check(request)
+        yield request
+
+
+def _shutting_down() -> Unavailable:
+    return Unavailable("SHUTTING_DOWN", "The service is stopping; ask again.", retry_after=_RETRY_AFTER_DRAIN)

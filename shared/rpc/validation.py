@@ -1,0 +1,51 @@
+"""Holds a request against the rules in its schema; knows no rule itself."""
+
+from typing import cast
+
+import protovalidate
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+
+from shared.errors import InvalidArgument
+
+# buf.validate extends the options of messages, oneofs and fields under this number; a length-delimited tag.
+_RULES_TAG = bytes([0xBA, 0x48])
+
+_ruled: dict[type[Message], bool] = {}
+
+
+def check(request: Message) -> None:
+    """Raises InvalidArgument INVALID_REQUEST naming each field; a message without rules costs nothing."""
+    kind = type(request)
+    ruled = _ruled.get(kind)
+    if ruled is None:
+        ruled = _ruled[kind] = has_rules(kind)
+    if ruled and (violations := protovalidate.collect_violations(request)):
+        raise _refusal(violations)
+
+
+def has_rules(message_class: type[Message]) -> bool:
+    """Whether the message, or one inside it, has a rule."""
+    return _any_rule(cast("Descriptor", message_class.DESCRIPTOR), set())
+
+
+def _any_rule(descriptor: Descriptor, seen: set[str]) -> bool:
+    if descriptor.full_name in seen:
+        return False
+    seen.add(descriptor.full_name)
+    parts = [descriptor, *descriptor.fields, *descriptor.oneofs]
+    if any(part.has_options and _RULES_TAG in part.GetOptions().SerializeToString() for part in parts):
+        return True
+    return any(
+        field.message_type is not None and _any_rule(field.message_type, seen) for field in descriptor.fields
+    )
+
+
+def _refusal(violations: list[protovalidate.Violation]) -> InvalidArgument:
+    fields: dict[str, str] = {}
+    for violation in violations:
+        proto = violation.proto
+        path = ".".join(element.field_name for element in proto.field.elements) if proto.field else ""
+        fields.setdefault(path, proto.message or proto.rule_id)
+    first = next(iter(fields.items()))
+    return InvalidArgument("INVALID_REQUEST", f"{first[0] or 'request'}: {first[1]}", fields=fields)

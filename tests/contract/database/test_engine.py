@@ -1,0 +1,183 @@
+"""The pool: one transaction a call, and the database's failures in our own words."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.database.address import as_role, database_name, plain, with_database
+from shared.database.engine import Database, Isolation, raw
+from shared.errors import Conflict, InvalidArgument, Unavailable
+from tests.fakes.databases import Databases
+
+
+class Store:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, wide: int) -> None:
+        await self._connection.exec_driver_sql("insert into sample (wide) values ($1)", (wide,))
+
+    async def count(self) -> int:
+        found = await self._connection.exec_driver_sql("select count(*) from sample")
+        return int(found.scalar_one())
+
+
+async def _add_and_fail(database: Database, wide: int, isolation: Isolation | None = None) -> None:
+    async with database.bind(Store, isolation=isolation)() as store:
+        await store.add(wide)
+        raise RuntimeError("no")
+
+
+@pytest.fixture
+async def database(samples: Databases) -> AsyncIterator[Database]:
+    made = Database(samples.url("alpha"), pool_size=2, application_name="alpha-test")
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_a_block_that_ends_is_committed_and_one_that_raises_is_not(database: Database) -> None:
+    opened = database.bind(Store)
+    async with opened() as store:
+        await store.add(1)
+    with pytest.raises(RuntimeError, match="no"):
+        await _add_and_fail(database, 2)
+    async with opened() as store:
+        assert await store.count() == 1
+
+
+async def test_a_cancelled_block_is_rolled_back_and_its_connection_reused(database: Database) -> None:
+    async def endless() -> None:
+        async with database.bind(Store)() as store:
+            await store.add(1)
+            await asyncio.sleep(60)
+
+    for _ in range(4):
+        task = asyncio.create_task(endless())
+        await asyncio.sleep(0.03)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    async with database.bind(Store)() as store:
+        assert await store.count() == 0
+
+
+async def test_the_raw_connection_is_inside_the_transaction(database: Database) -> None:
+    async def undone() -> None:
+        async with database.begin() as connection:
+            await (await raw(connection)).execute("insert into sample (wide) values (1)")
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        await undone()
+    async with database.bind(Store)() as store:
+        assert await store.count() == 0
+
+
+async def test_one_moment_is_read_over_several_statements(database: Database) -> None:
+    async with database.bind(Store, isolation="REPEATABLE READ")() as reader:
+        assert await reader.count() == 0
+        async with database.bind(Store)() as writer:
+            await writer.add(1)
+        assert await reader.count() == 0
+    async with database.bind(Store)() as store:
+        assert await store.count() == 1
+
+
+async def test_autocommit_commits_each_statement_and_lasts_no_longer_than_its_block(
+    database: Database,
+) -> None:
+    steps: list[tuple[Isolation | None, int]] = [("AUTOCOMMIT", 1), (None, 1)]
+    for isolation, kept in steps:
+        with pytest.raises(RuntimeError, match="no"):
+            await _add_and_fail(database, 1, isolation)
+        async with database.bind(Store)() as store:
+            assert await store.count() == kept
+
+
+async def test_a_serialisation_failure_is_a_conflict(database: Database) -> None:
+    async def interleaved() -> None:
+        async with database.bind(Store, isolation="SERIALIZABLE")() as first:
+            await first.count()
+            async with database.bind(Store, isolation="SERIALIZABLE")() as second:
+                await second.count()
+                await second.add(1)
+            await first.add(1)
+
+    with pytest.raises(Conflict) as caught:
+        await interleaved()
+    assert caught.value.reason == "SERIALIZATION_FAILURE"
+
+
+async def test_a_violated_constraint_is_left_to_the_store(database: Database) -> None:
+    with pytest.raises(IntegrityError):
+        async with database.begin() as connection:
+            await connection.exec_driver_sql("insert into sample (wide) values (null)")
+
+
+async def test_a_lost_connection_is_unavailable_once_and_then_replaced(
+    database: Database, samples: Databases
+) -> None:
+    administrator = await asyncpg.connect(samples.admin_url)
+    kill = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'alpha-test'"
+
+    async def cut_off() -> None:
+        async with database.bind(Store)() as store:
+            await administrator.execute(kill)
+            await store.count()
+
+    with pytest.raises(Unavailable) as caught:
+        await cut_off()
+    assert caught.value.reason == "DATABASE_UNAVAILABLE"
+    assert caught.value.retry_after is not None
+    await database.ping()
+    await administrator.execute(kill)
+    await asyncio.sleep(0.1)
+    await database.ping()
+    await administrator.close()
+
+
+async def test_a_database_that_is_not_there_is_unavailable_and_starts_all_the_same() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        database = Database(f"postgresql://nobody:x@127.0.0.1:{taken.getsockname()[1]}/none")
+        await database.start()
+        with pytest.raises(Unavailable):
+            await database.ping()
+        await database.stop()
+
+
+async def test_a_used_up_pool_makes_others_wait_their_turn(database: Database) -> None:
+    async def one() -> None:
+        async with database.begin() as connection:
+            await connection.exec_driver_sql("select pg_sleep(0.02)")
+
+    await asyncio.gather(*(one() for _ in range(12)))
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
+async def test_every_usual_form_of_url_connects(samples: Databases, scheme: str) -> None:
+    rest = samples.url("alpha").partition("://")[2]
+    database = Database(f"{scheme}://{rest}?sslmode=prefer&channel_binding=prefer")
+    await database.ping()
+    await database.stop()
+
+
+@pytest.mark.parametrize("url", ["", "mysql://a@b/c", "postgresql://a@b", "localhost:5432/x"])
+def test_what_is_no_database_url_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(InvalidArgument, match="looks like"):
+        plain(url)
+
+
+def test_urls_are_rewritten_part_by_part() -> None:
+    url = "postgres://admin:p%40ss@[::1]:5433/one?sslmode=require"
+    assert as_role(url, "alpha", "a/b@c") == "postgresql://alpha:a%2Fb%40c@[::1]:5433/one?sslmode=require"
+    assert with_database(url, "two") == "postgresql://admin:p%40ss@[::1]:5433/two?sslmode=require"
+    assert database_name(url) == "one"

@@ -1,0 +1,95 @@
+"""A process from start to signal, and its side port."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from shared.metrics import Metrics, serve
+
+ROOT = Path(__file__).parents[3]
+PROGRAM = """
+import sys
+from shared.config import ProcessConfig
+from shared.lifecycle import App, run
+from shared.rpc.server import GrpcServer
+import asyncio
+class Brittle:
+    def __init__(self): self.failed = asyncio.Event()
+    async def start(self):
+        if "fail" in sys.argv: self.failed.set()
+        if "break" in sys.argv: raise OSError("no")
+    async def stop(self): pass
+def build(config):
+    return App("test", [Brittle(), GrpcServer(config.listen_address, [], service_names=[])])
+sys.exit(run(ProcessConfig, build))
+"""
+
+
+def started(*words: str, address: str = "127.0.0.1:0") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words],
+        cwd=ROOT,
+        env={"LISTEN_ADDRESS": address, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_process_ends_well_when_asked_to() -> None:
+    process = started()
+    assert process.stderr is not None
+    while "started" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    process.stderr.close()
+
+
+def test_a_failed_part_brings_the_process_down() -> None:
+    process = started("fail")
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "Brittle" in told
+
+
+def test_a_start_that_fails_is_exit_1_and_bad_configuration_exit_2() -> None:
+    broken, wrong = started("break"), started(address="nowhere")
+    broken.communicate(timeout=20)
+    _, told = wrong.communicate(timeout=20)
+    assert (broken.returncode, wrong.returncode) == (1, 2)
+    assert told.startswith("LISTEN_ADDRESS: ")
+
+
+async def ask(address: str, path: str) -> str:
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    answer = (await reader.read()).decode()
+    writer.close()
+    return answer
+
+
+async def test_the_side_port_shows_metrics_and_health() -> None:
+    metrics, healthy = Metrics(), [True]
+    metrics.counter("sonic_things_total", "things").inc()
+    part = serve("127.0.0.1:0", metrics=metrics, healthy=lambda: healthy[0])
+    await part.start()
+    assert "sonic_things_total 1.0" in await ask(part.metrics_address, "/metrics")
+    assert (await ask(part.metrics_address, "/healthz")).startswith("HTTP/1.1 200")
+    healthy[0] = False
+    assert (await ask(part.metrics_address, "/healthz")).startswith("HTTP/1.1 503")
+    assert (await ask(part.metrics_address, "/other")).startswith("HTTP/1.1 404")
+    await part.stop()
+
+
+async def test_no_address_is_no_side_port() -> None:
+    part = serve("")
+    await part.start()
+    await part.stop()
+
+
+def test_the_same_metric_may_be_asked_for_twice() -> None:
+    metrics = Metrics()
+    assert metrics.counter("a_total", "a") is metrics.counter("a_total", "a")

@@ -1,0 +1,415 @@
+"""The gRPC edge as a client meets it: a real server on a free port, a real channel."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_status import rpc_status
+
+from shared import columns, errors, log
+from shared.clock import PushedClock
+from shared.metrics import Metrics
+from shared.rpc import call
+from shared.rpc.client import Channel, idempotent
+from shared.rpc.server import GrpcServer
+from tests.contract.shared import echo
+
+
+class Servicer(echo.Base):
+    """Does what the text asks for."""
+
+    def __init__(self) -> None:
+        self.error: BaseException = errors.NotFound("NO_WORD", "There is no such word.")
+        self.seen: dict[str, Any] = {}
+        self.released = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.calls_count = 0
+
+    async def GetWord(self, request: Any, _context: Any) -> Any:
+        self.calls_count += 1
+        self.seen = {**log.bound(), "remaining": call.remaining_seconds(), "metadata": call.metadata()}
+        if request.text == "wait":
+            try:
+                await self.released.wait()
+            except asyncio.CancelledError:
+                self.ended.set()
+                raise
+        return request
+
+    async def Fail(self, _request: Any, _context: Any) -> Any:
+        self.calls_count += 1
+        raise self.error
+
+    async def Empty(self, request: Any, _context: Any) -> Any:
+        return request
+
+    async def WatchWords(self, request: Any, _context: Any) -> AsyncIterator[Any]:
+        try:
+            yield request
+            if request.text == "fail":
+                raise self.error
+            if request.text == "wait":
+                await self.released.wait()
+        finally:
+            self.ended.set()
+
+    async def ReadColumns(self, _request: Any, _context: Any) -> AsyncIterator[Any]:
+        heat = np.arange(40_000, dtype=np.float64)
+        for part in columns.slices({"heat": heat, "key": heat.astype(np.int64)}):
+            yield columns.reply(echo.Columns, part, cycle="cyc-1")
+
+    async def Join(self, requests: Any, _context: Any) -> Any:
+        return echo.Word(text="-".join([word.text async for word in requests]))
+
+    async def Chat(self, requests: Any, _context: Any) -> AsyncIterator[Any]:
+        async for word in requests:
+            yield word
+
+
+async def ready() -> None:
+    """The usual answer."""
+
+
+@asynccontextmanager
+async def served(servicer: Any, *, channel: dict[str, Any] | None = None, **options: Any) -> Any:
+    registrations = [(echo.add_to_server, servicer)]
+    options.setdefault("metrics", Metrics())
+    server = GrpcServer("127.0.0.1:0", registrations, service_names=[echo.SERVICE], **options)
+    await server.start()
+    peer = Channel(server.address, **channel or {})
+    try:
+        yield server, peer
+    finally:
+        await peer.stop()
+        await server.stop()
+
+
+async def words(*texts: str) -> AsyncIterator[Any]:
+    for text in texts:
+        yield echo.Word(text=text)
+
+
+async def test_every_kind_of_call_answers() -> None:
+    async with served(Servicer()) as (_, peer):
+        stub = peer.stub(echo.stub)
+        assert (await stub.GetWord(echo.Word(text="hello"))).text == "hello"
+        assert [word.text async for word in stub.WatchWords(echo.Word(text="hello"))] == ["hello"]
+        assert (await stub.Join(words("ab", "cd"))).text == "ab-cd"
+        assert [word.text async for word in stub.Chat(words("ab", "cd"))] == ["ab", "cd"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.InvalidArgument("BAD_TEXT", "No.", fields={"text": "shorter"}),
+        errors.NotFound("NO_WORD", "No such word."),
+        errors.AlreadyExists("WORD_EXISTS", "It is there."),
+        errors.FailedPrecondition("NOT_YET", "Later.", metadata={"state": "NEW"}),
+        errors.Conflict("CHANGED", "Somebody was faster."),
+        errors.Exhausted("TOO_MANY", "Slower.", retry_after=timedelta(seconds=2)),
+        errors.Unavailable("NO_SOURCE", "Gone.", retry_after=timedelta(milliseconds=250)),
+        errors.Unauthenticated("NO_TOKEN", "Who?"),
+        errors.PermissionDenied("NO_SCOPE", "Not you."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_an_error_comes_out_as_it_went_in(error: errors.SonicError) -> None:
+    servicer = Servicer()
+    servicer.error = error
+    async with served(servicer) as (_, peer):
+        stub = peer.stub(echo.stub)
+        with pytest.raises(type(error)) as unary:
+            await stub.Fail(echo.Word(text="now"))
+        with pytest.raises(type(error)) as streaming:
+            [word async for word in stub.WatchWords(echo.Word(text="fail"))]
+    for raised in (unary.value, streaming.value):
+        assert (raised.reason, raised.message) == (error.reason, error.message)
+        assert (raised.fields, raised.metadata) == (error.fields, error.metadata)
+        assert raised.retry_after == error.retry_after
+
+
+async def test_the_status_on_the_wire_has_one_error_info_with_the_package() -> None:
+    async with served(Servicer()) as (server, _), grpc.aio.insecure_channel(server.address) as bare:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await echo.stub(bare).Fail(echo.Word(text="now"))
+        status = rpc_status.from_call(cast("grpc.Call", raised.value))
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+    infos = [detail for detail in status.details if detail.Is(ErrorInfo.DESCRIPTOR)]
+    info = ErrorInfo.FromString(infos[0].value)
+    assert (len(infos), info.reason, info.domain) == (1, "NO_WORD", echo.PACKAGE)
+
+
+async def test_a_fault_of_ours_tells_an_incident_and_nothing_else() -> None:
+    servicer = Servicer()
+    servicer.error = RuntimeError("password=hunter2")
+    async with served(servicer) as (_, peer):
+        with pytest.raises(errors.Internal) as raised:
+            await peer.stub(echo.stub).Fail(echo.Word(text="now"))
+    assert raised.value.reason == "INTERNAL"
+    assert raised.value.metadata["incident_id"].startswith("inc-")
+    assert "hunter2" not in raised.value.message
+
+
+async def test_a_method_that_is_not_written_is_unimplemented() -> None:
+    async with served(Servicer()) as (server, peer), grpc.aio.insecure_channel(server.address) as bare:
+        with pytest.raises(errors.Internal) as restored:
+            await peer.stub(echo.stub).Missing(echo.Plain())
+        with pytest.raises(grpc.aio.AioRpcError) as raw:
+            await echo.stub(bare).Missing(echo.Plain())
+    assert restored.value.reason == "UNIMPLEMENTED"
+    assert raw.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_request_against_its_rules_never_reaches_the_servicer() -> None:
+    servicer = Servicer()
+    async with served(servicer) as (_, peer):
+        stub = peer.stub(echo.stub)
+        for refused in (
+            stub.GetWord(echo.Word(text="x")),
+            stub.Join(words("ab", "x")),
+            anext(aiter(stub.WatchWords(echo.Word(text="x")))),
+        ):
+            with pytest.raises(errors.InvalidArgument) as raised:
+                await refused
+            assert raised.value.reason == "INVALID_REQUEST"
+            assert list(raised.value.fields) == ["text"]
+    assert servicer.calls_count == 0
+
+
+async def test_ids_and_trace_go_through_to_the_next_call() -> None:
+    servicer = Servicer()
+    async with served(servicer) as (_, peer):
+        sent = (("x-request-id", "req-1"), ("x-cycle-id", "cyc-1"), ("traceparent", "00-a-b-01"))
+        await peer.stub(echo.stub).GetWord(echo.Word(text="hello"), metadata=sent)
+    assert (servicer.seen["request_id"], servicer.seen["cycle_id"]) == ("req-1", "cyc-1")
+    assert servicer.seen["metadata"] == list(sent)
+
+
+async def test_a_bound_cycle_is_forwarded_and_a_request_id_is_made() -> None:
+    servicer = Servicer()
+
+    async def caller(peer: Channel) -> None:
+        log.bind(cycle_id="cyc-9")
+        await peer.stub(echo.stub).GetWord(echo.Word(text="hello"))
+
+    async with served(servicer) as (_, peer):
+        await asyncio.create_task(caller(peer))
+    assert servicer.seen["cycle_id"] == "cyc-9"
+    assert servicer.seen["request_id"].startswith("req-")
+
+
+async def test_a_call_made_inside_a_call_gets_less_than_is_left() -> None:
+    servicer = Servicer()
+    async with served(servicer) as (_, peer):
+        stub = peer.stub(echo.stub)
+        await stub.GetWord(echo.Word(text="hello"), timeout=5)
+        assert 4 < servicer.seen["remaining"] < 5
+        await stub.GetWord(echo.Word(text="hello"))
+        assert 9 < servicer.seen["remaining"] < 10
+
+
+async def test_the_deadline_ends_the_call_on_both_sides() -> None:
+    servicer = Servicer()
+    async with served(servicer) as (_, peer):
+        with pytest.raises(errors.Unavailable) as raised:
+            await peer.stub(echo.stub).GetWord(echo.Word(text="wait"), timeout=0.2)
+        await asyncio.wait_for(servicer.ended.wait(), 2)
+    assert raised.value.reason == "DEADLINE_EXCEEDED"
+
+
+async def test_a_call_without_a_deadline_gets_the_servers() -> None:
+    servicer = Servicer()
+    async with (
+        served(servicer, unary_seconds=0.2) as (server, _),
+        grpc.aio.insecure_channel(server.address) as bare,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await echo.stub(bare).GetWord(echo.Word(text="wait"))
+    assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_cancelled_call_is_cancelled_and_not_an_incident() -> None:
+    servicer, metrics = Servicer(), Metrics()
+    async with served(servicer, metrics=metrics) as (_, peer):
+        made = asyncio.ensure_future(peer.stub(echo.stub).GetWord(echo.Word(text="wait")))
+        while not servicer.calls_count:
+            await asyncio.sleep(0.01)
+        made.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await made
+        await asyncio.wait_for(servicer.ended.wait(), 2)
+        await asyncio.sleep(0.05)
+    labels = {"service": echo.SERVICE, "method": "GetWord", "code": "CANCELLED"}
+    assert metrics.registry.get_sample_value("rpc_handled_total", labels) == 1
+
+
+async def test_a_reader_that_leaves_early_ends_the_stream() -> None:
+    servicer = Servicer()
+    async with served(servicer) as (_, peer):
+        stream = aiter(peer.stub(echo.stub).WatchWords(echo.Word(text="wait")))
+        await anext(stream)
+        await stream.aclose()
+        await asyncio.wait_for(servicer.ended.wait(), 2)
+
+
+async def test_columns_travel_without_becoming_objects() -> None:
+    async with served(Servicer()) as (_, peer):
+        stub = peer.stub(echo.stub, columns=["ReadColumns"])
+        messages = [message async for message in stub.ReadColumns(echo.Plain())]
+        joined = await columns.collect(stub.ReadColumns(echo.Plain()))
+        plain = [message async for message in peer.stub(echo.stub).ReadColumns(echo.Plain())]
+    assert [len(columns.decode(message)["heat"]) for message in messages] == [16_384, 16_384, 7_232]
+    assert messages[0].cycle == "cyc-1"
+    assert joined["key"].dtype == np.int64
+    assert joined["key"][-1] == 39_999
+    assert sum(len(message.heat) for message in plain) == 40_000
+
+
+async def test_unavailable_is_tried_again_for_reading_methods_only() -> None:
+    servicer = Servicer()
+    servicer.error = errors.Unavailable("NO_SOURCE", "Gone.")
+    for retry, calls_count in (([f"{echo.SERVICE}/Fail"], 4), ([], 1)):
+        servicer.calls_count = 0
+        async with served(servicer, channel={"retry": retry}) as (_, peer):
+            with pytest.raises(errors.Unavailable):
+                await peer.stub(echo.stub).Fail(echo.Word(text="now"))
+        assert servicer.calls_count == calls_count
+
+
+def test_reading_methods_are_known_by_their_names() -> None:
+    assert idempotent(echo.FILE, "Join") == [
+        f"{echo.SERVICE}/{name}" for name in ("GetWord", "WatchWords", "ReadColumns", "Join")
+    ]
+
+
+async def test_a_peer_that_is_not_there_is_unavailable() -> None:
+    peer = Channel("127.0.0.1:1")
+    with pytest.raises(errors.Unavailable) as raised:
+        await peer.stub(echo.stub).GetWord(echo.Word(text="hello"))
+    assert raised.value.reason == "PEER_UNAVAILABLE"
+    await peer.stop()
+
+
+async def test_access_is_judged_before_the_servicer() -> None:
+    servicer = Servicer()
+
+    def authorise(path: str, metadata: Any) -> None:
+        if metadata.get("authorization") != "Bearer good":
+            raise errors.Unauthenticated("NO_TOKEN", f"Who asks for {path}?")
+
+    async with served(servicer, authorise=authorise, channel={"authorization": "Bearer good"}) as (
+        server,
+        good,
+    ):
+        assert await good.stub(echo.stub).GetWord(echo.Word(text="hello"))
+        nobody = Channel(server.address)
+        with pytest.raises(errors.Unauthenticated):
+            await nobody.stub(echo.stub).GetWord(echo.Word(text="hello"))
+        await nobody.stop()
+    assert servicer.calls_count == 1
+
+
+async def test_health_follows_a_real_query() -> None:
+    clock = PushedClock(datetime(2026, 1, 1, tzinfo=UTC))
+    broken: list[Exception] = []
+
+    async def query() -> None:
+        if broken:
+            raise broken[0]
+
+    async with (
+        served(Servicer(), ready=query, clock=clock) as (server, _),
+        grpc.aio.insecure_channel(server.address) as bare,
+    ):
+        watch = health_pb2_grpc.HealthStub(bare).Watch(health_pb2.HealthCheckRequest(service=echo.SERVICE))
+        told = aiter(watch)
+        assert (await anext(told)).status == health_pb2.HealthCheckResponse.SERVING
+        broken.append(OSError("database is gone"))
+        clock.advance(5)
+        assert (await anext(told)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        broken.clear()
+        while not clock.sleeping_count:
+            await asyncio.sleep(0)
+        clock.advance(1)
+        assert (await anext(told)).status == health_pb2.HealthCheckResponse.SERVING
+        watch.cancel()
+
+
+async def test_a_service_that_is_not_ready_says_so_from_its_first_moment() -> None:
+    async def query() -> None:
+        raise OSError("no database yet")
+
+    async with (
+        served(Servicer(), ready=query) as (server, _),
+        grpc.aio.insecure_channel(server.address) as bare,
+    ):
+        for name in ("", echo.SERVICE):
+            answer = await health_pb2_grpc.HealthStub(bare).Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_reflection_and_channelz_are_open() -> None:
+    async with served(Servicer()) as (server, _), grpc.aio.insecure_channel(server.address) as bare:
+        asked = reflection_pb2.ServerReflectionRequest(list_services="")
+
+        async def ask() -> AsyncIterator[Any]:
+            yield asked
+
+        answers = reflection_pb2_grpc.ServerReflectionStub(bare).ServerReflectionInfo(ask())
+        names = {service.name for service in (await anext(aiter(answers))).list_services_response.service}
+        servers = await channelz_pb2_grpc.ChannelzStub(bare).GetServers(channelz_pb2.GetServersRequest())
+        answers.cancel()
+    assert {echo.SERVICE, "grpc.health.v1.Health", "grpc.channelz.v1.Channelz"} <= names
+    assert servers.server
+
+
+async def test_stopping_finishes_calls_and_ends_streams() -> None:
+    servicer = Servicer()
+    async with served(servicer, grace_seconds=4.0) as (server, peer):
+        stub = peer.stub(echo.stub)
+        stream = aiter(stub.WatchWords(echo.Word(text="wait")))
+        await anext(stream)
+        made = asyncio.ensure_future(stub.GetWord(echo.Word(text="wait")))
+        while not servicer.calls_count:
+            await asyncio.sleep(0.01)
+        stopping = asyncio.create_task(server.stop())
+        with pytest.raises(errors.Unavailable) as ended:
+            await anext(stream)
+        servicer.released.set()
+        assert (await made).text == "wait"
+        await asyncio.wait_for(stopping, 1)
+    assert ended.value.reason == "SHUTTING_DOWN"
+    assert ended.value.retry_after == timedelta(seconds=1)
+
+
+async def test_a_message_over_the_limit_is_refused() -> None:
+    async with served(Servicer(), max_message_bytes=10_000) as (_, peer):
+        with pytest.raises(errors.Exhausted):
+            await peer.stub(echo.stub).GetWord(echo.Word(text="x" * 20_000))
+
+
+async def test_two_servers_cannot_share_a_port() -> None:
+    async with served(Servicer()) as (server, _):
+        second = GrpcServer(server.address, [], service_names=[], metrics=Metrics())
+        with pytest.raises(RuntimeError):
+            await second.start()
+
+
+async def test_calls_are_counted_by_service_method_and_code() -> None:
+    metrics = Metrics()
+    async with served(Servicer(), metrics=metrics) as (_, peer):
+        await peer.stub(echo.stub).GetWord(echo.Word(text="hello"))
+        with pytest.raises(errors.NotFound):
+            await peer.stub(echo.stub).Fail(echo.Word(text="hello"))
+    for method, code in (("GetWord", "OK"), ("Fail", "NOT_FOUND")):
+        labels = {"service": echo.SERVICE, "method": method, "code": code}
+        assert metrics.registry.get_sample_value("rpc_handled_total", labels) == 1

@@ -1,0 +1,62 @@
+"""The pushed clock stands still until told."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.clock import PushedClock, SystemClock
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def test_a_sleeper_wakes_when_its_time_has_come_and_not_before() -> None:
+    clock = PushedClock(START)
+    sleeper = asyncio.create_task(clock.sleep(10))
+    await asyncio.sleep(0)
+    clock.advance(9.9)
+    await asyncio.sleep(0)
+    assert not sleeper.done()
+    assert clock.sleeping_count == 1
+    clock.advance(0.1)
+    await sleeper
+    assert clock.now() == START + timedelta(seconds=10)
+
+
+async def test_stepping_the_wall_time_wakes_nobody() -> None:
+    clock = PushedClock(START)
+    sleeper = asyncio.create_task(clock.sleep(1))
+    await asyncio.sleep(0)
+    clock.set_time(START + timedelta(days=1))
+    await asyncio.sleep(0)
+    assert not sleeper.done()
+    assert clock.monotonic() == 0.0
+    sleeper.cancel()
+
+
+async def test_a_cancelled_sleeper_is_forgotten() -> None:
+    clock = PushedClock(START)
+    sleeper = asyncio.create_task(clock.sleep(1))
+    await asyncio.sleep(0)
+    sleeper.cancel()
+    await asyncio.sleep(0)
+    assert clock.sleeping_count == 0
+    clock.advance(2)
+
+
+def test_a_naive_time_is_refused() -> None:
+    with pytest.raises(ValueError, match="aware"):
+        PushedClock(datetime(2026, 1, 1))
+
+
+def test_time_does_not_run_backwards() -> None:
+    with pytest.raises(ValueError, match="backwards"):
+        PushedClock(START).advance(-1)
+
+
+async def test_the_system_clock_is_aware_and_sleeps() -> None:
+    clock = SystemClock()
+    before = clock.monotonic()
+    await clock.sleep(0.01)
+    assert clock.monotonic() - before >= 0.009
+    assert clock.now().tzinfo is UTC
