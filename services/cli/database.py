@@ -8,9 +8,9 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from services.cli.plan import SERVICES, SERVICES_FOLDER, Plan
+from shared.database.address import as_role
 from shared.database.migrations import upgrade_all
 from shared.database.roles import initialise
 from shared.postgres import EmbeddedPostgres
@@ -40,7 +40,7 @@ async def prepare(url: str, home: Path) -> dict[str, str]:
     passwords = _passwords(home)
     await initialise(url, list(SERVICES), passwords)
     await upgrade_all(url, {service: migrations_folder(service) for service in SERVICES})
-    return {service: _as_role(url, service, passwords[service]) for service in SERVICES}
+    return {service: as_role(url, service, passwords[service]) for service in SERVICES}
 
 
 def _passwords(home: Path) -> dict[str, str]:
@@ -56,8 +56,3 @@ def _passwords(home: Path) -> dict[str, str]:
         file.write_text(json.dumps(kept, indent=1))
     return kept
 
-
-def _as_role(url: str, role: str, password: str) -> str:
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{role}:{password}@{place}"))

@@ -10,6 +10,7 @@ from services.hedges.clients import PositionsClient
 from services.hedges.service import HedgesService
 from services.hedges.servicer import HedgesServicer
 from services.hedges.store import Store
+from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
@@ -39,7 +40,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ready=database.ping,
         clock=clock,
     )
-    return App("hedges", [database, positions, server])
+    side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
+    return App("hedges", [database, positions, side, server])
 
 
 def main() -> None:

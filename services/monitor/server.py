@@ -12,6 +12,7 @@ from services.monitor.clients import PeerReadings, Peers, XComClient
 from services.monitor.service import MonitorService
 from services.monitor.servicer import MonitorServicer
 from services.monitor.store import Store
+from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
@@ -48,7 +49,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ready=database.ping,
         clock=clock,
     )
-    return App("monitor", [database, *channels, server])
+    side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
+    return App("monitor", [database, *channels, side, server])
 
 
 def main() -> None:
