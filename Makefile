@@ -1,0 +1,91 @@
+# Everything a newcomer runs. `make help` lists it; the first target that needs Python builds .venv by itself.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Stamps: a second run finds them newer than the locks and does nothing.
+RUNTIME := $(VENV)/.runtime
+TOOLS := $(VENV)/.tools
+ARGS ?=
+
+export PYTHONPATH := $(CURDIR):$(CURDIR)/protos/stubs
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run cycle db test check lint types imports protos protos-check release bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUNTIME) ## the whole house on this machine, database included (ARGS="--help")
+	@$(BIN)/sonic up $(ARGS)
+
+cycle: $(RUNTIME) ## one cycle (ARGS=...); fails when the cycle fails, make naming its exit code
+	@$(BIN)/sonic cycle $(ARGS)
+
+db: $(RUNTIME) ## roles, schemas and migrations in the database of DATABASE_URL
+	@$(BIN)/sonic db init $(ARGS)
+
+test: $(TOOLS) ## every test (ARGS="tests/unit -k alert")
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: lint types imports protos-check test ## what CI runs
+	@echo "check: clean"
+
+lint: $(TOOLS) ## ruff: rules and format
+	@echo "lint"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+
+types: $(TOOLS) ## mypy, strict
+	@echo "types"
+	@$(BIN)/mypy --no-error-summary
+
+imports: $(TOOLS) ## who may import whom
+	@echo "imports"
+	@$(BIN)/lint-imports > $(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }
+
+protos: $(TOOLS) ## generate protos/stubs from protos/sonic
+	@echo "protos"
+	@$(BIN)/buf format --write protos
+	@$(BIN)/python protos/generate.py
+
+protos-check: $(TOOLS)
+	@echo "protos: drift, lint, format, breaking"
+	@$(BIN)/python protos/generate.py --check
+
+release: $(TOOLS) ## record the present protos as released; later ones must stay compatible
+	@$(BIN)/python protos/generate.py --release
+
+bench: $(TOOLS) ## measurements, never part of check (ARGS=...)
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+PIP_COMPILE = $(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes --strip-extras --no-header --no-annotate \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+lock: $(TOOLS) ## pin again what requirements*.in ask for (run it on Python 3.11; ARGS=--upgrade)
+	@echo "lock"
+	@$(PIP_COMPILE) $(ARGS) --output-file requirements.lock requirements.in
+	@$(PIP_COMPILE) $(ARGS) --output-file requirements-dev.lock requirements-dev.in
+
+clean: ## remove everything built; data and databases stay
+	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Sonic needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 ..." >&2; \
+		exit 1; }
+	@echo "environment: $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python
+	@echo "packages"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(TOOLS): requirements-dev.lock $(RUNTIME)
+	@echo "packages for building and testing"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""Room for the one foreign schema our stubs import: validation rules."""

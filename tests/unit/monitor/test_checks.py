@@ -1,0 +1,167 @@
+"""What each check finds, when people are told, how healthy a monitor is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.monitor.checks import HoldingsReading, JudgedReading, PriceReading, WalletReading
+from services.monitor.checks.liquidation import LiquidationCheck
+from services.monitor.checks.position import PositionCheck
+from services.monitor.checks.price import PriceCheck
+from services.monitor.checks.profit import ProfitCheck
+from services.monitor.checks.risk import RiskCheck
+from services.monitor.domain import Finding, Health, Level, Run, RunStatus, follow, health, is_due
+
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass
+class Known:
+    """Readings that are given."""
+
+    known_prices: tuple[PriceReading, ...] = ()
+    held: HoldingsReading = HoldingsReading(0, 0, 0.0, 0.0)
+    known_judged: tuple[JudgedReading, ...] = ()
+
+    async def prices(self) -> tuple[PriceReading, ...]:
+        return self.known_prices
+
+    async def holdings(self) -> HoldingsReading:
+        return self.held
+
+    async def judged(self) -> tuple[JudgedReading, ...]:
+        return self.known_judged
+
+
+def judged(
+    kind: str, level: Level, value: float | None = None, stale: int = 0, scope: str = "POSITION"
+) -> JudgedReading:
+    by_asset = {} if value is None else {"SOL": value}
+    return JudgedReading(kind, scope, level, value, "SOL", 4, stale, by_asset)
+
+
+@pytest.mark.parametrize(
+    ("quality", "status"),
+    [
+        ("GOOD", RunStatus.SUCCESS),
+        ("SINGLE", RunStatus.SUCCESS),
+        ("CLOSED", RunStatus.SUCCESS),
+        ("STALE", RunStatus.BREACH),
+        ("NONE", RunStatus.BREACH),
+        ("DISAGREE", RunStatus.BREACH),
+    ],
+)
+async def test_a_price_that_cannot_be_trusted_is_a_breach_that_names_the_asset(
+    quality: str, status: RunStatus
+) -> None:
+    readings = Known(
+        known_prices=(PriceReading("BTC", quality, 1.0, 1.0), PriceReading("ETH", "GOOD", 1.0, 1.0))
+    )
+    finding = await PriceCheck().run(readings, NOW)
+    assert finding.status is status
+    assert ("BTC" in finding.concern) == (status is RunStatus.BREACH)
+    assert "ETH" not in finding.concern
+
+
+async def test_a_wallet_that_failed_is_told_and_the_badge_is_marked_stale() -> None:
+    wallets = (WalletReading("main", "FAILED", "TIMEOUT"), WalletReading("other", "COMPLETE", ""))
+    finding = await PositionCheck().run(Known(held=HoldingsReading(3, 0, 0.0, 0.0, wallets)), NOW)
+    assert finding.status is RunStatus.BREACH
+    assert finding.concern == "wallets that cannot be read: main (TIMEOUT)"
+    badge = finding.badges["position_badge"]
+    assert badge is not None
+    assert (badge.value, badge.stale) == ("3", True)
+
+
+async def test_nothing_held_and_nothing_wrong_shows_no_position_badge() -> None:
+    finding = await PositionCheck().run(Known(), NOW)
+    assert finding.status is RunStatus.SUCCESS
+    assert finding.badges == {"position_badge": None}
+
+
+async def test_levels_are_read_from_the_judge_and_told_by_nobody_else() -> None:
+    readings = Known(
+        known_judged=(
+            judged("HEAT_INDEX", Level.MEDIUM, 44.0),
+            judged("TRAVEL_PERCENT", Level.HIGH, -75.3, stale=1),
+            judged("LIQUIDATION_DISTANCE", Level.HIGH, 2.53),
+            judged("PROFIT", Level.NORMAL, 3.0),
+        )
+    )
+    risk = await RiskCheck().run(readings, NOW)
+    liquidation = await LiquidationCheck().run(readings, NOW)
+    profit = await ProfitCheck().run(readings, NOW)
+    assert [finding.concern for finding in (risk, liquidation, profit)] == ["", "", ""]
+    travel = risk.badges["travel_risk_badge"]
+    assert travel is not None
+    assert (travel.level, travel.value, travel.stale) == (Level.HIGH, "SOL -75.3 %", True)
+    nearest = liquidation.badges["liquidation_badge"]
+    assert nearest is not None
+    assert nearest.value == "SOL 2.53 %"
+    assert profit.status is RunStatus.SUCCESS
+    assert profit.badges == {"profit_badge": None}
+
+
+async def test_a_held_level_without_a_value_shows_a_question_mark_and_never_zero() -> None:
+    finding = await LiquidationCheck().run(
+        Known(known_judged=(judged("LIQUIDATION_DISTANCE", Level.HIGH),)), NOW
+    )
+    badge = finding.badges["liquidation_badge"]
+    assert badge is not None
+    assert badge.value == "?"
+
+
+def finding(status: RunStatus, concern: str = "") -> Finding:
+    return Finding(status, concern=concern)
+
+
+def test_a_concern_is_told_once_when_it_begins_and_once_when_it_is_over() -> None:
+    begins = follow("price", None, finding(RunStatus.BREACH, "BTC stale"), "i1")
+    assert begins.opened
+    assert begins.notice is not None
+    assert (begins.notice.id, begins.notice.level) == ("i1-begin", Level.MEDIUM)
+    goes_on = follow("price", "i1", finding(RunStatus.BREACH, "BTC stale, ETH stale"), "i2")
+    assert goes_on.notice is None
+    ends = follow("price", "i1", finding(RunStatus.SUCCESS), "i3")
+    assert ends.closed
+    assert ends.notice is not None
+    assert (ends.notice.id, ends.notice.level) == ("i1-end", Level.LOW)
+
+
+@pytest.mark.parametrize("status", [RunStatus.ERROR, RunStatus.SKIPPED])
+@pytest.mark.parametrize("incident_id", [None, "i1"])
+def test_a_check_that_did_not_look_neither_opens_nor_closes_an_incident(
+    status: RunStatus, incident_id: str | None
+) -> None:
+    change = follow("price", incident_id, finding(status), "i2")
+    assert (change.opened, change.closed, change.notice) == (False, False, None)
+
+
+def run(status: RunStatus, age: timedelta) -> Run:
+    return Run("price", NOW - age, 0.1, status, {}, "")
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (None, Health.OFFLINE),
+        (run(RunStatus.SUCCESS, MINUTE), Health.HEALTHY),
+        (run(RunStatus.BREACH, MINUTE), Health.WARNING),
+        (run(RunStatus.ERROR, MINUTE), Health.ERROR),
+        (run(RunStatus.SUCCESS, 2 * MINUTE), Health.WARNING),
+        (run(RunStatus.SUCCESS, 3 * MINUTE), Health.OFFLINE),
+        (run(RunStatus.ERROR, 3 * MINUTE), Health.OFFLINE),
+    ],
+)
+def test_health_says_how_the_last_run_went_and_whether_it_is_late(last: Run | None, expected: Health) -> None:
+    assert health(last, MINUTE, NOW) is expected
+
+
+def test_a_monitor_is_due_when_its_interval_has_passed() -> None:
+    assert is_due(None, MINUTE, NOW)
+    assert is_due(run(RunStatus.SUCCESS, MINUTE), MINUTE, NOW)
+    assert not is_due(run(RunStatus.SUCCESS, MINUTE / 2), MINUTE, NOW)
