@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from services.cli.plan import Plan, known_addresses
 from shared.rpc.client import Channel
 
 S = TypeVar("S")
+# Files are imported in one message.
+MAX_MESSAGE_BYTES = 72 * 1024 * 1024
 
 
 class House:
@@ -23,12 +25,11 @@ class House:
     async def stub(self, service: str, kind: type[S]) -> S:
         """A stub on the channel to a service."""
         if service not in self._channels:
-            channel = Channel(self.addresses[service])
+            channel = Channel(self.addresses[service], max_message_bytes=MAX_MESSAGE_BYTES)
             await channel.start()
             self._stack.push_async_callback(channel.stop)
             self._channels[service] = channel
-        made: Any = self._channels[service].stub(kind)
-        return made  # type: ignore[no-any-return]  # generated stubs have one class for both kinds of channel
+        return self._channels[service].stub(kind)
 
 
 @asynccontextmanager
