@@ -842,21 +842,27 @@ class CreateAlertsRequest(_message.Message):
 
     CYCLE_ID_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    MEMBERSHIP_EPOCH_FIELD_NUMBER: _builtins.int
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand."""
     epoch: _builtins.int
     """Epoch of the cycle's owner, >= 0."""
+    membership_epoch: _builtins.int
+    """Membership epoch as EnrichPositions of the same cycle told it; absent = asked from positions."""
     def __init__(
         self,
         *,
         cycle_id: _builtins.str = ...,
         epoch: _builtins.int = ...,
+        membership_epoch: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_membership_epoch", b"_membership_epoch", "membership_epoch", b"membership_epoch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "epoch", b"epoch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_membership_epoch", b"_membership_epoch", "cycle_id", b"cycle_id", "epoch", b"epoch", "membership_epoch", b"membership_epoch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__membership_epoch: _TypeAlias = _typing.Literal["membership_epoch"]  # noqa: Y015
+    _WhichOneofArgType__membership_epoch: _TypeAlias = _typing.Literal["_membership_epoch", b"_membership_epoch"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__membership_epoch) -> _WhichOneofReturnType__membership_epoch | None: ...
 
 Global___CreateAlertsRequest: _TypeAlias = CreateAlertsRequest  # noqa: Y015
 
@@ -1002,21 +1008,27 @@ class ClearStaleAlertsRequest(_message.Message):
 
     CYCLE_ID_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    MEMBERSHIP_EPOCH_FIELD_NUMBER: _builtins.int
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand."""
     epoch: _builtins.int
     """Epoch of the cycle's owner, >= 0."""
+    membership_epoch: _builtins.int
+    """Membership epoch as EnrichPositions of the same cycle told it; absent = asked from positions."""
     def __init__(
         self,
         *,
         cycle_id: _builtins.str = ...,
         epoch: _builtins.int = ...,
+        membership_epoch: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_membership_epoch", b"_membership_epoch", "membership_epoch", b"membership_epoch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "epoch", b"epoch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_membership_epoch", b"_membership_epoch", "cycle_id", b"cycle_id", "epoch", b"epoch", "membership_epoch", b"membership_epoch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__membership_epoch: _TypeAlias = _typing.Literal["membership_epoch"]  # noqa: Y015
+    _WhichOneofArgType__membership_epoch: _TypeAlias = _typing.Literal["_membership_epoch", b"_membership_epoch"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__membership_epoch) -> _WhichOneofReturnType__membership_epoch | None: ...
 
 Global___ClearStaleAlertsRequest: _TypeAlias = ClearStaleAlertsRequest  # noqa: Y015
 

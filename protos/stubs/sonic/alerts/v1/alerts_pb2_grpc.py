@@ -135,7 +135,8 @@ class AlertsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteAlert(self, request, context):
-        """Deletes one alert; the ledger keeps its rows. Fails with ALERT_NOT_FOUND.
+        """Deletes one alert; the ledger keeps its rows. While an enabled threshold judges its subject, the next CreateAlerts
+        makes it again: disable the threshold to be rid of it. Fails with ALERT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -33,7 +33,9 @@ class AlertsServiceStub:
     GetAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetAlertRequest, _alerts_pb2.Alert]
     """One alert. Fails with ALERT_NOT_FOUND."""
     DeleteAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.DeleteAlertRequest, _alerts_pb2.DeleteAlertResponse]
-    """Deletes one alert; the ledger keeps its rows. Fails with ALERT_NOT_FOUND."""
+    """Deletes one alert; the ledger keeps its rows. While an enabled threshold judges its subject, the next CreateAlerts
+    makes it again: disable the threshold to be rid of it. Fails with ALERT_NOT_FOUND.
+    """
     RaiseDeath: _aio.UnaryUnaryMultiCallable[_alerts_pb2.RaiseDeathRequest, _alerts_pb2.Alert]
     """Raises a DEATH_NAIL for an incident once; the same incident again changes nothing. Fails with STALE_EPOCH."""
     ResolveDeath: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ResolveDeathRequest, _alerts_pb2.ResolveDeathResponse]
@@ -100,7 +102,9 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.DeleteAlertRequest,
         context: _aio.ServicerContext[_alerts_pb2.DeleteAlertRequest, _abc.Awaitable[_alerts_pb2.DeleteAlertResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.DeleteAlertResponse]:
-        """Deletes one alert; the ledger keeps its rows. Fails with ALERT_NOT_FOUND."""
+        """Deletes one alert; the ledger keeps its rows. While an enabled threshold judges its subject, the next CreateAlerts
+        makes it again: disable the threshold to be rid of it. Fails with ALERT_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def RaiseDeath(

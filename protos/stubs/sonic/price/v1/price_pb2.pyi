@@ -60,7 +60,7 @@ class _QualityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Quality.Value
     QUALITY_DISAGREE: _Quality.ValueType  # 3
     """Sources contradict each other without a majority; the price is the one near the last good price."""
     QUALITY_STALE: _Quality.ValueType  # 4
-    """No usable quote in the last refresh: the last known price, kept and marked."""
+    """No usable quote in the last refresh, or no refresh for 15 minutes: the last known price, kept and marked."""
     QUALITY_NONE: _Quality.ValueType  # 5
     """No price has ever been known."""
     QUALITY_CLOSED: _Quality.ValueType  # 6
@@ -78,7 +78,7 @@ QUALITY_SINGLE: Quality.ValueType  # 2
 QUALITY_DISAGREE: Quality.ValueType  # 3
 """Sources contradict each other without a majority; the price is the one near the last good price."""
 QUALITY_STALE: Quality.ValueType  # 4
-"""No usable quote in the last refresh: the last known price, kept and marked."""
+"""No usable quote in the last refresh, or no refresh for 15 minutes: the last known price, kept and marked."""
 QUALITY_NONE: Quality.ValueType  # 5
 """No price has ever been known."""
 QUALITY_CLOSED: Quality.ValueType  # 6
@@ -107,8 +107,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller's epoch is older than one already seen: a newer owner runs the cycle."""
     ERROR_REASON_NOT_CONFIRMED: _ErrorReason.ValueType  # 7
     """The confirmation word is missing or wrong."""
-    ERROR_REASON_NOT_FINITE: _ErrorReason.ValueType  # 8
-    """A number is NaN or infinite."""
+    ERROR_REASON_BAD_TIME: _ErrorReason.ValueType  # 9
+    """A time is outside the years 1 to 9999."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -129,8 +129,8 @@ ERROR_REASON_STALE_EPOCH: ErrorReason.ValueType  # 6
 """The caller's epoch is older than one already seen: a newer owner runs the cycle."""
 ERROR_REASON_NOT_CONFIRMED: ErrorReason.ValueType  # 7
 """The confirmation word is missing or wrong."""
-ERROR_REASON_NOT_FINITE: ErrorReason.ValueType  # 8
-"""A number is NaN or infinite."""
+ERROR_REASON_BAD_TIME: ErrorReason.ValueType  # 9
+"""A time is outside the years 1 to 9999."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -146,15 +146,19 @@ class Quote(_message.Message):
     USED_FIELD_NUMBER: _builtins.int
     DROPPED_REASON_FIELD_NUMBER: _builtins.int
     source: _builtins.str
-    """Source name: coingecko, pyth, demo."""
+    """Source name: coingecko, pyth; demo-a, demo-b, demo-c in the demo market."""
     price_usd: _builtins.float
-    """Price in USD, > 0; absent when the source gave none."""
+    """Price in USD as the source gave it, > 0 when used; absent when it gave none that can be read."""
     confidence_usd: _builtins.float
     """Source's confidence half-width in USD, >= 0; absent when it states none."""
     used: _builtins.bool
     """Whether the quote carried the consensus."""
     dropped_reason: _builtins.str
-    """Why it was dropped, an upper-case word (TOO_OLD, OUTLIER, WIDE_CONFIDENCE, NOT_POSITIVE, FROM_FUTURE, MISSING); empty when used."""
+    """Why it was dropped, an upper-case word; empty when used. Of the source: MISSING, UNSUPPORTED, NOT_A_NUMBER,
+    NOT_FINITE, BAD_TIME, or the kind of failure of its call (TIMEOUT, RATE_LIMITED ...). Of the consensus: NOT_POSITIVE,
+    TOO_OLD (120 s, an index 4 days), FROM_FUTURE (more than 5 s), WIDE_CONFIDENCE (over 1 percent),
+    OUTLIER (outside the majority, or far from the last good price), NO_MAJORITY (and no last good price to tell by).
+    """
     @_builtins.property
     def price_time(self) -> _timestamp_pb2.Timestamp:
         """The source's own time of the price."""
@@ -201,7 +205,9 @@ class SourceResult(_message.Message):
     ok: _builtins.bool
     """Whether the source answered with a usable body."""
     failure: _builtins.str
-    """Kind of failure (TIMEOUT, RATE_LIMITED, BAD_BODY ...); empty when ok."""
+    """Kind of failure: TIMEOUT, CONNECT, RATE_LIMITED, BANNED, REFUSED, SERVER_ERROR, BAD_STATUS, BAD_BODY, NOT_FOUND,
+    CIRCUIT_OPEN, INTERNAL; empty when ok. RATE_LIMITED and CIRCUIT_OPEN may mean that no call was made.
+    """
     message: _builtins.str
     """One sentence about the failure without addresses; empty when ok."""
     quote_count: _builtins.int
@@ -252,7 +258,7 @@ class Price(_message.Message):
     previous_price_usd: _builtins.float
     """Price of the record before this one, in USD, > 0."""
     source: _builtins.str
-    """Names of the sources behind the price, joined with +."""
+    """Names of the sources behind the price, joined with +; demo ones say demo."""
     quality: Global___Quality.ValueType
     """How far it can be trusted."""
     hourly_volatility_ratio: _builtins.float
@@ -435,7 +441,7 @@ class RefreshPricesResponse(_message.Message):
 
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceResult]:
-        """What each source did."""
+        """What each source did; empty when none was asked."""
 
     def __init__(
         self,
@@ -634,7 +640,9 @@ class WatchPricesResponse(_message.Message):
     PRICES_FIELD_NUMBER: _builtins.int
     GAP_FIELD_NUMBER: _builtins.int
     gap: _builtins.bool
-    """True when changes were dropped because the reader was slow; the prices are then the present state."""
+    """True when changes were dropped because the reader was slow, or when the list as a whole was replaced (cleared, or
+    another market); the prices are then the whole present state.
+    """
     @_builtins.property
     def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Price]:
         """All watched prices in the first message, afterwards those that changed."""

@@ -80,35 +80,36 @@ class PriceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPrice(self, request, context):
-        """The price of one asset with its quotes. Fails with PRICE_NOT_FOUND.
+        """The price of one asset with its quotes, in the present market. Fails with PRICE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPrices(self, request, context):
-        """All prices, by asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """All prices of the present market, by asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPriceHistory(self, request, context):
-        """History of one asset, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """History of one asset in the present market, newest first.
+        Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchPrices(self, request, context):
-        """The present prices first, then every change.
+        """The present prices first, then every change, whichever server made it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClearData(self, request, context):
-        """Deletes prices and history. Fails with NOT_CONFIRMED.
+        """Deletes prices and history of both markets; the demo market starts anew. Fails with NOT_CONFIRMED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

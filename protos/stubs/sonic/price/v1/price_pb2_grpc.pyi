@@ -21,15 +21,17 @@ class PriceServiceStub:
     Fails with UNKNOWN_ASSET, STALE_EPOCH.
     """
     GetPrice: _aio.UnaryUnaryMultiCallable[_price_pb2.GetPriceRequest, _price_pb2.Price]
-    """The price of one asset with its quotes. Fails with PRICE_NOT_FOUND."""
+    """The price of one asset with its quotes, in the present market. Fails with PRICE_NOT_FOUND."""
     ListPrices: _aio.UnaryUnaryMultiCallable[_price_pb2.ListPricesRequest, _price_pb2.ListPricesResponse]
-    """All prices, by asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+    """All prices of the present market, by asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
     ListPriceHistory: _aio.UnaryUnaryMultiCallable[_price_pb2.ListPriceHistoryRequest, _price_pb2.ListPriceHistoryResponse]
-    """History of one asset, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+    """History of one asset in the present market, newest first.
+    Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
+    """
     WatchPrices: _aio.UnaryStreamMultiCallable[_price_pb2.WatchPricesRequest, _price_pb2.WatchPricesResponse]
-    """The present prices first, then every change."""
+    """The present prices first, then every change, whichever server made it."""
     ClearData: _aio.UnaryUnaryMultiCallable[_price_pb2.ClearDataRequest, _price_pb2.ClearDataResponse]
-    """Deletes prices and history. Fails with NOT_CONFIRMED."""
+    """Deletes prices and history of both markets; the demo market starts anew. Fails with NOT_CONFIRMED."""
 
 class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Prices of assets from independent sources."""
@@ -50,7 +52,7 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _price_pb2.GetPriceRequest,
         context: _aio.ServicerContext[_price_pb2.GetPriceRequest, _abc.Awaitable[_price_pb2.Price]],
     ) -> _abc.Awaitable[_price_pb2.Price]:
-        """The price of one asset with its quotes. Fails with PRICE_NOT_FOUND."""
+        """The price of one asset with its quotes, in the present market. Fails with PRICE_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def ListPrices(
@@ -58,7 +60,7 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _price_pb2.ListPricesRequest,
         context: _aio.ServicerContext[_price_pb2.ListPricesRequest, _abc.Awaitable[_price_pb2.ListPricesResponse]],
     ) -> _abc.Awaitable[_price_pb2.ListPricesResponse]:
-        """All prices, by asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+        """All prices of the present market, by asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
 
     @_abc_1.abstractmethod
     def ListPriceHistory(
@@ -66,7 +68,9 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _price_pb2.ListPriceHistoryRequest,
         context: _aio.ServicerContext[_price_pb2.ListPriceHistoryRequest, _abc.Awaitable[_price_pb2.ListPriceHistoryResponse]],
     ) -> _abc.Awaitable[_price_pb2.ListPriceHistoryResponse]:
-        """History of one asset, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+        """History of one asset in the present market, newest first.
+        Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
+        """
 
     @_abc_1.abstractmethod
     def WatchPrices(
@@ -74,7 +78,7 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _price_pb2.WatchPricesRequest,
         context: _aio.ServicerContext[_price_pb2.WatchPricesRequest, _abc.AsyncIterator[_price_pb2.WatchPricesResponse]],
     ) -> _abc.AsyncIterator[_price_pb2.WatchPricesResponse]:
-        """The present prices first, then every change."""
+        """The present prices first, then every change, whichever server made it."""
 
     @_abc_1.abstractmethod
     def ClearData(
@@ -82,6 +86,6 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _price_pb2.ClearDataRequest,
         context: _aio.ServicerContext[_price_pb2.ClearDataRequest, _abc.Awaitable[_price_pb2.ClearDataResponse]],
     ) -> _abc.Awaitable[_price_pb2.ClearDataResponse]:
-        """Deletes prices and history. Fails with NOT_CONFIRMED."""
+        """Deletes prices and history of both markets; the demo market starts anew. Fails with NOT_CONFIRMED."""
 
 def add_PriceServiceServicer_to_server(servicer: PriceServiceServicer, server: _aio.Server) -> None: ...

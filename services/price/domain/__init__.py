@@ -1,0 +1,1 @@
+"""Prices as pure values and rules: no clock, no network, no storage."""

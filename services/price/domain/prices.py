@@ -1,0 +1,162 @@
+"""The words of the service: quotes, prices, records. Knows no rule that weighs them."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+
+from shared.errors import InvalidArgument
+
+SYMBOL = re.compile(r"[A-Z0-9]{1,15}")
+# After this long without a refresh nobody vouches for a price any more, however good it was.
+REFRESH_LIMIT = timedelta(minutes=15)
+
+
+class Market(IntEnum):
+    DEMO = 1
+    LIVE = 2
+
+
+class Quality(IntEnum):
+    GOOD = 1
+    SINGLE = 2
+    DISAGREE = 3
+    STALE = 4
+    NONE = 5
+    CLOSED = 6
+
+
+FRESH_QUALITIES = frozenset({Quality.GOOD, Quality.SINGLE, Quality.DISAGREE, Quality.CLOSED})
+
+
+class Dropped(StrEnum):
+    """Why a quote does not carry the price. A source that failed adds the kind of its failure."""
+
+    MISSING = "MISSING"
+    UNSUPPORTED = "UNSUPPORTED"
+    NOT_A_NUMBER = "NOT_A_NUMBER"
+    NOT_FINITE = "NOT_FINITE"
+    NOT_POSITIVE = "NOT_POSITIVE"
+    BAD_TIME = "BAD_TIME"
+    TOO_OLD = "TOO_OLD"
+    FROM_FUTURE = "FROM_FUTURE"
+    WIDE_CONFIDENCE = "WIDE_CONFIDENCE"
+    OUTLIER = "OUTLIER"
+    NO_MAJORITY = "NO_MAJORITY"
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What one source says of one asset; `dropped_reason` is set by the adapter or by the consensus."""
+
+    source: str
+    price_usd: float | None = None
+    price_time: datetime | None = None
+    confidence_usd: float | None = None
+    used: bool = False
+    dropped_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceResult:
+    """What one source did in one refresh; `failure` is empty when it answered with a usable body."""
+
+    source: str
+    failure: str
+    message: str
+    latency: timedelta
+    quote_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAnswer:
+    """A source's result and its quotes by asset."""
+
+    result: SourceResult
+    quotes: Mapping[str, Quote]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """The consensus price of one asset in one market; None = absent.
+
+    `last_good_price_usd` is the last one two sources agreed on or a lone source gave (never a DISAGREE one).
+    """
+
+    asset: str
+    market: Market
+    quality: Quality
+    price_usd: float | None = None
+    price_time: datetime | None = None
+    previous_price_usd: float | None = None
+    previous_price_time: datetime | None = None
+    source: str = ""
+    last_good_price_usd: float | None = None
+    last_good_time: datetime | None = None
+    hourly_volatility_ratio: float | None = None
+    volatility_hour_time: datetime | None = None
+    refresh_time: datetime | None = None
+    quotes: tuple[Quote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRecord:
+    """One row of the history; `previous_price_time` is always before `price_time`."""
+
+    asset: str
+    market: Market
+    price_usd: float
+    price_time: datetime
+    previous_price_usd: float | None
+    previous_price_time: datetime | None
+    source: str
+    quality: Quality
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Prices that changed; with `gap` they are the whole present state, because changes were dropped."""
+
+    prices: tuple[Price, ...]
+    gap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a refresh gave; `sources` is empty when `skipped_reason` says that none was asked."""
+
+    prices: tuple[Price, ...]
+    sources: tuple[SourceResult, ...]
+    market: Market
+    skipped_reason: str = ""
+
+    @property
+    def fresh_count(self) -> int:
+        """Assets whose price comes from quotes that were usable in the refresh."""
+        return sum(price.quality in FRESH_QUALITIES for price in self.prices)
+
+
+def quality_now(price: Price, now: datetime) -> Quality:
+    """The quality a reader may rely on: STALE once no refresh has vouched for the price for 15 minutes."""
+    if price.price_usd is None or price.refresh_time is None or now - price.refresh_time <= REFRESH_LIMIT:
+        return price.quality
+    return Quality.STALE
+
+
+def wanted_assets(asked: Iterable[str], tracked: tuple[str, ...]) -> tuple[str, ...]:
+    """The tracked assets asked for, each once, in the order of `tracked`; none asked = all.
+
+    Raises InvalidArgument UNKNOWN_ASSET naming the tracked ones.
+    """
+    names = {name.strip().upper() for name in asked}
+    unknown = sorted(names - set(tracked))
+    if unknown:
+        listed = ", ".join(tracked)
+        raise InvalidArgument(
+            "UNKNOWN_ASSET",
+            f"{', '.join(unknown)[:100]} is not tracked; tracked are {listed}",
+            fields={"assets": f"among {listed}"},
+        )
+    return tuple(asset for asset in tracked if asset in names or not names)

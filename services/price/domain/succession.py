@@ -1,0 +1,81 @@
+"""What a new consensus makes of the price that was kept: missing data never becomes a price, none is lost."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from services.price.domain.consensus import Consensus, LastGood
+from services.price.domain.prices import Market, Price, PriceRecord, Quality
+
+_TRUSTED = frozenset({Quality.GOOD, Quality.SINGLE, Quality.CLOSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """The price from now on, the row it adds to the history (None: nothing newer), and whether it differs."""
+
+    price: Price
+    record: PriceRecord | None
+    changed: bool
+
+
+def last_good(kept: Price | None) -> LastGood | None:
+    if kept is None or kept.last_good_price_usd is None or kept.last_good_time is None:
+        return None
+    return LastGood(kept.last_good_price_usd, kept.last_good_time)
+
+
+def follow(record: PriceRecord) -> Price:
+    """The price that was kept when the row was the newest of its history."""
+    return Price(
+        record.asset,
+        record.market,
+        record.quality,
+        price_usd=record.price_usd,
+        price_time=record.price_time,
+        source=record.source,
+        last_good_price_usd=record.price_usd,
+        last_good_time=record.price_time,
+    )
+
+
+def succeed(
+    kept: Price | None, asset: str, market: Market, consensus: Consensus, now: datetime
+) -> Succession:
+    """Without a usable quote the kept price stays, STALE (NONE when nothing was ever known).
+
+    A consensus not newer than the kept price changes its quality and quotes only: time never runs back.
+    """
+    before = kept or Price(asset, market, Quality.NONE)
+    judged = replace(before, quotes=consensus.quotes, refresh_time=now)
+    if consensus.price_usd is None or consensus.price_time is None or consensus.quality is None:
+        quality = Quality.NONE if before.price_usd is None else Quality.STALE
+        return _told(kept, replace(judged, quality=quality), None)
+    if before.price_time is not None and consensus.price_time <= before.price_time:
+        return _told(kept, replace(judged, quality=consensus.quality), None)
+    record = PriceRecord(
+        asset,
+        market,
+        consensus.price_usd,
+        consensus.price_time,
+        before.price_usd,
+        before.price_time,
+        consensus.source,
+        consensus.quality,
+    )
+    price = replace(
+        judged,
+        quality=consensus.quality,
+        price_usd=record.price_usd,
+        price_time=record.price_time,
+        previous_price_usd=record.previous_price_usd,
+        previous_price_time=record.previous_price_time,
+        source=record.source,
+    )
+    if consensus.quality in _TRUSTED:
+        price = replace(price, last_good_price_usd=record.price_usd, last_good_time=record.price_time)
+    return _told(kept, price, record)
+
+
+def _told(kept: Price | None, price: Price, record: PriceRecord | None) -> Succession:
+    changed = kept is None or record is not None or kept.quality is not price.quality
+    return Succession(price, record, changed)

@@ -1,0 +1,1 @@
+"""Where prices come from: one file a source, and the registry that names them."""

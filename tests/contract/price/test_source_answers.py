@@ -1,0 +1,289 @@
+"""Every bad answer CoinGecko and Pyth can give, over real HTTP: refused with its reason, never a price."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from services.price.domain.consensus import LastGood, agree
+from services.price.domain.prices import Dropped, Market, Quality, SourceAnswer
+from services.price.sources.panel import Panel
+from services.price.sources.registry import REGISTRY
+from services.price.sources.source import Connected, SourceSetup
+from shared.clock import PushedClock
+from shared.metrics import Metrics
+from tests.contract.price.bodies import COINGECKO, COINGECKO_PATH, NOW_SECOND, PYTH, PYTH_PATH, coin, feed
+from tests.contract.price.conftest import REFERENCE_TIME, HurriedClock
+from tests.fakes.http_provider import HttpProvider
+
+HTML = {"text": "<html><h1>Sorry</h1></html>", "headers": {"content-type": "text/html"}}
+PATHS = {"coingecko": COINGECKO_PATH, "pyth": PYTH_PATH}
+GOOD = {"coingecko": COINGECKO, "pyth": PYTH}
+SOURCES = sorted(PATHS)
+
+FAILURES: list[tuple[dict[str, Any], str]] = [
+    (
+        {"status": 429, "json": {"status": {"error_code": 429}}, "headers": {"retry-after": "60"}},
+        "RATE_LIMITED",
+    ),
+    ({"status": 429, "text": "slow down", "headers": {"content-type": "text/plain"}}, "RATE_LIMITED"),
+    ({"status": 418, "json": {}}, "BANNED"),
+    ({"status": 401, "json": {"status": {"error_code": 10002, "error_message": "no key"}}}, "REFUSED"),
+    ({"status": 403, **HTML}, "REFUSED"),
+    ({"status": 451, **HTML}, "REFUSED"),
+    ({"status": 500, "json": {}}, "SERVER_ERROR"),
+    ({"status": 502, **HTML}, "SERVER_ERROR"),
+    ({"status": 404, "text": "no such feed", "headers": {"content-type": "text/plain"}}, "NOT_FOUND"),
+    ({"status": 400, "json": {"error": "bad"}}, "BAD_STATUS"),
+    ({"status": 302, "headers": {"location": "http://127.0.0.1:9/"}}, "BAD_STATUS"),
+    (HTML, "BAD_BODY"),
+    ({"text": "<html></html>"}, "BAD_BODY"),
+    ({"text": ""}, "BAD_BODY"),
+    ({"text": '{"bitcoin":{"usd":974'}, "BAD_BODY"),
+    ({"text": '{"bitcoin":{"usd":NaN,"last_updated_at":1795215590}}'}, "BAD_BODY"),
+    ({"text": '{"bitcoin":{"usd":1e400,"last_updated_at":1795215590}}'}, "BAD_BODY"),
+    ({"json": []}, "BAD_BODY"),
+    ({"json": None}, "BAD_BODY"),
+    ({"json": "bitcoin"}, "BAD_BODY"),
+    ({"text": "[" * 100_000}, "BAD_BODY"),
+    ({"json": {}, "truncate": True}, "BAD_BODY"),
+    ({"json": {}, "close": True}, "CONNECT"),
+    ({"json": {}, "silent": True}, "TIMEOUT"),
+    ({"json": COINGECKO, "hang": True}, "TIMEOUT"),
+    ({"json": COINGECKO, "drip": True}, "TIMEOUT"),
+]
+
+COIN_REASONS: list[tuple[object, str]] = [
+    ({}, Dropped.MISSING),
+    ({"bitcoin": None}, Dropped.MISSING),
+    ({"bitcoin": {}}, Dropped.MISSING),
+    ({"bitcoin": {"price": 97_401.0, "last_updated_at": NOW_SECOND}}, Dropped.MISSING),
+    ({"bitcoin": 97_401.0}, Dropped.NOT_A_NUMBER),
+    (coin("97401.0"), Dropped.NOT_A_NUMBER),
+    (coin(True), Dropped.NOT_A_NUMBER),
+    (coin([97_401.0]), Dropped.NOT_A_NUMBER),
+    (coin(0), Dropped.NOT_POSITIVE),
+    (coin(-97_401.0), Dropped.NOT_POSITIVE),
+    (coin(974.01), Dropped.OUTLIER),
+    (coin(97_401.0, NOW_SECOND - 7200), Dropped.TOO_OLD),
+    (coin(97_401.0, NOW_SECOND + 3600), Dropped.FROM_FUTURE),
+    (coin(97_401.0, None), Dropped.BAD_TIME),
+    (coin(97_401.0, str(NOW_SECOND)), Dropped.BAD_TIME),
+    (coin(97_401.0, NOW_SECOND * 1000), Dropped.BAD_TIME),
+    (coin(97_401.0, -1e300), Dropped.BAD_TIME),
+]
+
+FEED_REASONS: list[tuple[object, str]] = [
+    ({"parsed": []}, Dropped.MISSING),
+    ({"parsed": [None, 7, {"id": 5}]}, Dropped.MISSING),
+    (feed(price=None), Dropped.MISSING),
+    (feed(expo=None), Dropped.MISSING),
+    (feed(conf=None), Dropped.MISSING),
+    ({"parsed": [{"id": PYTH["parsed"][0]["id"], "price": 5}]}, Dropped.NOT_A_NUMBER),
+    (feed(price="97411.88"), Dropped.NOT_A_NUMBER),
+    (feed(price="9e12"), Dropped.NOT_A_NUMBER),
+    (feed(price=" 9741188450001"), Dropped.NOT_A_NUMBER),
+    (feed(price=9741188450001.5), Dropped.NOT_A_NUMBER),
+    (feed(price=True), Dropped.NOT_A_NUMBER),
+    (feed(expo="-8"), Dropped.NOT_A_NUMBER),
+    (feed(expo=99_999_999), Dropped.NOT_FINITE),
+    (feed(price="0", conf="0"), Dropped.NOT_POSITIVE),
+    (feed(price="-9741188450001"), Dropped.NOT_POSITIVE),
+    (feed(expo=-6), Dropped.OUTLIER),
+    (feed(conf="633177249251"), Dropped.WIDE_CONFIDENCE),
+    (feed(conf="-5"), Dropped.WIDE_CONFIDENCE),
+    (feed(publish_time=NOW_SECOND - 121), Dropped.TOO_OLD),
+    (feed(publish_time=NOW_SECOND + 6), Dropped.FROM_FUTURE),
+    (feed(publish_time=None), Dropped.BAD_TIME),
+    (feed(publish_time="soon"), Dropped.BAD_TIME),
+]
+
+
+class Desk:
+    """One provider, the sources on it, and a clock that does not wait for a back-off."""
+
+    def __init__(self, provider: HttpProvider) -> None:
+        self.provider = provider
+        self.clock = HurriedClock(REFERENCE_TIME)
+        self.metrics = Metrics()
+        self._panels: dict[str, Panel] = {}
+        self._connected: list[Connected] = []
+
+    def panel(self, name: str, *, api_key: str = "", prefix: str = "", timeout_seconds: float = 0.5) -> Panel:
+        if name not in self._panels:
+            setup = SourceSetup(self.provider.url + prefix, api_key, timeout_seconds, self.clock)
+            connected = REGISTRY[name](setup)
+            self._connected.append(connected)
+            self._panels[name] = Panel([connected.source], "sonic", self.clock, self.metrics)
+        return self._panels[name]
+
+    async def close(self) -> None:
+        for connected in self._connected:
+            await connected.http.stop()
+
+    async def ask(self, name: str, *assets: str) -> SourceAnswer:
+        answers = await self.panel(name).ask(Market.LIVE, assets or ("BTC",), REFERENCE_TIME)
+        return answers[0]
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    async with HttpProvider() as provider:
+        desk = Desk(provider)
+        yield desk
+        await desk.close()
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(("answer", "kind"), FAILURES)
+async def test_a_failed_call_is_a_row_with_its_kind_and_no_quote(
+    desk: Desk, name: str, answer: dict[str, Any], kind: str
+) -> None:
+    desk.provider.answer(PATHS[name], **answer)
+    found = await desk.ask(name)
+    assert (found.result.failure, found.result.quote_count, found.quotes) == (kind, 0, {})
+    assert found.result.message
+    assert "127.0.0.1" not in found.result.message
+    count = desk.metrics.counter("price_source_failures_total", "", ("source", "kind"))
+    assert count.labels(name, kind)._value.get() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "reason"),
+    [("coingecko", *row) for row in COIN_REASONS] + [("pyth", *row) for row in FEED_REASONS],
+)
+async def test_a_bad_quote_is_dropped_with_its_reason(
+    desk: Desk, name: str, body: object, reason: str
+) -> None:
+    desk.provider.answer(PATHS[name], json=body)
+    found = await desk.ask(name)
+    assert found.result.failure == ""
+    last_good = LastGood(97_400.0, desk.clock.now())
+    judged = agree("BTC", [found.quotes["BTC"]], desk.clock.now(), last_good)
+    assert judged.price_usd is None
+    assert [quote.dropped_reason for quote in judged.quotes] == [reason]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+async def test_good_answers_are_read_exactly(desk: Desk, name: str) -> None:
+    desk.provider.answer(PATHS[name], json=GOOD[name])
+    found = await desk.ask(name, "BTC", "ETH", "SOL", "SPX")
+    expected = {
+        "coingecko": {"BTC": 97_401.0, "ETH": 3_380.77, "SOL": 182.35},
+        "pyth": {"BTC": 97_411.88450001, "ETH": 3_381.2199, "SOL": 182.40311},
+    }[name]
+    prices = {asset: quote.price_usd for asset, quote in found.quotes.items() if quote.price_usd is not None}
+    assert prices == expected
+    assert found.quotes["SPX"].dropped_reason == Dropped.UNSUPPORTED
+    assert found.result.quote_count == 3
+    for asset in prices:
+        judged = agree(asset, [found.quotes[asset]], desk.clock.now(), None)
+        assert judged.quality is Quality.SINGLE
+
+
+async def test_coingecko_is_asked_as_its_pages_say(desk: Desk) -> None:
+    desk.provider.answer(COINGECKO_PATH, json=COINGECKO)
+    desk.panel("coingecko", api_key="a-demo-key")
+    await desk.ask("coingecko", "BTC", "SOL")
+    asked = desk.provider.asked(COINGECKO_PATH)[0]
+    assert asked.query == {
+        "ids": "bitcoin,solana",
+        "vs_currencies": "usd",
+        "include_last_updated_at": "true",
+    }
+    assert asked.headers["x-cg-demo-api-key"] == "a-demo-key"
+
+
+async def test_pyth_is_asked_for_each_feed(desk: Desk) -> None:
+    desk.provider.answer(PYTH_PATH, json=PYTH)
+    await desk.ask("pyth", "BTC", "ETH")
+    pairs = desk.provider.asked(PYTH_PATH)[0].pairs
+    assert [name for name, _ in pairs] == ["ids[]", "ids[]"]
+    assert pairs[0][1].startswith("e62df6c8")
+
+
+@pytest.mark.parametrize("prefix", ["/mirror", "/mirror/", "/a/b"])
+async def test_a_base_address_may_have_a_path(desk: Desk, prefix: str) -> None:
+    route = f"GET {prefix.rstrip('/')}{COINGECKO_PATH.removeprefix('GET ')}"
+    desk.provider.answer(route, json=COINGECKO)
+    desk.panel("coingecko", prefix=prefix)
+    assert (await desk.ask("coingecko")).result.quote_count == 1
+
+
+async def test_over_five_calls_a_minute_coingecko_is_not_asked(desk: Desk) -> None:
+    desk.provider.answer(COINGECKO_PATH, json=COINGECKO)
+    kinds = [(await desk.ask("coingecko")).result.failure for _ in range(7)]
+    assert kinds == ["", "", "", "", "", "RATE_LIMITED", "RATE_LIMITED"]
+    assert len(desk.provider.requests) == 5
+    desk.clock.advance(60)
+    assert (await desk.ask("coingecko")).result.failure == ""
+
+
+async def test_a_limit_told_with_status_200_is_believed_for_a_minute(desk: Desk) -> None:
+    limited = {"status": {"error_code": 429, "error_message": "too many"}}
+    desk.provider.answer(COINGECKO_PATH, json=limited, times=1)
+    desk.provider.answer(COINGECKO_PATH, json=COINGECKO)
+    assert (await desk.ask("coingecko")).result.failure == "RATE_LIMITED"
+    desk.clock.advance(59)
+    assert (await desk.ask("coingecko")).result.failure == "RATE_LIMITED"
+    assert len(desk.provider.requests) == 1
+    desk.clock.advance(1)
+    assert (await desk.ask("coingecko")).result.failure == ""
+
+
+async def test_another_error_with_status_200_is_a_bad_body(desk: Desk) -> None:
+    desk.provider.answer(COINGECKO_PATH, json={"status": {"error_code": 10_010, "error_message": "no"}})
+    assert (await desk.ask("coingecko")).result.failure == "BAD_BODY"
+
+
+async def test_a_429_is_remembered_until_its_time(desk: Desk) -> None:
+    desk.provider.answer(PYTH_PATH, status=429, headers={"retry-after": "60"}, times=1)
+    desk.provider.answer(PYTH_PATH, json=PYTH)
+    assert (await desk.ask("pyth")).result.failure == "RATE_LIMITED"
+    desk.clock.advance(59)
+    assert (await desk.ask("pyth")).result.failure == "RATE_LIMITED"
+    assert len(desk.provider.requests) == 1
+    desk.clock.advance(1.5)
+    assert (await desk.ask("pyth")).result.failure == ""
+
+
+async def test_pyth_is_tried_again_after_a_passing_fault(desk: Desk) -> None:
+    desk.provider.answer(PYTH_PATH, status=503, times=2)
+    desk.provider.answer(PYTH_PATH, json=PYTH)
+    desk.panel("pyth", timeout_seconds=5.0)
+    assert (await desk.ask("pyth")).result.failure == ""
+    assert len(desk.provider.requests) == 3
+
+
+async def test_five_failures_open_the_circuit_and_a_probe_closes_it(desk: Desk) -> None:
+    for _ in range(5):
+        desk.provider.answer(COINGECKO_PATH, status=500)
+        await desk.ask("coingecko")
+        desk.clock.advance(20)
+    asked = len(desk.provider.requests)
+    assert (await desk.ask("coingecko")).result.failure == "CIRCUIT_OPEN"
+    assert len(desk.provider.requests) == asked
+    desk.clock.advance(30)
+    desk.provider.answer(COINGECKO_PATH, json=COINGECKO)
+    assert (await desk.ask("coingecko")).result.failure == ""
+
+
+class Broken:
+    name = "broken"
+
+    async def quotes(self, assets: object) -> dict[str, Any]:
+        raise KeyError("a fault of ours")
+
+
+async def test_a_fault_of_one_adapter_costs_the_others_nothing() -> None:
+    clock = PushedClock(REFERENCE_TIME)
+    async with HttpProvider() as provider:
+        provider.answer(PYTH_PATH, json=PYTH)
+        pyth = REGISTRY["pyth"](SourceSetup(provider.url, "", 1.0, clock))
+        panel = Panel([Broken(), pyth.source], "sonic", clock, Metrics())
+        answers = await panel.ask(Market.LIVE, ("BTC",), REFERENCE_TIME)
+        await pyth.http.stop()
+    assert [answer.result.failure for answer in answers] == ["INTERNAL", ""]
+    assert "a fault of ours" not in answers[0].result.message
