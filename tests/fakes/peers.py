@@ -108,7 +108,9 @@ class FakePeers:
         return [request for called, request in self.calls if called == name]
 
     def _servicer(self, name: str, messages: Any, service: Any) -> object:
-        methods = {method.name: self._method(f"{name}.{method.name}", messages, method) for method in service.methods}
+        methods = {
+            method.name: self._method(f"{name}.{method.name}", messages, method) for method in service.methods
+        }
         return type("Servicer", (), methods)()
 
     def _method(self, name: str, messages: Any, method: Any) -> Callable[..., Awaitable[Message]]:

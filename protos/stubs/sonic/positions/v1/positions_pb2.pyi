@@ -320,8 +320,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The confirmation word is missing or wrong."""
     ERROR_REASON_UNKNOWN_COLUMN: _ErrorReason.ValueType  # 17
     """No column of this name; the known ones are listed."""
-    ERROR_REASON_PRICES_UNAVAILABLE: _ErrorReason.ValueType  # 18
-    """The price service cannot be read now; retry."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -362,8 +360,6 @@ ERROR_REASON_NOT_CONFIRMED: ErrorReason.ValueType  # 16
 """The confirmation word is missing or wrong."""
 ERROR_REASON_UNKNOWN_COLUMN: ErrorReason.ValueType  # 17
 """No column of this name; the known ones are listed."""
-ERROR_REASON_PRICES_UNAVAILABLE: ErrorReason.ValueType  # 18
-"""The price service cannot be read now; retry."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

@@ -116,14 +116,15 @@ class PositionsServiceServicer:
 
     def EnrichPositions(self, request, context):
         """Computes every metric of every ACTIVE and STALE position in one pass and stores it with the totals.
-        Fails with STALE_EPOCH, PRICES_UNAVAILABLE.
+        Without market prices it goes on with what the venues say. Fails with STALE_EPOCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreatePosition(self, request, context):
-        """Adds one position by hand and enriches it. Fails with POSITION_EXISTS, INVALID_FIELD, NOT_FINITE, WALLET_NOT_FOUND.
+        """Adds one position by hand and enriches it.
+        Fails with POSITION_EXISTS, INVALID_FIELD, NOT_FINITE, UNKNOWN_NAME, WALLET_NOT_FOUND, PRIVATE_KEY_REFUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,7 +146,7 @@ class PositionsServiceServicer:
 
     def UpdatePosition(self, request, context):
         """Changes size, collateral, prices, side, status or note and enriches. A venue's next answer wins again.
-        Fails with POSITION_NOT_FOUND, UNKNOWN_FIELD, INVALID_FIELD, NOT_FINITE.
+        Fails with POSITION_NOT_FOUND, UNKNOWN_FIELD, INVALID_FIELD, NOT_FINITE, PRIVATE_KEY_REFUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,7 +183,7 @@ class PositionsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReadColumns(self, request, context):
-        """Rows as columns, for services. Fails with UNKNOWN_COLUMN.
+        """ACTIVE and STALE positions as of the last pass, as columns, for services. Fails with UNKNOWN_COLUMN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -22,17 +22,19 @@ class PositionsServiceStub:
     """
     EnrichPositions: _aio.UnaryUnaryMultiCallable[_positions_pb2.EnrichPositionsRequest, _positions_pb2.EnrichPositionsResponse]
     """Computes every metric of every ACTIVE and STALE position in one pass and stores it with the totals.
-    Fails with STALE_EPOCH, PRICES_UNAVAILABLE.
+    Without market prices it goes on with what the venues say. Fails with STALE_EPOCH.
     """
     CreatePosition: _aio.UnaryUnaryMultiCallable[_positions_pb2.CreatePositionRequest, _positions_pb2.Position]
-    """Adds one position by hand and enriches it. Fails with POSITION_EXISTS, INVALID_FIELD, NOT_FINITE, WALLET_NOT_FOUND."""
+    """Adds one position by hand and enriches it.
+    Fails with POSITION_EXISTS, INVALID_FIELD, NOT_FINITE, UNKNOWN_NAME, WALLET_NOT_FOUND, PRIVATE_KEY_REFUSED.
+    """
     GetPosition: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetPositionRequest, _positions_pb2.Position]
     """One position. Fails with POSITION_NOT_FOUND."""
     ListPositions: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListPositionsRequest, _positions_pb2.ListPositionsResponse]
     """Positions by filter and order. Fails with UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
     UpdatePosition: _aio.UnaryUnaryMultiCallable[_positions_pb2.UpdatePositionRequest, _positions_pb2.Position]
     """Changes size, collateral, prices, side, status or note and enriches. A venue's next answer wins again.
-    Fails with POSITION_NOT_FOUND, UNKNOWN_FIELD, INVALID_FIELD, NOT_FINITE.
+    Fails with POSITION_NOT_FOUND, UNKNOWN_FIELD, INVALID_FIELD, NOT_FINITE, PRIVATE_KEY_REFUSED.
     """
     DeletePosition: _aio.UnaryUnaryMultiCallable[_positions_pb2.DeletePositionRequest, _positions_pb2.DeletePositionResponse]
     """Deletes one position. Fails with POSITION_NOT_FOUND."""
@@ -47,7 +49,7 @@ class PositionsServiceStub:
     Fails with POSITION_NOT_FOUND, NOT_FINITE, INVALID_FIELD.
     """
     ReadColumns: _aio.UnaryStreamMultiCallable[_positions_pb2.ReadColumnsRequest, _positions_pb2.PositionColumns]
-    """Rows as columns, for services. Fails with UNKNOWN_COLUMN."""
+    """ACTIVE and STALE positions as of the last pass, as columns, for services. Fails with UNKNOWN_COLUMN."""
     ListRefusedRows: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListRefusedRowsRequest, _positions_pb2.ListRefusedRowsResponse]
     """Rows of answers that were not taken, newest first. Fails with BAD_PAGE_TOKEN."""
     GetMode: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetModeRequest, _positions_pb2.GetModeResponse]
@@ -73,7 +75,7 @@ class PositionsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_positions_pb2.EnrichPositionsRequest, _abc.Awaitable[_positions_pb2.EnrichPositionsResponse]],
     ) -> _abc.Awaitable[_positions_pb2.EnrichPositionsResponse]:
         """Computes every metric of every ACTIVE and STALE position in one pass and stores it with the totals.
-        Fails with STALE_EPOCH, PRICES_UNAVAILABLE.
+        Without market prices it goes on with what the venues say. Fails with STALE_EPOCH.
         """
 
     @_abc_1.abstractmethod
@@ -82,7 +84,9 @@ class PositionsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _positions_pb2.CreatePositionRequest,
         context: _aio.ServicerContext[_positions_pb2.CreatePositionRequest, _abc.Awaitable[_positions_pb2.Position]],
     ) -> _abc.Awaitable[_positions_pb2.Position]:
-        """Adds one position by hand and enriches it. Fails with POSITION_EXISTS, INVALID_FIELD, NOT_FINITE, WALLET_NOT_FOUND."""
+        """Adds one position by hand and enriches it.
+        Fails with POSITION_EXISTS, INVALID_FIELD, NOT_FINITE, UNKNOWN_NAME, WALLET_NOT_FOUND, PRIVATE_KEY_REFUSED.
+        """
 
     @_abc_1.abstractmethod
     def GetPosition(
@@ -107,7 +111,7 @@ class PositionsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_positions_pb2.UpdatePositionRequest, _abc.Awaitable[_positions_pb2.Position]],
     ) -> _abc.Awaitable[_positions_pb2.Position]:
         """Changes size, collateral, prices, side, status or note and enriches. A venue's next answer wins again.
-        Fails with POSITION_NOT_FOUND, UNKNOWN_FIELD, INVALID_FIELD, NOT_FINITE.
+        Fails with POSITION_NOT_FOUND, UNKNOWN_FIELD, INVALID_FIELD, NOT_FINITE, PRIVATE_KEY_REFUSED.
         """
 
     @_abc_1.abstractmethod
@@ -152,7 +156,7 @@ class PositionsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _positions_pb2.ReadColumnsRequest,
         context: _aio.ServicerContext[_positions_pb2.ReadColumnsRequest, _abc.AsyncIterator[_positions_pb2.PositionColumns]],
     ) -> _abc.AsyncIterator[_positions_pb2.PositionColumns]:
-        """Rows as columns, for services. Fails with UNKNOWN_COLUMN."""
+        """ACTIVE and STALE positions as of the last pass, as columns, for services. Fails with UNKNOWN_COLUMN."""
 
     @_abc_1.abstractmethod
     def ListRefusedRows(

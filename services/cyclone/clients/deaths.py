@@ -1,0 +1,61 @@
+"""Who tells people of deaths: alerts, and xcom directly when alerts cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
+from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
+
+from services.cyclone.domain.incidents import Incident
+from shared.rpc.client import Channel
+
+_DEATH_SECONDS = 5.0
+
+
+class DeathClient:
+    """Every method raises SonicError when nobody answers."""
+
+    def __init__(self, channels: Mapping[str, Channel]) -> None:
+        self._alerts = channels["alerts"].stub(alerts_pb2_grpc.AlertsServiceStub)
+        self._xcom = channels["xcom"].stub(xcom_pb2_grpc.XComServiceStub)
+
+    async def raise_death(self, incident: Incident, cycle_id: str, epoch: int) -> None:
+        request = alerts_pb2.RaiseDeathRequest(
+            incident=incident.name, summary=incident.summary, cycle_id=cycle_id, epoch=epoch
+        )
+        await self._alerts.RaiseDeath(request, timeout=_DEATH_SECONDS)
+
+    async def resolve_death(self, incident: Incident, cycle_id: str, epoch: int) -> None:
+        request = alerts_pb2.ResolveDeathRequest(incident=incident.name, cycle_id=cycle_id, epoch=epoch)
+        await self._alerts.ResolveDeath(request, timeout=_DEATH_SECONDS)
+
+    async def send_death(self, incident: Incident, cycle_id: str) -> None:
+        body = f"{incident.summary}\nThe alerts service could not tell this itself: its alerts may be late."
+        subject = f"HIGH: {incident.name} is down"
+        await self._send(f"cyclone-{incident.id}", xcom_pb2.LEVEL_HIGH, subject, body, incident, cycle_id)
+
+    async def send_recovery(self, incident: Incident, cycle_id: str) -> None:
+        subject = f"Resolved: {incident.name} works again"
+        request_id = f"cyclone-{incident.id}-over"
+        await self._send(request_id, xcom_pb2.LEVEL_LOW, subject, incident.summary, incident, cycle_id)
+
+    async def _send(
+        self,
+        request_id: str,
+        level: xcom_pb2.Level.ValueType,
+        subject: str,
+        body: str,
+        incident: Incident,
+        cycle_id: str,
+    ) -> None:
+        request = xcom_pb2.SendRequest(
+            request_id=request_id,
+            level=level,
+            subject=subject,
+            body=body,
+            source="cyclone",
+            dedupe_key=request_id,
+            facts={"incident": incident.name, "incident_id": incident.id, "cycle_id": cycle_id},
+        )
+        await self._xcom.Send(request, timeout=_DEATH_SECONDS)

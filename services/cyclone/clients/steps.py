@@ -1,0 +1,153 @@
+"""The steps as calls: what each service is asked, and its answer as a value for the domain to read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
+from sonic.hedges.v1 import hedges_pb2, hedges_pb2_grpc
+from sonic.monitor.v1 import monitor_pb2, monitor_pb2_grpc
+from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
+from sonic.price.v1 import price_pb2, price_pb2_grpc
+
+from services.cyclone.clients import readings
+from services.cyclone.domain import outcomes, steps
+from services.cyclone.domain.outcomes import Answer, Call, PriceReading
+from shared.rpc.client import Channel
+
+# Asked beside the steps: a service that does not say this much at once does not answer.
+_ASIDE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a step may take, in seconds."""
+
+    sync_seconds: float = 60.0
+    step_seconds: float = 20.0
+
+
+class StepClient:
+    """Calls the services behind the steps; `channels` by service name."""
+
+    def __init__(self, channels: Mapping[str, Channel], limits: Limits) -> None:
+        self._price = channels["price"].stub(price_pb2_grpc.PriceServiceStub)
+        self._positions = channels["positions"].stub(positions_pb2_grpc.PositionsServiceStub)
+        self._portfolio = channels["positions"].stub(positions_pb2_grpc.PortfolioServiceStub)
+        self._hedges = channels["hedges"].stub(hedges_pb2_grpc.HedgesServiceStub)
+        self._alerts = channels["alerts"].stub(alerts_pb2_grpc.AlertsServiceStub)
+        self._monitor = channels["monitor"].stub(monitor_pb2_grpc.MonitorServiceStub)
+        self._limits = limits
+        self._performers: Mapping[str, Callable[[Call, float], Awaitable[Answer]]] = {
+            steps.UPDATE_PRICES: self._update_prices,
+            steps.SYNC_POSITIONS: self._sync_positions,
+            steps.ENRICH_POSITIONS: self._enrich_positions,
+            steps.LINK_HEDGES: self._link_hedges,
+            steps.CREATE_ALERTS: self._create_alerts,
+            steps.EVALUATE_ALERTS: self._evaluate_alerts,
+            steps.CLEAR_STALE_ALERTS: self._clear_stale_alerts,
+            steps.RECORD_SNAPSHOT: self._record_snapshot,
+            steps.RUN_MONITORS: self._run_monitors,
+            steps.NOTIFY: self._notify,
+        }
+
+    async def mode(self) -> str:
+        answer = await self._positions.GetMode(positions_pb2.GetModeRequest(), timeout=_ASIDE_SECONDS)
+        return "LIVE" if answer.mode == positions_pb2.MODE_LIVE else "DEMO"
+
+    async def prices(self) -> tuple[PriceReading, ...]:
+        request = price_pb2.ListPricesRequest(page_size=500)
+        answer = await self._price.ListPrices(request, timeout=_ASIDE_SECONDS)
+        return tuple(readings.price_reading(price) for price in answer.prices)
+
+    async def perform(self, step: str, call: Call) -> Answer:
+        limit = self._limits.sync_seconds if step == steps.SYNC_POSITIONS else self._limits.step_seconds
+        return await self._performers[step](call, limit)
+
+    async def _update_prices(self, call: Call, seconds: float) -> Answer:
+        market = price_pb2.Market.Value(f"MARKET_{call.market or 'UNSPECIFIED'}")
+        request = price_pb2.RefreshPricesRequest(
+            cycle_id=call.cycle_id, epoch=call.epoch, force=call.force, market=market
+        )
+        answer = await self._price.RefreshPrices(request, timeout=seconds)
+        prices = tuple(readings.price_reading(price) for price in answer.prices)
+        failed = tuple(source.source for source in answer.sources if not source.ok)
+        read = outcomes.PricesAnswer(prices, answer.fresh_count, answer.missing_count, failed)
+        return Answer(outcomes.read_prices(read), prices=prices)
+
+    async def _sync_positions(self, call: Call, seconds: float) -> Answer:
+        request = positions_pb2.SyncPositionsRequest(cycle_id=call.cycle_id, epoch=call.epoch)
+        answer = await self._positions.SyncPositions(request, timeout=seconds)
+        complete = [w for w in answer.wallets if w.state == positions_pb2.WALLET_SYNC_STATE_COMPLETE]
+        read = outcomes.SyncAnswer(
+            wallet_count=len(answer.wallets),
+            complete_count=len(complete),
+            failed_count=answer.failed_count,
+            refused_count=answer.refused_count,
+            active_count=answer.active_count,
+            stale_count=answer.stale_count,
+            troubles=tuple(f"{w.wallet} ({w.reason})" for w in answer.wallets if w.reason),
+        )
+        return Answer(outcomes.read_sync(read))
+
+    async def _enrich_positions(self, call: Call, seconds: float) -> Answer:
+        request = positions_pb2.EnrichPositionsRequest(cycle_id=call.cycle_id, epoch=call.epoch)
+        answer = await self._positions.EnrichPositions(request, timeout=seconds)
+        totals = readings.totals_reading(answer.totals)
+        read = outcomes.EnrichAnswer(answer.enriched_count, answer.absent_count, dict(answer.reasons), totals)
+        return Answer(outcomes.read_enrich(read), totals=totals)
+
+    async def _link_hedges(self, call: Call, seconds: float) -> Answer:
+        request = hedges_pb2.LinkHedgesRequest(cycle_id=call.cycle_id, epoch=call.epoch)
+        answer = await self._hedges.LinkHedges(request, timeout=seconds)
+        counts = {
+            "linked": answer.linked_count,
+            "unlinked": answer.unlinked_count,
+            "hedges": answer.hedge_count,
+        }
+        return Answer(outcomes.read_counts(counts))
+
+    async def _create_alerts(self, call: Call, seconds: float) -> Answer:
+        request = alerts_pb2.CreateAlertsRequest(cycle_id=call.cycle_id, epoch=call.epoch)
+        answer = await self._alerts.CreateAlerts(request, timeout=seconds)
+        return Answer(outcomes.read_counts({"created": answer.created_count, "alerts": answer.alert_count}))
+
+    async def _evaluate_alerts(self, call: Call, seconds: float) -> Answer:
+        request = alerts_pb2.EvaluateAlertsRequest(
+            cycle_id=call.cycle_id,
+            epoch=call.epoch,
+            totals=None if call.totals is None else readings.totals_message(call.totals, call),
+            prices=[readings.price_message(price) for price in call.prices],
+        )
+        answer = await self._alerts.EvaluateAlerts(request, timeout=seconds)
+        counts = {
+            "evaluated": answer.evaluated_count,
+            "raised": answer.raised_count,
+            "lowered": answer.lowered_count,
+            "stale": answer.stale_count,
+            "unknown": answer.unknown_count,
+        }
+        return Answer(outcomes.read_counts(counts))
+
+    async def _clear_stale_alerts(self, call: Call, seconds: float) -> Answer:
+        request = alerts_pb2.ClearStaleAlertsRequest(cycle_id=call.cycle_id, epoch=call.epoch)
+        answer = await self._alerts.ClearStaleAlerts(request, timeout=seconds)
+        return Answer(outcomes.read_counts({"cleared": answer.cleared_count}))
+
+    async def _record_snapshot(self, call: Call, seconds: float) -> Answer:
+        request = positions_pb2.RecordSnapshotRequest(cycle_id=call.cycle_id, epoch=call.epoch)
+        answer = await self._portfolio.RecordSnapshot(request, timeout=seconds)
+        return Answer(outcomes.read_counts({"positions": answer.totals.position_count}))
+
+    async def _run_monitors(self, call: Call, seconds: float) -> Answer:
+        request = monitor_pb2.RunMonitorsRequest(cycle_id=call.cycle_id, epoch=call.epoch)
+        answer = await self._monitor.RunMonitors(request, timeout=seconds)
+        errors = tuple(run.monitor for run in answer.runs if run.status == monitor_pb2.RUN_STATUS_ERROR)
+        read = outcomes.MonitorsAnswer(len(answer.runs), answer.breach_count, answer.error_count, errors)
+        return Answer(outcomes.read_monitors(read))
+
+    async def _notify(self, call: Call, seconds: float) -> Answer:
+        request = alerts_pb2.FlushOutboxRequest(cycle_id=call.cycle_id, epoch=call.epoch)
+        answer = await self._alerts.FlushOutbox(request, timeout=seconds)
+        return Answer(outcomes.read_flush(outcomes.FlushAnswer(answer.sent_count, answer.waiting_count)))

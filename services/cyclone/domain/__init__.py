@@ -1,0 +1,1 @@
+"""The rules of a cycle, pure: steps and their order, what an answer means, incidents, slots."""

@@ -1,0 +1,94 @@
+"""Deaths: when a failed cycle or a service that stays down is an incident, told once, and when it is over.
+
+Pure; knows neither who tells nor how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from services.cyclone.domain.cycle import CycleState
+
+CYCLE = "cycle"
+# One call that finds nobody may be a restart; two cycles in a row are not.
+DOWN_CYCLES = 2
+
+
+class Told(Enum):
+    """Who has been told that the incident is on."""
+
+    NOBODY = "NOBODY"
+    ALERTS = "ALERTS"
+    XCOM = "XCOM"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """What is watched under one name; `bad_count` cycles in a row, an incident once `open`.
+
+    `id` is the same for one incident however often it is told, and new for the next one.
+    `resolving`: it is over and that has still to be told to whoever was told it began.
+    """
+
+    name: str
+    bad_count: int = 0
+    open: bool = False
+    id: str = ""
+    summary: str = ""
+    told: Told = Told.NOBODY
+    resolving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one cycle says about one name; `limit` bad cycles in a row make an incident."""
+
+    name: str
+    bad: bool
+    summary: str = ""
+    limit: int = 1
+
+
+def findings(
+    state: CycleState, message: str, judged: bool, up: Collection[str], down: Mapping[str, str]
+) -> list[Finding]:
+    """What a cycle that ended tells: of itself (only when it was to judge) and of each service it called.
+
+    `down` maps a service to the sentence of its failure; a service that failed once and answered once is up.
+    """
+    found = []
+    if state is not CycleState.CANCELLED and judged:
+        found.append(Finding(CYCLE, state is CycleState.FAILED, f"The cycle failed. {message}".strip()))
+    for service in sorted({*up, *down}):
+        why = down.get(service, "") if service not in up else ""
+        summary = f"The {service} service does not answer: {why}"
+        found.append(Finding(f"service:{service}", service not in up, summary, DOWN_CYCLES))
+    return found
+
+
+def changed(known: Mapping[str, Incident], found: Iterable[Finding], new_id: str) -> list[Incident]:
+    """The incidents that differ after the findings; `new_id` makes the ids of those that open now."""
+    after = [(known.get(each.name, Incident(each.name)), each) for each in found]
+    return [new for old, each in after if (new := _after(old, each, new_id)) != old]
+
+
+def untold(known: Iterable[Incident]) -> list[Incident]:
+    """Those of which somebody has still to be told."""
+    return [each for each in known if each.resolving or (each.open and each.told is Told.NOBODY)]
+
+
+def _after(old: Incident, found: Finding, new_id: str) -> Incident:
+    if not found.bad:
+        # Never told that it began: nothing to tell of its end.
+        return replace(
+            old,
+            bad_count=0,
+            open=False,
+            resolving=old.resolving or (old.open and old.told is not Told.NOBODY),
+        )
+    bad_count = min(old.bad_count + 1, found.limit)
+    if old.open or bad_count < found.limit:
+        return replace(old, bad_count=bad_count)
+    return Incident(found.name, bad_count, True, f"{new_id}-{found.name}", found.summary[:300])

@@ -1,0 +1,209 @@
+"""What each service's answer means for its step: state, counts, reason and message, read from small values.
+
+Knows no message of the wire; the client makes these values from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from services.cyclone.domain.cycle import StepState
+
+# A price older than this lowers no level; positions marks its own readings by the same age.
+PRICE_MAX_AGE = timedelta(seconds=120)
+UNTRUSTED_QUALITIES = frozenset({"STALE", "NONE", "CLOSED"})
+# How a call ends when its service is not there, as opposed to a service that answers with a refusal.
+DOWN_REASONS = frozenset({"PEER_UNAVAILABLE", "DEADLINE_EXCEEDED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    state: StepState
+    counts: Mapping[str, int] = field(default_factory=dict)
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceReading:
+    """A price to hand on to alerts; `price_usd` > 0 or absent; stale ones lower no level."""
+
+    asset: str
+    price_usd: float | None
+    price_time: datetime | None
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsReading:
+    """Portfolio readings to hand on to alerts; absent numbers are None, never 0."""
+
+    total_value_usd: float | None
+    total_size_usd: float | None
+    total_profit_usd: float | None
+    avg_leverage_ratio: float | None
+    avg_travel_percent: float | None
+    avg_heat_index: float | None
+    value_to_collateral_ratio: float | None
+    oldest_mark_time: datetime | None
+    position_count: int
+    stale_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PricesAnswer:
+    prices: tuple[PriceReading, ...]
+    fresh_count: int
+    missing_count: int
+    failed_sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SyncAnswer:
+    wallet_count: int
+    complete_count: int
+    failed_count: int
+    refused_count: int
+    active_count: int
+    stale_count: int
+    troubles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichAnswer:
+    enriched_count: int
+    absent_count: int
+    reasons: Mapping[str, int]
+    totals: TotalsReading
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorsAnswer:
+    run_count: int
+    breach_count: int
+    error_count: int
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FlushAnswer:
+    sent_count: int
+    waiting_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a step is called with: whose cycle, whether to ask prices anew, and what earlier steps read."""
+
+    cycle_id: str
+    epoch: int
+    force: bool
+    market: str
+    now: datetime
+    prices: tuple[PriceReading, ...] = ()
+    totals: TotalsReading | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a call, and the readings it leaves for later steps."""
+
+    outcome: Outcome
+    prices: tuple[PriceReading, ...] | None = None
+    totals: TotalsReading | None = None
+
+
+def rests_on_old(totals: TotalsReading, now: datetime) -> bool:
+    """Whether portfolio readings must not lower a level: a position is STALE or the oldest mark too old."""
+    oldest = totals.oldest_mark_time
+    return totals.stale_count > 0 or (oldest is not None and now - oldest > PRICE_MAX_AGE)
+
+
+def stale(quality: str, age: timedelta) -> bool:
+    """Whether a price must not lower a level: by its quality word, or older than 120 s."""
+    return quality in UNTRUSTED_QUALITIES or age > PRICE_MAX_AGE
+
+
+def read_prices(answer: PricesAnswer) -> Outcome:
+    counts = {
+        "fresh": answer.fresh_count,
+        "missing": answer.missing_count,
+        "failed_sources": len(answer.failed_sources),
+    }
+    if not answer.missing_count:
+        return Outcome(StepState.SUCCEEDED, counts)
+    without = _listed([price.asset for price in answer.prices if price.stale])
+    if not answer.fresh_count:
+        return Outcome(
+            StepState.FAILED, counts, "NO_FRESH_PRICE", f"no tracked asset has a fresh price{without}"
+        )
+    return Outcome(
+        StepState.PARTIAL, counts, "PRICE_MISSING", f"{answer.missing_count} without a fresh price{without}"
+    )
+
+
+def read_sync(answer: SyncAnswer) -> Outcome:
+    """No wallet at all is SUCCEEDED: there is nothing that could be missing."""
+    counts = {
+        "wallets": answer.wallet_count,
+        "failed": answer.failed_count,
+        "refused": answer.refused_count,
+        "active": answer.active_count,
+        "stale": answer.stale_count,
+    }
+    if answer.wallet_count and answer.failed_count >= answer.wallet_count:
+        return Outcome(
+            StepState.FAILED, counts, "ALL_WALLETS_FAILED", f"no wallet answered{_listed(answer.troubles)}"
+        )
+    if answer.complete_count < answer.wallet_count or answer.failed_count:
+        return Outcome(
+            StepState.PARTIAL,
+            counts,
+            "WALLET_FAILED",
+            f"not every wallet is complete{_listed(answer.troubles)}",
+        )
+    if answer.refused_count:
+        return Outcome(StepState.PARTIAL, counts, "ROW_REFUSED", f"rows refused: {answer.refused_count}")
+    return Outcome(StepState.SUCCEEDED, counts)
+
+
+def read_enrich(answer: EnrichAnswer) -> Outcome:
+    """A position that cannot be judged is a fact, not a failure of the step: the counts say so."""
+    reasons = {f"absent_{reason.lower()}": count for reason, count in answer.reasons.items()}
+    counts = {"enriched": answer.enriched_count, "absent": answer.absent_count, **reasons}
+    return Outcome(StepState.SUCCEEDED, counts)
+
+
+def read_counts(counts: Mapping[str, int]) -> Outcome:
+    """For a step that either works or fails whole."""
+    return Outcome(StepState.SUCCEEDED, counts)
+
+
+def read_monitors(answer: MonitorsAnswer) -> Outcome:
+    """A breach is what monitors are for; only a run that failed leaves the step PARTIAL."""
+    counts = {"runs": answer.run_count, "breaches": answer.breach_count, "errors": answer.error_count}
+    if answer.error_count:
+        return Outcome(StepState.PARTIAL, counts, "MONITOR_ERROR", f"monitors failed{_listed(answer.errors)}")
+    return Outcome(StepState.SUCCEEDED, counts)
+
+
+def read_flush(answer: FlushAnswer) -> Outcome:
+    counts = {"sent": answer.sent_count, "waiting": answer.waiting_count}
+    if answer.waiting_count:
+        return Outcome(
+            StepState.PARTIAL, counts, "STILL_WAITING", f"{answer.waiting_count} not handed over yet"
+        )
+    return Outcome(StepState.SUCCEEDED, counts)
+
+
+def read_failure(reason: str, message: str) -> Outcome:
+    """A call that gave no answer: nothing usable."""
+    return Outcome(StepState.FAILED, {}, reason, message)
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    if not names:
+        return ""
+    return ": " + ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,1 @@
+"""What cyclone does by itself: keep the lease, choose the work, run a cycle, tell deaths, ping outside."""

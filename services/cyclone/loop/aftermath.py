@@ -1,0 +1,136 @@
+"""After a cycle: deaths are told once, recoveries too, and the outside hears of a good cycle.
+
+Knows incidents and who can tell; nothing of steps' answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Protocol
+
+from services.cyclone.domain import incidents, steps
+from services.cyclone.domain.cycle import Cycle, CycleState, Event, Severity
+from services.cyclone.domain.incidents import Incident, Told
+from services.cyclone.domain.outcomes import TotalsReading
+from services.cyclone.store.progress import Fenced, ProgressStore
+from shared.clock import Clock
+from shared.errors import SonicError
+from shared.log import get_logger
+
+Begin = Callable[[], AbstractAsyncContextManager[ProgressStore]]
+
+
+class Teller(Protocol):
+    """Who tells people. Every method raises SonicError when nobody answers."""
+
+    async def raise_death(self, incident: Incident, cycle_id: str, epoch: int) -> None: ...
+
+    async def resolve_death(self, incident: Incident, cycle_id: str, epoch: int) -> None: ...
+
+    async def send_death(self, incident: Incident, cycle_id: str) -> None:
+        """Directly through xcom, HIGH, when alerts cannot tell; the same incident again is one message."""
+        ...
+
+    async def send_recovery(self, incident: Incident, cycle_id: str) -> None: ...
+
+
+class Pinger(Protocol):
+    """The dead-man switch outside."""
+
+    async def ping(self, cycle_id: str, oldest_mark_age_seconds: float | None) -> None:
+        """Raises SonicError when the outside did not take it."""
+        ...
+
+
+class Aftermath:
+    """Holds the incidents as the owner knows them; read again whenever the lease is taken."""
+
+    def __init__(self, begin: Begin, teller: Teller, pinger: Pinger | None, clock: Clock) -> None:
+        self._begin = begin
+        self._teller = teller
+        self._pinger = pinger
+        self._clock = clock
+        self._pinging: set[asyncio.Task[None]] = set()
+        self.incidents: dict[str, Incident] = {}
+
+    async def start(self) -> None:
+        """Nothing to do: the first owner loads."""
+
+    async def stop(self) -> None:
+        for task in self._pinging:
+            task.cancel()
+        if self._pinging:
+            await asyncio.wait(self._pinging)
+
+    async def load(self, epoch: int) -> None:
+        async with self._begin() as store:
+            self.incidents = await store.incidents()
+        await self._tell("", epoch)
+
+    async def after(
+        self, cycle: Cycle, epoch: int, changed: Sequence[Incident], totals: TotalsReading | None
+    ) -> None:
+        """`changed` is stored already, with the end of the cycle."""
+        self.incidents |= {incident.name: incident for incident in changed}
+        await self._tell(cycle.id, epoch)
+        # Only the whole cycle shows that everything works; a good part of it says nothing of the rest.
+        whole = tuple(step.name for step in cycle.steps) == steps.NAMES
+        if self._pinger is not None and whole and cycle.state is CycleState.SUCCEEDED:
+            task = asyncio.create_task(self._ping(self._pinger, cycle, epoch, totals), name="ping")
+            self._pinging.add(task)
+            task.add_done_callback(self._pinging.discard)
+
+    async def _tell(self, cycle_id: str, epoch: int) -> None:
+        told, events = [], []
+        for incident in incidents.untold(self.incidents.values()):
+            after, message = await self._tell_one(incident, cycle_id, epoch)
+            severity = Severity.INFO if incident.resolving and after != incident else Severity.ERROR
+            events.append(Event(self._clock.now(), severity, incident.name, message, cycle_id))
+            told.append(after)
+        if not told:
+            return
+        self.incidents |= {incident.name: incident for incident in told}
+        async with self._begin() as store:
+            await store.note(epoch, events, told)
+
+    async def _tell_one(self, incident: Incident, cycle_id: str, epoch: int) -> tuple[Incident, str]:
+        try:
+            if incident.resolving:
+                return await self._tell_end(incident, cycle_id, epoch)
+            return await self._tell_begin(incident, cycle_id, epoch)
+        except SonicError as error:
+            get_logger().error("a death cannot be told", incident=incident.name, problem=error.message)
+            return incident, f"cannot be told, tried again after the next cycle: {error.message}"
+
+    async def _tell_begin(self, incident: Incident, cycle_id: str, epoch: int) -> tuple[Incident, str]:
+        try:
+            await self._teller.raise_death(incident, cycle_id, epoch)
+        except SonicError:
+            await self._teller.send_death(incident, cycle_id)
+            return replace(incident, told=Told.XCOM), f"told through xcom: {incident.summary}"
+        return replace(incident, told=Told.ALERTS), f"told through alerts: {incident.summary}"
+
+    async def _tell_end(self, incident: Incident, cycle_id: str, epoch: int) -> tuple[Incident, str]:
+        if incident.told is Told.ALERTS:
+            await self._teller.resolve_death(incident, cycle_id, epoch)
+        else:
+            await self._teller.send_recovery(incident, cycle_id)
+        return Incident(incident.name, incident.bad_count), "over"
+
+    async def _ping(self, pinger: Pinger, cycle: Cycle, epoch: int, totals: TotalsReading | None) -> None:
+        oldest = totals.oldest_mark_time if totals else None
+        age_seconds = None if oldest is None else max((self._clock.now() - oldest).total_seconds(), 0.0)
+        try:
+            await pinger.ping(cycle.id, age_seconds)
+            return
+        except SonicError as error:
+            message = f"the outside ping failed: {error.message}"
+        event = Event(self._clock.now(), Severity.WARNING, "heartbeat", message, cycle.id)
+        try:
+            async with self._begin() as store:
+                await store.note(epoch, [event])
+        except (SonicError, Fenced):
+            get_logger().warning("the failed ping could not be written down", problem=message)

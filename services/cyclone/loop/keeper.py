@@ -1,0 +1,179 @@
+"""Keeps the lease: waits for it, renews it every quarter of its life, lets go at once when it is another's.
+
+Lives by real time, as the database's clock does; a pushed clock does not reach it. Knows nothing of cycles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from services.cyclone.store.lease import LeaseStore, Renewal
+from services.cyclone.store.notices import Notices
+from services.cyclone.store.progress import Fenced
+from shared.clock import Clock
+from shared.errors import SonicError
+from shared.log import get_logger
+
+_RETRY_SECONDS = 0.5
+# A waiting replica looks just after the lease would run out, and at least this often.
+_MARGIN_SECONDS = 0.05
+_LONGEST_WAIT_SECONDS = 10.0
+_SHORTEST_RENEWAL_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class Tenure:
+    """One holding of the lease, which nobody else can have before `until` (seconds of time.monotonic()).
+
+    `wake`: there may be work. `cancelled`: ids of cycles to stop.
+    """
+
+    epoch: int
+    until: float
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: set[str] = field(default_factory=set)
+
+    def is_certain(self) -> bool:
+        """False after a pause, until the lease was renewed: another may have it."""
+        return time.monotonic() < self.until
+
+    def hear(self, word: str) -> None:
+        kind, _, id = word.partition(" ")
+        if kind == "cancel":
+            self.cancelled.add(id)
+            self.cancel.set()
+        if kind in ("", "work", "schedule", "cancel"):
+            self.wake.set()
+
+
+Begin = Callable[[], AbstractAsyncContextManager[LeaseStore]]
+Work = Callable[[Tenure], Awaitable[None]]
+
+
+class Keeper:
+    """A Part: `work` runs while the lease is ours and is cancelled the moment it is not."""
+
+    def __init__(
+        self, begin: Begin, notices: Notices, work: Work, clock: Clock, owner: str, interval: timedelta
+    ) -> None:
+        self._begin = begin
+        self._notices = notices
+        self._work = work
+        self._clock = clock
+        self._owner = owner
+        self._interval = interval
+        self._heard = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._ensured = False
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="lease")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
+        with self._notices.heard_by(self._hear):
+            while True:
+                try:
+                    wait_seconds = await self._try()
+                except SonicError as error:
+                    get_logger().warning("lease cannot be asked for", problem=error.message)
+                    wait_seconds = _RETRY_SECONDS
+                await self._pause(wait_seconds)
+
+    def _hear(self, word: str) -> None:
+        if word in ("", "lease", "schedule"):
+            self._heard.set()
+
+    async def _try(self) -> float:
+        """One attempt, and the whole tenure when it succeeds; answers the seconds until the next."""
+        async with self._begin() as store:
+            if not self._ensured:
+                await store.ensure(self._interval, self._clock.now())
+                self._ensured = True
+            asked_at = time.monotonic()
+            grant = await store.take(self._owner)
+        if grant.epoch is None:
+            return min(max(grant.left_seconds, 0.0) + _MARGIN_SECONDS, _LONGEST_WAIT_SECONDS)
+        get_logger().info("lease taken", epoch=grant.epoch)
+        await self._hold(Tenure(grant.epoch, asked_at + grant.left_seconds), grant.left_seconds)
+        return _MARGIN_SECONDS
+
+    async def _hold(self, tenure: Tenure, left_seconds: float) -> None:
+        working = asyncio.create_task(self._keep_working(tenure), name="cycles")
+        lost = False
+        try:
+            with self._notices.heard_by(tenure.hear):
+                await self._renew_until_lost(tenure, left_seconds)
+            lost = True
+            get_logger().warning("lease lost", epoch=tenure.epoch)
+        finally:
+            working.cancel()
+            await asyncio.wait({working})
+            if not lost:
+                await self._release(tenure.epoch)
+
+    async def _renew_until_lost(self, tenure: Tenure, left_seconds: float) -> None:
+        """Without an answer, the lease counts as ours until it must have run out."""
+        while tenure.is_certain():
+            await self._pause(max(left_seconds / 4, _SHORTEST_RENEWAL_SECONDS))
+            asked_at = time.monotonic()
+            try:
+                async with asyncio.timeout(max(tenure.until - asked_at, _SHORTEST_RENEWAL_SECONDS)):
+                    renewal = await self._renewed(tenure.epoch)
+            except (SonicError, TimeoutError) as error:
+                get_logger().warning("lease not renewed", problem=str(error))
+                left_seconds = min(left_seconds, _RETRY_SECONDS)
+                continue
+            if renewal is None:
+                return
+            left_seconds = renewal.left_seconds
+            tenure.until = asked_at + left_seconds
+            self._pass_on(tenure, renewal)
+
+    async def _renewed(self, epoch: int) -> Renewal | None:
+        async with self._begin() as store:
+            return await store.renew(epoch, self._owner)
+
+    def _pass_on(self, tenure: Tenure, renewal: Renewal) -> None:
+        """What a lost notice would have said."""
+        if renewal.queued:
+            tenure.hear("work")
+        if renewal.cancelled_id:
+            tenure.hear(f"cancel {renewal.cancelled_id}")
+
+    async def _keep_working(self, tenure: Tenure) -> None:
+        while True:
+            try:
+                await self._work(tenure)
+            except Fenced:
+                # The next renewal, made at once, ends this task unless the lease is ours after all.
+                get_logger().warning("write refused", epoch=tenure.epoch)
+                self._heard.set()
+            except SonicError as error:
+                get_logger().warning("work interrupted", problem=str(error))
+            except Exception as error:  # noqa: BLE001  the loop outlives whatever a cycle meets; it is resumed
+                get_logger().error("work failed", exc_info=error)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _release(self, epoch: int) -> None:
+        with contextlib.suppress(SonicError, TimeoutError):
+            async with asyncio.timeout(1.0), self._begin() as store:
+                await store.release(epoch)
+
+    async def _pause(self, seconds: float) -> None:
+        """Waits, or less when somebody let go of the lease or changed the interval."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._heard.wait()
+        self._heard.clear()

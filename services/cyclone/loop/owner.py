@@ -1,0 +1,124 @@
+"""The work of whoever holds the lease, in order: an unfinished cycle, a request, the slot that is due.
+
+Knows what comes next; how a cycle is run is the runner's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+
+from services.cyclone.domain import schedule, steps
+from services.cyclone.domain.cycle import Event, Severity, begun
+from services.cyclone.domain.schedule import Setting
+from services.cyclone.loop.keeper import Begin as BeginLease
+from services.cyclone.loop.keeper import Tenure
+from services.cyclone.loop.runner import Runner
+from services.cyclone.store.progress import Fenced, ProgressStore
+from shared.clock import Clock
+from shared.names import new_id
+
+Begin = Callable[[], AbstractAsyncContextManager[ProgressStore]]
+
+_FORGET_EVERY_SECONDS = 3600.0
+# A schedule that is off is looked at when told; this is for a notice that got lost.
+_OFF_SECONDS = 60.0
+
+
+class Owner:
+    """`work` runs until it is cancelled or raises Fenced."""
+
+    def __init__(
+        self,
+        begin: Begin,
+        begin_lease: BeginLease,
+        runner: Runner,
+        clock: Clock,
+        *,
+        scheduled: bool,
+        kept: timedelta,
+    ) -> None:
+        self._begin = begin
+        self._begin_lease = begin_lease
+        self._runner = runner
+        self._clock = clock
+        self._scheduled = scheduled
+        self._kept = kept
+        self._read_at: tuple[datetime, float] | None = None
+        self._forgot_at = float("-inf")
+
+    async def work(self, tenure: Tenure) -> None:
+        self._read_at = None
+        await self._runner.begin(tenure)
+        anew = True
+        while True:
+            tenure.wake.clear()
+            if await self._run_waiting(tenure):
+                continue
+            wait_seconds = await self._run_slot(tenure, anew)
+            anew = False
+            if wait_seconds:
+                await self._forget(tenure.epoch)
+                await self._pause(tenure, wait_seconds)
+
+    async def _run_waiting(self, tenure: Tenure) -> bool:
+        async with self._begin() as store:
+            cycle = await store.take(tenure.epoch, self._clock.now())
+        if cycle is not None:
+            await self._runner.run(cycle, tenure)
+        return cycle is not None
+
+    async def _run_slot(self, tenure: Tenure, anew: bool) -> float:
+        """Runs the slot that is due; answers the seconds to wait, 0 to look again at once."""
+        setting, now = await self._setting(tenure.epoch)
+        if not (self._scheduled and setting.enabled):
+            return _OFF_SECONDS
+        due = schedule.due(setting, now, anew=anew)
+        if due.slot_time is None and not due.missed_count:
+            return (setting.next_time - now).total_seconds()
+        cycle_id = new_id("cycle")
+        async with self._begin() as store:
+            written = await store.open_slot(tenure.epoch, setting, due, cycle_id, steps.NAMES, now)
+        if not written:
+            return 0.0
+        if due.missed_count:
+            await self._tell_missed(tenure.epoch, due.missed_count, now)
+        if due.slot_time is not None:
+            await self._runner.run(begun(cycle_id, due.slot_time, steps.NAMES, tenure.epoch, now), tenure)
+        return 0.0
+
+    async def _setting(self, epoch: int) -> tuple[Setting, datetime]:
+        """The setting, its next slot moved along when the wall clock was set since the last look."""
+        now, steady = self._clock.now(), self._clock.monotonic()
+        before, self._read_at = self._read_at, (now, steady)
+        async with self._begin_lease() as store:
+            if before is not None:
+                step = schedule.clock_step(now - before[0], timedelta(seconds=steady - before[1]))
+                if step and not await store.shift(epoch, step):
+                    raise Fenced
+            return await store.setting(), now
+
+    async def _tell_missed(self, epoch: int, count: int, now: datetime) -> None:
+        message = (
+            f"{count} slot{'s' if count > 1 else ''} missed: no owner, or a cycle longer than its interval"
+        )
+        async with self._begin() as store:
+            await store.note(epoch, [Event(now, Severity.WARNING, "schedule", message)])
+
+    async def _forget(self, epoch: int) -> None:
+        if self._clock.monotonic() - self._forgot_at < _FORGET_EVERY_SECONDS:
+            return
+        self._forgot_at = self._clock.monotonic()
+        async with self._begin() as store:
+            await store.forget(epoch, self._clock.now() - self._kept)
+
+    async def _pause(self, tenure: Tenure, seconds: float) -> None:
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        waking = asyncio.ensure_future(tenure.wake.wait())
+        try:
+            await asyncio.wait({sleeping, waking}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            waking.cancel()

@@ -1,0 +1,270 @@
+"""Runs one cycle to its end: starts what may start, writes what changed, stops when asked to.
+
+While the lease is certainly ours, a step's call and the write that it began go out together; else the write
+goes first and tells whether we are fenced. Knows no service's message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Protocol
+
+from services.cyclone.domain import cycle as cycles
+from services.cyclone.domain import incidents, steps
+from services.cyclone.domain.cycle import Cause, Cycle, CycleState, Event, Severity, Step, StepState
+from services.cyclone.domain.outcomes import DOWN_REASONS, Answer, Call, Outcome, PriceReading, read_failure
+from services.cyclone.loop.aftermath import Aftermath
+from services.cyclone.loop.keeper import Tenure
+from services.cyclone.store.progress import ProgressStore
+from shared import log
+from shared.clock import Clock
+from shared.errors import SonicError
+from shared.names import new_id
+
+Begin = Callable[[], AbstractAsyncContextManager[ProgressStore]]
+
+_SEVERITIES = {StepState.SUCCEEDED: Severity.INFO, StepState.FAILED: Severity.ERROR}
+_CYCLE_SEVERITIES = {CycleState.SUCCEEDED: Severity.INFO, CycleState.FAILED: Severity.ERROR}
+_NO_XCOM = "XCOM_UNAVAILABLE"
+
+
+class Performer(Protocol):
+    """The services behind the steps. Every method raises SonicError when there is no answer."""
+
+    async def mode(self) -> str:
+        """DEMO or LIVE."""
+        ...
+
+    async def prices(self) -> tuple[PriceReading, ...]: ...
+
+    async def perform(self, step: str, call: Call) -> Answer: ...
+
+
+class Runner:
+    def __init__(self, begin: Begin, performer: Performer, aftermath: Aftermath, clock: Clock) -> None:
+        self._begin = begin
+        self._performer = performer
+        self._aftermath = aftermath
+        self._clock = clock
+
+    async def begin(self, tenure: Tenure) -> None:
+        """A new owner first tells what the one before left untold."""
+        await self._aftermath.load(tenure.epoch)
+
+    async def run(self, cycle: Cycle, tenure: Tenure) -> None:
+        """Raises Fenced when the lease is lost on the way; the next owner resumes."""
+        log.bind(cycle_id=cycle.id)
+        try:
+            await Run(cycle, tenure, self._begin, self._performer, self._aftermath, self._clock).run()
+        finally:
+            log.rebind({})
+
+
+class Run:
+    """The state of one cycle under way."""
+
+    def __init__(
+        self,
+        cycle: Cycle,
+        tenure: Tenure,
+        begin: Begin,
+        performer: Performer,
+        aftermath: Aftermath,
+        clock: Clock,
+    ) -> None:
+        self._cycle = cycle
+        self._tenure = tenure
+        self._begin = begin
+        self._performer = performer
+        self._aftermath = aftermath
+        self._clock = clock
+        self._steps = {step.name: step for step in steps.resumed(cycle.steps)}
+        self._changed: dict[str, Step] = {}
+        self._events: list[Event] = []
+        self._calls: dict[asyncio.Task[Answer], tuple[str, float]] = {}
+        self._call = Call(cycle.id, tenure.epoch, cycle.cause is Cause.REQUEST, "", clock.now())
+        self._has_prices = False
+        self._up: set[str] = set()
+        self._down: dict[str, str] = {}
+
+    async def run(self) -> None:
+        stopping = asyncio.create_task(self._asked_to_stop(), name="cancel")
+        try:
+            if any(step.attempt for step in self._cycle.steps):
+                self._say(Severity.WARNING, "cycle", "resumed: its owner before did not end it")
+            await self._learn_mode(stopping)
+            while not stopping.done() and await self._go_on(stopping):
+                pass
+            await self._end(asked_to_stop=stopping.done())
+        finally:
+            stopping.cancel()
+            await self._drop_calls()
+
+    async def _learn_mode(self, stopping: asyncio.Task[None]) -> None:
+        """Without an answer price keeps its market: a guess could mix simulated and real money."""
+        asking = asyncio.create_task(self._performer.mode(), name="mode")
+        try:
+            await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                mode = asking.result()
+                self._call = replace(self._call, market=mode)
+                self._cycle = replace(self._cycle, demo=mode == "DEMO")
+        except SonicError as error:
+            self._say(Severity.WARNING, "positions", f"the mode is not known: {error.message}")
+        finally:
+            asking.cancel()
+
+    async def _go_on(self, stopping: asyncio.Task[None]) -> bool:
+        """Starts what may start, writes it, waits for one answer; False when all is done."""
+        for step in steps.skipped(self._listed()):
+            self._change(step)
+            self._log_step(step)
+        starting = [self._started(name) for name in steps.ready(self._listed())]
+        if not self._calls and not starting:
+            return False
+        if not self._tenure.is_certain():
+            await self._write()
+        for step in starting:
+            self._send(step)
+        if starting:
+            # Two turns of the loop put the calls on the wire; the write is prepared while they travel.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await self._write()
+        done, _ = await asyncio.wait({*self._calls, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in list(self._calls):
+            if task in done:
+                self._finish(task)
+        return True
+
+    def _started(self, name: str) -> Step:
+        step = Step(name, StepState.RUNNING, self._steps[name].attempt + 1, self._clock.now())
+        self._change(step)
+        return step
+
+    def _send(self, step: Step) -> None:
+        call = replace(self._call, now=self._clock.now())
+        task = asyncio.create_task(self._perform(step.name, call), name=step.name)
+        self._calls[task] = (step.name, self._clock.monotonic())
+
+    async def _perform(self, name: str, call: Call) -> Answer:
+        if name == steps.EVALUATE_ALERTS and not self._has_prices:
+            call = replace(call, prices=await self._known_prices())
+        return await self._performer.perform(name, call)
+
+    async def _known_prices(self) -> tuple[PriceReading, ...]:
+        """For alerts judged without UPDATE_PRICES having run here: not asked for, or by the owner before."""
+        try:
+            return await self._performer.prices()
+        except SonicError as error:
+            self._say(Severity.WARNING, "price", f"judged without market prices: {error.message}")
+            return ()
+
+    def _finish(self, task: asyncio.Task[Answer]) -> None:
+        name, started = self._calls.pop(task)
+        service = steps.BY_NAME[name].service
+        outcome = self._outcome(task, name, service)
+        duration = self._clock.monotonic() - started
+        step = replace(
+            self._steps[name],
+            state=outcome.state,
+            duration_seconds=duration,
+            counts=outcome.counts,
+            reason=outcome.reason,
+            message=outcome.message,
+        )
+        self._change(step)
+        self._log_step(step)
+
+    def _outcome(self, task: asyncio.Task[Answer], name: str, service: str) -> Outcome:
+        try:
+            answer = task.result()
+        except SonicError as error:
+            self._note_failure(service, error)
+            return read_failure(error.reason, error.message)
+        except Exception as error:  # noqa: BLE001  an answer we cannot read fails its step, not every cycle to come
+            incident_id = new_id("inc")
+            log.get_logger().error("step failed", step=name, incident_id=incident_id, exc_info=error)
+            return read_failure("INTERNAL", f"the answer could not be used, see {incident_id} in the log")
+        self._up.add(service)
+        if name == steps.NOTIFY and answer.outcome.state is StepState.SUCCEEDED:
+            self._up.add("xcom")
+        if answer.prices is not None:
+            self._call = replace(self._call, prices=answer.prices)
+            self._has_prices = True
+        if answer.totals is not None:
+            self._call = replace(self._call, totals=answer.totals)
+        return answer.outcome
+
+    def _note_failure(self, service: str, error: SonicError) -> None:
+        if error.reason in DOWN_REASONS:
+            self._down[service] = error.message
+            return
+        self._up.add(service)
+        if error.reason == _NO_XCOM:
+            self._down["xcom"] = error.message
+
+    async def _write(self) -> None:
+        if not self._changed and not self._events:
+            return
+        changed, events = list(self._changed.values()), self._events
+        self._changed, self._events = {}, []
+        async with self._begin() as store:
+            cancel = await store.advance(
+                self._tenure.epoch, self._cycle.id, changed, events, self._cycle.demo
+            )
+        if cancel:
+            self._tenure.hear(f"cancel {self._cycle.id}")
+
+    async def _end(self, *, asked_to_stop: bool) -> None:
+        left = steps.cancelled(self._listed())
+        cancelled = asked_to_stop and bool(left)
+        if cancelled:
+            await self._drop_calls()
+            for step in left:
+                self._change(step)
+        listed = self._listed()
+        state = CycleState.CANCELLED if cancelled else cycles.outcome(listed, steps.EVALUATE_ALERTS)
+        message = "Cancelled by request." if cancelled else cycles.sentence(listed)
+        now = self._clock.now()
+        ended = replace(self._cycle, state=state, ended_time=now, message=message, steps=tuple(listed))
+        self._say(_CYCLE_SEVERITIES.get(state, Severity.WARNING), "cycle", f"{state.name}. {message}".strip())
+        judged = steps.EVALUATE_ALERTS in self._steps
+        found = incidents.findings(state, message, judged, self._up, self._down)
+        changed = incidents.changed(self._aftermath.incidents, found, new_id("incident"))
+        async with self._begin() as store:
+            await store.end(self._tenure.epoch, ended, list(self._changed.values()), self._events, changed)
+        await self._aftermath.after(ended, self._tenure.epoch, changed, self._call.totals)
+
+    async def _drop_calls(self) -> None:
+        calls, self._calls = list(self._calls), {}
+        for task in calls:
+            task.cancel()
+        if calls:
+            await asyncio.gather(*calls, return_exceptions=True)
+
+    async def _asked_to_stop(self) -> None:
+        while True:
+            self._tenure.cancel.clear()
+            if self._cycle.cancel or self._cycle.id in self._tenure.cancelled:
+                self._tenure.cancelled.discard(self._cycle.id)
+                return
+            await self._tenure.cancel.wait()
+
+    def _listed(self) -> list[Step]:
+        return list(self._steps.values())
+
+    def _change(self, step: Step) -> None:
+        self._steps[step.name] = self._changed[step.name] = step
+
+    def _log_step(self, step: Step) -> None:
+        counts = ", ".join(f"{name} {count}" for name, count in step.counts.items())
+        words = "; ".join(part for part in (step.message or step.reason, counts) if part)
+        message = f"{step.state.name}{': ' + words if words else ''}"
+        self._say(_SEVERITIES.get(step.state, Severity.WARNING), step.name, message)
+
+    def _say(self, severity: Severity, source: str, message: str) -> None:
+        self._events.append(Event(self._clock.now(), severity, source, message[:1000], self._cycle.id))

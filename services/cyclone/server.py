@@ -1,0 +1,111 @@
+"""Puts cyclone together."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import timedelta
+from typing import ClassVar
+
+from pydantic import Field, SecretStr
+from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
+
+from services.cyclone.clients.channels import channels
+from services.cyclone.clients.clearing import ClearingClient
+from services.cyclone.clients.deaths import DeathClient
+from services.cyclone.clients.outside import Heartbeat
+from services.cyclone.clients.steps import Limits, StepClient
+from services.cyclone.loop.aftermath import Aftermath
+from services.cyclone.loop.keeper import Keeper
+from services.cyclone.loop.owner import Owner
+from services.cyclone.loop.runner import Runner
+from services.cyclone.service import CycloneService
+from services.cyclone.servicer import CycloneServicer
+from services.cyclone.store.lease import LeaseStore
+from services.cyclone.store.notices import Notices
+from services.cyclone.store.progress import ProgressStore
+from services.cyclone.store.requests import RequestStore
+from shared.clock import Clock, SystemClock
+from shared.config import ServiceConfig
+from shared.database.engine import Database
+from shared.lifecycle import App, Part, run
+from shared.names import new_id
+from shared.rpc.server import GrpcServer
+
+
+class Config(ServiceConfig):
+    """Settings of cyclone; interval and enabled are data afterwards, changed by UpdateSchedule."""
+
+    service: ClassVar[str] = "cyclone"
+    listen_address: str = "127.0.0.1:50057"
+    price_address: str = Field("127.0.0.1:50051", description="host:port of the price service")
+    positions_address: str = Field("127.0.0.1:50052", description="host:port of the positions service")
+    hedges_address: str = Field("127.0.0.1:50053", description="host:port of the hedges service")
+    alerts_address: str = Field("127.0.0.1:50054", description="host:port of the alerts service")
+    monitor_address: str = Field("127.0.0.1:50055", description="host:port of the monitor service")
+    xcom_address: str = Field("127.0.0.1:50056", description="host:port of the xcom service")
+    sonic_cycle_interval_seconds: float = Field(
+        60, ge=5, le=86_400, description="time between cycles at the very first start"
+    )
+    sonic_schedule: bool = Field(True, description="0: this process runs requested cycles only")
+    heartbeat_url: SecretStr | None = Field(None, description="POSTed to after each good cycle")
+    sync_timeout_seconds: float = Field(60, gt=0, le=600, description="limit of SYNC_POSITIONS")
+    step_timeout_seconds: float = Field(20, gt=0, le=600, description="limit of every other step")
+    cycles_kept_days: float = Field(30, gt=0, description="how long ended cycles and the log are kept")
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        names = ("price", "positions", "hedges", "alerts", "monitor", "xcom")
+        return {name: getattr(self, f"{name}_address") for name in names}
+
+
+def build(config: Config, clock: Clock | None = None) -> App:
+    """The service as an application; nothing is opened before it starts."""
+    clock = clock or SystemClock()
+    interval = timedelta(seconds=config.sonic_cycle_interval_seconds)
+    database = Database(config.database_url.get_secret_value(), pool_size=6, application_name="cyclone")
+    peers = channels(config.addresses)
+    notices = Notices(database)
+    requests = database.bind(RequestStore)
+    leases = database.bind(LeaseStore, isolation="AUTOCOMMIT")
+    progress = database.bind(ProgressStore, isolation="AUTOCOMMIT")
+    url = config.heartbeat_url.get_secret_value() if config.heartbeat_url else ""
+    heartbeat = Heartbeat(url, peers["alerts"]) if url else None
+    aftermath = Aftermath(progress, DeathClient(peers), heartbeat, clock)
+    limits = Limits(config.sync_timeout_seconds, config.step_timeout_seconds)
+    runner = Runner(progress, StepClient(peers, limits), aftermath, clock)
+    kept = timedelta(days=config.cycles_kept_days)
+    owner = Owner(progress, leases, runner, clock, scheduled=config.sonic_schedule, kept=kept)
+    keeper = Keeper(leases, notices, owner.work, clock, _owner_name(), interval)
+    service = CycloneService(
+        requests,
+        leases,
+        notices,
+        ClearingClient(peers),
+        clock,
+        interval=interval,
+        scheduled=config.sonic_schedule,
+    )
+    server = GrpcServer(
+        config.listen_address,
+        [(rpc.add_CycloneServiceServicer_to_server, CycloneServicer(service))],
+        service_names=["sonic.cyclone.v1.CycloneService"],
+        ready=database.ping,
+        clock=clock,
+    )
+    outside: list[Part] = [heartbeat] if heartbeat else []
+    return App("cyclone", [database, *peers.values(), *outside, aftermath, notices, server, keeper])
+
+
+def _owner_name() -> str:
+    """Unique for each start, and tells people which process it is."""
+    return f"{socket.gethostname()}:{os.getpid()}:{new_id('owner')[-8:]}"
+
+
+def main() -> None:
+    """Start one process of the service."""
+    raise SystemExit(run(Config, build))
+
+
+if __name__ == "__main__":
+    main()

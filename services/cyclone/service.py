@@ -1,0 +1,197 @@
+"""What callers may ask of cyclone: cycles, schedule, log, clearing. It asks the owner, it runs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Protocol
+
+from services.cyclone.domain import cycle as cycles
+from services.cyclone.domain import schedule, steps
+from services.cyclone.domain.cycle import ENDED, Cycle, CycleEvent, CycleState, Event, Severity
+from services.cyclone.domain.schedule import Lease, Setting
+from services.cyclone.store.lease import LeaseStore
+from services.cyclone.store.requests import RequestStore
+from shared import paging
+from shared.clock import Clock
+from shared.errors import Conflict, InvalidArgument, NotFound, SonicError, Unavailable
+from shared.names import choose, new_id
+from shared.paging import Page
+
+_OWN_KIND = "cycles"
+# A reader looks by itself this often, in case a notice got lost.
+_LOOK_SECONDS = 1.0
+_TRIES = 3
+
+Begin = Callable[[], AbstractAsyncContextManager[RequestStore]]
+BeginLease = Callable[[], AbstractAsyncContextManager[LeaseStore]]
+
+
+class Clearer(Protocol):
+    """The rows of the other services."""
+
+    kinds: tuple[str, ...]
+
+    async def clear(self, kind: str) -> int: ...
+
+
+class News(Protocol):
+    """Where words about progress come in; an empty word when some may have been missed."""
+
+    def heard_by(self, hear: Callable[[str], None]) -> AbstractContextManager[None]: ...
+
+
+class CycloneService:
+    """Readings and requests; every write of a running cycle is the owner's."""
+
+    def __init__(
+        self,
+        begin: Begin,
+        begin_lease: BeginLease,
+        news: News,
+        clearer: Clearer,
+        clock: Clock,
+        *,
+        interval: timedelta,
+        scheduled: bool,
+    ) -> None:
+        self._begin = begin
+        self._begin_lease = begin_lease
+        self._news = news
+        self._clearer = clearer
+        self._clock = clock
+        self._interval = interval
+        self._scheduled = scheduled
+
+    async def start(self, asked: Iterable[str], request_id: str) -> Cycle:
+        """Stores a request; the same `request_id` again answers with its cycle. Raises UNKNOWN_NAME."""
+        names = steps.ordered(choose(text, steps.NAMES, field="steps") for text in asked)
+        async with self._begin() as store:
+            id = await store.ask(new_id("cycle"), request_id, names, self._clock.now())
+        return await self.get(id)
+
+    async def get(self, id: str) -> Cycle:
+        async with self._begin() as store:
+            cycle = await store.get(id)
+        if cycle is None:
+            raise NotFound("CYCLE_NOT_FOUND", f"no cycle {id[:80]!r}")
+        return cycle
+
+    async def follow(self, cycle: Cycle) -> AsyncIterator[tuple[Cycle, str]]:
+        """The present state, then every change as (cycle, name of the step); ends when the cycle has."""
+        changed = asyncio.Event()
+
+        def hear(word: str) -> None:
+            if word in ("", f"progress {cycle.id}"):
+                changed.set()
+
+        with self._news.heard_by(hear):
+            seen: Cycle | None = None
+            while True:
+                changed.clear()
+                present = await self.get(cycle.id)
+                for told in cycles.progress(seen, present):
+                    yield told
+                if present.state in ENDED:
+                    return
+                seen = present
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        await changed.wait()
+
+    async def list(self, page_size: int, page_token: str, state: CycleState | None) -> Page[Cycle]:
+        context = paging.context("cycles", state)
+        request = paging.parse(page_size, page_token, context=context)
+        async with self._begin() as store:
+            rows = await store.list(request, state)
+        return paging.cut(rows, request, context, lambda cycle: (cycle.created_time, cycle.id))
+
+    async def cancel(self, id: str) -> Cycle:
+        """Raises CYCLE_NOT_FOUND, CYCLE_ENDED."""
+        for _ in range(_TRIES):
+            cycle = await self.get(id)
+            after = cycles.transition(cycle.state, CycleEvent.ASK_CANCEL)
+            async with self._begin() as store:
+                if after is CycleState.CANCELLED:
+                    asked = await store.cancel_queued(id, "Cancelled before it started.", self._clock.now())
+                else:
+                    asked = await store.cancel_running(id)
+            if asked:
+                break
+        return await self.get(id)
+
+    async def schedule(self) -> tuple[Setting, Lease]:
+        async with self._begin_lease() as store:
+            await store.ensure(self._interval, self._clock.now())
+            setting, lease = await store.setting(), await store.holder()
+        return replace(setting, enabled=setting.enabled and self._scheduled), lease
+
+    async def update_schedule(
+        self, interval: timedelta | None, enabled: bool | None, etag: str
+    ) -> tuple[Setting, Lease]:
+        """None leaves a field as it is. Raises ETAG_MISMATCH, INVALID_FIELD."""
+        wanted = None if interval is None else schedule.checked_interval(interval)
+        for _ in range(_TRIES):
+            async with self._begin_lease() as store:
+                await store.ensure(self._interval, self._clock.now())
+                setting = await store.setting()
+                if etag and etag != str(setting.version):
+                    raise _changed()
+                edited = replace(
+                    setting,
+                    interval=setting.interval if wanted is None else wanted,
+                    enabled=setting.enabled if enabled is None else enabled,
+                )
+                if edited == setting or await store.edit(edited, self._clock.now()):
+                    break
+        else:
+            raise _changed()
+        return await self.schedule()
+
+    async def events(self, page_size: int, page_token: str, cycle_id: str, severity: str) -> Page[Event]:
+        known = [each.value for each in Severity]
+        wanted = choose(severity, known, field="severity") if severity else ""
+        context = paging.context("events", cycle_id, wanted)
+        request = paging.parse(page_size, page_token, context=context)
+        async with self._begin() as store:
+            rows = await store.events(request, cycle_id, wanted)
+        return paging.cut(rows, request, context, lambda event: (event.id,))
+
+    async def clear(self, confirm: str, asked: Iterable[str]) -> dict[str, int]:
+        """Rows deleted by kind. Every kind is tried; raises CLEAR_INCOMPLETE naming those that failed."""
+        if confirm != "clear":
+            problem = 'the word "clear"'
+            raise InvalidArgument("NOT_CONFIRMED", f"confirm must be {problem}", fields={"confirm": problem})
+        known = (*self._clearer.kinds, _OWN_KIND)
+        wanted = {choose(text, known, field="kinds") for text in asked} or set(known)
+        deleted: dict[str, int] = {}
+        failed: dict[str, str] = {}
+        for kind in (kind for kind in known if kind in wanted):
+            try:
+                deleted[kind] = (
+                    await self._clear_own() if kind == _OWN_KIND else await self._clearer.clear(kind)
+                )
+            except SonicError as error:
+                failed[kind] = error.message
+        await self._log_clearing(deleted, failed)
+        if failed:
+            listed = "; ".join(f"{kind}: {problem}" for kind, problem in failed.items())
+            raise Unavailable("CLEAR_INCOMPLETE", f"not everything was cleared. {listed}", metadata=failed)
+        return deleted
+
+    async def _clear_own(self) -> int:
+        async with self._begin() as store:
+            return await store.clear()
+
+    async def _log_clearing(self, deleted: dict[str, int], failed: dict[str, str]) -> None:
+        words = [f"{kind} {count}" for kind, count in deleted.items()] + [f"{kind} failed" for kind in failed]
+        severity = Severity.WARNING if failed else Severity.INFO
+        async with self._begin() as store:
+            await store.log([Event(self._clock.now(), severity, "clear", f"cleared: {', '.join(words)}")])
+
+
+def _changed() -> Conflict:
+    return Conflict("ETAG_MISMATCH", "the schedule was changed meanwhile; read it again")

@@ -1,0 +1,1 @@
+"""Rows of cyclone in and out, the only SQL: the lease, fenced writes, requests, notices."""

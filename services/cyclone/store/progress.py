@@ -1,0 +1,221 @@
+"""The owner's writes, each one statement behind the fence; a stale epoch is refused with Fenced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.cyclone.domain.cycle import Cycle, Event, Step
+from services.cyclone.domain.incidents import Incident
+from services.cyclone.domain.schedule import Due, Setting
+from services.cyclone.store.rows import (
+    CHANNEL,
+    CYCLE_COLUMNS,
+    FENCE,
+    INSERT_EVENTS_FENCED,
+    STEPS_OF,
+    cycle_of,
+    event_arrays,
+    incident_of,
+)
+
+# Progress that a crash of the server forgets is made again by the next owner.
+_UNHURRIED = "set_config('synchronous_commit', 'off', true)"
+_TELL = f"pg_notify('{CHANNEL}', 'progress ' || cast(:cycle_id as text))"
+
+# Unfinished (RUNNING) before requests (QUEUED), oldest first.
+_TAKE = text(f"""
+with taken as (
+    update cycle set state = 2, epoch = :epoch, started_time = coalesce(started_time, :now)
+    from {FENCE}
+    where cycle.id = (select id from cycle where state <= 2 order by state desc, created_time, id limit 1)
+        and state <= 2
+    returning {", ".join(f"cycle.{name}" for name in CYCLE_COLUMNS)},
+        pg_notify('{CHANNEL}', 'progress ' || cycle.id)
+)
+select taken.*, {STEPS_OF.format(cycle="taken")} from {FENCE} left join taken on true
+""").columns(steps=JSONB)
+
+_OPEN_SLOT = text(f"""
+with moved as (
+    update setting set next_time = :next_time, missed_count = missed_count + :missed_count
+    from {FENCE} where next_time = :expected_time returning 1
+), made as (
+    insert into cycle
+        (id, state, cause, slot_time, created_time, started_time, epoch, message, demo, cancel, request_id)
+    select :cycle_id, 2, 1, :slot_time, :now, :now, :epoch, '', false, false, ''
+    from moved where cast(:slot_time as timestamptz) is not null returning id
+), steps as (
+    insert into step (cycle_id, name, place, state, attempt, epoch, counts, reason, message)
+    select made.id, new.name, new.place, 1, 0, :epoch, '{{}}', '', ''
+    from made, unnest(cast(:names as text[])) with ordinality as new (name, place) returning 1
+)
+select (select count(*) from moved) as moved from {FENCE}
+""")
+
+_MOVED = f"""moved as (
+    update step set state = new.state, attempt = new.attempt, epoch = :epoch, started_time = new.started_time,
+        duration_seconds = new.duration_seconds, counts = cast(new.counts as jsonb), reason = new.reason,
+        message = new.message
+    from {FENCE}, unnest(
+        cast(:names as text[]), cast(:states as int2[]), cast(:attempts as int4[]),
+        cast(:started_times as timestamptz[]), cast(:durations as float8[]), cast(:counts as text[]),
+        cast(:reasons as text[]), cast(:messages as text[])
+    ) as new (name, state, attempt, started_time, duration_seconds, counts, reason, message)
+    where step.cycle_id = :cycle_id and step.name = new.name returning 1
+)"""
+_TOLD = f"told as ({INSERT_EVENTS_FENCED})"
+_WATCHED = f"""watched as (
+    insert into incident as old (name, bad_count, "open", id, summary, told, resolving)
+    select new.* from {FENCE}, unnest(
+        cast(:incident_names as text[]), cast(:bad_counts as int4[]), cast(:opens as bool[]),
+        cast(:incident_ids as text[]), cast(:summaries as text[]), cast(:tolds as text[]),
+        cast(:resolvings as bool[])
+    ) as new
+    on conflict (name) do update set bad_count = excluded.bad_count, "open" = excluded.open, id = excluded.id,
+        summary = excluded.summary, told = excluded.told, resolving = excluded.resolving
+    returning 1
+)"""
+
+_ADVANCE = text(f"""
+with {_MOVED}, {_TOLD}, marked as (
+    update cycle set demo = :demo from {FENCE} where id = :cycle_id and demo <> :demo returning 1
+)
+select cycle.cancel, {_UNHURRIED}, {_TELL} from {FENCE}, cycle where cycle.id = :cycle_id and cycle.state = 2
+""")
+_END = text(f"""
+with {_MOVED}, {_TOLD}, {_WATCHED}, ended as (
+    update cycle set state = :state, ended_time = :now, message = :message, epoch = :epoch, demo = :demo
+    from {FENCE} where id = :cycle_id and state = 2 returning 1
+)
+select {_TELL} from ended
+""")
+_NOTE = text(f"with {_TOLD}, {_WATCHED} select {_UNHURRIED} from {FENCE}")
+_INCIDENTS = text('select name, bad_count, "open", id, summary, told, resolving from incident order by name')
+_FORGET = text(f"""
+with old_events as (delete from event using {FENCE} where event_time < :before_time returning 1)
+delete from cycle using {FENCE} where state > 2 and created_time < :before_time
+""")
+
+
+class Fenced(Exception):
+    """The lease is another's: whoever wrote must stop at once."""
+
+
+class ProgressStore:
+    """On an autocommit connection. A method that writes raises Fenced when `epoch` is not the lease's."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def take(self, epoch: int, now: datetime) -> Cycle | None:
+        """The unfinished cycle, else the oldest request, now RUNNING under this epoch; else None."""
+        row = (await self._connection.execute(_TAKE, {"epoch": epoch, "now": now})).one_or_none()
+        if row is None:
+            raise Fenced
+        return None if row.id is None else cycle_of(row, row.steps)
+
+    async def open_slot(
+        self, epoch: int, setting: Setting, due: Due, cycle_id: str, names: Sequence[str], now: datetime
+    ) -> bool:
+        """Moves the schedule on, counts what was missed, begins the cycle of a due slot.
+
+        False when the setting was edited meanwhile: nothing was written; read again.
+        """
+        values = {
+            "epoch": epoch,
+            "expected_time": setting.next_time,
+            "next_time": due.next_time,
+            "missed_count": due.missed_count,
+            "slot_time": due.slot_time,
+            "cycle_id": cycle_id,
+            "names": list(names),
+            "now": now,
+        }
+        row = (await self._connection.execute(_OPEN_SLOT, values)).one_or_none()
+        if row is None:
+            raise Fenced
+        return bool(row.moved)
+
+    async def advance(
+        self, epoch: int, cycle_id: str, steps: Sequence[Step], events: Iterable[Event], demo: bool
+    ) -> bool:
+        """Writes changed steps and the log; answers whether the cycle is to stop."""
+        values = {
+            "epoch": epoch,
+            "cycle_id": cycle_id,
+            "demo": demo,
+            **_step_arrays(steps),
+            **event_arrays(events),
+        }
+        row = (await self._connection.execute(_ADVANCE, values)).one_or_none()
+        if row is None:
+            raise Fenced
+        return bool(row.cancel)
+
+    async def end(
+        self,
+        epoch: int,
+        cycle: Cycle,
+        changed: Sequence[Step],
+        events: Iterable[Event],
+        incidents: Sequence[Incident],
+    ) -> None:
+        """Closes the cycle with its last steps and what it means for the incidents."""
+        values = {
+            "epoch": epoch,
+            "cycle_id": cycle.id,
+            "state": int(cycle.state),
+            "now": cycle.ended_time,
+            "message": cycle.message,
+            "demo": cycle.demo,
+            **_step_arrays(changed),
+            **event_arrays(events),
+            **_incident_arrays(incidents),
+        }
+        if (await self._connection.execute(_END, values)).one_or_none() is None:
+            raise Fenced
+
+    async def note(self, epoch: int, events: Iterable[Event], incidents: Sequence[Incident] = ()) -> None:
+        """Writes lines of the log and incidents outside of a step."""
+        values = {"epoch": epoch, **event_arrays(events), **_incident_arrays(incidents)}
+        if (await self._connection.execute(_NOTE, values)).one_or_none() is None:
+            raise Fenced
+
+    async def incidents(self) -> dict[str, Incident]:
+        return {row.name: incident_of(row) for row in await self._connection.execute(_INCIDENTS)}
+
+    async def forget(self, epoch: int, before_time: datetime) -> None:
+        """Deletes ended cycles and lines of the log from before."""
+        await self._connection.execute(_FORGET, {"epoch": epoch, "before_time": before_time})
+
+
+def _step_arrays(steps: Sequence[Step]) -> dict[str, Any]:
+    return {
+        "names": [step.name for step in steps],
+        "states": [int(step.state) for step in steps],
+        "attempts": [step.attempt for step in steps],
+        "started_times": [step.started_time for step in steps],
+        "durations": [step.duration_seconds for step in steps],
+        "counts": [json.dumps(dict(step.counts)) for step in steps],
+        "reasons": [step.reason for step in steps],
+        "messages": [step.message for step in steps],
+    }
+
+
+def _incident_arrays(incidents: Sequence[Incident]) -> dict[str, Any]:
+    return {
+        "incident_names": [each.name for each in incidents],
+        "bad_counts": [each.bad_count for each in incidents],
+        "opens": [each.open for each in incidents],
+        "incident_ids": [each.id for each in incidents],
+        "summaries": [each.summary for each in incidents],
+        "tolds": [each.told.value for each in incidents],
+        "resolvings": [each.resolving for each in incidents],
+    }

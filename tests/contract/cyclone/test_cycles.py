@@ -1,0 +1,311 @@
+"""A cycle over the wire: its steps, its stream, what is handed on, what a failure does, how it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from itertools import pairwise
+
+import grpc
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from sonic.alerts.v1 import alerts_pb2
+from sonic.cyclone.v1 import cyclone_pb2 as pb
+from sonic.monitor.v1 import monitor_pb2
+from sonic.positions.v1 import positions_pb2
+from sonic.price.v1 import price_pb2
+
+from services.cyclone.domain.steps import NAMES
+from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound
+from tests.contract.cyclone.conftest import House, until
+from tests.fakes.peers import Gate, aborts, answers
+
+SUCCEEDED, PARTIAL, FAILED, SKIPPED = (
+    pb.STEP_STATE_SUCCEEDED,
+    pb.STEP_STATE_PARTIAL,
+    pb.STEP_STATE_FAILED,
+    pb.STEP_STATE_SKIPPED,
+)
+
+
+def _states(cycle: pb.Cycle) -> dict[str, int]:
+    return {step.name: step.state for step in cycle.steps}
+
+
+def _step(cycle: pb.Cycle, name: str) -> pb.Step:
+    return next(step for step in cycle.steps if step.name == name)
+
+
+async def test_a_whole_cycle_succeeds_and_calls_each_service_in_order(house: House) -> None:
+    stub = await house.start()
+    cycle = await house.run(stub)
+    assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
+    assert [step.name for step in cycle.steps] == list(NAMES)
+    assert {step.state for step in cycle.steps} == {SUCCEEDED}
+    called = house.peers.names()
+    assert called[:4] == [
+        "positions.GetMode",
+        "price.RefreshPrices",
+        "positions.SyncPositions",
+        "positions.EnrichPositions",
+    ]
+    assert called[-2:] == ["monitor.RunMonitors", "alerts.FlushOutbox"]
+    assert called.index("alerts.CreateAlerts") < called.index("alerts.EvaluateAlerts")
+    assert called.index("alerts.EvaluateAlerts") < called.index("alerts.ClearStaleAlerts")
+    assert {"hedges.LinkHedges", "positions.RecordSnapshot"} < set(called)
+
+
+async def test_a_stream_begins_with_the_present_state_and_shows_each_step_start_and_end(house: House) -> None:
+    stub = await house.start()
+    messages = [message async for message in stub.RunCycle(pb.RunCycleRequest())]
+    assert messages[0].changed_step == ""
+    assert [message.done for message in messages] == [False] * (len(messages) - 1) + [True]
+    for name in NAMES:
+        shown = [_step(message.cycle, name).state for message in messages if message.changed_step == name]
+        assert shown == [pb.STEP_STATE_RUNNING, SUCCEEDED], name
+    assert messages[-1].cycle.state == pb.CYCLE_STATE_SUCCEEDED
+    assert all(message.cycle.state != pb.CYCLE_STATE_SUCCEEDED for message in messages[:-1])
+
+
+async def test_counts_and_milliseconds_are_kept_with_the_step(house: House) -> None:
+    cycle = await house.run(await house.start())
+    enrich = _step(cycle, "ENRICH_POSITIONS")
+    assert dict(enrich.counts) == {"enriched": 3, "absent": 1, "absent_mark_missing": 1}
+    assert enrich.state == SUCCEEDED
+    assert enrich.attempt == 1
+    assert 0 < enrich.duration.ToTimedelta().total_seconds() < 5
+    assert cycle.duration.ToTimedelta().total_seconds() > 0
+
+
+async def test_readings_of_prices_and_totals_reach_the_alerts(house: House) -> None:
+    cycle = await house.run(await house.start())
+    (request,) = house.peers.requests("alerts.EvaluateAlerts")
+    assert (request.cycle_id, request.epoch) == (cycle.id, 1)
+    assert [(price.asset, price.price_usd, price.stale) for price in request.prices] == [
+        ("BTC", 100_000.0, False)
+    ]
+    assert request.totals.total_value_usd == 1_234.5
+    assert request.totals.avg_heat_index == 17.0
+    assert not request.totals.HasField("avg_leverage_ratio")
+
+
+async def test_alerts_asked_for_alone_get_the_last_known_prices(house: House) -> None:
+    cycle = await house.run(await house.start(), "evaluate-alerts")
+    assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
+    assert set(house.peers.names()) == {"positions.GetMode", "price.ListPrices", "alerts.EvaluateAlerts"}
+    (request,) = house.peers.requests("alerts.EvaluateAlerts")
+    assert [(price.asset, price.stale) for price in request.prices] == [("ETH", True)]
+    assert not request.HasField("totals")
+
+
+@pytest.mark.parametrize(
+    ("mode", "market", "demo"),
+    [
+        (positions_pb2.MODE_DEMO, price_pb2.MARKET_DEMO, True),
+        (positions_pb2.MODE_LIVE, price_pb2.MARKET_LIVE, False),
+    ],
+)
+async def test_the_mode_of_positions_chooses_the_market(
+    house: House, mode: int, market: int, demo: bool
+) -> None:
+    house.peers.told["positions.GetMode"] = answers(positions_pb2.GetModeResponse(mode=mode))
+    cycle = await house.run(await house.start())
+    (request,) = house.peers.requests("price.RefreshPrices")
+    assert (request.market, request.force) == (market, True)
+    assert cycle.demo is demo
+
+
+async def test_without_a_mode_no_market_is_guessed(house: House) -> None:
+    house.peers.told["positions.GetMode"] = aborts(grpc.StatusCode.INTERNAL)
+    cycle = await house.run(await house.start())
+    assert house.peers.requests("price.RefreshPrices")[0].market == price_pb2.MARKET_UNSPECIFIED
+    assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
+
+
+async def test_a_service_that_is_down_fails_its_step_and_alerts_are_still_evaluated(house: House) -> None:
+    house.peers.told["price.RefreshPrices"] = aborts(grpc.StatusCode.UNAVAILABLE)
+    cycle = await house.run(await house.start())
+    assert cycle.state == pb.CYCLE_STATE_PARTIAL
+    price = _step(cycle, "UPDATE_PRICES")
+    assert (price.state, price.reason) == (FAILED, "PEER_UNAVAILABLE")
+    assert _step(cycle, "EVALUATE_ALERTS").state == SUCCEEDED
+    assert "UPDATE_PRICES FAILED" in cycle.message
+
+
+async def test_a_slow_service_is_given_up_at_its_limit(house: House) -> None:
+    house.peers.told["hedges.LinkHedges"] = Gate(price_pb2.Price())
+    cycle = await house.run(await house.start(step_timeout_seconds=0.2))
+    hedges = _step(cycle, "LINK_HEDGES")
+    assert (hedges.state, hedges.reason) == (FAILED, "DEADLINE_EXCEEDED")
+    assert cycle.state == pb.CYCLE_STATE_PARTIAL
+
+
+async def test_a_failed_enrichment_skips_what_needs_it_and_fails_the_cycle(house: House) -> None:
+    house.peers.told["positions.EnrichPositions"] = aborts(grpc.StatusCode.INTERNAL)
+    cycle = await house.run(await house.start())
+    assert cycle.state == pb.CYCLE_STATE_FAILED
+    assert _states(cycle) == {
+        "UPDATE_PRICES": SUCCEEDED,
+        "SYNC_POSITIONS": SUCCEEDED,
+        "ENRICH_POSITIONS": FAILED,
+        "LINK_HEDGES": SKIPPED,
+        "CREATE_ALERTS": SKIPPED,
+        "EVALUATE_ALERTS": SKIPPED,
+        "CLEAR_STALE_ALERTS": SKIPPED,
+        "RECORD_SNAPSHOT": SKIPPED,
+        "RUN_MONITORS": SUCCEEDED,
+        "NOTIFY": SUCCEEDED,
+    }
+    assert _step(cycle, "LINK_HEDGES").reason == "NEED_FAILED"
+
+
+async def test_partial_answers_leave_their_steps_partial(house: House) -> None:
+    wallet = positions_pb2.WalletSync
+    told = house.peers.told
+    told["price.RefreshPrices"] = answers(price_pb2.RefreshPricesResponse(fresh_count=6, missing_count=1))
+    told["positions.SyncPositions"] = answers(
+        positions_pb2.SyncPositionsResponse(
+            wallets=[
+                wallet(wallet="main", state=positions_pb2.WALLET_SYNC_STATE_COMPLETE),
+                wallet(wallet="bot", state=positions_pb2.WALLET_SYNC_STATE_FAILED, reason="TIMEOUT"),
+            ],
+            failed_count=1,
+        )
+    )
+    told["monitor.RunMonitors"] = answers(monitor_pb2.RunMonitorsResponse(breach_count=2, error_count=1))
+    told["alerts.FlushOutbox"] = answers(alerts_pb2.FlushOutboxResponse(sent_count=1, waiting_count=2))
+    cycle = await house.run(await house.start())
+    partial = {name for name, state in _states(cycle).items() if state == PARTIAL}
+    assert partial == {"UPDATE_PRICES", "SYNC_POSITIONS", "RUN_MONITORS", "NOTIFY"}
+    assert cycle.state == pb.CYCLE_STATE_PARTIAL
+    assert "bot (TIMEOUT)" in _step(cycle, "SYNC_POSITIONS").message
+
+
+async def test_an_answer_that_cannot_be_read_fails_its_step_only(house: House) -> None:
+    told = price_pb2.RefreshPricesResponse(
+        fresh_count=1, prices=[price_pb2.Price(asset="BTC", price_usd=float("nan"))]
+    )
+    house.peers.told["price.RefreshPrices"] = answers(told)
+    cycle = await house.run(await house.start())
+    assert _step(cycle, "UPDATE_PRICES").state == FAILED
+    assert cycle.state == pb.CYCLE_STATE_PARTIAL
+
+
+async def test_an_unknown_step_is_refused_with_the_known_ones(house: House) -> None:
+    stub = await house.start()
+    with pytest.raises(InvalidArgument, match="UPDATE_PRICES") as caught:
+        await stub.StartCycle(pb.StartCycleRequest(steps=["make_coffee"]))
+    assert caught.value.reason == "UNKNOWN_NAME"
+
+
+async def test_the_order_is_the_cycles_whatever_was_asked(house: House) -> None:
+    cycle = await house.run(await house.start(), "notify", "Update Prices", "NOTIFY")
+    assert [step.name for step in cycle.steps] == ["UPDATE_PRICES", "NOTIFY"]
+    assert house.peers.names() == ["positions.GetMode", "price.RefreshPrices", "alerts.FlushOutbox"]
+
+
+async def test_the_same_request_id_follows_the_same_cycle(house: House) -> None:
+    stub = await house.start()
+    first = await stub.StartCycle(pb.StartCycleRequest(request_id="again", steps=["NOTIFY"]))
+    second = await stub.StartCycle(pb.StartCycleRequest(request_id="again", steps=["NOTIFY"]))
+    messages = [m async for m in stub.RunCycle(pb.RunCycleRequest(request_id="again"))]
+    assert first.id == second.id == messages[-1].cycle.id
+    assert await house.value("select count(*) from cycle") == 1
+
+
+async def test_a_reader_that_leaves_does_not_stop_the_cycle(house: House) -> None:
+    gate = house.peers.told["positions.SyncPositions"] = Gate(positions_pb2.SyncPositionsResponse())
+    stub = await house.start()
+    call = stub.RunCycle(pb.RunCycleRequest())
+    first = await call.read()
+    await gate.reached.wait()
+    call.cancel()
+    gate.opened.set()
+    assert (await house.ended(stub, first.cycle.id)).state == pb.CYCLE_STATE_SUCCEEDED
+
+
+async def test_a_cancel_stops_the_call_in_flight_within_300_ms(house: House) -> None:
+    gate = house.peers.told["positions.SyncPositions"] = Gate(positions_pb2.SyncPositionsResponse())
+    stub = await house.start()
+    started = await stub.StartCycle(pb.StartCycleRequest())
+    await gate.reached.wait()
+    asked = time.monotonic()
+    await stub.CancelCycle(pb.CancelCycleRequest(id=started.id))
+    cycle = await house.ended(stub, started.id)
+    assert time.monotonic() - asked < 0.3
+    assert cycle.state == pb.CYCLE_STATE_CANCELLED
+    assert _states(cycle)["UPDATE_PRICES"] == SUCCEEDED
+    assert {_states(cycle)[name] for name in NAMES[1:]} == {SKIPPED}
+    await until(lambda: gate.left_count == 1)
+    with pytest.raises(FailedPrecondition) as caught:
+        await stub.CancelCycle(pb.CancelCycleRequest(id=started.id))
+    assert caught.value.reason == "CYCLE_ENDED"
+
+
+async def test_a_waiting_cycle_is_cancelled_at_once_and_never_runs(house: House) -> None:
+    gate = house.peers.told["positions.SyncPositions"] = Gate(positions_pb2.SyncPositionsResponse())
+    stub = await house.start()
+    running = await stub.StartCycle(pb.StartCycleRequest())
+    await gate.reached.wait()
+    waiting = await stub.StartCycle(pb.StartCycleRequest())
+    assert waiting.state == pb.CYCLE_STATE_QUEUED
+    cancelled = await stub.CancelCycle(pb.CancelCycleRequest(id=waiting.id))
+    assert cancelled.state == pb.CYCLE_STATE_CANCELLED
+    gate.opened.set()
+    assert (await house.ended(stub, running.id)).state == pb.CYCLE_STATE_SUCCEEDED
+    assert len(house.peers.requests("price.RefreshPrices")) == 1
+
+
+async def test_an_unknown_cycle_is_not_found(house: House) -> None:
+    stub = await house.start()
+    for call in (stub.GetCycle(pb.GetCycleRequest(id="x")), stub.CancelCycle(pb.CancelCycleRequest(id="x"))):
+        with pytest.raises(NotFound) as caught:
+            await call
+        assert caught.value.reason == "CYCLE_NOT_FOUND"
+
+
+async def test_cycles_and_events_are_listed_newest_first_in_pages(house: House) -> None:
+    stub = await house.start()
+    ids = [(await house.run(stub, "NOTIFY")).id for _ in range(3)]
+    first = await stub.ListCycles(pb.ListCyclesRequest(page_size=2))
+    second = await stub.ListCycles(pb.ListCyclesRequest(page_size=2, page_token=first.next_page_token))
+    assert [cycle.id for cycle in (*first.cycles, *second.cycles)] == ids[::-1]
+    assert second.next_page_token == ""
+    other = pb.ListCyclesRequest(page_token=first.next_page_token, state=pb.CYCLE_STATE_FAILED)
+    with pytest.raises(InvalidArgument) as caught:
+        await stub.ListCycles(other)
+    assert caught.value.reason == "PAGE_TOKEN_MISMATCH"
+    events = await stub.ListEvents(pb.ListEventsRequest(cycle_id=ids[0], severity="info"))
+    assert [event.source for event in events.events] == ["cycle", "NOTIFY"]
+    with pytest.raises(InvalidArgument, match="WARNING"):
+        await stub.ListEvents(pb.ListEventsRequest(severity="loud"))
+
+
+async def test_requests_made_together_run_one_after_the_other(house: House) -> None:
+    stub = await house.start()
+    cycles = await asyncio.gather(*(house.run(stub, "NOTIFY") for _ in range(5)))
+    spans = sorted((c.started_time.ToDatetime(), c.ended_time.ToDatetime()) for c in cycles)
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
+
+
+async def test_an_edit_of_a_schedule_somebody_else_changed_is_refused(house: House) -> None:
+    stub = await house.start()
+    read = await stub.GetSchedule(pb.GetScheduleRequest())
+    read.interval.FromSeconds(30)
+    mask = FieldMask(paths=["interval"])
+    changed = await stub.UpdateSchedule(pb.UpdateScheduleRequest(schedule=read, update_mask=mask))
+    assert changed.interval.ToSeconds() == 30
+    assert changed.etag != read.etag
+    with pytest.raises(Conflict) as caught:
+        await stub.UpdateSchedule(pb.UpdateScheduleRequest(schedule=read, update_mask=mask))
+    assert caught.value.reason == "ETAG_MISMATCH"
+
+
+@pytest.mark.parametrize("seconds", [0, 4, 86_401])
+async def test_an_interval_outside_5_seconds_to_1_day_is_refused(house: House, seconds: int) -> None:
+    stub = await house.start()
+    schedule = pb.Schedule()
+    schedule.interval.FromSeconds(seconds)
+    with pytest.raises(InvalidArgument) as caught:
+        await stub.UpdateSchedule(pb.UpdateScheduleRequest(schedule=schedule))
+    assert caught.value.reason == "INVALID_FIELD"

@@ -1,0 +1,190 @@
+"""Deaths and what the outside hears: once an incident, through whoever still can tell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import grpc
+import pytest
+from pydantic import SecretStr
+from sonic.alerts.v1 import alerts_pb2
+from sonic.cyclone.v1 import cyclone_pb2 as pb
+from sonic.positions.v1 import positions_pb2
+from sonic.xcom.v1 import xcom_pb2
+
+from shared.clock import PushedClock
+from shared.codec import to_timestamp
+from tests.contract.cyclone.conftest import START, House, until
+from tests.fakes.http_provider import HttpProvider
+from tests.fakes.peers import aborts, answers
+
+DOWN = aborts(grpc.StatusCode.UNAVAILABLE)
+BROKEN = aborts(grpc.StatusCode.INTERNAL)
+_ALERTS = (
+    "alerts.CreateAlerts",
+    "alerts.EvaluateAlerts",
+    "alerts.ClearStaleAlerts",
+    "alerts.FlushOutbox",
+    "alerts.RaiseDeath",
+    "alerts.ResolveDeath",
+)
+
+
+def _raised(house: House) -> list[str]:
+    return [request.incident for request in house.peers.requests("alerts.RaiseDeath")]
+
+
+def _resolved(house: House) -> list[str]:
+    return [request.incident for request in house.peers.requests("alerts.ResolveDeath")]
+
+
+def _sent(house: House) -> dict[str, xcom_pb2.SendRequest]:
+    """The retries of one message are one message."""
+    return {request.request_id: request for request in house.peers.requests("xcom.Send")}
+
+
+async def test_a_failed_cycle_is_told_once_and_its_recovery_once(house: House) -> None:
+    stub = await house.start()
+    house.peers.told["positions.EnrichPositions"] = BROKEN
+    for _ in range(3):
+        assert (await house.run(stub)).state == pb.CYCLE_STATE_FAILED
+    del house.peers.told["positions.EnrichPositions"]
+    for _ in range(2):
+        assert (await house.run(stub)).state == pb.CYCLE_STATE_SUCCEEDED
+    await until(lambda: _resolved(house) == ["cycle"])
+    assert _raised(house) == ["cycle"]
+    assert "ENRICH_POSITIONS" in house.peers.requests("alerts.RaiseDeath")[0].summary
+    house.peers.told["positions.EnrichPositions"] = BROKEN
+    await house.run(stub)
+    await until(lambda: _raised(house) == ["cycle", "cycle"])
+
+
+async def test_a_service_down_in_two_cycles_in_a_row_is_a_death_and_in_one_is_not(house: House) -> None:
+    stub = await house.start()
+    house.peers.told["hedges.LinkHedges"] = DOWN
+    await house.run(stub)
+    del house.peers.told["hedges.LinkHedges"]
+    await house.run(stub)
+    house.peers.told["hedges.LinkHedges"] = DOWN
+    await house.run(stub)
+    assert _raised(house) == []
+    await house.run(stub)
+    await until(lambda: _raised(house) == ["service:hedges"])
+    await house.run(stub)
+    del house.peers.told["hedges.LinkHedges"]
+    await house.run(stub)
+    await until(lambda: _resolved(house) == ["service:hedges"])
+    assert _raised(house) == ["service:hedges"]
+
+
+async def test_a_refusal_is_not_a_death(house: House) -> None:
+    stub = await house.start()
+    house.peers.told["hedges.LinkHedges"] = BROKEN
+    for _ in range(3):
+        await house.run(stub)
+    await house.run(stub, "NOTIFY")
+    assert _raised(house) == []
+
+
+async def test_when_alerts_itself_is_down_xcom_is_told_directly_once_an_incident(house: House) -> None:
+    stub = await house.start()
+    house.peers.told |= dict.fromkeys(_ALERTS, DOWN)
+    for _ in range(3):
+        assert (await house.run(stub)).state == pb.CYCLE_STATE_FAILED
+    await until(lambda: len(_sent(house)) == 2)
+    messages = _sent(house).values()
+    assert {message.facts["incident"] for message in messages} == {"cycle", "service:alerts"}
+    assert {message.level for message in messages} == {xcom_pb2.LEVEL_HIGH}
+    for name in _ALERTS:
+        del house.peers.told[name]
+    await house.run(stub)
+    await until(lambda: len(_sent(house)) == 4)
+    over = [message for id, message in _sent(house).items() if id.endswith("-over")]
+    assert {message.level for message in over} == {xcom_pb2.LEVEL_LOW}
+    await house.run(stub)
+    assert len(_sent(house)) == 4
+
+
+async def test_a_death_nobody_could_be_told_is_told_by_the_next_owner(house: House) -> None:
+    stub = await house.start()
+    house.peers.told |= dict.fromkeys(_ALERTS, DOWN) | {"xcom.Send": DOWN}
+    await house.run(stub)
+    await until(lambda: house.value("select count(*) = 1 from incident where open and told = 'NOBODY'"))
+    await until(lambda: _sent(house))
+    house.peers.told.clear()
+    await house.rows("update lease set expires_time = '-infinity', owner = '', epoch = epoch + 1 returning 1")
+    await house.start()
+    await until(lambda: house.value("select told = 'ALERTS' from incident where name = 'cycle'"))
+    assert "cycle" in _raised(house)
+
+
+async def test_a_cancelled_cycle_says_nothing_of_deaths(house: House) -> None:
+    stub = await house.start()
+    house.peers.told["positions.EnrichPositions"] = BROKEN
+    await house.run(stub)
+    await until(lambda: _raised(house) == ["cycle"])
+    assert await house.value("select open from incident where name = 'cycle'")
+    await house.run(stub, "NOTIFY")
+    assert await house.value("select open from incident where name = 'cycle'")
+    assert _resolved(house) == []
+
+
+@pytest.fixture
+async def outside() -> AsyncIterator[HttpProvider]:
+    async with HttpProvider() as provider:
+        provider.answer("POST /ping/secret", json={})
+        yield provider
+
+
+def _url(outside: HttpProvider) -> SecretStr:
+    return SecretStr(f"{outside.url}/ping/secret")
+
+
+async def test_after_a_good_cycle_the_outside_hears_its_id_the_oldest_mark_and_the_ledger_head(
+    house: House, outside: HttpProvider, clock: PushedClock
+) -> None:
+    totals = positions_pb2.Totals(oldest_mark_time=to_timestamp(START - timedelta(seconds=42)))
+    house.peers.told["positions.EnrichPositions"] = answers(
+        positions_pb2.EnrichPositionsResponse(totals=totals)
+    )
+    cycle = await house.run(await house.start(clock, heartbeat_url=_url(outside)))
+    await until(lambda: len(outside.requests) == 1)
+    expected = {"cycle_id": cycle.id, "oldest_mark_age_seconds": 42.0, "ledger_head": "ab12"}
+    assert json.loads(outside.requests[0].body) == expected
+
+
+async def test_no_ping_goes_out_after_a_cycle_that_was_not_wholly_good(
+    house: House, outside: HttpProvider
+) -> None:
+    stub = await house.start(heartbeat_url=_url(outside))
+    house.peers.told["hedges.LinkHedges"] = BROKEN
+    assert (await house.run(stub)).state == pb.CYCLE_STATE_PARTIAL
+    assert (await house.run(stub, "UPDATE_PRICES")).state == pb.CYCLE_STATE_SUCCEEDED
+    del house.peers.told["hedges.LinkHedges"]
+    good = await house.run(stub)
+    await until(lambda: outside.requests)
+    assert [json.loads(request.body)["cycle_id"] for request in outside.requests] == [good.id]
+
+
+async def test_a_failed_ping_is_a_line_in_the_log_without_the_url(
+    house: House, outside: HttpProvider
+) -> None:
+    outside.answer("POST /ping/secret", status=503, json={})
+    house.peers.told["alerts.GetSummary"] = BROKEN
+    cycle = await house.run(await house.start(heartbeat_url=_url(outside)))
+    await until(lambda: house.value("select count(*) = 1 from event where source = 'heartbeat'"))
+    message = await house.value("select message from event where source = 'heartbeat'")
+    assert "503" in message
+    assert "secret" not in message
+    assert json.loads(outside.requests[0].body)["ledger_head"] == ""
+    assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
+
+
+async def test_death_requests_carry_cycle_and_epoch(house: House) -> None:
+    house.peers.told["alerts.EvaluateAlerts"] = BROKEN
+    cycle = await house.run(await house.start())
+    request = (await until(lambda: house.peers.requests("alerts.RaiseDeath")))[0]
+    assert isinstance(request, alerts_pb2.RaiseDeathRequest)
+    assert (request.cycle_id, request.epoch) == (cycle.id, 1)

@@ -1,0 +1,192 @@
+"""The fence at the rows: a stale epoch writes nothing, two cycles never run, one owner has the lease."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from services.cyclone.domain.cycle import Cause, Cycle, CycleState, Event, Severity, Step, StepState
+from services.cyclone.domain.incidents import Incident
+from services.cyclone.domain.schedule import Due
+from services.cyclone.store.lease import LeaseStore
+from services.cyclone.store.progress import Fenced, ProgressStore
+from services.cyclone.store.requests import RequestStore
+from shared.database import migrations
+from shared.database.engine import Database
+from tests.contract.cyclone.conftest import REPOSITORY, START, House
+from tests.fakes.databases import Databases
+
+MINUTE = timedelta(minutes=1)
+EVENT = Event(START, Severity.INFO, "test", "written")
+STEP = Step("NOTIFY", StepState.SUCCEEDED, 1, START, 0.1, {"sent": 1})
+INCIDENT = Incident("cycle", 1, True, "incident-1", "dead")
+
+
+class Stores:
+    """Each attribute opens a store the way the server does."""
+
+    def __init__(self, database: Database) -> None:
+        self.lease = database.bind(LeaseStore, isolation="AUTOCOMMIT")
+        self.progress = database.bind(ProgressStore, isolation="AUTOCOMMIT")
+        self.requests = database.bind(RequestStore)
+
+    async def taken(self, owner: str) -> int:
+        async with self.lease() as store:
+            await store.ensure(MINUTE, START)
+            grant = await store.take(owner)
+        assert grant.epoch is not None
+        return grant.epoch
+
+    async def lost(self, epoch: int) -> None:
+        async with self.lease() as store:
+            await store.release(epoch)
+
+    async def asked(self, id: str = "cycle-1") -> str:
+        async with self.requests() as store:
+            return await store.ask(id, "", ["UPDATE_PRICES", "NOTIFY"], START)
+
+
+@pytest.fixture
+def stores(database: Database) -> Stores:
+    return Stores(database)
+
+
+Write = Callable[[ProgressStore, int], Awaitable[Any]]
+
+
+def _ended(id: str) -> Cycle:
+    return Cycle(id, CycleState.SUCCEEDED, Cause.REQUEST, START, ended_time=START)
+
+
+async def _open_slot(store: ProgressStore, epoch: int) -> bool:
+    setting = await LeaseStore(store._connection).setting()
+    return await store.open_slot(epoch, setting, Due(START, 1, START + MINUTE), "cycle-2", ["NOTIFY"], START)
+
+
+WRITES: dict[str, Write] = {
+    "take": lambda store, epoch: store.take(epoch, START),
+    "open_slot": _open_slot,
+    "advance": lambda store, epoch: store.advance(epoch, "cycle-1", [STEP], [EVENT], True),
+    "end": lambda store, epoch: store.end(epoch, _ended("cycle-1"), [STEP], [EVENT], [INCIDENT]),
+    "note": lambda store, epoch: store.note(epoch, [EVENT], [INCIDENT]),
+}
+_EVERYTHING = """
+select (select jsonb_agg(to_jsonb(c)) from cycle c),
+    (select jsonb_agg(to_jsonb(s) order by place) from step s),
+    (select count(*) from event),
+    (select count(*) from incident),
+    (select jsonb_agg(to_jsonb(t)) from setting t)
+"""
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_a_stale_epoch_writes_nothing(name: str, stores: Stores, house: House) -> None:
+    old = await stores.taken("first")
+    await stores.asked()
+    async with stores.progress() as store:
+        await store.take(old, START)
+    await stores.lost(old)
+    new = await stores.taken("second")
+    before = await house.rows(_EVERYTHING)
+    async with stores.progress() as store:
+        with pytest.raises(Fenced):
+            await WRITES[name](store, old)
+    assert await house.rows(_EVERYTHING) == before
+    async with stores.progress() as store:
+        if name == "open_slot":
+            await store.end(new, _ended("cycle-1"), [], [], [])
+        await WRITES[name](store, new)
+    assert await house.rows(_EVERYTHING) != before
+
+
+async def test_a_stale_owner_neither_forgets_nor_shifts_nor_renews(stores: Stores, house: House) -> None:
+    old = await stores.taken("first")
+    async with stores.progress() as store:
+        await store.note(old, [EVENT])
+    await stores.lost(old)
+    await stores.taken("second")
+    async with stores.lease() as lease, stores.progress() as progress:
+        assert await lease.renew(old, "first") is None
+        assert not await lease.shift(old, MINUTE)
+        await progress.forget(old, START + MINUTE)
+    assert await house.value("select count(*) from event") == 1
+
+
+async def test_a_write_that_waits_for_a_take_over_is_refused(stores: Stores, house: House) -> None:
+    old = await stores.taken("first")
+    connection = await asyncpg.connect(house.url)
+    try:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute("update lease set epoch = epoch + 1")
+
+        async def write() -> None:
+            async with stores.progress() as store:
+                await store.note(old, [EVENT])
+
+        writing = asyncio.create_task(write())
+        assert not (await asyncio.wait({writing}, timeout=0.2))[0]
+        await transaction.commit()
+        with pytest.raises(Fenced):
+            await writing
+    finally:
+        await connection.close()
+    assert await house.value("select count(*) from event") == 0
+
+
+async def test_two_running_cycles_cannot_be(stores: Stores) -> None:
+    epoch = await stores.taken("first")
+    await stores.asked()
+    async with stores.progress() as store:
+        await store.take(epoch, START)
+        with pytest.raises(IntegrityError, match="cycle_one_running"):
+            await _open_slot(store, epoch)
+
+
+async def test_of_many_that_try_at_once_one_gets_the_lease(stores: Stores) -> None:
+    async with stores.lease() as store:
+        await store.ensure(MINUTE, START)
+
+    async def attempt(owner: str) -> int | None:
+        async with stores.lease() as store:
+            return (await store.take(owner)).epoch
+
+    epochs = await asyncio.gather(*(attempt(f"owner-{number}") for number in range(5)))
+    assert sorted(epoch for epoch in epochs if epoch is not None) == [1]
+
+
+@pytest.mark.parametrize(("interval_seconds", "ttl_seconds"), [(6, 2), (60, 10), (86_400, 10)])
+async def test_the_lease_lives_a_third_of_the_interval_and_ten_seconds_at_most(
+    stores: Stores, interval_seconds: int, ttl_seconds: float
+) -> None:
+    async with stores.lease() as store:
+        await store.ensure(timedelta(seconds=interval_seconds), START)
+        grant = await store.take("first")
+        assert grant.left_seconds == pytest.approx(ttl_seconds, abs=0.05)
+        renewal = await store.renew(1, "first")
+    assert renewal is not None
+    assert renewal.left_seconds == pytest.approx(ttl_seconds, abs=0.05)
+
+
+async def test_a_slot_is_not_opened_on_a_schedule_that_was_edited_meanwhile(
+    stores: Stores, house: House
+) -> None:
+    epoch = await stores.taken("first")
+    async with stores.lease() as store:
+        setting = await store.setting()
+    await house.rows("update setting set next_time = next_time + interval '1 hour' returning 1")
+    async with stores.progress() as store:
+        due = Due(START, 0, START + MINUTE)
+        assert not await store.open_slot(epoch, setting, due, "cycle-2", ["NOTIFY"], START)
+    assert await house.value("select count(*) from cycle") == 0
+
+
+async def test_the_tables_equal_the_migrated_schema(databases: Databases) -> None:
+    location = REPOSITORY / "services" / "cyclone" / "migrations"
+    await migrations.check(databases.owner_url("cyclone"), "cyclone", location)

@@ -1,0 +1,33 @@
+"""A whole house in this process, on free ports, with a database of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from services.cli import house
+from services.cli.connection import House, connected
+from services.cli.plan import SERVICES, Plan
+from tests.fakes.databases import Databases
+
+OpenHouse = Callable[[Mapping[str, str]], AbstractAsyncContextManager[House]]
+
+
+@pytest.fixture
+def open_house(databases: Databases, tmp_path: Path) -> OpenHouse:
+    """Opens the house with these settings; opening it again finds the same data."""
+
+    @asynccontextmanager
+    async def opened(settings: Mapping[str, str]) -> AsyncIterator[House]:
+        urls = {name: databases.url(name) for name in SERVICES}
+        extra = {"SONIC_SCHEDULE": "0", **settings}
+        serving = house.in_one_process(
+            Plan(sonic_home=tmp_path), urls, lambda _: None, listens=house.free_ports(), extra=extra
+        )
+        async with serving as addresses, connected(addresses) as found:
+            yield found
+
+    return opened

@@ -1,0 +1,121 @@
+"""What each answer means for its step."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.cyclone.domain import outcomes
+from services.cyclone.domain.cycle import StepState
+from services.cyclone.domain.outcomes import (
+    EnrichAnswer,
+    FlushAnswer,
+    MonitorsAnswer,
+    PriceReading,
+    PricesAnswer,
+    SyncAnswer,
+    TotalsReading,
+)
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+SUCCEEDED, PARTIAL, FAILED = StepState.SUCCEEDED, StepState.PARTIAL, StepState.FAILED
+
+
+def _totals(stale_count: int = 0, oldest: datetime | None = NOW) -> TotalsReading:
+    return TotalsReading(None, None, None, None, None, None, None, oldest, 1, stale_count)
+
+
+@pytest.mark.parametrize(
+    ("fresh", "missing", "state", "reason"),
+    [
+        (7, 0, SUCCEEDED, ""),
+        (6, 1, PARTIAL, "PRICE_MISSING"),
+        (0, 7, FAILED, "NO_FRESH_PRICE"),
+        (0, 0, SUCCEEDED, ""),
+    ],
+)
+def test_prices_are_partial_without_one_and_failed_without_any(
+    fresh: int, missing: int, state: StepState, reason: str
+) -> None:
+    prices = (PriceReading("BTC", 1.0, NOW, stale=True),)
+    read = outcomes.read_prices(PricesAnswer(prices, fresh, missing, ("kraken",)))
+    assert (read.state, read.reason) == (state, reason)
+    assert dict(read.counts) == {"fresh": fresh, "missing": missing, "failed_sources": 1}
+    assert ("BTC" in read.message) is (missing > 0)
+
+
+@pytest.mark.parametrize(
+    ("wallets", "complete", "failed", "refused", "state", "reason"),
+    [
+        (0, 0, 0, 0, SUCCEEDED, ""),
+        (2, 2, 0, 0, SUCCEEDED, ""),
+        (2, 2, 0, 3, PARTIAL, "ROW_REFUSED"),
+        (2, 1, 1, 0, PARTIAL, "WALLET_FAILED"),
+        (2, 1, 0, 1, PARTIAL, "WALLET_FAILED"),
+        (2, 0, 2, 0, FAILED, "ALL_WALLETS_FAILED"),
+        (1, 0, 1, 0, FAILED, "ALL_WALLETS_FAILED"),
+    ],
+)
+def test_a_sync_fails_only_when_every_wallet_did(
+    wallets: int, complete: int, failed: int, refused: int, state: StepState, reason: str
+) -> None:
+    read = outcomes.read_sync(SyncAnswer(wallets, complete, failed, refused, 4, 1))
+    assert (read.state, read.reason) == (state, reason)
+    assert read.counts["wallets"] == wallets
+    assert read.counts["refused"] == refused
+
+
+def test_positions_that_cannot_be_judged_show_in_the_counts_of_a_step_that_succeeded() -> None:
+    read = outcomes.read_enrich(EnrichAnswer(2, 3, {"MARK_MISSING": 3}, _totals()))
+    assert read.state is SUCCEEDED
+    assert dict(read.counts) == {"enriched": 2, "absent": 3, "absent_mark_missing": 3}
+
+
+@pytest.mark.parametrize(
+    ("breaches", "errors", "state"), [(0, 0, SUCCEEDED), (3, 0, SUCCEEDED), (0, 1, PARTIAL)]
+)
+def test_a_breach_is_no_failure_of_the_monitors(breaches: int, errors: int, state: StepState) -> None:
+    assert outcomes.read_monitors(MonitorsAnswer(5, breaches, errors)).state is state
+
+
+@pytest.mark.parametrize(("waiting", "state"), [(0, SUCCEEDED), (2, PARTIAL)])
+def test_rows_that_still_wait_leave_notify_partial(waiting: int, state: StepState) -> None:
+    assert outcomes.read_flush(FlushAnswer(1, waiting)).state is state
+
+
+def test_a_call_without_an_answer_is_failed_with_its_reason() -> None:
+    read = outcomes.read_failure("PEER_UNAVAILABLE", "nobody there")
+    assert (read.state, read.reason, read.message) == (FAILED, "PEER_UNAVAILABLE", "nobody there")
+
+
+@pytest.mark.parametrize(
+    ("quality", "age_seconds", "stale"),
+    [
+        ("GOOD", 0, False),
+        ("GOOD", 120, False),
+        ("GOOD", 121, True),
+        ("SINGLE", 5, False),
+        ("DISAGREE", 5, False),
+        ("STALE", 5, True),
+        ("NONE", 0, True),
+        ("CLOSED", 5, True),
+    ],
+)
+def test_an_old_or_untrusted_price_must_not_lower_a_level(
+    quality: str, age_seconds: float, stale: bool
+) -> None:
+    assert outcomes.stale(quality, timedelta(seconds=age_seconds)) is stale
+
+
+@pytest.mark.parametrize(
+    ("totals", "old"),
+    [
+        (_totals(), False),
+        (_totals(stale_count=1), True),
+        (_totals(oldest=NOW - timedelta(seconds=121)), True),
+        (_totals(oldest=None), False),
+    ],
+)
+def test_totals_rest_on_old_data_by_stale_positions_or_an_old_mark(totals: TotalsReading, old: bool) -> None:
+    assert outcomes.rests_on_old(totals, NOW) is old
