@@ -1,0 +1,1 @@
+"""Positions, wallets, totals and their history: what is held and how near it is to liquidation."""

@@ -1,0 +1,122 @@
+"""What a venue states about a wallet: positions, refused rows, whether the answer is complete.
+
+Knows nothing of risk, of storage or of how a venue is asked.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+
+
+class Side(IntEnum):
+    """Direction; the numbers are those of the proto."""
+
+    LONG = 1
+    SHORT = 2
+    UNKNOWN = 3
+
+
+class Status(IntEnum):
+    """Life of a position."""
+
+    ACTIVE = 1
+    STALE = 2
+    CLOSED = 3
+    LIQUIDATED = 4
+    INACTIVE = 5
+
+
+class Flag(IntEnum):
+    """A remark about a position's figures; bit n of flag_bits is flag n."""
+
+    LIQUIDATION_ON_WRONG_SIDE = 1
+    LIQUIDATION_PRICE_DISAGREES = 2
+    MARK_PRICE_DISAGREES = 3
+    CANNOT_JUDGE = 4
+    MARK_STALE = 5
+    MARK_MISSING = 6
+    DEMO = 7
+    ROW_REFUSED = 8
+
+
+class Chain(IntEnum):
+    """Network of a wallet."""
+
+    SOLANA = 1
+    DYDX = 2
+    ETHEREUM = 3
+    MANUAL = 4
+    DEMO = 5
+
+
+class WalletType(IntEnum):
+    """Whose wallet it is."""
+
+    PERSONAL = 1
+    BOT = 2
+    EXCHANGE = 3
+    TEST = 4
+
+
+class WalletSyncState(IntEnum):
+    """Outcome of fetching one wallet."""
+
+    COMPLETE = 1
+    PARTIAL = 2
+    FAILED = 3
+
+
+UNKNOWN_ASSET = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class WalletRef:
+    """What an adapter needs to ask for a wallet; the address never shows in a repr or a log."""
+
+    name: str
+    chain: Chain
+    public_address: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One position as its venue states it; None = the venue did not say. Prices in USD per unit, > 0."""
+
+    position_id: str
+    asset: str
+    side: Side
+    entry_price_usd: float | None
+    liquidation_price_usd: float | None
+    own_liquidation_price_usd: float | None
+    mark_price_usd: float | None
+    size_usd: float | None
+    collateral_usd: float | None
+    pnl_after_fees_usd: float | None
+    venue_value_usd: float | None
+    open_fee_usd: float | None
+    close_fee_usd: float | None
+    borrow_fee_usd: float | None
+    opened_time: datetime | None = None
+    flags: frozenset[Flag] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that was not taken: the reason word, the field that broke it, the row with addresses masked."""
+
+    reason: str
+    field: str
+    masked_body: str
+    position_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One fetch of one wallet. Only a complete answer may age the wallet's positions (domain page, 4)."""
+
+    holdings: tuple[Holding, ...]
+    refusals: tuple[Refusal, ...]
+    complete: bool
+    incomplete_reason: str
+    row_count: int
+    observed_time: datetime

@@ -1,0 +1,1 @@
+"""Use cases of positions, split by noun: read, decide, write; each owns its transaction."""

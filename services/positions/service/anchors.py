@@ -1,0 +1,17 @@
+"""Where the simulation's first prices are kept, so that a restart continues it."""
+
+from collections.abc import Mapping
+
+from services.positions.service.needs import Begin
+
+
+class KeptAnchors:
+    """First prices of the simulation's assets."""
+
+    def __init__(self, begin: Begin) -> None:
+        self._begin = begin
+
+    async def anchor(self, prices: Mapping[str, float]) -> Mapping[str, float]:
+        """The kept prices by asset, after keeping those of `prices` that had none."""
+        async with self._begin() as store:
+            return await store.wallets.keep_anchors(prices)

@@ -1,0 +1,123 @@
+"""Wallets: public addresses under short names. A private key is refused everywhere and never stored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from services.positions.domain.addresses import check_address, refuse_secret
+from services.positions.domain.holding import Chain
+from services.positions.domain.wallet import Wallet
+from services.positions.service.needs import Begin
+from services.positions.service.passes import Passes
+from shared import paging
+from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from shared.paging import Page
+
+CHANGEABLE = ("public_address", "image_path", "balance_native", "balance_usd", "tags", "active", "type")
+_MAX_NAME_LENGTH = 64
+
+
+class WalletsService:
+    """Use cases of wallets."""
+
+    def __init__(self, begin: Begin, read: Begin, passes: Passes) -> None:
+        self._begin = begin
+        self._read = read
+        self._passes = passes
+
+    async def create(self, fresh: Wallet) -> Wallet:
+        """Raises WALLET_EXISTS, BAD_ADDRESS, PRIVATE_KEY_REFUSED, INVALID_FIELD."""
+        _check_texts(fresh)
+        _check_balance(fresh.balance_native)
+        fresh = replace(fresh, public_address=check_address(fresh.chain, fresh.public_address))
+        async with self._begin() as store:
+            if not await store.wallets.create(fresh):
+                raise AlreadyExists("WALLET_EXISTS", f"a wallet named {fresh.name!r} exists")
+        return await self.get(fresh.name)
+
+    async def get(self, name: str) -> Wallet:
+        """Raises NotFound WALLET_NOT_FOUND."""
+        async with self._read() as store:
+            found = _there(await store.wallets.find(name), name)
+        return (await self._valued([found]))[0]
+
+    async def list(self, page_size: int, page_token: str, chain: Chain | None) -> Page[Wallet]:
+        """By name. Raises InvalidArgument BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+        context = paging.context("wallets", chain)
+        request = paging.parse(page_size, page_token, context=context)
+        async with self._read() as store:
+            rows = await store.wallets.page(request, chain)
+        page = paging.cut(rows, request, context, lambda wallet: (wallet.name,))
+        return Page(await self._valued(page.rows), page.next_page_token)
+
+    async def update(self, name: str, values: Mapping[str, object]) -> Wallet:
+        """`values` by names of CHANGEABLE. Raises NotFound WALLET_NOT_FOUND and what `create` raises."""
+        async with self._begin() as store:
+            found = _there(await store.wallets.find(name), name)
+            changed = replace(found, **values)  # type: ignore[arg-type]  # names and kinds are the servicer's
+            _check_texts(changed)
+            _check_balance(changed.balance_native)
+            columns = dict(values)
+            if "public_address" in values:
+                columns["public_address"] = check_address(found.chain, changed.public_address)
+            if "tags" in values:
+                columns["tags"] = list(changed.tags)
+            if columns:
+                await store.wallets.change(name, columns)
+        return await self.get(name)
+
+    async def delete(self, name: str, *, force: bool) -> int:
+        """How many positions went with it. Raises WALLET_NOT_FOUND, WALLET_IN_USE."""
+        market = await self._passes.market()
+        async with self._begin() as store:
+            # First the wallet, then its positions: the order in which a sync takes them.
+            _there(await store.wallets.find(name, lock=True), name)
+            live_count = await store.positions.live_count(name)
+            if live_count and not force:
+                raise FailedPrecondition(
+                    "WALLET_IN_USE",
+                    f"the wallet holds {live_count} positions; delete with force to lose them",
+                )
+            deleted_count = await store.positions.delete_wallet(name)
+            await store.wallets.delete(name)
+            if live_count:
+                await store.passes.bump_membership()
+            _, frame = await self._passes.run(store, market)
+        self._passes.install(frame)
+        return deleted_count
+
+    async def _valued(self, wallets: Sequence[Wallet]) -> Sequence[Wallet]:
+        """Wallets with the value of their positions where no balance was entered; unknown stays absent."""
+        frame = await self._passes.frame()
+        places = {name: place for place, name in enumerate(frame.wallet_names)}
+        valued = []
+        for wallet in wallets:
+            values = frame.columns["value_usd"][frame.columns["wallet_index"] == places.get(wallet.name, -1)]
+            known = values[~np.isnan(values)]
+            if wallet.balance_usd is None and len(known):
+                wallet = replace(wallet, balance_usd=float(known.sum()))
+            valued.append(wallet)
+        return valued
+
+
+def _there(found: Wallet | None, name: str) -> Wallet:
+    if found is None:
+        raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {name[:60]!r}")
+    return found
+
+
+def _check_texts(wallet: Wallet) -> None:
+    for field in ("name", "image_path"):
+        refuse_secret(getattr(wallet, field), f"wallet.{field}")
+    for tag in wallet.tags:
+        refuse_secret(tag, "wallet.tags")
+    if not 1 <= len(wallet.name) <= _MAX_NAME_LENGTH:
+        problem = f"1 to {_MAX_NAME_LENGTH} characters"
+        raise InvalidArgument("INVALID_FIELD", f"a name has {problem}", fields={"wallet.name": problem})
+
+
+def _check_balance(balance_native: float | None) -> None:
+    if balance_native is not None and balance_native < 0:
+        fields = {"wallet.balance_native": "0 or more"}
+        raise InvalidArgument("INVALID_FIELD", "balance_native is 0 or more", fields=fields)

@@ -1,0 +1,38 @@
+"""All SQL of positions, split by noun; every part works in the one transaction it is given."""
+
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.positions.store.passes import PassStore
+from services.positions.store.portfolio import PortfolioStore
+from services.positions.store.positions import PositionStore
+from services.positions.store.sightings import SightingStore
+from services.positions.store.wallets import WalletStore
+from shared.database import fence
+from shared.database.fence import Step
+
+T = TypeVar("T")
+
+__all__ = ["Store"]
+
+
+class Store:
+    """Rows of one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self.passes = PassStore(connection)
+        self.portfolio = PortfolioStore(connection)
+        self.positions = PositionStore(connection)
+        self.sightings = SightingStore(connection)
+        self.wallets = WalletStore(connection)
+
+    async def enter(self, step: Step, kind: type[T]) -> T | None:
+        """See shared.database.fence.enter."""
+        return await fence.enter(self._connection, step, kind)
+
+    async def record(self, step: Step, kind: type[T], answer: T, now: datetime) -> None:
+        """See shared.database.fence.record."""
+        await fence.record(self._connection, step, kind, answer, now)

@@ -1,0 +1,294 @@
+"""Rows of positions one by one, by page and in bulk."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import isnan, nan
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.positions.domain.holding import Side, Status
+from services.positions.domain.position import Inputs
+from services.positions.domain.risk import flags_of
+from services.positions.tables import (
+    INPUT_NUMBERS,
+    RING,
+    absence,
+    asset,
+    feed,
+    house,
+    position,
+    request,
+    results,
+    wallet,
+)
+from shared.database.keyset import Ordering, apply
+from shared.paging import Key, PageRequest
+
+NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+LIVE: Final = (int(Status.ACTIVE), int(Status.STALE))
+# What a list can be ordered by: a column of the inputs, else a figure of the last pass.
+BY_INPUT: Final[Mapping[str, ColumnElement[Any]]] = {
+    "id": position.c.id,
+    "asset": asset.c.name,
+    "size_usd": position.c.size_usd,
+    "updated_time": position.c.updated_time,
+}
+BY_RESULT: Final = (
+    "value_usd",
+    "pnl_usd",
+    "leverage_ratio",
+    "travel_percent",
+    "liquidation_distance_percent",
+    "heat_index",
+)
+
+_ROW_TYPES = {
+    "id": "text",
+    "feed_key": "int4",
+    "asset_key": "int4",
+    "side": "int2",
+    "in_last_answer": "bool",
+    "flag_bits": "int8",
+    **dict.fromkeys(INPUT_NUMBERS, "float8"),
+    "mark_time": "timestamptz",
+    "note": "text",
+}
+_COMPARED = [name for name in _ROW_TYPES if name not in ("id", "mark_time", "note")]
+_WRITE = text(
+    "with written as ("
+    f" insert into position as old ({', '.join(_ROW_TYPES)},"
+    " status, first_seen_time, last_seen_time, updated_time)"
+    f" select {', '.join('new.' + name for name in _ROW_TYPES)}, 1, :now, :now, :now"
+    f" from unnest({', '.join(f'cast(:{name} as {kind}[])' for name, kind in _ROW_TYPES.items())})"
+    f" as new ({', '.join(_ROW_TYPES)})"
+    " on conflict (id) do update set"
+    f" {', '.join(f'{name} = excluded.{name}' for name in [*_COMPARED, 'mark_time'])},"
+    " note = case when excluded.note = '' then old.note else excluded.note end,"
+    " status = case when old.status = 5 then 5 else 1 end, last_seen_time = :now, updated_time = :now"
+    f" where ({', '.join('old.' + name for name in _COMPARED)})"
+    f" is distinct from ({', '.join('excluded.' + name for name in _COMPARED)})"
+    " or old.status not in (1, 5) or (excluded.note <> '' and excluded.note <> old.note)"
+    " or (not excluded.in_last_answer and old.mark_time <> excluded.mark_time)"
+    " returning (xmax = 0) as created)"
+    " select count(*) filter (where created) as created, count(*) as written from written"
+)
+
+_SEEN_TIME = func.coalesce(feed.c.observed_time, position.c.last_seen_time)
+_ONE: Select[Any] = (
+    select(
+        position,
+        asset.c.name.label("asset"),
+        wallet.c.name.label("wallet"),
+        feed.c.venue,
+        feed.c.observed_time,
+        feed.c.failed,
+        house.c.pass_number,
+    )
+    .select_from(position)
+    .join(asset, asset.c.asset_key == position.c.asset_key)
+    .join(feed, feed.c.feed_key == position.c.feed_key)
+    .join(wallet, wallet.c.wallet_key == feed.c.wallet_key)
+    .join(house, text("true"))
+)
+_BY_ID = _ONE.where(position.c.id == bindparam("id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Stored inputs, whether the last fetch of their feed failed, and the number of the last pass."""
+
+    inputs: Inputs
+    feed_failed: bool
+    pass_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which positions; empty = any."""
+
+    wallet: str = ""
+    venue: str = ""
+    asset: str = ""
+    side: Side | None = None
+    statuses: Sequence[Status] = (Status.ACTIVE, Status.STALE)
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """By which field, and whether the largest comes first; absent figures are last either way."""
+
+    field: str = "id"
+    descending: bool = False
+
+
+class PositionStore:
+    """Positions of one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def find(self, position_id: str) -> Found | None:
+        """One position."""
+        row = (await self._connection.execute(_BY_ID, {"id": position_id})).one_or_none()
+        return None if row is None else _found(row)
+
+    async def page(
+        self, wanted: Filter, order: Ordered, request_page: PageRequest
+    ) -> list[tuple[Found, Key]]:
+        """One more position than the page holds, each with its place in the order."""
+        query, ordering = _ordered(_filtered(_ONE, wanted), order)
+        labelled = query.add_columns(ordering[0][0].label("place"))
+        rows = (
+            await self._connection.execute(apply(labelled, ordering, request_page.after, request_page.size))
+        ).all()
+        return [(_found(row), (row.place, row.id) if len(ordering) == 2 else (row.id,)) for row in rows]
+
+    async def create(self, row: Mapping[str, object], now: datetime) -> bool:
+        """One new row of the columns of `write`; False when the id is taken."""
+        stamps = {"first_seen_time": now, "last_seen_time": now, "updated_time": now}
+        values = {**row, **stamps, "status": int(Status.ACTIVE)}
+        statement = insert(position).values(values).on_conflict_do_nothing(index_elements=["id"])
+        return (await self._connection.execute(statement)).rowcount == 1
+
+    async def write(self, columns: Mapping[str, Sequence[object]], now: datetime) -> tuple[int, int]:
+        """Insert or change rows given as columns, unchanged ones not at all; counts (created, changed)."""
+        row = (await self._connection.execute(_WRITE, {**columns, "now": now})).one()
+        return row.created, row.written - row.created
+
+    async def existing_count(self, ids: Sequence[str]) -> int:
+        """How many of these ids are taken."""
+        query = text("select count(*) from position where id = any(cast(:ids as text[]))")
+        return int((await self._connection.execute(query, {"ids": list(ids)})).scalar_one())
+
+    async def change(self, position_key: int, values: Mapping[str, object], now: datetime) -> None:
+        """Set columns of one position."""
+        statement = update(position).where(position.c.position_key == position_key)
+        await self._connection.execute(statement.values(**values, updated_time=now, last_seen_time=now))
+
+    async def forget_absence(self, position_key: int) -> None:
+        """A status set by hand starts the counting of absences anew."""
+        await self._connection.execute(delete(absence).where(absence.c.position_key == position_key))
+
+    async def delete(self, position_id: str) -> bool:
+        """Remove one position; False when there is none."""
+        return bool(await self._delete(position.c.id == position_id))
+
+    async def delete_all(self) -> int:
+        """Remove every position."""
+        return await self._delete(text("true"))
+
+    async def delete_wallet(self, name: str) -> int:
+        """Remove the positions of a wallet."""
+        feeds = select(feed.c.feed_key).join(wallet, wallet.c.wallet_key == feed.c.wallet_key)
+        return await self._delete(position.c.feed_key.in_(feeds.where(wallet.c.name == name)))
+
+    async def live_count(self, wallet_name: str) -> int:
+        """ACTIVE and STALE positions of a wallet."""
+        query = _filtered(_ONE, Filter(wallet=wallet_name)).with_only_columns(func.count())
+        return int((await self._connection.execute(query)).scalar_one())
+
+    async def keep_request(self, request_id: str, position_id: str, now: datetime) -> str | None:
+        """Remember what a request created; the position of an earlier request of the same id, if any."""
+        statement = insert(request).values(request_id=request_id, position_id=position_id, request_time=now)
+        statement = statement.on_conflict_do_nothing(index_elements=["request_id"])
+        if (await self._connection.execute(statement)).rowcount == 1:
+            return None
+        known = select(request.c.position_id).where(request.c.request_id == request_id)
+        return str((await self._connection.execute(known)).scalar_one())
+
+    async def asset_keys(self, names: Sequence[str]) -> dict[str, int]:
+        """Keys of asset names, made where new."""
+        wanted = sorted(set(names))
+        query = select(asset.c.name, asset.c.asset_key).where(asset.c.name.in_(wanted))
+        known = {row.name: row.asset_key for row in await self._connection.execute(query)}
+        missing = [{"name": name} for name in wanted if name not in known]
+        if missing:
+            await self._connection.execute(insert(asset).values(missing).on_conflict_do_nothing())
+            known = {row.name: row.asset_key for row in await self._connection.execute(query)}
+        return known
+
+    async def _delete(self, which: ColumnElement[bool] | Any) -> int:
+        gone = delete(position).where(which).returning(position.c.position_key).cte("gone")
+        forgotten = (
+            delete(absence)
+            .where(absence.c.position_key.in_(select(gone.c.position_key)))
+            .returning(absence)
+            .cte()
+        )
+        query = select(func.count()).select_from(gone).add_cte(forgotten)
+        return int((await self._connection.execute(query)).scalar_one())
+
+
+def stored(value: float | None) -> float:
+    """A number as hot tables keep it."""
+    return nan if value is None else value
+
+
+def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
+    for column, value in (
+        (wallet.c.name, wanted.wallet),
+        (feed.c.venue, wanted.venue),
+        (asset.c.name, wanted.asset),
+    ):
+        if value:
+            query = query.where(column == value)
+    if wanted.side is not None:
+        query = query.where(position.c.side == int(wanted.side))
+    if wanted.statuses:
+        query = query.where(position.c.status.in_([int(status) for status in wanted.statuses]))
+    return query
+
+
+def _ordered(query: Select[Any], order: Ordered) -> tuple[Select[Any], Ordering]:
+    if order.field in BY_RESULT:
+        # The branch of another pass is never read: its condition is decided once, before its first row.
+        union = " union all ".join(
+            f"select position_key, {order.field} as figure from {results[n].name}"
+            f" where (select pass_number % {RING} from house) = {n}"
+            for n in range(RING)
+        )
+        figures = text(union).columns(
+            position_key=position.c.position_key.type, figure=position.c.size_usd.type
+        )
+        sub = figures.subquery("figures")
+        query = query.outerjoin(sub, sub.c.position_key == position.c.position_key)
+        column: ColumnElement[Any] = func.coalesce(
+            sub.c.figure, text("'NaN'::float8"), type_=sub.c.figure.type
+        )
+    else:
+        column = BY_INPUT[order.field]
+    if order.field == "id":
+        return query, [(column, "desc" if order.descending else "asc")]
+    if column.type.python_type is float and order.descending:
+        # NaN sorts above every number: a descending number is an ascending negative, absent stays last.
+        return query, [(-column, "asc"), (position.c.id, "asc")]
+    direction = "desc" if order.descending else "asc"
+    return query, [(column, direction), (position.c.id, direction)]  # type: ignore[list-item]  # two literals
+
+
+def _found(row: Row[Any]) -> Found:
+    values = row._asdict()
+    numbers = {name: None if isnan(values[name]) else values[name] for name in INPUT_NUMBERS}
+    fresh = values["in_last_answer"] and values["observed_time"] is not None
+    mark_time = values["observed_time"] if fresh else values["mark_time"]
+    inputs = Inputs(
+        id=values["id"],
+        wallet=values["wallet"],
+        venue=values["venue"],
+        asset=values["asset"],
+        side=Side(values["side"]),
+        **numbers,
+        status=Status(values["status"]),
+        first_seen_time=values["first_seen_time"],
+        last_seen_time=values["observed_time"] if fresh else values["last_seen_time"],
+        mark_time=None if mark_time == NEVER or numbers["mark_price_usd"] is None else mark_time,
+        updated_time=values["updated_time"],
+        flags=flags_of(values["flag_bits"]),
+        note=values["note"],
+        position_key=values["position_key"],
+    )
+    return Found(inputs, values["failed"], values["pass_number"])

@@ -1,0 +1,158 @@
+"""Rows a venue's answer touches: what is known of a wallet there, what was seen, missing or refused."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import isnan
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.positions.domain.holding import Flag, Holding, Refusal, Side, Status
+from services.positions.domain.risk import flags_of
+from services.positions.domain.sync import Absence, Decision, Known
+from services.positions.tables import INPUT_NUMBERS, absence, asset, feed, position, refused_row
+from shared.database.keyset import apply
+from shared.paging import PageRequest
+
+_BODY_LENGTH = 2000
+_KNOWN = (
+    select(position, asset.c.name.label("asset"), absence.c.cycle_id, absence.c.missing_time)
+    .join(asset, asset.c.asset_key == position.c.asset_key)
+    .outerjoin(absence, absence.c.position_key == position.c.position_key)
+)
+_UNSEEN = text(
+    "update position p"
+    " set in_last_answer = false, mark_time = f.observed_time, last_seen_time = f.observed_time"
+    " from feed f where f.feed_key = p.feed_key and p.in_last_answer and f.observed_time is not null"
+    " and p.position_key = any(cast(:keys as bigint[]))"
+)
+_MISSING = text(
+    "with aged as (update position set status = 2, updated_time = :now"
+    " where position_key = any(cast(:keys as bigint[])) returning position_key)"
+    " insert into absence (position_key, cycle_id, missing_time)"
+    " select position_key, :cycle_id, :now from aged"
+)
+_COUNTS = text(
+    "select count(*) filter (where status = 1) as active, count(*) filter (where status = 2) as stale"
+    " from position where status in (1, 2)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row of an answer that was not taken."""
+
+    id: int
+    refused_time: datetime
+    wallet: str
+    venue: str
+    reason: str
+    field: str
+    masked_body: str
+
+
+class SightingStore:
+    """Effects of answers in one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def known(self, feed_key: int, ids: Iterable[str]) -> dict[str, Known]:
+        """Positions of a feed that are not over, and those of these ids that are; locked until commit."""
+        live = position.c.status.in_([int(Status.ACTIVE), int(Status.STALE), int(Status.INACTIVE)])
+        query = _KNOWN.where(position.c.feed_key == feed_key, live | position.c.id.in_(list(ids)))
+        rows = await self._connection.execute(query.with_for_update(of=position))
+        return {row.id: _known(row) for row in rows}
+
+    async def apply(
+        self, feed_key: int, decision: Decision, observed_time: datetime, cycle_id: str, now: datetime
+    ) -> None:
+        """Everything of a decision but the written rows, which go through PositionStore.write afterwards."""
+        run = self._connection.execute
+        if decision.unseen_keys:
+            await run(_UNSEEN, {"keys": list(decision.unseen_keys)})
+        if decision.stale_keys:
+            await run(_MISSING, {"keys": list(decision.stale_keys), "cycle_id": cycle_id, "now": now})
+        if decision.closed_keys:
+            await self._close(decision.closed_keys, now)
+        if decision.found_keys:
+            await run(delete(absence).where(absence.c.position_key.in_(decision.found_keys)))
+        if decision.refused_keys:
+            refused = position.c.flag_bits.op("|")(1 << Flag.ROW_REFUSED)
+            chosen = update(position).where(position.c.position_key.in_(decision.refused_keys))
+            await run(chosen.values(flag_bits=refused))
+        await run(
+            update(feed).where(feed.c.feed_key == feed_key).values(observed_time=observed_time, failed=False)
+        )
+
+    async def fail(self, feed_key: int) -> bool:
+        """No usable answer: marks of its positions are stale from now on. True when that is news."""
+        statement = update(feed).where(feed.c.feed_key == feed_key, ~feed.c.failed).values(failed=True)
+        return (await self._connection.execute(statement)).rowcount == 1
+
+    async def recovered(self, feed_key: int) -> bool:
+        """Whether the fetch before this one failed."""
+        return bool(
+            (
+                await self._connection.execute(select(feed.c.failed).where(feed.c.feed_key == feed_key))
+            ).scalar()
+        )
+
+    async def refuse(self, wallet: str, venue: str, refusals: Sequence[Refusal], now: datetime) -> None:
+        """Remember rows that were not taken."""
+        if refusals:
+            rows = [
+                {
+                    "refused_time": now,
+                    "wallet": wallet,
+                    "venue": venue,
+                    "reason": refusal.reason,
+                    "field": refusal.field,
+                    "masked_body": refusal.masked_body[:_BODY_LENGTH],
+                }
+                for refusal in refusals
+            ]
+            await self._connection.execute(insert(refused_row).values(rows))
+
+    async def refused_page(self, page: PageRequest) -> list[RefusedRow]:
+        """Newest first, one more than the page holds."""
+        query = apply(select(refused_row), [(refused_row.c.id, "desc")], page.after, page.size)
+        return [RefusedRow(**row._asdict()) for row in await self._connection.execute(query)]
+
+    async def close_demo(self, now: datetime) -> int:
+        """End every position of the simulation; how many were not over."""
+        feeds = select(feed.c.feed_key).where(feed.c.venue == "demo")
+        query = select(position.c.position_key).where(
+            position.c.feed_key.in_(feeds),
+            position.c.status.not_in([int(Status.CLOSED), int(Status.LIQUIDATED)]),
+        )
+        keys = [row.position_key for row in await self._connection.execute(query)]
+        if keys:
+            await self._close(keys, now)
+        return len(keys)
+
+    async def counts(self) -> tuple[int, int]:
+        """ACTIVE and STALE positions."""
+        row = (await self._connection.execute(_COUNTS)).one()
+        return row.active, row.stale
+
+    async def _close(self, keys: Sequence[int], now: datetime) -> None:
+        ended = update(position).where(position.c.position_key.in_(keys))
+        await self._connection.execute(ended.values(status=int(Status.CLOSED), updated_time=now))
+        await self._connection.execute(delete(absence).where(absence.c.position_key.in_(keys)))
+
+
+def _known(row: Row[Any]) -> Known:
+    values = row._asdict()
+    numbers = {name: None if isnan(values[name]) else values[name] for name in INPUT_NUMBERS}
+    holding = Holding(
+        position_id=values["id"],
+        asset=values["asset"],
+        side=Side(values["side"]),
+        **numbers,
+        flags=flags_of(values["flag_bits"]),
+    )
+    gone = None if values["cycle_id"] is None else Absence(values["cycle_id"], values["missing_time"])
+    return Known(values["position_key"], holding, Status(values["status"]), values["in_last_answer"], gone)

@@ -1,0 +1,147 @@
+"""Rows of wallets and of their feeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.positions.domain.holding import Chain, WalletSyncState, WalletType
+from services.positions.domain.wallet import REAL_CHAINS, Wallet
+from services.positions.tables import demo_anchor, feed, wallet
+from shared.database.keyset import apply
+from shared.paging import PageRequest
+
+
+class WalletStore:
+    """Wallets of one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def create(self, fresh: Wallet) -> bool:
+        """One new wallet; False when the name is taken."""
+        statement = insert(wallet).values(_columns(fresh)).on_conflict_do_nothing(index_elements=["name"])
+        return (await self._connection.execute(statement)).rowcount == 1
+
+    async def find(self, name: str, *, lock: bool = False) -> Wallet | None:
+        """One wallet by name; locked until commit when asked."""
+        query = select(wallet).where(wallet.c.name == name)
+        row = (await self._connection.execute(query.with_for_update() if lock else query)).one_or_none()
+        return None if row is None else _wallet(row)
+
+    async def page(self, page: PageRequest, chain: Chain | None) -> list[Wallet]:
+        """Wallets by name, one more than the page holds."""
+        query: Select[Any] = select(wallet)
+        if chain is not None:
+            query = query.where(wallet.c.chain == int(chain))
+        query = apply(query, [(wallet.c.name, "asc")], page.after, page.size)
+        return [_wallet(row) for row in await self._connection.execute(query)]
+
+    async def active(self, names: Sequence[str] = ()) -> list[Wallet]:
+        """Active wallets, or those of these names, by name."""
+        query = select(wallet).order_by(wallet.c.name)
+        query = query.where(wallet.c.name.in_(names) if names else wallet.c.active)
+        return [_wallet(row) for row in await self._connection.execute(query)]
+
+    async def real_name(self) -> str | None:
+        """The name of an active wallet on a real chain, if there is one."""
+        query = select(wallet.c.name).where(
+            wallet.c.active, wallet.c.chain.in_([int(chain) for chain in REAL_CHAINS])
+        )
+        name = (await self._connection.execute(query.order_by(wallet.c.name).limit(1))).scalar()
+        return None if name is None else str(name)
+
+    async def change(self, name: str, values: Mapping[str, object]) -> None:
+        """Set columns of one wallet."""
+        await self._connection.execute(update(wallet).where(wallet.c.name == name).values(**values))
+
+    async def delete(self, name: str) -> None:
+        """Remove a wallet and its feeds; its positions go before."""
+        keys = select(wallet.c.wallet_key).where(wallet.c.name == name).scalar_subquery()
+        await self._connection.execute(delete(feed).where(feed.c.wallet_key == keys))
+        await self._connection.execute(delete(wallet).where(wallet.c.name == name))
+
+    async def deactivate_demo(self) -> int:
+        """Set the simulation's wallets inactive; how many were active."""
+        statement = (
+            update(wallet).where(wallet.c.chain == int(Chain.DEMO), wallet.c.active).values(active=False)
+        )
+        return (await self._connection.execute(statement)).rowcount
+
+    async def feed_keys(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Keys of (wallet, venue) pairs, made where new; a wallet that does not exist is left out."""
+        names = sorted({name for name, _ in wanted})
+        pairs = set(wanted)
+        query = (
+            select(wallet.c.name, wallet.c.wallet_key, feed.c.venue, feed.c.feed_key)
+            .select_from(wallet)
+            .outerjoin(feed, feed.c.wallet_key == wallet.c.wallet_key)
+            .where(wallet.c.name.in_(names))
+        )
+        rows = (await self._connection.execute(query)).all()
+        known = {(row.name, row.venue): row.feed_key for row in rows if row.venue is not None}
+        wallets = {row.name: row.wallet_key for row in rows}
+        missing = [
+            {"wallet_key": wallets[name], "venue": venue}
+            for name, venue in sorted(pairs - known.keys())
+            if name in wallets
+        ]
+        if missing:
+            await self._connection.execute(insert(feed).values(missing).on_conflict_do_nothing())
+            rows = (await self._connection.execute(query)).all()
+            known = {(row.name, row.venue): row.feed_key for row in rows if row.venue is not None}
+        return {pair: known[pair] for pair in pairs if pair in known}
+
+    async def existing(self, names: Sequence[str]) -> set[str]:
+        """Which of these names are wallets."""
+        query = select(wallet.c.name).where(wallet.c.name.in_(sorted(set(names))))
+        return {row.name for row in await self._connection.execute(query)}
+
+    async def stamp(
+        self, name: str, state: WalletSyncState, reason: str, *, completed_time: datetime | None
+    ) -> None:
+        """Remember the outcome of a fetch; the time only when the answer was complete."""
+        values: dict[str, object] = {"last_sync_state": int(state), "last_sync_reason": reason}
+        if completed_time is not None:
+            values["last_sync_time"] = completed_time
+        await self.change(name, values)
+
+    async def keep_anchors(self, prices: Mapping[str, float]) -> dict[str, float]:
+        """The simulation's first prices by asset, after keeping those of `prices` that had none."""
+        known = await self._anchors()
+        missing = [{"asset": name, "price_usd": price} for name, price in prices.items() if name not in known]
+        if missing:
+            await self._connection.execute(insert(demo_anchor).values(missing).on_conflict_do_nothing())
+            known = await self._anchors()
+        return known
+
+    async def _anchors(self) -> dict[str, float]:
+        return {row.asset: row.price_usd for row in await self._connection.execute(select(demo_anchor))}
+
+
+def _columns(fresh: Wallet) -> dict[str, object]:
+    values = asdict(fresh)
+    return values | {
+        "chain": int(fresh.chain),
+        "type": int(fresh.type),
+        "tags": list(fresh.tags),
+        "last_sync_state": int(fresh.last_sync_state or 0),
+    }
+
+
+def _wallet(row: Row[Any]) -> Wallet:
+    values = {name: value for name, value in row._asdict().items() if name != "wallet_key"}
+    state = values["last_sync_state"]
+    return Wallet(
+        **values
+        | {
+            "chain": Chain(values["chain"]),
+            "type": WalletType(values["type"]),
+            "tags": tuple(values["tags"]),
+            "last_sync_state": WalletSyncState(state) if state else None,
+        }
+    )

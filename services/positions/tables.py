@@ -1,0 +1,241 @@
+"""The tables of positions: inputs apart from results; knows no query.
+
+Hot tables are fixed width and NOT NULL; NaN is absent. Postgres orders NaN above infinity, so
+`> 0 and <> 'infinity'` lets absent through and refuses the rest.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.database.fence import declare_fence
+
+metadata = MetaData()
+
+RING = 3  # result tables in turn: the one before last is emptied while nobody reads it any more
+
+INPUT_NUMBERS = (
+    "entry_price_usd",
+    "liquidation_price_usd",
+    "own_liquidation_price_usd",
+    "mark_price_usd",
+    "size_usd",
+    "collateral_usd",
+    "pnl_after_fees_usd",
+    "venue_value_usd",
+    "open_fee_usd",
+    "close_fee_usd",
+    "borrow_fee_usd",
+)
+RESULT_NUMBERS = (
+    "mark_price_usd",
+    "market_price_usd",
+    "risk_liquidation_price_usd",
+    "pnl_usd",
+    "value_usd",
+    "leverage_ratio",
+    "travel_percent",
+    "liquidation_distance_usd",
+    "liquidation_distance_percent",
+    "heat_index",
+    "liquidation_probability",
+)
+TOTALS_NUMBERS = (
+    "total_size_usd",
+    "total_value_usd",
+    "total_collateral_usd",
+    "total_long_size_usd",
+    "total_short_size_usd",
+    "total_pnl_usd",
+    "total_profit_usd",
+)
+TOTALS_OPTIONAL_NUMBERS = (
+    "avg_leverage_ratio",
+    "avg_travel_percent",
+    "avg_heat_index",
+    "total_heat",
+    "value_to_collateral_ratio",
+)
+_POSITIVE = tuple(name for name in INPUT_NUMBERS if "price" in name or name == "size_usd")
+
+
+def _number(name: str) -> Column[float]:
+    return Column(name, Float(53), nullable=False)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _totals() -> list[Column[Any]]:
+    zero = text("0")
+    return [
+        Column("position_count", BigInteger, nullable=False, server_default=zero),
+        Column("stale_count", BigInteger, nullable=False, server_default=zero),
+        *(Column(name, Float(53), nullable=False, server_default=zero) for name in TOTALS_NUMBERS),
+        *(Column(name, Float(53)) for name in TOTALS_OPTIONAL_NUMBERS),
+        Column("absent_count", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+        _time("oldest_mark_time", nullable=True),
+    ]
+
+
+wallet = Table(
+    "wallet",
+    metadata,
+    Column("wallet_key", Integer, Identity(), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("chain", SmallInteger, nullable=False),
+    Column("public_address", Text, nullable=False, server_default=""),
+    Column("image_path", Text, nullable=False, server_default=""),
+    Column("balance_native", Float(53)),
+    Column("balance_usd", Float(53)),
+    Column("tags", ARRAY(Text), nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("type", SmallInteger, nullable=False),
+    _time("created_time"),
+    _time("last_sync_time", nullable=True),
+    Column("last_sync_state", SmallInteger, nullable=False, server_default=text("0")),
+    Column("last_sync_reason", Text, nullable=False, server_default=""),
+    CheckConstraint("balance_native >= 0 and balance_native < 'infinity'", name="wallet_balance_native"),
+    CheckConstraint("balance_usd > '-infinity' and balance_usd < 'infinity'", name="wallet_balance_usd"),
+)
+
+asset = Table(
+    "asset",
+    metadata,
+    Column("asset_key", Integer, Identity(), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+# One wallet as one venue answers for it; its time is the time of every position in the last answer,
+# so that an answer without news writes no position.
+feed = Table(
+    "feed",
+    metadata,
+    Column("feed_key", Integer, Identity(), primary_key=True),
+    Column("wallet_key", Integer, nullable=False),
+    Column("venue", Text, nullable=False),
+    _time("observed_time", nullable=True),
+    Column("failed", Boolean, nullable=False, server_default=text("false")),
+    UniqueConstraint("wallet_key", "venue", name="feed_wallet_venue"),
+)
+
+position = Table(
+    "position",
+    metadata,
+    Column("position_key", BigInteger, Identity(), primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("feed_key", Integer, nullable=False, index=True),
+    Column("asset_key", Integer, nullable=False),
+    Column("side", SmallInteger, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("in_last_answer", Boolean, nullable=False),
+    Column("flag_bits", BigInteger, nullable=False),
+    *(_number(name) for name in INPUT_NUMBERS),
+    _time("mark_time"),
+    _time("first_seen_time"),
+    _time("last_seen_time"),
+    _time("updated_time"),
+    Column("note", Text, nullable=False, server_default=""),
+    *(CheckConstraint(f"{name} > 0 and {name} <> 'infinity'", name=f"position_{name}") for name in _POSITIVE),
+    CheckConstraint(
+        "collateral_usd > '-infinity' and collateral_usd <> 'infinity'", name="position_collateral_usd"
+    ),
+)
+
+# A position that complete answers no longer hold: since which cycle, since when.
+absence = Table(
+    "absence",
+    metadata,
+    Column("position_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("cycle_id", Text, nullable=False),
+    _time("missing_time"),
+)
+
+# Results of a pass are recomputed every cycle: no log for them, and after a crash they are absent until then.
+results = tuple(
+    Table(
+        f"result_{number}",
+        metadata,
+        Column("position_key", BigInteger, nullable=False),
+        Column("flag_bits", BigInteger, nullable=False),
+        _time("mark_time"),
+        *(_number(name) for name in RESULT_NUMBERS),
+        prefixes=["UNLOGGED"],
+    )
+    for number in range(RING)
+)
+
+# One row: the last pass, its totals, and the membership epoch.
+house = Table(
+    "house",
+    metadata,
+    Column("house_key", SmallInteger, primary_key=True, autoincrement=False),
+    Column("membership_epoch", BigInteger, nullable=False),
+    Column("pass_number", BigInteger, nullable=False),
+    _time("enriched_time", nullable=True),
+    *_totals(),
+    CheckConstraint("house_key = 1", name="house_one_row"),
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _time("snapshot_time"),
+    Column("cycle_id", Text, nullable=False, server_default=""),
+    _time("totals_time", nullable=True),
+    *_totals(),
+    Index("snapshot_newest", "snapshot_time", "id"),
+    Index("snapshot_cycle", "cycle_id", unique=True, postgresql_where=text("cycle_id <> ''")),
+)
+
+refused_row = Table(
+    "refused_row",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _time("refused_time"),
+    Column("wallet", Text, nullable=False),
+    Column("venue", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("masked_body", Text, nullable=False),
+)
+
+# The price at which each asset of the simulation was first seen.
+demo_anchor = Table(
+    "demo_anchor",
+    metadata,
+    Column("asset", Text, primary_key=True),
+    _number("price_usd"),
+    CheckConstraint("price_usd > 0 and price_usd < 'infinity'", name="demo_anchor_price_usd"),
+)
+
+# What CreatePosition answered to a request_id.
+request = Table(
+    "request",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("position_id", Text, nullable=False),
+    _time("request_time"),
+)
+
+declare_fence(metadata)

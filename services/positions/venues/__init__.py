@@ -1,0 +1,22 @@
+"""Venues by name. A new one is a file beside these with a `build`, and one line in VENUES."""
+
+from collections.abc import Callable, Mapping
+
+from services.positions.venues import jupiter
+from services.positions.venues.demo import Anchors, DemoVenue, demo_holdings
+from services.positions.venues.venue import Built, Surroundings, Venue
+
+__all__ = [
+    "VENUES",
+    "Anchors",
+    "Built",
+    "DemoVenue",
+    "Surroundings",
+    "Venue",
+    "demo_holdings",
+]
+
+# Those that ask a network. The demo venue needs a keeper of anchors and is built by the server itself.
+VENUES: Mapping[str, Callable[[Surroundings], Built]] = {
+    "jupiter": jupiter.build,
+}

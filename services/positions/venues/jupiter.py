@@ -1,0 +1,210 @@
+"""Jupiter Perpetuals, versions 1 and 2 of its positions endpoint, as answers of one kind.
+
+Decides whether an answer is usable and complete. Knows no storage, and never writes an address into a log.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from services.positions.domain.holding import Answer, Chain, Holding, Refusal, WalletRef
+from services.positions.venues.jupiter_shapes import (
+    MICRO_DOLLARS_PER_DOLLAR,
+    V1,
+    V2,
+    RowRefused,
+    Shape,
+    masked,
+    position_key,
+    read_row,
+    refusal,
+)
+from services.positions.venues.venue import Built, Surroundings
+from shared.clock import Clock
+from shared.errors import InvalidArgument
+from shared.http import FailureKind, ProviderFailure, ProviderHttp
+from shared.log import get_logger
+
+DEFAULT_BASE_URL = "https://perps-api.jup.ag"
+VERSIONS = ("auto", "v1", "v2")
+FALLBACK_SECONDS = 86_400.0
+# Further from an independent price than any market moves within a position's life: another unit was used.
+SCALE_FACTOR_LIMIT = 20.0
+_CODE = re.compile(r"[A-Za-z_]{1,60}|[0-9]{1,6}")
+_GONE = frozenset({404, 410})
+_MICRO_FACTOR = MICRO_DOLLARS_PER_DOLLAR / SCALE_FACTOR_LIMIT
+
+
+class JupiterVenue:
+    """`version` is auto (v2; v1 for a day when v2 is gone), v1 or v2."""
+
+    name = "jupiter"
+    chains = frozenset({Chain.SOLANA})
+
+    def __init__(self, http: ProviderHttp, clock: Clock, version: str = "auto") -> None:
+        if version not in VERSIONS:
+            raise InvalidArgument("UNKNOWN_NAME", f"JUPITER_API_VERSION is one of {', '.join(VERSIONS)}.")
+        self._http = http
+        self._clock = clock
+        self._version = version
+        self._fallback_until_seconds = 0.0  # On the monotonic clock; v1 is asked before this moment.
+
+    async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime) -> Answer:
+        if self._version == "v1" or (self._version == "auto" and self._falls_back()):
+            return await self._ask(V1, wallet, reference_prices)
+        try:
+            return await self._ask(V2, wallet, reference_prices)
+        except ProviderFailure as failure:
+            if self._version == "v2" or failure.status not in _GONE:
+                raise
+        answer = await self._ask(V1, wallet, reference_prices)
+        self._fallback_until_seconds = self._clock.monotonic() + FALLBACK_SECONDS
+        get_logger().warning("jupiter_v2_gone", asked_instead="v1", for_seconds=FALLBACK_SECONDS)
+        return answer
+
+    def _falls_back(self) -> bool:
+        return self._clock.monotonic() < self._fallback_until_seconds
+
+    async def _ask(self, shape: Shape, wallet: WalletRef, reference_prices: Mapping[str, float]) -> Answer:
+        params = {"walletAddress": wallet.public_address}
+        if shape is V1:
+            params["showTpslRequests"] = "true"
+        try:
+            answer = await self._http.get_json(f"/{shape.version}/positions", params)
+        except ProviderFailure as failure:
+            raise _worded(failure) from failure
+        return read_answer(answer.body, shape, wallet.public_address, reference_prices, answer.received_time)
+
+
+def build(surroundings: Surroundings) -> Built:
+    """Settings: jupiter_api_base, jupiter_api_version."""
+    settings = surroundings.settings
+    http = ProviderHttp(
+        "jupiter",
+        settings.get("jupiter_api_base") or DEFAULT_BASE_URL,
+        clock=surroundings.clock,
+        per_second=5.0,
+        retry_after="x-ratelimit-reset",
+    )
+    version = settings.get("jupiter_api_version") or "auto"
+    return Built(JupiterVenue(http, surroundings.clock, version), (http,))
+
+
+def read_answer(
+    body: object,
+    shape: Shape,
+    wallet_address: str,
+    reference_prices: Mapping[str, float],
+    observed_time: datetime,
+) -> Answer:
+    """The answer a body states. Raises ProviderFailure BAD_BODY when it is no list of positions."""
+    rows = _rows(body)
+    holdings: dict[str, Holding] = {}
+    refusals: list[Refusal] = []
+    for row in _once_each(rows):
+        try:
+            holding = read_row(row, shape, observed_time)
+        except RowRefused as refused:
+            refusals.append(refusal(row, refused.reason, refused.field, wallet_address))
+            continue
+        reason = _scale_fault(holding, reference_prices)
+        if reason:
+            whole = Refusal(reason, "", masked(body, wallet_address))
+            return Answer((), (whole,), False, reason, len(rows), observed_time)
+        if holding.position_id in holdings:
+            # Two rows of one position that differ: neither can be believed.
+            refusals.append(refusal(row, "DUPLICATE_DIFFERS", "positionPubkey", wallet_address))
+            continue
+        holdings[holding.position_id] = holding
+    believed = _without_refused(holdings, refusals)
+    incomplete = _incomplete_reason(body, rows, refusals)
+    return Answer(believed, tuple(refusals), not incomplete, incomplete, len(rows), observed_time)
+
+
+def _rows(body: object) -> Sequence[object]:
+    if not isinstance(body, dict):
+        raise _bad_body("not a JSON object")
+    if any(body.get(word) for word in ("code", "error", "errors")):
+        raise _bad_body(f"an error body{_code(body)}")
+    if "dataList" not in body:
+        raise _bad_body("an object without dataList")
+    rows = body["dataList"]
+    if rows is None:
+        return ()
+    if not isinstance(rows, list):
+        raise _bad_body("dataList is not a list")
+    return rows
+
+
+def _bad_body(problem: str) -> ProviderFailure:
+    return ProviderFailure(FailureKind.BAD_BODY, f"jupiter answered {problem}", status=200)
+
+
+def _worded(failure: ProviderFailure) -> ProviderFailure:
+    """The failure with the venue's own code in its sentence."""
+    code = _code(failure.body)
+    if not code:
+        return failure
+    return ProviderFailure(
+        failure.kind,
+        failure.message + code,
+        status=failure.status,
+        retry_after=failure.retry_after,
+        body=failure.body,
+    )
+
+
+def _code(body: object) -> str:
+    # A word or a number, by the layer that answered; anything else may hold what must stay private.
+    code = str(body.get("code", "")) if isinstance(body, dict) else ""
+    return f", code {code}" if _CODE.fullmatch(code) else ""
+
+
+def _once_each(rows: Sequence[object]) -> list[object]:
+    """The rows without exact repetitions of a position."""
+    seen: dict[str, list[object]] = {}
+    kept: list[object] = []
+    for row in rows:
+        key = position_key(row)
+        if key is not None:
+            same = seen.setdefault(key, [])
+            if row in same:
+                continue
+            same.append(row)
+        kept.append(row)
+    return kept
+
+
+def _without_refused(holdings: Mapping[str, Holding], refusals: Sequence[Refusal]) -> tuple[Holding, ...]:
+    refused_ids = {refused.position_id for refused in refusals}
+    return tuple(holding for key, holding in holdings.items() if key not in refused_ids)
+
+
+def _incomplete_reason(body: object, rows: Sequence[object], refusals: Sequence[Refusal]) -> str:
+    count = body.get("count") if isinstance(body, dict) else None
+    if not isinstance(count, int) or isinstance(count, bool):
+        return "COUNT_MISSING"
+    if count != len(rows):
+        return "COUNT_MISMATCH"
+    return "ROWS_REFUSED" if refusals else ""
+
+
+def _scale_fault(holding: Holding, reference_prices: Mapping[str, float]) -> str:
+    """MICRO_DOLLARS or PRICE_SCALE when the figures are in another unit than the endpoint's, else empty."""
+    reference = reference_prices.get(holding.asset)
+    if reference is not None and holding.mark_price_usd is not None:
+        factor = holding.mark_price_usd / reference
+        if not 1 / SCALE_FACTOR_LIMIT <= factor <= SCALE_FACTOR_LIMIT:
+            return "MICRO_DOLLARS" if factor >= _MICRO_FACTOR else "PRICE_SCALE"
+    return _collateral_fault(holding)
+
+
+def _collateral_fault(holding: Holding) -> str:
+    # value = collateral + pnl: collateral far above both cannot be in their unit. Needs no outside price.
+    collateral, value, pnl = holding.collateral_usd, holding.venue_value_usd, holding.pnl_after_fees_usd
+    if collateral is None or value is None or pnl is None:
+        return ""
+    factor = collateral / (max(abs(value), abs(pnl)) + 1.0)
+    if factor <= SCALE_FACTOR_LIMIT:
+        return ""
+    return "MICRO_DOLLARS" if factor >= _MICRO_FACTOR else "PRICE_SCALE"

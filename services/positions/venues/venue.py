@@ -1,0 +1,45 @@
+"""What every venue offers: one wallet's positions as the venue states them. Knows no venue and no storage."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from services.positions.domain.holding import Answer, Chain, WalletRef
+from shared.clock import Clock
+from shared.lifecycle import Part
+
+
+class Venue(Protocol):
+    """A place where positions live."""
+
+    @property
+    def name(self) -> str:
+        """Word by which positions name their venue."""
+        ...
+
+    @property
+    def chains(self) -> frozenset[Chain]:
+        """Chains whose wallets are asked for here."""
+        ...
+
+    async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime) -> Answer:
+        """One wallet's positions. `reference_prices` (USD by asset, independent of the venue) are the
+        cross-check of units. Raises shared.http.ProviderFailure when there is no usable answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a venue is built from: the clock, and settings by lower-case name, as in the configuration."""
+
+    clock: Clock
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A venue and the parts that must run for it (connections), to be started before and stopped after it."""
+
+    venue: Venue
+    parts: tuple[Part, ...] = ()

@@ -1,0 +1,129 @@
+"""A whole positions server on a free port and a database of its own, with a price peer that tests script."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+import grpc
+import pytest
+from sonic.positions.v1 import positions_pb2 as pb
+from sonic.positions.v1 import positions_pb2_grpc as rpc
+from sonic.price.v1 import price_pb2, price_pb2_grpc
+
+from services.positions.server import Config, build
+from shared.clock import PushedClock
+from shared.codec import to_timestamp
+from shared.lifecycle import App
+from shared.rpc.client import Channel
+from shared.rpc.server import GrpcServer
+from tests.fakes.databases import Databases
+
+START = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
+NOWHERE = "127.0.0.1:9"
+_FILE_BYTES = 65 * 1024 * 1024
+
+
+class PricePeer(price_pb2_grpc.PriceServiceServicer):
+    """Answers ListPrices with what a test has set; `down` refuses every call."""
+
+    def __init__(self, clock: PushedClock) -> None:
+        self._clock = clock
+        self._prices: dict[str, price_pb2.Price] = {}
+        self.down = False
+
+    def set(self, asset, price_usd, *, age_seconds=0.0, quality=price_pb2.QUALITY_GOOD, volatility=None):
+        price = price_pb2.Price(asset=asset, price_usd=price_usd, quality=quality)
+        price.price_time.FromDatetime(self._clock.now())
+        price.price_time.seconds -= int(age_seconds)
+        if volatility is not None:
+            price.hourly_volatility_ratio = volatility
+        self._prices[asset] = price
+
+    async def ListPrices(self, request, context):
+        if self.down:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "down")
+        return price_pb2.ListPricesResponse(prices=self._prices.values())
+
+
+class House:
+    """One positions server and typed stubs to it."""
+
+    def __init__(self, channel: Channel, clock: PushedClock, price: PricePeer, databases: Databases) -> None:
+        self.clock = clock
+        self.price = price
+        self.databases = databases
+        self.positions = channel.stub(rpc.PositionsServiceStub)
+        self.columns = channel.stub(rpc.PositionsServiceStub, columns=["ReadColumns"])
+        self.portfolio = channel.stub(rpc.PortfolioServiceStub)
+        self.wallets = channel.stub(rpc.WalletsServiceStub)
+
+    async def create(self, **fields: object) -> pb.Position:
+        """A long of BTC at 100, liquidated at 50, marked at 75, unless told otherwise."""
+        terms = {
+            "asset": "BTC",
+            "side": pb.SIDE_LONG,
+            "entry_price_usd": 100.0,
+            "liquidation_price_usd": 50.0,
+            "mark_price_usd": 75.0,
+            "size_usd": 1000.0,
+            "collateral_usd": 100.0,
+        }
+        request = pb.CreatePositionRequest(position=pb.Position(**{**terms, **fields}))
+        return await self.positions.CreatePosition(request)
+
+
+@pytest.fixture
+def clock() -> PushedClock:
+    return PushedClock(START)
+
+
+@pytest.fixture
+async def price(clock: PushedClock) -> AsyncIterator[PricePeer]:
+    peer = PricePeer(clock)
+    server = GrpcServer(
+        "127.0.0.1:0",
+        [(price_pb2_grpc.add_PriceServiceServicer_to_server, peer)],
+        service_names=[],
+        grace_seconds=0.2,
+    )
+    async with App("price", [server]):
+        peer.address = server.address
+        yield peer
+
+
+@pytest.fixture
+async def open_house(databases: Databases, clock: PushedClock, price: PricePeer):
+    """Starts positions servers on this test's database: `await open_house(sonic_live=True)`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: object) -> House:
+            config = Config.model_validate(
+                {
+                    "listen_address": "127.0.0.1:0",
+                    "database_url": databases.url("positions"),
+                    "price_address": price.address,
+                    "jupiter_api_base": f"http://{NOWHERE}",
+                    "shutdown_grace_seconds": 1.0,
+                    **settings,
+                }
+            )
+            app = await stack.enter_async_context(build(config, clock))
+            channel = Channel(app.address, max_message_bytes=_FILE_BYTES)
+            await stack.enter_async_context(App("channel", [channel]))
+            return House(channel, clock, price, databases)
+
+        yield start
+
+
+@pytest.fixture
+async def house(open_house) -> House:
+    """One server in mode DEMO with no wallet and no price."""
+    return await open_house()
+
+
+@pytest.fixture
+def stamp():
+    """A moment as a Timestamp."""
+    return to_timestamp

@@ -1,0 +1,175 @@
+"""Enrichment over gRPC: which mark counts, what is stale, flags and reasons, replays, restarts."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from sonic.positions.v1 import positions_pb2 as pb
+from sonic.price.v1 import price_pb2
+
+from shared import columns
+
+
+async def enrich(house, cycle_id: str = "", epoch: int = 1):
+    return await house.positions.EnrichPositions(pb.EnrichPositionsRequest(cycle_id=cycle_id, epoch=epoch))
+
+
+async def test_a_position_without_a_mark_of_its_own_follows_the_market(house) -> None:
+    house.price.set("BTC", 80.0, volatility=0.01)
+    made = await house.create(mark_price_usd=None)
+    assert made.mark_price_usd == made.market_price_usd == 80.0 and made.travel_percent == -40.0
+    assert 0 < made.liquidation_probability < 1 and not made.flags
+    house.price.set("BTC", 60.0)
+    await enrich(house)
+    assert (await house.positions.GetPosition(pb.GetPositionRequest(id=made.id))).travel_percent == -80.0
+
+
+async def test_an_entered_mark_wins_and_is_checked_against_the_market(house) -> None:
+    house.price.set("BTC", 80.0)
+    made = await house.create()
+    assert made.mark_price_usd == 75.0 and list(made.flags) == [pb.FLAG_MARK_PRICE_DISAGREES]
+    house.clock.advance(121)
+    await enrich(house)
+    old = await house.positions.GetPosition(pb.GetPositionRequest(id=made.id))
+    assert list(old.flags) == [pb.FLAG_MARK_STALE], "the market is too old to contradict"
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "quality"),
+    [(121, price_pb2.QUALITY_GOOD), (0, price_pb2.QUALITY_STALE), (0, price_pb2.QUALITY_CLOSED)],
+)
+async def test_a_market_price_that_cannot_be_relied_on_is_a_stale_mark(house, age_seconds, quality) -> None:
+    house.price.set("BTC", 80.0, age_seconds=age_seconds, quality=quality)
+    made = await house.create(mark_price_usd=None)
+    assert made.mark_price_usd == 80.0 and list(made.flags) == [pb.FLAG_MARK_STALE]
+
+
+async def test_enrichment_goes_on_without_the_price_service(house) -> None:
+    house.price.down = True
+    made = await house.create()
+    assert made.heat_index > 0 and not made.HasField("market_price_usd")
+    done = await enrich(house, "c1")
+    assert (done.enriched_count, done.absent_count) == (1, 0)
+
+
+async def test_what_is_absent_has_a_reason(house) -> None:
+    await house.create()
+    await house.create(mark_price_usd=None)
+    await house.create(liquidation_price_usd=None)
+    await house.create(liquidation_price_usd=120.0)
+    await house.create(side=pb.SIDE_UNKNOWN)
+    await house.create(collateral_usd=0.0)
+    await house.create(liquidation_price_usd=100.0)
+    done = await enrich(house)
+    assert dict(done.reasons) == {
+        "MARK_MISSING": 1,
+        "LIQUIDATION_PRICE_MISSING": 1,
+        "LIQUIDATION_ON_WRONG_SIDE": 1,
+        "SIDE_UNKNOWN": 1,
+        "COLLATERAL_MISSING": 1,
+        "LIQUIDATION_AT_ENTRY": 1,
+    }
+    assert (done.enriched_count, done.absent_count) == (1, 6)
+    assert done.totals.absent_count["heat_index"] == 5, "at or past a wrong-sided liquidation heat is 100"
+
+
+async def test_what_cannot_be_judged_is_flagged(house) -> None:
+    assert pb.FLAG_CANNOT_JUDGE in (await house.create(side=pb.SIDE_UNKNOWN)).flags
+    assert pb.FLAG_CANNOT_JUDGE in (await house.create(asset="unknown")).flags
+    assert pb.FLAG_LIQUIDATION_ON_WRONG_SIDE in (await house.create(liquidation_price_usd=120.0)).flags
+
+
+async def test_the_same_cycle_again_answers_from_its_record(house) -> None:
+    await house.create()
+    first = await enrich(house, "c1")
+    await house.create()
+    assert await enrich(house, "c1") == first
+    assert (await enrich(house, "c2")).totals.position_count == 2
+
+
+async def test_another_process_reads_what_the_first_enriched(open_house) -> None:
+    first = await open_house()
+    made = await first.create()
+    second = await open_house()
+    assert await second.positions.GetPosition(pb.GetPositionRequest(id=made.id)) == made
+    await second.positions.UpdatePosition(
+        pb.UpdatePositionRequest(position=pb.Position(id=made.id, mark_price_usd=60.0))
+    )
+    seen = await first.positions.GetPosition(pb.GetPositionRequest(id=made.id))
+    assert seen.travel_percent == -80.0
+    stream = first.columns.ReadColumns(pb.ReadColumnsRequest(columns=["travel_percent"]))
+    assert [columns.decode(part)["travel_percent"].tolist() async for part in stream] == [[-80.0]]
+
+
+async def test_results_lost_in_a_crash_are_absent_and_no_position_is_gone(open_house, databases) -> None:
+    import asyncpg
+
+    first = await open_house()
+    await first.create()
+    connection = await asyncpg.connect(databases.owner_url("positions"))
+    for number in range(3):
+        await connection.execute(f"truncate result_{number}")
+    await connection.close()
+    second = await open_house()
+    (part,) = [
+        part
+        async for part in second.columns.ReadColumns(
+            pb.ReadColumnsRequest(columns=["heat_index", "size_usd"])
+        )
+    ]
+    decoded = columns.decode(part)
+    assert decoded["size_usd"].tolist() == [1000.0] and math.isnan(decoded["heat_index"][0])
+    await enrich(second)
+    (part,) = [
+        part async for part in second.columns.ReadColumns(pb.ReadColumnsRequest(columns=["heat_index"]))
+    ]
+    assert columns.decode(part)["heat_index"][0] > 0
+
+
+async def test_many_passes_keep_one_result_a_position(house, databases) -> None:
+    import asyncpg
+
+    await house.create()
+    for number in range(7):
+        await enrich(house, f"c{number}")
+    connection = await asyncpg.connect(databases.owner_url("positions"))
+    counts = [await connection.fetchval(f"select count(*) from result_{number}") for number in range(3)]
+    await connection.close()
+    assert sorted(counts) == [0, 1, 1]
+
+
+async def test_a_what_if_gives_both_models_and_stores_nothing(house) -> None:
+    terms = pb.PositionTerms(
+        side=pb.SIDE_LONG,
+        entry_price_usd=100.0,
+        liquidation_price_usd=50.0,
+        size_usd=1000.0,
+        collateral_usd=100.0,
+    )
+    answer = await house.positions.EvaluateAtPrice(
+        pb.EvaluateAtPriceRequest(position=terms, prices_usd=[100.0, 75.0, 50.0])
+    )
+    assert [round(one.heat_index, 2) for one in answer.evaluations] == [5.0, 46.46, 100.0]
+    assert [one.heat_index_classic for one in answer.evaluations] == [5.0, 32.72, 49.59]
+    assert [one.travel_percent for one in answer.evaluations] == [0.0, -50.0, -100.0]
+    assert (await house.portfolio.GetTotals(pb.GetTotalsRequest())).position_count == 0
+
+
+async def test_a_what_if_of_a_stored_position_uses_its_volatility(house) -> None:
+    house.price.set("BTC", 75.0, volatility=0.01)
+    made = await house.create()
+    answer = await house.positions.EvaluateAtPrice(
+        pb.EvaluateAtPriceRequest(position_id=made.id, prices_usd=[75.0])
+    )
+    assert answer.evaluations[0].liquidation_probability == made.liquidation_probability
+    assert answer.evaluations[0].heat_index == made.heat_index
+
+
+@pytest.mark.parametrize("price_usd", [0.0, -1.0, math.nan, math.inf])
+async def test_a_what_if_needs_prices_above_zero(house, price_usd) -> None:
+    made = await house.create()
+    with pytest.raises(Exception, match="INVALID_FIELD"):
+        await house.positions.EvaluateAtPrice(
+            pb.EvaluateAtPriceRequest(position_id=made.id, prices_usd=[price_usd])
+        )

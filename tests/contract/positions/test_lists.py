@@ -1,0 +1,127 @@
+"""Lists: filters, orders with the absent last, pages that stay steady while the house changes."""
+
+from __future__ import annotations
+
+import pytest
+from sonic.positions.v1 import positions_pb2 as pb
+
+from shared.errors import InvalidArgument
+
+
+async def listed(house, **filters) -> list[pb.Position]:
+    return list((await house.positions.ListPositions(pb.ListPositionsRequest(**filters))).positions)
+
+
+async def walk(house, **filters) -> list[str]:
+    ids, token = [], ""
+    while True:
+        page = await house.positions.ListPositions(pb.ListPositionsRequest(page_token=token, **filters))
+        ids += [one.id for one in page.positions]
+        token = page.next_page_token
+        if not token:
+            return ids
+
+
+@pytest.fixture
+async def full(house):
+    for number, mark in enumerate((90.0, 60.0, None, 75.0, 99.0)):
+        await house.create(
+            id=f"p{number}",
+            mark_price_usd=mark,
+            asset="ETH" if number == 1 else "BTC",
+            size_usd=100.0 + number,
+        )
+    return house
+
+
+@pytest.mark.parametrize(
+    ("order_by", "ids"),
+    [
+        ("", ["p0", "p1", "p2", "p3", "p4"]),
+        ("id desc", ["p4", "p3", "p2", "p1", "p0"]),
+        ("heat_index", ["p4", "p0", "p3", "p1", "p2"]),
+        ("heat_index desc", ["p1", "p3", "p0", "p4", "p2"]),
+        ("travel_percent", ["p1", "p3", "p0", "p4", "p2"]),
+        ("travelPercent desc", ["p4", "p0", "p3", "p1", "p2"]),
+        ("size_usd desc", ["p4", "p3", "p2", "p1", "p0"]),
+        ("asset", ["p0", "p2", "p3", "p4", "p1"]),
+    ],
+)
+async def test_each_order_is_kept_over_pages_with_the_absent_last(full, order_by, ids) -> None:
+    assert [one.id for one in await listed(full, order_by=order_by)] == ids
+    assert await walk(full, order_by=order_by, page_size=2) == ids
+
+
+async def test_filters_choose(full) -> None:
+    assert [one.id for one in await listed(full, asset="eth")] == ["p1"]
+    assert await listed(full, side=pb.SIDE_SHORT) == await listed(full, venue="jupiter") == []
+    assert len(await listed(full, wallet="manual")) == 5
+    closing = pb.UpdatePositionRequest(position=pb.Position(id="p0", status=pb.STATUS_CLOSED))
+    await full.positions.UpdatePosition(closing)
+    assert len(await listed(full)) == 4
+    assert [one.id for one in await listed(full, status=pb.STATUS_CLOSED)] == ["p0"]
+    assert len(await listed(full, all_statuses=True)) == 5
+
+
+async def test_pages_stay_steady_while_positions_come_and_go(full) -> None:
+    first = await full.positions.ListPositions(pb.ListPositionsRequest(page_size=2))
+    await full.positions.DeletePosition(pb.DeletePositionRequest(id="p1"))
+    await full.create(id="p1a")
+    rest = await full.positions.ListPositions(
+        pb.ListPositionsRequest(page_size=9, page_token=first.next_page_token)
+    )
+    assert [one.id for one in rest.positions] == ["p1a", "p2", "p3", "p4"]
+
+
+async def test_a_token_of_another_question_is_refused(full) -> None:
+    token = (await full.positions.ListPositions(pb.ListPositionsRequest(page_size=2))).next_page_token
+    for asked, reason in (
+        (pb.ListPositionsRequest(page_token=token, asset="BTC"), "PAGE_TOKEN_MISMATCH"),
+        (pb.ListPositionsRequest(page_token=token, order_by="heat_index"), "PAGE_TOKEN_MISMATCH"),
+        (pb.ListPositionsRequest(page_token="nonsense"), "BAD_PAGE_TOKEN"),
+        (pb.ListPositionsRequest(order_by="colour"), "UNKNOWN_NAME"),
+        (pb.ListPositionsRequest(order_by="id sideways"), "UNKNOWN_NAME"),
+    ):
+        with pytest.raises(InvalidArgument) as refused:
+            await full.positions.ListPositions(asked)
+        assert refused.value.reason == reason
+
+
+async def test_snapshots_are_recorded_once_a_cycle_and_listed_newest_first(house, stamp) -> None:
+    await house.create()
+    first = await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c1", epoch=1))
+    assert first.totals.total_size_usd == 1000.0 and first.totals.avg_travel_percent == -50.0
+    await house.create()
+    assert await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c1", epoch=1)) == first
+    for _ in range(3):
+        house.clock.advance(60)
+        await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest())
+    page = await house.portfolio.ListSnapshots(pb.ListSnapshotsRequest(page_size=3))
+    rest = await house.portfolio.ListSnapshots(
+        pb.ListSnapshotsRequest(page_size=3, page_token=page.next_page_token)
+    )
+    times = [one.snapshot_time.seconds for one in [*page.snapshots, *rest.snapshots]]
+    assert times == sorted(times, reverse=True) and rest.snapshots[0] == first
+    recent = pb.ListSnapshotsRequest(start_time=stamp(house.clock.now()))
+    assert len((await house.portfolio.ListSnapshots(recent)).snapshots) == 1
+    with pytest.raises(InvalidArgument, match="NOT_CONFIRMED"):
+        await house.portfolio.ClearData(pb.ClearDataRequest())
+    assert (await house.portfolio.ClearData(pb.ClearDataRequest(confirm="clear"))).deleted_count == 4
+
+
+async def test_an_import_reports_bad_rows_and_keeps_good_ones(house) -> None:
+    text = "asset,side,entry_price_usd,size_usd,collateral_usd,wallet\n"
+    text += "BTC,long,100,1000,100,\nETH,long,-1,1,1,\n"
+    request = pb.ImportPositionsRequest(format=pb.FILE_FORMAT_CSV, content=text.encode(), wallet="paper")
+    request.dry_run = True
+    tried = await house.positions.ImportPositions(request)
+    assert (tried.created_count, tried.refused_count) == (1, 1) and tried.refusals[0].line == 3
+    assert not await listed(house)
+    request.dry_run = False
+    assert (await house.positions.ImportPositions(request)).created_count == 1
+    (kept,) = await listed(house, wallet="paper")
+    assert kept.venue == "manual" and kept.leverage_ratio == 10.0
+    with pytest.raises(InvalidArgument, match="BAD_FILE"):
+        await house.positions.ImportPositions(
+            pb.ImportPositionsRequest(format=pb.FILE_FORMAT_JSON, content=b"not json")
+        )

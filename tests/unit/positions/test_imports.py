@@ -1,0 +1,286 @@
+"""Files of positions: what is taken, what is refused and why."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.positions.domain.holding import Side
+from services.positions.domain.imports import ManualTerms, Parsed, parse_positions
+from shared.errors import InvalidArgument
+
+HEADER = (
+    "id,wallet,asset,side,entry_price_usd,liquidation_price_usd,mark_price_usd,size_usd,collateral_usd,note"
+)
+GOOD = {"asset": "BTC", "side": "LONG", "entry_price_usd": 100, "size_usd": 1000, "collateral_usd": 100}
+
+
+def csv_of(*rows: str, header: str = HEADER) -> Parsed:
+    return parse_positions("\n".join([header, *rows]).encode(), "CSV", "manual")
+
+
+def json_of(*rows: object) -> Parsed:
+    return parse_positions(json.dumps(rows).encode(), "JSON", "manual")
+
+
+def test_a_full_row_is_taken_as_written() -> None:
+    expected = ManualTerms(
+        "p1", "cold", "BTC", Side.LONG, 94250.5, 85000.0, 97000.0, 50000.0, 5000.0, "a, b", 2
+    )
+    assert csv_of('p1,cold,BTC,LONG,94250.5,85000,97000,50000,5000,"a, b"') == Parsed((expected,), ())
+
+
+def test_empty_cells_are_absent_and_the_wallet_is_the_default() -> None:
+    (row,) = csv_of(",,eth,short,3000,,0,900,300,").rows
+    assert (row.id, row.wallet, row.asset, row.side) == (None, "manual", "ETH", Side.SHORT)
+    assert row.liquidation_price_usd is None
+    assert row.mark_price_usd is None, "exporters write 0 for unknown"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Symbol,Direction,Entry Price,Size,Collateral",
+        "symbol;SIDE;entryPrice;sizeUsd;collateral",
+        "asset_type\tposition-type\tentry price (USD)\tnotional\tCollateral USD",
+        "\ufeffasset,side,entry,size,collateral",
+    ],
+)
+def test_other_peoples_names_and_separators_are_understood(header: str) -> None:
+    separator = next(mark for mark in ";\t," if mark in header)
+    (row,) = csv_of(separator.join(["BTC", "Long", "100", "1000", "50"]), header=header).rows
+    assert (row.entry_price_usd, row.size_usd, row.collateral_usd) == (100, 1000, 50)
+
+
+def test_size_follows_from_collateral_and_leverage_and_the_reverse() -> None:
+    rows = csv_of(
+        "BTC,LONG,100,,50,4", "BTC,LONG,100,1000,,5", header="asset,side,entry,size,collateral,leverage"
+    ).rows
+    assert [(row.size_usd, row.collateral_usd) for row in rows] == [(200, 50), (1000, 200)]
+
+
+def test_json_is_a_list_or_an_object_with_positions() -> None:
+    bare = json_of(GOOD)
+    wrapped = parse_positions(json.dumps({"positions": [GOOD], "version": 1}).encode(), "JSON", "manual")
+    assert bare == wrapped and bare.rows[0].line == 1 and not bare.refusals
+    named = json_of(
+        {"Symbol": "btc", "side": "buy", "entryPrice": "100", "leverage": 10, "collateral": "100"}
+    )
+    assert named.rows == bare.rows
+
+
+def test_the_venue_column_and_metrics_are_ignored() -> None:
+    (row,) = json_of(
+        {**GOOD, "venue": "jupiter", "heat_index": 55.5, "flags": ["FLAG_DEMO"], "travel_percent": None}
+    ).rows
+    assert row == json_of(GOOD).rows[0]
+
+
+BAD_CELLS = [
+    ("entry_price_usd", "", "MISSING_FIELD"),
+    ("entry_price_usd", None, "MISSING_FIELD"),
+    ("entry_price_usd", "0", "NOT_POSITIVE"),
+    ("entry_price_usd", "-5", "NEGATIVE"),
+    ("entry_price_usd", "nan", "NOT_FINITE"),
+    ("entry_price_usd", "NaN", "NOT_FINITE"),
+    ("entry_price_usd", "1e400", "NOT_FINITE"),
+    ("entry_price_usd", float("inf"), "NOT_FINITE"),
+    ("entry_price_usd", 10**400, "NOT_FINITE"),
+    ("entry_price_usd", "$100", "NOT_A_NUMBER"),
+    ("entry_price_usd", "1,000", "NOT_A_NUMBER"),
+    ("entry_price_usd", "1_000", "NOT_A_NUMBER"),
+    ("entry_price_usd", "١٢", "NOT_A_NUMBER"),
+    ("entry_price_usd", True, "NOT_A_NUMBER"),
+    ("entry_price_usd", [100], "NOT_A_NUMBER"),
+    ("size_usd", "0", "NOT_POSITIVE"),
+    ("size_usd", "-Infinity", "NOT_FINITE"),
+    ("size_usd", None, "MISSING_FIELD"),
+    ("collateral_usd", "-1", "NEGATIVE"),
+    ("collateral_usd", "", "MISSING_FIELD"),
+    ("liquidation_price_usd", "-1", "NEGATIVE"),
+    ("mark_price_usd", "inf", "NOT_FINITE"),
+    ("asset", "", "MISSING_FIELD"),
+    ("asset", "<b>BTC</b>", "INVALID_FIELD"),
+    ("asset", 7, "INVALID_FIELD"),
+    ("side", "", "MISSING_FIELD"),
+    ("side", "up", "UNKNOWN_NAME"),
+    ("side", "UNKNOWN", "UNKNOWN_NAME"),
+    ("note", "x" * 2001, "INVALID_FIELD"),
+    ("note", "a\0b", "INVALID_FIELD"),
+    ("note", "\ud800", "INVALID_FIELD"),
+    ("wallet", "w" * 65, "INVALID_FIELD"),
+]
+
+
+@pytest.mark.parametrize(("field", "cell", "reason"), BAD_CELLS)
+def test_a_bad_cell_refuses_its_row_and_no_other(field: str, cell: object, reason: str) -> None:
+    parsed = json_of({**GOOD, "asset": "ETH"}, {**GOOD, field: cell}, {**GOOD, "asset": "SOL"})
+    assert [row.asset for row in parsed.rows] == ["ETH", "SOL"]
+    (refusal,) = parsed.refusals
+    assert (refusal.line, refusal.field, refusal.reason) == (2, field, reason)
+    assert refusal.message
+
+
+def test_leverage_that_explodes_is_refused() -> None:
+    row = {**GOOD, "size_usd": None, "collateral_usd": 1e300, "leverage": 1e300}
+    assert json_of(row).refusals[0].reason == "NOT_FINITE"
+    assert json_of({**row, "leverage": 0}).refusals[0].field == "leverage_ratio"
+
+
+def test_lines_are_counted_as_an_editor_does() -> None:
+    parsed = csv_of("", 'a,,BTC,LONG,100,,,1000,100,"two', 'lines"', "b,,BTC,LONG,x,,,1000,100,")
+    assert parsed.refusals[0].line == 5
+
+
+def test_a_short_row_lacks_its_last_fields_and_a_long_one_is_refused() -> None:
+    parsed = csv_of(
+        "a,,BTC,LONG,100", "b,,BTC,LONG,100,,,1000,100,note,,", "c,,BTC,LONG,100,,,1000,100,note,more"
+    )
+    assert [row.id for row in parsed.rows] == ["b"]
+    assert [(refusal.field, refusal.reason) for refusal in parsed.refusals] == [
+        ("size_usd", "MISSING_FIELD"),
+        ("", "BAD_ROW"),
+    ]
+
+
+def test_the_second_row_of_an_id_is_refused() -> None:
+    parsed = json_of({**GOOD, "id": "a"}, {**GOOD, "id": "a"}, GOOD, GOOD)
+    assert len(parsed.rows) == 3
+    assert parsed.refusals[0].reason == "DUPLICATE_ID"
+
+
+@pytest.mark.parametrize("row", [7, None, "text", [1], True])
+def test_an_item_that_is_no_object_is_refused(row: object) -> None:
+    assert json_of(row).refusals[0].reason == "BAD_ROW"
+
+
+SECRET = "5f" * 32
+KEYPAIR = list(range(64))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {**GOOD, "note": SECRET},
+        {**GOOD, "note": KEYPAIR},
+        {**GOOD, "private_key": SECRET},
+        {**GOOD, "key": KEYPAIR},
+        {**GOOD, "deep": {"within": [SECRET]}},
+        {**GOOD, SECRET: 1},
+        {**GOOD, "wallet": " ".join(["word"] * 12)},
+        [SECRET],
+        SECRET,
+    ],
+)
+def test_a_cell_shaped_like_a_secret_refuses_the_row_and_is_not_repeated(row: object) -> None:
+    (refusal,) = json_of(row).refusals
+    assert refusal.reason == "PRIVATE_KEY_REFUSED"
+    assert SECRET[:10] not in repr(refusal)
+
+
+def test_a_secret_in_a_csv_is_refused_wherever_it_stands() -> None:
+    header = "asset,side,entry,size,collateral,unknown"
+    parsed = csv_of(f"BTC,LONG,100,1000,100,{SECRET}", f"BTC,LONG,100,1000,100,,{SECRET}", header=header)
+    assert [refusal.reason for refusal in parsed.refusals] == ["PRIVATE_KEY_REFUSED"] * 2
+    with pytest.raises(InvalidArgument) as caught:
+        csv_of("1", header=f"asset,{SECRET}")
+    assert caught.value.reason == "PRIVATE_KEY_REFUSED" and SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "CSV"),
+        (b"\n\n", "CSV"),
+        (b"\xff\xfe\x00", "CSV"),
+        (b"1,2,3\n4,5,6", "CSV"),
+        (b"asset,side\nBTC,LONG", "CSV"),
+        (b"asset,side,entry,entry_price\nBTC,LONG,1,1", "CSV"),
+        (b'asset,side,entry,size,collateral\n"BTC,LONG,1', "CSV"),
+        (b"", "JSON"),
+        (b"{", "JSON"),
+        (b"{}", "JSON"),
+        (b"7", "JSON"),
+        (b'{"positions": 3}', "JSON"),
+        (b"[" * 100_000, "JSON"),
+        (b"[" + b"9" * 5000 + b"]", "JSON"),
+        (b"\xff", "JSON"),
+        (b"<html>", "JSON"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_as_a_whole(content: bytes, kind: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parse_positions(content, kind, "manual")  # type: ignore[arg-type]  # "CSV" or "JSON" above
+    assert caught.value.reason == "BAD_FILE"
+
+
+def test_a_hundred_thousand_rows_are_all_taken() -> None:
+    body = "\n".join([HEADER, *(f"p{n},w,BTC,LONG,{60000 + n},,,1000.5,100," for n in range(100_000))])
+    parsed = parse_positions(body.encode(), "CSV", "manual")
+    assert len(parsed.rows) == 100_000 and not parsed.refusals
+    assert parsed.rows[-1].entry_price_usd == 159_999
+
+
+prices = st.floats(min_value=1e-9, max_value=1e12)
+texts = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30).map(str.strip)
+terms = st.fixed_dictionaries(
+    {
+        "asset": st.sampled_from(["BTC", "ETH", "SOL", "WIF-2", "UNKNOWN"]),
+        "side": st.sampled_from(["LONG", "SHORT"]),
+        "entry_price_usd": prices,
+        "liquidation_price_usd": prices,
+        "mark_price_usd": prices,
+        "size_usd": prices,
+        "collateral_usd": st.floats(0, 1e12),
+        "note": texts,
+    }
+)
+
+
+@given(st.lists(terms, max_size=5))
+def test_what_is_written_out_comes_back(rows: list[dict[str, object]]) -> None:
+    import csv
+    import io
+
+    written = io.StringIO()
+    names = list(HEADER.split(","))[2:]
+    writer = csv.DictWriter(written, names)
+    writer.writeheader()
+    writer.writerows(rows)
+    as_csv = parse_positions(written.getvalue().encode(), "CSV", "manual")
+    as_json = json_of(*rows)
+    for parsed in (as_csv, as_json):
+        assert not parsed.refusals
+        assert [{name: getattr(row, name) for name in names} for row in parsed.rows] == [
+            {**row, "side": Side[str(row["side"])]} for row in rows
+        ]
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+cells = st.fixed_dictionaries({}, optional=dict.fromkeys([*HEADER.split(","), "leverage", "venue"], values))
+
+
+@given(st.lists(cells | values, max_size=6))
+def test_any_json_list_is_taken_or_refused_row_by_row(rows: list[object]) -> None:
+    parsed = json_of(*rows)
+    assert len(parsed.rows) + len(parsed.refusals) == len(rows)
+    for row in parsed.rows:
+        numbers = [row.entry_price_usd, row.size_usd, row.collateral_usd]
+        assert all(math.isfinite(number) and number >= 0 for number in numbers)
+
+
+@given(st.binary(max_size=300), st.sampled_from(["CSV", "JSON"]))
+def test_any_bytes_are_rows_or_a_typed_refusal(content: bytes, kind: str) -> None:
+    for body in (content, HEADER.encode() + b"\n" + content):
+        reason = ""
+        try:
+            parse_positions(body, kind, "manual")  # type: ignore[arg-type]  # "CSV" or "JSON" above
+        except InvalidArgument as refused:
+            reason = refused.reason
+        assert reason in {"", "BAD_FILE", "PRIVATE_KEY_REFUSED"}
