@@ -202,7 +202,7 @@ class Change:
 def relink(
     stored: dict[tuple[str, str], str], groups: Sequence[Group], fresh_id: Callable[[], str]
 ) -> Change:
-    """Compare what is stored, by (wallet, asset), with what qualifies now: ids stay while a group persists."""
+    """Compare what is stored, by (wallet, asset), with what qualifies now: ids stay with the group."""
     change = Change()
     for group in groups:
         known = stored.get((group.wallet, group.asset))

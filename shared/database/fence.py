@@ -39,7 +39,7 @@ _RECORD = text(
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A call of a named step: its cycle and the epoch of the caller's lease. No cycle: by hand, not fenced."""
+    """A call of a named step: its cycle, and the epoch of the caller's lease. No cycle: by hand."""
 
     name: str
     cycle_id: str = ""

@@ -58,7 +58,7 @@ class JudgedReading:
 
 
 class Readings(Protocol):
-    """What others know. Within one pass each is asked once; outside a cycle it is brought up to date first."""
+    """What others know. Within one pass each is asked once; outside a cycle it is refreshed first."""
 
     async def prices(self) -> tuple[PriceReading, ...]: ...
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from services.price.domain.prices import Dropped, Quote
 from services.price.sources.budget import CallBudget
@@ -24,24 +25,25 @@ IDS = {
 }
 _PATH = "/api/v3/simple/price"
 _MINUTE_SECONDS = 60.0
-_KEYLESS_CALL_COUNT = 5
-_KEYED_CALL_COUNT = 30
+# Without a key all users of one address share the public host; a mirror of one's own is not shared.
+_PUBLIC_HOST = "api.coingecko.com"
+_SHARED_CALLS_PER_MINUTE = 5
+_OWN_CALLS_PER_MINUTE = 30
 _RATE_LIMITED_CODE = 429
 
 
 class CoinGecko:
-    """A Source. Without a key all users of an address share one allowance: five calls a minute are ours.
+    """A Source that asks at most `calls_per_minute` times a minute.
 
     Every try counts, so nothing is tried twice: the next refresh is the retry.
     """
 
     name = NAME
 
-    def __init__(self, http: ProviderHttp, clock: Clock, *, api_key: str = "") -> None:
+    def __init__(self, http: ProviderHttp, clock: Clock, *, calls_per_minute: int, api_key: str = "") -> None:
         self._http = http
         self._headers = {"x-cg-demo-api-key": api_key} if api_key else {}
-        call_count = _KEYED_CALL_COUNT if api_key else _KEYLESS_CALL_COUNT
-        self._budget = CallBudget(call_count, _MINUTE_SECONDS, clock)
+        self._budget = CallBudget(calls_per_minute, _MINUTE_SECONDS, clock)
 
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
         ids = {asset: IDS[asset] for asset in assets if asset in IDS}
@@ -76,7 +78,10 @@ def connect(setup: SourceSetup) -> Connected:
     http = ProviderHttp(
         NAME, setup.url, clock=setup.clock, timeout_seconds=setup.call_timeout_seconds, retries=0
     )
-    return Connected(CoinGecko(http, setup.clock, api_key=setup.api_key), http)
+    is_shared = not setup.api_key and urlsplit(setup.url).hostname == _PUBLIC_HOST
+    calls_per_minute = _SHARED_CALLS_PER_MINUTE if is_shared else _OWN_CALLS_PER_MINUTE
+    source = CoinGecko(http, setup.clock, calls_per_minute=calls_per_minute, api_key=setup.api_key)
+    return Connected(source, http)
 
 
 def read(body: Mapping[str, object], id: str) -> Quote:

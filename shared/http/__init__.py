@@ -1,0 +1,7 @@
+"""Asking a provider over HTTP for JSON, bounded in time, size and patience; knows no provider by name."""
+
+from shared.http.client import Answer, ProviderHttp
+from shared.http.failure import FailureKind, ProviderFailure
+from shared.http.strict_json import BadJson, parse
+
+__all__ = ["Answer", "BadJson", "FailureKind", "ProviderFailure", "ProviderHttp", "parse"]
