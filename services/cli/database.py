@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from services.cli.plan import SERVICES, SERVICES_FOLDER, Plan
-from shared.database.address import as_role
+from shared.database.address import as_role, plain
 from shared.database.migrations import upgrade_all
 from shared.database.roles import initialise
+from shared.errors import InvalidArgument
 from shared.postgres import EmbeddedPostgres
 
 
@@ -24,8 +27,8 @@ def migrations_folder(service: str) -> Path:
 @asynccontextmanager
 async def administrator_url(plan: Plan) -> AsyncIterator[str]:
     """The administrator's URL while the database runs; the embedded one stops with the block."""
-    if plan.database_url is not None:
-        yield plan.database_url.get_secret_value()
+    if named := plan.database_url.get_secret_value() if plan.database_url else given("DATABASE_URL"):
+        yield named
         return
     embedded = EmbeddedPostgres(plan.home / "postgres")
     url = await asyncio.to_thread(embedded.start)
@@ -37,22 +40,54 @@ async def administrator_url(plan: Plan) -> AsyncIterator[str]:
 
 async def prepare(url: str, home: Path) -> dict[str, str]:
     """Bring roles, schemas and migrations up to date; answers each service's own URL."""
-    passwords = _passwords(home)
-    await initialise(url, list(SERVICES), passwords)
-    await upgrade_all(url, {service: migrations_folder(service) for service in SERVICES})
+    passwords = given_passwords()
+    passwords |= _kept_passwords(home, [service for service in SERVICES if service not in passwords])
+    await bring_up_to_date(url, passwords)
     return {service: as_role(url, service, passwords[service]) for service in SERVICES}
 
 
-def _passwords(home: Path) -> dict[str, str]:
+async def bring_up_to_date(url: str, passwords: Mapping[str, str]) -> None:
+    """Roles, schemas and migrations; a role without a password here keeps the login it has."""
+    await initialise(url, list(SERVICES), passwords)
+    await upgrade_all(url, {service: migrations_folder(service) for service in SERVICES})
+
+
+def given(variable: str) -> str:
+    """A word of the environment, else of a file in SONIC_SECRETS_DIR, as a service finds its own; else ""."""
+    if text := os.environ.get(variable, "").strip():
+        return text
+    folder = os.environ.get("SONIC_SECRETS_DIR", "")
+    files = [Path(folder) / name for name in (variable, variable.lower())] if folder else []
+    return next((file.read_text(encoding="utf-8").strip() for file in files if file.is_file()), "")
+
+
+def given_passwords() -> dict[str, str]:
+    """Passwords of the services whose <SERVICE>_DATABASE_URL is given: somebody else made them."""
+    urls = {service: given(f"{service.upper()}_DATABASE_URL") for service in SERVICES}
+    return {service: _password(service, url) for service, url in urls.items() if url}
+
+
+def _password(service: str, url: str) -> str:
+    parts = urlsplit(plain(url))
+    if unquote(parts.username or "") != service or not parts.password:
+        raise InvalidArgument(
+            "WRONG_ROLE",
+            f"{service.upper()}_DATABASE_URL must name the role {service} and its password: "
+            f"postgresql://{service}:password@host/database",
+        )
+    return unquote(parts.password)
+
+
+def _kept_passwords(home: Path, services: Iterable[str]) -> dict[str, str]:
     """A password per running role, made once and kept readable for the owner alone."""
-    home.mkdir(parents=True, exist_ok=True)
     file = home / "roles.json"
     kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-    missing = [service for service in SERVICES if service not in kept]
+    wanted = list(services)
+    missing = [service for service in wanted if service not in kept]
     if missing:
         kept |= {service: secrets.token_urlsafe(24) for service in missing}
+        home.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
         file.chmod(0o600)
         file.write_text(json.dumps(kept, indent=1))
-    return kept
-
+    return {service: kept[service] for service in wanted}

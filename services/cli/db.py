@@ -26,7 +26,10 @@ async def init(
 ) -> None:
     """Make roles and schemas and bring every migration to its head; harmless when all is there.
 
-    Works on DATABASE_URL (an administrator's), else on the embedded Postgres.
+    Works on DATABASE_URL (an administrator's), else on the embedded Postgres. The password of a service's
+    role is the one in <SERVICE>_DATABASE_URL when that is given, else one made here and kept in
+    SONIC_HOME/roles.json (see --show-urls). Each URL comes from the environment or from a file of that
+    name in SONIC_SECRETS_DIR.
     """
     plan = Plan()
     async with database.administrator_url(plan) as url:
@@ -48,7 +51,7 @@ async def check_schemas() -> int:
     plan = Plan()
     drifts = 0
     async with database.administrator_url(plan) as url:
-        await database.prepare(url, plan.home)
+        await database.bring_up_to_date(url, {})
         for service in SERVICES:
             try:
                 await check(url, service, database.migrations_folder(service))
@@ -69,6 +72,6 @@ async def draft_migration(
     plan = Plan()
     wanted = choose(service, SERVICES, field="service")
     async with database.administrator_url(plan) as url:
-        await database.prepare(url, plan.home)
+        await database.bring_up_to_date(url, {})
         file = await draft(url, wanted, database.migrations_folder(wanted), message)
     console.print(f"Wrote {file.name}; read it before you commit it")

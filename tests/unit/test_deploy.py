@@ -1,0 +1,342 @@
+"""Holds deploy/ to the code: settings, ports, who reaches whom, what a container may do. Starts none."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from services.cli.plan import GATEWAY, SERVICES, Plan
+from shared import config as configuration
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+K8S = DEPLOY / "k8s"
+NAME = "app.kubernetes.io/name"
+DEPLOYED = sorted(path.parent.name for path in (ROOT / "services").glob("*/server.py"))
+WITH_DATABASE = [*SERVICES, "init"]
+# Lists of Kubernetes that are merged by a key of their items when a patch is laid over them.
+KEYS = ("mountPath", "containerPort", "name")
+
+Document = dict[str, Any]
+
+
+def merged(below: Any, above: Any) -> Any:
+    """A strategic merge as kustomize does it, as far as our one patch needs it."""
+    if isinstance(below, dict) and isinstance(above, dict):
+        return below | {key: merged(below[key], above[key]) if key in below else above[key] for key in above}
+    if isinstance(below, list) and isinstance(above, list):
+        key = next(
+            (key for key in KEYS if all(isinstance(x, dict) and key in x for x in below + above)), None
+        )
+        if key is not None:
+            items = {item[key]: item for item in below}
+            return list((items | {x[key]: merged(items.get(x[key], {}), x) for x in above}).values())
+    return above
+
+
+@cache
+def documents(folder: str) -> tuple[Document, ...]:
+    """What a folder of k8s/ brings by itself, its Deployments under the base's patch."""
+    listed = yaml.safe_load((K8S / folder / "kustomization.yaml").read_text())["resources"]
+    files = [K8S / folder / name for name in listed if name.endswith(".yaml")]
+    found = [document for file in files for document in yaml.safe_load_all(file.read_text())]
+    alike = yaml.safe_load((K8S / "base" / "every-deployment.yaml").read_text())
+    patch = {"spec": alike["spec"]}
+    return tuple(merged(patch, one) if one["kind"] == "Deployment" else one for one in found)
+
+
+def everything() -> list[Document]:
+    return [one for folder in ("base", "overlays/small", "overlays/replicated") for one in documents(folder)]
+
+
+def one(kind: str, name: str, folder: str = "base") -> Document:
+    found = [doc for doc in documents(folder) if (doc["kind"], doc["metadata"]["name"]) == (kind, name)]
+    assert len(found) == 1, f"{kind} {name} in {folder}: {len(found)}"
+    return found[0]
+
+
+def pods() -> Iterator[tuple[str, Document]]:
+    for document in everything():
+        if document["kind"] in {"Deployment", "StatefulSet", "Job"}:
+            yield document["metadata"]["name"], document["spec"]["template"]["spec"]
+
+
+def container(service: str) -> Document:
+    [found] = one("Deployment", service)["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+@cache
+def compose() -> Document:
+    return dict(yaml.safe_load((DEPLOY / "compose.yaml").read_text()))
+
+
+def composed_environment(service: str) -> dict[str, str]:
+    return dict(compose()["services"][service]["environment"])
+
+
+def k8s_environment(service: str) -> dict[str, str]:
+    return {word["name"]: word["value"] for word in container(service)["env"]}
+
+
+@cache
+def config_class(service: str) -> type[configuration.ProcessConfig]:
+    found: type[configuration.ProcessConfig] = importlib.import_module(f"services.{service}.server").Config
+    return found
+
+
+def variables(service: str) -> set[str]:
+    kind = config_class(service)
+    return {configuration.environment_name(kind, field) for field in kind.model_fields}
+
+
+def port(service: str) -> int:
+    plan = Plan.model_construct()
+    return plan.sonic_http_port if service == GATEWAY else plan.sonic_port_base + SERVICES[service]
+
+
+@cache
+def drawn() -> frozenset[tuple[str, str]]:
+    """The arrows of ARCHITECTURE.md between deployed servers; `sonic` itself runs in the gateway's pod."""
+    arrows = re.findall(r"^\s*(\w+) --> (\w+)\s*$", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
+    assert arrows
+    return frozenset((caller, callee) for caller, callee in arrows if caller != "cli")
+
+
+def named(peers: list[Document]) -> set[str]:
+    return {peer["podSelector"]["matchLabels"][NAME] for peer in peers}
+
+
+@pytest.fixture(scope="module")
+def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("deploy") / "secrets"
+    make = [str(DEPLOY / "make-secrets.sh"), str(folder)]
+    subprocess.run(make, check=True, env={"PATH": "/usr/bin:/bin"})
+    return folder
+
+
+def test_what_has_a_server_is_what_is_deployed() -> None:
+    assert set(DEPLOYED) == {*SERVICES, GATEWAY}
+    assert set(compose()["services"]) == {*DEPLOYED, "postgres", "init"}
+    assert {doc["metadata"]["name"] for doc in documents("base") if doc["kind"] == "Deployment"} == set(
+        DEPLOYED
+    )
+
+
+@pytest.mark.parametrize("service", DEPLOYED)
+def test_a_server_is_started_as_itself(service: str) -> None:
+    command = ["python", "-m", f"services.{service}.server"]
+    assert compose()["services"][service]["command"] == command
+    assert container(service)["args"] == command
+
+
+@pytest.mark.parametrize("service", DEPLOYED)
+def test_every_variable_is_a_setting_of_its_service(service: str) -> None:
+    known = variables(service) | {"SONIC_SECRETS_DIR"}
+    assert set(composed_environment(service)) <= known
+    assert set(k8s_environment(service)) <= known
+
+
+def test_the_example_of_settings_names_settings() -> None:
+    names = set(re.findall(r"^#?([A-Z_]+)=", (DEPLOY / "settings.example.env").read_text(), re.MULTILINE))
+    assert names
+    assert names <= set().union(*(variables(service) for service in DEPLOYED))
+
+
+@pytest.mark.parametrize("service", DEPLOYED)
+def test_a_server_listens_where_the_plan_says(service: str) -> None:
+    listen = f"0.0.0.0:{port(service)}"
+    assert composed_environment(service)["LISTEN_ADDRESS"] == listen
+    assert k8s_environment(service)["LISTEN_ADDRESS"] == listen
+    assert port(service) in {found["containerPort"] for found in container(service)["ports"]}
+    assert [found["port"] for found in one("Service", service)["spec"]["ports"]] == [port(service)]
+    probes = [container(service)[kind] for kind in ("readinessProbe", "livenessProbe")]
+    assert all(service == GATEWAY or probe["grpc"] == {"port": port(service)} for probe in probes)
+
+
+@pytest.mark.parametrize("service", DEPLOYED)
+def test_a_server_is_told_the_addresses_of_whom_it_calls_and_of_nobody_else(service: str) -> None:
+    wanted = {
+        f"{callee.upper()}_ADDRESS": f"{callee}:{port(callee)}"
+        for caller, callee in drawn()
+        if caller == service
+    }
+    for environment in (composed_environment(service), k8s_environment(service)):
+        own = {"LISTEN_ADDRESS", "METRICS_ADDRESS"}
+        told = {
+            name: text for name, text in environment.items() if name.endswith("_ADDRESS") and name not in own
+        }
+        assert told == wanted
+
+
+@pytest.mark.parametrize("service", DEPLOYED)
+def test_a_server_is_reached_by_its_callers_only(service: str) -> None:
+    policy = one("NetworkPolicy", service)["spec"]
+    assert policy["podSelector"] == {"matchLabels": {NAME: service}}
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    inward, outward = policy.get("ingress", []), policy.get("egress", [])
+    callers = set().union(*(named(rule["from"]) for rule in inward))
+    callees = set().union(*(named(rule["to"]) for rule in outward))
+    assert callers == {caller for caller, callee in drawn() if callee == service}
+    assert callees == {callee for caller, callee in drawn() if caller == service}
+    assert all(rule["ports"] == [{"port": port(service)}] for rule in inward)
+    assert all(rule["ports"] == [{"port": port(callee)} for callee in named(rule["to"])] for rule in outward)
+
+
+def test_whatever_no_policy_allows_is_denied() -> None:
+    assert one("NetworkPolicy", "deny-by-default")["spec"] == {
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+    general = {"deny-by-default", "names", "metrics", "providers", "mail"}
+    policies = {doc["metadata"]["name"] for doc in documents("base") if doc["kind"] == "NetworkPolicy"}
+    assert policies == general | set(DEPLOYED)
+
+
+@pytest.mark.parametrize("overlay", ["small", "replicated"])
+def test_only_who_has_a_role_reaches_the_database(overlay: str) -> None:
+    policy = one("NetworkPolicy", "database", f"overlays/{overlay}")["spec"]
+    [chosen] = policy["podSelector"]["matchExpressions"]
+    assert set(chosen["values"]) == set(WITH_DATABASE)
+    assert GATEWAY not in chosen["values"]
+
+
+def test_the_gateway_is_published_on_loopback_only_and_nothing_else_is() -> None:
+    published = {
+        name: service["ports"] for name, service in compose()["services"].items() if "ports" in service
+    }
+    assert published == {GATEWAY: [f"127.0.0.1:{port(GATEWAY)}:{port(GATEWAY)}"]}
+    assert {doc["spec"].get("type", "ClusterIP") for doc in everything() if doc["kind"] == "Service"} == {
+        "ClusterIP"
+    }
+
+
+def test_servers_without_business_outside_have_no_way_out() -> None:
+    networks = compose()["networks"]
+    closed = {name for name, network in networks.items() if network.get("internal")}
+    outgoing = {name for name, service in compose()["services"].items() if set(service["networks"]) - closed}
+    providers = one("NetworkPolicy", "providers")["spec"]["podSelector"]["matchExpressions"][0]["values"]
+    assert outgoing == {*providers, GATEWAY}
+
+
+def test_no_pod_may_more_than_the_restricted_standard() -> None:
+    found = list(pods())
+    assert found
+    for name, pod in found:
+        assert pod["automountServiceAccountToken"] is False, name
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["runAsUser"] > 0, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for inside in pod["containers"]:
+            assert inside["resources"]["limits"]["memory"], name
+            assert inside["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+
+
+def test_no_composed_container_runs_as_root_or_writes_its_image() -> None:
+    for name, service in compose()["services"].items():
+        assert int(service["user"].partition(":")[0]) > 0, name
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_the_image_ends_as_a_numbered_user_and_installs_by_hash() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
+    assert "--require-hashes -r requirements.lock" in text
+    assert "--no-deps --no-build-isolation" in text
+    copied = {
+        name for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE) for name in line.split()
+    }
+    passed = set(re.findall(r"^!(.+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE))
+    assert copied == passed
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_every_image_has_a_fixed_tag_and_ours_the_version_of_the_project() -> None:
+    images = {inside["image"] for _, pod in pods() for inside in pod["containers"]}
+    images |= {service["image"] for service in compose()["services"].values()}
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert images == {f"sonic:{version}", "postgres:18"}
+
+
+def test_no_secret_stands_in_a_file_of_the_repository() -> None:
+    secret = re.compile(
+        r"://[^/\s:]+:[^@\s.$]+@|(?i:password|secret|api_key|ledger_key)\s*[=:]\s*[\"']?[A-Za-z0-9]{8,}"
+    )
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "deploy"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert listed.stdout
+    assert not [name for name in listed.stdout.splitlines() if secret.search((ROOT / name).read_text())]
+    assert not [doc["metadata"]["name"] for doc in everything() if doc["kind"] == "Secret"]
+
+
+def test_made_secrets_are_the_ones_the_cluster_is_given(secrets_folder: Path) -> None:
+    made = {str(file.relative_to(secrets_folder)) for file in secrets_folder.rglob("*") if file.is_file()}
+    generators = yaml.safe_load((K8S / "secrets" / "kustomization.yaml").read_text())["secretGenerator"]
+    own = yaml.safe_load((K8S / "secrets" / "postgres" / "kustomization.yaml").read_text())["secretGenerator"]
+    given = {file for generator in generators for file in generator["files"]}
+    given |= {f"postgres/{file}" for generator in own for file in generator["files"]}
+    assert given == made
+    mounted = {
+        volume["secret"]["secretName"] for _, pod in pods() for volume in pod["volumes"] if "secret" in volume
+    }
+    assert mounted == {generator["name"] for generator in [*generators, *own]}
+
+
+def test_secrets_are_made_once_and_closed_to_others(secrets_folder: Path) -> None:
+    def kept() -> dict[Path, str]:
+        return {file: file.read_text() for file in secrets_folder.rglob("*") if file.is_file()}
+
+    before = kept()
+    subprocess.run([str(DEPLOY / "make-secrets.sh"), str(secrets_folder)], check=True)
+    assert kept() == before
+    assert secrets_folder.stat().st_mode & 0o777 == 0o700
+    assert len(set(before.values())) == len(before) - len(SERVICES)
+
+
+@pytest.mark.parametrize("service", DEPLOYED)
+def test_a_server_can_read_its_configuration_in_either_deployment(service: str, secrets_folder: Path) -> None:
+    mount = {"SONIC_SECRETS_DIR": str(secrets_folder / service)}
+    for environment in (composed_environment(service), k8s_environment(service)):
+        has_secrets = "SONIC_SECRETS_DIR" in environment
+        assert has_secrets == (service in SERVICES)
+        loaded = configuration.load(config_class(service), environment | (mount if has_secrets else {}))
+        if has_secrets:
+            url = loaded.model_dump()["database_url"].get_secret_value()
+            assert re.fullmatch(rf"postgresql://{service}:\w+@postgres:5432/sonic", url)
+
+
+def test_the_ledger_key_comes_from_a_secret_not_from_a_container_that_goes(secrets_folder: Path) -> None:
+    environment = composed_environment("alerts") | {"SONIC_SECRETS_DIR": str(secrets_folder / "alerts")}
+    loaded = configuration.load(config_class("alerts"), environment)
+    assert len(loaded.model_dump()["alerts_ledger_key"].get_secret_value()) >= 64
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "init", "postgres"])
+def test_each_container_sees_its_own_folder_of_secrets_only(name: str) -> None:
+    [bound] = [volume for volume in compose()["services"][name]["volumes"] if volume["type"] == "bind"]
+    assert (bound["source"], bound["target"], bound["read_only"]) == (
+        f"./secrets/{name}",
+        "/run/secrets",
+        True,
+    )
+    assert bound["bind"] == {"create_host_path": False}
