@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import warnings
 from dataclasses import dataclass
 from email.message import EmailMessage
 from types import TracebackType
@@ -59,14 +60,17 @@ class FakeMailServer:
         return self.mails
 
     def _protocol(self) -> SMTP:
-        return SMTP(
-            self,
-            hostname="mail.test",
-            authenticator=self._authenticate if self._login else None,
-            auth_require_tls=False,
-            auth_required=self._login is not None,
-            **self._settings,
-        )
+        with warnings.catch_warnings():
+            # It warns of a login over an open line, which is what some tests are about.
+            warnings.simplefilter("ignore", UserWarning)
+            return SMTP(
+                self,
+                hostname="mail.test",
+                authenticator=self._authenticate if self._login else None,
+                auth_require_tls=False,
+                auth_required=self._login is not None,
+                **self._settings,
+            )
 
     def _authenticate(
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, auth_data: object
@@ -74,7 +78,7 @@ class FakeMailServer:
         assert isinstance(auth_data, LoginPassword)
         pair = (auth_data.login.decode(), auth_data.password.decode())
         self.logins.append(pair)
-        return AuthResult(success=pair == self._login)
+        return AuthResult(success=pair == self._login, handled=False)
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

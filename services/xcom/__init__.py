@@ -1,0 +1,1 @@
+"""XCom: durable messages to people, one queue of deliveries, one channel a file."""

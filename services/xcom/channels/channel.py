@@ -1,0 +1,68 @@
+"""What a channel is to the rest of xcom, and how its secrets stay out of what it says."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from services.xcom.domain import Answer, Letter
+
+_SAID_LENGTH = 200
+_MASK = "***"
+# A part of a path this long is a token more often than a word.
+_PATH_WORD_LENGTH = 12
+
+
+class Channel(Protocol):
+    """One way to reach people. Settings come once, from the environment."""
+
+    @property
+    def name(self) -> str:
+        """Lower case."""
+
+    @property
+    def timeout_seconds(self) -> float:
+        """Bound of one whole try; the caller holds it."""
+
+    @property
+    def missing_settings(self) -> tuple[str, ...]:
+        """Environment variables without which it cannot send; empty when configured."""
+
+    @property
+    def destination(self) -> str:
+        """Where it goes, masked; empty when not configured."""
+
+    async def send(self, letter: Letter) -> Answer:
+        """One try with the letter's delivery id as idempotency key; what it answers holds no secret.
+
+        A failure is an answer, not an exception.
+        """
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+def said(text: str, secrets: Iterable[str] = ()) -> str:
+    """What a provider said, on one line, short, and without the secrets, plain or as base64."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        for form in (secret, base64.b64encode(secret.encode()).decode()):
+            text = text.replace(form, _MASK)
+    return re.sub(r"[\x00-\x20\x7f]+", " ", text).strip()[:_SAID_LENGTH]
+
+
+def masked_address(address: str) -> str:
+    """`jane@example.com` as `j***@example.com`."""
+    name, at, domain = address.rpartition("@")
+    return f"{name[:1]}{_MASK}{at}{domain}"
+
+
+def masked_url(url: str) -> str:
+    """Scheme and host in full, short words of the path; user, query and long words hidden."""
+    parts = urlsplit(url)
+    user = f"{_MASK}@" if "@" in parts.netloc else ""
+    words = [_MASK if len(word) > _PATH_WORD_LENGTH else word for word in parts.path.split("/")]
+    query = f"?{_MASK}" if parts.query else ""
+    return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{'/'.join(words)}{query}"

@@ -1,0 +1,179 @@
+"""A signed HTTP POST to the operator's own address. Knows nothing of queues or retries."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+from services.xcom.channels.channel import masked_url, said
+from services.xcom.domain import Answer, Letter
+from shared.clock import Clock
+
+# Answers of 400 to 499 that may be better next time.
+_PASSING = frozenset({408, 425, 429})
+
+
+class WebhookSettings(BaseModel):
+    """Environment of the webhook channel."""
+
+    webhook_url: SecretStr = Field(
+        SecretStr(""), description="http or https URL", examples=["https://example.com/hook"]
+    )
+    webhook_secret: SecretStr = Field(SecretStr(""), description="key of the signature")
+    webhook_key_id: str = Field(
+        "default",
+        min_length=1,
+        max_length=64,
+        pattern=r"^[!-~]+$",
+        description="tells the receiver which key",
+    )
+    webhook_timeout_seconds: float = Field(10.0, gt=0, le=120, description="bound of one try")
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_webhook_url(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if url and not usable:
+            # Not the value itself: it may hold a password.
+            raise ValueError("not an http or https URL")
+        return value
+
+
+class Webhook:
+    """POSTs {message_id, delivery_id, level, subject, body, source, facts, created_time} as JSON.
+
+    A receiver checks a request like this, before it parses anything:
+
+    1. Read the raw body, and the headers X-Sonic-Timestamp (unix seconds), X-Sonic-Key-Id and
+       X-Sonic-Signature ("v1=" and 64 hex digits).
+    2. Refuse when the timestamp is more than 300 s away from your clock: a replay.
+    3. Look up the secret of the key id, compute
+
+           "v1=" + hmac.new(secret, timestamp.encode() + b"." + raw_body, hashlib.sha256).hexdigest()
+
+       and compare with hmac.compare_digest; refuse when they differ.
+    4. Idempotency-Key is the delivery id, the same on every try: when you have seen it, answer 200 and do
+       nothing.
+    5. Answer 2xx once it is stored. 408, 425, 429, 5xx and silence are tried again (Retry-After is honoured),
+       any other 4xx is final. Redirects are not followed. Proxies of the environment are not used.
+    """
+
+    name = "webhook"
+
+    def __init__(self, settings: WebhookSettings, clock: Clock) -> None:
+        self._url = settings.webhook_url.get_secret_value()
+        self._secret = settings.webhook_secret.get_secret_value()
+        self._key_id = settings.webhook_key_id
+        self._clock = clock
+        self._client: httpx.AsyncClient | None = None
+        self.timeout_seconds = settings.webhook_timeout_seconds
+
+    @property
+    def missing_settings(self) -> tuple[str, ...]:
+        """See Channel."""
+        values = {"WEBHOOK_URL": self._url, "WEBHOOK_SECRET": self._secret}
+        return tuple(name for name, value in values.items() if not value)
+
+    @property
+    def destination(self) -> str:
+        """See Channel."""
+        return masked_url(self._url) if self._url else ""
+
+    async def send(self, letter: Letter) -> Answer:
+        """See Channel."""
+        body = _body(letter)
+        headers = self._headers(letter.delivery_id, body)
+        try:
+            # The answer's body is nobody's business: closed unread.
+            async with self._opened().stream("POST", self._url, content=body, headers=headers) as response:
+                return self._read(response)
+        except httpx.TimeoutException:
+            return Answer(accepted=False, error="no answer in time")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            # Only the kind: httpx's own words may quote the URL.
+            return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
+
+    async def close(self) -> None:
+        """See Channel."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.aclose()
+
+    def _opened(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                timeout=self.timeout_seconds, follow_redirects=False, trust_env=False
+            )
+        return self._client
+
+    def _headers(self, delivery_id: str, body: bytes) -> dict[str, str]:
+        timestamp = str(int(self._clock.now().timestamp()))
+        return {
+            "Content-Type": "application/json",
+            "Idempotency-Key": delivery_id,
+            "X-Sonic-Timestamp": timestamp,
+            "X-Sonic-Key-Id": self._key_id,
+            "X-Sonic-Signature": signature(self._secret, timestamp, body),
+        }
+
+    def _read(self, response: httpx.Response) -> Answer:
+        status = response.status_code
+        line = said(f"HTTP {status} {response.reason_phrase}", (self._secret, self._url))
+        if response.is_success:
+            return Answer(accepted=True, provider_status=line)
+        error = f"answered {line}"
+        if response.is_redirect:
+            error = f"answered {line}; redirects are not followed"
+        return Answer(
+            accepted=False,
+            provider_status=line,
+            error=error,
+            permanent=400 <= status < 500 and status not in _PASSING,
+            retry_after=_retry_after(response.headers.get("Retry-After", ""), self._clock.now()),
+        )
+
+
+def signature(secret: str, timestamp: str, body: bytes) -> str:
+    """The value of X-Sonic-Signature."""
+    digest = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256)
+    return f"v1={digest.hexdigest()}"
+
+
+def _body(letter: Letter) -> bytes:
+    return json.dumps(
+        {
+            "message_id": letter.message_id,
+            "delivery_id": letter.delivery_id,
+            "level": letter.level.name,
+            "subject": letter.subject,
+            "body": letter.body,
+            "source": letter.source,
+            "facts": dict(letter.facts),
+            "created_time": letter.created_time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        },
+        ensure_ascii=False,
+    ).encode()
+
+
+def _retry_after(header: str, now: datetime) -> timedelta | None:
+    """Seconds or an HTTP date; None when it says nothing that can be understood."""
+    if header.strip().isdecimal():
+        # Longer words than this would overflow and mean the same: very long.
+        return timedelta(seconds=int(header.strip()[:9]))
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(moment - now, timedelta()) if moment.tzinfo else None

@@ -1,0 +1,220 @@
+"""What a message is, which channels it takes and when a failed try is made again: pure.
+
+Refuses to know what a message is about and how any channel works.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+
+
+class Level(IntEnum):
+    """How loud; the numbers are those of the protocol."""
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+
+
+class DeliveryState(IntEnum):
+    """Where a delivery stands; the numbers are those of the protocol."""
+
+    QUEUED = 1
+    SENT = 2
+    DEAD = 3
+
+
+class AttemptOutcome(IntEnum):
+    """How a try ended; the numbers are those of the protocol."""
+
+    UNFINISHED = 1
+    SENT = 2
+    FAILED = 3
+    REFUSED = 4
+
+
+class ChannelsReason(StrEnum):
+    """Why a message takes the channels it takes."""
+
+    LEVEL_MAP = "LEVEL_MAP"
+    EXPLICIT = "EXPLICIT"
+    FALLBACK_ALL_CONFIGURED = "FALLBACK_ALL_CONFIGURED"
+
+
+DUPLICATE = "DUPLICATE"
+NO_CHANNEL = "NO_CHANNEL"
+
+# Names people may use already although no channel of this release bears them: never configured.
+PLANNED_CHANNELS = ("sms", "voice", "sound")
+# Writing into our own log reaches nobody: only when asked for, or when there is nothing else.
+LAST_RESORT = "log"
+
+MAX_TRIES = 8
+# Waits after the first, second, ... failed try; the last one repeats.
+RETRY_SECONDS = (5.0, 15.0, 60.0, 300.0, 900.0)
+# Tries that failed together must not come back together.
+JITTER_RATIO = 0.2
+# A provider that asks for more patience than this gets this.
+LONGEST_WAIT = timedelta(hours=1)
+
+CRASHED = "the try was cut short; whether it arrived is not known"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message as the caller hands it over."""
+
+    request_id: str
+    level: Level
+    subject: str
+    body: str
+    source: str
+    dedupe_key: str = ""
+    channels: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same content; another request under the same id has another one."""
+        content = [
+            self.level.value,
+            self.subject,
+            self.body,
+            self.source,
+            self.dedupe_key,
+            sorted(set(self.channels)),
+            sorted(self.facts.items()),
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a delivery."""
+
+    try_number: int
+    attempt_time: datetime
+    outcome: AttemptOutcome
+    provider_status: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message on one channel; its id is the idempotency key of every try."""
+
+    id: str
+    message_id: str
+    channel: str
+    state: DeliveryState
+    tries: int
+    due_time: datetime
+    sent_time: datetime | None
+    last_error: str
+    provider_status: str
+    level: Level
+    subject: str
+    created_time: datetime
+    attempts: Sequence[Attempt] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing told to people."""
+
+    id: str
+    request_id: str
+    level: Level
+    subject: str
+    body: str
+    source: str
+    dedupe_key: str
+    facts: Mapping[str, str]
+    created_time: datetime
+    suppressed_reason: str
+    channels_reason: str
+    deliveries: Sequence[Delivery] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a channel gets to send, and which try it is."""
+
+    delivery_id: str
+    message_id: str
+    channel: str
+    level: Level
+    subject: str
+    body: str
+    source: str
+    facts: Mapping[str, str]
+    created_time: datetime
+    try_number: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a channel says about one try; without secrets. `permanent`: another try would not help."""
+
+    accepted: bool
+    provider_status: str = ""
+    error: str = ""
+    permanent: bool = False
+    retry_after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Channels of a message, and why these."""
+
+    channels: tuple[str, ...]
+    reason: ChannelsReason
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a try makes of its delivery."""
+
+    state: DeliveryState
+    outcome: AttemptOutcome
+    wait: timedelta | None = None
+
+
+def choose_channels(explicit: Sequence[str], mapped: Sequence[str], configured: Collection[str]) -> Choice:
+    """Explicit channels replace the level's; those not configured are left out.
+
+    When none is left, every configured channel is used, the last resort only if there is no other.
+    """
+    wanted, reason = (explicit, ChannelsReason.EXPLICIT) if explicit else (mapped, ChannelsReason.LEVEL_MAP)
+    usable = tuple(name for name in dict.fromkeys(wanted) if name in configured)
+    if usable:
+        return Choice(usable, reason)
+    reaching = tuple(name for name in configured if name != LAST_RESORT)
+    return Choice(reaching or tuple(configured), ChannelsReason.FALLBACK_ALL_CONFIGURED)
+
+
+def retry_wait(try_number: int, chance: float, retry_after: timedelta | None = None) -> timedelta:
+    """How long to wait after the failed try `try_number` (from 1); `chance` in [0, 1) is the jitter.
+
+    Never shorter than the provider asked for, up to LONGEST_WAIT.
+    """
+    seconds = RETRY_SECONDS[min(try_number, len(RETRY_SECONDS)) - 1]
+    wait = timedelta(seconds=seconds * (1 + JITTER_RATIO * chance))
+    return max(wait, min(retry_after, LONGEST_WAIT)) if retry_after is not None else wait
+
+
+def judge(answer: Answer, try_number: int, chance: float) -> Verdict:
+    """SENT when accepted; DEAD when refused for good or after the last try; else QUEUED again."""
+    if answer.accepted:
+        return Verdict(DeliveryState.SENT, AttemptOutcome.SENT)
+    if answer.permanent:
+        return Verdict(DeliveryState.DEAD, AttemptOutcome.REFUSED)
+    if try_number >= MAX_TRIES:
+        return Verdict(DeliveryState.DEAD, AttemptOutcome.FAILED)
+    wait = retry_wait(try_number, chance, answer.retry_after)
+    return Verdict(DeliveryState.QUEUED, AttemptOutcome.FAILED, wait)

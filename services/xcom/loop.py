@@ -1,0 +1,62 @@
+"""Works a queue: claims, sends several at once, looks again when told or when something is due."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.xcom.domain import Letter
+from services.xcom.service.deliveries import DeliveryService
+from shared.clock import Clock
+from shared.lifecycle import Loop
+from shared.log import get_logger
+
+
+class Worker:
+    """A Part. Sends in flight at the end get `grace_seconds`.
+
+    What is cut short then is tried again when its claim has run out.
+    """
+
+    def __init__(
+        self, name: str, deliveries: DeliveryService, clock: Clock, *, grace_seconds: float = 1.5
+    ) -> None:
+        self._deliveries = deliveries
+        self._grace_seconds = grace_seconds
+        self._loop = Loop(f"xcom {name}", self._turn, clock, grace_seconds=grace_seconds)
+        self._sending: dict[str, Letter] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        await self._loop.start()
+
+    async def stop(self) -> None:
+        await self._loop.stop()
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=self._grace_seconds)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+
+    def wake(self) -> None:
+        """Look now."""
+        self._loop.wake()
+
+    async def _turn(self) -> float:
+        claimed = await self._deliveries.claim(self._sending)
+        for letter in claimed.letters:
+            self._sending[letter.delivery_id] = letter
+            task = asyncio.create_task(self._send(letter), name=f"delivery {letter.delivery_id}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return claimed.pause_seconds
+
+    async def _send(self, letter: Letter) -> None:
+        try:
+            await self._deliveries.deliver(letter)
+        except Exception as error:  # noqa: BLE001  the claim runs out and the delivery is tried again
+            get_logger().error("delivery broke off", delivery=letter.delivery_id, exc_info=error)
+        finally:
+            del self._sending[letter.delivery_id]
+            self._loop.wake()

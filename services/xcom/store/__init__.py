@@ -1,0 +1,1 @@
+"""Rows of xcom in and out; the only SQL of this service."""

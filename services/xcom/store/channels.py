@@ -1,0 +1,68 @@
+"""What is known of each channel: last sent, last failure, verified when, how much waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_RECORDS = text(
+    "select name as channel, last_sent_time, coalesce(last_error, '') as last_error, last_error_time,"
+    " verified_time,"
+    " (select count(*) from delivery where delivery.channel = name and state = 1) as queued_count,"
+    " (select count(*) from delivery where delivery.channel = name and state = 3) as dead_count"
+    " from unnest(cast(:channels as text[])) as known(name)"
+    " left join channel_record on channel_record.channel = name"
+)
+_VERIFIED = text(
+    "insert into channel_record (channel, last_error, verified_time) values (:channel, '', :now)"
+    " on conflict (channel) do update set verified_time = excluded.verified_time"
+)
+_FAILED = text(
+    "insert into channel_record (channel, last_error, last_error_time) values (:channel, :error, :now)"
+    " on conflict (channel) do update set"
+    " last_error = excluded.last_error, last_error_time = excluded.last_error_time"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRecord:
+    """How a channel has done so far."""
+
+    last_sent_time: datetime | None
+    last_error: str
+    last_error_time: datetime | None
+    verified_time: datetime | None
+    queued_count: int
+    dead_count: int
+
+
+class ChannelStore:
+    """Channel records of one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def records(self, channels: list[str]) -> dict[str, ChannelRecord]:
+        """By channel name; one that never sent has one too."""
+        rows = await self._connection.execute(_RECORDS, {"channels": channels})
+        return {
+            row.channel: ChannelRecord(
+                row.last_sent_time,
+                row.last_error,
+                row.last_error_time,
+                row.verified_time,
+                row.queued_count,
+                row.dead_count,
+            )
+            for row in rows
+        }
+
+    async def note_test(self, channel: str, error: str, now: datetime) -> None:
+        """A test went well (no error) or not."""
+        if error:
+            await self._connection.execute(_FAILED, {"channel": channel, "error": error, "now": now})
+        else:
+            await self._connection.execute(_VERIFIED, {"channel": channel, "now": now})

@@ -1,0 +1,113 @@
+"""The tables of xcom; `delivery` is the queue."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+# Every request ever accepted: outlives its message, so that no old request is told twice after clearing.
+request = Table(
+    "request",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("level", SmallInteger, nullable=False),
+    Column("dedupe_key", Text, nullable=False),
+    Column("created_time", DateTime(timezone=True), nullable=False),
+    Column("suppressed_reason", Text, nullable=False),
+    Column("channels_reason", Text, nullable=False),
+)
+Index(
+    "request_dedupe",
+    request.c.dedupe_key,
+    request.c.created_time,
+    postgresql_where=text("dedupe_key <> ''"),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("request_id", Text, nullable=False, unique=True),
+    Column("level", SmallInteger, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("dedupe_key", Text, nullable=False),
+    Column("facts", JSONB, nullable=False),
+    Column("created_time", DateTime(timezone=True), nullable=False),
+    Column("suppressed_reason", Text, nullable=False),
+    Column("channels_reason", Text, nullable=False),
+    CheckConstraint("level between 1 and 3", name="message_level"),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("message_id", Text, ForeignKey("message.id", ondelete="CASCADE"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("level", SmallInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due_time", DateTime(timezone=True), nullable=False),
+    Column("claimed_until", DateTime(timezone=True)),
+    Column("sent_time", DateTime(timezone=True)),
+    Column("last_error", Text, nullable=False),
+    Column("provider_status", Text, nullable=False),
+    Column("created_time", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("message_id", "channel", name="delivery_once"),
+    CheckConstraint("state between 1 and 3", name="delivery_state"),
+    CheckConstraint("level between 1 and 3", name="delivery_level"),
+    CheckConstraint("tries >= 0", name="delivery_tries"),
+    CheckConstraint("(state = 2) = (sent_time is not null)", name="delivery_sent"),
+)
+Index(
+    "delivery_queue",
+    delivery.c.channel,
+    delivery.c.level.desc(),
+    delivery.c.due_time,
+    delivery.c.id,
+    postgresql_where=text("state = 1"),
+)
+Index("delivery_dead", delivery.c.channel, postgresql_where=text("state = 3"))
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("delivery_id", Text, ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True),
+    Column("try_number", Integer, primary_key=True),
+    Column("attempt_time", DateTime(timezone=True), nullable=False),
+    Column("outcome", SmallInteger, nullable=False),
+    Column("provider_status", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    CheckConstraint("outcome between 1 and 4", name="attempt_outcome"),
+    CheckConstraint("try_number >= 1", name="attempt_try"),
+)
+
+# What is known of a channel; outlives messages.
+channel_record = Table(
+    "channel_record",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("last_sent_time", DateTime(timezone=True)),
+    Column("last_error", Text, nullable=False),
+    Column("last_error_time", DateTime(timezone=True)),
+    Column("verified_time", DateTime(timezone=True)),
+)

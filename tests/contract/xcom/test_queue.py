@@ -1,0 +1,276 @@
+"""The queue through the real server: tried again, given up, kept apart, and never sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import asyncpg
+import pytest
+from sonic.xcom.v1 import xcom_pb2 as pb
+
+from services.xcom.channels.registry import Channels, ChannelSettings
+from services.xcom.domain import RETRY_SECONDS, Draft, Level
+from services.xcom.service.messages import MessageService
+from services.xcom.store.messages import MessageStore
+from shared.clock import PushedClock
+from shared.database.engine import Database
+from tests.contract.xcom.conftest import House, hook_settings, mail_settings, until
+from tests.fakes.databases import Databases
+from tests.fakes.mail import FakeMailServer
+from tests.fakes.webhook import OK, STALL, FakeWebhook, Received, Reply
+
+
+async def stored_elsewhere(house: House, hook: FakeWebhook, request_id: str) -> str:
+    """A message stored by a process that sends nothing: nobody in this server is told of it."""
+    database = Database(house.database_url)
+    channels = Channels(ChannelSettings.model_validate(hook_settings(hook)), house.clock)
+    levels = dict.fromkeys(Level, ("webhook",))
+    service = MessageService(
+        database.bind(MessageStore),
+        database.bind(MessageStore),
+        channels.by_name,
+        levels,
+        timedelta(seconds=300),
+        lambda _level: None,
+        house.clock,
+    )
+    message = await service.send(Draft(request_id, Level.HIGH, "subject", "body", "alerts"))
+    await database.stop()
+    return message.deliveries[0].id
+
+
+async def test_a_receiver_that_fails_is_tried_again_later_with_the_same_key(
+    house: House, hook: FakeWebhook, clock: PushedClock
+) -> None:
+    hook.answer = lambda _received: Reply(503) if len(hook.received) < 2 else OK
+    await house.start(**hook_settings(hook))
+    message = await house.send()
+    for tries, wait_seconds in ((1, 5), (2, 15)):
+        waiting = await house.settled(message.id, "webhook", tries=tries)
+        assert (waiting.state, waiting.tries) == (pb.DELIVERY_STATE_QUEUED, tries)
+        assert (waiting.last_error, waiting.provider_status) == ("answered HTTP 503 Told", "HTTP 503 Told")
+        planned = waiting.due_time.ToDatetime() - waiting.attempts[-1].attempt_time.ToDatetime()
+        assert wait_seconds <= planned.total_seconds() <= wait_seconds * 1.2
+        clock.advance(wait_seconds - 0.1)
+        await house.channel("webhook")
+        assert len(hook.received) == tries
+        await house.push_until(lambda seen=tries: len(hook.received) > seen)
+    done = await house.settled(message.id, "webhook", tries=3)
+    assert (done.state, done.tries) == (pb.DELIVERY_STATE_SENT, 3)
+    assert [one.outcome for one in done.attempts] == [
+        pb.ATTEMPT_OUTCOME_FAILED,
+        pb.ATTEMPT_OUTCOME_FAILED,
+        pb.ATTEMPT_OUTCOME_SENT,
+    ]
+    assert hook.keys == [done.id] * 3
+
+
+async def test_after_the_last_try_a_delivery_is_dead_with_its_reason(
+    house: House, hook: FakeWebhook, clock: PushedClock
+) -> None:
+    hook.answer = lambda _received: Reply(500)
+    await house.start(**hook_settings(hook))
+    message = await house.send()
+    for tries in range(1, 8):
+        await house.settled(message.id, "webhook", tries=tries)
+        await house.push_until(
+            lambda seen=tries: len(hook.received) > seen, RETRY_SECONDS[min(tries, 5) - 1] / 5
+        )
+    dead = await house.settled(message.id, "webhook", tries=8)
+    assert (dead.state, dead.tries) == (pb.DELIVERY_STATE_DEAD, 8)
+    assert dead.last_error == "answered HTTP 500 Told"
+    clock.advance(7200)
+    state = await house.channel("webhook")
+    assert (state.dead_count, state.queued_count, len(hook.received)) == (1, 0, 8)
+    assert state.last_error == "answered HTTP 500 Told"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+async def test_a_refusal_for_good_is_dead_at_once(house: House, hook: FakeWebhook, status: int) -> None:
+    hook.answer = lambda _received: Reply(status)
+    await house.start(**hook_settings(hook))
+    message = await house.send()
+    dead = await house.settled(message.id, "webhook")
+    assert (dead.state, dead.tries) == (pb.DELIVERY_STATE_DEAD, 1)
+    assert dead.attempts[0].outcome == pb.ATTEMPT_OUTCOME_REFUSED
+    assert str(status) in dead.last_error
+
+
+@pytest.mark.parametrize("status", [302, 408, 425, 429, 500, 503])
+async def test_what_may_pass_is_tried_again(house: House, hook: FakeWebhook, status: int) -> None:
+    hook.answer = lambda _received: Reply(status, (("Location", f"{hook.url}/elsewhere"),))
+    await house.start(**hook_settings(hook))
+    message = await house.send()
+    waiting = await house.settled(message.id, "webhook")
+    assert waiting.state == pb.DELIVERY_STATE_QUEUED
+    assert [one.path for one in hook.received] == ["/hook"]
+
+
+@pytest.mark.parametrize(
+    ("header", "least_seconds"),
+    [("120", 120), ("Fri, 20 Nov 2026 23:02:00 GMT", 120), ("999999999999", 3600), ("soon", 5)],
+)
+async def test_a_receiver_says_when_to_come_again(
+    house: House, hook: FakeWebhook, header: str, least_seconds: float
+) -> None:
+    hook.answer = lambda _received: Reply(429, (("Retry-After", header),))
+    await house.start(**hook_settings(hook))
+    message = await house.send()
+    waiting = await house.settled(message.id, "webhook")
+    planned = waiting.due_time.ToDatetime() - waiting.attempts[0].attempt_time.ToDatetime()
+    assert least_seconds <= planned.total_seconds() <= least_seconds * 1.2
+
+
+async def test_a_receiver_that_never_answers_is_a_failed_try(house: House, hook: FakeWebhook) -> None:
+    hook.answer = lambda _received: STALL
+    await house.start(**hook_settings(hook), webhook_timeout_seconds=0.2)
+    message = await house.send()
+    waiting = await house.settled(message.id, "webhook")
+    assert waiting.state == pb.DELIVERY_STATE_QUEUED
+    assert "no answer" in waiting.last_error
+
+
+async def test_hanging_quiet_messages_do_not_delay_a_loud_one(house: House, hook: FakeWebhook) -> None:
+    hook.answer = lambda received: STALL if received.body["level"] == "LOW" else OK
+    await house.start(**hook_settings(hook))
+    for _ in range(12):
+        await house.send("LOW", channels=["webhook"])
+    await hook.wait_for(4)
+    loud = await house.send("HIGH")
+    async with asyncio.timeout(2):
+        sent = await house.settled(loud.id, "webhook")
+    assert sent.state == pb.DELIVERY_STATE_SENT
+    assert len(hook.received) == 5
+
+
+async def test_a_hanging_channel_does_not_delay_another(
+    house: House, hook: FakeWebhook, mail: FakeMailServer
+) -> None:
+    mail.hangs = True
+    await house.start(**hook_settings(hook), **mail_settings(mail))
+    messages = [await house.send("HIGH") for _ in range(8)]
+    async with asyncio.timeout(3):
+        sent = [await house.settled(message.id, "webhook") for message in messages]
+    assert {one.state for one in sent} == {pb.DELIVERY_STATE_SENT}
+    assert (await house.channel("email")).queued_count == 8
+
+
+async def test_a_burst_over_two_servers_is_delivered_once_each(
+    house: House, hook: FakeWebhook, mail: FakeMailServer
+) -> None:
+    settings = hook_settings(hook) | mail_settings(mail)
+    await house.start(**settings)
+    await house.start(**settings)
+    sent = await asyncio.gather(*(house.send("HIGH" if number % 2 else "MEDIUM") for number in range(200)))
+    wanted = {one.channel: set[str]() for one in sent[0].deliveries}
+    for message in sent:
+        for delivery in message.deliveries:
+            wanted[delivery.channel].add(delivery.id)
+
+    async def look() -> bool | None:
+        listed = await house.stub.ListChannels(pb.ListChannelsRequest())
+        return sum(one.queued_count for one in listed.channels) == 0 or None
+
+    await until(look, 30)
+    assert Counter(hook.keys) == Counter(wanted["webhook"])
+    mailed = [str(one.message["Message-ID"]).strip("<>").partition("@")[0] for one in mail.mails]
+    assert Counter(mailed) == Counter(wanted["email"])
+
+
+async def test_what_was_stored_before_the_start_is_sent_after_it(house: House, hook: FakeWebhook) -> None:
+    key = await stored_elsewhere(house, hook, "alerts-1")
+    await house.start(**hook_settings(hook))
+    await hook.wait_for(1)
+    assert hook.keys == [key]
+
+
+async def test_a_message_stored_by_another_process_wakes_this_one_even_after_a_lost_connection(
+    house: House, hook: FakeWebhook, databases: Databases
+) -> None:
+    # The clock stands still: no poll ever comes, only the bell.
+    await house.start(**hook_settings(hook))
+    first = await stored_elsewhere(house, hook, "alerts-1")
+    await hook.wait_for(1)
+    admin = await asyncpg.connect(databases.admin_url)
+    await admin.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where application_name = 'xcom-bell' and datname = current_database()"
+    )
+    await admin.close()
+    second = await stored_elsewhere(house, hook, "alerts-2")
+    await hook.wait_for(2)
+    assert hook.keys == [first, second]
+
+
+async def test_a_claim_that_ran_out_is_sent_again_and_counts_as_a_try(
+    house: House, hook: FakeWebhook, databases: Databases, clock: PushedClock
+) -> None:
+    key = await stored_elsewhere(house, hook, "alerts-1")
+    await as_if_crashed(databases, clock, tries=1)
+    await house.start(**hook_settings(hook))
+    listed = await house.stub.ListDeliveries(pb.ListDeliveriesRequest())
+    message_id = listed.deliveries[0].message_id
+    clock.advance(29)
+    await house.channel("webhook")
+    assert not hook.received
+    await house.push_until(lambda: bool(hook.received))
+    sent = await house.settled(message_id, "webhook")
+    assert (hook.keys, sent.state, sent.tries) == ([key], pb.DELIVERY_STATE_SENT, 2)
+
+
+async def test_a_crash_in_the_last_try_ends_dead_and_sends_nothing(
+    house: House, hook: FakeWebhook, databases: Databases, clock: PushedClock
+) -> None:
+    await stored_elsewhere(house, hook, "alerts-1")
+    await as_if_crashed(databases, clock, tries=8)
+    clock.advance(31)
+    await house.start(**hook_settings(hook))
+
+    async def look() -> pb.Delivery | None:
+        listed = await house.stub.ListDeliveries(pb.ListDeliveriesRequest(state=pb.DELIVERY_STATE_DEAD))
+        return listed.deliveries[0] if listed.deliveries else None
+
+    dead = await until(look)
+    assert (dead.tries, hook.received) == (8, [])
+    assert "cut short" in dead.last_error
+
+
+async def as_if_crashed(databases: Databases, clock: PushedClock, *, tries: int) -> None:
+    """The one delivery as a worker leaves it that dies in this try."""
+    connection = await asyncpg.connect(databases.url("xcom"))
+    until_time = clock.now() + timedelta(seconds=30)
+    await connection.execute("update delivery set tries = $1, claimed_until = $2", tries, until_time)
+    await connection.close()
+
+
+async def test_a_clock_that_jumps_ahead_sends_nothing_twice(
+    house: House, hook: FakeWebhook, clock: PushedClock
+) -> None:
+    hook.answer = lambda _received: STALL
+    await house.start(**hook_settings(hook))
+    message = await house.send()
+    await hook.wait_for(1)
+    clock.advance(3600)
+    await house.send("LOW", channels=["log"])
+    other = await house.send("HIGH", channels=["log"])
+    await house.settled(other.id, "log")
+    assert len(hook.received) == 1
+    assert (await house.deliveries(message.id))["webhook"].tries == 1
+
+
+async def test_deliveries_of_a_channel_that_lost_its_settings_wait_and_say_why(
+    house: House, hook: FakeWebhook
+) -> None:
+    await stored_elsewhere(house, hook, "alerts-1")
+    await house.start()
+    listed = await house.stub.ListDeliveries(pb.ListDeliveriesRequest())
+    waiting = await house.settled(listed.deliveries[0].message_id, "webhook")
+    assert waiting.state == pb.DELIVERY_STATE_QUEUED
+    assert waiting.last_error == "not configured: needs WEBHOOK_URL, WEBHOOK_SECRET"
+
+
+def test_the_fake_refuses_a_signature_by_another_key() -> None:
+    received = Received("/", {"x-sonic-timestamp": "1", "x-sonic-signature": "v1=00"}, b"{}")
+    assert not received.is_signed_with("key")
