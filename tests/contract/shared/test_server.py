@@ -1,0 +1,116 @@
+"""The server as an operator meets it: health, reflection, limits, draining, counting."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import pytest
+from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from shared import errors
+from shared.clock import PushedClock
+from shared.metrics import Metrics
+from shared.rpc.server import GrpcServer
+from tests.contract.shared import echo
+from tests.contract.shared.talk import Servicer, served
+
+
+async def test_health_follows_a_real_query() -> None:
+    clock = PushedClock(datetime(2026, 1, 1, tzinfo=UTC))
+    broken: list[Exception] = []
+
+    async def query() -> None:
+        if broken:
+            raise broken[0]
+
+    async with (
+        served(Servicer(), ready=query, clock=clock) as (server, _),
+        grpc.aio.insecure_channel(server.address) as bare,
+    ):
+        watch = health_pb2_grpc.HealthStub(bare).Watch(health_pb2.HealthCheckRequest(service=echo.SERVICE))
+        told = aiter(watch)
+        assert (await anext(told)).status == health_pb2.HealthCheckResponse.SERVING
+        broken.append(OSError("database is gone"))
+        clock.advance(5)
+        assert (await anext(told)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        broken.clear()
+        while not clock.sleeping_count:
+            await asyncio.sleep(0)
+        clock.advance(1)
+        assert (await anext(told)).status == health_pb2.HealthCheckResponse.SERVING
+        watch.cancel()
+
+
+async def test_a_service_that_is_not_ready_says_so_from_its_first_moment() -> None:
+    async def query() -> None:
+        raise OSError("no database yet")
+
+    async with (
+        served(Servicer(), ready=query) as (server, _),
+        grpc.aio.insecure_channel(server.address) as bare,
+    ):
+        for name in ("", echo.SERVICE):
+            answer = await health_pb2_grpc.HealthStub(bare).Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_reflection_and_channelz_are_open() -> None:
+    async with served(Servicer()) as (server, _), grpc.aio.insecure_channel(server.address) as bare:
+        asked = reflection_pb2.ServerReflectionRequest(list_services="")
+
+        async def ask() -> AsyncIterator[Any]:
+            yield asked
+
+        answers = reflection_pb2_grpc.ServerReflectionStub(bare).ServerReflectionInfo(ask())
+        names = {service.name for service in (await anext(aiter(answers))).list_services_response.service}
+        servers = await channelz_pb2_grpc.ChannelzStub(bare).GetServers(channelz_pb2.GetServersRequest())
+        answers.cancel()
+    assert {echo.SERVICE, "grpc.health.v1.Health", "grpc.channelz.v1.Channelz"} <= names
+    assert servers.server
+
+
+async def test_stopping_finishes_calls_and_ends_streams() -> None:
+    servicer = Servicer()
+    async with served(servicer, grace_seconds=4.0) as (server, peer):
+        stub = peer.stub(echo.stub)
+        stream = aiter(stub.WatchWords(echo.Word(text="wait")))
+        await anext(stream)
+        made = asyncio.ensure_future(stub.GetWord(echo.Word(text="wait")))
+        while not servicer.calls_count:
+            await asyncio.sleep(0.01)
+        stopping = asyncio.create_task(server.stop())
+        with pytest.raises(errors.Unavailable) as ended:
+            await anext(stream)
+        servicer.released.set()
+        assert (await made).text == "wait"
+        await asyncio.wait_for(stopping, 1)
+    assert ended.value.reason == "SHUTTING_DOWN"
+    assert ended.value.retry_after == timedelta(seconds=1)
+
+
+async def test_a_message_over_the_limit_is_refused() -> None:
+    async with served(Servicer(), max_message_bytes=10_000) as (_, peer):
+        with pytest.raises(errors.Exhausted):
+            await peer.stub(echo.stub).GetWord(echo.Word(text="x" * 20_000))
+
+
+async def test_two_servers_cannot_share_a_port() -> None:
+    async with served(Servicer()) as (server, _):
+        second = GrpcServer(server.address, [], service_names=[], metrics=Metrics())
+        with pytest.raises(RuntimeError):
+            await second.start()
+
+
+async def test_calls_are_counted_by_service_method_and_code() -> None:
+    metrics = Metrics()
+    async with served(Servicer(), metrics=metrics) as (_, peer):
+        await peer.stub(echo.stub).GetWord(echo.Word(text="hello"))
+        with pytest.raises(errors.NotFound):
+            await peer.stub(echo.stub).Fail(echo.Word(text="hello"))
+    for method, code in (("GetWord", "OK"), ("Fail", "NOT_FOUND")):
+        labels = {"service": echo.SERVICE, "method": method, "code": code}
+        assert metrics.registry.get_sample_value("rpc_handled_total", labels) == 1
