@@ -12,11 +12,16 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 from services.hedges.domain import Holdings, Reading
 from shared import columns
 from shared.errors import SonicError, Unavailable
-from shared.rpc.client import Channel
+from shared.rpc.client import Channel, idempotent
 
 _READ_SECONDS = 15.0
 _NUMBERS = ("entry_price_usd", "mark_price_usd", "size_usd", "value_usd", "pnl_usd", "heat_index")
 _INDICES = ("asset_index", "wallet_index", "side_sign")
+
+
+def positions_channel(address: str) -> Channel:
+    """A channel to positions on which reads are tried again while it restarts."""
+    return Channel(address, retry=idempotent(pb.DESCRIPTOR))
 
 
 class PositionsClient:

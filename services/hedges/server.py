@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from sonic.hedges.v1 import hedges_pb2_grpc as rpc
 
-from services.hedges.clients import PositionsClient
+from services.hedges.clients import PositionsClient, positions_channel
 from services.hedges.service import HedgesService
 from services.hedges.servicer import HedgesServicer
 from services.hedges.store import Store
@@ -15,7 +15,6 @@ from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
 from shared.lifecycle import App, run
-from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
 
 
@@ -31,7 +30,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="hedges")
-    positions = Channel(config.positions_address)
+    positions = positions_channel(config.positions_address)
     service = HedgesService(database.bind(Store), PositionsClient(positions), clock)
     server = GrpcServer(
         config.listen_address,

@@ -15,7 +15,7 @@ from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 from services.monitor.checks import HoldingsReading, JudgedReading, PriceReading, WalletReading
 from services.monitor.domain import Level, Notice
 from shared.codec import from_duration, number
-from shared.rpc.client import Channel
+from shared.rpc.client import Channel, idempotent
 
 T = TypeVar("T")
 
@@ -33,6 +33,17 @@ class Peers:
     positions: Channel
     alerts: Channel
     xcom: Channel
+
+
+def connect(*, price: str, positions: str, alerts: str, xcom: str) -> Peers:
+    """Channels to these addresses; reads are tried again while a peer restarts."""
+    return Peers(
+        price=Channel(price, retry=idempotent(price_pb2.DESCRIPTOR)),
+        positions=Channel(positions, retry=idempotent(positions_pb2.DESCRIPTOR)),
+        alerts=Channel(alerts, retry=idempotent(alerts_pb2.DESCRIPTOR)),
+        # A message carries its id: sending it again is harmless.
+        xcom=Channel(xcom, retry=idempotent(xcom_pb2.DESCRIPTOR, "Send")),
+    )
 
 
 class PeerReadings:

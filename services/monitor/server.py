@@ -8,7 +8,7 @@ from typing import ClassVar
 from sonic.monitor.v1 import monitor_pb2_grpc as rpc
 
 from services.monitor import checks
-from services.monitor.clients import PeerReadings, Peers, XComClient
+from services.monitor.clients import PeerReadings, XComClient, connect
 from services.monitor.service import MonitorService
 from services.monitor.servicer import MonitorServicer
 from services.monitor.store import Store
@@ -17,7 +17,6 @@ from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
 from shared.lifecycle import App, run
-from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
 
 
@@ -36,9 +35,12 @@ def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="monitor")
-    addresses = (config.price_address, config.positions_address, config.alerts_address, config.xcom_address)
-    channels = [Channel(address) for address in addresses]
-    peers = Peers(*channels)
+    peers = connect(
+        price=config.price_address,
+        positions=config.positions_address,
+        alerts=config.alerts_address,
+        xcom=config.xcom_address,
+    )
     service = MonitorService(
         database.bind(Store), checks.registry(), partial(PeerReadings, peers), XComClient(peers.xcom), clock
     )
@@ -50,7 +52,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock=clock,
     )
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
-    return App("monitor", [database, *channels, side, server])
+    return App("monitor", [database, peers.price, peers.positions, peers.alerts, peers.xcom, side, server])
 
 
 def main() -> None:

@@ -10,12 +10,17 @@ from services.positions.domain.enrichment import MarketPrice
 from shared.codec import number
 from shared.errors import SonicError
 from shared.log import get_logger
-from shared.rpc.client import Channel
+from shared.rpc.client import Channel, idempotent
 
 _SECONDS = 2.0
 _PAGE_SIZE = 500
 # Others are kept for show: the last known price, or the last close of an index.
 _USABLE = (pb.QUALITY_GOOD, pb.QUALITY_SINGLE, pb.QUALITY_DISAGREE)
+
+
+def price_channel(address: str) -> Channel:
+    """A channel to price on which reads are tried again while it restarts."""
+    return Channel(address, retry=idempotent(pb.DESCRIPTOR))
 
 
 class PriceClient:

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
-from services.positions.clients import PriceClient
+from services.positions.clients import PriceClient, price_channel
 from services.positions.service.anchors import KeptAnchors
 from services.positions.service.imports import ImportService
 from services.positions.service.passes import Passes
@@ -23,7 +23,6 @@ from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
 from shared.lifecycle import App, run
-from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
 
 # A file of 64 MiB, as the schema allows, and its envelope.
@@ -50,7 +49,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="positions")
     begin, read = database.bind(Store), database.bind(Store, isolation="AUTOCOMMIT")
-    price = Channel(config.price_address)
+    price = price_channel(config.price_address)
     passes = Passes(
         begin,
         read,

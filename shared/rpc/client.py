@@ -270,7 +270,7 @@ def _options(max_message_bytes: int, retry: list[str]) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 1_000),
-        ("grpc.max_reconnect_backoff_ms", 3_000),
+        ("grpc.max_reconnect_backoff_ms", 500),  # a peer that restarts is found again at once
     ]
     return [*options, ("grpc.service_config", _service_config(retry))] if retry else options
 

@@ -1,0 +1,177 @@
+"""The positions and notification services as alerts sees them. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sonic.positions.v1 import positions_pb2 as pb
+from sonic.positions.v1 import positions_pb2_grpc as rpc
+from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
+
+from services.alerts.domain.kinds import AlertType
+from services.alerts.domain.members import Members
+from services.alerts.domain.messages import Letter
+from services.alerts.domain.readings import FIGURES, HELD, Positions, Single
+from shared import columns
+from shared.codec import from_timestamp, number
+from shared.errors import SonicError, Unavailable
+from shared.rpc.client import Channel, idempotent
+
+# Methods of positions that may be tried again.
+POSITIONS_READS = idempotent(pb.DESCRIPTOR)
+
+_READ_SECONDS = 20.0
+_SHORT_SECONDS = 5.0
+_SEND_SECONDS = 10.0
+_JUDGED = ("status", "flag_bits", "mark_time_micros", *FIGURES)
+_NAMED = ("position_id", "asset_index", "wallet_index", "side_sign")
+# Set aside by hand: not judged, and not gone.
+_INACTIVE = 5
+_TOTALS = {
+    AlertType.TOTAL_VALUE: "total_value_usd",
+    AlertType.TOTAL_SIZE: "total_size_usd",
+    AlertType.TOTAL_PROFIT: "total_profit_usd",
+    AlertType.AVG_LEVERAGE: "avg_leverage_ratio",
+    AlertType.AVG_TRAVEL_PERCENT: "avg_travel_percent",
+    AlertType.TOTAL_HEAT: "avg_heat_index",
+    AlertType.VALUE_TO_COLLATERAL_RATIO: "value_to_collateral_ratio",
+}
+_ALWAYS_PRESENT = (AlertType.TOTAL_VALUE, AlertType.TOTAL_SIZE, AlertType.TOTAL_PROFIT)
+# The wire's level by ours.
+_LEVELS = {2: xcom_pb2.LEVEL_LOW, 3: xcom_pb2.LEVEL_MEDIUM, 4: xcom_pb2.LEVEL_HIGH}
+
+
+class PositionsClient:
+    """See services.alerts.service.ports.PositionsPeer."""
+
+    def __init__(self, channel: Channel) -> None:
+        # Seen through the twin: its columns are bytes, so the generated type does not describe it.
+        self._columns: Any = channel.stub(rpc.PositionsServiceStub, columns=["ReadColumns"])
+        self._stub = channel.stub(rpc.PositionsServiceStub)
+        self._portfolio = channel.stub(rpc.PortfolioServiceStub)
+
+    async def figures(self) -> Positions:
+        parts = await self._read(_JUDGED, None)
+        joined = _join(parts or [])
+        return _positions(_epoch(parts or []), joined, np.isin(joined["status"], HELD))
+
+    async def members(self, known_epoch: int | None) -> Members | None:
+        parts = await self._read((*_JUDGED, *_NAMED), known_epoch)
+        return None if parts is None else _members(parts)
+
+    async def present(self, known_epoch: int | None) -> tuple[int, NDArray[np.int64]] | None:
+        parts = await self._read(("status",), known_epoch)
+        if parts is None:
+            return None
+        joined = _join(parts)
+        return _epoch(parts), _whole(joined, "position_key")[np.isin(joined["status"], (*HELD, _INACTIVE))]
+
+    async def totals(self) -> Mapping[AlertType, Single]:
+        try:
+            totals = await self._portfolio.GetTotals(pb.GetTotalsRequest(), timeout=_SHORT_SECONDS)
+        except SonicError as error:
+            raise _unavailable("POSITIONS_UNAVAILABLE", "positions cannot be read", error) from error
+        oldest = from_timestamp(totals, "oldest_mark_time")
+        micros = int(oldest.timestamp() * 1_000_000) if oldest else 0
+        return {
+            kind: Single(getattr(totals, name) if kind in _ALWAYS_PRESENT else number(totals, name), micros)
+            for kind, name in _TOTALS.items()
+        }
+
+    async def is_demo(self) -> bool:
+        try:
+            answer = await self._stub.GetMode(pb.GetModeRequest(), timeout=_SHORT_SECONDS)
+        except SonicError as error:
+            raise _unavailable("POSITIONS_UNAVAILABLE", "positions cannot be asked", error) from error
+        return answer.mode == pb.MODE_DEMO
+
+    async def _read(self, names: Sequence[str], known_epoch: int | None) -> list[Any] | None:
+        """All parts of the stream; None, and no further part, when the first shows the known epoch."""
+        parts: list[Any] = []
+        try:
+            stream = self._columns.ReadColumns(pb.ReadColumnsRequest(columns=names), timeout=_READ_SECONDS)
+            async for part in stream:
+                if not parts and known_epoch is not None and part.membership_epoch == known_epoch:
+                    return None
+                parts.append(part)
+        except SonicError as error:
+            raise _unavailable("POSITIONS_UNAVAILABLE", "positions cannot be read", error) from error
+        return parts
+
+
+def _unavailable(reason: str, sentence: str, error: SonicError) -> Unavailable:
+    return Unavailable(reason, f"{sentence} ({error.reason})", retry_after=timedelta(seconds=1))
+
+
+def _epoch(parts: Sequence[Any]) -> int:
+    return int(parts[0].membership_epoch) if parts else 0
+
+
+def _join(parts: Sequence[Any]) -> dict[str, columns.Array]:
+    decoded = [columns.decode(part) for part in parts] or [columns.decode(columns.twin(pb.PositionColumns)())]
+    if len(decoded) == 1:
+        return decoded[0]
+    return {name: np.concatenate([part[name] for part in decoded]) for name in decoded[0]}
+
+
+def _whole(joined: Mapping[str, columns.Array], name: str) -> NDArray[np.int64]:
+    return joined[name].astype(np.int64)
+
+
+def _positions(epoch: int, joined: Mapping[str, columns.Array], held: NDArray[np.bool_]) -> Positions:
+    return Positions(
+        epoch,
+        _whole(joined, "position_key")[held],
+        _whole(joined, "status")[held],
+        _whole(joined, "flag_bits")[held],
+        _whole(joined, "mark_time_micros")[held],
+        {name: joined[name][held] for name in FIGURES},
+    )
+
+
+def _members(parts: Sequence[Any]) -> Members:
+    joined = _join(parts)
+    held = np.isin(joined["status"], HELD)
+    ids = [id for part in parts for id in part.position_id]
+    first = parts[0] if parts else pb.PositionColumns()
+    positions = _positions(_epoch(parts), joined, held)
+    return Members(
+        positions.membership_epoch,
+        positions.position_key,
+        [ids[row] for row in np.flatnonzero(held).tolist()],
+        list(first.asset_names),
+        _whole(joined, "asset_index")[held],
+        list(first.wallet_names),
+        _whole(joined, "wallet_index")[held],
+        _whole(joined, "side_sign")[held],
+        positions,
+    )
+
+
+class XComClient:
+    """See services.alerts.service.ports.Telling."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._stub = channel.stub(xcom_pb2_grpc.XComServiceStub)
+
+    async def tell(self, letter: Letter) -> None:
+        request = xcom_pb2.SendRequest(
+            request_id=letter.request_id,
+            level=_LEVELS[letter.level],
+            subject=letter.subject,
+            body=letter.body,
+            source="alerts",
+            dedupe_key=letter.dedupe_key,
+            channels=letter.channels,
+            facts=letter.facts,
+        )
+        try:
+            await self._stub.Send(request, timeout=_SEND_SECONDS)
+        except Unavailable as error:
+            raise _unavailable(
+                "XCOM_UNAVAILABLE", "the notification service cannot be reached", error
+            ) from error

@@ -1,0 +1,169 @@
+"""All alerts as columns, in order of their key, with their last readings. Knows no rule and no store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.alerts.domain.kinds import KIND_COUNT, METRICS, ReadingState, parts_of
+
+Column = NDArray[Any]
+
+# What the table holds of an alert, fixed width: name -> (PostgreSQL type, dtype here).
+ALERT_COLUMNS: Mapping[str, tuple[str, str]] = {
+    "alert_key": ("int8", "i8"),
+    "subject_key": ("int8", "i8"),
+    "asset_key": ("int4", "i4"),
+    "kind": ("int2", "i2"),
+    "level": ("int2", "i1"),
+    "previous_level": ("int2", "i1"),
+    "told_level": ("int2", "i1"),
+    "told_micros": ("int8", "i8"),
+    "incident_count": ("int4", "i4"),
+    "trigger_count": ("int4", "i4"),
+    "last_triggered_micros": ("int8", "i8"),
+    "created_micros": ("int8", "i8"),
+    "starting_value": ("float8", "f8"),
+    "trigger_value": ("float8", "f8"),
+    "cooldown_seconds": ("int4", "i4"),
+}
+# What an evaluation holds of an alert.
+READING_COLUMNS: Mapping[str, str] = {"value": "f8", "observed_micros": "i8", "state": "i1", "falling": "i1"}
+
+# Class of each kind, 0 where there is no such kind.
+CLASS_OF_KIND = np.zeros(KIND_COUNT, np.int8)
+for _kind in range(KIND_COUNT):
+    try:
+        CLASS_OF_KIND[_kind] = METRICS[parts_of(_kind)[0]].alert_class
+    except (KeyError, ValueError):
+        continue
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The last readings, row by row of the board; NaN: never known. `falling` is the memory of judge()."""
+
+    value: NDArray[np.float64]
+    observed_micros: NDArray[np.int64]
+    state: NDArray[np.int8]
+    falling: NDArray[np.int8]
+
+    @classmethod
+    def none(cls, count: int) -> Readings:
+        return cls(
+            np.full(count, np.nan),
+            np.zeros(count, np.int64),
+            np.full(count, ReadingState.UNKNOWN, np.int8),
+            np.zeros(count, np.int8),
+        )
+
+    def pick(self, rows: Column) -> Readings:
+        return Readings(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def followed_by(self, other: Readings) -> Readings:
+        return Readings(
+            *(
+                np.concatenate([getattr(self, field.name), getattr(other, field.name)])
+                for field in fields(self)
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Alerts, ascending by `alert_key`. subject_key: position key, 0 the portfolio, negative others.
+
+    `asset_key` is an index into `assets`, of which the first is the empty name. Times in microseconds
+    since 1970 UTC, 0 is never; NaN is absent.
+    """
+
+    assets: tuple[str, ...]
+    alert_key: NDArray[np.int64]
+    subject_key: NDArray[np.int64]
+    asset_key: NDArray[np.int32]
+    kind: NDArray[np.int16]
+    level: NDArray[np.int8]
+    previous_level: NDArray[np.int8]
+    told_level: NDArray[np.int8]
+    told_micros: NDArray[np.int64]
+    incident_count: NDArray[np.int32]
+    trigger_count: NDArray[np.int32]
+    last_triggered_micros: NDArray[np.int64]
+    created_micros: NDArray[np.int64]
+    starting_value: NDArray[np.float64]
+    trigger_value: NDArray[np.float64]
+    cooldown_seconds: NDArray[np.int32]
+    readings: Readings
+    evaluated_micros: int = 0
+
+    def __len__(self) -> int:
+        return len(self.alert_key)
+
+    @classmethod
+    def of(cls, assets: Sequence[str], columns: Mapping[str, Column]) -> Board:
+        """A board from stored columns, without readings."""
+        typed: dict[str, Any] = {
+            name: columns[name].astype(dtype, copy=False) for name, (_, dtype) in ALERT_COLUMNS.items()
+        }
+        return cls(tuple(assets), **typed, readings=Readings.none(len(typed["alert_key"])))
+
+    @property
+    def alert_class(self) -> NDArray[np.int8]:
+        return CLASS_OF_KIND[self.kind]
+
+    def rows_of(self, alert_keys: Column) -> NDArray[np.int64]:
+        """Row of each key; -1 for a key that is not here."""
+        if not len(self):
+            return np.full(len(alert_keys), -1)
+        rows = np.searchsorted(self.alert_key, alert_keys).clip(max=len(self) - 1)
+        return np.where(self.alert_key[rows] == alert_keys, rows, -1)
+
+    def with_readings(self, alert_key: Column, readings: Readings, evaluated_micros: int) -> Board:
+        """The same alerts with what an evaluation saw; an alert made since has not been seen."""
+        if np.array_equal(alert_key, self.alert_key):
+            return replace(self, readings=readings, evaluated_micros=evaluated_micros)
+        rows = self.rows_of(alert_key)
+        here = rows >= 0
+        mine = Readings.none(len(self))
+        for field in fields(mine):
+            getattr(mine, field.name)[rows[here]] = getattr(readings, field.name)[here]
+        return replace(self, readings=mine, evaluated_micros=evaluated_micros)
+
+    def pick(self, rows: Column) -> Board:
+        """These rows alone."""
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in ALERT_COLUMNS}
+        return replace(self, **columns, readings=self.readings.pick(rows))
+
+    def without(self, rows: Column) -> Board:
+        kept = np.ones(len(self), bool)
+        kept[rows] = False
+        return self.pick(kept)
+
+    def followed_by(self, assets: Sequence[str], columns: Mapping[str, Column]) -> Board:
+        """More alerts, with higher keys, at the end."""
+        more = Board.of(assets, columns)
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in ALERT_COLUMNS
+        }
+        return replace(
+            self, assets=tuple(assets), **joined, readings=self.readings.followed_by(more.readings)
+        )
+
+
+def fresh_columns(count: int) -> dict[str, Column]:
+    """Columns of `count` new alerts at NORMAL; the caller fills keys, subject, asset and kind."""
+    columns = {name: np.zeros(count, dtype) for name, (_, dtype) in ALERT_COLUMNS.items()}
+    columns["level"][:] = 1
+    columns["previous_level"][:] = 1
+    columns["starting_value"][:] = np.nan
+    columns["trigger_value"][:] = np.nan
+    columns["cooldown_seconds"][:] = COOLDOWN_SECONDS
+    return columns
+
+
+COOLDOWN_SECONDS = 300
+EMPTY = Board.of([""], {name: np.empty(0, dtype) for name, (_, dtype) in ALERT_COLUMNS.items()})

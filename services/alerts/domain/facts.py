@@ -1,0 +1,255 @@
+"""Changes of level as facts: what the ledger keeps and messages are made of. Decides nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
+
+from services.alerts.domain.board import Board
+from services.alerts.domain.judging import Outcome
+from services.alerts.domain.kinds import (
+    DEATH_KIND,
+    METRICS,
+    AlertClass,
+    AlertType,
+    Level,
+    ReadingState,
+    parts_of,
+)
+from services.alerts.domain.members import Subject
+from services.alerts.domain.messages import CLOSED, RAISED, RESOLVED, Facts, plain
+from services.alerts.domain.readings import Positions
+
+_SIDES = {1: "LONG", -1: "SHORT", 0: "UNKNOWN"}
+_FIGURES = {
+    "price_usd": "mark_price_usd",
+    "entry_price_usd": "entry_price_usd",
+    "liquidation_price_usd": "risk_liquidation_price_usd",
+    "size_usd": "size_usd",
+    "liquidation_distance_usd": "liquidation_distance_usd",
+    "liquidation_distance_percent": "liquidation_distance_percent",
+    "travel_percent": "travel_percent",
+    "heat_index": "heat_index",
+}
+_SOURCES = {AlertClass.POSITION: "positions", AlertClass.PORTFOLIO: "totals", AlertClass.MARKET: "price"}
+
+
+def alert_id(alert_key: int) -> str:
+    return f"alert-{alert_key}"
+
+
+def key_of(id: str) -> int | None:
+    """The key an alert id spells, or None."""
+    digits = id.removeprefix("alert-")
+    return (
+        int(digits) if digits != id and digits.isascii() and digits.isdecimal() and len(digits) < 19 else None
+    )
+
+
+def incident_id(alert_key: int, incident_count: int) -> str:
+    return f"{alert_id(alert_key)}.{incident_count}"
+
+
+def side_name(side_sign: int, alert_class: AlertClass) -> str:
+    return _SIDES[side_sign] if alert_class is AlertClass.POSITION else ""
+
+
+def moment(micros: int) -> str:
+    """RFC 3339 with Z; empty for never."""
+    if not micros:
+        return ""
+    return (
+        datetime.fromtimestamp(micros / 1_000_000, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
+
+
+def present(number: float) -> bool:
+    return not math.isnan(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where and when changes happened."""
+
+    cycle_id: str
+    demo: bool
+    now_micros: int
+
+
+class Change(NamedTuple):
+    """One change of level; NaN value is absent, `text` is its facts as JSON."""
+
+    alert_key: int
+    kind: int
+    name: str
+    level_before: int
+    level_after: int
+    value: float
+    flip_value: float
+    told: bool
+    text: str
+
+
+class _Texts:
+    """Pieces of JSON that many changes share: a crash changes tens of thousands of levels at once."""
+
+    def __init__(self, outcome: Outcome, positions: Positions, setting: Setting) -> None:
+        self._board = outcome.board
+        self._setting = setting
+        self._figures = [(name, positions.figures[figure].tolist()) for name, figure in _FIGURES.items()]
+        self._kinds: dict[tuple[object, ...], str] = {}
+        self._rows: dict[int, str] = {}
+
+    def of_kind(
+        self, kind: int, asset: int, before: int, after: int, limits: list[float], flip: float
+    ) -> str:
+        key = (kind, asset, before, after, *limits)
+        text = self._kinds.get(key)
+        if text is None:
+            facts = _facts(kind, self._board.assets[asset], before, after, self._setting)
+            _put_limits(facts, limits, flip, after)
+            text = self._kinds[key] = json.dumps(facts)[:-1]
+        return text
+
+    def of_position(self, row: int, subject: Subject, seen: int, state: int) -> str:
+        text = self._rows.get(row)
+        if text is None:
+            facts = _about_position(subject)
+            _put_time(facts, seen, state, self._setting)
+            facts.update((name, plain(column[row])) for name, column in self._figures if present(column[row]))
+            text = self._rows[row] = json.dumps(facts)[1:]
+        return text
+
+    def of_reading(self, kind: int, value: float, seen: int, state: int) -> str:
+        facts: Facts = {}
+        _put_time(facts, seen, state, self._setting)
+        if kind // 4 == AlertType.PRICE_THRESHOLD and present(value):
+            facts["price_usd"] = plain(value)
+        return json.dumps(facts)[1:]
+
+
+def changes(
+    outcome: Outcome, subjects: Mapping[int, Subject], positions: Positions, setting: Setting
+) -> Iterator[Change]:
+    """Every change of an evaluation with its facts, in order of the board."""
+    board, rows = outcome.board, outcome.changed
+    texts = _Texts(outcome, positions, setting)
+    columns = zip(
+        board.alert_key[rows].tolist(),
+        board.kind[rows].tolist(),
+        board.asset_key[rows].tolist(),
+        board.subject_key[rows].tolist(),
+        board.incident_count[rows].tolist(),
+        board.previous_level[rows].tolist(),
+        board.level[rows].tolist(),
+        board.readings.value[rows].tolist(),
+        board.readings.observed_micros[rows].tolist(),
+        board.readings.state[rows].tolist(),
+        outcome.limits.tolist(),
+        outcome.flip_value.tolist(),
+        outcome.told.tolist(),
+        outcome.position_row.tolist(),
+        strict=True,
+    )
+    for key, kind, asset, about, count, before, after, value, seen, state, limits, flip, told, row in columns:
+        subject = subjects[about]
+        shared = texts.of_kind(kind, asset, before, after, limits, flip)
+        own = f', "alert_id": "alert-{key}", "incident_id": "alert-{key}.{count}", '
+        if present(value):
+            own += f'"value": "{plain(value)}", '
+        last = (
+            texts.of_position(row, subject, seen, state)
+            if row >= 0
+            else texts.of_reading(kind, value, seen, state)
+        )
+        name = subject.name or board.assets[asset]
+        yield Change(key, kind, name, before, after, value, flip, told, shared + own + last)
+
+
+def _facts(kind: int, asset: str, before: int, after: int, setting: Setting) -> Facts:
+    alert_type, condition = parts_of(kind)
+    metric = METRICS[alert_type]
+    facts = {
+        "event": RESOLVED if after == Level.NORMAL else RAISED,
+        "type": alert_type.name,
+        "condition": condition.name,
+        "level": Level(after).name,
+        "previous_level": Level(before).name,
+        "formula": metric.name,
+        "action": metric.action,
+        "cycle_id": setting.cycle_id,
+        "source": _SOURCES.get(metric.alert_class, ""),
+    }
+    if asset:
+        facts["asset"] = asset
+    if setting.demo:
+        facts["demo"] = "true"
+    return facts
+
+
+def _about_position(subject: Subject) -> Facts:
+    return {"position_id": subject.name, "wallet": subject.wallet, "side": _SIDES[subject.side_sign]}
+
+
+def _put_time(facts: Facts, observed_micros: int, state: int, setting: Setting) -> None:
+    facts["reading_state"] = ReadingState(state).name
+    if observed_micros:
+        facts["observed_time"] = moment(observed_micros)
+        facts["reading_age_seconds"] = plain(max(setting.now_micros - observed_micros, 0) / 1_000_000)
+
+
+def _put_limits(facts: Facts, limits: list[float], flip_value: float, level: int) -> None:
+    for name, limit in zip(("limit_low", "limit_medium", "limit_high"), limits, strict=True):
+        if present(limit):
+            facts[name] = plain(limit)
+    reached = limits[level - 2] if level > Level.NORMAL else math.nan
+    if present(reached):
+        facts["limit"] = plain(reached)
+    if present(flip_value):
+        facts["flip_value"] = plain(flip_value)
+
+
+def death_facts(incident: str, summary: str, level_before: int, level_after: int, setting: Setting) -> Facts:
+    """Facts of a death or of its end."""
+    facts = _facts(DEATH_KIND, "", level_before, level_after, setting)
+    return {**facts, "incident": incident, "summary": summary, "observed_time": moment(setting.now_micros)}
+
+
+def worst_first(outcome: Outcome) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Places among the changed rows, highest new level first, then by alert."""
+    return np.lexsort((outcome.board.alert_key[outcome.changed], -outcome.board.level[outcome.changed]))
+
+
+class Gone(NamedTuple):
+    """An alert whose position is no longer held."""
+
+    row: int
+    subject: Subject
+    facts: Facts
+
+
+def gone(
+    board: Board, rows: Sequence[int], subjects: Mapping[int, Subject], setting: Setting
+) -> Iterator[Gone]:
+    """The facts of alerts that end with their position."""
+    for row in rows:
+        kind, key = int(board.kind[row]), int(board.alert_key[row])
+        subject = subjects.get(int(board.subject_key[row])) or Subject(0, "", "", 0, "")
+        asset = board.assets[board.asset_key[row]]
+        facts = _facts(kind, asset, int(board.level[row]), Level.NORMAL, setting)
+        facts |= {"event": CLOSED, "alert_id": alert_id(key), **_about_position(subject)}
+        facts["incident_id"] = incident_id(key, int(board.incident_count[row]))
+        readings = board.readings
+        value = float(readings.value[row])
+        if present(value):
+            facts["value"] = plain(value)
+        _put_time(facts, int(readings.observed_micros[row]), int(readings.state[row]), setting)
+        yield Gone(row, subject, facts)

@@ -1,0 +1,147 @@
+"""The chain: each row's keyed hash covers the row and the hash before it. Knows no store and no rule.
+
+HMAC-SHA256 (RFC 2104) over the fields as netstrings, so that no text can pass for two fields.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+GENESIS = b""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Entry(NamedTuple):
+    """A row before it is sealed. Levels and type as numbers, 0 is none; values in the metric's unit."""
+
+    entry_time: datetime
+    alert_id: str
+    type: int
+    actor: str
+    reason: str
+    level_before: int
+    level_after: int
+    value: float | None
+    flip_value: float | None
+    inputs_json: str
+    cycle_id: str
+    subject: str
+
+
+class Sealed(NamedTuple):
+    """A row of the ledger."""
+
+    sequence: int
+    entry: Entry
+    previous_hash: bytes
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last row: its place and hash; (0, b"") before the first."""
+
+    sequence: int = 0
+    hash: bytes = GENESIS
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A head that has left the house; sequence 0 when only its hash is known."""
+
+    hash: bytes
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a walk along the chain found; `first_bad_sequence` is 0 when every row fits."""
+
+    entry_count: int
+    first_bad_sequence: int
+    problem: str
+    head_hash: bytes
+    unanchored_count: int
+
+    @property
+    def intact(self) -> bool:
+        return not self.problem
+
+
+def seal(key: bytes, previous_hash: bytes, sequence: int, entry: Entry) -> bytes:
+    """The hash of a row at its place."""
+    micros = (entry.entry_time - _EPOCH) // _MICROSECOND
+    text = (
+        f"{sequence},{micros},{entry.type},{entry.level_before},{entry.level_after},"
+        f"{_exact(entry.value)},{_exact(entry.flip_value)},"
+        f"{len(entry.alert_id)}:{entry.alert_id},{len(entry.actor)}:{entry.actor},"
+        f"{len(entry.reason)}:{entry.reason},{len(entry.cycle_id)}:{entry.cycle_id},"
+        f"{len(entry.subject)}:{entry.subject},{len(entry.inputs_json)}:{entry.inputs_json}"
+    )
+    return hmac.digest(key, previous_hash + b"|" + text.encode(), "sha256")
+
+
+def chain(key: bytes, head: Head, entries: Iterable[Entry]) -> list[Sealed]:
+    """Rows that follow a head, in order."""
+    rows = []
+    sequence, last = head.sequence, head.hash
+    for entry in entries:
+        sequence += 1
+        sealed = seal(key, last, sequence, entry)
+        rows.append(Sealed(sequence, entry, last, sealed))
+        last = sealed
+    return rows
+
+
+class Walk:
+    """Follows the chain in portions; the first row that does not fit stops it."""
+
+    def __init__(self, key: bytes, anchor: Anchor | None) -> None:
+        self._key = key
+        self._anchor = anchor
+        self._head = Head()
+        self._count = 0
+        self._bad = 0
+        self._problem = ""
+        self._anchored_sequence = 0
+
+    def follow(self, rows: Sequence[Sealed]) -> None:
+        for row in rows:
+            self._count += 1
+            if not self._problem:
+                self._step(row)
+
+    def _step(self, row: Sealed) -> None:
+        if row.sequence != self._head.sequence + 1:
+            self._stop(self._head.sequence + 1, "a row is missing here")
+        elif row.previous_hash != self._head.hash:
+            self._stop(row.sequence, "the row does not follow the one before it")
+        elif not hmac.compare_digest(seal(self._key, row.previous_hash, row.sequence, row.entry), row.hash):
+            self._stop(row.sequence, "the row is not what was written")
+        else:
+            self._head = Head(row.sequence, row.hash)
+            if self._anchor is not None and row.hash == self._anchor.hash:
+                self._anchored_sequence = row.sequence
+
+    def _stop(self, sequence: int, problem: str) -> None:
+        self._bad, self._problem = sequence, problem
+
+    def end(self) -> Verdict:
+        """The verdict. An anchor that is not in the chain means the tail was cut or the chain replaced."""
+        if self._anchor is not None and not self._problem and not self._anchored_sequence:
+            self._stop(
+                self._anchor.sequence or self._head.sequence + 1, "the anchored row is not in the chain"
+            )
+        return Verdict(
+            self._count, self._bad, self._problem, self._head.hash, self._count - self._anchored_sequence
+        )
+
+
+def _exact(number: float | None) -> str:
+    # PostgreSQL hands a float8 back bit for bit, and hex() is one text per bit pattern.
+    return "" if number is None else number.hex()

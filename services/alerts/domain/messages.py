@@ -1,0 +1,188 @@
+"""What people read: facts of a change in, subject and body out. Knows no channel and no address.
+
+Facts are texts by name: numbers as plain decimals, times as RFC 3339; an absent one is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from services.alerts.domain.kinds import METRICS, AlertClass, AlertType, Condition, Level
+from services.alerts.domain.levels import next_limit
+
+Facts = dict[str, str]
+
+RAISED: Final = "RAISED"
+RESOLVED: Final = "RESOLVED"
+CLOSED: Final = "CLOSED"
+_SUBJECT_LENGTH = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message for people; `level` is LOW, MEDIUM or HIGH of the domain."""
+
+    request_id: str
+    level: int
+    subject: str
+    body: str
+    dedupe_key: str
+    channels: Sequence[str]
+    facts: Mapping[str, str]
+
+
+def plain(number: float) -> str:
+    """A decimal without exponent that reads back as the same float."""
+    text = repr(number + 0.0)
+    if "e" in text:
+        text = format(Decimal(text), "f")
+    return text.removesuffix(".0")
+
+
+def short(number: float, unit: str = "") -> str:
+    """For people: thousands marked, two digits after the point for money, four else; small ones whole."""
+    if 0 < abs(number) < 1:
+        text = format(Decimal(f"{number:.4g}"), "f")
+    else:
+        text = f"{number:,.{2 if unit == 'USD' else 4}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    text = "0" if text == "-0" else text
+    return f"{text}x" if unit == "x" else f"{text} {unit}".rstrip()
+
+
+def compose(facts: Mapping[str, str]) -> Text:
+    """The message for a change of level, an end of an incident, or a death."""
+    subject = f"{_head(facts)}: {_matter(facts)}"
+    if facts.get("demo") == "true":
+        subject = f"[DEMO] {subject}"
+    lines = [subject, "", *filter(None, _lines(facts))]
+    return Text(subject[:_SUBJECT_LENGTH], "\n".join(lines))
+
+
+def _head(facts: Mapping[str, str]) -> str:
+    return facts["level"] if facts["event"] == RAISED else facts["event"]
+
+
+def _matter(facts: Mapping[str, str]) -> str:
+    if facts["type"] == AlertType.DEATH_NAIL.name:
+        return facts["summary"]
+    if facts["event"] == CLOSED:
+        return f"{about(facts)} is no longer held (was {facts['previous_level']})"
+    metric = METRICS[AlertType[facts["type"]]]
+    return f"{about(facts)} {metric.noun} {_told(facts, 'value', metric.unit)}"
+
+
+def about(facts: Mapping[str, str]) -> str:
+    """The subject in a few words: SOL long, BTC, portfolio."""
+    words = [facts.get("asset", ""), facts.get("side", "").lower()]
+    return " ".join(word for word in words if word) or "portfolio"
+
+
+def _lines(facts: Mapping[str, str]) -> list[str]:
+    if facts["type"] == AlertType.DEATH_NAIL.name:
+        return [_told_line("Incident", facts.get("incident")), *_closing(facts)]
+    metric = METRICS[AlertType[facts["type"]]]
+    held = metric.alert_class is AlertClass.POSITION
+    return [*(_position(facts) if held else []), _why(facts, metric.noun, metric.unit), *_closing(facts)]
+
+
+def _position(facts: Mapping[str, str]) -> list[str]:
+    percent, usd = facts.get("liquidation_distance_percent"), facts.get("liquidation_distance_usd")
+    distance = f"{_of(percent, '%')} ({_of(usd, 'USD')})" if percent and usd else None
+    size, price = _told(facts, "size_usd", "USD"), _told(facts, "price_usd", "USD")
+    entry, last = _told(facts, "entry_price_usd", "USD"), _told(facts, "liquidation_price_usd", "USD")
+    return [
+        f"Position: {about(facts)}, wallet {facts.get('wallet') or 'none'}, size {size}",
+        f"Price: {price}, entry {entry}, liquidation {last}",
+        _told_line("Distance to liquidation", distance),
+    ]
+
+
+def _why(facts: Mapping[str, str], noun: str, unit: str) -> str:
+    if facts["event"] == CLOSED:
+        return f"Why: the position is closed or deleted; last {noun} {_told(facts, 'value', unit)}"
+    if facts["event"] == RESOLVED:
+        return f"Why: {noun} is back to NORMAL from {facts['previous_level']}"
+    sign = "<=" if facts.get("condition") == Condition.BELOW.name else ">="
+    flip = f"; {facts['level']} until {_until(facts, unit)}" if "flip_value" in facts else ""
+    return f"Why: {noun} {_told(facts, 'value', unit)} {sign} limit {_told(facts, 'limit', unit)}{flip}"
+
+
+def _until(facts: Mapping[str, str], unit: str) -> str:
+    sign = ">=" if facts.get("condition") == Condition.BELOW.name else "<="
+    return f"{sign} {_told(facts, 'flip_value', unit)}"
+
+
+def _closing(facts: Mapping[str, str]) -> list[str]:
+    return [
+        _told_line("What to do", facts.get("action") if facts["event"] == RAISED else None),
+        _told_line("Observed", facts.get("observed_time")),
+    ]
+
+
+def _told_line(name: str, text: str | None) -> str:
+    return f"{name}: {text}" if text else ""
+
+
+def _told(facts: Mapping[str, str], name: str, unit: str) -> str:
+    return _of(facts.get(name), unit)
+
+
+def _of(text: str | None, unit: str) -> str:
+    return "not known" if text is None else short(float(text), unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an alert stands: NaN is absent, limits are low, medium, high."""
+
+    type: AlertType
+    condition: Condition
+    level: Level
+    value: float
+    limits: tuple[float, float, float]
+    flip_value: float
+    active: bool
+    known: bool
+    stale: bool
+
+
+def why(standing: Standing) -> str:
+    """One line: why the level is what it is, and the value that would let it fall."""
+    metric = METRICS[standing.type]
+    if standing.type is AlertType.DEATH_NAIL:
+        return (
+            "HIGH until the incident ends"
+            if standing.level is Level.HIGH
+            else "NORMAL: the incident has ended"
+        )
+    if not standing.active:
+        return "not judged: its threshold is disabled"
+    up, down = (">=", "<=") if standing.condition is Condition.ABOVE else ("<=", ">=")
+    if standing.level is Level.NORMAL:
+        limit = next_limit(Level.NORMAL, standing.limits)
+        line = f"NORMAL until {metric.noun} {up} {short(limit, metric.unit)}"
+    elif math.isnan(standing.flip_value):
+        line = f"{standing.level.name} until two fresh readings away from every limit"
+    else:
+        line = f"{standing.level.name} until {metric.noun} {down} {short(standing.flip_value, metric.unit)}"
+    return line + _held(standing, metric.noun, metric.unit)
+
+
+def _held(standing: Standing, noun: str, unit: str) -> str:
+    if not standing.known:
+        return f"; {noun} is not known now, the level is held"
+    if math.isnan(standing.value):
+        return ""
+    now = f" (now {short(standing.value, unit)}"
+    return f"{now}, stale: the level is held)" if standing.stale else f"{now})"

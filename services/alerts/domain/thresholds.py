@@ -1,0 +1,159 @@
+"""Limits: what a threshold is, when it is refused, and which one holds for an asset. Knows no alert."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.alerts.domain.kinds import (
+    JUDGED,
+    KIND_COUNT,
+    METRICS,
+    AlertClass,
+    AlertType,
+    Condition,
+    Level,
+    kind_of,
+    parts_of,
+)
+from shared.errors import InvalidArgument
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a threshold is for; an empty asset means every asset. One threshold per scope."""
+
+    type: AlertType
+    condition: Condition
+    asset: str = ""
+
+    @property
+    def alert_class(self) -> AlertClass:
+        return METRICS[self.type].alert_class
+
+    @property
+    def id(self) -> str:
+        words = [self.type.name, self.alert_class.name, self.condition.name, self.asset]
+        return "-".join(word for word in words if word)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Limits in the metric's unit; None is no such limit."""
+
+    scope: Scope
+    low: float | None
+    medium: float | None
+    high: float | None
+    enabled: bool
+    low_channels: tuple[str, ...]
+    medium_channels: tuple[str, ...]
+    high_channels: tuple[str, ...]
+    revision: int
+    updated_time: datetime
+
+    @property
+    def etag(self) -> str:
+        return f"r{self.revision}"
+
+    def channels(self, level: Level) -> tuple[str, ...]:
+        by_level = {
+            Level.LOW: self.low_channels,
+            Level.MEDIUM: self.medium_channels,
+            Level.HIGH: self.high_channels,
+        }
+        return by_level.get(level, ())
+
+
+def scope_from_id(id: str) -> Scope | None:
+    """The scope an id spells, or None."""
+    words = id.split("-", 3)
+    try:
+        alert_type, condition = AlertType[words[0]], Condition[words[2]]
+    except (KeyError, IndexError):
+        return None
+    if alert_type not in METRICS:
+        return None
+    scope = Scope(alert_type, condition, words[3].upper() if len(words) > 3 else "")
+    return scope if words[1] == scope.alert_class.name else None
+
+
+def check_scope(scope: Scope) -> None:
+    """InvalidArgument UNKNOWN_NAME or INVALID_FIELD for what cannot be judged."""
+    if scope.type not in JUDGED:
+        known = ", ".join(kind.name for kind in JUDGED)
+        raise _refused("UNKNOWN_NAME", "threshold.type", f"{scope.type.name} has no reading; one of {known}")
+    if scope.condition is Condition.NONE:
+        raise _refused("INVALID_FIELD", "threshold.condition", "ABOVE or BELOW")
+    if scope.alert_class is AlertClass.MARKET and not scope.asset:
+        raise _refused("INVALID_FIELD", "threshold.asset", "a price limit needs its asset")
+    if scope.alert_class is AlertClass.PORTFOLIO and scope.asset:
+        raise _refused("INVALID_FIELD", "threshold.asset", "a portfolio limit has no asset")
+
+
+def check_limits(threshold: Threshold) -> None:
+    """ABOVE needs low <= medium <= high, BELOW low >= medium >= high, over the limits that are set."""
+    present = [limit for limit in (threshold.low, threshold.medium, threshold.high) if limit is not None]
+    if not present:
+        raise _refused("INVALID_FIELD", "threshold.high", "one limit at least")
+    above = threshold.scope.condition is Condition.ABOVE
+    if present != sorted(present, reverse=not above):
+        order = "low <= medium <= high" if above else "low >= medium >= high"
+        raise _refused(
+            "LIMITS_OUT_OF_ORDER", "threshold.low", f"{threshold.scope.condition.name} needs {order}"
+        )
+
+
+def _refused(reason: str, field: str, problem: str) -> InvalidArgument:
+    return InvalidArgument(reason, f"{field}: {problem}", fields={field: problem})
+
+
+class Rules:
+    """All thresholds of one version by (kind, asset); the most specific one wins, enabled or not."""
+
+    def __init__(self, thresholds: Iterable[Threshold]) -> None:
+        self._by_scope = {
+            (kind_of(row.scope.type, row.scope.condition), row.scope.asset): row for row in thresholds
+        }
+
+    def find(self, kind: int, asset: str) -> Threshold | None:
+        return self._by_scope.get((kind, asset)) or self._by_scope.get((kind, ""))
+
+    def tables(self, assets: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Limits (kind, asset, 3) with NaN for none, and whether they judge (kind, asset)."""
+        limits = np.full((KIND_COUNT, len(assets), 3), np.nan)
+        enabled = np.zeros((KIND_COUNT, len(assets)), bool)
+        for kind in {kind for kind, _ in self._by_scope}:
+            for place, asset in enumerate(assets):
+                found = self.find(kind, asset)
+                if found is not None:
+                    limits[kind, place] = [_number(found.low), _number(found.medium), _number(found.high)]
+                    enabled[kind, place] = found.enabled
+        return limits, enabled
+
+    def kinds(self, alert_class: AlertClass) -> list[int]:
+        """Kinds of a class with a threshold that judges something, in order."""
+        return sorted(
+            {
+                kind
+                for (kind, _), row in self._by_scope.items()
+                if row.enabled and METRICS[parts_of(kind)[0]].alert_class is alert_class
+            }
+        )
+
+    def market(self) -> list[tuple[int, str]]:
+        """The prices that are watched: (kind, asset)."""
+        return sorted(
+            (kind, asset)
+            for (kind, asset), row in self._by_scope.items()
+            if row.enabled and asset and row.scope.alert_class is AlertClass.MARKET
+        )
+
+
+def _number(limit: float | None) -> float:
+    return math.nan if limit is None else limit

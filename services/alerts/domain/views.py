@@ -1,0 +1,258 @@
+"""Alerts as people see them: one with its why, and all at a glance. Changes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.alerts.domain.board import Board
+from services.alerts.domain.facts import alert_id, incident_id, side_name
+from services.alerts.domain.judging import Tables
+from services.alerts.domain.kinds import (
+    METRICS,
+    AlertClass,
+    AlertStatus,
+    AlertType,
+    Condition,
+    Level,
+    ReadingState,
+    parts_of,
+)
+from services.alerts.domain.levels import flips, next_limit, progress_percent, signs
+from services.alerts.domain.members import Subject
+from services.alerts.domain.messages import Standing, why
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert; None is absent, times in microseconds since 1970 UTC, 0 is never."""
+
+    id: str
+    type: AlertType
+    alert_class: AlertClass
+    asset: str
+    position_id: str
+    wallet: str
+    side: str
+    metric: str
+    condition: Condition
+    trigger_value: float | None
+    starting_value: float | None
+    level: Level
+    previous_level: Level
+    evaluated_value: float | None
+    evaluated_micros: int
+    reading_state: ReadingState
+    status: AlertStatus
+    last_triggered_micros: int
+    cooldown_seconds: int
+    trigger_count: int
+    progress_percent: float | None
+    description: str
+    created_micros: int
+    flip_value: float | None
+    why: str
+    incident_id: str
+
+
+def show(board: Board, tables: Tables, row: int, subject: Subject) -> Alert:
+    """The alert of a row."""
+    standing = _standing(board.pick(np.array([row])), tables)
+    metric = METRICS[standing.type]
+    is_position = metric.alert_class is AlertClass.POSITION
+    side = side_name(subject.side_sign, metric.alert_class)
+    asset = board.assets[board.asset_key[row]]
+    key, start = int(board.alert_key[row]), _present(board.starting_value[row])
+    incident = incident_id(key, int(board.incident_count[row]))
+    return Alert(
+        id=alert_id(key),
+        type=standing.type,
+        alert_class=metric.alert_class,
+        asset=asset,
+        position_id=subject.name if is_position else "",
+        wallet=subject.wallet,
+        side=side,
+        metric=metric.name,
+        condition=standing.condition,
+        trigger_value=_present(board.trigger_value[row]),
+        starting_value=start,
+        level=standing.level,
+        previous_level=Level(board.previous_level[row]),
+        evaluated_value=_present(standing.value),
+        evaluated_micros=int(board.readings.observed_micros[row]),
+        reading_state=_state(standing),
+        status=AlertStatus.ACTIVE if standing.active else AlertStatus.INACTIVE,
+        last_triggered_micros=int(board.last_triggered_micros[row]),
+        cooldown_seconds=int(board.cooldown_seconds[row]),
+        trigger_count=int(board.trigger_count[row]),
+        progress_percent=_progress(standing, start),
+        description=subject.summary or f"{_about(asset, side)} {metric.noun}",
+        created_micros=int(board.created_micros[row]),
+        flip_value=_present(standing.flip_value),
+        why=why(standing),
+        incident_id="" if standing.level is Level.NORMAL else incident,
+    )
+
+
+def _standing(one: Board, tables: Tables) -> Standing:
+    """How the alert of a board of one stands; a death is always known."""
+    alert_type, condition = parts_of(int(one.kind[0]))
+    limits = tables.limits_of(one)
+    low, medium, high = limits[0].tolist()
+    state = ReadingState.FRESH if alert_type is AlertType.DEATH_NAIL else one.readings.state[0]
+    return Standing(
+        type=alert_type,
+        condition=condition,
+        level=Level(one.level[0]),
+        value=float(one.readings.value[0]),
+        limits=(low, medium, high),
+        flip_value=float(flips(one.level, limits, signs(one.kind % 4))[0]),
+        active=bool(tables.active(one)[0]),
+        known=state != ReadingState.UNKNOWN,
+        stale=bool(state == ReadingState.STALE),
+    )
+
+
+def _state(standing: Standing) -> ReadingState:
+    if not standing.known:
+        return ReadingState.UNKNOWN
+    return ReadingState.STALE if standing.stale else ReadingState.FRESH
+
+
+def _about(asset: str, side: str) -> str:
+    return " ".join(word for word in (asset, side.lower()) if word) or "portfolio"
+
+
+def _present(number: float) -> float | None:
+    return None if math.isnan(number) else float(number)
+
+
+def _progress(standing: Standing, start: float | None) -> float | None:
+    limit = next_limit(standing.level, standing.limits)
+    if math.isnan(limit) or math.isnan(standing.value):
+        return None
+    return progress_percent(start, limit, standing.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which alerts; None and "" are any."""
+
+    alert_class: AlertClass | None = None
+    type: AlertType | None = None
+    min_level: Level | None = None
+    status: AlertStatus | None = None
+    position_id: str = ""
+    asset: str = ""
+
+
+def choose(board: Board, tables: Tables, wanted: Filter, subject_keys: list[int] | None) -> NDArray[np.bool_]:
+    """Rows that fit; `subject_keys` are those of the position asked for."""
+    mask = np.ones(len(board), bool)
+    if wanted.alert_class is not None:
+        mask &= board.alert_class == wanted.alert_class
+    if wanted.type is not None:
+        mask &= board.kind // 4 == wanted.type
+    if wanted.min_level is not None:
+        mask &= board.level >= wanted.min_level
+    if wanted.status is not None:
+        active = tables.active(board)
+        mask &= active if wanted.status is AlertStatus.ACTIVE else ~active
+        mask &= wanted.status in (AlertStatus.ACTIVE, AlertStatus.INACTIVE)
+    if wanted.asset:
+        mask &= board.asset_key == (board.assets.index(wanted.asset) if wanted.asset in board.assets else -1)
+    if subject_keys is not None:
+        mask &= np.isin(board.subject_key, subject_keys) & (board.alert_class == AlertClass.POSITION)
+    return mask
+
+
+def worst_first(board: Board, mask: NDArray[np.bool_], after: tuple[int, int] | None, size: int) -> list[int]:
+    """The next rows, one more than `size`: highest level first, then by key; `after` is (level, key)."""
+    rows: list[int] = []
+    for level in reversed(Level):
+        if after is not None and level > after[0]:
+            continue
+        here = np.flatnonzero(mask & (board.level == level))
+        if after is not None and level == after[0]:
+            here = here[board.alert_key[here] > after[1]]
+        rows += here[: size + 1 - len(rows)].tolist()
+        if len(rows) > size:
+            break
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSummary:
+    """One metric of one class; `worst_subject_key` is None when no reading is known."""
+
+    type: AlertType
+    alert_class: AlertClass
+    level: Level
+    worst_value: float | None
+    worst_subject_key: int | None
+    worst_asset: str
+    alert_count: int
+    stale_count: int
+    level_count: Mapping[str, int]
+    worst_by_asset: Mapping[str, float]
+
+
+def summarise(board: Board, tables: Tables) -> list[MetricSummary]:
+    """One per metric with active alerts; where both conditions are judged, the worse one gives the worst."""
+    active = tables.active(board)
+    best: dict[AlertType, MetricSummary] = {}
+    for kind in np.unique(board.kind[active]).tolist():
+        summary = _summary(board, np.flatnonzero(active & (board.kind == kind)), kind)
+        other = best.get(summary.type)
+        best[summary.type] = summary if other is None else _merged(other, summary)
+    return [best[alert_type] for alert_type in sorted(best)]
+
+
+def _summary(board: Board, rows: NDArray[np.int64], kind: int) -> MetricSummary:
+    alert_type, condition = parts_of(kind)
+    danger = board.readings.value[rows] * (-1.0 if condition is Condition.BELOW else 1.0)
+    levels = np.bincount(board.level[rows], minlength=len(Level) + 1).tolist()
+    known = np.flatnonzero(~np.isnan(danger))
+    # The worst last, so that it is what stays of each asset.
+    order = known[np.argsort(danger[known], kind="stable")]
+    worst_by_asset = {
+        board.assets[asset]: value
+        for asset, value in zip(
+            board.asset_key[rows[order]].tolist(), board.readings.value[rows[order]].tolist(), strict=True
+        )
+        if board.assets[asset]
+    }
+    worst = int(rows[order[-1]]) if len(order) else None
+    fresh = board.readings.state[rows] == ReadingState.FRESH
+    return MetricSummary(
+        type=alert_type,
+        alert_class=METRICS[alert_type].alert_class,
+        level=Level(int(board.level[rows].max())),
+        worst_value=None if worst is None else float(board.readings.value[worst]),
+        worst_subject_key=None if worst is None else int(board.subject_key[worst]),
+        worst_asset="" if worst is None else board.assets[board.asset_key[worst]],
+        alert_count=len(rows),
+        stale_count=0 if alert_type is AlertType.DEATH_NAIL else int((~fresh).sum()),
+        level_count={level.name: levels[level] for level in Level},
+        worst_by_asset=worst_by_asset,
+    )
+
+
+def _merged(one: MetricSummary, other: MetricSummary) -> MetricSummary:
+    leader, second = (one, other) if one.level >= other.level else (other, one)
+    return MetricSummary(
+        type=leader.type,
+        alert_class=leader.alert_class,
+        level=leader.level,
+        worst_value=leader.worst_value,
+        worst_subject_key=leader.worst_subject_key,
+        worst_asset=leader.worst_asset,
+        alert_count=one.alert_count + other.alert_count,
+        stale_count=one.stale_count + other.stale_count,
+        level_count={name: one.level_count[name] + other.level_count[name] for name in one.level_count},
+        worst_by_asset={**second.worst_by_asset, **leader.worst_by_asset},
+    )

@@ -1,0 +1,34 @@
+"""The background relay: hands the outbox over as soon as something is in it. Decides nothing."""
+
+from __future__ import annotations
+
+from services.alerts.service.desk import Desk
+from services.alerts.service.relay import Relay
+from shared.clock import Clock
+from shared.errors import Unavailable
+from shared.lifecycle import Loop
+from shared.log import get_logger
+
+_PAUSE_SECONDS = 2.0
+_LONGEST_PAUSE_SECONDS = 30.0
+
+
+class RelayLoop(Loop):
+    """Woken by every commit of this process that tells something; looks every 2 s for those of others."""
+
+    def __init__(self, relay: Relay, desk: Desk, clock: Clock) -> None:
+        super().__init__("alerts relay", self._once_more, clock, first_delay_seconds=0.1)
+        self._relay = relay
+        self._unreached = 0
+        desk.told = self.wake
+
+    async def _once_more(self) -> float:
+        try:
+            await self._relay.relay()
+        except Unavailable as error:
+            self._unreached += 1
+            pause = min(_PAUSE_SECONDS * 2.0 ** min(self._unreached - 1, 10), _LONGEST_PAUSE_SECONDS)
+            get_logger().warning("outbox waits", reason=error.reason, retry_seconds=pause)
+            return pause
+        self._unreached = 0
+        return _PAUSE_SECONDS

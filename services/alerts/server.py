@@ -1,0 +1,122 @@
+"""Puts the alerts service together."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, SecretStr
+from sonic.alerts.v1 import alerts_pb2_grpc as rpc
+
+from services.alerts.clients import POSITIONS_READS, PositionsClient, XComClient
+from services.alerts.loop import RelayLoop
+from services.alerts.service.creation import Creation
+from services.alerts.service.deaths import Deaths
+from services.alerts.service.desk import Desk
+from services.alerts.service.judging import Judging
+from services.alerts.service.limits import Limits
+from services.alerts.service.reading import Reading
+from services.alerts.service.record import Record
+from services.alerts.service.relay import Relay
+from services.alerts.service.removal import Removal
+from services.alerts.servicer.alerts import AlertsServicer, UseCases
+from services.alerts.servicer.ledger import LedgerServicer
+from services.alerts.servicer.thresholds import ThresholdsServicer
+from services.alerts.store import Store
+from shared.clock import Clock, SystemClock
+from shared.config import ServiceConfig
+from shared.database.engine import Database
+from shared.lifecycle import App, run
+from shared.rpc.client import Channel
+from shared.rpc.server import GrpcServer
+
+_KEY_BYTES = 32
+_COLUMN_MESSAGE_BYTES = 64 * 1024 * 1024
+
+
+class Config(ServiceConfig):
+    """Settings of the alerts service."""
+
+    service: ClassVar[str] = "alerts"
+    listen_address: str = Field("127.0.0.1:50054", description="host:port to serve on")
+    positions_address: str = Field("127.0.0.1:50052", description="host:port of positions")
+    xcom_address: str = Field("127.0.0.1:50056", description="host:port of xcom")
+    alerts_ledger_key: SecretStr | None = Field(
+        None, description="key of the ledger's hashes; empty: one is made in the state directory"
+    )
+    sonic_home: Path = Field(Path(".sonic"), description="state directory")
+
+
+def ledger_key(config: Config) -> bytes:
+    """The key given, or the one of the state directory, made once with mode 0600."""
+    if config.alerts_ledger_key is not None and config.alerts_ledger_key.get_secret_value():
+        return config.alerts_ledger_key.get_secret_value().encode()
+    path = config.sonic_home / "ledger.key"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"ledger.key.{secrets.token_hex(8)}")
+    if not path.exists():
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_hex(_KEY_BYTES).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # A link fails when another process was faster; the key is never seen half written.
+            os.link(fresh, path)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return path.read_bytes().strip()
+
+
+def build(config: Config, clock: Clock | None = None) -> App:
+    """The service as an application; nothing is opened before it starts."""
+    clock = clock or SystemClock()
+    database = Database(config.database_url.get_secret_value(), application_name="alerts")
+    positions = Channel(
+        config.positions_address,
+        max_message_bytes=_COLUMN_MESSAGE_BYTES,
+        retry=POSITIONS_READS,
+    )
+    # Without retries: the relay itself comes back.
+    xcom = Channel(config.xcom_address)
+    desk = Desk(
+        database.bind(Store), database.bind(Store, isolation="REPEATABLE READ"), clock, ledger_key(config)
+    )
+    peer = PositionsClient(positions)
+    relay = Relay(desk, XComClient(xcom))
+    cases = UseCases(
+        Creation(desk, peer),
+        Judging(desk, peer),
+        Removal(desk, peer),
+        Reading(desk),
+        Deaths(desk, peer),
+        relay,
+    )
+    server = GrpcServer(
+        config.listen_address,
+        [
+            (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, clock)),
+            (rpc.add_ThresholdsServiceServicer_to_server, ThresholdsServicer(Limits(desk))),
+            (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(Record(desk))),
+        ],
+        service_names=[
+            "sonic.alerts.v1.AlertsService",
+            "sonic.alerts.v1.ThresholdsService",
+            "sonic.alerts.v1.LedgerService",
+        ],
+        ready=database.ping,
+        clock=clock,
+    )
+    return App("alerts", [database, positions, xcom, RelayLoop(relay, desk, clock), server])
+
+
+def main() -> None:
+    """Start one process of the service."""
+    raise SystemExit(run(Config, build))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""CreateAlerts: the alerts that should exist, made once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from services.alerts.domain.board import Board
+from services.alerts.domain.creation import Wanted, wanted
+from services.alerts.domain.kinds import parts_of
+from services.alerts.domain.ledger import Entry
+from services.alerts.domain.members import Members
+from services.alerts.service.desk import Desk, Image, apart, micros_of
+from services.alerts.service.ports import PositionsPeer
+from services.alerts.store import Store
+from services.alerts.store.docket import Docket, new_version
+from shared.database.fence import Step
+from shared.errors import Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    created_count: int
+    alert_count: int
+
+
+class Creation:
+    """Keeps alerts in step with what is held and with what is judged."""
+
+    def __init__(self, desk: Desk, positions: PositionsPeer) -> None:
+        self._desk = desk
+        self._positions = positions
+
+    async def create(self, step: Step, membership_epoch: int | None) -> Created:
+        """Make what is missing by (type, class, subject); nothing while members and thresholds stay.
+
+        `membership_epoch` is what the caller was told by positions; None is asked for.
+        """
+        docket = self._desk.last_docket()
+        members: Members | None = None
+        if docket is None or not _is_settled(docket):
+            members = await self._positions.members(None)
+        elif docket.membership_epoch != membership_epoch:
+            members = await self._positions.members(docket.membership_epoch)
+        created = await self._pass(step, docket, members)
+        if created is None:
+            # What this process knew was old: other members, other thresholds.
+            created = await self._pass(step, docket, await self._positions.members(None))
+        if created is None:
+            raise Unavailable("POSITIONS_UNAVAILABLE", "positions changed while they were read")
+        return created
+
+    async def _pass(self, step: Step, known: Docket | None, members: Members | None) -> Created | None:
+        """One transaction; None when members were not read and turn out to be needed."""
+        async with self._desk.begin() as store:
+            done = await store.enter(step, Created)
+            if done is not None:
+                return done
+            image = await self._desk.image(store, await store.docket.lock())
+            if members is None:
+                if known is None or not _is_settled(image.docket) or _epoch(image.docket) != _epoch(known):
+                    return None
+                created = Created(0, len(image.board))
+                await store.hurry()
+                await store.record(step, Created, created, self._desk.clock.now())
+                return created
+            kept = await self._make(store, step, image, members)
+        self._desk.keep(*kept, image)
+        return Created(len(kept[1]) - len(image.board), len(kept[1]))
+
+    async def _make(self, store: Store, step: Step, image: Image, members: Members) -> tuple[Docket, Board]:
+        now = self._desk.clock.now()
+        docket, board = image.docket, image.board
+        found = await apart(
+            len(members.position_key) * 5,
+            wanted,
+            board,
+            image.rules,
+            members,
+            docket.next_subject_key,
+            micros_of(now),
+        )
+        changes: dict[str, Any] = {
+            "membership_epoch": members.membership_epoch,
+            "created_threshold_version": docket.threshold_version,
+            "complete": found.complete,
+        }
+        if len(found):
+            board = await self._insert(store, step, image, found)
+            changes |= {
+                "alert_version": new_version(),
+                "next_alert_key": docket.next_alert_key + len(found),
+                "next_subject_key": found.next_subject_key,
+                # Members may have been read before somebody closed: look again.
+                "cleared_epoch": -1,
+            }
+        await store.docket.change(**changes)
+        await store.record(step, Created, Created(len(found), len(board)), now)
+        return docket.with_changes(changes), board
+
+    async def _insert(self, store: Store, step: Step, image: Image, found: Wanted) -> Board:
+        first = image.docket.next_alert_key
+        found.columns["alert_key"][:] = np.arange(first, first + len(found))
+        known = len(image.board.assets)
+        await store.alerts.insert_assets(known, found.assets[known:])
+        await store.subjects.write(found.subjects)
+        await store.alerts.insert(found.columns)
+        await self._desk.write(store, [_entry(step, found, self._desk.clock.now())])
+        return image.board.followed_by(found.assets, found.columns)
+
+
+def _is_settled(docket: Docket) -> bool:
+    return docket.complete and docket.created_threshold_version == docket.threshold_version
+
+
+def _epoch(docket: Docket) -> int:
+    return docket.membership_epoch
+
+
+def _entry(step: Step, found: Wanted, now: datetime) -> Entry:
+    """One row for all that a pass made: each alert's own story begins with its first change of level."""
+    kinds, counts = np.unique(found.columns["kind"], return_counts=True)
+    by_type = {
+        parts_of(kind)[0].name: count for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True)
+    }
+    inputs = json.dumps({"created_count": len(found), "by_type": by_type})
+    return Entry(now, "", 0, "create", "CREATED", 0, 0, None, None, inputs, step.cycle_id, "")

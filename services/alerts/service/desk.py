@@ -1,0 +1,121 @@
+"""The image of alerts and rules that this process keeps, checked by version at every use. Judges nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ParamSpec, TypeVar
+
+from services.alerts.domain.board import Board
+from services.alerts.domain.judging import Tables
+from services.alerts.domain.ledger import Entry, Sealed, chain
+from services.alerts.domain.thresholds import Rules
+from services.alerts.store import Store
+from services.alerts.store.docket import Docket
+from shared.clock import Clock
+
+Begin = Callable[[], AbstractAsyncContextManager[Store]]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Above this many rows of arithmetic the work takes longer than 5 ms and leaves the event loop.
+_THREAD_ROW_COUNT = 20_000
+# A row handled in Python costs as much as this many in numpy.
+PYTHON_ROW_COST = 100
+
+
+async def apart(row_count: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do the work, in a thread when it is long."""
+    if row_count > _THREAD_ROW_COUNT:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    return work(*args, **kwargs)
+
+
+def micros_of(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return round(moment.timestamp() * 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Alerts, rules and tables that belong together, as of a docket."""
+
+    docket: Docket
+    board: Board
+    rules: Rules
+    tables: Tables
+
+
+class Desk:
+    """Shared by the use cases of one process."""
+
+    def __init__(self, begin: Begin, begin_reading: Begin, clock: Clock, ledger_key: bytes) -> None:
+        self.begin = begin
+        # One moment over several statements.
+        self.begin_reading = begin_reading
+        self.clock = clock
+        self.ledger_key = ledger_key
+        self.told: Callable[[], None] = _nobody
+        self._image: Image | None = None
+
+    async def image(self, store: Store, docket: Docket) -> Image:
+        """What belongs to the docket, read again only as far as it changed."""
+        last = self._image
+        board = await self._board(store, docket, last)
+        if last is not None and last.docket.threshold_version == docket.threshold_version:
+            rules = last.rules
+            same = board.assets == last.board.assets
+            tables = last.tables if same else Tables(*rules.tables(board.assets))
+        else:
+            rules = Rules(await store.thresholds.all())
+            tables = Tables(*rules.tables(board.assets))
+        self._image = Image(docket, board, rules, tables)
+        return self._image
+
+    async def rules(self, store: Store) -> Rules:
+        """The thresholds alone."""
+        docket = await store.docket.read()
+        if self._image is not None and self._image.docket.threshold_version == docket.threshold_version:
+            return self._image.rules
+        return Rules(await store.thresholds.all())
+
+    async def _board(self, store: Store, docket: Docket, last: Image | None) -> Board:
+        if last is not None and last.docket.alert_version == docket.alert_version:
+            board = last.board
+            if last.docket.evaluation_version == docket.evaluation_version:
+                return board
+        else:
+            board = await store.alerts.load()
+        return await store.evaluations.load(board, docket.evaluation_version)
+
+    def keep(self, docket: Docket, board: Board, before: Image) -> None:
+        """After a commit of ours: what was written need not be read."""
+        same = board.assets == before.board.assets
+        tables = before.tables if same else Tables(*before.rules.tables(board.assets))
+        self._image = Image(docket, board, before.rules, tables)
+
+    def last_docket(self) -> Docket | None:
+        """The docket as last seen here; it may be old."""
+        return None if self._image is None else self._image.docket
+
+    def forget(self) -> None:
+        """Read everything again at the next use."""
+        self._image = None
+
+    async def write(self, store: Store, entries: Iterable[Entry]) -> list[Sealed]:
+        """Append to the ledger. The docket must be locked: the chain has one end."""
+        prepared = list(entries)
+        if not prepared:
+            return []
+        head = await store.ledger.head()
+        rows = await apart(len(prepared) * PYTHON_ROW_COST, chain, self.ledger_key, head, prepared)
+        await store.ledger.append(rows)
+        return rows
+
+
+def _nobody() -> None:
+    """Nobody waits for the outbox."""

@@ -1,0 +1,155 @@
+"""EvaluateAlerts: read positions, judge every alert, write what changed with its record and its message."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from services.alerts.domain.facts import Change, Setting, alert_id, changes, worst_first
+from services.alerts.domain.judging import Outcome, evaluate
+from services.alerts.domain.kinds import AlertType, Level
+from services.alerts.domain.members import Subject
+from services.alerts.domain.readings import Inputs, Positions, Single
+from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of
+from services.alerts.service.ports import PositionsPeer
+from services.alerts.service.recording import present, record_changes
+from services.alerts.store import Store
+from services.alerts.store.docket import new_version
+from shared.database.fence import Step
+
+_MOST_TRANSITIONS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One change of level; levels and type as numbers."""
+
+    alert_id: str
+    type: int
+    subject: str
+    level_before: int
+    level_after: int
+    value: float | None
+    told: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What an evaluation did; the first 500 transitions, worst first."""
+
+    evaluated_count: int
+    raised_count: int
+    lowered_count: int
+    stale_count: int
+    unknown_count: int
+    transitions: Sequence[Transition]
+    level_count: Mapping[str, int]
+
+
+class Judging:
+    """The evaluation of alerts."""
+
+    def __init__(self, desk: Desk, positions: PositionsPeer) -> None:
+        self._desk = desk
+        self._positions = positions
+
+    async def evaluate(
+        self, step: Step, totals: Mapping[AlertType, Single] | None, prices: Mapping[str, Single]
+    ) -> Evaluated:
+        """Judge by what positions says now; portfolio readings are asked for when not given."""
+        positions, totals = await self._read(totals)
+        now = self._desk.clock.now()
+        inputs = Inputs(positions, totals, prices, micros_of(now))
+        async with self._desk.begin() as store:
+            done = await store.enter(step, Evaluated)
+            if done is not None:
+                return done
+            image = await self._desk.image(store, await store.docket.lock())
+            outcome = await apart(len(image.board), evaluate, image.board, image.tables, inputs)
+            demo = positions.is_demo
+            docket = replace(image.docket, demo=image.docket.demo if demo is None else demo)
+            setting = Setting(step.cycle_id, docket.demo, inputs.now_micros)
+            made = await _change(store, outcome, positions, setting)
+            told = await record_changes(
+                self._desk, store, made, actor="evaluation", cycle_id=step.cycle_id, now=now
+            )
+            quiet = not len(outcome.changed)
+            docket = replace(
+                docket,
+                evaluation_version=new_version(),
+                alert_version=docket.alert_version if quiet else new_version(),
+            )
+            await store.evaluations.write(
+                outcome.board,
+                version=docket.evaluation_version,
+                previous_version=image.docket.evaluation_version,
+                alert_version=docket.alert_version,
+                demo=docket.demo,
+                quiet=quiet,
+            )
+            evaluated = _evaluated(image, outcome, made)
+            await store.record(step, Evaluated, evaluated, now)
+        self._desk.keep(docket, outcome.board, image)
+        if told:
+            self._desk.told()
+        return evaluated
+
+    async def _read(
+        self, totals: Mapping[AlertType, Single] | None
+    ) -> tuple[Positions, Mapping[AlertType, Single]]:
+        if totals is not None:
+            return await self._positions.figures(), totals
+        positions, asked = await asyncio.gather(self._positions.figures(), self._positions.totals())
+        # A sum that lacks a mark, or rests on an old one, must not lower anything.
+        doubtful = bool((positions.stale | np.isnan(positions.figures["mark_price_usd"])).any())
+        return positions, {kind: replace(single, stale=doubtful) for kind, single in asked.items()}
+
+
+async def _change(store: Store, outcome: Outcome, positions: Positions, setting: Setting) -> list[Change]:
+    """Write the new levels; while the database does that, describe the changes."""
+    rows = outcome.changed
+    if not len(rows):
+        return []
+    subjects = await store.subjects.read(outcome.board.subject_key[rows])
+    _, made = await asyncio.gather(
+        store.alerts.update(outcome.board, rows),
+        apart(len(rows) * PYTHON_ROW_COST, _listed, outcome, subjects, positions, setting),
+    )
+    return made
+
+
+def _listed(
+    outcome: Outcome, subjects: Mapping[int, Subject], positions: Positions, setting: Setting
+) -> list[Change]:
+    return list(changes(outcome, subjects, positions, setting))
+
+
+def _evaluated(image: Image, outcome: Outcome, made: Sequence[Change]) -> Evaluated:
+    raised = int(outcome.raised.sum())
+    active = image.tables.active(outcome.board)
+    counts = np.bincount(outcome.board.level[active], minlength=len(Level) + 1).tolist()
+    first = worst_first(outcome)[:_MOST_TRANSITIONS].tolist()
+    return Evaluated(
+        evaluated_count=outcome.evaluated_count,
+        raised_count=raised,
+        lowered_count=len(made) - raised,
+        stale_count=outcome.stale_count,
+        unknown_count=outcome.unknown_count,
+        transitions=[_transition(made[place]) for place in first],
+        level_count={level.name: counts[level] for level in Level},
+    )
+
+
+def _transition(change: Change) -> Transition:
+    return Transition(
+        alert_id(change.alert_key),
+        change.kind // 4,
+        change.name,
+        change.level_before,
+        change.level_after,
+        present(change.value),
+        change.told,
+    )

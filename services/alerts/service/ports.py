@@ -1,0 +1,46 @@
+"""What the use cases need of others: positions to judge, somebody who tells people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.alerts.domain.kinds import AlertType
+from services.alerts.domain.members import Members
+from services.alerts.domain.messages import Letter
+from services.alerts.domain.readings import Positions, Single
+
+
+class PositionsPeer(Protocol):
+    """The positions service. Every method raises Unavailable POSITIONS_UNAVAILABLE."""
+
+    async def figures(self) -> Positions:
+        """What is held now, with every figure that is judged or told."""
+        ...
+
+    async def members(self, known_epoch: int | None) -> Members | None:
+        """Who is held; None when the membership epoch still is `known_epoch`."""
+        ...
+
+    async def present(self, known_epoch: int | None) -> tuple[int, NDArray[np.int64]] | None:
+        """The epoch and the keys of positions that are not closed; None when it still is `known_epoch`."""
+        ...
+
+    async def totals(self) -> Mapping[AlertType, Single]:
+        """Portfolio readings by type, not judged for staleness."""
+        ...
+
+    async def is_demo(self) -> bool:
+        """Whether positions are simulated."""
+        ...
+
+
+class Telling(Protocol):
+    """The notification service."""
+
+    async def tell(self, letter: Letter) -> None:
+        """Durably accepted when it returns; XCOM_UNAVAILABLE, or another SonicError for a refusal."""
+        ...

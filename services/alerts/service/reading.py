@@ -1,0 +1,102 @@
+"""Alerts shown: lists, one, all at a glance. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.alerts.domain.facts import key_of
+from services.alerts.domain.kinds import Level
+from services.alerts.domain.members import Subject
+from services.alerts.domain.views import Alert, Filter, MetricSummary, choose, show, summarise, worst_first
+from services.alerts.service.desk import Desk, Image, apart
+from services.alerts.store import Store
+from shared import paging
+from shared.errors import InvalidArgument, NotFound
+from shared.paging import Page
+
+_NOBODY = Subject(0, "", "", 0, "")
+_Versions = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All alerts at a glance; `names` are of the worst subjects by key, times in microseconds, 0 never."""
+
+    level: Level
+    metrics: Sequence[MetricSummary]
+    names: Mapping[int, str]
+    evaluated_micros: int
+    head_hash: bytes
+    waiting_count: int
+
+
+class Reading:
+    """What people and other services look at."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._summed: tuple[_Versions, Sequence[MetricSummary], Mapping[int, str]] | None = None
+
+    async def get(self, id: str) -> Alert:
+        """One alert; NotFound ALERT_NOT_FOUND."""
+        key = key_of(id)
+        async with self._desk.begin_reading() as store:
+            image = await self._desk.image(store, await store.docket.read())
+            row = int(image.board.rows_of(np.array([-1 if key is None else key]))[0])
+            if row < 0:
+                raise NotFound("ALERT_NOT_FOUND", f"no alert {id[:80]!r}")
+            return (await self._shown(store, image, [row]))[0]
+
+    async def list(self, wanted: Filter, page_size: int, page_token: str) -> Page[Alert]:
+        """Worst level first, then by key."""
+        context = paging.context("alerts", wanted)
+        page = paging.parse(page_size, page_token, context=context)
+        after = _after(page.after)
+        async with self._desk.begin_reading() as store:
+            image = await self._desk.image(store, await store.docket.read())
+            keys = await store.subjects.find(wanted.position_id) if wanted.position_id else None
+            rows = worst_first(image.board, choose(image.board, image.tables, wanted, keys), after, page.size)
+            alerts = await self._shown(store, image, rows)
+        return paging.cut(alerts, page, context, lambda alert: (int(alert.level), key_of(alert.id)))
+
+    async def summary(self) -> Summary:
+        """Computed again only after something changed."""
+        async with self._desk.begin_reading() as store:
+            glance = await store.docket.glance()
+            image = await self._desk.image(store, glance.docket)
+            metrics, names = await self._sums(store, image)
+        level = max((metric.level for metric in metrics), default=Level.NORMAL)
+        evaluated = image.board.evaluated_micros
+        return Summary(level, metrics, names, evaluated, glance.head_hash, glance.waiting_count)
+
+    async def _sums(self, store: Store, image: Image) -> tuple[Sequence[MetricSummary], Mapping[int, str]]:
+        docket = image.docket
+        versions = (docket.alert_version, docket.evaluation_version, docket.threshold_version)
+        if self._summed is None or self._summed[0] != versions:
+            metrics = await apart(len(image.board), summarise, image.board, image.tables)
+            keys = [metric.worst_subject_key for metric in metrics if metric.worst_subject_key is not None]
+            subjects = await store.subjects.read(np.array(keys, np.int64))
+            self._summed = (versions, metrics, {key: subject.name for key, subject in subjects.items()})
+        return self._summed[1], self._summed[2]
+
+    async def _shown(self, store: Store, image: Image, rows: Sequence[int]) -> Sequence[Alert]:
+        keys = image.board.subject_key[np.array(rows, np.int64)]
+        subjects = await store.subjects.read(keys)
+        return [
+            show(image.board, image.tables, row, subjects.get(key, _NOBODY))
+            for row, key in zip(rows, keys.tolist(), strict=True)
+        ]
+
+
+def _after(key: paging.Key | None) -> tuple[int, int] | None:
+    if key is None:
+        return None
+    match key:
+        case (int(level), int(alert_key)):
+            return level, alert_key
+        case _:
+            problem = "page_token does not belong to this list"
+            raise InvalidArgument("BAD_PAGE_TOKEN", problem, fields={"page_token": problem})

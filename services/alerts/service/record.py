@@ -1,0 +1,41 @@
+"""The ledger listed and verified. Writes nothing."""
+
+from __future__ import annotations
+
+from services.alerts.domain.ledger import Anchor, Sealed, Verdict, Walk
+from services.alerts.service.desk import PYTHON_ROW_COST, Desk, apart
+from shared import paging
+from shared.errors import InvalidArgument
+from shared.paging import Page
+
+
+class Record:
+    """The chain of everything that changed."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def list(self, page_size: int, page_token: str, alert_id: str, cycle_id: str) -> Page[Sealed]:
+        """Newest first."""
+        context = paging.context("ledger", alert_id, cycle_id)
+        page = paging.parse(page_size, page_token, context=context)
+        async with self._desk.begin_reading() as store:
+            rows = await store.ledger.page(page, alert_id, cycle_id)
+        return paging.cut(rows, page, context, lambda row: (row.sequence,))
+
+    async def verify(self, anchor_hash: str) -> Verdict:
+        """Walk the chain; with no anchor given, the last head that left this service is used."""
+        given = _hash(anchor_hash) if anchor_hash else None
+        async with self._desk.begin_reading() as store:
+            walk = Walk(self._desk.ledger_key, given or await store.ledger.anchor())
+            async for rows in store.ledger.walk():
+                await apart(len(rows) * PYTHON_ROW_COST, walk.follow, rows)
+        return walk.end()
+
+
+def _hash(text: str) -> Anchor:
+    try:
+        return Anchor(bytes.fromhex(text))
+    except ValueError as error:
+        problem = "not hexadecimal"
+        raise InvalidArgument("INVALID_FIELD", problem, fields={"anchor_hash": problem}) from error

@@ -1,0 +1,60 @@
+"""Writes changes of level into ledger and outbox, in the caller's transaction. Changes nothing itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import numpy as np
+
+from services.alerts.domain.facts import Change, alert_id
+from services.alerts.domain.kinds import Level
+from services.alerts.domain.ledger import Entry, Sealed
+from services.alerts.service.desk import PYTHON_ROW_COST, Desk, apart, micros_of
+from services.alerts.store import Store
+
+
+def present(number: float) -> float | None:
+    return None if math.isnan(number) else number
+
+
+async def record_changes(
+    desk: Desk, store: Store, made: Sequence[Change], *, actor: str, cycle_id: str, now: datetime
+) -> bool:
+    """One ledger row a change, one outbox row a change that is told; whether there is one of these."""
+    if not made:
+        return False
+    entries = await apart(len(made) * PYTHON_ROW_COST, _entries, made, actor, cycle_id, now)
+    rows = await desk.write(store, entries)
+    told = [row for change, row in zip(made, rows, strict=True) if change.told]
+    await tell(store, told, now)
+    return bool(told)
+
+
+async def tell(store: Store, rows: Iterable[Sealed], now: datetime) -> None:
+    """Into the outbox: rows of the ledger that people must hear of; the end of an incident at LOW."""
+    places = [(row.sequence, max(row.entry.level_after, Level.LOW)) for row in rows]
+    if places:
+        sequence, level = np.array(places).T
+        await store.outbox.append(sequence, level, micros_of(now))
+
+
+def _entries(made: Sequence[Change], actor: str, cycle_id: str, now: datetime) -> list[Entry]:
+    return [
+        Entry(
+            now,
+            alert_id(change.alert_key),
+            change.kind // 4,
+            actor,
+            "RAISED" if change.level_after > change.level_before else "LOWERED",
+            change.level_before,
+            change.level_after,
+            present(change.value),
+            present(change.flip_value),
+            change.text,
+            cycle_id,
+            change.name,
+        )
+        for change in made
+    ]

@@ -1,0 +1,146 @@
+"""Hands the outbox to the notification service, at least once each and with the same id."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from services.alerts.domain.kinds import Level, kind_named
+from services.alerts.domain.messages import Letter, compose
+from services.alerts.domain.thresholds import Rules
+from services.alerts.service.desk import Desk
+from services.alerts.service.ports import Telling
+from services.alerts.store.outbox import Waiting
+from shared.database.fence import Step
+from shared.errors import SonicError, Unavailable
+from shared.log import get_logger
+
+_PORTION = 64
+_AT_ONCE = 8
+_LONGEST_PAUSE_SECONDS = 300.0
+_ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    sent_count: int
+    waiting_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Nothing:
+    """A flush twice is harmless; the fence only keeps paused callers out."""
+
+
+class Relay:
+    """Empties the outbox. Any number of them may run: a row is claimed by one at a time."""
+
+    def __init__(self, desk: Desk, telling: Telling) -> None:
+        self._desk = desk
+        self._telling = telling
+        # A flush waits for the relay that is at it: rows on their way are not rows that wait.
+        self._alone = asyncio.Lock()
+
+    async def flush(self, step: Step) -> Flushed:
+        """Every waiting row now, whatever it waits for; XCOM_UNAVAILABLE when nobody takes them.
+
+        Rows that another sender holds go too: it may be dead, and the same request twice is one message.
+        """
+        if step.cycle_id:
+            async with self._desk.begin() as store:
+                await store.enter(step, _Nothing)
+        sent = await self._drain(_ANY_TIME, anyway=True)
+        async with self._desk.begin_reading() as store:
+            return Flushed(sent, await store.outbox.waiting_count())
+
+    async def relay(self) -> int:
+        """Every row that is due; XCOM_UNAVAILABLE when nobody takes them."""
+        return await self._drain(self._desk.clock.now())
+
+    async def _drain(self, due_time: datetime, *, anyway: bool = False) -> int:
+        async with self._alone:
+            return await self._drain_alone(due_time, anyway=anyway)
+
+    async def _drain_alone(self, due_time: datetime, *, anyway: bool) -> int:
+        sent = 0
+        seen: set[int] = set()
+        while True:
+            now = self._desk.clock.now()
+            async with self._desk.begin() as store:
+                rows = await store.outbox.claim(now, due_time, _PORTION, anyway=anyway)
+                if not rows:
+                    return sent
+                rules = await self._desk.rules(store)
+            accepted, refused, failure = await self._tell(rows, rules)
+            await self._settle(accepted, refused, [row for row in rows if row not in (*accepted, *refused)])
+            sent += len(accepted)
+            if failure is not None:
+                raise failure
+            # With no due time to wait for, a refused row would come back for ever.
+            if refused and seen.issuperset(row.ledger_sequence for row in refused):
+                return sent
+            seen.update(row.ledger_sequence for row in refused)
+
+    async def _tell(
+        self, rows: Sequence[Waiting], rules: Rules
+    ) -> tuple[list[Waiting], list[Waiting], Unavailable | None]:
+        """Rows accepted, rows refused, and why the rest was not tried or not reached."""
+        accepted: list[Waiting] = []
+        refused: list[Waiting] = []
+        for start in range(0, len(rows), _AT_ONCE):
+            group = rows[start : start + _AT_ONCE]
+            answers = await asyncio.gather(
+                *(self._telling.tell(_letter(row, rules)) for row in group), return_exceptions=True
+            )
+            failure: Unavailable | None = None
+            for row, answer in zip(group, answers, strict=True):
+                if answer is None:
+                    accepted.append(row)
+                elif isinstance(answer, Unavailable):
+                    failure = answer
+                elif isinstance(answer, SonicError):
+                    get_logger().error("message refused", request_id=row.request_id, reason=answer.reason)
+                    refused.append(row)
+                else:
+                    raise answer
+            if failure is not None:
+                return accepted, refused, failure
+        return accepted, refused, None
+
+    async def _settle(
+        self, accepted: Sequence[Waiting], refused: Sequence[Waiting], rest: Sequence[Waiting]
+    ) -> None:
+        now = self._desk.clock.now()
+        async with self._desk.begin() as store:
+            if accepted:
+                await store.outbox.mark_sent(accepted, now)
+                last = max(accepted, key=lambda row: row.ledger_sequence)
+                await store.ledger.put_anchor(last.ledger_sequence, last.ledger_hash)
+            if rest:
+                await store.outbox.release(rest, now)
+            for row in refused:
+                await store.outbox.release([row], now + _pause(row.tries))
+
+
+def _pause(tries: int) -> timedelta:
+    return timedelta(seconds=min(2.0 ** min(tries, 20), _LONGEST_PAUSE_SECONDS))
+
+
+def _letter(row: Waiting, rules: Rules) -> Letter:
+    facts: dict[str, str] = json.loads(row.facts_json)
+    text = compose(facts)
+    threshold = rules.find(kind_named(facts["type"], facts["condition"]), facts.get("asset", ""))
+    channels = () if threshold is None else threshold.channels(Level(row.level))
+    return Letter(
+        request_id=row.request_id,
+        level=row.level,
+        subject=text.subject,
+        body=text.body,
+        dedupe_key=f"{facts['alert_id']}:{facts['incident_id']}:{facts['level']}",
+        # A name the notification service does not know must not keep people from hearing of it.
+        channels=channels if row.tries <= 1 else (),
+        facts={**facts, "ledger_head": row.ledger_hash.hex()},
+    )

@@ -1,0 +1,201 @@
+"""Alerts that end: with their position, by hand, or all at once. The ledger keeps their rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.alerts.domain.board import Board
+from services.alerts.domain.facts import Gone, Setting, gone, key_of
+from services.alerts.domain.judging import IS_OPPORTUNITY
+from services.alerts.domain.kinds import AlertClass, AlertType, Level
+from services.alerts.domain.ledger import Entry, Sealed
+from services.alerts.domain.members import Subject
+from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of
+from services.alerts.service.ports import PositionsPeer
+from services.alerts.service.recording import present, tell
+from services.alerts.store import Store
+from services.alerts.store.docket import Docket, new_version
+from shared.database.fence import Step
+from shared.errors import InvalidArgument, NotFound, Unavailable
+
+Present = tuple[int, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    cleared_count: int
+
+
+class Removal:
+    """Deletes alerts."""
+
+    def __init__(self, desk: Desk, positions: PositionsPeer) -> None:
+        self._desk = desk
+        self._positions = positions
+
+    async def clear_stale(self, step: Step, membership_epoch: int | None) -> Cleared:
+        """Delete position alerts whose position is closed, liquidated or deleted, and only those.
+
+        `membership_epoch` is what the caller was told by positions; None is asked for.
+        """
+        docket = self._desk.last_docket()
+        known = None if docket is None or docket.cleared_epoch < 0 else docket.cleared_epoch
+        seen: Present | None = None
+        if known is None or known != membership_epoch:
+            seen = await self._positions.present(known)
+        cleared = await self._pass(step, known, seen)
+        if cleared is None:
+            cleared = await self._pass(step, known, await self._positions.present(None))
+        if cleared is None:
+            raise Unavailable("POSITIONS_UNAVAILABLE", "positions changed while they were read")
+        return cleared
+
+    async def delete(self, id: str) -> None:
+        """One alert by hand; NotFound ALERT_NOT_FOUND. While its threshold judges it is made again."""
+        now = self._desk.clock.now()
+        async with self._desk.begin() as store:
+            image = await self._desk.image(store, await store.docket.lock())
+            key = key_of(id)
+            rows = image.board.rows_of(np.array([-1 if key is None else key]))
+            if rows[0] < 0:
+                raise NotFound("ALERT_NOT_FOUND", f"no alert {id[:80]!r}")
+            made = await self._gone(store, image, rows, Step("DELETE_ALERT"), now)
+            await self._desk.write(store, _entries(image.board, made, "person", now))
+            kept = await self._delete(store, image, rows, {"complete": False})
+        self._desk.keep(*kept, image)
+
+    async def clear(self, confirm: str) -> int:
+        """All alerts and readings; InvalidArgument NOT_CONFIRMED. Thresholds, ledger and outbox stay."""
+        if confirm != "clear":
+            raise InvalidArgument(
+                "NOT_CONFIRMED", 'confirm must be the word "clear"', fields={"confirm": 'the word "clear"'}
+            )
+        now = self._desk.clock.now()
+        async with self._desk.begin() as store:
+            image = await self._desk.image(store, await store.docket.lock())
+            await self._desk.write(store, _summary(image.board, now))
+            count = await store.alerts.delete_all()
+            await store.evaluations.delete_all()
+            await store.docket.change(alert_version=new_version(), membership_epoch=-1, complete=False)
+        self._desk.forget()
+        return count
+
+    async def _pass(self, step: Step, known: int | None, seen: Present | None) -> Cleared | None:
+        """One transaction; None when positions were not read and turn out to be needed."""
+        now = self._desk.clock.now()
+        async with self._desk.begin() as store:
+            done = await store.enter(step, Cleared)
+            if done is not None:
+                return done
+            image = await self._desk.image(store, await store.docket.lock())
+            if seen is None and image.docket.cleared_epoch != known:
+                return None
+            rows = np.empty(0, np.int64) if seen is None else _lost(image.board, seen[1])
+            cleared = Cleared(len(rows))
+            if len(rows):
+                await self._end(store, image, rows, step, now)
+                kept = await self._delete(
+                    store, image, rows, {"complete": False, "cleared_epoch": seen[0] if seen else -1}
+                )
+            else:
+                await store.hurry()
+                kept = (image.docket, image.board)
+                if seen is not None and image.docket.cleared_epoch != seen[0]:
+                    await store.docket.change(cleared_epoch=seen[0])
+                    kept = (replace(image.docket, cleared_epoch=seen[0]), image.board)
+            await store.record(step, Cleared, cleared, now)
+        self._desk.keep(*kept, image)
+        if len(rows):
+            self._desk.told()
+        return cleared
+
+    async def _end(
+        self, store: Store, image: Image, rows: NDArray[np.int64], step: Step, now: datetime
+    ) -> None:
+        """Ledger rows of all, and one message for each position of which danger was told."""
+        made = await self._gone(store, image, rows, step, now)
+        sealed = await self._desk.write(store, _entries(image.board, made, "clear", now))
+        await tell(store, _worst_told(image.board, zip(made, sealed, strict=True)), now)
+
+    async def _gone(
+        self, store: Store, image: Image, rows: NDArray[np.int64], step: Step, now: datetime
+    ) -> list[Gone]:
+        subjects = await store.subjects.read(image.board.subject_key[rows])
+        setting = Setting(step.cycle_id, image.docket.demo, micros_of(now))
+        return await apart(
+            len(rows) * PYTHON_ROW_COST, _listed, image.board, rows.tolist(), subjects, setting
+        )
+
+    async def _delete(
+        self, store: Store, image: Image, rows: NDArray[np.int64], changes: dict[str, Any]
+    ) -> tuple[Docket, Board]:
+        await store.alerts.delete(image.board.alert_key[rows])
+        await store.subjects.delete_unused(np.unique(image.board.subject_key[rows]).tolist())
+        changes = {**changes, "alert_version": new_version()}
+        await store.docket.change(**changes)
+        return image.docket.with_changes(changes), image.board.without(rows)
+
+
+def _listed(
+    board: Board, rows: Sequence[int], subjects: Mapping[int, Subject], setting: Setting
+) -> list[Gone]:
+    return list(gone(board, rows, subjects, setting))
+
+
+def _lost(board: Board, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    rows = np.flatnonzero(board.alert_class == AlertClass.POSITION)
+    return rows[~np.isin(board.subject_key[rows], keys)]
+
+
+def _worst_told(board: Board, ended: Iterable[tuple[Gone, Sealed]]) -> list[Sealed]:
+    """Of each position whose danger was told, the row of the alert with the highest level."""
+    worst: dict[int, tuple[int, Sealed]] = {}
+    for item, sealed in ended:
+        key, level = int(board.subject_key[item.row]), int(board.level[item.row])
+        if not board.told_level[item.row] or IS_OPPORTUNITY[board.kind[item.row]]:
+            continue
+        if key not in worst or level > worst[key][0]:
+            worst[key] = (level, sealed)
+    return [sealed for _, sealed in worst.values()]
+
+
+def _entries(board: Board, ended: Iterable[Gone], actor: str, now: datetime) -> list[Entry]:
+    return [
+        Entry(
+            entry_time=now,
+            alert_id=item.facts["alert_id"],
+            type=int(board.kind[item.row]) // 4,
+            actor=actor,
+            reason="DELETED",
+            level_before=int(board.level[item.row]),
+            level_after=0,
+            value=present(float(board.readings.value[item.row])),
+            flip_value=None,
+            inputs_json=json.dumps(item.facts),
+            cycle_id=item.facts["cycle_id"],
+            subject=item.subject.name,
+        )
+        for item in ended
+    ]
+
+
+def _summary(board: Board, now: datetime) -> list[Entry]:
+    """One row a type, with how many stood at which level."""
+    entries = []
+    for alert_type in np.unique(board.kind // 4).tolist():
+        levels = np.bincount(board.level[board.kind // 4 == alert_type], minlength=len(Level) + 1)
+        inputs = {
+            "cleared_count": int(levels.sum()),
+            "level_count": {level.name: int(levels[level]) for level in Level},
+            "type": AlertType(alert_type).name,
+        }
+        text = json.dumps(inputs)
+        entries.append(Entry(now, "", alert_type, "person", "CLEARED", 0, 0, None, None, text, "", ""))
+    return entries

@@ -1,0 +1,1 @@
+"""The gRPC face of alerts: messages in and out, no decisions."""

@@ -1,0 +1,35 @@
+"""LedgerService on the wire."""
+
+from __future__ import annotations
+
+from sonic.alerts.v1 import alerts_pb2 as pb
+from sonic.alerts.v1 import alerts_pb2_grpc as rpc
+
+from services.alerts.service.record import Record
+from services.alerts.servicer.words import Context, entry_message
+
+
+class LedgerServicer(rpc.LedgerServiceServicer):
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    async def ListLedger(self, request: pb.ListLedgerRequest, context: Context) -> pb.ListLedgerResponse:
+        page = await self._record.list(
+            request.page_size, request.page_token, request.alert_id, request.cycle_id
+        )
+        return pb.ListLedgerResponse(
+            entries=map(entry_message, page.rows), next_page_token=page.next_page_token
+        )
+
+    async def VerifyLedger(
+        self, request: pb.VerifyLedgerRequest, context: Context
+    ) -> pb.VerifyLedgerResponse:
+        verdict = await self._record.verify(request.anchor_hash)
+        return pb.VerifyLedgerResponse(
+            intact=verdict.intact,
+            entry_count=verdict.entry_count,
+            first_bad_sequence=verdict.first_bad_sequence,
+            problem=verdict.problem,
+            head_hash=verdict.head_hash.hex(),
+            unanchored_count=verdict.unanchored_count,
+        )

@@ -1,0 +1,67 @@
+"""Alerts as columns: whole boards out, new and changed rows in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.alerts.domain.board import ALERT_COLUMNS, Board, Column
+from shared.database.bulk import copy_in, copy_out
+
+_SPEC = {name: kind for name, (kind, _) in ALERT_COLUMNS.items()}
+_LOAD = f"select {', '.join(_SPEC)} from alert order by alert_key"
+_CHANGING = {
+    "level": "int2",
+    "previous_level": "int2",
+    "told_level": "int2",
+    "told_micros": "int8",
+    "incident_count": "int4",
+    "trigger_count": "int4",
+    "last_triggered_micros": "int8",
+}
+_UPDATE = text(
+    f"update alert set {', '.join(f'{name} = new.{name}' for name in _CHANGING)}"
+    " from unnest(cast(:alert_key as int8[]),"
+    f" {', '.join(f'cast(:{name} as {kind}[])' for name, kind in _CHANGING.items())})"
+    f" as new (alert_key, {', '.join(_CHANGING)}) where alert.alert_key = new.alert_key"
+)
+_DELETE = text("delete from alert where alert_key = any(cast(:alert_keys as int8[]))")
+_NEW_ASSETS = text(
+    "insert into asset (asset_key, name) select * from"
+    " unnest(cast(:asset_keys as int4[]), cast(:names as text[])) as new (asset_key, name)"
+)
+
+
+class AlertStore:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def load(self) -> Board:
+        """Every alert, without readings."""
+        names = await self._connection.exec_driver_sql("select name from asset order by asset_key")
+        assets = [row[0] for row in names]
+        return Board.of(assets, await copy_out(self._connection, _LOAD, _SPEC))
+
+    async def insert(self, columns: Mapping[str, Column]) -> None:
+        await copy_in(self._connection, "alert", columns)
+
+    async def insert_assets(self, first_key: int, names: Sequence[str]) -> None:
+        if names:
+            keys = list(range(first_key, first_key + len(names)))
+            await self._connection.execute(_NEW_ASSETS, {"asset_keys": keys, "names": list(names)})
+
+    async def update(self, board: Board, rows: Column) -> None:
+        """Write what a change of level changes, of these rows of the board."""
+        values = {name: getattr(board, name)[rows].tolist() for name in _CHANGING}
+        await self._connection.execute(_UPDATE, {"alert_key": board.alert_key[rows].tolist(), **values})
+
+    async def delete(self, alert_keys: Column) -> int:
+        keys = np.asarray(alert_keys).tolist()
+        return (await self._connection.execute(_DELETE, {"alert_keys": keys})).rowcount
+
+    async def delete_all(self) -> int:
+        await self._connection.exec_driver_sql("delete from subject where subject_key <> 0")
+        return (await self._connection.exec_driver_sql("delete from alert")).rowcount

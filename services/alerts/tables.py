@@ -1,0 +1,183 @@
+"""The tables of alerts. Hot ones are fixed width; texts stand beside them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from shared.database.fence import declare_fence
+
+metadata = MetaData()
+
+# One row: what everybody who writes locks first, and what tells readers that their image is old.
+docket = Table(
+    "docket",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    # Random numbers, not counters: after a lost commit a counter would come to the same value again.
+    Column("alert_version", BigInteger, nullable=False),
+    Column("evaluation_version", BigInteger, nullable=False),
+    Column("threshold_version", BigInteger, nullable=False),
+    # What the last CreateAlerts rested on.
+    Column("membership_epoch", BigInteger, nullable=False),
+    Column("created_threshold_version", BigInteger, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    # What the last ClearStaleAlerts rested on.
+    Column("cleared_epoch", BigInteger, nullable=False),
+    Column("next_alert_key", BigInteger, nullable=False),
+    Column("next_subject_key", BigInteger, nullable=False),
+    Column("demo", Boolean, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+asset = Table(
+    "asset",
+    metadata,
+    Column("asset_key", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+# Positive keys are position keys, 0 is the portfolio, negative ones are prices and incidents.
+subject = Table(
+    "subject",
+    metadata,
+    Column("subject_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("wallet", Text, nullable=False),
+    Column("side_sign", SmallInteger, nullable=False),
+    Column("summary", Text, nullable=False),
+    Index("subject_by_name", "name"),
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("alert_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("subject_key", BigInteger, nullable=False),
+    Column("told_micros", BigInteger, nullable=False),
+    Column("last_triggered_micros", BigInteger, nullable=False),
+    Column("created_micros", BigInteger, nullable=False),
+    Column("starting_value", Double, nullable=False),
+    Column("trigger_value", Double, nullable=False),
+    Column("asset_key", Integer, nullable=False),
+    Column("incident_count", Integer, nullable=False),
+    Column("trigger_count", Integer, nullable=False),
+    Column("cooldown_seconds", Integer, nullable=False),
+    # type * 4 + condition
+    Column("kind", SmallInteger, nullable=False),
+    Column("level", SmallInteger, nullable=False),
+    Column("previous_level", SmallInteger, nullable=False),
+    Column("told_level", SmallInteger, nullable=False),
+    UniqueConstraint("subject_key", "kind", name="alert_once"),
+    CheckConstraint("level between 1 and 4 and previous_level between 1 and 4", name="level_known"),
+    CheckConstraint("told_level between 0 and 4", name="told_level_known"),
+    CheckConstraint("incident_count >= 0 and trigger_count >= 0", name="counts_not_negative"),
+)
+
+# What each evaluation saw, packed: the last two runs.
+evaluation = Table(
+    "evaluation",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("evaluated_micros", BigInteger, nullable=False),
+    Column("alert_key", LargeBinary, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("observed_micros", LargeBinary, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Column("falling", LargeBinary, nullable=False),
+)
+
+threshold = Table(
+    "threshold",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("type", SmallInteger, nullable=False),
+    Column("condition", SmallInteger, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("low", Double),
+    Column("medium", Double),
+    Column("high", Double),
+    Column("enabled", Boolean, nullable=False),
+    Column("low_channels", ARRAY(Text), nullable=False),
+    Column("medium_channels", ARRAY(Text), nullable=False),
+    Column("high_channels", ARRAY(Text), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("updated_time", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("type", "condition", "asset", name="threshold_once"),
+    CheckConstraint("condition between 1 and 2", name="condition_known"),
+    CheckConstraint(
+        "case condition when 1 then coalesce(low <= medium, true) and coalesce(medium <= high, true)"
+        " and coalesce(low <= high, true)"
+        " else coalesce(low >= medium, true) and coalesce(medium >= high, true)"
+        " and coalesce(low >= high, true) end",
+        name="limits_in_order",
+    ),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry_time", DateTime(timezone=True), nullable=False),
+    Column("alert_id", Text, nullable=False),
+    Column("type", SmallInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("level_before", SmallInteger, nullable=False),
+    Column("level_after", SmallInteger, nullable=False),
+    Column("value", Double),
+    Column("flip_value", Double),
+    Column("inputs_json", Text, nullable=False),
+    Column("cycle_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("previous_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Index("ledger_by_alert", "alert_id", "sequence"),
+    Index("ledger_by_cycle", "cycle_id", "sequence", postgresql_where=text("cycle_id <> ''")),
+)
+
+# The last row of the ledger whose hash has left this service.
+anchor = Table(
+    "anchor",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+# What must be told: a row of the ledger and where its telling stands. Text and id are made of that row.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("ledger_sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("created_time", DateTime(timezone=True), nullable=False),
+    Column("due_time", DateTime(timezone=True), nullable=False),
+    Column("claimed_until", DateTime(timezone=True)),
+    Column("sent_time", DateTime(timezone=True)),
+    Column("tries", Integer, nullable=False),
+    Column("level", SmallInteger, nullable=False),
+    CheckConstraint("level between 2 and 4", name="level_can_be_told"),
+    Index(
+        "outbox_waiting", text("level desc"), "ledger_sequence", postgresql_where=text("sent_time is null")
+    ),
+    Index("outbox_sent", "sent_time", postgresql_where=text("sent_time is not null")),
+)
+
+declare_fence(metadata)

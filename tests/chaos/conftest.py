@@ -1,0 +1,127 @@
+"""The house as a person starts it: `sonic up`, a process a server, free ports and a home of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from services.cli.connection import House, connected
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60.0
+
+
+@dataclass
+class Up:
+    """A running `sonic up`."""
+
+    home: Path
+    process: asyncio.subprocess.Process
+    lines: list[str]
+    port_base: int
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads((self.home / "running.json").read_text())["addresses"]
+        return found
+
+    def pid(self, service: str) -> int:
+        """Process id of one server."""
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            if f"services.{service}.server" in child.cmdline():
+                return int(child.pid)
+        raise LookupError(f"no process of {service}")
+
+    def kill(self, service: str, number: signal.Signals = signal.SIGKILL) -> None:
+        os.kill(self.pid(service), number)
+
+    def everything(self) -> list[psutil.Process]:
+        """The command, the servers and the database."""
+        root = psutil.Process(self.process.pid)
+        return [root, *root.children(recursive=True)]
+
+
+def free_base() -> int:
+    """A base whose next eight ports and the one of the gateway are free."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            base = int(probe.getsockname()[1])
+        if base < 60_000 and all(_free(base + offset) for offset in range(1, 12)):
+            return base
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@asynccontextmanager
+async def up(home: Path, settings: Mapping[str, str], *arguments: str) -> AsyncIterator[Up]:
+    """`sonic up` until it says Ready; ended with SIGTERM unless a test has ended it."""
+    base = free_base()
+    environment = os.environ | {
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'protos' / 'stubs'}",
+        "SONIC_HOME": str(home),
+        "SONIC_PORT_BASE": str(base),
+        "SONIC_HTTP_PORT": str(base + 10),
+        "SONIC_SCHEDULE": "0",
+        "COLUMNS": "160",
+        **settings,
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.cli.main", "up", *arguments),
+        env=environment,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    running = Up(home, process, [], base)
+    reading = asyncio.create_task(_read(running))
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while not any(line.startswith("Ready") for line in running.lines):
+                assert process.returncode is None, running.lines
+                await asyncio.sleep(0.05)
+        yield running
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.wait(), 20)
+        await reading
+
+
+async def _read(running: Up) -> None:
+    assert running.process.stdout is not None
+    async for line in running.process.stdout:
+        running.lines.append(re.sub(r"\x1b\[[0-9;]*m", "", line.decode()).rstrip())
+
+
+@asynccontextmanager
+async def house_of(running: Up) -> AsyncIterator[House]:
+    """A client of it."""
+    async with connected(running.addresses) as found:
+        yield found
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home that the database's own user can enter."""
+    folder = Path(tempfile.mkdtemp(prefix="sonic-chaos-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

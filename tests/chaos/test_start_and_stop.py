@@ -1,0 +1,90 @@
+"""Starting, draining, dying and coming back, as processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
+
+from tests.chaos.conftest import house_of, up
+from tests.e2e.test_five_cycles import cycle, state
+
+pytestmark = pytest.mark.timeout(150)
+
+
+async def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+async def until_gone(processes: list[psutil.Process], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while await alive(processes) and time.monotonic() < end:
+        await asyncio.sleep(0.05)
+    assert not await alive(processes)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--one-process",)], ids=["processes", "one process"])
+async def test_sigterm_drains_within_ten_seconds_and_leaves_nothing_behind(
+    home: Path, arguments: tuple[str, ...]
+) -> None:
+    async with up(home, {}, *arguments) as running:
+        async with house_of(running) as house:
+            assert state(await cycle(house)) == "SUCCEEDED"
+        everything = running.everything()
+        running.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(running.process.wait(), 10) == 0
+        await until_gone(everything, 1)
+
+
+async def test_every_service_answers_reflection_and_says_its_address_at_the_start(home: Path) -> None:
+    async with up(home, {}) as running, house_of(running) as house:
+        text = "\n".join(running.lines)
+        for name, address in running.addresses.items():
+            assert f"{name:<10} {address}" in text
+            stub = await house.stub(name, reflection_pb2_grpc.ServerReflectionStub)
+            request = reflection_pb2.ServerReflectionRequest(list_services="")
+            async for answer in stub.ServerReflectionInfo(iter([request])):
+                listed = {one.name for one in answer.list_services_response.service}
+                assert any(one.startswith(f"sonic.{name}.v1.") for one in listed)
+
+
+async def test_after_kill_nine_of_everything_the_data_is_there(home: Path) -> None:
+    async with up(home, {}) as running, house_of(running) as house:
+        assert state(await cycle(house)) == "SUCCEEDED"
+        stub = await house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+        request = positions_pb2.ListPositionsRequest(page_size=100)
+        before = {one.id: one.entry_price_usd for one in (await stub.ListPositions(request)).positions}
+        everything = running.everything()
+        for one in everything:
+            one.kill()
+        await running.process.wait()
+        await until_gone(everything, 5)
+    assert before
+    async with up(home, {}) as running, house_of(running) as house:
+        stub = await house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+        after = {one.id: one.entry_price_usd for one in (await stub.ListPositions(request)).positions}
+        assert after == before
+        assert state(await cycle(house)) == "SUCCEEDED"
+
+
+async def test_killing_only_the_command_takes_its_servers_and_its_database_with_it(home: Path) -> None:
+    async with up(home, {}) as running:
+        children = running.everything()[1:]
+        os.kill(running.process.pid, signal.SIGKILL)
+        await running.process.wait()
+        await until_gone(children, 15)
+
+
+async def test_a_second_house_in_the_same_home_is_refused_with_a_reason(home: Path) -> None:
+    async with up(home, {}):
+        with pytest.raises(AssertionError) as refused:
+            async with up(home, {}):
+                pass
+        assert "HOME_IN_USE" in str(refused.value)

@@ -1,0 +1,151 @@
+"""The alerts server with real positions and xcom servers, one pushed clock for all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sonic.alerts.v1 import alerts_pb2 as pb
+from sonic.alerts.v1 import alerts_pb2_grpc as rpc
+from sonic.positions.v1 import positions_pb2 as positions_pb
+from sonic.positions.v1 import positions_pb2_grpc as positions_rpc
+from sonic.xcom.v1 import xcom_pb2 as xcom_pb
+from sonic.xcom.v1 import xcom_pb2_grpc as xcom_rpc
+
+from services.alerts import server as alerts_server
+from services.positions import server as positions_server
+from services.xcom import server as xcom_server
+from shared.clock import PushedClock
+from shared.lifecycle import App
+from shared.rpc.client import Channel
+from tests.fakes.databases import Databases
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOBODY = "127.0.0.1:1"
+
+
+@dataclass
+class House:
+    """Three servers and the words of a test: hold, mark, cycle."""
+
+    databases: Databases
+    home: Path
+    stack: AsyncExitStack
+    clock: PushedClock = field(default_factory=lambda: PushedClock(START))
+    apps: dict[str, App] = field(default_factory=dict)
+
+    async def start_positions(self, listen: str = "127.0.0.1:0") -> None:
+        config = positions_server.Config(
+            database_url=self.databases.url("positions"), listen_address=listen, price_address=NOBODY
+        )
+        await self._enter("positions", positions_server.build(config, self.clock))
+        channel = await self._channel("positions")
+        self.positions = channel.stub(positions_rpc.PositionsServiceStub)
+
+    async def start_xcom(self, listen: str = "127.0.0.1:0") -> None:
+        config = xcom_server.Config(database_url=self.databases.url("xcom"), listen_address=listen)
+        await self._enter("xcom", xcom_server.build(config, self.clock))
+        self.xcom = (await self._channel("xcom")).stub(xcom_rpc.XComServiceStub)
+
+    async def start_alerts(self, name: str = "alerts", **peers: str) -> None:
+        addresses = {
+            "positions_address": self.apps["positions"].address if "positions" in self.apps else NOBODY,
+            "xcom_address": self.apps["xcom"].address if "xcom" in self.apps else NOBODY,
+        }
+        config = alerts_server.Config(
+            database_url=self.databases.url("alerts"),
+            listen_address="127.0.0.1:0",
+            sonic_home=self.home,
+            **{**addresses, **peers},
+        )
+        await self._enter(name, alerts_server.build(config, self.clock))
+        channel = await self._channel(name)
+        self.alerts = channel.stub(rpc.AlertsServiceStub)
+        self.thresholds = channel.stub(rpc.ThresholdsServiceStub)
+        self.ledger = channel.stub(rpc.LedgerServiceStub)
+
+    async def stop(self, name: str) -> None:
+        await self.apps.pop(name).stop()
+
+    async def _enter(self, name: str, app: App) -> None:
+        self.apps[name] = app
+        await self.stack.enter_async_context(app)
+
+    async def _channel(self, name: str) -> Channel:
+        channel = Channel(self.apps[name].address)
+        self.stack.push_async_callback(channel.stop)
+        return channel
+
+    async def hold(self, mark: float, **terms: object) -> str:
+        """A manual position, by default a SOL long entered at 100 that liquidates at 80."""
+        position = positions_pb.Position(
+            **{
+                "asset": "SOL",
+                "side": positions_pb.SIDE_LONG,
+                "entry_price_usd": 100.0,
+                "liquidation_price_usd": 80.0,
+                "size_usd": 1000.0,
+                "collateral_usd": 210.0,
+                "mark_price_usd": mark,
+                **terms,
+            }
+        )
+        return (await self.positions.CreatePosition(positions_pb.CreatePositionRequest(position=position))).id
+
+    async def mark(self, id: str, price: float) -> None:
+        """Enter a new mark, ten seconds later."""
+        self.clock.advance(10)
+        position = positions_pb.Position(id=id, mark_price_usd=price)
+        await self.positions.UpdatePosition(positions_pb.UpdatePositionRequest(position=position))
+
+    async def create(self, cycle_id: str = "", epoch: int = 0) -> pb.CreateAlertsResponse:
+        return await self.alerts.CreateAlerts(pb.CreateAlertsRequest(cycle_id=cycle_id, epoch=epoch))
+
+    async def evaluate(self, cycle_id: str = "", epoch: int = 0) -> pb.EvaluateAlertsResponse:
+        return await self.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(cycle_id=cycle_id, epoch=epoch))
+
+    async def alert(self, kind: int, position_id: str = "") -> pb.Alert:
+        answer = await self.alerts.ListAlerts(pb.ListAlertsRequest(type=kind, position_id=position_id))
+        (alert,) = answer.alerts
+        return alert
+
+    async def entries(self) -> list[pb.LedgerEntry]:
+        """The ledger, oldest first."""
+        answer = await self.ledger.ListLedger(pb.ListLedgerRequest(page_size=500))
+        return list(reversed(answer.entries))
+
+    async def flush(self) -> pb.FlushOutboxResponse:
+        return await self.alerts.FlushOutbox(pb.FlushOutboxRequest())
+
+    async def messages(self) -> list[xcom_pb.Message]:
+        """Everything told, oldest first, after the outbox is empty."""
+        while (await self.flush()).waiting_count:
+            self.clock.advance(31)
+        answer = await self.xcom.ListMessages(xcom_pb.ListMessagesRequest(page_size=500))
+        return list(reversed(answer.messages))
+
+
+@pytest.fixture
+async def bare_house(databases: Databases, tmp_path: Path) -> AsyncIterator[House]:
+    async with AsyncExitStack() as stack:
+        yield House(databases, tmp_path / "state", stack)
+
+
+@pytest.fixture
+async def house(bare_house: House) -> House:
+    await bare_house.start_positions()
+    await bare_house.start_xcom()
+    await bare_house.start_alerts()
+    return bare_house
+
+
+@pytest.fixture
+async def deaf_house(bare_house: House) -> House:
+    """Nobody takes messages: the outbox keeps them."""
+    await bare_house.start_positions()
+    await bare_house.start_alerts()
+    return bare_house

@@ -1,0 +1,235 @@
+"""Steps of a cycle: once each, fenced, right after a restart and on every replica."""
+
+from __future__ import annotations
+
+import pytest
+from sonic.alerts.v1 import alerts_pb2 as pb
+from sonic.positions.v1 import positions_pb2 as positions_pb
+
+from shared.errors import Conflict, InvalidArgument, Unavailable
+from tests.contract.alerts.conftest import House
+
+TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
+SAFE, HIGH_MARK = 101.0, 89.0
+
+
+@pytest.fixture
+def house(deaf_house: House) -> House:
+    return deaf_house
+
+
+async def _high(house: House) -> str:
+    id = await house.hold(HIGH_MARK)
+    await house.create()
+    await house.evaluate()
+    return id
+
+
+async def test_a_step_done_before_answers_from_its_record(house: House) -> None:
+    await house.hold(HIGH_MARK)
+    created = await house.create("cycle-1", 1)
+    assert await house.create("cycle-1", 1) == created
+    evaluated = await house.evaluate("cycle-1", 1)
+    entries = await house.entries()
+    assert evaluated.raised_count > 0
+    assert await house.evaluate("cycle-1", 1) == evaluated
+    assert await house.entries() == entries
+
+
+async def test_a_paused_caller_is_refused_everywhere(house: House) -> None:
+    await _high(house)
+    await house.evaluate("cycle-2", 5)
+    before = await house.entries()
+    cleared = house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest(cycle_id="cycle-1", epoch=4))
+    flushed = house.alerts.FlushOutbox(pb.FlushOutboxRequest(cycle_id="cycle-1", epoch=4))
+    died = house.alerts.RaiseDeath(
+        pb.RaiseDeathRequest(incident="cycle", summary="late", cycle_id="cycle-1", epoch=4)
+    )
+    for call in (house.create("cycle-1", 4), house.evaluate("cycle-1", 4), cleared, flushed, died):
+        with pytest.raises(Conflict) as caught:
+            await call
+        assert caught.value.reason == "STALE_EPOCH"
+    assert await house.entries() == before
+
+
+async def test_without_positions_nothing_changes(house: House) -> None:
+    id = await _high(house)
+    before = await house.entries()
+    await house.stop("positions")
+    for call in (
+        house.evaluate("cycle-1", 1),
+        house.create("cycle-1", 1),
+        house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest(cycle_id="cycle-1", epoch=1)),
+    ):
+        with pytest.raises(Unavailable) as caught:
+            await call
+        assert caught.value.reason == "POSITIONS_UNAVAILABLE"
+        assert caught.value.retry_after is not None
+    assert await house.entries() == before
+    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
+
+
+async def test_a_hint_of_the_caller_saves_asking_positions(house: House) -> None:
+    await house.hold(SAFE)
+    positions = await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
+    epoch = positions.membership_epoch
+    await house.thresholds.UpdateThreshold(
+        pb.UpdateThresholdRequest(
+            threshold=pb.Threshold(id="LIQUIDATION_PROBABILITY-POSITION-ABOVE"),
+            update_mask={"paths": ["enabled"]},
+        )
+    )
+    create = pb.CreateAlertsRequest(membership_epoch=epoch)
+    clear = pb.ClearStaleAlertsRequest(membership_epoch=epoch)
+    assert (await house.alerts.CreateAlerts(create)).created_count == 11
+    assert (await house.alerts.ClearStaleAlerts(clear)).cleared_count == 0
+    await house.stop("positions")
+    assert await house.alerts.CreateAlerts(create) == pb.CreateAlertsResponse(created_count=0, alert_count=11)
+    assert (await house.alerts.ClearStaleAlerts(clear)).cleared_count == 0
+    with pytest.raises(Unavailable):
+        await house.alerts.CreateAlerts(pb.CreateAlertsRequest(membership_epoch=epoch + 1))
+
+
+async def test_the_first_of_two_readings_is_remembered_over_a_restart(house: House) -> None:
+    id = await _high(house)
+    await house.mark(id, SAFE)
+    await house.evaluate()
+    await house.stop("alerts")
+    await house.start_alerts()
+    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
+    await house.mark(id, SAFE)
+    await house.evaluate()
+    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
+
+
+async def test_replicas_see_and_continue_each_other(house: House) -> None:
+    id = await _high(house)
+    first = house.alerts
+    await house.start_alerts("second")
+    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
+    await house.mark(id, SAFE)
+    await house.evaluate()
+    await house.mark(id, SAFE)
+    await first.EvaluateAlerts(pb.EvaluateAlertsRequest())
+    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
+    threshold = pb.Threshold(id="TRAVEL_PERCENT-POSITION-BELOW", low=50.0)
+    await house.thresholds.UpdateThreshold(pb.UpdateThresholdRequest(threshold=threshold))
+    await first.EvaluateAlerts(pb.EvaluateAlertsRequest())
+    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_LOW
+
+
+async def test_an_absent_metric_holds_its_level_and_is_unknown(house: House) -> None:
+    id = await _high(house)
+    # Fees have eaten the collateral: liquidation on the winning side, travel is absent, heat is not.
+    position = positions_pb.Position(id=id, liquidation_price_usd=102.0)
+    await house.positions.UpdatePosition(positions_pb.UpdatePositionRequest(position=position))
+    house.clock.advance(10)
+    answer = await house.evaluate()
+    travel = await house.alert(TRAVEL, id)
+    assert (travel.level, travel.reading_state) == (pb.LEVEL_HIGH, pb.READING_STATE_UNKNOWN)
+    assert travel.evaluated_value == pytest.approx(-55)
+    assert "not known" in travel.why
+    assert answer.unknown_count >= 1
+    heat = await house.alert(pb.ALERT_TYPE_HEAT_INDEX, id)
+    assert (heat.level, heat.evaluated_value) == (pb.LEVEL_HIGH, 100)
+
+
+async def test_totals_of_the_request_are_judged_and_stale_ones_lower_nothing(house: House) -> None:
+    await house.hold(SAFE)
+    await house.create()
+
+    async def level(leverage: float | None, stale: bool = False) -> int:
+        house.clock.advance(10)
+        totals = pb.TotalsReading(avg_leverage_ratio=leverage, position_count=1, stale=stale)
+        totals.observed_time.FromDatetime(house.clock.now())
+        await house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
+        return (await house.alert(pb.ALERT_TYPE_AVG_LEVERAGE)).level
+
+    levels = [
+        await level(12), await level(1, stale=True), await level(1, stale=True), await level(None),
+        await level(None), await level(1), await level(1),
+    ]  # fmt: skip
+    assert levels == [pb.LEVEL_HIGH] * 6 + [pb.LEVEL_NORMAL]
+
+
+async def test_a_portfolio_that_is_empty_is_known_to_be_safe(house: House) -> None:
+    id = await _high(house)
+    assert (await house.alert(pb.ALERT_TYPE_AVG_TRAVEL_PERCENT)).level == pb.LEVEL_HIGH
+    await house.positions.DeletePosition(positions_pb.DeletePositionRequest(id=id))
+    for _ in range(2):
+        house.clock.advance(10)
+        await house.evaluate()
+    alert = await house.alert(pb.ALERT_TYPE_AVG_TRAVEL_PERCENT)
+    assert alert.level == pb.LEVEL_NORMAL
+    assert not alert.HasField("evaluated_value")
+
+
+async def test_the_list_is_worst_first_in_pages_and_filtered(house: House) -> None:
+    await house.hold(SAFE, asset="BTC")
+    id = await _high(house)
+    seen: list[pb.Alert] = []
+    token = ""
+    while True:
+        page = await house.alerts.ListAlerts(pb.ListAlertsRequest(page_size=4, page_token=token))
+        seen += page.alerts
+        token = page.next_page_token
+        if not token:
+            break
+    assert len({alert.id for alert in seen}) == len(seen) == 15
+    assert [alert.level for alert in seen] == sorted((alert.level for alert in seen), reverse=True)
+
+    async def ids(**wanted: object) -> set[str]:
+        answer = await house.alerts.ListAlerts(pb.ListAlertsRequest(page_size=500, **wanted))
+        return {alert.id for alert in answer.alerts}
+
+    assert await ids(position_id=id) == {alert.id for alert in seen if alert.position_id == id}
+    assert await ids(asset="btc") == {alert.id for alert in seen if alert.asset == "BTC"}
+    assert await ids(min_level=pb.LEVEL_MEDIUM) == {a.id for a in seen if a.level >= pb.LEVEL_MEDIUM}
+    assert await ids(alert_class=pb.ALERT_CLASS_PORTFOLIO) == {a.id for a in seen if not a.position_id}
+    assert await ids(status=pb.ALERT_STATUS_INACTIVE) == set()
+    first = await house.alerts.ListAlerts(pb.ListAlertsRequest(page_size=4))
+    for request, reason in (
+        (pb.ListAlertsRequest(page_token=first.next_page_token, asset="BTC"), "PAGE_TOKEN_MISMATCH"),
+        (pb.ListAlertsRequest(page_token="rubbish"), "BAD_PAGE_TOKEN"),
+        (pb.ListAlertsRequest(type=99), "UNKNOWN_NAME"),
+    ):
+        with pytest.raises(InvalidArgument) as caught:
+            await house.alerts.ListAlerts(request)
+        assert caught.value.reason == reason
+
+
+async def test_the_summary_names_the_worst(house: House) -> None:
+    await house.hold(SAFE, asset="BTC")
+    id = await _high(house)
+    summary = await house.alerts.GetSummary(pb.GetSummaryRequest())
+    travel = next(metric for metric in summary.metrics if metric.type == TRAVEL)
+    assert summary.level == travel.level == pb.LEVEL_HIGH
+    assert (travel.worst_subject, travel.worst_asset, travel.alert_count) == (id, "SOL", 2)
+    assert travel.worst_value == pytest.approx(-55)
+    assert dict(travel.worst_by_asset) == pytest.approx({"SOL": -55.0, "BTC": 5.0})
+    assert travel.level_count["HIGH"] == travel.level_count["NORMAL"] == 1
+    assert summary.waiting_count > 0
+
+
+async def test_twenty_thousand_positions_are_judged_and_cleared(house: House) -> None:
+    rows = "".join(f"SOL,{side},100,{liquidation},1000,210,{mark}\n" for side, liquidation, mark in _MANY)
+    content = (
+        "asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd,mark_price_usd\n" + rows
+    )
+    await house.positions.ImportPositions(
+        positions_pb.ImportPositionsRequest(format=positions_pb.FILE_FORMAT_CSV, content=content.encode()),
+        timeout=50,
+    )
+    await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest(), timeout=50)
+    created = await house.alerts.CreateAlerts(pb.CreateAlertsRequest(), timeout=50)
+    assert created.created_count == 80_007
+    evaluated = await house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(), timeout=50)
+    assert evaluated.evaluated_count == 80_007
+    assert len(evaluated.transitions) == 500
+    travel = (await house.alerts.GetSummary(pb.GetSummaryRequest())).metrics
+    counts = next(dict(metric.level_count) for metric in travel if metric.type == TRAVEL)
+    assert counts == {"NORMAL": 10_000, "LOW": 0, "MEDIUM": 0, "HIGH": 10_000}
+    assert (await house.ledger.VerifyLedger(pb.VerifyLedgerRequest(), timeout=50)).intact
+
+
+_MANY = [("LONG", 80, SAFE), ("LONG", 80, HIGH_MARK)] * 10_000

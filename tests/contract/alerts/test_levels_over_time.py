@@ -1,0 +1,71 @@
+"""Levels of real positions over time: up at once, held when in doubt, down after two fresh readings."""
+
+from __future__ import annotations
+
+import pytest
+from sonic.alerts.v1 import alerts_pb2 as pb
+from sonic.positions.v1 import positions_pb2 as positions_pb
+
+from tests.contract.alerts.conftest import House
+
+
+@pytest.fixture
+def house(deaf_house: House) -> House:
+    return deaf_house
+
+
+TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
+# Entry 100, liquidation 80: travel is 5 % a dollar; HIGH from 90, and left at 90.5.
+SAFE, HIGH_MARK = 101.0, 89.0
+
+
+async def test_a_position_gets_its_alerts_once(house: House) -> None:
+    await house.hold(SAFE)
+    first, second = await house.create(), await house.create()
+    # Heat, travel, distance, profit and seven of the portfolio; no probability without volatility.
+    assert (first.created_count, first.alert_count) == (11, 11)
+    assert (second.created_count, second.alert_count) == (0, 11)
+
+
+async def test_danger_rises_at_once_holds_when_stale_and_falls_after_two_fresh_readings(house: House) -> None:
+    id = await house.hold(SAFE)
+    await house.create()
+    await house.evaluate()
+    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
+
+    await house.mark(id, HIGH_MARK)
+    answer = await house.evaluate()
+    alert = await house.alert(TRAVEL, id)
+    assert (alert.level, alert.previous_level) == (pb.LEVEL_HIGH, pb.LEVEL_NORMAL)
+    assert alert.evaluated_value == pytest.approx(-55)
+    assert alert.flip_value == pytest.approx(-47.5)
+    assert "HIGH until travel >= -47.5 %" in alert.why
+    assert answer.transitions[0].level_after == pb.LEVEL_HIGH
+    assert answer.transitions[0].told
+
+    await house.mark(id, SAFE)
+    house.clock.advance(600)  # the mark is old now
+    await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
+    for _ in range(3):
+        await house.evaluate()
+        alert = await house.alert(TRAVEL, id)
+        assert alert.level == pb.LEVEL_HIGH
+        assert alert.reading_state == pb.READING_STATE_STALE
+
+    await house.mark(id, SAFE)
+    await house.evaluate()
+    await house.evaluate()  # the same observation twice is one observation
+    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
+    await house.mark(id, SAFE)
+    await house.evaluate()
+    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
+
+
+async def test_a_second_evaluation_of_the_same_market_tells_nothing(house: House) -> None:
+    await house.hold(HIGH_MARK)
+    await house.create()
+    assert (await house.evaluate()).raised_count > 0
+    waiting = (await house.alerts.GetSummary(pb.GetSummaryRequest())).waiting_count
+    again = await house.evaluate()
+    assert (again.raised_count, again.lowered_count, len(again.transitions)) == (0, 0, 0)
+    assert (await house.alerts.GetSummary(pb.GetSummaryRequest())).waiting_count == waiting > 0

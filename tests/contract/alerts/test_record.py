@@ -1,0 +1,154 @@
+"""The ledger on a real database: nobody edits it unseen, and the running role cannot edit it at all."""
+
+from __future__ import annotations
+
+import itertools
+import stat
+
+import asyncpg
+import pytest
+from sonic.alerts.v1 import alerts_pb2 as pb
+
+from services.alerts.server import Config, ledger_key
+from shared.errors import InvalidArgument
+from tests.contract.alerts.conftest import House
+
+
+async def _written(house: House) -> list[pb.LedgerEntry]:
+    await house.hold(89.0)
+    await house.hold(111.0, side=2, liquidation_price_usd=120.0)
+    await house.create()
+    await house.evaluate(cycle_id="cycle-1", epoch=1)
+    entries = await house.entries()
+    assert len(entries) > 4
+    return entries
+
+
+async def _verified(house: House, anchor: str = "") -> pb.VerifyLedgerResponse:
+    return await house.ledger.VerifyLedger(pb.VerifyLedgerRequest(anchor_hash=anchor))
+
+
+async def test_the_chain_holds_and_tells_what_changed(deaf_house: House) -> None:
+    entries = await _written(deaf_house)
+    verdict = await _verified(deaf_house)
+    assert verdict.intact
+    assert verdict.head_hash == entries[-1].hash
+    assert (await deaf_house.alerts.GetSummary(pb.GetSummaryRequest())).ledger_head == entries[-1].hash
+    assert [entry.sequence for entry in entries] == list(range(1, len(entries) + 1))
+    assert all(later.previous_hash == former.hash for former, later in itertools.pairwise(entries))
+    raised = next(entry for entry in entries if entry.type == pb.ALERT_TYPE_TRAVEL_PERCENT)
+    assert (raised.reason, raised.actor, raised.cycle_id) == ("RAISED", "evaluation", "cycle-1")
+    assert '"limit_high": "-50"' in raised.inputs_json
+    assert '"source": "positions"' in raised.inputs_json
+
+
+async def test_the_ledger_is_listed_by_alert_and_by_cycle(deaf_house: House) -> None:
+    entries = await _written(deaf_house)
+    alert_id = entries[-1].alert_id
+    by_alert = await deaf_house.ledger.ListLedger(pb.ListLedgerRequest(alert_id=alert_id))
+    assert {entry.alert_id for entry in by_alert.entries} == {alert_id}
+    by_cycle = await deaf_house.ledger.ListLedger(pb.ListLedgerRequest(cycle_id="cycle-1", page_size=2))
+    rest = await deaf_house.ledger.ListLedger(
+        pb.ListLedgerRequest(cycle_id="cycle-1", page_token=by_cycle.next_page_token)
+    )
+    sequences = [entry.sequence for entry in (*by_cycle.entries, *rest.entries)]
+    assert sequences == sorted(sequences, reverse=True)
+    assert len(sequences) == len(entries) - 1  # the row of CreateAlerts belongs to no cycle
+
+
+async def test_what_is_after_the_anchor_is_unanchored(deaf_house: House) -> None:
+    entries = await _written(deaf_house)
+    assert (await _verified(deaf_house, entries[1].hash)).unanchored_count == len(entries) - 2
+    assert not (await _verified(deaf_house, "ab" * 32)).intact
+    with pytest.raises(InvalidArgument):
+        await _verified(deaf_house, "no hash")
+
+
+async def test_what_was_handed_over_anchors_the_chain(house: House) -> None:
+    entries = await _written(house)
+    await house.messages()
+    assert (await _verified(house)).unanchored_count < len(entries)
+    owner = await asyncpg.connect(house.databases.owner_url("alerts"))
+    await owner.execute("delete from ledger where sequence > 1")
+    await owner.close()
+    verdict = await _verified(house)
+    assert not verdict.intact
+    assert "anchored" in verdict.problem
+
+
+_SWAP = """
+    update ledger set sequence = -sequence where sequence in (2, 3);
+    update ledger set sequence = 5 + sequence where sequence in (-2, -3);
+"""
+_INSERT = """
+    insert into ledger select sequence + 100, entry_time, alert_id, type, actor, reason, level_before,
+        level_after, value, flip_value, inputs_json, cycle_id, subject, previous_hash, hash
+    from ledger where sequence = 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("tampering", "bad"),
+    [
+        ("update ledger set level_after = 1 where sequence = 3", 3),
+        ("update ledger set value = value + 1e-9 where sequence = 3", 3),
+        ("update ledger set inputs_json = '{}' where sequence = 2", 2),
+        ("delete from ledger where sequence = 2", 2),
+        (_SWAP, 2),
+        (_INSERT, 0),
+    ],
+)  # fmt: skip
+async def test_tampering_by_the_owner_is_found(deaf_house: House, tampering: str, bad: int) -> None:
+    entries = await _written(deaf_house)
+    owner = await asyncpg.connect(deaf_house.databases.owner_url("alerts"))
+    await owner.execute(tampering)
+    await owner.close()
+    verdict = await _verified(deaf_house)
+    assert not verdict.intact
+    assert verdict.first_bad_sequence == (bad or len(entries) + 1)
+
+
+@pytest.mark.parametrize(
+    "statement", ["update ledger set actor = 'x'", "delete from ledger", "truncate ledger"]
+)
+async def test_the_running_role_can_only_read_and_append(deaf_house: House, statement: str) -> None:
+    await _written(deaf_house)
+    running = await asyncpg.connect(deaf_house.databases.url("alerts"))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await running.execute(statement)
+    await running.close()
+
+
+async def test_clearing_keeps_thresholds_and_ledger(deaf_house: House) -> None:
+    entries = await _written(deaf_house)
+    with pytest.raises(InvalidArgument) as caught:
+        await deaf_house.alerts.ClearData(pb.ClearDataRequest(confirm="yes"))
+    assert caught.value.reason == "NOT_CONFIRMED"
+    cleared = await deaf_house.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
+    assert cleared.deleted_count == 15
+    assert not (await deaf_house.alerts.ListAlerts(pb.ListAlertsRequest())).alerts
+    after = await deaf_house.entries()
+    assert after[: len(entries)] == entries
+    assert {entry.reason for entry in after[len(entries) :]} == {"CLEARED"}
+    assert (await _verified(deaf_house)).intact
+    assert len((await deaf_house.thresholds.ListThresholds(pb.ListThresholdsRequest())).thresholds) == 14
+    assert (await deaf_house.create()).created_count == 15
+
+
+def test_the_key_is_made_once_and_only_its_owner_reads_it(tmp_path) -> None:
+    config = Config(database_url="postgresql://x@localhost/x", sonic_home=tmp_path / "home")
+    key = ledger_key(config)
+    assert len(key) >= 32
+    assert ledger_key(config) == key
+    assert stat.S_IMODE((tmp_path / "home" / "ledger.key").stat().st_mode) == 0o600
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["ledger.key"]
+
+
+def test_a_key_of_the_environment_wins(tmp_path) -> None:
+    config = Config(
+        database_url="postgresql://x@localhost/x",
+        sonic_home=tmp_path / "home",
+        alerts_ledger_key="from outside",
+    )
+    assert ledger_key(config) == b"from outside"
+    assert not (tmp_path / "home").exists()
