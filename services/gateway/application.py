@@ -1,0 +1,158 @@
+"""One HTTP request to one answer: the page, what the house says of itself, or an RPC by its annotation."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from prometheus_client import generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from services.gateway import comments, openapi
+from services.gateway.events import Streams
+from services.gateway.failures import DOMAIN, Refused, failure_response
+from services.gateway.guard import HEADERS, Guard, json_body
+from services.gateway.pages import Pages
+from services.gateway.peers import Peers
+from services.gateway.surface import Route, routes
+from services.gateway.transcode import request_message, response_json
+from shared.errors import SonicError
+from shared.log import get_logger
+from shared.metrics import Metrics
+from shared.names import new_id
+from shared.rpc import call
+
+# Asked by address, without a name: by the kubelet, a balancer. They tell nothing about what is held.
+_PROBES = frozenset({"/livez", "/healthz"})
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_REST = "(other)"
+
+# The methods under one path, with what the path says, most literal first.
+Found = list[tuple[Route, dict[str, str]]]
+Read = Callable[[], Awaitable[Response]]
+
+
+class Application:
+    """An ASGI application. Holds no state but what is open."""
+
+    def __init__(self, peers: Peers, streams: Streams, guard: Guard, metrics: Metrics) -> None:
+        self._peers = peers
+        self._streams = streams
+        self._guard = guard
+        self._pages = Pages()
+        self._routes = routes()
+        self._document = openapi.document(self._routes, comments.packaged())
+        self._registry = metrics.registry
+        self._own: Mapping[str, Read] = {
+            "/livez": self._livez,
+            "/healthz": self._healthz,
+            "/metrics": self._metrics,
+            "/openapi.json": self._openapi,
+        }
+        labels = ("route", "verb", "status")
+        self._answered = metrics.counter("http_requests_total", "HTTP requests answered", labels)
+        self._seconds = metrics.histogram(
+            "http_request_duration_seconds", "Time to answer, or to begin a stream", ("route",)
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Every failure becomes an answer here."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        request_id = _request_id(request)
+        call.enter([(call.REQUEST_ID, request_id), (call.TRACE, request.headers.get(call.TRACE, ""))], None)
+        started = time.perf_counter()
+        # As sent: percent signs are read only after the path is taken apart.
+        path = bytes(scope["raw_path"]).decode("ascii", errors="replace")
+        found = self._find(path)
+        response = await self._safely(request, path, found)
+        for name, value in {**HEADERS, call.REQUEST_ID: request_id}.items():
+            response.headers[name] = value
+        response.headers.setdefault("Cache-Control", "no-store")
+        # Labels are of a bounded number, and never hold what a path names.
+        template = found[0][0].template if found else path if path in self._own else _REST
+        verb = request.method if request.method in _VERBS else _REST
+        self._answered.labels(template, verb, str(response.status_code)).inc()
+        self._seconds.labels(template).observe(time.perf_counter() - started)
+        await response(scope, receive, send)
+
+    def _find(self, path: str) -> Found:
+        """Every method under this path, whatever its verb."""
+        try:
+            return [(route, at) for route in self._routes if (at := route.match(path)) is not None]
+        except UnicodeDecodeError:
+            return []
+
+    async def _safely(self, request: Request, path: str, found: Found) -> Response:
+        domain = found[0][0].package if found else DOMAIN
+        try:
+            if path not in _PROBES:
+                self._guard.check_host(request)
+            self._guard.check_origin(request)
+            return await self._answer(request, path, found)
+        except (Refused, SonicError) as error:
+            return failure_response(error, domain)
+        except Exception as error:  # noqa: BLE001  # the edge: whatever it is, the caller gets an answer
+            incident_id = new_id("inc")
+            get_logger().error("request failed", incident_id=incident_id, exc_info=error)
+            return failure_response(error, domain, incident_id)
+
+    async def _answer(self, request: Request, path: str, found: Found) -> Response:
+        if own := self._own.get(path):
+            return await _read_only(request, own)
+        if path in self._pages:
+            return await _read_only(request, lambda: self._pages.answer(path, request))
+        if not found:
+            raise Refused(404, "ROUTE_NOT_FOUND", "nothing is at this path; /openapi.json lists what is")
+        for route, at in found:
+            if route.verb == request.method:
+                return await self._rpc(route, at, request)
+        raise _wrong_verb(request, {route.verb for route, _ in found})
+
+    async def _rpc(self, route: Route, at: Mapping[str, str], request: Request) -> Response:
+        body = await json_body(request) if route.body else b""
+        message = request_message(route, at, request.query_params.multi_items(), body)
+        if route.streams:
+            return await self._streams.respond(self._peers.watch(route, message), route.package)
+        answer = await self._peers.ask(route, message)
+        return Response(response_json(answer), media_type="application/json")
+
+    async def _livez(self) -> Response:
+        return JSONResponse({"status": "SERVING"})
+
+    async def _healthz(self) -> Response:
+        services = await self._peers.health()
+        well = all(service["state"] == "SERVING" for service in services.values())
+        body = {"status": "SERVING" if well else "NOT_SERVING", "services": services}
+        return JSONResponse(body, 200 if well else 503)
+
+    async def _metrics(self) -> Response:
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(generate_latest(self._registry), media_type=kind)
+
+    async def _openapi(self) -> Response:
+        return JSONResponse(self._document)
+
+
+async def _read_only(request: Request, read: Read) -> Response:
+    if request.method not in ("GET", "HEAD"):
+        raise _wrong_verb(request, ("GET", "HEAD"))
+    return await read()
+
+
+def _wrong_verb(request: Request, allowed: Iterable[str]) -> Refused:
+    listed = ", ".join(sorted(allowed))
+    return Refused(
+        405, "VERB_NOT_ALLOWED", f"{request.method[:20]} is not for this path", headers={"Allow": listed}
+    )
+
+
+def _request_id(request: Request) -> str:
+    """The caller's word when it can stand in a header and a log line, else a new one."""
+    sent = request.headers.get(call.REQUEST_ID, "")
+    return sent if _REQUEST_ID.fullmatch(sent) else new_id("req")

@@ -1,0 +1,108 @@
+"""Who may ask, and how: host, origin, content type and size. Knows no route."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect, Request
+
+from services.gateway.failures import Refused
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+_BODY_SECONDS = 30.0
+_READING = frozenset({"GET", "HEAD"})
+
+# Every answer carries these; the page needs nothing that is not its own file.
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; "
+        "require-trusted-types-for 'script'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    name = host.strip("[]").lower()
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def host_name(authority: str) -> str:
+    """`[::1]:8080` is `::1`, `Sonic.Example:80` is `sonic.example`; what cannot be one is empty."""
+    try:
+        return urlsplit(f"//{authority}").hostname or ""
+    except ValueError:
+        return ""
+
+
+class Guard:
+    """Lets through what comes from here: a page elsewhere, or a name that was rebound to us, does not."""
+
+    def __init__(self, hosts: Iterable[str]) -> None:
+        self._hosts = frozenset(host.strip("[]").lower() for host in hosts)
+
+    def check_host(self, request: Request) -> None:
+        """Refuses a Host that is neither loopback nor allowed: the browser was led here by another name."""
+        host = host_name(request.headers.get("host", ""))
+        if not self._knows(host):
+            raise Refused(
+                403, "HOST_NOT_ALLOWED", f"host {host[:80]!r} is not served here; name it in GATEWAY_HOSTS"
+            )
+
+    def check_origin(self, request: Request) -> None:
+        """Refuses a change that a page of another origin asks for; a client that is no browser sends none."""
+        if request.method in _READING:
+            return
+        origin = request.headers.get("origin")
+        site = request.headers.get("sec-fetch-site", "none")
+        own = request.headers.get("host", "").lower()
+        if site not in ("none", "same-origin") or not (origin is None or self._is_own(origin, own)):
+            raise Refused(403, "ORIGIN_NOT_ALLOWED", "changes are taken from this house's own page only")
+
+    def _is_own(self, origin: str, authority: str) -> bool:
+        parts = urlsplit(origin.lower())
+        if parts.scheme not in ("http", "https"):
+            return False
+        # A proxy may ask us by another name than the browser asked it.
+        return parts.netloc == authority or host_name(parts.netloc) in self._hosts
+
+    def _knows(self, host: str) -> bool:
+        return is_loopback(host) or host in self._hosts
+
+
+async def json_body(request: Request) -> bytes:
+    """The body, bounded in size and time; only application/json, or nothing at all."""
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or int(declared) > MAX_BODY_BYTES:
+        raise _too_large()
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for piece in request.stream():
+                size += len(piece)
+                if size > MAX_BODY_BYTES:
+                    raise _too_large()
+                pieces.append(piece)
+    except (TimeoutError, ClientDisconnect) as error:
+        raise Refused(408, "BODY_TOO_SLOW", "the body did not arrive in time") from error
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and (size or kind):
+        raise Refused(415, "NOT_JSON", "a body must be sent as Content-Type: application/json")
+    return b"".join(pieces)
+
+
+def _too_large() -> Refused:
+    return Refused(413, "BODY_TOO_LARGE", f"a body has at most {MAX_BODY_BYTES} bytes")

@@ -1,0 +1,85 @@
+"""The services behind the gateway: a channel each, a call by route, and their health."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any
+
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.gateway.surface import FILES, Route
+from shared.errors import SonicError, Unavailable
+from shared.rpc.client import Channel, idempotent
+
+# A body of 8 MiB is at most as much on the wire, a page of 500 rows far less.
+_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+_READ_SECONDS = 15.0
+# A step may wait for slow providers.
+_CHANGE_SECONDS = 60.0
+_HEALTH_SECONDS = 1.5
+_RETRY = timedelta(seconds=2)
+
+
+class Peers:
+    """Every service by name; connects when first asked."""
+
+    def __init__(self, addresses: Mapping[str, str]) -> None:
+        self.channels = {
+            name: Channel(address, max_message_bytes=_MAX_MESSAGE_BYTES, retry=idempotent(FILES[name]))
+            for name, address in addresses.items()
+        }
+        # Callables of gRPC, made once a route.
+        self._calls: dict[str, Any] = {}
+
+    async def ask(self, route: Route, request: Message) -> Message:
+        """One answer; raises the SonicError the service raised."""
+        seconds = _READ_SECONDS if route.reads else _CHANGE_SECONDS
+        try:
+            answer: Message = await self._call(route)(request, timeout=seconds)
+        except Unavailable as error:
+            raise _plain(route, error) from error
+        return answer
+
+    async def watch(self, route: Route, request: Message) -> AsyncGenerator[Message, None]:
+        """The messages of a stream; closing the generator ends the call."""
+        try:
+            async with aclosing(aiter(self._call(route)(request))) as messages:
+                async for message in messages:
+                    yield message
+        except Unavailable as error:
+            raise _plain(route, error) from error
+
+    async def health(self) -> dict[str, dict[str, str]]:
+        """State of every service: SERVING, NOT_SERVING or UNREACHABLE with a reason."""
+        states = await asyncio.gather(*(self._state(channel) for channel in self.channels.values()))
+        return dict(zip(self.channels, states, strict=True))
+
+    async def _state(self, channel: Channel) -> dict[str, str]:
+        stub = channel.stub(health_pb2_grpc.HealthStub)
+        try:
+            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=_HEALTH_SECONDS)
+        except SonicError as error:
+            return {"state": "UNREACHABLE", "reason": error.reason}
+        return {"state": health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}
+
+    def _call(self, route: Route) -> Any:
+        if route.full_name not in self._calls:
+            channel = self.channels[route.service].channel
+            make = channel.unary_stream if route.streams else channel.unary_unary
+            self._calls[route.full_name] = make(
+                route.full_name,
+                request_serializer=route.request_class.SerializeToString,
+                response_deserializer=route.response_class.FromString,
+            )
+        return self._calls[route.full_name]
+
+
+def _plain(route: Route, error: Unavailable) -> Unavailable:
+    """A service that does not answer, in our words: the network's hold addresses."""
+    if error.reason != "PEER_UNAVAILABLE":
+        return error
+    return Unavailable(error.reason, f"the {route.service} service does not answer now", retry_after=_RETRY)

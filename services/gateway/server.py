@@ -1,0 +1,81 @@
+"""Puts the gateway together."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from services.gateway.application import Application
+from services.gateway.events import Streams
+from services.gateway.guard import Guard, is_loopback
+from services.gateway.listener import HttpServer
+from services.gateway.peers import Peers
+from services.gateway.surface import FILES
+from shared import metrics
+from shared.clock import Clock
+from shared.config import ProcessConfig
+from shared.lifecycle import App, run
+
+
+class Config(ProcessConfig):
+    """Settings of the gateway."""
+
+    service: ClassVar[str] = "gateway"
+    listen_address: str = "127.0.0.1:8080"
+    price_address: str = "127.0.0.1:50051"
+    positions_address: str = "127.0.0.1:50052"
+    hedges_address: str = "127.0.0.1:50053"
+    alerts_address: str = "127.0.0.1:50054"
+    monitor_address: str = "127.0.0.1:50055"
+    xcom_address: str = "127.0.0.1:50056"
+    cyclone_address: str = "127.0.0.1:50057"
+    gateway_hosts: list[str] = Field(
+        default_factory=list,
+        description="names besides localhost under which a proxy asks",
+        examples=["sonic.example"],
+    )
+    gateway_behind_proxy: bool = Field(
+        default=False,
+        validate_default=True,
+        description="1 when a proxy in front authenticates everybody",
+        examples=["1"],
+    )
+
+    @field_validator("gateway_behind_proxy")
+    @classmethod
+    def _is_not_open_to_the_world(cls, behind_proxy: bool, others: ValidationInfo) -> bool:
+        listen = str(others.data.get("listen_address", ""))
+        if behind_proxy or not listen or is_loopback(listen.rpartition(":")[0]):
+            return behind_proxy
+        raise ValueError(
+            f"LISTEN_ADDRESS {listen} can be reached by others, and the gateway knows no users: "
+            "listen on 127.0.0.1, or stand behind a proxy that authenticates"
+        )
+
+
+def build(config: Config, clock: Clock | None = None) -> App:
+    """The gateway as an application; nothing is opened before it starts. It asks no clock."""
+    del clock
+    peers = Peers({name: str(getattr(config, f"{name}_address")) for name in FILES})
+    streams = Streams()
+    application = Application(peers, streams, Guard(config.gateway_hosts), metrics.process())
+    server = HttpServer(
+        config.listen_address,
+        application,
+        leaving=streams.end,
+        grace_seconds=config.shutdown_grace_seconds * 0.8,
+    )
+    side = metrics.serve(config.metrics_address)
+    return App(
+        "gateway", [*peers.channels.values(), side, server], grace_seconds=config.shutdown_grace_seconds
+    )
+
+
+def main() -> None:
+    """Start one process of the gateway."""
+    raise SystemExit(run(Config, build))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""HTTP request to protobuf message and back, by the rules of google.api.http. Knows no message by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from services.gateway.surface import Route
+from shared.errors import InvalidArgument
+from shared.names import normalise
+
+Json = dict[str, Any]
+MASK = "update_mask"
+# What says which version was read is sent along, not changed.
+_NEVER_MASKED = "etag"
+_FIELD_MASK = "google.protobuf.FieldMask"
+_WORDS = {"true": True, "1": True, "": True, "false": False, "0": False}
+
+
+def request_message(
+    route: Route, path: Mapping[str, str], query: Sequence[tuple[str, str]], body: bytes
+) -> Message:
+    """The request of a route; InvalidArgument BAD_JSON, UNKNOWN_FIELD or UNKNOWN_NAME says what does not fit.
+
+    Names of enum values are taken in any case and without their prefix: `long` is SIDE_LONG.
+    """
+    sent = _body(route, body)
+    fields = sent if route.body == "*" else _query(route, query)
+    if route.body == "*":
+        _refuse_query(route, query)
+    elif route.body:
+        fields[route.body] = sent
+    for name, value in path.items():
+        _place(fields, name, value)
+    named = _name_enums(route.method.input_type, fields, "")
+    request = route.request_class()
+    try:
+        json_format.ParseDict(named, request)
+    except (json_format.ParseError, RecursionError) as error:
+        raise InvalidArgument("BAD_JSON", f"the request does not fit: {str(error)[:300]}") from error
+    _fill_mask(route, request, sent, path)
+    return request
+
+
+def response_json(message: Message) -> str:
+    """A message with the names of its proto; fields that cannot be absent are always there."""
+    fields = json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+
+
+def _body(route: Route, body: bytes) -> Json:
+    if not route.body or not body.strip():
+        return {}
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument("BAD_JSON", f"the body is not JSON: {str(error)[:300]}") from error
+    if not isinstance(value, dict):
+        raise InvalidArgument("BAD_JSON", "the body must be a JSON object")
+    return value
+
+
+def _refuse_constant(word: str) -> float:
+    raise ValueError(f"{word} is not a number")
+
+
+def _refuse_query(route: Route, query: Sequence[tuple[str, str]]) -> None:
+    if query:
+        name = query[0][0][:60]
+        raise InvalidArgument(
+            "UNKNOWN_FIELD",
+            f"{route.method.name} takes {name} in its body",
+            fields={name: "put it in the body"},
+        )
+
+
+def _query(route: Route, query: Sequence[tuple[str, str]]) -> Json:
+    """Parameters as fields: repeated ones add up, fields of messages take dotted names."""
+    fields: Json = {}
+    for name, value in query:
+        chain = _chain(route, name)
+        dotted = ".".join(field.name for field in chain)
+        place = fields
+        for field in chain[:-1]:
+            place = place.setdefault(field.name, {})
+            if not isinstance(place, dict):
+                raise InvalidArgument("BAD_JSON", f"{name} is given twice", fields={dotted: "give it once"})
+        last = chain[-1]
+        if last.is_repeated:
+            place.setdefault(last.name, []).append(_scalar(last, value))
+        elif last.name in place:
+            raise InvalidArgument("BAD_JSON", f"{name} is given twice", fields={dotted: "give it once"})
+        else:
+            place[last.name] = _scalar(last, value)
+    return fields
+
+
+def _chain(route: Route, name: str) -> list[FieldDescriptor]:
+    """The fields a dotted parameter goes through; those of the body and of the path are not parameters."""
+    descriptor: Descriptor | None = route.method.input_type
+    chain: list[FieldDescriptor] = []
+    taken = {route.body, *route.path_fields}
+    for part in name.split("."):
+        field = None if descriptor is None or (chain and chain[-1].is_repeated) else _field(descriptor, part)
+        if field is None or (not chain and field.name in taken):
+            known = ", ".join(f.name for f in route.method.input_type.fields if f.name not in taken) or "none"
+            raise InvalidArgument(
+                "UNKNOWN_FIELD",
+                f"{name[:60]} is no parameter of {route.method.name}; known are {known}",
+                fields={name[:60]: f"one of {known}"},
+            )
+        chain.append(field)
+        descriptor = field.message_type
+    return chain
+
+
+def _field(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
+    found: FieldDescriptor | None = descriptor.fields_by_name.get(name)
+    return found or descriptor.fields_by_camelcase_name.get(name)
+
+
+def _scalar(field: FieldDescriptor, text: str) -> object:
+    if field.type == FieldDescriptor.TYPE_BOOL:
+        return _WORDS.get(text.lower(), text)
+    if field.enum_type is not None and text.lstrip("-").isdecimal():
+        return int(text)
+    if field.message_type is not None and field.message_type.full_name == _FIELD_MASK:
+        # The JSON form of a mask has camel case paths; both are taken.
+        return ",".join(_camel(path) for path in text.split(","))
+    return text
+
+
+def _camel(path: str) -> str:
+    first, *rest = path.strip().split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def _place(fields: Json, name: str, value: object) -> None:
+    *outer, last = name.split(".")
+    place = fields
+    for part in outer:
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise InvalidArgument("BAD_JSON", f"{part} must be an object", fields={part: "an object"})
+    place[last] = value
+
+
+def _name_enums(descriptor: Descriptor, fields: Json, at: str) -> Json:
+    """The same fields with the names of enum values as the proto writes them."""
+    named: Json = {}
+    for name, value in fields.items():
+        field = _field(descriptor, name)
+        named[name] = value if field is None else _name_enum(field, value, f"{at}{name}")
+    return named
+
+
+def _name_enum(field: FieldDescriptor, value: object, at: str) -> object:
+    if isinstance(value, list):
+        return [_name_enum(field, item, at) for item in value]
+    if field.enum_type is not None and isinstance(value, str):
+        return _enum_value(field.enum_type, value, at)
+    inside = field.message_type
+    if inside is None or not isinstance(value, dict) or inside.GetOptions().map_entry:
+        return value
+    return _name_enums(inside, value, f"{at}.")
+
+
+def _enum_value(enum: EnumDescriptor, text: str, at: str) -> str:
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    wanted = normalise(text)
+    for name in (wanted, prefix + wanted):
+        if name in enum.values_by_name:
+            return name
+    known = ", ".join(value.name.removeprefix(prefix) for value in enum.values if value.number)
+    raise InvalidArgument(
+        "UNKNOWN_NAME", f"{at} {text[:60]!r} is not known; known are {known}", fields={at: f"one of {known}"}
+    )
+
+
+def _fill_mask(route: Route, request: Message, sent: Json, path: Mapping[str, str]) -> None:
+    """PATCH without a mask changes what the body names: a false, a 0 or a null written there is meant."""
+    if route.verb != "PATCH" or MASK not in route.method.input_type.fields_by_name or request.HasField(MASK):
+        return
+    skipped = {_NEVER_MASKED, *(name.rpartition(".")[2] for name in path)}
+    named = (field.name for name in sent if (field := _field(route.body_type, name)) is not None)
+    # The path was placed into the same body: it is no change.
+    getattr(request, MASK).paths.extend(name for name in named if name not in skipped)

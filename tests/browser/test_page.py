@@ -1,0 +1,165 @@
+"""The page in a real browser. Needs a Chromium on the machine; without one it says so and is skipped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from services.gateway.guard import HEADERS
+from services.gateway.listener import HttpServer
+from services.gateway.pages import Pages
+from shared.lifecycle import App
+from tests.browser.chromium import Browser, found, started
+
+MARKUP = "<img src=x onerror=document.title='broken'><script>document.title='broken'</script>"
+FILLED = "document.querySelectorAll('#positions tr').length === 3"
+
+pytestmark = pytest.mark.skipif(found() is None, reason="no Chromium on this machine: the page is not tested")
+
+
+# What the gateway says, invented; every text a person or a provider could have written is markup.
+ANSWERS: dict[str, Any] = json.loads(
+    (Path(__file__).parent / "answers.json").read_text().replace("$MARKUP", json.dumps(MARKUP)[1:-1])
+)
+CYCLE = ANSWERS["/v1/cycles"]["cycles"][0]
+
+
+class House:
+    """Says what the table says; a path in `down` is 503."""
+
+    def __init__(self) -> None:
+        self.down: set[str] = set()
+        self.runs = 0
+        self._pages = Pages()
+
+    async def answer(self, request: Request) -> Response:
+        path = request.url.path
+        response = await self._plain(path, request)
+        response.headers.update(HEADERS)
+        return response
+
+    async def _plain(self, path: str, request: Request) -> Response:
+        if path in self._pages:
+            return await self._pages.answer(path, request)
+        if path in self.down:
+            return JSONResponse(
+                {"error": {"message": MARKUP, "details": [{"reason": "PEER_UNAVAILABLE"}]}}, 503
+            )
+        if path == "/v1/prices:watch":
+            prices = [{"asset": MARKUP, "price_usd": 5.0, "quality": "QUALITY_STALE", "source": MARKUP}]
+            return self._events({"prices": prices})
+        if path == "/v1/cycles:run":
+            self.runs += 1
+            return self._events({"cycle": CYCLE, "done": False}, {"cycle": CYCLE, "done": True})
+        return JSONResponse(ANSWERS[path])
+
+    def _events(self, *messages: dict[str, Any]) -> Response:
+        text = "".join(f"data: {json.dumps(message)}\n\n" for message in messages)
+        return Response(text, media_type="text/event-stream")
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+@pytest.fixture
+async def page(house: House) -> AsyncIterator[Browser]:
+    """A browser that shows the page with its figures."""
+    routes = [Route("/{path:path}", house.answer, methods=["GET", "POST"])]
+    server = HttpServer("127.0.0.1:0", Starlette(routes=routes), leaving=lambda: None, grace_seconds=1)
+    path = found()
+    assert path is not None
+    async with App("page", [server]) as app, started(path) as browser:
+        await browser.open(f"http://{app.address}/")
+        await browser.until(FILLED)
+        await browser.until("document.querySelectorAll('#cycles article').length === 1")
+        yield browser
+
+
+async def test_markup_in_any_text_is_shown_and_never_becomes_markup(page: Browser) -> None:
+    await page.until(f"document.querySelector('#tickers').textContent.includes({json.dumps(MARKUP)})")
+    assert await page.run("document.querySelectorAll('img').length") == 1
+    assert await page.run("document.querySelectorAll('script').length") == 1
+    assert await page.run("document.title") == "Sonic"
+    assert page.problems == []
+    shown = str(await page.run("document.body.textContent"))
+    # wallet, venue and note of each position; alerts, hedge, monitor, delivery, channel, cycle, badge ...
+    assert shown.count(MARKUP) >= 20
+
+
+async def test_what_is_not_known_is_a_question_mark_and_comes_first(page: Browser) -> None:
+    rows = await page.run(
+        "[...document.querySelectorAll('#positions tr')]"
+        ".map(row => [...row.cells].map(cell => cell.textContent))"
+    )
+    assert rows[0][7:10] == ["?", "?", "?"]
+    assert rows[1][8] == "2.0 %" and rows[1][9] == "90"
+    assert await page.run("document.querySelectorAll('#positions .bar.unknown').length") == 1
+    assert "NOT KNOWN" in await page.run("document.querySelector('#alerts').textContent")
+    assert "STALE" in await page.run("document.querySelector('#alerts').textContent")
+
+
+async def test_the_demo_is_loud(page: Browser) -> None:
+    assert await page.run("document.getElementById('mode').textContent") == "DEMO"
+    assert await page.run("document.getElementById('demo').offsetHeight") > 0
+
+
+async def test_the_bar_grows_left_towards_liquidation_and_right_towards_profit(page: Browser) -> None:
+    script = """[...document.querySelectorAll('.bar i')].map(bar => {
+        const [inner, outer] = [bar.getBoundingClientRect(), bar.parentElement.getBoundingClientRect()];
+        const percent = at => Math.round(200 * (at - (outer.left + outer.right) / 2) / outer.width);
+        return [percent(inner.left), percent(inner.right)];
+    })"""
+    assert await page.run(script) == [[-80, 0], [0, 30]]
+
+
+@pytest.mark.parametrize("width", [380, 768, 1400])
+async def test_nothing_sticks_out_at_any_width(page: Browser, width: int) -> None:
+    await page.size(width, 900)
+    wide = """[...document.querySelectorAll('body *')].filter(node =>
+        node.getBoundingClientRect().right > innerWidth + 1 && !node.closest('.scroll, .tickers')
+        && getComputedStyle(node).position !== 'absolute').map(node => node.className || node.tagName)"""
+    assert await page.run("document.documentElement.scrollWidth") <= width, await page.run(wide)
+
+
+async def test_a_cycle_is_run_with_the_keyboard_and_its_steps_are_shown(page: Browser, house: House) -> None:
+    await page.run("document.getElementById('theme').focus()")
+    await page.key("Tab")
+    assert await page.run("document.activeElement.id") == "run"
+    await page.key("Enter")
+    await page.until("document.getElementById('progress').textContent.includes('succeeded in 100 ms')")
+    assert house.runs == 1
+
+
+async def test_a_lost_connection_is_said_and_all_figures_are_old(page: Browser) -> None:
+    await page.offline(True)
+    await page.until("!document.getElementById('lost').hidden")
+    assert "Connection lost" in await page.run("document.getElementById('lost').textContent")
+    assert float(await page.run("getComputedStyle(document.querySelector('main')).opacity")) < 0.7
+    await page.offline(False)
+    await page.until("document.getElementById('lost').hidden")
+
+
+async def test_a_service_that_is_down_ages_its_part_only(page: Browser, house: House) -> None:
+    house.down = {"/v1/hedges"}
+    await page.run("document.getElementById('run').click()")
+    await page.until("document.getElementById('hedges-panel').classList.contains('old')")
+    assert await page.run("document.querySelectorAll('.old').length") == 1
+    assert await page.run("document.querySelectorAll('#hedges article').length") == 1
+
+
+async def test_light_is_a_choice_that_is_remembered(page: Browser) -> None:
+    assert await page.run("document.documentElement.dataset.theme") == "dark"
+    await page.run("document.getElementById('theme').click()")
+    await page.ask("Page.reload")
+    await page.until(FILLED)
+    assert await page.run("document.documentElement.dataset.theme") == "light"

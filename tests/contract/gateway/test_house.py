@@ -1,0 +1,65 @@
+"""Real price, positions and alerts servers behind the gateway: what a person with curl does."""
+
+from __future__ import annotations
+
+import httpx
+
+HELD = {"asset": "btc", "side": "long", "entry_price_usd": 100_000, "size_usd": 5000, "collateral_usd": 1000}
+
+
+async def test_a_position_is_made_changed_and_taken_away(house: httpx.AsyncClient) -> None:
+    made = await house.post("/v1/positions", json=HELD | {"note": "<script>alert(1)</script>"})
+    assert made.status_code == 200, made.text
+    position = made.json()
+    assert (position["asset"], position["side"], position["leverage_ratio"]) == ("BTC", "SIDE_LONG", 5.0)
+    at = f"/v1/positions/{position['id']}"
+
+    changed = await house.patch(at, json={"note": "", "collateral_usd": 2500})
+    assert changed.status_code == 200, changed.text
+    assert (changed.json()["note"], changed.json()["leverage_ratio"]) == ("", 2.0)
+    assert (await house.get(at)).json()["size_usd"] == 5000
+
+    assert (await house.delete(at)).json() == {}
+    assert (await house.get(at)).status_code == 404
+
+
+async def test_a_wallet_is_switched_off_by_a_false_alone(house: httpx.AsyncClient) -> None:
+    made = await house.post("/v1/wallets", json={"name": "a/b: c", "chain": "manual"})
+    assert made.json()["active"] is True, made.text
+    changed = await house.patch("/v1/wallets/a%2Fb%3A%20c", json={"active": False})
+    assert (changed.json()["active"], changed.json()["chain"]) == (False, "CHAIN_MANUAL")
+
+
+async def test_a_threshold_is_switched_off_and_its_etag_is_kept(house: httpx.AsyncClient) -> None:
+    found = (await house.get("/v1/thresholds", params={"page_size": 1})).json()["thresholds"][0]
+    at = f"/v1/thresholds/{found['id']}"
+    changed = await house.patch(at, json={"enabled": False, "etag": found["etag"]})
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["enabled"] is False
+    assert changed.json()["high"] == found["high"]
+    again = await house.patch(at, json={"enabled": True, "etag": found["etag"]})
+    assert again.status_code in (400, 409)
+    assert again.json()["error"]["details"][0]["reason"] == "ETAG_MISMATCH"
+
+
+async def test_a_private_key_is_refused_and_not_repeated(house: httpx.AsyncClient) -> None:
+    key = "0x" + "ab" * 32
+    refused = await house.post("/v1/wallets", json={"name": "x", "chain": "ethereum", "public_address": key})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["details"][0]["reason"] == "PRIVATE_KEY_REFUSED"
+    assert key not in refused.text
+
+
+async def test_prices_are_watched_over_http(house: httpx.AsyncClient) -> None:
+    refreshed = await house.post("/v1/prices:refresh", json={"market": "demo", "force": True})
+    assert refreshed.status_code == 200, refreshed.text
+    async with house.stream("GET", "/v1/prices:watch", params={"assets": "BTC"}) as response:
+        async for line in response.aiter_lines():
+            if line.startswith("data: "):
+                assert '"asset":"BTC"' in line
+                break
+
+
+async def test_totals_and_mode_are_there(house: httpx.AsyncClient) -> None:
+    assert (await house.get("/v1/mode")).json()["mode"] == "MODE_DEMO"
+    assert (await house.get("/v1/totals")).status_code == 200
