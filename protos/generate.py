@@ -133,6 +133,14 @@ def generate(out: Path, image: Path, wheels: Path) -> None:
     for folder in [out / "sonic", *(path for path in (out / "sonic").rglob("*") if path.is_dir())]:
         (folder / "__init__.py").write_text(NOTE)
     (out / "sonic" / "py.typed").touch()
+    (out / "sonic" / "source.binpb").write_bytes(commented(image))
+
+
+def commented(image: Path) -> bytes:
+    """The image of our own files alone: the comments, for those who show them."""
+    whole = descriptor_pb2.FileDescriptorSet.FromString(image.read_bytes())
+    ours = [file for file in whole.file if file.name.startswith("sonic/")]
+    return descriptor_pb2.FileDescriptorSet(file=ours).SerializeToString(deterministic=True)
 
 
 def run(*command: str, silent: bool = False) -> None:

@@ -79,6 +79,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     keeper = Keeper(leases, notices, owner.work, clock, _owner_name(), interval)
     service = CycloneService(
         requests,
+        database.bind(RequestStore, isolation="AUTOCOMMIT"),
         leases,
         notices,
         ClearingClient(peers),

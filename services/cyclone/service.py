@@ -24,6 +24,7 @@ from shared.paging import Page
 _OWN_KIND = "cycles"
 # A reader looks by itself this often, in case a notice got lost.
 _LOOK_SECONDS = 1.0
+_GATHER_SECONDS = 0.01
 _TRIES = 3
 
 Begin = Callable[[], AbstractAsyncContextManager[RequestStore]]
@@ -50,6 +51,7 @@ class CycloneService:
     def __init__(
         self,
         begin: Begin,
+        read: Begin,
         begin_lease: BeginLease,
         news: News,
         clearer: Clearer,
@@ -59,6 +61,7 @@ class CycloneService:
         scheduled: bool,
     ) -> None:
         self._begin = begin
+        self._read = read
         self._begin_lease = begin_lease
         self._news = news
         self._clearer = clearer
@@ -74,7 +77,7 @@ class CycloneService:
         return await self.get(id)
 
     async def get(self, id: str) -> Cycle:
-        async with self._begin() as store:
+        async with self._read() as store:
             cycle = await store.get(id)
         if cycle is None:
             raise NotFound("CYCLE_NOT_FOUND", f"no cycle {id[:80]!r}")
@@ -101,6 +104,8 @@ class CycloneService:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_SECONDS):
                         await changed.wait()
+                        # Steps may follow each other faster than people see: one look for several of them.
+                        await asyncio.sleep(_GATHER_SECONDS)
 
     async def list(self, page_size: int, page_token: str, state: CycleState | None) -> Page[Cycle]:
         context = paging.context("cycles", state)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import asyncpg
 import numpy as np
@@ -68,8 +69,15 @@ async def copy_in(connection: AsyncConnection, table: str, arrays: Mapping[str, 
     return rows
 
 
+# Asked once a connection: tables change with a release, and a release starts with new connections.
+_known: WeakKeyDictionary[asyncpg.Connection[asyncpg.Record], dict[str, dict[str, str]]] = WeakKeyDictionary()
+
+
 async def _types(driver: asyncpg.Connection[asyncpg.Record], table: str) -> dict[str, str]:
-    return {row[0]: row[1] for row in await driver.fetch(_CATALOGUE, f'"{table}"')}
+    tables = _known.setdefault(driver, {})
+    if table not in tables:
+        tables[table] = {row[0]: row[1] for row in await driver.fetch(_CATALOGUE, f'"{table}"')}
+    return tables[table]
 
 
 def _row(spec: Mapping[str, str]) -> np.dtype[np.void]:

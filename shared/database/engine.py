@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 
 import asyncpg
 from sqlalchemy import event, exc
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from shared.database.address import plain
@@ -98,12 +99,14 @@ class Database:
 
 async def raw(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:
     """The driver's connection beneath, inside the same transaction; for bulk work only."""
-    driver = (await connection.get_raw_connection()).driver_connection
-    if not isinstance(driver, asyncpg.Connection):
+    pooled = await connection.get_raw_connection()
+    driver = pooled.driver_connection
+    adapted: object = pooled.dbapi_connection
+    if not isinstance(driver, asyncpg.Connection) or not isinstance(adapted, AsyncAdapt_asyncpg_connection):
         raise TypeError(f"not asyncpg's connection: {type(driver)}")
     if not driver.is_in_transaction():
-        # SQLAlchemy begins with its first statement; without one, the bulk work would commit by itself.
-        await connection.exec_driver_sql("select 1")
+        # SQLAlchemy begins with its first statement; without this, the driver's work would commit by itself.
+        await adapted._start_transaction()  # type: ignore[no-untyped-call]  # noqa: SLF001  saves a round trip
     return driver
 
 

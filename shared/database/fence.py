@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.database.engine import raw
 from shared.errors import Conflict
 
 T = TypeVar("T")
@@ -21,18 +22,17 @@ KEPT = timedelta(hours=6)
 _adapters: dict[type[Any], TypeAdapter[Any]] = {}
 
 # One round trip: raise the caller's epoch unless a higher one is known, and look the answer up.
-_ENTER = text(
+_ENTER = (
     "with entered as ("
-    " insert into caller_epoch as known (caller, epoch) values (:caller, :epoch)"
+    " insert into caller_epoch as known (caller, epoch) values ($1, $2)"
     " on conflict (caller) do update set epoch = excluded.epoch where known.epoch <= excluded.epoch"
     " returning epoch)"
     " select (select epoch from entered) as epoch,"
-    " (select answer from step_answer where cycle_id = :cycle_id and step = :step) as answer"
+    " (select answer from step_answer where cycle_id = $3 and step = $4) as answer"
 )
-_RECORD = text(
-    "with old as (delete from step_answer where answer_time < :forget_time)"
-    " insert into step_answer (cycle_id, step, epoch, answer, answer_time)"
-    " values (:cycle_id, :step, :epoch, :answer, :now)"
+_RECORD = (
+    "with old as (delete from step_answer where answer_time < $1)"
+    " insert into step_answer (cycle_id, step, epoch, answer, answer_time) values ($2, $3, $4, $5, $6)"
     " on conflict (cycle_id, step) do update set answer = excluded.answer, epoch = excluded.epoch"
 )
 
@@ -80,29 +80,18 @@ async def enter(connection: AsyncConnection, step: Step, kind: type[T]) -> T | N
     """
     if not step.cycle_id:
         return None
-    row = (
-        await connection.execute(
-            _ENTER,
-            {"caller": step.caller, "epoch": step.epoch, "cycle_id": step.cycle_id, "step": step.name},
-        )
-    ).one()
-    if row.epoch is None:
+    driver = await raw(connection)
+    rows = await driver.fetch(_ENTER, step.caller, step.epoch, step.cycle_id, step.name)
+    epoch, answer = rows[0]
+    if epoch is None:
         raise Conflict("STALE_EPOCH", f"epoch {step.epoch} of {step.caller} is older than one already seen")
-    return None if row.answer is None else _adapter(kind).validate_json(row.answer)
+    return None if answer is None else _adapter(kind).validate_json(answer)
 
 
 async def record(connection: AsyncConnection, step: Step, kind: type[T], answer: T, now: datetime) -> None:
     """Remember the answer of a step in the transaction of its effect."""
     if not step.cycle_id:
         return
-    await connection.execute(
-        _RECORD,
-        {
-            "cycle_id": step.cycle_id,
-            "step": step.name,
-            "epoch": step.epoch,
-            "answer": _adapter(kind).dump_json(answer),
-            "now": now,
-            "forget_time": now - KEPT,
-        },
-    )
+    driver = await raw(connection)
+    dumped = _adapter(kind).dump_json(answer)
+    await driver.execute(_RECORD, now - KEPT, step.cycle_id, step.name, step.epoch, dumped, now)

@@ -96,7 +96,7 @@ class StepClient:
         answer = await self._positions.EnrichPositions(request, timeout=seconds)
         totals = readings.totals_reading(answer.totals)
         read = outcomes.EnrichAnswer(answer.enriched_count, answer.absent_count, dict(answer.reasons), totals)
-        return Answer(outcomes.read_enrich(read), totals=totals)
+        return Answer(outcomes.read_enrich(read), totals=totals, membership_epoch=answer.membership_epoch)
 
     async def _link_hedges(self, call: Call, seconds: float) -> Answer:
         request = hedges_pb2.LinkHedgesRequest(cycle_id=call.cycle_id, epoch=call.epoch)
@@ -109,7 +109,9 @@ class StepClient:
         return Answer(outcomes.read_counts(counts))
 
     async def _create_alerts(self, call: Call, seconds: float) -> Answer:
-        request = alerts_pb2.CreateAlertsRequest(cycle_id=call.cycle_id, epoch=call.epoch)
+        request = alerts_pb2.CreateAlertsRequest(
+            cycle_id=call.cycle_id, epoch=call.epoch, membership_epoch=call.membership_epoch
+        )
         answer = await self._alerts.CreateAlerts(request, timeout=seconds)
         return Answer(outcomes.read_counts({"created": answer.created_count, "alerts": answer.alert_count}))
 
@@ -131,7 +133,9 @@ class StepClient:
         return Answer(outcomes.read_counts(counts))
 
     async def _clear_stale_alerts(self, call: Call, seconds: float) -> Answer:
-        request = alerts_pb2.ClearStaleAlertsRequest(cycle_id=call.cycle_id, epoch=call.epoch)
+        request = alerts_pb2.ClearStaleAlertsRequest(
+            cycle_id=call.cycle_id, epoch=call.epoch, membership_epoch=call.membership_epoch
+        )
         answer = await self._alerts.ClearStaleAlerts(request, timeout=seconds)
         return Answer(outcomes.read_counts({"cleared": answer.cleared_count}))
 

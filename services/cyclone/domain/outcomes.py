@@ -104,6 +104,7 @@ class Call:
     now: datetime
     prices: tuple[PriceReading, ...] = ()
     totals: TotalsReading | None = None
+    membership_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ class Answer:
     outcome: Outcome
     prices: tuple[PriceReading, ...] | None = None
     totals: TotalsReading | None = None
+    membership_epoch: int | None = None
 
 
 def rests_on_old(totals: TotalsReading, now: datetime) -> bool:

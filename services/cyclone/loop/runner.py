@@ -196,7 +196,7 @@ class Run:
             self._call = replace(self._call, prices=answer.prices)
             self._has_prices = True
         if answer.totals is not None:
-            self._call = replace(self._call, totals=answer.totals)
+            self._call = replace(self._call, totals=answer.totals, membership_epoch=answer.membership_epoch)
         return answer.outcome
 
     def _note_failure(self, service: str, error: SonicError) -> None:
