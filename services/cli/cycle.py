@@ -73,10 +73,13 @@ async def _follow(stream: AsyncIterable[pb.RunCycleResponse]) -> pb.Cycle:
 
 async def _show(stream: AsyncIterable[pb.RunCycleResponse]) -> pb.Cycle:
     last = pb.Cycle()
-    with Live(console=console, refresh_per_second=12, transient=False) as live:
+    # Redrawn in place on a terminal; a file or a pipe gets the finished table alone.
+    with Live(console=console, refresh_per_second=12, transient=True) as live:
         async for progress in stream:
             last = progress.cycle
-            live.update(steps_table(last))
+            if console.is_terminal:
+                live.update(steps_table(last))
+    console.print(steps_table(last))
     console.print(_verdict(last))
     return last
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,7 +24,7 @@ class Known:
     """Readings that are given."""
 
     known_prices: tuple[PriceReading, ...] = ()
-    held: HoldingsReading = HoldingsReading(0, 0, 0.0, 0.0)
+    held: HoldingsReading = field(default_factory=lambda: HoldingsReading(0, 0, 0.0, 0.0))
     known_judged: tuple[JudgedReading, ...] = ()
 
     async def prices(self) -> tuple[PriceReading, ...]:
