@@ -25,6 +25,7 @@ from services.cyclone.store.lease import LeaseStore
 from services.cyclone.store.notices import Notices
 from services.cyclone.store.progress import ProgressStore
 from services.cyclone.store.requests import RequestStore
+from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
@@ -95,7 +96,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock=clock,
     )
     outside: list[Part] = [heartbeat] if heartbeat else []
-    return App("cyclone", [database, *peers.values(), *outside, aftermath, notices, server, keeper])
+    side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
+    return App("cyclone", [database, *peers.values(), *outside, aftermath, notices, side, server, keeper])
 
 
 def _owner_name() -> str:
