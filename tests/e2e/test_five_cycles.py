@@ -223,9 +223,14 @@ async def _everything_was_delivered_once(house: House, outside: World, address: 
     assert len(outside.mailbox.mails) == expected["email"]
     keys = [request.headers["idempotency-key"] for request in outside.webhook.asked("POST /hook")]
     assert len(set(keys)) == len(keys)
-    high = next(body for body in outside.heard() if str(body["subject"]).startswith("HIGH: SOL long travel"))
-    facts: Any = high["facts"]
     victim = outside.held[0]
+    told: list[Any] = [
+        body
+        for body in outside.heard()
+        if str(body["subject"]).startswith("HIGH: SOL long travel")
+        and dict[str, str](body["facts"])["position_id"] == victim.key  # type: ignore[arg-type]  # JSON
+    ]
+    facts = told[0]["facts"]
     assert (facts["asset"], facts["side"]) == ("SOL", "LONG")
     assert float(facts["liquidation_price_usd"]) == pytest.approx(victim.liquidation, rel=1e-6)
     assert float(facts["liquidation_distance_percent"]) < 0

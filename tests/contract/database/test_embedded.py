@@ -61,7 +61,8 @@ class Owner:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait()
+        # Waits, and closes the pipe the URL came through.
+        self._process.communicate()
 
 
 async def _execute(url: str, statement: str) -> object:
