@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import ClassVar
 
+from pydantic import Field
 from sonic.hedges.v1 import hedges_pb2_grpc as rpc
 
 from services.hedges.clients import PositionsClient, positions_channel
+from services.hedges.loop import HedgeFeed
 from services.hedges.service import HedgesService
-from services.hedges.servicer import HedgesServicer
+from services.hedges.servicer.hedges import HedgesServicer
 from services.hedges.store import Store
 from shared import metrics
 from shared.clock import Clock, SystemClock
@@ -22,8 +25,9 @@ class Config(ServiceConfig):
     """Settings of the hedges service."""
 
     service: ClassVar[str] = "hedges"
-    listen_address: str = "127.0.0.1:50053"
-    positions_address: str = "127.0.0.1:50052"
+    listen_address: str = Field("127.0.0.1:50053", description="host:port to serve on")
+    positions_address: str = Field("127.0.0.1:50052", description="host:port of the positions service")
+    hedges_history_days: float = Field(90.0, gt=0, le=3650, description="how long changes of groups are kept")
 
 
 def build(config: Config, clock: Clock | None = None) -> App:
@@ -31,16 +35,24 @@ def build(config: Config, clock: Clock | None = None) -> App:
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="hedges")
     positions = positions_channel(config.positions_address)
-    service = HedgesService(database.bind(Store), PositionsClient(positions), clock)
+    service = HedgesService(
+        database.bind(Store),
+        database.bind(Store, isolation="AUTOCOMMIT"),
+        PositionsClient(positions),
+        clock,
+        timedelta(days=config.hedges_history_days),
+    )
+    feed = HedgeFeed(service, clock)
+    service.on_change(feed.wake)
     server = GrpcServer(
         config.listen_address,
-        [(rpc.add_HedgesServiceServicer_to_server, HedgesServicer(service))],
+        [(rpc.add_HedgesServiceServicer_to_server, HedgesServicer(service, feed.watch))],
         service_names=["sonic.hedges.v1.HedgesService"],
         ready=database.ping,
         clock=clock,
     )
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
-    return App("hedges", [database, positions, side, server])
+    return App("hedges", [database, positions, feed, side, server])
 
 
 def main() -> None:

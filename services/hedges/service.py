@@ -1,59 +1,103 @@
-"""Use cases of hedges: read the columns, pair them, write what changed."""
+"""Use cases of hedges: read the columns, pair them, write what changed; answer what-ifs about a hedge."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol
 
-from services.hedges.domain import Change, Group, Hedge, Linking, Reading, pair, relink
+from services.hedges.domain import ladder, modifiers, rebalance
+from services.hedges.domain.evaluation import Evaluation, check_count, evaluate
+from services.hedges.domain.grouping import Change, Hedge, Linking, members, pair, relink
+from services.hedges.domain.history import Cause, HistoryFilter, LinkChange, ended, events
+from services.hedges.domain.holdings import Legs, Reading
+from services.hedges.domain.modifiers import Modifiers
 from services.hedges.store import Store
 from shared import paging
 from shared.clock import Clock
 from shared.database.fence import Step
-from shared.errors import NotFound, Unavailable
+from shared.errors import Conflict, FailedPrecondition, NotFound
 from shared.names import new_id
 from shared.paging import Page
+
+Begin = Callable[[], AbstractAsyncContextManager[Store]]
 
 # Above this many rows the pairing takes longer than 5 ms and leaves the event loop.
 _THREAD_ROW_COUNT = 20_000
 
 
 class Positions(Protocol):
-    """Where the columns come from."""
+    """Where the columns come from. Both raise Unavailable POSITIONS_UNAVAILABLE when they cannot be read."""
 
-    async def read(self, *, with_ids: bool) -> Reading:
-        """ACTIVE and STALE positions; Unavailable POSITIONS_UNAVAILABLE when they cannot be read."""
+    async def read(self) -> Reading:
+        """ACTIVE and STALE positions."""
+
+    async def legs(self, wallet: str, asset: str, position_ids: Collection[str]) -> Legs:
+        """Those of these ids that are held in the wallet, of the asset, on a known side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A hedge's members as held now; `gone_position_ids` are those that are not."""
+
+    legs: Legs
+    gone_position_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Advised:
+    """An advice at one price, with the figures after it."""
+
+    held: Held
+    row: int
+    advice: rebalance.Advice
+    after: Evaluation
+    fee_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Corridor:
+    """Both ladders of a hedge and the price their distances are from (NaN: none)."""
+
+    held: Held
+    reference_price_usd: float
+    down: ladder.Ladder
+    up: ladder.Ladder
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a watcher was told last."""
+
+    wallet: str
+    asset: str
+    revision: int = 0
+    ids: frozenset[str] = field(default_factory=frozenset)
 
 
 class HedgesService:
-    """Links, unlinks and shows hedges."""
+    """Links, unlinks, shows and weighs hedges."""
 
     def __init__(
-        self, begin: Callable[[], AbstractAsyncContextManager[Store]], positions: Positions, clock: Clock
+        self, begin: Begin, read: Begin, positions: Positions, clock: Clock, history_kept: timedelta
     ) -> None:
         self._begin = begin
+        self._read = read
         self._positions = positions
         self._clock = clock
-        # Members were last written at this epoch; None: not known to this process.
-        self._epoch: int | None = None
+        self._history_kept = history_kept
+        self._told: Callable[[], None] = lambda: None
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        """Call this after every write."""
+        self._told = told
 
     async def link(self, step: Step) -> Linking:
         """Group what is held now; the same cycle again answers from its record."""
-        reading = await self._positions.read(with_ids=False)
-        linking = await self._link(step, reading) if reading.membership_epoch == self._epoch else None
-        if linking is None:
-            # Members changed since they were last written here: now their ids are needed too.
-            reading = await self._positions.read(with_ids=True)
-            linking = await self._link(step, reading)
-        if linking is None:
-            raise Unavailable("POSITIONS_UNAVAILABLE", "positions changed while they were read")
-        self._epoch = reading.membership_epoch
-        return linking
-
-    async def _link(self, step: Step, reading: Reading) -> Linking | None:
-        """One pass in one transaction; None when member ids are needed and were not read."""
+        reading = await self._positions.read()
         if len(reading.holdings) > _THREAD_ROW_COUNT:
             groups = await asyncio.to_thread(pair, reading.holdings)
         else:
@@ -62,53 +106,170 @@ class HedgesService:
             done = await store.enter(step)
             if done is not None:
                 return done
-            epoch, stored = await store.linked()
-            if reading.position_ids is None and epoch != reading.membership_epoch:
-                return None
-            return await self._write(store, step, reading, relink(stored, groups, new_hedge_id))
+            await store.lock(lazily=True)
+            change = relink(await store.linked(), groups, new_hedge_id)
+            linking = await self._write(store, step, reading, change)
+        self._told()
+        return linking
 
     async def _write(self, store: Store, step: Step, reading: Reading, change: Change) -> Linking:
         now = self._clock.now()
-        written = change.kept + change.linked
-        await store.delete(change.unlinked)
-        await store.write(written, now)
-        if reading.position_ids is not None:
-            await store.write_members(_members(written, reading.position_ids), reading.membership_epoch)
+        ending = [id for id, _ in change.unlinked]
+        fresh = change.linked + change.regrouped
+        # Read before anything is written: what joined and left is the difference.
+        before = await store.members([*ending, *(id for id, _ in change.regrouped)]) if change else {}
+        after = members(fresh, reading.position_ids)
+        await store.delete(ending)
+        await store.write(change.kept + change.linked, now)
+        await store.write_members(fresh, after, now)
+        happened = events(change, reading, before, after)
+        await store.append(happened, step.cycle_id, now, now - self._history_kept)
         linking = _linking(change, len(reading.holdings))
         await store.record(step, linking, now)
         return linking
 
     async def unlink(self) -> int:
         """Remove every hedge."""
-        self._epoch = None
+        now = self._clock.now()
         async with self._begin() as store:
-            return await store.delete_all()
+            await store.lock()
+            removed = await store.delete_all()
+            happened = [
+                ended(one.id, one.wallet, one.asset, one.position_ids, Cause.UNLINKED_BY_HAND)
+                for one in removed
+            ]
+            await store.append(happened, "", now, now - self._history_kept)
+        self._told()
+        return len(removed)
 
     async def get(self, id: str) -> Hedge:
         """One hedge; NotFound HEDGE_NOT_FOUND."""
+        async with self._read() as store:
+            return _there(await store.get(id), id)
+
+    async def list(
+        self, page_size: int, page_token: str, wallet: str, asset: str, position_id: str
+    ) -> Page[Hedge]:
+        """Hedges by wallet and asset."""
+        context = paging.context("hedges", wallet, asset, position_id)
+        page = paging.parse(page_size, page_token, context=context)
+        async with self._read() as store:
+            rows = await store.list(page, wallet, asset, position_id)
+        return paging.cut(rows, page, context, lambda hedge: (hedge.wallet, hedge.asset))
+
+    async def history(self, page_size: int, page_token: str, wanted: HistoryFilter) -> Page[LinkChange]:
+        """Changes of groups, newest first."""
+        context = paging.context("history", wanted)
+        page = paging.parse(page_size, page_token, context=context)
+        async with self._read() as store:
+            rows = await store.history(page, wanted)
+        return paging.cut(rows, page, context, lambda change: (change.id,))
+
+    async def write_note(self, id: str, note: str | None, etag: str) -> Hedge:
+        """Change the note (None: leave it); NotFound HEDGE_NOT_FOUND, Conflict ETAG_MISMATCH."""
         async with self._begin() as store:
-            hedge = await store.get(id)
-        if hedge is None:
-            raise NotFound("HEDGE_NOT_FOUND", f"no hedge {id!r}")
+            await store.lock()
+            hedge = _there(await store.get(id), id)
+            _check_etag(etag, hedge.etag)
+            if note is not None and note != hedge.note:
+                await store.note(id, note, self._clock.now())
+                hedge = _there(await store.get(id), id)
+        self._told()
         return hedge
 
-    async def list(self, page_size: int, page_token: str, wallet: str, asset: str) -> Page[Hedge]:
-        """Hedges by wallet and asset."""
-        context = paging.context("hedges", wallet, asset)
-        page = paging.parse(page_size, page_token, context=context)
+    async def evaluate(self, id: str, prices_usd: Sequence[float]) -> tuple[Held, Evaluation]:
+        """The members at prices, each at its own mark for none; TOO_MANY_FIGURES, MEMBERS_GONE."""
+        held = await self._held(id)
+        check_count(len(prices_usd), len(held.legs))
+        return held, evaluate(held.legs, held.legs.at(prices_usd) if prices_usd else held.legs.marks)
+
+    async def advise(
+        self,
+        id: str,
+        target: rebalance.Target,
+        side: int,
+        changing: rebalance.Field,
+        position_id: str,
+        price_usd: float | None,
+    ) -> Advised:
+        """What to change of one leg of a side; LEG_NOT_FOUND, MEMBERS_GONE."""
+        held, values = await self._held(id), await self.modifiers()
+        legs = held.legs
+        row = rebalance.largest(legs, side, position_id)
+        prices = legs.marks if price_usd is None else legs.at([price_usd])
+        advice = rebalance.advise(legs, rebalance.Question(target, row, changing), prices)
+        collateral_usd, size_usd = float(advice.collateral_usd[0]), float(advice.size_usd[0])
+        after = evaluate(rebalance.applied(legs, row, collateral_usd, size_usd), prices)
+        return Advised(held, row, advice, after, values.fee_usd(size_usd - float(legs.size_usd[row])))
+
+    async def corridor(self, id: str, price_usd: float | None) -> Corridor:
+        """Where legs liquidate, from a price or the median of the marks; MEMBERS_GONE."""
+        held = await self._held(id)
+        reference = ladder.reference_price(held.legs) if price_usd is None else price_usd
+        return Corridor(held, reference, ladder.down(held.legs, reference), ladder.up(held.legs, reference))
+
+    async def _held(self, id: str) -> Held:
+        hedge = await self.get(id)
+        legs = await self._positions.legs(hedge.wallet, hedge.asset, hedge.position_ids)
+        if not len(legs):
+            raise FailedPrecondition(
+                "MEMBERS_GONE", f"no member of {id!r} is held any more; link the hedges again"
+            )
+        held = set(legs.position_ids)
+        return Held(legs, [position_id for position_id in hedge.position_ids if position_id not in held])
+
+    async def modifiers(self) -> Modifiers:
+        """As set, or the defaults."""
+        async with self._read() as store:
+            return await store.modifiers()
+
+    async def set_modifiers(self, values: Mapping[str, object], etag: str) -> Modifiers:
+        """Replace them; InvalidArgument MODIFIER_*, Conflict ETAG_MISMATCH."""
+        wanted = modifiers.checked(values)
         async with self._begin() as store:
-            rows = await store.list(page, wallet, asset)
-        return paging.cut(rows, page, context, lambda hedge: (hedge.wallet, hedge.asset))
+            await store.lock()
+            _check_etag(etag, (await store.modifiers()).etag)
+            await store.set_modifiers(wanted)
+        return wanted
+
+    async def import_modifiers(self, content: str) -> tuple[Modifiers, Sequence[str]]:
+        """Replace them by those of a JSON text; also the groups that were left alone."""
+        wanted, ignored = modifiers.imported(content)
+        async with self._begin() as store:
+            await store.set_modifiers(wanted)
+        return wanted, ignored
+
+    async def revision(self) -> tuple[int, int]:
+        """Changes with every change of any hedge."""
+        async with self._read() as store:
+            return await store.revision()
+
+    async def news(self, view: View) -> tuple[View, Sequence[Hedge], Sequence[str]]:
+        """What to tell one who was told `view`: hedges new or changed, ids that ended, and the view then."""
+        async with self._read() as store:
+            changed = await store.since(view.revision, view.wallet, view.asset)
+            # Read last: what ended in between is told as ended.
+            present = await store.ids(view.wallet, view.asset)
+        told = view.ids | {hedge.id for hedge in changed}
+        newest = max((hedge.revision for hedge in changed), default=view.revision)
+        kept = View(view.wallet, view.asset, newest, frozenset(told & present))
+        return kept, [hedge for hedge in changed if hedge.id in present], sorted(view.ids - present)
 
 
 def new_hedge_id() -> str:
     return new_id("hedge")
 
 
-def _members(
-    written: Sequence[tuple[str, Group]], position_ids: Sequence[str]
-) -> list[tuple[str, list[str]]]:
-    return [(id, sorted(position_ids[row] for row in group.rows.tolist())) for id, group in written]
+def _there(hedge: Hedge | None, id: str) -> Hedge:
+    if hedge is None:
+        raise NotFound("HEDGE_NOT_FOUND", f"no hedge {id!r}")
+    return hedge
+
+
+def _check_etag(given: str, present: str) -> None:
+    """An empty one asks for no check."""
+    if given and given != present:
+        raise Conflict("ETAG_MISMATCH", "it was changed meanwhile; read it again", metadata={"etag": present})
 
 
 def _linking(change: Change, position_count: int) -> Linking:

@@ -1,90 +1,13 @@
-"""Hedges over gRPC, with the real positions server beside it."""
+"""Linking over gRPC, with the real positions server beside it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-
 import pytest
 from sonic.hedges.v1 import hedges_pb2 as pb
-from sonic.hedges.v1 import hedges_pb2_grpc as rpc
-from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
+from sonic.positions.v1 import positions_pb2
 
-from services.hedges import server as hedges_server
-from services.positions import server as positions_server
-from shared.clock import PushedClock
 from shared.errors import Conflict, InvalidArgument, NotFound, Unavailable
-from shared.lifecycle import App
-from shared.rpc.client import Channel
-from tests.fakes.databases import Databases
-
-START = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
-
-
-@dataclass
-class Bench:
-    """Both servers, and what a test says to them."""
-
-    hedges: rpc.HedgesServiceStub
-    positions: positions_pb2_grpc.PositionsServiceStub
-    positions_app: App
-    clock: PushedClock
-
-    async def hold(self, asset: str, side: str, wallet: str = "main", size_usd: float = 1000.0) -> str:
-        sign = 1 if side == "LONG" else -1
-        position = positions_pb2.Position(
-            wallet=wallet,
-            asset=asset,
-            side=positions_pb2.Side.Value(f"SIDE_{side}"),
-            entry_price_usd=100.0,
-            mark_price_usd=90.0,
-            liquidation_price_usd=100.0 - sign * 50.0,
-            size_usd=size_usd,
-            collateral_usd=size_usd / 10,
-        )
-        made = await self.positions.CreatePosition(positions_pb2.CreatePositionRequest(position=position))
-        return str(made.id)
-
-    async def link(self, cycle_id: str = "", epoch: int = 0) -> pb.LinkHedgesResponse:
-        await self.positions.EnrichPositions(positions_pb2.EnrichPositionsRequest())
-        return await self.hedges.LinkHedges(pb.LinkHedgesRequest(cycle_id=cycle_id, epoch=epoch))
-
-    async def listed(self) -> list[pb.Hedge]:
-        return list((await self.hedges.ListHedges(pb.ListHedgesRequest())).hedges)
-
-
-@pytest.fixture
-async def bench(databases: Databases) -> AsyncIterator[Bench]:
-    clock = PushedClock(START)
-    positions_app = positions_server.build(
-        positions_server.Config(
-            listen_address="127.0.0.1:0",
-            database_url=databases.url("positions"),  # type: ignore[arg-type]  # pydantic makes it a secret
-            price_address="127.0.0.1:1",
-        ),
-        clock,
-    )
-    async with positions_app:
-        hedges_app = hedges_server.build(
-            hedges_server.Config(
-                listen_address="127.0.0.1:0",
-                database_url=databases.url("hedges"),  # type: ignore[arg-type]  # pydantic makes it a secret
-                positions_address=positions_app.address,
-            ),
-            clock,
-        )
-        to_positions = Channel(positions_app.address)
-        async with hedges_app:
-            to_hedges = Channel(hedges_app.address)
-            yield Bench(
-                to_hedges.stub(rpc.HedgesServiceStub),
-                to_positions.stub(positions_pb2_grpc.PositionsServiceStub),
-                positions_app,
-                clock,
-            )
-            await to_hedges.stop()
-            await to_positions.stop()
+from tests.contract.hedges.conftest import Bench
 
 
 async def test_a_long_and_a_short_of_one_wallet_and_asset_become_a_hedge_with_its_figures(

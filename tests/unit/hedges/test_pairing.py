@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.hedges.domain import Holdings, pair, relink
+from services.hedges.domain.grouping import Stored, pair, relink
+from services.hedges.domain.holdings import Holdings
 
 ORACLE = json.loads((Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text())
 SIGN = {"LONG": 1, "SHORT": -1, "UNKNOWN": 0}
@@ -54,22 +55,24 @@ def test_the_groups_are_those_of_the_oracle() -> None:
 
 def test_a_group_whose_only_short_becomes_long_is_no_hedge_any_more() -> None:
     rows = oracle_rows()
-    stored = {(group.wallet, group.asset): f"h{n}" for n, group in enumerate(pair(holdings(rows)))}
+    stored = {
+        (group.wallet, group.asset): Stored(f"h{n}", group.member_signature)
+        for n, group in enumerate(pair(holdings(rows)))
+    }
     rows[1] = (*rows[1][:2], "LONG", rows[1][3])
     change = relink(stored, pair(holdings(rows)), lambda: "fresh")
-    assert change.unlinked == [stored["W1", "BTC"]]
-    assert [id for id, _ in change.kept] == [stored["W2", "ETH"]]
+    assert change.unlinked == [(stored["W1", "BTC"].id, ("W1", "BTC"))]
+    assert [id for id, _ in change.kept] == [stored["W2", "ETH"].id]
 
 
 def test_ids_stay_the_same_when_linked_again() -> None:
     groups = pair(holdings(oracle_rows()))
     fresh = (f"h{n}" for n in itertools.count())
     first = relink({}, groups, lambda: next(fresh))
-    stored = {(group.wallet, group.asset): id for id, group in first.linked}
+    stored = {(group.wallet, group.asset): Stored(id, group.member_signature) for id, group in first.linked}
     second = relink(stored, groups, lambda: next(fresh))
     assert [id for id, _ in second.kept] == [id for id, _ in first.linked]
-    assert not second.linked
-    assert not second.unlinked
+    assert not second
 
 
 @pytest.mark.parametrize("case", ORACLE["hedge_pair"]["at"], ids=lambda case: str(case["price"]))

@@ -5,6 +5,7 @@ Groups of positions of one wallet and asset that hold both sides."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -40,6 +41,32 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller's epoch is older than one already seen."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 6
     """A field breaks its rule; the field is named."""
+    ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 7
+    """The update mask names a field that cannot be changed."""
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 8
+    """The etag is not the present one: somebody else changed it; read again."""
+    ERROR_REASON_MEMBERS_GONE: _ErrorReason.ValueType  # 9
+    """None of the hedge's members is held any more; the next LinkHedges unlinks it."""
+    ERROR_REASON_TOO_MANY_FIGURES: _ErrorReason.ValueType  # 10
+    """Prices times members is more than 20,000; ask for fewer prices."""
+    ERROR_REASON_LEG_NOT_FOUND: _ErrorReason.ValueType  # 11
+    """The leg named is no member of the side named."""
+    ERROR_REASON_NOT_FINITE: _ErrorReason.ValueType  # 12
+    """A number is NaN or infinite."""
+    ERROR_REASON_BAD_TIME: _ErrorReason.ValueType  # 13
+    """A time is out of range."""
+    ERROR_REASON_MODIFIERS_NOT_JSON: _ErrorReason.ValueType  # 14
+    """The content is no JSON of the form {"group": {"key": number}}."""
+    ERROR_REASON_MODIFIER_GROUP_MISSING: _ErrorReason.ValueType  # 15
+    """The content has no group hedge_modifiers."""
+    ERROR_REASON_MODIFIER_MISSING: _ErrorReason.ValueType  # 16
+    """The group lacks a key."""
+    ERROR_REASON_MODIFIER_UNKNOWN: _ErrorReason.ValueType  # 17
+    """The group has a key that is not known."""
+    ERROR_REASON_MODIFIER_NOT_A_NUMBER: _ErrorReason.ValueType  # 18
+    """A modifier is no number (a text, a truth value, a null, a list)."""
+    ERROR_REASON_MODIFIER_NEGATIVE: _ErrorReason.ValueType  # 19
+    """A modifier is negative."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -58,7 +85,249 @@ ERROR_REASON_STALE_EPOCH: ErrorReason.ValueType  # 5
 """The caller's epoch is older than one already seen."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 6
 """A field breaks its rule; the field is named."""
+ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 7
+"""The update mask names a field that cannot be changed."""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 8
+"""The etag is not the present one: somebody else changed it; read again."""
+ERROR_REASON_MEMBERS_GONE: ErrorReason.ValueType  # 9
+"""None of the hedge's members is held any more; the next LinkHedges unlinks it."""
+ERROR_REASON_TOO_MANY_FIGURES: ErrorReason.ValueType  # 10
+"""Prices times members is more than 20,000; ask for fewer prices."""
+ERROR_REASON_LEG_NOT_FOUND: ErrorReason.ValueType  # 11
+"""The leg named is no member of the side named."""
+ERROR_REASON_NOT_FINITE: ErrorReason.ValueType  # 12
+"""A number is NaN or infinite."""
+ERROR_REASON_BAD_TIME: ErrorReason.ValueType  # 13
+"""A time is out of range."""
+ERROR_REASON_MODIFIERS_NOT_JSON: ErrorReason.ValueType  # 14
+"""The content is no JSON of the form {"group": {"key": number}}."""
+ERROR_REASON_MODIFIER_GROUP_MISSING: ErrorReason.ValueType  # 15
+"""The content has no group hedge_modifiers."""
+ERROR_REASON_MODIFIER_MISSING: ErrorReason.ValueType  # 16
+"""The group lacks a key."""
+ERROR_REASON_MODIFIER_UNKNOWN: ErrorReason.ValueType  # 17
+"""The group has a key that is not known."""
+ERROR_REASON_MODIFIER_NOT_A_NUMBER: ErrorReason.ValueType  # 18
+"""A modifier is no number (a text, a truth value, a null, a list)."""
+ERROR_REASON_MODIFIER_NEGATIVE: ErrorReason.ValueType  # 19
+"""A modifier is negative."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
+
+class _Side:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SideEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Side.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SIDE_UNSPECIFIED: _Side.ValueType  # 0
+    """Never sent; refused."""
+    SIDE_LONG: _Side.ValueType  # 1
+    """Wins when the price rises."""
+    SIDE_SHORT: _Side.ValueType  # 2
+    """Wins when the price falls."""
+
+class Side(_Side, metaclass=_SideEnumTypeWrapper):
+    """Direction of a position."""
+
+SIDE_UNSPECIFIED: Side.ValueType  # 0
+"""Never sent; refused."""
+SIDE_LONG: Side.ValueType  # 1
+"""Wins when the price rises."""
+SIDE_SHORT: Side.ValueType  # 2
+"""Wins when the price falls."""
+Global___Side: _TypeAlias = Side  # noqa: Y015
+
+class _RebalanceTarget:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RebalanceTargetEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RebalanceTarget.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REBALANCE_TARGET_UNSPECIFIED: _RebalanceTarget.ValueType  # 0
+    """Never sent; refused."""
+    REBALANCE_TARGET_EQUAL_VALUE: _RebalanceTarget.ValueType  # 1
+    """Value of the longs = value of the shorts: imbalance 0."""
+    REBALANCE_TARGET_DELTA_NEUTRAL: _RebalanceTarget.ValueType  # 2
+    """Long tokens = short tokens: net delta 0."""
+
+class RebalanceTarget(_RebalanceTarget, metaclass=_RebalanceTargetEnumTypeWrapper):
+    """What a rebalance is to reach."""
+
+REBALANCE_TARGET_UNSPECIFIED: RebalanceTarget.ValueType  # 0
+"""Never sent; refused."""
+REBALANCE_TARGET_EQUAL_VALUE: RebalanceTarget.ValueType  # 1
+"""Value of the longs = value of the shorts: imbalance 0."""
+REBALANCE_TARGET_DELTA_NEUTRAL: RebalanceTarget.ValueType  # 2
+"""Long tokens = short tokens: net delta 0."""
+Global___RebalanceTarget: _TypeAlias = RebalanceTarget  # noqa: Y015
+
+class _RebalanceField:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RebalanceFieldEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RebalanceField.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REBALANCE_FIELD_UNSPECIFIED: _RebalanceField.ValueType  # 0
+    """Never sent; refused."""
+    REBALANCE_FIELD_COLLATERAL: _RebalanceField.ValueType  # 1
+    """Its collateral alone."""
+    REBALANCE_FIELD_SIZE: _RebalanceField.ValueType  # 2
+    """Its size alone; entry price and collateral are taken as kept."""
+
+class RebalanceField(_RebalanceField, metaclass=_RebalanceFieldEnumTypeWrapper):
+    """What a rebalance may change of one leg."""
+
+REBALANCE_FIELD_UNSPECIFIED: RebalanceField.ValueType  # 0
+"""Never sent; refused."""
+REBALANCE_FIELD_COLLATERAL: RebalanceField.ValueType  # 1
+"""Its collateral alone."""
+REBALANCE_FIELD_SIZE: RebalanceField.ValueType  # 2
+"""Its size alone; entry price and collateral are taken as kept."""
+Global___RebalanceField: _TypeAlias = RebalanceField  # noqa: Y015
+
+class _RebalanceOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RebalanceOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RebalanceOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REBALANCE_OUTCOME_UNSPECIFIED: _RebalanceOutcome.ValueType  # 0
+    """Never sent."""
+    REBALANCE_OUTCOME_CHANGE: _RebalanceOutcome.ValueType  # 1
+    """The change given reaches the target."""
+    REBALANCE_OUTCOME_ALREADY_MET: _RebalanceOutcome.ValueType  # 2
+    """Nothing to do: the target is met within a billionth of the sums compared."""
+    REBALANCE_OUTCOME_CANNOT_BE_MET: _RebalanceOutcome.ValueType  # 3
+    """This field of this leg cannot reach the target; the reason says why."""
+
+class RebalanceOutcome(_RebalanceOutcome, metaclass=_RebalanceOutcomeEnumTypeWrapper):
+    """What a rebalance comes to."""
+
+REBALANCE_OUTCOME_UNSPECIFIED: RebalanceOutcome.ValueType  # 0
+"""Never sent."""
+REBALANCE_OUTCOME_CHANGE: RebalanceOutcome.ValueType  # 1
+"""The change given reaches the target."""
+REBALANCE_OUTCOME_ALREADY_MET: RebalanceOutcome.ValueType  # 2
+"""Nothing to do: the target is met within a billionth of the sums compared."""
+REBALANCE_OUTCOME_CANNOT_BE_MET: RebalanceOutcome.ValueType  # 3
+"""This field of this leg cannot reach the target; the reason says why."""
+Global___RebalanceOutcome: _TypeAlias = RebalanceOutcome  # noqa: Y015
+
+class _RebalanceReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RebalanceReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RebalanceReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REBALANCE_REASON_UNSPECIFIED: _RebalanceReason.ValueType  # 0
+    """It can be met."""
+    REBALANCE_REASON_FIGURE_ABSENT: _RebalanceReason.ValueType  # 1
+    """A figure that is needed is absent: mark, entry, size or collateral of a member."""
+    REBALANCE_REASON_COLLATERAL_MOVES_NO_DELTA: _RebalanceReason.ValueType  # 2
+    """Collateral moves no delta: only size can."""
+    REBALANCE_REASON_PRICE_AT_ENTRY: _RebalanceReason.ValueType  # 3
+    """The price is the leg's entry, where size moves no value."""
+    REBALANCE_REASON_COLLATERAL_NOT_POSITIVE: _RebalanceReason.ValueType  # 4
+    """The collateral would have to be zero or less."""
+    REBALANCE_REASON_SIZE_NOT_POSITIVE: _RebalanceReason.ValueType  # 5
+    """The size would have to be zero or less: the leg's whole closing is not enough."""
+    REBALANCE_REASON_VALUE_NOT_POSITIVE: _RebalanceReason.ValueType  # 6
+    """The leg's value would be zero or less: it would be liquidated first."""
+
+class RebalanceReason(_RebalanceReason, metaclass=_RebalanceReasonEnumTypeWrapper):
+    """Why a target cannot be met."""
+
+REBALANCE_REASON_UNSPECIFIED: RebalanceReason.ValueType  # 0
+"""It can be met."""
+REBALANCE_REASON_FIGURE_ABSENT: RebalanceReason.ValueType  # 1
+"""A figure that is needed is absent: mark, entry, size or collateral of a member."""
+REBALANCE_REASON_COLLATERAL_MOVES_NO_DELTA: RebalanceReason.ValueType  # 2
+"""Collateral moves no delta: only size can."""
+REBALANCE_REASON_PRICE_AT_ENTRY: RebalanceReason.ValueType  # 3
+"""The price is the leg's entry, where size moves no value."""
+REBALANCE_REASON_COLLATERAL_NOT_POSITIVE: RebalanceReason.ValueType  # 4
+"""The collateral would have to be zero or less."""
+REBALANCE_REASON_SIZE_NOT_POSITIVE: RebalanceReason.ValueType  # 5
+"""The size would have to be zero or less: the leg's whole closing is not enough."""
+REBALANCE_REASON_VALUE_NOT_POSITIVE: RebalanceReason.ValueType  # 6
+"""The leg's value would be zero or less: it would be liquidated first."""
+Global___RebalanceReason: _TypeAlias = RebalanceReason  # noqa: Y015
+
+class _LinkChangeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LinkChangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LinkChangeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LINK_CHANGE_KIND_UNSPECIFIED: _LinkChangeKind.ValueType  # 0
+    """Never sent; in a filter: every kind."""
+    LINK_CHANGE_KIND_LINKED: _LinkChangeKind.ValueType  # 1
+    """The group became a hedge."""
+    LINK_CHANGE_KIND_UNLINKED: _LinkChangeKind.ValueType  # 2
+    """The hedge ended."""
+    LINK_CHANGE_KIND_MEMBERS_CHANGED: _LinkChangeKind.ValueType  # 3
+    """Members joined or left, and the hedge went on."""
+
+class LinkChangeKind(_LinkChangeKind, metaclass=_LinkChangeKindEnumTypeWrapper):
+    """What happened to a group."""
+
+LINK_CHANGE_KIND_UNSPECIFIED: LinkChangeKind.ValueType  # 0
+"""Never sent; in a filter: every kind."""
+LINK_CHANGE_KIND_LINKED: LinkChangeKind.ValueType  # 1
+"""The group became a hedge."""
+LINK_CHANGE_KIND_UNLINKED: LinkChangeKind.ValueType  # 2
+"""The hedge ended."""
+LINK_CHANGE_KIND_MEMBERS_CHANGED: LinkChangeKind.ValueType  # 3
+"""Members joined or left, and the hedge went on."""
+Global___LinkChangeKind: _TypeAlias = LinkChangeKind  # noqa: Y015
+
+class _LinkChangeReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LinkChangeReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LinkChangeReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LINK_CHANGE_REASON_UNSPECIFIED: _LinkChangeReason.ValueType  # 0
+    """Never sent."""
+    LINK_CHANGE_REASON_BOTH_SIDES_HELD: _LinkChangeReason.ValueType  # 1
+    """Both sides are held."""
+    LINK_CHANGE_REASON_NO_LONG_LEFT: _LinkChangeReason.ValueType  # 2
+    """No long is left."""
+    LINK_CHANGE_REASON_NO_SHORT_LEFT: _LinkChangeReason.ValueType  # 3
+    """No short is left."""
+    LINK_CHANGE_REASON_NOTHING_LEFT: _LinkChangeReason.ValueType  # 4
+    """No position of the wallet and asset is left."""
+    LINK_CHANGE_REASON_UNLINKED_BY_HAND: _LinkChangeReason.ValueType  # 5
+    """UnlinkHedges was called."""
+    LINK_CHANGE_REASON_MEMBERS_JOINED: _LinkChangeReason.ValueType  # 6
+    """Positions joined, none left."""
+    LINK_CHANGE_REASON_MEMBERS_LEFT: _LinkChangeReason.ValueType  # 7
+    """Positions left, none joined."""
+    LINK_CHANGE_REASON_MEMBERS_REPLACED: _LinkChangeReason.ValueType  # 8
+    """Some joined and some left."""
+
+class LinkChangeReason(_LinkChangeReason, metaclass=_LinkChangeReasonEnumTypeWrapper):
+    """Why it happened."""
+
+LINK_CHANGE_REASON_UNSPECIFIED: LinkChangeReason.ValueType  # 0
+"""Never sent."""
+LINK_CHANGE_REASON_BOTH_SIDES_HELD: LinkChangeReason.ValueType  # 1
+"""Both sides are held."""
+LINK_CHANGE_REASON_NO_LONG_LEFT: LinkChangeReason.ValueType  # 2
+"""No long is left."""
+LINK_CHANGE_REASON_NO_SHORT_LEFT: LinkChangeReason.ValueType  # 3
+"""No short is left."""
+LINK_CHANGE_REASON_NOTHING_LEFT: LinkChangeReason.ValueType  # 4
+"""No position of the wallet and asset is left."""
+LINK_CHANGE_REASON_UNLINKED_BY_HAND: LinkChangeReason.ValueType  # 5
+"""UnlinkHedges was called."""
+LINK_CHANGE_REASON_MEMBERS_JOINED: LinkChangeReason.ValueType  # 6
+"""Positions joined, none left."""
+LINK_CHANGE_REASON_MEMBERS_LEFT: LinkChangeReason.ValueType  # 7
+"""Positions left, none joined."""
+LINK_CHANGE_REASON_MEMBERS_REPLACED: LinkChangeReason.ValueType  # 8
+"""Some joined and some left."""
+Global___LinkChangeReason: _TypeAlias = LinkChangeReason  # noqa: Y015
 
 @_typing.final
 class Hedge(_message.Message):
@@ -86,6 +355,7 @@ class Hedge(_message.Message):
     UPDATED_TIME_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Stable while the group persists."""
     wallet: _builtins.str
@@ -113,9 +383,11 @@ class Hedge(_message.Message):
     net_pnl_usd: _builtins.float
     """Sum of profit and loss before fees, USD; absent when a member has none."""
     note: _builtins.str
-    """Free text of the owner."""
+    """Free text of the owner, at most 2,000 characters."""
     member_count: _builtins.int
     """Members, >= 2."""
+    etag: _builtins.str
+    """Changes with every edit of the note; UpdateHedge compares it when given."""
     @_builtins.property
     def position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Position ids of every member, sorted."""
@@ -149,10 +421,11 @@ class Hedge(_message.Message):
         updated_time: _timestamp_pb2.Timestamp | None = ...,
         note: _builtins.str = ...,
         member_count: _builtins.int = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_hedge_ratio", b"_hedge_ratio", "_imbalance_usd", b"_imbalance_usd", "_long_heat", b"_long_heat", "_net_delta_tokens", b"_net_delta_tokens", "_net_delta_usd", b"_net_delta_usd", "_net_pnl_usd", b"_net_pnl_usd", "_short_heat", b"_short_heat", "_total_heat", b"_total_heat", "_total_long_size_usd", b"_total_long_size_usd", "_total_short_size_usd", b"_total_short_size_usd", "created_time", b"created_time", "hedge_ratio", b"hedge_ratio", "imbalance_usd", b"imbalance_usd", "long_heat", b"long_heat", "net_delta_tokens", b"net_delta_tokens", "net_delta_usd", b"net_delta_usd", "net_pnl_usd", b"net_pnl_usd", "short_heat", b"short_heat", "total_heat", b"total_heat", "total_long_size_usd", b"total_long_size_usd", "total_short_size_usd", b"total_short_size_usd", "updated_time", b"updated_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hedge_ratio", b"_hedge_ratio", "_imbalance_usd", b"_imbalance_usd", "_long_heat", b"_long_heat", "_net_delta_tokens", b"_net_delta_tokens", "_net_delta_usd", b"_net_delta_usd", "_net_pnl_usd", b"_net_pnl_usd", "_short_heat", b"_short_heat", "_total_heat", b"_total_heat", "_total_long_size_usd", b"_total_long_size_usd", "_total_short_size_usd", b"_total_short_size_usd", "asset", b"asset", "created_time", b"created_time", "hedge_ratio", b"hedge_ratio", "id", b"id", "imbalance_usd", b"imbalance_usd", "long_heat", b"long_heat", "member_count", b"member_count", "net_delta_tokens", b"net_delta_tokens", "net_delta_usd", b"net_delta_usd", "net_pnl_usd", b"net_pnl_usd", "note", b"note", "position_ids", b"position_ids", "short_heat", b"short_heat", "total_heat", b"total_heat", "total_long_size_usd", b"total_long_size_usd", "total_short_size_usd", b"total_short_size_usd", "updated_time", b"updated_time", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hedge_ratio", b"_hedge_ratio", "_imbalance_usd", b"_imbalance_usd", "_long_heat", b"_long_heat", "_net_delta_tokens", b"_net_delta_tokens", "_net_delta_usd", b"_net_delta_usd", "_net_pnl_usd", b"_net_pnl_usd", "_short_heat", b"_short_heat", "_total_heat", b"_total_heat", "_total_long_size_usd", b"_total_long_size_usd", "_total_short_size_usd", b"_total_short_size_usd", "asset", b"asset", "created_time", b"created_time", "etag", b"etag", "hedge_ratio", b"hedge_ratio", "id", b"id", "imbalance_usd", b"imbalance_usd", "long_heat", b"long_heat", "member_count", b"member_count", "net_delta_tokens", b"net_delta_tokens", "net_delta_usd", b"net_delta_usd", "net_pnl_usd", b"net_pnl_usd", "note", b"note", "position_ids", b"position_ids", "short_heat", b"short_heat", "total_heat", b"total_heat", "total_long_size_usd", b"total_long_size_usd", "total_short_size_usd", b"total_short_size_usd", "updated_time", b"updated_time", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__hedge_ratio: _TypeAlias = _typing.Literal["hedge_ratio"]  # noqa: Y015
     _WhichOneofArgType__hedge_ratio: _TypeAlias = _typing.Literal["_hedge_ratio", b"_hedge_ratio"]  # noqa: Y015
@@ -196,6 +469,443 @@ class Hedge(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__total_short_size_usd) -> _WhichOneofReturnType__total_short_size_usd | None: ...
 
 Global___Hedge: _TypeAlias = Hedge  # noqa: Y015
+
+@_typing.final
+class HedgeLeg(_message.Message):
+    """A member of a hedge as it is held now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_ID_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    ENTRY_PRICE_USD_FIELD_NUMBER: _builtins.int
+    MARK_PRICE_USD_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_PRICE_USD_FIELD_NUMBER: _builtins.int
+    SIZE_USD_FIELD_NUMBER: _builtins.int
+    COLLATERAL_USD_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    MARK_TIME_FIELD_NUMBER: _builtins.int
+    position_id: _builtins.str
+    """Position id."""
+    side: Global___Side.ValueType
+    """Direction."""
+    entry_price_usd: _builtins.float
+    """USD per unit, > 0."""
+    mark_price_usd: _builtins.float
+    """The venue's mark, USD per unit, > 0."""
+    liquidation_price_usd: _builtins.float
+    """The one that drives the risk, USD per unit, > 0; absent = not known, never safe."""
+    size_usd: _builtins.float
+    """Notional at entry, USD, > 0."""
+    collateral_usd: _builtins.float
+    """USD."""
+    tokens: _builtins.float
+    """Size / entry price, > 0."""
+    @_builtins.property
+    def mark_time(self) -> _timestamp_pb2.Timestamp:
+        """When the mark was observed; absent = never."""
+
+    def __init__(
+        self,
+        *,
+        position_id: _builtins.str = ...,
+        side: Global___Side.ValueType = ...,
+        entry_price_usd: _builtins.float | None = ...,
+        mark_price_usd: _builtins.float | None = ...,
+        liquidation_price_usd: _builtins.float | None = ...,
+        size_usd: _builtins.float | None = ...,
+        collateral_usd: _builtins.float | None = ...,
+        tokens: _builtins.float | None = ...,
+        mark_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_mark_price_usd", b"_mark_price_usd", "_size_usd", b"_size_usd", "_tokens", b"_tokens", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "liquidation_price_usd", b"liquidation_price_usd", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "size_usd", b"size_usd", "tokens", b"tokens"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_mark_price_usd", b"_mark_price_usd", "_size_usd", b"_size_usd", "_tokens", b"_tokens", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "liquidation_price_usd", b"liquidation_price_usd", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "position_id", b"position_id", "side", b"side", "size_usd", b"size_usd", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__collateral_usd: _TypeAlias = _typing.Literal["collateral_usd"]  # noqa: Y015
+    _WhichOneofArgType__collateral_usd: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd"]  # noqa: Y015
+    _WhichOneofReturnType__entry_price_usd: _TypeAlias = _typing.Literal["entry_price_usd"]  # noqa: Y015
+    _WhichOneofArgType__entry_price_usd: _TypeAlias = _typing.Literal["_entry_price_usd", b"_entry_price_usd"]  # noqa: Y015
+    _WhichOneofReturnType__liquidation_price_usd: _TypeAlias = _typing.Literal["liquidation_price_usd"]  # noqa: Y015
+    _WhichOneofArgType__liquidation_price_usd: _TypeAlias = _typing.Literal["_liquidation_price_usd", b"_liquidation_price_usd"]  # noqa: Y015
+    _WhichOneofReturnType__mark_price_usd: _TypeAlias = _typing.Literal["mark_price_usd"]  # noqa: Y015
+    _WhichOneofArgType__mark_price_usd: _TypeAlias = _typing.Literal["_mark_price_usd", b"_mark_price_usd"]  # noqa: Y015
+    _WhichOneofReturnType__size_usd: _TypeAlias = _typing.Literal["size_usd"]  # noqa: Y015
+    _WhichOneofArgType__size_usd: _TypeAlias = _typing.Literal["_size_usd", b"_size_usd"]  # noqa: Y015
+    _WhichOneofReturnType__tokens: _TypeAlias = _typing.Literal["tokens"]  # noqa: Y015
+    _WhichOneofArgType__tokens: _TypeAlias = _typing.Literal["_tokens", b"_tokens"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__collateral_usd) -> _WhichOneofReturnType__collateral_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__entry_price_usd) -> _WhichOneofReturnType__entry_price_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__liquidation_price_usd) -> _WhichOneofReturnType__liquidation_price_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mark_price_usd) -> _WhichOneofReturnType__mark_price_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size_usd) -> _WhichOneofReturnType__size_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens) -> _WhichOneofReturnType__tokens | None: ...
+
+Global___HedgeLeg: _TypeAlias = HedgeLeg  # noqa: Y015
+
+@_typing.final
+class LegEvaluation(_message.Message):
+    """A leg at a price. An unset figure is absent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_ID_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    PNL_USD_FIELD_NUMBER: _builtins.int
+    DELTA_TOKENS_FIELD_NUMBER: _builtins.int
+    DELTA_USD_FIELD_NUMBER: _builtins.int
+    VALUE_USD_FIELD_NUMBER: _builtins.int
+    PAST_LIQUIDATION_FIELD_NUMBER: _builtins.int
+    position_id: _builtins.str
+    """Position id."""
+    tokens: _builtins.float
+    """Size / entry price, > 0."""
+    pnl_usd: _builtins.float
+    """Profit and loss before fees, USD."""
+    delta_tokens: _builtins.float
+    """Tokens with the sign of the side; negative = short."""
+    delta_usd: _builtins.float
+    """The same at the price, USD."""
+    value_usd: _builtins.float
+    """Collateral plus profit and loss, USD."""
+    past_liquidation: _builtins.bool
+    """At or past the leg's liquidation price; value and profit are what the formula gives there."""
+    def __init__(
+        self,
+        *,
+        position_id: _builtins.str = ...,
+        tokens: _builtins.float | None = ...,
+        pnl_usd: _builtins.float | None = ...,
+        delta_tokens: _builtins.float | None = ...,
+        delta_usd: _builtins.float | None = ...,
+        value_usd: _builtins.float | None = ...,
+        past_liquidation: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_delta_tokens", b"_delta_tokens", "_delta_usd", b"_delta_usd", "_pnl_usd", b"_pnl_usd", "_tokens", b"_tokens", "_value_usd", b"_value_usd", "delta_tokens", b"delta_tokens", "delta_usd", b"delta_usd", "pnl_usd", b"pnl_usd", "tokens", b"tokens", "value_usd", b"value_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_delta_tokens", b"_delta_tokens", "_delta_usd", b"_delta_usd", "_pnl_usd", b"_pnl_usd", "_tokens", b"_tokens", "_value_usd", b"_value_usd", "delta_tokens", b"delta_tokens", "delta_usd", b"delta_usd", "past_liquidation", b"past_liquidation", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "tokens", b"tokens", "value_usd", b"value_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__delta_tokens: _TypeAlias = _typing.Literal["delta_tokens"]  # noqa: Y015
+    _WhichOneofArgType__delta_tokens: _TypeAlias = _typing.Literal["_delta_tokens", b"_delta_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__delta_usd: _TypeAlias = _typing.Literal["delta_usd"]  # noqa: Y015
+    _WhichOneofArgType__delta_usd: _TypeAlias = _typing.Literal["_delta_usd", b"_delta_usd"]  # noqa: Y015
+    _WhichOneofReturnType__pnl_usd: _TypeAlias = _typing.Literal["pnl_usd"]  # noqa: Y015
+    _WhichOneofArgType__pnl_usd: _TypeAlias = _typing.Literal["_pnl_usd", b"_pnl_usd"]  # noqa: Y015
+    _WhichOneofReturnType__tokens: _TypeAlias = _typing.Literal["tokens"]  # noqa: Y015
+    _WhichOneofArgType__tokens: _TypeAlias = _typing.Literal["_tokens", b"_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__value_usd: _TypeAlias = _typing.Literal["value_usd"]  # noqa: Y015
+    _WhichOneofArgType__value_usd: _TypeAlias = _typing.Literal["_value_usd", b"_value_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__delta_tokens) -> _WhichOneofReturnType__delta_tokens | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__delta_usd) -> _WhichOneofReturnType__delta_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pnl_usd) -> _WhichOneofReturnType__pnl_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens) -> _WhichOneofReturnType__tokens | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value_usd) -> _WhichOneofReturnType__value_usd | None: ...
+
+Global___LegEvaluation: _TypeAlias = LegEvaluation  # noqa: Y015
+
+@_typing.final
+class HedgeEvaluation(_message.Message):
+    """A hedge at a price. A sum with an absent member is absent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRICE_USD_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    NET_VALUE_USD_FIELD_NUMBER: _builtins.int
+    NET_PNL_USD_FIELD_NUMBER: _builtins.int
+    NET_DELTA_TOKENS_FIELD_NUMBER: _builtins.int
+    NET_DELTA_USD_FIELD_NUMBER: _builtins.int
+    IMBALANCE_USD_FIELD_NUMBER: _builtins.int
+    price_usd: _builtins.float
+    """USD per unit; absent when each leg is taken at its own mark and the marks differ."""
+    net_value_usd: _builtins.float
+    """Sum of the legs' values, USD."""
+    net_pnl_usd: _builtins.float
+    """Sum of the legs' profit and loss before fees, USD."""
+    net_delta_tokens: _builtins.float
+    """Long tokens minus short tokens; negative = net short."""
+    net_delta_usd: _builtins.float
+    """The same at the price, USD."""
+    imbalance_usd: _builtins.float
+    """Value of the longs minus value of the shorts, USD."""
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___LegEvaluation]:
+        """One per leg, in the order of the legs."""
+
+    def __init__(
+        self,
+        *,
+        price_usd: _builtins.float | None = ...,
+        legs: _abc.Iterable[Global___LegEvaluation] | None = ...,
+        net_value_usd: _builtins.float | None = ...,
+        net_pnl_usd: _builtins.float | None = ...,
+        net_delta_tokens: _builtins.float | None = ...,
+        net_delta_usd: _builtins.float | None = ...,
+        imbalance_usd: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_imbalance_usd", b"_imbalance_usd", "_net_delta_tokens", b"_net_delta_tokens", "_net_delta_usd", b"_net_delta_usd", "_net_pnl_usd", b"_net_pnl_usd", "_net_value_usd", b"_net_value_usd", "_price_usd", b"_price_usd", "imbalance_usd", b"imbalance_usd", "net_delta_tokens", b"net_delta_tokens", "net_delta_usd", b"net_delta_usd", "net_pnl_usd", b"net_pnl_usd", "net_value_usd", b"net_value_usd", "price_usd", b"price_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_imbalance_usd", b"_imbalance_usd", "_net_delta_tokens", b"_net_delta_tokens", "_net_delta_usd", b"_net_delta_usd", "_net_pnl_usd", b"_net_pnl_usd", "_net_value_usd", b"_net_value_usd", "_price_usd", b"_price_usd", "imbalance_usd", b"imbalance_usd", "legs", b"legs", "net_delta_tokens", b"net_delta_tokens", "net_delta_usd", b"net_delta_usd", "net_pnl_usd", b"net_pnl_usd", "net_value_usd", b"net_value_usd", "price_usd", b"price_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__imbalance_usd: _TypeAlias = _typing.Literal["imbalance_usd"]  # noqa: Y015
+    _WhichOneofArgType__imbalance_usd: _TypeAlias = _typing.Literal["_imbalance_usd", b"_imbalance_usd"]  # noqa: Y015
+    _WhichOneofReturnType__net_delta_tokens: _TypeAlias = _typing.Literal["net_delta_tokens"]  # noqa: Y015
+    _WhichOneofArgType__net_delta_tokens: _TypeAlias = _typing.Literal["_net_delta_tokens", b"_net_delta_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__net_delta_usd: _TypeAlias = _typing.Literal["net_delta_usd"]  # noqa: Y015
+    _WhichOneofArgType__net_delta_usd: _TypeAlias = _typing.Literal["_net_delta_usd", b"_net_delta_usd"]  # noqa: Y015
+    _WhichOneofReturnType__net_pnl_usd: _TypeAlias = _typing.Literal["net_pnl_usd"]  # noqa: Y015
+    _WhichOneofArgType__net_pnl_usd: _TypeAlias = _typing.Literal["_net_pnl_usd", b"_net_pnl_usd"]  # noqa: Y015
+    _WhichOneofReturnType__net_value_usd: _TypeAlias = _typing.Literal["net_value_usd"]  # noqa: Y015
+    _WhichOneofArgType__net_value_usd: _TypeAlias = _typing.Literal["_net_value_usd", b"_net_value_usd"]  # noqa: Y015
+    _WhichOneofReturnType__price_usd: _TypeAlias = _typing.Literal["price_usd"]  # noqa: Y015
+    _WhichOneofArgType__price_usd: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__imbalance_usd) -> _WhichOneofReturnType__imbalance_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__net_delta_tokens) -> _WhichOneofReturnType__net_delta_tokens | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__net_delta_usd) -> _WhichOneofReturnType__net_delta_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__net_pnl_usd) -> _WhichOneofReturnType__net_pnl_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__net_value_usd) -> _WhichOneofReturnType__net_value_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_usd) -> _WhichOneofReturnType__price_usd | None: ...
+
+Global___HedgeEvaluation: _TypeAlias = HedgeEvaluation  # noqa: Y015
+
+@_typing.final
+class LadderStep(_message.Message):
+    """A price at which legs liquidate, and what is left after it. A sum with an absent member is absent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRICE_USD_FIELD_NUMBER: _builtins.int
+    DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
+    POSITION_IDS_FIELD_NUMBER: _builtins.int
+    FORFEITED_COLLATERAL_USD_FIELD_NUMBER: _builtins.int
+    FORFEITED_VALUE_USD_FIELD_NUMBER: _builtins.int
+    TOTAL_FORFEITED_COLLATERAL_USD_FIELD_NUMBER: _builtins.int
+    NAKED_DELTA_TOKENS_FIELD_NUMBER: _builtins.int
+    NAKED_DELTA_USD_FIELD_NUMBER: _builtins.int
+    REMAINING_LONG_SIZE_USD_FIELD_NUMBER: _builtins.int
+    REMAINING_SHORT_SIZE_USD_FIELD_NUMBER: _builtins.int
+    REMAINING_VALUE_USD_FIELD_NUMBER: _builtins.int
+    REMAINING_LEG_COUNT_FIELD_NUMBER: _builtins.int
+    price_usd: _builtins.float
+    """USD per unit, > 0."""
+    distance_percent: _builtins.float
+    """Way from the reference price, percent of it: > 0 ahead, <= 0 at or past it. Absent without a reference."""
+    forfeited_collateral_usd: _builtins.float
+    """All the collateral of these legs, USD: what was put in and is gone."""
+    forfeited_value_usd: _builtins.float
+    """The part of it that profit and loss had left at this price, USD."""
+    total_forfeited_collateral_usd: _builtins.float
+    """Collateral gone with this step and those before it, USD."""
+    naked_delta_tokens: _builtins.float
+    """Naked exposure: long minus short tokens of the legs left; negative = net short."""
+    naked_delta_usd: _builtins.float
+    """The same at this price, USD."""
+    remaining_long_size_usd: _builtins.float
+    """Long size left, USD, >= 0."""
+    remaining_short_size_usd: _builtins.float
+    """Short size left, USD, >= 0."""
+    remaining_value_usd: _builtins.float
+    """Value of the legs left at this price, USD."""
+    remaining_leg_count: _builtins.int
+    """Legs left, >= 0."""
+    @_builtins.property
+    def position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The legs that liquidate here."""
+
+    def __init__(
+        self,
+        *,
+        price_usd: _builtins.float | None = ...,
+        distance_percent: _builtins.float | None = ...,
+        position_ids: _abc.Iterable[_builtins.str] | None = ...,
+        forfeited_collateral_usd: _builtins.float | None = ...,
+        forfeited_value_usd: _builtins.float | None = ...,
+        total_forfeited_collateral_usd: _builtins.float | None = ...,
+        naked_delta_tokens: _builtins.float | None = ...,
+        naked_delta_usd: _builtins.float | None = ...,
+        remaining_long_size_usd: _builtins.float | None = ...,
+        remaining_short_size_usd: _builtins.float | None = ...,
+        remaining_value_usd: _builtins.float | None = ...,
+        remaining_leg_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_distance_percent", b"_distance_percent", "_forfeited_collateral_usd", b"_forfeited_collateral_usd", "_forfeited_value_usd", b"_forfeited_value_usd", "_naked_delta_tokens", b"_naked_delta_tokens", "_naked_delta_usd", b"_naked_delta_usd", "_price_usd", b"_price_usd", "_remaining_long_size_usd", b"_remaining_long_size_usd", "_remaining_short_size_usd", b"_remaining_short_size_usd", "_remaining_value_usd", b"_remaining_value_usd", "_total_forfeited_collateral_usd", b"_total_forfeited_collateral_usd", "distance_percent", b"distance_percent", "forfeited_collateral_usd", b"forfeited_collateral_usd", "forfeited_value_usd", b"forfeited_value_usd", "naked_delta_tokens", b"naked_delta_tokens", "naked_delta_usd", b"naked_delta_usd", "price_usd", b"price_usd", "remaining_long_size_usd", b"remaining_long_size_usd", "remaining_short_size_usd", b"remaining_short_size_usd", "remaining_value_usd", b"remaining_value_usd", "total_forfeited_collateral_usd", b"total_forfeited_collateral_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distance_percent", b"_distance_percent", "_forfeited_collateral_usd", b"_forfeited_collateral_usd", "_forfeited_value_usd", b"_forfeited_value_usd", "_naked_delta_tokens", b"_naked_delta_tokens", "_naked_delta_usd", b"_naked_delta_usd", "_price_usd", b"_price_usd", "_remaining_long_size_usd", b"_remaining_long_size_usd", "_remaining_short_size_usd", b"_remaining_short_size_usd", "_remaining_value_usd", b"_remaining_value_usd", "_total_forfeited_collateral_usd", b"_total_forfeited_collateral_usd", "distance_percent", b"distance_percent", "forfeited_collateral_usd", b"forfeited_collateral_usd", "forfeited_value_usd", b"forfeited_value_usd", "naked_delta_tokens", b"naked_delta_tokens", "naked_delta_usd", b"naked_delta_usd", "position_ids", b"position_ids", "price_usd", b"price_usd", "remaining_leg_count", b"remaining_leg_count", "remaining_long_size_usd", b"remaining_long_size_usd", "remaining_short_size_usd", b"remaining_short_size_usd", "remaining_value_usd", b"remaining_value_usd", "total_forfeited_collateral_usd", b"total_forfeited_collateral_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__distance_percent: _TypeAlias = _typing.Literal["distance_percent"]  # noqa: Y015
+    _WhichOneofArgType__distance_percent: _TypeAlias = _typing.Literal["_distance_percent", b"_distance_percent"]  # noqa: Y015
+    _WhichOneofReturnType__forfeited_collateral_usd: _TypeAlias = _typing.Literal["forfeited_collateral_usd"]  # noqa: Y015
+    _WhichOneofArgType__forfeited_collateral_usd: _TypeAlias = _typing.Literal["_forfeited_collateral_usd", b"_forfeited_collateral_usd"]  # noqa: Y015
+    _WhichOneofReturnType__forfeited_value_usd: _TypeAlias = _typing.Literal["forfeited_value_usd"]  # noqa: Y015
+    _WhichOneofArgType__forfeited_value_usd: _TypeAlias = _typing.Literal["_forfeited_value_usd", b"_forfeited_value_usd"]  # noqa: Y015
+    _WhichOneofReturnType__naked_delta_tokens: _TypeAlias = _typing.Literal["naked_delta_tokens"]  # noqa: Y015
+    _WhichOneofArgType__naked_delta_tokens: _TypeAlias = _typing.Literal["_naked_delta_tokens", b"_naked_delta_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__naked_delta_usd: _TypeAlias = _typing.Literal["naked_delta_usd"]  # noqa: Y015
+    _WhichOneofArgType__naked_delta_usd: _TypeAlias = _typing.Literal["_naked_delta_usd", b"_naked_delta_usd"]  # noqa: Y015
+    _WhichOneofReturnType__price_usd: _TypeAlias = _typing.Literal["price_usd"]  # noqa: Y015
+    _WhichOneofArgType__price_usd: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd"]  # noqa: Y015
+    _WhichOneofReturnType__remaining_long_size_usd: _TypeAlias = _typing.Literal["remaining_long_size_usd"]  # noqa: Y015
+    _WhichOneofArgType__remaining_long_size_usd: _TypeAlias = _typing.Literal["_remaining_long_size_usd", b"_remaining_long_size_usd"]  # noqa: Y015
+    _WhichOneofReturnType__remaining_short_size_usd: _TypeAlias = _typing.Literal["remaining_short_size_usd"]  # noqa: Y015
+    _WhichOneofArgType__remaining_short_size_usd: _TypeAlias = _typing.Literal["_remaining_short_size_usd", b"_remaining_short_size_usd"]  # noqa: Y015
+    _WhichOneofReturnType__remaining_value_usd: _TypeAlias = _typing.Literal["remaining_value_usd"]  # noqa: Y015
+    _WhichOneofArgType__remaining_value_usd: _TypeAlias = _typing.Literal["_remaining_value_usd", b"_remaining_value_usd"]  # noqa: Y015
+    _WhichOneofReturnType__total_forfeited_collateral_usd: _TypeAlias = _typing.Literal["total_forfeited_collateral_usd"]  # noqa: Y015
+    _WhichOneofArgType__total_forfeited_collateral_usd: _TypeAlias = _typing.Literal["_total_forfeited_collateral_usd", b"_total_forfeited_collateral_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__distance_percent) -> _WhichOneofReturnType__distance_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__forfeited_collateral_usd) -> _WhichOneofReturnType__forfeited_collateral_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__forfeited_value_usd) -> _WhichOneofReturnType__forfeited_value_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__naked_delta_tokens) -> _WhichOneofReturnType__naked_delta_tokens | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__naked_delta_usd) -> _WhichOneofReturnType__naked_delta_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_usd) -> _WhichOneofReturnType__price_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__remaining_long_size_usd) -> _WhichOneofReturnType__remaining_long_size_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__remaining_short_size_usd) -> _WhichOneofReturnType__remaining_short_size_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__remaining_value_usd) -> _WhichOneofReturnType__remaining_value_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_forfeited_collateral_usd) -> _WhichOneofReturnType__total_forfeited_collateral_usd | None: ...
+
+Global___LadderStep: _TypeAlias = LadderStep  # noqa: Y015
+
+@_typing.final
+class LinkChange(_message.Message):
+    """A change of a group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    HEDGE_ID_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    CYCLE_ID_FIELD_NUMBER: _builtins.int
+    POSITION_IDS_FIELD_NUMBER: _builtins.int
+    JOINED_POSITION_IDS_FIELD_NUMBER: _builtins.int
+    LEFT_POSITION_IDS_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Ascending with time; unique."""
+    hedge_id: _builtins.str
+    """The hedge it happened to; it may be gone."""
+    wallet: _builtins.str
+    """Wallet name."""
+    asset: _builtins.str
+    """Asset symbol."""
+    kind: Global___LinkChangeKind.ValueType
+    """What happened."""
+    reason: Global___LinkChangeReason.ValueType
+    """Why."""
+    cycle_id: _builtins.str
+    """Cycle that did it; empty = by hand."""
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Members after it (UNLINKED: before it), sorted."""
+
+    @_builtins.property
+    def joined_position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Members that joined, sorted."""
+
+    @_builtins.property
+    def left_position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Members that left, sorted."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        hedge_id: _builtins.str = ...,
+        wallet: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        kind: Global___LinkChangeKind.ValueType = ...,
+        reason: Global___LinkChangeReason.ValueType = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+        cycle_id: _builtins.str = ...,
+        position_ids: _abc.Iterable[_builtins.str] | None = ...,
+        joined_position_ids: _abc.Iterable[_builtins.str] | None = ...,
+        left_position_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "change_time", b"change_time", "cycle_id", b"cycle_id", "hedge_id", b"hedge_id", "id", b"id", "joined_position_ids", b"joined_position_ids", "kind", b"kind", "left_position_ids", b"left_position_ids", "position_ids", b"position_ids", "reason", b"reason", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkChange: _TypeAlias = LinkChange  # noqa: Y015
+
+@_typing.final
+class HedgeModifiers(_message.Message):
+    """Numbers people set for hedges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEE_PERCENTAGE_FIELD_NUMBER: _builtins.int
+    TARGET_MARGIN_FIELD_NUMBER: _builtins.int
+    ADJUSTMENT_FACTOR_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    fee_percentage: _builtins.float
+    """Fee of a change of size, percent of the change, >= 0; default 0.234. Used for the fee of AdviseRebalance."""
+    target_margin: _builtins.float
+    """Wanted margin, percent, >= 0; default 60. Kept for those who read it; changes no figure here."""
+    adjustment_factor: _builtins.float
+    """Factor, >= 0; default 1. Kept for those who read it; changes no figure here."""
+    etag: _builtins.str
+    """Changes with every edit; SetModifiers compares it when given."""
+    def __init__(
+        self,
+        *,
+        fee_percentage: _builtins.float | None = ...,
+        target_margin: _builtins.float | None = ...,
+        adjustment_factor: _builtins.float | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_adjustment_factor", b"_adjustment_factor", "_fee_percentage", b"_fee_percentage", "_target_margin", b"_target_margin", "adjustment_factor", b"adjustment_factor", "fee_percentage", b"fee_percentage", "target_margin", b"target_margin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_adjustment_factor", b"_adjustment_factor", "_fee_percentage", b"_fee_percentage", "_target_margin", b"_target_margin", "adjustment_factor", b"adjustment_factor", "etag", b"etag", "fee_percentage", b"fee_percentage", "target_margin", b"target_margin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__adjustment_factor: _TypeAlias = _typing.Literal["adjustment_factor"]  # noqa: Y015
+    _WhichOneofArgType__adjustment_factor: _TypeAlias = _typing.Literal["_adjustment_factor", b"_adjustment_factor"]  # noqa: Y015
+    _WhichOneofReturnType__fee_percentage: _TypeAlias = _typing.Literal["fee_percentage"]  # noqa: Y015
+    _WhichOneofArgType__fee_percentage: _TypeAlias = _typing.Literal["_fee_percentage", b"_fee_percentage"]  # noqa: Y015
+    _WhichOneofReturnType__target_margin: _TypeAlias = _typing.Literal["target_margin"]  # noqa: Y015
+    _WhichOneofArgType__target_margin: _TypeAlias = _typing.Literal["_target_margin", b"_target_margin"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__adjustment_factor) -> _WhichOneofReturnType__adjustment_factor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fee_percentage) -> _WhichOneofReturnType__fee_percentage | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_margin) -> _WhichOneofReturnType__target_margin | None: ...
+
+Global___HedgeModifiers: _TypeAlias = HedgeModifiers  # noqa: Y015
 
 @_typing.final
 class LinkHedgesRequest(_message.Message):
@@ -306,6 +1016,7 @@ class ListHedgesRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     WALLET_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
+    POSITION_ID_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Rows wanted: 0 = 50, more than 500 gives 500."""
     page_token: _builtins.str
@@ -314,6 +1025,8 @@ class ListHedgesRequest(_message.Message):
     """Only this wallet."""
     asset: _builtins.str
     """Only this asset."""
+    position_id: _builtins.str
+    """Only the hedge of this position."""
     def __init__(
         self,
         *,
@@ -321,10 +1034,11 @@ class ListHedgesRequest(_message.Message):
         page_token: _builtins.str = ...,
         wallet: _builtins.str = ...,
         asset: _builtins.str = ...,
+        position_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "page_size", b"page_size", "page_token", b"page_token", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "page_size", b"page_size", "page_token", b"page_token", "position_id", b"position_id", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -379,3 +1093,709 @@ class GetHedgeRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetHedgeRequest: _TypeAlias = GetHedgeRequest  # noqa: Y015
+
+@_typing.final
+class UpdateHedgeRequest(_message.Message):
+    """Request of UpdateHedge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEDGE_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hedge(self) -> Global___Hedge:
+        """The hedge's id, the fields to change, and the etag when a lost update must be refused."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change: note; empty = note when it is set."""
+
+    def __init__(
+        self,
+        *,
+        hedge: Global___Hedge | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hedge", b"hedge", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hedge", b"hedge", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateHedgeRequest: _TypeAlias = UpdateHedgeRequest  # noqa: Y015
+
+@_typing.final
+class PriceRange(_message.Message):
+    """Evenly spaced prices, both ends included."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_PRICE_USD_FIELD_NUMBER: _builtins.int
+    TO_PRICE_USD_FIELD_NUMBER: _builtins.int
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    from_price_usd: _builtins.float
+    """Lowest price, USD per unit."""
+    to_price_usd: _builtins.float
+    """Highest price, USD per unit; above the lowest."""
+    step_count: _builtins.int
+    """Prices, 2 to 10,000."""
+    def __init__(
+        self,
+        *,
+        from_price_usd: _builtins.float = ...,
+        to_price_usd: _builtins.float = ...,
+        step_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_price_usd", b"from_price_usd", "step_count", b"step_count", "to_price_usd", b"to_price_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceRange: _TypeAlias = PriceRange  # noqa: Y015
+
+@_typing.final
+class PriceList(_message.Message):
+    """A list of prices."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRICES_USD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def prices_usd(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """USD per unit, > 0."""
+
+    def __init__(
+        self,
+        *,
+        prices_usd: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["prices_usd", b"prices_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceList: _TypeAlias = PriceList  # noqa: Y015
+
+@_typing.final
+class EvaluateHedgeRequest(_message.Message):
+    """Request of EvaluateHedge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    RANGE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Hedge id."""
+    @_builtins.property
+    def prices(self) -> Global___PriceList:
+        """At these."""
+
+    @_builtins.property
+    def range(self) -> Global___PriceRange:
+        """Over a range."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        prices: Global___PriceList | None = ...,
+        range: Global___PriceRange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "prices", b"prices", "range", b"range"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "id", b"id", "prices", b"prices", "range", b"range"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_at: _TypeAlias = _typing.Literal["prices", "range"]  # noqa: Y015
+    _WhichOneofArgType_at: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_at) -> _WhichOneofReturnType_at | None: ...
+
+Global___EvaluateHedgeRequest: _TypeAlias = EvaluateHedgeRequest  # noqa: Y015
+
+@_typing.final
+class EvaluateHedgeResponse(_message.Message):
+    """Answer of EvaluateHedge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEGS_FIELD_NUMBER: _builtins.int
+    EVALUATIONS_FIELD_NUMBER: _builtins.int
+    GONE_POSITION_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___HedgeLeg]:
+        """The members held now, sorted by position id."""
+
+    @_builtins.property
+    def evaluations(self) -> _containers.RepeatedCompositeFieldContainer[Global___HedgeEvaluation]:
+        """One per price, in order."""
+
+    @_builtins.property
+    def gone_position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Members that are not held any more, and count for nothing here."""
+
+    def __init__(
+        self,
+        *,
+        legs: _abc.Iterable[Global___HedgeLeg] | None = ...,
+        evaluations: _abc.Iterable[Global___HedgeEvaluation] | None = ...,
+        gone_position_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluations", b"evaluations", "gone_position_ids", b"gone_position_ids", "legs", b"legs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateHedgeResponse: _TypeAlias = EvaluateHedgeResponse  # noqa: Y015
+
+@_typing.final
+class AdviseRebalanceRequest(_message.Message):
+    """Request of AdviseRebalance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    POSITION_ID_FIELD_NUMBER: _builtins.int
+    PRICE_USD_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Hedge id."""
+    target: Global___RebalanceTarget.ValueType
+    """What to reach."""
+    side: Global___Side.ValueType
+    """The side whose leg may change."""
+    field: Global___RebalanceField.ValueType
+    """What may change of it."""
+    position_id: _builtins.str
+    """The leg that may change; empty = the largest of the side."""
+    price_usd: _builtins.float
+    """At this price, USD per unit; unset = each leg at its own mark."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        target: Global___RebalanceTarget.ValueType = ...,
+        side: Global___Side.ValueType = ...,
+        field: Global___RebalanceField.ValueType = ...,
+        position_id: _builtins.str = ...,
+        price_usd: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd", "price_usd", b"price_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd", "field", b"field", "id", b"id", "position_id", b"position_id", "price_usd", b"price_usd", "side", b"side", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__price_usd: _TypeAlias = _typing.Literal["price_usd"]  # noqa: Y015
+    _WhichOneofArgType__price_usd: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_usd) -> _WhichOneofReturnType__price_usd | None: ...
+
+Global___AdviseRebalanceRequest: _TypeAlias = AdviseRebalanceRequest  # noqa: Y015
+
+@_typing.final
+class AdviseRebalanceResponse(_message.Message):
+    """Answer of AdviseRebalance. Numbers beyond the outcome are unset when the target cannot be met."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    LEG_FIELD_NUMBER: _builtins.int
+    COLLATERAL_USD_FIELD_NUMBER: _builtins.int
+    SIZE_USD_FIELD_NUMBER: _builtins.int
+    COLLATERAL_CHANGE_USD_FIELD_NUMBER: _builtins.int
+    SIZE_CHANGE_USD_FIELD_NUMBER: _builtins.int
+    FEE_USD_FIELD_NUMBER: _builtins.int
+    LEVERAGE_RATIO_FIELD_NUMBER: _builtins.int
+    IMBALANCE_BEFORE_USD_FIELD_NUMBER: _builtins.int
+    IMBALANCE_AFTER_USD_FIELD_NUMBER: _builtins.int
+    NET_DELTA_BEFORE_TOKENS_FIELD_NUMBER: _builtins.int
+    NET_DELTA_AFTER_TOKENS_FIELD_NUMBER: _builtins.int
+    GONE_POSITION_IDS_FIELD_NUMBER: _builtins.int
+    outcome: Global___RebalanceOutcome.ValueType
+    """What it comes to."""
+    reason: Global___RebalanceReason.ValueType
+    """Why it cannot be met."""
+    message: _builtins.str
+    """One sentence for people."""
+    collateral_usd: _builtins.float
+    """Its collateral afterwards, USD, > 0."""
+    size_usd: _builtins.float
+    """Its size afterwards, USD notional at entry, > 0."""
+    collateral_change_usd: _builtins.float
+    """Collateral afterwards minus now, USD; negative = withdraw."""
+    size_change_usd: _builtins.float
+    """Size afterwards minus now, USD; negative = cut."""
+    fee_usd: _builtins.float
+    """Fee of the change of size by the modifier fee_percentage, USD, >= 0; not part of the figures below."""
+    leverage_ratio: _builtins.float
+    """Size / collateral of the leg afterwards, > 0."""
+    imbalance_before_usd: _builtins.float
+    """Value of the longs minus value of the shorts now, USD."""
+    imbalance_after_usd: _builtins.float
+    """The same afterwards."""
+    net_delta_before_tokens: _builtins.float
+    """Long minus short tokens now."""
+    net_delta_after_tokens: _builtins.float
+    """The same afterwards."""
+    @_builtins.property
+    def leg(self) -> Global___HedgeLeg:
+        """The leg to change."""
+
+    @_builtins.property
+    def gone_position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Members that are not held any more, and count for nothing here."""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___RebalanceOutcome.ValueType = ...,
+        reason: Global___RebalanceReason.ValueType = ...,
+        message: _builtins.str = ...,
+        leg: Global___HedgeLeg | None = ...,
+        collateral_usd: _builtins.float | None = ...,
+        size_usd: _builtins.float | None = ...,
+        collateral_change_usd: _builtins.float | None = ...,
+        size_change_usd: _builtins.float | None = ...,
+        fee_usd: _builtins.float | None = ...,
+        leverage_ratio: _builtins.float | None = ...,
+        imbalance_before_usd: _builtins.float | None = ...,
+        imbalance_after_usd: _builtins.float | None = ...,
+        net_delta_before_tokens: _builtins.float | None = ...,
+        net_delta_after_tokens: _builtins.float | None = ...,
+        gone_position_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_collateral_change_usd", b"_collateral_change_usd", "_collateral_usd", b"_collateral_usd", "_fee_usd", b"_fee_usd", "_imbalance_after_usd", b"_imbalance_after_usd", "_imbalance_before_usd", b"_imbalance_before_usd", "_leverage_ratio", b"_leverage_ratio", "_net_delta_after_tokens", b"_net_delta_after_tokens", "_net_delta_before_tokens", b"_net_delta_before_tokens", "_size_change_usd", b"_size_change_usd", "_size_usd", b"_size_usd", "collateral_change_usd", b"collateral_change_usd", "collateral_usd", b"collateral_usd", "fee_usd", b"fee_usd", "imbalance_after_usd", b"imbalance_after_usd", "imbalance_before_usd", b"imbalance_before_usd", "leg", b"leg", "leverage_ratio", b"leverage_ratio", "net_delta_after_tokens", b"net_delta_after_tokens", "net_delta_before_tokens", b"net_delta_before_tokens", "size_change_usd", b"size_change_usd", "size_usd", b"size_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collateral_change_usd", b"_collateral_change_usd", "_collateral_usd", b"_collateral_usd", "_fee_usd", b"_fee_usd", "_imbalance_after_usd", b"_imbalance_after_usd", "_imbalance_before_usd", b"_imbalance_before_usd", "_leverage_ratio", b"_leverage_ratio", "_net_delta_after_tokens", b"_net_delta_after_tokens", "_net_delta_before_tokens", b"_net_delta_before_tokens", "_size_change_usd", b"_size_change_usd", "_size_usd", b"_size_usd", "collateral_change_usd", b"collateral_change_usd", "collateral_usd", b"collateral_usd", "fee_usd", b"fee_usd", "gone_position_ids", b"gone_position_ids", "imbalance_after_usd", b"imbalance_after_usd", "imbalance_before_usd", b"imbalance_before_usd", "leg", b"leg", "leverage_ratio", b"leverage_ratio", "message", b"message", "net_delta_after_tokens", b"net_delta_after_tokens", "net_delta_before_tokens", b"net_delta_before_tokens", "outcome", b"outcome", "reason", b"reason", "size_change_usd", b"size_change_usd", "size_usd", b"size_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__collateral_change_usd: _TypeAlias = _typing.Literal["collateral_change_usd"]  # noqa: Y015
+    _WhichOneofArgType__collateral_change_usd: _TypeAlias = _typing.Literal["_collateral_change_usd", b"_collateral_change_usd"]  # noqa: Y015
+    _WhichOneofReturnType__collateral_usd: _TypeAlias = _typing.Literal["collateral_usd"]  # noqa: Y015
+    _WhichOneofArgType__collateral_usd: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd"]  # noqa: Y015
+    _WhichOneofReturnType__fee_usd: _TypeAlias = _typing.Literal["fee_usd"]  # noqa: Y015
+    _WhichOneofArgType__fee_usd: _TypeAlias = _typing.Literal["_fee_usd", b"_fee_usd"]  # noqa: Y015
+    _WhichOneofReturnType__imbalance_after_usd: _TypeAlias = _typing.Literal["imbalance_after_usd"]  # noqa: Y015
+    _WhichOneofArgType__imbalance_after_usd: _TypeAlias = _typing.Literal["_imbalance_after_usd", b"_imbalance_after_usd"]  # noqa: Y015
+    _WhichOneofReturnType__imbalance_before_usd: _TypeAlias = _typing.Literal["imbalance_before_usd"]  # noqa: Y015
+    _WhichOneofArgType__imbalance_before_usd: _TypeAlias = _typing.Literal["_imbalance_before_usd", b"_imbalance_before_usd"]  # noqa: Y015
+    _WhichOneofReturnType__leverage_ratio: _TypeAlias = _typing.Literal["leverage_ratio"]  # noqa: Y015
+    _WhichOneofArgType__leverage_ratio: _TypeAlias = _typing.Literal["_leverage_ratio", b"_leverage_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__net_delta_after_tokens: _TypeAlias = _typing.Literal["net_delta_after_tokens"]  # noqa: Y015
+    _WhichOneofArgType__net_delta_after_tokens: _TypeAlias = _typing.Literal["_net_delta_after_tokens", b"_net_delta_after_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__net_delta_before_tokens: _TypeAlias = _typing.Literal["net_delta_before_tokens"]  # noqa: Y015
+    _WhichOneofArgType__net_delta_before_tokens: _TypeAlias = _typing.Literal["_net_delta_before_tokens", b"_net_delta_before_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__size_change_usd: _TypeAlias = _typing.Literal["size_change_usd"]  # noqa: Y015
+    _WhichOneofArgType__size_change_usd: _TypeAlias = _typing.Literal["_size_change_usd", b"_size_change_usd"]  # noqa: Y015
+    _WhichOneofReturnType__size_usd: _TypeAlias = _typing.Literal["size_usd"]  # noqa: Y015
+    _WhichOneofArgType__size_usd: _TypeAlias = _typing.Literal["_size_usd", b"_size_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__collateral_change_usd) -> _WhichOneofReturnType__collateral_change_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__collateral_usd) -> _WhichOneofReturnType__collateral_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fee_usd) -> _WhichOneofReturnType__fee_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__imbalance_after_usd) -> _WhichOneofReturnType__imbalance_after_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__imbalance_before_usd) -> _WhichOneofReturnType__imbalance_before_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__leverage_ratio) -> _WhichOneofReturnType__leverage_ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__net_delta_after_tokens) -> _WhichOneofReturnType__net_delta_after_tokens | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__net_delta_before_tokens) -> _WhichOneofReturnType__net_delta_before_tokens | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size_change_usd) -> _WhichOneofReturnType__size_change_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size_usd) -> _WhichOneofReturnType__size_usd | None: ...
+
+Global___AdviseRebalanceResponse: _TypeAlias = AdviseRebalanceResponse  # noqa: Y015
+
+@_typing.final
+class GetCorridorRequest(_message.Message):
+    """Request of GetCorridor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PRICE_USD_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Hedge id."""
+    price_usd: _builtins.float
+    """Distances are from this price, USD per unit; unset = the median of the legs' marks."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        price_usd: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd", "price_usd", b"price_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd", "id", b"id", "price_usd", b"price_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__price_usd: _TypeAlias = _typing.Literal["price_usd"]  # noqa: Y015
+    _WhichOneofArgType__price_usd: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_usd) -> _WhichOneofReturnType__price_usd | None: ...
+
+Global___GetCorridorRequest: _TypeAlias = GetCorridorRequest  # noqa: Y015
+
+@_typing.final
+class GetCorridorResponse(_message.Message):
+    """Answer of GetCorridor. A long liquidates below and a short above, so each direction ends with one side gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFERENCE_PRICE_USD_FIELD_NUMBER: _builtins.int
+    LOWER_PRICE_USD_FIELD_NUMBER: _builtins.int
+    UPPER_PRICE_USD_FIELD_NUMBER: _builtins.int
+    LOWER_DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
+    UPPER_DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
+    DOWN_STEPS_FIELD_NUMBER: _builtins.int
+    UP_STEPS_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    UNJUDGED_POSITION_IDS_FIELD_NUMBER: _builtins.int
+    GONE_POSITION_IDS_FIELD_NUMBER: _builtins.int
+    reference_price_usd: _builtins.float
+    """Distances are from here, USD per unit; absent without a mark."""
+    lower_price_usd: _builtins.float
+    """The highest price at which a long liquidates, USD per unit; absent when none is known."""
+    upper_price_usd: _builtins.float
+    """The lowest price at which a short liquidates, USD per unit; absent when none is known."""
+    lower_distance_percent: _builtins.float
+    """From the reference down to the lower end, percent of the reference; <= 0 at or past it."""
+    upper_distance_percent: _builtins.float
+    """From the reference up to the upper end, percent of the reference; <= 0 at or past it."""
+    @_builtins.property
+    def down_steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___LadderStep]:
+        """As the price falls: the first step is the lower end, the last one takes the last long."""
+
+    @_builtins.property
+    def up_steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___LadderStep]:
+        """As the price rises: the first step is the upper end, the last one takes the last short."""
+
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___HedgeLeg]:
+        """Members held now, sorted by position id."""
+
+    @_builtins.property
+    def unjudged_position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Members without a liquidation price: they stand on no step, and the corridor may be narrower than it says."""
+
+    @_builtins.property
+    def gone_position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Members that are not held any more, and count for nothing here."""
+
+    def __init__(
+        self,
+        *,
+        reference_price_usd: _builtins.float | None = ...,
+        lower_price_usd: _builtins.float | None = ...,
+        upper_price_usd: _builtins.float | None = ...,
+        lower_distance_percent: _builtins.float | None = ...,
+        upper_distance_percent: _builtins.float | None = ...,
+        down_steps: _abc.Iterable[Global___LadderStep] | None = ...,
+        up_steps: _abc.Iterable[Global___LadderStep] | None = ...,
+        legs: _abc.Iterable[Global___HedgeLeg] | None = ...,
+        unjudged_position_ids: _abc.Iterable[_builtins.str] | None = ...,
+        gone_position_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_lower_distance_percent", b"_lower_distance_percent", "_lower_price_usd", b"_lower_price_usd", "_reference_price_usd", b"_reference_price_usd", "_upper_distance_percent", b"_upper_distance_percent", "_upper_price_usd", b"_upper_price_usd", "lower_distance_percent", b"lower_distance_percent", "lower_price_usd", b"lower_price_usd", "reference_price_usd", b"reference_price_usd", "upper_distance_percent", b"upper_distance_percent", "upper_price_usd", b"upper_price_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lower_distance_percent", b"_lower_distance_percent", "_lower_price_usd", b"_lower_price_usd", "_reference_price_usd", b"_reference_price_usd", "_upper_distance_percent", b"_upper_distance_percent", "_upper_price_usd", b"_upper_price_usd", "down_steps", b"down_steps", "gone_position_ids", b"gone_position_ids", "legs", b"legs", "lower_distance_percent", b"lower_distance_percent", "lower_price_usd", b"lower_price_usd", "reference_price_usd", b"reference_price_usd", "unjudged_position_ids", b"unjudged_position_ids", "up_steps", b"up_steps", "upper_distance_percent", b"upper_distance_percent", "upper_price_usd", b"upper_price_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__lower_distance_percent: _TypeAlias = _typing.Literal["lower_distance_percent"]  # noqa: Y015
+    _WhichOneofArgType__lower_distance_percent: _TypeAlias = _typing.Literal["_lower_distance_percent", b"_lower_distance_percent"]  # noqa: Y015
+    _WhichOneofReturnType__lower_price_usd: _TypeAlias = _typing.Literal["lower_price_usd"]  # noqa: Y015
+    _WhichOneofArgType__lower_price_usd: _TypeAlias = _typing.Literal["_lower_price_usd", b"_lower_price_usd"]  # noqa: Y015
+    _WhichOneofReturnType__reference_price_usd: _TypeAlias = _typing.Literal["reference_price_usd"]  # noqa: Y015
+    _WhichOneofArgType__reference_price_usd: _TypeAlias = _typing.Literal["_reference_price_usd", b"_reference_price_usd"]  # noqa: Y015
+    _WhichOneofReturnType__upper_distance_percent: _TypeAlias = _typing.Literal["upper_distance_percent"]  # noqa: Y015
+    _WhichOneofArgType__upper_distance_percent: _TypeAlias = _typing.Literal["_upper_distance_percent", b"_upper_distance_percent"]  # noqa: Y015
+    _WhichOneofReturnType__upper_price_usd: _TypeAlias = _typing.Literal["upper_price_usd"]  # noqa: Y015
+    _WhichOneofArgType__upper_price_usd: _TypeAlias = _typing.Literal["_upper_price_usd", b"_upper_price_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lower_distance_percent) -> _WhichOneofReturnType__lower_distance_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lower_price_usd) -> _WhichOneofReturnType__lower_price_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_price_usd) -> _WhichOneofReturnType__reference_price_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__upper_distance_percent) -> _WhichOneofReturnType__upper_distance_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__upper_price_usd) -> _WhichOneofReturnType__upper_price_usd | None: ...
+
+Global___GetCorridorResponse: _TypeAlias = GetCorridorResponse  # noqa: Y015
+
+@_typing.final
+class ListLinkHistoryRequest(_message.Message):
+    """Request of ListLinkHistory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    HEDGE_ID_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Rows wanted: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    hedge_id: _builtins.str
+    """Only this hedge."""
+    wallet: _builtins.str
+    """Only this wallet."""
+    asset: _builtins.str
+    """Only this asset."""
+    kind: Global___LinkChangeKind.ValueType
+    """Only this kind."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only at or after this time."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only before this time."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        hedge_id: _builtins.str = ...,
+        wallet: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        kind: Global___LinkChangeKind.ValueType = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "end_time", b"end_time", "hedge_id", b"hedge_id", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLinkHistoryRequest: _TypeAlias = ListLinkHistoryRequest  # noqa: Y015
+
+@_typing.final
+class ListLinkHistoryResponse(_message.Message):
+    """Answer of ListLinkHistory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkChange]:
+        """One page, newest first."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___LinkChange] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLinkHistoryResponse: _TypeAlias = ListLinkHistoryResponse  # noqa: Y015
+
+@_typing.final
+class WatchHedgesRequest(_message.Message):
+    """Request of WatchHedges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WALLET_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    wallet: _builtins.str
+    """Only this wallet."""
+    asset: _builtins.str
+    """Only this asset."""
+    def __init__(
+        self,
+        *,
+        wallet: _builtins.str = ...,
+        asset: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchHedgesRequest: _TypeAlias = WatchHedgesRequest  # noqa: Y015
+
+@_typing.final
+class WatchHedgesResponse(_message.Message):
+    """One message of WatchHedges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEDGES_FIELD_NUMBER: _builtins.int
+    UNLINKED_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hedges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hedge]:
+        """Every hedge in the first message, afterwards those that are new or changed."""
+
+    @_builtins.property
+    def unlinked_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of hedges that ended."""
+
+    def __init__(
+        self,
+        *,
+        hedges: _abc.Iterable[Global___Hedge] | None = ...,
+        unlinked_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hedges", b"hedges", "unlinked_ids", b"unlinked_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchHedgesResponse: _TypeAlias = WatchHedgesResponse  # noqa: Y015
+
+@_typing.final
+class GetModifiersRequest(_message.Message):
+    """Request of GetModifiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetModifiersRequest: _TypeAlias = GetModifiersRequest  # noqa: Y015
+
+@_typing.final
+class SetModifiersRequest(_message.Message):
+    """Request of SetModifiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODIFIERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def modifiers(self) -> Global___HedgeModifiers:
+        """All of them, and the etag when a lost update must be refused."""
+
+    def __init__(
+        self,
+        *,
+        modifiers: Global___HedgeModifiers | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["modifiers", b"modifiers"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["modifiers", b"modifiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetModifiersRequest: _TypeAlias = SetModifiersRequest  # noqa: Y015
+
+@_typing.final
+class ExportModifiersRequest(_message.Message):
+    """Request of ExportModifiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportModifiersRequest: _TypeAlias = ExportModifiersRequest  # noqa: Y015
+
+@_typing.final
+class ExportModifiersResponse(_message.Message):
+    """Answer of ExportModifiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.str
+    """{"hedge_modifiers": {"key": number}}"""
+    def __init__(
+        self,
+        *,
+        content: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportModifiersResponse: _TypeAlias = ExportModifiersResponse  # noqa: Y015
+
+@_typing.final
+class ImportModifiersRequest(_message.Message):
+    """Request of ImportModifiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.str
+    """{"hedge_modifiers": {"key": number}}"""
+    def __init__(
+        self,
+        *,
+        content: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportModifiersRequest: _TypeAlias = ImportModifiersRequest  # noqa: Y015
+
+@_typing.final
+class ImportModifiersResponse(_message.Message):
+    """Answer of ImportModifiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODIFIERS_FIELD_NUMBER: _builtins.int
+    IGNORED_GROUPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def modifiers(self) -> Global___HedgeModifiers:
+        """As they are now."""
+
+    @_builtins.property
+    def ignored_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Groups of the content that are not of this service."""
+
+    def __init__(
+        self,
+        *,
+        modifiers: Global___HedgeModifiers | None = ...,
+        ignored_groups: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["modifiers", b"modifiers"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ignored_groups", b"ignored_groups", "modifiers", b"modifiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportModifiersResponse: _TypeAlias = ImportModifiersResponse  # noqa: Y015

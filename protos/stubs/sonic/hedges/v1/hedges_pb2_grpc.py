@@ -55,6 +55,56 @@ class HedgesServiceStub:
                 request_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.GetHedgeRequest.SerializeToString,
                 response_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.Hedge.FromString,
                 _registered_method=True)
+        self.UpdateHedge = channel.unary_unary(
+                '/sonic.hedges.v1.HedgesService/UpdateHedge',
+                request_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.UpdateHedgeRequest.SerializeToString,
+                response_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.Hedge.FromString,
+                _registered_method=True)
+        self.EvaluateHedge = channel.unary_unary(
+                '/sonic.hedges.v1.HedgesService/EvaluateHedge',
+                request_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.EvaluateHedgeRequest.SerializeToString,
+                response_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.EvaluateHedgeResponse.FromString,
+                _registered_method=True)
+        self.AdviseRebalance = channel.unary_unary(
+                '/sonic.hedges.v1.HedgesService/AdviseRebalance',
+                request_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.AdviseRebalanceRequest.SerializeToString,
+                response_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.AdviseRebalanceResponse.FromString,
+                _registered_method=True)
+        self.GetCorridor = channel.unary_unary(
+                '/sonic.hedges.v1.HedgesService/GetCorridor',
+                request_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.GetCorridorRequest.SerializeToString,
+                response_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.GetCorridorResponse.FromString,
+                _registered_method=True)
+        self.ListLinkHistory = channel.unary_unary(
+                '/sonic.hedges.v1.HedgesService/ListLinkHistory',
+                request_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.ListLinkHistoryRequest.SerializeToString,
+                response_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.ListLinkHistoryResponse.FromString,
+                _registered_method=True)
+        self.WatchHedges = channel.unary_stream(
+                '/sonic.hedges.v1.HedgesService/WatchHedges',
+                request_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.WatchHedgesRequest.SerializeToString,
+                response_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.WatchHedgesResponse.FromString,
+                _registered_method=True)
+        self.GetModifiers = channel.unary_unary(
+                '/sonic.hedges.v1.HedgesService/GetModifiers',
+                request_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.GetModifiersRequest.SerializeToString,
+                response_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.HedgeModifiers.FromString,
+                _registered_method=True)
+        self.SetModifiers = channel.unary_unary(
+                '/sonic.hedges.v1.HedgesService/SetModifiers',
+                request_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.SetModifiersRequest.SerializeToString,
+                response_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.HedgeModifiers.FromString,
+                _registered_method=True)
+        self.ExportModifiers = channel.unary_unary(
+                '/sonic.hedges.v1.HedgesService/ExportModifiers',
+                request_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.ExportModifiersRequest.SerializeToString,
+                response_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.ExportModifiersResponse.FromString,
+                _registered_method=True)
+        self.ImportModifiers = channel.unary_unary(
+                '/sonic.hedges.v1.HedgesService/ImportModifiers',
+                request_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.ImportModifiersRequest.SerializeToString,
+                response_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.ImportModifiersResponse.FromString,
+                _registered_method=True)
 
 
 class HedgesServiceServicer:
@@ -90,6 +140,83 @@ class HedgesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateHedge(self, request, context):
+        """Changes the note. Fails with HEDGE_NOT_FOUND, ETAG_MISMATCH, UNKNOWN_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateHedge(self, request, context):
+        """The hedge's members, as held now, at prices, over a range, or each at its own mark.
+        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, TOO_MANY_FIGURES, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdviseRebalance(self, request, context):
+        """What to change of one leg to reach a target; "cannot be met" is an answer, not a failure. Nothing is changed.
+        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, LEG_NOT_FOUND, NOT_FINITE, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCorridor(self, request, context):
+        """Between which prices no leg liquidates, and what happens beyond, leg after leg.
+        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, NOT_FINITE, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLinkHistory(self, request, context):
+        """Changes of groups, newest first; kept for a time that is configured.
+        Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchHedges(self, request, context):
+        """First every hedge, then what changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetModifiers(self, request, context):
+        """The hedge modifiers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetModifiers(self, request, context):
+        """Replaces the hedge modifiers; all are needed.
+        Fails with MODIFIER_MISSING, MODIFIER_NEGATIVE, NOT_FINITE, ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportModifiers(self, request, context):
+        """The modifiers as JSON.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportModifiers(self, request, context):
+        """Replaces the modifiers by those of a JSON text; other groups in it are left alone and named.
+        Fails with MODIFIERS_NOT_JSON, MODIFIER_GROUP_MISSING, MODIFIER_MISSING, MODIFIER_UNKNOWN,
+        MODIFIER_NOT_A_NUMBER, MODIFIER_NEGATIVE, NOT_FINITE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HedgesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +239,56 @@ def add_HedgesServiceServicer_to_server(servicer, server):
                     servicer.GetHedge,
                     request_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.GetHedgeRequest.FromString,
                     response_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.Hedge.SerializeToString,
+            ),
+            'UpdateHedge': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateHedge,
+                    request_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.UpdateHedgeRequest.FromString,
+                    response_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.Hedge.SerializeToString,
+            ),
+            'EvaluateHedge': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateHedge,
+                    request_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.EvaluateHedgeRequest.FromString,
+                    response_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.EvaluateHedgeResponse.SerializeToString,
+            ),
+            'AdviseRebalance': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdviseRebalance,
+                    request_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.AdviseRebalanceRequest.FromString,
+                    response_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.AdviseRebalanceResponse.SerializeToString,
+            ),
+            'GetCorridor': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCorridor,
+                    request_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.GetCorridorRequest.FromString,
+                    response_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.GetCorridorResponse.SerializeToString,
+            ),
+            'ListLinkHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLinkHistory,
+                    request_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.ListLinkHistoryRequest.FromString,
+                    response_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.ListLinkHistoryResponse.SerializeToString,
+            ),
+            'WatchHedges': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchHedges,
+                    request_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.WatchHedgesRequest.FromString,
+                    response_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.WatchHedgesResponse.SerializeToString,
+            ),
+            'GetModifiers': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModifiers,
+                    request_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.GetModifiersRequest.FromString,
+                    response_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.HedgeModifiers.SerializeToString,
+            ),
+            'SetModifiers': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetModifiers,
+                    request_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.SetModifiersRequest.FromString,
+                    response_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.HedgeModifiers.SerializeToString,
+            ),
+            'ExportModifiers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportModifiers,
+                    request_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.ExportModifiersRequest.FromString,
+                    response_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.ExportModifiersResponse.SerializeToString,
+            ),
+            'ImportModifiers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportModifiers,
+                    request_deserializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.ImportModifiersRequest.FromString,
+                    response_serializer=sonic_dot_hedges_dot_v1_dot_hedges__pb2.ImportModifiersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -223,6 +400,276 @@ class HedgesService:
             '/sonic.hedges.v1.HedgesService/GetHedge',
             sonic_dot_hedges_dot_v1_dot_hedges__pb2.GetHedgeRequest.SerializeToString,
             sonic_dot_hedges_dot_v1_dot_hedges__pb2.Hedge.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateHedge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.hedges.v1.HedgesService/UpdateHedge',
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.UpdateHedgeRequest.SerializeToString,
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.Hedge.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateHedge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.hedges.v1.HedgesService/EvaluateHedge',
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.EvaluateHedgeRequest.SerializeToString,
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.EvaluateHedgeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdviseRebalance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.hedges.v1.HedgesService/AdviseRebalance',
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.AdviseRebalanceRequest.SerializeToString,
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.AdviseRebalanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCorridor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.hedges.v1.HedgesService/GetCorridor',
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.GetCorridorRequest.SerializeToString,
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.GetCorridorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLinkHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.hedges.v1.HedgesService/ListLinkHistory',
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.ListLinkHistoryRequest.SerializeToString,
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.ListLinkHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchHedges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sonic.hedges.v1.HedgesService/WatchHedges',
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.WatchHedgesRequest.SerializeToString,
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.WatchHedgesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModifiers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.hedges.v1.HedgesService/GetModifiers',
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.GetModifiersRequest.SerializeToString,
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.HedgeModifiers.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetModifiers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.hedges.v1.HedgesService/SetModifiers',
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.SetModifiersRequest.SerializeToString,
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.HedgeModifiers.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportModifiers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.hedges.v1.HedgesService/ExportModifiers',
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.ExportModifiersRequest.SerializeToString,
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.ExportModifiersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportModifiers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.hedges.v1.HedgesService/ImportModifiers',
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.ImportModifiersRequest.SerializeToString,
+            sonic_dot_hedges_dot_v1_dot_hedges__pb2.ImportModifiersResponse.FromString,
             options,
             channel_credentials,
             insecure,

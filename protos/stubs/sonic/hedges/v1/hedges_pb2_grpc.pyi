@@ -26,6 +26,39 @@ class HedgesServiceStub:
     """All hedges by wallet and asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
     GetHedge: _aio.UnaryUnaryMultiCallable[_hedges_pb2.GetHedgeRequest, _hedges_pb2.Hedge]
     """One hedge. Fails with HEDGE_NOT_FOUND."""
+    UpdateHedge: _aio.UnaryUnaryMultiCallable[_hedges_pb2.UpdateHedgeRequest, _hedges_pb2.Hedge]
+    """Changes the note. Fails with HEDGE_NOT_FOUND, ETAG_MISMATCH, UNKNOWN_FIELD."""
+    EvaluateHedge: _aio.UnaryUnaryMultiCallable[_hedges_pb2.EvaluateHedgeRequest, _hedges_pb2.EvaluateHedgeResponse]
+    """The hedge's members, as held now, at prices, over a range, or each at its own mark.
+    Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, TOO_MANY_FIGURES, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+    """
+    AdviseRebalance: _aio.UnaryUnaryMultiCallable[_hedges_pb2.AdviseRebalanceRequest, _hedges_pb2.AdviseRebalanceResponse]
+    """What to change of one leg to reach a target; "cannot be met" is an answer, not a failure. Nothing is changed.
+    Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, LEG_NOT_FOUND, NOT_FINITE, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+    """
+    GetCorridor: _aio.UnaryUnaryMultiCallable[_hedges_pb2.GetCorridorRequest, _hedges_pb2.GetCorridorResponse]
+    """Between which prices no leg liquidates, and what happens beyond, leg after leg.
+    Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, NOT_FINITE, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+    """
+    ListLinkHistory: _aio.UnaryUnaryMultiCallable[_hedges_pb2.ListLinkHistoryRequest, _hedges_pb2.ListLinkHistoryResponse]
+    """Changes of groups, newest first; kept for a time that is configured.
+    Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+    """
+    WatchHedges: _aio.UnaryStreamMultiCallable[_hedges_pb2.WatchHedgesRequest, _hedges_pb2.WatchHedgesResponse]
+    """First every hedge, then what changes."""
+    GetModifiers: _aio.UnaryUnaryMultiCallable[_hedges_pb2.GetModifiersRequest, _hedges_pb2.HedgeModifiers]
+    """The hedge modifiers."""
+    SetModifiers: _aio.UnaryUnaryMultiCallable[_hedges_pb2.SetModifiersRequest, _hedges_pb2.HedgeModifiers]
+    """Replaces the hedge modifiers; all are needed.
+    Fails with MODIFIER_MISSING, MODIFIER_NEGATIVE, NOT_FINITE, ETAG_MISMATCH.
+    """
+    ExportModifiers: _aio.UnaryUnaryMultiCallable[_hedges_pb2.ExportModifiersRequest, _hedges_pb2.ExportModifiersResponse]
+    """The modifiers as JSON."""
+    ImportModifiers: _aio.UnaryUnaryMultiCallable[_hedges_pb2.ImportModifiersRequest, _hedges_pb2.ImportModifiersResponse]
+    """Replaces the modifiers by those of a JSON text; other groups in it are left alone and named.
+    Fails with MODIFIERS_NOT_JSON, MODIFIER_GROUP_MISSING, MODIFIER_MISSING, MODIFIER_UNKNOWN,
+    MODIFIER_NOT_A_NUMBER, MODIFIER_NEGATIVE, NOT_FINITE.
+    """
 
 class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
     """Hedge groups."""
@@ -63,5 +96,98 @@ class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_hedges_pb2.GetHedgeRequest, _abc.Awaitable[_hedges_pb2.Hedge]],
     ) -> _abc.Awaitable[_hedges_pb2.Hedge]:
         """One hedge. Fails with HEDGE_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def UpdateHedge(
+        self,
+        request: _hedges_pb2.UpdateHedgeRequest,
+        context: _aio.ServicerContext[_hedges_pb2.UpdateHedgeRequest, _abc.Awaitable[_hedges_pb2.Hedge]],
+    ) -> _abc.Awaitable[_hedges_pb2.Hedge]:
+        """Changes the note. Fails with HEDGE_NOT_FOUND, ETAG_MISMATCH, UNKNOWN_FIELD."""
+
+    @_abc_1.abstractmethod
+    def EvaluateHedge(
+        self,
+        request: _hedges_pb2.EvaluateHedgeRequest,
+        context: _aio.ServicerContext[_hedges_pb2.EvaluateHedgeRequest, _abc.Awaitable[_hedges_pb2.EvaluateHedgeResponse]],
+    ) -> _abc.Awaitable[_hedges_pb2.EvaluateHedgeResponse]:
+        """The hedge's members, as held now, at prices, over a range, or each at its own mark.
+        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, TOO_MANY_FIGURES, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def AdviseRebalance(
+        self,
+        request: _hedges_pb2.AdviseRebalanceRequest,
+        context: _aio.ServicerContext[_hedges_pb2.AdviseRebalanceRequest, _abc.Awaitable[_hedges_pb2.AdviseRebalanceResponse]],
+    ) -> _abc.Awaitable[_hedges_pb2.AdviseRebalanceResponse]:
+        """What to change of one leg to reach a target; "cannot be met" is an answer, not a failure. Nothing is changed.
+        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, LEG_NOT_FOUND, NOT_FINITE, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def GetCorridor(
+        self,
+        request: _hedges_pb2.GetCorridorRequest,
+        context: _aio.ServicerContext[_hedges_pb2.GetCorridorRequest, _abc.Awaitable[_hedges_pb2.GetCorridorResponse]],
+    ) -> _abc.Awaitable[_hedges_pb2.GetCorridorResponse]:
+        """Between which prices no leg liquidates, and what happens beyond, leg after leg.
+        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, NOT_FINITE, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListLinkHistory(
+        self,
+        request: _hedges_pb2.ListLinkHistoryRequest,
+        context: _aio.ServicerContext[_hedges_pb2.ListLinkHistoryRequest, _abc.Awaitable[_hedges_pb2.ListLinkHistoryResponse]],
+    ) -> _abc.Awaitable[_hedges_pb2.ListLinkHistoryResponse]:
+        """Changes of groups, newest first; kept for a time that is configured.
+        Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchHedges(
+        self,
+        request: _hedges_pb2.WatchHedgesRequest,
+        context: _aio.ServicerContext[_hedges_pb2.WatchHedgesRequest, _abc.AsyncIterator[_hedges_pb2.WatchHedgesResponse]],
+    ) -> _abc.AsyncIterator[_hedges_pb2.WatchHedgesResponse]:
+        """First every hedge, then what changes."""
+
+    @_abc_1.abstractmethod
+    def GetModifiers(
+        self,
+        request: _hedges_pb2.GetModifiersRequest,
+        context: _aio.ServicerContext[_hedges_pb2.GetModifiersRequest, _abc.Awaitable[_hedges_pb2.HedgeModifiers]],
+    ) -> _abc.Awaitable[_hedges_pb2.HedgeModifiers]:
+        """The hedge modifiers."""
+
+    @_abc_1.abstractmethod
+    def SetModifiers(
+        self,
+        request: _hedges_pb2.SetModifiersRequest,
+        context: _aio.ServicerContext[_hedges_pb2.SetModifiersRequest, _abc.Awaitable[_hedges_pb2.HedgeModifiers]],
+    ) -> _abc.Awaitable[_hedges_pb2.HedgeModifiers]:
+        """Replaces the hedge modifiers; all are needed.
+        Fails with MODIFIER_MISSING, MODIFIER_NEGATIVE, NOT_FINITE, ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportModifiers(
+        self,
+        request: _hedges_pb2.ExportModifiersRequest,
+        context: _aio.ServicerContext[_hedges_pb2.ExportModifiersRequest, _abc.Awaitable[_hedges_pb2.ExportModifiersResponse]],
+    ) -> _abc.Awaitable[_hedges_pb2.ExportModifiersResponse]:
+        """The modifiers as JSON."""
+
+    @_abc_1.abstractmethod
+    def ImportModifiers(
+        self,
+        request: _hedges_pb2.ImportModifiersRequest,
+        context: _aio.ServicerContext[_hedges_pb2.ImportModifiersRequest, _abc.Awaitable[_hedges_pb2.ImportModifiersResponse]],
+    ) -> _abc.Awaitable[_hedges_pb2.ImportModifiersResponse]:
+        """Replaces the modifiers by those of a JSON text; other groups in it are left alone and named.
+        Fails with MODIFIERS_NOT_JSON, MODIFIER_GROUP_MISSING, MODIFIER_MISSING, MODIFIER_UNKNOWN,
+        MODIFIER_NOT_A_NUMBER, MODIFIER_NEGATIVE, NOT_FINITE.
+        """
 
 def add_HedgesServiceServicer_to_server(servicer: HedgesServiceServicer, server: _aio.Server) -> None: ...

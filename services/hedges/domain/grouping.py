@@ -6,59 +6,30 @@ Refuses to know where the columns come from and where hedges are kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from services.hedges.domain.holdings import Floats, Holdings, Integers
 
 UNKNOWN_ASSET = "UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
-    """Columns of ACTIVE and STALE positions, all of the same length; NaN is absent.
-
-    `wallet` and `asset` are indices into the names, `side` is +1 long, -1 short, 0 unknown; money in USD.
-    """
-
-    wallet_names: Sequence[str]
-    asset_names: Sequence[str]
-    wallet: Integers
-    asset: Integers
-    side: Integers
-    position_key: Integers
-    entry_price_usd: Floats
-    mark_price_usd: Floats
-    size_usd: Floats
-    value_usd: Floats
-    pnl_usd: Floats
-    heat_index: Floats
-
-    def __len__(self) -> int:
-        return len(self.side)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Columns of one moment; `position_ids` only when asked for."""
-
-    membership_epoch: int
-    holdings: Holdings
-    position_ids: Sequence[str] | None
-
-
-@dataclass(frozen=True, slots=True)
 class Group:
-    """A hedge by its members: rows of the holdings, and its figures. None is absent; USD, tokens, ratios."""
+    """A hedge by its members: rows of the holdings, and its figures. None is absent; USD, tokens, ratios.
+
+    `member_signature` tells two sets of members apart without their ids.
+    """
 
     wallet: str
     asset: str
     rows: Integers
+    member_signature: int
     total_long_size_usd: float
     total_short_size_usd: float
     long_heat: float | None
@@ -92,6 +63,12 @@ class Hedge:
     net_delta_usd: float | None
     imbalance_usd: float | None
     net_pnl_usd: float | None
+    revision: int
+
+    @property
+    def etag(self) -> str:
+        """Changes with every edit of the note, the one thing people edit."""
+        return sha256(f"{self.id}\0{self.note}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +145,9 @@ def _figures(holdings: Holdings, rows: Integers, group: Integers, codes: Integer
         sums.whole(holdings.pnl_usd[rows]),
     )
     order = np.argsort(group, kind="stable")
-    members = np.split(rows[order], np.cumsum(np.bincount(group))[:-1])
+    starts = np.concatenate(([0], np.cumsum(np.bincount(group))[:-1]))
+    members = np.split(rows[order], starts[1:])
+    signatures = np.add.reduceat(_mixed(holdings.position_key[rows[order]]), starts).view(np.int64)
     wallets, assets = np.divmod(codes, len(holdings.asset_names))
     figures = np.column_stack(columns).tolist()
     return [
@@ -176,14 +155,23 @@ def _figures(holdings: Holdings, rows: Integers, group: Integers, codes: Integer
             holdings.wallet_names[wallet],
             holdings.asset_names[asset],
             member,
+            signature,
             row[0],
             row[1],
             *map(_present, row[2:]),
         )
-        for wallet, asset, member, row in zip(
-            wallets.tolist(), assets.tolist(), members, figures, strict=True
+        for wallet, asset, member, signature, row in zip(
+            wallets.tolist(), assets.tolist(), members, signatures.tolist(), figures, strict=True
         )
     ]
+
+
+def _mixed(keys: Integers) -> NDArray[np.uint64]:
+    """Keys spread over 64 bits (splitmix64), so that sums of different sets differ."""
+    mixed = keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 def _present(number: float) -> float | None:
@@ -191,16 +179,32 @@ def _present(number: float) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """What a pass must know of a stored hedge."""
+
+    id: str
+    member_signature: int
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
-    """What must be written: groups under the id they keep or get, and ids that end."""
+    """What must be written: groups under the id they keep or get, and ids that end with (wallet, asset).
+
+    `regrouped` are those of `kept` whose members are others than before.
+    """
 
     kept: list[tuple[str, Group]] = field(default_factory=list)
     linked: list[tuple[str, Group]] = field(default_factory=list)
-    unlinked: list[str] = field(default_factory=list)
+    regrouped: list[tuple[str, Group]] = field(default_factory=list)
+    unlinked: list[tuple[str, tuple[str, str]]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Whether any group came, went or has other members."""
+        return bool(self.linked or self.regrouped or self.unlinked)
 
 
 def relink(
-    stored: dict[tuple[str, str], str], groups: Sequence[Group], fresh_id: Callable[[], str]
+    stored: Mapping[tuple[str, str], Stored], groups: Sequence[Group], fresh_id: Callable[[], str]
 ) -> Change:
     """Compare what is stored, by (wallet, asset), with what qualifies now: ids stay with the group."""
     change = Change()
@@ -208,8 +212,18 @@ def relink(
         known = stored.get((group.wallet, group.asset))
         if known is None:
             change.linked.append((fresh_id(), group))
-        else:
-            change.kept.append((known, group))
+            continue
+        change.kept.append((known.id, group))
+        if known.member_signature != group.member_signature:
+            change.regrouped.append((known.id, group))
     now = {(group.wallet, group.asset) for group in groups}
-    change.unlinked.extend(id for key, id in stored.items() if key not in now)
+    change.unlinked.extend((one.id, key) for key, one in stored.items() if key not in now)
     return change
+
+
+def members(groups: Sequence[tuple[str, Group]], position_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Sorted position ids by hedge id; a row that lost its id was deleted a moment ago."""
+    return {
+        id: tuple(sorted(filter(None, (position_ids[row] for row in group.rows.tolist()))))
+        for id, group in groups
+    }

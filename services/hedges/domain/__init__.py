@@ -1,0 +1,1 @@
+"""Rules of hedges, pure, on columns: grouping, figures at prices, rebalance, ladder, history, modifiers."""

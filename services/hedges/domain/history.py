@@ -1,0 +1,127 @@
+"""What happened to groups and why: the rows of the link history, made of a pass's changes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from services.hedges.domain.grouping import Change
+from services.hedges.domain.holdings import LONG, SHORT, Reading
+
+Members = tuple[str, ...]
+
+
+class Kind(IntEnum):
+    """What happened; the numbers are those of the proto."""
+
+    LINKED = 1
+    UNLINKED = 2
+    MEMBERS_CHANGED = 3
+
+
+class Cause(IntEnum):
+    """Why."""
+
+    BOTH_SIDES_HELD = 1
+    NO_LONG_LEFT = 2
+    NO_SHORT_LEFT = 3
+    NOTHING_LEFT = 4
+    UNLINKED_BY_HAND = 5
+    MEMBERS_JOINED = 6
+    MEMBERS_LEFT = 7
+    MEMBERS_REPLACED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEvent:
+    """A change of one group; `position_ids` are its members after it (UNLINKED: before it)."""
+
+    hedge_id: str
+    wallet: str
+    asset: str
+    kind: Kind
+    reason: Cause
+    position_ids: Members
+    joined_position_ids: Members = ()
+    left_position_ids: Members = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChange:
+    """A stored event."""
+
+    id: int
+    change_time: datetime
+    cycle_id: str
+    event: LinkEvent
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """Empty or None = all; `start_time` is included, `end_time` is not."""
+
+    hedge_id: str = ""
+    wallet: str = ""
+    asset: str = ""
+    kind: Kind | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+
+
+def events(
+    change: Change, reading: Reading, before: Mapping[str, Members], after: Mapping[str, Members]
+) -> list[LinkEvent]:
+    """Events of a pass; members before by id of hedges that ended or changed, after by id of the written."""
+    found = [
+        LinkEvent(
+            id,
+            group.wallet,
+            group.asset,
+            Kind.LINKED,
+            Cause.BOTH_SIDES_HELD,
+            after[id],
+            joined_position_ids=after[id],
+        )
+        for id, group in change.linked
+    ]
+    for id, group in change.regrouped:
+        joined, left = _without(after[id], before[id]), _without(before[id], after[id])
+        if joined or left:
+            cause = _cause(joined, left)
+            kind = Kind.MEMBERS_CHANGED
+            found.append(LinkEvent(id, group.wallet, group.asset, kind, cause, after[id], joined, left))
+    return found + [
+        ended(id, wallet, asset, before[id], _ending(reading, wallet, asset))
+        for id, (wallet, asset) in change.unlinked
+    ]
+
+
+def ended(id: str, wallet: str, asset: str, members: Members, cause: Cause) -> LinkEvent:
+    """The event of a hedge that ends."""
+    return LinkEvent(id, wallet, asset, Kind.UNLINKED, cause, members, left_position_ids=members)
+
+
+def _cause(joined: Members, left: Members) -> Cause:
+    if joined and left:
+        return Cause.MEMBERS_REPLACED
+    return Cause.MEMBERS_JOINED if joined else Cause.MEMBERS_LEFT
+
+
+def _without(members: Members, others: Members) -> Members:
+    gone = set(others)
+    return tuple(member for member in members if member not in gone)
+
+
+def _ending(reading: Reading, wallet: str, asset: str) -> Cause:
+    holdings = reading.holdings
+    same_wallet = holdings.wallet == _place(holdings.wallet_names, wallet)
+    sides = holdings.side[same_wallet & (holdings.asset == _place(holdings.asset_names, asset))]
+    if (sides == LONG).any():
+        return Cause.NO_SHORT_LEFT
+    return Cause.NO_LONG_LEFT if (sides == SHORT).any() else Cause.NOTHING_LEFT
+
+
+def _place(names: Sequence[str], name: str) -> int:
+    return names.index(name) if name in names else -1

@@ -1,0 +1,83 @@
+"""Columns of what is held, as hedges reads them; refuses to know where they come from. NaN is absent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Truths = NDArray[np.bool_]
+
+LONG = 1
+SHORT = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Columns of ACTIVE and STALE positions, all of the same length; NaN is absent.
+
+    `wallet` and `asset` are indices into the names, `side` is +1 long, -1 short, 0 unknown; money in USD.
+    """
+
+    wallet_names: Sequence[str]
+    asset_names: Sequence[str]
+    wallet: Integers
+    asset: Integers
+    side: Integers
+    position_key: Integers
+    entry_price_usd: Floats
+    mark_price_usd: Floats
+    size_usd: Floats
+    value_usd: Floats
+    pnl_usd: Floats
+    heat_index: Floats
+
+    def __len__(self) -> int:
+        return len(self.side)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Columns of one moment and the text id of each row."""
+
+    holdings: Holdings
+    position_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """The members of one hedge in order of their ids; `side` is +1 long or -1 short, prices USD per unit."""
+
+    position_ids: tuple[str, ...]
+    side: Integers
+    entry_price_usd: Floats
+    mark_price_usd: Floats
+    liquidation_price_usd: Floats
+    size_usd: Floats
+    collateral_usd: Floats
+    mark_time_micros: Integers
+
+    def __len__(self) -> int:
+        return len(self.position_ids)
+
+    @property
+    def tokens(self) -> Floats:
+        """Size / entry price; NaN unless both are > 0."""
+        usable = (self.entry_price_usd > 0) & (self.size_usd > 0)
+        quotient = np.full(len(self), np.nan)
+        np.divide(self.size_usd, self.entry_price_usd, out=quotient, where=usable)
+        return quotient
+
+    @property
+    def marks(self) -> Floats:
+        """Each leg's own mark as one row of prices."""
+        return np.where(self.mark_price_usd > 0, self.mark_price_usd, np.nan)[np.newaxis, :]
+
+    def at(self, prices_usd: Sequence[float] | Floats) -> Floats:
+        """Prices for every leg: one row per price, one column per leg."""
+        column = np.asarray(prices_usd, dtype=np.float64)[:, np.newaxis]
+        return np.repeat(column, len(self), axis=1)

@@ -1,0 +1,1 @@
+"""Messages of hedges in and out."""

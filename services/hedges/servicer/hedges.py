@@ -1,0 +1,145 @@
+"""The gRPC face of the hedges service: one method an RPC; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+from sonic.hedges.v1 import hedges_pb2 as pb
+from sonic.hedges.v1 import hedges_pb2_grpc as rpc
+
+from services.hedges.domain import modifiers
+from services.hedges.domain.grouping import Hedge
+from services.hedges.domain.history import HistoryFilter, Kind
+from services.hedges.domain.holdings import LONG, SHORT
+from services.hedges.domain.rebalance import Field, Target
+from services.hedges.service import HedgesService
+from services.hedges.servicer import messages
+from shared.codec import apply_mask, from_timestamp, number
+from shared.database.fence import Step
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Watch = Callable[[str, str], AsyncIterator[tuple[Sequence[Hedge], Sequence[str]]]]
+
+
+class HedgesServicer(rpc.HedgesServiceServicer):
+    """See protos/sonic/hedges/v1."""
+
+    def __init__(self, service: HedgesService, watch: Watch) -> None:
+        self._service = service
+        self._watch = watch
+
+    async def LinkHedges(self, request: pb.LinkHedgesRequest, context: Context) -> pb.LinkHedgesResponse:
+        linking = await self._service.link(Step("LINK_HEDGES", request.cycle_id, request.epoch))
+        return pb.LinkHedgesResponse(
+            linked_count=linking.linked_count,
+            unlinked_count=linking.unlinked_count,
+            hedge_count=linking.hedge_count,
+            position_count=linking.position_count,
+        )
+
+    async def UnlinkHedges(
+        self, request: pb.UnlinkHedgesRequest, context: Context
+    ) -> pb.UnlinkHedgesResponse:
+        return pb.UnlinkHedgesResponse(unlinked_count=await self._service.unlink())
+
+    async def ListHedges(self, request: pb.ListHedgesRequest, context: Context) -> pb.ListHedgesResponse:
+        page = await self._service.list(
+            request.page_size,
+            request.page_token,
+            request.wallet.strip(),
+            request.asset.strip().upper(),
+            request.position_id.strip(),
+        )
+        return pb.ListHedgesResponse(
+            hedges=map(messages.hedge, page.rows), next_page_token=page.next_page_token
+        )
+
+    async def GetHedge(self, request: pb.GetHedgeRequest, context: Context) -> pb.Hedge:
+        return messages.hedge(await self._service.get(request.id))
+
+    async def UpdateHedge(self, request: pb.UpdateHedgeRequest, context: Context) -> pb.Hedge:
+        wanted = request.hedge
+        note = wanted.note if apply_mask(wanted, request.update_mask, ["note"]) else None
+        return messages.hedge(await self._service.write_note(wanted.id, note, wanted.etag))
+
+    async def EvaluateHedge(
+        self, request: pb.EvaluateHedgeRequest, context: Context
+    ) -> pb.EvaluateHedgeResponse:
+        held, evaluation = await self._service.evaluate(request.id, _prices(request))
+        return pb.EvaluateHedgeResponse(
+            legs=messages.legs(held.legs),
+            evaluations=messages.evaluations(held.legs, evaluation),
+            gone_position_ids=held.gone_position_ids,
+        )
+
+    async def AdviseRebalance(
+        self, request: pb.AdviseRebalanceRequest, context: Context
+    ) -> pb.AdviseRebalanceResponse:
+        return messages.advised(
+            await self._service.advise(
+                request.id,
+                Target(request.target),
+                LONG if request.side == pb.SIDE_LONG else SHORT,
+                Field(request.field),
+                request.position_id.strip(),
+                number(request, "price_usd"),
+            )
+        )
+
+    async def GetCorridor(self, request: pb.GetCorridorRequest, context: Context) -> pb.GetCorridorResponse:
+        return messages.corridor(await self._service.corridor(request.id, number(request, "price_usd")))
+
+    async def ListLinkHistory(
+        self, request: pb.ListLinkHistoryRequest, context: Context
+    ) -> pb.ListLinkHistoryResponse:
+        wanted = HistoryFilter(
+            request.hedge_id.strip(),
+            request.wallet.strip(),
+            request.asset.strip().upper(),
+            Kind(request.kind) if request.kind else None,
+            from_timestamp(request, "start_time"),
+            from_timestamp(request, "end_time"),
+        )
+        page = await self._service.history(request.page_size, request.page_token, wanted)
+        return pb.ListLinkHistoryResponse(
+            changes=map(messages.link_change, page.rows), next_page_token=page.next_page_token
+        )
+
+    async def WatchHedges(
+        self, request: pb.WatchHedgesRequest, context: Context
+    ) -> AsyncIterator[pb.WatchHedgesResponse]:
+        async for hedges, unlinked_ids in self._watch(request.wallet.strip(), request.asset.strip().upper()):
+            yield pb.WatchHedgesResponse(hedges=map(messages.hedge, hedges), unlinked_ids=unlinked_ids)
+
+    async def GetModifiers(self, request: pb.GetModifiersRequest, context: Context) -> pb.HedgeModifiers:
+        return messages.hedge_modifiers(await self._service.modifiers())
+
+    async def SetModifiers(self, request: pb.SetModifiersRequest, context: Context) -> pb.HedgeModifiers:
+        wanted = request.modifiers
+        read = ((name, number(wanted, name)) for name in modifiers.NAMES)
+        values = {name: value for name, value in read if value is not None}
+        return messages.hedge_modifiers(await self._service.set_modifiers(values, wanted.etag))
+
+    async def ExportModifiers(
+        self, request: pb.ExportModifiersRequest, context: Context
+    ) -> pb.ExportModifiersResponse:
+        return pb.ExportModifiersResponse(content=modifiers.exported(await self._service.modifiers()))
+
+    async def ImportModifiers(
+        self, request: pb.ImportModifiersRequest, context: Context
+    ) -> pb.ImportModifiersResponse:
+        values, ignored_groups = await self._service.import_modifiers(request.content)
+        return pb.ImportModifiersResponse(
+            modifiers=messages.hedge_modifiers(values), ignored_groups=ignored_groups
+        )
+
+
+def _prices(request: pb.EvaluateHedgeRequest) -> list[float]:
+    if request.WhichOneof("at") == "range":
+        span = request.range
+        spaced: list[float] = np.linspace(span.from_price_usd, span.to_price_usd, span.step_count).tolist()
+        return spaced
+    return list(request.prices.prices_usd)
