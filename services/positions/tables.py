@@ -14,6 +14,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Float,
+    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -168,6 +169,23 @@ absence = Table(
     Column("position_key", BigInteger, primary_key=True, autoincrement=False),
     Column("cycle_id", Text, nullable=False),
     _time("missing_time"),
+)
+
+# What a venue asks of a position: margin to keep, carry by the hour. Moves often and drives no metric of a
+# pass, so it stays out of the hot table.
+venue_terms = Table(
+    "venue_terms",
+    metadata,
+    Column(
+        "position_key",
+        BigInteger,
+        ForeignKey("position.position_key", ondelete="CASCADE", name="venue_terms_position_key"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    _number("maintenance_ratio"),
+    _number("hourly_carry_usd"),
+    Column("carry_source", Text, nullable=False, server_default=""),
 )
 
 # Results of a pass are recomputed every cycle: no log for them, and after a crash they are absent until then.

@@ -5,7 +5,7 @@ Knows nothing of risk, of storage or of how a venue is asked.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 
 class Side(IntEnum):
@@ -66,6 +66,14 @@ class WalletSyncState(IntEnum):
     FAILED = 3
 
 
+class CarrySource(StrEnum):
+    """What a carry cost was read from."""
+
+    JUPITER_BORROW = "JUPITER_BORROW"
+    DYDX_FUNDING = "DYDX_FUNDING"
+    HYPERLIQUID_FUNDING = "HYPERLIQUID_FUNDING"
+
+
 UNKNOWN_ASSET = "UNKNOWN"
 
 
@@ -79,8 +87,27 @@ class WalletRef:
 
 
 @dataclass(frozen=True, slots=True)
+class VenueTerms:
+    """What a venue asks of a position besides its figures; None = not known, or not a term of this venue.
+
+    `maintenance_ratio`: margin that must stay, as a share of the notional, 0 to 1. `hourly_carry_usd`: borrow
+    or funding at the present rate, USD an hour; > 0 costs the holder, < 0 pays.
+    """
+
+    maintenance_ratio: float | None = None
+    hourly_carry_usd: float | None = None
+    carry_source: CarrySource | None = None
+
+
+NO_TERMS = VenueTerms()
+
+
+@dataclass(frozen=True, slots=True)
 class Holding:
-    """One position as its venue states it; None = the venue did not say. Prices in USD per unit, > 0."""
+    """One position as its venue states it; None = the venue did not say. Prices in USD per unit, > 0.
+
+    `terms` move every hour and are kept apart: a change of them alone is no news of the position.
+    """
 
     position_id: str
     asset: str
@@ -98,6 +125,7 @@ class Holding:
     borrow_fee_usd: float | None
     opened_time: datetime | None = None
     flags: frozenset[Flag] = frozenset()
+    terms: VenueTerms = field(default=NO_TERMS, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Protocol
+from typing import Final
 
 from services.positions.domain.enrichment import MarketPrice
-from services.positions.domain.holding import Answer, Chain, Holding, WalletRef, WalletSyncState, WalletType
+from services.positions.domain.holding import (
+    NO_TERMS,
+    Answer,
+    Chain,
+    Holding,
+    WalletRef,
+    WalletSyncState,
+    WalletType,
+)
 from services.positions.domain.risk import bits_of
 from services.positions.domain.sync import Decision, Reason, decide, is_complete
 from services.positions.domain.wallet import Wallet
+from services.positions.service.balances import BalanceKeeper
+from services.positions.service.fetching import TradeRecord, Venue
 from services.positions.service.needs import Begin
 from services.positions.service.passes import Passes
 from services.positions.store import Store
@@ -24,20 +34,6 @@ from shared.log import get_logger
 from shared.names import new_id
 
 
-class Venue(Protocol):
-    """A place where positions live; see services.positions.venues."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def chains(self) -> frozenset[Chain]: ...
-
-    async def fetch(
-        self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime
-    ) -> Answer: ...
-
-
 class Mode(IntEnum):
     """Whether positions are simulated or real; the numbers are those of the proto."""
 
@@ -47,7 +43,8 @@ class Mode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class WalletSync:
-    """Outcome of one wallet at one venue. `urgent`: readers must see it before the next pass of the cycle."""
+    """Outcome of one wallet at one venue. `urgent`: readers must see it before the next pass of the cycle;
+    `gone`: a position was missing in a complete answer."""
 
     wallet: str
     venue: str
@@ -62,6 +59,7 @@ class WalletSync:
     closed_count: int = 0
     latency: timedelta = timedelta()
     urgent: bool = False
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,14 @@ class Synced:
     stale_count: int
     failed_count: int
     mode: Mode
+
+
+_GONE: Final = (
+    Reason.MISSING_ONCE,
+    Reason.MISSING_IN_SAME_CYCLE,
+    Reason.MISSING_TOO_SOON,
+    Reason.MISSING_TWICE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,7 @@ class SyncService:
         read: Begin,
         passes: Passes,
         venues: Sequence[Venue],
+        balances: BalanceKeeper,
         clock: Clock,
         *,
         live: bool,
@@ -106,6 +113,7 @@ class SyncService:
         self._read = read
         self._passes = passes
         self._venues = tuple(venues)
+        self._balances = balances
         self._clock = clock
         self._live = live
         self._demo_wallets = tuple(demo_wallets)
@@ -192,7 +200,10 @@ class SyncService:
 
         async def one(wallet: Wallet) -> list[WalletSync]:
             async with places:
-                return await self._fetch_wallet(this, wallet)
+                outcomes, _ = await asyncio.gather(
+                    self._fetch_wallet(this, wallet), self._balances.refresh(wallet)
+                )
+                return outcomes
 
         asked = [wallet for wallet in wallets if wallet.chain is not Chain.MANUAL]
         return [outcome for part in await asyncio.gather(*map(one, asked)) for outcome in part]
@@ -232,7 +243,8 @@ class SyncService:
         if answer is None:
             return replace(await self._fail(this, wallet, venue, reason, message), latency=latency)
         try:
-            return replace(await self._apply(this, wallet, venue, answer), latency=latency)
+            outcome = replace(await self._apply(this, wallet, venue, answer), latency=latency)
+            return await self._confirm(this, wallet, venue, outcome)
         except Conflict as conflict:
             if conflict.reason == "STALE_EPOCH":
                 raise
@@ -282,7 +294,29 @@ class SyncService:
             stale_count=len(decision.stale_keys),
             closed_count=len(decision.closed_keys),
             urgent=decision.regrouped,
+            gone=decision.count(*_GONE) > 0,
         )
+
+    async def _confirm(self, this: _Round, wallet: Wallet, venue: Venue, outcome: WalletSync) -> WalletSync:
+        """Mark those gone that were liquidated, says the venue. Without its word they age as others."""
+        if not outcome.gone or not isinstance(venue, TradeRecord):
+            return outcome
+        try:
+            trades = await venue.liquidations(WalletRef(wallet.name, wallet.chain, wallet.public_address))
+        except SonicError as failure:
+            get_logger().warning("trades cannot be read", venue=venue.name, reason=failure.reason)
+            return outcome
+        if not trades:
+            return outcome
+        async with self._begin() as store:
+            await store.enter(this.step, Synced)
+            feeds = await store.wallets.feed_keys([(wallet.name, venue.name)])
+            counts = [
+                await store.sightings.liquidate(key, trades, self._clock.now()) for key in feeds.values()
+            ]
+            if sum(counts):
+                await store.passes.bump_membership()
+        return _with_liquidated(outcome, sum(counts))
 
     async def _write(
         self, store: Store, feed_key: int, decision: Decision, answer: Answer, cycle_id: str
@@ -294,8 +328,21 @@ class SyncService:
             await store.positions.write(
                 _columns(decision.written, feed_key, assets, answer.observed_time), now
             )
+        with_terms = [held for held in answer.holdings if held.terms != NO_TERMS]
+        if with_terms:
+            await store.sightings.keep_terms(feed_key, with_terms)
         if decision.regrouped:
             await store.passes.bump_membership()
+
+
+def _with_liquidated(outcome: WalletSync, count: int) -> WalletSync:
+    """Liquidated is over: of those counted stale or closed a moment ago, none is stale any more."""
+    return replace(
+        outcome,
+        stale_count=max(outcome.stale_count - count, 0),
+        closed_count=max(outcome.closed_count, count),
+        urgent=outcome.urgent or count > 0,
+    )
 
 
 def demo_wallet(name: str, now: datetime) -> Wallet:

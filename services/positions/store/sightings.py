@@ -1,6 +1,6 @@
 """Rows a venue's answer touches: what is known of a wallet there, what was seen, missing or refused."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import isnan
@@ -9,10 +9,27 @@ from typing import Any
 from sqlalchemy import Row, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.positions.domain.holding import Flag, Holding, Refusal, Side, Status
+from services.positions.domain.holding import (
+    CarrySource,
+    Flag,
+    Holding,
+    Refusal,
+    Side,
+    Status,
+    VenueTerms,
+)
 from services.positions.domain.risk import flags_of
 from services.positions.domain.sync import Absence, Decision, Known
-from services.positions.tables import INPUT_NUMBERS, absence, asset, feed, position, refused_row
+from services.positions.store.positions import stored
+from services.positions.tables import (
+    INPUT_NUMBERS,
+    absence,
+    asset,
+    feed,
+    position,
+    refused_row,
+    venue_terms,
+)
 from shared.database.keyset import apply
 from shared.paging import PageRequest
 
@@ -37,6 +54,30 @@ _MISSING = text(
 _COUNTS = text(
     "select count(*) filter (where status = 1) as active, count(*) filter (where status = 2) as stale"
     " from position where status in (1, 2)"
+)
+
+
+# A venue shows a position for a while after it is gone, and clocks differ.
+_LIQUIDATION_TOLERANCE = "interval '10 minutes'"
+_LIQUIDATED = text(
+    "with ended as (update position p set status = 4, updated_time = :now"
+    " from unnest(cast(:ids as text[]), cast(:times as timestamptz[])) as trade (id, trade_time)"
+    " where p.id = trade.id and p.feed_key = :feed_key and p.status in (1, 2, 3) and not p.in_last_answer"
+    f" and trade.trade_time >= p.last_seen_time - {_LIQUIDATION_TOLERANCE}"
+    " returning p.position_key),"
+    " counted as (delete from absence where position_key in (select position_key from ended))"
+    " select position_key from ended"
+)
+_TERMS = text(
+    "insert into venue_terms as old (position_key, maintenance_ratio, hourly_carry_usd, carry_source)"
+    " select p.position_key, new.maintenance_ratio, new.hourly_carry_usd, new.carry_source"
+    " from unnest(cast(:ids as text[]), cast(:maintenance as float8[]), cast(:carry as float8[]),"
+    " cast(:sources as text[])) as new (id, maintenance_ratio, hourly_carry_usd, carry_source)"
+    " join position p on p.id = new.id and p.feed_key = :feed_key"
+    " on conflict (position_key) do update set maintenance_ratio = excluded.maintenance_ratio,"
+    " hourly_carry_usd = excluded.hourly_carry_usd, carry_source = excluded.carry_source"
+    " where (old.maintenance_ratio, old.hourly_carry_usd, old.carry_source)"
+    " is distinct from (excluded.maintenance_ratio, excluded.hourly_carry_usd, excluded.carry_source)"
 )
 
 
@@ -86,6 +127,34 @@ class SightingStore:
         await run(
             update(feed).where(feed.c.feed_key == feed_key).values(observed_time=observed_time, failed=False)
         )
+
+    async def keep_terms(self, feed_key: int, holdings: Sequence[Holding]) -> None:
+        """What the venue asks of these positions now; a carry that is not known any more is absent."""
+        terms = [held.terms for held in holdings]
+        values = {
+            "feed_key": feed_key,
+            "ids": [held.position_id for held in holdings],
+            "maintenance": [stored(one.maintenance_ratio) for one in terms],
+            "carry": [stored(one.hourly_carry_usd) for one in terms],
+            "sources": [one.carry_source or "" for one in terms],
+        }
+        await self._connection.execute(_TERMS, values)
+
+    async def terms(self, position_keys: Iterable[int]) -> dict[int, VenueTerms]:
+        """What venues ask of these positions, by key; those of which nothing is known are left out."""
+        query = select(venue_terms).where(venue_terms.c.position_key.in_(list(position_keys)))
+        return {row.position_key: _terms(row) for row in await self._connection.execute(query)}
+
+    async def liquidate(self, feed_key: int, trades: Mapping[str, datetime], now: datetime) -> int:
+        """Mark LIQUIDATED those of a feed that are gone from its last answer and whose liquidation (time by
+        position id) is no older than the answer that held them last; how many were."""
+        values = {
+            "feed_key": feed_key,
+            "ids": list(trades),
+            "times": list(trades.values()),
+            "now": now,
+        }
+        return len((await self._connection.execute(_LIQUIDATED, values)).all())
 
     async def fail(self, feed_key: int) -> bool:
         """No usable answer: marks of its positions are stale from now on. True when that is news."""
@@ -144,9 +213,17 @@ class SightingStore:
         await self._connection.execute(delete(absence).where(absence.c.position_key.in_(keys)))
 
 
+def _terms(row: Row[Any]) -> VenueTerms:
+    return VenueTerms(
+        None if isnan(row.maintenance_ratio) else row.maintenance_ratio,
+        None if isnan(row.hourly_carry_usd) else row.hourly_carry_usd,
+        CarrySource(row.carry_source) if row.carry_source else None,
+    )
+
+
 def _known(row: Row[Any]) -> Known:
     values = row._asdict()
-    numbers = {name: None if isnan(values[name]) else values[name] for name in INPUT_NUMBERS}
+    numbers: dict[str, Any] = {name: None if isnan(values[name]) else values[name] for name in INPUT_NUMBERS}
     holding = Holding(
         position_id=values["id"],
         asset=values["asset"],

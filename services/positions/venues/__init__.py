@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from services.positions.venues import jupiter
+from services.positions.venues import dydx, hyperliquid, jupiter
+from services.positions.venues.balances import ChainBalances, build_balances
 from services.positions.venues.demo import Anchors, DemoVenue, demo_holdings
 from services.positions.venues.venue import Built, Surroundings, Venue
 
@@ -10,13 +11,17 @@ __all__ = [
     "VENUES",
     "Anchors",
     "Built",
+    "ChainBalances",
     "DemoVenue",
     "Surroundings",
     "Venue",
+    "build_balances",
     "demo_holdings",
 ]
 
 # Those that ask a network. The demo venue needs a keeper of anchors and is built by the server itself.
 VENUES: Mapping[str, Callable[[Surroundings], Built]] = {
     "jupiter": jupiter.build,
+    "dydx": dydx.build,
+    "hyperliquid": hyperliquid.build,
 }

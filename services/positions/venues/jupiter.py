@@ -5,20 +5,21 @@ Decides whether an answer is usable and complete. Knows no storage, and never wr
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from services.positions.domain.holding import Answer, Chain, Holding, Refusal, WalletRef
+from services.positions.venues.jupiter_extras import BorrowRates, read_liquidations
 from services.positions.venues.jupiter_shapes import (
     MICRO_DOLLARS_PER_DOLLAR,
     V1,
     V2,
-    RowRefused,
     Shape,
-    masked,
     position_key,
     read_row,
     refusal,
 )
+from services.positions.venues.rows import SCALE_FACTOR_LIMIT, RowRefused, masked, off_scale
 from services.positions.venues.venue import Built, Surroundings
 from shared.clock import Clock
 from shared.errors import InvalidArgument
@@ -28,8 +29,6 @@ from shared.log import get_logger
 DEFAULT_BASE_URL = "https://perps-api.jup.ag"
 VERSIONS = ("auto", "v1", "v2")
 FALLBACK_SECONDS = 86_400.0
-# Further from an independent price than any market moves within a position's life: another unit was used.
-SCALE_FACTOR_LIMIT = 20.0
 _CODE = re.compile(r"[A-Za-z_]{1,60}|[0-9]{1,6}")
 _GONE = frozenset({404, 410})
 _MICRO_FACTOR = MICRO_DOLLARS_PER_DOLLAR / SCALE_FACTOR_LIMIT
@@ -41,15 +40,29 @@ class JupiterVenue:
     name = "jupiter"
     chains = frozenset({Chain.SOLANA})
 
-    def __init__(self, http: ProviderHttp, clock: Clock, version: str = "auto") -> None:
+    def __init__(self, http: ProviderHttp, extras: ProviderHttp, clock: Clock, version: str = "auto") -> None:
         if version not in VERSIONS:
             raise InvalidArgument("UNKNOWN_NAME", f"JUPITER_API_VERSION is one of {', '.join(VERSIONS)}.")
         self._http = http
+        self._extras = extras
+        self._rates = BorrowRates(extras, clock)
         self._clock = clock
         self._version = version
         self._fallback_until_seconds = 0.0  # On the monotonic clock; v1 is asked before this moment.
 
     async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime) -> Answer:
+        answer = await self._positions(wallet, reference_prices)
+        return replace(answer, holdings=await self._rates.price(answer.holdings))
+
+    async def liquidations(self, wallet: WalletRef) -> Mapping[str, datetime]:
+        """Positions of the wallet whose newest trade is a liquidation, and when it was.
+
+        Raises ProviderFailure.
+        """
+        answer = await self._extras.get_json("/v2/trades", {"walletAddress": wallet.public_address})
+        return read_liquidations(answer.body)
+
+    async def _positions(self, wallet: WalletRef, reference_prices: Mapping[str, float]) -> Answer:
         if self._version == "v1" or (self._version == "auto" and self._falls_back()):
             return await self._ask(V1, wallet, reference_prices)
         try:
@@ -77,17 +90,17 @@ class JupiterVenue:
 
 
 def build(surroundings: Surroundings) -> Built:
-    """Settings: jupiter_api_base, jupiter_api_version."""
-    settings = surroundings.settings
-    http = ProviderHttp(
-        "jupiter",
-        settings.get("jupiter_api_base") or DEFAULT_BASE_URL,
-        clock=surroundings.clock,
-        per_second=5.0,
-        retry_after="x-ratelimit-reset",
+    """Settings: jupiter_api_base, jupiter_api_version. Rates and trades have a circuit of their own: what
+    fails there keeps nobody from asking for positions."""
+    settings, clock = surroundings.settings, surroundings.clock
+    address = settings.get("jupiter_api_base") or DEFAULT_BASE_URL
+    reset = "x-ratelimit-reset"
+    http = ProviderHttp("jupiter", address, clock=clock, per_second=5.0, retry_after=reset)
+    extras = ProviderHttp(
+        "jupiter extras", address, clock=clock, timeout_seconds=3.0, retries=0, retry_after=reset
     )
     version = settings.get("jupiter_api_version") or "auto"
-    return Built(JupiterVenue(http, surroundings.clock, version), (http,))
+    return Built(JupiterVenue(http, extras, clock, version), (http, extras))
 
 
 def read_answer(
@@ -191,11 +204,9 @@ def _incomplete_reason(body: object, rows: Sequence[object], refusals: Sequence[
 
 def _scale_fault(holding: Holding, reference_prices: Mapping[str, float]) -> str:
     """MICRO_DOLLARS or PRICE_SCALE when the figures are in another unit than the endpoint's, else empty."""
-    reference = reference_prices.get(holding.asset)
-    if reference is not None and holding.mark_price_usd is not None:
-        factor = holding.mark_price_usd / reference
-        if not 1 / SCALE_FACTOR_LIMIT <= factor <= SCALE_FACTOR_LIMIT:
-            return "MICRO_DOLLARS" if factor >= _MICRO_FACTOR else "PRICE_SCALE"
+    mark, reference = holding.mark_price_usd, reference_prices.get(holding.asset)
+    if mark is not None and reference is not None and off_scale(mark, reference):
+        return "MICRO_DOLLARS" if mark / reference >= _MICRO_FACTOR else "PRICE_SCALE"
     return _collateral_fault(holding)
 
 

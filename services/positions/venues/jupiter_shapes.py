@@ -3,15 +3,15 @@
 v1 states dollars as decimal strings, v2 micro-dollars as integer strings under other names. Knows no network.
 """
 
-import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from services.positions.domain.holding import UNKNOWN_ASSET, Flag, Holding, Refusal, Side
 from services.positions.domain.liquidation import jupiter_impact_scalar, jupiter_liquidation_price
+from services.positions.venues.rows import DECIMAL, FUTURE_TOLERANCE, INTEGER, RowRefused, masked, stated
 
 ASSETS_BY_MINT: Mapping[str, str] = {
     "3NZ9JMVBmGAqocybic2c7LQCJScmgsAZ6vQqTDzcqmJh": "BTC",
@@ -19,23 +19,8 @@ ASSETS_BY_MINT: Mapping[str, str] = {
     "So11111111111111111111111111111111111111112": "SOL",
 }
 MICRO_DOLLARS_PER_DOLLAR = 1_000_000
-FUTURE_TOLERANCE = timedelta(minutes=5)  # The venue's clock and ours may differ by this much.
-MASKED_BODY_LIMIT = 2000
-
 _SIDES = {"long": Side.LONG, "short": Side.SHORT}
-_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-_INTEGER = re.compile(r"-?[0-9]+")
 _POSITION_KEY = re.compile(r"[1-9A-HJ-NP-Za-km-z]{32,44}")
-_LONG_KEY = re.compile(r"(?:0x)?[1-9A-HJ-NP-Za-km-z]{32,}|0x[0-9a-fA-F]{32,}")
-
-
-class RowRefused(Exception):
-    """A row that cannot be taken: an upper-case reason and the field, named as the venue names it."""
-
-    def __init__(self, reason: str, field: str) -> None:
-        super().__init__(f"{reason} {field}")
-        self.reason = reason
-        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +110,6 @@ def position_key(row: object) -> str | None:
     return key if isinstance(key, str) and _POSITION_KEY.fullmatch(key) else None
 
 
-def masked(body: object, wallet_address: str) -> str:
-    """The body as JSON text: the wallet's address left out, other keys shortened, 2,000 characters."""
-    text = json.dumps(body, separators=(",", ":"))
-    if wallet_address:
-        text = text.replace(wallet_address, "(wallet)")
-    shortened = _LONG_KEY.sub(lambda key: f"{key.group()[:4]}...{key.group()[-4:]}", text)
-    return shortened[:MASKED_BODY_LIMIT]
-
-
 def _asset(row: Mapping[str, object], shape: Shape) -> str:
     mint = row.get(shape.market)
     asset = ASSETS_BY_MINT.get(mint) if isinstance(mint, str) else None
@@ -189,34 +165,21 @@ def _optional(row: Mapping[str, object], field: str, shape: Shape) -> float | No
 
 
 def _signed(row: Mapping[str, object], field: str, shape: Shape) -> float | None:
-    stated = row.get(field)
-    if stated is None:
-        return None
-    if not isinstance(stated, str):
-        raise RowRefused("NOT_A_NUMBER", field)
-    try:
-        number = float(stated)
-    except ValueError:
-        raise RowRefused("NOT_A_NUMBER", field) from None
-    if not math.isfinite(number):
-        raise RowRefused("NOT_FINITE", field)
-    if (_INTEGER if shape.micro_dollars else _DECIMAL).fullmatch(stated) is None:
-        raise RowRefused("NOT_A_NUMBER", field)
-    dollars = number / MICRO_DOLLARS_PER_DOLLAR if shape.micro_dollars else number
-    return dollars + 0.0  # -0.0 becomes 0.0
+    number = stated(row, field, INTEGER if shape.micro_dollars else DECIMAL)
+    return number / MICRO_DOLLARS_PER_DOLLAR if number is not None and shape.micro_dollars else number
 
 
 def _moment(row: Mapping[str, object], field: str, observed_time: datetime) -> datetime | None:
     """Unix seconds, as a number or its digits."""
-    stated = row.get(field)
-    if stated is None:
+    second = row.get(field)
+    if second is None:
         return None
-    if isinstance(stated, str) and _INTEGER.fullmatch(stated) and len(stated) < 20:
-        stated = int(stated)
-    if isinstance(stated, bool) or not isinstance(stated, int):
+    if isinstance(second, str) and INTEGER.fullmatch(second) and len(second) < 20:
+        second = int(second)
+    if isinstance(second, bool) or not isinstance(second, int):
         raise RowRefused("NOT_A_NUMBER", field)
-    if stated < 0:
+    if second < 0:
         raise RowRefused("NEGATIVE", field)
-    if stated > (observed_time + FUTURE_TOLERANCE).timestamp():
+    if second > (observed_time + FUTURE_TOLERANCE).timestamp():
         raise RowRefused("FROM_FUTURE", field)
-    return datetime.fromtimestamp(stated, UTC)
+    return datetime.fromtimestamp(second, UTC)

@@ -105,6 +105,8 @@ async def open_house(databases: Databases, clock: PushedClock, price: PricePeer)
                     "database_url": databases.url("positions"),
                     "price_address": price.address,
                     "jupiter_api_base": f"http://{NOWHERE}",
+                    "dydx_indexer_url": f"http://{NOWHERE}",
+                    "hyperliquid_url": f"http://{NOWHERE}",
                     "shutdown_grace_seconds": 1.0,
                     **settings,
                 }

@@ -198,7 +198,9 @@ async def test_a_wallet_that_is_not_there_cannot_be_synced(live) -> None:
         await sync(live, wallets=["nobody"])
 
 
-async def test_a_wallet_on_a_chain_without_a_venue_fails_by_name(live, jupiter) -> None:
+async def test_a_wallet_whose_venue_is_turned_off_fails_by_name(open_house, jupiter) -> None:
+    live = await open_house(jupiter_api_base=jupiter.url, jupiter_api_version="v1", hyperliquid_url="")
+    await wallet(live, "main", ADDRESS)
     tell(jupiter, ROWS)
     fresh = pb.Wallet(
         name="evm", chain=pb.CHAIN_ETHEREUM, public_address="0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"

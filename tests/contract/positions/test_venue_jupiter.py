@@ -58,7 +58,7 @@ def script(stand: HttpProvider, version: str, reply: Reply) -> None:
 
 
 def paths(stand: HttpProvider) -> list[str]:
-    return [asked.path for asked in stand.requests]
+    return [asked.path for asked in stand.requests if asked.path.endswith("/positions")]
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import pytest
 
 from services.positions.domain.holding import Answer, Flag, Holding, Side
 from services.positions.venues.jupiter import read_answer
-from services.positions.venues.jupiter_shapes import V1, V2, Shape, masked
+from services.positions.venues.jupiter_shapes import V1, V2, Shape
+from services.positions.venues.rows import masked
 from shared.http import FailureKind, ProviderFailure
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"

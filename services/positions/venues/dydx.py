@@ -1,0 +1,158 @@
+"""dYdX v4 by its indexer: the cross subaccount and the isolated ones below it, marked at oracle prices.
+
+Decides whether an answer is usable and complete. Knows no storage, and never writes an address into a log.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from services.positions.domain.holding import Answer, Chain, Holding, Refusal, WalletRef
+from services.positions.venues.dydx_shapes import (
+    Market,
+    children,
+    read_markets,
+    read_subaccount,
+    subaccount,
+)
+from services.positions.venues.rows import NotThat, masked_text, off_scale
+from services.positions.venues.venue import Built, Surroundings
+from shared.clock import Clock
+from shared.http import FailureKind, ProviderFailure, ProviderHttp
+
+DEFAULT_BASE_URL = "https://indexer.dydx.trade"
+CROSS_NUMBER = 0  # The subaccount the venue's own page trades with; isolated positions live below it.
+MARKETS_SECONDS = 5.0  # Wallets of one sync share the markets.
+_NEVER_TRADED = re.compile(r"no subaccounts? found", re.IGNORECASE)
+_WORDS_LENGTH = 200
+
+Account = tuple[int, Mapping[str, object]]  # A subaccount's number and its body.
+
+
+class DydxVenue:
+    """Positions of subaccount 0 and of the isolated subaccounts (128 and up) of the same parent."""
+
+    name = "dydx"
+    chains = frozenset({Chain.DYDX})
+
+    def __init__(self, http: ProviderHttp, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self._reading = asyncio.Lock()
+        self._markets: Mapping[str, Market] = {}
+        self._markets_until_seconds = float("-inf")
+
+    async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime) -> Answer:
+        """Incomplete (ISOLATED_UNREAD) when only the cross subaccount could be read."""
+        address = wallet.public_address
+        markets = await self._read_markets()
+        accounts, reason = await self._cross(address), ""
+        try:
+            accounts += await self._isolated(address)
+        except ProviderFailure:
+            reason = "ISOLATED_UNREAD"
+        return read_accounts(accounts, markets, address, reference_prices, self._clock.now(), reason)
+
+    async def _read_markets(self) -> Mapping[str, Market]:
+        async with self._reading:
+            if self._clock.monotonic() >= self._markets_until_seconds:
+                answer = await self._http.get_json("/v4/perpetualMarkets")
+                with _of_shape(answer.body):
+                    self._markets = read_markets(answer.body)
+                self._markets_until_seconds = self._clock.monotonic() + MARKETS_SECONDS
+            return self._markets
+
+    async def _cross(self, address: str) -> list[Account]:
+        accounts: list[Account] = []
+        for body in await self._ask(f"subaccountNumber/{CROSS_NUMBER}", address):
+            with _of_shape(body):
+                accounts.append((CROSS_NUMBER, subaccount(body, address)))
+        return accounts
+
+    async def _isolated(self, address: str) -> list[Account]:
+        accounts: list[Account] = []
+        for body in await self._ask(f"parentSubaccountNumber/{CROSS_NUMBER}", address):
+            with _of_shape(body):
+                accounts += children(subaccount(body, address), address)
+        return [account for account in accounts if account[0] != CROSS_NUMBER]
+
+    async def _ask(self, place: str, address: str) -> list[object]:
+        """The body; none when the address never traded there, which is an answer too."""
+        try:
+            return [(await self._http.get_json(f"/v4/addresses/{address}/{place}")).body]
+        except ProviderFailure as failure:
+            words = _words(failure.body)
+            if failure.kind is FailureKind.NOT_FOUND and _NEVER_TRADED.search(words):
+                return []
+            raise _worded(failure, masked_text(words, address)[:_WORDS_LENGTH]) from failure
+
+
+def build(surroundings: Surroundings) -> Built:
+    """Settings: dydx_indexer_url."""
+    http = ProviderHttp(
+        "dydx",
+        surroundings.settings.get("dydx_indexer_url") or DEFAULT_BASE_URL,
+        clock=surroundings.clock,
+        per_second=8.0,
+        retry_after="milliseconds",
+    )
+    return Built(DydxVenue(http, surroundings.clock), (http,))
+
+
+def read_accounts(
+    accounts: Sequence[Account],
+    markets: Mapping[str, Market],
+    address: str,
+    reference_prices: Mapping[str, float],
+    observed_time: datetime,
+    incomplete_reason: str = "",
+) -> Answer:
+    """The answer that subaccounts state together. Raises ProviderFailure BAD_BODY."""
+    holdings: list[Holding] = []
+    refusals: list[Refusal] = []
+    row_count = 0
+    for number, account in accounts:
+        with _of_shape(account):
+            held, refused, count = read_subaccount(account, number, markets, address, observed_time)
+        holdings, refusals, row_count = holdings + held, refusals + refused, row_count + count
+    if any(off_scale(held.mark_price_usd, reference_prices.get(held.asset)) for held in holdings):
+        whole = Refusal("PRICE_SCALE", "oraclePrice", "")
+        return Answer((), (whole,), False, "PRICE_SCALE", row_count, observed_time)
+    reason = incomplete_reason or ("ROWS_REFUSED" if refusals else "")
+    return Answer(tuple(holdings), tuple(refusals), not reason, reason, row_count, observed_time)
+
+
+@contextmanager
+def _of_shape(body: object) -> Iterator[None]:
+    """Turns a body that is something else into a failure; an error body first of all."""
+    if isinstance(body, dict) and (body.get("errors") or body.get("error")):
+        raise _bad_body("an error body")
+    try:
+        yield
+    except NotThat as problem:
+        raise _bad_body(str(problem)) from problem
+
+
+def _bad_body(problem: str) -> ProviderFailure:
+    return ProviderFailure(FailureKind.BAD_BODY, f"dydx answered {problem}", status=200)
+
+
+def _words(body: object) -> str:
+    """What an error body says: `{"errors": [{"msg": ...}]}`."""
+    errors = body.get("errors") if isinstance(body, dict) else None
+    listed = errors if isinstance(errors, list) else []
+    said = [error["msg"] for error in listed if isinstance(error, dict) and isinstance(error.get("msg"), str)]
+    return "; ".join(said)
+
+
+def _worded(failure: ProviderFailure, words: str) -> ProviderFailure:
+    """The failure with the venue's own words in its sentence."""
+    return ProviderFailure(
+        failure.kind,
+        f"{failure.message}: {words}" if words else failure.message,
+        status=failure.status,
+        retry_after=failure.retry_after,
+        body=failure.body,
+    )

@@ -1,0 +1,96 @@
+"""Hyperliquid's perpetuals by its info endpoint, for wallets with a 0x address.
+
+Decides whether an answer is usable and complete. Knows no storage, and never writes an address into a log.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+
+from services.positions.domain.holding import Answer, Chain, Refusal, WalletRef
+from services.positions.venues.hyperliquid_shapes import (
+    OLD_STATE,
+    holdings,
+    read_funding,
+    read_state,
+)
+from services.positions.venues.rows import NotThat, masked, off_scale
+from services.positions.venues.venue import Built, Surroundings
+from shared.clock import Clock
+from shared.http import FailureKind, ProviderFailure, ProviderHttp
+
+DEFAULT_BASE_URL = "https://api.hyperliquid.xyz"
+FUNDING_SECONDS = 300.0  # The rate changes by the hour; a failure is not asked again before this either.
+
+
+class HyperliquidVenue:
+    """The first dex's cross and isolated positions; without funding rates their carry is absent."""
+
+    name = "hyperliquid"
+    chains = frozenset({Chain.ETHEREUM})
+
+    def __init__(self, http: ProviderHttp, rates: ProviderHttp, clock: Clock) -> None:
+        self._http = http
+        self._rates = rates
+        self._clock = clock
+        self._reading = asyncio.Lock()
+        self._funding: Mapping[str, float] = {}
+        self._funding_until_seconds = float("-inf")
+
+    async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime) -> Answer:
+        asked = {"type": "clearinghouseState", "user": wallet.public_address}
+        answer = await self._http.post_json("/info", asked)
+        held = isinstance(answer.body, dict) and bool(answer.body.get("assetPositions"))
+        funding = await self._read_funding() if held else {}
+        return read_answer(
+            answer.body, wallet.public_address, reference_prices, answer.received_time, funding
+        )
+
+    async def _read_funding(self) -> Mapping[str, float]:
+        async with self._reading:
+            if self._clock.monotonic() >= self._funding_until_seconds:
+                try:
+                    answer = await self._rates.post_json("/info", {"type": "metaAndAssetCtxs"})
+                    self._funding = read_funding(answer.body)
+                except (ProviderFailure, NotThat):
+                    self._funding = {}
+                self._funding_until_seconds = self._clock.monotonic() + FUNDING_SECONDS
+            return self._funding
+
+
+def build(surroundings: Surroundings) -> Built:
+    """Settings: hyperliquid_url. Rates have a connection, patience and circuit of their own."""
+    address = surroundings.settings.get("hyperliquid_url") or DEFAULT_BASE_URL
+    http = ProviderHttp("hyperliquid", address, clock=surroundings.clock, per_second=5.0)
+    rates = ProviderHttp(
+        "hyperliquid rates", address, clock=surroundings.clock, timeout_seconds=3.0, retries=0
+    )
+    return Built(HyperliquidVenue(http, rates, surroundings.clock), (http, rates))
+
+
+def read_answer(
+    body: object,
+    wallet_address: str,
+    reference_prices: Mapping[str, float],
+    received_time: datetime,
+    funding: Mapping[str, float],
+) -> Answer:
+    """The answer a body states. Raises ProviderFailure BAD_BODY when it is no clearinghouse state.
+
+    Incomplete with refused rows, or (ANSWER_OLD) when the venue says the state is over five minutes old.
+    """
+    try:
+        state = read_state(body, wallet_address, received_time)
+    except NotThat as problem:
+        raise ProviderFailure(
+            FailureKind.BAD_BODY, f"hyperliquid answered {problem}", status=200
+        ) from problem
+    observed_time = state.state_time or received_time
+    held = holdings(state, funding, wallet_address)
+    if any(off_scale(one.mark_price_usd, reference_prices.get(one.asset)) for one in held):
+        whole = Refusal("PRICE_SCALE", "positionValue", masked(body, wallet_address))
+        return Answer((), (whole,), False, "PRICE_SCALE", state.row_count, observed_time)
+    reason = "ROWS_REFUSED" if state.refusals else ""
+    if received_time - observed_time > OLD_STATE:
+        reason = "ANSWER_OLD"
+    return Answer(tuple(held), state.refusals, not reason, reason, state.row_count, observed_time)

@@ -1,0 +1,102 @@
+"""What Jupiter says beside positions: borrow rates by the hour, and which positions were liquidated.
+
+Nothing here may harm a fetch: a rate that cannot be read is absent. Knows no storage.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from services.positions.domain.holding import CarrySource, Holding, Side, VenueTerms
+from services.positions.venues.jupiter_shapes import ASSETS_BY_MINT, position_key
+from services.positions.venues.rows import RowRefused, stated
+from shared.clock import Clock
+from shared.http import FailureKind, ProviderFailure, ProviderHttp
+
+RATE_SECONDS = 300.0  # A failure is not asked again before this either.
+# A rate beyond this is in another unit: the pool's highest is some thousandths of a percent an hour.
+HIGHEST_HOURLY_PERCENT = 5.0
+_MINTS = {asset: mint for mint, asset in ASSETS_BY_MINT.items()}
+_RATE_FIELDS = {Side.LONG: "longBorrowRatePercent", Side.SHORT: "shortBorrowRatePercent"}
+_NO_RATES: Mapping[Side, float] = {}
+
+
+class BorrowRates:
+    """Percent of the size per hour, by asset and side, read every five minutes at most."""
+
+    def __init__(self, http: ProviderHttp, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self._reading = asyncio.Lock()
+        self._known: dict[str, tuple[float, Mapping[Side, float]]] = {}
+
+    async def price(self, holdings: Iterable[Holding]) -> tuple[Holding, ...]:
+        """The holdings with what borrowing costs them an hour, absent where the rate is not known."""
+        held = tuple(holdings)
+        async with self._reading:
+            assets = sorted({one.asset for one in held} & _MINTS.keys())
+            rates = dict(zip(assets, await asyncio.gather(*map(self._rates, assets)), strict=True))
+        return tuple(_carried(one, rates.get(one.asset, _NO_RATES)) for one in held)
+
+    async def _rates(self, asset: str) -> Mapping[Side, float]:
+        until_seconds, rates = self._known.get(asset, (float("-inf"), _NO_RATES))
+        if self._clock.monotonic() < until_seconds:
+            return rates
+        try:
+            answer = await self._http.get_json("/v1/pool-info", {"mint": _MINTS[asset]})
+            rates = read_rates(answer.body)
+        except ProviderFailure:
+            rates = _NO_RATES
+        self._known[asset] = (self._clock.monotonic() + RATE_SECONDS, rates)
+        return rates
+
+
+def _carried(holding: Holding, rates: Mapping[Side, float]) -> Holding:
+    percent = rates.get(holding.side)
+    if percent is None or holding.size_usd is None:
+        return holding
+    terms = VenueTerms(None, holding.size_usd * percent / 100.0, CarrySource.JUPITER_BORROW)
+    return replace(holding, terms=terms)
+
+
+def read_rates(body: object) -> dict[Side, float]:
+    """Hourly percent by side, those that can be believed."""
+    rates: dict[Side, float] = {}
+    for side, field in _RATE_FIELDS.items() if isinstance(body, dict) else ():
+        try:
+            percent = stated(body, field) if isinstance(body, dict) else None
+        except RowRefused:
+            continue
+        if percent is not None and 0 <= percent <= HIGHEST_HOURLY_PERCENT:
+            rates[side] = percent
+    return rates
+
+
+def read_liquidations(body: object) -> dict[str, datetime]:
+    """Positions whose newest trade is a liquidation, and when. Raises ProviderFailure BAD_BODY.
+
+    A position that was liquidated and traded again since is not among them: its key is used again.
+    """
+    trades = body.get("dataList") if isinstance(body, dict) else None
+    if trades is None and isinstance(body, dict) and "dataList" in body:
+        trades = []
+    if not isinstance(trades, list):
+        raise ProviderFailure(FailureKind.BAD_BODY, "jupiter answered no list of trades", status=200)
+    newest: dict[str, tuple[datetime, bool]] = {}
+    for trade in trades:
+        key = position_key(trade)
+        moment = _moment(trade) if isinstance(trade, dict) else None
+        if key is None or moment is None:
+            continue
+        liquidation = "liquidat" in str(trade.get("orderType", "")).lower()
+        if key not in newest or (moment, liquidation) > newest[key]:
+            newest[key] = (moment, liquidation)
+    return {key: moment for key, (moment, liquidation) in newest.items() if liquidation}
+
+
+def _moment(trade: Mapping[str, object]) -> datetime | None:
+    second = trade.get("createdTime")
+    if isinstance(second, bool) or not isinstance(second, int) or not 0 < second < 10**11:
+        return None
+    return datetime.fromtimestamp(second, UTC)

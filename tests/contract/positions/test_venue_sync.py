@@ -1,0 +1,262 @@
+"""Three chains at once over gRPC: no failure is another's; liquidations, terms, balances are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from sonic.positions.v1 import positions_pb2 as pb
+
+from services.positions.domain.holding import CarrySource
+from services.positions.store import Store
+from shared.database.engine import Database
+from tests.fakes.http_provider import HttpProvider
+from tests.fakes.info_provider import InfoProvider
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+SOLANA = "HskfdWhZTfsEL2he8iqJmXmbHdj5vr5xBooRnUfQs5PY"
+DYDX = "dydx1m9euquwentjaqxm96a4scnwy5h9t95l3rspgqc"
+EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+OTHER_EVM = "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"
+ROWS = json.loads((FIXTURES / "jupiter_perps_positions_v1.json").read_text())["dataList"]
+TRADE = json.loads((FIXTURES / "jupiter_perps_trades_v2_liquidation.json").read_text())["dataList"][0]
+ACCOUNT = json.loads((FIXTURES / "dydx_v4_subaccount.json").read_text())
+STATE = json.loads((FIXTURES / "hyperliquid_clearinghouse_state.json").read_text())
+CROSS = f"GET /v4/addresses/{DYDX}/subaccountNumber/0"
+KEY = ROWS[0]["positionPubkey"]
+WALLETS = {
+    "sol": (pb.CHAIN_SOLANA, SOLANA),
+    "dydx": (pb.CHAIN_DYDX, DYDX),
+    "evm": (pb.CHAIN_ETHEREUM, EVM),
+    "evm2": (pb.CHAIN_ETHEREUM, OTHER_EVM),
+}
+
+
+class Outside:
+    """Every provider of three chains."""
+
+    def __init__(self, jupiter, dydx, hyperliquid, node) -> None:
+        self.jupiter, self.dydx, self.hyperliquid, self.node = jupiter, dydx, hyperliquid, node
+
+    def rows(self, *rows: object) -> None:
+        self.jupiter.answer("GET /v1/positions", json={"count": len(rows), "dataList": list(rows)})
+
+    def trades(self, *trades: object) -> None:
+        self.jupiter.answer("GET /v2/trades", json={"count": len(trades), "dataList": list(trades)})
+
+
+@pytest.fixture
+async def outside() -> AsyncIterator[Outside]:
+    async with AsyncExitStack() as stack:
+        kinds = (HttpProvider, HttpProvider, InfoProvider, HttpProvider)
+        outside = Outside(*[await stack.enter_async_context(kind()) for kind in kinds])
+        outside.rows(*ROWS)
+        outside.trades()
+        outside.dydx.answer(
+            "GET /v4/perpetualMarkets", text=(FIXTURES / "dydx_v4_perpetual_markets.json").read_bytes()
+        )
+        outside.dydx.answer(CROSS, json=ACCOUNT)
+        never = {"errors": [{"msg": "No subaccounts found with address x and parentSubaccountNumber 0"}]}
+        outside.dydx.answer(f"GET /v4/addresses/{DYDX}/parentSubaccountNumber/0", status=404, json=never)
+        outside.hyperliquid.answer("POST /info/clearinghouseState", json=STATE)
+        outside.hyperliquid.answer(
+            "POST /info/metaAndAssetCtxs",
+            text=(FIXTURES / "hyperliquid_meta_and_asset_ctxs.json").read_bytes(),
+        )
+        outside.node.answer("POST /", json={"result": {"value": 2_500_000_000}})
+        outside.node.answer("POST /evm", json={"result": hex(3 * 10**18)})
+        yield outside
+
+
+@pytest.fixture
+async def live(open_house, outside: Outside):
+    """A house with four wallets on three chains."""
+    house = await open_house(
+        jupiter_api_base=outside.jupiter.url,
+        jupiter_api_version="v1",
+        dydx_indexer_url=outside.dydx.url,
+        hyperliquid_url=outside.hyperliquid.url,
+        solana_rpc_url=outside.node.url,
+        ethereum_rpc_url=outside.node.url + "/evm",
+    )
+    for asset, price in (("BTC", 97400.0), ("ETH", 3380.0), ("SOL", 182.0)):
+        house.price.set(asset, price)
+    for name, (chain, address) in WALLETS.items():
+        fresh = pb.Wallet(name=name, chain=chain, public_address=address)
+        await house.wallets.CreateWallet(pb.CreateWalletRequest(wallet=fresh))
+    return house
+
+
+async def sync(house, cycle_id: str = "") -> dict[str, pb.WalletSync]:
+    request = pb.SyncPositionsRequest(cycle_id=cycle_id, epoch=1)
+    return {one.wallet: one for one in (await house.positions.SyncPositions(request)).wallets}
+
+
+async def listed(house, **wanted: str) -> list[pb.Position]:
+    request = pb.ListPositionsRequest(page_size=100, **wanted)
+    return list((await house.positions.ListPositions(request)).positions)
+
+
+async def position(house, id: str = KEY) -> pb.Position:
+    return await house.positions.GetPosition(pb.GetPositionRequest(id=id))
+
+
+async def test_every_chain_is_asked_where_its_positions_live(live) -> None:
+    outcomes = await sync(live)
+    assert {name: one.venue for name, one in outcomes.items()} == {
+        "sol": "jupiter",
+        "dydx": "dydx",
+        "evm": "hyperliquid",
+        "evm2": "hyperliquid",
+    }
+    assert {one.state for one in outcomes.values()} == {pb.WALLET_SYNC_STATE_COMPLETE}
+    held = await listed(live)
+    assert len(held) == 4 + 2 + 2 + 2
+    assert all(one.HasField("liquidation_distance_percent") and one.HasField("heat_index") for one in held)
+    dydx = await listed(live, wallet="dydx")
+    assert all(
+        one.risk_liquidation_price_usd == one.own_liquidation_price_usd
+        and not one.HasField("liquidation_price_usd")
+        for one in dydx
+    )
+    assert sum(one.value_usd for one in dydx) == pytest.approx(10412.337)
+
+
+BROKEN = {
+    "sol": ("jupiter", "GET /v1/positions"),
+    "dydx": ("dydx", CROSS),
+    "evm": ("hyperliquid", f"POST /info/clearinghouseState/{EVM}"),
+}
+
+
+@pytest.mark.parametrize("reply", [{"status": 403}, {"json": []}, {"status": 400}], ids=str)
+@pytest.mark.parametrize("name", BROKEN)
+async def test_one_failing_wallet_stops_no_other(live, outside, name, reply) -> None:
+    provider, route = BROKEN[name]
+    getattr(outside, provider).answer(route, **reply)
+    outcomes = await sync(live)
+    assert outcomes[name].state == pb.WALLET_SYNC_STATE_FAILED and outcomes[name].reason
+    others = {other: one.state for other, one in outcomes.items() if other != name}
+    # A refusal is of the host: another wallet of the same venue may meet it too.
+    if provider == "hyperliquid" and reply.get("status") == 403:
+        del others["evm2"]
+    assert set(others.values()) == {pb.WALLET_SYNC_STATE_COMPLETE}
+    for one in outcomes.values():
+        assert not any(address in one.message for _, address in WALLETS.values())
+
+
+async def test_a_dydx_wallet_that_never_traded_is_complete_and_an_outage_closes_nothing(
+    live, outside
+) -> None:
+    await sync(live, "c1")
+    outside.dydx.answer(CROSS, status=404, json={"error": "no such route"})
+    for number in range(2, 5):
+        live.clock.advance(60)
+        outcome = (await sync(live, f"c{number}"))["dydx"]
+        assert outcome.state == pb.WALLET_SYNC_STATE_FAILED
+    assert {one.status for one in await listed(live, wallet="dydx")} == {pb.STATUS_ACTIVE}
+    never = {"errors": [{"msg": f"No subaccount found with address {DYDX} and subaccountNumber 0"}]}
+    outside.dydx.answer(CROSS, status=404, json=never)
+    outcome = (await sync(live, "c5"))["dydx"]
+    assert (outcome.state, outcome.stale_count) == (pb.WALLET_SYNC_STATE_COMPLETE, 2)
+
+
+def liquidation(house, *, seconds: int = 0, **fields: object) -> dict[str, object]:
+    second = int(house.clock.now().timestamp()) + seconds
+    return {**TRADE, "positionPubkey": KEY, "createdTime": second, **fields}
+
+
+async def test_a_position_that_is_gone_by_a_liquidation_trade_is_liquidated_at_once(live, outside) -> None:
+    await sync(live, "c1")
+    outside.rows(*ROWS[1:])
+    outside.trades(liquidation(live))
+    outcome = (await sync(live, "c2"))["sol"]
+    assert (outcome.stale_count, outcome.closed_count) == (0, 1)
+    assert (await position(live)).status == pb.STATUS_LIQUIDATED
+    asked = len(outside.jupiter.asked("GET /v2/trades"))
+    live.clock.advance(60)
+    await sync(live, "c3")
+    assert len(outside.jupiter.asked("GET /v2/trades")) == asked == 1, "only while something is gone"
+    outside.rows(*ROWS)
+    assert (await sync(live, "c4"))["sol"].opened_count == 1
+    assert (await position(live)).status == pb.STATUS_ACTIVE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seconds": -3600}, {"orderType": "Market"}, {"positionPubkey": ROWS[1]["positionPubkey"]}],
+    ids=["of an earlier life", "closed by hand", "another position"],
+)
+async def test_another_trade_lets_it_age_as_ever(live, outside, change) -> None:
+    await sync(live, "c1")
+    outside.rows(*ROWS[1:])
+    outside.trades(liquidation(live, **change))
+    assert (await sync(live, "c2"))["sol"].stale_count == 1
+    live.clock.advance(60)
+    assert (await sync(live, "c3"))["sol"].closed_count == 1
+    assert (await position(live)).status == pb.STATUS_CLOSED
+    assert (await position(live, ROWS[1]["positionPubkey"])).status == pb.STATUS_ACTIVE
+
+
+async def test_trades_that_cannot_be_read_block_nothing_and_are_asked_again(live, outside) -> None:
+    await sync(live, "c1")
+    outside.rows(*ROWS[1:])
+    outside.jupiter.answer("GET /v2/trades", status=500, json={})
+    assert (await sync(live, "c2"))["sol"].stale_count == 1
+    outside.trades(liquidation(live))
+    live.clock.advance(60)
+    assert (await sync(live, "c3"))["sol"].closed_count == 1
+    assert (await position(live)).status == pb.STATUS_LIQUIDATED
+
+
+async def test_terms_of_the_venues_are_kept_and_a_lost_rate_is_absent(live, outside, databases) -> None:
+    outside.jupiter.answer("GET /v1/pool-info", json={"longBorrowRatePercent": "0.002"})
+    await sync(live, "c1")
+    database = Database(databases.url("positions"), application_name="test")
+    await database.start()
+    try:
+        held = {one.id: one for one in await listed(live)}
+
+        async def terms() -> dict[str, object]:
+            async with database.bind(Store)() as store:
+                keys = {(await store.positions.find(name)).inputs.position_key: name for name in held}
+                return {keys[key]: one for key, one in (await store.sightings.terms(keys)).items()}
+
+        known = await terms()
+        assert {one.carry_source for one in known.values()} == set(CarrySource)
+        assert known[KEY].hourly_carry_usd == pytest.approx(held[KEY].size_usd * 0.002 / 100)
+        for name, one in held.items():
+            if one.venue in ("dydx", "hyperliquid"):
+                assert 0 < known[name].maintenance_ratio < 0.1
+        outside.hyperliquid.answer("POST /info/metaAndAssetCtxs", status=500, json={})
+        live.clock.advance(301)
+        await sync(live, "c2")
+        lost = [one for name, one in (await terms()).items() if held[name].venue == "hyperliquid"]
+        assert lost and all(one.hourly_carry_usd is one.carry_source is None for one in lost)
+    finally:
+        await database.stop()
+
+
+async def balance(house, name: str) -> float | None:
+    wallet = await house.wallets.GetWallet(pb.GetWalletRequest(name=name))
+    return wallet.balance_native if wallet.HasField("balance_native") else None
+
+
+async def test_balances_are_read_every_ten_minutes_and_a_failure_keeps_the_last(live, outside) -> None:
+    await sync(live, "c1")
+    assert [await balance(live, name) for name in WALLETS] == [2.5, None, 3.0, 3.0]
+    outside.node.answer("POST /", json={"result": {"value": 0}})
+    outside.node.answer("POST /evm", status=500, json={})
+    live.clock.advance(599)
+    await sync(live, "c2")
+    assert [await balance(live, name) for name in WALLETS] == [2.5, None, 3.0, 3.0]
+    live.clock.advance(2)
+    outcomes = await sync(live, "c3")
+    assert [await balance(live, name) for name in WALLETS] == [0.0, None, 3.0, 3.0]
+    assert {one.state for one in outcomes.values()} <= {
+        pb.WALLET_SYNC_STATE_COMPLETE,
+        pb.WALLET_SYNC_STATE_PARTIAL,
+    }
