@@ -98,8 +98,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock=clock,
         max_message_bytes=_MAX_MESSAGE_BYTES,
     )
-    parts = [database, price, *(part for one in built for part in one.parts), *balances.parts, server]
-    return App("positions", parts, grace_seconds=config.shutdown_grace_seconds)
+    asked = [*(part for one in built for part in one.parts), *balances.parts]
+    return App("positions", [database, price, *asked, server], grace_seconds=config.shutdown_grace_seconds)
 
 
 def _sync(
