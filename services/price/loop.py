@@ -1,4 +1,4 @@
-"""Tells watchers what changed, whichever process changed it. Knows the service, no wire and no SQL."""
+"""Tells watchers what changed, whichever process changed it, and trims the history. Knows no wire, no SQL."""
 
 import asyncio
 from collections import deque
@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from services.price.domain.prices import News
-from services.price.store import Changes
+from services.price.store.prices import Changes
 from shared.clock import Clock
 from shared.lifecycle import Loop
+from shared.log import get_logger
 
 _POLL_SECONDS = 1.0
 _IDLE_SECONDS = 3600.0
+_TRIM_SECONDS = 3600.0
 _WAITING_LIMIT = 16
 
 
@@ -47,6 +49,19 @@ class Subscription:
         if not self._waiting:
             self._something.clear()
         return changes
+
+
+class Trimming(Loop):
+    """A Part that deletes what the history keeps no longer, at the start and every hour."""
+
+    def __init__(self, trim: Callable[[], Awaitable[int]], clock: Clock) -> None:
+        super().__init__("price history trimming", self._trim, clock)
+        self._trim_now = trim
+
+    async def _trim(self) -> float:
+        if count := await self._trim_now():
+            get_logger().info("price history trimmed", row_count=count)
+        return _TRIM_SECONDS
 
 
 class PriceFeed:

@@ -8,13 +8,18 @@ from pydantic import Field, SecretStr, field_validator
 from sonic.price.v1 import price_pb2, price_pb2_grpc
 
 from services.price.domain.prices import SYMBOL
-from services.price.loop import PriceFeed
-from services.price.service import PriceService, Settings
-from services.price.servicer import PriceServicer
+from services.price.loop import PriceFeed, Trimming
+from services.price.service.history import HistoryService, HistorySettings
+from services.price.service.prices import PriceService, Settings
+from services.price.servicer.calls import PriceServicer
+from services.price.sources import binance
+from services.price.sources.klines import Klines
+from services.price.sources.paced import PacedHttp
 from services.price.sources.panel import Panel
-from services.price.sources.registry import REGISTRY
-from services.price.sources.source import Connected, SourceSetup
-from services.price.store import Store
+from services.price.sources.registry import DEFAULT_SOURCES, REGISTRY
+from services.price.sources.source import Source, SourceSetup
+from services.price.store.history import HistoryStore
+from services.price.store.prices import Store
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
@@ -22,6 +27,8 @@ from shared.lifecycle import App, run
 from shared.metrics import process, serve
 from shared.rpc.server import GrpcServer
 
+# The window of the volatility, and a day.
+_LEAST_KEPT_DAYS = 31
 NAME = price_pb2.DESCRIPTOR.services_by_name["PriceService"].full_name
 
 
@@ -45,7 +52,9 @@ class Config(ServiceConfig):
         examples=["BTC,ETH"],
     )
     price_sources: tuple[str, ...] = Field(
-        tuple(REGISTRY), description=f"live sources, of {', '.join(REGISTRY)}", examples=["coingecko,pyth"]
+        DEFAULT_SOURCES,
+        description=f"live sources, of {', '.join(REGISTRY)}; three or more outvote one that lies",
+        examples=["coingecko,pyth,coinbase,kraken"],
     )
     price_min_refresh_seconds: float = Field(
         30.0, ge=0, le=3600, description="a younger refresh answers instead of asking the sources again"
@@ -53,20 +62,52 @@ class Config(ServiceConfig):
     price_call_timeout_seconds: float = Field(
         10.0, gt=0, le=60, description="bound of a whole call to a source"
     )
+    price_history_kept_days: float = Field(
+        0, ge=0, le=36_500, description="how long the history is kept, 31 or more; 0 = for ever"
+    )
     coingecko_url: str = Field(
         "https://api.coingecko.com", description="scheme, host and optional path prefix"
     )
     coingecko_api_key: SecretStr = Field(SecretStr(""), description="demo key, lifts 5 calls a minute to 30")
+    coingecko_markets: bool = Field(
+        False, description="1 = ask CoinGecko's markets page, which has the range of 24 hours too"
+    )
     pyth_hermes_url: str = Field(
         "https://hermes.pyth.network", description="scheme, host and optional prefix"
     )
+    coinbase_url: str = Field(
+        "https://api.exchange.coinbase.com", description="scheme, host and optional prefix"
+    )
+    kraken_url: str = Field("https://api.kraken.com", description="scheme, host and optional prefix")
+    binance_url: str = Field(
+        "https://api.binance.com",
+        description="scheme, host and optional prefix; history is filled from here, a source or not",
+    )
+    jupiter_price_url: str = Field("https://api.jup.ag", description="scheme, host and optional prefix")
+    jupiter_api_key: SecretStr = Field(SecretStr(""), description="lifts a call in 2 seconds to one a second")
+    yahoo_url: str = Field("https://query1.finance.yahoo.com", description="scheme, host and optional prefix")
 
-    @field_validator("coingecko_url", "pyth_hermes_url")
+    @field_validator(
+        "coingecko_url",
+        "pyth_hermes_url",
+        "coinbase_url",
+        "kraken_url",
+        "binance_url",
+        "jupiter_price_url",
+        "yahoo_url",
+    )
     @classmethod
     def _are_addresses(cls, value: str) -> str:
         address = urlsplit(value)
         if address.scheme not in {"http", "https"} or not address.hostname:
             raise ValueError("no http or https address")
+        return value
+
+    @field_validator("price_history_kept_days")
+    @classmethod
+    def _holds_the_volatility(cls, value: float) -> float:
+        if 0 < value < _LEAST_KEPT_DAYS:
+            raise ValueError(f"volatility needs {_LEAST_KEPT_DAYS} days; 0 = for ever")
         return value
 
     @field_validator("price_assets")
@@ -91,39 +132,69 @@ def build(config: Config, clock: Clock | None = None) -> App:
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="price")
     live = connected(config, clock)
-    panel = Panel([one.source for one in live], config.sonic_demo_seed, clock, process())
-    settings = Settings(
-        config.price_assets,
-        config.sonic_live,
-        config.sonic_demo_seed,
-        timedelta(seconds=config.price_min_refresh_seconds),
-    )
+    parts = {name: part for name, (_, part) in live.items()}
+    candles = parts.get(binance.NAME) or binance.connect(_setup(config, binance.NAME, clock))[1]
+    panel = Panel([source for source, _ in live.values()], config.sonic_demo_seed, clock, process(), parts)
     service = PriceService(
-        database.bind(Store), database.bind(Store, isolation="AUTOCOMMIT"), panel, clock, settings
+        database.bind(Store), database.bind(Store, isolation="AUTOCOMMIT"), panel, clock, _settings(config)
     )
     feed = PriceFeed(service.revision, service.changes, clock)
     service.on_change(feed.wake)
+    history = HistoryService(
+        database.bind(HistoryStore),
+        Klines(candles, clock),
+        clock,
+        _history_settings(config),
+        settle=service.settle,
+        changed=feed.wake,
+    )
+    servicer = PriceServicer(service, history, feed.watch, clock)
     server = GrpcServer(
         config.listen_address,
-        [(price_pb2_grpc.add_PriceServiceServicer_to_server, PriceServicer(service, feed.watch, clock))],
+        [(price_pb2_grpc.add_PriceServiceServicer_to_server, servicer)],
         service_names=[NAME],
         ready=database.ping,
         clock=clock,
     )
     side = serve(config.metrics_address, healthy=lambda: server.serving)
-    return App("price", [database, *(one.http for one in live), feed, server, side])
+    https = {*parts.values(), candles}
+    return App("price", [database, *https, feed, Trimming(history.trim, clock), server, side])
 
 
-def connected(config: Config, clock: Clock) -> list[Connected]:
-    """The enabled live sources, each with its own address."""
-    addresses = {
-        "coingecko": (config.coingecko_url, config.coingecko_api_key.get_secret_value()),
-        "pyth": (config.pyth_hermes_url, ""),
-    }
-    return [
-        REGISTRY[name](SourceSetup(*addresses[name], config.price_call_timeout_seconds, clock))
-        for name in config.price_sources
-    ]
+def connected(config: Config, clock: Clock) -> dict[str, tuple[Source, PacedHttp]]:
+    """The enabled live sources by name, each with its own address."""
+    return {name: REGISTRY[name].connect(_setup(config, name, clock)) for name in config.price_sources}
+
+
+def _setup(config: Config, name: str, clock: Clock) -> SourceSetup:
+    """Each source's address, and its key where it takes one."""
+    keyless = SecretStr("")
+    url, key = {
+        "coingecko": (config.coingecko_url, config.coingecko_api_key),
+        "pyth": (config.pyth_hermes_url, keyless),
+        "coinbase": (config.coinbase_url, keyless),
+        "kraken": (config.kraken_url, keyless),
+        "binance": (config.binance_url, keyless),
+        "jupiter": (config.jupiter_price_url, config.jupiter_api_key),
+        "yahoo": (config.yahoo_url, keyless),
+    }[name]
+    return SourceSetup(
+        url, key.get_secret_value(), config.price_call_timeout_seconds, clock, config.coingecko_markets
+    )
+
+
+def _settings(config: Config) -> Settings:
+    return Settings(
+        config.price_assets,
+        config.sonic_live,
+        config.sonic_demo_seed,
+        timedelta(seconds=config.price_min_refresh_seconds),
+    )
+
+
+def _history_settings(config: Config) -> HistorySettings:
+    kept_days = config.price_history_kept_days
+    return HistorySettings(config.price_assets, timedelta(days=kept_days) if kept_days else None)
 
 
 def main() -> None:

@@ -67,7 +67,8 @@ price = Table(
     CheckConstraint("(price_usd is null) = (price_time is null)", name="a_price_has_a_time"),
 )
 
-# Append-only: the running role may insert, read and clear, never change a row.
+# Of one asset no two rows have the same time. A refresh only appends; a hand may correct what a row says,
+# never whose row it is.
 price_history = Table(
     "price_history",
     metadata,
@@ -86,5 +87,5 @@ price_history = Table(
     CheckConstraint(
         "(previous_price_usd is null) = (previous_price_time is null)", name="a_previous_price_has_a_time"
     ),
-    Index("price_history_by_time", "market", "asset", "price_time", "id"),
+    Index("price_history_by_time", "market", "asset", "price_time", unique=True),
 )

@@ -27,6 +27,9 @@ class Quality(IntEnum):
     CLOSED = 6
 
 
+# A price of one of these is a last good price.
+TRUSTED_QUALITIES = frozenset({Quality.GOOD, Quality.SINGLE, Quality.CLOSED})
+MANUAL_SOURCE = "MANUAL"
 FRESH_QUALITIES = frozenset({Quality.GOOD, Quality.SINGLE, Quality.DISAGREE, Quality.CLOSED})
 
 
@@ -46,6 +49,14 @@ class Dropped(StrEnum):
     NO_MAJORITY = "NO_MAJORITY"
 
 
+class Note(StrEnum):
+    """What a reader should know about a quote."""
+
+    QUOTED_IN_USDT = "QUOTED_IN_USDT"
+    TIME_OF_ANSWER = "TIME_OF_ANSWER"
+    BRIDGED = "BRIDGED"
+
+
 @dataclass(frozen=True, slots=True)
 class Quote:
     """What one source says of one asset; `dropped_reason` is set by the adapter or by the consensus."""
@@ -56,6 +67,9 @@ class Quote:
     confidence_usd: float | None = None
     used: bool = False
     dropped_reason: str = ""
+    notes: tuple[Note, ...] = ()
+    high_24h_usd: float | None = None
+    low_24h_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,29 @@ class SourceResult:
     message: str
     latency: timedelta
     quote_count: int
+
+
+class SourceState(IntEnum):
+    READY = 1
+    PAUSED = 2
+    DISABLED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How a source stands in this process; `last_failure` is empty when it never failed."""
+
+    source: str
+    state: SourceState
+    assets: tuple[str, ...]
+    last_answer_time: datetime | None = None
+    latency: timedelta | None = None
+    last_failure: str = ""
+    last_failure_message: str = ""
+    last_failure_time: datetime | None = None
+    calls_left: int | None = None
+    answer_count: int = 0
+    failure_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +150,16 @@ class PriceRecord:
     source: str
     quality: Quality
     id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """Rows from `start` to before `end` with `source` behind them ("" = any), of `qualities` (none = all)."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    source: str = ""
+    qualities: tuple[Quality, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

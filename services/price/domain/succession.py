@@ -4,9 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.price.domain.consensus import Consensus, LastGood
-from services.price.domain.prices import Market, Price, PriceRecord, Quality
-
-_TRUSTED = frozenset({Quality.GOOD, Quality.SINGLE, Quality.CLOSED})
+from services.price.domain.prices import TRUSTED_QUALITIES, Market, Price, PriceRecord, Quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,40 @@ def follow(record: PriceRecord) -> Price:
         source=record.source,
         last_good_price_usd=record.price_usd,
         last_good_time=record.price_time,
+    )
+
+
+def amend(
+    kept: Price | None,
+    asset: str,
+    market: Market,
+    newest: PriceRecord | None,
+    trusted: PriceRecord | None,
+    *,
+    vouched: bool,
+) -> Price:
+    """The present price after a hand or a backfill changed the history: always its newest row.
+
+    `trusted` is the newest row that makes a last good price. Unless `vouched` another newest row is STALE.
+    """
+    price = replace(
+        kept or Price(asset, market, Quality.NONE),
+        last_good_price_usd=trusted.price_usd if trusted else None,
+        last_good_time=trusted.price_time if trusted else None,
+        previous_price_usd=newest.previous_price_usd if newest else None,
+        previous_price_time=newest.previous_price_time if newest else None,
+    )
+    if newest is None:
+        return replace(price, quality=Quality.NONE, price_usd=None, price_time=None, source="")
+    if (price.price_time, price.price_usd) == (newest.price_time, newest.price_usd):
+        return replace(price, source=newest.source)
+    return replace(
+        price,
+        quality=newest.quality if vouched else Quality.STALE,
+        price_usd=newest.price_usd,
+        price_time=newest.price_time,
+        source=newest.source,
+        refresh_time=max(price.refresh_time or newest.price_time, newest.price_time),
     )
 
 
@@ -71,7 +103,7 @@ def succeed(
         previous_price_time=record.previous_price_time,
         source=record.source,
     )
-    if consensus.quality in _TRUSTED:
+    if consensus.quality in TRUSTED_QUALITIES:
         price = replace(price, last_good_price_usd=record.price_usd, last_good_time=record.price_time)
     return _told(kept, price, record)
 

@@ -1,15 +1,12 @@
-"""CoinGecko's simple price. Knows its ids, its limits and its way of saying no; nothing of other sources."""
+"""CoinGecko. Knows its ids, its limits and its way of saying no; nothing of other sources."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from urllib.parse import urlsplit
 
 from services.price.domain.prices import Dropped, Quote
-from services.price.sources.budget import CallBudget
-from services.price.sources.reading import moment, number, quote_or_reason
-from services.price.sources.source import Connected, SourceSetup
-from shared.clock import Clock
-from shared.http import FailureKind, ProviderFailure, ProviderHttp
+from services.price.sources.paced import Pace, PacedHttp, bad_body
+from services.price.sources.reading import Refused, bound, moment, number, quote_or_reason, written_moment
+from services.price.sources.source import Source, SourceSetup
 
 NAME = "coingecko"
 IDS = {
@@ -23,7 +20,9 @@ IDS = {
     "SOL": "solana",
     "XRP": "ripple",
 }
-_PATH = "/api/v3/simple/price"
+ASSETS = frozenset(IDS)
+_SIMPLE_PATH = "/api/v3/simple/price"
+_MARKETS_PATH = "/api/v3/coins/markets"
 _MINUTE_SECONDS = 60.0
 # Without a key all users of one address share the public host; a mirror of one's own is not shared.
 _PUBLIC_HOST = "api.coingecko.com"
@@ -33,64 +32,78 @@ _RATE_LIMITED_CODE = 429
 
 
 class CoinGecko:
-    """A Source that asks at most `calls_per_minute` times a minute.
+    """A Source on the simple page, or on the markets page, which has the range of 24 hours too.
 
-    Every try counts, so nothing is tried twice: the next refresh is the retry.
+    Every try counts for its budget, so nothing is tried twice: the next refresh is the retry.
     """
 
     name = NAME
+    assets = ASSETS
 
-    def __init__(self, http: ProviderHttp, clock: Clock, *, calls_per_minute: int, api_key: str = "") -> None:
+    def __init__(self, http: PacedHttp, *, wants_range: bool = False) -> None:
         self._http = http
-        self._headers = {"x-cg-demo-api-key": api_key} if api_key else {}
-        self._budget = CallBudget(calls_per_minute, _MINUTE_SECONDS, clock)
+        self._wants_range = wants_range
 
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
-        ids = {asset: IDS[asset] for asset in assets if asset in IDS}
-        if not ids:
-            return {asset: Quote(NAME, dropped_reason=Dropped.UNSUPPORTED) for asset in assets}
-        wait_seconds = self._budget.take()
-        if wait_seconds > 0:
-            raise _limited("the call budget is used up", wait_seconds)
-        asked = {"ids": ",".join(ids.values()), "vs_currencies": "usd", "include_last_updated_at": "true"}
-        answer = await self._http.get_json(_PATH, asked, headers=self._headers)
-        return {asset: self._quote(answer.body, ids.get(asset)) for asset in assets}
+        ids = ",".join(IDS[asset] for asset in assets)
+        coins, read = (
+            (await self._markets(ids), market) if self._wants_range else (await self._simple(ids), simple)
+        )
+        return {asset: quote_or_reason(NAME, read, coins.get(IDS[asset])) for asset in assets}
 
-    def _quote(self, body: object, id: str | None) -> Quote:
-        if id is None:
-            return Quote(NAME, dropped_reason=Dropped.UNSUPPORTED)
-        return quote_or_reason(NAME, lambda: read(self._checked(body), id))
-
-    def _checked(self, body: object) -> Mapping[str, object]:
-        """The answer's object; an error may come with HTTP 200, and a limit so told holds for a window."""
+    async def _simple(self, ids: str) -> Mapping[str, object]:
+        asked = {"ids": ids, "vs_currencies": "usd", "include_last_updated_at": "true"}
+        body = self._checked((await self._http.get_json(_SIMPLE_PATH, asked)).body)
         if not isinstance(body, dict):
-            raise ProviderFailure(FailureKind.BAD_BODY, "the answer is not an object")
-        status = body.get("status")
+            raise bad_body("the answer is not an object")
+        return body
+
+    async def _markets(self, ids: str) -> Mapping[str, object]:
+        asked = {"vs_currency": "usd", "ids": ids}
+        body = self._checked((await self._http.get_json(_MARKETS_PATH, asked)).body)
+        if not isinstance(body, list):
+            raise bad_body("the answer is not a list")
+        rows = [row for row in body if isinstance(row, dict)]
+        return {row["id"]: row for row in rows if isinstance(row.get("id"), str)}
+
+    def _checked(self, body: object) -> object:
+        """An error may come with HTTP 200, and a limit so told holds for a window."""
+        status = body.get("status") if isinstance(body, dict) else None
         if not isinstance(status, dict) or "error_code" not in status:
             return body
         if status["error_code"] != _RATE_LIMITED_CODE:
-            raise ProviderFailure(FailureKind.BAD_BODY, "the answer is an error with HTTP 200")
-        self._budget.exhaust()
-        raise _limited("the provider says the rate limit is exceeded", _MINUTE_SECONDS)
+            raise bad_body("the answer is an error with HTTP 200")
+        raise self._http.silence("the provider says the rate limit is exceeded", _MINUTE_SECONDS)
 
 
-def connect(setup: SourceSetup) -> Connected:
-    http = ProviderHttp(
-        NAME, setup.url, clock=setup.clock, timeout_seconds=setup.call_timeout_seconds, retries=0
-    )
+def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
     is_shared = not setup.api_key and urlsplit(setup.url).hostname == _PUBLIC_HOST
     calls_per_minute = _SHARED_CALLS_PER_MINUTE if is_shared else _OWN_CALLS_PER_MINUTE
-    source = CoinGecko(http, setup.clock, calls_per_minute=calls_per_minute, api_key=setup.api_key)
-    return Connected(source, http)
+    headers = {"x-cg-demo-api-key": setup.api_key} if setup.api_key else {}
+    http = PacedHttp(NAME, setup, Pace(calls_per_minute, _MINUTE_SECONDS, retries=0), headers)
+    return CoinGecko(http, wants_range=setup.wants_range), http
 
 
-def read(body: Mapping[str, object], id: str) -> Quote:
-    """One coin of the answer; an id CoinGecko does not know is simply not there. Raises Refused."""
-    coin = body.get(id)
+def simple(coin: object) -> Quote:
+    """One coin of the simple page. Raises Refused."""
+    values = _object(coin)
+    return Quote(NAME, number(values.get("usd")), moment(values.get("last_updated_at")))
+
+
+def market(coin: object) -> Quote:
+    """One coin of the markets page. Raises Refused."""
+    values = _object(coin)
+    return Quote(
+        NAME,
+        number(values.get("current_price")),
+        written_moment(values.get("last_updated")),
+        high_24h_usd=bound(number, values.get("high_24h")),
+        low_24h_usd=bound(number, values.get("low_24h")),
+    )
+
+
+def _object(coin: object) -> Mapping[str, object]:
+    """An id CoinGecko does not know is simply not there."""
     if not isinstance(coin, dict):
-        return Quote(NAME, dropped_reason=Dropped.MISSING if coin is None else Dropped.NOT_A_NUMBER)
-    return Quote(NAME, number(coin.get("usd")), moment(coin.get("last_updated_at")))
-
-
-def _limited(message: str, wait_seconds: float) -> ProviderFailure:
-    return ProviderFailure(FailureKind.RATE_LIMITED, message, retry_after=timedelta(seconds=wait_seconds))
+        raise Refused(Dropped.MISSING if coin is None else Dropped.NOT_A_NUMBER)
+    return coin

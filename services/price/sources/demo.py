@@ -11,6 +11,8 @@ from shared.clock import Clock
 class DemoSource:
     """A Source; its name says demo, so that no reader takes its price for a real one."""
 
+    assets = None
+
     def __init__(self, name: str, seed: str, start_time: datetime, clock: Clock) -> None:
         self.name = name
         self._seed = seed

@@ -2,11 +2,22 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.price.domain.demo import SOURCE_NAMES
-from services.price.domain.prices import Market, Quote, SourceAnswer, SourceResult
+from services.price.domain.prices import (
+    Dropped,
+    Market,
+    Quote,
+    SourceAnswer,
+    SourceResult,
+    SourceState,
+    SourceStatus,
+)
 from services.price.sources.demo import DemoSource
+from services.price.sources.paced import PacedHttp
+from services.price.sources.registry import REGISTRY
 from services.price.sources.source import Source
 from shared.clock import Clock
 from shared.http import ProviderFailure
@@ -16,12 +27,27 @@ from shared.names import new_id
 
 
 class Panel:
-    """The live sources, and simulated ones for the demo market."""
+    """The live sources with their HTTP parts, and simulated ones for the demo market.
 
-    def __init__(self, live: Sequence[Source], demo_seed: str, clock: Clock, metrics: Metrics) -> None:
+    A source is asked only when it knows one of the assets. What each last did is kept in this process.
+    """
+
+    def __init__(
+        self,
+        live: Sequence[Source],
+        demo_seed: str,
+        clock: Clock,
+        metrics: Metrics,
+        parts: Mapping[str, PacedHttp] | None = None,
+    ) -> None:
         self._live = tuple(live)
         self._demo_seed = demo_seed
         self._clock = clock
+        self._parts = dict(parts or {})
+        self._status = {
+            name: SourceStatus(name, SourceState.DISABLED, tuple(sorted(kind.assets)))
+            for name, kind in REGISTRY.items()
+        }
         self._failures = metrics.counter(
             "price_source_failures_total", "Failed calls of price sources", ("source", "kind")
         )
@@ -33,17 +59,31 @@ class Panel:
         self, market: Market, assets: Sequence[str], demo_start_time: datetime
     ) -> Sequence[SourceAnswer]:
         sources = self._live if market is Market.LIVE else self._simulated(demo_start_time)
-        return await asyncio.gather(*(self._ask_one(source, assets) for source in sources))
+        wanted = [source for source in sources if source.assets is None or source.assets & set(assets)]
+        return await asyncio.gather(*(self._ask_one(source, assets) for source in wanted))
+
+    def status(self) -> Sequence[SourceStatus]:
+        """Every known live source by name, enabled or not."""
+        return [self._standing(self._status[name]) for name in sorted(self._status)]
+
+    def _standing(self, status: SourceStatus) -> SourceStatus:
+        part = self._parts.get(status.source)
+        if part is None:
+            return status
+        state = SourceState.PAUSED if part.paused else SourceState.READY
+        return replace(status, state=state, calls_left=part.budget.left())
 
     def _simulated(self, start_time: datetime) -> Sequence[Source]:
         return [DemoSource(name, self._demo_seed, start_time, self._clock) for name in SOURCE_NAMES]
 
     async def _ask_one(self, source: Source, assets: Sequence[str]) -> SourceAnswer:
         started = self._clock.monotonic()
+        known = [asset for asset in assets if source.assets is None or asset in source.assets]
         quotes: Mapping[str, Quote] = {}
         failure = message = ""
         try:
-            quotes = await source.quotes(assets)
+            unknown = Quote(source.name, dropped_reason=Dropped.UNSUPPORTED)
+            quotes = {**dict.fromkeys(assets, unknown), **await source.quotes(known)}
         except ProviderFailure as problem:
             failure, message = problem.kind.value, problem.message
             get_logger().warning("price source failed", source=source.name, kind=failure, problem=message)
@@ -55,8 +95,27 @@ class Panel:
             )
         latency = timedelta(seconds=self._clock.monotonic() - started)
         self._count(source.name, failure, quotes)
+        self._note(source.name, failure, message, latency)
         quoted = sum(not quote.dropped_reason for quote in quotes.values())
         return SourceAnswer(SourceResult(source.name, failure, message, latency, quoted), quotes)
+
+    def _note(self, name: str, failure: str, message: str, latency: timedelta) -> None:
+        status = self._status.get(name)
+        if status is None:
+            return
+        now = self._clock.now()
+        if failure:
+            self._status[name] = replace(
+                status,
+                last_failure=failure,
+                last_failure_message=message,
+                last_failure_time=now,
+                failure_count=status.failure_count + 1,
+            )
+        else:
+            self._status[name] = replace(
+                status, last_answer_time=now, latency=latency, answer_count=status.answer_count + 1
+            )
 
     def _count(self, source: str, failure: str, quotes: Mapping[str, Quote]) -> None:
         if failure:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from services.price.domain.prices import Dropped, Quote
+from services.price.sources.paced import Pace, PacedHttp, bad_body
 from services.price.sources.reading import Refused, moment, quote_or_reason, scaled
-from services.price.sources.source import Connected, SourceSetup
-from shared.http import FailureKind, ProviderFailure, ProviderHttp
+from services.price.sources.source import Source, SourceSetup
 
 NAME = "pyth"
 FEEDS = {
@@ -13,8 +13,9 @@ FEEDS = {
     "ETH": "ff61491a931112ddf1bd8147cd1b641375f79f5825126d665480874634fd0ace",
     "SOL": "ef0d8b6fda2ceba41da15d4095d1da392a0d2f8ed0c6c7bc0f4cfac8c280b56d",
 }
-# 30 calls in 10 seconds are allowed; beyond it comes a minute of silence.
-_CALLS_PER_SECOND = 3.0
+ASSETS = frozenset(FEEDS)
+# 30 calls in 10 seconds are allowed; beyond them comes a minute of silence.
+_PACE = Pace(30, 10.0, per_second=3.0)
 _PATH = "/v2/updates/price/latest"
 
 
@@ -22,46 +23,32 @@ class Pyth:
     """A Source."""
 
     name = NAME
+    assets = ASSETS
 
-    def __init__(self, http: ProviderHttp) -> None:
+    def __init__(self, http: PacedHttp) -> None:
         self._http = http
 
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
-        feeds = [FEEDS[asset] for asset in assets if asset in FEEDS]
-        if not feeds:
-            return {asset: Quote(NAME, dropped_reason=Dropped.UNSUPPORTED) for asset in assets}
-        answer = await self._http.get_json(_PATH, [("ids[]", feed) for feed in feeds])
+        answer = await self._http.get_json(_PATH, [("ids[]", FEEDS[asset]) for asset in assets])
         updates = _updates(answer.body)
-        return {asset: _quote(asset, updates) for asset in assets}
+        return {asset: quote_or_reason(NAME, read, updates.get(FEEDS[asset])) for asset in assets}
 
 
-def connect(setup: SourceSetup) -> Connected:
-    http = ProviderHttp(
-        NAME,
-        setup.url,
-        clock=setup.clock,
-        timeout_seconds=setup.call_timeout_seconds,
-        per_second=_CALLS_PER_SECOND,
-    )
-    return Connected(Pyth(http), http)
+def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
+    http = PacedHttp(NAME, setup, _PACE)
+    return Pyth(http), http
 
 
 def _updates(body: object) -> Mapping[str, object]:
     """The `price` member of each feed, by its id without 0x."""
     parsed = body.get("parsed") if isinstance(body, dict) else None
     if not isinstance(parsed, list):
-        raise ProviderFailure(FailureKind.BAD_BODY, "the answer has no list of parsed updates")
+        raise bad_body("the answer has no list of parsed updates")
     return {
         update["id"].lower().removeprefix("0x"): update.get("price")
         for update in parsed
         if isinstance(update, dict) and isinstance(update.get("id"), str)
     }
-
-
-def _quote(asset: str, updates: Mapping[str, object]) -> Quote:
-    if asset not in FEEDS:
-        return Quote(NAME, dropped_reason=Dropped.UNSUPPORTED)
-    return quote_or_reason(NAME, lambda: read(updates.get(FEEDS[asset])))
 
 
 def read(price: object) -> Quote:

@@ -3,14 +3,21 @@
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import TypeVar
 
 from services.price.domain.prices import Dropped, Quote
+from shared.http import Answer
+
+Value = TypeVar("Value")
 
 # Within these an int64 scaled by a power of ten stays a price and not an attack on the arithmetic.
 _EXPONENT_LIMIT = 30
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
+_DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+# The longest a shared cache may honestly have kept an answer.
+_MOST_CACHED_SECONDS = 86_400
 
 
 class Refused(Exception):
@@ -21,10 +28,10 @@ class Refused(Exception):
         self.reason = reason
 
 
-def quote_or_reason(source: str, read: Callable[[], Quote]) -> Quote:
-    """The quote, or an empty one that carries the reason why it was refused."""
+def quote_or_reason(source: str, read: Callable[[Value], Quote], value: Value) -> Quote:
+    """The quote `read` makes of the value, or an empty one that carries the reason why it was refused."""
     try:
-        return read()
+        return read(value)
     except Refused as refused:
         return Quote(source, dropped_reason=refused.reason)
 
@@ -44,6 +51,24 @@ def number(value: object) -> float:
     return converted
 
 
+def decimal(value: object) -> float:
+    """A JSON string that holds a plain decimal number; a JSON number is type drift and refused."""
+    if value is None:
+        raise Refused(Dropped.MISSING)
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        raise Refused(Dropped.NOT_A_NUMBER)
+    return float(value)
+
+
+def bound(read: Callable[[object], float], value: object) -> float | None:
+    """A high or a low by `read`: what cannot be read or is no price is absent and costs the quote nothing."""
+    try:
+        found = read(value)
+    except Refused:
+        return None
+    return found if found > 0 else None
+
+
 def scaled(value: object, exponent: object) -> float:
     """An integer, written as JSON string or number, times ten to the exponent."""
     if value is None or exponent is None:
@@ -55,6 +80,31 @@ def scaled(value: object, exponent: object) -> float:
     if abs(exponent) > _EXPONENT_LIMIT:
         raise Refused(Dropped.NOT_FINITE)
     return float(Decimal(int(value)).scaleb(exponent))
+
+
+def written_moment(value: object) -> datetime:
+    """An ISO 8601 time with its zone, as text."""
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if found is None or found.tzinfo is None:
+            raise Refused(Dropped.BAD_TIME)
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise Refused(Dropped.BAD_TIME) from error
+
+
+def answer_moment(answer: Answer) -> datetime:
+    """When a source that states no time can have said it: on arrival, less the Age a cache adds."""
+    age = answer.headers.get("age", "")
+    seconds = int(age) if age.isascii() and age.isdigit() and len(age) < 9 else 0
+    return answer.received_time - timedelta(seconds=min(seconds, _MOST_CACHED_SECONDS))
+
+
+def milliseconds_moment(value: object) -> datetime:
+    """Whole milliseconds since 1970 as an aware time; seconds give a time of 1970, which is too old."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Refused(Dropped.BAD_TIME)
+    return moment(value / 1000)
 
 
 def moment(value: object) -> datetime:

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from services.price.domain.prices import Quote
 from shared.clock import Clock
-from shared.http import ProviderHttp
 
 
 class Source(Protocol):
@@ -15,24 +14,28 @@ class Source(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def assets(self) -> frozenset[str] | None:
+        """The symbols it can quote; None = any."""
+        ...
+
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
-        """A quote for each asset, those without a price with the reason. Raises ProviderFailure."""
+        """A quote for each asset (all among `assets`), those without a price with the reason.
+
+        Raises ProviderFailure.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSetup:
-    """Where a source is, its key ("" = none), how long a call may take."""
+    """Where a source is, its key ("" = none), how long a call may take.
+
+    `wants_range`: ask for the high and low of 24 hours too, where that is another page.
+    """
 
     url: str
     api_key: str
     call_timeout_seconds: float
     clock: Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """A source, and the HTTP part that starts and stops with it."""
-
-    source: Source
-    http: ProviderHttp
+    wants_range: bool = False

@@ -26,6 +26,110 @@ PYTH: dict[str, Any] = {
     ],
 }
 
+MARKETS: list[dict[str, Any]] = [
+    {
+        "id": "bitcoin",
+        "current_price": 97_401.0,
+        "high_24h": 99_446.42,
+        "low_24h": 96_134.79,
+        "last_updated": "2026-11-20T22:59:27.000Z",
+    },
+    {
+        "id": "solana",
+        "current_price": 182.35,
+        "high_24h": None,
+        "low_24h": "179.9",
+        "last_updated": "2026-11-20T22:59:27.000Z",
+    },
+]
+JUPITER: dict[str, Any] = {
+    mint: {"usdPrice": price, "blockId": 379_881_204, "decimals": 9, "priceChange24h": None}
+    for mint, price in {
+        "3NZ9JMVBmGAqocybic2c7LQCJScmgsAZ6vQqTDzcqmJh": 97_388.04,
+        "7vfCXTUXx5WJV5JADk17DUJ4ksgau7utNKj4b963voxs": 3_380.11,
+        "So11111111111111111111111111111111111111112": 182.3712,
+    }.items()
+}
+_TICKERS = {
+    "BTCUSDT": ("97425.01000000", "99500.00000000", "96100.50000000"),
+    "ETHUSDT": ("3381.88000000", "3460.00000000", "3350.10000000"),
+    "SOLUSDT": ("182.43000000", "189.80000000", "180.02000000"),
+}
+BINANCE: list[dict[str, Any]] = [
+    {
+        "symbol": symbol,
+        "lastPrice": last,
+        "highPrice": high,
+        "lowPrice": low,
+        "closeTime": NOW_SECOND * 1000 - 211,
+    }
+    for symbol, (last, high, low) in _TICKERS.items()
+]
+COINBASE: dict[str, dict[str, Any]] = {
+    asset: {"price": price, "trade_id": 901_182_231, "time": "2026-11-20T22:59:59.411822Z"}
+    for asset, price in {"BTC": "97418.21", "ETH": "3381.02", "SOL": "182.41"}.items()
+}
+KRAKEN: dict[str, Any] = {
+    "error": [],
+    "result": {
+        "XXBTZUSD": {
+            "c": ["97419.30000", "0.00067643"],
+            "h": ["98631.00000", "98931.00000"],
+            "l": ["96868.30000", "96800.10000"],
+        },
+        "XETHZUSD": {"c": ["3381.69000", "0.4"], "h": ["3451.00", "3461.00"], "l": ["3355.30", "3350.30"]},
+        "SOLUSD": {"c": ["182.44000", "1.2"], "h": ["189.80", "189.90"], "l": ["180.01", "180.00"]},
+    },
+}
+YAHOO: dict[str, Any] = {
+    "chart": {
+        "result": [
+            {
+                "meta": {
+                    "currency": "USD",
+                    "symbol": "^GSPC",
+                    "regularMarketTime": 1_795_208_400,  # 21:00 UTC, the close of that Friday
+                    "regularMarketPrice": 6_712.48,
+                },
+                "timestamp": [1_795_208_100, 1_795_208_400],
+                "indicators": {"quote": [{"close": [None, None], "open": [6_711.0, None]}]},
+            }
+        ],
+        "error": None,
+    }
+}
+PATHS = {
+    "binance": "GET /api/v3/ticker/24hr",
+    "coinbase": "GET /products/BTC-USD/ticker",
+    "coingecko": COINGECKO_PATH,
+    "jupiter": "GET /price/v3",
+    "kraken": "GET /0/public/Ticker",
+    "pyth": PYTH_PATH,
+    "yahoo": "GET /v8/finance/chart/%5EGSPC",
+}
+
+
+def token(price: object) -> dict[str, Any]:
+    """Jupiter's answer for BTC."""
+    return {"3NZ9JMVBmGAqocybic2c7LQCJScmgsAZ6vQqTDzcqmJh": {"usdPrice": price}}
+
+
+def ticker(**changed: object) -> list[dict[str, Any]]:
+    """Binance's answer for BTC with some members replaced."""
+    return [{**BINANCE[0], **changed}]
+
+
+def pair(**changed: object) -> dict[str, Any]:
+    """Kraken's answer for BTC with some members replaced."""
+    return {"error": [], "result": {"XXBTZUSD": {**KRAKEN["result"]["XXBTZUSD"], **changed}}}
+
+
+def chart(**changed: object) -> dict[str, Any]:
+    """Yahoo's answer with some members of its head replaced."""
+    return {
+        "chart": {"result": [{"meta": {**YAHOO["chart"]["result"][0]["meta"], **changed}}], "error": None}
+    }
+
 
 def coin(usd: object, last_updated_at: object = NOW_SECOND - 10) -> dict[str, Any]:
     """CoinGecko's answer for one coin."""

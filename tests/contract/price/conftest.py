@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 
 import pytest
 from sonic.price.v1 import price_pb2_grpc as rpc
@@ -13,19 +12,11 @@ from services.price.server import Config, build
 from shared.clock import PushedClock
 from shared.lifecycle import App
 from shared.rpc.client import Channel
+from tests.contract.price.desk import REFERENCE_TIME, Desk, HurriedClock
 from tests.fakes.databases import Databases
+from tests.fakes.http_provider import HttpProvider
 
-# The moment the invented provider answers were written at.
-REFERENCE_TIME = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
 NOWHERE = "http://127.0.0.1:9"
-
-
-class HurriedClock(PushedClock):
-    """Stands still as a PushedClock does, but a back-off of less than a second is over at once."""
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds >= 1:
-            await super().sleep(seconds)
 
 
 class House:
@@ -45,6 +36,8 @@ class House:
                 "database_url": self._database_url,
                 "coingecko_url": NOWHERE,
                 "pyth_hermes_url": NOWHERE,
+                "binance_url": NOWHERE,
+                "yahoo_url": NOWHERE,
                 "shutdown_grace_seconds": 1.0,
                 **settings,
             }
@@ -64,3 +57,11 @@ def clock() -> PushedClock:
 async def house(databases: Databases, clock: PushedClock) -> AsyncIterator[House]:
     async with AsyncExitStack() as stack:
         yield House(databases.url("price"), clock, stack)
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    async with HttpProvider() as provider:
+        desk = Desk(provider)
+        yield desk
+        await desk.close()

@@ -21,8 +21,8 @@ def test_only_the_shared_public_host_without_a_key_is_asked_five_times_a_minute(
     url: str, key: str, allowed: int
 ) -> None:
     clock = PushedClock(datetime(2026, 11, 21, tzinfo=UTC))
-    source = coingecko.connect(SourceSetup(url, key, 10.0, clock)).source
+    _, http = coingecko.connect(SourceSetup(url, key, 10.0, clock))
     taken = 0
-    while source._budget.take() == 0:
+    while http.budget.take() == 0:
         taken += 1
     assert taken == allowed

@@ -11,7 +11,7 @@ DATABASE = {"PRICE_DATABASE_URL": "postgresql://price:word@localhost/sonic"}
 def test_the_defaults_are_the_demo_market_and_every_source() -> None:
     config = load(Config, DATABASE)
     assert (config.sonic_live, config.price_assets) == (False, ("BTC", "ETH", "SOL"))
-    assert config.price_sources == ("coingecko", "pyth")
+    assert config.price_sources == ("coingecko", "pyth", "yahoo")
     assert config.coingecko_url == "https://api.coingecko.com"
     assert config.pyth_hermes_url == "https://hermes.pyth.network"
     assert (config.price_min_refresh_seconds, config.listen_address) == (30.0, "127.0.0.1:50051")
@@ -43,6 +43,8 @@ def test_every_problem_is_told_at_once_and_the_process_ends_with_2(
         "PRICE_SOURCES": "coingecko,oracle",
         "COINGECKO_URL": "ftp://nowhere",
         "PRICE_MIN_REFRESH_SECONDS": "-1",
+        "PRICE_HISTORY_KEPT_DAYS": "30",
+        "BINANCE_URL": "nowhere",
     }
     with pytest.raises(SystemExit) as left:
         load(Config, DATABASE | words)
@@ -50,4 +52,9 @@ def test_every_problem_is_told_at_once_and_the_process_ends_with_2(
     told = capsys.readouterr().err
     for name in words:
         assert name in told
-    assert "known are coingecko, pyth" in told
+    assert "known are coingecko, pyth, coinbase, kraken, binance, jupiter, yahoo" in told
+
+
+def test_history_is_kept_for_ever_unless_told() -> None:
+    assert load(Config, DATABASE).price_history_kept_days == 0
+    assert load(Config, DATABASE | {"PRICE_HISTORY_KEPT_DAYS": "31"}).price_history_kept_days == 31

@@ -6,6 +6,7 @@ What an asset is worth, according to independent sources. Knows nothing of who h
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -85,6 +86,74 @@ QUALITY_CLOSED: Quality.ValueType  # 6
 """An index outside its trading hours: the last close."""
 Global___Quality: _TypeAlias = Quality  # noqa: Y015
 
+class _Interval:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IntervalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Interval.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INTERVAL_UNSPECIFIED: _Interval.ValueType  # 0
+    """In ListCandles: an hour; in BackfillHistory: an hour."""
+    INTERVAL_MINUTE: _Interval.ValueType  # 1
+    """1 minute."""
+    INTERVAL_FIVE_MINUTES: _Interval.ValueType  # 2
+    """5 minutes."""
+    INTERVAL_QUARTER_HOUR: _Interval.ValueType  # 3
+    """15 minutes."""
+    INTERVAL_HOUR: _Interval.ValueType  # 4
+    """1 hour."""
+    INTERVAL_FOUR_HOURS: _Interval.ValueType  # 5
+    """4 hours."""
+    INTERVAL_DAY: _Interval.ValueType  # 6
+    """24 hours, from midnight UTC."""
+
+class Interval(_Interval, metaclass=_IntervalEnumTypeWrapper):
+    """Length of a candle. Candles start at whole multiples of it since 1970 UTC."""
+
+INTERVAL_UNSPECIFIED: Interval.ValueType  # 0
+"""In ListCandles: an hour; in BackfillHistory: an hour."""
+INTERVAL_MINUTE: Interval.ValueType  # 1
+"""1 minute."""
+INTERVAL_FIVE_MINUTES: Interval.ValueType  # 2
+"""5 minutes."""
+INTERVAL_QUARTER_HOUR: Interval.ValueType  # 3
+"""15 minutes."""
+INTERVAL_HOUR: Interval.ValueType  # 4
+"""1 hour."""
+INTERVAL_FOUR_HOURS: Interval.ValueType  # 5
+"""4 hours."""
+INTERVAL_DAY: Interval.ValueType  # 6
+"""24 hours, from midnight UTC."""
+Global___Interval: _TypeAlias = Interval  # noqa: Y015
+
+class _SourceState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SourceStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SourceState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SOURCE_STATE_UNSPECIFIED: _SourceState.ValueType  # 0
+    """Refused."""
+    SOURCE_STATE_READY: _SourceState.ValueType  # 1
+    """The next refresh asks it."""
+    SOURCE_STATE_PAUSED: _SourceState.ValueType  # 2
+    """It is left alone for now: a limit, a ban, a refusal or too many failures in a row."""
+    SOURCE_STATE_DISABLED: _SourceState.ValueType  # 3
+    """Not among the configured sources."""
+
+class SourceState(_SourceState, metaclass=_SourceStateEnumTypeWrapper):
+    """Whether a source may be asked now."""
+
+SOURCE_STATE_UNSPECIFIED: SourceState.ValueType  # 0
+"""Refused."""
+SOURCE_STATE_READY: SourceState.ValueType  # 1
+"""The next refresh asks it."""
+SOURCE_STATE_PAUSED: SourceState.ValueType  # 2
+"""It is left alone for now: a limit, a ban, a refusal or too many failures in a row."""
+SOURCE_STATE_DISABLED: SourceState.ValueType  # 3
+"""Not among the configured sources."""
+Global___SourceState: _TypeAlias = SourceState  # noqa: Y015
+
 class _ErrorReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -109,6 +178,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The confirmation word is missing or wrong."""
     ERROR_REASON_BAD_TIME: _ErrorReason.ValueType  # 9
     """A time is outside the years 1 to 9999."""
+    ERROR_REASON_RECORD_NOT_FOUND: _ErrorReason.ValueType  # 10
+    """No row of the history has this number."""
+    ERROR_REASON_RECORD_EXISTS: _ErrorReason.ValueType  # 11
+    """The asset already has a row at this time."""
+    ERROR_REASON_NOT_A_PRICE: _ErrorReason.ValueType  # 12
+    """A price is not a finite number > 0."""
+    ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 13
+    """The mask names a field that cannot be changed."""
+    ERROR_REASON_NO_CANDLES: _ErrorReason.ValueType  # 14
+    """The provider of candles has none of this asset."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -131,6 +210,16 @@ ERROR_REASON_NOT_CONFIRMED: ErrorReason.ValueType  # 7
 """The confirmation word is missing or wrong."""
 ERROR_REASON_BAD_TIME: ErrorReason.ValueType  # 9
 """A time is outside the years 1 to 9999."""
+ERROR_REASON_RECORD_NOT_FOUND: ErrorReason.ValueType  # 10
+"""No row of the history has this number."""
+ERROR_REASON_RECORD_EXISTS: ErrorReason.ValueType  # 11
+"""The asset already has a row at this time."""
+ERROR_REASON_NOT_A_PRICE: ErrorReason.ValueType  # 12
+"""A price is not a finite number > 0."""
+ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 13
+"""The mask names a field that cannot be changed."""
+ERROR_REASON_NO_CANDLES: ErrorReason.ValueType  # 14
+"""The provider of candles has none of this asset."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -145,8 +234,11 @@ class Quote(_message.Message):
     PRICE_TIME_FIELD_NUMBER: _builtins.int
     USED_FIELD_NUMBER: _builtins.int
     DROPPED_REASON_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    HIGH_24H_USD_FIELD_NUMBER: _builtins.int
+    LOW_24H_USD_FIELD_NUMBER: _builtins.int
     source: _builtins.str
-    """Source name: coingecko, pyth; demo-a, demo-b, demo-c in the demo market."""
+    """Source name: coingecko, pyth, coinbase, kraken, binance, jupiter, yahoo; demo-a, demo-b, demo-c in the demo market."""
     price_usd: _builtins.float
     """Price in USD as the source gave it, > 0 when used; absent when it gave none that can be read."""
     confidence_usd: _builtins.float
@@ -159,9 +251,19 @@ class Quote(_message.Message):
     TOO_OLD (120 s, an index 4 days), FROM_FUTURE (more than 5 s), WIDE_CONFIDENCE (over 1 percent),
     OUTLIER (outside the majority, or far from the last good price), NO_MAJORITY (and no last good price to tell by).
     """
+    high_24h_usd: _builtins.float
+    """Highest and lowest price of the last 24 hours in USD, > 0, as the source states them; absent when it does not."""
+    low_24h_usd: _builtins.float
+    """See high_24h_usd."""
     @_builtins.property
     def price_time(self) -> _timestamp_pb2.Timestamp:
-        """The source's own time of the price."""
+        """The source's own time of the price; of one that states none, when its answer came (see notes)."""
+
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What a reader should know about it, upper-case words: QUOTED_IN_USDT (taken as USD), TIME_OF_ANSWER (the source
+        states no time), BRIDGED (price of the bridged token on Solana).
+        """
 
     def __init__(
         self,
@@ -172,17 +274,28 @@ class Quote(_message.Message):
         price_time: _timestamp_pb2.Timestamp | None = ...,
         used: _builtins.bool = ...,
         dropped_reason: _builtins.str = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
+        high_24h_usd: _builtins.float | None = ...,
+        low_24h_usd: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_usd", b"_confidence_usd", "_price_usd", b"_price_usd", "confidence_usd", b"confidence_usd", "price_time", b"price_time", "price_usd", b"price_usd"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_usd", b"_confidence_usd", "_high_24h_usd", b"_high_24h_usd", "_low_24h_usd", b"_low_24h_usd", "_price_usd", b"_price_usd", "confidence_usd", b"confidence_usd", "high_24h_usd", b"high_24h_usd", "low_24h_usd", b"low_24h_usd", "price_time", b"price_time", "price_usd", b"price_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_usd", b"_confidence_usd", "_price_usd", b"_price_usd", "confidence_usd", b"confidence_usd", "dropped_reason", b"dropped_reason", "price_time", b"price_time", "price_usd", b"price_usd", "source", b"source", "used", b"used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_usd", b"_confidence_usd", "_high_24h_usd", b"_high_24h_usd", "_low_24h_usd", b"_low_24h_usd", "_price_usd", b"_price_usd", "confidence_usd", b"confidence_usd", "dropped_reason", b"dropped_reason", "high_24h_usd", b"high_24h_usd", "low_24h_usd", b"low_24h_usd", "notes", b"notes", "price_time", b"price_time", "price_usd", b"price_usd", "source", b"source", "used", b"used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_usd: _TypeAlias = _typing.Literal["confidence_usd"]  # noqa: Y015
     _WhichOneofArgType__confidence_usd: _TypeAlias = _typing.Literal["_confidence_usd", b"_confidence_usd"]  # noqa: Y015
+    _WhichOneofReturnType__high_24h_usd: _TypeAlias = _typing.Literal["high_24h_usd"]  # noqa: Y015
+    _WhichOneofArgType__high_24h_usd: _TypeAlias = _typing.Literal["_high_24h_usd", b"_high_24h_usd"]  # noqa: Y015
+    _WhichOneofReturnType__low_24h_usd: _TypeAlias = _typing.Literal["low_24h_usd"]  # noqa: Y015
+    _WhichOneofArgType__low_24h_usd: _TypeAlias = _typing.Literal["_low_24h_usd", b"_low_24h_usd"]  # noqa: Y015
     _WhichOneofReturnType__price_usd: _TypeAlias = _typing.Literal["price_usd"]  # noqa: Y015
     _WhichOneofArgType__price_usd: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence_usd) -> _WhichOneofReturnType__confidence_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high_24h_usd) -> _WhichOneofReturnType__high_24h_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low_24h_usd) -> _WhichOneofReturnType__low_24h_usd | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__price_usd) -> _WhichOneofReturnType__price_usd | None: ...
 
@@ -251,6 +364,8 @@ class Price(_message.Message):
     HOURLY_VOLATILITY_RATIO_FIELD_NUMBER: _builtins.int
     MARKET_FIELD_NUMBER: _builtins.int
     QUOTES_FIELD_NUMBER: _builtins.int
+    HIGH_24H_USD_FIELD_NUMBER: _builtins.int
+    LOW_24H_USD_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     """Asset symbol in upper case, e.g. BTC."""
     price_usd: _builtins.float
@@ -265,6 +380,12 @@ class Price(_message.Message):
     """Standard deviation of hourly log returns (EWMA, half-life 72 h), > 0; absent below 24 returns."""
     market: Global___Market.ValueType
     """Market the price belongs to."""
+    high_24h_usd: _builtins.float
+    """Highest price of the last 24 hours in USD, > 0, by GetPrice only: the median of what the used sources state, else
+    the highest of our own history; never below price_usd of a price that young. Absent when nothing is known.
+    """
+    low_24h_usd: _builtins.float
+    """Lowest, likewise; never above price_usd of a price that young."""
     @_builtins.property
     def price_time(self) -> _timestamp_pb2.Timestamp:
         """When the price was true (newest of the quotes behind it)."""
@@ -295,19 +416,29 @@ class Price(_message.Message):
         hourly_volatility_ratio: _builtins.float | None = ...,
         market: Global___Market.ValueType = ...,
         quotes: _abc.Iterable[Global___Quote] | None = ...,
+        high_24h_usd: _builtins.float | None = ...,
+        low_24h_usd: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_hourly_volatility_ratio", b"_hourly_volatility_ratio", "_previous_price_usd", b"_previous_price_usd", "_price_usd", b"_price_usd", "age", b"age", "hourly_volatility_ratio", b"hourly_volatility_ratio", "previous_price_time", b"previous_price_time", "previous_price_usd", b"previous_price_usd", "price_time", b"price_time", "price_usd", b"price_usd"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_high_24h_usd", b"_high_24h_usd", "_hourly_volatility_ratio", b"_hourly_volatility_ratio", "_low_24h_usd", b"_low_24h_usd", "_previous_price_usd", b"_previous_price_usd", "_price_usd", b"_price_usd", "age", b"age", "high_24h_usd", b"high_24h_usd", "hourly_volatility_ratio", b"hourly_volatility_ratio", "low_24h_usd", b"low_24h_usd", "previous_price_time", b"previous_price_time", "previous_price_usd", b"previous_price_usd", "price_time", b"price_time", "price_usd", b"price_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hourly_volatility_ratio", b"_hourly_volatility_ratio", "_previous_price_usd", b"_previous_price_usd", "_price_usd", b"_price_usd", "age", b"age", "asset", b"asset", "hourly_volatility_ratio", b"hourly_volatility_ratio", "market", b"market", "previous_price_time", b"previous_price_time", "previous_price_usd", b"previous_price_usd", "price_time", b"price_time", "price_usd", b"price_usd", "quality", b"quality", "quotes", b"quotes", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high_24h_usd", b"_high_24h_usd", "_hourly_volatility_ratio", b"_hourly_volatility_ratio", "_low_24h_usd", b"_low_24h_usd", "_previous_price_usd", b"_previous_price_usd", "_price_usd", b"_price_usd", "age", b"age", "asset", b"asset", "high_24h_usd", b"high_24h_usd", "hourly_volatility_ratio", b"hourly_volatility_ratio", "low_24h_usd", b"low_24h_usd", "market", b"market", "previous_price_time", b"previous_price_time", "previous_price_usd", b"previous_price_usd", "price_time", b"price_time", "price_usd", b"price_usd", "quality", b"quality", "quotes", b"quotes", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__high_24h_usd: _TypeAlias = _typing.Literal["high_24h_usd"]  # noqa: Y015
+    _WhichOneofArgType__high_24h_usd: _TypeAlias = _typing.Literal["_high_24h_usd", b"_high_24h_usd"]  # noqa: Y015
     _WhichOneofReturnType__hourly_volatility_ratio: _TypeAlias = _typing.Literal["hourly_volatility_ratio"]  # noqa: Y015
     _WhichOneofArgType__hourly_volatility_ratio: _TypeAlias = _typing.Literal["_hourly_volatility_ratio", b"_hourly_volatility_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__low_24h_usd: _TypeAlias = _typing.Literal["low_24h_usd"]  # noqa: Y015
+    _WhichOneofArgType__low_24h_usd: _TypeAlias = _typing.Literal["_low_24h_usd", b"_low_24h_usd"]  # noqa: Y015
     _WhichOneofReturnType__previous_price_usd: _TypeAlias = _typing.Literal["previous_price_usd"]  # noqa: Y015
     _WhichOneofArgType__previous_price_usd: _TypeAlias = _typing.Literal["_previous_price_usd", b"_previous_price_usd"]  # noqa: Y015
     _WhichOneofReturnType__price_usd: _TypeAlias = _typing.Literal["price_usd"]  # noqa: Y015
     _WhichOneofArgType__price_usd: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high_24h_usd) -> _WhichOneofReturnType__high_24h_usd | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__hourly_volatility_ratio) -> _WhichOneofReturnType__hourly_volatility_ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low_24h_usd) -> _WhichOneofReturnType__low_24h_usd | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_price_usd) -> _WhichOneofReturnType__previous_price_usd | None: ...
     @_typing.overload
@@ -317,7 +448,9 @@ Global___Price: _TypeAlias = Price  # noqa: Y015
 
 @_typing.final
 class PriceRecord(_message.Message):
-    """One row of the append-only history."""
+    """One row of the history. The service only appends; rows change by InsertPrice, UpdatePriceRecord, DeletePriceRecord,
+    BackfillHistory and age alone. Of one asset and market no two rows have the same time.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -374,6 +507,164 @@ class PriceRecord(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_price_usd) -> _WhichOneofReturnType__previous_price_usd | None: ...
 
 Global___PriceRecord: _TypeAlias = PriceRecord  # noqa: Y015
+
+@_typing.final
+class Candle(_message.Message):
+    """Open, high, low and close of the history's rows in one interval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    OPEN_USD_FIELD_NUMBER: _builtins.int
+    HIGH_USD_FIELD_NUMBER: _builtins.int
+    LOW_USD_FIELD_NUMBER: _builtins.int
+    CLOSE_USD_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    open_usd: _builtins.float
+    """First price in USD, > 0."""
+    high_usd: _builtins.float
+    """Highest price in USD, >= open and close."""
+    low_usd: _builtins.float
+    """Lowest price in USD, > 0, <= open and close."""
+    close_usd: _builtins.float
+    """Last price in USD, > 0."""
+    record_count: _builtins.int
+    """Number of rows behind it, >= 1."""
+    complete: _builtins.bool
+    """Whether the interval has ended."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the interval starts."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        open_usd: _builtins.float = ...,
+        high_usd: _builtins.float = ...,
+        low_usd: _builtins.float = ...,
+        close_usd: _builtins.float = ...,
+        record_count: _builtins.int = ...,
+        complete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_usd", b"close_usd", "complete", b"complete", "high_usd", b"high_usd", "low_usd", b"low_usd", "open_usd", b"open_usd", "record_count", b"record_count", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Candle: _TypeAlias = Candle  # noqa: Y015
+
+@_typing.final
+class Gap(_message.Message):
+    """Intervals in a row without any row of the history: nothing is known, nothing is drawn across."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    INTERVAL_COUNT_FIELD_NUMBER: _builtins.int
+    interval_count: _builtins.int
+    """Number of empty intervals, >= 1."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start of the first empty interval."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """End of the last empty interval."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        interval_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "interval_count", b"interval_count", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Gap: _TypeAlias = Gap  # noqa: Y015
+
+@_typing.final
+class SourceStatus(_message.Message):
+    """What is known of a source. Times and counts are of the process that answers, since it started."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    ENABLED_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ASSETS_FIELD_NUMBER: _builtins.int
+    LAST_ANSWER_TIME_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
+    LAST_FAILURE_FIELD_NUMBER: _builtins.int
+    LAST_FAILURE_TIME_FIELD_NUMBER: _builtins.int
+    LAST_FAILURE_MESSAGE_FIELD_NUMBER: _builtins.int
+    CALLS_LEFT_FIELD_NUMBER: _builtins.int
+    ANSWER_COUNT_FIELD_NUMBER: _builtins.int
+    FAILURE_COUNT_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Source name."""
+    enabled: _builtins.bool
+    """Whether it is among the configured sources."""
+    state: Global___SourceState.ValueType
+    """Whether it may be asked now."""
+    last_failure: _builtins.str
+    """Kind of its last failure (see SourceResult.failure); empty when it never failed."""
+    last_failure_message: _builtins.str
+    """One sentence about the last failure without addresses."""
+    calls_left: _builtins.int
+    """Calls it may still be asked now by our own budget, >= 0; absent when disabled."""
+    answer_count: _builtins.int
+    """Answers in total, >= 0."""
+    failure_count: _builtins.int
+    """Failures in total, >= 0."""
+    @_builtins.property
+    def assets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Symbols it can quote, sorted."""
+
+    @_builtins.property
+    def last_answer_time(self) -> _timestamp_pb2.Timestamp:
+        """When it last answered with a usable body; unset when it never did."""
+
+    @_builtins.property
+    def latency(self) -> _duration_pb2.Duration:
+        """How long that answer took."""
+
+    @_builtins.property
+    def last_failure_time(self) -> _timestamp_pb2.Timestamp:
+        """When it last failed; unset when it never did."""
+
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        enabled: _builtins.bool = ...,
+        state: Global___SourceState.ValueType = ...,
+        assets: _abc.Iterable[_builtins.str] | None = ...,
+        last_answer_time: _timestamp_pb2.Timestamp | None = ...,
+        latency: _duration_pb2.Duration | None = ...,
+        last_failure: _builtins.str = ...,
+        last_failure_time: _timestamp_pb2.Timestamp | None = ...,
+        last_failure_message: _builtins.str = ...,
+        calls_left: _builtins.int | None = ...,
+        answer_count: _builtins.int = ...,
+        failure_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_calls_left", b"_calls_left", "calls_left", b"calls_left", "last_answer_time", b"last_answer_time", "last_failure_time", b"last_failure_time", "latency", b"latency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calls_left", b"_calls_left", "answer_count", b"answer_count", "assets", b"assets", "calls_left", b"calls_left", "enabled", b"enabled", "failure_count", b"failure_count", "last_answer_time", b"last_answer_time", "last_failure", b"last_failure", "last_failure_message", b"last_failure_message", "last_failure_time", b"last_failure_time", "latency", b"latency", "source", b"source", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__calls_left: _TypeAlias = _typing.Literal["calls_left"]  # noqa: Y015
+    _WhichOneofArgType__calls_left: _TypeAlias = _typing.Literal["_calls_left", b"_calls_left"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__calls_left) -> _WhichOneofReturnType__calls_left | None: ...
+
+Global___SourceStatus: _TypeAlias = SourceStatus  # noqa: Y015
 
 @_typing.final
 class RefreshPricesRequest(_message.Message):
@@ -491,19 +782,25 @@ class ListPricesRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    QUALITIES_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Rows wanted: 0 = 50, more than 500 gives 500."""
     page_token: _builtins.str
     """Token of the previous page."""
+    @_builtins.property
+    def qualities(self) -> _containers.RepeatedScalarFieldContainer[Global___Quality.ValueType]:
+        """Only prices of these qualities, as they read now; empty = all."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        qualities: _abc.Iterable[Global___Quality.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "qualities", b"qualities"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -548,12 +845,16 @@ class ListPriceHistoryRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    QUALITIES_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     """Asset symbol, any case."""
     page_size: _builtins.int
     """Rows wanted: 0 = 50, more than 500 gives 500."""
     page_token: _builtins.str
     """Token of the previous page."""
+    source: _builtins.str
+    """Only rows this source stands behind, alone or with others, any case; MANUAL = by hand. Empty = all."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Only rows at or after this time."""
@@ -561,6 +862,10 @@ class ListPriceHistoryRequest(_message.Message):
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Only rows before this time."""
+
+    @_builtins.property
+    def qualities(self) -> _containers.RepeatedScalarFieldContainer[Global___Quality.ValueType]:
+        """Only rows of these qualities; empty = all."""
 
     def __init__(
         self,
@@ -570,10 +875,12 @@ class ListPriceHistoryRequest(_message.Message):
         page_token: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        source: _builtins.str = ...,
+        qualities: _abc.Iterable[Global___Quality.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "qualities", b"qualities", "source", b"source", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -704,3 +1011,294 @@ class ClearDataResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClearDataResponse: _TypeAlias = ClearDataResponse  # noqa: Y015
+
+@_typing.final
+class InsertPriceRequest(_message.Message):
+    """Request of InsertPrice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    PRICE_USD_FIELD_NUMBER: _builtins.int
+    PRICE_TIME_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Asset symbol, any case."""
+    price_usd: _builtins.float
+    """Price in USD, > 0."""
+    @_builtins.property
+    def price_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was true, not in the future; unset = now."""
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        price_usd: _builtins.float = ...,
+        price_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price_time", b"price_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "price_time", b"price_time", "price_usd", b"price_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InsertPriceRequest: _TypeAlias = InsertPriceRequest  # noqa: Y015
+
+@_typing.final
+class UpdatePriceRecordRequest(_message.Message):
+    """Request of UpdatePriceRecord."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def record(self) -> Global___PriceRecord:
+        """The row by its id, and its new values."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """What to change: price_usd, price_time; empty = those of them that are set."""
+
+    def __init__(
+        self,
+        *,
+        record: Global___PriceRecord | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["record", b"record", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdatePriceRecordRequest: _TypeAlias = UpdatePriceRecordRequest  # noqa: Y015
+
+@_typing.final
+class DeletePriceRecordRequest(_message.Message):
+    """Request of DeletePriceRecord."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Row number, > 0."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePriceRecordRequest: _TypeAlias = DeletePriceRecordRequest  # noqa: Y015
+
+@_typing.final
+class ListCandlesRequest(_message.Message):
+    """Request of ListCandles."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Asset symbol, any case."""
+    interval: Global___Interval.ValueType
+    """Length of a candle; unspecified = an hour."""
+    page_size: _builtins.int
+    """Intervals a page covers, with a candle or without: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The first candle is the one that holds this time; unset = page_size candles before the end."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Candles that start before this time; unset or in the future = now."""
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        interval: Global___Interval.ValueType = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "end_time", b"end_time", "interval", b"interval", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCandlesRequest: _TypeAlias = ListCandlesRequest  # noqa: Y015
+
+@_typing.final
+class ListCandlesResponse(_message.Message):
+    """Answer of ListCandles. Candles and gaps together cover the page without a hole; only an interval still in progress may
+    be in neither.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANDLES_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def candles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candle]:
+        """Intervals with a price, oldest first."""
+
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Gap]:
+        """Ended intervals without one, oldest first, neighbours joined; a gap over the end of a page goes on in the next."""
+
+    def __init__(
+        self,
+        *,
+        candles: _abc.Iterable[Global___Candle] | None = ...,
+        gaps: _abc.Iterable[Global___Gap] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candles", b"candles", "gaps", b"gaps", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCandlesResponse: _TypeAlias = ListCandlesResponse  # noqa: Y015
+
+@_typing.final
+class BackfillHistoryRequest(_message.Message):
+    """Request of BackfillHistory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Asset symbol, any case."""
+    interval: Global___Interval.ValueType
+    """Length of the candles to fetch; unspecified = an hour."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The first candle is the one that holds this time; unset = 30 days before the end."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Candles that end at or before this time; unset or in the future = now."""
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        interval: Global___Interval.ValueType = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "end_time", b"end_time", "interval", b"interval", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackfillHistoryRequest: _TypeAlias = BackfillHistoryRequest  # noqa: Y015
+
+@_typing.final
+class BackfillHistoryResponse(_message.Message):
+    """Progress of BackfillHistory; counts are of the whole call so far."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FETCHED_COUNT_FIELD_NUMBER: _builtins.int
+    INSERTED_COUNT_FIELD_NUMBER: _builtins.int
+    KNOWN_COUNT_FIELD_NUMBER: _builtins.int
+    COVERED_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    fetched_count: _builtins.int
+    """Candles fetched, >= 0."""
+    inserted_count: _builtins.int
+    """Rows written, >= 0."""
+    known_count: _builtins.int
+    """Candles whose time had a row already, >= 0."""
+    done: _builtins.bool
+    """True in the last message."""
+    @_builtins.property
+    def covered_until_time(self) -> _timestamp_pb2.Timestamp:
+        """Everything before this time has been asked for."""
+
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Gap]:
+        """Stretches the provider has no candles of, found since the message before; not filled."""
+
+    def __init__(
+        self,
+        *,
+        fetched_count: _builtins.int = ...,
+        inserted_count: _builtins.int = ...,
+        known_count: _builtins.int = ...,
+        covered_until_time: _timestamp_pb2.Timestamp | None = ...,
+        gaps: _abc.Iterable[Global___Gap] | None = ...,
+        done: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["covered_until_time", b"covered_until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["covered_until_time", b"covered_until_time", "done", b"done", "fetched_count", b"fetched_count", "gaps", b"gaps", "inserted_count", b"inserted_count", "known_count", b"known_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackfillHistoryResponse: _TypeAlias = BackfillHistoryResponse  # noqa: Y015
+
+@_typing.final
+class ListSourcesRequest(_message.Message):
+    """Request of ListSources."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSourcesRequest: _TypeAlias = ListSourcesRequest  # noqa: Y015
+
+@_typing.final
+class ListSourcesResponse(_message.Message):
+    """Answer of ListSources."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceStatus]:
+        """All known sources, by name."""
+
+    def __init__(
+        self,
+        *,
+        sources: _abc.Iterable[Global___SourceStatus] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSourcesResponse: _TypeAlias = ListSourcesResponse  # noqa: Y015

@@ -55,6 +55,36 @@ class PriceServiceStub:
                 request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.ListPriceHistoryRequest.SerializeToString,
                 response_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.ListPriceHistoryResponse.FromString,
                 _registered_method=True)
+        self.InsertPrice = channel.unary_unary(
+                '/sonic.price.v1.PriceService/InsertPrice',
+                request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.InsertPriceRequest.SerializeToString,
+                response_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.PriceRecord.FromString,
+                _registered_method=True)
+        self.UpdatePriceRecord = channel.unary_unary(
+                '/sonic.price.v1.PriceService/UpdatePriceRecord',
+                request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.UpdatePriceRecordRequest.SerializeToString,
+                response_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.PriceRecord.FromString,
+                _registered_method=True)
+        self.DeletePriceRecord = channel.unary_unary(
+                '/sonic.price.v1.PriceService/DeletePriceRecord',
+                request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.DeletePriceRecordRequest.SerializeToString,
+                response_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.PriceRecord.FromString,
+                _registered_method=True)
+        self.ListCandles = channel.unary_unary(
+                '/sonic.price.v1.PriceService/ListCandles',
+                request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.ListCandlesRequest.SerializeToString,
+                response_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.ListCandlesResponse.FromString,
+                _registered_method=True)
+        self.BackfillHistory = channel.unary_stream(
+                '/sonic.price.v1.PriceService/BackfillHistory',
+                request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.BackfillHistoryRequest.SerializeToString,
+                response_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.BackfillHistoryResponse.FromString,
+                _registered_method=True)
+        self.ListSources = channel.unary_unary(
+                '/sonic.price.v1.PriceService/ListSources',
+                request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.ListSourcesRequest.SerializeToString,
+                response_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.ListSourcesResponse.FromString,
+                _registered_method=True)
         self.WatchPrices = channel.unary_stream(
                 '/sonic.price.v1.PriceService/WatchPrices',
                 request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.WatchPricesRequest.SerializeToString,
@@ -80,7 +110,7 @@ class PriceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPrice(self, request, context):
-        """The price of one asset with its quotes, in the present market. Fails with PRICE_NOT_FOUND.
+        """The price of one asset with its quotes and 24 hours' range, in the present market. Fails with PRICE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,6 +126,56 @@ class PriceServiceServicer:
     def ListPriceHistory(self, request, context):
         """History of one asset in the present market, newest first.
         Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def InsertPrice(self, request, context):
+        """Writes a price by hand (source MANUAL, quality SINGLE) into the history of the present market. When it is the
+        newest of its asset it is the present price until a refresh finds a newer one.
+        Fails with UNKNOWN_ASSET, NOT_A_PRICE, INVALID_FIELD, RECORD_EXISTS, BAD_TIME.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdatePriceRecord(self, request, context):
+        """Corrects one row of the history; its source is MANUAL from then on. The rows after it and the present price follow.
+        Fails with RECORD_NOT_FOUND, NOT_A_PRICE, INVALID_FIELD, RECORD_EXISTS, UNKNOWN_FIELD, BAD_TIME.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePriceRecord(self, request, context):
+        """Deletes one row of the history and answers with it. The row after it and the present price follow: the price falls
+        back to the row before, marked STALE. Fails with RECORD_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCandles(self, request, context):
+        """Candles of one asset from the history of the present market, oldest first. What has no row is a gap, reported and
+        never filled. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BackfillHistory(self, request, context):
+        """Fetches candles of the past from Binance and writes each close as a row (source binance) of the live market's
+        history; a time that has a row keeps it, so it can be repeated. One message a page of 1000 candles; what was written
+        stays when a later page fails. Fails with NO_CANDLES, INVALID_FIELD, BAD_TIME; a failing provider is UNAVAILABLE with
+        reason PROVIDER_ and its kind, BAD_BODY when candles are unsorted, doubled or contradict themselves.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSources(self, request, context):
+        """Every known source of live prices, enabled or not, by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,6 +217,36 @@ def add_PriceServiceServicer_to_server(servicer, server):
                     servicer.ListPriceHistory,
                     request_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.ListPriceHistoryRequest.FromString,
                     response_serializer=sonic_dot_price_dot_v1_dot_price__pb2.ListPriceHistoryResponse.SerializeToString,
+            ),
+            'InsertPrice': grpc.unary_unary_rpc_method_handler(
+                    servicer.InsertPrice,
+                    request_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.InsertPriceRequest.FromString,
+                    response_serializer=sonic_dot_price_dot_v1_dot_price__pb2.PriceRecord.SerializeToString,
+            ),
+            'UpdatePriceRecord': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdatePriceRecord,
+                    request_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.UpdatePriceRecordRequest.FromString,
+                    response_serializer=sonic_dot_price_dot_v1_dot_price__pb2.PriceRecord.SerializeToString,
+            ),
+            'DeletePriceRecord': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePriceRecord,
+                    request_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.DeletePriceRecordRequest.FromString,
+                    response_serializer=sonic_dot_price_dot_v1_dot_price__pb2.PriceRecord.SerializeToString,
+            ),
+            'ListCandles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCandles,
+                    request_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.ListCandlesRequest.FromString,
+                    response_serializer=sonic_dot_price_dot_v1_dot_price__pb2.ListCandlesResponse.SerializeToString,
+            ),
+            'BackfillHistory': grpc.unary_stream_rpc_method_handler(
+                    servicer.BackfillHistory,
+                    request_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.BackfillHistoryRequest.FromString,
+                    response_serializer=sonic_dot_price_dot_v1_dot_price__pb2.BackfillHistoryResponse.SerializeToString,
+            ),
+            'ListSources': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSources,
+                    request_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.ListSourcesRequest.FromString,
+                    response_serializer=sonic_dot_price_dot_v1_dot_price__pb2.ListSourcesResponse.SerializeToString,
             ),
             'WatchPrices': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchPrices,
@@ -258,6 +368,168 @@ class PriceService:
             '/sonic.price.v1.PriceService/ListPriceHistory',
             sonic_dot_price_dot_v1_dot_price__pb2.ListPriceHistoryRequest.SerializeToString,
             sonic_dot_price_dot_v1_dot_price__pb2.ListPriceHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InsertPrice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.price.v1.PriceService/InsertPrice',
+            sonic_dot_price_dot_v1_dot_price__pb2.InsertPriceRequest.SerializeToString,
+            sonic_dot_price_dot_v1_dot_price__pb2.PriceRecord.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdatePriceRecord(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.price.v1.PriceService/UpdatePriceRecord',
+            sonic_dot_price_dot_v1_dot_price__pb2.UpdatePriceRecordRequest.SerializeToString,
+            sonic_dot_price_dot_v1_dot_price__pb2.PriceRecord.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePriceRecord(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.price.v1.PriceService/DeletePriceRecord',
+            sonic_dot_price_dot_v1_dot_price__pb2.DeletePriceRecordRequest.SerializeToString,
+            sonic_dot_price_dot_v1_dot_price__pb2.PriceRecord.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCandles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.price.v1.PriceService/ListCandles',
+            sonic_dot_price_dot_v1_dot_price__pb2.ListCandlesRequest.SerializeToString,
+            sonic_dot_price_dot_v1_dot_price__pb2.ListCandlesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BackfillHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sonic.price.v1.PriceService/BackfillHistory',
+            sonic_dot_price_dot_v1_dot_price__pb2.BackfillHistoryRequest.SerializeToString,
+            sonic_dot_price_dot_v1_dot_price__pb2.BackfillHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSources(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.price.v1.PriceService/ListSources',
+            sonic_dot_price_dot_v1_dot_price__pb2.ListSourcesRequest.SerializeToString,
+            sonic_dot_price_dot_v1_dot_price__pb2.ListSourcesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -21,13 +21,38 @@ class PriceServiceStub:
     Fails with UNKNOWN_ASSET, STALE_EPOCH.
     """
     GetPrice: _aio.UnaryUnaryMultiCallable[_price_pb2.GetPriceRequest, _price_pb2.Price]
-    """The price of one asset with its quotes, in the present market. Fails with PRICE_NOT_FOUND."""
+    """The price of one asset with its quotes and 24 hours' range, in the present market. Fails with PRICE_NOT_FOUND."""
     ListPrices: _aio.UnaryUnaryMultiCallable[_price_pb2.ListPricesRequest, _price_pb2.ListPricesResponse]
     """All prices of the present market, by asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
     ListPriceHistory: _aio.UnaryUnaryMultiCallable[_price_pb2.ListPriceHistoryRequest, _price_pb2.ListPriceHistoryResponse]
     """History of one asset in the present market, newest first.
     Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
     """
+    InsertPrice: _aio.UnaryUnaryMultiCallable[_price_pb2.InsertPriceRequest, _price_pb2.PriceRecord]
+    """Writes a price by hand (source MANUAL, quality SINGLE) into the history of the present market. When it is the
+    newest of its asset it is the present price until a refresh finds a newer one.
+    Fails with UNKNOWN_ASSET, NOT_A_PRICE, INVALID_FIELD, RECORD_EXISTS, BAD_TIME.
+    """
+    UpdatePriceRecord: _aio.UnaryUnaryMultiCallable[_price_pb2.UpdatePriceRecordRequest, _price_pb2.PriceRecord]
+    """Corrects one row of the history; its source is MANUAL from then on. The rows after it and the present price follow.
+    Fails with RECORD_NOT_FOUND, NOT_A_PRICE, INVALID_FIELD, RECORD_EXISTS, UNKNOWN_FIELD, BAD_TIME.
+    """
+    DeletePriceRecord: _aio.UnaryUnaryMultiCallable[_price_pb2.DeletePriceRecordRequest, _price_pb2.PriceRecord]
+    """Deletes one row of the history and answers with it. The row after it and the present price follow: the price falls
+    back to the row before, marked STALE. Fails with RECORD_NOT_FOUND.
+    """
+    ListCandles: _aio.UnaryUnaryMultiCallable[_price_pb2.ListCandlesRequest, _price_pb2.ListCandlesResponse]
+    """Candles of one asset from the history of the present market, oldest first. What has no row is a gap, reported and
+    never filled. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
+    """
+    BackfillHistory: _aio.UnaryStreamMultiCallable[_price_pb2.BackfillHistoryRequest, _price_pb2.BackfillHistoryResponse]
+    """Fetches candles of the past from Binance and writes each close as a row (source binance) of the live market's
+    history; a time that has a row keeps it, so it can be repeated. One message a page of 1000 candles; what was written
+    stays when a later page fails. Fails with NO_CANDLES, INVALID_FIELD, BAD_TIME; a failing provider is UNAVAILABLE with
+    reason PROVIDER_ and its kind, BAD_BODY when candles are unsorted, doubled or contradict themselves.
+    """
+    ListSources: _aio.UnaryUnaryMultiCallable[_price_pb2.ListSourcesRequest, _price_pb2.ListSourcesResponse]
+    """Every known source of live prices, enabled or not, by name."""
     WatchPrices: _aio.UnaryStreamMultiCallable[_price_pb2.WatchPricesRequest, _price_pb2.WatchPricesResponse]
     """The present prices first, then every change, whichever server made it."""
     ClearData: _aio.UnaryUnaryMultiCallable[_price_pb2.ClearDataRequest, _price_pb2.ClearDataResponse]
@@ -52,7 +77,7 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _price_pb2.GetPriceRequest,
         context: _aio.ServicerContext[_price_pb2.GetPriceRequest, _abc.Awaitable[_price_pb2.Price]],
     ) -> _abc.Awaitable[_price_pb2.Price]:
-        """The price of one asset with its quotes, in the present market. Fails with PRICE_NOT_FOUND."""
+        """The price of one asset with its quotes and 24 hours' range, in the present market. Fails with PRICE_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def ListPrices(
@@ -71,6 +96,67 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         """History of one asset in the present market, newest first.
         Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
         """
+
+    @_abc_1.abstractmethod
+    def InsertPrice(
+        self,
+        request: _price_pb2.InsertPriceRequest,
+        context: _aio.ServicerContext[_price_pb2.InsertPriceRequest, _abc.Awaitable[_price_pb2.PriceRecord]],
+    ) -> _abc.Awaitable[_price_pb2.PriceRecord]:
+        """Writes a price by hand (source MANUAL, quality SINGLE) into the history of the present market. When it is the
+        newest of its asset it is the present price until a refresh finds a newer one.
+        Fails with UNKNOWN_ASSET, NOT_A_PRICE, INVALID_FIELD, RECORD_EXISTS, BAD_TIME.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdatePriceRecord(
+        self,
+        request: _price_pb2.UpdatePriceRecordRequest,
+        context: _aio.ServicerContext[_price_pb2.UpdatePriceRecordRequest, _abc.Awaitable[_price_pb2.PriceRecord]],
+    ) -> _abc.Awaitable[_price_pb2.PriceRecord]:
+        """Corrects one row of the history; its source is MANUAL from then on. The rows after it and the present price follow.
+        Fails with RECORD_NOT_FOUND, NOT_A_PRICE, INVALID_FIELD, RECORD_EXISTS, UNKNOWN_FIELD, BAD_TIME.
+        """
+
+    @_abc_1.abstractmethod
+    def DeletePriceRecord(
+        self,
+        request: _price_pb2.DeletePriceRecordRequest,
+        context: _aio.ServicerContext[_price_pb2.DeletePriceRecordRequest, _abc.Awaitable[_price_pb2.PriceRecord]],
+    ) -> _abc.Awaitable[_price_pb2.PriceRecord]:
+        """Deletes one row of the history and answers with it. The row after it and the present price follow: the price falls
+        back to the row before, marked STALE. Fails with RECORD_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ListCandles(
+        self,
+        request: _price_pb2.ListCandlesRequest,
+        context: _aio.ServicerContext[_price_pb2.ListCandlesRequest, _abc.Awaitable[_price_pb2.ListCandlesResponse]],
+    ) -> _abc.Awaitable[_price_pb2.ListCandlesResponse]:
+        """Candles of one asset from the history of the present market, oldest first. What has no row is a gap, reported and
+        never filled. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
+        """
+
+    @_abc_1.abstractmethod
+    def BackfillHistory(
+        self,
+        request: _price_pb2.BackfillHistoryRequest,
+        context: _aio.ServicerContext[_price_pb2.BackfillHistoryRequest, _abc.AsyncIterator[_price_pb2.BackfillHistoryResponse]],
+    ) -> _abc.AsyncIterator[_price_pb2.BackfillHistoryResponse]:
+        """Fetches candles of the past from Binance and writes each close as a row (source binance) of the live market's
+        history; a time that has a row keeps it, so it can be repeated. One message a page of 1000 candles; what was written
+        stays when a later page fails. Fails with NO_CANDLES, INVALID_FIELD, BAD_TIME; a failing provider is UNAVAILABLE with
+        reason PROVIDER_ and its kind, BAD_BODY when candles are unsorted, doubled or contradict themselves.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSources(
+        self,
+        request: _price_pb2.ListSourcesRequest,
+        context: _aio.ServicerContext[_price_pb2.ListSourcesRequest, _abc.Awaitable[_price_pb2.ListSourcesResponse]],
+    ) -> _abc.Awaitable[_price_pb2.ListSourcesResponse]:
+        """Every known source of live prices, enabled or not, by name."""
 
     @_abc_1.abstractmethod
     def WatchPrices(

@@ -6,17 +6,17 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, insert, select, text
+from sqlalchemy import Row, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.price.domain.prices import Market, Price, PriceRecord, Quality, Quote, Refreshed
 from services.price.tables import price_history
-from shared.database import fence, keyset
+from shared.database import fence
 from shared.database.fence import Step
-from shared.paging import PageRequest
 
-_QUOTES: TypeAdapter[tuple[Quote, ...]] = TypeAdapter(tuple[Quote, ...])
-_COLUMNS = {
+QUOTES: TypeAdapter[tuple[Quote, ...]] = TypeAdapter(tuple[Quote, ...])
+COLUMNS = {
     "asset": "text",
     "quality": "smallint",
     "price_usd": "float8",
@@ -30,10 +30,10 @@ _COLUMNS = {
     "volatility_hour_time": "timestamptz",
     "refresh_time": "timestamptz",
 }
-_NAMES = ", ".join(_COLUMNS)
-_ARRAYS = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in _COLUMNS.items())
-_REPLACED = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)
-_READ = ", ".join(f"p.{name}" for name in _COLUMNS) + ", p.quotes::text as quotes, p.market"
+_NAMES = ", ".join(COLUMNS)
+_ARRAYS = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in COLUMNS.items())
+_REPLACED = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS)
+READ = ", ".join(f"p.{name}" for name in COLUMNS) + ", p.quotes::text as quotes, p.market"
 _RECORDED = "asset, price_usd, price_time, previous_price_usd, previous_price_time, source, quality"
 
 _SETTLE = text(
@@ -42,21 +42,24 @@ _SETTLE = text(
 )
 # Prices are asked for again every cycle: what a crash of the machine takes with it comes back by itself.
 _STATE = text(
-    f"select s.market as present_market, s.revision, s.demo_start_time, {_READ}"
+    f"select s.market as present_market, s.revision, s.demo_start_time, {READ}"
     " from set_config('synchronous_commit', 'off', true), service_state s"
     " left join price p on p.market = coalesce(nullif(cast(:market as smallint), 0), s.market)"
 )
 # By itself: a statement that waits for a lock goes on with what it saw before it waited.
 _LOCK = text("select from service_state for update")
 _LIST = text(
-    f"select {_READ} from price p where p.market = (select market from service_state)"
-    " and p.asset > :after order by p.asset limit :row_count"
+    f"select {READ} from price p, lateral (select case when p.price_usd is not null"
+    f" and p.refresh_time < :vouched_since then {Quality.STALE.value} else p.quality end as now) judged"
+    " where p.market = (select market from service_state)"
+    " and p.asset > :after and (cast(:qualities as smallint[]) is null or judged.now = any(:qualities))"
+    " order by p.asset limit :row_count"
 )
 _GET = text(
-    f"select {_READ} from price p where p.market = (select market from service_state) and p.asset = :asset"
+    f"select {READ} from price p where p.market = (select market from service_state) and p.asset = :asset"
 )
 _CHANGES = text(
-    f"select s.revision, s.reset_revision, {_READ} from service_state s"
+    f"select s.revision, s.reset_revision, {READ} from service_state s"
     " left join price p on p.market = s.market and p.revision > :since order by p.asset"
 )
 _REVISION = text("select revision from service_state")
@@ -74,7 +77,8 @@ _WRITE = text(
     f" on conflict (market, asset) do update set {_REPLACED},"
     " quotes = excluded.quotes, revision = greatest(old.revision, excluded.revision)),"
     f" appended as (insert into price_history (market, {_RECORDED})"
-    f" select :market, {_RECORDED} from new, state where recorded)"
+    f" select :market, {_RECORDED} from new, state where recorded"
+    " on conflict (market, asset, price_time) do nothing)"
     " select revision from state, set_config('synchronous_commit', 'off', true)"
 )
 _CLOSES = text(
@@ -143,7 +147,7 @@ class Store:
             Market(present.present_market),
             present.revision,
             present.demo_start_time,
-            {row.asset: _price(row) for row in rows if row.asset is not None},
+            {row.asset: price_of(row) for row in rows if row.asset is not None},
         )
 
     async def locked_state(self, market: Market) -> State:
@@ -151,14 +155,22 @@ class Store:
         await self._connection.execute(_LOCK)
         return await self.state(market)
 
-    async def page(self, after: str, row_count: int) -> list[Price]:
-        """Prices of the present market by asset, after the asset `after`."""
-        rows = await self._connection.execute(_LIST, {"after": after, "row_count": row_count})
-        return [_price(row) for row in rows]
+    async def page(
+        self, after: str, row_count: int, qualities: Sequence[Quality], vouched_since: datetime
+    ) -> list[Price]:
+        """Prices of the present market by asset, after `after`; those not refreshed since then read STALE."""
+        values = {
+            "after": after,
+            "row_count": row_count,
+            "qualities": [quality.value for quality in qualities] or None,
+            "vouched_since": vouched_since,
+        }
+        rows = await self._connection.execute(_LIST, values)
+        return [price_of(row) for row in rows]
 
     async def get(self, asset: str) -> Price | None:
         row = (await self._connection.execute(_GET, {"asset": asset})).one_or_none()
-        return None if row is None else _price(row)
+        return None if row is None else price_of(row)
 
     async def revision(self) -> int:
         """The number of the last write, of whatever process."""
@@ -168,7 +180,7 @@ class Store:
     async def changes(self, since: int) -> Changes:
         """What a watcher who knows revision `since` has not seen; 0 gives everything."""
         rows = (await self._connection.execute(_CHANGES, {"since": since})).all()
-        prices = tuple(_price(row) for row in rows if row.asset is not None)
+        prices = tuple(price_of(row) for row in rows if row.asset is not None)
         return Changes(rows[0].revision, prices, 0 < since < rows[0].reset_revision)
 
     async def write(
@@ -182,10 +194,10 @@ class Store:
         recorded: Sequence[bool],
     ) -> None:
         """Keep the prices, append the `recorded` ones to the history; Overtaken when `seen` is not true."""
-        values: dict[str, Any] = {name: [getattr(price, name) for price in prices] for name in _COLUMNS}
+        values: dict[str, Any] = {name: [getattr(price, name) for price in prices] for name in COLUMNS}
         values |= {
             "quality": [price.quality.value for price in prices],
-            "quotes": [_QUOTES.dump_json(price.quotes).decode() for price in prices],
+            "quotes": [QUOTES.dump_json(price.quotes).decode() for price in prices],
             "changed": list(changed),
             "recorded": list(recorded),
             "market": market.value,
@@ -200,7 +212,8 @@ class Store:
         names = (*_RECORDED.split(", "), "market")
         rows = [{name: getattr(record, name) for name in names} for record in records]
         if rows:
-            await self._connection.execute(insert(price_history), rows)
+            # Two processes may invent the same past at once; one of them will be overtaken.
+            await self._connection.execute(insert(price_history).on_conflict_do_nothing(), rows)
 
     async def closes(
         self, market: Market, assets: Sequence[str], since: datetime, until: datetime
@@ -213,45 +226,17 @@ class Store:
             found[asset][1].append(price_usd)
         return found
 
-    async def history(
-        self, market: Market, asset: str, start: datetime | None, end: datetime | None, page: PageRequest
-    ) -> list[PriceRecord]:
-        """Rows of one asset, newest first, from `start` to before `end`; one more than the page holds."""
-        columns = price_history.c
-        query = select(price_history).where(columns.market == market.value, columns.asset == asset)
-        if start is not None:
-            query = query.where(columns.price_time >= start)
-        if end is not None:
-            query = query.where(columns.price_time < end)
-        ordering: keyset.Ordering = ((columns.price_time, "desc"), (columns.id, "desc"))
-        rows = await self._connection.execute(keyset.apply(query, ordering, page.after, page.size))
-        return [_record(row) for row in rows]
-
     async def clear(self) -> int:
         """Delete all prices and their history; returns how many rows there were."""
         count: int = (await self._connection.execute(_CLEAR)).scalar_one()
         return count
 
 
-def _price(row: Row[Any]) -> Price:
-    values = {name: getattr(row, name) for name in _COLUMNS}
+def price_of(row: Row[Any]) -> Price:
+    values = {name: getattr(row, name) for name in COLUMNS}
     values |= {
         "quality": Quality(row.quality),
         "market": Market(row.market),
-        "quotes": _QUOTES.validate_json(row.quotes),
+        "quotes": QUOTES.validate_json(row.quotes),
     }
     return Price(**values)
-
-
-def _record(row: Row[Any]) -> PriceRecord:
-    return PriceRecord(
-        row.asset,
-        Market(row.market),
-        row.price_usd,
-        row.price_time,
-        row.previous_price_usd,
-        row.previous_price_time,
-        row.source,
-        Quality(row.quality),
-        row.id,
-    )

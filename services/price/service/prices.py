@@ -1,4 +1,4 @@
-"""What can be done with prices. Owns the transactions; knows no SQL, no HTTP and no protobuf."""
+"""What can be done with present prices. Owns the transactions; knows no SQL, no HTTP and no protobuf."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -10,17 +10,19 @@ from typing import Protocol
 from services.price.domain import demo, succession, volatility
 from services.price.domain.consensus import agree
 from services.price.domain.prices import (
+    REFRESH_LIMIT,
     Dropped,
     Market,
     Price,
-    PriceRecord,
+    Quality,
     Quote,
     Refreshed,
     SourceAnswer,
+    SourceStatus,
     wanted_assets,
 )
 from services.price.domain.succession import Succession
-from services.price.store import Changes, Overtaken, State, Store
+from services.price.store.prices import Changes, Overtaken, State, Store
 from shared import paging
 from shared.clock import Clock
 from shared.database.fence import Step
@@ -37,6 +39,10 @@ class Sources(Protocol):
         self, market: Market, assets: Sequence[str], demo_start_time: datetime
     ) -> Sequence[SourceAnswer]:
         """Asks every source of the market at once; a failure is an answer, not an exception."""
+        ...
+
+    def status(self) -> Sequence[SourceStatus]:
+        """How every known source stands, by name."""
         ...
 
 
@@ -118,27 +124,22 @@ class PriceService:
             raise NotFound("PRICE_NOT_FOUND", f"no price of {asset} is known", metadata={"asset": asset})
         return price
 
-    async def page(self, page_size: int, page_token: str) -> Page[Price]:
-        """Present prices by asset. Raises InvalidArgument BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
-        context = paging.context("prices")
+    async def page(self, page_size: int, page_token: str, qualities: Sequence[Quality] = ()) -> Page[Price]:
+        """Present prices by asset, of these qualities (none = all).
+
+        Raises InvalidArgument BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """
+        context = paging.context("prices", sorted(set(qualities)))
         page = paging.parse(page_size, page_token, context=context)
+        vouched_since = self._clock.now() - REFRESH_LIMIT
         async with self._opened(self._read) as store:
-            found = await store.page(str(page.after[0]) if page.after else "", page.size + 1)
+            after = str(page.after[0]) if page.after else ""
+            found = await store.page(after, page.size + 1, qualities, vouched_since)
         return paging.cut(found, page, context, lambda price: (price.asset,))
 
-    async def history(
-        self, asset: str, start: datetime | None, end: datetime | None, page_size: int, page_token: str
-    ) -> Page[PriceRecord]:
-        """Rows of the asset in the present market, newest first, from `start` to before `end`."""
-        if start is not None and end is not None and end <= start:
-            problem = "end_time is not after start_time"
-            raise InvalidArgument("INVALID_FIELD", problem, fields={"end_time": "after start_time"})
-        async with self._opened(self._read) as store:
-            market = (await store.state(None)).market
-            context = paging.context("history", market.value, asset, start, end)
-            page = paging.parse(page_size, page_token, context=context)
-            found = await store.history(market, asset, start, end, page)
-        return paging.cut(found, page, context, lambda record: (record.price_time, record.id))
+    def sources(self) -> Sequence[SourceStatus]:
+        """How every known live source stands in this process, by name."""
+        return self._sources.status()
 
     async def revision(self) -> int:
         """The number of the last write, of whatever process."""
@@ -163,13 +164,17 @@ class PriceService:
     @asynccontextmanager
     async def _opened(self, begin: Begin) -> AsyncIterator[Store]:
         """A store; before the first one of this process the market is settled."""
+        await self.settle()
+        async with begin() as store:
+            yield store
+
+    async def settle(self) -> None:
+        """Set the market this process starts with, once."""
         if not self._is_settled:
             async with self._begin() as store:
                 live = self._settings.live
                 await store.settle(Market.LIVE if live else Market.DEMO, insist=live)
             self._is_settled = True
-        async with begin() as store:
-            yield store
 
     async def _open(
         self, step: Step, wanted: Sequence[str], force: bool, market: Market | None

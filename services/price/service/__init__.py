@@ -1,0 +1,1 @@
+"""What can be done with prices and with their history."""

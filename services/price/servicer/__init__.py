@@ -1,0 +1,1 @@
+"""The gRPC edge: messages to the domain and back."""

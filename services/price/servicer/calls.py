@@ -1,0 +1,185 @@
+"""Messages to the domain and back, one method an RPC. Decides nothing."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+import grpc
+from sonic.price.v1 import price_pb2 as message
+from sonic.price.v1 import price_pb2_grpc as rpc
+
+from services.price.domain.candles import Interval
+from services.price.domain.prices import HistoryFilter, Market, News, Price, Quality
+from services.price.service.history import HistoryService
+from services.price.service.prices import PriceService
+from services.price.servicer.wording import (
+    candle_message,
+    gap_message,
+    market_of,
+    price_message,
+    progress_message,
+    record_message,
+    result_message,
+    status_message,
+)
+from shared.clock import Clock
+from shared.codec import apply_mask, from_timestamp, put
+from shared.database.fence import Step
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_STEP = "refresh_prices"
+
+
+class PriceServicer(rpc.PriceServiceServicer):
+    """`watch` starts a watcher: the present state first, then every change."""
+
+    def __init__(
+        self,
+        service: PriceService,
+        history: HistoryService,
+        watch: Callable[[], AsyncIterator[News]],
+        clock: Clock,
+    ) -> None:
+        self._service = service
+        self._history = history
+        self._watch = watch
+        self._clock = clock
+
+    async def RefreshPrices(
+        self, request: message.RefreshPricesRequest, context: Context
+    ) -> message.RefreshPricesResponse:
+        refreshed = await self._service.refresh(
+            Step(_STEP, request.cycle_id, request.epoch),
+            request.assets,
+            force=request.force,
+            market=Market(request.market) if request.market else None,
+        )
+        fresh_count = refreshed.fresh_count
+        return message.RefreshPricesResponse(
+            prices=self._prices(refreshed.prices),
+            sources=[result_message(result) for result in refreshed.sources],
+            skipped_reason=refreshed.skipped_reason,
+            fresh_count=fresh_count,
+            missing_count=len(refreshed.prices) - fresh_count,
+            market=market_of(refreshed.market),
+        )
+
+    async def GetPrice(self, request: message.GetPriceRequest, context: Context) -> message.Price:
+        price = await self._service.get(_symbol(request.asset))
+        answer = price_message(price, self._clock.now())
+        if found := await self._history.day_range(price):
+            put(answer, high_24h_usd=found.high_usd, low_24h_usd=found.low_usd)
+        return answer
+
+    async def ListPrices(
+        self, request: message.ListPricesRequest, context: Context
+    ) -> message.ListPricesResponse:
+        page = await self._service.page(request.page_size, request.page_token, _qualities(request.qualities))
+        return message.ListPricesResponse(
+            prices=self._prices(page.rows), next_page_token=page.next_page_token
+        )
+
+    async def ListPriceHistory(
+        self, request: message.ListPriceHistoryRequest, context: Context
+    ) -> message.ListPriceHistoryResponse:
+        wanted = HistoryFilter(
+            from_timestamp(request, "start_time"),
+            from_timestamp(request, "end_time"),
+            request.source,
+            _qualities(request.qualities),
+        )
+        page = await self._history.page(_symbol(request.asset), wanted, request.page_size, request.page_token)
+        return message.ListPriceHistoryResponse(
+            records=[record_message(record) for record in page.rows], next_page_token=page.next_page_token
+        )
+
+    async def InsertPrice(self, request: message.InsertPriceRequest, context: Context) -> message.PriceRecord:
+        record = await self._history.insert(
+            request.asset, request.price_usd, from_timestamp(request, "price_time")
+        )
+        return record_message(record)
+
+    async def UpdatePriceRecord(
+        self, request: message.UpdatePriceRecordRequest, context: Context
+    ) -> message.PriceRecord:
+        record = request.record
+        paths = apply_mask(record, request.update_mask, ("price_usd", "price_time"))
+        corrected = await self._history.correct(
+            record.id,
+            record.price_usd if "price_usd" in paths else None,
+            from_timestamp(record, "price_time") if "price_time" in paths else None,
+        )
+        return record_message(corrected)
+
+    async def DeletePriceRecord(
+        self, request: message.DeletePriceRecordRequest, context: Context
+    ) -> message.PriceRecord:
+        return record_message(await self._history.delete(request.id))
+
+    async def ListCandles(
+        self, request: message.ListCandlesRequest, context: Context
+    ) -> message.ListCandlesResponse:
+        page = await self._history.candles(
+            _symbol(request.asset),
+            _interval(request.interval),
+            from_timestamp(request, "start_time"),
+            from_timestamp(request, "end_time"),
+            request.page_size,
+            request.page_token,
+        )
+        return message.ListCandlesResponse(
+            candles=[candle_message(candle) for candle in page.candles],
+            gaps=[gap_message(gap) for gap in page.gaps],
+            next_page_token=page.next_page_token,
+        )
+
+    async def BackfillHistory(
+        self, request: message.BackfillHistoryRequest, context: Context
+    ) -> AsyncIterator[message.BackfillHistoryResponse]:
+        progress = self._history.backfill(
+            request.asset,
+            _interval(request.interval),
+            from_timestamp(request, "start_time"),
+            from_timestamp(request, "end_time"),
+        )
+        async for one in progress:
+            yield progress_message(one)
+
+    async def ListSources(
+        self, request: message.ListSourcesRequest, context: Context
+    ) -> message.ListSourcesResponse:
+        return message.ListSourcesResponse(
+            sources=[status_message(status) for status in self._service.sources()]
+        )
+
+    async def WatchPrices(
+        self, request: message.WatchPricesRequest, context: Context
+    ) -> AsyncIterator[message.WatchPricesResponse]:
+        watched = {_symbol(asset) for asset in request.assets}
+        is_first = True
+        async for news in self._watch():
+            prices = [price for price in news.prices if not watched or price.asset in watched]
+            if prices or news.gap or is_first:
+                yield message.WatchPricesResponse(prices=self._prices(prices), gap=news.gap)
+            is_first = False
+
+    async def ClearData(
+        self, request: message.ClearDataRequest, context: Context
+    ) -> message.ClearDataResponse:
+        return message.ClearDataResponse(deleted_count=await self._service.clear(request.confirm))
+
+    def _prices(self, prices: Iterable[Price]) -> list[message.Price]:
+        now = self._clock.now()
+        return [price_message(price, now) for price in prices]
+
+
+def _symbol(text: str) -> str:
+    return text.strip().upper()
+
+
+def _qualities(values: Iterable[message.Quality.ValueType]) -> tuple[Quality, ...]:
+    return tuple(Quality(value) for value in values)
+
+
+def _interval(value: message.Interval.ValueType) -> Interval:
+    return Interval(value) if value else Interval.HOUR

@@ -1,0 +1,101 @@
+"""Kraken's public ticker. Knows its names for things, which are not those it is asked by; no other source.
+
+It states no time, so its quotes say that theirs is the moment of the answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from services.price.domain.prices import Dropped, Note, Quote
+from services.price.sources.paced import Pace, PacedHttp, bad_body
+from services.price.sources.reading import Refused, answer_moment, bound, decimal, quote_or_reason
+from services.price.sources.source import Source, SourceSetup
+from shared.http import FailureKind, ProviderFailure
+
+NAME = "kraken"
+# What to ask by, and what it may be called in the answer.
+PAIRS = {
+    "ADA": ("ADAUSD",),
+    "AVAX": ("AVAXUSD",),
+    "BTC": ("XBTUSD", "XXBTZUSD"),
+    "DOGE": ("XDGUSD", "XXDGZUSD"),
+    "ETH": ("ETHUSD", "XETHZUSD"),
+    "LINK": ("LINKUSD",),
+    "SOL": ("SOLUSD",),
+    "XRP": ("XRPUSD", "XXRPZUSD"),
+}
+ASSETS = frozenset(PAIRS)
+_PATH = "/0/public/Ticker"
+# About one call a second is allowed.
+_PACE = Pace(10, 10.0)
+_LIMITED_SECONDS = 60.0
+_LIMITS = ("EAPI:Rate limit", "EGeneral:Too many", "EGeneral:Temporary lockout")
+_LAST_24_HOURS = 1
+
+
+class Kraken:
+    """A Source."""
+
+    name = NAME
+    assets = ASSETS
+
+    def __init__(self, http: PacedHttp) -> None:
+        self._http = http
+
+    async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
+        asked = {"pair": ",".join(PAIRS[asset][0] for asset in assets)}
+        answer = await self._http.get_json(_PATH, asked)
+        tickers = self._checked(answer.body)
+        moment = answer_moment(answer)
+        return {
+            asset: quote_or_reason(NAME, lambda names: read(_called(tickers, names), moment), PAIRS[asset])
+            for asset in assets
+        }
+
+    def _checked(self, body: object) -> Mapping[str, object]:
+        """Errors come with HTTP 200."""
+        if not isinstance(body, dict):
+            raise bad_body("the answer is not an object")
+        errors = body.get("error")
+        if not isinstance(errors, list) or errors:
+            raise self._complaint(str(errors[0]) if isinstance(errors, list) else "")
+        tickers = body.get("result")
+        if not isinstance(tickers, dict):
+            raise bad_body("the answer has no result")
+        return tickers
+
+    def _complaint(self, error: str) -> ProviderFailure:
+        if error.startswith(_LIMITS):
+            return self._http.silence("the provider says the rate limit is exceeded", _LIMITED_SECONDS)
+        if error.startswith("EService"):
+            return ProviderFailure(FailureKind.SERVER_ERROR, "the provider says it is not available")
+        if error.startswith("EQuery:Unknown asset pair"):
+            return ProviderFailure(FailureKind.NOT_FOUND, "the provider does not know one of the pairs")
+        return bad_body("the answer is an error with HTTP 200")
+
+
+def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
+    http = PacedHttp(NAME, setup, _PACE)
+    return Kraken(http), http
+
+
+def _called(tickers: Mapping[str, object], names: Sequence[str]) -> object:
+    return next((tickers[name] for name in names if name in tickers), None)
+
+
+def read(ticker: object, moment: datetime) -> Quote:
+    """The last trade, and the range of the last 24 hours. Raises Refused."""
+    if not isinstance(ticker, dict):
+        raise Refused(Dropped.MISSING if ticker is None else Dropped.NOT_A_NUMBER)
+    return Quote(
+        NAME,
+        decimal(_member(ticker.get("c"), 0)),
+        moment,
+        notes=(Note.TIME_OF_ANSWER,),
+        high_24h_usd=bound(decimal, _member(ticker.get("h"), _LAST_24_HOURS)),
+        low_24h_usd=bound(decimal, _member(ticker.get("l"), _LAST_24_HOURS)),
+    )
+
+
+def _member(values: object, place: int) -> object:
+    return values[place] if isinstance(values, list) and len(values) > place else None

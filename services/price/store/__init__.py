@@ -1,0 +1,1 @@
+"""Where prices and their history are kept. Knows SQL and nothing of why."""
