@@ -10,8 +10,13 @@ class KeptAnchors:
 
     def __init__(self, begin: Begin) -> None:
         self._begin = begin
+        # Once kept they never change.
+        self._kept: Mapping[str, float] = {}
 
     async def anchor(self, prices: Mapping[str, float]) -> Mapping[str, float]:
         """The kept prices by asset, after keeping those of `prices` that had none."""
-        async with self._begin() as store:
-            return await store.wallets.keep_anchors(prices)
+        if not prices.keys() <= self._kept.keys():
+            async with self._begin() as store:
+                kept = await store.wallets.keep_anchors(prices)
+            self._kept = kept
+        return self._kept

@@ -136,8 +136,11 @@ class SyncService:
             if known is not None:
                 return known
             mode, _ = await self._mode(store)
-            ended_count = await self._keep_demo(store, mode, now)
             wallets = await store.wallets.active(wallet_names)
+            active = {wallet.name for wallet in wallets}
+            ended_count = await self._keep_demo(store, mode, active, now)
+            if ended_count or not active.issuperset(self._demo_wallets):
+                wallets = await store.wallets.active(wallet_names)
         _check_names(wallet_names, wallets)
         market = await self._passes.market()
         this = _Round(step, step.cycle_id or new_id("sync"), _fresh(market, now - self._mark_max_age), now)
@@ -183,11 +186,13 @@ class SyncService:
             return Mode.LIVE, f"The wallet {name} has a public address."
         return Mode.DEMO, "No wallet with a public address exists: positions and market are simulated."
 
-    async def _keep_demo(self, store: Store, mode: Mode, now: datetime) -> int:
+    async def _keep_demo(self, store: Store, mode: Mode, active: set[str], now: datetime) -> int:
         """The simulation's wallets exist in mode DEMO; in mode LIVE its positions end. How many ended."""
         if mode is Mode.DEMO:
             for name in self._demo_wallets:
-                await store.wallets.create(demo_wallet(name, now))
+                if name not in active:
+                    await store.wallets.create(demo_wallet(name, now))
+                    await store.wallets.change(name, {"active": True})
             return 0
         await store.wallets.deactivate_demo()
         ended_count = await store.sightings.close_demo(now)
