@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from services.xcom.domain import Letter
+from services.xcom.domain.messages import Letter
 from services.xcom.service.deliveries import DeliveryService
 from shared.clock import Clock
 from shared.lifecycle import Loop

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
 from services.xcom.channels import registry
-from services.xcom.domain import PLANNED_CHANNELS, Level
+from services.xcom.domain.messages import Level
+from services.xcom.domain.pacing import Budget
+from services.xcom.domain.settings import LevelDefaults
 from services.xcom.loop import Worker
 from services.xcom.service.channels import ChannelService
 from services.xcom.service.deliveries import DeliveryService, QueueRules
+from services.xcom.service.escalation import EscalationService
+from services.xcom.service.links import Links
 from services.xcom.service.messages import MessageService
-from services.xcom.servicer import XComServicer
+from services.xcom.service.sounds import SoundService
+from services.xcom.servicer.channels import ChannelsServicer
+from services.xcom.servicer.escalation import EscalationServicer
+from services.xcom.servicer.messages import XComServicer
 from services.xcom.store.bell import Bell
 from services.xcom.store.channels import ChannelStore
 from services.xcom.store.deliveries import DeliveryStore
+from services.xcom.store.escalation import EscalationStore
 from services.xcom.store.messages import MessageStore
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
-from shared.lifecycle import App, run
+from shared.lifecycle import App, Loop, Part, run
 from shared.rpc.server import GrpcServer
-
-CHANNEL_NAMES = (*registry.REGISTRY, *PLANNED_CHANNELS)
 
 
 class Config(registry.ChannelSettings, ServiceConfig):
@@ -45,22 +52,47 @@ class Config(registry.ChannelSettings, ServiceConfig):
         10.0, gt=0, le=600, description="a claim holds this much longer than a try may last"
     )
 
+    xcom_budget_count: int = Field(40, ge=1, le=10000, description="sends of a channel within its window")
+    xcom_budget_reserve: int = Field(10, ge=0, le=9999, description="sends of the budget left for HIGH")
+    xcom_budget_seconds: float = Field(60.0, gt=0, le=86400, description="window of the budgets")
+    xcom_escalation_seconds: float = Field(
+        300.0, ge=10, le=86400, description="HIGH that reached nobody so long goes to every channel"
+    )
+    xcom_link_url: str = Field(
+        "",
+        description="page of the links in messages, the token is appended; empty: no links",
+        examples=["https://sonic.example.com/link"],
+    )
+    xcom_link_seconds: float = Field(86400.0, ge=60, le=2592000, description="lifetime of a link")
+
+    @field_validator("xcom_budget_reserve")
+    @classmethod
+    def _is_below_the_budget(cls, value: int, info: ValidationInfo) -> int:
+        if value >= info.data.get("xcom_budget_count", value + 1):
+            raise ValueError("not below XCOM_BUDGET_COUNT")
+        return value
+
+    @field_validator("xcom_link_url")
+    @classmethod
+    def _is_link_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("not an http or https URL")
+        return value
+
     @field_validator("xcom_low_channels", "xcom_medium_channels", "xcom_high_channels")
     @classmethod
     def _are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         names = tuple(name.strip().lower() for name in value)
-        if unknown := [name for name in names if name not in CHANNEL_NAMES]:
-            raise ValueError(f"unknown {', '.join(unknown)[:60]}; known are {', '.join(CHANNEL_NAMES)}")
+        if unknown := [name for name in names if name not in registry.NAMES]:
+            raise ValueError(f"unknown {', '.join(unknown)[:60]}; known are {', '.join(registry.NAMES)}")
         return names
 
     @property
-    def level_map(self) -> dict[Level, tuple[str, ...]]:
-        """Channels by level."""
-        return {
-            Level.LOW: self.xcom_low_channels,
-            Level.MEDIUM: self.xcom_medium_channels,
-            Level.HIGH: self.xcom_high_channels,
-        }
+    def levels(self) -> LevelDefaults:
+        """Channels by level; what the environment says wins over what calls store."""
+        fields = {level: f"xcom_{level.name.lower()}_channels" for level in Level}
+        fixed = frozenset(level for level, name in fields.items() if name in self.model_fields_set)
+        return LevelDefaults({level: getattr(self, name) for level, name in fields.items()}, fixed)
 
 
 def build(config: Config, clock: Clock | None = None) -> App:
@@ -78,22 +110,47 @@ def build(config: Config, clock: Clock | None = None) -> App:
         database.bind(MessageStore),
         database.bind(MessageStore, isolation="REPEATABLE READ"),
         reach.by_name,
-        config.level_map,
+        config.levels,
         timedelta(seconds=config.xcom_dedupe_seconds),
+        timedelta(seconds=config.xcom_escalation_seconds),
         lambda level: (high if level is Level.HIGH else quiet).wake(),
         clock,
     )
-    channels = ChannelService(database.bind(ChannelStore), reach.by_name, clock)
-    server = GrpcServer(
+    channels = ChannelService(database.bind(ChannelStore), reach.by_name, config.levels, clock)
+    poll_seconds = config.xcom_poll_seconds
+    escalation = EscalationService(high_database.bind(EscalationStore), reach.by_name, poll_seconds, clock)
+    sounds = SoundService(database.bind(DeliveryStore), clock)
+    escalating = Loop("xcom escalation", escalation.turn, clock)
+    sounding = Loop("xcom sounds", sounds.turn, clock)
+    bell = Bell(bell_database, quiet.wake, high.wake, sounding.wake)
+    server = _server(config, clock, database.ping, messages, channels, escalation, sounds)
+    side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
+    stores: list[Part] = [database, high_database, bell_database, reach]
+    return App("xcom", [*stores, quiet, high, escalating, sounding, bell, side, server])
+
+
+def _server(
+    config: Config,
+    clock: Clock,
+    ready: Callable[[], Awaitable[None]],
+    messages: MessageService,
+    channels: ChannelService,
+    escalation: EscalationService,
+    sounds: SoundService,
+) -> GrpcServer:
+    return GrpcServer(
         config.listen_address,
-        [(rpc.add_XComServiceServicer_to_server, XComServicer(messages, channels))],
-        service_names=["sonic.xcom.v1.XComService"],
-        ready=database.ping,
+        [
+            (rpc.add_XComServiceServicer_to_server, XComServicer(messages, channels)),
+            (rpc.add_ChannelsServiceServicer_to_server, ChannelsServicer(channels, sounds)),
+            (rpc.add_EscalationServiceServicer_to_server, EscalationServicer(escalation, messages)),
+        ],
+        service_names=[
+            f"sonic.xcom.v1.{name}" for name in ("XComService", "ChannelsService", "EscalationService")
+        ],
+        ready=ready,
         clock=clock,
     )
-    bell = Bell(bell_database, quiet.wake, high.wake)
-    side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
-    return App("xcom", [database, high_database, bell_database, reach, quiet, high, bell, side, server])
 
 
 def _worker(
@@ -108,8 +165,15 @@ def _worker(
         *levels,
         claim_margin_seconds=config.xcom_claim_margin_seconds,
         poll_seconds=config.xcom_poll_seconds,
+        budget=Budget(
+            config.xcom_budget_count,
+            timedelta(seconds=config.xcom_budget_seconds),
+            config.xcom_budget_reserve,
+        ),
     )
-    return Worker(name, DeliveryService(database.bind(DeliveryStore), reach.by_name, rules, clock), clock)
+    links = Links(config.xcom_link_url, timedelta(seconds=config.xcom_link_seconds))
+    deliveries = DeliveryService(database.bind(DeliveryStore), reach.by_name, rules, links, clock)
+    return Worker(name, deliveries, clock)
 
 
 def main() -> None:

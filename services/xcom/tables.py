@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     DateTime,
@@ -54,7 +55,19 @@ message = Table(
     Column("created_time", DateTime(timezone=True), nullable=False),
     Column("suppressed_reason", Text, nullable=False),
     Column("channels_reason", Text, nullable=False),
+    Column("acknowledged_time", DateTime(timezone=True)),
+    Column("acknowledged_by", Text, nullable=False, server_default=text("''")),
+    Column("snoozed_until_time", DateTime(timezone=True)),
+    # Contacts of the chain told so far, and when the next one is due.
+    Column("escalation_step", Integer, nullable=False, server_default=text("0")),
+    Column("escalation_due_time", DateTime(timezone=True)),
     CheckConstraint("level between 1 and 3", name="message_level"),
+    CheckConstraint("escalation_step >= 0", name="message_escalation_step"),
+)
+Index(
+    "message_escalation",
+    message.c.escalation_due_time,
+    postgresql_where=text("escalation_due_time is not null"),
 )
 
 delivery = Table(
@@ -72,8 +85,18 @@ delivery = Table(
     Column("last_error", Text, nullable=False),
     Column("provider_status", Text, nullable=False),
     Column("created_time", DateTime(timezone=True), nullable=False),
-    UniqueConstraint("message_id", "channel", name="delivery_once"),
-    CheckConstraint("state between 1 and 3", name="delivery_state"),
+    Column("reason", SmallInteger, nullable=False, server_default=text("1")),
+    Column("contact", Text, nullable=False, server_default=text("''")),
+    # Replaces the channel's own destination.
+    Column("address", Text, nullable=False, server_default=text("''")),
+    # The delivery that carries this one.
+    Column("digest_id", Text, nullable=False, server_default=text("''")),
+    # Tries made before it was queued again by hand: they do not count against the last one.
+    Column("spent_tries", Integer, nullable=False, server_default=text("0")),
+    UniqueConstraint("message_id", "channel", "address", name="delivery_once"),
+    CheckConstraint("state between 1 and 4", name="delivery_state"),
+    CheckConstraint("reason between 1 and 4", name="delivery_reason"),
+    CheckConstraint("spent_tries between 0 and tries", name="delivery_spent_tries"),
     CheckConstraint("level between 1 and 3", name="delivery_level"),
     CheckConstraint("tries >= 0", name="delivery_tries"),
     CheckConstraint("(state = 2) = (sent_time is not null)", name="delivery_sent"),
@@ -87,6 +110,14 @@ Index(
     postgresql_where=text("state = 1"),
 )
 Index("delivery_dead", delivery.c.channel, postgresql_where=text("state = 3"))
+Index("delivery_digest", delivery.c.digest_id, postgresql_where=text("digest_id <> ''"))
+Index(
+    "delivery_sent_last",
+    delivery.c.channel,
+    delivery.c.address,
+    delivery.c.sent_time,
+    postgresql_where=text("state = 2"),
+)
 
 attempt = Table(
     "attempt",
@@ -100,6 +131,7 @@ attempt = Table(
     CheckConstraint("outcome between 1 and 4", name="attempt_outcome"),
     CheckConstraint("try_number >= 1", name="attempt_try"),
 )
+Index("attempt_recent", attempt.c.attempt_time)
 
 # What is known of a channel; outlives messages.
 channel_record = Table(
@@ -111,3 +143,25 @@ channel_record = Table(
     Column("last_error_time", DateTime(timezone=True)),
     Column("verified_time", DateTime(timezone=True)),
 )
+
+# What people change at run time: one document a name (levels, chain, channel:<name>).
+setting = Table(
+    "setting",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", JSONB, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("updated_time", DateTime(timezone=True), nullable=False),
+)
+
+# The token itself is only in the message that was sent.
+link = Table(
+    "link",
+    metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("message_id", Text, ForeignKey("message.id", ondelete="CASCADE"), nullable=False),
+    Column("created_time", DateTime(timezone=True), nullable=False),
+    Column("expires_time", DateTime(timezone=True), nullable=False),
+    Column("used_time", DateTime(timezone=True)),
+)
+Index("link_message", link.c.message_id)

@@ -45,6 +45,7 @@ class Reply:
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     stalls: bool = False
+    body: bytes = b""
 
 
 OK = Reply()
@@ -94,9 +95,13 @@ class FakeWebhook:
             if reply.stalls:
                 await reader.read()
                 return
-            lines = [f"HTTP/1.1 {reply.status} Told", "Content-Length: 0", "Connection: close"]
+            lines = [
+                f"HTTP/1.1 {reply.status} Told",
+                f"Content-Length: {len(reply.body)}",
+                "Connection: close",
+            ]
             lines += [f"{name}: {value}" for name, value in reply.headers]
-            writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+            writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + reply.body)
             await writer.drain()
         except (asyncio.IncompleteReadError, OSError):
             return

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from services.xcom.domain import Answer, Letter
+from services.xcom.domain.messages import Answer, Letter
 
 _SAID_LENGTH = 200
 _MASK = "***"
@@ -17,15 +17,20 @@ _PATH_WORD_LENGTH = 12
 
 
 class Channel(Protocol):
-    """One way to reach people. Settings come once, from the environment."""
+    """One way to reach people. Secrets come once, from the environment.
 
-    @property
-    def name(self) -> str:
-        """Lower case."""
+    `name`: lower case. `timeout_seconds`: bound of one whole try, held by the caller.
+    `cooldown_seconds`: rest between two sends to one address. `paced`: LOW and MEDIUM keep to a budget.
+    `links`: its texts carry a link to acknowledge. `destination_setting`: the environment variable that an
+    address given by a call replaces; empty when none can.
+    """
 
-    @property
-    def timeout_seconds(self) -> float:
-        """Bound of one whole try; the caller holds it."""
+    name: str
+    timeout_seconds: float
+    cooldown_seconds: float = 0.0
+    paced: bool = True
+    links: bool = False
+    destination_setting: str = ""
 
     @property
     def missing_settings(self) -> tuple[str, ...]:
@@ -35,6 +40,14 @@ class Channel(Protocol):
     def destination(self) -> str:
         """Where it goes, masked; empty when not configured."""
 
+    async def check(self, address: str) -> None:
+        """ValueError with what is wrong about an address given by a call."""
+        raise ValueError(f"{self.name} has one destination only, that of its environment")
+
+    def masked(self, address: str) -> str:
+        """The address as it may be shown."""
+        return masked_address(address)
+
     async def send(self, letter: Letter) -> Answer:
         """One try with the letter's delivery id as idempotency key; what it answers holds no secret.
 
@@ -43,6 +56,7 @@ class Channel(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+        return
 
 
 def said(text: str, secrets: Iterable[str] = ()) -> str:
@@ -57,6 +71,11 @@ def masked_address(address: str) -> str:
     """`jane@example.com` as `j***@example.com`."""
     name, at, domain = address.rpartition("@")
     return f"{name[:1]}{_MASK}{at}{domain}"
+
+
+def masked_number(number: str) -> str:
+    """`+491701234567` as `+49***67`."""
+    return f"{number[:3]}{_MASK}{number[-2:]}"
 
 
 def masked_url(url: str) -> str:

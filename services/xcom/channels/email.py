@@ -11,8 +11,9 @@ from email.policy import SMTP as SMTP_POLICY
 import aiosmtplib
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from services.xcom.channels.channel import masked_address, said
-from services.xcom.domain import Answer, Letter, Level
+from services.xcom.channels.channel import Channel, masked_address, said
+from services.xcom.domain.messages import Answer, Letter, Level
+from services.xcom.domain.texts import whole_text
 
 _IMPLICIT_TLS_PORT = 465
 _GOODBYE_SECONDS = 1.0
@@ -42,10 +43,12 @@ class EmailSettings(BaseModel):
         return value
 
 
-class Email:
+class Email(Channel):
     """One mail to one recipient a letter; Message-ID is made of the delivery id."""
 
     name = "email"
+    links = True
+    destination_setting = "SMTP_DEFAULT_RECIPIENT"
 
     def __init__(self, settings: EmailSettings) -> None:
         self._settings = settings
@@ -90,21 +93,24 @@ class Email:
                 # Accepted already: a goodbye that fails must not send it again.
                 await client.quit(timeout=_GOODBYE_SECONDS)
         except aiosmtplib.SMTPException as error:
-            return self._failure(error)
+            return self._failure(error, letter.address or self._settings.smtp_default_recipient)
         except (OSError, ValueError) as error:
             return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
         finally:
             client.close()
-        return Answer(accepted=True, provider_status=self._said(f"250 {reply}"))
+        recipient = letter.address or self._settings.smtp_default_recipient
+        return Answer(accepted=True, provider_status=self._said(f"250 {reply}", recipient))
 
-    async def close(self) -> None:
+    async def check(self, address: str) -> None:
         """See Channel."""
+        if not _ADDRESS.fullmatch(address) or not address.isascii():
+            raise ValueError("not a mail address")
 
     @property
     def _sender(self) -> str:
         settings = self._settings
         username = settings.smtp_username if _ADDRESS.fullmatch(settings.smtp_username) else ""
-        return settings.smtp_sender or username or settings.smtp_default_recipient
+        return settings.smtp_sender or username or settings.smtp_default_recipient or "sonic@localhost"
 
     @property
     def _is_loopback(self) -> bool:
@@ -132,7 +138,7 @@ class Email:
         # A newline in a header would begin another one.
         mail["Subject"] = re.sub(r"[\x00-\x20\x7f\x85\u2028\u2029]+", " ", letter.subject).strip()
         mail["From"] = self._sender
-        mail["To"] = self._settings.smtp_default_recipient
+        mail["To"] = letter.address or self._settings.smtp_default_recipient
         mail["Date"] = letter.created_time
         mail["Message-ID"] = f"<{letter.delivery_id}@{self._sender.rpartition('@')[2]}>"
         mail["X-Sonic-Level"] = letter.level.name
@@ -140,19 +146,19 @@ class Email:
         mail["Auto-Submitted"] = "auto-generated"
         if letter.level is Level.HIGH:
             mail["Importance"] = "high"
-        text = letter.body or letter.subject
+        text = whole_text(letter)
         # Every server takes seven bits; what is ASCII stays as it is.
         mail.set_content(text, charset="utf-8", cte=None if text.isascii() else "quoted-printable")
         return mail
 
-    def _failure(self, error: aiosmtplib.SMTPException) -> Answer:
+    def _failure(self, error: aiosmtplib.SMTPException, recipient: str) -> Answer:
         """Refused for good only for what is about the mail; a wrong password may be right tomorrow."""
         told: object = error
         if isinstance(error, aiosmtplib.SMTPRecipientsRefused) and error.recipients:
             told = error.recipients[0]
         if not isinstance(told, aiosmtplib.SMTPResponseException):
-            return Answer(accepted=False, error=self._said(f"{type(error).__name__}: {error}"))
-        status = self._said(f"{told.code} {told.message}")
+            return Answer(accepted=False, error=self._said(f"{type(error).__name__}: {error}", recipient))
+        status = self._said(f"{told.code} {told.message}", recipient)
         about_mail = isinstance(
             told,
             aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPSenderRefused | aiosmtplib.SMTPDataError,
@@ -160,12 +166,11 @@ class Email:
         return Answer(
             accepted=False,
             provider_status=status,
-            error=self._said(f"{type(told).__name__}: {told.code} {told.message}"),
+            error=self._said(f"{type(told).__name__}: {told.code} {told.message}", recipient),
             permanent=about_mail and 500 <= told.code < 600,
         )
 
-    def _said(self, text: str) -> str:
+    def _said(self, text: str, recipient: str) -> str:
         settings = self._settings
-        recipient = settings.smtp_default_recipient
         text = text.replace(recipient, masked_address(recipient))
         return said(text, (self._password, settings.smtp_username, settings.smtp_sender))

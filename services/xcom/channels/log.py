@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from services.xcom.domain import Answer, Letter, Level
+from services.xcom.channels.channel import Channel
+from services.xcom.domain.messages import Answer, Letter, Level
 from shared.log import get_logger
 
 
-class Log:
+class Log(Channel):
     """Always configured; reaches only those who read logs."""
 
     name = "log"
     timeout_seconds = 5.0
-    missing_settings: tuple[str, ...] = ()
-    destination = "log of xcom"
+    paced = False
+
+    @property
+    def missing_settings(self) -> tuple[str, ...]:
+        """See Channel."""
+        return ()
+
+    @property
+    def destination(self) -> str:
+        """See Channel."""
+        return "log of xcom"
 
     async def send(self, letter: Letter) -> Answer:
         """See Channel."""
@@ -27,6 +37,3 @@ class Log:
             message_id=letter.message_id,
         )
         return Answer(accepted=True, provider_status="logged")
-
-    async def close(self) -> None:
-        """See Channel."""

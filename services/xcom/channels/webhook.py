@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from services.xcom.channels.channel import masked_url, said
-from services.xcom.domain import Answer, Letter
+from services.xcom.channels.channel import Channel, masked_url, said
+from services.xcom.channels.guard import Guard, Refused
+from services.xcom.domain.messages import Answer, Letter
 from shared.clock import Clock
 
 # Answers of 400 to 499 that may be better next time.
@@ -51,7 +52,7 @@ class WebhookSettings(BaseModel):
         return value
 
 
-class Webhook:
+class Webhook(Channel):
     """POSTs {message_id, delivery_id, level, subject, body, source, facts, created_time} as JSON.
 
     A receiver checks a request like this, before it parses anything:
@@ -71,13 +72,16 @@ class Webhook:
     """
 
     name = "webhook"
+    destination_setting = "WEBHOOK_URL"
 
-    def __init__(self, settings: WebhookSettings, clock: Clock) -> None:
+    def __init__(self, settings: WebhookSettings, clock: Clock, guard: Guard) -> None:
         self._url = settings.webhook_url.get_secret_value()
         self._secret = settings.webhook_secret.get_secret_value()
         self._key_id = settings.webhook_key_id
         self._clock = clock
+        self._guard = guard
         self._client: httpx.AsyncClient | None = None
+        self._guarded: httpx.AsyncClient | None = None
         self.timeout_seconds = settings.webhook_timeout_seconds
 
     @property
@@ -91,14 +95,26 @@ class Webhook:
         """See Channel."""
         return masked_url(self._url) if self._url else ""
 
+    async def check(self, address: str) -> None:
+        """See Channel."""
+        await self._guard.check(address)
+
+    def masked(self, address: str) -> str:
+        """See Channel."""
+        return masked_url(address)
+
     async def send(self, letter: Letter) -> Answer:
         """See Channel."""
         body = _body(letter)
         headers = self._headers(letter.delivery_id, body)
+        url = letter.address or self._url
+        client = self._opened_guarded() if letter.address else self._opened()
         try:
             # The answer's body is nobody's business: closed unread.
-            async with self._opened().stream("POST", self._url, content=body, headers=headers) as response:
-                return self._read(response)
+            async with client.stream("POST", url, content=body, headers=headers) as response:
+                return self._read(response, url)
+        except Refused as error:
+            return Answer(accepted=False, error=f"destination refused: {error}", permanent=True)
         except httpx.TimeoutException:
             return Answer(accepted=False, error="no answer in time")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -107,9 +123,9 @@ class Webhook:
 
     async def close(self) -> None:
         """See Channel."""
-        if self._client is not None:
-            client, self._client = self._client, None
+        for client in filter(None, (self._client, self._guarded)):
             await client.aclose()
+        self._client = self._guarded = None
 
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -117,6 +133,11 @@ class Webhook:
                 timeout=self.timeout_seconds, follow_redirects=False, trust_env=False
             )
         return self._client
+
+    def _opened_guarded(self) -> httpx.AsyncClient:
+        if self._guarded is None:
+            self._guarded = self._guard.client(self.timeout_seconds)
+        return self._guarded
 
     def _headers(self, delivery_id: str, body: bytes) -> dict[str, str]:
         timestamp = str(int(self._clock.now().timestamp()))
@@ -128,9 +149,9 @@ class Webhook:
             "X-Sonic-Signature": signature(self._secret, timestamp, body),
         }
 
-    def _read(self, response: httpx.Response) -> Answer:
+    def _read(self, response: httpx.Response, url: str) -> Answer:
         status = response.status_code
-        line = said(f"HTTP {status} {response.reason_phrase}", (self._secret, self._url))
+        line = said(f"HTTP {status} {response.reason_phrase}", (self._secret, url))
         if response.is_success:
             return Answer(accepted=True, provider_status=line)
         error = f"answered {line}"

@@ -9,15 +9,34 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from services.xcom.channels.channel import Channel
-from services.xcom.domain import CRASHED, MAX_TRIES, Answer, DeliveryState, Letter, Level, judge
+from services.xcom.domain.messages import (
+    CRASHED,
+    LAST_RESORT,
+    MAX_TRIES,
+    Answer,
+    DeliveryReason,
+    DeliveryState,
+    Letter,
+    Level,
+    Verdict,
+    everywhere,
+    judge,
+)
+from services.xcom.domain.pacing import Budget
+from services.xcom.service.links import Links
+from services.xcom.service.pacing import Pacer
+from services.xcom.service.reach import Reach
 from services.xcom.service.sending import attempt
 from services.xcom.store.deliveries import DeliveryStore, Lane
+from services.xcom.store.queueing import Band, Extra
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.log import get_logger
+from shared.names import new_id
 
 Begin = Callable[[], AbstractAsyncContextManager[DeliveryStore]]
 
@@ -36,6 +55,7 @@ class QueueRules:
     sends_per_channel: int = 4
     claim_margin_seconds: float = 10.0
     poll_seconds: float = 5.0
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +74,17 @@ class DeliveryService:
         begin: Begin,
         channels: Mapping[str, Channel],
         rules: QueueRules,
+        links: Links,
         clock: Clock,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._begin = begin
         self._channels = channels
         self._rules = rules
+        self._links = links
         self._clock = clock
         self._chance = chance
+        self._pacer = Pacer(rules.budget)
 
     async def claim(self, sending: Mapping[str, Letter]) -> Claimed:
         """Take what is due on channels with room; `sending` are those in flight here by delivery id."""
@@ -70,37 +93,37 @@ class DeliveryService:
         if not lanes:
             return Claimed((), rules.poll_seconds)
         async with self._begin() as store:
+            reach = Reach(self._channels, await store.settings())
+            lanes = await self._pacer.paced(store, reach, lanes, Band(rules.lowest, rules.highest, now))
             letters = await store.claim(lanes, rules.lowest, rules.highest, sending, now)
             taken = Counter(letter.channel for letter in letters)
             # A channel without room is looked at again when one of its sends ends.
             roomy = [lane.channel for lane in lanes if taken[lane.channel] < lane.free_count]
             busy = [*sending, *(letter.delivery_id for letter in letters)]
             due = await store.next_due(roomy, rules.lowest, rules.highest, busy) if roomy else None
-        pause_seconds = rules.poll_seconds
-        if due is not None:
-            pause_seconds = min(max((due - now).total_seconds(), _SHORTEST_PAUSE_SECONDS), pause_seconds)
-        return Claimed(letters, pause_seconds)
+            addressed = [replace(one, address=one.address or reach.address(one.channel)) for one in letters]
+            letters = await self._links.enclose(store, addressed, self._channels, now)
+        return Claimed(letters, self._pause_seconds(due, now))
 
     async def deliver(self, letter: Letter) -> None:
         """One try, then its outcome; a try beyond the last one is only written off."""
-        if letter.try_number > MAX_TRIES:
+        if letter.fresh_try_number > MAX_TRIES:
             answer = Answer(accepted=False, error=CRASHED)
         else:
-            answer = await attempt(self._channels[letter.channel], letter)
-        verdict = judge(answer, letter.try_number, self._chance())
+            answer = await self._attempt(letter)
+        verdict = judge(answer, letter.fresh_try_number, self._chance())
         if verdict.state is DeliveryState.DEAD:
             get_logger().error(
                 "delivery given up",
                 delivery=letter.delivery_id,
                 channel=letter.channel,
                 message_level=letter.level.name,
-                tries=min(letter.try_number, MAX_TRIES),
+                tries=min(letter.fresh_try_number, MAX_TRIES),
                 problem=answer.error,
             )
         for pause_seconds in (*_SETTLE_PAUSES_SECONDS, None):
             try:
-                async with self._begin() as store:
-                    await store.settle(letter, answer, verdict, self._clock.now())
+                await self._settle(letter, answer, verdict)
                 return
             except SonicError as error:
                 if pause_seconds is None:
@@ -108,15 +131,55 @@ class DeliveryService:
                     return
                 await self._clock.sleep(pause_seconds)
 
+    async def _attempt(self, letter: Letter) -> Answer:
+        channel = self._channels[letter.channel]
+        # The letter's address stands in for what the environment lacks.
+        held = {channel.destination_setting} if letter.address else set[str]()
+        return await attempt(channel, letter, [one for one in channel.missing_settings if one not in held])
+
+    async def _settle(self, letter: Letter, answer: Answer, verdict: Verdict) -> None:
+        now = self._clock.now()
+        cooldown_seconds = self._channels[letter.channel].cooldown_seconds
+        rested_time = (
+            now + timedelta(seconds=cooldown_seconds) if answer.accepted and cooldown_seconds else None
+        )
+        async with self._begin() as store:
+            await store.settle(letter, answer, verdict, now, rested_time)
+            if verdict.state is DeliveryState.DEAD and letter.level is Level.HIGH:
+                await self._fall_back(store, letter, now)
+
+    async def _fall_back(self, store: DeliveryStore, letter: Letter, now: datetime) -> None:
+        """What died here goes out on every other channel at once, and the next contact hurries."""
+        configured = everywhere(Reach(self._channels, await store.settings()).configured())
+        died = await store.died_loudly(letter.delivery_id)
+        extras = []
+        for message_id, tried in died.items():
+            left = [name for name in configured if name not in tried] or [LAST_RESORT]
+            extras += [Extra(new_id("dlv"), message_id, name, now) for name in left if name not in tried]
+        if extras:
+            await store.queue(extras, DeliveryReason.FALLBACK, "", now)
+        await store.hurry(list(died), now)
+
+    def _pause_seconds(self, due: datetime | None, now: datetime) -> float:
+        poll_seconds = self._rules.poll_seconds
+        if due is None:
+            return poll_seconds
+        return min(max((due - now).total_seconds(), _SHORTEST_PAUSE_SECONDS), poll_seconds)
+
     def _lanes(self, sending: Mapping[str, Letter]) -> list[Lane]:
         used = Counter(letter.channel for letter in sending.values())
         rules = self._rules
+        # A channel that must rest between two sends makes one at a time.
+        rooms = {
+            name: 1 if channel.cooldown_seconds else rules.sends_per_channel
+            for name, channel in self._channels.items()
+        }
         return [
             Lane(
                 name,
-                rules.sends_per_channel - used[name],
+                rooms[name] - used[name],
                 channel.timeout_seconds + rules.claim_margin_seconds,
             )
             for name, channel in self._channels.items()
-            if used[name] < rules.sends_per_channel
+            if used[name] < rooms[name]
         ]

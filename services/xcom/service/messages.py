@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.xcom.channels.channel import Channel
-from services.xcom.domain import (
+from services.xcom.domain.messages import (
     DUPLICATE,
     NO_CHANNEL,
-    PLANNED_CHANNELS,
     Choice,
     Delivery,
     DeliveryState,
@@ -20,10 +19,12 @@ from services.xcom.domain import (
     Message,
     choose_channels,
 )
+from services.xcom.domain.settings import LevelDefaults, Settings
+from services.xcom.service.reach import Reach
 from services.xcom.store.messages import Accepted, MessageStore
 from shared import paging
 from shared.clock import Clock
-from shared.errors import AlreadyExists, Internal, InvalidArgument, NotFound
+from shared.errors import AlreadyExists, FailedPrecondition, Internal, InvalidArgument, NotFound
 from shared.names import choose, new_id
 from shared.paging import Page
 
@@ -43,17 +44,18 @@ class MessageService:
         begin: Begin,
         look: Begin,
         channels: Mapping[str, Channel],
-        level_map: Mapping[Level, Sequence[str]],
+        levels: LevelDefaults,
         dedupe_window: timedelta,
+        escalation_wait: timedelta,
         wake: Callable[[Level], None],
         clock: Clock,
     ) -> None:
         self._begin = begin
         self._look = look
-        self._known = (*channels, *PLANNED_CHANNELS)
-        self._configured = [name for name, channel in channels.items() if not channel.missing_settings]
-        self._level_map = level_map
+        self._channels = channels
+        self._levels = levels
         self._dedupe_window = dedupe_window
+        self._escalation_wait = escalation_wait
         self._wake = wake
         self._clock = clock
 
@@ -65,16 +67,49 @@ class MessageService:
         """
         draft = self._checked(draft)
         now = self._clock.now()
-        choice = choose_channels(draft.channels, self._level_map[draft.level], self._configured)
         async with self._begin() as store:
+            settings = await store.settings()
+            mapped = self._levels.route(draft.level, settings.levels).channels
+            reach = Reach(self._channels, settings)
+            choice = choose_channels(draft.channels, mapped, reach.configured())
             told = await store.was_told(draft.dedupe_key, draft.level, now, self._dedupe_window)
             message = _message(draft, choice, DUPLICATE if told else "", now)
-            ids = [one.id for one in message.deliveries]
-            if not await store.accept(draft, message, ids, [one.channel for one in message.deliveries]):
-                return await _repeated(store, draft)
+            message = replace(
+                message,
+                deliveries=[await self._rested(store, one) for one in message.deliveries],
+                escalation_due_time=self._escalation_time(message, settings),
+            )
+            if not await store.accept(draft, message):
+                return self.shown(await _repeated(store, draft))
         if message.deliveries:
             self._wake(draft.level)
         return message
+
+    async def resend(self, id: str) -> Delivery:
+        """Queue a delivery again that was given up; one that waits is answered as it is.
+
+        NotFound DELIVERY_NOT_FOUND, FailedPrecondition DELIVERY_NOT_DEAD.
+        """
+        _check_text(id=id)
+        async with self._begin() as store:
+            found = await store.resend(id, self._clock.now())
+        if found is None:
+            raise NotFound("DELIVERY_NOT_FOUND", f"no delivery {id[:60]!r}")
+        if found.state is not DeliveryState.QUEUED:
+            raise FailedPrecondition(
+                "DELIVERY_NOT_DEAD",
+                f"the delivery is {found.state.name}",
+                metadata={"state": found.state.name},
+            )
+        self._wake(found.level)
+        return self._masked(found)
+
+    def _masked(self, delivery: Delivery) -> Delivery:
+        """An address is shown as its channel hides it."""
+        channel = self._channels.get(delivery.channel)
+        if not delivery.address:
+            return delivery
+        return replace(delivery, address=channel.masked(delivery.address) if channel else "***")
 
     async def message(self, id: str) -> Message:
         """One message with deliveries and their tries; NotFound MESSAGE_NOT_FOUND."""
@@ -85,7 +120,11 @@ class MessageService:
                 raise NotFound("MESSAGE_NOT_FOUND", f"no message {id[:60]!r}")
             tries = await store.attempts(id)
         deliveries = [replace(one, attempts=tries.get(one.id, ())) for one in found.deliveries]
-        return replace(found, deliveries=deliveries)
+        return self.shown(replace(found, deliveries=deliveries))
+
+    def shown(self, message: Message) -> Message:
+        """The message with masked addresses."""
+        return replace(message, deliveries=[self._masked(one) for one in message.deliveries])
 
     async def list_messages(
         self, page_size: int, page_token: str, level: Level | None, source: str
@@ -96,6 +135,7 @@ class MessageService:
         page = paging.parse(page_size, page_token, context=context)
         async with self._look() as store:
             rows = await store.list_messages(page, level, source)
+        rows = [self.shown(one) for one in rows]
         return paging.cut(rows, page, context, lambda message: (message.id,))
 
     async def list_deliveries(
@@ -103,11 +143,12 @@ class MessageService:
     ) -> Page[Delivery]:
         """Deliveries, newest first."""
         _check_text(message_id=message_id)
-        channel = choose(channel, self._known, field="channel") if channel else ""
+        channel = choose(channel, self._channels, field="channel") if channel else ""
         context = paging.context("deliveries", channel, state, message_id)
         page = paging.parse(page_size, page_token, context=context)
         async with self._begin() as store:
             rows = await store.list_deliveries(page, channel, state, message_id)
+        rows = [self._masked(one) for one in rows]
         return paging.cut(rows, page, context, lambda delivery: (delivery.id,))
 
     async def clear(self, confirm: str) -> int:
@@ -118,6 +159,21 @@ class MessageService:
             )
         async with self._begin() as store:
             return await store.clear()
+
+    async def _rested(self, store: MessageStore, delivery: Delivery) -> Delivery:
+        """Due when its channel has rested since the last send."""
+        cooldown = timedelta(seconds=self._channels[delivery.channel].cooldown_seconds)
+        last = await store.last_sent(delivery.channel, "") if cooldown else None
+        return (
+            delivery if last is None else replace(delivery, due_time=max(delivery.due_time, last + cooldown))
+        )
+
+    def _escalation_time(self, message: Message, settings: Settings) -> datetime | None:
+        if message.level is not Level.HIGH or not message.deliveries:
+            return None
+        contacts = settings.chain.contacts
+        wait = timedelta(seconds=contacts[0].wait_seconds) if contacts else self._escalation_wait
+        return message.created_time + wait
 
     def _checked(self, draft: Draft) -> Draft:
         _check_text(
@@ -130,7 +186,7 @@ class MessageService:
         )
         if sum(map(len, (*draft.facts, *draft.facts.values()))) > _FACTS_LENGTH:
             raise _invalid("facts", f"at most {_FACTS_LENGTH} characters together")
-        names = (choose(name, self._known, field="channels") for name in draft.channels)
+        names = (choose(name, self._channels, field="channels") for name in draft.channels)
         return replace(draft, channels=tuple(dict.fromkeys(names)))
 
 

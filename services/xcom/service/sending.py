@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from services.xcom.channels.channel import Channel
-from services.xcom.domain import Answer, Letter
+from services.xcom.domain.messages import Answer, Letter
 from shared.log import get_logger
 from shared.names import new_id
 
 
-async def attempt(channel: Channel, letter: Letter) -> Answer:
+async def attempt(channel: Channel, letter: Letter, missing_settings: Sequence[str] = ()) -> Answer:
     """Whatever happens is an answer; the error holds no secret."""
-    if channel.missing_settings:
-        return Answer(accepted=False, error=f"not configured: needs {', '.join(channel.missing_settings)}")
+    if missing_settings:
+        return Answer(accepted=False, error=f"not configured: needs {', '.join(missing_settings)}")
     try:
         async with asyncio.timeout(channel.timeout_seconds):
             return await channel.send(letter)

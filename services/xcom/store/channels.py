@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.xcom.store.settings import SettingStore
 
 _RECORDS = text(
     "select name as channel, last_sent_time, coalesce(last_error, '') as last_error, last_error_time,"
@@ -39,11 +40,8 @@ class ChannelRecord:
     dead_count: int
 
 
-class ChannelStore:
+class ChannelStore(SettingStore):
     """Channel records of one transaction."""
-
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
 
     async def records(self, channels: list[str]) -> dict[str, ChannelRecord]:
         """By channel name; one that never sent has one too."""

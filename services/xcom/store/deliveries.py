@@ -6,12 +6,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import DateTime, text
+from sqlalchemy import DateTime, select, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.xcom.domain import MAX_TRIES, Answer, AttemptOutcome, Letter, Level, Verdict
-from services.xcom.store.rows import to_letter
+from services.xcom.domain.messages import (
+    MAX_TRIES,
+    Answer,
+    AttemptOutcome,
+    Delivery,
+    DeliveryReason,
+    Letter,
+    Level,
+    Verdict,
+)
+from services.xcom.store.queueing import QueueStore
+from services.xcom.store.rows import BELL, to_delivery, to_letter
+from services.xcom.tables import delivery, message
 
 # A claim that ran out is one whose worker died: it counts as a try and is taken again.
 # `busy` are those this process is still sending: a clock that jumps ahead must not send them twice.
@@ -28,8 +38,9 @@ _CLAIM = text(
     "  from due where delivery.id = due.id returning delivery.*),"
     " noted as (insert into attempt (delivery_id, try_number, attempt_time, outcome, provider_status, error)"
     f" select id, tries, :now, {AttemptOutcome.UNFINISHED.value}, '', '' from claimed"
-    f" where tries <= {MAX_TRIES})"
+    f" where tries - spent_tries <= {MAX_TRIES})"
     " select claimed.id, claimed.message_id, claimed.channel, claimed.level, claimed.tries,"
+    " claimed.spent_tries, claimed.reason, claimed.address,"
     " message.subject, message.body, message.source, message.facts, message.created_time"
     " from claimed join message on message.id = claimed.message_id"
     " order by claimed.level desc, claimed.due_time, claimed.id"
@@ -45,11 +56,20 @@ _NEXT_DUE = text(
 _SETTLE = text(
     "with tried as (update attempt set outcome = :outcome, provider_status = :provider_status, error = :error"
     " where delivery_id = :id and try_number = :try_number),"
-    " settled as (update delivery set state = :state, claimed_until = null, tries = least(tries, :max_tries),"
+    " settled as (update delivery set state = :state, claimed_until = null,"
+    f"  tries = least(tries, spent_tries + {MAX_TRIES}),"
     "  due_time = coalesce(cast(:due_time as timestamptz), due_time), sent_time = :sent_time,"
     "  provider_status = :provider_status,"
     "  last_error = coalesce(nullif(:error, ''), last_error)"
-    "  where id = :id and state = 1 and (tries = :try_number or :state = 2))"
+    "  where id = :id and state = 1 and (tries = :try_number or :state = 2) returning id),"
+    # What a digest carries ends as it ends.
+    " carried as (update delivery set state = :state, sent_time = :sent_time,"
+    "  provider_status = :provider_status, last_error = coalesce(nullif(:error, ''), last_error)"
+    "  where :state <> 1 and state = 4 and digest_id in (select id from settled)),"
+    # A channel that was just used rests: what waits for the same person waits a little longer.
+    " rested as (update delivery set due_time = greatest(due_time, cast(:rested_time as timestamptz))"
+    "  where cast(:rested_time as timestamptz) is not null and state = 1 and channel = :channel"
+    "  and address = (select address from delivery where id = :id) and id <> :id and claimed_until is null)"
     " insert into channel_record (channel, last_sent_time, last_error, last_error_time)"
     " values (:channel, :sent_time, :error, :error_time)"
     " on conflict (channel) do update set"
@@ -57,6 +77,23 @@ _SETTLE = text(
     " last_error = case when excluded.last_error_time is null then channel_record.last_error"
     "  else excluded.last_error end,"
     " last_error_time = coalesce(excluded.last_error_time, channel_record.last_error_time)"
+)
+
+_DIED = text(
+    "select tried.message_id, tried.channel from delivery as tried join delivery as dead"
+    " on dead.message_id = tried.message_id"
+    " where dead.state = 3 and dead.level = 3 and (dead.digest_id = :id"
+    f"  or dead.id = :id and dead.reason <> {DeliveryReason.DIGEST.value})"
+)
+_HURRY = text(
+    "update message set escalation_due_time = :now where id = any(cast(:ids as text[]))"
+    " and escalation_due_time > :now and acknowledged_time is null and snoozed_until_time is null"
+)
+_RING = text(f"select pg_notify('{BELL}', '')")
+_LINKS = text(
+    "insert into link (token_hash, message_id, created_time, expires_time)"
+    " select own.hash, own.id, :now, :expires_time"
+    " from unnest(cast(:hashes as text[]), cast(:ids as text[])) as own(hash, id)"
 )
 
 
@@ -69,11 +106,8 @@ class Lane:
     claim_seconds: float
 
 
-class DeliveryStore:
+class DeliveryStore(QueueStore):
     """The queue of one transaction, levels `lowest` to `highest`."""
-
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
 
     async def claim(
         self, lanes: Sequence[Lane], lowest: Level, highest: Level, busy: Collection[str], now: datetime
@@ -108,15 +142,19 @@ class DeliveryStore:
         )
         return found
 
-    async def settle(self, letter: Letter, answer: Answer, verdict: Verdict, now: datetime) -> None:
-        """Write down how the try ended, for the delivery, the attempt and the channel."""
+    async def settle(
+        self, letter: Letter, answer: Answer, verdict: Verdict, now: datetime, rested_time: datetime | None
+    ) -> None:
+        """Write down how the try ended, for the delivery, what it carries, the attempt and the channel.
+
+        What waits on this channel for the same address is due after `rested_time`.
+        """
         await self._connection.execute(
             _SETTLE,
             {
                 "id": letter.delivery_id,
                 "channel": letter.channel,
                 "try_number": letter.try_number,
-                "max_tries": MAX_TRIES,
                 "state": verdict.state.value,
                 "outcome": verdict.outcome.value,
                 "provider_status": answer.provider_status,
@@ -124,5 +162,37 @@ class DeliveryStore:
                 "due_time": now + verdict.wait if verdict.wait is not None else None,
                 "sent_time": now if answer.accepted else None,
                 "error_time": None if answer.accepted else now,
+                "rested_time": rested_time,
             },
         )
+        if letter.channel == "sound" and answer.accepted:
+            await self._connection.execute(_RING)
+
+    async def died_loudly(self, delivery_id: str) -> dict[str, set[str]]:
+        """Channels tried by message, for HIGH messages that a dead delivery carried; empty when it lives."""
+        found: dict[str, set[str]] = {}
+        for row in await self._connection.execute(_DIED, {"id": delivery_id}):
+            found.setdefault(row.message_id, set()).add(row.channel)
+        return found
+
+    async def hurry(self, message_ids: Collection[str], now: datetime) -> None:
+        """The next contact of these is due now, if one is to come."""
+        await self._connection.execute(_HURRY, {"ids": list(message_ids), "now": now})
+
+    async def add_links(
+        self, hashes: Sequence[str], message_ids: Sequence[str], now: datetime, expires_time: datetime
+    ) -> None:
+        """One link a letter; only the hash of its token is kept."""
+        words = {"hashes": list(hashes), "ids": list(message_ids), "now": now, "expires_time": expires_time}
+        await self._connection.execute(_LINKS, words)
+
+    async def sounds(self, after: datetime) -> list[Delivery]:
+        """What was played after this moment, oldest first."""
+        query = (
+            select(delivery, message.c.subject)
+            .join(message, message.c.id == delivery.c.message_id)
+            .where(delivery.c.channel == "sound", delivery.c.state == 2, delivery.c.sent_time > after)
+            .order_by(delivery.c.sent_time, delivery.c.id)
+            .limit(200)
+        )
+        return [to_delivery(row) for row in await self._connection.execute(query)]

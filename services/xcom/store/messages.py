@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.xcom.domain import Attempt, Delivery, DeliveryState, Draft, Level, Message
+from services.xcom.domain.messages import Attempt, Delivery, DeliveryState, Draft, Level, Message
+from services.xcom.store.queueing import QueueStore
 from services.xcom.store.rows import BELL, to_attempt, to_delivery, to_message
 from services.xcom.tables import attempt, delivery, message, request
 from shared.database.keyset import apply
@@ -31,19 +31,27 @@ _ACCEPT = text(
     "  :now, :suppressed_reason, :channels_reason)"
     " on conflict do nothing returning 1),"
     " stored as (insert into message (id, request_id, level, subject, body, source, dedupe_key, facts,"
-    "  created_time, suppressed_reason, channels_reason)"
+    "  created_time, suppressed_reason, channels_reason, escalation_due_time)"
     " select :id, :request_id, :level, :subject, :body, :source, :dedupe_key, cast(:facts as jsonb),"
-    "  :now, :suppressed_reason, :channels_reason from fresh returning 1),"
+    "  :now, :suppressed_reason, :channels_reason, cast(:escalation_due_time as timestamptz)"
+    "  from fresh returning 1),"
     " queued as (insert into delivery (id, message_id, channel, state, level, tries, due_time, last_error,"
     "  provider_status, created_time)"
-    " select own.id, :id, own.channel, 1, :level, 0, :now, '', '', :now from stored,"
-    "  unnest(cast(:delivery_ids as text[]), cast(:channels as text[])) as own(id, channel) returning 1)"
+    " select own.id, :id, own.channel, 1, :level, 0, own.due_time, '', '', :now from stored,"
+    "  unnest(cast(:delivery_ids as text[]), cast(:channels as text[]), cast(:due_times as timestamptz[]))"
+    "  as own(id, channel, due_time) returning 1)"
     f" select (select count(*) from stored),"
     f" case when exists (select from queued) then pg_notify('{BELL}', '') end"
 )
+_RESEND = text(
+    "update delivery set state = 1, spent_tries = tries, due_time = :now, claimed_until = null,"
+    " digest_id = '' where id = :id and state = 3"
+    f" returning pg_notify('{BELL}', '')"
+)
 _CLEAR = text(
     "with gone as (delete from message where not exists"
-    " (select from delivery where delivery.message_id = message.id and delivery.state = 1) returning id)"
+    " (select from delivery where delivery.message_id = message.id and delivery.state in (1, 4))"
+    " returning id)"
     " select (select count(*) from gone)"
     " + (select count(*) from delivery where message_id in (select id from gone))"
 )
@@ -60,11 +68,8 @@ class Accepted:
     channels_reason: str
 
 
-class MessageStore:
+class MessageStore(QueueStore):
     """Messages of one transaction."""
-
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
 
     async def was_told(self, dedupe_key: str, level: Level, now: datetime, window: timedelta) -> bool:
         """Whether this key was told at this level or a higher one within the window.
@@ -85,9 +90,7 @@ class MessageStore:
         )
         return bool(found)
 
-    async def accept(
-        self, draft: Draft, stored: Message, delivery_ids: Sequence[str], channels: Sequence[str]
-    ) -> bool:
+    async def accept(self, draft: Draft, stored: Message) -> bool:
         """Store request, message and deliveries; False, storing nothing, when the request id is taken."""
         row = (
             await self._connection.execute(
@@ -105,8 +108,10 @@ class MessageStore:
                     "body": draft.body,
                     "source": draft.source,
                     "facts": json.dumps(dict(draft.facts)),
-                    "delivery_ids": list(delivery_ids),
-                    "channels": list(channels),
+                    "delivery_ids": [one.id for one in stored.deliveries],
+                    "channels": [one.channel for one in stored.deliveries],
+                    "due_times": [one.due_time for one in stored.deliveries],
+                    "escalation_due_time": stored.escalation_due_time,
                 },
             )
         ).one()
@@ -164,6 +169,12 @@ class MessageStore:
             query = query.where(delivery.c.message_id == message_id)
         query = apply(query, [(delivery.c.id, "desc")], page.after, page.size)
         return [to_delivery(row) for row in await self._connection.execute(query)]
+
+    async def resend(self, id: str, now: datetime) -> Delivery | None:
+        """Queue it again if it was given up; what it is afterwards, None when there is none."""
+        await self._connection.execute(_RESEND, {"id": id, "now": now})
+        row = (await self._connection.execute(_DELIVERIES.where(delivery.c.id == id))).one_or_none()
+        return to_delivery(row) if row else None
 
     async def clear(self) -> int:
         """Delete messages without a waiting delivery; messages and deliveries counted."""

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from sqlalchemy import Row
 
-from services.xcom.domain import (
+from services.xcom.domain.messages import (
     Attempt,
     AttemptOutcome,
     Delivery,
+    DeliveryReason,
     DeliveryState,
     Letter,
     Level,
@@ -34,6 +35,11 @@ def to_message(row: Row[Any]) -> Message:
         created_time=row.created_time,
         suppressed_reason=row.suppressed_reason,
         channels_reason=row.channels_reason,
+        acknowledged_time=row.acknowledged_time,
+        acknowledged_by=row.acknowledged_by,
+        snoozed_until_time=row.snoozed_until_time,
+        escalation_step=row.escalation_step,
+        escalation_due_time=row.escalation_due_time,
     )
 
 
@@ -52,6 +58,10 @@ def to_delivery(row: Row[Any]) -> Delivery:
         level=Level(row.level),
         subject=row.subject,
         created_time=row.created_time,
+        reason=DeliveryReason(row.reason),
+        contact=row.contact,
+        address=row.address,
+        digest_id=row.digest_id,
     )
 
 
@@ -79,4 +89,7 @@ def to_letter(row: Row[Any]) -> Letter:
         facts=row.facts,
         created_time=row.created_time,
         try_number=row.tries,
+        fresh_try_number=row.tries - row.spent_tries,
+        reason=DeliveryReason(row.reason),
+        address=row.address,
     )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.xcom.v1 import xcom_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
@@ -19,6 +20,7 @@ from shared.lifecycle import App
 from shared.rpc.client import Channel
 from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
+from tests.fakes.twilio import SID, TOKEN, FakeTwilio
 from tests.fakes.webhook import FakeWebhook
 
 START_TIME = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
@@ -50,7 +52,17 @@ class House:
         channel = Channel(self.app.address, unary_seconds=30)
         await self._stack.enter_async_context(App("channel", [channel]))
         self.stub = channel.stub(rpc.XComServiceStub)
+        self.channels = channel.stub(rpc.ChannelsServiceStub)
+        self.escalation = channel.stub(rpc.EscalationServiceStub)
         return self.stub
+
+    async def set_channel(self, name: str, mask: str, **fields: object) -> pb.Channel:
+        """UpdateChannel of one field."""
+        return await self.channels.UpdateChannel(
+            pb.UpdateChannelRequest(
+                channel=pb.Channel(name=name, **fields), update_mask=FieldMask(paths=[mask])
+            )
+        )
 
     async def send(self, level: str = "HIGH", **fields: object) -> pb.Message:
         words = {
@@ -105,6 +117,22 @@ def mail_settings(mail: FakeMailServer) -> dict[str, object]:
 
 def hook_settings(hook: FakeWebhook) -> dict[str, object]:
     return {"webhook_url": hook.url, "webhook_secret": SECRET}
+
+
+def twilio_settings(twilio: FakeTwilio) -> dict[str, object]:
+    return {
+        "twilio_url": twilio.base_url,
+        "twilio_account_sid": SID,
+        "twilio_auth_token": TOKEN,
+        "twilio_from": "+15005550006",
+        "twilio_to": "+491701234567",
+    }
+
+
+@pytest.fixture
+async def twilio() -> AsyncIterator[FakeTwilio]:
+    async with FakeTwilio() as server:
+        yield server
 
 
 @pytest.fixture

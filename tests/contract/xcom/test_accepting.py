@@ -147,7 +147,7 @@ async def test_a_louder_message_is_never_a_duplicate_of_a_quieter_one(house: Hou
 
 async def test_an_unknown_channel_is_refused_with_the_known_ones(house: House) -> None:
     await house.start()
-    with pytest.raises(InvalidArgument, match="email, webhook, log, sms, voice, sound") as refused:
+    with pytest.raises(InvalidArgument, match="email, sms, voice, webhook, slack") as refused:
         await house.send(channels=["pigeon"])
     assert refused.value.reason == "UNKNOWN_NAME"
     with pytest.raises(InvalidArgument, match="UNKNOWN_NAME"):

@@ -12,8 +12,9 @@ import pytest
 from sonic.xcom.v1 import xcom_pb2 as pb
 
 from services.xcom.channels import email as email_channel
+from services.xcom.channels import registry
 from services.xcom.channels.email import Email, EmailSettings
-from services.xcom.domain import Letter, Level
+from services.xcom.domain.messages import Letter, Level
 from shared.clock import PushedClock
 from shared.errors import FailedPrecondition, InvalidArgument
 from tests.contract.xcom.conftest import RECIPIENT, SECRET, START_TIME, House, hook_settings, mail_settings
@@ -232,7 +233,7 @@ async def test_a_channel_names_what_it_lacks(
 async def test_a_channel_that_does_not_exist_cannot_be_tested(house: House) -> None:
     await house.start()
     with pytest.raises(InvalidArgument, match="UNKNOWN_NAME"):
-        await house.stub.TestChannel(pb.TestChannelRequest(channel="sms"))
+        await house.stub.TestChannel(pb.TestChannelRequest(channel="pigeon"))
 
 
 async def test_channels_are_listed_masked_with_their_counts(
@@ -247,8 +248,9 @@ async def test_channels_are_listed_masked_with_their_counts(
     await house.settled(message.id, "email")
     listed = await house.stub.ListChannels(pb.ListChannelsRequest())
     by_name = {one.name: one for one in listed.channels}
-    assert list(by_name) == ["email", "log", "webhook"]
-    assert all(one.configured and not one.missing_settings for one in listed.channels)
+    assert list(by_name) == sorted(registry.NAMES)
+    assert {name for name, one in by_name.items() if one.configured} == {"email", "log", "webhook"}
+    assert all(one.configured is not bool(one.missing_settings) for one in listed.channels)
     assert (by_name["email"].queued_count, by_name["webhook"].dead_count) == (1, 1)
     assert by_name["email"].destination == "j***@example.com"
     assert by_name["webhook"].destination == hook.url.replace("http://", "http://***@") + "?***"

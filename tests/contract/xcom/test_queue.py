@@ -11,7 +11,8 @@ import pytest
 from sonic.xcom.v1 import xcom_pb2 as pb
 
 from services.xcom.channels.registry import Channels, ChannelSettings
-from services.xcom.domain import RETRY_SECONDS, Draft, Level
+from services.xcom.domain.messages import RETRY_SECONDS, Draft, Level
+from services.xcom.domain.settings import LevelDefaults
 from services.xcom.service.messages import MessageService
 from services.xcom.store.messages import MessageStore
 from shared.clock import PushedClock
@@ -26,12 +27,13 @@ async def stored_elsewhere(house: House, hook: FakeWebhook, request_id: str) -> 
     """A message stored by a process that sends nothing: nobody in this server is told of it."""
     database = Database(house.database_url)
     channels = Channels(ChannelSettings.model_validate(hook_settings(hook)), house.clock)
-    levels = dict.fromkeys(Level, ("webhook",))
+    levels = LevelDefaults(dict.fromkeys(Level, ("webhook",)))
     service = MessageService(
         database.bind(MessageStore),
         database.bind(MessageStore),
         channels.by_name,
         levels,
+        timedelta(seconds=300),
         timedelta(seconds=300),
         lambda _level: None,
         house.clock,
@@ -160,7 +162,8 @@ async def test_a_hanging_channel_does_not_delay_another(
 async def test_a_burst_over_two_servers_is_delivered_once_each(
     house: House, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
-    settings = hook_settings(hook) | mail_settings(mail)
+    # Every message by itself: the budget holds them all.
+    settings = hook_settings(hook) | mail_settings(mail) | {"xcom_budget_count": 1000}
     await house.start(**settings)
     await house.start(**settings)
     sent = await asyncio.gather(*(house.send("HIGH" if number % 2 else "MEDIUM") for number in range(200)))

@@ -26,7 +26,7 @@ from tests.fakes.webhook import OK, STALL, FakeWebhook
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 # Said by shared code in the name of a service.
-SHARED_REASONS = {"UNKNOWN_NAME", "BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH"}
+SHARED_REASONS = {"UNKNOWN_NAME", "UNKNOWN_FIELD", "BAD_DURATION", "BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH"}
 
 
 class Process:

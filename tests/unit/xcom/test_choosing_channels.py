@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.xcom.domain import ChannelsReason, Draft, Level, choose_channels
+from services.xcom.domain.messages import ChannelsReason, Draft, Level, choose_channels
 
 ALL = ("email", "webhook", "log")
 

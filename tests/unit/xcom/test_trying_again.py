@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.xcom.domain import (
+from services.xcom.domain.messages import (
     LONGEST_WAIT,
     MAX_TRIES,
     Answer,

@@ -5,6 +5,8 @@ Tells people. Knows nothing of what the message is about."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -62,6 +64,8 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     """The channel accepted it."""
     DELIVERY_STATE_DEAD: _DeliveryState.ValueType  # 3
     """Given up after the last try; the reason is kept."""
+    DELIVERY_STATE_GROUPED: _DeliveryState.ValueType  # 4
+    """Told as part of a digest; ends as the digest ends."""
 
 class DeliveryState(_DeliveryState, metaclass=_DeliveryStateEnumTypeWrapper):
     """Where a delivery stands."""
@@ -74,7 +78,93 @@ DELIVERY_STATE_SENT: DeliveryState.ValueType  # 2
 """The channel accepted it."""
 DELIVERY_STATE_DEAD: DeliveryState.ValueType  # 3
 """Given up after the last try; the reason is kept."""
+DELIVERY_STATE_GROUPED: DeliveryState.ValueType  # 4
+"""Told as part of a digest; ends as the digest ends."""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
+
+class _DeliveryReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeliveryReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeliveryReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DELIVERY_REASON_UNSPECIFIED: _DeliveryReason.ValueType  # 0
+    """Never stored."""
+    DELIVERY_REASON_ACCEPTED: _DeliveryReason.ValueType  # 1
+    """Chosen when the message was accepted."""
+    DELIVERY_REASON_FALLBACK: _DeliveryReason.ValueType  # 2
+    """Another channel gave up a HIGH message."""
+    DELIVERY_REASON_ESCALATION: _DeliveryReason.ValueType  # 3
+    """Nobody acknowledged in time."""
+    DELIVERY_REASON_DIGEST: _DeliveryReason.ValueType  # 4
+    """It carries other deliveries of its channel."""
+
+class DeliveryReason(_DeliveryReason, metaclass=_DeliveryReasonEnumTypeWrapper):
+    """Why a message got this delivery besides those of its acceptance."""
+
+DELIVERY_REASON_UNSPECIFIED: DeliveryReason.ValueType  # 0
+"""Never stored."""
+DELIVERY_REASON_ACCEPTED: DeliveryReason.ValueType  # 1
+"""Chosen when the message was accepted."""
+DELIVERY_REASON_FALLBACK: DeliveryReason.ValueType  # 2
+"""Another channel gave up a HIGH message."""
+DELIVERY_REASON_ESCALATION: DeliveryReason.ValueType  # 3
+"""Nobody acknowledged in time."""
+DELIVERY_REASON_DIGEST: DeliveryReason.ValueType  # 4
+"""It carries other deliveries of its channel."""
+Global___DeliveryReason: _TypeAlias = DeliveryReason  # noqa: Y015
+
+class _SettingSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SettingSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SettingSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SETTING_SOURCE_UNSPECIFIED: _SettingSource.ValueType  # 0
+    """Never sent."""
+    SETTING_SOURCE_DEFAULT: _SettingSource.ValueType  # 1
+    """Nobody set it."""
+    SETTING_SOURCE_STORED: _SettingSource.ValueType  # 2
+    """Set by a call of this service."""
+    SETTING_SOURCE_ENVIRONMENT: _SettingSource.ValueType  # 3
+    """Set by the environment, which wins over what is stored."""
+
+class SettingSource(_SettingSource, metaclass=_SettingSourceEnumTypeWrapper):
+    """Where a setting comes from."""
+
+SETTING_SOURCE_UNSPECIFIED: SettingSource.ValueType  # 0
+"""Never sent."""
+SETTING_SOURCE_DEFAULT: SettingSource.ValueType  # 1
+"""Nobody set it."""
+SETTING_SOURCE_STORED: SettingSource.ValueType  # 2
+"""Set by a call of this service."""
+SETTING_SOURCE_ENVIRONMENT: SettingSource.ValueType  # 3
+"""Set by the environment, which wins over what is stored."""
+Global___SettingSource: _TypeAlias = SettingSource  # noqa: Y015
+
+class _LinkAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LinkActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LinkAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LINK_ACTION_UNSPECIFIED: _LinkAction.ValueType  # 0
+    """Refused."""
+    LINK_ACTION_ACKNOWLEDGE: _LinkAction.ValueType  # 1
+    """Stops the escalation."""
+    LINK_ACTION_SNOOZE: _LinkAction.ValueType  # 2
+    """Puts the escalation off."""
+
+class LinkAction(_LinkAction, metaclass=_LinkActionEnumTypeWrapper):
+    """What using a link does."""
+
+LINK_ACTION_UNSPECIFIED: LinkAction.ValueType  # 0
+"""Refused."""
+LINK_ACTION_ACKNOWLEDGE: LinkAction.ValueType  # 1
+"""Stops the escalation."""
+LINK_ACTION_SNOOZE: LinkAction.ValueType  # 2
+"""Puts the escalation off."""
+Global___LinkAction: _TypeAlias = LinkAction  # noqa: Y015
 
 class _ErrorReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -100,6 +190,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The confirmation word is missing or wrong."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 8
     """A field breaks its rule; the field is named."""
+    ERROR_REASON_DELIVERY_NOT_FOUND: _ErrorReason.ValueType  # 9
+    """No delivery with this id."""
+    ERROR_REASON_DELIVERY_NOT_DEAD: _ErrorReason.ValueType  # 10
+    """Only a delivery that was given up can be sent again."""
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 11
+    """Somebody else changed it meanwhile: read it again."""
+    ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 12
+    """The update mask names a field that cannot be changed."""
+    ERROR_REASON_DESTINATION_REFUSED: _ErrorReason.ValueType  # 13
+    """The destination is malformed, or leads to a network that calls may not reach."""
+    ERROR_REASON_LINK_NOT_FOUND: _ErrorReason.ValueType  # 14
+    """No link with this token."""
+    ERROR_REASON_LINK_USED: _ErrorReason.ValueType  # 15
+    """The link was used before."""
+    ERROR_REASON_LINK_EXPIRED: _ErrorReason.ValueType  # 16
+    """The link is too old."""
+    ERROR_REASON_BAD_DURATION: _ErrorReason.ValueType  # 17
+    """A duration is malformed."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -122,6 +230,24 @@ ERROR_REASON_NOT_CONFIRMED: ErrorReason.ValueType  # 7
 """The confirmation word is missing or wrong."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 8
 """A field breaks its rule; the field is named."""
+ERROR_REASON_DELIVERY_NOT_FOUND: ErrorReason.ValueType  # 9
+"""No delivery with this id."""
+ERROR_REASON_DELIVERY_NOT_DEAD: ErrorReason.ValueType  # 10
+"""Only a delivery that was given up can be sent again."""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 11
+"""Somebody else changed it meanwhile: read it again."""
+ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 12
+"""The update mask names a field that cannot be changed."""
+ERROR_REASON_DESTINATION_REFUSED: ErrorReason.ValueType  # 13
+"""The destination is malformed, or leads to a network that calls may not reach."""
+ERROR_REASON_LINK_NOT_FOUND: ErrorReason.ValueType  # 14
+"""No link with this token."""
+ERROR_REASON_LINK_USED: ErrorReason.ValueType  # 15
+"""The link was used before."""
+ERROR_REASON_LINK_EXPIRED: ErrorReason.ValueType  # 16
+"""The link is too old."""
+ERROR_REASON_BAD_DURATION: ErrorReason.ValueType  # 17
+"""A duration is malformed."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _AttemptOutcome:
@@ -194,6 +320,11 @@ class Message(_message.Message):
     DELIVERIES_FIELD_NUMBER: _builtins.int
     SUPPRESSED_REASON_FIELD_NUMBER: _builtins.int
     CHANNELS_REASON_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_TIME_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_BY_FIELD_NUMBER: _builtins.int
+    SNOOZED_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    ESCALATION_STEP_FIELD_NUMBER: _builtins.int
+    ESCALATION_DUE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Message id."""
     request_id: _builtins.str
@@ -212,6 +343,10 @@ class Message(_message.Message):
     """Why nothing was sent (DUPLICATE, NO_CHANNEL); empty when deliveries exist."""
     channels_reason: _builtins.str
     """Why these channels (LEVEL_MAP, EXPLICIT, FALLBACK_ALL_CONFIGURED)."""
+    acknowledged_by: _builtins.str
+    """Who acknowledged, as told by the caller; "link" for a link; empty when nobody did."""
+    escalation_step: _builtins.int
+    """Contacts of the escalation chain told so far, >= 0."""
     @_builtins.property
     def facts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Machine-readable facts behind the text."""
@@ -223,6 +358,18 @@ class Message(_message.Message):
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
         """One per channel, empty when suppressed."""
+
+    @_builtins.property
+    def acknowledged_time(self) -> _timestamp_pb2.Timestamp:
+        """First acknowledged at."""
+
+    @_builtins.property
+    def snoozed_until_time(self) -> _timestamp_pb2.Timestamp:
+        """No escalation before."""
+
+    @_builtins.property
+    def escalation_due_time(self) -> _timestamp_pb2.Timestamp:
+        """The next contact is told at; unset when nothing escalates any more."""
 
     def __init__(
         self,
@@ -239,10 +386,15 @@ class Message(_message.Message):
         deliveries: _abc.Iterable[Global___Delivery] | None = ...,
         suppressed_reason: _builtins.str = ...,
         channels_reason: _builtins.str = ...,
+        acknowledged_time: _timestamp_pb2.Timestamp | None = ...,
+        acknowledged_by: _builtins.str = ...,
+        snoozed_until_time: _timestamp_pb2.Timestamp | None = ...,
+        escalation_step: _builtins.int = ...,
+        escalation_due_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged_time", b"acknowledged_time", "created_time", b"created_time", "escalation_due_time", b"escalation_due_time", "snoozed_until_time", b"snoozed_until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "channels_reason", b"channels_reason", "created_time", b"created_time", "dedupe_key", b"dedupe_key", "deliveries", b"deliveries", "facts", b"facts", "id", b"id", "level", b"level", "request_id", b"request_id", "source", b"source", "subject", b"subject", "suppressed_reason", b"suppressed_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_by", b"acknowledged_by", "acknowledged_time", b"acknowledged_time", "body", b"body", "channels_reason", b"channels_reason", "created_time", b"created_time", "dedupe_key", b"dedupe_key", "deliveries", b"deliveries", "escalation_due_time", b"escalation_due_time", "escalation_step", b"escalation_step", "facts", b"facts", "id", b"id", "level", b"level", "request_id", b"request_id", "snoozed_until_time", b"snoozed_until_time", "source", b"source", "subject", b"subject", "suppressed_reason", b"suppressed_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -267,6 +419,10 @@ class Delivery(_message.Message):
     SUBJECT_FIELD_NUMBER: _builtins.int
     CREATED_TIME_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CONTACT_FIELD_NUMBER: _builtins.int
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    DIGEST_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Delivery id, the idempotency key of every try."""
     message_id: _builtins.str
@@ -285,6 +441,14 @@ class Delivery(_message.Message):
     """Level of the message."""
     subject: _builtins.str
     """Subject of the message."""
+    reason: Global___DeliveryReason.ValueType
+    """Why it exists."""
+    contact: _builtins.str
+    """Contact it goes to; empty for the channel's own destination."""
+    destination: _builtins.str
+    """Address of the contact, masked; empty for the channel's own destination."""
+    digest_id: _builtins.str
+    """The delivery that carries this one; empty unless it is or was grouped."""
     @_builtins.property
     def due_time(self) -> _timestamp_pb2.Timestamp:
         """Next try not before."""
@@ -317,10 +481,14 @@ class Delivery(_message.Message):
         subject: _builtins.str = ...,
         created_time: _timestamp_pb2.Timestamp | None = ...,
         attempts: _abc.Iterable[Global___Attempt] | None = ...,
+        reason: Global___DeliveryReason.ValueType = ...,
+        contact: _builtins.str = ...,
+        destination: _builtins.str = ...,
+        digest_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time", "due_time", b"due_time", "sent_time", b"sent_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "channel", b"channel", "created_time", b"created_time", "due_time", b"due_time", "id", b"id", "last_error", b"last_error", "level", b"level", "message_id", b"message_id", "provider_status", b"provider_status", "sent_time", b"sent_time", "state", b"state", "subject", b"subject", "tries", b"tries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "channel", b"channel", "contact", b"contact", "created_time", b"created_time", "destination", b"destination", "digest_id", b"digest_id", "due_time", b"due_time", "id", b"id", "last_error", b"last_error", "level", b"level", "message_id", b"message_id", "provider_status", b"provider_status", "reason", b"reason", "sent_time", b"sent_time", "state", b"state", "subject", b"subject", "tries", b"tries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -382,8 +550,14 @@ class Channel(_message.Message):
     VERIFIED_TIME_FIELD_NUMBER: _builtins.int
     QUEUED_COUNT_FIELD_NUMBER: _builtins.int
     DEAD_COUNT_FIELD_NUMBER: _builtins.int
+    ENABLED_FIELD_NUMBER: _builtins.int
+    DESTINATION_SOURCE_FIELD_NUMBER: _builtins.int
+    QUIET_HOURS_FIELD_NUMBER: _builtins.int
+    QUIET_BUDGET_COUNT_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    QUIET_NOW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name: email, webhook, log."""
+    """Name: email, sms, voice, webhook, slack, telegram, discord, ntfy, pushover, apprise, sound, log."""
     configured: _builtins.bool
     """Whether everything it needs is set."""
     destination: _builtins.str
@@ -394,6 +568,18 @@ class Channel(_message.Message):
     """Deliveries waiting, >= 0."""
     dead_count: _builtins.int
     """Deliveries given up, >= 0."""
+    enabled: _builtins.bool
+    """Whether it may be used; by default it may."""
+    destination_source: Global___SettingSource.ValueType
+    """Where the destination comes from."""
+    quiet_budget_count: _builtins.int
+    """LOW and MEDIUM sends within the budget's window (XCOM_BUDGET_SECONDS), 1 to 1000: what waits beyond that
+    is told as one digest. Unset: XCOM_BUDGET_COUNT less XCOM_BUDGET_RESERVE.
+    """
+    etag: _builtins.str
+    """Changes with every change of the settings."""
+    quiet_now: _builtins.bool
+    """Whether LOW and MEDIUM wait at this moment for the end of the quiet hours."""
     @_builtins.property
     def missing_settings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is missing, as names of environment variables; empty when configured."""
@@ -410,6 +596,10 @@ class Channel(_message.Message):
     def verified_time(self) -> _timestamp_pb2.Timestamp:
         """Last successful test."""
 
+    @_builtins.property
+    def quiet_hours(self) -> Global___QuietHours:
+        """When LOW and MEDIUM wait; unset for never. HIGH ignores it."""
+
     def __init__(
         self,
         *,
@@ -423,14 +613,302 @@ class Channel(_message.Message):
         verified_time: _timestamp_pb2.Timestamp | None = ...,
         queued_count: _builtins.int = ...,
         dead_count: _builtins.int = ...,
+        enabled: _builtins.bool = ...,
+        destination_source: Global___SettingSource.ValueType = ...,
+        quiet_hours: Global___QuietHours | None = ...,
+        quiet_budget_count: _builtins.int | None = ...,
+        etag: _builtins.str = ...,
+        quiet_now: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["last_error_time", b"last_error_time", "last_sent_time", b"last_sent_time", "verified_time", b"verified_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quiet_budget_count", b"_quiet_budget_count", "last_error_time", b"last_error_time", "last_sent_time", b"last_sent_time", "quiet_budget_count", b"quiet_budget_count", "quiet_hours", b"quiet_hours", "verified_time", b"verified_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configured", b"configured", "dead_count", b"dead_count", "destination", b"destination", "last_error", b"last_error", "last_error_time", b"last_error_time", "last_sent_time", b"last_sent_time", "missing_settings", b"missing_settings", "name", b"name", "queued_count", b"queued_count", "verified_time", b"verified_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quiet_budget_count", b"_quiet_budget_count", "configured", b"configured", "dead_count", b"dead_count", "destination", b"destination", "destination_source", b"destination_source", "enabled", b"enabled", "etag", b"etag", "last_error", b"last_error", "last_error_time", b"last_error_time", "last_sent_time", b"last_sent_time", "missing_settings", b"missing_settings", "name", b"name", "queued_count", b"queued_count", "quiet_budget_count", b"quiet_budget_count", "quiet_hours", b"quiet_hours", "quiet_now", b"quiet_now", "verified_time", b"verified_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__quiet_budget_count: _TypeAlias = _typing.Literal["quiet_budget_count"]  # noqa: Y015
+    _WhichOneofArgType__quiet_budget_count: _TypeAlias = _typing.Literal["_quiet_budget_count", b"_quiet_budget_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quiet_budget_count) -> _WhichOneofReturnType__quiet_budget_count | None: ...
+
+Global___Channel: _TypeAlias = Channel  # noqa: Y015
+
+@_typing.final
+class QuietHours(_message.Message):
+    """A span of every day in which quieter messages wait."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_MINUTE_FIELD_NUMBER: _builtins.int
+    END_MINUTE_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    start_minute: _builtins.int
+    """Begins, minutes after midnight, 0 to 1439."""
+    end_minute: _builtins.int
+    """Ends before this minute after midnight, 0 to 1439; before the start: on the next day."""
+    time_zone: _builtins.str
+    """Name of the time zone, e.g. Europe/Berlin; empty is UTC."""
+    def __init__(
+        self,
+        *,
+        start_minute: _builtins.int = ...,
+        end_minute: _builtins.int = ...,
+        time_zone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_minute", b"end_minute", "start_minute", b"start_minute", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Channel: _TypeAlias = Channel  # noqa: Y015
+Global___QuietHours: _TypeAlias = QuietHours  # noqa: Y015
+
+@_typing.final
+class LevelRoute(_message.Message):
+    """Channels of one level."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    level: Global___Level.ValueType
+    """The level."""
+    source: Global___SettingSource.ValueType
+    """Where they come from; ENVIRONMENT wins over what is stored. Ignored in requests."""
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Channel names in the order of use."""
+
+    def __init__(
+        self,
+        *,
+        level: Global___Level.ValueType = ...,
+        channels: _abc.Iterable[_builtins.str] | None = ...,
+        source: Global___SettingSource.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "level", b"level", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LevelRoute: _TypeAlias = LevelRoute  # noqa: Y015
+
+@_typing.final
+class LevelMap(_message.Message):
+    """Which channels each level takes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROUTES_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    etag: _builtins.str
+    """Changes with every change."""
+    @_builtins.property
+    def routes(self) -> _containers.RepeatedCompositeFieldContainer[Global___LevelRoute]:
+        """One route a level; in an update a level left out goes back to its default."""
+
+    def __init__(
+        self,
+        *,
+        routes: _abc.Iterable[Global___LevelRoute] | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "routes", b"routes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LevelMap: _TypeAlias = LevelMap  # noqa: Y015
+
+@_typing.final
+class ContactRoute(_message.Message):
+    """One way to a contact."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Channel name."""
+    address: _builtins.str
+    """Mail address, phone number or URL, masked when shown; empty for the channel's own destination.
+    In an update the masked form keeps the address that the contact of this name has on this channel.
+    """
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        address: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "channel", b"channel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContactRoute: _TypeAlias = ContactRoute  # noqa: Y015
+
+@_typing.final
+class Contact(_message.Message):
+    """Somebody to be told when those before did not acknowledge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    ROUTES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, unique in the chain."""
+    @_builtins.property
+    def wait(self) -> _duration_pb2.Duration:
+        """How long those before have to acknowledge, 10 s to 1 day."""
+
+    @_builtins.property
+    def routes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContactRoute]:
+        """Ways to reach them, all used at once."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        wait: _duration_pb2.Duration | None = ...,
+        routes: _abc.Iterable[Global___ContactRoute] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wait", b"wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "routes", b"routes", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Contact: _TypeAlias = Contact  # noqa: Y015
+
+@_typing.final
+class EscalationChain(_message.Message):
+    """Who is told of a HIGH message that nobody acknowledges, in this order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTACTS_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    etag: _builtins.str
+    """Changes with every change."""
+    @_builtins.property
+    def contacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contact]:
+        """In order; empty: a HIGH message that reached nobody in time goes to every other channel."""
+
+    def __init__(
+        self,
+        *,
+        contacts: _abc.Iterable[Global___Contact] | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "etag", b"etag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EscalationChain: _TypeAlias = EscalationChain  # noqa: Y015
+
+@_typing.final
+class Link(_message.Message):
+    """What a link in a message leads to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    CREATED_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRES_TIME_FIELD_NUMBER: _builtins.int
+    USED_TIME_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_TIME_FIELD_NUMBER: _builtins.int
+    SNOOZED_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """Message id."""
+    level: Global___Level.ValueType
+    """How loud."""
+    subject: _builtins.str
+    """Subject of the message."""
+    @_builtins.property
+    def created_time(self) -> _timestamp_pb2.Timestamp:
+        """When the message was accepted."""
+
+    @_builtins.property
+    def expires_time(self) -> _timestamp_pb2.Timestamp:
+        """The link works until."""
+
+    @_builtins.property
+    def used_time(self) -> _timestamp_pb2.Timestamp:
+        """The link was used at; it works once."""
+
+    @_builtins.property
+    def acknowledged_time(self) -> _timestamp_pb2.Timestamp:
+        """The message was acknowledged at, by whomever."""
+
+    @_builtins.property
+    def snoozed_until_time(self) -> _timestamp_pb2.Timestamp:
+        """The escalation waits until."""
+
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+        level: Global___Level.ValueType = ...,
+        subject: _builtins.str = ...,
+        created_time: _timestamp_pb2.Timestamp | None = ...,
+        expires_time: _timestamp_pb2.Timestamp | None = ...,
+        used_time: _timestamp_pb2.Timestamp | None = ...,
+        acknowledged_time: _timestamp_pb2.Timestamp | None = ...,
+        snoozed_until_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged_time", b"acknowledged_time", "created_time", b"created_time", "expires_time", b"expires_time", "snoozed_until_time", b"snoozed_until_time", "used_time", b"used_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_time", b"acknowledged_time", "created_time", b"created_time", "expires_time", b"expires_time", "level", b"level", "message_id", b"message_id", "snoozed_until_time", b"snoozed_until_time", "subject", b"subject", "used_time", b"used_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Link: _TypeAlias = Link  # noqa: Y015
+
+@_typing.final
+class Sound(_message.Message):
+    """Something to be heard."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERY_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    SENT_TIME_FIELD_NUMBER: _builtins.int
+    delivery_id: _builtins.str
+    """Delivery id; the same one may come twice after a reconnect."""
+    message_id: _builtins.str
+    """Its message."""
+    level: Global___Level.ValueType
+    """How loud."""
+    subject: _builtins.str
+    """Subject of the message."""
+    @_builtins.property
+    def sent_time(self) -> _timestamp_pb2.Timestamp:
+        """Played at."""
+
+    def __init__(
+        self,
+        *,
+        delivery_id: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        level: Global___Level.ValueType = ...,
+        subject: _builtins.str = ...,
+        sent_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sent_time", b"sent_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id", "level", b"level", "message_id", b"message_id", "sent_time", b"sent_time", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sound: _TypeAlias = Sound  # noqa: Y015
 
 @_typing.final
 class SendRequest(_message.Message):
@@ -788,3 +1266,240 @@ class ClearDataResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClearDataResponse: _TypeAlias = ClearDataResponse  # noqa: Y015
+
+@_typing.final
+class ResendDeliveryRequest(_message.Message):
+    """Request of ResendDelivery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Delivery id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResendDeliveryRequest: _TypeAlias = ResendDeliveryRequest  # noqa: Y015
+
+@_typing.final
+class GetLevelMapRequest(_message.Message):
+    """Request of GetLevelMap."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLevelMapRequest: _TypeAlias = GetLevelMapRequest  # noqa: Y015
+
+@_typing.final
+class UpdateLevelMapRequest(_message.Message):
+    """Request of UpdateLevelMap."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_MAP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def level_map(self) -> Global___LevelMap:
+        """The routes, and the etag when lost updates must be refused."""
+
+    def __init__(
+        self,
+        *,
+        level_map: Global___LevelMap | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["level_map", b"level_map"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level_map", b"level_map"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateLevelMapRequest: _TypeAlias = UpdateLevelMapRequest  # noqa: Y015
+
+@_typing.final
+class UpdateChannelRequest(_message.Message):
+    """Request of UpdateChannel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def channel(self) -> Global___Channel:
+        """The name, the fields to change, and the etag when lost updates must be refused."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change; empty = those that are set."""
+
+    def __init__(
+        self,
+        *,
+        channel: Global___Channel | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateChannelRequest: _TypeAlias = UpdateChannelRequest  # noqa: Y015
+
+@_typing.final
+class WatchSoundsRequest(_message.Message):
+    """Request of WatchSounds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchSoundsRequest: _TypeAlias = WatchSoundsRequest  # noqa: Y015
+
+@_typing.final
+class GetEscalationChainRequest(_message.Message):
+    """Request of GetEscalationChain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetEscalationChainRequest: _TypeAlias = GetEscalationChainRequest  # noqa: Y015
+
+@_typing.final
+class UpdateEscalationChainRequest(_message.Message):
+    """Request of UpdateEscalationChain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ESCALATION_CHAIN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def escalation_chain(self) -> Global___EscalationChain:
+        """The contacts, and the etag when lost updates must be refused."""
+
+    def __init__(
+        self,
+        *,
+        escalation_chain: Global___EscalationChain | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["escalation_chain", b"escalation_chain"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["escalation_chain", b"escalation_chain"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateEscalationChainRequest: _TypeAlias = UpdateEscalationChainRequest  # noqa: Y015
+
+@_typing.final
+class AckMessageRequest(_message.Message):
+    """Request of AckMessage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    SNOOZE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Message id."""
+    by: _builtins.str
+    """Who says so."""
+    @_builtins.property
+    def snooze(self) -> _duration_pb2.Duration:
+        """Only put the escalation off by this, 1 minute to 1 day; unset = acknowledge."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        by: _builtins.str = ...,
+        snooze: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["snooze", b"snooze"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "id", b"id", "snooze", b"snooze"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AckMessageRequest: _TypeAlias = AckMessageRequest  # noqa: Y015
+
+@_typing.final
+class PreviewLinkRequest(_message.Message):
+    """Request of PreviewLink."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """The secret word of the link."""
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewLinkRequest: _TypeAlias = PreviewLinkRequest  # noqa: Y015
+
+@_typing.final
+class UseLinkRequest(_message.Message):
+    """Request of UseLink."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    SNOOZE_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """The secret word of the link."""
+    action: Global___LinkAction.ValueType
+    """What to do."""
+    @_builtins.property
+    def snooze(self) -> _duration_pb2.Duration:
+        """How long to snooze, 1 minute to 1 day; unset = 15 minutes."""
+
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        action: Global___LinkAction.ValueType = ...,
+        snooze: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["snooze", b"snooze"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "snooze", b"snooze", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UseLinkRequest: _TypeAlias = UseLinkRequest  # noqa: Y015

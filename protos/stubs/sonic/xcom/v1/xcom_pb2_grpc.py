@@ -55,6 +55,11 @@ class XComServiceStub:
                 request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListDeliveriesRequest.SerializeToString,
                 response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListDeliveriesResponse.FromString,
                 _registered_method=True)
+        self.ResendDelivery = channel.unary_unary(
+                '/sonic.xcom.v1.XComService/ResendDelivery',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ResendDeliveryRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Delivery.FromString,
+                _registered_method=True)
         self.ListChannels = channel.unary_unary(
                 '/sonic.xcom.v1.XComService/ListChannels',
                 request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListChannelsRequest.SerializeToString,
@@ -107,6 +112,14 @@ class XComServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResendDelivery(self, request, context):
+        """Queues a delivery again that was given up, with the same idempotency key and all its tries anew; one that
+        waits already is answered as it is. Fails with DELIVERY_NOT_FOUND, DELIVERY_NOT_DEAD, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListChannels(self, request, context):
         """Every channel with its state.
         """
@@ -151,6 +164,11 @@ def add_XComServiceServicer_to_server(servicer, server):
                     servicer.ListDeliveries,
                     request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListDeliveriesRequest.FromString,
                     response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListDeliveriesResponse.SerializeToString,
+            ),
+            'ResendDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResendDelivery,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ResendDeliveryRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Delivery.SerializeToString,
             ),
             'ListChannels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListChannels,
@@ -288,6 +306,33 @@ class XComService:
             _registered_method=True)
 
     @staticmethod
+    def ResendDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.XComService/ResendDelivery',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.ResendDeliveryRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.Delivery.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListChannels(request,
             target,
             options=(),
@@ -358,6 +403,468 @@ class XComService:
             '/sonic.xcom.v1.XComService/ClearData',
             sonic_dot_xcom_dot_v1_dot_xcom__pb2.ClearDataRequest.SerializeToString,
             sonic_dot_xcom_dot_v1_dot_xcom__pb2.ClearDataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class ChannelsServiceStub:
+    """Settings of the ways to reach people. Secrets are no part of them: those come from the environment.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.GetLevelMap = channel.unary_unary(
+                '/sonic.xcom.v1.ChannelsService/GetLevelMap',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.GetLevelMapRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.LevelMap.FromString,
+                _registered_method=True)
+        self.UpdateLevelMap = channel.unary_unary(
+                '/sonic.xcom.v1.ChannelsService/UpdateLevelMap',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.UpdateLevelMapRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.LevelMap.FromString,
+                _registered_method=True)
+        self.UpdateChannel = channel.unary_unary(
+                '/sonic.xcom.v1.ChannelsService/UpdateChannel',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.UpdateChannelRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Channel.FromString,
+                _registered_method=True)
+        self.WatchSounds = channel.unary_stream(
+                '/sonic.xcom.v1.ChannelsService/WatchSounds',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.WatchSoundsRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Sound.FromString,
+                _registered_method=True)
+
+
+class ChannelsServiceServicer:
+    """Settings of the ways to reach people. Secrets are no part of them: those come from the environment.
+    """
+
+    def GetLevelMap(self, request, context):
+        """Which channels each level takes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateLevelMap(self, request, context):
+        """Replaces the stored map. Fails with UNKNOWN_NAME, ETAG_MISMATCH, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateChannel(self, request, context):
+        """Changes enabled, destination, quiet_hours or quiet_budget_count of a channel.
+        Fails with UNKNOWN_NAME, UNKNOWN_FIELD, ETAG_MISMATCH, INVALID_FIELD, DESTINATION_REFUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchSounds(self, request, context):
+        """Sounds of the last minute first, then each one as it comes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ChannelsServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GetLevelMap': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLevelMap,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.GetLevelMapRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.LevelMap.SerializeToString,
+            ),
+            'UpdateLevelMap': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateLevelMap,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.UpdateLevelMapRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.LevelMap.SerializeToString,
+            ),
+            'UpdateChannel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateChannel,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.UpdateChannelRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Channel.SerializeToString,
+            ),
+            'WatchSounds': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchSounds,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.WatchSoundsRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Sound.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.xcom.v1.ChannelsService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.xcom.v1.ChannelsService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class ChannelsService:
+    """Settings of the ways to reach people. Secrets are no part of them: those come from the environment.
+    """
+
+    @staticmethod
+    def GetLevelMap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.ChannelsService/GetLevelMap',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.GetLevelMapRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.LevelMap.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateLevelMap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.ChannelsService/UpdateLevelMap',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.UpdateLevelMapRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.LevelMap.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateChannel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.ChannelsService/UpdateChannel',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.UpdateChannelRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.Channel.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchSounds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sonic.xcom.v1.ChannelsService/WatchSounds',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.WatchSoundsRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.Sound.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class EscalationServiceStub:
+    """Who is told next, and how they say that they heard.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.GetEscalationChain = channel.unary_unary(
+                '/sonic.xcom.v1.EscalationService/GetEscalationChain',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.GetEscalationChainRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.EscalationChain.FromString,
+                _registered_method=True)
+        self.UpdateEscalationChain = channel.unary_unary(
+                '/sonic.xcom.v1.EscalationService/UpdateEscalationChain',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.UpdateEscalationChainRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.EscalationChain.FromString,
+                _registered_method=True)
+        self.AckMessage = channel.unary_unary(
+                '/sonic.xcom.v1.EscalationService/AckMessage',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.AckMessageRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Message.FromString,
+                _registered_method=True)
+        self.PreviewLink = channel.unary_unary(
+                '/sonic.xcom.v1.EscalationService/PreviewLink',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.PreviewLinkRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Link.FromString,
+                _registered_method=True)
+        self.UseLink = channel.unary_unary(
+                '/sonic.xcom.v1.EscalationService/UseLink',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.UseLinkRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Link.FromString,
+                _registered_method=True)
+
+
+class EscalationServiceServicer:
+    """Who is told next, and how they say that they heard.
+    """
+
+    def GetEscalationChain(self, request, context):
+        """The chain, addresses masked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateEscalationChain(self, request, context):
+        """Replaces the chain. Fails with UNKNOWN_NAME, ETAG_MISMATCH, INVALID_FIELD, BAD_DURATION, DESTINATION_REFUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AckMessage(self, request, context):
+        """Stops the escalation of a message, or puts it off by `snooze`. Again is the same.
+        Fails with MESSAGE_NOT_FOUND, INVALID_FIELD, BAD_DURATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewLink(self, request, context):
+        """What a link leads to; changes nothing. Fails with LINK_NOT_FOUND, LINK_EXPIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UseLink(self, request, context):
+        """Uses a link, once. Fails with LINK_NOT_FOUND, LINK_EXPIRED, LINK_USED, BAD_DURATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_EscalationServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GetEscalationChain': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEscalationChain,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.GetEscalationChainRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.EscalationChain.SerializeToString,
+            ),
+            'UpdateEscalationChain': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateEscalationChain,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.UpdateEscalationChainRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.EscalationChain.SerializeToString,
+            ),
+            'AckMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.AckMessage,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.AckMessageRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Message.SerializeToString,
+            ),
+            'PreviewLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewLink,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.PreviewLinkRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Link.SerializeToString,
+            ),
+            'UseLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.UseLink,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.UseLinkRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Link.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.xcom.v1.EscalationService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.xcom.v1.EscalationService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class EscalationService:
+    """Who is told next, and how they say that they heard.
+    """
+
+    @staticmethod
+    def GetEscalationChain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.EscalationService/GetEscalationChain',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.GetEscalationChainRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.EscalationChain.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateEscalationChain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.EscalationService/UpdateEscalationChain',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.UpdateEscalationChainRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.EscalationChain.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AckMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.EscalationService/AckMessage',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.AckMessageRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.Message.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.EscalationService/PreviewLink',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.PreviewLinkRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.Link.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UseLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.EscalationService/UseLink',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.UseLinkRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.Link.FromString,
             options,
             channel_credentials,
             insecure,

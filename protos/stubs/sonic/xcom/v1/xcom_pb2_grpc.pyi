@@ -28,6 +28,10 @@ class XComServiceStub:
     """Messages, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD."""
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_xcom_pb2.ListDeliveriesRequest, _xcom_pb2.ListDeliveriesResponse]
     """Deliveries, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, INVALID_FIELD."""
+    ResendDelivery: _aio.UnaryUnaryMultiCallable[_xcom_pb2.ResendDeliveryRequest, _xcom_pb2.Delivery]
+    """Queues a delivery again that was given up, with the same idempotency key and all its tries anew; one that
+    waits already is answered as it is. Fails with DELIVERY_NOT_FOUND, DELIVERY_NOT_DEAD, INVALID_FIELD.
+    """
     ListChannels: _aio.UnaryUnaryMultiCallable[_xcom_pb2.ListChannelsRequest, _xcom_pb2.ListChannelsResponse]
     """Every channel with its state."""
     TestChannel: _aio.UnaryUnaryMultiCallable[_xcom_pb2.TestChannelRequest, _xcom_pb2.TestChannelResponse]
@@ -77,6 +81,16 @@ class XComServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deliveries, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, INVALID_FIELD."""
 
     @_abc_1.abstractmethod
+    def ResendDelivery(
+        self,
+        request: _xcom_pb2.ResendDeliveryRequest,
+        context: _aio.ServicerContext[_xcom_pb2.ResendDeliveryRequest, _abc.Awaitable[_xcom_pb2.Delivery]],
+    ) -> _abc.Awaitable[_xcom_pb2.Delivery]:
+        """Queues a delivery again that was given up, with the same idempotency key and all its tries anew; one that
+        waits already is answered as it is. Fails with DELIVERY_NOT_FOUND, DELIVERY_NOT_DEAD, INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
     def ListChannels(
         self,
         request: _xcom_pb2.ListChannelsRequest,
@@ -103,3 +117,121 @@ class XComServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deletes messages with their deliveries, except those with a delivery still waiting. Fails with NOT_CONFIRMED."""
 
 def add_XComServiceServicer_to_server(servicer: XComServiceServicer, server: _aio.Server) -> None: ...
+
+class ChannelsServiceStub:
+    """Settings of the ways to reach people. Secrets are no part of them: those come from the environment."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    GetLevelMap: _aio.UnaryUnaryMultiCallable[_xcom_pb2.GetLevelMapRequest, _xcom_pb2.LevelMap]
+    """Which channels each level takes."""
+    UpdateLevelMap: _aio.UnaryUnaryMultiCallable[_xcom_pb2.UpdateLevelMapRequest, _xcom_pb2.LevelMap]
+    """Replaces the stored map. Fails with UNKNOWN_NAME, ETAG_MISMATCH, INVALID_FIELD."""
+    UpdateChannel: _aio.UnaryUnaryMultiCallable[_xcom_pb2.UpdateChannelRequest, _xcom_pb2.Channel]
+    """Changes enabled, destination, quiet_hours or quiet_budget_count of a channel.
+    Fails with UNKNOWN_NAME, UNKNOWN_FIELD, ETAG_MISMATCH, INVALID_FIELD, DESTINATION_REFUSED.
+    """
+    WatchSounds: _aio.UnaryStreamMultiCallable[_xcom_pb2.WatchSoundsRequest, _xcom_pb2.Sound]
+    """Sounds of the last minute first, then each one as it comes."""
+
+class ChannelsServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Settings of the ways to reach people. Secrets are no part of them: those come from the environment."""
+
+    @_abc_1.abstractmethod
+    def GetLevelMap(
+        self,
+        request: _xcom_pb2.GetLevelMapRequest,
+        context: _aio.ServicerContext[_xcom_pb2.GetLevelMapRequest, _abc.Awaitable[_xcom_pb2.LevelMap]],
+    ) -> _abc.Awaitable[_xcom_pb2.LevelMap]:
+        """Which channels each level takes."""
+
+    @_abc_1.abstractmethod
+    def UpdateLevelMap(
+        self,
+        request: _xcom_pb2.UpdateLevelMapRequest,
+        context: _aio.ServicerContext[_xcom_pb2.UpdateLevelMapRequest, _abc.Awaitable[_xcom_pb2.LevelMap]],
+    ) -> _abc.Awaitable[_xcom_pb2.LevelMap]:
+        """Replaces the stored map. Fails with UNKNOWN_NAME, ETAG_MISMATCH, INVALID_FIELD."""
+
+    @_abc_1.abstractmethod
+    def UpdateChannel(
+        self,
+        request: _xcom_pb2.UpdateChannelRequest,
+        context: _aio.ServicerContext[_xcom_pb2.UpdateChannelRequest, _abc.Awaitable[_xcom_pb2.Channel]],
+    ) -> _abc.Awaitable[_xcom_pb2.Channel]:
+        """Changes enabled, destination, quiet_hours or quiet_budget_count of a channel.
+        Fails with UNKNOWN_NAME, UNKNOWN_FIELD, ETAG_MISMATCH, INVALID_FIELD, DESTINATION_REFUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchSounds(
+        self,
+        request: _xcom_pb2.WatchSoundsRequest,
+        context: _aio.ServicerContext[_xcom_pb2.WatchSoundsRequest, _abc.AsyncIterator[_xcom_pb2.Sound]],
+    ) -> _abc.AsyncIterator[_xcom_pb2.Sound]:
+        """Sounds of the last minute first, then each one as it comes."""
+
+def add_ChannelsServiceServicer_to_server(servicer: ChannelsServiceServicer, server: _aio.Server) -> None: ...
+
+class EscalationServiceStub:
+    """Who is told next, and how they say that they heard."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    GetEscalationChain: _aio.UnaryUnaryMultiCallable[_xcom_pb2.GetEscalationChainRequest, _xcom_pb2.EscalationChain]
+    """The chain, addresses masked."""
+    UpdateEscalationChain: _aio.UnaryUnaryMultiCallable[_xcom_pb2.UpdateEscalationChainRequest, _xcom_pb2.EscalationChain]
+    """Replaces the chain. Fails with UNKNOWN_NAME, ETAG_MISMATCH, INVALID_FIELD, BAD_DURATION, DESTINATION_REFUSED."""
+    AckMessage: _aio.UnaryUnaryMultiCallable[_xcom_pb2.AckMessageRequest, _xcom_pb2.Message]
+    """Stops the escalation of a message, or puts it off by `snooze`. Again is the same.
+    Fails with MESSAGE_NOT_FOUND, INVALID_FIELD, BAD_DURATION.
+    """
+    PreviewLink: _aio.UnaryUnaryMultiCallable[_xcom_pb2.PreviewLinkRequest, _xcom_pb2.Link]
+    """What a link leads to; changes nothing. Fails with LINK_NOT_FOUND, LINK_EXPIRED."""
+    UseLink: _aio.UnaryUnaryMultiCallable[_xcom_pb2.UseLinkRequest, _xcom_pb2.Link]
+    """Uses a link, once. Fails with LINK_NOT_FOUND, LINK_EXPIRED, LINK_USED, BAD_DURATION."""
+
+class EscalationServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Who is told next, and how they say that they heard."""
+
+    @_abc_1.abstractmethod
+    def GetEscalationChain(
+        self,
+        request: _xcom_pb2.GetEscalationChainRequest,
+        context: _aio.ServicerContext[_xcom_pb2.GetEscalationChainRequest, _abc.Awaitable[_xcom_pb2.EscalationChain]],
+    ) -> _abc.Awaitable[_xcom_pb2.EscalationChain]:
+        """The chain, addresses masked."""
+
+    @_abc_1.abstractmethod
+    def UpdateEscalationChain(
+        self,
+        request: _xcom_pb2.UpdateEscalationChainRequest,
+        context: _aio.ServicerContext[_xcom_pb2.UpdateEscalationChainRequest, _abc.Awaitable[_xcom_pb2.EscalationChain]],
+    ) -> _abc.Awaitable[_xcom_pb2.EscalationChain]:
+        """Replaces the chain. Fails with UNKNOWN_NAME, ETAG_MISMATCH, INVALID_FIELD, BAD_DURATION, DESTINATION_REFUSED."""
+
+    @_abc_1.abstractmethod
+    def AckMessage(
+        self,
+        request: _xcom_pb2.AckMessageRequest,
+        context: _aio.ServicerContext[_xcom_pb2.AckMessageRequest, _abc.Awaitable[_xcom_pb2.Message]],
+    ) -> _abc.Awaitable[_xcom_pb2.Message]:
+        """Stops the escalation of a message, or puts it off by `snooze`. Again is the same.
+        Fails with MESSAGE_NOT_FOUND, INVALID_FIELD, BAD_DURATION.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewLink(
+        self,
+        request: _xcom_pb2.PreviewLinkRequest,
+        context: _aio.ServicerContext[_xcom_pb2.PreviewLinkRequest, _abc.Awaitable[_xcom_pb2.Link]],
+    ) -> _abc.Awaitable[_xcom_pb2.Link]:
+        """What a link leads to; changes nothing. Fails with LINK_NOT_FOUND, LINK_EXPIRED."""
+
+    @_abc_1.abstractmethod
+    def UseLink(
+        self,
+        request: _xcom_pb2.UseLinkRequest,
+        context: _aio.ServicerContext[_xcom_pb2.UseLinkRequest, _abc.Awaitable[_xcom_pb2.Link]],
+    ) -> _abc.Awaitable[_xcom_pb2.Link]:
+        """Uses a link, once. Fails with LINK_NOT_FOUND, LINK_EXPIRED, LINK_USED, BAD_DURATION."""
+
+def add_EscalationServiceServicer_to_server(servicer: EscalationServiceServicer, server: _aio.Server) -> None: ...

@@ -27,6 +27,16 @@ class DeliveryState(IntEnum):
     QUEUED = 1
     SENT = 2
     DEAD = 3
+    GROUPED = 4
+
+
+class DeliveryReason(IntEnum):
+    """Why a delivery exists; the numbers are those of the protocol."""
+
+    ACCEPTED = 1
+    FALLBACK = 2
+    ESCALATION = 3
+    DIGEST = 4
 
 
 class AttemptOutcome(IntEnum):
@@ -49,10 +59,10 @@ class ChannelsReason(StrEnum):
 DUPLICATE = "DUPLICATE"
 NO_CHANNEL = "NO_CHANNEL"
 
-# Names people may use already although no channel of this release bears them: never configured.
-PLANNED_CHANNELS = ("sms", "voice", "sound")
 # Writing into our own log reaches nobody: only when asked for, or when there is nothing else.
 LAST_RESORT = "log"
+# A sound in a room where nobody is reaches nobody either: it never stands alone, unless asked for.
+UNSURE = frozenset({LAST_RESORT, "sound"})
 
 MAX_TRIES = 8
 # Waits after the first, second, ... failed try; the last one repeats.
@@ -120,6 +130,10 @@ class Delivery:
     level: Level
     subject: str
     created_time: datetime
+    reason: DeliveryReason = DeliveryReason.ACCEPTED
+    contact: str = ""
+    address: str = ""
+    digest_id: str = ""
     attempts: Sequence[Attempt] = ()
 
 
@@ -139,11 +153,20 @@ class Message:
     suppressed_reason: str
     channels_reason: str
     deliveries: Sequence[Delivery] = ()
+    acknowledged_time: datetime | None = None
+    acknowledged_by: str = ""
+    snoozed_until_time: datetime | None = None
+    escalation_step: int = 0
+    escalation_due_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What a channel gets to send, and which try it is."""
+    """What a channel gets to send, and which try it is, counted from 1 and anew after a resend.
+
+    `address` replaces the channel's own destination: it was set by a call, and is not to be trusted.
+    `link` is where a person says that they heard; empty for none.
+    """
 
     delivery_id: str
     message_id: str
@@ -155,6 +178,10 @@ class Letter:
     facts: Mapping[str, str]
     created_time: datetime
     try_number: int = 1
+    fresh_try_number: int = 1
+    reason: DeliveryReason = DeliveryReason.ACCEPTED
+    address: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +215,20 @@ class Verdict:
 def choose_channels(explicit: Sequence[str], mapped: Sequence[str], configured: Collection[str]) -> Choice:
     """Explicit channels replace the level's; those not configured are left out.
 
-    When none is left, every configured channel is used, the last resort only if there is no other.
+    When none is left that surely reaches people, every configured channel is used, the last resort only if
+    there is no other. Who names `sound` or `log` alone gets what they named.
     """
     wanted, reason = (explicit, ChannelsReason.EXPLICIT) if explicit else (mapped, ChannelsReason.LEVEL_MAP)
     usable = tuple(name for name in dict.fromkeys(wanted) if name in configured)
-    if usable:
+    if usable and (set(wanted) <= UNSURE or not set(usable) <= UNSURE):
         return Choice(usable, reason)
-    reaching = tuple(name for name in configured if name != LAST_RESORT)
-    return Choice(reaching or tuple(configured), ChannelsReason.FALLBACK_ALL_CONFIGURED)
+    return Choice(everywhere(configured), ChannelsReason.FALLBACK_ALL_CONFIGURED)
+
+
+def everywhere(configured: Collection[str]) -> tuple[str, ...]:
+    """Every channel that is configured, the last resort only when nothing else surely reaches people."""
+    surely = any(name not in UNSURE for name in configured)
+    return tuple(name for name in configured if name != LAST_RESORT or not surely)
 
 
 def retry_wait(try_number: int, chance: float, retry_after: timedelta | None = None) -> timedelta:

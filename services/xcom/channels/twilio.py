@@ -1,0 +1,171 @@
+"""SMS and calls through Twilio's REST interface. Knows nothing of queues, cooldowns or retries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from xml.sax.saxutils import escape
+
+import httpx
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+from services.xcom.channels.channel import Channel, masked_number, said
+from services.xcom.domain.messages import Answer, Letter
+from services.xcom.domain.texts import short_text, spoken_text
+
+_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
+_PASSING = frozenset({408, 425, 429})
+_BODY_LENGTH = 100_000
+
+
+class TwilioSettings(BaseModel):
+    """Environment of the sms and voice channels."""
+
+    twilio_account_sid: SecretStr = Field(SecretStr(""), description="Twilio account", examples=["AC..."])
+    twilio_auth_token: SecretStr = Field(SecretStr(""), description="Twilio password")
+    twilio_from: str = Field("", description="number that sends and calls", examples=["+15005550006"])
+    twilio_to: str = Field("", description="number that is told", examples=["+491701234567"])
+    twilio_url: str = Field("https://api.twilio.com", description="where Twilio answers")
+    twilio_timeout_seconds: float = Field(15.0, gt=0, le=120, description="bound of one try")
+    voice_cooldown_seconds: float = Field(
+        180.0, ge=0, le=86400, description="rest between two calls to one number"
+    )
+
+    @field_validator("twilio_from", "twilio_to")
+    @classmethod
+    def _is_number(cls, value: str) -> str:
+        if value and not _NUMBER.fullmatch(value):
+            raise ValueError("not a phone number like +491701234567")
+        return value
+
+
+class _Twilio(Channel):
+    """What both have in common: account, numbers, and how an answer is read."""
+
+    destination_setting = "TWILIO_TO"
+    _resource = ""
+
+    def __init__(self, settings: TwilioSettings) -> None:
+        self._settings = settings
+        self._sid = settings.twilio_account_sid.get_secret_value()
+        self._token = settings.twilio_auth_token.get_secret_value()
+        self._client: httpx.AsyncClient | None = None
+        self.timeout_seconds = settings.twilio_timeout_seconds
+
+    @property
+    def missing_settings(self) -> tuple[str, ...]:
+        """See Channel."""
+        needed = {
+            "TWILIO_ACCOUNT_SID": self._sid,
+            "TWILIO_AUTH_TOKEN": self._token,
+            "TWILIO_FROM": self._settings.twilio_from,
+            "TWILIO_TO": self._settings.twilio_to,
+        }
+        return tuple(name for name, value in needed.items() if not value)
+
+    @property
+    def destination(self) -> str:
+        """See Channel."""
+        return masked_number(self._settings.twilio_to) if self._settings.twilio_to else ""
+
+    async def check(self, address: str) -> None:
+        """See Channel."""
+        if not _NUMBER.fullmatch(address):
+            raise ValueError("not a phone number like +491701234567")
+
+    def masked(self, address: str) -> str:
+        """See Channel."""
+        return masked_number(address)
+
+    async def send(self, letter: Letter) -> Answer:
+        """See Channel."""
+        number = letter.address or self._settings.twilio_to
+        url = f"{self._settings.twilio_url.rstrip('/')}/2010-04-01/Accounts/{self._sid}/{self._resource}.json"
+        form = {"To": number, "From": self._settings.twilio_from, **self._words(letter)}
+        # Twilio keeps the first of two requests with the same token.
+        headers = {"I-Twilio-Idempotency-Token": letter.delivery_id}
+        try:
+            response = await self._opened().post(url, data=form, headers=headers)
+        except httpx.TimeoutException:
+            return Answer(accepted=False, error="no answer in time")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
+        return self._read(response, number)
+
+    async def close(self) -> None:
+        """See Channel."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.aclose()
+
+    def _words(self, letter: Letter) -> Mapping[str, str]:
+        raise NotImplementedError
+
+    def _opened(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                auth=(self._sid, self._token),
+                timeout=self.timeout_seconds,
+                follow_redirects=False,
+                trust_env=False,
+            )
+        return self._client
+
+    def _read(self, response: httpx.Response, number: str) -> Answer:
+        status = response.status_code
+        told = _told(response)
+        hidden = (self._token, self._sid, number, self._settings.twilio_from)
+        line = said(f"HTTP {status} {told}", hidden)
+        if response.is_success:
+            return Answer(accepted=True, provider_status=line)
+        wait = response.headers.get("Retry-After", "")
+        return Answer(
+            accepted=False,
+            provider_status=line,
+            error=f"answered {line}",
+            permanent=400 <= status < 500 and status not in _PASSING,
+            retry_after=timedelta(seconds=int(wait[:9])) if wait.isdecimal() else None,
+        )
+
+
+class Sms(_Twilio):
+    """One short text a letter."""
+
+    name = "sms"
+    links = True
+    _resource = "Messages"
+
+    def _words(self, letter: Letter) -> Mapping[str, str]:
+        return {"Body": short_text(letter)}
+
+
+class Voice(_Twilio):
+    """One call a letter, in which the text is spoken."""
+
+    name = "voice"
+    _resource = "Calls"
+
+    def __init__(self, settings: TwilioSettings) -> None:
+        super().__init__(settings)
+        self.cooldown_seconds = settings.voice_cooldown_seconds
+
+    def _words(self, letter: Letter) -> Mapping[str, str]:
+        return {"Twiml": f"<Response><Say>{escape(_speakable(spoken_text(letter)))}</Say></Response>"}
+
+
+def _speakable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())
+
+
+def _told(response: httpx.Response) -> str:
+    """Status and code of Twilio's own answer."""
+    if len(response.content) > _BODY_LENGTH:
+        return ""
+    try:
+        body = response.json()
+    except ValueError:
+        return ""
+    if not isinstance(body, dict):
+        return ""
+    return " ".join(str(body[name]) for name in ("status", "code", "message") if body.get(name))

@@ -1,0 +1,1 @@
+"""Rules of xcom: pure functions and values, no input or output, no clock, no protobuf."""

@@ -1,0 +1,213 @@
+"""Use cases of escalation: the chain, who is told next, and how people say that they heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from services.xcom.channels.channel import Channel
+from services.xcom.domain.messages import DeliveryReason, DeliveryState, Message, everywhere
+from services.xcom.domain.settings import CHAIN, Chain, Contact, Route, Settings
+from services.xcom.service.links import token_hash
+from services.xcom.service.reach import Reach
+from services.xcom.store.escalation import EscalationStore, StoredLink
+from services.xcom.store.queueing import Extra
+from shared.clock import Clock
+from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound
+from shared.log import get_logger
+from shared.names import choose, new_id
+
+Begin = Callable[[], AbstractAsyncContextManager[EscalationStore]]
+
+_LINK_SNOOZE = timedelta(minutes=15)
+_BY_LINK = "link"
+
+
+class LinkAction(IntEnum):
+    """What using a link does; the numbers are those of the protocol."""
+
+    ACKNOWLEDGE = 1
+    SNOOZE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ShownChain:
+    """The chain with masked addresses."""
+
+    chain: Chain
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLink:
+    """A link with the message it leads to."""
+
+    link: StoredLink
+    message: Message
+
+
+class EscalationService:
+    """HIGH that nobody acknowledges goes to the next contact."""
+
+    def __init__(
+        self, begin: Begin, channels: Mapping[str, Channel], poll_seconds: float, clock: Clock
+    ) -> None:
+        self._begin = begin
+        self._channels = channels
+        self._poll_seconds = poll_seconds
+        self._clock = clock
+
+    async def chain(self) -> ShownChain:
+        """The chain as it may be shown."""
+        async with self._begin() as store:
+            settings = await store.settings()
+        return ShownChain(self._masked(settings.chain), settings.etag(CHAIN))
+
+    async def update_chain(self, wanted: Chain, etag: str) -> ShownChain:
+        """Replace it.
+
+        InvalidArgument UNKNOWN_NAME, INVALID_FIELD, DESTINATION_REFUSED; Conflict ETAG_MISMATCH.
+        """
+        names = [contact.name for contact in wanted.contacts]
+        if len(set(names)) < len(names) or any("\x00" in name for name in names):
+            raise InvalidArgument(
+                "INVALID_FIELD",
+                "names of contacts must differ",
+                fields={"escalation_chain.contacts": "each name once"},
+            )
+        async with self._begin() as store:
+            kept = (await store.settings()).chain
+        # Resolving a name takes time: no transaction is open meanwhile.
+        chain = Chain(tuple([await self._checked(contact, kept) for contact in wanted.contacts]))
+        async with self._begin() as store:
+            if not await store.put_chain(chain, etag, self._clock.now()):
+                raise Conflict("ETAG_MISMATCH", "the chain was changed meanwhile")
+            settings = await store.settings()
+        return ShownChain(self._masked(settings.chain), settings.etag(CHAIN))
+
+    async def acknowledge(self, id: str, by: str, snooze: timedelta | None) -> Message:
+        """Stop the escalation, or put it off. NotFound MESSAGE_NOT_FOUND."""
+        for field, value in (("id", id), ("by", by)):
+            if "\x00" in value:
+                raise InvalidArgument("INVALID_FIELD", "NUL character", fields={field: "no NUL character"})
+        async with self._begin() as store:
+            return await self._acknowledged(store, id, by, snooze)
+
+    async def preview(self, token: str) -> ShownLink:
+        """What the link leads to; changes nothing."""
+        now = self._clock.now()
+        async with self._begin() as store:
+            return await self._shown(store, token, now)
+
+    async def use(self, token: str, action: LinkAction, snooze: timedelta | None) -> ShownLink:
+        """Use the link, once. NotFound LINK_NOT_FOUND, FailedPrecondition LINK_EXPIRED, LINK_USED."""
+        now = self._clock.now()
+        wait = (snooze or _LINK_SNOOZE) if action is LinkAction.SNOOZE else None
+        async with self._begin() as store:
+            shown = await self._shown(store, token, now)
+            if not await store.use_link(token_hash(token), now):
+                raise FailedPrecondition("LINK_USED", "this link was used before")
+            message = await self._acknowledged(store, shown.link.message_id, _BY_LINK, wait)
+        return ShownLink(replace(shown.link, used_time=now), message)
+
+    async def turn(self) -> float:
+        """Tell the next contact of every message that is due; the seconds until the next look."""
+        now = self._clock.now()
+        async with self._begin() as store:
+            due = await store.due(now)
+            reach = Reach(self._channels, await store.settings() if due else Settings())
+            for message in due:
+                await self._escalate(store, reach, message, now)
+            next_time = await store.next_due()
+        if next_time is None:
+            return self._poll_seconds
+        return min(max((next_time - now).total_seconds(), 0.1), self._poll_seconds)
+
+    async def _escalate(self, store: EscalationStore, reach: Reach, message: Message, now: datetime) -> None:
+        contacts = reach.settings.chain.contacts
+        step = message.escalation_step
+        if step >= len(contacts):
+            await self._last(store, reach, message, now)
+            return
+        extras = [await self._extra(store, message.id, route, now) for route in contacts[step].routes]
+        await store.queue(extras, DeliveryReason.ESCALATION, contacts[step].name, now)
+        get_logger().warning("not acknowledged: next contact", message_id=message.id, step=step + 1)
+        later = contacts[step + 1 :]
+        # One more look after the last contact: somebody must have been reached by then.
+        wait_seconds = (later or contacts[-1:])[0].wait_seconds
+        await store.step(message.id, step + 1, now + timedelta(seconds=wait_seconds))
+
+    async def _last(self, store: EscalationStore, reach: Reach, message: Message, now: datetime) -> None:
+        """Nobody is left to be told: what reached nobody at all goes out on every other channel."""
+        if not any(one.state is DeliveryState.SENT for one in message.deliveries):
+            used = {one.channel for one in message.deliveries if not one.address}
+            names = [name for name in everywhere(reach.configured()) if name not in used]
+            extras = [Extra(new_id("dlv"), message.id, name, now) for name in names]
+            if extras:
+                await store.queue(extras, DeliveryReason.FALLBACK, "", now)
+        get_logger().error("not acknowledged by anybody", message_id=message.id)
+        await store.step(message.id, message.escalation_step, None)
+
+    async def _extra(self, store: EscalationStore, message_id: str, route: Route, now: datetime) -> Extra:
+        cooldown = timedelta(seconds=self._channels[route.channel].cooldown_seconds)
+        last = await store.last_sent(route.channel, route.address) if cooldown else None
+        due_time = max(now, last + cooldown) if last is not None else now
+        return Extra(new_id("dlv"), message_id, route.channel, due_time, route.address)
+
+    async def _acknowledged(
+        self, store: EscalationStore, id: str, by: str, snooze: timedelta | None
+    ) -> Message:
+        now = self._clock.now()
+        if snooze is None:
+            await store.acknowledge(id, by, now)
+        else:
+            await store.snooze(id, now + snooze)
+        found = await store.message(id)
+        if found is None:
+            raise NotFound("MESSAGE_NOT_FOUND", f"no message {id[:60]!r}")
+        return found
+
+    async def _shown(self, store: EscalationStore, token: str, now: datetime) -> ShownLink:
+        link = await store.link(token_hash(token))
+        message = await store.message(link.message_id) if link else None
+        if link is None or message is None:
+            raise NotFound("LINK_NOT_FOUND", "no such link")
+        if link.expires_time <= now:
+            raise FailedPrecondition("LINK_EXPIRED", "this link is too old")
+        return ShownLink(link, message)
+
+    async def _checked(self, contact: Contact, kept: Chain) -> Contact:
+        known = {(one.name, route.channel): route.address for one in kept.contacts for route in one.routes}
+        routes = []
+        for route in contact.routes:
+            name = choose(route.channel, self._channels, field="escalation_chain.contacts.routes.channel")
+            before = known.get((contact.name, name), "")
+            if before and route.address == self._channels[name].masked(before):
+                routes.append(Route(name, before))
+                continue
+            if route.address:
+                await check_destination(
+                    self._channels[name], route.address, "escalation_chain.contacts.routes.address"
+                )
+            routes.append(Route(name, route.address))
+        return replace(contact, routes=tuple(dict.fromkeys(routes)))
+
+    def _masked(self, chain: Chain) -> Chain:
+        def shown(route: Route) -> Route:
+            channel = self._channels.get(route.channel)
+            address = channel.masked(route.address) if channel and route.address else ""
+            return replace(route, address=address)
+
+        contacts = (replace(one, routes=tuple(map(shown, one.routes))) for one in chain.contacts)
+        return Chain(tuple(contacts))
+
+
+async def check_destination(channel: Channel, address: str, field: str) -> None:
+    """InvalidArgument DESTINATION_REFUSED with what is wrong."""
+    try:
+        await channel.check(address)
+    except ValueError as error:
+        raise InvalidArgument("DESTINATION_REFUSED", str(error), fields={field: str(error)}) from None

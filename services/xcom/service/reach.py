@@ -1,0 +1,49 @@
+"""Which channels can be used as things are set now, and where each leads. Reads nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.xcom.channels.channel import Channel
+from services.xcom.domain.settings import ChannelSetting, Settings, SettingSource
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The channels of the environment with what people set."""
+
+    channels: Mapping[str, Channel]
+    settings: Settings
+
+    def setting(self, name: str) -> ChannelSetting:
+        """What was set for it."""
+        return self.settings.channel(name)
+
+    def missing(self, name: str) -> tuple[str, ...]:
+        """Environment variables it lacks; a destination set by a call stands in for the environment's."""
+        channel = self.channels[name]
+        needed = channel.missing_settings
+        return tuple(one for one in needed if one != channel.destination_setting or not self.address(name))
+
+    def address(self, name: str) -> str:
+        """The destination set by a call; empty when the environment names one, which wins."""
+        channel = self.channels[name]
+        if channel.destination_setting not in channel.missing_settings:
+            return ""
+        return self.setting(name).destination
+
+    def destination(self, name: str) -> str:
+        """Where it goes, masked."""
+        channel, address = self.channels[name], self.address(name)
+        return channel.masked(address) if address else channel.destination
+
+    def source(self, name: str) -> SettingSource:
+        """Where the destination comes from."""
+        if self.address(name):
+            return SettingSource.STORED
+        return SettingSource.ENVIRONMENT if self.channels[name].destination else SettingSource.DEFAULT
+
+    def configured(self) -> list[str]:
+        """Channels that are complete and not switched off, best first."""
+        return [name for name in self.channels if self.setting(name).enabled and not self.missing(name)]

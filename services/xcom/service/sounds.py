@@ -1,0 +1,65 @@
+"""Sounds for those who listen now: told by the queue's table, so that each process tells its listeners."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+
+from services.xcom.domain.messages import Delivery
+from services.xcom.store.deliveries import DeliveryStore
+from shared.clock import Clock
+
+Begin = Callable[[], AbstractAsyncContextManager[DeliveryStore]]
+
+_KEPT = timedelta(seconds=60)
+_POLL_SECONDS = 5.0
+# A listener that does not keep up loses the oldest: a late sound helps nobody.
+_WAITING = 50
+
+
+class SoundService:
+    """`turn` is the body of a loop; a listener hears the last minute first."""
+
+    def __init__(self, begin: Begin, clock: Clock) -> None:
+        self._begin = begin
+        self._clock = clock
+        self._heard: set[str] = set()
+        self._listeners: set[asyncio.Queue[Delivery]] = set()
+
+    async def turn(self) -> float:
+        """Hand on what is new."""
+        if not self._listeners:
+            return _POLL_SECONDS
+        for delivery in await self._recent():
+            if delivery.id not in self._heard:
+                self._heard.add(delivery.id)
+                for listener in self._listeners:
+                    if listener.full():
+                        listener.get_nowait()
+                    listener.put_nowait(delivery)
+        return _POLL_SECONDS
+
+    async def listen(self) -> AsyncGenerator[Delivery, None]:
+        """Sounds of the last minute, then each one as it comes; never ends by itself."""
+        listener: asyncio.Queue[Delivery] = asyncio.Queue(_WAITING)
+        self._listeners.add(listener)
+        try:
+            told = set[str]()
+            for delivery in await self._recent():
+                told.add(delivery.id)
+                yield delivery
+            while True:
+                delivery = await listener.get()
+                if delivery.id not in told:
+                    yield delivery
+        finally:
+            self._listeners.discard(listener)
+
+    async def _recent(self) -> list[Delivery]:
+        after = self._clock.now() - _KEPT
+        async with self._begin() as store:
+            recent = await store.sounds(after)
+        self._heard &= {delivery.id for delivery in recent}
+        return recent

@@ -1,0 +1,179 @@
+"""Bursts, budgets, quiet hours, cooldowns: quiet messages wait together, a loud one never waits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import asyncpg
+import pytest
+from sonic.xcom.v1 import xcom_pb2 as pb
+
+from shared.clock import PushedClock
+from tests.contract.xcom.conftest import START_TIME, House, hook_settings, twilio_settings, until
+from tests.fakes.databases import Databases
+from tests.fakes.twilio import FakeTwilio
+from tests.fakes.webhook import FakeWebhook, Reply
+
+# 3 quiet sends in a minute.
+TIGHT = {"xcom_budget_count": 10, "xcom_budget_reserve": 7, "xcom_budget_seconds": 60}
+
+
+async def told(house: House, count: int, level: str = "LOW") -> list[pb.Message]:
+    return [
+        await house.send(level, channels=["webhook"], subject=f"message {number}") for number in range(count)
+    ]
+
+
+async def states(house: House, messages: list[pb.Message]) -> list[str]:
+    found = [(await house.deliveries(one.id))["webhook"].state for one in messages]
+    return [pb.DeliveryState.Name(state).removeprefix("DELIVERY_STATE_") for state in found]
+
+
+async def test_what_the_budget_does_not_hold_is_told_in_one_digest(house: House, hook: FakeWebhook) -> None:
+    await house.start(**hook_settings(hook), **TIGHT)
+    first = [(await told(house, 1))[0] for _ in range(3)]
+    await hook.wait_for(3)
+    assert len(first) == 3
+    held = await told(house, 30)
+    loud = await house.send("HIGH", channels=["webhook"])
+    await house.settled(loud.id, "webhook")
+    assert len(hook.received) == 4
+    await house.push_until(lambda: len(hook.received) == 5, 5)
+    await until(lambda: all_sent(house, held))
+    digest = hook.received[4].body
+    assert digest["subject"] == "LOW: 30 messages in one"
+    assert "message 0" in digest["body"] and "and 10 more" in digest["body"]
+    carried = [(await house.deliveries(one.id))["webhook"] for one in held]
+    assert {one.digest_id for one in carried} == {hook.received[4].key}
+
+
+async def all_sent(house: House, messages: list[pb.Message]) -> bool | None:
+    return set(await states(house, messages)) == {"SENT"} or None
+
+
+async def test_a_digest_that_is_given_up_gives_up_what_it_carries_and_each_can_be_sent_again(
+    house: House, hook: FakeWebhook
+) -> None:
+    await house.start(**hook_settings(hook), **TIGHT)
+    await told(house, 3)
+    await hook.wait_for(3)
+    hook.answer = lambda _received: Reply(410)
+    held = await told(house, 5)
+    await house.push_until(lambda: len(hook.received) == 4, 5)
+
+    async def dead() -> bool | None:
+        return set(await states(house, held)) == {"DEAD"} or None
+
+    await until(dead)
+    one = (await house.deliveries(held[0].id))["webhook"]
+    again = await house.stub.ResendDelivery(pb.ResendDeliveryRequest(id=one.id))
+    assert (again.state, again.digest_id) == (pb.DELIVERY_STATE_QUEUED, "")
+
+
+async def test_quiet_hours_hold_low_and_medium_and_let_high_through(
+    house: House, hook: FakeWebhook, clock: PushedClock
+) -> None:
+    await house.start(**hook_settings(hook))
+    # 23:00 UTC is midnight in Berlin.
+    hours = pb.QuietHours(start_minute=22 * 60, end_minute=7 * 60, time_zone="Europe/Berlin")
+    changed = await house.set_channel("webhook", "quiet_hours", quiet_hours=hours)
+    assert changed.quiet_now
+    held = await told(house, 2) + await told(house, 1, "MEDIUM")
+    loud = await house.send("HIGH", channels=["webhook"])
+    await house.settled(loud.id, "webhook")
+    clock.advance(6 * 3600)
+    await house.settled((await house.send("HIGH", channels=["webhook"])).id, "webhook")
+    assert set(await states(house, held)) == {"QUEUED"}
+    assert [one.body["level"] for one in hook.received] == ["HIGH", "HIGH"]
+    await house.push_until(lambda: len(hook.received) == 5, 60)
+    assert clock.now() >= START_TIME.replace(hour=6, day=START_TIME.day + 1)
+    assert sorted(one.body["level"] for one in hook.received[2:]) == ["LOW", "LOW", "MEDIUM"]
+
+
+async def test_a_budget_set_by_a_call_holds_for_its_channel(house: House, hook: FakeWebhook) -> None:
+    await house.start(**hook_settings(hook))
+    await house.set_channel("webhook", "quiet_budget_count", quiet_budget_count=1)
+    await told(house, 1)
+    await hook.wait_for(1)
+    await told(house, 2)
+    loud = await house.send("HIGH", channels=["webhook"])
+    await house.settled(loud.id, "webhook")
+    assert [one.body["level"] for one in hook.received] == ["LOW", "HIGH"]
+
+
+async def test_calls_rest_and_what_waited_is_spoken_in_one(
+    house: House, twilio: FakeTwilio, clock: PushedClock
+) -> None:
+    await house.start(**twilio_settings(twilio), xcom_escalation_seconds=86400)
+    first = await house.send("HIGH", channels=["voice", "sms"])
+    await house.settled(first.id, "voice")
+    later = [
+        await house.send("HIGH", channels=["voice", "sms"], subject=f"SOL {number}") for number in range(3)
+    ]
+    for message in later:
+        await house.settled(message.id, "sms")
+    clock.advance(178)
+    await house.channel("voice")
+    assert (len(twilio.calls), len(twilio.texts)) == (1, 4)
+    await house.push_until(lambda: len(twilio.calls) == 2)
+    assert "3 messages in one" in twilio.calls[1]["Twiml"]
+
+    async def carried() -> bool | None:
+        found = [(await house.deliveries(one.id))["voice"].state for one in later]
+        return set(found) == {pb.DELIVERY_STATE_SENT} or None
+
+    await until(carried)
+
+
+async def test_one_loud_message_overtakes_ten_thousand_quiet_ones(
+    house: House, hook: FakeWebhook, databases: Databases
+) -> None:
+    await house.start(**hook_settings(hook))
+    connection = await asyncpg.connect(databases.url("xcom"))
+    await connection.execute(
+        "insert into message (id, request_id, level, subject, body, source, dedupe_key, facts, created_time,"
+        " suppressed_reason, channels_reason) select 'm' || n, 'm' || n, 1, 'quiet ' || n, '', 'alerts', '',"
+        " '{}', $1, '', 'EXPLICIT' from generate_series(1, 10000) as n",
+        START_TIME,
+    )
+    await connection.execute(
+        "insert into delivery (id, message_id, channel, state, level, tries, due_time, last_error,"
+        " provider_status, created_time) select 'd' || n, 'm' || n, 'webhook', 1, 1, 0, $1, '', '', $1"
+        " from generate_series(1, 10000) as n",
+        START_TIME,
+    )
+    began = time.monotonic()
+    await connection.execute("select pg_notify('xcom_delivery', '')")
+    loud = await house.send("HIGH", channels=["webhook"])
+    sent = await house.settled(loud.id, "webhook")
+    assert sent.state == pb.DELIVERY_STATE_SENT
+    assert time.monotonic() - began < 10
+
+    async def settled() -> bool | None:
+        return not await connection.fetchval("select count(*) from delivery where state <> 2") or None
+
+    await until(settled, 20)
+    await connection.close()
+    assert len(hook.received) == 2
+    assert {str(one.body["subject"])[:4] for one in hook.received} == {"LOW:", "SOL "}
+
+
+@pytest.mark.parametrize("level", ["LOW", "HIGH"])
+async def test_a_lock_held_elsewhere_delays_quiet_ones_only(
+    house: House, hook: FakeWebhook, databases: Databases, level: str
+) -> None:
+    connection = await asyncpg.connect(databases.url("xcom"))
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute("select pg_advisory_xact_lock(hashtextextended('xcom pace quiet', 0))")
+    await connection.execute("select pg_advisory_xact_lock(hashtextextended('xcom pace high', 0))")
+    await house.start(**hook_settings(hook))
+    message = await house.send(level, channels=["webhook"])
+    if level == "LOW":
+        await asyncio.sleep(0.1)
+        assert not hook.received
+        await transaction.rollback()
+        await house.push_until(lambda: bool(hook.received))
+    await house.settled(message.id, "webhook")
+    await connection.close()

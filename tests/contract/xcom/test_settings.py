@@ -1,0 +1,158 @@
+"""What people set by calls: levels, channels, destinations; what the environment says wins and is shown."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from sonic.xcom.v1 import xcom_pb2 as pb
+
+from shared.errors import Conflict, InvalidArgument
+from tests.contract.xcom.conftest import House, hook_settings, mail_settings
+from tests.fakes.mail import FakeMailServer
+from tests.fakes.webhook import FakeWebhook
+
+
+def level_map(etag: str = "", **channels: list[str]) -> pb.UpdateLevelMapRequest:
+    routes = [
+        pb.LevelRoute(level=pb.Level.Value(f"LEVEL_{level}"), channels=names)
+        for level, names in channels.items()
+    ]
+    return pb.UpdateLevelMapRequest(level_map=pb.LevelMap(routes=routes, etag=etag))
+
+
+def shown(found: pb.LevelMap) -> dict[str, tuple[list[str], str]]:
+    return {
+        pb.Level.Name(one.level).removeprefix("LEVEL_"): (
+            list(one.channels),
+            pb.SettingSource.Name(one.source).removeprefix("SETTING_SOURCE_"),
+        )
+        for one in found.routes
+    }
+
+
+async def test_a_stored_level_map_takes_effect_at_once_and_the_environment_wins(
+    house: House, hook: FakeWebhook, mail: FakeMailServer
+) -> None:
+    await house.start(**hook_settings(hook), **mail_settings(mail), xcom_high_channels=("email",))
+    before = await house.channels.GetLevelMap(pb.GetLevelMapRequest())
+    assert shown(before) == {
+        "LOW": (["email"], "DEFAULT"),
+        "MEDIUM": (["sms"], "DEFAULT"),
+        "HIGH": (["email"], "ENVIRONMENT"),
+    }
+    after = await house.channels.UpdateLevelMap(level_map(before.etag, LOW=["Webhook"], HIGH=["webhook"]))
+    assert shown(after) == {
+        "LOW": (["webhook"], "STORED"),
+        "MEDIUM": (["sms"], "DEFAULT"),
+        "HIGH": (["email"], "ENVIRONMENT"),
+    }
+    assert [one.channel for one in (await house.send("LOW")).deliveries] == ["webhook"]
+    assert [one.channel for one in (await house.send("HIGH")).deliveries] == ["email"]
+    with pytest.raises(Conflict, match="ETAG_MISMATCH"):
+        await house.channels.UpdateLevelMap(level_map(before.etag, LOW=["email"]))
+    with pytest.raises(InvalidArgument, match="UNKNOWN_NAME"):
+        await house.channels.UpdateLevelMap(level_map(LOW=["pigeon"]))
+    assert await house.channels.GetLevelMap(pb.GetLevelMapRequest()) == after
+
+
+async def test_a_channel_switched_off_gets_nothing_new(
+    house: House, hook: FakeWebhook, mail: FakeMailServer
+) -> None:
+    await house.start(**hook_settings(hook), **mail_settings(mail))
+    off = await house.set_channel("webhook", "enabled", enabled=False)
+    assert (off.enabled, off.configured) == (False, True)
+    assert [one.channel for one in (await house.send("HIGH")).deliveries] == ["email"]
+    await house.set_channel("webhook", "enabled", enabled=True)
+    assert [one.channel for one in (await house.send("HIGH")).deliveries] == ["email", "webhook"]
+
+
+async def test_only_settings_can_be_changed_and_only_as_they_were_read(
+    house: House, hook: FakeWebhook
+) -> None:
+    await house.start(**hook_settings(hook))
+    with pytest.raises(InvalidArgument, match="UNKNOWN_FIELD"):
+        await house.set_channel("webhook", "configured", configured=True)
+    with pytest.raises(InvalidArgument, match="INVALID_FIELD"):
+        await house.set_channel("webhook", "quiet_hours", quiet_hours=pb.QuietHours(time_zone="Mars/Base"))
+    first = await house.set_channel("webhook", "quiet_budget_count", quiet_budget_count=5)
+    assert first.quiet_budget_count == 5
+    old = pb.Channel(name="webhook", etag="0", enabled=False)
+    with pytest.raises(Conflict, match="ETAG_MISMATCH"):
+        await house.channels.UpdateChannel(
+            pb.UpdateChannelRequest(channel=old, update_mask=FieldMask(paths=["enabled"]))
+        )
+    assert (await house.channel("webhook")).enabled
+
+
+async def test_a_destination_set_by_a_call_is_used_where_the_environment_names_none(
+    house: House, hook: FakeWebhook, mail: FakeMailServer
+) -> None:
+    settings = mail_settings(mail) | {"smtp_default_recipient": ""}
+    await house.start(
+        **settings, webhook_secret="key", xcom_allowed_networks=("127.0.0.0/8",), xcom_low_channels=("email",)
+    )
+    assert not (await house.channel("email")).configured
+    changed = await house.set_channel("email", "destination", destination="joe@example.net")
+    assert (changed.configured, changed.destination) == (True, "j***@example.net")
+    assert changed.destination_source == pb.SETTING_SOURCE_STORED
+    await house.set_channel("webhook", "destination", destination=hook.url)
+    await house.send("LOW")
+    assert (await mail.wait_for(1))[0].recipients == ["joe@example.net"]
+    message = await house.send("LOW", channels=["webhook"])
+    assert (await house.settled(message.id, "webhook")).state == pb.DELIVERY_STATE_SENT
+    assert hook.received[0].is_signed_with("key")
+
+
+async def test_a_destination_of_the_environment_is_trusted_and_not_replaced(
+    house: House, hook: FakeWebhook
+) -> None:
+    await house.start(**hook_settings(hook), xcom_allowed_networks=("127.0.0.0/8",))
+    kept = await house.set_channel("webhook", "destination", destination="http://127.0.0.1:1/else")
+    assert kept.destination_source == pb.SETTING_SOURCE_ENVIRONMENT
+    assert kept.destination == hook.url
+    message = await house.send("LOW", channels=["webhook"])
+    assert (await house.settled(message.id, "webhook")).state == pb.DELIVERY_STATE_SENT
+
+
+@pytest.mark.parametrize(
+    ("channel", "destination"),
+    [
+        ("webhook", "http://127.0.0.1/hook"),
+        ("webhook", "http://localhost:80/"),
+        ("webhook", "http://169.254.169.254/latest/meta-data"),
+        ("webhook", "http://[::ffff:10.0.0.1]/"),
+        ("webhook", "https://user:pass@example.com/"),
+        ("webhook", "file:///etc/passwd"),
+        ("webhook", "http://2130706433/"),
+        ("email", "joe@example.net\r\nBcc: all@example.net"),
+        ("sms", "0170 1234567"),
+        ("voice", "+49170x"),
+        ("slack", "https://hooks.example.com/"),
+        ("log", "anything"),
+    ],
+)
+async def test_a_destination_that_calls_may_not_set_is_refused(
+    house: House, channel: str, destination: str
+) -> None:
+    await house.start(webhook_secret="key")
+    with pytest.raises(InvalidArgument) as refused:
+        await house.set_channel(channel, "destination", destination=destination)
+    assert refused.value.reason == "DESTINATION_REFUSED"
+    assert list(refused.value.fields) == ["channel.destination"]
+
+
+async def test_a_destination_is_checked_again_when_it_is_connected_to(
+    house: House, hook: FakeWebhook
+) -> None:
+    # Allowed when it was set; the operator took the network back since.
+    await house.start(webhook_secret="key", xcom_allowed_networks=("127.0.0.0/8",))
+    await house.set_channel("webhook", "destination", destination=hook.url)
+    await house.start(webhook_secret="key")
+    message = await house.send("LOW", channels=["webhook"])
+    dead = await house.settled(message.id, "webhook")
+    if hook.received:
+        # The first server, still running, was faster: it may.
+        assert dead.state == pb.DELIVERY_STATE_SENT
+    test = await house.stub.TestChannel(pb.TestChannelRequest(channel="webhook"))
+    assert not test.ok
+    assert "destination refused" in test.provider_status
