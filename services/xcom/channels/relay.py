@@ -6,9 +6,13 @@ Refuses to know any of these services, and to let the library's log lines (they 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import threading
+import warnings
 from collections.abc import Callable
+from functools import cache
+from types import ModuleType
 from typing import Final
 
 from pydantic import BaseModel, Field, SecretStr
@@ -66,10 +70,7 @@ class Relay(Channel):
         return await _in_thread(lambda: self._notify(letter), self._threads.release)
 
     def _notify(self, letter: Letter) -> Answer:
-        for name in _TALKATIVE:
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        import apprise
-
+        apprise = _library()
         relay = apprise.Apprise()
         # Every one is added, also after one that is not understood.
         if [url for url in self._urls if not relay.add(url)]:
@@ -82,6 +83,16 @@ class Relay(Channel):
         if relay.notify(title=letter.subject, body=whole_text(letter), notify_type=kind):
             return Answer(accepted=True, provider_status="accepted")
         return Answer(accepted=False, error="not accepted")
+
+
+@cache
+def _library() -> ModuleType:
+    """Loaded when it is first needed: it is heavy, and its log lines and warnings are for nobody here."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module("apprise")
 
 
 async def _in_thread(work: Callable[[], Answer], done: Callable[[], None]) -> Answer:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-NOTHING_LEFT = 0
-
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -19,4 +17,4 @@ class Budget:
     def left(self, used_count: int, quiet_count: int | None = None) -> int:
         """Quiet sends still free; those of HIGH count as used too."""
         own = quiet_count if quiet_count is not None else self.count - self.reserve_count
-        return max(own - used_count, NOTHING_LEFT)
+        return max(own - used_count, 0)

@@ -38,7 +38,12 @@ def short_text(letter: Letter) -> str:
 def spoken_text(letter: Letter) -> str:
     """Sentences to be read aloud, twice: a phone is slow to reach the ear."""
     words = _joined([f"Sonic. {letter.level.name.lower()} message", *_parts(letter)], ". ")
-    words = words.replace("%", " percent").replace("USD", "dollars").replace(" -", " minus ")
+    words = (
+        words.translate(_TYPOGRAPHY)
+        .replace("%", " percent")
+        .replace("USD", "dollars")
+        .replace(" -", " minus ")
+    )
     words = re.sub(r"\s+", " ", words)[:_SPOKEN_LENGTH]
     return f"{words}. I repeat. {words}."
 

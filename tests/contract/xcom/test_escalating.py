@@ -187,7 +187,7 @@ async def linked(house: House, mail: FakeMailServer) -> tuple[pb.Message, str]:
 
 
 async def test_a_link_shows_without_acting_acts_once_and_is_kept_as_a_hash(
-    house: House, mail: FakeMailServer, databases: Databases
+    house: House, mail: FakeMailServer, databases: Databases, capfd: pytest.CaptureFixture[str]
 ) -> None:
     message, token = await linked(house, mail)
     for _ in range(3):
@@ -199,6 +199,7 @@ async def test_a_link_shows_without_acting_acts_once_and_is_kept_as_a_hash(
     assert used.HasField("used_time") and used.HasField("acknowledged_time")
     kept = await house.stub.GetMessage(pb.GetMessageRequest(id=message.id))
     assert kept.acknowledged_by == "link"
+    assert token not in str(kept)
     with pytest.raises(FailedPrecondition, match="LINK_USED"):
         await house.escalation.UseLink(use)
     with pytest.raises(NotFound, match="LINK_NOT_FOUND"):
@@ -209,6 +210,8 @@ async def test_a_link_shows_without_acting_acts_once_and_is_kept_as_a_hash(
     )
     await connection.close()
     assert rows and not any(token in row["words"] for row in rows)
+    said = "".join(capfd.readouterr())
+    assert "readiness changed" in said and token not in said
 
 
 async def test_a_link_that_is_too_old_does_nothing(

@@ -75,6 +75,8 @@ async def test_quiet_hours_hold_low_and_medium_and_let_high_through(
     house: House, hook: FakeWebhook, clock: PushedClock
 ) -> None:
     await house.start(**hook_settings(hook))
+    # The worker is up: what it is claiming at the moment of a change is claimed by the settings before.
+    await house.settled((await told(house, 1))[0].id, "webhook")
     # 23:00 UTC is midnight in Berlin.
     hours = pb.QuietHours(start_minute=22 * 60, end_minute=7 * 60, time_zone="Europe/Berlin")
     changed = await house.set_channel("webhook", "quiet_hours", quiet_hours=hours)
@@ -85,10 +87,10 @@ async def test_quiet_hours_hold_low_and_medium_and_let_high_through(
     clock.advance(6 * 3600)
     await house.settled((await house.send("HIGH", channels=["webhook"])).id, "webhook")
     assert set(await states(house, held)) == {"QUEUED"}
-    assert [one.body["level"] for one in hook.received] == ["HIGH", "HIGH"]
-    await house.push_until(lambda: len(hook.received) == 5, 60)
+    assert [one.body["level"] for one in hook.received[1:]] == ["HIGH", "HIGH"]
+    await house.push_until(lambda: len(hook.received) == 6, 60)
     assert clock.now() >= START_TIME.replace(hour=6, day=START_TIME.day + 1)
-    assert sorted(one.body["level"] for one in hook.received[2:]) == ["LOW", "LOW", "MEDIUM"]
+    assert sorted(one.body["level"] for one in hook.received[3:]) == ["LOW", "LOW", "MEDIUM"]
 
 
 async def test_a_budget_set_by_a_call_holds_for_its_channel(house: House, hook: FakeWebhook) -> None:

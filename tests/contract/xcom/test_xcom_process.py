@@ -3,121 +3,36 @@
 from __future__ import annotations
 
 import ast
-import asyncio
-import os
-import signal
-import socket
-import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+import base64
 
+import httpx
 from sonic.xcom.v1 import xcom_pb2 as pb
-from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
 from shared.errors import SonicError
-from shared.lifecycle import App
-from shared.rpc.client import Channel
 from shared.rpc.failures import REASONS
-from tests.contract.xcom.conftest import SECRET, until
+from tests.contract.xcom.conftest import until
+from tests.contract.xcom.trials import (
+    REPOSITORY,
+    free_port,
+    kill_trials,
+    request,
+    settled,
+    short_claims,
+    spawned,
+    started,
+)
 from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.webhook import OK, STALL, FakeWebhook
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 # Said by shared code in the name of a service.
 SHARED_REASONS = {"UNKNOWN_NAME", "UNKNOWN_FIELD", "BAD_DURATION", "BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH"}
-
-
-class Process:
-    """`python -m services.xcom.server`, and a stub that talks to it."""
-
-    def __init__(self, process: asyncio.subprocess.Process, stub: rpc.XComServiceStub) -> None:
-        self._process = process
-        self.stub = stub
-
-    def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
-
-    async def end(self) -> tuple[int, str]:
-        """Asks it to leave; its exit code and everything it said."""
-        if self._process.returncode is None:
-            self._process.terminate()
-        out, said = await self._process.communicate()
-        assert self._process.returncode is not None
-        return self._process.returncode, (out + said).decode()
-
-
-@asynccontextmanager
-async def started(databases: Databases, settings: Mapping[str, str]) -> AsyncIterator[Process]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    process = await spawned(
-        {"LISTEN_ADDRESS": address, "XCOM_DATABASE_URL": databases.url("xcom"), **settings}
-    )
-    async with AsyncExitStack() as stack:
-        channel = Channel(address, unary_seconds=30)
-        await stack.enter_async_context(App("channel", [channel]))
-        running = Process(process, channel.stub(rpc.XComServiceStub))
-        try:
-            await until(lambda: answering(running.stub), 20)
-            yield running
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
-
-
-async def spawned(environ: Mapping[str, str]) -> asyncio.subprocess.Process:
-    path = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "protos" / "stubs")))
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.xcom.server",
-        cwd=REPOSITORY,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": path, **environ},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
-async def answering(stub: rpc.XComServiceStub) -> bool | None:
-    try:
-        await stub.ListChannels(pb.ListChannelsRequest(), timeout=1)
-    except SonicError:
-        return None
-    return True
-
-
-async def settled(stub: rpc.XComServiceStub, message_id: str) -> list[pb.Delivery]:
-    async def look() -> list[pb.Delivery] | None:
-        message = await stub.GetMessage(pb.GetMessageRequest(id=message_id))
-        waiting = [one for one in message.deliveries if one.state == pb.DELIVERY_STATE_QUEUED]
-        return None if waiting else list(message.deliveries)
-
-    return await until(look, 20)
-
-
-def request(number: int) -> pb.SendRequest:
-    return pb.SendRequest(
-        request_id=f"alerts-{number}",
-        level=pb.LEVEL_HIGH,
-        subject="SOL long travel -75.3 %",
-        source="alerts",
-        channels=["webhook"],
-    )
 
 
 async def test_a_delivery_killed_between_claim_and_receipt_is_sent_again_with_the_same_key(
     databases: Databases, hook: FakeWebhook
 ) -> None:
-    settings = {
-        "WEBHOOK_URL": hook.url,
-        "WEBHOOK_SECRET": SECRET,
-        "WEBHOOK_TIMEOUT_SECONDS": "1",
-        "XCOM_CLAIM_MARGIN_SECONDS": "0.5",
-    }
+    settings = short_claims(hook)
     hook.answer = lambda _received: STALL
     async with started(databases, settings) as first:
         message = await first.stub.Send(request(1))
@@ -138,8 +53,16 @@ async def test_a_delivery_killed_between_claim_and_receipt_is_sent_again_with_th
     assert (again.id, exit_code) == (message.id, 0)
 
 
+async def test_ten_kills_between_commit_and_receipt_lose_nothing(
+    databases: Databases, hook: FakeWebhook
+) -> None:
+    lost = await kill_trials(databases, hook, 10)
+    assert not lost
+
+
 async def test_no_secret_is_in_any_log_line_error_or_answer(databases: Databases, hook: FakeWebhook) -> None:
-    canaries = ("canary-password", "canary-secret", "canary-token", "canary-user")
+    canaries = ("canary", "+491701234567", base64.b64encode(b"canary-sid:canary-token").decode())
+    metrics = f"127.0.0.1:{free_port()}"
     async with FakeMailServer(login=("canary-user", "right")) as mail:
         settings = {
             "LOG_LEVEL": "DEBUG",
@@ -151,11 +74,21 @@ async def test_no_secret_is_in_any_log_line_error_or_answer(databases: Databases
             # Nobody listens there: what a failed connection says is looked at too.
             "WEBHOOK_URL": "http://u:canary-token@127.0.0.1:1/hook?key=canary-token",
             "WEBHOOK_SECRET": "canary-secret",
+            "TWILIO_URL": "http://127.0.0.1:1",
+            "TWILIO_ACCOUNT_SID": "canary-sid",
+            "TWILIO_AUTH_TOKEN": "canary-token",
+            "TWILIO_FROM": "+15005550006",
+            "TWILIO_TO": "+491701234567",
+            "XCOM_SLACK_URL": "slack://canary-token/canary-token/canary-token",
+            "XCOM_TELEGRAM_URL": "tgram://canary-token/canary-user",
+            "XCOM_NTFY_URL": "ntfy://canary-user:canary-password@127.0.0.1:1/canary-token",
+            "XCOM_LINK_URL": "https://sonic.example.com/link",
+            "METRICS_ADDRESS": metrics,
         }
         async with started(databases, settings) as server:
             tests = [
                 await server.stub.TestChannel(pb.TestChannelRequest(channel=name))
-                for name in ("email", "webhook")
+                for name in ("email", "webhook", "sms", "voice", "slack", "telegram", "ntfy")
             ]
             message = await server.stub.Send(
                 pb.SendRequest(request_id="r", level=pb.LEVEL_HIGH, subject="s", source="alerts")
@@ -167,8 +100,10 @@ async def test_no_secret_is_in_any_log_line_error_or_answer(databases: Databases
 
             kept = await until(tried)
             listed = await server.stub.ListChannels(pb.ListChannelsRequest())
+            async with httpx.AsyncClient(trust_env=False) as client:
+                measured = (await client.get(f"http://{metrics}/metrics")).text
             _, said = await server.end()
-    shown = "\n".join(map(str, (*tests, kept, listed))) + said
+    shown = "\n".join(map(str, (*tests, kept, listed))) + said + measured
     assert mail.logins
     assert not any(one.ok for one in tests)
     assert "started" in said

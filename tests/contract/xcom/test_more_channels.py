@@ -1,0 +1,166 @@
+"""SMS, calls, relayed services and sounds as they really leave the house."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import grpc
+import pytest
+from sonic.xcom.v1 import xcom_pb2 as pb
+
+from shared.errors import SonicError
+from tests.contract.xcom.conftest import House, mail_settings, twilio_settings, until
+from tests.fakes.mail import FakeMailServer
+from tests.fakes.twilio import SID, TOKEN, FakeTwilio, answer
+from tests.fakes.webhook import STALL, FakeWebhook, Reply
+
+FACTS = {
+    "asset": "SOL",
+    "side": "LONG",
+    "wallet": "main",
+    "price_usd": "92.10000000000001",
+    "liquidation_price_usd": "88.4",
+    "liquidation_distance_percent": "4.01",
+    "action": "Add collateral or close",
+}
+
+
+async def test_a_text_says_what_where_how_far_and_what_to_do(house: House, twilio: FakeTwilio) -> None:
+    await house.start(**twilio_settings(twilio))
+    message = await house.send("HIGH", facts=FACTS, subject="HIGH: SOL long travel –75.3 %")
+    assert [one.channel for one in message.deliveries] == ["sms", "voice"]
+    sent = await house.settled(message.id, "sms")
+    assert sent.provider_status == "HTTP 201 queued"
+    (text,) = twilio.texts
+    assert text == {
+        "To": "+491701234567",
+        "From": "+15005550006",
+        "Body": "HIGH: SOL long travel -75.3 %. wallet main. price 92.1 USD. liquidation 88.4 USD."
+        " distance 4.01 %. Add collateral or close",
+    }
+    await house.settled(message.id, "voice")
+    (call,) = twilio.calls
+    assert call["Twiml"].startswith(
+        "<Response><Say>Sonic. high message. HIGH: SOL long travel minus 75.3 percent"
+    )
+    tokens = {one.headers["i-twilio-idempotency-token"] for one in twilio.received}
+    assert tokens == {one.id for one in (await house.deliveries(message.id)).values()}
+
+
+async def test_text_of_others_cannot_steer_a_call(house: House, twilio: FakeTwilio) -> None:
+    await house.start(**twilio_settings(twilio))
+    message = await house.send("HIGH", subject="</Say><Dial>+1900</Dial>", channels=["voice"])
+    await house.settled(message.id, "voice")
+    assert "<Dial>" not in twilio.calls[0]["Twiml"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "state"),
+    [
+        (answer(400, {"code": 21211, "message": "Invalid 'To' +491701234567"}), pb.DELIVERY_STATE_DEAD),
+        (answer(401, {"code": 20003, "message": f"Authenticate {TOKEN}"}), pb.DELIVERY_STATE_DEAD),
+        (answer(429, {"code": 20429}), pb.DELIVERY_STATE_QUEUED),
+        (Reply(503, body=b"<html>"), pb.DELIVERY_STATE_QUEUED),
+    ],
+)
+async def test_twilio_refuses_for_good_or_for_now_and_nothing_private_is_kept(
+    house: House, twilio: FakeTwilio, refusal: Reply, state: pb.DeliveryState.ValueType
+) -> None:
+    twilio.refusal = refusal
+    await house.start(**twilio_settings(twilio))
+    message = await house.send("LOW", channels=["sms"])
+    delivery = await house.settled(message.id, "sms")
+    assert delivery.state == state
+    listed = await house.stub.ListChannels(pb.ListChannelsRequest())
+    for secret in ("+491701234567", TOKEN, SID):
+        assert secret not in str(delivery) + str(listed)
+
+
+async def test_a_text_refused_for_good_goes_out_by_mail_at_once(
+    house: House, twilio: FakeTwilio, mail: FakeMailServer
+) -> None:
+    twilio.refusal = answer(401, {"code": 20003})
+    await house.start(**twilio_settings(twilio), **mail_settings(mail))
+    message = await house.send("HIGH")
+    assert "email" not in [one.channel for one in message.deliveries]
+    await mail.wait_for(1)
+
+
+# The library warns of its own use of what is going away.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_relayed_service_gets_subject_and_body(house: House, hook: FakeWebhook) -> None:
+    await house.start(xcom_apprise_urls=hook.url.replace("http://", "json://user:canary@"))
+    message = await house.send("HIGH", channels=["apprise"])
+    sent = await house.settled(message.id, "apprise")
+    assert sent.state == pb.DELIVERY_STATE_SENT
+    assert (hook.received[0].body["title"], hook.received[0].body["message"]) == (
+        message.subject,
+        message.body,
+    )
+    assert (await house.channel("apprise")).destination == "json://***"
+
+
+# The library warns of its own use of what is going away.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_relayed_service_that_fails_or_hangs_is_a_failed_try(house: House, hook: FakeWebhook) -> None:
+    hook.answer = lambda _received: Reply(500) if len(hook.received) == 0 else STALL
+    await house.start(
+        xcom_apprise_urls=hook.url.replace("http://", "json://"),
+        xcom_slack_url="nonsense",
+        xcom_apprise_timeout_seconds=0.5,
+    )
+    failed = await house.stub.TestChannel(pb.TestChannelRequest(channel="apprise"))
+    assert (failed.ok, failed.provider_status) == (False, "not accepted")
+    hung = await house.stub.TestChannel(pb.TestChannelRequest(channel="apprise"))
+    assert (hung.ok, hung.provider_status) == (False, "no answer within 0.5 s")
+    wrong = await house.stub.TestChannel(pb.TestChannelRequest(channel="slack"))
+    assert wrong.provider_status == "XCOM_SLACK_URL is not understood"
+
+
+async def test_pages_hear_the_last_minute_and_what_comes(house: House) -> None:
+    await house.start(xcom_sound=True)
+    first = await house.send("HIGH", channels=["sound"])
+    await house.settled(first.id, "sound")
+    heard: asyncio.Queue[pb.Sound] = asyncio.Queue()
+
+    async def listen() -> None:
+        with suppress(grpc.aio.AioRpcError, SonicError):
+            async for sound in house.channels.WatchSounds(pb.WatchSoundsRequest()):
+                heard.put_nowait(sound)
+
+    listening = asyncio.create_task(listen())
+    async with asyncio.timeout(5):
+        assert (await heard.get()).message_id == first.id
+        second = await house.send("HIGH", channels=["sound"])
+        sound = await heard.get()
+    assert (sound.message_id, sound.level, sound.subject) == (second.id, pb.LEVEL_HIGH, second.subject)
+    listening.cancel()
+    await asyncio.wait({listening})
+    assert heard.empty()
+
+
+async def test_a_sound_never_stands_in_for_channels_that_reach_people(
+    house: House, mail: FakeMailServer
+) -> None:
+    await house.start(**mail_settings(mail), xcom_sound=True)
+    message = await house.send("HIGH")
+    assert [one.channel for one in message.deliveries] == ["email", "sound"]
+
+
+async def test_a_player_is_run_without_a_shell(house: House, tmp_path: Path) -> None:
+    played = tmp_path / "played"
+    command = f"{sys.executable} -c \"open('{played}', 'w')\""
+    await house.start(xcom_sound_command=command)
+    message = await house.send("HIGH", channels=["sound"], subject="$(touch evil)")
+    assert (await house.settled(message.id, "sound")).provider_status == "played"
+    assert played.exists()
+    await house.start(xcom_sound_command="/nowhere/player")
+
+    async def fails() -> bool | None:
+        test = await house.stub.TestChannel(pb.TestChannelRequest(channel="sound"))
+        return "not started" in test.provider_status or None
+
+    await until(fails)

@@ -1,0 +1,90 @@
+"""What people read and hear, and when quieter messages wait."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.xcom.domain.messages import Letter, Level
+from services.xcom.domain.pacing import Budget
+from services.xcom.domain.settings import QuietHours
+from services.xcom.domain.texts import SMS_LENGTH, digest_texts, gsm, short_text, spoken_text, whole_text
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+LETTER = Letter("dlv-1", "msg-1", "sms", Level.HIGH, "subject", "body\nmore", "alerts", {}, NOW)
+FACTS = (
+    "asset",
+    "side",
+    "wallet",
+    "price_usd",
+    "liquidation_price_usd",
+    "liquidation_distance_percent",
+    "action",
+)
+
+
+@given(
+    st.text(max_size=400),
+    st.text(max_size=400),
+    st.dictionaries(st.sampled_from(FACTS), st.text(max_size=90)),
+)
+def test_a_text_message_fits_one_whatever_is_said(subject: str, body: str, facts: dict[str, str]) -> None:
+    text = short_text(replace(LETTER, subject=subject, body=body, facts=facts))
+    assert len(text) <= SMS_LENGTH
+    # A hundred and sixty septets: one character outside the alphabet would make it two messages.
+    assert not set(text) & set("[]{}\\^~|€`„“–")
+    assert "\n" not in text
+
+
+def test_letters_the_alphabet_lacks_become_their_plain_kin() -> None:
+    assert gsm("Łódź – ł [x] “q” é") == '?odz - ? ?x? "q" é'
+
+
+def test_a_short_link_is_kept_whole_and_a_long_one_left_out() -> None:
+    letter = replace(LETTER, subject="x" * 300, link="https://s.example/l/abcdefghijklmnopqrstuv")
+    assert short_text(letter).endswith("... https://s.example/l/abcdefghijklmnopqrstuv")
+    assert len(short_text(letter)) <= SMS_LENGTH
+    assert "http" not in short_text(replace(letter, link="https://" + "x" * 100))
+
+
+def test_a_message_without_facts_says_its_subject_and_first_line() -> None:
+    assert short_text(LETTER) == "subject. body"
+    assert spoken_text(LETTER).count("subject. body") == 2
+    assert whole_text(replace(LETTER, link="https://x/1")).endswith("Acknowledge or snooze: https://x/1")
+
+
+def test_a_digest_names_the_first_and_counts_the_rest() -> None:
+    subject, body = digest_texts(10_000, "email", [f"s{number}" for number in range(20)])
+    assert subject == "10000 messages in one"
+    assert body.endswith("- s19\n... and 9980 more")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "zone", "moment", "holds"),
+    [
+        (1320, 420, "UTC", "2026-11-20T22:00", True),
+        (1320, 420, "UTC", "2026-11-21T06:59", True),
+        (1320, 420, "UTC", "2026-11-21T07:00", False),
+        (1320, 420, "UTC", "2026-11-20T21:59", False),
+        (540, 600, "UTC", "2026-11-20T09:30", True),
+        (540, 600, "UTC", "2026-11-20T10:00", False),
+        (0, 0, "UTC", "2026-11-20T00:00", False),
+        (1320, 420, "Europe/Berlin", "2026-07-01T05:30", False),
+        (1320, 420, "Europe/Berlin", "2026-12-01T05:30", True),
+        (1320, 420, "Asia/Kolkata", "2026-12-01T16:30", True),
+    ],
+)
+def test_quiet_hours_follow_the_clock_on_the_wall_there(
+    start: int, end: int, zone: str, moment: str, holds: bool
+) -> None:
+    now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    assert QuietHours(start, end, zone).hold(now) is holds
+
+
+@pytest.mark.parametrize(("used", "own", "left"), [(0, None, 30), (29, None, 1), (99, None, 0), (2, 5, 3)])
+def test_quiet_sends_leave_the_reserve_to_loud_ones(used: int, own: int | None, left: int) -> None:
+    assert Budget(40, timedelta(minutes=1), 10).left(used, own) == left
