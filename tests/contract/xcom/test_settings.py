@@ -114,31 +114,29 @@ async def test_a_destination_of_the_environment_is_trusted_and_not_replaced(
     assert (await house.settled(message.id, "webhook")).state == pb.DELIVERY_STATE_SENT
 
 
-@pytest.mark.parametrize(
-    ("channel", "destination"),
-    [
-        ("webhook", "http://127.0.0.1/hook"),
-        ("webhook", "http://localhost:80/"),
-        ("webhook", "http://169.254.169.254/latest/meta-data"),
-        ("webhook", "http://[::ffff:10.0.0.1]/"),
-        ("webhook", "https://user:pass@example.com/"),
-        ("webhook", "file:///etc/passwd"),
-        ("webhook", "http://2130706433/"),
-        ("email", "joe@example.net\r\nBcc: all@example.net"),
-        ("sms", "0170 1234567"),
-        ("voice", "+49170x"),
-        ("slack", "https://hooks.example.com/"),
-        ("log", "anything"),
-    ],
-)
-async def test_a_destination_that_calls_may_not_set_is_refused(
-    house: House, channel: str, destination: str
-) -> None:
+REFUSED = [
+    ("webhook", "http://127.0.0.1/hook"),
+    ("webhook", "http://localhost:80/"),
+    ("webhook", "http://169.254.169.254/latest/meta-data"),
+    ("webhook", "http://[::ffff:10.0.0.1]/"),
+    ("webhook", "https://user:pass@example.com/"),
+    ("webhook", "file:///etc/passwd"),
+    ("webhook", "http://2130706433/"),
+    ("email", "joe@example.net\r\nBcc: all@example.net"),
+    ("sms", "0170 1234567"),
+    ("voice", "+49170x"),
+    ("slack", "https://hooks.example.com/"),
+    ("log", "anything"),
+]
+
+
+async def test_destinations_that_calls_may_not_set_are_refused(house: House) -> None:
     await house.start(webhook_secret="key")
-    with pytest.raises(InvalidArgument) as refused:
-        await house.set_channel(channel, "destination", destination=destination)
-    assert refused.value.reason == "DESTINATION_REFUSED"
-    assert list(refused.value.fields) == ["channel.destination"]
+    for channel, destination in REFUSED:
+        with pytest.raises(InvalidArgument) as refused:
+            await house.set_channel(channel, "destination", destination=destination)
+        assert refused.value.reason == "DESTINATION_REFUSED", destination
+        assert list(refused.value.fields) == ["channel.destination"]
 
 
 async def test_a_destination_is_checked_again_when_it_is_connected_to(
@@ -147,12 +145,9 @@ async def test_a_destination_is_checked_again_when_it_is_connected_to(
     # Allowed when it was set; the operator took the network back since.
     await house.start(webhook_secret="key", xcom_allowed_networks=("127.0.0.0/8",))
     await house.set_channel("webhook", "destination", destination=hook.url)
+    await house.app.stop()
     await house.start(webhook_secret="key")
-    message = await house.send("LOW", channels=["webhook"])
+    message = await house.send("HIGH", channels=["webhook"])
     dead = await house.settled(message.id, "webhook")
-    if hook.received:
-        # The first server, still running, was faster: it may.
-        assert dead.state == pb.DELIVERY_STATE_SENT
-    test = await house.stub.TestChannel(pb.TestChannelRequest(channel="webhook"))
-    assert not test.ok
-    assert "destination refused" in test.provider_status
+    assert (dead.state, hook.received) == (pb.DELIVERY_STATE_DEAD, [])
+    assert "destination refused" in dead.last_error
