@@ -52,7 +52,7 @@ class Config(registry.ChannelSettings, ServiceConfig):
         10.0, gt=0, le=600, description="a claim holds this much longer than a try may last"
     )
 
-    xcom_budget_count: int = Field(40, ge=1, le=10000, description="sends of a channel within its window")
+    xcom_budget_count: int = Field(120, ge=1, le=10000, description="sends of a channel within its window")
     xcom_budget_reserve: int = Field(10, ge=0, le=9999, description="sends of the budget left for HIGH")
     xcom_budget_seconds: float = Field(60.0, gt=0, le=86400, description="window of the budgets")
     xcom_escalation_seconds: float = Field(
