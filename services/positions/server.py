@@ -8,17 +8,29 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.positions.clients import PriceClient, price_channel
 from services.positions.domain.holding import Chain
+from services.positions.loop import retention_loop
 from services.positions.service.anchors import KeptAnchors
 from services.positions.service.balances import BalanceKeeper
+from services.positions.service.brokers import BrokersService
+from services.positions.service.files import FilesService
 from services.positions.service.imports import ImportService
 from services.positions.service.needs import Begin
 from services.positions.service.passes import Passes
 from services.positions.service.portfolio import PortfolioService
 from services.positions.service.positions import PositionsService
+from services.positions.service.retention import Retention
+from services.positions.service.risk import RiskService
+from services.positions.service.sessions import SessionsService
 from services.positions.service.sync import SyncService
 from services.positions.service.wallets import WalletsService
+from services.positions.service.watch import Watch
+from services.positions.service.wealth import WealthService
+from services.positions.servicer.brokers import BrokersServicer
+from services.positions.servicer.files import FilesServicer
 from services.positions.servicer.portfolio import PortfolioServicer
 from services.positions.servicer.positions import PositionsServicer
+from services.positions.servicer.risk import RiskServicer
+from services.positions.servicer.sessions import SessionsServicer
 from services.positions.servicer.wallets import WalletsServicer
 from services.positions.store import Store
 from services.positions.venues import (
@@ -34,12 +46,15 @@ from services.positions.venues.demo import DEMO_WALLETS
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
-from shared.lifecycle import App, run
-from shared.rpc.server import GrpcServer
+from shared.lifecycle import App, Part, run
+from shared.rpc.server import GrpcServer, Registration
 
 # A file of 64 MiB, as the schema allows, and its envelope.
 _MAX_MESSAGE_BYTES = 65 * 1024 * 1024
-_SERVICES = ("PositionsService", "PortfolioService", "WalletsService")
+_SERVICES = (
+    *("PositionsService", "PortfolioService", "WalletsService", "RiskService"),
+    *("FilesService", "SessionsService", "BrokersService"),
+)
 
 
 class Config(ServiceConfig):
@@ -58,6 +73,10 @@ class Config(ServiceConfig):
     ethereum_rpc_url: SecretStr = Field(SecretStr(""), description="node for ETH balances, empty: not read")
     mark_max_age_seconds: float = Field(120.0, gt=0, description="a mark older than this is stale")
     max_concurrent_fetches: int = Field(8, ge=1, le=100, description="wallets fetched at a time")
+    closed_retention_days: float = Field(90.0, ge=0, description="closed positions stay so long; 0 = ever")
+    request_retention_days: float = Field(7.0, ge=0, description="ids of requests stay so long; 0 = ever")
+    refused_retention_days: float = Field(30.0, ge=0, description="refused rows stay so long; 0 = ever")
+    snapshot_retention_days: float = Field(400.0, ge=0, description="snapshots stay so long; 0 = ever")
 
 
 def build(config: Config, clock: Clock | None = None) -> App:
@@ -77,29 +96,18 @@ def build(config: Config, clock: Clock | None = None) -> App:
     built, balances = _venues(config, clock), _balances(config, clock)
     venues = [one.venue for one in built]
     sync = _sync(config, begin, read, passes, venues, BalanceKeeper(begin, balances, clock), clock)
-    positions = PositionsServicer(
-        PositionsService(begin, read, passes, clock), passes, sync, ImportService(begin, passes, clock)
-    )
     server = GrpcServer(
         config.listen_address,
-        [
-            (rpc.add_PositionsServiceServicer_to_server, positions),
-            (
-                rpc.add_PortfolioServiceServicer_to_server,
-                PortfolioServicer(PortfolioService(begin, read, clock)),
-            ),
-            (
-                rpc.add_WalletsServiceServicer_to_server,
-                WalletsServicer(WalletsService(begin, read, passes), clock),
-            ),
-        ],
+        _registrations(begin, read, passes, sync, clock),
         service_names=[f"sonic.positions.v1.{name}" for name in _SERVICES],
         ready=database.ping,
         clock=clock,
         max_message_bytes=_MAX_MESSAGE_BYTES,
     )
     asked = [*(part for one in built for part in one.parts), *balances.parts]
-    return App("positions", [database, price, *asked, server], grace_seconds=config.shutdown_grace_seconds)
+    forgetting = retention_loop(Retention(begin, clock, _kept_days(config)), clock)
+    parts: list[Part] = [database, price, *asked, server, forgetting]
+    return App("positions", parts, grace_seconds=config.shutdown_grace_seconds)
 
 
 def _sync(
@@ -123,6 +131,39 @@ def _sync(
         max_concurrent_fetches=config.max_concurrent_fetches,
         mark_max_age_seconds=config.mark_max_age_seconds,
     )
+
+
+def _registrations(
+    begin: Begin, read: Begin, passes: Passes, sync: SyncService, clock: Clock
+) -> list[Registration]:
+    imports = ImportService(begin, passes, clock)
+    by_hand = PositionsService(begin, read, passes, clock)
+    wallets = WalletsService(begin, read, passes)
+    positions = PositionsServicer(by_hand, passes, sync, imports, Watch(read, passes, clock))
+    portfolio = PortfolioServicer(PortfolioService(begin, read, clock), WealthService(read, passes, wallets))
+    files = FilesServicer(FilesService(begin, read, passes, clock), imports)
+    risk = RiskServicer(RiskService(begin, read, passes, by_hand))
+    return [
+        (rpc.add_PositionsServiceServicer_to_server, positions),
+        (rpc.add_PortfolioServiceServicer_to_server, portfolio),
+        (rpc.add_WalletsServiceServicer_to_server, WalletsServicer(wallets, clock)),
+        (rpc.add_RiskServiceServicer_to_server, risk),
+        (rpc.add_FilesServiceServicer_to_server, files),
+        (
+            rpc.add_SessionsServiceServicer_to_server,
+            SessionsServicer(SessionsService(begin, read, clock)),
+        ),
+        (rpc.add_BrokersServiceServicer_to_server, BrokersServicer(BrokersService(begin, read, clock))),
+    ]
+
+
+def _kept_days(config: Config) -> dict[str, float]:
+    return {
+        "closed": config.closed_retention_days,
+        "requests": config.request_retention_days,
+        "refused_rows": config.refused_retention_days,
+        "snapshots": config.snapshot_retention_days,
+    }
 
 
 def _venues(config: Config, clock: Clock) -> list[Built]:

@@ -202,7 +202,8 @@ results = tuple(
     for number in range(RING)
 )
 
-# One row: the last pass, its totals, and the membership epoch.
+# One row: the last pass, its totals, the membership epoch, and how heat is weighed, which every pass reads
+# with the rest of the row.
 house = Table(
     "house",
     metadata,
@@ -211,6 +212,11 @@ house = Table(
     Column("pass_number", BigInteger, nullable=False),
     _time("enriched_time", nullable=True),
     *_totals(),
+    Column("heat_model", SmallInteger, nullable=False, server_default=text("1")),
+    Column("distance_weight", Float(53), nullable=False, server_default=text("0.6")),
+    Column("leverage_weight", Float(53), nullable=False, server_default=text("0.3")),
+    Column("collateral_weight", Float(53), nullable=False, server_default=text("0.1")),
+    Column("heat_version", BigInteger, nullable=False, server_default=text("1")),
     CheckConstraint("house_key = 1", name="house_one_row"),
 )
 
@@ -222,6 +228,8 @@ snapshot = Table(
     Column("cycle_id", Text, nullable=False, server_default=""),
     _time("totals_time", nullable=True),
     *_totals(),
+    Column("manual", Boolean, nullable=False, server_default=text("false")),
+    Column("note", Text, nullable=False, server_default=""),
     Index("snapshot_newest", "snapshot_time", "id"),
     Index("snapshot_cycle", "cycle_id", unique=True, postgresql_where=text("cycle_id <> ''")),
 )
@@ -254,6 +262,48 @@ request = Table(
     Column("request_id", Text, primary_key=True),
     Column("position_id", Text, nullable=False),
     _time("request_time"),
+)
+
+# A stretch of trading: at most one is open. The last three figures are final when it has ended.
+session = Table(
+    "session",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    _time("started_time"),
+    _time("ended_time", nullable=True),
+    _number("start_value_usd"),
+    Column("end_value_usd", Float(53)),
+    Column("max_drawdown_usd", Float(53)),
+    Column("max_drawdown_percent", Float(53)),
+    Index("session_open", "status", unique=True, postgresql_where=text("status = 1")),
+    Index("session_newest", "started_time", "id"),
+)
+
+# One row once entered.
+strategy = Table(
+    "strategy",
+    metadata,
+    Column("strategy_key", SmallInteger, primary_key=True, autoincrement=False),
+    Column("start_value_usd", Float(53)),
+    Column("description", Text, nullable=False),
+    _time("updated_time"),
+    CheckConstraint("strategy_key = 1", name="strategy_one_row"),
+    CheckConstraint("start_value_usd >= 0 and start_value_usd < 'infinity'", name="strategy_start_value_usd"),
+)
+
+broker = Table(
+    "broker",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("image_path", Text, nullable=False),
+    Column("web_address", Text, nullable=False),
+    Column("total_holding_usd", Float(53)),
+    _time("created_time"),
+    _time("updated_time"),
+    CheckConstraint("total_holding_usd >= 0 and total_holding_usd < 'infinity'", name="broker_holding_usd"),
 )
 
 declare_fence(metadata)

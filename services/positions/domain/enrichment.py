@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from services.positions.domain.heat import DEFAULT_HEAT, HeatModifiers
 from services.positions.domain.holding import UNKNOWN_ASSET, Flag, Side
 from services.positions.domain.risk import (
     METRIC_NAMES,
@@ -80,13 +81,14 @@ class Enriched:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a pass needs besides the positions: feeds by key, asset names by key, market prices by asset."""
+    """What a pass needs besides the positions: feeds and asset names by key, market prices by asset."""
 
     feeds: Mapping[int, Feed]
     assets: Mapping[int, str]
     market: Mapping[str, MarketPrice]
     now: datetime
     mark_max_age_seconds: float
+    heat: HeatModifiers = DEFAULT_HEAT
 
 
 def micros(moment: datetime | None) -> int:
@@ -126,7 +128,9 @@ def _block(inputs: Mapping[str, Column], around: Surroundings) -> Columns:
             inputs["size_usd"],
             inputs["collateral_usd"],
             market.volatility_ratio,
-        )
+        ),
+        around.heat.model,
+        around.heat.weights,
     )
     unknown = (side == 0) | market.unknown_asset
     flags = inputs["flag_bits"] & _KEPT_FLAGS

@@ -10,6 +10,7 @@ from math import isnan
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.positions.domain.enrichment import Column, Columns, Feed, side_sign
 from services.positions.domain.position import Risk
@@ -68,6 +69,21 @@ class Frame:
             flags=flags_of(int(self.columns["flag_bits"][row])),
             enriched_time=self.enriched_time,
         )
+
+
+def changed_keys(before: Frame, after: Frame) -> NDArray[np.int64]:
+    """Keys of positions that are new or show another figure. A renumbered wallet counts as a change."""
+    keys: NDArray[np.int64] = after.columns["position_key"]
+    known = before.columns["position_key"]
+    if not len(known):
+        return keys
+    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    same = known[places] == keys
+    for name, column in after.columns.items():
+        old = before.columns[name][places]
+        equal = column == old
+        same &= equal | (np.isnan(column) & np.isnan(old)) if column.dtype.kind == "f" else equal
+    return np.asarray(keys[~same], np.int64)
 
 
 def _number(value: np.float64) -> float | None:

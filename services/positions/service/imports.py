@@ -1,7 +1,7 @@
 """Files of positions, taken in bulk."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.positions.domain.imports import Format, ManualTerms, RefusedTerms, parse_positions
@@ -16,12 +16,23 @@ from shared.clock import Clock
 from shared.names import new_id
 
 _MAX_REFUSALS = 1000
+_CHUNK_ROWS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Good rows of the file, how many are written, rows refused."""
+
+    row_count: int
+    written_count: int
+    refused_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Counts, and the first 1,000 refusals."""
+    """Counts, good rows of the file in all, and the first 1,000 refusals."""
 
+    row_count: int
     created_count: int
     updated_count: int
     refused_count: int
@@ -36,21 +47,37 @@ class ImportService:
         self._passes = passes
         self._clock = clock
 
-    async def take(self, content: bytes, kind: Format, wallet: str, *, dry_run: bool) -> Imported:
-        """Every good row in one transaction; one that changes nothing counts as neither. Raises BAD_FILE."""
+    async def take(
+        self,
+        content: bytes,
+        kind: Format,
+        wallet: str,
+        *,
+        dry_run: bool,
+        tell: Callable[[Progress], None] = lambda progress: None,
+    ) -> Imported:
+        """Every good row in one transaction; one that changes nothing counts as neither. Raises BAD_FILE.
+
+        `tell` hears of each 5,000 rows written; they show when all are.
+        """
         parsed = await asyncio.to_thread(parse_positions, content, kind, wallet or MANUAL)
         refusals = parsed.refusals[:_MAX_REFUSALS]
         if dry_run or not parsed.rows:
             created, updated = await self._foresee(parsed.rows)
-            return Imported(created, updated, len(parsed.refusals), refusals)
+            return Imported(len(parsed.rows), created, updated, len(parsed.refusals), refusals)
         market = await self._passes.market()
         async with self._begin() as store:
-            created, updated = await self._write(store, parsed.rows)
+            created = updated = 0
+            for start in range(0, len(parsed.rows), _CHUNK_ROWS):
+                tell(Progress(len(parsed.rows), start, len(parsed.refusals)))
+                fresh, changed = await self._write(store, parsed.rows[start : start + _CHUNK_ROWS])
+                created, updated = created + fresh, updated + changed
+            tell(Progress(len(parsed.rows), len(parsed.rows), len(parsed.refusals)))
             if created or updated:
                 await store.passes.bump_membership()
             _, frame = await self._passes.run(store, market)
         self._passes.install(frame)
-        return Imported(created, updated, len(parsed.refusals), refusals)
+        return Imported(len(parsed.rows), created, updated, len(parsed.refusals), refusals)
 
     async def _foresee(self, rows: Sequence[ManualTerms]) -> tuple[int, int]:
         async with self._begin() as store:

@@ -1,13 +1,15 @@
 """The pass: every position's risk in one transaction; and its last result in memory for readers."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from services.positions.domain.enrichment import Columns, Enriched, Feed, MarketPrice, Surroundings, enrich
 from services.positions.domain.frame import Frame, compose
+from services.positions.domain.heat import HeatModifiers
 from services.positions.domain.totals import Totals, totals
 from services.positions.service.needs import Begin, Market
 from services.positions.store import Store
@@ -49,6 +51,7 @@ class Passes:
         self._clock = clock
         self._mark_max_age_seconds = mark_max_age_seconds
         self._frame: Frame | None = None
+        self._watchers: set[asyncio.Event] = set()
 
     async def enrich(self, step: Step) -> Enrichment:
         """EnrichPositions: the same cycle again answers from its record. Raises Conflict STALE_EPOCH."""
@@ -73,7 +76,8 @@ class Passes:
         house = await store.passes.lock(durable=durable)
         feeds, assets = await store.passes.names()
         inputs = await store.passes.inputs()
-        around = Surroundings(feeds, assets, market, self._clock.now(), self._mark_max_age_seconds)
+        now = self._clock.now()
+        around = Surroundings(feeds, assets, market, now, self._mark_max_age_seconds, house.heat)
         if len(inputs["position_key"]) > _THREAD_ROW_COUNT:
             enriched, frame, sums = await asyncio.to_thread(_judge, inputs, around, house)
         else:
@@ -90,6 +94,23 @@ class Passes:
         """Show this frame to readers unless a later one is shown already."""
         if self._frame is None or frame.pass_number > self._frame.pass_number:
             self._frame = frame
+            for news in self._watchers:
+                news.set()
+
+    @contextmanager
+    def watching(self) -> Iterator[asyncio.Event]:
+        """An event that every new frame sets; clear it before reading the frame."""
+        news = asyncio.Event()
+        self._watchers.add(news)
+        try:
+            yield news
+        finally:
+            self._watchers.discard(news)
+
+    async def heat(self) -> HeatModifiers:
+        """How heat is weighed."""
+        async with self._read() as store:
+            return (await store.passes.look()).heat
 
     async def frame(self, pass_number: int | None = None) -> Frame:
         """The last pass, or a later one than `pass_number` when the caller has just read that."""

@@ -7,11 +7,21 @@ from datetime import datetime
 import numpy as np
 
 from services.positions.domain.addresses import refuse_secret
+from services.positions.domain.frame import Frame
 from services.positions.domain.holding import Chain, Flag, Side, Status, WalletType
 from services.positions.domain.position import MANUAL, VENUES, Draft, Position, Risk, check_draft
-from services.positions.domain.risk import HeatModel, Metrics, Terms, bits_of, metrics
+from services.positions.domain.risk import (
+    DEFAULT_WEIGHTS,
+    HeatModel,
+    HeatWeights,
+    Metrics,
+    Terms,
+    bits_of,
+    metrics,
+)
 from services.positions.domain.wallet import Wallet
 from services.positions.service.needs import Begin
+from services.positions.service.orders import ordered
 from services.positions.service.passes import Passes
 from services.positions.store import Store
 from services.positions.store.positions import BY_INPUT, BY_RESULT, NEVER, Filter, Found, Ordered, stored
@@ -103,7 +113,7 @@ class PositionsService:
         """Raises NotFound POSITION_NOT_FOUND."""
         async with self._read() as store:
             found = await store.positions.find(position_id)
-        return await self._with_risk(_there(found, position_id))
+        return await self.with_risk(_there(found, position_id))
 
     async def list(self, wanted: Filter, order_by: str, page_size: int, page_token: str) -> Page[Position]:
         """Raises InvalidArgument UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
@@ -113,7 +123,7 @@ class PositionsService:
         async with self._read() as store:
             rows = await store.positions.page(wanted, order, request)
         page = paging.cut(rows, request, context, lambda row: row[1])
-        return Page([await self._with_risk(found) for found, _ in page.rows], page.next_page_token)
+        return Page([await self.with_risk(found) for found, _ in page.rows], page.next_page_token)
 
     async def update(self, position_id: str, values: Mapping[str, object]) -> Position:
         """`values` by names of CHANGEABLE. Raises POSITION_NOT_FOUND, INVALID_FIELD."""
@@ -184,16 +194,26 @@ class PositionsService:
             rows = await store.sightings.refused_page(request)
         return paging.cut(rows, request, context, lambda row: (row.id,))
 
-    async def _with_risk(self, found: Found) -> Position:
-        risk: Risk | None = None
-        if found.inputs.status in (Status.ACTIVE, Status.STALE):
-            risk = (await self._passes.frame(found.pass_number)).risk(found.inputs.position_key)
-            if risk is not None and found.feed_failed:
-                risk = replace(risk, flags=risk.flags | {Flag.MARK_STALE})
-        return Position(found.inputs, risk)
+    async def with_risk(self, found: Found) -> Position:
+        """A position with the figures of the last pass."""
+        if found.inputs.status not in (Status.ACTIVE, Status.STALE):
+            return Position(found.inputs, None)
+        return judged_by(found, await self._passes.frame(found.pass_number))
 
 
-def evaluate(terms: WhatIf, prices_usd: Sequence[float]) -> tuple[Metrics, Metrics]:
+def judged_by(found: Found, frame: Frame) -> Position:
+    """A position with the figures of this pass."""
+    risk: Risk | None = None
+    if found.inputs.status in (Status.ACTIVE, Status.STALE):
+        risk = frame.risk(found.inputs.position_key)
+        if risk is not None and found.feed_failed:
+            risk = replace(risk, flags=risk.flags | {Flag.MARK_STALE})
+    return Position(found.inputs, risk)
+
+
+def evaluate(
+    terms: WhatIf, prices_usd: Sequence[float], weights: HeatWeights = DEFAULT_WEIGHTS
+) -> tuple[Metrics, Metrics]:
     """The metrics at each price by model LIQUIDATION and by CLASSIC. Raises INVALID_FIELD."""
     prices = np.array(prices_usd, np.float64)
     if not (np.isfinite(prices) & (prices > 0)).all():
@@ -214,7 +234,7 @@ def evaluate(terms: WhatIf, prices_usd: Sequence[float]) -> tuple[Metrics, Metri
         column(terms.collateral_usd),
         column(terms.hourly_volatility_ratio),
     )
-    return metrics(rows), metrics(rows, HeatModel.CLASSIC)
+    return metrics(rows, weights=weights), metrics(rows, HeatModel.CLASSIC, weights)
 
 
 def manual_wallet(name: str, now: datetime) -> Wallet:
@@ -229,13 +249,7 @@ def _there(found: Found | None, position_id: str) -> Found:
 
 
 def _order(order_by: str) -> Ordered:
-    field, _, direction = order_by.strip().partition(" ")
-    known = [*BY_INPUT, *BY_RESULT]
-    name = next((name for name in known if name == field), None) or choose(
-        field or "id", known, field="order_by"
-    )
-    way = choose(direction.strip() or "asc", ("asc", "desc"), field="order_by")
-    return Ordered(name, way == "desc")
+    return Ordered(*ordered(order_by or "id", [*BY_INPUT, *BY_RESULT]))
 
 
 def _check_values(values: Mapping[str, object]) -> None:

@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from services.positions.domain.addresses import check_address, refuse_secret
-from services.positions.domain.holding import Chain
 from services.positions.domain.wallet import Wallet
 from services.positions.service.needs import Begin
+from services.positions.service.orders import ordered
 from services.positions.service.passes import Passes
+from services.positions.store.wallets import WalletFilter
 from shared import paging
 from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from shared.paging import Page
@@ -28,9 +29,7 @@ class WalletsService:
 
     async def create(self, fresh: Wallet) -> Wallet:
         """Raises WALLET_EXISTS, BAD_ADDRESS, PRIVATE_KEY_REFUSED, INVALID_FIELD."""
-        _check_texts(fresh)
-        _check_balance(fresh.balance_native)
-        fresh = replace(fresh, public_address=check_address(fresh.chain, fresh.public_address))
+        fresh = checked(fresh)
         async with self._begin() as store:
             if not await store.wallets.create(fresh):
                 raise AlreadyExists("WALLET_EXISTS", f"a wallet named {fresh.name!r} exists")
@@ -40,27 +39,28 @@ class WalletsService:
         """Raises NotFound WALLET_NOT_FOUND."""
         async with self._read() as store:
             found = _there(await store.wallets.find(name), name)
-        return (await self._valued([found]))[0]
+        return (await self.valued([found]))[0]
 
-    async def list(self, page_size: int, page_token: str, chain: Chain | None) -> Page[Wallet]:
-        """By name. Raises InvalidArgument BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
-        context = paging.context("wallets", chain)
+    async def list(
+        self, wanted: WalletFilter, order_by: str, page_size: int, page_token: str
+    ) -> Page[Wallet]:
+        """By name unless told otherwise. Raises UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+        order, descending = ordered(order_by or "name", ("name", "created_time"))
+        context = paging.context("wallets", wanted, order, descending)
         request = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
-            rows = await store.wallets.page(request, chain)
-        page = paging.cut(rows, request, context, lambda wallet: (wallet.name,))
-        return Page(await self._valued(page.rows), page.next_page_token)
+            rows = await store.wallets.page(request, wanted, order, descending=descending)
+        page = paging.cut(rows, request, context, lambda wallet: _key(wallet, order))
+        return Page(await self.valued(page.rows), page.next_page_token)
 
     async def update(self, name: str, values: Mapping[str, object]) -> Wallet:
         """`values` by names of CHANGEABLE. Raises NotFound WALLET_NOT_FOUND and what `create` raises."""
         async with self._begin() as store:
             found = _there(await store.wallets.find(name), name)
-            changed = replace(found, **values)  # type: ignore[arg-type]  # names and kinds are the servicer's
-            _check_texts(changed)
-            _check_balance(changed.balance_native)
+            changed = checked(replace(found, **values))  # type: ignore[arg-type]  # names and kinds are checked
             columns = dict(values)
             if "public_address" in values:
-                columns["public_address"] = check_address(found.chain, changed.public_address)
+                columns["public_address"] = changed.public_address
             if "tags" in values:
                 columns["tags"] = list(changed.tags)
             if columns:
@@ -87,7 +87,7 @@ class WalletsService:
         self._passes.install(frame)
         return deleted_count
 
-    async def _valued(self, wallets: Sequence[Wallet]) -> Sequence[Wallet]:
+    async def valued(self, wallets: Sequence[Wallet]) -> Sequence[Wallet]:
         """Wallets with the value of their positions where no balance was entered; unknown stays absent."""
         frame = await self._passes.frame()
         places = {name: place for place, name in enumerate(frame.wallet_names)}
@@ -105,6 +105,17 @@ def _there(found: Wallet | None, name: str) -> Wallet:
     if found is None:
         raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {name[:60]!r}")
     return found
+
+
+def _key(wallet: Wallet, order: str) -> tuple[object, ...]:
+    return (wallet.name,) if order == "name" else (wallet.created_time, wallet.name)
+
+
+def checked(wallet: Wallet) -> Wallet:
+    """The wallet with its address in its one written form. Raises what `create` raises of its fields."""
+    _check_texts(wallet)
+    _check_balance(wallet.balance_native)
+    return replace(wallet, public_address=check_address(wallet.chain, wallet.public_address))
 
 
 def _check_texts(wallet: Wallet) -> None:

@@ -5,17 +5,22 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
 from sonic.positions.v1 import positions_pb2 as pb
 
 from services.positions.domain.holding import Flag
+from services.positions.domain.imports import RefusedTerms
 from services.positions.domain.position import Position
 from services.positions.domain.totals import Totals
+from services.positions.service.imports import Imported
 from services.positions.store.portfolio import Snapshot
 from services.positions.tables import INPUT_NUMBERS, TOTALS_NUMBERS, TOTALS_OPTIONAL_NUMBERS
 from shared.codec import put, to_timestamp
 from shared.errors import InvalidArgument
 
 E = TypeVar("E", bound=IntEnum)
+M = TypeVar("M", bound=Message)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -31,6 +36,35 @@ _RISK_NUMBERS = (
     "heat_index",
     "liquidation_probability",
 )
+
+
+def masked(messages: Iterable[M], mask: FieldMask) -> list[M]:
+    """The messages with nothing but the fields of a read mask; an empty mask or `*` keeps all.
+
+    Raises InvalidArgument UNKNOWN_FIELD naming the known ones.
+    """
+    rows = list(messages)
+    paths = set(mask.paths)
+    if not paths or paths == {"*"}:
+        return rows
+    for row in rows:
+        for descriptor in row.DESCRIPTOR.fields:
+            if descriptor.name not in paths:
+                row.ClearField(descriptor.name)
+    return rows
+
+
+def check_mask(kind: type[Message], mask: FieldMask) -> None:
+    """Raises InvalidArgument UNKNOWN_FIELD for a read mask that names what a message has not."""
+    known = [descriptor.name for descriptor in kind.DESCRIPTOR.fields]
+    unknown = [path for path in mask.paths if path not in known and list(mask.paths) != ["*"]]
+    if unknown:
+        listed = ", ".join(known)
+        raise InvalidArgument(
+            "UNKNOWN_FIELD",
+            f"read_mask names {', '.join(unknown)[:200]}; fields are {listed}",
+            fields={"read_mask": f"one of {listed}"},
+        )
 
 
 def member(kind: type[E], value: int, field: str) -> E:
@@ -76,6 +110,21 @@ def position_message(position: Position) -> pb.Position:
     return message
 
 
+def refusal_message(row: RefusedTerms) -> pb.ImportRefusal:
+    """A row of a file that was not taken."""
+    return pb.ImportRefusal(line=row.line, field=row.field, reason=row.reason, message=row.message)
+
+
+def imported_message(done: Imported) -> pb.ImportPositionsResponse:
+    """Outcome of an import."""
+    return pb.ImportPositionsResponse(
+        created_count=done.created_count,
+        updated_count=done.updated_count,
+        refused_count=done.refused_count,
+        refusals=map(refusal_message, done.refusals),
+    )
+
+
 def totals_message(totals: Totals) -> pb.Totals:
     """Totals of the house."""
     message = pb.Totals(
@@ -97,4 +146,6 @@ def snapshot_message(snapshot: Snapshot) -> pb.Snapshot:
         snapshot_time=to_timestamp(snapshot.snapshot_time),
         totals=totals_message(snapshot.totals),
         cycle_id=snapshot.cycle_id,
+        manual=snapshot.manual,
+        note=snapshot.note,
     )

@@ -13,14 +13,19 @@ from services.positions.service.imports import ImportService
 from services.positions.service.passes import Passes
 from services.positions.service.positions import CHANGEABLE, PositionsService, WhatIf, evaluate
 from services.positions.service.sync import SyncService, WalletSync
+from services.positions.service.watch import Watch
 from services.positions.servicer.messages import (
     Context,
+    check_mask,
     flag_numbers,
+    imported_message,
+    masked,
     member,
     position_message,
     totals_message,
 )
 from services.positions.store.positions import Filter
+from services.positions.store.sightings import RefusedRow
 from shared import columns
 from shared.codec import apply_mask, number, put, to_duration, to_timestamp
 from shared.database.fence import Step
@@ -39,12 +44,18 @@ class PositionsServicer(rpc.PositionsServiceServicer):
     """Messages of positions."""
 
     def __init__(
-        self, service: PositionsService, passes: Passes, sync: SyncService, imports: ImportService
+        self,
+        service: PositionsService,
+        passes: Passes,
+        sync: SyncService,
+        imports: ImportService,
+        watch: Watch,
     ) -> None:
         self._service = service
         self._passes = passes
         self._sync = sync
         self._imports = imports
+        self._watch = watch
 
     async def SyncPositions(
         self, request: pb.SyncPositionsRequest, context: Context
@@ -82,11 +93,13 @@ class PositionsServicer(rpc.PositionsServiceServicer):
     async def ListPositions(
         self, request: pb.ListPositionsRequest, context: Context
     ) -> pb.ListPositionsResponse:
+        check_mask(pb.Position, request.read_mask)
         page = await self._service.list(
             _filter(request), request.order_by, request.page_size, request.page_token
         )
         return pb.ListPositionsResponse(
-            positions=map(position_message, page.rows), next_page_token=page.next_page_token
+            positions=masked(map(position_message, page.rows), request.read_mask),
+            next_page_token=page.next_page_token,
         )
 
     async def UpdatePosition(self, request: pb.UpdatePositionRequest, context: Context) -> pb.Position:
@@ -114,15 +127,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
     ) -> pb.ImportPositionsResponse:
         kind: Format = "CSV" if request.format == pb.FILE_FORMAT_CSV else "JSON"
         done = await self._imports.take(request.content, kind, request.wallet, dry_run=request.dry_run)
-        return pb.ImportPositionsResponse(
-            created_count=done.created_count,
-            updated_count=done.updated_count,
-            refused_count=done.refused_count,
-            refusals=[
-                pb.ImportRefusal(line=row.line, field=row.field, reason=row.reason, message=row.message)
-                for row in done.refusals
-            ],
-        )
+        return imported_message(done)
 
     async def EvaluateAtPrice(
         self, request: pb.EvaluateAtPriceRequest, context: Context
@@ -130,8 +135,9 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         if request.WhichOneof("subject") == "position_id":
             terms = await self._service.what_if(request.position_id)
         else:
-            terms = _terms(request.position)
-        figures, classic = evaluate(terms, request.prices_usd)
+            terms = what_if_terms(request.position)
+        heat = await self._passes.heat()
+        figures, classic = evaluate(terms, request.prices_usd, heat.weights)
         return pb.EvaluateAtPriceResponse(
             evaluations=[
                 _evaluation(price, row, figures, classic) for row, price in enumerate(request.prices_usd)
@@ -166,22 +172,25 @@ class PositionsServicer(rpc.PositionsServiceServicer):
     async def ListRefusedRows(
         self, request: pb.ListRefusedRowsRequest, context: Context
     ) -> pb.ListRefusedRowsResponse:
+        check_mask(pb.RefusedRow, request.read_mask)
         page = await self._service.refused_rows(request.page_size, request.page_token)
         return pb.ListRefusedRowsResponse(
-            rows=[
-                pb.RefusedRow(
-                    id=row.id,
-                    refused_time=to_timestamp(row.refused_time),
-                    wallet=row.wallet,
-                    venue=row.venue,
-                    reason=row.reason,
-                    field=row.field,
-                    masked_body=row.masked_body,
-                )
-                for row in page.rows
-            ],
+            rows=masked(map(_refused_row, page.rows), request.read_mask),
             next_page_token=page.next_page_token,
         )
+
+    async def WatchPositions(
+        self, request: pb.WatchPositionsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchPositionsResponse]:
+        wanted = Filter(request.wallet, request.venue.lower(), request.asset.upper())
+        async for news in self._watch.news(wanted):
+            yield pb.WatchPositionsResponse(
+                positions=map(position_message, news.positions),
+                removed_ids=news.removed_ids,
+                gap=news.gap,
+                enriched_time=to_timestamp(news.enriched_time),
+                membership_epoch=news.membership_epoch,
+            )
 
     async def GetMode(self, request: pb.GetModeRequest, context: Context) -> pb.GetModeResponse:
         mode, reason = await self._sync.mode()
@@ -225,7 +234,20 @@ def _filter(request: pb.ListPositionsRequest) -> Filter:
     )
 
 
-def _terms(position: pb.PositionTerms) -> WhatIf:
+def _refused_row(row: RefusedRow) -> pb.RefusedRow:
+    return pb.RefusedRow(
+        id=row.id,
+        refused_time=to_timestamp(row.refused_time),
+        wallet=row.wallet,
+        venue=row.venue,
+        reason=row.reason,
+        field=row.field,
+        masked_body=row.masked_body,
+    )
+
+
+def what_if_terms(position: pb.PositionTerms) -> WhatIf:
+    """Terms that a request gives. Raises INVALID_FIELD, NOT_FINITE."""
     return WhatIf(
         member(Side, position.side, "position.side"),
         **{name: number(position, name) for name in _TERM_NUMBERS},

@@ -6,7 +6,8 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 from services.positions.domain.holding import Chain, WalletType
 from services.positions.domain.wallet import Wallet
 from services.positions.service.wallets import CHANGEABLE, WalletsService
-from services.positions.servicer.messages import Context, member
+from services.positions.servicer.messages import Context, check_mask, masked, member
+from services.positions.store.wallets import WalletFilter
 from shared.clock import Clock
 from shared.codec import apply_mask, number, put, to_timestamp
 
@@ -38,9 +39,17 @@ class WalletsServicer(rpc.WalletsServiceServicer):
         return _message(await self._service.get(request.name))
 
     async def ListWallets(self, request: pb.ListWalletsRequest, context: Context) -> pb.ListWalletsResponse:
-        chain = member(Chain, request.chain, "chain") if request.chain else None
-        page = await self._service.list(request.page_size, request.page_token, chain)
-        return pb.ListWalletsResponse(wallets=map(_message, page.rows), next_page_token=page.next_page_token)
+        check_mask(pb.Wallet, request.read_mask)
+        wanted = WalletFilter(
+            member(Chain, request.chain, "chain") if request.chain else None,
+            member(WalletType, request.type, "type") if request.type else None,
+            request.active_only,
+            request.tag,
+        )
+        page = await self._service.list(wanted, request.order_by, request.page_size, request.page_token)
+        return pb.ListWalletsResponse(
+            wallets=masked(map(_message, page.rows), request.read_mask), next_page_token=page.next_page_token
+        )
 
     async def UpdateWallet(self, request: pb.UpdateWalletRequest, context: Context) -> pb.Wallet:
         wallet = pb.Wallet()

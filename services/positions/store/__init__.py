@@ -5,9 +5,12 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.positions.store.brokers import BrokerStore
 from services.positions.store.passes import PassStore
 from services.positions.store.portfolio import PortfolioStore
 from services.positions.store.positions import PositionStore
+from services.positions.store.retention import RetentionStore
+from services.positions.store.sessions import SessionStore
 from services.positions.store.sightings import SightingStore
 from services.positions.store.wallets import WalletStore
 from shared.database import fence
@@ -23,9 +26,12 @@ class Store:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+        self.brokers = BrokerStore(connection)
         self.passes = PassStore(connection)
         self.portfolio = PortfolioStore(connection)
         self.positions = PositionStore(connection)
+        self.retention = RetentionStore(connection)
+        self.sessions = SessionStore(connection)
         self.sightings = SightingStore(connection)
         self.wallets = WalletStore(connection)
 

@@ -11,6 +11,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.positions.domain.enrichment import Column, Columns, Feed
+from services.positions.domain.heat import MODEL_NUMBERS, HeatModifiers, model_of
+from services.positions.domain.risk import HeatWeights
 from services.positions.domain.totals import Totals
 from services.positions.tables import RESULT_NUMBERS, RING, house
 from shared.database.bulk import copy_in, copy_out
@@ -44,11 +46,12 @@ _RESULTS = {
     **dict.fromkeys(RESULT_NUMBERS, "float8"),
 }
 _READ_INPUTS = f"select {', '.join(_INPUTS)} from position where status in (1, 2)"
-_LOCK = text(
+_HOUSE = (
     "select membership_epoch, pass_number, position_count, enriched_time,"
-    " set_config('synchronous_commit', :commit, true) from house for update"
+    " heat_model, distance_weight, leverage_weight, collateral_weight, heat_version"
 )
-_LOOK = text("select membership_epoch, pass_number, position_count, enriched_time from house")
+_LOCK = text(f"{_HOUSE}, set_config('synchronous_commit', :commit, true) from house for update")
+_LOOK = text(f"{_HOUSE} from house")
 _NAMES = text(
     "select feed_key as key, w.name, venue, observed_time, failed"
     " from feed f join wallet w using (wallet_key)"
@@ -73,12 +76,13 @@ _BUMP = update(house).values(membership_epoch=house.c.membership_epoch + 1)
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """The one row: which pass is valid and how many rows it judged."""
+    """The one row: which pass is valid, how many rows it judged, and how heat is weighed."""
 
     membership_epoch: int
     pass_number: int
     position_count: int
     enriched_time: datetime | None
+    heat: HeatModifiers
 
 
 class PassStore:
@@ -89,13 +93,24 @@ class PassStore:
 
     async def lock(self, *, durable: bool) -> House:
         """The house row, held until commit. Not durable: a crash may forget this commit."""
-        row = (await self._connection.execute(_LOCK, {"commit": "on" if durable else "off"})).one()
-        return House(row.membership_epoch, row.pass_number, row.position_count, row.enriched_time)
+        return _house((await self._connection.execute(_LOCK, {"commit": "on" if durable else "off"})).one())
 
     async def look(self) -> House:
         """The house row as it is."""
-        row = (await self._connection.execute(_LOOK)).one()
-        return House(row.membership_epoch, row.pass_number, row.position_count, row.enriched_time)
+        return _house((await self._connection.execute(_LOOK)).one())
+
+    async def set_heat(self, heat: HeatModifiers) -> None:
+        """Weigh heat this way from the next pass on."""
+        weights = heat.weights
+        await self._connection.execute(
+            update(house).values(
+                heat_model=MODEL_NUMBERS[heat.model],
+                distance_weight=weights.distance,
+                leverage_weight=weights.leverage,
+                collateral_weight=weights.collateral,
+                heat_version=heat.version,
+            )
+        )
 
     async def names(self) -> tuple[dict[int, Feed], dict[int, str]]:
         """Every feed and every asset name by key."""
@@ -149,6 +164,12 @@ class PassStore:
 def totals_of(row: Row[Any], totals_time: datetime | None) -> Totals:
     """Totals out of a row that holds their columns."""
     return Totals(**{name: getattr(row, name) for name in _TOTALS}, totals_time=totals_time)
+
+
+def _house(row: Row[Any]) -> House:
+    weights = HeatWeights(row.distance_weight, row.leverage_weight, row.collateral_weight)
+    heat = HeatModifiers(model_of(row.heat_model), weights, row.heat_version)
+    return House(row.membership_epoch, row.pass_number, row.position_count, row.enriched_time, heat)
 
 
 def _ascending(columns: Columns) -> Columns:

@@ -23,6 +23,7 @@ from services.positions.tables import (
     position,
     request,
     results,
+    venue_terms,
     wallet,
 )
 from shared.database.keyset import Ordering, apply
@@ -135,6 +136,35 @@ class PositionStore:
         """One position."""
         row = (await self._connection.execute(_BY_ID, {"id": position_id})).one_or_none()
         return None if row is None else _found(row)
+
+    async def first(self, wanted: Filter, ids: Sequence[str], count: int) -> list[Found]:
+        """The first by id, of these ids when there are any."""
+        query = _filtered(_ONE, wanted).order_by(position.c.id).limit(count)
+        if ids:
+            query = query.where(position.c.id.in_(ids))
+        return [_found(row) for row in await self._connection.execute(query)]
+
+    async def carry_totals(self, ids: Sequence[str]) -> tuple[int, int, float | None]:
+        """Of these ids, or every ACTIVE and STALE one: how many, how many without carry, the sum."""
+        carry = venue_terms.c.hourly_carry_usd
+        known = func.coalesce(carry < text("'infinity'::float8"), text("false"))
+        query = select(func.count(), func.count().filter(~known), func.sum(carry).filter(known))
+        query = query.select_from(position).outerjoin(
+            venue_terms, venue_terms.c.position_key == position.c.position_key
+        )
+        query = query.where(position.c.id.in_(ids) if ids else position.c.status.in_(LIVE))
+        count, absent, total = (await self._connection.execute(query)).one()
+        return count, absent, total
+
+    async def changed(
+        self, wanted: Filter, position_keys: Sequence[int], since: datetime | None
+    ) -> list[Found]:
+        """Positions of these keys, and those edited since, by key."""
+        which: ColumnElement[bool] = position.c.position_key.in_(position_keys)
+        if since is not None:
+            which = which | (position.c.updated_time > since)
+        query = _filtered(_ONE, wanted).where(which).order_by(position.c.position_key)
+        return [_found(row) for row in await self._connection.execute(query)]
 
     async def page(
         self, wanted: Filter, order: Ordered, request_page: PageRequest

@@ -1,19 +1,29 @@
 """Rows of wallets and of their feeds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, select, update
+from sqlalchemy import Row, Select, any_, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.positions.domain.holding import Chain, WalletSyncState, WalletType
 from services.positions.domain.wallet import REAL_CHAINS, Wallet
 from services.positions.tables import demo_anchor, feed, wallet
-from shared.database.keyset import apply
+from shared.database.keyset import Direction, Ordering, apply
 from shared.paging import PageRequest
+
+
+@dataclass(frozen=True, slots=True)
+class WalletFilter:
+    """Which wallets; empty = any."""
+
+    chain: Chain | None = None
+    type: WalletType | None = None
+    active_only: bool = False
+    tag: str = ""
 
 
 class WalletStore:
@@ -33,12 +43,29 @@ class WalletStore:
         row = (await self._connection.execute(query.with_for_update() if lock else query)).one_or_none()
         return None if row is None else _wallet(row)
 
-    async def page(self, page: PageRequest, chain: Chain | None) -> list[Wallet]:
-        """Wallets by name, one more than the page holds."""
+    async def page(
+        self, page: PageRequest, wanted: WalletFilter, order: str, *, descending: bool
+    ) -> list[Wallet]:
+        """Wallets by name or created_time, one more than the page holds."""
         query: Select[Any] = select(wallet)
-        if chain is not None:
-            query = query.where(wallet.c.chain == int(chain))
-        query = apply(query, [(wallet.c.name, "asc")], page.after, page.size)
+        if wanted.chain is not None:
+            query = query.where(wallet.c.chain == int(wanted.chain))
+        if wanted.type is not None:
+            query = query.where(wallet.c.type == int(wanted.type))
+        if wanted.active_only:
+            query = query.where(wallet.c.active)
+        if wanted.tag:
+            query = query.where(any_(wallet.c.tags) == wanted.tag)
+        way: Direction = "desc" if descending else "asc"
+        ordering: Ordering = [(wallet.c.name, way)]
+        if order != "name":
+            ordering = [(wallet.c.created_time, way), *ordering]
+        query = apply(query, ordering, page.after, page.size)
+        return [_wallet(row) for row in await self._connection.execute(query)]
+
+    async def everyone(self) -> list[Wallet]:
+        """Every wallet by name."""
+        query = select(wallet).order_by(wallet.c.name)
         return [_wallet(row) for row in await self._connection.execute(query)]
 
     async def active(self, names: Sequence[str] = ()) -> list[Wallet]:

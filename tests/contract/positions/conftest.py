@@ -58,6 +58,10 @@ class House:
         self.columns = channel.stub(rpc.PositionsServiceStub, columns=["ReadColumns"])
         self.portfolio = channel.stub(rpc.PortfolioServiceStub)
         self.wallets = channel.stub(rpc.WalletsServiceStub)
+        self.risk = channel.stub(rpc.RiskServiceStub)
+        self.files = channel.stub(rpc.FilesServiceStub)
+        self.sessions = channel.stub(rpc.SessionsServiceStub)
+        self.brokers = channel.stub(rpc.BrokersServiceStub)
 
     async def create(self, **fields: object) -> pb.Position:
         """A long of BTC at 100, liquidated at 50, marked at 75, unless told otherwise."""

@@ -320,6 +320,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The confirmation word is missing or wrong."""
     ERROR_REASON_UNKNOWN_COLUMN: _ErrorReason.ValueType  # 17
     """No column of this name; the known ones are listed."""
+    ERROR_REASON_BAD_MODIFIERS: _ErrorReason.ValueType  # 19
+    """The group of modifiers lacks a weight, or holds one that is negative, over 100 or no number."""
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 20
+    """The settings were changed by somebody else since the etag was read."""
+    ERROR_REASON_SESSION_OPEN: _ErrorReason.ValueType  # 21
+    """A session is open already; end it first."""
+    ERROR_REASON_SESSION_ENDED: _ErrorReason.ValueType  # 22
+    """The session has ended."""
+    ERROR_REASON_SESSION_NOT_FOUND: _ErrorReason.ValueType  # 23
+    """No session with this id."""
+    ERROR_REASON_BROKER_NOT_FOUND: _ErrorReason.ValueType  # 24
+    """No broker of this name."""
+    ERROR_REASON_BROKER_EXISTS: _ErrorReason.ValueType  # 25
+    """A broker of this name exists."""
+    ERROR_REASON_SNAPSHOT_NOT_FOUND: _ErrorReason.ValueType  # 26
+    """No snapshot with this id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -360,7 +376,163 @@ ERROR_REASON_NOT_CONFIRMED: ErrorReason.ValueType  # 16
 """The confirmation word is missing or wrong."""
 ERROR_REASON_UNKNOWN_COLUMN: ErrorReason.ValueType  # 17
 """No column of this name; the known ones are listed."""
+ERROR_REASON_BAD_MODIFIERS: ErrorReason.ValueType  # 19
+"""The group of modifiers lacks a weight, or holds one that is negative, over 100 or no number."""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 20
+"""The settings were changed by somebody else since the etag was read."""
+ERROR_REASON_SESSION_OPEN: ErrorReason.ValueType  # 21
+"""A session is open already; end it first."""
+ERROR_REASON_SESSION_ENDED: ErrorReason.ValueType  # 22
+"""The session has ended."""
+ERROR_REASON_SESSION_NOT_FOUND: ErrorReason.ValueType  # 23
+"""No session with this id."""
+ERROR_REASON_BROKER_NOT_FOUND: ErrorReason.ValueType  # 24
+"""No broker of this name."""
+ERROR_REASON_BROKER_EXISTS: ErrorReason.ValueType  # 25
+"""A broker of this name exists."""
+ERROR_REASON_SNAPSHOT_NOT_FOUND: ErrorReason.ValueType  # 26
+"""No snapshot with this id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
+
+class _HeatModel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HeatModelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HeatModel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HEAT_MODEL_UNSPECIFIED: _HeatModel.ValueType  # 0
+    """Refused in data; in an import: the model stays."""
+    HEAT_MODEL_LIQUIDATION: _HeatModel.ValueType  # 1
+    """100 at liquidation at every leverage; floor 5."""
+    HEAT_MODEL_CLASSIC: _HeatModel.ValueType  # 2
+    """Distance, leverage and collateral weighed alike; floor 5, cap 75, 2 decimals."""
+
+class HeatModel(_HeatModel, metaclass=_HeatModelEnumTypeWrapper):
+    """How heat is computed; domain page, section 2."""
+
+HEAT_MODEL_UNSPECIFIED: HeatModel.ValueType  # 0
+"""Refused in data; in an import: the model stays."""
+HEAT_MODEL_LIQUIDATION: HeatModel.ValueType  # 1
+"""100 at liquidation at every leverage; floor 5."""
+HEAT_MODEL_CLASSIC: HeatModel.ValueType  # 2
+"""Distance, leverage and collateral weighed alike; floor 5, cap 75, 2 decimals."""
+Global___HeatModel: _TypeAlias = HeatModel  # noqa: Y015
+
+class _AdviceState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AdviceStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AdviceState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ADVICE_STATE_UNSPECIFIED: _AdviceState.ValueType  # 0
+    """Never sent."""
+    ADVICE_STATE_MET: _AdviceState.ValueType  # 1
+    """The distance is there already; nothing to do."""
+    ADVICE_STATE_ADVISED: _AdviceState.ValueType  # 2
+    """The amount is said."""
+    ADVICE_STATE_CANNOT_BE_MET: _AdviceState.ValueType  # 3
+    """No amount reaches it; the reason is named."""
+    ADVICE_STATE_CANNOT_JUDGE: _AdviceState.ValueType  # 4
+    """Something is not known without which nothing can be said; the reason is named."""
+
+class AdviceState(_AdviceState, metaclass=_AdviceStateEnumTypeWrapper):
+    """Whether and how a wanted distance to liquidation can be reached."""
+
+ADVICE_STATE_UNSPECIFIED: AdviceState.ValueType  # 0
+"""Never sent."""
+ADVICE_STATE_MET: AdviceState.ValueType  # 1
+"""The distance is there already; nothing to do."""
+ADVICE_STATE_ADVISED: AdviceState.ValueType  # 2
+"""The amount is said."""
+ADVICE_STATE_CANNOT_BE_MET: AdviceState.ValueType  # 3
+"""No amount reaches it; the reason is named."""
+ADVICE_STATE_CANNOT_JUDGE: AdviceState.ValueType  # 4
+"""Something is not known without which nothing can be said; the reason is named."""
+Global___AdviceState: _TypeAlias = AdviceState  # noqa: Y015
+
+class _SessionStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SessionStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SessionStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SESSION_STATUS_UNSPECIFIED: _SessionStatus.ValueType  # 0
+    """In a filter: any."""
+    SESSION_STATUS_OPEN: _SessionStatus.ValueType  # 1
+    """Running; at most one is."""
+    SESSION_STATUS_ENDED: _SessionStatus.ValueType  # 2
+    """Over; its figures are final."""
+
+class SessionStatus(_SessionStatus, metaclass=_SessionStatusEnumTypeWrapper):
+    """Life of a session."""
+
+SESSION_STATUS_UNSPECIFIED: SessionStatus.ValueType  # 0
+"""In a filter: any."""
+SESSION_STATUS_OPEN: SessionStatus.ValueType  # 1
+"""Running; at most one is."""
+SESSION_STATUS_ENDED: SessionStatus.ValueType  # 2
+"""Over; its figures are final."""
+Global___SessionStatus: _TypeAlias = SessionStatus  # noqa: Y015
+
+class _FreshnessKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FreshnessKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FreshnessKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FRESHNESS_KIND_UNSPECIFIED: _FreshnessKind.ValueType  # 0
+    """Never sent."""
+    FRESHNESS_KIND_PRICES: _FreshnessKind.ValueType  # 1
+    """Market prices."""
+    FRESHNESS_KIND_POSITIONS: _FreshnessKind.ValueType  # 2
+    """The last pass over the positions."""
+    FRESHNESS_KIND_VENUE: _FreshnessKind.ValueType  # 3
+    """A venue: the newest answer for any wallet."""
+    FRESHNESS_KIND_WALLET: _FreshnessKind.ValueType  # 4
+    """A wallet: its last complete answer."""
+
+class FreshnessKind(_FreshnessKind, metaclass=_FreshnessKindEnumTypeWrapper):
+    """What a freshness stamp is about."""
+
+FRESHNESS_KIND_UNSPECIFIED: FreshnessKind.ValueType  # 0
+"""Never sent."""
+FRESHNESS_KIND_PRICES: FreshnessKind.ValueType  # 1
+"""Market prices."""
+FRESHNESS_KIND_POSITIONS: FreshnessKind.ValueType  # 2
+"""The last pass over the positions."""
+FRESHNESS_KIND_VENUE: FreshnessKind.ValueType  # 3
+"""A venue: the newest answer for any wallet."""
+FRESHNESS_KIND_WALLET: FreshnessKind.ValueType  # 4
+"""A wallet: its last complete answer."""
+Global___FreshnessKind: _TypeAlias = FreshnessKind  # noqa: Y015
+
+class _ImportStage:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ImportStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportStage.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IMPORT_STAGE_UNSPECIFIED: _ImportStage.ValueType  # 0
+    """Never sent."""
+    IMPORT_STAGE_PARSED: _ImportStage.ValueType  # 1
+    """The file was read."""
+    IMPORT_STAGE_WRITING: _ImportStage.ValueType  # 2
+    """Rows are being written; nothing shows yet."""
+    IMPORT_STAGE_DONE: _ImportStage.ValueType  # 3
+    """Everything is stored and enriched; the result is final."""
+
+class ImportStage(_ImportStage, metaclass=_ImportStageEnumTypeWrapper):
+    """How far a bulk import is."""
+
+IMPORT_STAGE_UNSPECIFIED: ImportStage.ValueType  # 0
+"""Never sent."""
+IMPORT_STAGE_PARSED: ImportStage.ValueType  # 1
+"""The file was read."""
+IMPORT_STAGE_WRITING: ImportStage.ValueType  # 2
+"""Rows are being written; nothing shows yet."""
+IMPORT_STAGE_DONE: ImportStage.ValueType  # 3
+"""Everything is stored and enriched; the result is final."""
+Global___ImportStage: _TypeAlias = ImportStage  # noqa: Y015
 
 @_typing.final
 class Position(_message.Message):
@@ -883,10 +1055,16 @@ class Snapshot(_message.Message):
     SNAPSHOT_TIME_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
     CYCLE_ID_FIELD_NUMBER: _builtins.int
+    MANUAL_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Row number, > 0."""
     cycle_id: _builtins.str
     """Cycle that recorded it; empty when by hand."""
+    manual: _builtins.bool
+    """Entered by hand with figures of its own."""
+    note: _builtins.str
+    """Free text, at most 2,000 characters."""
     @_builtins.property
     def snapshot_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -902,14 +1080,649 @@ class Snapshot(_message.Message):
         snapshot_time: _timestamp_pb2.Timestamp | None = ...,
         totals: Global___Totals | None = ...,
         cycle_id: _builtins.str = ...,
+        manual: _builtins.bool = ...,
+        note: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot_time", b"snapshot_time", "totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "id", b"id", "snapshot_time", b"snapshot_time", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "id", b"id", "manual", b"manual", "note", b"note", "snapshot_time", b"snapshot_time", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Snapshot: _TypeAlias = Snapshot  # noqa: Y015
+
+@_typing.final
+class TrendPoint(_message.Message):
+    """A stretch of a trend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    LOWEST_VALUE_USD_FIELD_NUMBER: _builtins.int
+    HIGHEST_VALUE_USD_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_COUNT_FIELD_NUMBER: _builtins.int
+    lowest_value_usd: _builtins.float
+    """Lowest total value in the stretch, USD."""
+    highest_value_usd: _builtins.float
+    """Highest total value in the stretch, USD."""
+    snapshot_count: _builtins.int
+    """Snapshots in the stretch, > 0."""
+    @_builtins.property
+    def snapshot(self) -> Global___Snapshot:
+        """The last snapshot of the stretch."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Global___Snapshot | None = ...,
+        lowest_value_usd: _builtins.float = ...,
+        highest_value_usd: _builtins.float = ...,
+        snapshot_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["highest_value_usd", b"highest_value_usd", "lowest_value_usd", b"lowest_value_usd", "snapshot", b"snapshot", "snapshot_count", b"snapshot_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrendPoint: _TypeAlias = TrendPoint  # noqa: Y015
+
+@_typing.final
+class Strategy(_message.Message):
+    """What the owner is trying to do, and where it started."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_VALUE_USD_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    UPDATED_TIME_FIELD_NUMBER: _builtins.int
+    VALUE_USD_FIELD_NUMBER: _builtins.int
+    PERFORMANCE_USD_FIELD_NUMBER: _builtins.int
+    RETURN_PERCENT_FIELD_NUMBER: _builtins.int
+    start_value_usd: _builtins.float
+    """Value at the start, USD, >= 0; absent until entered."""
+    description: _builtins.str
+    """Free text, at most 2,000 characters."""
+    value_usd: _builtins.float
+    """Value of the portfolio now, USD."""
+    performance_usd: _builtins.float
+    """value - start value, USD; absent without a start value."""
+    return_percent: _builtins.float
+    """100 * performance / start value; absent when the start value is absent or 0."""
+    @_builtins.property
+    def updated_time(self) -> _timestamp_pb2.Timestamp:
+        """Last change; unset until entered."""
+
+    def __init__(
+        self,
+        *,
+        start_value_usd: _builtins.float | None = ...,
+        description: _builtins.str = ...,
+        updated_time: _timestamp_pb2.Timestamp | None = ...,
+        value_usd: _builtins.float = ...,
+        performance_usd: _builtins.float | None = ...,
+        return_percent: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_performance_usd", b"_performance_usd", "_return_percent", b"_return_percent", "_start_value_usd", b"_start_value_usd", "performance_usd", b"performance_usd", "return_percent", b"return_percent", "start_value_usd", b"start_value_usd", "updated_time", b"updated_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_performance_usd", b"_performance_usd", "_return_percent", b"_return_percent", "_start_value_usd", b"_start_value_usd", "description", b"description", "performance_usd", b"performance_usd", "return_percent", b"return_percent", "start_value_usd", b"start_value_usd", "updated_time", b"updated_time", "value_usd", b"value_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__performance_usd: _TypeAlias = _typing.Literal["performance_usd"]  # noqa: Y015
+    _WhichOneofArgType__performance_usd: _TypeAlias = _typing.Literal["_performance_usd", b"_performance_usd"]  # noqa: Y015
+    _WhichOneofReturnType__return_percent: _TypeAlias = _typing.Literal["return_percent"]  # noqa: Y015
+    _WhichOneofArgType__return_percent: _TypeAlias = _typing.Literal["_return_percent", b"_return_percent"]  # noqa: Y015
+    _WhichOneofReturnType__start_value_usd: _TypeAlias = _typing.Literal["start_value_usd"]  # noqa: Y015
+    _WhichOneofArgType__start_value_usd: _TypeAlias = _typing.Literal["_start_value_usd", b"_start_value_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__performance_usd) -> _WhichOneofReturnType__performance_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__return_percent) -> _WhichOneofReturnType__return_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_value_usd) -> _WhichOneofReturnType__start_value_usd | None: ...
+
+Global___Strategy: _TypeAlias = Strategy  # noqa: Y015
+
+@_typing.final
+class Session(_message.Message):
+    """A stretch of trading, from its start to its end. Money moved in or out counts as performance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    STARTED_TIME_FIELD_NUMBER: _builtins.int
+    ENDED_TIME_FIELD_NUMBER: _builtins.int
+    START_VALUE_USD_FIELD_NUMBER: _builtins.int
+    VALUE_USD_FIELD_NUMBER: _builtins.int
+    PERFORMANCE_USD_FIELD_NUMBER: _builtins.int
+    RETURN_PERCENT_FIELD_NUMBER: _builtins.int
+    MAX_DRAWDOWN_USD_FIELD_NUMBER: _builtins.int
+    MAX_DRAWDOWN_PERCENT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Made by the server."""
+    name: _builtins.str
+    """Short name, at most 64 characters."""
+    note: _builtins.str
+    """Free text, at most 2,000 characters."""
+    status: Global___SessionStatus.ValueType
+    """Life."""
+    start_value_usd: _builtins.float
+    """Value at the start, USD."""
+    value_usd: _builtins.float
+    """Value now, or at the end, USD."""
+    performance_usd: _builtins.float
+    """value - start value, USD."""
+    return_percent: _builtins.float
+    """100 * performance / start value; absent when the start value is not above 0."""
+    max_drawdown_usd: _builtins.float
+    """Deepest fall from an earlier peak among start, snapshots and now, USD, >= 0."""
+    max_drawdown_percent: _builtins.float
+    """The same fall as percent of its peak, deepest first, >= 0; absent when no peak is above 0."""
+    @_builtins.property
+    def started_time(self) -> _timestamp_pb2.Timestamp:
+        """Started."""
+
+    @_builtins.property
+    def ended_time(self) -> _timestamp_pb2.Timestamp:
+        """Ended; unset while OPEN."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        note: _builtins.str = ...,
+        status: Global___SessionStatus.ValueType = ...,
+        started_time: _timestamp_pb2.Timestamp | None = ...,
+        ended_time: _timestamp_pb2.Timestamp | None = ...,
+        start_value_usd: _builtins.float = ...,
+        value_usd: _builtins.float = ...,
+        performance_usd: _builtins.float = ...,
+        return_percent: _builtins.float | None = ...,
+        max_drawdown_usd: _builtins.float = ...,
+        max_drawdown_percent: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_drawdown_percent", b"_max_drawdown_percent", "_return_percent", b"_return_percent", "ended_time", b"ended_time", "max_drawdown_percent", b"max_drawdown_percent", "return_percent", b"return_percent", "started_time", b"started_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_drawdown_percent", b"_max_drawdown_percent", "_return_percent", b"_return_percent", "ended_time", b"ended_time", "id", b"id", "max_drawdown_percent", b"max_drawdown_percent", "max_drawdown_usd", b"max_drawdown_usd", "name", b"name", "note", b"note", "performance_usd", b"performance_usd", "return_percent", b"return_percent", "start_value_usd", b"start_value_usd", "started_time", b"started_time", "status", b"status", "value_usd", b"value_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_drawdown_percent: _TypeAlias = _typing.Literal["max_drawdown_percent"]  # noqa: Y015
+    _WhichOneofArgType__max_drawdown_percent: _TypeAlias = _typing.Literal["_max_drawdown_percent", b"_max_drawdown_percent"]  # noqa: Y015
+    _WhichOneofReturnType__return_percent: _TypeAlias = _typing.Literal["return_percent"]  # noqa: Y015
+    _WhichOneofArgType__return_percent: _TypeAlias = _typing.Literal["_return_percent", b"_return_percent"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_drawdown_percent) -> _WhichOneofReturnType__max_drawdown_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__return_percent) -> _WhichOneofReturnType__return_percent | None: ...
+
+Global___Session: _TypeAlias = Session  # noqa: Y015
+
+@_typing.final
+class Broker(_message.Message):
+    """A place outside this house where money lies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    IMAGE_PATH_FIELD_NUMBER: _builtins.int
+    WEB_ADDRESS_FIELD_NUMBER: _builtins.int
+    TOTAL_HOLDING_USD_FIELD_NUMBER: _builtins.int
+    CREATED_TIME_FIELD_NUMBER: _builtins.int
+    UPDATED_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Unique short name, 1 to 64 characters."""
+    image_path: _builtins.str
+    """Picture path of the web page."""
+    web_address: _builtins.str
+    """Web address, http or https; may be empty."""
+    total_holding_usd: _builtins.float
+    """What is held there, USD, >= 0; absent until entered."""
+    @_builtins.property
+    def created_time(self) -> _timestamp_pb2.Timestamp:
+        """Created."""
+
+    @_builtins.property
+    def updated_time(self) -> _timestamp_pb2.Timestamp:
+        """Last change."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        image_path: _builtins.str = ...,
+        web_address: _builtins.str = ...,
+        total_holding_usd: _builtins.float | None = ...,
+        created_time: _timestamp_pb2.Timestamp | None = ...,
+        updated_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_total_holding_usd", b"_total_holding_usd", "created_time", b"created_time", "total_holding_usd", b"total_holding_usd", "updated_time", b"updated_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total_holding_usd", b"_total_holding_usd", "created_time", b"created_time", "image_path", b"image_path", "name", b"name", "total_holding_usd", b"total_holding_usd", "updated_time", b"updated_time", "web_address", b"web_address"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__total_holding_usd: _TypeAlias = _typing.Literal["total_holding_usd"]  # noqa: Y015
+    _WhichOneofArgType__total_holding_usd: _TypeAlias = _typing.Literal["_total_holding_usd", b"_total_holding_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_holding_usd) -> _WhichOneofReturnType__total_holding_usd | None: ...
+
+Global___Broker: _TypeAlias = Broker  # noqa: Y015
+
+@_typing.final
+class Balances(_message.Message):
+    """Money in all places."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_WALLETS_USD_FIELD_NUMBER: _builtins.int
+    TOTAL_BROKERS_USD_FIELD_NUMBER: _builtins.int
+    TOTAL_USD_FIELD_NUMBER: _builtins.int
+    ABSENT_WALLET_COUNT_FIELD_NUMBER: _builtins.int
+    ABSENT_BROKER_COUNT_FIELD_NUMBER: _builtins.int
+    total_wallets_usd: _builtins.float
+    """Sum over active wallets: what was entered, else the value of their positions, USD."""
+    total_brokers_usd: _builtins.float
+    """Sum over brokers, USD, >= 0."""
+    total_usd: _builtins.float
+    """Both, USD."""
+    absent_wallet_count: _builtins.int
+    """Active wallets whose balance is not known and adds nothing, >= 0."""
+    absent_broker_count: _builtins.int
+    """Brokers without a holding, >= 0."""
+    def __init__(
+        self,
+        *,
+        total_wallets_usd: _builtins.float = ...,
+        total_brokers_usd: _builtins.float = ...,
+        total_usd: _builtins.float = ...,
+        absent_wallet_count: _builtins.int = ...,
+        absent_broker_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent_broker_count", b"absent_broker_count", "absent_wallet_count", b"absent_wallet_count", "total_brokers_usd", b"total_brokers_usd", "total_usd", b"total_usd", "total_wallets_usd", b"total_wallets_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Balances: _TypeAlias = Balances  # noqa: Y015
+
+@_typing.final
+class Freshness(_message.Message):
+    """When something was last brought up to date."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    kind: Global___FreshnessKind.ValueType
+    """About what."""
+    name: _builtins.str
+    """Venue or wallet; empty for the others."""
+    source: _builtins.str
+    """Who said so: price, pass, a venue."""
+    failed: _builtins.bool
+    """Whether the last try failed."""
+    reason: _builtins.str
+    """Reason word of the failure; empty when none."""
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """Last update; unset = never."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___FreshnessKind.ValueType = ...,
+        name: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        source: _builtins.str = ...,
+        failed: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "kind", b"kind", "name", b"name", "reason", b"reason", "source", b"source", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Freshness: _TypeAlias = Freshness  # noqa: Y015
+
+@_typing.final
+class HeatModifiers(_message.Message):
+    """Model and weights of heat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    DISTANCE_WEIGHT_FIELD_NUMBER: _builtins.int
+    LEVERAGE_WEIGHT_FIELD_NUMBER: _builtins.int
+    COLLATERAL_WEIGHT_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    model: Global___HeatModel.ValueType
+    """Model that fills heat_index."""
+    distance_weight: _builtins.float
+    """Weight of the way gone to liquidation, 0 to 100; default 0.6."""
+    leverage_weight: _builtins.float
+    """Weight of the leverage, 0 to 100; default 0.3."""
+    collateral_weight: _builtins.float
+    """Weight of the collateral, 0 to 100; default 0.1."""
+    etag: _builtins.str
+    """Version of the settings; sent back with a change, it refuses one that was overtaken."""
+    def __init__(
+        self,
+        *,
+        model: Global___HeatModel.ValueType = ...,
+        distance_weight: _builtins.float | None = ...,
+        leverage_weight: _builtins.float | None = ...,
+        collateral_weight: _builtins.float | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_collateral_weight", b"_collateral_weight", "_distance_weight", b"_distance_weight", "_leverage_weight", b"_leverage_weight", "collateral_weight", b"collateral_weight", "distance_weight", b"distance_weight", "leverage_weight", b"leverage_weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collateral_weight", b"_collateral_weight", "_distance_weight", b"_distance_weight", "_leverage_weight", b"_leverage_weight", "collateral_weight", b"collateral_weight", "distance_weight", b"distance_weight", "etag", b"etag", "leverage_weight", b"leverage_weight", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__collateral_weight: _TypeAlias = _typing.Literal["collateral_weight"]  # noqa: Y015
+    _WhichOneofArgType__collateral_weight: _TypeAlias = _typing.Literal["_collateral_weight", b"_collateral_weight"]  # noqa: Y015
+    _WhichOneofReturnType__distance_weight: _TypeAlias = _typing.Literal["distance_weight"]  # noqa: Y015
+    _WhichOneofArgType__distance_weight: _TypeAlias = _typing.Literal["_distance_weight", b"_distance_weight"]  # noqa: Y015
+    _WhichOneofReturnType__leverage_weight: _TypeAlias = _typing.Literal["leverage_weight"]  # noqa: Y015
+    _WhichOneofArgType__leverage_weight: _TypeAlias = _typing.Literal["_leverage_weight", b"_leverage_weight"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__collateral_weight) -> _WhichOneofReturnType__collateral_weight | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__distance_weight) -> _WhichOneofReturnType__distance_weight | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__leverage_weight) -> _WhichOneofReturnType__leverage_weight | None: ...
+
+Global___HeatModifiers: _TypeAlias = HeatModifiers  # noqa: Y015
+
+@_typing.final
+class TopUpAdvice(_message.Message):
+    """What to do so that liquidation is as far as wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADD_STATE_FIELD_NUMBER: _builtins.int
+    CUT_STATE_FIELD_NUMBER: _builtins.int
+    COLLATERAL_TO_ADD_USD_FIELD_NUMBER: _builtins.int
+    SIZE_TO_CUT_USD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    WANTED_DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_PRICE_USD_FIELD_NUMBER: _builtins.int
+    WANTED_LIQUIDATION_PRICE_USD_FIELD_NUMBER: _builtins.int
+    ASSUMPTION_FIELD_NUMBER: _builtins.int
+    add_state: Global___AdviceState.ValueType
+    """Whether adding collateral alone does it."""
+    cut_state: Global___AdviceState.ValueType
+    """Whether cutting the size alone does it."""
+    collateral_to_add_usd: _builtins.float
+    """Collateral to add with the size kept, USD, >= 0; absent when it cannot be met or judged."""
+    size_to_cut_usd: _builtins.float
+    """Size to cut, USD of notional at entry, >= 0, at most all of it; absent when it cannot be met or judged."""
+    reason: _builtins.str
+    """When a remedy cannot be met or judged: SIDE_UNKNOWN, PRICE_MISSING, ENTRY_MISSING, SIZE_MISSING,
+    LIQUIDATION_PRICE_MISSING, VENUE_TERMS_MISSING, WANTED_DISTANCE_UNREACHABLE; else empty.
+    """
+    wanted_distance_percent: _builtins.float
+    """The distance asked for, percent of the price."""
+    liquidation_price_usd: _builtins.float
+    """Liquidation price now, USD per unit."""
+    wanted_liquidation_price_usd: _builtins.float
+    """Liquidation price at the wanted distance, USD per unit; absent when there is none above 0."""
+    assumption: _builtins.str
+    """What the figures rest on, one sentence."""
+    def __init__(
+        self,
+        *,
+        add_state: Global___AdviceState.ValueType = ...,
+        cut_state: Global___AdviceState.ValueType = ...,
+        collateral_to_add_usd: _builtins.float | None = ...,
+        size_to_cut_usd: _builtins.float | None = ...,
+        reason: _builtins.str = ...,
+        wanted_distance_percent: _builtins.float = ...,
+        liquidation_price_usd: _builtins.float | None = ...,
+        wanted_liquidation_price_usd: _builtins.float | None = ...,
+        assumption: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_collateral_to_add_usd", b"_collateral_to_add_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_size_to_cut_usd", b"_size_to_cut_usd", "_wanted_liquidation_price_usd", b"_wanted_liquidation_price_usd", "collateral_to_add_usd", b"collateral_to_add_usd", "liquidation_price_usd", b"liquidation_price_usd", "size_to_cut_usd", b"size_to_cut_usd", "wanted_liquidation_price_usd", b"wanted_liquidation_price_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collateral_to_add_usd", b"_collateral_to_add_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_size_to_cut_usd", b"_size_to_cut_usd", "_wanted_liquidation_price_usd", b"_wanted_liquidation_price_usd", "add_state", b"add_state", "assumption", b"assumption", "collateral_to_add_usd", b"collateral_to_add_usd", "cut_state", b"cut_state", "liquidation_price_usd", b"liquidation_price_usd", "reason", b"reason", "size_to_cut_usd", b"size_to_cut_usd", "wanted_distance_percent", b"wanted_distance_percent", "wanted_liquidation_price_usd", b"wanted_liquidation_price_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__collateral_to_add_usd: _TypeAlias = _typing.Literal["collateral_to_add_usd"]  # noqa: Y015
+    _WhichOneofArgType__collateral_to_add_usd: _TypeAlias = _typing.Literal["_collateral_to_add_usd", b"_collateral_to_add_usd"]  # noqa: Y015
+    _WhichOneofReturnType__liquidation_price_usd: _TypeAlias = _typing.Literal["liquidation_price_usd"]  # noqa: Y015
+    _WhichOneofArgType__liquidation_price_usd: _TypeAlias = _typing.Literal["_liquidation_price_usd", b"_liquidation_price_usd"]  # noqa: Y015
+    _WhichOneofReturnType__size_to_cut_usd: _TypeAlias = _typing.Literal["size_to_cut_usd"]  # noqa: Y015
+    _WhichOneofArgType__size_to_cut_usd: _TypeAlias = _typing.Literal["_size_to_cut_usd", b"_size_to_cut_usd"]  # noqa: Y015
+    _WhichOneofReturnType__wanted_liquidation_price_usd: _TypeAlias = _typing.Literal["wanted_liquidation_price_usd"]  # noqa: Y015
+    _WhichOneofArgType__wanted_liquidation_price_usd: _TypeAlias = _typing.Literal["_wanted_liquidation_price_usd", b"_wanted_liquidation_price_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__collateral_to_add_usd) -> _WhichOneofReturnType__collateral_to_add_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__liquidation_price_usd) -> _WhichOneofReturnType__liquidation_price_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size_to_cut_usd) -> _WhichOneofReturnType__size_to_cut_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__wanted_liquidation_price_usd) -> _WhichOneofReturnType__wanted_liquidation_price_usd | None: ...
+
+Global___TopUpAdvice: _TypeAlias = TopUpAdvice  # noqa: Y015
+
+@_typing.final
+class Carry(_message.Message):
+    """What holding a position costs, and for how long it can be paid."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_ID_FIELD_NUMBER: _builtins.int
+    CARRY_USD_PER_HOUR_FIELD_NUMBER: _builtins.int
+    HOURS_TO_LIQUIDATION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    position_id: _builtins.str
+    """Position id."""
+    carry_usd_per_hour: _builtins.float
+    """USD an hour; negative = it earns; absent when the venue does not say."""
+    hours_to_liquidation: _builtins.float
+    """Hours until carry alone liquidates it at the present price, >= 0; absent when carry is absent or no cost."""
+    reason: _builtins.str
+    """Why hours are absent: CARRY_MISSING, NO_COST, or what is missing as in TopUpAdvice; else empty."""
+    def __init__(
+        self,
+        *,
+        position_id: _builtins.str = ...,
+        carry_usd_per_hour: _builtins.float | None = ...,
+        hours_to_liquidation: _builtins.float | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_carry_usd_per_hour", b"_carry_usd_per_hour", "_hours_to_liquidation", b"_hours_to_liquidation", "carry_usd_per_hour", b"carry_usd_per_hour", "hours_to_liquidation", b"hours_to_liquidation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_carry_usd_per_hour", b"_carry_usd_per_hour", "_hours_to_liquidation", b"_hours_to_liquidation", "carry_usd_per_hour", b"carry_usd_per_hour", "hours_to_liquidation", b"hours_to_liquidation", "position_id", b"position_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__carry_usd_per_hour: _TypeAlias = _typing.Literal["carry_usd_per_hour"]  # noqa: Y015
+    _WhichOneofArgType__carry_usd_per_hour: _TypeAlias = _typing.Literal["_carry_usd_per_hour", b"_carry_usd_per_hour"]  # noqa: Y015
+    _WhichOneofReturnType__hours_to_liquidation: _TypeAlias = _typing.Literal["hours_to_liquidation"]  # noqa: Y015
+    _WhichOneofArgType__hours_to_liquidation: _TypeAlias = _typing.Literal["_hours_to_liquidation", b"_hours_to_liquidation"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__carry_usd_per_hour) -> _WhichOneofReturnType__carry_usd_per_hour | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hours_to_liquidation) -> _WhichOneofReturnType__hours_to_liquidation | None: ...
+
+Global___Carry: _TypeAlias = Carry  # noqa: Y015
+
+@_typing.final
+class Shock(_message.Message):
+    """A move of prices."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MovesPercentEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MOVES_PERCENT_FIELD_NUMBER: _builtins.int
+    OTHER_MOVE_PERCENT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Short name, at most 64 characters."""
+    other_move_percent: _builtins.float
+    """Percent for assets not named, > -100; absent = they stay."""
+    @_builtins.property
+    def moves_percent(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Percent by asset, > -100; a correlation is what the caller puts here."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        moves_percent: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        other_move_percent: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_other_move_percent", b"_other_move_percent", "other_move_percent", b"other_move_percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_other_move_percent", b"_other_move_percent", "moves_percent", b"moves_percent", "name", b"name", "other_move_percent", b"other_move_percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__other_move_percent: _TypeAlias = _typing.Literal["other_move_percent"]  # noqa: Y015
+    _WhichOneofArgType__other_move_percent: _TypeAlias = _typing.Literal["_other_move_percent", b"_other_move_percent"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__other_move_percent) -> _WhichOneofReturnType__other_move_percent | None: ...
+
+Global___Shock: _TypeAlias = Shock  # noqa: Y015
+
+@_typing.final
+class ShockPoint(_message.Message):
+    """The portfolio part of the way along a shock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARE_FIELD_NUMBER: _builtins.int
+    VALUE_USD_FIELD_NUMBER: _builtins.int
+    PNL_USD_FIELD_NUMBER: _builtins.int
+    LIQUIDATED_COUNT_FIELD_NUMBER: _builtins.int
+    share: _builtins.float
+    """Share of the way, 0 to 1."""
+    value_usd: _builtins.float
+    """Sum of values; a liquidated position is worth 0, USD."""
+    pnl_usd: _builtins.float
+    """Sum of profits before fees; a liquidated position has lost its collateral, USD."""
+    liquidated_count: _builtins.int
+    """Positions liquidated so far, >= 0."""
+    def __init__(
+        self,
+        *,
+        share: _builtins.float = ...,
+        value_usd: _builtins.float = ...,
+        pnl_usd: _builtins.float = ...,
+        liquidated_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["liquidated_count", b"liquidated_count", "pnl_usd", b"pnl_usd", "share", b"share", "value_usd", b"value_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShockPoint: _TypeAlias = ShockPoint  # noqa: Y015
+
+@_typing.final
+class ShockLiquidation(_message.Message):
+    """A position that a shock liquidates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    PRICE_USD_FIELD_NUMBER: _builtins.int
+    FORFEITED_COLLATERAL_USD_FIELD_NUMBER: _builtins.int
+    position_id: _builtins.str
+    """Position id."""
+    asset: _builtins.str
+    """Asset."""
+    side: Global___Side.ValueType
+    """Direction."""
+    share: _builtins.float
+    """Share of the way at which it is liquidated, 0 to 1; 0 = at or past liquidation before it."""
+    price_usd: _builtins.float
+    """The price there, USD per unit."""
+    forfeited_collateral_usd: _builtins.float
+    """Collateral lost, USD; absent when unknown."""
+    def __init__(
+        self,
+        *,
+        position_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        side: Global___Side.ValueType = ...,
+        share: _builtins.float = ...,
+        price_usd: _builtins.float = ...,
+        forfeited_collateral_usd: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_forfeited_collateral_usd", b"_forfeited_collateral_usd", "forfeited_collateral_usd", b"forfeited_collateral_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_forfeited_collateral_usd", b"_forfeited_collateral_usd", "asset", b"asset", "forfeited_collateral_usd", b"forfeited_collateral_usd", "position_id", b"position_id", "price_usd", b"price_usd", "share", b"share", "side", b"side"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__forfeited_collateral_usd: _TypeAlias = _typing.Literal["forfeited_collateral_usd"]  # noqa: Y015
+    _WhichOneofArgType__forfeited_collateral_usd: _TypeAlias = _typing.Literal["_forfeited_collateral_usd", b"_forfeited_collateral_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__forfeited_collateral_usd) -> _WhichOneofReturnType__forfeited_collateral_usd | None: ...
+
+Global___ShockLiquidation: _TypeAlias = ShockLiquidation  # noqa: Y015
+
+@_typing.final
+class ShockResult(_message.Message):
+    """A shock walked to its end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    LIQUIDATIONS_FIELD_NUMBER: _builtins.int
+    LIQUIDATED_COUNT_FIELD_NUMBER: _builtins.int
+    VALUE_CHANGE_USD_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the shock."""
+    liquidated_count: _builtins.int
+    """All of them, >= 0."""
+    value_change_usd: _builtins.float
+    """Value at the end less value now, USD."""
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShockPoint]:
+        """Points from share 0 to 1, in order."""
+
+    @_builtins.property
+    def liquidations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShockLiquidation]:
+        """The first 1,000 liquidations along the way, in order."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        points: _abc.Iterable[Global___ShockPoint] | None = ...,
+        liquidations: _abc.Iterable[Global___ShockLiquidation] | None = ...,
+        liquidated_count: _builtins.int = ...,
+        value_change_usd: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["liquidated_count", b"liquidated_count", "liquidations", b"liquidations", "name", b"name", "points", b"points", "value_change_usd", b"value_change_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShockResult: _TypeAlias = ShockResult  # noqa: Y015
 
 @_typing.final
 class PositionTerms(_message.Message):
@@ -1552,6 +2365,7 @@ class ListPositionsRequest(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     ORDER_BY_FIELD_NUMBER: _builtins.int
     ALL_STATUSES_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Rows wanted: 0 = 50, more than 500 gives 500."""
     page_token: _builtins.str
@@ -1572,6 +2386,10 @@ class ListPositionsRequest(_message.Message):
     """
     all_statuses: _builtins.bool
     """Every status, closed ones too."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields wanted of each row; empty = all."""
+
     def __init__(
         self,
         *,
@@ -1584,10 +2402,11 @@ class ListPositionsRequest(_message.Message):
         status: Global___Status.ValueType = ...,
         order_by: _builtins.str = ...,
         all_statuses: _builtins.bool = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_statuses", b"all_statuses", "asset", b"asset", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "side", b"side", "status", b"status", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_statuses", b"all_statuses", "asset", b"asset", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask", "side", b"side", "status", b"status", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1934,19 +2753,25 @@ class ListRefusedRowsRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Rows wanted: 0 = 50, more than 500 gives 500."""
     page_token: _builtins.str
     """Token of the previous page."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields wanted of each row; empty = all."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2076,10 +2901,17 @@ class ListSnapshotsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    MANUAL_ONLY_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Rows wanted: 0 = 50, more than 500 gives 500."""
     page_token: _builtins.str
     """Token of the previous page."""
+    order_by: _builtins.str
+    """snapshot_time or snapshot_time desc; default snapshot_time desc."""
+    manual_only: _builtins.bool
+    """Only entries by hand."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Only at or after this time."""
@@ -2088,6 +2920,10 @@ class ListSnapshotsRequest(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Only before this time."""
 
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields wanted of each row; empty = all."""
+
     def __init__(
         self,
         *,
@@ -2095,10 +2931,13 @@ class ListSnapshotsRequest(_message.Message):
         page_token: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        order_by: _builtins.str = ...,
+        manual_only: _builtins.bool = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "read_mask", b"read_mask", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "manual_only", b"manual_only", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2231,22 +3070,44 @@ class ListWalletsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     CHAIN_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    ACTIVE_ONLY_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Rows wanted: 0 = 50, more than 500 gives 500."""
     page_token: _builtins.str
     """Token of the previous page."""
     chain: Global___Chain.ValueType
     """Only this chain."""
+    type: Global___WalletType.ValueType
+    """Only this kind."""
+    active_only: _builtins.bool
+    """Only active ones."""
+    tag: _builtins.str
+    """Only those with this tag."""
+    order_by: _builtins.str
+    """name or created_time, optionally followed by " desc"; default name."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields wanted of each row; empty = all."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         chain: Global___Chain.ValueType = ...,
+        type: Global___WalletType.ValueType = ...,
+        active_only: _builtins.bool = ...,
+        tag: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_only", b"active_only", "chain", b"chain", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask", "tag", b"tag", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2357,3 +3218,1192 @@ class DeleteWalletResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteWalletResponse: _TypeAlias = DeleteWalletResponse  # noqa: Y015
+
+@_typing.final
+class WatchPositionsRequest(_message.Message):
+    """Request of WatchPositions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WALLET_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    wallet: _builtins.str
+    """Only this wallet."""
+    venue: _builtins.str
+    """Only this venue."""
+    asset: _builtins.str
+    """Only this asset."""
+    def __init__(
+        self,
+        *,
+        wallet: _builtins.str = ...,
+        venue: _builtins.str = ...,
+        asset: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchPositionsRequest: _TypeAlias = WatchPositionsRequest  # noqa: Y015
+
+@_typing.final
+class WatchPositionsResponse(_message.Message):
+    """News of WatchPositions; the present state comes in one or more messages before any change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITIONS_FIELD_NUMBER: _builtins.int
+    REMOVED_IDS_FIELD_NUMBER: _builtins.int
+    GAP_FIELD_NUMBER: _builtins.int
+    ENRICHED_TIME_FIELD_NUMBER: _builtins.int
+    MEMBERSHIP_EPOCH_FIELD_NUMBER: _builtins.int
+    gap: _builtins.bool
+    """Passes were left out since the last message; what is here is the latest."""
+    membership_epoch: _builtins.int
+    """Changes only when a position opens or closes."""
+    @_builtins.property
+    def positions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Position]:
+        """Positions that are new or changed."""
+
+    @_builtins.property
+    def removed_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of positions that are no longer ACTIVE or STALE."""
+
+    @_builtins.property
+    def enriched_time(self) -> _timestamp_pb2.Timestamp:
+        """When the metrics of this state were computed; unset before the first pass."""
+
+    def __init__(
+        self,
+        *,
+        positions: _abc.Iterable[Global___Position] | None = ...,
+        removed_ids: _abc.Iterable[_builtins.str] | None = ...,
+        gap: _builtins.bool = ...,
+        enriched_time: _timestamp_pb2.Timestamp | None = ...,
+        membership_epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["enriched_time", b"enriched_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enriched_time", b"enriched_time", "gap", b"gap", "membership_epoch", b"membership_epoch", "positions", b"positions", "removed_ids", b"removed_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchPositionsResponse: _TypeAlias = WatchPositionsResponse  # noqa: Y015
+
+@_typing.final
+class AdviseTopUpRequest(_message.Message):
+    """Request of AdviseTopUp."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    POSITION_ID_FIELD_NUMBER: _builtins.int
+    PRICE_USD_FIELD_NUMBER: _builtins.int
+    WANTED_DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_RATIO_FIELD_NUMBER: _builtins.int
+    position_id: _builtins.str
+    """A stored position."""
+    price_usd: _builtins.float
+    """Price to judge at, USD per unit, > 0; absent = the stored position's mark. Needed with terms."""
+    wanted_distance_percent: _builtins.float
+    """Distance to liquidation wanted, percent of the price, > 0."""
+    venue: _builtins.str
+    """Venue whose formula judges terms: jupiter, dydx, hyperliquid; empty = linear. Not for a stored position."""
+    asset: _builtins.str
+    """Asset of terms, for Jupiter's close fee."""
+    maintenance_ratio: _builtins.float
+    """Maintenance margin of terms as a share of the notional, 0 to 1, for dYdX and Hyperliquid."""
+    @_builtins.property
+    def position(self) -> Global___PositionTerms:
+        """Terms given here."""
+
+    def __init__(
+        self,
+        *,
+        position: Global___PositionTerms | None = ...,
+        position_id: _builtins.str = ...,
+        price_usd: _builtins.float | None = ...,
+        wanted_distance_percent: _builtins.float = ...,
+        venue: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        maintenance_ratio: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_maintenance_ratio", b"_maintenance_ratio", "_price_usd", b"_price_usd", "maintenance_ratio", b"maintenance_ratio", "position", b"position", "position_id", b"position_id", "price_usd", b"price_usd", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maintenance_ratio", b"_maintenance_ratio", "_price_usd", b"_price_usd", "asset", b"asset", "maintenance_ratio", b"maintenance_ratio", "position", b"position", "position_id", b"position_id", "price_usd", b"price_usd", "subject", b"subject", "venue", b"venue", "wanted_distance_percent", b"wanted_distance_percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__maintenance_ratio: _TypeAlias = _typing.Literal["maintenance_ratio"]  # noqa: Y015
+    _WhichOneofArgType__maintenance_ratio: _TypeAlias = _typing.Literal["_maintenance_ratio", b"_maintenance_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__price_usd: _TypeAlias = _typing.Literal["price_usd"]  # noqa: Y015
+    _WhichOneofArgType__price_usd: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd"]  # noqa: Y015
+    _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["position", "position_id"]  # noqa: Y015
+    _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__maintenance_ratio) -> _WhichOneofReturnType__maintenance_ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_usd) -> _WhichOneofReturnType__price_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
+
+Global___AdviseTopUpRequest: _TypeAlias = AdviseTopUpRequest  # noqa: Y015
+
+@_typing.final
+class GetCarryRequest(_message.Message):
+    """Request of GetCarry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Positions asked for; empty = every ACTIVE and STALE one."""
+
+    def __init__(
+        self,
+        *,
+        position_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position_ids", b"position_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCarryRequest: _TypeAlias = GetCarryRequest  # noqa: Y015
+
+@_typing.final
+class GetCarryResponse(_message.Message):
+    """Answer of GetCarry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARRIES_FIELD_NUMBER: _builtins.int
+    TOTAL_CARRY_USD_PER_HOUR_FIELD_NUMBER: _builtins.int
+    ABSENT_COUNT_FIELD_NUMBER: _builtins.int
+    total_carry_usd_per_hour: _builtins.float
+    """Sum over all positions asked for, USD an hour; absent when none is known."""
+    absent_count: _builtins.int
+    """Positions without a carry, >= 0."""
+    @_builtins.property
+    def carries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Carry]:
+        """One per position, the first 1,000 by id."""
+
+    def __init__(
+        self,
+        *,
+        carries: _abc.Iterable[Global___Carry] | None = ...,
+        total_carry_usd_per_hour: _builtins.float | None = ...,
+        absent_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_total_carry_usd_per_hour", b"_total_carry_usd_per_hour", "total_carry_usd_per_hour", b"total_carry_usd_per_hour"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total_carry_usd_per_hour", b"_total_carry_usd_per_hour", "absent_count", b"absent_count", "carries", b"carries", "total_carry_usd_per_hour", b"total_carry_usd_per_hour"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__total_carry_usd_per_hour: _TypeAlias = _typing.Literal["total_carry_usd_per_hour"]  # noqa: Y015
+    _WhichOneofArgType__total_carry_usd_per_hour: _TypeAlias = _typing.Literal["_total_carry_usd_per_hour", b"_total_carry_usd_per_hour"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_carry_usd_per_hour) -> _WhichOneofReturnType__total_carry_usd_per_hour | None: ...
+
+Global___GetCarryResponse: _TypeAlias = GetCarryResponse  # noqa: Y015
+
+@_typing.final
+class ShockGridRequest(_message.Message):
+    """Request of ShockGrid."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHOCKS_FIELD_NUMBER: _builtins.int
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    step_count: _builtins.int
+    """Equal steps of each way: 0 = 10."""
+    @_builtins.property
+    def shocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Shock]:
+        """The shocks, each on its own."""
+
+    def __init__(
+        self,
+        *,
+        shocks: _abc.Iterable[Global___Shock] | None = ...,
+        step_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["shocks", b"shocks", "step_count", b"step_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShockGridRequest: _TypeAlias = ShockGridRequest  # noqa: Y015
+
+@_typing.final
+class ShockGridResponse(_message.Message):
+    """Answer of ShockGrid."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    ABSENT_COUNT_FIELD_NUMBER: _builtins.int
+    absent_count: _builtins.int
+    """Positions without mark, entry or size, which stay as they are, >= 0."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShockResult]:
+        """One per shock, in order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___ShockResult] | None = ...,
+        absent_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent_count", b"absent_count", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShockGridResponse: _TypeAlias = ShockGridResponse  # noqa: Y015
+
+@_typing.final
+class GetHeatModifiersRequest(_message.Message):
+    """Request of GetHeatModifiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHeatModifiersRequest: _TypeAlias = GetHeatModifiersRequest  # noqa: Y015
+
+@_typing.final
+class SetHeatModifiersRequest(_message.Message):
+    """Request of SetHeatModifiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODIFIERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def modifiers(self) -> Global___HeatModifiers:
+        """Model and all three weights; with an etag it must be the present one."""
+
+    def __init__(
+        self,
+        *,
+        modifiers: Global___HeatModifiers | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["modifiers", b"modifiers"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["modifiers", b"modifiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetHeatModifiersRequest: _TypeAlias = SetHeatModifiersRequest  # noqa: Y015
+
+@_typing.final
+class ExportModifiersRequest(_message.Message):
+    """Request of ExportModifiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportModifiersRequest: _TypeAlias = ExportModifiersRequest  # noqa: Y015
+
+@_typing.final
+class ExportModifiersResponse(_message.Message):
+    """Answer of ExportModifiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.str
+    """JSON text; model is the number of the enum."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportModifiersResponse: _TypeAlias = ExportModifiersResponse  # noqa: Y015
+
+@_typing.final
+class ImportModifiersRequest(_message.Message):
+    """Request of ImportModifiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.str
+    """JSON text; names of keys in any case. The model may be left out and then stays."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportModifiersRequest: _TypeAlias = ImportModifiersRequest  # noqa: Y015
+
+@_typing.final
+class ImportModifiersResponse(_message.Message):
+    """Answer of ImportModifiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODIFIERS_FIELD_NUMBER: _builtins.int
+    IGNORED_GROUPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def modifiers(self) -> Global___HeatModifiers:
+        """What holds now."""
+
+    @_builtins.property
+    def ignored_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Groups of the text that belong to other services."""
+
+    def __init__(
+        self,
+        *,
+        modifiers: Global___HeatModifiers | None = ...,
+        ignored_groups: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["modifiers", b"modifiers"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ignored_groups", b"ignored_groups", "modifiers", b"modifiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportModifiersResponse: _TypeAlias = ImportModifiersResponse  # noqa: Y015
+
+@_typing.final
+class ExportPositionsRequest(_message.Message):
+    """Request of ExportPositions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    ALL_STATUSES_FIELD_NUMBER: _builtins.int
+    format: Global___FileFormat.ValueType
+    """Format wanted."""
+    wallet: _builtins.str
+    """Only this wallet."""
+    venue: _builtins.str
+    """Only this venue."""
+    asset: _builtins.str
+    """Only this asset."""
+    all_statuses: _builtins.bool
+    """Every status, closed ones too."""
+    def __init__(
+        self,
+        *,
+        format: Global___FileFormat.ValueType = ...,
+        wallet: _builtins.str = ...,
+        venue: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        all_statuses: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_statuses", b"all_statuses", "asset", b"asset", "format", b"format", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportPositionsRequest: _TypeAlias = ExportPositionsRequest  # noqa: Y015
+
+@_typing.final
+class ExportPositionsResponse(_message.Message):
+    """Answer of ExportPositions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    POSITION_COUNT_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """The file, UTF-8."""
+    position_count: _builtins.int
+    """Positions in it, >= 0."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+        position_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "position_count", b"position_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportPositionsResponse: _TypeAlias = ExportPositionsResponse  # noqa: Y015
+
+@_typing.final
+class ImportPositionsStreamRequest(_message.Message):
+    """Request of ImportPositionsStream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
+    format: Global___FileFormat.ValueType
+    """Format of content."""
+    content: _builtins.bytes
+    """The file, as of ImportPositions."""
+    wallet: _builtins.str
+    """Wallet for rows that name none; empty = manual."""
+    def __init__(
+        self,
+        *,
+        format: Global___FileFormat.ValueType = ...,
+        content: _builtins.bytes = ...,
+        wallet: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "format", b"format", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportPositionsStreamRequest: _TypeAlias = ImportPositionsStreamRequest  # noqa: Y015
+
+@_typing.final
+class ImportProgress(_message.Message):
+    """How far ImportPositionsStream is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    WRITTEN_COUNT_FIELD_NUMBER: _builtins.int
+    REFUSED_COUNT_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    stage: Global___ImportStage.ValueType
+    """Stage."""
+    row_count: _builtins.int
+    """Good rows of the file, >= 0."""
+    written_count: _builtins.int
+    """Rows written so far, >= 0."""
+    refused_count: _builtins.int
+    """Rows refused, >= 0."""
+    @_builtins.property
+    def result(self) -> Global___ImportPositionsResponse:
+        """The result; set with DONE only."""
+
+    def __init__(
+        self,
+        *,
+        stage: Global___ImportStage.ValueType = ...,
+        row_count: _builtins.int = ...,
+        written_count: _builtins.int = ...,
+        refused_count: _builtins.int = ...,
+        result: Global___ImportPositionsResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refused_count", b"refused_count", "result", b"result", "row_count", b"row_count", "stage", b"stage", "written_count", b"written_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportProgress: _TypeAlias = ImportProgress  # noqa: Y015
+
+@_typing.final
+class ExportWalletsRequest(_message.Message):
+    """Request of ExportWallets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    format: Global___FileFormat.ValueType
+    """Format wanted."""
+    def __init__(
+        self,
+        *,
+        format: Global___FileFormat.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportWalletsRequest: _TypeAlias = ExportWalletsRequest  # noqa: Y015
+
+@_typing.final
+class ExportWalletsResponse(_message.Message):
+    """Answer of ExportWallets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    WALLET_COUNT_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """The file, UTF-8; it holds public addresses."""
+    wallet_count: _builtins.int
+    """Wallets in it, >= 0."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+        wallet_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "wallet_count", b"wallet_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportWalletsResponse: _TypeAlias = ExportWalletsResponse  # noqa: Y015
+
+@_typing.final
+class ImportWalletsRequest(_message.Message):
+    """Request of ImportWallets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    format: Global___FileFormat.ValueType
+    """Format of content."""
+    content: _builtins.bytes
+    """The file. Columns or keys are the field names of Wallet; several tags are parted by ";" in CSV."""
+    dry_run: _builtins.bool
+    """Check and report only."""
+    def __init__(
+        self,
+        *,
+        format: Global___FileFormat.ValueType = ...,
+        content: _builtins.bytes = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "dry_run", b"dry_run", "format", b"format"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportWalletsRequest: _TypeAlias = ImportWalletsRequest  # noqa: Y015
+
+@_typing.final
+class ImportWalletsResponse(_message.Message):
+    """Answer of ImportWallets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREATED_COUNT_FIELD_NUMBER: _builtins.int
+    UPDATED_COUNT_FIELD_NUMBER: _builtins.int
+    REFUSED_COUNT_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
+    created_count: _builtins.int
+    """New wallets, >= 0."""
+    updated_count: _builtins.int
+    """Wallets of that name that were changed, >= 0; the chain stays."""
+    refused_count: _builtins.int
+    """Rows refused, >= 0."""
+    @_builtins.property
+    def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportRefusal]:
+        """The first 1,000 refusals."""
+
+    def __init__(
+        self,
+        *,
+        created_count: _builtins.int = ...,
+        updated_count: _builtins.int = ...,
+        refused_count: _builtins.int = ...,
+        refusals: _abc.Iterable[Global___ImportRefusal] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_count", b"created_count", "refusals", b"refusals", "refused_count", b"refused_count", "updated_count", b"updated_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportWalletsResponse: _TypeAlias = ImportWalletsResponse  # noqa: Y015
+
+@_typing.final
+class GetStrategyRequest(_message.Message):
+    """Request of GetStrategy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStrategyRequest: _TypeAlias = GetStrategyRequest  # noqa: Y015
+
+@_typing.final
+class UpdateStrategyRequest(_message.Message):
+    """Request of UpdateStrategy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def strategy(self) -> Global___Strategy:
+        """The fields to change: start_value_usd, description."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change; empty = those that are set."""
+
+    def __init__(
+        self,
+        *,
+        strategy: Global___Strategy | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["strategy", b"strategy", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["strategy", b"strategy", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateStrategyRequest: _TypeAlias = UpdateStrategyRequest  # noqa: Y015
+
+@_typing.final
+class StartSessionRequest(_message.Message):
+    """Request of StartSession."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Short name; may be empty."""
+    note: _builtins.str
+    """Free text."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "note", b"note"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartSessionRequest: _TypeAlias = StartSessionRequest  # noqa: Y015
+
+@_typing.final
+class EndSessionRequest(_message.Message):
+    """Request of EndSession."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Session id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSessionRequest: _TypeAlias = EndSessionRequest  # noqa: Y015
+
+@_typing.final
+class GetSessionRequest(_message.Message):
+    """Request of GetSession."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Session id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSessionRequest: _TypeAlias = GetSessionRequest  # noqa: Y015
+
+@_typing.final
+class ListSessionsRequest(_message.Message):
+    """Request of ListSessions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Rows wanted: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    status: Global___SessionStatus.ValueType
+    """Only this status."""
+    order_by: _builtins.str
+    """started_time, optionally followed by " desc"; default started_time desc."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields wanted of each row; empty = all."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        status: Global___SessionStatus.ValueType = ...,
+        order_by: _builtins.str = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSessionsRequest: _TypeAlias = ListSessionsRequest  # noqa: Y015
+
+@_typing.final
+class ListSessionsResponse(_message.Message):
+    """Answer of ListSessions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Session]:
+        """One page."""
+
+    def __init__(
+        self,
+        *,
+        sessions: _abc.Iterable[Global___Session] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "sessions", b"sessions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSessionsResponse: _TypeAlias = ListSessionsResponse  # noqa: Y015
+
+@_typing.final
+class CreateBrokerRequest(_message.Message):
+    """Request of CreateBroker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BROKER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def broker(self) -> Global___Broker:
+        """The broker; the name is needed."""
+
+    def __init__(
+        self,
+        *,
+        broker: Global___Broker | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateBrokerRequest: _TypeAlias = CreateBrokerRequest  # noqa: Y015
+
+@_typing.final
+class GetBrokerRequest(_message.Message):
+    """Request of GetBroker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Broker name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBrokerRequest: _TypeAlias = GetBrokerRequest  # noqa: Y015
+
+@_typing.final
+class ListBrokersRequest(_message.Message):
+    """Request of ListBrokers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Rows wanted: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    order_by: _builtins.str
+    """name or updated_time, optionally followed by " desc"; default name."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields wanted of each row; empty = all."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBrokersRequest: _TypeAlias = ListBrokersRequest  # noqa: Y015
+
+@_typing.final
+class ListBrokersResponse(_message.Message):
+    """Answer of ListBrokers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BROKERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def brokers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Broker]:
+        """One page."""
+
+    def __init__(
+        self,
+        *,
+        brokers: _abc.Iterable[Global___Broker] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brokers", b"brokers", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBrokersResponse: _TypeAlias = ListBrokersResponse  # noqa: Y015
+
+@_typing.final
+class UpdateBrokerRequest(_message.Message):
+    """Request of UpdateBroker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BROKER_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def broker(self) -> Global___Broker:
+        """name and the fields to change."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change; empty = those that are set."""
+
+    def __init__(
+        self,
+        *,
+        broker: Global___Broker | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateBrokerRequest: _TypeAlias = UpdateBrokerRequest  # noqa: Y015
+
+@_typing.final
+class DeleteBrokerRequest(_message.Message):
+    """Request of DeleteBroker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Broker name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteBrokerRequest: _TypeAlias = DeleteBrokerRequest  # noqa: Y015
+
+@_typing.final
+class DeleteBrokerResponse(_message.Message):
+    """Answer of DeleteBroker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteBrokerResponse: _TypeAlias = DeleteBrokerResponse  # noqa: Y015
+
+@_typing.final
+class CreateSnapshotRequest(_message.Message):
+    """Request of CreateSnapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def snapshot(self) -> Global___Snapshot:
+        """totals with total_value_usd at least; snapshot_time absent = now; not in the future."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Global___Snapshot | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateSnapshotRequest: _TypeAlias = CreateSnapshotRequest  # noqa: Y015
+
+@_typing.final
+class DeleteSnapshotRequest(_message.Message):
+    """Request of DeleteSnapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Snapshot id, > 0."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSnapshotRequest: _TypeAlias = DeleteSnapshotRequest  # noqa: Y015
+
+@_typing.final
+class DeleteSnapshotResponse(_message.Message):
+    """Answer of DeleteSnapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSnapshotResponse: _TypeAlias = DeleteSnapshotResponse  # noqa: Y015
+
+@_typing.final
+class ListTrendRequest(_message.Message):
+    """Request of ListTrend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WINDOW_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    POINT_COUNT_FIELD_NUMBER: _builtins.int
+    point_count: _builtins.int
+    """Points at most: 0 = 100."""
+    @_builtins.property
+    def window(self) -> _duration_pb2.Duration:
+        """Length of the window; unset = 24 hours."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """End of the window; unset = now."""
+
+    def __init__(
+        self,
+        *,
+        window: _duration_pb2.Duration | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        point_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "point_count", b"point_count", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTrendRequest: _TypeAlias = ListTrendRequest  # noqa: Y015
+
+@_typing.final
+class ListTrendResponse(_message.Message):
+    """Answer of ListTrend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_COUNT_FIELD_NUMBER: _builtins.int
+    VALUE_CHANGE_USD_FIELD_NUMBER: _builtins.int
+    VALUE_CHANGE_PERCENT_FIELD_NUMBER: _builtins.int
+    snapshot_count: _builtins.int
+    """Snapshots in the window, >= 0."""
+    value_change_usd: _builtins.float
+    """Last value less first value of the window, USD; absent without snapshots."""
+    value_change_percent: _builtins.float
+    """The same as percent of the first; absent when that is not above 0."""
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrendPoint]:
+        """In order of time; stretches without a snapshot have no point."""
+
+    def __init__(
+        self,
+        *,
+        points: _abc.Iterable[Global___TrendPoint] | None = ...,
+        snapshot_count: _builtins.int = ...,
+        value_change_usd: _builtins.float | None = ...,
+        value_change_percent: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_value_change_percent", b"_value_change_percent", "_value_change_usd", b"_value_change_usd", "value_change_percent", b"value_change_percent", "value_change_usd", b"value_change_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value_change_percent", b"_value_change_percent", "_value_change_usd", b"_value_change_usd", "points", b"points", "snapshot_count", b"snapshot_count", "value_change_percent", b"value_change_percent", "value_change_usd", b"value_change_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__value_change_percent: _TypeAlias = _typing.Literal["value_change_percent"]  # noqa: Y015
+    _WhichOneofArgType__value_change_percent: _TypeAlias = _typing.Literal["_value_change_percent", b"_value_change_percent"]  # noqa: Y015
+    _WhichOneofReturnType__value_change_usd: _TypeAlias = _typing.Literal["value_change_usd"]  # noqa: Y015
+    _WhichOneofArgType__value_change_usd: _TypeAlias = _typing.Literal["_value_change_usd", b"_value_change_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value_change_percent) -> _WhichOneofReturnType__value_change_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value_change_usd) -> _WhichOneofReturnType__value_change_usd | None: ...
+
+Global___ListTrendResponse: _TypeAlias = ListTrendResponse  # noqa: Y015
+
+@_typing.final
+class GetBalancesRequest(_message.Message):
+    """Request of GetBalances."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBalancesRequest: _TypeAlias = GetBalancesRequest  # noqa: Y015
+
+@_typing.final
+class GetFreshnessRequest(_message.Message):
+    """Request of GetFreshness."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFreshnessRequest: _TypeAlias = GetFreshnessRequest  # noqa: Y015
+
+@_typing.final
+class GetFreshnessResponse(_message.Message):
+    """Answer of GetFreshness."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAMPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stamps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Freshness]:
+        """One per subject: prices, positions, venues by name, wallets by name."""
+
+    def __init__(
+        self,
+        *,
+        stamps: _abc.Iterable[Global___Freshness] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stamps", b"stamps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFreshnessResponse: _TypeAlias = GetFreshnessResponse  # noqa: Y015

@@ -95,6 +95,11 @@ class PositionsServiceStub:
                 request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListRefusedRowsRequest.SerializeToString,
                 response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListRefusedRowsResponse.FromString,
                 _registered_method=True)
+        self.WatchPositions = channel.unary_stream(
+                '/sonic.positions.v1.PositionsService/WatchPositions',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.WatchPositionsRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.WatchPositionsResponse.FromString,
+                _registered_method=True)
         self.GetMode = channel.unary_unary(
                 '/sonic.positions.v1.PositionsService/GetMode',
                 request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetModeRequest.SerializeToString,
@@ -196,6 +201,13 @@ class PositionsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchPositions(self, request, context):
+        """Positions: the present ones first, then what each pass changed. A slow reader gets the latest, marked by gap.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetMode(self, request, context):
         """Whether positions are simulated or real.
         """
@@ -265,6 +277,11 @@ def add_PositionsServiceServicer_to_server(servicer, server):
                     servicer.ListRefusedRows,
                     request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListRefusedRowsRequest.FromString,
                     response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListRefusedRowsResponse.SerializeToString,
+            ),
+            'WatchPositions': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchPositions,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.WatchPositionsRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.WatchPositionsResponse.SerializeToString,
             ),
             'GetMode': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMode,
@@ -608,6 +625,33 @@ class PositionsService:
             _registered_method=True)
 
     @staticmethod
+    def WatchPositions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sonic.positions.v1.PositionsService/WatchPositions',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.WatchPositionsRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.WatchPositionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetMode(request,
             target,
             options=(),
@@ -624,6 +668,1109 @@ class PositionsService:
             '/sonic.positions.v1.PositionsService/GetMode',
             sonic_dot_positions_dot_v1_dot_positions__pb2.GetModeRequest.SerializeToString,
             sonic_dot_positions_dot_v1_dot_positions__pb2.GetModeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class RiskServiceStub:
+    """What if, what then, and how heat is weighed.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.AdviseTopUp = channel.unary_unary(
+                '/sonic.positions.v1.RiskService/AdviseTopUp',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.AdviseTopUpRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.TopUpAdvice.FromString,
+                _registered_method=True)
+        self.GetCarry = channel.unary_unary(
+                '/sonic.positions.v1.RiskService/GetCarry',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetCarryRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetCarryResponse.FromString,
+                _registered_method=True)
+        self.ShockGrid = channel.unary_unary(
+                '/sonic.positions.v1.RiskService/ShockGrid',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ShockGridRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ShockGridResponse.FromString,
+                _registered_method=True)
+        self.GetHeatModifiers = channel.unary_unary(
+                '/sonic.positions.v1.RiskService/GetHeatModifiers',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetHeatModifiersRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.HeatModifiers.FromString,
+                _registered_method=True)
+        self.SetHeatModifiers = channel.unary_unary(
+                '/sonic.positions.v1.RiskService/SetHeatModifiers',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.SetHeatModifiersRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.HeatModifiers.FromString,
+                _registered_method=True)
+        self.ExportModifiers = channel.unary_unary(
+                '/sonic.positions.v1.RiskService/ExportModifiers',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ExportModifiersRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ExportModifiersResponse.FromString,
+                _registered_method=True)
+        self.ImportModifiers = channel.unary_unary(
+                '/sonic.positions.v1.RiskService/ImportModifiers',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ImportModifiersRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ImportModifiersResponse.FromString,
+                _registered_method=True)
+
+
+class RiskServiceServicer:
+    """What if, what then, and how heat is weighed.
+    """
+
+    def AdviseTopUp(self, request, context):
+        """Collateral to add, or size to cut, so that liquidation is as far as wanted. Stores nothing.
+        "Cannot be met" is an answer. Fails with POSITION_NOT_FOUND, NOT_FINITE, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCarry(self, request, context):
+        """What holding positions costs an hour, and until when it can be paid. Fails with POSITION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShockGrid(self, request, context):
+        """The portfolio under moves of prices: value, profit, and what is liquidated along the way. Stores nothing.
+        Fails with NOT_FINITE, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetHeatModifiers(self, request, context):
+        """Model and weights of heat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetHeatModifiers(self, request, context):
+        """Changes model and weights, all together, and computes every heat anew.
+        Fails with BAD_MODIFIERS, ETAG_MISMATCH, NOT_FINITE, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportModifiers(self, request, context):
+        """Modifiers as JSON {group: {key: number}}; the group of this service is heat_modifiers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportModifiers(self, request, context):
+        """Takes modifiers as JSON {group: {key: number}}; groups of other services are left alone and named.
+        Fails with BAD_FILE, BAD_MODIFIERS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_RiskServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'AdviseTopUp': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdviseTopUp,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.AdviseTopUpRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.TopUpAdvice.SerializeToString,
+            ),
+            'GetCarry': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCarry,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetCarryRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetCarryResponse.SerializeToString,
+            ),
+            'ShockGrid': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShockGrid,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ShockGridRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ShockGridResponse.SerializeToString,
+            ),
+            'GetHeatModifiers': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHeatModifiers,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetHeatModifiersRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.HeatModifiers.SerializeToString,
+            ),
+            'SetHeatModifiers': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetHeatModifiers,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.SetHeatModifiersRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.HeatModifiers.SerializeToString,
+            ),
+            'ExportModifiers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportModifiers,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ExportModifiersRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ExportModifiersResponse.SerializeToString,
+            ),
+            'ImportModifiers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportModifiers,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ImportModifiersRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ImportModifiersResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.positions.v1.RiskService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.positions.v1.RiskService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class RiskService:
+    """What if, what then, and how heat is weighed.
+    """
+
+    @staticmethod
+    def AdviseTopUp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.RiskService/AdviseTopUp',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.AdviseTopUpRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.TopUpAdvice.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCarry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.RiskService/GetCarry',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.GetCarryRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.GetCarryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShockGrid(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.RiskService/ShockGrid',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ShockGridRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ShockGridResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHeatModifiers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.RiskService/GetHeatModifiers',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.GetHeatModifiersRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.HeatModifiers.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetHeatModifiers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.RiskService/SetHeatModifiers',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.SetHeatModifiersRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.HeatModifiers.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportModifiers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.RiskService/ExportModifiers',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ExportModifiersRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ExportModifiersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportModifiers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.RiskService/ImportModifiers',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ImportModifiersRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ImportModifiersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class FilesServiceStub:
+    """Files of positions and wallets.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ExportPositions = channel.unary_unary(
+                '/sonic.positions.v1.FilesService/ExportPositions',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ExportPositionsRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ExportPositionsResponse.FromString,
+                _registered_method=True)
+        self.ImportPositionsStream = channel.unary_stream(
+                '/sonic.positions.v1.FilesService/ImportPositionsStream',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ImportPositionsStreamRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ImportProgress.FromString,
+                _registered_method=True)
+        self.ExportWallets = channel.unary_unary(
+                '/sonic.positions.v1.FilesService/ExportWallets',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ExportWalletsRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ExportWalletsResponse.FromString,
+                _registered_method=True)
+        self.ImportWallets = channel.unary_unary(
+                '/sonic.positions.v1.FilesService/ImportWallets',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ImportWalletsRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ImportWalletsResponse.FromString,
+                _registered_method=True)
+
+
+class FilesServiceServicer:
+    """Files of positions and wallets.
+    """
+
+    def ExportPositions(self, request, context):
+        """Positions as a file that ImportPositions takes back. Metrics come along and are ignored by an import.
+        Fails with INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportPositionsStream(self, request, context):
+        """As ImportPositions, telling how far it is. All good rows are stored at once or, when it breaks, none.
+        Fails with BAD_FILE, PRIVATE_KEY_REFUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportWallets(self, request, context):
+        """Wallets as a file that ImportWallets takes back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportWallets(self, request, context):
+        """Takes wallets; bad rows are refused with line, field and reason, good ones are kept. Fails with BAD_FILE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_FilesServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ExportPositions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportPositions,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ExportPositionsRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ExportPositionsResponse.SerializeToString,
+            ),
+            'ImportPositionsStream': grpc.unary_stream_rpc_method_handler(
+                    servicer.ImportPositionsStream,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ImportPositionsStreamRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ImportProgress.SerializeToString,
+            ),
+            'ExportWallets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportWallets,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ExportWalletsRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ExportWalletsResponse.SerializeToString,
+            ),
+            'ImportWallets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportWallets,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ImportWalletsRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ImportWalletsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.positions.v1.FilesService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.positions.v1.FilesService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class FilesService:
+    """Files of positions and wallets.
+    """
+
+    @staticmethod
+    def ExportPositions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.FilesService/ExportPositions',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ExportPositionsRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ExportPositionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportPositionsStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sonic.positions.v1.FilesService/ImportPositionsStream',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ImportPositionsStreamRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ImportProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportWallets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.FilesService/ExportWallets',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ExportWalletsRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ExportWalletsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportWallets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.FilesService/ImportWallets',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ImportWalletsRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ImportWalletsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class SessionsServiceStub:
+    """The owner's strategy and stretches of trading.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.GetStrategy = channel.unary_unary(
+                '/sonic.positions.v1.SessionsService/GetStrategy',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetStrategyRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Strategy.FromString,
+                _registered_method=True)
+        self.UpdateStrategy = channel.unary_unary(
+                '/sonic.positions.v1.SessionsService/UpdateStrategy',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.UpdateStrategyRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Strategy.FromString,
+                _registered_method=True)
+        self.StartSession = channel.unary_unary(
+                '/sonic.positions.v1.SessionsService/StartSession',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.StartSessionRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Session.FromString,
+                _registered_method=True)
+        self.EndSession = channel.unary_unary(
+                '/sonic.positions.v1.SessionsService/EndSession',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.EndSessionRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Session.FromString,
+                _registered_method=True)
+        self.GetSession = channel.unary_unary(
+                '/sonic.positions.v1.SessionsService/GetSession',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetSessionRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Session.FromString,
+                _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/sonic.positions.v1.SessionsService/ListSessions',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+
+
+class SessionsServiceServicer:
+    """The owner's strategy and stretches of trading.
+    """
+
+    def GetStrategy(self, request, context):
+        """The strategy with its performance.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateStrategy(self, request, context):
+        """Changes start value and description. Fails with UNKNOWN_FIELD, INVALID_FIELD, NOT_FINITE, PRIVATE_KEY_REFUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartSession(self, request, context):
+        """Opens a session at the present value. Fails with SESSION_OPEN, PRIVATE_KEY_REFUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSession(self, request, context):
+        """Ends a session at the present value; its figures are final. Fails with SESSION_NOT_FOUND, SESSION_ENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSession(self, request, context):
+        """One session. Fails with SESSION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """Sessions, newest first. Fails with UNKNOWN_NAME, UNKNOWN_FIELD, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_SessionsServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GetStrategy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStrategy,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetStrategyRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Strategy.SerializeToString,
+            ),
+            'UpdateStrategy': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateStrategy,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.UpdateStrategyRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Strategy.SerializeToString,
+            ),
+            'StartSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartSession,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.StartSessionRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Session.SerializeToString,
+            ),
+            'EndSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSession,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.EndSessionRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Session.SerializeToString,
+            ),
+            'GetSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSession,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetSessionRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Session.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListSessionsRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListSessionsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.positions.v1.SessionsService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.positions.v1.SessionsService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class SessionsService:
+    """The owner's strategy and stretches of trading.
+    """
+
+    @staticmethod
+    def GetStrategy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.SessionsService/GetStrategy',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.GetStrategyRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.Strategy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateStrategy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.SessionsService/UpdateStrategy',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.UpdateStrategyRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.Strategy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.SessionsService/StartSession',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.StartSessionRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.Session.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.SessionsService/EndSession',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.EndSessionRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.Session.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.SessionsService/GetSession',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.GetSessionRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.Session.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.SessionsService/ListSessions',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ListSessionsRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class BrokersServiceStub:
+    """Places outside this house where money lies.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.CreateBroker = channel.unary_unary(
+                '/sonic.positions.v1.BrokersService/CreateBroker',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.CreateBrokerRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Broker.FromString,
+                _registered_method=True)
+        self.GetBroker = channel.unary_unary(
+                '/sonic.positions.v1.BrokersService/GetBroker',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetBrokerRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Broker.FromString,
+                _registered_method=True)
+        self.ListBrokers = channel.unary_unary(
+                '/sonic.positions.v1.BrokersService/ListBrokers',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListBrokersRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListBrokersResponse.FromString,
+                _registered_method=True)
+        self.UpdateBroker = channel.unary_unary(
+                '/sonic.positions.v1.BrokersService/UpdateBroker',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.UpdateBrokerRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Broker.FromString,
+                _registered_method=True)
+        self.DeleteBroker = channel.unary_unary(
+                '/sonic.positions.v1.BrokersService/DeleteBroker',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.DeleteBrokerRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.DeleteBrokerResponse.FromString,
+                _registered_method=True)
+
+
+class BrokersServiceServicer:
+    """Places outside this house where money lies.
+    """
+
+    def CreateBroker(self, request, context):
+        """Adds a broker. Fails with BROKER_EXISTS, INVALID_FIELD, NOT_FINITE, PRIVATE_KEY_REFUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBroker(self, request, context):
+        """One broker. Fails with BROKER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBrokers(self, request, context):
+        """Brokers by name. Fails with UNKNOWN_NAME, UNKNOWN_FIELD, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateBroker(self, request, context):
+        """Changes a broker; the name stays. Fails with BROKER_NOT_FOUND, INVALID_FIELD, NOT_FINITE, UNKNOWN_FIELD,
+        PRIVATE_KEY_REFUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteBroker(self, request, context):
+        """Deletes a broker. Fails with BROKER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_BrokersServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'CreateBroker': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateBroker,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.CreateBrokerRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Broker.SerializeToString,
+            ),
+            'GetBroker': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBroker,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetBrokerRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Broker.SerializeToString,
+            ),
+            'ListBrokers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBrokers,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListBrokersRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListBrokersResponse.SerializeToString,
+            ),
+            'UpdateBroker': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateBroker,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.UpdateBrokerRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Broker.SerializeToString,
+            ),
+            'DeleteBroker': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteBroker,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.DeleteBrokerRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.DeleteBrokerResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.positions.v1.BrokersService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.positions.v1.BrokersService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class BrokersService:
+    """Places outside this house where money lies.
+    """
+
+    @staticmethod
+    def CreateBroker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.BrokersService/CreateBroker',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.CreateBrokerRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.Broker.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBroker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.BrokersService/GetBroker',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.GetBrokerRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.Broker.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBrokers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.BrokersService/ListBrokers',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ListBrokersRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ListBrokersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateBroker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.BrokersService/UpdateBroker',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.UpdateBrokerRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.Broker.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteBroker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.BrokersService/DeleteBroker',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.DeleteBrokerRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.DeleteBrokerResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -660,6 +1807,31 @@ class PortfolioServiceStub:
                 request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListSnapshotsRequest.SerializeToString,
                 response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListSnapshotsResponse.FromString,
                 _registered_method=True)
+        self.CreateSnapshot = channel.unary_unary(
+                '/sonic.positions.v1.PortfolioService/CreateSnapshot',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.CreateSnapshotRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Snapshot.FromString,
+                _registered_method=True)
+        self.DeleteSnapshot = channel.unary_unary(
+                '/sonic.positions.v1.PortfolioService/DeleteSnapshot',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.DeleteSnapshotRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.DeleteSnapshotResponse.FromString,
+                _registered_method=True)
+        self.ListTrend = channel.unary_unary(
+                '/sonic.positions.v1.PortfolioService/ListTrend',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListTrendRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListTrendResponse.FromString,
+                _registered_method=True)
+        self.GetBalances = channel.unary_unary(
+                '/sonic.positions.v1.PortfolioService/GetBalances',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetBalancesRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Balances.FromString,
+                _registered_method=True)
+        self.GetFreshness = channel.unary_unary(
+                '/sonic.positions.v1.PortfolioService/GetFreshness',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetFreshnessRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetFreshnessResponse.FromString,
+                _registered_method=True)
         self.ClearData = channel.unary_unary(
                 '/sonic.positions.v1.PortfolioService/ClearData',
                 request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ClearDataRequest.SerializeToString,
@@ -692,6 +1864,41 @@ class PortfolioServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateSnapshot(self, request, context):
+        """Adds an entry by hand, with its own time and figures. Fails with INVALID_FIELD, NOT_FINITE, PRIVATE_KEY_REFUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSnapshot(self, request, context):
+        """Deletes one snapshot. Fails with SNAPSHOT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTrend(self, request, context):
+        """Snapshots over a window in at most so many points. Fails with INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBalances(self, request, context):
+        """Total of wallets, of brokers, and of both.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFreshness(self, request, context):
+        """When prices, positions, each venue and each wallet were last brought up to date.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ClearData(self, request, context):
         """Deletes snapshots and refused rows. Fails with NOT_CONFIRMED.
         """
@@ -716,6 +1923,31 @@ def add_PortfolioServiceServicer_to_server(servicer, server):
                     servicer.ListSnapshots,
                     request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListSnapshotsRequest.FromString,
                     response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListSnapshotsResponse.SerializeToString,
+            ),
+            'CreateSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSnapshot,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.CreateSnapshotRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Snapshot.SerializeToString,
+            ),
+            'DeleteSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSnapshot,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.DeleteSnapshotRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.DeleteSnapshotResponse.SerializeToString,
+            ),
+            'ListTrend': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTrend,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListTrendRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListTrendResponse.SerializeToString,
+            ),
+            'GetBalances': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBalances,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetBalancesRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Balances.SerializeToString,
+            ),
+            'GetFreshness': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFreshness,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetFreshnessRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetFreshnessResponse.SerializeToString,
             ),
             'ClearData': grpc.unary_unary_rpc_method_handler(
                     servicer.ClearData,
@@ -805,6 +2037,141 @@ class PortfolioService:
             '/sonic.positions.v1.PortfolioService/ListSnapshots',
             sonic_dot_positions_dot_v1_dot_positions__pb2.ListSnapshotsRequest.SerializeToString,
             sonic_dot_positions_dot_v1_dot_positions__pb2.ListSnapshotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.PortfolioService/CreateSnapshot',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.CreateSnapshotRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.Snapshot.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.PortfolioService/DeleteSnapshot',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.DeleteSnapshotRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.DeleteSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTrend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.PortfolioService/ListTrend',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ListTrendRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ListTrendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBalances(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.PortfolioService/GetBalances',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.GetBalancesRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.Balances.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFreshness(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.PortfolioService/GetFreshness',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.GetFreshnessRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.GetFreshnessResponse.FromString,
             options,
             channel_credentials,
             insecure,

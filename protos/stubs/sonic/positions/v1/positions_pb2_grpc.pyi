@@ -52,6 +52,8 @@ class PositionsServiceStub:
     """ACTIVE and STALE positions as of the last pass, as columns, for services. Fails with UNKNOWN_COLUMN."""
     ListRefusedRows: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListRefusedRowsRequest, _positions_pb2.ListRefusedRowsResponse]
     """Rows of answers that were not taken, newest first. Fails with BAD_PAGE_TOKEN."""
+    WatchPositions: _aio.UnaryStreamMultiCallable[_positions_pb2.WatchPositionsRequest, _positions_pb2.WatchPositionsResponse]
+    """Positions: the present ones first, then what each pass changed. A slow reader gets the latest, marked by gap."""
     GetMode: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetModeRequest, _positions_pb2.GetModeResponse]
     """Whether positions are simulated or real."""
 
@@ -167,6 +169,14 @@ class PositionsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Rows of answers that were not taken, newest first. Fails with BAD_PAGE_TOKEN."""
 
     @_abc_1.abstractmethod
+    def WatchPositions(
+        self,
+        request: _positions_pb2.WatchPositionsRequest,
+        context: _aio.ServicerContext[_positions_pb2.WatchPositionsRequest, _abc.AsyncIterator[_positions_pb2.WatchPositionsResponse]],
+    ) -> _abc.AsyncIterator[_positions_pb2.WatchPositionsResponse]:
+        """Positions: the present ones first, then what each pass changed. A slow reader gets the latest, marked by gap."""
+
+    @_abc_1.abstractmethod
     def GetMode(
         self,
         request: _positions_pb2.GetModeRequest,
@@ -175,6 +185,294 @@ class PositionsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Whether positions are simulated or real."""
 
 def add_PositionsServiceServicer_to_server(servicer: PositionsServiceServicer, server: _aio.Server) -> None: ...
+
+class RiskServiceStub:
+    """What if, what then, and how heat is weighed."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    AdviseTopUp: _aio.UnaryUnaryMultiCallable[_positions_pb2.AdviseTopUpRequest, _positions_pb2.TopUpAdvice]
+    """Collateral to add, or size to cut, so that liquidation is as far as wanted. Stores nothing.
+    "Cannot be met" is an answer. Fails with POSITION_NOT_FOUND, NOT_FINITE, INVALID_FIELD.
+    """
+    GetCarry: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetCarryRequest, _positions_pb2.GetCarryResponse]
+    """What holding positions costs an hour, and until when it can be paid. Fails with POSITION_NOT_FOUND."""
+    ShockGrid: _aio.UnaryUnaryMultiCallable[_positions_pb2.ShockGridRequest, _positions_pb2.ShockGridResponse]
+    """The portfolio under moves of prices: value, profit, and what is liquidated along the way. Stores nothing.
+    Fails with NOT_FINITE, INVALID_FIELD.
+    """
+    GetHeatModifiers: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetHeatModifiersRequest, _positions_pb2.HeatModifiers]
+    """Model and weights of heat."""
+    SetHeatModifiers: _aio.UnaryUnaryMultiCallable[_positions_pb2.SetHeatModifiersRequest, _positions_pb2.HeatModifiers]
+    """Changes model and weights, all together, and computes every heat anew.
+    Fails with BAD_MODIFIERS, ETAG_MISMATCH, NOT_FINITE, INVALID_FIELD.
+    """
+    ExportModifiers: _aio.UnaryUnaryMultiCallable[_positions_pb2.ExportModifiersRequest, _positions_pb2.ExportModifiersResponse]
+    """Modifiers as JSON {group: {key: number}}; the group of this service is heat_modifiers."""
+    ImportModifiers: _aio.UnaryUnaryMultiCallable[_positions_pb2.ImportModifiersRequest, _positions_pb2.ImportModifiersResponse]
+    """Takes modifiers as JSON {group: {key: number}}; groups of other services are left alone and named.
+    Fails with BAD_FILE, BAD_MODIFIERS.
+    """
+
+class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
+    """What if, what then, and how heat is weighed."""
+
+    @_abc_1.abstractmethod
+    def AdviseTopUp(
+        self,
+        request: _positions_pb2.AdviseTopUpRequest,
+        context: _aio.ServicerContext[_positions_pb2.AdviseTopUpRequest, _abc.Awaitable[_positions_pb2.TopUpAdvice]],
+    ) -> _abc.Awaitable[_positions_pb2.TopUpAdvice]:
+        """Collateral to add, or size to cut, so that liquidation is as far as wanted. Stores nothing.
+        "Cannot be met" is an answer. Fails with POSITION_NOT_FOUND, NOT_FINITE, INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def GetCarry(
+        self,
+        request: _positions_pb2.GetCarryRequest,
+        context: _aio.ServicerContext[_positions_pb2.GetCarryRequest, _abc.Awaitable[_positions_pb2.GetCarryResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.GetCarryResponse]:
+        """What holding positions costs an hour, and until when it can be paid. Fails with POSITION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ShockGrid(
+        self,
+        request: _positions_pb2.ShockGridRequest,
+        context: _aio.ServicerContext[_positions_pb2.ShockGridRequest, _abc.Awaitable[_positions_pb2.ShockGridResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.ShockGridResponse]:
+        """The portfolio under moves of prices: value, profit, and what is liquidated along the way. Stores nothing.
+        Fails with NOT_FINITE, INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def GetHeatModifiers(
+        self,
+        request: _positions_pb2.GetHeatModifiersRequest,
+        context: _aio.ServicerContext[_positions_pb2.GetHeatModifiersRequest, _abc.Awaitable[_positions_pb2.HeatModifiers]],
+    ) -> _abc.Awaitable[_positions_pb2.HeatModifiers]:
+        """Model and weights of heat."""
+
+    @_abc_1.abstractmethod
+    def SetHeatModifiers(
+        self,
+        request: _positions_pb2.SetHeatModifiersRequest,
+        context: _aio.ServicerContext[_positions_pb2.SetHeatModifiersRequest, _abc.Awaitable[_positions_pb2.HeatModifiers]],
+    ) -> _abc.Awaitable[_positions_pb2.HeatModifiers]:
+        """Changes model and weights, all together, and computes every heat anew.
+        Fails with BAD_MODIFIERS, ETAG_MISMATCH, NOT_FINITE, INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportModifiers(
+        self,
+        request: _positions_pb2.ExportModifiersRequest,
+        context: _aio.ServicerContext[_positions_pb2.ExportModifiersRequest, _abc.Awaitable[_positions_pb2.ExportModifiersResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.ExportModifiersResponse]:
+        """Modifiers as JSON {group: {key: number}}; the group of this service is heat_modifiers."""
+
+    @_abc_1.abstractmethod
+    def ImportModifiers(
+        self,
+        request: _positions_pb2.ImportModifiersRequest,
+        context: _aio.ServicerContext[_positions_pb2.ImportModifiersRequest, _abc.Awaitable[_positions_pb2.ImportModifiersResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.ImportModifiersResponse]:
+        """Takes modifiers as JSON {group: {key: number}}; groups of other services are left alone and named.
+        Fails with BAD_FILE, BAD_MODIFIERS.
+        """
+
+def add_RiskServiceServicer_to_server(servicer: RiskServiceServicer, server: _aio.Server) -> None: ...
+
+class FilesServiceStub:
+    """Files of positions and wallets."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ExportPositions: _aio.UnaryUnaryMultiCallable[_positions_pb2.ExportPositionsRequest, _positions_pb2.ExportPositionsResponse]
+    """Positions as a file that ImportPositions takes back. Metrics come along and are ignored by an import.
+    Fails with INVALID_FIELD.
+    """
+    ImportPositionsStream: _aio.UnaryStreamMultiCallable[_positions_pb2.ImportPositionsStreamRequest, _positions_pb2.ImportProgress]
+    """As ImportPositions, telling how far it is. All good rows are stored at once or, when it breaks, none.
+    Fails with BAD_FILE, PRIVATE_KEY_REFUSED.
+    """
+    ExportWallets: _aio.UnaryUnaryMultiCallable[_positions_pb2.ExportWalletsRequest, _positions_pb2.ExportWalletsResponse]
+    """Wallets as a file that ImportWallets takes back."""
+    ImportWallets: _aio.UnaryUnaryMultiCallable[_positions_pb2.ImportWalletsRequest, _positions_pb2.ImportWalletsResponse]
+    """Takes wallets; bad rows are refused with line, field and reason, good ones are kept. Fails with BAD_FILE."""
+
+class FilesServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Files of positions and wallets."""
+
+    @_abc_1.abstractmethod
+    def ExportPositions(
+        self,
+        request: _positions_pb2.ExportPositionsRequest,
+        context: _aio.ServicerContext[_positions_pb2.ExportPositionsRequest, _abc.Awaitable[_positions_pb2.ExportPositionsResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.ExportPositionsResponse]:
+        """Positions as a file that ImportPositions takes back. Metrics come along and are ignored by an import.
+        Fails with INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportPositionsStream(
+        self,
+        request: _positions_pb2.ImportPositionsStreamRequest,
+        context: _aio.ServicerContext[_positions_pb2.ImportPositionsStreamRequest, _abc.AsyncIterator[_positions_pb2.ImportProgress]],
+    ) -> _abc.AsyncIterator[_positions_pb2.ImportProgress]:
+        """As ImportPositions, telling how far it is. All good rows are stored at once or, when it breaks, none.
+        Fails with BAD_FILE, PRIVATE_KEY_REFUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportWallets(
+        self,
+        request: _positions_pb2.ExportWalletsRequest,
+        context: _aio.ServicerContext[_positions_pb2.ExportWalletsRequest, _abc.Awaitable[_positions_pb2.ExportWalletsResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.ExportWalletsResponse]:
+        """Wallets as a file that ImportWallets takes back."""
+
+    @_abc_1.abstractmethod
+    def ImportWallets(
+        self,
+        request: _positions_pb2.ImportWalletsRequest,
+        context: _aio.ServicerContext[_positions_pb2.ImportWalletsRequest, _abc.Awaitable[_positions_pb2.ImportWalletsResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.ImportWalletsResponse]:
+        """Takes wallets; bad rows are refused with line, field and reason, good ones are kept. Fails with BAD_FILE."""
+
+def add_FilesServiceServicer_to_server(servicer: FilesServiceServicer, server: _aio.Server) -> None: ...
+
+class SessionsServiceStub:
+    """The owner's strategy and stretches of trading."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    GetStrategy: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetStrategyRequest, _positions_pb2.Strategy]
+    """The strategy with its performance."""
+    UpdateStrategy: _aio.UnaryUnaryMultiCallable[_positions_pb2.UpdateStrategyRequest, _positions_pb2.Strategy]
+    """Changes start value and description. Fails with UNKNOWN_FIELD, INVALID_FIELD, NOT_FINITE, PRIVATE_KEY_REFUSED."""
+    StartSession: _aio.UnaryUnaryMultiCallable[_positions_pb2.StartSessionRequest, _positions_pb2.Session]
+    """Opens a session at the present value. Fails with SESSION_OPEN, PRIVATE_KEY_REFUSED."""
+    EndSession: _aio.UnaryUnaryMultiCallable[_positions_pb2.EndSessionRequest, _positions_pb2.Session]
+    """Ends a session at the present value; its figures are final. Fails with SESSION_NOT_FOUND, SESSION_ENDED."""
+    GetSession: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetSessionRequest, _positions_pb2.Session]
+    """One session. Fails with SESSION_NOT_FOUND."""
+    ListSessions: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListSessionsRequest, _positions_pb2.ListSessionsResponse]
+    """Sessions, newest first. Fails with UNKNOWN_NAME, UNKNOWN_FIELD, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+
+class SessionsServiceServicer(metaclass=_abc_1.ABCMeta):
+    """The owner's strategy and stretches of trading."""
+
+    @_abc_1.abstractmethod
+    def GetStrategy(
+        self,
+        request: _positions_pb2.GetStrategyRequest,
+        context: _aio.ServicerContext[_positions_pb2.GetStrategyRequest, _abc.Awaitable[_positions_pb2.Strategy]],
+    ) -> _abc.Awaitable[_positions_pb2.Strategy]:
+        """The strategy with its performance."""
+
+    @_abc_1.abstractmethod
+    def UpdateStrategy(
+        self,
+        request: _positions_pb2.UpdateStrategyRequest,
+        context: _aio.ServicerContext[_positions_pb2.UpdateStrategyRequest, _abc.Awaitable[_positions_pb2.Strategy]],
+    ) -> _abc.Awaitable[_positions_pb2.Strategy]:
+        """Changes start value and description. Fails with UNKNOWN_FIELD, INVALID_FIELD, NOT_FINITE, PRIVATE_KEY_REFUSED."""
+
+    @_abc_1.abstractmethod
+    def StartSession(
+        self,
+        request: _positions_pb2.StartSessionRequest,
+        context: _aio.ServicerContext[_positions_pb2.StartSessionRequest, _abc.Awaitable[_positions_pb2.Session]],
+    ) -> _abc.Awaitable[_positions_pb2.Session]:
+        """Opens a session at the present value. Fails with SESSION_OPEN, PRIVATE_KEY_REFUSED."""
+
+    @_abc_1.abstractmethod
+    def EndSession(
+        self,
+        request: _positions_pb2.EndSessionRequest,
+        context: _aio.ServicerContext[_positions_pb2.EndSessionRequest, _abc.Awaitable[_positions_pb2.Session]],
+    ) -> _abc.Awaitable[_positions_pb2.Session]:
+        """Ends a session at the present value; its figures are final. Fails with SESSION_NOT_FOUND, SESSION_ENDED."""
+
+    @_abc_1.abstractmethod
+    def GetSession(
+        self,
+        request: _positions_pb2.GetSessionRequest,
+        context: _aio.ServicerContext[_positions_pb2.GetSessionRequest, _abc.Awaitable[_positions_pb2.Session]],
+    ) -> _abc.Awaitable[_positions_pb2.Session]:
+        """One session. Fails with SESSION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _positions_pb2.ListSessionsRequest,
+        context: _aio.ServicerContext[_positions_pb2.ListSessionsRequest, _abc.Awaitable[_positions_pb2.ListSessionsResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.ListSessionsResponse]:
+        """Sessions, newest first. Fails with UNKNOWN_NAME, UNKNOWN_FIELD, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+
+def add_SessionsServiceServicer_to_server(servicer: SessionsServiceServicer, server: _aio.Server) -> None: ...
+
+class BrokersServiceStub:
+    """Places outside this house where money lies."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    CreateBroker: _aio.UnaryUnaryMultiCallable[_positions_pb2.CreateBrokerRequest, _positions_pb2.Broker]
+    """Adds a broker. Fails with BROKER_EXISTS, INVALID_FIELD, NOT_FINITE, PRIVATE_KEY_REFUSED."""
+    GetBroker: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetBrokerRequest, _positions_pb2.Broker]
+    """One broker. Fails with BROKER_NOT_FOUND."""
+    ListBrokers: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListBrokersRequest, _positions_pb2.ListBrokersResponse]
+    """Brokers by name. Fails with UNKNOWN_NAME, UNKNOWN_FIELD, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+    UpdateBroker: _aio.UnaryUnaryMultiCallable[_positions_pb2.UpdateBrokerRequest, _positions_pb2.Broker]
+    """Changes a broker; the name stays. Fails with BROKER_NOT_FOUND, INVALID_FIELD, NOT_FINITE, UNKNOWN_FIELD,
+    PRIVATE_KEY_REFUSED.
+    """
+    DeleteBroker: _aio.UnaryUnaryMultiCallable[_positions_pb2.DeleteBrokerRequest, _positions_pb2.DeleteBrokerResponse]
+    """Deletes a broker. Fails with BROKER_NOT_FOUND."""
+
+class BrokersServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Places outside this house where money lies."""
+
+    @_abc_1.abstractmethod
+    def CreateBroker(
+        self,
+        request: _positions_pb2.CreateBrokerRequest,
+        context: _aio.ServicerContext[_positions_pb2.CreateBrokerRequest, _abc.Awaitable[_positions_pb2.Broker]],
+    ) -> _abc.Awaitable[_positions_pb2.Broker]:
+        """Adds a broker. Fails with BROKER_EXISTS, INVALID_FIELD, NOT_FINITE, PRIVATE_KEY_REFUSED."""
+
+    @_abc_1.abstractmethod
+    def GetBroker(
+        self,
+        request: _positions_pb2.GetBrokerRequest,
+        context: _aio.ServicerContext[_positions_pb2.GetBrokerRequest, _abc.Awaitable[_positions_pb2.Broker]],
+    ) -> _abc.Awaitable[_positions_pb2.Broker]:
+        """One broker. Fails with BROKER_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListBrokers(
+        self,
+        request: _positions_pb2.ListBrokersRequest,
+        context: _aio.ServicerContext[_positions_pb2.ListBrokersRequest, _abc.Awaitable[_positions_pb2.ListBrokersResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.ListBrokersResponse]:
+        """Brokers by name. Fails with UNKNOWN_NAME, UNKNOWN_FIELD, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+
+    @_abc_1.abstractmethod
+    def UpdateBroker(
+        self,
+        request: _positions_pb2.UpdateBrokerRequest,
+        context: _aio.ServicerContext[_positions_pb2.UpdateBrokerRequest, _abc.Awaitable[_positions_pb2.Broker]],
+    ) -> _abc.Awaitable[_positions_pb2.Broker]:
+        """Changes a broker; the name stays. Fails with BROKER_NOT_FOUND, INVALID_FIELD, NOT_FINITE, UNKNOWN_FIELD,
+        PRIVATE_KEY_REFUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteBroker(
+        self,
+        request: _positions_pb2.DeleteBrokerRequest,
+        context: _aio.ServicerContext[_positions_pb2.DeleteBrokerRequest, _abc.Awaitable[_positions_pb2.DeleteBrokerResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.DeleteBrokerResponse]:
+        """Deletes a broker. Fails with BROKER_NOT_FOUND."""
+
+def add_BrokersServiceServicer_to_server(servicer: BrokersServiceServicer, server: _aio.Server) -> None: ...
 
 class PortfolioServiceStub:
     """Totals and their history."""
@@ -186,6 +484,16 @@ class PortfolioServiceStub:
     """Stores the totals with a time. The same cycle again answers with its first snapshot. Fails with STALE_EPOCH."""
     ListSnapshots: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListSnapshotsRequest, _positions_pb2.ListSnapshotsResponse]
     """Snapshots, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+    CreateSnapshot: _aio.UnaryUnaryMultiCallable[_positions_pb2.CreateSnapshotRequest, _positions_pb2.Snapshot]
+    """Adds an entry by hand, with its own time and figures. Fails with INVALID_FIELD, NOT_FINITE, PRIVATE_KEY_REFUSED."""
+    DeleteSnapshot: _aio.UnaryUnaryMultiCallable[_positions_pb2.DeleteSnapshotRequest, _positions_pb2.DeleteSnapshotResponse]
+    """Deletes one snapshot. Fails with SNAPSHOT_NOT_FOUND."""
+    ListTrend: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListTrendRequest, _positions_pb2.ListTrendResponse]
+    """Snapshots over a window in at most so many points. Fails with INVALID_FIELD."""
+    GetBalances: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetBalancesRequest, _positions_pb2.Balances]
+    """Total of wallets, of brokers, and of both."""
+    GetFreshness: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetFreshnessRequest, _positions_pb2.GetFreshnessResponse]
+    """When prices, positions, each venue and each wallet were last brought up to date."""
     ClearData: _aio.UnaryUnaryMultiCallable[_positions_pb2.ClearDataRequest, _positions_pb2.ClearDataResponse]
     """Deletes snapshots and refused rows. Fails with NOT_CONFIRMED."""
 
@@ -215,6 +523,46 @@ class PortfolioServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_positions_pb2.ListSnapshotsRequest, _abc.Awaitable[_positions_pb2.ListSnapshotsResponse]],
     ) -> _abc.Awaitable[_positions_pb2.ListSnapshotsResponse]:
         """Snapshots, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+
+    @_abc_1.abstractmethod
+    def CreateSnapshot(
+        self,
+        request: _positions_pb2.CreateSnapshotRequest,
+        context: _aio.ServicerContext[_positions_pb2.CreateSnapshotRequest, _abc.Awaitable[_positions_pb2.Snapshot]],
+    ) -> _abc.Awaitable[_positions_pb2.Snapshot]:
+        """Adds an entry by hand, with its own time and figures. Fails with INVALID_FIELD, NOT_FINITE, PRIVATE_KEY_REFUSED."""
+
+    @_abc_1.abstractmethod
+    def DeleteSnapshot(
+        self,
+        request: _positions_pb2.DeleteSnapshotRequest,
+        context: _aio.ServicerContext[_positions_pb2.DeleteSnapshotRequest, _abc.Awaitable[_positions_pb2.DeleteSnapshotResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.DeleteSnapshotResponse]:
+        """Deletes one snapshot. Fails with SNAPSHOT_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListTrend(
+        self,
+        request: _positions_pb2.ListTrendRequest,
+        context: _aio.ServicerContext[_positions_pb2.ListTrendRequest, _abc.Awaitable[_positions_pb2.ListTrendResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.ListTrendResponse]:
+        """Snapshots over a window in at most so many points. Fails with INVALID_FIELD."""
+
+    @_abc_1.abstractmethod
+    def GetBalances(
+        self,
+        request: _positions_pb2.GetBalancesRequest,
+        context: _aio.ServicerContext[_positions_pb2.GetBalancesRequest, _abc.Awaitable[_positions_pb2.Balances]],
+    ) -> _abc.Awaitable[_positions_pb2.Balances]:
+        """Total of wallets, of brokers, and of both."""
+
+    @_abc_1.abstractmethod
+    def GetFreshness(
+        self,
+        request: _positions_pb2.GetFreshnessRequest,
+        context: _aio.ServicerContext[_positions_pb2.GetFreshnessRequest, _abc.Awaitable[_positions_pb2.GetFreshnessResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.GetFreshnessResponse]:
+        """When prices, positions, each venue and each wallet were last brought up to date."""
 
     @_abc_1.abstractmethod
     def ClearData(

@@ -1,0 +1,95 @@
+"""Files out and in over gRPC: positions, wallets, progress."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from sonic.positions.v1 import positions_pb2 as pb
+
+from shared.errors import InvalidArgument
+
+SOLANA = "11111111111111111111111111111112"
+CSV, JSON = pb.FILE_FORMAT_CSV, pb.FILE_FORMAT_JSON
+
+
+@pytest.mark.parametrize("kind", [CSV, JSON])
+async def test_an_export_of_positions_is_imported_as_it_was(house, kind) -> None:
+    await house.create(id="a", note='says "hi", twice')
+    await house.create(id="b", side=pb.SIDE_SHORT, liquidation_price_usd=150.0, mark_price_usd=None)
+    house.price.set("BTC", 90.0)
+    out = await house.files.ExportPositions(pb.ExportPositionsRequest(format=kind))
+    assert out.position_count == 2
+    before = (await house.positions.ListPositions(pb.ListPositionsRequest())).positions
+    await house.positions.DeleteAllPositions(pb.DeleteAllPositionsRequest(confirm="delete"))
+    await house.positions.ImportPositions(pb.ImportPositionsRequest(format=kind, content=out.content))
+    after = (await house.positions.ListPositions(pb.ListPositionsRequest())).positions
+    names = ("id", "wallet", "asset", "side", "entry_price_usd", "liquidation_price_usd", "size_usd", "note")
+    assert [[getattr(one, name) for name in names] for one in after] == [
+        [getattr(one, name) for name in names] for one in before
+    ]
+    # A market price did not become an entered mark.
+    document = (await house.files.ExportPositions(pb.ExportPositionsRequest(format=JSON))).content
+    assert "mark_price_usd" not in json.loads(document)["positions"][1]
+
+
+async def test_an_export_takes_the_filters_of_the_list(house) -> None:
+    await house.create(id="a")
+    await house.create(id="b", asset="ETH")
+    closing = pb.Position(id="a", status=pb.STATUS_CLOSED)
+    await house.positions.UpdatePosition(pb.UpdatePositionRequest(position=closing))
+    out = await house.files.ExportPositions(pb.ExportPositionsRequest(format=CSV))
+    assert out.position_count == 1 and b"travel_percent" in out.content.splitlines()[0]
+    asked = pb.ExportPositionsRequest(format=CSV, all_statuses=True, asset="btc")
+    assert (await house.files.ExportPositions(asked)).position_count == 1
+    with pytest.raises(InvalidArgument):
+        await house.files.ExportPositions(pb.ExportPositionsRequest())
+
+
+async def test_an_import_tells_how_far_it_is(house) -> None:
+    lines = ["id,asset,side,entry_price_usd,size_usd,collateral_usd"]
+    lines += [f"p{row},BTC,LONG,100,10,1" for row in range(12_000)] + ["bad,BTC,LONG,-1,10,1"]
+    request = pb.ImportPositionsStreamRequest(format=CSV, content="\n".join(lines).encode())
+    told = [progress async for progress in house.files.ImportPositionsStream(request)]
+    assert [one.written_count for one in told] == [0, 5000, 10_000, 12_000, 12_000]
+    assert told[0].stage == pb.IMPORT_STAGE_PARSED and told[-1].stage == pb.IMPORT_STAGE_DONE
+    assert {one.row_count for one in told} == {12_000} and {one.refused_count for one in told} == {1}
+    assert told[-1].result.created_count == 12_000 and len(told[-1].result.refusals) == 1
+    totals = await house.portfolio.GetTotals(pb.GetTotalsRequest())
+    assert totals.position_count == 12_000
+
+
+async def test_an_import_that_cannot_be_read_fails_as_the_plain_one(house) -> None:
+    request = pb.ImportPositionsStreamRequest(format=JSON, content=b"not json")
+    with pytest.raises(InvalidArgument, match="BAD_FILE"):
+        _ = [progress async for progress in house.files.ImportPositionsStream(request)]
+
+
+async def test_wallets_go_out_and_come_in(house) -> None:
+    rows = [
+        {"name": "main", "chain": "SOLANA", "public_address": SOLANA, "tags": ["x"]},
+        {"name": "broken", "chain": "SOLANA", "public_address": "nonsense0"},
+        {"name": "paper", "chain": "MANUAL"},
+    ]
+    request = pb.ImportWalletsRequest(format=JSON, content=json.dumps(rows).encode(), dry_run=True)
+    tried = await house.files.ImportWallets(request)
+    assert (tried.created_count, tried.refused_count) == (2, 1)
+    assert not (await house.wallets.ListWallets(pb.ListWalletsRequest())).wallets
+    request.dry_run = False
+    done = await house.files.ImportWallets(request)
+    assert done.created_count == 2
+    assert [(one.line, one.field, one.reason) for one in done.refusals] == [
+        (2, "public_address", "BAD_ADDRESS")
+    ]
+    again = await house.files.ImportWallets(request)
+    assert (again.created_count, again.updated_count) == (0, 0)
+    rows[0]["tags"] = ["y"]
+    rows[2]["chain"] = "DEMO"
+    request.content = json.dumps(rows).encode()
+    changed = await house.files.ImportWallets(request)
+    assert changed.updated_count == 1 and [one.line for one in changed.refusals] == [2, 3]
+    assert (await house.wallets.GetWallet(pb.GetWalletRequest(name="main"))).tags == ["y"]
+    out = await house.files.ExportWallets(pb.ExportWalletsRequest(format=CSV))
+    assert out.wallet_count == 2
+    back = await house.files.ImportWallets(pb.ImportWalletsRequest(format=CSV, content=out.content))
+    assert (back.created_count, back.updated_count, back.refused_count) == (0, 0, 0)
