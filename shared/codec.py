@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -10,6 +11,8 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from shared.errors import InvalidArgument
+
+M = TypeVar("M", bound=Message)
 
 
 def to_timestamp(moment: datetime | None) -> Timestamp | None:
@@ -89,3 +92,32 @@ def apply_mask(message: Message, mask: FieldMask, allowed: Iterable[str]) -> lis
             fields={"update_mask": f"one of {listed}"},
         )
     return list(dict.fromkeys(mask.paths))
+
+
+def masked(messages: Iterable[M], mask: FieldMask) -> list[M]:
+    """The messages with nothing but the fields of a read mask; an empty mask or `*` keeps all.
+
+    Raises InvalidArgument UNKNOWN_FIELD naming the known ones.
+    """
+    rows = list(messages)
+    paths = set(mask.paths)
+    if not paths or paths == {"*"}:
+        return rows
+    for row in rows:
+        for descriptor in row.DESCRIPTOR.fields:
+            if descriptor.name not in paths:
+                row.ClearField(descriptor.name)
+    return rows
+
+
+def check_mask(kind: type[Message], mask: FieldMask) -> None:
+    """Raises InvalidArgument UNKNOWN_FIELD for a read mask that names what a message has not."""
+    known = [descriptor.name for descriptor in kind.DESCRIPTOR.fields]
+    unknown = [path for path in mask.paths if path not in known and list(mask.paths) != ["*"]]
+    if unknown:
+        listed = ", ".join(known)
+        raise InvalidArgument(
+            "UNKNOWN_FIELD",
+            f"read_mask names {', '.join(unknown)[:200]}; fields are {listed}",
+            fields={"read_mask": f"one of {listed}"},
+        )

@@ -17,7 +17,7 @@ from services.hedges.domain.holdings import LONG, SHORT
 from services.hedges.domain.rebalance import Field, Target
 from services.hedges.service import HedgesService
 from services.hedges.servicer import messages
-from shared.codec import apply_mask, from_timestamp, number
+from shared.codec import apply_mask, check_mask, from_timestamp, masked, number
 from shared.database.fence import Step
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -46,6 +46,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
         return pb.UnlinkHedgesResponse(unlinked_count=await self._service.unlink())
 
     async def ListHedges(self, request: pb.ListHedgesRequest, context: Context) -> pb.ListHedgesResponse:
+        check_mask(pb.Hedge, request.read_mask)
         page = await self._service.list(
             request.page_size,
             request.page_token,
@@ -54,7 +55,8 @@ class HedgesServicer(rpc.HedgesServiceServicer):
             request.position_id.strip(),
         )
         return pb.ListHedgesResponse(
-            hedges=map(messages.hedge, page.rows), next_page_token=page.next_page_token
+            hedges=masked(map(messages.hedge, page.rows), request.read_mask),
+            next_page_token=page.next_page_token,
         )
 
     async def GetHedge(self, request: pb.GetHedgeRequest, context: Context) -> pb.Hedge:
@@ -95,6 +97,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
     async def ListLinkHistory(
         self, request: pb.ListLinkHistoryRequest, context: Context
     ) -> pb.ListLinkHistoryResponse:
+        check_mask(pb.LinkChange, request.read_mask)
         wanted = HistoryFilter(
             request.hedge_id.strip(),
             request.wallet.strip(),
@@ -105,7 +108,8 @@ class HedgesServicer(rpc.HedgesServiceServicer):
         )
         page = await self._service.history(request.page_size, request.page_token, wanted)
         return pb.ListLinkHistoryResponse(
-            changes=map(messages.link_change, page.rows), next_page_token=page.next_page_token
+            changes=masked(map(messages.link_change, page.rows), request.read_mask),
+            next_page_token=page.next_page_token,
         )
 
     async def WatchHedges(

@@ -5,8 +5,8 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.positions.domain.sessions import Broker
 from services.positions.service.brokers import CHANGEABLE, BrokersService
-from services.positions.servicer.messages import Context, check_mask, masked
-from shared.codec import apply_mask, number, put, to_timestamp
+from services.positions.servicer.messages import Context
+from shared.codec import apply_mask, check_mask, masked, number, put, to_timestamp
 
 
 class BrokersServicer(rpc.BrokersServiceServicer):

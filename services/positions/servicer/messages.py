@@ -5,7 +5,6 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 import grpc
-from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from sonic.positions.v1 import positions_pb2 as pb
 
@@ -36,35 +35,6 @@ _RISK_NUMBERS = (
     "heat_index",
     "liquidation_probability",
 )
-
-
-def masked(messages: Iterable[M], mask: FieldMask) -> list[M]:
-    """The messages with nothing but the fields of a read mask; an empty mask or `*` keeps all.
-
-    Raises InvalidArgument UNKNOWN_FIELD naming the known ones.
-    """
-    rows = list(messages)
-    paths = set(mask.paths)
-    if not paths or paths == {"*"}:
-        return rows
-    for row in rows:
-        for descriptor in row.DESCRIPTOR.fields:
-            if descriptor.name not in paths:
-                row.ClearField(descriptor.name)
-    return rows
-
-
-def check_mask(kind: type[Message], mask: FieldMask) -> None:
-    """Raises InvalidArgument UNKNOWN_FIELD for a read mask that names what a message has not."""
-    known = [descriptor.name for descriptor in kind.DESCRIPTOR.fields]
-    unknown = [path for path in mask.paths if path not in known and list(mask.paths) != ["*"]]
-    if unknown:
-        listed = ", ".join(known)
-        raise InvalidArgument(
-            "UNKNOWN_FIELD",
-            f"read_mask names {', '.join(unknown)[:200]}; fields are {listed}",
-            fields={"read_mask": f"one of {listed}"},
-        )
 
 
 def member(kind: type[E], value: int, field: str) -> E:

@@ -8,9 +8,9 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 from services.positions.domain.totals import Totals
 from services.positions.service.portfolio import PortfolioService
 from services.positions.service.wealth import WealthService
-from services.positions.servicer.messages import Context, check_mask, masked, snapshot_message, totals_message
+from services.positions.servicer.messages import Context, snapshot_message, totals_message
 from services.positions.tables import TOTALS_NUMBERS
-from shared.codec import from_duration, from_timestamp, number, put, to_timestamp
+from shared.codec import check_mask, from_duration, from_timestamp, masked, number, put, to_timestamp
 from shared.database.fence import Step
 from shared.errors import InvalidArgument
 

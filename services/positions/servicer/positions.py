@@ -16,10 +16,8 @@ from services.positions.service.sync import SyncService, WalletSync
 from services.positions.service.watch import Watch
 from services.positions.servicer.messages import (
     Context,
-    check_mask,
     flag_numbers,
     imported_message,
-    masked,
     member,
     position_message,
     totals_message,
@@ -27,7 +25,7 @@ from services.positions.servicer.messages import (
 from services.positions.store.positions import Filter
 from services.positions.store.sightings import RefusedRow
 from shared import columns
-from shared.codec import apply_mask, number, put, to_duration, to_timestamp
+from shared.codec import apply_mask, check_mask, masked, number, put, to_duration, to_timestamp
 from shared.database.fence import Step
 
 _DRAFT_NUMBERS = ("entry_price_usd", "size_usd", "collateral_usd", "liquidation_price_usd", "mark_price_usd")

@@ -5,8 +5,8 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.positions.domain.sessions import Session, SessionStatus, Strategy
 from services.positions.service.sessions import STRATEGY_CHANGEABLE, SessionsService
-from services.positions.servicer.messages import Context, check_mask, masked, member
-from shared.codec import apply_mask, number, put, to_timestamp
+from services.positions.servicer.messages import Context, member
+from shared.codec import apply_mask, check_mask, masked, number, put, to_timestamp
 
 
 class SessionsServicer(rpc.SessionsServiceServicer):

@@ -6,10 +6,10 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 from services.positions.domain.holding import Chain, WalletType
 from services.positions.domain.wallet import Wallet
 from services.positions.service.wallets import CHANGEABLE, WalletsService
-from services.positions.servicer.messages import Context, check_mask, masked, member
+from services.positions.servicer.messages import Context, member
 from services.positions.store.wallets import WalletFilter
 from shared.clock import Clock
-from shared.codec import apply_mask, number, put, to_timestamp
+from shared.codec import apply_mask, check_mask, masked, number, put, to_timestamp
 
 
 class WalletsServicer(rpc.WalletsServiceServicer):

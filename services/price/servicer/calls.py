@@ -22,7 +22,7 @@ from services.price.servicer.wording import (
     status_message,
 )
 from shared.clock import Clock
-from shared.codec import apply_mask, from_timestamp, put
+from shared.codec import apply_mask, check_mask, from_timestamp, masked, put
 from shared.database.fence import Step
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -74,14 +74,16 @@ class PriceServicer(rpc.PriceServiceServicer):
     async def ListPrices(
         self, request: message.ListPricesRequest, context: Context
     ) -> message.ListPricesResponse:
+        check_mask(message.Price, request.read_mask)
         page = await self._service.page(request.page_size, request.page_token, _qualities(request.qualities))
         return message.ListPricesResponse(
-            prices=self._prices(page.rows), next_page_token=page.next_page_token
+            prices=masked(self._prices(page.rows), request.read_mask), next_page_token=page.next_page_token
         )
 
     async def ListPriceHistory(
         self, request: message.ListPriceHistoryRequest, context: Context
     ) -> message.ListPriceHistoryResponse:
+        check_mask(message.PriceRecord, request.read_mask)
         wanted = HistoryFilter(
             from_timestamp(request, "start_time"),
             from_timestamp(request, "end_time"),
@@ -90,7 +92,8 @@ class PriceServicer(rpc.PriceServiceServicer):
         )
         page = await self._history.page(_symbol(request.asset), wanted, request.page_size, request.page_token)
         return message.ListPriceHistoryResponse(
-            records=[record_message(record) for record in page.rows], next_page_token=page.next_page_token
+            records=masked(map(record_message, page.rows), request.read_mask),
+            next_page_token=page.next_page_token,
         )
 
     async def InsertPrice(self, request: message.InsertPriceRequest, context: Context) -> message.PriceRecord:
@@ -119,6 +122,7 @@ class PriceServicer(rpc.PriceServiceServicer):
     async def ListCandles(
         self, request: message.ListCandlesRequest, context: Context
     ) -> message.ListCandlesResponse:
+        check_mask(message.Candle, request.read_mask)
         page = await self._history.candles(
             _symbol(request.asset),
             _interval(request.interval),
@@ -128,7 +132,7 @@ class PriceServicer(rpc.PriceServiceServicer):
             request.page_token,
         )
         return message.ListCandlesResponse(
-            candles=[candle_message(candle) for candle in page.candles],
+            candles=masked(map(candle_message, page.candles), request.read_mask),
             gaps=[gap_message(gap) for gap in page.gaps],
             next_page_token=page.next_page_token,
         )
@@ -148,9 +152,9 @@ class PriceServicer(rpc.PriceServiceServicer):
     async def ListSources(
         self, request: message.ListSourcesRequest, context: Context
     ) -> message.ListSourcesResponse:
-        return message.ListSourcesResponse(
-            sources=[status_message(status) for status in self._service.sources()]
-        )
+        check_mask(message.SourceStatus, request.read_mask)
+        statuses = map(status_message, self._service.sources())
+        return message.ListSourcesResponse(sources=masked(statuses, request.read_mask))
 
     async def WatchPrices(
         self, request: message.WatchPricesRequest, context: Context

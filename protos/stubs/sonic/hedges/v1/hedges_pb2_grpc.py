@@ -127,7 +127,7 @@ class HedgesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListHedges(self, request, context):
-        """All hedges by wallet and asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """All hedges by wallet and asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,7 +173,7 @@ class HedgesServiceServicer:
 
     def ListLinkHistory(self, request, context):
         """Changes of groups, newest first; kept for a time that is configured.
-        Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

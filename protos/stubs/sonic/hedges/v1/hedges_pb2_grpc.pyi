@@ -23,7 +23,7 @@ class HedgesServiceStub:
     UnlinkHedges: _aio.UnaryUnaryMultiCallable[_hedges_pb2.UnlinkHedgesRequest, _hedges_pb2.UnlinkHedgesResponse]
     """Unlinks every hedge; the next LinkHedges makes new ones."""
     ListHedges: _aio.UnaryUnaryMultiCallable[_hedges_pb2.ListHedgesRequest, _hedges_pb2.ListHedgesResponse]
-    """All hedges by wallet and asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+    """All hedges by wallet and asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD."""
     GetHedge: _aio.UnaryUnaryMultiCallable[_hedges_pb2.GetHedgeRequest, _hedges_pb2.Hedge]
     """One hedge. Fails with HEDGE_NOT_FOUND."""
     UpdateHedge: _aio.UnaryUnaryMultiCallable[_hedges_pb2.UpdateHedgeRequest, _hedges_pb2.Hedge]
@@ -42,7 +42,7 @@ class HedgesServiceStub:
     """
     ListLinkHistory: _aio.UnaryUnaryMultiCallable[_hedges_pb2.ListLinkHistoryRequest, _hedges_pb2.ListLinkHistoryResponse]
     """Changes of groups, newest first; kept for a time that is configured.
-    Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+    Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD.
     """
     WatchHedges: _aio.UnaryStreamMultiCallable[_hedges_pb2.WatchHedgesRequest, _hedges_pb2.WatchHedgesResponse]
     """First every hedge, then what changes."""
@@ -87,7 +87,7 @@ class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hedges_pb2.ListHedgesRequest,
         context: _aio.ServicerContext[_hedges_pb2.ListHedgesRequest, _abc.Awaitable[_hedges_pb2.ListHedgesResponse]],
     ) -> _abc.Awaitable[_hedges_pb2.ListHedgesResponse]:
-        """All hedges by wallet and asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+        """All hedges by wallet and asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD."""
 
     @_abc_1.abstractmethod
     def GetHedge(
@@ -142,7 +142,7 @@ class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_hedges_pb2.ListLinkHistoryRequest, _abc.Awaitable[_hedges_pb2.ListLinkHistoryResponse]],
     ) -> _abc.Awaitable[_hedges_pb2.ListLinkHistoryResponse]:
         """Changes of groups, newest first; kept for a time that is configured.
-        Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD.
         """
 
     @_abc_1.abstractmethod

@@ -117,7 +117,7 @@ class PriceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPrices(self, request, context):
-        """All prices of the present market, by asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """All prices of the present market, by asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,7 +125,7 @@ class PriceServiceServicer:
 
     def ListPriceHistory(self, request, context):
         """History of one asset in the present market, newest first.
-        Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
+        Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME, UNKNOWN_FIELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,7 +158,7 @@ class PriceServiceServicer:
 
     def ListCandles(self, request, context):
         """Candles of one asset from the history of the present market, oldest first. What has no row is a gap, reported and
-        never filled. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
+        never filled. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME, UNKNOWN_FIELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,6 +176,7 @@ class PriceServiceServicer:
 
     def ListSources(self, request, context):
         """Every known source of live prices, enabled or not, by name.
+        Fails with UNKNOWN_FIELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -23,10 +23,10 @@ class PriceServiceStub:
     GetPrice: _aio.UnaryUnaryMultiCallable[_price_pb2.GetPriceRequest, _price_pb2.Price]
     """The price of one asset with its quotes and 24 hours' range, in the present market. Fails with PRICE_NOT_FOUND."""
     ListPrices: _aio.UnaryUnaryMultiCallable[_price_pb2.ListPricesRequest, _price_pb2.ListPricesResponse]
-    """All prices of the present market, by asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+    """All prices of the present market, by asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD."""
     ListPriceHistory: _aio.UnaryUnaryMultiCallable[_price_pb2.ListPriceHistoryRequest, _price_pb2.ListPriceHistoryResponse]
     """History of one asset in the present market, newest first.
-    Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
+    Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME, UNKNOWN_FIELD.
     """
     InsertPrice: _aio.UnaryUnaryMultiCallable[_price_pb2.InsertPriceRequest, _price_pb2.PriceRecord]
     """Writes a price by hand (source MANUAL, quality SINGLE) into the history of the present market. When it is the
@@ -43,7 +43,7 @@ class PriceServiceStub:
     """
     ListCandles: _aio.UnaryUnaryMultiCallable[_price_pb2.ListCandlesRequest, _price_pb2.ListCandlesResponse]
     """Candles of one asset from the history of the present market, oldest first. What has no row is a gap, reported and
-    never filled. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
+    never filled. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME, UNKNOWN_FIELD.
     """
     BackfillHistory: _aio.UnaryStreamMultiCallable[_price_pb2.BackfillHistoryRequest, _price_pb2.BackfillHistoryResponse]
     """Fetches candles of the past from Binance and writes each close as a row (source binance) of the live market's
@@ -52,7 +52,9 @@ class PriceServiceStub:
     reason PROVIDER_ and its kind, BAD_BODY when candles are unsorted, doubled or contradict themselves.
     """
     ListSources: _aio.UnaryUnaryMultiCallable[_price_pb2.ListSourcesRequest, _price_pb2.ListSourcesResponse]
-    """Every known source of live prices, enabled or not, by name."""
+    """Every known source of live prices, enabled or not, by name.
+    Fails with UNKNOWN_FIELD.
+    """
     WatchPrices: _aio.UnaryStreamMultiCallable[_price_pb2.WatchPricesRequest, _price_pb2.WatchPricesResponse]
     """The present prices first, then every change, whichever server made it."""
     ClearData: _aio.UnaryUnaryMultiCallable[_price_pb2.ClearDataRequest, _price_pb2.ClearDataResponse]
@@ -85,7 +87,7 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _price_pb2.ListPricesRequest,
         context: _aio.ServicerContext[_price_pb2.ListPricesRequest, _abc.Awaitable[_price_pb2.ListPricesResponse]],
     ) -> _abc.Awaitable[_price_pb2.ListPricesResponse]:
-        """All prices of the present market, by asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+        """All prices of the present market, by asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD."""
 
     @_abc_1.abstractmethod
     def ListPriceHistory(
@@ -94,7 +96,7 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_price_pb2.ListPriceHistoryRequest, _abc.Awaitable[_price_pb2.ListPriceHistoryResponse]],
     ) -> _abc.Awaitable[_price_pb2.ListPriceHistoryResponse]:
         """History of one asset in the present market, newest first.
-        Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
+        Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME, UNKNOWN_FIELD.
         """
 
     @_abc_1.abstractmethod
@@ -135,7 +137,7 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_price_pb2.ListCandlesRequest, _abc.Awaitable[_price_pb2.ListCandlesResponse]],
     ) -> _abc.Awaitable[_price_pb2.ListCandlesResponse]:
         """Candles of one asset from the history of the present market, oldest first. What has no row is a gap, reported and
-        never filled. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME.
+        never filled. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD, BAD_TIME, UNKNOWN_FIELD.
         """
 
     @_abc_1.abstractmethod
@@ -156,7 +158,9 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _price_pb2.ListSourcesRequest,
         context: _aio.ServicerContext[_price_pb2.ListSourcesRequest, _abc.Awaitable[_price_pb2.ListSourcesResponse]],
     ) -> _abc.Awaitable[_price_pb2.ListSourcesResponse]:
-        """Every known source of live prices, enabled or not, by name."""
+        """Every known source of live prices, enabled or not, by name.
+        Fails with UNKNOWN_FIELD.
+        """
 
     @_abc_1.abstractmethod
     def WatchPrices(
