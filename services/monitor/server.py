@@ -1,58 +1,182 @@
-"""Puts the monitor service together."""
+"""Puts the monitor service together. The only file that reads configuration."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from urllib.parse import urlsplit
 
+from pydantic import Field, SecretStr, create_model, field_validator
 from sonic.monitor.v1 import monitor_pb2_grpc as rpc
 
-from services.monitor import checks
-from services.monitor.clients import PeerReadings, XComClient, connect
-from services.monitor.service import MonitorService
+from services.monitor.checks.heartbeat import HeartbeatCheck
+from services.monitor.checks.latency import LatencyCheck
+from services.monitor.checks.registry import NAMES, plugins, registry
+from services.monitor.clients.readings import PeerReadings, Peers, channels
+from services.monitor.clients.surroundings import Account, Surroundings
+from services.monitor.clients.telling import XComClient
+from services.monitor.domain.settings import VARIABLES, Override, prefixes
+from services.monitor.loop import MonitorFeed, broom, relay, rounds
+from services.monitor.service.board import Board
+from services.monitor.service.passes import Limits, Passes
+from services.monitor.service.roster import Roster
+from services.monitor.service.telling import Telling
 from services.monitor.servicer import MonitorServicer
 from services.monitor.store import Store
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
+from shared.http.client import ProviderHttp
 from shared.lifecycle import App, run
+from shared.log import get_logger
 from shared.rpc.server import GrpcServer
 
+_SHAPES: Mapping[str, Any] = {
+    "threshold_percent": Annotated[float, Field(ge=0, le=100_000)],
+    "snooze_seconds": Annotated[float, Field(ge=0, le=30 * 86_400)],
+    "interval_seconds": Annotated[float, Field(ge=5, le=7 * 86_400)],
+    "enabled": bool,
+}
 
-class Config(ServiceConfig):
-    """Settings of the monitor service."""
+
+def overridable(below: type[ServiceConfig], names: Iterable[str]) -> type[ServiceConfig]:
+    """A Config that also reads `<MONITOR>_MON_THRESHOLD_PERCENT`, `_SNOOZE_SECONDS`, `_INTERVAL_SECONDS` and
+    `_ENABLED` of these monitors; the prefix is the name in upper case, and LIQ_MON too for liquidation."""
+    fields: dict[str, Any] = {
+        f"{prefix}_{variable}": (
+            shape | None,
+            Field(None, description=f"decides {VARIABLES[variable]} of the {name} monitor"),
+        )
+        for name in names
+        for prefix in prefixes(name)
+        for variable, shape in _SHAPES.items()
+    }
+    made: type[ServiceConfig] = create_model("Overridable", __base__=below, **fields)
+    return made
+
+
+if TYPE_CHECKING:
+    Overridable = ServiceConfig
+else:
+    Overridable = overridable(ServiceConfig, [*NAMES, *(point.name for point in plugins())])
+
+
+class Config(Overridable):
+    """Settings of the monitor service; an empty address of hedges or cyclone: not watched."""
 
     service: ClassVar[str] = "monitor"
     listen_address: str = "127.0.0.1:50055"
-    price_address: str = "127.0.0.1:50051"
-    positions_address: str = "127.0.0.1:50052"
-    alerts_address: str = "127.0.0.1:50054"
-    xcom_address: str = "127.0.0.1:50056"
+    price_address: str = Field("127.0.0.1:50051", description="host:port of the price service")
+    positions_address: str = Field("127.0.0.1:50052", description="host:port of the positions service")
+    alerts_address: str = Field("127.0.0.1:50054", description="host:port of the alerts service")
+    xcom_address: str = Field("127.0.0.1:50056", description="host:port of the xcom service")
+    hedges_address: str = Field("", description="host:port of the hedges service, for its health")
+    cyclone_address: str = Field("", description="host:port of the cyclone service, for its health")
+    sonic_cycle_interval_seconds: float = Field(
+        60, ge=5, le=86_400, description="time between cycles until Cyclone tells its own"
+    )
+    sonic_schedule: bool = Field(True, description="0: cycles run by request only, no heartbeat is expected")
+    latency_limit_seconds: float = Field(2.0, gt=0, le=60, description="a round trip that is too slow")
+    latency_provider_urls: tuple[str, ...] = Field(
+        (),
+        max_length=50,
+        description="provider hosts to time, as addresses",
+        examples=["https://hermes.pyth.network"],
+    )
+    twilio_account_sid: str = Field("", pattern=r"^\w{0,64}$", description="account to verify")
+    twilio_auth_token: SecretStr = Field(SecretStr(""), description="its token")
+    twilio_url: str = Field("https://api.twilio.com", description="scheme, host and optional path prefix")
+    monitor_runs_kept_days: float = Field(30, gt=0, le=3650, description="how long runs are kept")
+    monitor_cycle_limit_seconds: float = Field(10, gt=0, le=60, description="one check in a cycle")
+    monitor_limit_seconds: float = Field(50, gt=0, le=600, description="one check outside of a cycle")
+
+    @field_validator("latency_provider_urls")
+    @classmethod
+    def _are_addresses(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname:
+                raise ValueError("no http or https address")
+        return values
+
+
+def overrides(config: ServiceConfig, name: str) -> dict[str, Override]:
+    """What the environment decides for a monitor, by field; of two names the first one wins."""
+    found: dict[str, Override] = {}
+    for prefix in prefixes(name):
+        for variable, field in VARIABLES.items():
+            value = getattr(config, f"{prefix}_{variable}", None)
+            if value is not None:
+                found.setdefault(field, Override(value, f"{prefix}_{variable}".upper()))
+    return found
 
 
 def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="monitor")
-    peers = connect(
-        price=config.price_address,
-        positions=config.positions_address,
-        alerts=config.alerts_address,
-        xcom=config.xcom_address,
-    )
-    service = MonitorService(
-        database.bind(Store), checks.registry(), partial(PeerReadings, peers), XComClient(peers.xcom), clock
+    begin, read = database.bind(Store), database.bind(Store, isolation="AUTOCOMMIT")
+    watched = ("price", "positions", "hedges", "alerts", "xcom", "cyclone")
+    services = channels({name: getattr(config, f"{name}_address") for name in watched})
+    hosts = [
+        ProviderHttp(urlsplit(url).hostname or url, url, clock=clock, timeout_seconds=5.0, retries=0)
+        for url in config.latency_provider_urls
+    ]
+    account = _account(config, clock)
+    xcom = XComClient(services["xcom"])
+    around = Surroundings(services, hosts, account)
+    peers = Peers(services["price"], services["positions"], services["alerts"], xcom, around)
+    roster = _roster(config)
+    telling = relay(Telling(begin, read, xcom).tell, clock)
+    board = Board(begin, read, roster, xcom, clock)
+    feed = MonitorFeed(board.view, clock)
+    board.on_change(feed.wake)
+    passes = Passes(
+        begin,
+        read,
+        roster,
+        lambda *, refresh: PeerReadings(peers, refresh),
+        clock,
+        Limits(config.monitor_cycle_limit_seconds, config.monitor_limit_seconds),
+        changed=feed.wake,
+        tell=telling.wake,
     )
     server = GrpcServer(
         config.listen_address,
-        [(rpc.add_MonitorServiceServicer_to_server, MonitorServicer(service))],
+        [(rpc.add_MonitorServiceServicer_to_server, MonitorServicer(passes, board, feed.watch, clock))],
         service_names=["sonic.monitor.v1.MonitorService"],
         ready=database.ping,
         clock=clock,
     )
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
-    return App("monitor", [database, peers.price, peers.positions, peers.alerts, peers.xcom, side, server])
+    loops = [rounds(passes.run_outside, clock), telling]
+    loops.append(broom(board.forget, clock, timedelta(days=config.monitor_runs_kept_days)))
+    outside = [*hosts, *([account.http] if account else [])]
+    return App("monitor", [database, *services.values(), *outside, feed, *loops, side, server])
+
+
+def _roster(config: Config) -> Roster:
+    checks = registry(
+        LatencyCheck(config.latency_limit_seconds),
+        HeartbeatCheck(
+            timedelta(seconds=config.sonic_cycle_interval_seconds), scheduled=config.sonic_schedule
+        ),
+        plugins(),
+    )
+    decided = {name: overrides(config, name) for name in checks}
+    for name, one in checks.items():
+        if not one.defaults.takes_threshold and "threshold_percent" in decided[name]:
+            variable = decided[name].pop("threshold_percent").variable
+            get_logger().warning("a variable decides nothing", variable=variable, monitor=name)
+    return Roster(checks, decided)
+
+
+def _account(config: Config, clock: Clock) -> Account | None:
+    token = config.twilio_auth_token.get_secret_value()
+    if not (config.twilio_account_sid and token):
+        return None
+    return Account(config.twilio_account_sid, token, ProviderHttp("twilio", config.twilio_url, clock=clock))
 
 
 def main() -> None:

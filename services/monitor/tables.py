@@ -15,8 +15,9 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.database.fence import declare_fence
 
@@ -37,6 +38,27 @@ run = Table(
     CheckConstraint("duration_seconds >= 0", name="run_duration"),
 )
 Index("run_monitor_id", run.c.monitor, run.c.id)
+# The last run that looked, however long a monitor has been skipped since.
+Index("run_looked", run.c.monitor, run.c.id, postgresql_where=text("status <> 3"))
+Index("run_cycle", run.c.cycle_id, postgresql_where=text("cycle_id <> ''"))
+
+# What people chose; null leaves a monitor its own. No row: nothing was ever chosen.
+setting = Table(
+    "setting",
+    metadata,
+    Column("monitor", Text, primary_key=True),
+    Column("enabled", Boolean),
+    Column("interval_seconds", Float(53)),
+    Column("threshold_percent", Float(53)),
+    Column("notification_level", Text),
+    Column("channels", ARRAY(Text), nullable=False),
+    Column("snooze_seconds", Float(53)),
+    Column("snoozed_until_time", DateTime(timezone=True)),
+    Column("version", BigInteger, nullable=False),
+    CheckConstraint("interval_seconds > 0 and interval_seconds < 'infinity'", name="setting_interval"),
+    CheckConstraint("threshold_percent >= 0 and threshold_percent < 'infinity'", name="setting_threshold"),
+    CheckConstraint("snooze_seconds >= 0 and snooze_seconds < 'infinity'", name="setting_snooze"),
+)
 
 badge = Table(
     "badge",
@@ -47,6 +69,7 @@ badge = Table(
     Column("badge_time", DateTime(timezone=True), nullable=False),
     Column("monitor", Text, nullable=False),
     Column("stale", Boolean, nullable=False),
+    Column("dismissed_level", Text),
 )
 
 # At most one open incident a monitor.
@@ -67,6 +90,25 @@ outbox = Table(
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("created_time", DateTime(timezone=True), nullable=False),
+    Column("channels", ARRAY(Text), nullable=False, server_default="{}"),
+)
+
+# One row: when Cyclone last called.
+beat = Table(
+    "beat",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("call_time", DateTime(timezone=True), nullable=False),
+    Column("cycle_interval_seconds", Float(53)),
+    CheckConstraint("id = 1", name="beat_one"),
+)
+
+# Which process runs a monitor that is due; several look at the same time.
+claim = Table(
+    "claim",
+    metadata,
+    Column("monitor", Text, primary_key=True),
+    Column("until_time", DateTime(timezone=True), nullable=False),
 )
 
 declare_fence(metadata)

@@ -1,6 +1,6 @@
-"""The checks. A new one is a file here and a line in the registry.
+"""The checks: a new one is a file here and a line in the registry, or a package of others.
 
-A check reads through `Readings` and returns a Finding; it writes nothing and sends nothing.
+A check looks through `Look` and returns a Finding; it writes nothing and sends nothing but a ping.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from services.monitor.domain import Finding, Level
+from services.monitor.domain.findings import Finding, Level, Run
+from services.monitor.domain.states import Beat
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,14 @@ class PriceReading:
     quality: str
     price_usd: float | None
     age_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PastPrice:
+    """A price of the history."""
+
+    price_time: datetime
+    price_usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,40 +66,95 @@ class JudgedReading:
     worst_by_asset: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerReading:
+    """Whether somebody answered: how long it took, and what was wrong (empty: nothing)."""
+
+    name: str
+    seconds: float
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelReading:
+    """A way to reach people that is configured; None = never."""
+
+    name: str
+    last_sent_time: datetime | None
+    verified_time: datetime | None
+    last_error: str = ""
+
+
 class Readings(Protocol):
     """What others know. Within one pass each is asked once; outside a cycle it is refreshed first."""
 
     async def prices(self) -> tuple[PriceReading, ...]: ...
 
+    async def history(self, asset: str, since: datetime) -> tuple[PastPrice, ...]:
+        """Oldest first."""
+
     async def holdings(self) -> HoldingsReading: ...
 
     async def judged(self) -> tuple[JudgedReading, ...]: ...
 
+    async def services(self) -> tuple[AnswerReading, ...]:
+        """Health and a cheap read of every service that is known; never raises for one of them."""
+
+    async def hosts(self) -> tuple[AnswerReading, ...]:
+        """A round trip to every configured provider host; never raises for one of them."""
+
+    async def channels(self) -> tuple[ChannelReading, ...]:
+        """The configured channels."""
+
+    async def ping(self, channel: str) -> str:
+        """A LOW test message through one channel now: empty when it was accepted, else what went wrong."""
+
+    async def twilio(self) -> str | None:
+        """Empty when the credentials are good, what is wrong with them, None when there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One run: what may be read, the time, the settings that count, and what the last run found.
+
+    `last` is the last run that was not SKIPPED. `beat` and `start_time` (of this process) are for the
+    heartbeat.
+    """
+
+    readings: Readings
+    now: datetime
+    threshold_percent: float | None = None
+    last: Run | None = None
+    by_hand: bool = False
+    beat: Beat = field(default_factory=Beat)
+    start_time: datetime | None = None
+
 
 class Check(Protocol):
-    """One named check; `every_cycle` ones run in every cycle, the others when their interval has passed."""
+    """One named check.
+
+    `every_cycle` ones run in every cycle, the others when their interval has passed; `outside` ones are also
+    run when no cycle comes. `threshold_percent` is its own limit, None = as judged by others;
+    `takes_threshold`: another one may be chosen.
+    """
 
     name: str
     description: str
     interval: timedelta
-    every_cycle: bool
+    every_cycle: bool = False
+    outside: bool = False
+    threshold_percent: float | None = None
+    takes_threshold: bool = False
 
-    async def run(self, readings: Readings, now: datetime) -> Finding:
+    async def run(self, look: Look) -> Finding:
         """Look, and say what was found; whatever it raises becomes an ERROR row."""
-
-
-def registry() -> dict[str, Check]:
-    """Every check by name."""
-    from services.monitor.checks.liquidation import LiquidationCheck
-    from services.monitor.checks.position import PositionCheck
-    from services.monitor.checks.price import PriceCheck
-    from services.monitor.checks.profit import ProfitCheck
-    from services.monitor.checks.risk import RiskCheck
-
-    found: list[Check] = [PriceCheck(), PositionCheck(), ProfitCheck(), RiskCheck(), LiquidationCheck()]
-    return {check.name: check for check in found}
 
 
 def metric(judged: tuple[JudgedReading, ...], kind: str, scope: str = "POSITION") -> JudgedReading | None:
     """The reading of one metric, None when it has no alert."""
     return next((reading for reading in judged if (reading.kind, reading.scope) == (kind, scope)), None)
+
+
+def is_too_many(bad_count: int, count: int, threshold_percent: float | None) -> bool:
+    """Whether more than `threshold_percent` of all are bad; without one a single one is too many."""
+    return bad_count > 0 and 100 * bad_count / count > (threshold_percent or 0.0)

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from services.monitor.checks import Readings, metric
-from services.monitor.domain import Badge, Finding, Level, RunStatus
+from services.monitor.checks import Check, JudgedReading, Look, metric
+from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
 
 
-class LiquidationCheck:
-    """Sets the liquidation badge from what was judged; tells nobody."""
+class LiquidationCheck(Check):
+    """Sets the liquidation badge from what was judged; tells nobody. Threshold: distance shown."""
 
     name = "liquidation"
     description = "Nearest distance to liquidation per asset"
     interval = timedelta(minutes=1)
     every_cycle = True
+    takes_threshold = True
 
-    async def run(self, readings: Readings, now: datetime) -> Finding:
-        """BREACH when a distance was judged above NORMAL."""
-        reading = metric(await readings.judged(), "LIQUIDATION_DISTANCE")
+    async def run(self, look: Look) -> Finding:
+        """BREACH when a distance was judged above NORMAL, or with a threshold is at most that."""
+        reading = metric(await look.readings.judged(), "LIQUIDATION_DISTANCE")
         nearest = dict(reading.worst_by_asset) if reading else {}
-        metadata: dict[str, object] = {"nearest_percent_by_asset": nearest}
-        if reading is None or reading.level is Level.NORMAL:
+        metadata: dict[str, object] = {
+            "nearest_percent_by_asset": nearest,
+            "threshold_percent": look.threshold_percent,
+        }
+        asset, value, level = _worst(reading, look.threshold_percent)
+        if reading is None or level is Level.NORMAL:
             return Finding(RunStatus.SUCCESS, metadata, {"liquidation_badge": None})
-        value = (
-            "?"
-            if reading.worst_value is None
-            else f"{reading.worst_asset} {reading.worst_value:.2f} %".strip()
-        )
-        badge = Badge("liquidation_badge", value, reading.level, stale=reading.stale_count > 0)
+        shown = "?" if value is None else f"{asset} {value:.2f} %".strip()
+        badge = Badge("liquidation_badge", shown, level, stale=reading.stale_count > 0)
         return Finding(RunStatus.BREACH, metadata, {"liquidation_badge": badge})
+
+
+def _worst(reading: JudgedReading | None, threshold_percent: float | None) -> tuple[str, float | None, Level]:
+    """As judged; with a threshold the nearest asset, NORMAL beyond it. Without a value it stays as judged."""
+    if reading is None:
+        return "", None, Level.NORMAL
+    nearest = min(reading.worst_by_asset.items(), key=lambda pair: pair[1], default=None)
+    if threshold_percent is None or nearest is None:
+        return reading.worst_asset, reading.worst_value, reading.level
+    if nearest[1] > threshold_percent:
+        return *nearest, Level.NORMAL
+    return *nearest, max(reading.level, Level.LOW, key=lambda level: level.rank)

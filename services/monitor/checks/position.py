@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from services.monitor.checks import Readings
-from services.monitor.domain import Badge, Finding, Level, RunStatus
+from services.monitor.checks import Check, Look, is_too_many
+from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
 
 
-class PositionCheck:
-    """Says which wallets could not be read."""
+class PositionCheck(Check):
+    """Says which wallets could not be read. Threshold: share of the active wallets."""
 
     name = "position"
     description = "Wallets that answer, positions that are held"
     interval = timedelta(minutes=1)
     every_cycle = True
+    takes_threshold = True
 
-    async def run(self, readings: Readings, now: datetime) -> Finding:
+    async def run(self, look: Look) -> Finding:
         """BREACH when the last fetch of an active wallet failed."""
-        held = await readings.holdings()
+        held = await look.readings.holdings()
         failed = {wallet.name: wallet.reason for wallet in held.wallets if wallet.state == "FAILED"}
         metadata: dict[str, object] = {
             "position_count": held.position_count,
             "stale_count": held.stale_count,
             "failed_wallets": failed,
         }
-        level = Level.MEDIUM if failed else Level.NORMAL
+        is_breach = is_too_many(len(failed), len(held.wallets), look.threshold_percent)
+        level = Level.MEDIUM if is_breach else Level.NORMAL
         badge = Badge(
             "position_badge", str(held.position_count), level, stale=bool(failed or held.stale_count)
         )
         badges = {"position_badge": badge if held.position_count or failed else None}
-        if not failed:
+        if not is_breach:
             return Finding(RunStatus.SUCCESS, metadata, badges)
         words = ", ".join(f"{name} ({reason})" for name, reason in sorted(failed.items()))
         return Finding(RunStatus.BREACH, metadata, badges, concern=f"wallets that cannot be read: {words}")

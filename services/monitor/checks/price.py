@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from services.monitor.checks import Readings
-from services.monitor.domain import Badge, Finding, Level, RunStatus
+from services.monitor.checks import Check, Look, is_too_many
+from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
 
 # SINGLE is usable and CLOSED is normal for an index; these are not.
 BAD_QUALITIES = ("STALE", "NONE", "DISAGREE")
 
 
-class PriceCheck:
-    """Says which assets have no price to trust."""
+class PriceCheck(Check):
+    """Says which assets have no price to trust. Threshold: share of the tracked assets."""
 
     name = "price"
     description = "Quality of every tracked asset's price"
     interval = timedelta(minutes=1)
     every_cycle = True
+    takes_threshold = True
 
-    async def run(self, readings: Readings, now: datetime) -> Finding:
+    async def run(self, look: Look) -> Finding:
         """BREACH when a tracked asset is stale, absent or disagreed about."""
-        prices = await readings.prices()
+        prices = await look.readings.prices()
         bad = {price.asset: price.quality for price in prices if price.quality in BAD_QUALITIES}
         metadata = {"assets": {price.asset: price.quality for price in prices}, "bad": bad}
-        if not bad:
+        if not is_too_many(len(bad), len(prices), look.threshold_percent):
             return Finding(RunStatus.SUCCESS, metadata, {"price_badge": None})
         words = ", ".join(f"{asset} {quality.lower()}" for asset, quality in sorted(bad.items()))
         badge = Badge("price_badge", words, Level.MEDIUM)

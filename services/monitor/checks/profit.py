@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from services.monitor.checks import Readings, metric
-from services.monitor.domain import Badge, Finding, Level, RunStatus
+from services.monitor.checks import Check, Look, metric
+from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
 
 
-class ProfitCheck:
+class ProfitCheck(Check):
     """Sets the profit badge from what was judged; tells nobody."""
 
     name = "profit"
@@ -16,12 +16,12 @@ class ProfitCheck:
     interval = timedelta(minutes=1)
     every_cycle = True
 
-    async def run(self, readings: Readings, now: datetime) -> Finding:
+    async def run(self, look: Look) -> Finding:
         """BREACH when the single or the total profit was judged above NORMAL."""
-        judged = await readings.judged()
+        judged = await look.readings.judged()
         single, total = metric(judged, "PROFIT"), metric(judged, "TOTAL_PROFIT", "PORTFOLIO")
         levels = [reading.level for reading in (single, total) if reading is not None]
-        level = max(levels, key=list(Level).index, default=Level.NORMAL)
+        level = max(levels, key=lambda one: one.rank, default=Level.NORMAL)
         metadata: dict[str, object] = {
             "max_profit_usd": single.worst_value if single else None,
             "max_profit_asset": single.worst_asset if single else "",

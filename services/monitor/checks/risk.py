@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from services.monitor.checks import JudgedReading, Readings, metric
-from services.monitor.domain import Badge, Finding, Level, RunStatus
+from services.monitor.checks import Check, JudgedReading, Look, metric
+from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
 
 
-class RiskCheck:
-    """Sets the risk badges from what was judged; tells nobody."""
+class RiskCheck(Check):
+    """Sets the risk badges from what was judged; tells nobody. Threshold: travel lost."""
 
     name = "risk"
     description = "Highest heat and most negative travel"
     interval = timedelta(minutes=1)
     every_cycle = True
+    takes_threshold = True
 
-    async def run(self, readings: Readings, now: datetime) -> Finding:
-        """BREACH when heat or travel of a position was judged above NORMAL."""
-        judged = await readings.judged()
+    async def run(self, look: Look) -> Finding:
+        """BREACH when heat or travel of a position was judged above NORMAL, or travel is at the threshold."""
+        judged = await look.readings.judged()
         heat, travel = metric(judged, "HEAT_INDEX"), metric(judged, "TRAVEL_PERCENT")
         badges = {
-            "risk_badge": _badge("risk_badge", heat, "{:.1f}"),
-            "travel_risk_badge": _badge("travel_risk_badge", travel, "{:+.1f} %"),
+            "risk_badge": _badge("risk_badge", heat, "{:.1f}", heat.level if heat else Level.NORMAL),
+            "travel_risk_badge": _badge(
+                "travel_risk_badge", travel, "{:+.1f} %", _travel_level(travel, look.threshold_percent)
+            ),
         }
         metadata: dict[str, object] = {
             "max_heat_index": heat.worst_value if heat else None,
             "max_heat_asset": heat.worst_asset if heat else "",
             "min_travel_percent": travel.worst_value if travel else None,
             "min_travel_asset": travel.worst_asset if travel else "",
+            "threshold_percent": look.threshold_percent,
         }
         breach = any(badge is not None for badge in badges.values())
         return Finding(RunStatus.BREACH if breach else RunStatus.SUCCESS, metadata, badges)
 
 
-def _badge(name: str, reading: JudgedReading | None, pattern: str) -> Badge | None:
-    if reading is None or reading.level is Level.NORMAL:
+def _travel_level(travel: JudgedReading | None, threshold_percent: float | None) -> Level:
+    """As judged; with a threshold NORMAL before it and at least LOW from it on. Unknown stays as judged."""
+    if travel is None:
+        return Level.NORMAL
+    if threshold_percent is None or travel.worst_value is None:
+        return travel.level
+    if travel.worst_value > -threshold_percent:
+        return Level.NORMAL
+    return max(travel.level, Level.LOW, key=lambda level: level.rank)
+
+
+def _badge(name: str, reading: JudgedReading | None, pattern: str, level: Level) -> Badge | None:
+    if reading is None or level is Level.NORMAL:
         return None
     value = (
         "?"
         if reading.worst_value is None
         else f"{reading.worst_asset} {pattern.format(reading.worst_value)}".strip()
     )
-    return Badge(name, value, reading.level, stale=reading.stale_count > 0)
+    return Badge(name, value, level, stale=reading.stale_count > 0)

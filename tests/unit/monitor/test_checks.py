@@ -7,13 +7,24 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.monitor.checks import HoldingsReading, JudgedReading, PriceReading, WalletReading
+from services.monitor.checks import (
+    AnswerReading,
+    ChannelReading,
+    HoldingsReading,
+    JudgedReading,
+    Look,
+    PastPrice,
+    PriceReading,
+    WalletReading,
+)
 from services.monitor.checks.liquidation import LiquidationCheck
 from services.monitor.checks.position import PositionCheck
 from services.monitor.checks.price import PriceCheck
 from services.monitor.checks.profit import ProfitCheck
 from services.monitor.checks.risk import RiskCheck
-from services.monitor.domain import Finding, Health, Level, Run, RunStatus, follow, health, is_due
+from services.monitor.domain.findings import Finding, Level, Run, RunStatus, Telling, follow
+from services.monitor.domain.settings import is_due
+from services.monitor.domain.states import Health, health
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -35,6 +46,24 @@ class Known:
 
     async def judged(self) -> tuple[JudgedReading, ...]:
         return self.known_judged
+
+    async def history(self, asset: str, since: datetime) -> tuple[PastPrice, ...]:
+        return ()
+
+    async def services(self) -> tuple[AnswerReading, ...]:
+        return ()
+
+    async def hosts(self) -> tuple[AnswerReading, ...]:
+        return ()
+
+    async def channels(self) -> tuple[ChannelReading, ...]:
+        return ()
+
+    async def ping(self, channel: str) -> str:
+        return ""
+
+    async def twilio(self) -> str | None:
+        return None
 
 
 def judged(
@@ -61,7 +90,7 @@ async def test_a_price_that_cannot_be_trusted_is_a_breach_that_names_the_asset(
     readings = Known(
         known_prices=(PriceReading("BTC", quality, 1.0, 1.0), PriceReading("ETH", "GOOD", 1.0, 1.0))
     )
-    finding = await PriceCheck().run(readings, NOW)
+    finding = await PriceCheck().run(Look(readings, NOW))
     assert finding.status is status
     assert ("BTC" in finding.concern) == (status is RunStatus.BREACH)
     assert "ETH" not in finding.concern
@@ -69,7 +98,7 @@ async def test_a_price_that_cannot_be_trusted_is_a_breach_that_names_the_asset(
 
 async def test_a_wallet_that_failed_is_told_and_the_badge_is_marked_stale() -> None:
     wallets = (WalletReading("main", "FAILED", "TIMEOUT"), WalletReading("other", "COMPLETE", ""))
-    finding = await PositionCheck().run(Known(held=HoldingsReading(3, 0, 0.0, 0.0, wallets)), NOW)
+    finding = await PositionCheck().run(Look(Known(held=HoldingsReading(3, 0, 0.0, 0.0, wallets)), NOW))
     assert finding.status is RunStatus.BREACH
     assert finding.concern == "wallets that cannot be read: main (TIMEOUT)"
     badge = finding.badges["position_badge"]
@@ -78,7 +107,7 @@ async def test_a_wallet_that_failed_is_told_and_the_badge_is_marked_stale() -> N
 
 
 async def test_nothing_held_and_nothing_wrong_shows_no_position_badge() -> None:
-    finding = await PositionCheck().run(Known(), NOW)
+    finding = await PositionCheck().run(Look(Known(), NOW))
     assert finding.status is RunStatus.SUCCESS
     assert finding.badges == {"position_badge": None}
 
@@ -92,9 +121,9 @@ async def test_levels_are_read_from_the_judge_and_told_by_nobody_else() -> None:
             judged("PROFIT", Level.NORMAL, 3.0),
         )
     )
-    risk = await RiskCheck().run(readings, NOW)
-    liquidation = await LiquidationCheck().run(readings, NOW)
-    profit = await ProfitCheck().run(readings, NOW)
+    risk = await RiskCheck().run(Look(readings, NOW))
+    liquidation = await LiquidationCheck().run(Look(readings, NOW))
+    profit = await ProfitCheck().run(Look(readings, NOW))
     assert [finding.concern for finding in (risk, liquidation, profit)] == ["", "", ""]
     travel = risk.badges["travel_risk_badge"]
     assert travel is not None
@@ -108,7 +137,7 @@ async def test_levels_are_read_from_the_judge_and_told_by_nobody_else() -> None:
 
 async def test_a_held_level_without_a_value_shows_a_question_mark_and_never_zero() -> None:
     finding = await LiquidationCheck().run(
-        Known(known_judged=(judged("LIQUIDATION_DISTANCE", Level.HIGH),)), NOW
+        Look(Known(known_judged=(judged("LIQUIDATION_DISTANCE", Level.HIGH),)), NOW)
     )
     badge = finding.badges["liquidation_badge"]
     assert badge is not None
@@ -141,6 +170,29 @@ def test_a_check_that_did_not_look_neither_opens_nor_closes_an_incident(
     assert (change.opened, change.closed, change.notice) == (False, False, None)
 
 
+@pytest.mark.parametrize(
+    ("telling", "usable", "expected"),
+    [
+        (Telling(), (), (Level.MEDIUM, ())),
+        (Telling(Level.HIGH, ("email",)), (), (Level.HIGH, ("email",))),
+        (Telling(None, ("email", "sms")), ("sms", "log"), (Level.MEDIUM, ("sms",))),
+        (Telling(None, ("email",)), ("sms", "log"), (Level.MEDIUM, ("sms", "log"))),
+    ],
+)
+def test_a_notice_goes_where_people_chose_as_far_as_that_can_be_used(
+    telling: Telling, usable: tuple[str, ...], expected: tuple[Level, tuple[str, ...]]
+) -> None:
+    found = Finding(RunStatus.BREACH, concern="email is silent", channels=usable)
+    notice = follow("xcom", None, found, "i1", telling).notice
+    assert notice is not None
+    assert (notice.level, notice.channels) == expected
+
+
+def test_a_concern_that_nobody_wants_to_hear_is_still_an_incident() -> None:
+    change = follow("price", None, finding(RunStatus.BREACH, "BTC stale"), "i1", Telling(Level.NORMAL))
+    assert (change.opened, change.notice) == (True, None)
+
+
 def run(status: RunStatus, age: timedelta) -> Run:
     return Run("price", NOW - age, 0.1, status, {}, "")
 
@@ -163,5 +215,10 @@ def test_health_says_how_the_last_run_went_and_whether_it_is_late(last: Run | No
 
 def test_a_monitor_is_due_when_its_interval_has_passed() -> None:
     assert is_due(None, MINUTE, NOW)
-    assert is_due(run(RunStatus.SUCCESS, MINUTE), MINUTE, NOW)
-    assert not is_due(run(RunStatus.SUCCESS, MINUTE / 2), MINUTE, NOW)
+    assert is_due(NOW - MINUTE, MINUTE, NOW)
+    assert not is_due(NOW - MINUTE / 2, MINUTE, NOW)
+    # A cycle that comes a moment early does not make it wait for the next one.
+    assert is_due(NOW - timedelta(seconds=58), MINUTE, NOW)
+    assert not is_due(NOW - timedelta(seconds=56), MINUTE, NOW)
+    assert not is_due(NOW - timedelta(minutes=59), timedelta(hours=1), NOW)
+    assert is_due(NOW + MINUTE, MINUTE, NOW)

@@ -25,16 +25,33 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esonic/monitor/v1/monitor.proto\x12\x10sonic.monitor.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x02\n\x07Monitor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x03 \x01(\x08\x12+\n\x08interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x08last_run\x18\x05 \x01(\x0b\x32\x15.sonic.monitor.v1.Run\x12/\n\x0clast_run_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x06health\x18\x07 \x01(\x0e\x32\x18.sonic.monitor.v1.Health\x12\x31\n\rnext_run_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe6\x01\n\x03Run\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0f\n\x07monitor\x18\x02 \x01(\t\x12\x30\n\x0cstarted_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x06status\x18\x05 \x01(\x0e\x32\x1b.sonic.monitor.v1.RunStatus\x12\x15\n\rmetadata_json\x18\x06 \x01(\t\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12\x10\n\x08\x63ycle_id\x18\x08 \x01(\t\"\x83\x01\n\x05\x42\x61\x64ge\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\r\n\x05level\x18\x03 \x01(\t\x12.\n\nbadge_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07monitor\x18\x05 \x01(\t\x12\r\n\x05stale\x18\x06 \x01(\x08\"\x15\n\x13ListMonitorsRequest\"C\n\x14ListMonitorsResponse\x12+\n\x08monitors\x18\x01 \x03(\x0b\x32\x19.sonic.monitor.v1.Monitor\"*\n\x11RunMonitorRequest\x12\x15\n\x04name\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"`\n\x12RunMonitorsRequest\x12\x19\n\x08\x63ycle_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x16\n\x05\x65poch\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x17\n\x05names\x18\x03 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x64\"e\n\x13RunMonitorsResponse\x12#\n\x04runs\x18\x01 \x03(\x0b\x32\x15.sonic.monitor.v1.Run\x12\x14\n\x0c\x62reach_count\x18\x02 \x01(\x05\x12\x13\n\x0b\x65rror_count\x18\x03 \x01(\x05\"\x7f\n\x0fListRunsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07monitor\x18\x03 \x01(\t\x12+\n\x06status\x18\x04 \x01(\x0e\x32\x1b.sonic.monitor.v1.RunStatus\"P\n\x10ListRunsResponse\x12#\n\x04runs\x18\x01 \x03(\x0b\x32\x15.sonic.monitor.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x13\n\x11ListBadgesRequest\"=\n\x12ListBadgesResponse\x12\'\n\x06\x62\x61\x64ges\x18\x01 \x03(\x0b\x32\x17.sonic.monitor.v1.Badge\"#\n\x10\x43learDataRequest\x12\x0f\n\x07\x63onfirm\x18\x01 \x01(\t\"*\n\x11\x43learDataResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x03*\x84\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RUN_STATUS_SUCCESS\x10\x01\x12\x15\n\x11RUN_STATUS_BREACH\x10\x02\x12\x16\n\x12RUN_STATUS_SKIPPED\x10\x03\x12\x14\n\x10RUN_STATUS_ERROR\x10\x04*n\n\x06Health\x12\x16\n\x12HEALTH_UNSPECIFIED\x10\x00\x12\x12\n\x0eHEALTH_HEALTHY\x10\x01\x12\x12\n\x0eHEALTH_WARNING\x10\x02\x12\x10\n\x0cHEALTH_ERROR\x10\x03\x12\x12\n\x0eHEALTH_OFFLINE\x10\x04*\xf4\x01\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x45RROR_REASON_MONITOR_NOT_FOUND\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_BAD_PAGE_TOKEN\x10\x02\x12$\n ERROR_REASON_PAGE_TOKEN_MISMATCH\x10\x03\x12\x1c\n\x18\x45RROR_REASON_STALE_EPOCH\x10\x04\x12\x1e\n\x1a\x45RROR_REASON_NOT_CONFIRMED\x10\x05\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x06\x32\xc3\x05\n\x0eMonitorService\x12v\n\x0cListMonitors\x12%.sonic.monitor.v1.ListMonitorsRequest\x1a&.sonic.monitor.v1.ListMonitorsResponse\"\x17\x90\x02\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/monitors\x12l\n\nRunMonitor\x12#.sonic.monitor.v1.RunMonitorRequest\x1a\x15.sonic.monitor.v1.Run\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/monitors/{name}:run:\x01*\x12w\n\x0bRunMonitors\x12$.sonic.monitor.v1.RunMonitorsRequest\x1a%.sonic.monitor.v1.RunMonitorsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/v1/monitors:run:\x01*\x12m\n\x08ListRuns\x12!.sonic.monitor.v1.ListRunsRequest\x1a\".sonic.monitor.v1.ListRunsResponse\"\x1a\x90\x02\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/monitorRuns\x12n\n\nListBadges\x12#.sonic.monitor.v1.ListBadgesRequest\x1a$.sonic.monitor.v1.ListBadgesResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/badges\x12s\n\tClearData\x12\".sonic.monitor.v1.ClearDataRequest\x1a#.sonic.monitor.v1.ClearDataResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/v1/monitors:clear:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esonic/monitor/v1/monitor.proto\x12\x10sonic.monitor.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x06\n\x07Monitor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x03 \x01(\x08\x12+\n\x08interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x08last_run\x18\x05 \x01(\x0b\x32\x15.sonic.monitor.v1.Run\x12/\n\x0clast_run_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x06health\x18\x07 \x01(\x0e\x32\x18.sonic.monitor.v1.Health\x12\x31\n\rnext_run_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\x11threshold_percent\x18\t \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00j\xf8@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12=\n\x12notification_level\x18\n \x01(\x0e\x32\x17.sonic.monitor.v1.LevelB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\"\n\x08\x63hannels\x18\x0b \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x14\"\x06r\x04\x10\x01\x18@\x12)\n\x06snooze\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x12snoozed_until_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eresting_reason\x18\x0e \x01(\t\x12?\n\x0b\x65nvironment\x18\x0f \x03(\x0b\x32*.sonic.monitor.v1.Monitor.EnvironmentEntry\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t\x12\x13\n\x0b\x65very_cycle\x18\x11 \x01(\x08\x12\x15\n\rincident_open\x18\x12 \x01(\x08\x12\x0e\n\x06origin\x18\x13 \x01(\t\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x14\n\x12_threshold_percent\"\xc9\x02\n\x06Status\x12(\n\x06health\x18\x01 \x01(\x0e\x32\x18.sonic.monitor.v1.Health\x12\x15\n\rhealthy_count\x18\x02 \x01(\x05\x12\x15\n\rwarning_count\x18\x03 \x01(\x05\x12\x13\n\x0b\x65rror_count\x18\x04 \x01(\x05\x12\x15\n\roffline_count\x18\x05 \x01(\x05\x12\x15\n\rresting_count\x18\x06 \x01(\x05\x12\r\n\x05level\x18\x07 \x01(\t\x12\x16\n\x0eincident_count\x18\x08 \x01(\x05\x12\x15\n\rwaiting_count\x18\t \x01(\x05\x12\x33\n\x0flast_cycle_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0elast_cycle_age\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe6\x01\n\x03Run\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0f\n\x07monitor\x18\x02 \x01(\t\x12\x30\n\x0cstarted_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x06status\x18\x05 \x01(\x0e\x32\x1b.sonic.monitor.v1.RunStatus\x12\x15\n\rmetadata_json\x18\x06 \x01(\t\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12\x10\n\x08\x63ycle_id\x18\x08 \x01(\t\"\x96\x01\n\x05\x42\x61\x64ge\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\r\n\x05level\x18\x03 \x01(\t\x12.\n\nbadge_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07monitor\x18\x05 \x01(\t\x12\r\n\x05stale\x18\x06 \x01(\x08\x12\x11\n\tdismissed\x18\x07 \x01(\x08\"\x15\n\x13ListMonitorsRequest\"C\n\x14ListMonitorsResponse\x12+\n\x08monitors\x18\x01 \x03(\x0b\x32\x19.sonic.monitor.v1.Monitor\"*\n\x11GetMonitorRequest\x12\x15\n\x04name\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"\x12\n\x10GetStatusRequest\"/\n\x14WatchMonitorsRequest\x12\x17\n\x05names\x18\x01 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x64\"z\n\x15WatchMonitorsResponse\x12+\n\x08monitors\x18\x01 \x03(\x0b\x32\x19.sonic.monitor.v1.Monitor\x12\'\n\x06\x62\x61\x64ges\x18\x02 \x03(\x0b\x32\x17.sonic.monitor.v1.Badge\x12\x0b\n\x03gap\x18\x03 \x01(\x08\"{\n\x14UpdateMonitorRequest\x12\x32\n\x07monitor\x18\x01 \x01(\x0b\x32\x19.sonic.monitor.v1.MonitorB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"Z\n\x14SnoozeMonitorRequest\x12\x15\n\x04name\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"9\n\x11RunMonitorRequest\x12\x15\n\x04name\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"\x93\x01\n\x12RunMonitorsRequest\x12\x19\n\x08\x63ycle_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x16\n\x05\x65poch\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x17\n\x05names\x18\x03 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x31\n\x0e\x63ycle_interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"e\n\x13RunMonitorsResponse\x12#\n\x04runs\x18\x01 \x03(\x0b\x32\x15.sonic.monitor.v1.Run\x12\x14\n\x0c\x62reach_count\x18\x02 \x01(\x05\x12\x13\n\x0b\x65rror_count\x18\x03 \x01(\x05\"\xef\x01\n\x0fListRunsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07monitor\x18\x03 \x01(\t\x12+\n\x06status\x18\x04 \x01(\x0e\x32\x1b.sonic.monitor.v1.RunStatus\x12\x10\n\x08\x63ycle_id\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"P\n\x10ListRunsResponse\x12#\n\x04runs\x18\x01 \x03(\x0b\x32\x15.sonic.monitor.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\".\n\x11ListBadgesRequest\x12\x19\n\x11include_dismissed\x18\x01 \x01(\x08\"=\n\x12ListBadgesResponse\x12\'\n\x06\x62\x61\x64ges\x18\x01 \x03(\x0b\x32\x17.sonic.monitor.v1.Badge\",\n\x13\x44ismissBadgeRequest\x12\x15\n\x04name\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"#\n\x10\x43learDataRequest\x12\x0f\n\x07\x63onfirm\x18\x01 \x01(\t\"*\n\x11\x43learDataResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x03*\x84\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RUN_STATUS_SUCCESS\x10\x01\x12\x15\n\x11RUN_STATUS_BREACH\x10\x02\x12\x16\n\x12RUN_STATUS_SKIPPED\x10\x03\x12\x14\n\x10RUN_STATUS_ERROR\x10\x04*n\n\x06Health\x12\x16\n\x12HEALTH_UNSPECIFIED\x10\x00\x12\x12\n\x0eHEALTH_HEALTHY\x10\x01\x12\x12\n\x0eHEALTH_WARNING\x10\x02\x12\x10\n\x0cHEALTH_ERROR\x10\x03\x12\x12\n\x0eHEALTH_OFFLINE\x10\x04*a\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x10\n\x0cLEVEL_NORMAL\x10\x01\x12\r\n\tLEVEL_LOW\x10\x02\x12\x10\n\x0cLEVEL_MEDIUM\x10\x03\x12\x0e\n\nLEVEL_HIGH\x10\x04*\xcc\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x45RROR_REASON_MONITOR_NOT_FOUND\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_BAD_PAGE_TOKEN\x10\x02\x12$\n ERROR_REASON_PAGE_TOKEN_MISMATCH\x10\x03\x12\x1c\n\x18\x45RROR_REASON_STALE_EPOCH\x10\x04\x12\x1e\n\x1a\x45RROR_REASON_NOT_CONFIRMED\x10\x05\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10\x07\x12 \n\x1c\x45RROR_REASON_BADGE_NOT_FOUND\x10\x08\x12\x1e\n\x1a\x45RROR_REASON_UNKNOWN_FIELD\x10\t\x12\x1b\n\x17\x45RROR_REASON_NOT_FINITE\x10\n\x12\x1d\n\x19\x45RROR_REASON_BAD_DURATION\x10\x0b\x12\x19\n\x15\x45RROR_REASON_BAD_TIME\x10\x0c\x12\x1d\n\x19\x45RROR_REASON_UNKNOWN_NAME\x10\r2\x94\x0b\n\x0eMonitorService\x12v\n\x0cListMonitors\x12%.sonic.monitor.v1.ListMonitorsRequest\x1a&.sonic.monitor.v1.ListMonitorsResponse\"\x17\x90\x02\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/monitors\x12l\n\nGetMonitor\x12#.sonic.monitor.v1.GetMonitorRequest\x1a\x19.sonic.monitor.v1.Monitor\"\x1e\x90\x02\x01\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/monitors/{name}\x12i\n\tGetStatus\x12\".sonic.monitor.v1.GetStatusRequest\x1a\x18.sonic.monitor.v1.Status\"\x1e\x90\x02\x01\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/monitors:status\x12\x81\x01\n\rWatchMonitors\x12&.sonic.monitor.v1.WatchMonitorsRequest\x1a\'.sonic.monitor.v1.WatchMonitorsResponse\"\x1d\x90\x02\x01\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/monitors:watch0\x01\x12\x80\x01\n\rUpdateMonitor\x12&.sonic.monitor.v1.UpdateMonitorRequest\x1a\x19.sonic.monitor.v1.Monitor\",\x82\xd3\xe4\x93\x02&2\x1b/v1/monitors/{monitor.name}:\x07monitor\x12y\n\rSnoozeMonitor\x12&.sonic.monitor.v1.SnoozeMonitorRequest\x1a\x19.sonic.monitor.v1.Monitor\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/monitors/{name}:snooze:\x01*\x12l\n\nRunMonitor\x12#.sonic.monitor.v1.RunMonitorRequest\x1a\x15.sonic.monitor.v1.Run\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/monitors/{name}:run:\x01*\x12w\n\x0bRunMonitors\x12$.sonic.monitor.v1.RunMonitorsRequest\x1a%.sonic.monitor.v1.RunMonitorsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/v1/monitors:run:\x01*\x12m\n\x08ListRuns\x12!.sonic.monitor.v1.ListRunsRequest\x1a\".sonic.monitor.v1.ListRunsResponse\"\x1a\x90\x02\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/monitorRuns\x12n\n\nListBadges\x12#.sonic.monitor.v1.ListBadgesRequest\x1a$.sonic.monitor.v1.ListBadgesResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/badges\x12t\n\x0c\x44ismissBadge\x12%.sonic.monitor.v1.DismissBadgeRequest\x1a\x17.sonic.monitor.v1.Badge\"$\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/badges/{name}:dismiss:\x01*\x12s\n\tClearData\x12\".sonic.monitor.v1.ClearDataRequest\x1a#.sonic.monitor.v1.ClearDataResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/v1/monitors:clear:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sonic.monitor.v1.monitor_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_MONITOR_ENVIRONMENTENTRY']._loaded_options = None
+  _globals['_MONITOR_ENVIRONMENTENTRY']._serialized_options = b'8\001'
+  _globals['_MONITOR'].fields_by_name['threshold_percent']._loaded_options = None
+  _globals['_MONITOR'].fields_by_name['threshold_percent']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000j\370@)\000\000\000\000\000\000\000\000@\001'
+  _globals['_MONITOR'].fields_by_name['notification_level']._loaded_options = None
+  _globals['_MONITOR'].fields_by_name['notification_level']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_MONITOR'].fields_by_name['channels']._loaded_options = None
+  _globals['_MONITOR'].fields_by_name['channels']._serialized_options = b'\272H\r\222\001\n\020\024\"\006r\004\020\001\030@'
+  _globals['_GETMONITORREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETMONITORREQUEST'].fields_by_name['name']._serialized_options = b'\272H\004r\002\020\001'
+  _globals['_WATCHMONITORSREQUEST'].fields_by_name['names']._loaded_options = None
+  _globals['_WATCHMONITORSREQUEST'].fields_by_name['names']._serialized_options = b'\272H\005\222\001\002\020d'
+  _globals['_UPDATEMONITORREQUEST'].fields_by_name['monitor']._loaded_options = None
+  _globals['_UPDATEMONITORREQUEST'].fields_by_name['monitor']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SNOOZEMONITORREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_SNOOZEMONITORREQUEST'].fields_by_name['name']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_RUNMONITORREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_RUNMONITORREQUEST'].fields_by_name['name']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_RUNMONITORSREQUEST'].fields_by_name['cycle_id']._loaded_options = None
@@ -45,8 +62,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNMONITORSREQUEST'].fields_by_name['names']._serialized_options = b'\272H\005\222\001\002\020d'
   _globals['_LISTRUNSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTRUNSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_DISMISSBADGEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DISMISSBADGEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_MONITORSERVICE'].methods_by_name['ListMonitors']._loaded_options = None
   _globals['_MONITORSERVICE'].methods_by_name['ListMonitors']._serialized_options = b'\220\002\001\202\323\344\223\002\016\022\014/v1/monitors'
+  _globals['_MONITORSERVICE'].methods_by_name['GetMonitor']._loaded_options = None
+  _globals['_MONITORSERVICE'].methods_by_name['GetMonitor']._serialized_options = b'\220\002\001\202\323\344\223\002\025\022\023/v1/monitors/{name}'
+  _globals['_MONITORSERVICE'].methods_by_name['GetStatus']._loaded_options = None
+  _globals['_MONITORSERVICE'].methods_by_name['GetStatus']._serialized_options = b'\220\002\001\202\323\344\223\002\025\022\023/v1/monitors:status'
+  _globals['_MONITORSERVICE'].methods_by_name['WatchMonitors']._loaded_options = None
+  _globals['_MONITORSERVICE'].methods_by_name['WatchMonitors']._serialized_options = b'\220\002\001\202\323\344\223\002\024\022\022/v1/monitors:watch'
+  _globals['_MONITORSERVICE'].methods_by_name['UpdateMonitor']._loaded_options = None
+  _globals['_MONITORSERVICE'].methods_by_name['UpdateMonitor']._serialized_options = b'\202\323\344\223\002&2\033/v1/monitors/{monitor.name}:\007monitor'
+  _globals['_MONITORSERVICE'].methods_by_name['SnoozeMonitor']._loaded_options = None
+  _globals['_MONITORSERVICE'].methods_by_name['SnoozeMonitor']._serialized_options = b'\202\323\344\223\002\037\"\032/v1/monitors/{name}:snooze:\001*'
   _globals['_MONITORSERVICE'].methods_by_name['RunMonitor']._loaded_options = None
   _globals['_MONITORSERVICE'].methods_by_name['RunMonitor']._serialized_options = b'\202\323\344\223\002\034\"\027/v1/monitors/{name}:run:\001*'
   _globals['_MONITORSERVICE'].methods_by_name['RunMonitors']._loaded_options = None
@@ -55,42 +84,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MONITORSERVICE'].methods_by_name['ListRuns']._serialized_options = b'\220\002\001\202\323\344\223\002\021\022\017/v1/monitorRuns'
   _globals['_MONITORSERVICE'].methods_by_name['ListBadges']._loaded_options = None
   _globals['_MONITORSERVICE'].methods_by_name['ListBadges']._serialized_options = b'\220\002\001\202\323\344\223\002\014\022\n/v1/badges'
+  _globals['_MONITORSERVICE'].methods_by_name['DismissBadge']._loaded_options = None
+  _globals['_MONITORSERVICE'].methods_by_name['DismissBadge']._serialized_options = b'\202\323\344\223\002\036\"\031/v1/badges/{name}:dismiss:\001*'
   _globals['_MONITORSERVICE'].methods_by_name['ClearData']._loaded_options = None
   _globals['_MONITORSERVICE'].methods_by_name['ClearData']._serialized_options = b'\202\323\344\223\002\027\"\022/v1/monitors:clear:\001*'
-  _globals['_RUNSTATUS']._serialized_start=1549
-  _globals['_RUNSTATUS']._serialized_end=1681
-  _globals['_HEALTH']._serialized_start=1683
-  _globals['_HEALTH']._serialized_end=1793
-  _globals['_ERRORREASON']._serialized_start=1796
-  _globals['_ERRORREASON']._serialized_end=2040
-  _globals['_MONITOR']._serialized_start=177
-  _globals['_MONITOR']._serialized_end=466
-  _globals['_RUN']._serialized_start=469
-  _globals['_RUN']._serialized_end=699
-  _globals['_BADGE']._serialized_start=702
-  _globals['_BADGE']._serialized_end=833
-  _globals['_LISTMONITORSREQUEST']._serialized_start=835
-  _globals['_LISTMONITORSREQUEST']._serialized_end=856
-  _globals['_LISTMONITORSRESPONSE']._serialized_start=858
-  _globals['_LISTMONITORSRESPONSE']._serialized_end=925
-  _globals['_RUNMONITORREQUEST']._serialized_start=927
-  _globals['_RUNMONITORREQUEST']._serialized_end=969
-  _globals['_RUNMONITORSREQUEST']._serialized_start=971
-  _globals['_RUNMONITORSREQUEST']._serialized_end=1067
-  _globals['_RUNMONITORSRESPONSE']._serialized_start=1069
-  _globals['_RUNMONITORSRESPONSE']._serialized_end=1170
-  _globals['_LISTRUNSREQUEST']._serialized_start=1172
-  _globals['_LISTRUNSREQUEST']._serialized_end=1299
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1301
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1381
-  _globals['_LISTBADGESREQUEST']._serialized_start=1383
-  _globals['_LISTBADGESREQUEST']._serialized_end=1402
-  _globals['_LISTBADGESRESPONSE']._serialized_start=1404
-  _globals['_LISTBADGESRESPONSE']._serialized_end=1465
-  _globals['_CLEARDATAREQUEST']._serialized_start=1467
-  _globals['_CLEARDATAREQUEST']._serialized_end=1502
-  _globals['_CLEARDATARESPONSE']._serialized_start=1504
-  _globals['_CLEARDATARESPONSE']._serialized_end=1546
-  _globals['_MONITORSERVICE']._serialized_start=2043
-  _globals['_MONITORSERVICE']._serialized_end=2750
+  _globals['_RUNSTATUS']._serialized_start=3135
+  _globals['_RUNSTATUS']._serialized_end=3267
+  _globals['_HEALTH']._serialized_start=3269
+  _globals['_HEALTH']._serialized_end=3379
+  _globals['_LEVEL']._serialized_start=3381
+  _globals['_LEVEL']._serialized_end=3478
+  _globals['_ERRORREASON']._serialized_start=3481
+  _globals['_ERRORREASON']._serialized_end=3941
+  _globals['_MONITOR']._serialized_start=211
+  _globals['_MONITOR']._serialized_end=994
+  _globals['_MONITOR_ENVIRONMENTENTRY']._serialized_start=922
+  _globals['_MONITOR_ENVIRONMENTENTRY']._serialized_end=972
+  _globals['_STATUS']._serialized_start=997
+  _globals['_STATUS']._serialized_end=1326
+  _globals['_RUN']._serialized_start=1329
+  _globals['_RUN']._serialized_end=1559
+  _globals['_BADGE']._serialized_start=1562
+  _globals['_BADGE']._serialized_end=1712
+  _globals['_LISTMONITORSREQUEST']._serialized_start=1714
+  _globals['_LISTMONITORSREQUEST']._serialized_end=1735
+  _globals['_LISTMONITORSRESPONSE']._serialized_start=1737
+  _globals['_LISTMONITORSRESPONSE']._serialized_end=1804
+  _globals['_GETMONITORREQUEST']._serialized_start=1806
+  _globals['_GETMONITORREQUEST']._serialized_end=1848
+  _globals['_GETSTATUSREQUEST']._serialized_start=1850
+  _globals['_GETSTATUSREQUEST']._serialized_end=1868
+  _globals['_WATCHMONITORSREQUEST']._serialized_start=1870
+  _globals['_WATCHMONITORSREQUEST']._serialized_end=1917
+  _globals['_WATCHMONITORSRESPONSE']._serialized_start=1919
+  _globals['_WATCHMONITORSRESPONSE']._serialized_end=2041
+  _globals['_UPDATEMONITORREQUEST']._serialized_start=2043
+  _globals['_UPDATEMONITORREQUEST']._serialized_end=2166
+  _globals['_SNOOZEMONITORREQUEST']._serialized_start=2168
+  _globals['_SNOOZEMONITORREQUEST']._serialized_end=2258
+  _globals['_RUNMONITORREQUEST']._serialized_start=2260
+  _globals['_RUNMONITORREQUEST']._serialized_end=2317
+  _globals['_RUNMONITORSREQUEST']._serialized_start=2320
+  _globals['_RUNMONITORSREQUEST']._serialized_end=2467
+  _globals['_RUNMONITORSRESPONSE']._serialized_start=2469
+  _globals['_RUNMONITORSRESPONSE']._serialized_end=2570
+  _globals['_LISTRUNSREQUEST']._serialized_start=2573
+  _globals['_LISTRUNSREQUEST']._serialized_end=2812
+  _globals['_LISTRUNSRESPONSE']._serialized_start=2814
+  _globals['_LISTRUNSRESPONSE']._serialized_end=2894
+  _globals['_LISTBADGESREQUEST']._serialized_start=2896
+  _globals['_LISTBADGESREQUEST']._serialized_end=2942
+  _globals['_LISTBADGESRESPONSE']._serialized_start=2944
+  _globals['_LISTBADGESRESPONSE']._serialized_end=3005
+  _globals['_DISMISSBADGEREQUEST']._serialized_start=3007
+  _globals['_DISMISSBADGEREQUEST']._serialized_end=3051
+  _globals['_CLEARDATAREQUEST']._serialized_start=3053
+  _globals['_CLEARDATAREQUEST']._serialized_end=3088
+  _globals['_CLEARDATARESPONSE']._serialized_start=3090
+  _globals['_CLEARDATARESPONSE']._serialized_end=3132
+  _globals['_MONITORSERVICE']._serialized_start=3944
+  _globals['_MONITORSERVICE']._serialized_end=5372
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ Named periodic checks. Reads what others judged, writes a ledger and badges, sen
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -85,6 +86,38 @@ HEALTH_OFFLINE: Health.ValueType  # 4
 """Never ran, or late by three intervals or more."""
 Global___Health: _TypeAlias = Health  # noqa: Y015
 
+class _Level:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Level.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LEVEL_UNSPECIFIED: _Level.ValueType  # 0
+    """As the monitor itself has it: MEDIUM, or HIGH for operations, xcom and heartbeat."""
+    LEVEL_NORMAL: _Level.ValueType  # 1
+    """Tells nobody; ledger and badges only."""
+    LEVEL_LOW: _Level.ValueType  # 2
+    """For the record."""
+    LEVEL_MEDIUM: _Level.ValueType  # 3
+    """Look at it soon."""
+    LEVEL_HIGH: _Level.ValueType  # 4
+    """Wake up."""
+
+class Level(_Level, metaclass=_LevelEnumTypeWrapper):
+    """How loud a monitor tells people what it found by itself."""
+
+LEVEL_UNSPECIFIED: Level.ValueType  # 0
+"""As the monitor itself has it: MEDIUM, or HIGH for operations, xcom and heartbeat."""
+LEVEL_NORMAL: Level.ValueType  # 1
+"""Tells nobody; ledger and badges only."""
+LEVEL_LOW: Level.ValueType  # 2
+"""For the record."""
+LEVEL_MEDIUM: Level.ValueType  # 3
+"""Look at it soon."""
+LEVEL_HIGH: Level.ValueType  # 4
+"""Wake up."""
+Global___Level: _TypeAlias = Level  # noqa: Y015
+
 class _ErrorReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -105,6 +138,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The confirmation word is missing or wrong."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 6
     """A field breaks its rule; the field is named."""
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 7
+    """The setting was changed since the etag was read."""
+    ERROR_REASON_BADGE_NOT_FOUND: _ErrorReason.ValueType  # 8
+    """No badge of this name is set."""
+    ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 9
+    """The update mask names a field that cannot be changed; the changeable ones are listed."""
+    ERROR_REASON_NOT_FINITE: _ErrorReason.ValueType  # 10
+    """A number is NaN or infinite."""
+    ERROR_REASON_BAD_DURATION: _ErrorReason.ValueType  # 11
+    """A duration is outside 10000 years."""
+    ERROR_REASON_BAD_TIME: _ErrorReason.ValueType  # 12
+    """A time is outside the years 1 to 9999."""
+    ERROR_REASON_UNKNOWN_NAME: _ErrorReason.ValueType  # 13
+    """No notification channel of this name; the known ones are listed."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -123,6 +170,20 @@ ERROR_REASON_NOT_CONFIRMED: ErrorReason.ValueType  # 5
 """The confirmation word is missing or wrong."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 6
 """A field breaks its rule; the field is named."""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 7
+"""The setting was changed since the etag was read."""
+ERROR_REASON_BADGE_NOT_FOUND: ErrorReason.ValueType  # 8
+"""No badge of this name is set."""
+ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 9
+"""The update mask names a field that cannot be changed; the changeable ones are listed."""
+ERROR_REASON_NOT_FINITE: ErrorReason.ValueType  # 10
+"""A number is NaN or infinite."""
+ERROR_REASON_BAD_DURATION: ErrorReason.ValueType  # 11
+"""A duration is outside 10000 years."""
+ERROR_REASON_BAD_TIME: ErrorReason.ValueType  # 12
+"""A time is outside the years 1 to 9999."""
+ERROR_REASON_UNKNOWN_NAME: ErrorReason.ValueType  # 13
+"""No notification channel of this name; the known ones are listed."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -130,6 +191,26 @@ class Monitor(_message.Message):
     """A named periodic check."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EnvironmentEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
@@ -139,6 +220,17 @@ class Monitor(_message.Message):
     LAST_RUN_AGE_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
     NEXT_RUN_TIME_FIELD_NUMBER: _builtins.int
+    THRESHOLD_PERCENT_FIELD_NUMBER: _builtins.int
+    NOTIFICATION_LEVEL_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    SNOOZE_FIELD_NUMBER: _builtins.int
+    SNOOZED_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    RESTING_REASON_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    EVERY_CYCLE_FIELD_NUMBER: _builtins.int
+    INCIDENT_OPEN_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name."""
     description: _builtins.str
@@ -147,6 +239,23 @@ class Monitor(_message.Message):
     """Whether it runs."""
     health: Global___Health.ValueType
     """Health."""
+    threshold_percent: _builtins.float
+    """Limit in percent, >= 0, in the monitor's own sense (market: encroachment; liquidation: distance; risk: travel lost;
+    heartbeat: of the cycle's interval; price, position, operations, latency, xcom: bad ones among all, exceeded when
+    more). Absent: as judged. profit and twilio have none.
+    """
+    notification_level: Global___Level.ValueType
+    """How loud its own concerns are told; LEVEL_UNSPECIFIED leaves it to the monitor."""
+    resting_reason: _builtins.str
+    """Why it rests now: DISABLED, SNOOZED; empty when it runs."""
+    etag: _builtins.str
+    """Version of the settings; an update with another one is refused, with an empty one is not checked."""
+    every_cycle: _builtins.bool
+    """Whether every cycle runs it; the others run when due."""
+    incident_open: _builtins.bool
+    """Whether a concern is open that was told."""
+    origin: _builtins.str
+    """Package and object of a monitor of others; empty for the built-in ones."""
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
         """Wanted time between runs."""
@@ -161,7 +270,23 @@ class Monitor(_message.Message):
 
     @_builtins.property
     def next_run_time(self) -> _timestamp_pb2.Timestamp:
-        """Due at."""
+        """Due at; not set while disabled, and before the first run: then it is due now."""
+
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Channels for its own concerns; empty = those of the level."""
+
+    @_builtins.property
+    def snooze(self) -> _duration_pb2.Duration:
+        """How long it rests after a run that ended in BREACH, >= 0; 0 = not at all."""
+
+    @_builtins.property
+    def snoozed_until_time(self) -> _timestamp_pb2.Timestamp:
+        """Rests until; set while it is snoozed, by hand or after a breach."""
+
+    @_builtins.property
+    def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Fields that an environment variable decides, with the variable's name; what is stored waits behind it."""
 
     def __init__(
         self,
@@ -174,14 +299,93 @@ class Monitor(_message.Message):
         last_run_age: _duration_pb2.Duration | None = ...,
         health: Global___Health.ValueType = ...,
         next_run_time: _timestamp_pb2.Timestamp | None = ...,
+        threshold_percent: _builtins.float | None = ...,
+        notification_level: Global___Level.ValueType = ...,
+        channels: _abc.Iterable[_builtins.str] | None = ...,
+        snooze: _duration_pb2.Duration | None = ...,
+        snoozed_until_time: _timestamp_pb2.Timestamp | None = ...,
+        resting_reason: _builtins.str = ...,
+        environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        etag: _builtins.str = ...,
+        every_cycle: _builtins.bool = ...,
+        incident_open: _builtins.bool = ...,
+        origin: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "last_run", b"last_run", "last_run_age", b"last_run_age", "next_run_time", b"next_run_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_threshold_percent", b"_threshold_percent", "interval", b"interval", "last_run", b"last_run", "last_run_age", b"last_run_age", "next_run_time", b"next_run_time", "snooze", b"snooze", "snoozed_until_time", b"snoozed_until_time", "threshold_percent", b"threshold_percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "enabled", b"enabled", "health", b"health", "interval", b"interval", "last_run", b"last_run", "last_run_age", b"last_run_age", "name", b"name", "next_run_time", b"next_run_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold_percent", b"_threshold_percent", "channels", b"channels", "description", b"description", "enabled", b"enabled", "environment", b"environment", "etag", b"etag", "every_cycle", b"every_cycle", "health", b"health", "incident_open", b"incident_open", "interval", b"interval", "last_run", b"last_run", "last_run_age", b"last_run_age", "name", b"name", "next_run_time", b"next_run_time", "notification_level", b"notification_level", "origin", b"origin", "resting_reason", b"resting_reason", "snooze", b"snooze", "snoozed_until_time", b"snoozed_until_time", "threshold_percent", b"threshold_percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__threshold_percent: _TypeAlias = _typing.Literal["threshold_percent"]  # noqa: Y015
+    _WhichOneofArgType__threshold_percent: _TypeAlias = _typing.Literal["_threshold_percent", b"_threshold_percent"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold_percent) -> _WhichOneofReturnType__threshold_percent | None: ...
+
+Global___Monitor: _TypeAlias = Monitor  # noqa: Y015
+
+@_typing.final
+class Status(_message.Message):
+    """How the house stands according to its monitors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEALTH_FIELD_NUMBER: _builtins.int
+    HEALTHY_COUNT_FIELD_NUMBER: _builtins.int
+    WARNING_COUNT_FIELD_NUMBER: _builtins.int
+    ERROR_COUNT_FIELD_NUMBER: _builtins.int
+    OFFLINE_COUNT_FIELD_NUMBER: _builtins.int
+    RESTING_COUNT_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    INCIDENT_COUNT_FIELD_NUMBER: _builtins.int
+    WAITING_COUNT_FIELD_NUMBER: _builtins.int
+    LAST_CYCLE_TIME_FIELD_NUMBER: _builtins.int
+    LAST_CYCLE_AGE_FIELD_NUMBER: _builtins.int
+    health: Global___Health.ValueType
+    """Worst health of the monitors that do not rest."""
+    healthy_count: _builtins.int
+    """Monitors in good health, >= 0."""
+    warning_count: _builtins.int
+    """Monitors with WARNING, >= 0."""
+    error_count: _builtins.int
+    """Monitors whose last run failed, >= 0."""
+    offline_count: _builtins.int
+    """Monitors that never ran or are late by three intervals, >= 0."""
+    resting_count: _builtins.int
+    """Monitors that rest (disabled or snoozed, or nothing to check is configured), >= 0; in none of the other counts."""
+    level: _builtins.str
+    """Highest level of the badges that are set and not dismissed: NORMAL, LOW, MEDIUM or HIGH."""
+    incident_count: _builtins.int
+    """Concerns that are open, >= 0."""
+    waiting_count: _builtins.int
+    """Notices that wait to be handed over, >= 0."""
+    @_builtins.property
+    def last_cycle_time(self) -> _timestamp_pb2.Timestamp:
+        """When Cyclone last called with a cycle; not set before the first call."""
+
+    @_builtins.property
+    def last_cycle_age(self) -> _duration_pb2.Duration:
+        """Age of that call."""
+
+    def __init__(
+        self,
+        *,
+        health: Global___Health.ValueType = ...,
+        healthy_count: _builtins.int = ...,
+        warning_count: _builtins.int = ...,
+        error_count: _builtins.int = ...,
+        offline_count: _builtins.int = ...,
+        resting_count: _builtins.int = ...,
+        level: _builtins.str = ...,
+        incident_count: _builtins.int = ...,
+        waiting_count: _builtins.int = ...,
+        last_cycle_time: _timestamp_pb2.Timestamp | None = ...,
+        last_cycle_age: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_cycle_age", b"last_cycle_age", "last_cycle_time", b"last_cycle_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error_count", b"error_count", "health", b"health", "healthy_count", b"healthy_count", "incident_count", b"incident_count", "last_cycle_age", b"last_cycle_age", "last_cycle_time", b"last_cycle_time", "level", b"level", "offline_count", b"offline_count", "resting_count", b"resting_count", "waiting_count", b"waiting_count", "warning_count", b"warning_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Monitor: _TypeAlias = Monitor  # noqa: Y015
+Global___Status: _TypeAlias = Status  # noqa: Y015
 
 @_typing.final
 class Run(_message.Message):
@@ -206,7 +410,7 @@ class Run(_message.Message):
     metadata_json: _builtins.str
     """Findings: a JSON object."""
     error: _builtins.str
-    """What failed; empty unless ERROR. Why, when SKIPPED."""
+    """What failed; empty unless ERROR. Why, when SKIPPED: DISABLED, SNOOZED, FRESH, NOT_CONFIGURED, STARTING with words."""
     cycle_id: _builtins.str
     """Cycle; empty when by hand."""
     @_builtins.property
@@ -249,8 +453,11 @@ class Badge(_message.Message):
     BADGE_TIME_FIELD_NUMBER: _builtins.int
     MONITOR_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
+    DISMISSED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name: risk_badge, travel_risk_badge, liquidation_badge, profit_badge, position_badge, price_badge."""
+    """Name: risk_badge, travel_risk_badge, liquidation_badge, profit_badge, position_badge, price_badge, market_badge,
+    operations_badge, xcom_badge, heartbeat_badge, and those of monitors of others.
+    """
     value: _builtins.str
     """What it shows."""
     level: _builtins.str
@@ -259,6 +466,8 @@ class Badge(_message.Message):
     """Monitor that set it."""
     stale: _builtins.bool
     """Whether it rests on old data."""
+    dismissed: _builtins.bool
+    """Whether it was dismissed: hidden until its level rises or its cause is gone and comes back."""
     @_builtins.property
     def badge_time(self) -> _timestamp_pb2.Timestamp:
         """Set at."""
@@ -272,10 +481,11 @@ class Badge(_message.Message):
         badge_time: _timestamp_pb2.Timestamp | None = ...,
         monitor: _builtins.str = ...,
         stale: _builtins.bool = ...,
+        dismissed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["badge_time", b"badge_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["badge_time", b"badge_time", "level", b"level", "monitor", b"monitor", "name", b"name", "stale", b"stale", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["badge_time", b"badge_time", "dismissed", b"dismissed", "level", b"level", "monitor", b"monitor", "name", b"name", "stale", b"stale", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -323,8 +533,8 @@ class ListMonitorsResponse(_message.Message):
 Global___ListMonitorsResponse: _TypeAlias = ListMonitorsResponse  # noqa: Y015
 
 @_typing.final
-class RunMonitorRequest(_message.Message):
-    """Request of RunMonitor."""
+class GetMonitorRequest(_message.Message):
+    """Request of GetMonitor."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -342,6 +552,165 @@ class RunMonitorRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+Global___GetMonitorRequest: _TypeAlias = GetMonitorRequest  # noqa: Y015
+
+@_typing.final
+class GetStatusRequest(_message.Message):
+    """Request of GetStatus."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatusRequest: _TypeAlias = GetStatusRequest  # noqa: Y015
+
+@_typing.final
+class WatchMonitorsRequest(_message.Message):
+    """Request of WatchMonitors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Monitors to watch; empty = all."""
+
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchMonitorsRequest: _TypeAlias = WatchMonitorsRequest  # noqa: Y015
+
+@_typing.final
+class WatchMonitorsResponse(_message.Message):
+    """One message of WatchMonitors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MONITORS_FIELD_NUMBER: _builtins.int
+    BADGES_FIELD_NUMBER: _builtins.int
+    GAP_FIELD_NUMBER: _builtins.int
+    gap: _builtins.bool
+    """True when changes were dropped because the reader was slow; the monitors are then all the watched ones."""
+    @_builtins.property
+    def monitors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Monitor]:
+        """All watched monitors in the first message, afterwards those that changed."""
+
+    @_builtins.property
+    def badges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Badge]:
+        """Every badge of the watched monitors that is set, in each message."""
+
+    def __init__(
+        self,
+        *,
+        monitors: _abc.Iterable[Global___Monitor] | None = ...,
+        badges: _abc.Iterable[Global___Badge] | None = ...,
+        gap: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["badges", b"badges", "gap", b"gap", "monitors", b"monitors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchMonitorsResponse: _TypeAlias = WatchMonitorsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateMonitorRequest(_message.Message):
+    """Request of UpdateMonitor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MONITOR_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def monitor(self) -> Global___Monitor:
+        """The name, the fields to change, and the etag when lost updates must be refused."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change; empty = those that are set."""
+
+    def __init__(
+        self,
+        *,
+        monitor: Global___Monitor | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["monitor", b"monitor", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["monitor", b"monitor", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateMonitorRequest: _TypeAlias = UpdateMonitorRequest  # noqa: Y015
+
+@_typing.final
+class SnoozeMonitorRequest(_message.Message):
+    """Request of SnoozeMonitor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Monitor name."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """From now on, up to 30 days; 0 wakes it; unset = its snooze setting, an hour when that is 0."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnoozeMonitorRequest: _TypeAlias = SnoozeMonitorRequest  # noqa: Y015
+
+@_typing.final
+class RunMonitorRequest(_message.Message):
+    """Request of RunMonitor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Monitor name."""
+    force: _builtins.bool
+    """Run it even when it is disabled or snoozed; otherwise the run is SKIPPED."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        force: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["force", b"force", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
 Global___RunMonitorRequest: _TypeAlias = RunMonitorRequest  # noqa: Y015
 
 @_typing.final
@@ -353,6 +722,7 @@ class RunMonitorsRequest(_message.Message):
     CYCLE_ID_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     NAMES_FIELD_NUMBER: _builtins.int
+    CYCLE_INTERVAL_FIELD_NUMBER: _builtins.int
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand. In a cycle monitors read its results and refresh nothing."""
     epoch: _builtins.int
@@ -361,16 +731,21 @@ class RunMonitorsRequest(_message.Message):
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these; empty = price, position, profit, risk, liquidation and all that are due."""
 
+    @_builtins.property
+    def cycle_interval(self) -> _duration_pb2.Duration:
+        """Cyclone's present time between cycles, for the heartbeat; unset = as last told, else as configured."""
+
     def __init__(
         self,
         *,
         cycle_id: _builtins.str = ...,
         epoch: _builtins.int = ...,
         names: _abc.Iterable[_builtins.str] | None = ...,
+        cycle_interval: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cycle_interval", b"cycle_interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "epoch", b"epoch", "names", b"names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "cycle_interval", b"cycle_interval", "epoch", b"epoch", "names", b"names"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -418,6 +793,9 @@ class ListRunsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     MONITOR_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    CYCLE_ID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Rows wanted: 0 = 50, more than 500 gives 500."""
     page_token: _builtins.str
@@ -426,6 +804,16 @@ class ListRunsRequest(_message.Message):
     """Only this monitor."""
     status: Global___RunStatus.ValueType
     """Only this outcome."""
+    cycle_id: _builtins.str
+    """Only of this cycle."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only started at or after."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only started before."""
+
     def __init__(
         self,
         *,
@@ -433,10 +821,13 @@ class ListRunsRequest(_message.Message):
         page_token: _builtins.str = ...,
         monitor: _builtins.str = ...,
         status: Global___RunStatus.ValueType = ...,
+        cycle_id: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["monitor", b"monitor", "page_size", b"page_size", "page_token", b"page_token", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "end_time", b"end_time", "monitor", b"monitor", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -476,12 +867,17 @@ class ListBadgesRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    INCLUDE_DISMISSED_FIELD_NUMBER: _builtins.int
+    include_dismissed: _builtins.bool
+    """Also the dismissed ones."""
     def __init__(
         self,
+        *,
+        include_dismissed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_dismissed", b"include_dismissed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -510,6 +906,28 @@ class ListBadgesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListBadgesResponse: _TypeAlias = ListBadgesResponse  # noqa: Y015
+
+@_typing.final
+class DismissBadgeRequest(_message.Message):
+    """Request of DismissBadge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Badge name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DismissBadgeRequest: _TypeAlias = DismissBadgeRequest  # noqa: Y015
 
 @_typing.final
 class ClearDataRequest(_message.Message):

@@ -40,6 +40,31 @@ class MonitorServiceStub:
                 request_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.ListMonitorsRequest.SerializeToString,
                 response_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.ListMonitorsResponse.FromString,
                 _registered_method=True)
+        self.GetMonitor = channel.unary_unary(
+                '/sonic.monitor.v1.MonitorService/GetMonitor',
+                request_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.GetMonitorRequest.SerializeToString,
+                response_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.Monitor.FromString,
+                _registered_method=True)
+        self.GetStatus = channel.unary_unary(
+                '/sonic.monitor.v1.MonitorService/GetStatus',
+                request_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.GetStatusRequest.SerializeToString,
+                response_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.Status.FromString,
+                _registered_method=True)
+        self.WatchMonitors = channel.unary_stream(
+                '/sonic.monitor.v1.MonitorService/WatchMonitors',
+                request_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.WatchMonitorsRequest.SerializeToString,
+                response_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.WatchMonitorsResponse.FromString,
+                _registered_method=True)
+        self.UpdateMonitor = channel.unary_unary(
+                '/sonic.monitor.v1.MonitorService/UpdateMonitor',
+                request_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.UpdateMonitorRequest.SerializeToString,
+                response_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.Monitor.FromString,
+                _registered_method=True)
+        self.SnoozeMonitor = channel.unary_unary(
+                '/sonic.monitor.v1.MonitorService/SnoozeMonitor',
+                request_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.SnoozeMonitorRequest.SerializeToString,
+                response_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.Monitor.FromString,
+                _registered_method=True)
         self.RunMonitor = channel.unary_unary(
                 '/sonic.monitor.v1.MonitorService/RunMonitor',
                 request_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.RunMonitorRequest.SerializeToString,
@@ -60,6 +85,11 @@ class MonitorServiceStub:
                 request_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.ListBadgesRequest.SerializeToString,
                 response_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.ListBadgesResponse.FromString,
                 _registered_method=True)
+        self.DismissBadge = channel.unary_unary(
+                '/sonic.monitor.v1.MonitorService/DismissBadge',
+                request_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.DismissBadgeRequest.SerializeToString,
+                response_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.Badge.FromString,
+                _registered_method=True)
         self.ClearData = channel.unary_unary(
                 '/sonic.monitor.v1.MonitorService/ClearData',
                 request_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.ClearDataRequest.SerializeToString,
@@ -78,6 +108,44 @@ class MonitorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMonitor(self, request, context):
+        """One monitor with its settings, last run, health and next run. Fails with MONITOR_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatus(self, request, context):
+        """How the house stands: counts by health, the highest badge, when Cyclone last called.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchMonitors(self, request, context):
+        """The monitors and badges as they stand first, then every change, whichever server made it.
+        Fails with MONITOR_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateMonitor(self, request, context):
+        """Changes enabled, interval, threshold_percent, notification_level, channels, snooze; it counts from the next run on.
+        A masked field that is not set goes back to its default. An environment variable wins over what is stored.
+        Fails with MONITOR_NOT_FOUND, ETAG_MISMATCH, UNKNOWN_FIELD, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE, BAD_DURATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SnoozeMonitor(self, request, context):
+        """Lets a monitor rest for a while; it survives a restart. Fails with MONITOR_NOT_FOUND, INVALID_FIELD, BAD_DURATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RunMonitor(self, request, context):
         """Runs one monitor now; a failure of the check is a result, not an error. Fails with MONITOR_NOT_FOUND.
         """
@@ -86,14 +154,14 @@ class MonitorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RunMonitors(self, request, context):
-        """Runs the monitors of a cycle and every other one that is due. Fails with STALE_EPOCH.
+        """Runs the monitors of a cycle and every other one that is due. Fails with STALE_EPOCH, MONITOR_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Ledger of runs, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """Ledger of runs, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, BAD_TIME, INVALID_FIELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,8 +174,15 @@ class MonitorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DismissBadge(self, request, context):
+        """Hides a badge until its level rises or its cause is gone and comes back. Fails with BADGE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ClearData(self, request, context):
-        """Deletes runs and badges. Fails with NOT_CONFIRMED.
+        """Deletes runs and badges; settings and open concerns stay. Fails with NOT_CONFIRMED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,6 +195,31 @@ def add_MonitorServiceServicer_to_server(servicer, server):
                     servicer.ListMonitors,
                     request_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.ListMonitorsRequest.FromString,
                     response_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.ListMonitorsResponse.SerializeToString,
+            ),
+            'GetMonitor': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMonitor,
+                    request_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.GetMonitorRequest.FromString,
+                    response_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.Monitor.SerializeToString,
+            ),
+            'GetStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatus,
+                    request_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.GetStatusRequest.FromString,
+                    response_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.Status.SerializeToString,
+            ),
+            'WatchMonitors': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchMonitors,
+                    request_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.WatchMonitorsRequest.FromString,
+                    response_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.WatchMonitorsResponse.SerializeToString,
+            ),
+            'UpdateMonitor': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateMonitor,
+                    request_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.UpdateMonitorRequest.FromString,
+                    response_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.Monitor.SerializeToString,
+            ),
+            'SnoozeMonitor': grpc.unary_unary_rpc_method_handler(
+                    servicer.SnoozeMonitor,
+                    request_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.SnoozeMonitorRequest.FromString,
+                    response_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.Monitor.SerializeToString,
             ),
             'RunMonitor': grpc.unary_unary_rpc_method_handler(
                     servicer.RunMonitor,
@@ -140,6 +240,11 @@ def add_MonitorServiceServicer_to_server(servicer, server):
                     servicer.ListBadges,
                     request_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.ListBadgesRequest.FromString,
                     response_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.ListBadgesResponse.SerializeToString,
+            ),
+            'DismissBadge': grpc.unary_unary_rpc_method_handler(
+                    servicer.DismissBadge,
+                    request_deserializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.DismissBadgeRequest.FromString,
+                    response_serializer=sonic_dot_monitor_dot_v1_dot_monitor__pb2.Badge.SerializeToString,
             ),
             'ClearData': grpc.unary_unary_rpc_method_handler(
                     servicer.ClearData,
@@ -175,6 +280,141 @@ class MonitorService:
             '/sonic.monitor.v1.MonitorService/ListMonitors',
             sonic_dot_monitor_dot_v1_dot_monitor__pb2.ListMonitorsRequest.SerializeToString,
             sonic_dot_monitor_dot_v1_dot_monitor__pb2.ListMonitorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMonitor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.monitor.v1.MonitorService/GetMonitor',
+            sonic_dot_monitor_dot_v1_dot_monitor__pb2.GetMonitorRequest.SerializeToString,
+            sonic_dot_monitor_dot_v1_dot_monitor__pb2.Monitor.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.monitor.v1.MonitorService/GetStatus',
+            sonic_dot_monitor_dot_v1_dot_monitor__pb2.GetStatusRequest.SerializeToString,
+            sonic_dot_monitor_dot_v1_dot_monitor__pb2.Status.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchMonitors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sonic.monitor.v1.MonitorService/WatchMonitors',
+            sonic_dot_monitor_dot_v1_dot_monitor__pb2.WatchMonitorsRequest.SerializeToString,
+            sonic_dot_monitor_dot_v1_dot_monitor__pb2.WatchMonitorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateMonitor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.monitor.v1.MonitorService/UpdateMonitor',
+            sonic_dot_monitor_dot_v1_dot_monitor__pb2.UpdateMonitorRequest.SerializeToString,
+            sonic_dot_monitor_dot_v1_dot_monitor__pb2.Monitor.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SnoozeMonitor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.monitor.v1.MonitorService/SnoozeMonitor',
+            sonic_dot_monitor_dot_v1_dot_monitor__pb2.SnoozeMonitorRequest.SerializeToString,
+            sonic_dot_monitor_dot_v1_dot_monitor__pb2.Monitor.FromString,
             options,
             channel_credentials,
             insecure,
@@ -283,6 +523,33 @@ class MonitorService:
             '/sonic.monitor.v1.MonitorService/ListBadges',
             sonic_dot_monitor_dot_v1_dot_monitor__pb2.ListBadgesRequest.SerializeToString,
             sonic_dot_monitor_dot_v1_dot_monitor__pb2.ListBadgesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DismissBadge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.monitor.v1.MonitorService/DismissBadge',
+            sonic_dot_monitor_dot_v1_dot_monitor__pb2.DismissBadgeRequest.SerializeToString,
+            sonic_dot_monitor_dot_v1_dot_monitor__pb2.Badge.FromString,
             options,
             channel_credentials,
             insecure,

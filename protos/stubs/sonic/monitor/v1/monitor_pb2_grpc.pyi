@@ -18,16 +18,33 @@ class MonitorServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListMonitors: _aio.UnaryUnaryMultiCallable[_monitor_pb2.ListMonitorsRequest, _monitor_pb2.ListMonitorsResponse]
     """All monitors with health and next run."""
+    GetMonitor: _aio.UnaryUnaryMultiCallable[_monitor_pb2.GetMonitorRequest, _monitor_pb2.Monitor]
+    """One monitor with its settings, last run, health and next run. Fails with MONITOR_NOT_FOUND."""
+    GetStatus: _aio.UnaryUnaryMultiCallable[_monitor_pb2.GetStatusRequest, _monitor_pb2.Status]
+    """How the house stands: counts by health, the highest badge, when Cyclone last called."""
+    WatchMonitors: _aio.UnaryStreamMultiCallable[_monitor_pb2.WatchMonitorsRequest, _monitor_pb2.WatchMonitorsResponse]
+    """The monitors and badges as they stand first, then every change, whichever server made it.
+    Fails with MONITOR_NOT_FOUND.
+    """
+    UpdateMonitor: _aio.UnaryUnaryMultiCallable[_monitor_pb2.UpdateMonitorRequest, _monitor_pb2.Monitor]
+    """Changes enabled, interval, threshold_percent, notification_level, channels, snooze; it counts from the next run on.
+    A masked field that is not set goes back to its default. An environment variable wins over what is stored.
+    Fails with MONITOR_NOT_FOUND, ETAG_MISMATCH, UNKNOWN_FIELD, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE, BAD_DURATION.
+    """
+    SnoozeMonitor: _aio.UnaryUnaryMultiCallable[_monitor_pb2.SnoozeMonitorRequest, _monitor_pb2.Monitor]
+    """Lets a monitor rest for a while; it survives a restart. Fails with MONITOR_NOT_FOUND, INVALID_FIELD, BAD_DURATION."""
     RunMonitor: _aio.UnaryUnaryMultiCallable[_monitor_pb2.RunMonitorRequest, _monitor_pb2.Run]
     """Runs one monitor now; a failure of the check is a result, not an error. Fails with MONITOR_NOT_FOUND."""
     RunMonitors: _aio.UnaryUnaryMultiCallable[_monitor_pb2.RunMonitorsRequest, _monitor_pb2.RunMonitorsResponse]
-    """Runs the monitors of a cycle and every other one that is due. Fails with STALE_EPOCH."""
+    """Runs the monitors of a cycle and every other one that is due. Fails with STALE_EPOCH, MONITOR_NOT_FOUND."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_monitor_pb2.ListRunsRequest, _monitor_pb2.ListRunsResponse]
-    """Ledger of runs, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+    """Ledger of runs, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, BAD_TIME, INVALID_FIELD."""
     ListBadges: _aio.UnaryUnaryMultiCallable[_monitor_pb2.ListBadgesRequest, _monitor_pb2.ListBadgesResponse]
     """Badges that are set."""
+    DismissBadge: _aio.UnaryUnaryMultiCallable[_monitor_pb2.DismissBadgeRequest, _monitor_pb2.Badge]
+    """Hides a badge until its level rises or its cause is gone and comes back. Fails with BADGE_NOT_FOUND."""
     ClearData: _aio.UnaryUnaryMultiCallable[_monitor_pb2.ClearDataRequest, _monitor_pb2.ClearDataResponse]
-    """Deletes runs and badges. Fails with NOT_CONFIRMED."""
+    """Deletes runs and badges; settings and open concerns stay. Fails with NOT_CONFIRMED."""
 
 class MonitorServiceServicer(metaclass=_abc_1.ABCMeta):
     """Checks and badges."""
@@ -39,6 +56,51 @@ class MonitorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_monitor_pb2.ListMonitorsRequest, _abc.Awaitable[_monitor_pb2.ListMonitorsResponse]],
     ) -> _abc.Awaitable[_monitor_pb2.ListMonitorsResponse]:
         """All monitors with health and next run."""
+
+    @_abc_1.abstractmethod
+    def GetMonitor(
+        self,
+        request: _monitor_pb2.GetMonitorRequest,
+        context: _aio.ServicerContext[_monitor_pb2.GetMonitorRequest, _abc.Awaitable[_monitor_pb2.Monitor]],
+    ) -> _abc.Awaitable[_monitor_pb2.Monitor]:
+        """One monitor with its settings, last run, health and next run. Fails with MONITOR_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def GetStatus(
+        self,
+        request: _monitor_pb2.GetStatusRequest,
+        context: _aio.ServicerContext[_monitor_pb2.GetStatusRequest, _abc.Awaitable[_monitor_pb2.Status]],
+    ) -> _abc.Awaitable[_monitor_pb2.Status]:
+        """How the house stands: counts by health, the highest badge, when Cyclone last called."""
+
+    @_abc_1.abstractmethod
+    def WatchMonitors(
+        self,
+        request: _monitor_pb2.WatchMonitorsRequest,
+        context: _aio.ServicerContext[_monitor_pb2.WatchMonitorsRequest, _abc.AsyncIterator[_monitor_pb2.WatchMonitorsResponse]],
+    ) -> _abc.AsyncIterator[_monitor_pb2.WatchMonitorsResponse]:
+        """The monitors and badges as they stand first, then every change, whichever server made it.
+        Fails with MONITOR_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateMonitor(
+        self,
+        request: _monitor_pb2.UpdateMonitorRequest,
+        context: _aio.ServicerContext[_monitor_pb2.UpdateMonitorRequest, _abc.Awaitable[_monitor_pb2.Monitor]],
+    ) -> _abc.Awaitable[_monitor_pb2.Monitor]:
+        """Changes enabled, interval, threshold_percent, notification_level, channels, snooze; it counts from the next run on.
+        A masked field that is not set goes back to its default. An environment variable wins over what is stored.
+        Fails with MONITOR_NOT_FOUND, ETAG_MISMATCH, UNKNOWN_FIELD, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE, BAD_DURATION.
+        """
+
+    @_abc_1.abstractmethod
+    def SnoozeMonitor(
+        self,
+        request: _monitor_pb2.SnoozeMonitorRequest,
+        context: _aio.ServicerContext[_monitor_pb2.SnoozeMonitorRequest, _abc.Awaitable[_monitor_pb2.Monitor]],
+    ) -> _abc.Awaitable[_monitor_pb2.Monitor]:
+        """Lets a monitor rest for a while; it survives a restart. Fails with MONITOR_NOT_FOUND, INVALID_FIELD, BAD_DURATION."""
 
     @_abc_1.abstractmethod
     def RunMonitor(
@@ -54,7 +116,7 @@ class MonitorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _monitor_pb2.RunMonitorsRequest,
         context: _aio.ServicerContext[_monitor_pb2.RunMonitorsRequest, _abc.Awaitable[_monitor_pb2.RunMonitorsResponse]],
     ) -> _abc.Awaitable[_monitor_pb2.RunMonitorsResponse]:
-        """Runs the monitors of a cycle and every other one that is due. Fails with STALE_EPOCH."""
+        """Runs the monitors of a cycle and every other one that is due. Fails with STALE_EPOCH, MONITOR_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def ListRuns(
@@ -62,7 +124,7 @@ class MonitorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _monitor_pb2.ListRunsRequest,
         context: _aio.ServicerContext[_monitor_pb2.ListRunsRequest, _abc.Awaitable[_monitor_pb2.ListRunsResponse]],
     ) -> _abc.Awaitable[_monitor_pb2.ListRunsResponse]:
-        """Ledger of runs, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+        """Ledger of runs, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, BAD_TIME, INVALID_FIELD."""
 
     @_abc_1.abstractmethod
     def ListBadges(
@@ -73,11 +135,19 @@ class MonitorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Badges that are set."""
 
     @_abc_1.abstractmethod
+    def DismissBadge(
+        self,
+        request: _monitor_pb2.DismissBadgeRequest,
+        context: _aio.ServicerContext[_monitor_pb2.DismissBadgeRequest, _abc.Awaitable[_monitor_pb2.Badge]],
+    ) -> _abc.Awaitable[_monitor_pb2.Badge]:
+        """Hides a badge until its level rises or its cause is gone and comes back. Fails with BADGE_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
     def ClearData(
         self,
         request: _monitor_pb2.ClearDataRequest,
         context: _aio.ServicerContext[_monitor_pb2.ClearDataRequest, _abc.Awaitable[_monitor_pb2.ClearDataResponse]],
     ) -> _abc.Awaitable[_monitor_pb2.ClearDataResponse]:
-        """Deletes runs and badges. Fails with NOT_CONFIRMED."""
+        """Deletes runs and badges; settings and open concerns stay. Fails with NOT_CONFIRMED."""
 
 def add_MonitorServiceServicer_to_server(servicer: MonitorServiceServicer, server: _aio.Server) -> None: ...

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.price.v1 import price_pb2, price_pb2_grpc
-from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
+from sonic.xcom.v1 import xcom_pb2
 
-from services.monitor.checks import HoldingsReading, JudgedReading, PriceReading, WalletReading
-from services.monitor.domain import Level, Notice
-from shared.codec import from_duration, number
+from services.monitor.checks import (
+    AnswerReading,
+    ChannelReading,
+    HoldingsReading,
+    JudgedReading,
+    PastPrice,
+    PriceReading,
+    WalletReading,
+)
+from services.monitor.clients.surroundings import Surroundings
+from services.monitor.clients.telling import XComClient
+from services.monitor.domain.findings import Level
+from shared.codec import from_duration, from_timestamp, number, to_timestamp
 from shared.rpc.client import Channel, idempotent
 
 T = TypeVar("T")
@@ -23,36 +34,49 @@ _READ_SECONDS = 5.0
 # A refresh outside a cycle waits for providers.
 _REFRESH_SECONDS = 45.0
 _PAGE_SIZE = 500
+# 26 hours of prices, one every 30 seconds, are 3120.
+_HISTORY_PAGES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """Channels to those who are read and told."""
+    """Channels to those who are read, and who else can be asked."""
 
     price: Channel
     positions: Channel
     alerts: Channel
-    xcom: Channel
+    xcom: XComClient
+    surroundings: Surroundings
 
 
-def connect(*, price: str, positions: str, alerts: str, xcom: str) -> Peers:
-    """Channels to these addresses; reads are tried again while a peer restarts."""
-    return Peers(
-        price=Channel(price, retry=idempotent(price_pb2.DESCRIPTOR)),
-        positions=Channel(positions, retry=idempotent(positions_pb2.DESCRIPTOR)),
-        alerts=Channel(alerts, retry=idempotent(alerts_pb2.DESCRIPTOR)),
-        # A message carries its id: sending it again is harmless.
-        xcom=Channel(xcom, retry=idempotent(xcom_pb2.DESCRIPTOR, "Send")),
-    )
+# A message carries its id: sending it again is harmless.
+_RETRIED: Mapping[str, Sequence[str]] = {
+    "price": idempotent(price_pb2.DESCRIPTOR),
+    "positions": idempotent(positions_pb2.DESCRIPTOR),
+    "alerts": idempotent(alerts_pb2.DESCRIPTOR),
+    "xcom": idempotent(xcom_pb2.DESCRIPTOR, "Send"),
+}
+
+
+def channels(addresses: Mapping[str, str]) -> dict[str, Channel]:
+    """A channel to each service that has an address; reads are tried again while a peer restarts."""
+    return {
+        name: Channel(address, retry=_RETRIED.get(name, ())) for name, address in addresses.items() if address
+    }
 
 
 class PeerReadings:
     """Readings of one pass: what the cycle left, or outside of one brought up to date first."""
 
-    def __init__(self, peers: Peers, in_cycle: bool) -> None:
+    def __init__(self, peers: Peers, refresh: bool) -> None:
         self._peers = peers
-        self._refresh = not in_cycle
+        self._refresh = refresh
         self._asked: dict[str, asyncio.Task[Any]] = {}
+
+    def prefetch(self) -> None:
+        """Ask now what the monitors of every cycle want to know, before it is known which of them run."""
+        for name, ask in (("prices", self._prices), ("holdings", self._holdings), ("judged", self._judged)):
+            self._begin(name, ask)
 
     async def prices(self) -> tuple[PriceReading, ...]:
         """Every tracked asset."""
@@ -66,11 +90,58 @@ class PeerReadings:
         """What alerts has judged."""
         return await self._once("judged", self._judged)
 
-    async def _once(self, name: str, ask: Callable[[], Awaitable[T]]) -> T:
-        if name not in self._asked:
-            self._asked[name] = asyncio.ensure_future(ask())
-        answer: T = await self._asked[name]
+    async def history(self, asset: str, since: datetime) -> tuple[PastPrice, ...]:
+        """Every price since then, oldest first."""
+        return await self._once(f"history {asset}", lambda: self._history(asset, since))
+
+    async def services(self) -> tuple[AnswerReading, ...]:
+        """Who answers."""
+        return await self._once("services", self._peers.surroundings.services)
+
+    async def hosts(self) -> tuple[AnswerReading, ...]:
+        """Which providers answer."""
+        return await self._once("hosts", self._peers.surroundings.hosts)
+
+    async def channels(self) -> tuple[ChannelReading, ...]:
+        """The configured channels."""
+        return await self._once("channels", self._peers.xcom.channels)
+
+    async def ping(self, channel: str) -> str:
+        """One test message now."""
+        return await self._peers.xcom.ping(channel)
+
+    async def twilio(self) -> str | None:
+        """Whether the credentials are good."""
+        return await self._once("twilio", self._peers.surroundings.twilio)
+
+    async def _once(self, name: str, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        self._begin(name, ask)
+        # Several checks wait for one answer: one of them that gives up does not take it from the others.
+        answer: T = await asyncio.shield(self._asked[name])
         return answer
+
+    def _begin(self, name: str, ask: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        if name not in self._asked:
+            asked = asyncio.create_task(ask(), name=f"reading {name}")
+            asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._asked[name] = asked
+
+    async def _history(self, asset: str, since: datetime) -> tuple[PastPrice, ...]:
+        stub = self._peers.price.stub(price_pb2_grpc.PriceServiceStub)
+        request = price_pb2.ListPriceHistoryRequest(
+            asset=asset, page_size=_PAGE_SIZE, start_time=to_timestamp(since)
+        )
+        found: list[PastPrice] = []
+        for _ in range(_HISTORY_PAGES):
+            page = await stub.ListPriceHistory(request, timeout=_READ_SECONDS)
+            for record in page.records:
+                price_time = from_timestamp(record, "price_time")
+                if price_time is not None and record.price_usd > 0:
+                    found.append(PastPrice(price_time, record.price_usd))
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+        return tuple(reversed(found))
 
     async def _prices(self) -> tuple[PriceReading, ...]:
         stub = self._peers.price.stub(price_pb2_grpc.PriceServiceStub)
@@ -116,24 +187,6 @@ class PeerReadings:
             await stub.EvaluateAlerts(alerts_pb2.EvaluateAlertsRequest(), timeout=_REFRESH_SECONDS)
         summary = await stub.GetSummary(alerts_pb2.GetSummaryRequest(), timeout=_READ_SECONDS)
         return tuple(map(_judged, summary.metrics))
-
-
-class XComClient:
-    """Hands notices to xcom."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._stub = channel.stub(xcom_pb2_grpc.XComServiceStub)
-
-    async def send(self, notice: Notice) -> None:
-        """See services.monitor.service.Teller."""
-        request = xcom_pb2.SendRequest(
-            request_id=notice.id,
-            level=xcom_pb2.Level.Value(f"LEVEL_{notice.level.value}"),
-            subject=notice.subject[:300],
-            body=notice.body,
-            source="monitor",
-        )
-        await self._stub.Send(request, timeout=_READ_SECONDS)
 
 
 def _price(price: price_pb2.Price) -> PriceReading:

@@ -1,0 +1,119 @@
+"""How far prices moved, and how much of a day's range would reach a liquidation price."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.monitor.checks import Check, Look, PastPrice, PriceReading, metric
+from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
+
+# Percent moved, either way, that is worth a word; by hours looked back.
+MOVE_LIMITS: Mapping[int, float] = {1: 2.0, 6: 2.0, 24: 5.0}
+_DAY = timedelta(hours=24)
+# A price up to this much older than the moment looked back to still stands for it: history may be hourly.
+_OLDER = timedelta(hours=2)
+_UNUSABLE = ("STALE", "NONE")
+# What was a breach stays one down to this share of its limit: a value that flaps is told once.
+_STAYS_SHARE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One asset: moves in percent by hours, blast radius and encroachment in percent; None = not known."""
+
+    moves: Mapping[int, float | None]
+    blast_radius_percent: float | None
+    encroachment_percent: float | None
+
+
+class MarketCheck(Check):
+    """Says what moved. Threshold: encroachment that is a breach."""
+
+    name = "market"
+    description = "Moves over 1 h, 6 h, 24 h; a day's range against the nearest liquidation"
+    interval = timedelta(minutes=5)
+    threshold_percent = 50.0
+    takes_threshold = True
+
+    async def run(self, look: Look) -> Finding:
+        """BREACH when an asset moved by a limit, or its day's range encroaches on a liquidation price."""
+        prices = await look.readings.prices()
+        reading = metric(await look.readings.judged(), "LIQUIDATION_DISTANCE")
+        distances = reading.worst_by_asset if reading else {}
+        found: dict[str, Market] = {}
+        for price in prices:
+            if price.price_usd is not None and price.quality not in _UNUSABLE:
+                past = await look.readings.history(price.asset, look.now - _DAY - _OLDER)
+                found[price.asset] = survey(price, past, distances.get(price.asset), look.now)
+        limit = 50.0 if look.threshold_percent is None else look.threshold_percent
+        before = look.last.metadata.get("breaches") if look.last else None
+        breaches: dict[str, str] = {}
+        for asset, market in sorted(found.items()):
+            breaches |= breaches_of(asset, market, limit, before if isinstance(before, dict) else {})
+        metadata: dict[str, object] = {
+            "assets": {asset: _facts(market) for asset, market in sorted(found.items())},
+            "breaches": breaches,
+        }
+        if not breaches:
+            return Finding(RunStatus.SUCCESS, metadata, {"market_badge": None})
+        words = list(breaches.values())
+        badge = Badge("market_badge", words[0], Level.MEDIUM)
+        return Finding(RunStatus.BREACH, metadata, {"market_badge": badge}, concern=", ".join(words))
+
+
+def survey(
+    price: PriceReading, past: Sequence[PastPrice], distance_percent: float | None, now: datetime
+) -> Market:
+    """`past` is oldest first; `distance_percent` is that of the nearest liquidation price."""
+    usd = price.price_usd or 0.0
+    day = [one.price_usd for one in past if one.price_time >= now - _DAY]
+    radius = blast_radius_percent([*day, usd]) if day else None
+    return Market(
+        moves={hours: move_percent(usd, past, now - timedelta(hours=hours)) for hours in MOVE_LIMITS},
+        blast_radius_percent=radius,
+        encroachment_percent=encroachment_percent(radius, distance_percent),
+    )
+
+
+def move_percent(usd: float, past: Sequence[PastPrice], moment: datetime) -> float | None:
+    """From the last price at `moment` to now; None when the history has none near enough."""
+    before = [one for one in past if moment - _OLDER <= one.price_time <= moment]
+    return 100 * (usd - before[-1].price_usd) / before[-1].price_usd if before else None
+
+
+def blast_radius_percent(prices: Sequence[float]) -> float:
+    """`100 * (high - low) / low`."""
+    low = min(prices)
+    return 100 * (max(prices) - low) / low
+
+
+def encroachment_percent(radius_percent: float | None, distance_percent: float | None) -> float | None:
+    """`100 * (radius - distance) / radius` within 0 and 100: how much of a day's range lies beyond."""
+    if not radius_percent or distance_percent is None:
+        return None
+    return min(max(100 * (radius_percent - distance_percent) / radius_percent, 0.0), 100.0)
+
+
+def breaches_of(
+    asset: str, market: Market, limit_percent: float, before: Mapping[str, object]
+) -> dict[str, str]:
+    """Words by what they are about; `before` holds those of the last look."""
+    found: dict[str, str] = {}
+    for hours, move in market.moves.items():
+        about = f"{asset} {hours} h"
+        if move is not None and abs(move) >= MOVE_LIMITS[hours] * (_STAYS_SHARE if about in before else 1):
+            found[about] = f"{asset} {move:+.1f} % in {hours} h"
+    share, about = market.encroachment_percent, f"{asset} encroachment"
+    if share is not None and share >= limit_percent * (_STAYS_SHARE if about in before else 1):
+        found[about] = f"{asset} liquidation within a day's range (encroachment {share:.0f} %)"
+    return found
+
+
+def _facts(market: Market) -> dict[str, object]:
+    return {
+        "move_percent_by_hours": {str(hours): move for hours, move in market.moves.items()},
+        "blast_radius_percent": market.blast_radius_percent,
+        "encroachment_percent": market.encroachment_percent,
+    }

@@ -1,0 +1,45 @@
+"""Whether every service is there: its health, and a cheap read of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.monitor.checks import Check, Look, is_too_many
+from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
+
+
+class OperationsCheck(Check):
+    """Says which services are down, HIGH. Threshold: share of the services.
+
+    One look that fails is a breach, two in a row are told: a service that is being replaced is no news.
+    """
+
+    name = "operations"
+    description = "Health and a read of every service"
+    interval = timedelta(minutes=1)
+    outside = True
+    takes_threshold = True
+
+    async def run(self, look: Look) -> Finding:
+        """BREACH when a service does not serve or cannot be read; providers are for the ledger."""
+        services = await look.readings.services()
+        down = {service.name: service.problem for service in services if service.problem}
+        hosts = await look.readings.hosts()
+        metadata: dict[str, object] = {
+            "services": sorted(service.name for service in services),
+            "down": down,
+            "providers_down": {host.name: host.problem for host in hosts if host.problem},
+        }
+        if not is_too_many(len(down), len(services), look.threshold_percent):
+            return Finding(RunStatus.SUCCESS, metadata, {"operations_badge": None})
+        words = ", ".join(f"{name} ({problem})" for name, problem in sorted(down.items()))
+        badge = Badge("operations_badge", f"down: {', '.join(sorted(down))}", Level.HIGH)
+        before = look.last.metadata.get("down") if look.last else None
+        again = isinstance(before, dict) and bool(down.keys() & before.keys())
+        return Finding(
+            RunStatus.BREACH,
+            metadata,
+            {"operations_badge": badge},
+            concern=f"services down: {words}" if again else "",
+            level=Level.HIGH,
+        )

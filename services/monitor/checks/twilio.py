@@ -1,0 +1,26 @@
+"""Whether the credentials of the telephone provider are good; no call is placed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.monitor.checks import Check, Look
+from services.monitor.domain.findings import Finding, RunStatus, skipped
+
+
+class TwilioCheck(Check):
+    """For the ledger; tells nobody."""
+
+    name = "twilio"
+    description = "Credentials of Twilio, verified without a call"
+    interval = timedelta(hours=6)
+    outside = True
+
+    async def run(self, look: Look) -> Finding:
+        """BREACH when the account refuses them or is not active; SKIPPED without credentials."""
+        problem = await look.readings.twilio()
+        if problem is None:
+            return skipped("NOT_CONFIGURED", "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
+        if problem:
+            return Finding(RunStatus.BREACH, {"verified": False, "problem": problem})
+        return Finding(RunStatus.SUCCESS, {"verified": True})

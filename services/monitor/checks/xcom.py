@@ -1,0 +1,84 @@
+"""Whether every configured channel still reaches somebody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from services.monitor.checks import ChannelReading, Check, Look, is_too_many
+from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
+
+_PING_EVERY = timedelta(hours=24)
+_UNPROVEN_AFTER = timedelta(hours=26)
+# A channel that was just set up is left to its owner's own test for a while.
+_FIRST_PING_AFTER = timedelta(hours=1)
+
+
+class XComCheck(Check):
+    """Pings each channel daily, says HIGH on the others which is unproven. Threshold: share of channels."""
+
+    name = "xcom"
+    description = "A daily ping through each configured channel, with its receipt"
+    interval = timedelta(hours=1)
+    outside = True
+    takes_threshold = True
+
+    async def run(self, look: Look) -> Finding:
+        """BREACH when a ping was not accepted, or a channel delivered nothing for 26 hours."""
+        channels = await look.readings.channels()
+        seen = _first_seen(channels, look)
+        due = [one for one in channels if look.by_hand or _is_ping_due(one, seen[one.name], look.now)]
+        answers = await asyncio.gather(*(look.readings.ping(one.name) for one in due))
+        pings = {one.name: answer for one, answer in zip(due, answers, strict=True)}
+        unproven = {
+            one.name: pings.get(one.name) or one.last_error or "nothing was delivered"
+            for one in channels
+            if pings.get(one.name) != "" and look.now - _proven(one, seen[one.name]) > _UNPROVEN_AFTER
+        }
+        metadata: dict[str, object] = {
+            "pings": {name: answer or "accepted" for name, answer in pings.items()},
+            "unproven": unproven,
+            "first_seen": {name: moment.isoformat() for name, moment in seen.items()},
+        }
+        if is_too_many(len(unproven), len(channels), look.threshold_percent):
+            others = tuple(one.name for one in channels if one.name not in unproven)
+            return _unproven(unproven, others, metadata)
+        status = RunStatus.BREACH if any(pings.values()) else RunStatus.SUCCESS
+        return Finding(status, metadata, {"xcom_badge": None})
+
+
+def _unproven(
+    unproven: Mapping[str, str], others: tuple[str, ...], metadata: Mapping[str, object]
+) -> Finding:
+    words = ", ".join(f"{name} ({problem})" for name, problem in sorted(unproven.items()))
+    return Finding(
+        RunStatus.BREACH,
+        metadata,
+        {"xcom_badge": Badge("xcom_badge", f"unproven: {', '.join(sorted(unproven))}", Level.HIGH)},
+        concern=f"channels that delivered nothing for 26 h: {words}",
+        level=Level.HIGH,
+        channels=others,
+    )
+
+
+def _first_seen(channels: tuple[ChannelReading, ...], look: Look) -> dict[str, datetime]:
+    """When each channel was seen configured first, as the ledger carries it from run to run."""
+    carried = look.last.metadata.get("first_seen") if look.last else None
+    known = carried if isinstance(carried, dict) else {}
+    return {
+        one.name: datetime.fromisoformat(known[one.name]) if one.name in known else look.now
+        for one in channels
+    }
+
+
+def _is_ping_due(channel: ChannelReading, first_seen: datetime, now: datetime) -> bool:
+    if channel.verified_time is None:
+        return now - first_seen >= _FIRST_PING_AFTER
+    return now - channel.verified_time >= _PING_EVERY
+
+
+def _proven(channel: ChannelReading, first_seen: datetime) -> datetime:
+    """The last time something was accepted; before anything was, the time it was first seen."""
+    times = [moment for moment in (channel.verified_time, channel.last_sent_time) if moment is not None]
+    return max(times, default=first_seen)

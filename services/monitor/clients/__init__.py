@@ -1,0 +1,1 @@
+"""The other services and the world outside, as monitor sees them."""

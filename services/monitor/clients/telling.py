@@ -1,0 +1,65 @@
+"""XCom: who reaches people, and through which channels."""
+
+from __future__ import annotations
+
+from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
+
+from services.monitor.checks import ChannelReading
+from services.monitor.domain.findings import Notice
+from shared.codec import from_timestamp
+from shared.errors import InvalidArgument
+from shared.rpc.client import Channel
+
+_SECONDS = 5.0
+# A mail server takes its time to answer.
+_PING_SECONDS = 25.0
+
+
+class XComClient:
+    """Hands notices over and looks at channels."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._stub = channel.stub(xcom_pb2_grpc.XComServiceStub)
+
+    async def send(self, notice: Notice) -> None:
+        """See services.monitor.service.telling.Teller; with an unknown channel: to those of the level."""
+        request = xcom_pb2.SendRequest(
+            request_id=notice.id,
+            level=xcom_pb2.Level.Value(f"LEVEL_{notice.level.value}"),
+            subject=notice.subject[:300],
+            body=notice.body[:10_000],
+            source="monitor",
+            channels=notice.channels,
+        )
+        try:
+            await self._stub.Send(request, timeout=_SECONDS)
+        except InvalidArgument as error:
+            if error.reason != "UNKNOWN_NAME" or not notice.channels:
+                raise
+            request.ClearField("channels")
+            await self._stub.Send(request, timeout=_SECONDS)
+
+    async def channel_names(self) -> list[str]:
+        """Every channel there is, configured or not."""
+        listed = await self._stub.ListChannels(xcom_pb2.ListChannelsRequest(), timeout=_SECONDS)
+        return [channel.name for channel in listed.channels]
+
+    async def channels(self) -> tuple[ChannelReading, ...]:
+        """The configured ones."""
+        listed = await self._stub.ListChannels(xcom_pb2.ListChannelsRequest(), timeout=_SECONDS)
+        return tuple(
+            ChannelReading(
+                channel.name,
+                from_timestamp(channel, "last_sent_time"),
+                from_timestamp(channel, "verified_time"),
+                channel.last_error,
+            )
+            for channel in listed.channels
+            if channel.configured
+        )
+
+    async def ping(self, channel: str) -> str:
+        """A LOW test message now; empty when it was accepted."""
+        request = xcom_pb2.TestChannelRequest(channel=channel)
+        answer = await self._stub.TestChannel(request, timeout=_PING_SECONDS)
+        return "" if answer.ok else answer.provider_status or "not accepted"

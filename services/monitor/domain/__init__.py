@@ -1,0 +1,1 @@
+"""Rules of monitor: findings, settings, states. Refuses to judge positions: their levels are only read."""

@@ -1,0 +1,169 @@
+"""What a check finds, what the ledger keeps of it, when an incident begins and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+
+class RunStatus(IntEnum):
+    """Outcome of a run; the numbers are those of the protocol."""
+
+    SUCCESS = 1
+    BREACH = 2
+    SKIPPED = 3
+    ERROR = 4
+
+
+class Level(StrEnum):
+    """How bad; in the order of badness."""
+
+    NORMAL = "NORMAL"
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+
+    @property
+    def rank(self) -> int:
+        """0 for NORMAL up to 3 for HIGH."""
+        return list(Level).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A value with a level, shown until its cause is gone."""
+
+    name: str
+    value: str
+    level: Level
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBadge:
+    """A badge as it is set. `dismissed_level`: hidden up to this level; None = not dismissed."""
+
+    badge: Badge
+    monitor: str
+    badge_time: datetime
+    dismissed_level: Level | None = None
+
+    @property
+    def dismissed(self) -> bool:
+        """Hidden until its level rises above the one it was dismissed at, or its cause comes back."""
+        return self.dismissed_level is not None and self.badge.level.rank <= self.dismissed_level.rank
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check says.
+
+    `badges` maps every badge the check owns to its value, or to None when its cause is gone. `concern` is
+    one sentence for people when the monitor itself tells them, at `level` unless a setting says otherwise,
+    on `channels` when only these can be used; else empty. `error` says what failed, or why it was SKIPPED.
+    """
+
+    status: RunStatus
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    badges: Mapping[str, Badge | None] = field(default_factory=dict)
+    concern: str = ""
+    error: str = ""
+    level: Level = Level.MEDIUM
+    channels: tuple[str, ...] = ()
+
+
+def skipped(reason: str, words: str = "") -> Finding:
+    """Not looked: `reason` is one upper-case word."""
+    return Finding(RunStatus.SKIPPED, error=f"{reason}: {words}" if words else reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One row of the ledger of runs."""
+
+    monitor: str
+    started_time: datetime
+    duration_seconds: float
+    status: RunStatus
+    metadata: Mapping[str, object]
+    error: str
+    cycle_id: str = ""
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Answer of a pass over several monitors."""
+
+    runs: Sequence[Run]
+    breach_count: int
+    error_count: int
+
+
+def counted(runs: Sequence[Run]) -> Runs:
+    """The answer to these runs."""
+    return Runs(
+        runs=runs,
+        breach_count=sum(run.status is RunStatus.BREACH for run in runs),
+        error_count=sum(run.status is RunStatus.ERROR for run in runs),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to tell people once; its id is the idempotency key. No channels: those of the level."""
+
+    id: str
+    level: Level
+    subject: str
+    body: str
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How people chose to be told by a monitor: None and empty leave it to the finding."""
+
+    level: Level | None = None
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentChange:
+    """What a finding does to the monitor's incident, with the reason; at most one notice."""
+
+    reason: str
+    opened: bool = False
+    closed: bool = False
+    notice: Notice | None = None
+
+
+def follow(
+    monitor: str, incident_id: str | None, finding: Finding, fresh_id: str, telling: Telling | None = None
+) -> IncidentChange:
+    """One notice when a concern begins, one when it is over; an ERROR or SKIPPED changes nothing.
+
+    `incident_id` is the open incident or None; `fresh_id` names a new one. Told at NORMAL is not told.
+    """
+    if finding.status in (RunStatus.ERROR, RunStatus.SKIPPED):
+        return IncidentChange("NOT_KNOWN")
+    telling = telling or Telling()
+    level = telling.level or finding.level
+    if finding.concern and incident_id is None:
+        subject = f"{monitor} monitor: {finding.concern}"
+        begin = Notice(f"{fresh_id}-begin", level, subject, finding.concern, _channels(telling, finding))
+        return IncidentChange("OPENED", opened=True, notice=None if level is Level.NORMAL else begin)
+    if not finding.concern and incident_id is not None:
+        subject = f"{monitor} monitor: all is well again"
+        end = Notice(f"{incident_id}-end", Level.LOW, subject, subject, telling.channels)
+        return IncidentChange("CLOSED", closed=True, notice=None if level is Level.NORMAL else end)
+    return IncidentChange("UNCHANGED")
+
+
+def _channels(telling: Telling, finding: Finding) -> tuple[str, ...]:
+    """The chosen ones among those that can be used; none of them: all that can be used."""
+    if not finding.channels:
+        return telling.channels
+    return tuple(name for name in telling.channels if name in finding.channels) or finding.channels

@@ -1,0 +1,126 @@
+"""Settings of a monitor: its own defaults, what people chose, what the environment decides; who rests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from services.monitor.domain.findings import Level, Run, RunStatus, Telling
+
+# Due this much early already: a cycle that comes a moment before the interval has passed is not made to wait.
+_EARLY_SHARE = 0.05
+_EARLY_LIMIT = timedelta(seconds=5)
+# The only name that is shortened in the environment: LIQ_MON_THRESHOLD_PERCENT.
+_SHORT_NAMES = {"liquidation": "liq"}
+
+Value = bool | float
+# Field of a monitor, by the end of its variable's name.
+VARIABLES: Mapping[str, str] = {
+    "threshold_percent": "threshold_percent",
+    "snooze_seconds": "snooze",
+    "interval_seconds": "interval",
+    "enabled": "enabled",
+}
+
+
+def prefixes(monitor: str) -> tuple[str, ...]:
+    """Beginnings of the monitor's variables, the one that wins first: LIQ_MON, then LIQUIDATION_MON."""
+    name = "".join(letter if letter.isalnum() else "_" for letter in monitor.lower())
+    short = _SHORT_NAMES.get(name)
+    return tuple(f"{one}_mon" for one in ((short, name) if short else (name,)))
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A value of the environment, seconds or percent or yes and no, and the variable it came from."""
+
+    value: Value
+    variable: str
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a monitor brings itself. `takes_threshold`: a percent means something to it."""
+
+    interval: timedelta
+    threshold_percent: float | None = None
+    takes_threshold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What people chose for a monitor; None = nothing. `version` counts changes."""
+
+    enabled: bool | None = None
+    interval_seconds: float | None = None
+    threshold_percent: float | None = None
+    notification_level: Level | None = None
+    channels: tuple[str, ...] = ()
+    snooze_seconds: float | None = None
+    snoozed_until_time: datetime | None = None
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What counts now. `environment` names the variable of each field that one decides."""
+
+    enabled: bool
+    interval: timedelta
+    is_interval_chosen: bool
+    threshold_percent: float | None
+    snooze: timedelta
+    snoozed_until_time: datetime | None
+    telling: Telling
+    version: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def effective(defaults: Defaults, chosen: Chosen, overrides: Mapping[str, Override]) -> Setting:
+    """The environment wins over what was chosen, and that over the monitor's own. `overrides` by field."""
+
+    def decided(name: str, stored: Value | None, default: Value | None) -> Value | None:
+        if name in overrides:
+            return overrides[name].value
+        return default if stored is None else stored
+
+    interval = decided("interval", chosen.interval_seconds, defaults.interval.total_seconds())
+    threshold = decided("threshold_percent", chosen.threshold_percent, defaults.threshold_percent)
+    return Setting(
+        enabled=bool(decided("enabled", chosen.enabled, True)),
+        interval=timedelta(seconds=float(interval or 0)),
+        is_interval_chosen="interval" in overrides or chosen.interval_seconds is not None,
+        threshold_percent=threshold,
+        snooze=timedelta(seconds=float(decided("snooze", chosen.snooze_seconds, 0.0) or 0)),
+        snoozed_until_time=chosen.snoozed_until_time,
+        telling=Telling(chosen.notification_level, chosen.channels),
+        version=chosen.version,
+        environment={name: override.variable for name, override in overrides.items()},
+    )
+
+
+def snoozed_until(setting: Setting, last: Run | None, now: datetime) -> datetime | None:
+    """The end of its rest, by hand or after a breach; None when it does not rest. `last`: not SKIPPED."""
+    ends = [setting.snoozed_until_time] if setting.snoozed_until_time else []
+    if last is not None and last.status is RunStatus.BREACH and setting.snooze:
+        ends.append(last.started_time + setting.snooze)
+    end = max(ends, default=None)
+    return end if end is not None and now < end else None
+
+
+def resting_reason(setting: Setting, last: Run | None, now: datetime) -> str:
+    """Why it does not run now: DISABLED or SNOOZED with words; empty when it does."""
+    if not setting.enabled:
+        variable = setting.environment.get("enabled")
+        return f"DISABLED: {variable} says so" if variable else "DISABLED"
+    if (end := snoozed_until(setting, last, now)) is not None:
+        return f"SNOOZED: until {end:%Y-%m-%d %H:%M:%S} UTC"
+    return ""
+
+
+def is_due(last_time: datetime | None, interval: timedelta, now: datetime) -> bool:
+    """Whether an interval has passed, all but a moment; a time from the future counts as none."""
+    if last_time is None or last_time > now:
+        return True
+    return now - last_time >= interval - min(interval * _EARLY_SHARE, _EARLY_LIMIT)

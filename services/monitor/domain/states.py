@@ -1,0 +1,132 @@
+"""How a monitor and the house stand: health, due time, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from services.monitor.domain.findings import KeptBadge, Level, Run, RunStatus
+from services.monitor.domain.settings import Chosen, Setting, resting_reason, snoozed_until
+
+
+class Health(IntEnum):
+    """Health of a monitor; the numbers are those of the protocol."""
+
+    HEALTHY = 1
+    WARNING = 2
+    ERROR = 3
+    OFFLINE = 4
+
+
+# A late monitor is a WARNING up to this many intervals, then OFFLINE.
+OFFLINE_INTERVAL_COUNT = 3
+_LATE_INTERVAL_COUNT = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """When Cyclone last called with a cycle, and the time between cycles it told; None = never, not told."""
+
+    call_time: datetime | None = None
+    cycle_interval: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is kept of a monitor. `last_run` is the last that was not SKIPPED, `last_time` of any run."""
+
+    chosen: Chosen = field(default_factory=Chosen)
+    last_run: Run | None = None
+    last_time: datetime | None = None
+    last_skipped: str = ""
+    incident_id: str | None = None
+    badges: tuple[KeptBadge, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A monitor as it stands; `skipped_reason` is why its last run was SKIPPED, if that came last."""
+
+    name: str
+    description: str
+    every_cycle: bool
+    origin: str
+    setting: Setting
+    last_run: Run | None
+    health: Health
+    next_run_time: datetime | None
+    snoozed_until_time: datetime | None
+    resting_reason: str
+    skipped_reason: str
+    incident_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the house stands."""
+
+    health: Health
+    counts: dict[Health, int]
+    resting_count: int
+    level: Level
+    incident_count: int
+    waiting_count: int
+    call_time: datetime | None
+
+
+def health(last: Run | None, interval: timedelta, now: datetime) -> Health:
+    """Never ran or three intervals late: OFFLINE. Failed: ERROR. Late or in breach: WARNING."""
+    if last is None or now - last.started_time >= OFFLINE_INTERVAL_COUNT * interval:
+        return Health.OFFLINE
+    if last.status is RunStatus.ERROR:
+        return Health.ERROR
+    late = now - last.started_time > _LATE_INTERVAL_COUNT * interval
+    return Health.WARNING if late or last.status is RunStatus.BREACH else Health.HEALTHY
+
+
+def state(
+    name: str,
+    description: str,
+    every_cycle: bool,
+    origin: str,
+    setting: Setting,
+    standing: Standing,
+    now: datetime,
+) -> State:
+    """Puts together what a monitor is, what was chosen and what happened."""
+    due = None if standing.last_time is None else standing.last_time + setting.interval
+    end = snoozed_until(setting, standing.last_run, now)
+    return State(
+        name=name,
+        description=description,
+        every_cycle=every_cycle,
+        origin=origin,
+        setting=setting,
+        last_run=standing.last_run,
+        health=health(standing.last_run, setting.interval, now),
+        next_run_time=max(due, end or due) if due and setting.enabled else None,
+        snoozed_until_time=end,
+        resting_reason=resting_reason(setting, standing.last_run, now).partition(":")[0],
+        skipped_reason=standing.last_skipped.partition(":")[0],
+        incident_open=standing.incident_id is not None,
+    )
+
+
+def status(
+    states: Sequence[State], badges: Sequence[KeptBadge], waiting_count: int, call_time: datetime | None
+) -> Status:
+    """The worst of those that do not rest; a monitor with nothing configured to check rests too."""
+    at_work = [one for one in states if not (one.resting_reason or one.skipped_reason == "NOT_CONFIGURED")]
+    counts = {kind: sum(one.health is kind for one in at_work) for kind in Health}
+    shown = [kept.badge.level for kept in badges if not kept.dismissed]
+    return Status(
+        health=max((one.health for one in at_work), default=Health.HEALTHY),
+        counts=counts,
+        resting_count=len(states) - len(at_work),
+        level=max(shown, key=lambda level: level.rank, default=Level.NORMAL),
+        incident_count=sum(one.incident_open for one in states),
+        waiting_count=waiting_count,
+        call_time=call_time,
+    )

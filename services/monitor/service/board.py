@@ -1,0 +1,193 @@
+"""What people see and change: states, settings, badges, the ledger of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from services.monitor.domain.findings import KeptBadge, Run
+from services.monitor.domain.settings import Chosen
+from services.monitor.domain.states import State, Status, status
+from services.monitor.service.passes import Begin
+from services.monitor.service.roster import Roster
+from services.monitor.store.runs import RunFilter
+from shared import paging
+from shared.clock import Clock
+from shared.errors import Conflict, InvalidArgument, NotFound, Unavailable
+from shared.names import choose
+from shared.paging import Page
+
+_SNOOZE = timedelta(hours=1)
+_SNOOZE_LIMIT = timedelta(days=30)
+_INTERVAL_LEAST_SECONDS = 5.0
+_INTERVAL_MOST_SECONDS = 7 * 86_400.0
+
+
+class Channels(Protocol):
+    """Who knows the channels."""
+
+    async def channel_names(self) -> list[str]:
+        """Every channel there is. Raises SonicError."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The monitors and badges at one moment; equal when nothing changed."""
+
+    states: tuple[State, ...]
+    badges: tuple[KeptBadge, ...]
+
+
+class Board:
+    """Reading and changing."""
+
+    def __init__(
+        self,
+        begin: Begin,
+        read: Begin,
+        roster: Roster,
+        channels: Channels,
+        clock: Clock,
+    ) -> None:
+        self._begin = begin
+        self._read = read
+        self._roster = roster
+        self._channels = channels
+        self._clock = clock
+        self._changed: Callable[[], None] = lambda: None
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called after each write."""
+        self._changed = tell
+
+    def known(self, names: Collection[str]) -> set[str]:
+        """The monitors of these names, all of them for none; NotFound MONITOR_NOT_FOUND."""
+        return {self._roster.named(name).name for name in names} or set(self._roster.names)
+
+    async def view(self) -> View:
+        """Every monitor and every badge."""
+        now = self._clock.now()
+        async with self._read() as store:
+            standings, _ = await store.standings(self._roster.names)
+            badges = await store.badges()
+        return View(
+            tuple(self._roster.state(name, standings[name], now) for name in self._roster.names),
+            tuple(badges),
+        )
+
+    async def state(self, name: str) -> State:
+        """One monitor; NotFound MONITOR_NOT_FOUND."""
+        one = self._roster.named(name)
+        async with self._read() as store:
+            standings, _ = await store.standings([one.name])
+        return self._roster.state(one.name, standings[one.name], self._clock.now())
+
+    async def status(self) -> Status:
+        """How the house stands."""
+        now = self._clock.now()
+        async with self._read() as store:
+            standings, beat = await store.standings(self._roster.names)
+            badges = await store.badges()
+            waiting_count = await store.waiting_count()
+        states = [self._roster.state(name, standings[name], now) for name in self._roster.names]
+        return status(states, badges, waiting_count, beat.call_time)
+
+    async def update(self, name: str, changes: Chosen, fields: Sequence[str], etag: str) -> State:
+        """Take over these fields of `changes`; NotFound, Conflict ETAG_MISMATCH, InvalidArgument."""
+        one = self._roster.named(name)
+        if "threshold_percent" in fields and not one.defaults.takes_threshold:
+            raise _invalid("threshold_percent", f"{one.name} has no threshold in percent")
+        if "interval_seconds" in fields and changes.interval_seconds is not None:
+            least, most = _INTERVAL_LEAST_SECONDS, _INTERVAL_MOST_SECONDS
+            if not least <= changes.interval_seconds <= most:
+                raise _invalid("interval", f"interval is between {least:g} and {most:g} seconds")
+        if "snooze_seconds" in fields and changes.snooze_seconds is not None:
+            _check_snooze(timedelta(seconds=changes.snooze_seconds), "snooze")
+        if "channels" in fields and changes.channels:
+            changes = replace(changes, channels=await self._known_channels(changes.channels))
+        async with self._begin() as store:
+            chosen = await store.chosen(one.name)
+            if etag and etag != str(chosen.version):
+                raise Conflict("ETAG_MISMATCH", f"the settings of {one.name} were changed; read them again")
+            taken = {field: getattr(changes, field) for field in fields}
+            await store.choose(one.name, replace(chosen, **taken, version=chosen.version + 1))
+        self._changed()
+        return await self.state(one.name)
+
+    async def snooze(self, name: str, duration: timedelta | None) -> State:
+        """Rest from now on; 0 wakes, None is its own snooze setting or an hour."""
+        one = self._roster.named(name)
+        if duration is not None:
+            _check_snooze(duration, "duration")
+        now = self._clock.now()
+        async with self._begin() as store:
+            chosen = await store.chosen(one.name)
+            if duration is None:
+                duration = self._roster.setting(one.name, chosen).snooze or _SNOOZE
+            until = now + duration if duration else None
+            await store.choose(
+                one.name, replace(chosen, snoozed_until_time=until, version=chosen.version + 1)
+            )
+        self._changed()
+        return await self.state(one.name)
+
+    async def badges(self, *, include_dismissed: bool) -> list[KeptBadge]:
+        """Badges that are set, by name."""
+        async with self._read() as store:
+            badges = await store.badges()
+        return [kept for kept in badges if include_dismissed or not kept.dismissed]
+
+    async def dismiss(self, name: str) -> KeptBadge:
+        """Hide a badge; NotFound BADGE_NOT_FOUND."""
+        async with self._begin() as store:
+            found = await store.dismiss(name)
+            badges = await store.badges()
+        if not found:
+            raise NotFound("BADGE_NOT_FOUND", f"no badge {name[:80]!r} is set")
+        self._changed()
+        return next(kept for kept in badges if kept.badge.name == name)
+
+    async def list_runs(self, page_size: int, page_token: str, wanted: RunFilter) -> Page[Run]:
+        """The ledger of runs, newest first."""
+        if wanted.start_time and wanted.end_time and wanted.end_time <= wanted.start_time:
+            raise _invalid("end_time", "end_time is not after start_time")
+        context = paging.context("runs", wanted)
+        page = paging.parse(page_size, page_token, context=context)
+        async with self._read() as store:
+            rows = await store.list_runs(page, wanted)
+        return paging.cut(rows, page, context, lambda run: (run.id,))
+
+    async def clear(self, confirm: str) -> int:
+        """Delete runs and badges; InvalidArgument NOT_CONFIRMED."""
+        if confirm != "clear":
+            raise InvalidArgument(
+                "NOT_CONFIRMED", 'confirm must be "clear"', fields={"confirm": 'must be "clear"'}
+            )
+        async with self._begin() as store:
+            count = await store.clear()
+        self._changed()
+        return count
+
+    async def forget(self, before: datetime) -> int:
+        """Delete some of the runs older than this; 0 when none is left."""
+        async with self._begin() as store:
+            return await store.forget_runs(before)
+
+    async def _known_channels(self, names: Sequence[str]) -> tuple[str, ...]:
+        """As xcom writes them. While nobody can be asked they are taken as they are: telling falls back."""
+        try:
+            known = await self._channels.channel_names()
+        except Unavailable:
+            return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys(choose(name, known, field="channels") for name in names))
+
+
+def _check_snooze(duration: timedelta, field: str) -> None:
+    if not timedelta() <= duration <= _SNOOZE_LIMIT:
+        raise _invalid(field, f"{field} is between 0 and {_SNOOZE_LIMIT.days} days")
+
+
+def _invalid(field: str, problem: str) -> InvalidArgument:
+    return InvalidArgument("INVALID_FIELD", problem, fields={field: problem})

@@ -1,0 +1,301 @@
+"""Passes over the checks: choose who runs, look, keep what was found in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from services.monitor.checks import Look, Readings
+from services.monitor.checks.registry import Registered
+from services.monitor.domain.findings import Badge, Finding, Run, Runs, RunStatus, counted, follow, skipped
+from services.monitor.domain.settings import Setting, is_due, resting_reason
+from services.monitor.domain.states import Beat, Standing
+from services.monitor.service.looking import run_check
+from services.monitor.service.roster import Roster
+from services.monitor.store import Store
+from services.monitor.store.passes import Outcome
+from shared.clock import Clock
+from shared.database.fence import Step
+from shared.names import new_id
+
+Begin = Callable[[], AbstractAsyncContextManager[Store]]
+Looked = Sequence[tuple[Run, Finding]]
+
+# A cycle takes over from the background only what that has left undone for this long.
+_LEFT_UNDONE = timedelta(minutes=1)
+_CLAIM = timedelta(minutes=1)
+_CLAIM_SHARE = 0.9
+
+
+class PassReadings(Readings, Protocol):
+    """Readings of one pass."""
+
+    def prefetch(self) -> None:
+        """Begin to ask what the monitors of every cycle want to know."""
+
+
+class Ask(Protocol):
+    """Where readings come from."""
+
+    def __call__(self, *, refresh: bool) -> PassReadings:
+        """For one pass; `refresh`: bring what is read up to date first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long one check may take: in a cycle, which waits for it, and outside of one."""
+
+    in_cycle_seconds: float
+    outside_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """What one pass knows: who asked, the readings, where the monitors stand, the time."""
+
+    step: Step
+    readings: Readings
+    standings: Mapping[str, Standing]
+    beat: Beat
+    now: datetime
+    limit_seconds: float
+    by_hand: bool = False
+    cycle_interval: timedelta | None = None
+
+
+class Passes:
+    """Runs the checks. `read` opens without a transaction, `begin` with one; `tell` wakes the telling."""
+
+    def __init__(
+        self,
+        begin: Begin,
+        read: Begin,
+        roster: Roster,
+        ask: Ask,
+        clock: Clock,
+        limits: Limits,
+        *,
+        changed: Callable[[], None],
+        tell: Callable[[], None],
+    ) -> None:
+        self._begin = begin
+        self._read = read
+        self._roster = roster
+        self._ask = ask
+        self._clock = clock
+        self._limits = limits
+        self._changed = changed
+        self._tell = tell
+        self._start_time = clock.now()
+
+    async def run_one(self, name: str, *, force: bool = False) -> Run:
+        """Run a monitor now, SKIPPED when it rests unless forced; NotFound MONITOR_NOT_FOUND."""
+        one = self._roster.named(name)
+        now = self._clock.now()
+        standings, beat = await self._standings([one.name])
+        readings = self._ask(refresh=True)
+        limit = self._limits.outside_seconds
+        made = _Pass(Step("RUN_MONITOR"), readings, standings, beat, now, limit, by_hand=True)
+        rest = "" if force else self._rest(made, one.name)
+        looked = await self._look_all(made, {one.name: rest})
+        return (await self._keep(made, looked)).runs[0]
+
+    async def run_all(
+        self, step: Step, names: Sequence[str], cycle_interval: timedelta | None = None
+    ) -> Runs:
+        """Run the named monitors, else those of every cycle and those that are due.
+
+        In a cycle (step with a cycle id) the readings are what the cycle left; nothing is refreshed.
+        NotFound MONITOR_NOT_FOUND, Conflict STALE_EPOCH.
+        """
+        in_cycle = bool(step.cycle_id)
+        wanted = list(dict.fromkeys(self._roster.named(name).name for name in names))
+        readings = self._ask(refresh=not in_cycle)
+        if in_cycle and not wanted:
+            readings.prefetch()
+        standings, beat = await self._standings(wanted or self._roster.names)
+        now = self._clock.now()
+        limits = self._limits
+        made = _Pass(
+            step,
+            readings,
+            standings,
+            replace(beat, call_time=now, cycle_interval=cycle_interval or beat.cycle_interval)
+            if in_cycle
+            else beat,
+            now,
+            limits.in_cycle_seconds if in_cycle else limits.outside_seconds,
+            by_hand=not in_cycle and bool(wanted),
+            cycle_interval=cycle_interval,
+        )
+        if wanted:
+            chosen = {name: self._rest(made, name) for name in wanted}
+        else:
+            chosen = await self._choose(made)
+        return await self._keep(made, await self._look_all(made, chosen))
+
+    async def run_outside(self) -> Runs:
+        """Run what is due and does not need a cycle."""
+        names = [name for name in self._roster.names if self._roster[name].outside]
+        standings, beat = await self._standings(names)
+        now = self._clock.now()
+        limit = self._limits.outside_seconds
+        made = _Pass(Step("RUN_OUTSIDE"), self._ask(refresh=False), standings, beat, now, limit)
+        due = await self._claim(made, [name for name in names if self._is_due(made, name, now)])
+        looked = await self._look_all(made, {name: self._rest(made, name) for name in due})
+        return await self._keep(made, looked) if looked else counted([])
+
+    async def _standings(self, names: Sequence[str]) -> tuple[Mapping[str, Standing], Beat]:
+        async with self._read() as store:
+            return await store.standings(names)
+
+    async def _choose(self, made: _Pass) -> dict[str, str]:
+        """Who runs when nobody is named, each with why it rests."""
+        chosen = {
+            name: self._rest(made, name) or self._fresh(made, name) for name in self._roster.every_cycle
+        }
+        late = made.now - _LEFT_UNDONE if made.step.cycle_id else made.now
+        others = [name for name in self._roster.names if not self._roster[name].every_cycle]
+        due = [
+            name
+            for name in others
+            if self._is_due(made, name, late if self._roster[name].outside else made.now)
+        ]
+        return chosen | {name: self._rest(made, name) for name in await self._claim(made, due)}
+
+    def _setting(self, made: _Pass, name: str) -> Setting:
+        return self._roster.setting(name, made.standings[name].chosen)
+
+    def _rest(self, made: _Pass, name: str) -> str:
+        return resting_reason(self._setting(made, name), made.standings[name].last_run, made.now)
+
+    def _fresh(self, made: _Pass, name: str) -> str:
+        """Somebody chose an interval longer than the time between cycles."""
+        setting, last = self._setting(made, name), made.standings[name].last_run
+        if not setting.is_interval_chosen or last is None:
+            return ""
+        if is_due(last.started_time, setting.interval, made.now):
+            return ""
+        return f"FRESH: ran {(made.now - last.started_time).total_seconds():.0f} s ago"
+
+    def _is_due(self, made: _Pass, name: str, moment: datetime) -> bool:
+        last_time = made.standings[name].last_time
+        if last_time is None and moment < made.now:
+            # Never ran: due since this process looks.
+            return self._start_time <= moment
+        if last_time is not None and last_time > made.now:
+            return True
+        return is_due(last_time, self._setting(made, name).interval, max(moment, last_time or moment))
+
+    async def _claim(self, made: _Pass, names: Sequence[str]) -> list[str]:
+        """Those that no other process is running."""
+        if not names:
+            return []
+        ends = {
+            name: made.now + min(self._setting(made, name).interval * _CLAIM_SHARE, _CLAIM) for name in names
+        }
+        async with self._begin() as store:
+            won = await store.claim(ends, made.now)
+        return [name for name in names if name in won]
+
+    async def _look_all(self, made: _Pass, chosen: Mapping[str, str]) -> Looked:
+        # Together: what several of them read is asked for once.
+        looks = (self._look(made, self._roster[name], rest) for name, rest in chosen.items())
+        return await asyncio.gather(*looks)
+
+    async def _look(self, made: _Pass, one: Registered, rest: str) -> tuple[Run, Finding]:
+        if rest:
+            return Run(one.name, made.now, 0.0, RunStatus.SKIPPED, {}, rest), skipped(rest)
+        setting, last = self._setting(made, one.name), made.standings[one.name].last_run
+        look = Look(
+            made.readings,
+            made.now,
+            setting.threshold_percent,
+            last,
+            made.by_hand,
+            made.beat,
+            self._start_time,
+        )
+        run, finding = await run_check(one.name, one.check, look, made.limit_seconds)
+        if (variable := setting.environment.get("threshold_percent")) and run.status <= RunStatus.BREACH:
+            run = replace(run, metadata=dict(run.metadata) | {"threshold_from": variable})
+        return run, finding
+
+    async def _keep(self, made: _Pass, looked: Looked) -> Runs:
+        """Runs, badges and incidents of a pass, in its transaction."""
+        badges, gone = _changes(made.standings, looked)
+        concerns = self._concerns(
+            made, looked, {name: one.incident_id for name, one in made.standings.items()}
+        )
+        runs = [replace(run, cycle_id=made.step.cycle_id) for run, _ in looked]
+        in_cycle = bool(made.step.cycle_id)
+        in_a_hurry = in_cycle and not concerns
+        outcome = Outcome(runs, badges, gone, in_cycle, made.cycle_interval, in_a_hurry)
+        async with self._begin() as store:
+            done = await store.enter(made.step)
+            if done is not None:
+                return done
+            ids = await store.write(outcome, made.now)
+            told = await self._follow(store, made, looked) if concerns else False
+            answer = counted([replace(run, id=ids[run.monitor]) for run in runs])
+            await store.record(made.step, _without_metadata(answer), made.now)
+        self._changed()
+        if told:
+            self._tell()
+        return answer
+
+    def _concerns(
+        self, made: _Pass, looked: Looked, open_incidents: Mapping[str, str | None]
+    ) -> list[tuple[str, bool]]:
+        """Monitors whose incident begins (True) or ends (False)."""
+        changes = (
+            (run.monitor, follow(run.monitor, open_incidents.get(run.monitor), finding, ""))
+            for run, finding in looked
+        )
+        return [(monitor, change.opened) for monitor, change in changes if change.opened or change.closed]
+
+    async def _follow(self, store: Store, made: _Pass, looked: Looked) -> bool:
+        """Incidents as they are behind their lock; whether somebody must be told."""
+        open_incidents = await store.incidents()
+        told = False
+        for run, finding in looked:
+            fresh_id = new_id(f"monitor-{run.monitor}")
+            telling = self._setting(made, run.monitor).telling
+            change = follow(run.monitor, open_incidents.get(run.monitor), finding, fresh_id, telling)
+            if change.opened:
+                await store.open_incident(run.monitor, fresh_id, made.now)
+            if change.closed:
+                await store.close_incident(run.monitor)
+            if change.notice is not None:
+                await store.add_notice(change.notice, made.now)
+                told = True
+        return told
+
+
+def _changes(
+    standings: Mapping[str, Standing], looked: Looked
+) -> tuple[list[tuple[str, Badge]], list[tuple[str, str]]]:
+    """Badges that are new or other than they are set, and set ones whose cause is gone; by monitor."""
+    changed: list[tuple[str, Badge]] = []
+    gone: list[tuple[str, str]] = []
+    for run, finding in looked:
+        kept = {one.badge.name: one.badge for one in standings[run.monitor].badges}
+        for name, badge in finding.badges.items():
+            if badge is not None and kept.get(name) != badge:
+                changed.append((run.monitor, badge))
+            if badge is None and name in kept:
+                gone.append((run.monitor, name))
+    return _once(changed), gone
+
+
+def _once(badges: Iterable[tuple[str, Badge]]) -> list[tuple[str, Badge]]:
+    """One write cannot set a badge twice: the first monitor that names it has it."""
+    return list({badge.name: (monitor, badge) for monitor, badge in reversed(list(badges))}.values())
+
+
+def _without_metadata(runs: Runs) -> Runs:
+    return replace(runs, runs=[replace(run, metadata={}) for run in runs.runs])

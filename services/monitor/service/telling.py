@@ -1,0 +1,43 @@
+"""Hands waiting notices to those who reach people."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from services.monitor.domain.findings import Notice
+from services.monitor.service.passes import Begin
+from shared.errors import SonicError, Unavailable
+from shared.log import get_logger
+
+
+class Teller(Protocol):
+    """Who reaches people."""
+
+    async def send(self, notice: Notice) -> None:
+        """Hand over; the same id again is harmless. Raises SonicError."""
+
+
+class Telling:
+    """The outbox of monitor."""
+
+    def __init__(self, begin: Begin, read: Begin, teller: Teller) -> None:
+        self._begin = begin
+        self._read = read
+        self._teller = teller
+
+    async def tell(self) -> bool:
+        """Whether everything is told; what cannot be handed over now waits."""
+        async with self._read() as store:
+            waiting = await store.notices()
+        for notice in waiting:
+            try:
+                await self._teller.send(notice)
+            except Unavailable as error:
+                get_logger().warning("notice waits", notice=notice.id, reason=error.reason)
+                return False
+            except SonicError as error:
+                # Refused for good: waiting would keep back all that comes after it.
+                get_logger().error("notice refused", notice=notice.id, reason=error.reason)
+            async with self._begin() as store:
+                await store.drop_notice(notice.id)
+        return True

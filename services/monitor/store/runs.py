@@ -1,0 +1,82 @@
+"""The ledger of runs, and the badges, for those who look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.monitor.domain.findings import Badge, KeptBadge, Level, Run
+from services.monitor.store.passes import read_run
+from services.monitor.tables import badge, run
+from shared.database.keyset import apply
+from shared.paging import PageRequest
+
+# Row numbers grow with time: the oldest few thousand are looked at, no more.
+_FORGET = text(
+    "delete from run where id in (select id from (select id, started_time from run order by id limit 5000)"
+    " oldest where started_time < :before)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs: empty, 0 and None = all; `end_time` is left out."""
+
+    monitor: str = ""
+    status: int = 0
+    cycle_id: str = ""
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+
+
+class RunRows:
+    """Runs and badges."""
+
+    _connection: AsyncConnection
+
+    async def list_runs(self, page: PageRequest, wanted: RunFilter) -> list[Run]:
+        """Runs, newest first, one more than the page holds."""
+        query = select(run)
+        if wanted.monitor:
+            query = query.where(run.c.monitor == wanted.monitor)
+        if wanted.status:
+            query = query.where(run.c.status == wanted.status)
+        if wanted.cycle_id:
+            query = query.where(run.c.cycle_id == wanted.cycle_id, run.c.cycle_id != "")
+        if wanted.start_time is not None:
+            query = query.where(run.c.started_time >= wanted.start_time)
+        if wanted.end_time is not None:
+            query = query.where(run.c.started_time < wanted.end_time)
+        query = apply(query, [(run.c.id, "desc")], page.after, page.size)
+        return [read_run(row, row.monitor) for row in await self._connection.execute(query)]
+
+    async def forget_runs(self, before: datetime) -> int:
+        """Delete some of the runs older than this, oldest first; how many, 0 when none is left."""
+        return (await self._connection.execute(_FORGET, {"before": before})).rowcount
+
+    async def badges(self) -> list[KeptBadge]:
+        """Badges by name, the dismissed ones too."""
+        rows = await self._connection.execute(select(badge).order_by(badge.c.name))
+        return [
+            KeptBadge(
+                Badge(row.name, row.value, Level(row.level), row.stale),
+                row.monitor,
+                row.badge_time,
+                Level(row.dismissed_level) if row.dismissed_level else None,
+            )
+            for row in rows
+        ]
+
+    async def dismiss(self, name: str) -> bool:
+        """Hide a badge up to its present level; whether it is set."""
+        statement = update(badge).where(badge.c.name == name).values(dismissed_level=badge.c.level)
+        return bool((await self._connection.execute(statement)).rowcount)
+
+    async def clear(self) -> int:
+        """Delete runs and badges; how many rows there were."""
+        counted = await self._connection.scalar(select(func.count()).select_from(badge)) or 0
+        await self._connection.execute(delete(badge))
+        return counted + (await self._connection.execute(delete(run))).rowcount

@@ -1,0 +1,205 @@
+"""What a cycle asks of monitor: five checks, their ledger and badges, and one notice a concern."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+from sonic.monitor.v1 import monitor_pb2 as pb
+from sonic.price.v1 import price_pb2, price_pb2_grpc
+
+from shared.errors import Conflict, NotFound
+from tests.contract.monitor.conftest import (
+    QUIET,
+    House,
+    badges_of,
+    cycle,
+    facts,
+    judged,
+    outcomes,
+    runs_of,
+    until,
+)
+from tests.fakes.peers import aborts, hangs
+
+FIVE = {"price", "position", "profit", "risk", "liquidation"}
+
+
+async def test_a_cycle_runs_the_five_and_every_other_one_that_is_due(house: House) -> None:
+    await house.peers()
+    await house.prices()
+    stub = await house.monitor()
+    first = await cycle(stub, 1)
+    # The rest is looked after by the background, which a cycle does not wait for.
+    assert set(outcomes(first)) == FIVE | {"market"}
+    assert {status for name, status in outcomes(first).items() if name in FIVE} == {"SUCCESS"}
+    house.clock.advance(50)
+    assert set(outcomes(await cycle(stub, 2))) == FIVE
+    house.clock.advance(250)
+    assert set(outcomes(await cycle(stub, 3))) >= FIVE | {"market"}
+
+
+async def test_a_cycle_refreshes_nothing(house: House) -> None:
+    await house.peers()
+    await house.prices()
+    stub = await house.monitor()
+    prices = await house.stub("price", price_pb2_grpc.PriceServiceStub)
+    before = await prices.GetPrice(price_pb2.GetPriceRequest(asset="BTC"))
+    house.clock.advance(600)
+    await cycle(stub)
+    after = await prices.GetPrice(price_pb2.GetPriceRequest(asset="BTC"))
+    assert after.price_time == before.price_time
+    assert "alerts.EvaluateAlerts" not in house.alerts.names()
+    await stub.RunMonitor(pb.RunMonitorRequest(name="price"))
+    alone = await prices.GetPrice(price_pb2.GetPriceRequest(asset="BTC"))
+    assert alone.price_time != before.price_time
+    await stub.RunMonitor(pb.RunMonitorRequest(name="risk"))
+    assert "alerts.EvaluateAlerts" in house.alerts.names()
+
+
+async def test_the_same_cycle_again_answers_from_its_record_and_writes_nothing(house: House) -> None:
+    await house.peers()
+    stub = await house.monitor()
+    first = await cycle(stub)
+    assert await cycle(stub) == first
+    assert len(await runs_of(stub, "price")) == 1
+    restarted = await house.monitor()
+    assert await cycle(restarted) == first
+
+
+async def test_a_caller_that_lost_its_lease_writes_nothing(house: House) -> None:
+    await house.peers()
+    stub = await house.monitor()
+    await cycle(stub, 2, epoch=5)
+    with pytest.raises(Conflict) as refused:
+        await cycle(stub, 1, epoch=4)
+    assert refused.value.reason == "STALE_EPOCH"
+    assert len(await runs_of(stub, "price")) == 1
+
+
+async def test_badges_follow_what_was_judged_and_go_with_their_cause(house: House) -> None:
+    await house.peers()
+    await house.prices()
+    await house.hold()
+    stub = await house.monitor(**QUIET)
+    house.judge(judged("TRAVEL_PERCENT", "HIGH", -75.3), judged("LIQUIDATION_DISTANCE", "MEDIUM", 6.5))
+    answer = await cycle(stub, 1)
+    assert answer.breach_count == 2
+    shown = await badges_of(stub)
+    assert {name: (badge.value, badge.level) for name, badge in shown.items()} == {
+        "position_badge": ("1", "NORMAL"),
+        "travel_risk_badge": ("SOL -75.3 %", "HIGH"),
+        "liquidation_badge": ("SOL 6.50 %", "MEDIUM"),
+    }
+    (run,) = await runs_of(stub, "risk")
+    assert facts(run)["min_travel_percent"] == -75.3
+    house.clock.advance(60)
+    await cycle(stub, 2)
+    # The time is that of the value, not of the last look.
+    assert (await badges_of(stub))["travel_risk_badge"].badge_time == shown["travel_risk_badge"].badge_time
+    house.judge()
+    house.clock.advance(60)
+    await cycle(stub, 3)
+    assert set(await badges_of(stub)) == {"position_badge"}
+    assert await house.messages() == []
+
+
+async def test_a_concern_is_told_once_when_it_begins_and_once_when_it_ends_over_restarts(
+    house: House,
+) -> None:
+    await house.peers()
+    stub = await house.monitor(**QUIET)
+    await house.prices()
+    house.clock.advance(3600)
+    for number in range(1, 4):
+        await cycle(stub, number)
+        await until(house.messages)
+        house.clock.advance(60)
+        stub = await house.monitor(**QUIET)
+    (begin,) = await house.messages()
+    assert begin.subject.startswith("price monitor: prices not to be trusted: BTC stale")
+    assert (await stub.GetMonitor(pb.GetMonitorRequest(name="price"))).incident_open
+    await house.prices()
+    for number in range(4, 7):
+        await cycle(stub, number)
+        stub = await house.monitor(**QUIET)
+        await house.prices()
+
+    async def told() -> bool:
+        return len(await house.messages()) >= 2
+
+    await until(told)
+    assert [message.subject for message in await house.messages()][1:] == ["price monitor: all is well again"]
+
+
+async def test_a_notice_waits_while_nobody_takes_it_and_is_told_by_the_next_process(house: House) -> None:
+    await house.peers()
+    await house.prices()
+    house.clock.advance(3600)
+    stub = await house.monitor(xcom_address="127.0.0.1:1", **QUIET)
+    await cycle(stub)
+    assert (await stub.GetStatus(pb.GetStatusRequest())).waiting_count == 1
+    await house.apps["monitor"].stop()
+    stub = await house.monitor(**QUIET)
+    (message,) = await until(house.messages)
+    assert "price" in message.subject
+
+    async def drained() -> bool:
+        return (await stub.GetStatus(pb.GetStatusRequest())).waiting_count == 0
+
+    await until(drained)
+
+
+async def test_a_check_that_cannot_look_is_an_error_row_and_keeps_badges_and_incident(house: House) -> None:
+    await house.peers()
+    await house.prices()
+    stub = await house.monitor(monitor_cycle_limit_seconds=0.3)
+    house.judge(judged("LIQUIDATION_DISTANCE", "HIGH", 2.5))
+    await cycle(stub, 1)
+    house.alerts.told["alerts.GetSummary"] = aborts(grpc.StatusCode.UNAVAILABLE)
+    answer = await cycle(stub, 2)
+    assert {name for name, status in outcomes(answer).items() if status == "ERROR"} == {
+        "profit",
+        "risk",
+        "liquidation",
+    }
+    assert answer.error_count == 3
+    assert "liquidation_badge" in await badges_of(stub)
+    house.alerts.told["alerts.GetSummary"] = hangs()
+    answer = await cycle(stub, 3)
+    assert outcomes(answer)["price"] == "SUCCESS"
+    (run, *_) = await runs_of(stub, "risk")
+    assert run.error == "no finding within 0.3 s"
+
+
+async def test_an_unknown_monitor_is_not_found_and_the_known_ones_are_listed(house: House) -> None:
+    stub = await house.monitor()
+    with pytest.raises(NotFound) as missing:
+        await stub.RunMonitors(pb.RunMonitorsRequest(names=["nobody"]))
+    assert missing.value.reason == "MONITOR_NOT_FOUND"
+    assert "liquidation" in missing.value.message
+
+
+async def test_monitors_that_are_named_run_alone_and_once(house: House) -> None:
+    await house.peers()
+    await house.prices()
+    stub = await house.monitor()
+    answer = await stub.RunMonitors(pb.RunMonitorsRequest(names=["Price", "price", "position"]))
+    assert sorted(outcomes(answer)) == ["position", "price"]
+
+
+async def test_the_market_monitor_measures_moves_and_encroachment_from_the_history(house: House) -> None:
+    await house.peers()
+    await house.prices()
+    house.judge(judged("LIQUIDATION_DISTANCE", "NORMAL", 0.05, "BTC"))
+    stub = await house.monitor()
+    await cycle(stub)
+    (run,) = await runs_of(stub, "market")
+    btc = facts(run)["assets"]["BTC"]
+    assert btc["blast_radius_percent"] > 0
+    assert set(btc["move_percent_by_hours"]) == {"1", "6", "24"}
+    assert all(move is not None for move in btc["move_percent_by_hours"].values())
+    assert btc["encroachment_percent"] == pytest.approx(
+        100 * (btc["blast_radius_percent"] - 0.05) / btc["blast_radius_percent"]
+    )
+    assert run.status == pb.RUN_STATUS_BREACH
+    assert facts(run)["assets"]["ETH"]["encroachment_percent"] is None

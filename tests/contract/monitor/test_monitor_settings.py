@@ -1,0 +1,243 @@
+"""Settings of monitors: changed while running, over a restart, and decided by the environment."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
+from sonic.monitor.v1 import monitor_pb2 as pb
+
+from shared.errors import Conflict, InvalidArgument, NotFound
+from tests.contract.monitor.conftest import QUIET, House, badges_of, cycle, judged, outcomes, runs_of, until
+
+
+async def update(stub, name: str, *paths: str, etag: str = "", **fields) -> pb.Monitor:
+    monitor = pb.Monitor(name=name, etag=etag, **fields)
+    return await stub.UpdateMonitor(
+        pb.UpdateMonitorRequest(monitor=monitor, update_mask=FieldMask(paths=paths))
+    )
+
+
+async def get(stub, name: str) -> pb.Monitor:
+    return await stub.GetMonitor(pb.GetMonitorRequest(name=name))
+
+
+async def test_a_monitor_without_choices_shows_its_own_settings(house: House) -> None:
+    stub = await house.monitor()
+    monitor = await get(stub, "Market")
+    assert (monitor.name, monitor.enabled, monitor.interval.seconds) == ("market", True, 300)
+    assert (monitor.threshold_percent, monitor.etag) == (50.0, "0")
+    assert monitor.health == pb.HEALTH_OFFLINE
+    assert not (await get(stub, "liquidation")).HasField("threshold_percent")
+    listed = await stub.ListMonitors(pb.ListMonitorsRequest())
+    assert len(listed.monitors) == 11
+
+
+async def test_a_change_counts_from_the_next_run_on_and_survives_a_restart(house: House) -> None:
+    await house.peers()
+    await house.prices()
+    stub = await house.monitor()
+    changed = await update(stub, "price", "enabled", enabled=False)
+    assert (changed.enabled, changed.resting_reason, changed.etag) == (False, "DISABLED", "1")
+    assert outcomes(await cycle(stub, 1))["price"] == "SKIPPED"
+    stub = await house.monitor()
+    assert outcomes(await cycle(stub, 2))["price"] == "SKIPPED"
+    (run, _) = await runs_of(stub, "price")
+    assert run.error == "DISABLED"
+    assert (await stub.RunMonitor(pb.RunMonitorRequest(name="price"))).status == pb.RUN_STATUS_SKIPPED
+    forced = await stub.RunMonitor(pb.RunMonitorRequest(name="price", force=True))
+    assert forced.status == pb.RUN_STATUS_SUCCESS
+    back = await update(stub, "price", "enabled", enabled=True)
+    assert back.enabled
+    assert outcomes(await cycle(stub, 3))["price"] == "SUCCESS"
+
+
+async def test_a_longer_interval_makes_a_monitor_of_the_cycle_fresh_in_between(house: House) -> None:
+    await house.peers()
+    await house.prices()
+    stub = await house.monitor()
+    await update(stub, "price", interval=Duration(seconds=120))
+    said = []
+    for number in range(1, 6):
+        said.append(outcomes(await cycle(stub, number))["price"])
+        house.clock.advance(59.5)
+    assert said == ["SUCCESS", "SKIPPED", "SUCCESS", "SKIPPED", "SUCCESS"]
+    (_, run, *_) = await runs_of(stub, "price")
+    assert run.error.startswith("FRESH")
+    # A masked field that is not set goes back to the monitor's own.
+    assert (await update(stub, "price", "interval")).interval.seconds == 60
+
+
+async def test_two_who_change_at_once_do_not_lose_each_others_change(house: House) -> None:
+    stub = await house.monitor()
+    first = await get(stub, "risk")
+    await update(stub, "risk", threshold_percent=30.0, etag=first.etag)
+    with pytest.raises(Conflict) as refused:
+        await update(stub, "risk", threshold_percent=40.0, etag=first.etag)
+    assert refused.value.reason == "ETAG_MISMATCH"
+    assert (await get(stub, "risk")).threshold_percent == 30.0
+
+
+@pytest.mark.parametrize(
+    ("name", "paths", "fields", "reason"),
+    [
+        ("profit", ["threshold_percent"], {"threshold_percent": 5.0}, "INVALID_FIELD"),
+        ("price", ["interval"], {"interval": Duration(seconds=1)}, "INVALID_FIELD"),
+        ("price", ["interval"], {"interval": Duration(seconds=86_400 * 30)}, "INVALID_FIELD"),
+        ("price", ["snooze"], {"snooze": Duration(seconds=-1)}, "INVALID_FIELD"),
+        ("price", ["health"], {}, "UNKNOWN_FIELD"),
+        ("risk", [], {"threshold_percent": -1.0}, "INVALID_REQUEST"),
+    ],
+)
+async def test_a_setting_that_makes_no_sense_is_refused_by_name(
+    house: House, name: str, paths: list[str], fields, reason: str
+) -> None:
+    stub = await house.monitor()
+    with pytest.raises(InvalidArgument) as refused:
+        await update(stub, name, *paths, **fields)
+    assert refused.value.reason == reason
+    assert (await get(stub, name)).etag == "0"
+
+
+async def test_channels_are_those_xcom_knows_and_level_and_channels_count_for_the_notice(
+    house: House,
+) -> None:
+    await house.peers()
+    stub = await house.monitor(**QUIET)
+    with pytest.raises(InvalidArgument) as refused:
+        await update(stub, "price", channels=["pigeon"])
+    assert refused.value.reason == "UNKNOWN_NAME"
+    changed = await update(stub, "price", channels=["LOG"], notification_level=pb.LEVEL_HIGH)
+    assert list(changed.channels) == ["log"]
+    await house.prices()
+    house.clock.advance(3600)
+    await cycle(stub)
+    (message,) = await until(house.messages)
+    assert (message.level, message.channels_reason) == (3, "EXPLICIT")
+
+
+async def test_a_channel_that_was_taken_unseen_and_is_unknown_does_not_keep_the_notice_back(
+    house: House,
+) -> None:
+    await house.peers()
+    await house.prices()
+    stub = await house.monitor(xcom_address="127.0.0.1:1", **QUIET)
+    await update(stub, "price", channels=["pigeon"])
+    stub = await house.monitor(**QUIET)
+    house.clock.advance(3600)
+    await cycle(stub)
+    assert len(await until(house.messages)) == 1
+
+
+async def test_a_monitor_that_tells_nobody_still_keeps_its_ledger_and_badge(house: House) -> None:
+    await house.peers()
+    await house.prices()
+    stub = await house.monitor(**QUIET)
+    await update(stub, "price", notification_level=pb.LEVEL_NORMAL)
+    house.clock.advance(3600)
+    assert outcomes(await cycle(stub))["price"] == "BREACH"
+    assert "price_badge" in await badges_of(stub)
+    assert (await stub.GetStatus(pb.GetStatusRequest())).waiting_count == 0
+    assert await house.messages() == []
+
+
+async def test_a_snooze_ends_by_itself_survives_a_restart_and_can_be_ended(house: House) -> None:
+    await house.peers()
+    await house.prices()
+    stub = await house.monitor()
+    snoozed = await stub.SnoozeMonitor(pb.SnoozeMonitorRequest(name="price", duration=Duration(seconds=90)))
+    assert snoozed.resting_reason == "SNOOZED"
+    stub = await house.monitor()
+    assert outcomes(await cycle(stub, 1))["price"] == "SKIPPED"
+    (run,) = await runs_of(stub, "price")
+    assert run.error == "SNOOZED: until 2026-11-21 03:01:30 UTC"
+    house.clock.advance(91)
+    assert outcomes(await cycle(stub, 2))["price"] == "SUCCESS"
+    hour = await stub.SnoozeMonitor(pb.SnoozeMonitorRequest(name="price"))
+    assert hour.snoozed_until_time.ToDatetime().hour == 4
+    awake = await stub.SnoozeMonitor(pb.SnoozeMonitorRequest(name="price", duration=Duration()))
+    assert awake.resting_reason == ""
+
+
+async def test_a_monitor_that_rests_after_a_breach_does_so_over_a_restart(house: House) -> None:
+    await house.peers()
+    stub = await house.monitor()
+    await update(stub, "risk", snooze=Duration(seconds=100))
+    house.judge(judged("HEAT_INDEX", "HIGH", 80.0))
+    assert outcomes(await cycle(stub, 1))["risk"] == "BREACH"
+    stub = await house.monitor()
+    house.clock.advance(60)
+    assert outcomes(await cycle(stub, 2))["risk"] == "SKIPPED"
+    house.clock.advance(60)
+    assert outcomes(await cycle(stub, 3))["risk"] == "BREACH"
+
+
+async def test_the_environment_wins_over_what_was_chosen_and_is_shown_as_the_reason(house: House) -> None:
+    await house.peers()
+    stub = await house.monitor()
+    await update(stub, "liquidation", threshold_percent=1.0)
+    house.judge(judged("LIQUIDATION_DISTANCE", "NORMAL", 12.0))
+    assert outcomes(await cycle(stub, 1))["liquidation"] == "SUCCESS"
+    stub = await house.monitor(
+        liq_mon_threshold_percent=15.0, price_mon_enabled=False, risk_mon_interval_seconds=300
+    )
+    shown = await get(stub, "liquidation")
+    assert shown.threshold_percent == 15.0
+    assert dict(shown.environment) == {"threshold_percent": "LIQ_MON_THRESHOLD_PERCENT"}
+    await update(stub, "liquidation", threshold_percent=2.0)
+    answer = outcomes(await cycle(stub, 2))
+    assert (answer["liquidation"], answer["price"], answer["risk"]) == ("BREACH", "SKIPPED", "SKIPPED")
+    assert (await badges_of(stub))["liquidation_badge"].level == "LOW"
+    (run, _) = await runs_of(stub, "liquidation")
+    assert "LIQ_MON_THRESHOLD_PERCENT" in run.metadata_json
+    (run, _) = await runs_of(stub, "price")
+    assert run.error == "DISABLED: PRICE_MON_ENABLED says so"
+    stub = await house.monitor()
+    assert (await get(stub, "liquidation")).threshold_percent == 2.0
+
+
+async def test_a_dismissed_badge_stays_hidden_until_its_level_rises_or_its_cause_comes_back(
+    house: House,
+) -> None:
+    await house.peers()
+    stub = await house.monitor(**QUIET)
+    with pytest.raises(NotFound) as missing:
+        await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge"))
+    assert missing.value.reason == "BADGE_NOT_FOUND"
+
+    async def seen(number: int, *metrics) -> tuple[bool, str]:
+        house.judge(*metrics)
+        await cycle(stub, number)
+        everything = await badges_of(stub, include_dismissed=True)
+        shown = "risk_badge" in await badges_of(stub)
+        return shown, everything["risk_badge"].value if "risk_badge" in everything else ""
+
+    assert await seen(1, judged("HEAT_INDEX", "MEDIUM", 41.0)) == (True, "SOL 41.0")
+    assert (await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge"))).dismissed
+    stub = await house.monitor(**QUIET)
+    assert await seen(2, judged("HEAT_INDEX", "MEDIUM", 43.0)) == (False, "SOL 43.0")
+    assert await seen(3, judged("HEAT_INDEX", "HIGH", 60.0)) == (True, "SOL 60.0")
+    await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge"))
+    assert (await stub.GetStatus(pb.GetStatusRequest())).level == "NORMAL"
+    assert await seen(4) == (False, "")
+    assert await seen(5, judged("HEAT_INDEX", "LOW", 31.0)) == (True, "SOL 31.0")
+
+
+async def test_the_status_counts_health_and_says_when_a_cycle_last_called(house: House) -> None:
+    await house.peers()
+    await house.prices()
+    stub = await house.monitor(**QUIET)
+    empty = await stub.GetStatus(pb.GetStatusRequest())
+    assert (empty.health, empty.resting_count, empty.HasField("last_cycle_time")) == (
+        pb.HEALTH_OFFLINE,
+        4,
+        False,
+    )
+    house.judge(judged("HEAT_INDEX", "HIGH", 60.0))
+    await cycle(stub)
+    house.clock.advance(4)
+    status = await stub.GetStatus(pb.GetStatusRequest())
+    assert (status.healthy_count, status.warning_count, status.level) == (4, 1, "HIGH")
+    assert status.last_cycle_age.ToTimedelta() == timedelta(seconds=4)
