@@ -14,6 +14,7 @@ from sonic.price.v1 import price_pb2, price_pb2_grpc
 from services.cyclone.clients import readings
 from services.cyclone.domain import outcomes, steps
 from services.cyclone.domain.outcomes import Answer, Call, PriceReading
+from shared.codec import to_duration
 from shared.rpc.client import Channel
 
 # Asked beside the steps: a service that does not say this much at once does not answer.
@@ -145,7 +146,9 @@ class StepClient:
         return Answer(outcomes.read_counts({"positions": answer.totals.position_count}))
 
     async def _run_monitors(self, call: Call, seconds: float) -> Answer:
-        request = monitor_pb2.RunMonitorsRequest(cycle_id=call.cycle_id, epoch=call.epoch)
+        request = monitor_pb2.RunMonitorsRequest(
+            cycle_id=call.cycle_id, epoch=call.epoch, cycle_interval=to_duration(call.interval)
+        )
         answer = await self._monitor.RunMonitors(request, timeout=seconds)
         errors = tuple(run.monitor for run in answer.runs if run.status == monitor_pb2.RUN_STATUS_ERROR)
         read = outcomes.MonitorsAnswer(len(answer.runs), answer.breach_count, answer.error_count, errors)

@@ -105,6 +105,7 @@ class Call:
     prices: tuple[PriceReading, ...] = ()
     totals: TotalsReading | None = None
     membership_epoch: int | None = None
+    interval: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class Owner:
         self._clock = clock
         self._scheduled = scheduled
         self._kept = kept
+        self._interval: timedelta | None = None
         self._read_at: tuple[datetime, float] | None = None
         self._forgot_at = float("-inf")
 
@@ -67,7 +68,7 @@ class Owner:
         async with self._begin() as store:
             cycle = await store.take(tenure.epoch, self._clock.now())
         if cycle is not None:
-            await self._runner.run(cycle, tenure)
+            await self._runner.run(cycle, tenure, self._interval)
         return cycle is not None
 
     async def _run_slot(self, tenure: Tenure, anew: bool) -> float:
@@ -86,7 +87,8 @@ class Owner:
         if due.missed_count:
             await self._tell_missed(tenure.epoch, due.missed_count, now)
         if due.slot_time is not None:
-            await self._runner.run(begun(cycle_id, due.slot_time, steps.NAMES, tenure.epoch, now), tenure)
+            cycle = begun(cycle_id, due.slot_time, steps.NAMES, tenure.epoch, now)
+            await self._runner.run(cycle, tenure, setting.interval)
         return 0.0
 
     async def _setting(self, epoch: int) -> tuple[Setting, datetime]:
@@ -98,7 +100,9 @@ class Owner:
                 step = schedule.clock_step(now - before[0], timedelta(seconds=steady - before[1]))
                 if step and not await store.shift(epoch, step):
                     raise Fenced
-            return await store.setting(), now
+            setting = await store.setting()
+        self._interval = setting.interval
+        return setting, now
 
     async def _tell_missed(self, epoch: int, count: int, now: datetime) -> None:
         message = (

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Protocol
 
 from services.cyclone.domain import cycle as cycles
@@ -54,11 +55,15 @@ class Runner:
         """A new owner first tells what the one before left untold."""
         await self._aftermath.load(tenure.epoch)
 
-    async def run(self, cycle: Cycle, tenure: Tenure) -> None:
-        """Raises Fenced when the lease is lost on the way; the next owner resumes."""
+    async def run(self, cycle: Cycle, tenure: Tenure, interval: timedelta | None = None) -> None:
+        """Raises Fenced when the lease is lost on the way; the next owner resumes.
+
+        `interval` is that of the schedule when it is known: who waits for cycles is told.
+        """
         log.bind(cycle_id=cycle.id)
         try:
-            await Run(cycle, tenure, self._begin, self._performer, self._aftermath, self._clock).run()
+            run = Run(cycle, tenure, self._begin, self._performer, self._aftermath, self._clock, interval)
+            await run.run()
         finally:
             log.rebind({})
 
@@ -74,6 +79,7 @@ class Run:
         performer: Performer,
         aftermath: Aftermath,
         clock: Clock,
+        interval: timedelta | None,
     ) -> None:
         self._cycle = cycle
         self._tenure = tenure
@@ -85,7 +91,8 @@ class Run:
         self._changed: dict[str, Step] = {}
         self._events: list[Event] = []
         self._calls: dict[asyncio.Task[Answer], tuple[str, float]] = {}
-        self._call = Call(cycle.id, tenure.epoch, cycle.cause is Cause.REQUEST, "", clock.now())
+        forced = cycle.cause is Cause.REQUEST
+        self._call = Call(cycle.id, tenure.epoch, forced, "", clock.now(), interval=interval)
         self._has_prices = False
         self._up: set[str] = set()
         self._down: dict[str, str] = {}
