@@ -33,6 +33,7 @@ from services.positions.servicer.risk import RiskServicer
 from services.positions.servicer.sessions import SessionsServicer
 from services.positions.servicer.wallets import WalletsServicer
 from services.positions.store import Store
+from services.positions.store.positions import PositionReads
 from services.positions.venues import (
     VENUES,
     Built,
@@ -43,6 +44,7 @@ from services.positions.venues import (
     build_balances,
 )
 from services.positions.venues.demo import DEMO_WALLETS
+from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
@@ -98,7 +100,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     sync = _sync(config, begin, read, passes, venues, BalanceKeeper(begin, balances, clock), clock)
     server = GrpcServer(
         config.listen_address,
-        _registrations(begin, read, passes, sync, clock),
+        _registrations(begin, read, PositionReads(database), passes, sync, clock),
         service_names=[f"sonic.positions.v1.{name}" for name in _SERVICES],
         ready=database.ping,
         clock=clock,
@@ -106,7 +108,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     asked = [*(part for one in built for part in one.parts), *balances.parts]
     forgetting = retention_loop(Retention(begin, clock, _kept_days(config)), clock)
-    parts: list[Part] = [database, price, *asked, server, forgetting]
+    side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
+    parts: list[Part] = [database, price, *asked, side, server, forgetting]
     return App("positions", parts, grace_seconds=config.shutdown_grace_seconds)
 
 
@@ -134,10 +137,10 @@ def _sync(
 
 
 def _registrations(
-    begin: Begin, read: Begin, passes: Passes, sync: SyncService, clock: Clock
+    begin: Begin, read: Begin, reads: PositionReads, passes: Passes, sync: SyncService, clock: Clock
 ) -> list[Registration]:
     imports = ImportService(begin, passes, clock)
-    by_hand = PositionsService(begin, read, passes, clock)
+    by_hand = PositionsService(begin, read, reads, passes, clock)
     wallets = WalletsService(begin, read, passes)
     positions = PositionsServicer(by_hand, passes, sync, imports, Watch(read, passes, clock))
     portfolio = PortfolioServicer(PortfolioService(begin, read, clock), WealthService(read, passes, wallets))

@@ -5,8 +5,8 @@ Knows no table. Constraint violations reach the store as SQLAlchemy's IntegrityE
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Literal, TypeVar
 
@@ -43,18 +43,38 @@ class Database:
             pool_timeout=_POOL_WAIT_SECONDS,
         )
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
+        self._pool_size = pool_size
+        self._readers: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def start(self) -> None:
         """Nothing to do: readiness is ping(), and the database may come later than we do."""
 
     async def stop(self) -> None:
-        """Close every connection of the pool."""
+        """Close every connection of the pools."""
         await self._engine.dispose()
+        if self._readers is not None:
+            self._readers.terminate()
+            self._readers = None
 
     async def ping(self) -> None:
         """A real query; Unavailable when it cannot be answered."""
         async with self.begin() as connection:
             await connection.exec_driver_sql("select 1")
+
+    async def read(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        """The rows of one reading statement with $1, $2 ..., committed by itself; errors as in begin().
+
+        For a read of one row, of which SQLAlchemy's share would be the greater part.
+        """
+        with translated(), _busy():
+            if self._readers is None:
+                self._readers = asyncpg.create_pool(
+                    min_size=0, max_size=self._pool_size, connect=self._open, reset=_leave
+                )
+            # Opens nothing yet: only connections that are asked for are made.
+            await self._readers
+            async with self._readers.acquire(timeout=_POOL_WAIT_SECONDS) as connection:
+                return await connection.fetch(sql, *arguments)
 
     @asynccontextmanager
     async def begin(self, isolation: Isolation | None = None) -> AsyncIterator[AsyncConnection]:
@@ -82,7 +102,7 @@ class Database:
 
         return opened
 
-    async def _open(self) -> asyncpg.Connection[asyncpg.Record]:
+    async def _open(self, *_pool: object, **_settings: object) -> asyncpg.Connection[asyncpg.Record]:
         try:
             return await asyncpg.connect(
                 self._address,
@@ -108,6 +128,20 @@ async def raw(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]
         # SQLAlchemy begins with its first statement; without this, the driver's work would commit by itself.
         await adapted._start_transaction()  # type: ignore[no-untyped-call]  # noqa: SLF001  saves a round trip
     return driver
+
+
+@contextmanager
+def _busy() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise Unavailable(
+            "DATABASE_BUSY", "no database connection became free", retry_after=timedelta(seconds=1)
+        ) from error
+
+
+async def _leave(_connection: object) -> None:
+    """Readers leave nothing behind that would have to be reset."""
 
 
 def _refuse_closed(connection: object, record: object, proxy: object) -> None:

@@ -24,7 +24,16 @@ from services.positions.service.needs import Begin
 from services.positions.service.orders import ordered
 from services.positions.service.passes import Passes
 from services.positions.store import Store
-from services.positions.store.positions import BY_INPUT, BY_RESULT, NEVER, Filter, Found, Ordered, stored
+from services.positions.store.positions import (
+    BY_INPUT,
+    BY_RESULT,
+    NEVER,
+    Filter,
+    Found,
+    Ordered,
+    PositionReads,
+    stored,
+)
 from services.positions.store.sightings import RefusedRow
 from services.positions.tables import INPUT_NUMBERS
 from shared import paging
@@ -61,9 +70,10 @@ class WhatIf:
 class PositionsService:
     """Use cases of single positions. Every change ends with a pass, so that totals are right at once."""
 
-    def __init__(self, begin: Begin, read: Begin, passes: Passes, clock: Clock) -> None:
+    def __init__(self, begin: Begin, read: Begin, reads: PositionReads, passes: Passes, clock: Clock) -> None:
         self._begin = begin
         self._read = read
+        self._reads = reads
         self._passes = passes
         self._clock = clock
 
@@ -111,9 +121,7 @@ class PositionsService:
 
     async def get(self, position_id: str) -> Position:
         """Raises NotFound POSITION_NOT_FOUND."""
-        async with self._read() as store:
-            found = await store.positions.find(position_id)
-        return await self.with_risk(_there(found, position_id))
+        return await self.with_risk(_there(await self._reads.find(position_id), position_id))
 
     async def list(self, wanted: Filter, order_by: str, page_size: int, page_token: str) -> Page[Position]:
         """Raises InvalidArgument UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""

@@ -6,8 +6,8 @@ from datetime import datetime
 from math import isnan, nan
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import asyncpg, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.positions.domain.holding import Side, Status
@@ -26,6 +26,7 @@ from services.positions.tables import (
     venue_terms,
     wallet,
 )
+from shared.database.engine import Database, raw
 from shared.database.keyset import Ordering, apply
 from shared.paging import Key, PageRequest
 
@@ -95,7 +96,9 @@ _ONE: Select[Any] = (
     .join(wallet, wallet.c.wallet_key == feed.c.wallet_key)
     .join(house, text("true"))
 )
-_BY_ID = _ONE.where(position.c.id == bindparam("id"))
+# Read so often that it goes to the driver as text.
+_DRIVER = asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
+_BY_ID = str(_ONE.where(position.c.id == bindparam("id")).compile(dialect=_DRIVER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,18 @@ class Ordered:
     descending: bool = False
 
 
+class PositionReads:
+    """A position outside of any transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, position_id: str) -> Found | None:
+        """See PositionStore.find."""
+        rows = await self._database.read(_BY_ID, position_id)
+        return found(dict(rows[0])) if rows else None
+
+
 class PositionStore:
     """Positions of one transaction."""
 
@@ -134,15 +149,15 @@ class PositionStore:
 
     async def find(self, position_id: str) -> Found | None:
         """One position."""
-        row = (await self._connection.execute(_BY_ID, {"id": position_id})).one_or_none()
-        return None if row is None else _found(row)
+        rows = await (await raw(self._connection)).fetch(_BY_ID, position_id)
+        return found(dict(rows[0])) if rows else None
 
     async def first(self, wanted: Filter, ids: Sequence[str], count: int) -> list[Found]:
         """The first by id, of these ids when there are any."""
         query = _filtered(_ONE, wanted).order_by(position.c.id).limit(count)
         if ids:
             query = query.where(position.c.id.in_(ids))
-        return [_found(row) for row in await self._connection.execute(query)]
+        return [found(row._asdict()) for row in await self._connection.execute(query)]
 
     async def carry_totals(self, ids: Sequence[str]) -> tuple[int, int, float | None]:
         """Of these ids, or every ACTIVE and STALE one: how many, how many without carry, the sum."""
@@ -164,7 +179,7 @@ class PositionStore:
         if since is not None:
             which = which | (position.c.updated_time > since)
         query = _filtered(_ONE, wanted).where(which).order_by(position.c.position_key)
-        return [_found(row) for row in await self._connection.execute(query)]
+        return [found(row._asdict()) for row in await self._connection.execute(query)]
 
     async def page(
         self, wanted: Filter, order: Ordered, request_page: PageRequest
@@ -175,7 +190,9 @@ class PositionStore:
         rows = (
             await self._connection.execute(apply(labelled, ordering, request_page.after, request_page.size))
         ).all()
-        return [(_found(row), (row.place, row.id) if len(ordering) == 2 else (row.id,)) for row in rows]
+        return [
+            (found(row._asdict()), (row.place, row.id) if len(ordering) == 2 else (row.id,)) for row in rows
+        ]
 
     async def create(self, row: Mapping[str, object], now: datetime) -> bool:
         """One new row of the columns of `write`; False when the id is taken."""
@@ -300,25 +317,25 @@ def _ordered(query: Select[Any], order: Ordered) -> tuple[Select[Any], Ordering]
     return query, [(column, direction), (position.c.id, direction)]  # type: ignore[list-item]  # two literals
 
 
-def _found(row: Row[Any]) -> Found:
-    values = row._asdict()
-    numbers = {name: None if isnan(values[name]) else values[name] for name in INPUT_NUMBERS}
-    fresh = values["in_last_answer"] and values["observed_time"] is not None
-    mark_time = values["observed_time"] if fresh else values["mark_time"]
+def found(row: Mapping[str, Any]) -> Found:
+    """A row of these columns by name."""
+    numbers = {name: None if isnan(row[name]) else row[name] for name in INPUT_NUMBERS}
+    fresh = row["in_last_answer"] and row["observed_time"] is not None
+    mark_time = row["observed_time"] if fresh else row["mark_time"]
     inputs = Inputs(
-        id=values["id"],
-        wallet=values["wallet"],
-        venue=values["venue"],
-        asset=values["asset"],
-        side=Side(values["side"]),
+        id=row["id"],
+        wallet=row["wallet"],
+        venue=row["venue"],
+        asset=row["asset"],
+        side=Side(row["side"]),
         **numbers,
-        status=Status(values["status"]),
-        first_seen_time=values["first_seen_time"],
-        last_seen_time=values["observed_time"] if fresh else values["last_seen_time"],
+        status=Status(row["status"]),
+        first_seen_time=row["first_seen_time"],
+        last_seen_time=row["observed_time"] if fresh else row["last_seen_time"],
         mark_time=None if mark_time == NEVER or numbers["mark_price_usd"] is None else mark_time,
-        updated_time=values["updated_time"],
-        flags=flags_of(values["flag_bits"]),
-        note=values["note"],
-        position_key=values["position_key"],
+        updated_time=row["updated_time"],
+        flags=flags_of(row["flag_bits"]),
+        note=row["note"],
+        position_key=row["position_key"],
     )
-    return Found(inputs, values["failed"], values["pass_number"])
+    return Found(inputs, row["failed"], row["pass_number"])
