@@ -136,11 +136,11 @@ class SyncService:
             if known is not None:
                 return known
             mode, _ = await self._mode(store)
-            wallets = await store.wallets.active(wallet_names)
+            wallets = await store.wallets.asked(wallet_names)
             active = {wallet.name for wallet in wallets}
             ended_count = await self._keep_demo(store, mode, active, now)
             if ended_count or not active.issuperset(self._demo_wallets):
-                wallets = await store.wallets.active(wallet_names)
+                wallets = await store.wallets.asked(wallet_names)
         _check_names(wallet_names, wallets)
         market = await self._passes.market()
         this = _Round(step, step.cycle_id or new_id("sync"), _fresh(market, now - self._mark_max_age), now)

@@ -6,7 +6,7 @@ from datetime import datetime
 from math import isnan, nan
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import asyncpg, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -97,6 +97,9 @@ _ONE: Select[Any] = (
     .join(house, text("true"))
 )
 # Read so often that it goes to the driver as text.
+_ASSETS = select(asset.c.name, asset.c.asset_key).where(
+    asset.c.name == any_(bindparam("names", type_=ARRAY(Text)))
+)
 _DRIVER = asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
 _BY_ID = str(_ONE.where(position.c.id == bindparam("id")).compile(dialect=_DRIVER))
 
@@ -250,12 +253,12 @@ class PositionStore:
     async def asset_keys(self, names: Sequence[str]) -> dict[str, int]:
         """Keys of asset names, made where new."""
         wanted = sorted(set(names))
-        query = select(asset.c.name, asset.c.asset_key).where(asset.c.name.in_(wanted))
-        known = {row.name: row.asset_key for row in await self._connection.execute(query)}
+        values = {"names": wanted}
+        known = {row.name: row.asset_key for row in await self._connection.execute(_ASSETS, values)}
         missing = [{"name": name} for name in wanted if name not in known]
         if missing:
             await self._connection.execute(insert(asset).values(missing).on_conflict_do_nothing())
-            known = {row.name: row.asset_key for row in await self._connection.execute(query)}
+            known = {row.name: row.asset_key for row in await self._connection.execute(_ASSETS, values)}
         return known
 
     async def _delete(self, which: ColumnElement[bool] | Any) -> int:

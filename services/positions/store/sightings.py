@@ -6,7 +6,7 @@ from datetime import datetime
 from math import isnan
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, text, update
+from sqlalchemy import ARRAY, Row, Text, any_, bindparam, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.positions.domain.holding import (
@@ -38,7 +38,14 @@ _KNOWN = (
     select(position, asset.c.name.label("asset"), absence.c.cycle_id, absence.c.missing_time)
     .join(asset, asset.c.asset_key == position.c.asset_key)
     .outerjoin(absence, absence.c.position_key == position.c.position_key)
+    .where(
+        position.c.feed_key == bindparam("feed_key"),
+        position.c.status.in_([int(Status.ACTIVE), int(Status.STALE), int(Status.INACTIVE)])
+        | (position.c.id == any_(bindparam("ids", type_=ARRAY(Text)))),
+    )
+    .with_for_update(of=position)
 )
+_OBSERVED = text("update feed set observed_time = :observed_time, failed = false where feed_key = :feed_key")
 _UNSEEN = text(
     "update position p"
     " set in_last_answer = false, mark_time = f.observed_time, last_seen_time = f.observed_time"
@@ -102,9 +109,7 @@ class SightingStore:
 
     async def known(self, feed_key: int, ids: Iterable[str]) -> dict[str, Known]:
         """Positions of a feed that are not over, and those of these ids that are; locked until commit."""
-        live = position.c.status.in_([int(Status.ACTIVE), int(Status.STALE), int(Status.INACTIVE)])
-        query = _KNOWN.where(position.c.feed_key == feed_key, live | position.c.id.in_(list(ids)))
-        rows = await self._connection.execute(query.with_for_update(of=position))
+        rows = await self._connection.execute(_KNOWN, {"feed_key": feed_key, "ids": list(ids)})
         return {row.id: _known(row) for row in rows}
 
     async def apply(
@@ -124,9 +129,7 @@ class SightingStore:
             refused = position.c.flag_bits.op("|")(1 << Flag.ROW_REFUSED)
             chosen = update(position).where(position.c.position_key.in_(decision.refused_keys))
             await run(chosen.values(flag_bits=refused))
-        await run(
-            update(feed).where(feed.c.feed_key == feed_key).values(observed_time=observed_time, failed=False)
-        )
+        await run(_OBSERVED, {"feed_key": feed_key, "observed_time": observed_time})
 
     async def keep_terms(self, feed_key: int, holdings: Sequence[Holding]) -> None:
         """What the venue asks of these positions now; a carry that is not known any more is absent."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, any_, delete, select, update
+from sqlalchemy import ARRAY, Row, Select, Text, any_, bindparam, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,6 +24,29 @@ class WalletFilter:
     type: WalletType | None = None
     active_only: bool = False
     tag: str = ""
+
+
+# Built once: building a statement costs more than running it.
+_NAMES = bindparam("names", type_=ARRAY(Text))
+_NAMED = select(wallet).where(wallet.c.name == any_(_NAMES)).order_by(wallet.c.name)
+_ACTIVE = select(wallet).where(wallet.c.active).order_by(wallet.c.name)
+_ASKED = _ACTIVE.where(wallet.c.chain != int(Chain.MANUAL))
+_REAL = (
+    select(wallet.c.name)
+    .where(wallet.c.active, wallet.c.chain.in_([int(chain) for chain in REAL_CHAINS]))
+    .order_by(wallet.c.name)
+    .limit(1)
+)
+_FEEDS = (
+    select(wallet.c.name, wallet.c.wallet_key, feed.c.venue, feed.c.feed_key)
+    .select_from(wallet)
+    .outerjoin(feed, feed.c.wallet_key == wallet.c.wallet_key)
+    .where(wallet.c.name == any_(_NAMES))
+)
+_STAMP = text(
+    "update wallet set last_sync_state = :state, last_sync_reason = :reason,"
+    " last_sync_time = coalesce(cast(:completed_time as timestamptz), last_sync_time) where name = :name"
+)
 
 
 class WalletStore:
@@ -70,16 +93,19 @@ class WalletStore:
 
     async def active(self, names: Sequence[str] = ()) -> list[Wallet]:
         """Active wallets, or those of these names, by name."""
-        query = select(wallet).order_by(wallet.c.name)
-        query = query.where(wallet.c.name.in_(names) if names else wallet.c.active)
-        return [_wallet(row) for row in await self._connection.execute(query)]
+        run = self._connection.execute
+        rows = await (run(_NAMED, {"names": list(names)}) if names else run(_ACTIVE))
+        return [_wallet(row) for row in rows]
+
+    async def asked(self, names: Sequence[str] = ()) -> list[Wallet]:
+        """The same without those of positions entered by hand, which no venue is asked about."""
+        if names:
+            return await self.active(names)
+        return [_wallet(row) for row in await self._connection.execute(_ASKED)]
 
     async def real_name(self) -> str | None:
         """The name of an active wallet on a real chain, if there is one."""
-        query = select(wallet.c.name).where(
-            wallet.c.active, wallet.c.chain.in_([int(chain) for chain in REAL_CHAINS])
-        )
-        name = (await self._connection.execute(query.order_by(wallet.c.name).limit(1))).scalar()
+        name = (await self._connection.execute(_REAL)).scalar()
         return None if name is None else str(name)
 
     async def change(self, name: str, values: Mapping[str, object]) -> None:
@@ -103,13 +129,7 @@ class WalletStore:
         """Keys of (wallet, venue) pairs, made where new; a wallet that does not exist is left out."""
         names = sorted({name for name, _ in wanted})
         pairs = set(wanted)
-        query = (
-            select(wallet.c.name, wallet.c.wallet_key, feed.c.venue, feed.c.feed_key)
-            .select_from(wallet)
-            .outerjoin(feed, feed.c.wallet_key == wallet.c.wallet_key)
-            .where(wallet.c.name.in_(names))
-        )
-        rows = (await self._connection.execute(query)).all()
+        rows = (await self._connection.execute(_FEEDS, {"names": names})).all()
         known = {(row.name, row.venue): row.feed_key for row in rows if row.venue is not None}
         wallets = {row.name: row.wallet_key for row in rows}
         missing = [
@@ -119,7 +139,7 @@ class WalletStore:
         ]
         if missing:
             await self._connection.execute(insert(feed).values(missing).on_conflict_do_nothing())
-            rows = (await self._connection.execute(query)).all()
+            rows = (await self._connection.execute(_FEEDS, {"names": names})).all()
             known = {(row.name, row.venue): row.feed_key for row in rows if row.venue is not None}
         return {pair: known[pair] for pair in pairs if pair in known}
 
@@ -132,10 +152,8 @@ class WalletStore:
         self, name: str, state: WalletSyncState, reason: str, *, completed_time: datetime | None
     ) -> None:
         """Remember the outcome of a fetch; the time only when the answer was complete."""
-        values: dict[str, object] = {"last_sync_state": int(state), "last_sync_reason": reason}
-        if completed_time is not None:
-            values["last_sync_time"] = completed_time
-        await self.change(name, values)
+        values = {"name": name, "state": int(state), "reason": reason, "completed_time": completed_time}
+        await self._connection.execute(_STAMP, values)
 
     async def keep_anchors(self, prices: Mapping[str, float]) -> dict[str, float]:
         """The simulation's first prices by asset, after keeping those of `prices` that had none."""
