@@ -1,7 +1,8 @@
-"""The background relay: hands the outbox over as soon as something is in it. Decides nothing."""
+"""Background work: the outbox handed over, holds ended when their time has come. Decides nothing."""
 
 from __future__ import annotations
 
+from services.alerts.service.attention import Attention
 from services.alerts.service.desk import Desk
 from services.alerts.service.relay import Relay
 from shared.clock import Clock
@@ -32,3 +33,11 @@ class RelayLoop(Loop):
             return pause
         self._unreached = 0
         return _PAUSE_SECONDS
+
+
+class HoldLoop(Loop):
+    """Ends silences and acknowledgements between evaluations; sleeps until the first one is due."""
+
+    def __init__(self, attention: Attention, clock: Clock) -> None:
+        super().__init__("alerts holds", attention.expire, clock, first_delay_seconds=1.0)
+        attention.held = self.wake

@@ -11,18 +11,25 @@ from pydantic import Field, SecretStr
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
 from services.alerts.clients import POSITIONS_READS, PositionsClient, XComClient
-from services.alerts.loop import RelayLoop
+from services.alerts.loop import HoldLoop, RelayLoop
+from services.alerts.service.attention import Attention
 from services.alerts.service.creation import Creation
 from services.alerts.service.deaths import Deaths
 from services.alerts.service.desk import Desk
+from services.alerts.service.edits import Edits
+from services.alerts.service.exchange import Exchange
 from services.alerts.service.judging import Judging
 from services.alerts.service.limits import Limits
+from services.alerts.service.market import Market
 from services.alerts.service.reading import Reading
 from services.alerts.service.record import Record
 from services.alerts.service.relay import Relay
 from services.alerts.service.removal import Removal
+from services.alerts.service.watching import Watching
 from services.alerts.servicer.alerts import AlertsServicer, UseCases
+from services.alerts.servicer.attention import AttentionServicer
 from services.alerts.servicer.ledger import LedgerServicer
+from services.alerts.servicer.rules import RulesServicer
 from services.alerts.servicer.thresholds import ThresholdsServicer
 from services.alerts.store import Store
 from shared.clock import Clock, SystemClock
@@ -87,30 +94,42 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     peer = PositionsClient(positions)
     relay = Relay(desk, XComClient(xcom))
+    market, reading, record = Market(desk), Reading(desk), Record(desk)
+    attention = Attention(desk, peer, reading)
+    watching = Watching(desk, reading)
     cases = UseCases(
         Creation(desk, peer),
-        Judging(desk, peer),
+        Judging(desk, peer, market),
         Removal(desk, peer),
-        Reading(desk),
+        reading,
         Deaths(desk, peer),
         relay,
+        Edits(desk, peer, reading),
     )
     server = GrpcServer(
         config.listen_address,
         [
             (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, clock)),
-            (rpc.add_ThresholdsServiceServicer_to_server, ThresholdsServicer(Limits(desk))),
-            (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(Record(desk))),
+            (rpc.add_ThresholdsServiceServicer_to_server, ThresholdsServicer(Limits(desk), Exchange(desk))),
+            (
+                rpc.add_AttentionServiceServicer_to_server,
+                AttentionServicer(attention, watching, record, clock),
+            ),
+            (rpc.add_RulesServiceServicer_to_server, RulesServicer(market)),
+            (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(record)),
         ],
         service_names=[
             "sonic.alerts.v1.AlertsService",
             "sonic.alerts.v1.ThresholdsService",
             "sonic.alerts.v1.LedgerService",
+            "sonic.alerts.v1.AttentionService",
+            "sonic.alerts.v1.RulesService",
         ],
         ready=database.ping,
         clock=clock,
     )
-    return App("alerts", [database, positions, xcom, RelayLoop(relay, desk, clock), server])
+    loops = [RelayLoop(relay, desk, clock), HoldLoop(attention, clock)]
+    return App("alerts", [database, positions, xcom, *loops, server])
 
 
 def main() -> None:

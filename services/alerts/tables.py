@@ -43,6 +43,7 @@ docket = Table(
     Column("next_alert_key", BigInteger, nullable=False),
     Column("next_subject_key", BigInteger, nullable=False),
     Column("demo", Boolean, nullable=False),
+    Column("next_rule_key", BigInteger, nullable=False, server_default="1"),
     CheckConstraint("id = 1", name="one_row"),
 )
 
@@ -84,10 +85,69 @@ alert = Table(
     Column("level", SmallInteger, nullable=False),
     Column("previous_level", SmallInteger, nullable=False),
     Column("told_level", SmallInteger, nullable=False),
+    # What a person made of it: SILENCED or ACKNOWLEDGED up to a level and until a moment; 0 nothing.
+    Column("held_status", SmallInteger, nullable=False, server_default="0"),
+    Column("held_level", SmallInteger, nullable=False, server_default="0"),
+    Column("held_until_micros", BigInteger, nullable=False, server_default="0"),
+    # Sum of: 1 switched off by hand, 2 has words.
+    Column("trait_bits", SmallInteger, nullable=False, server_default="0"),
+    Column("revision", Integer, nullable=False, server_default="1"),
+    Index("alert_held", "held_until_micros", postgresql_where=text("held_status <> 0")),
     UniqueConstraint("subject_key", "kind", name="alert_once"),
     CheckConstraint("level between 1 and 4 and previous_level between 1 and 4", name="level_known"),
     CheckConstraint("told_level between 0 and 4", name="told_level_known"),
     CheckConstraint("incident_count >= 0 and trigger_count >= 0", name="counts_not_negative"),
+)
+
+# Texts of a person about an alert; most alerts have none.
+wording = Table(
+    "wording",
+    metadata,
+    Column("alert_id", Text, primary_key=True),
+    Column("notes", Text, nullable=False),
+    Column("channels", ARRAY(Text), nullable=False),
+)
+
+# Market rules with where they stand; NaN is absent, 0 micros is never.
+rule = Table(
+    "rule",
+    metadata,
+    Column("rule_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("asset", Text, nullable=False),
+    Column("metric", SmallInteger, nullable=False),
+    Column("direction", SmallInteger, nullable=False),
+    Column("threshold", Double, nullable=False),
+    Column("recurrence", SmallInteger, nullable=False),
+    Column("window_seconds", Integer, nullable=False),
+    Column("cooldown_seconds", Integer, nullable=False),
+    Column("level", SmallInteger, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("channels", ARRAY(Text), nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("created_micros", BigInteger, nullable=False),
+    Column("armed", Boolean, nullable=False),
+    Column("anchor_price_usd", Double),
+    Column("anchor_micros", BigInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("ratio", Double),
+    Column("price_usd", Double),
+    Column("price_micros", BigInteger, nullable=False),
+    Column("told_level", SmallInteger, nullable=False),
+    Column("told_micros", BigInteger, nullable=False),
+    Column("incident_count", Integer, nullable=False),
+    Column("breach_count", Integer, nullable=False),
+    CheckConstraint("threshold > 0 and threshold < 'infinity'", name="threshold_positive"),
+)
+
+# Prices seen, for rules with a window: a day of them.
+rule_sample = Table(
+    "rule_sample",
+    metadata,
+    Column("asset", Text, primary_key=True),
+    Column("observed_micros", BigInteger, primary_key=True, autoincrement=False),
+    Column("price_usd", Double, nullable=False),
+    CheckConstraint("price_usd > 0 and price_usd < 'infinity'", name="price_positive"),
 )
 
 # What each evaluation saw, packed: the last two runs.
@@ -149,6 +209,7 @@ ledger = Table(
     Column("previous_hash", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Index("ledger_by_alert", "alert_id", "sequence"),
+    Index("ledger_by_time", "entry_time", postgresql_using="brin"),
     Index("ledger_by_cycle", "cycle_id", "sequence", postgresql_where=text("cycle_id <> ''")),
 )
 

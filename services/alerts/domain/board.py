@@ -30,7 +30,14 @@ ALERT_COLUMNS: Mapping[str, tuple[str, str]] = {
     "starting_value": ("float8", "f8"),
     "trigger_value": ("float8", "f8"),
     "cooldown_seconds": ("int4", "i4"),
+    "held_status": ("int2", "i1"),
+    "held_level": ("int2", "i1"),
+    "held_until_micros": ("int8", "i8"),
+    "trait_bits": ("int2", "i1"),
+    "revision": ("int4", "i4"),
 }
+# Traits: switched off by hand; has words of a person.
+OFF_BIT, WORDED_BIT = 1, 2
 # What an evaluation holds of an alert.
 READING_COLUMNS: Mapping[str, str] = {"value": "f8", "observed_micros": "i8", "state": "i1", "falling": "i1"}
 
@@ -97,6 +104,11 @@ class Board:
     starting_value: NDArray[np.float64]
     trigger_value: NDArray[np.float64]
     cooldown_seconds: NDArray[np.int32]
+    held_status: NDArray[np.int8]
+    held_level: NDArray[np.int8]
+    held_until_micros: NDArray[np.int64]
+    trait_bits: NDArray[np.int8]
+    revision: NDArray[np.int32]
     readings: Readings
     evaluated_micros: int = 0
 
@@ -133,6 +145,14 @@ class Board:
             getattr(mine, field.name)[rows[here]] = getattr(readings, field.name)[here]
         return replace(self, readings=mine, evaluated_micros=evaluated_micros)
 
+    def with_values(self, rows: Column, values: Mapping[str, Any]) -> Board:
+        """Other values in some columns of these rows."""
+        columns: dict[str, Any] = {}
+        for name, fresh in values.items():
+            columns[name] = getattr(self, name).copy()
+            columns[name][rows] = fresh
+        return replace(self, **columns)
+
     def pick(self, rows: Column) -> Board:
         """These rows alone."""
         columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in ALERT_COLUMNS}
@@ -162,6 +182,7 @@ def fresh_columns(count: int) -> dict[str, Column]:
     columns["starting_value"][:] = np.nan
     columns["trigger_value"][:] = np.nan
     columns["cooldown_seconds"][:] = COOLDOWN_SECONDS
+    columns["revision"][:] = 1
     return columns
 
 

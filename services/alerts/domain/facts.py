@@ -95,6 +95,7 @@ class Change(NamedTuple):
     value: float
     flip_value: float
     told: bool
+    reason: str
     text: str
 
 
@@ -148,7 +149,7 @@ def changes(
         board.asset_key[rows].tolist(),
         board.subject_key[rows].tolist(),
         board.incident_count[rows].tolist(),
-        board.previous_level[rows].tolist(),
+        outcome.before.tolist(),
         board.level[rows].tolist(),
         board.readings.value[rows].tolist(),
         board.readings.observed_micros[rows].tolist(),
@@ -157,9 +158,12 @@ def changes(
         outcome.flip_value.tolist(),
         outcome.told.tolist(),
         outcome.position_row.tolist(),
+        outcome.expired.tolist(),
         strict=True,
     )
-    for key, kind, asset, about, count, before, after, value, seen, state, limits, flip, told, row in columns:
+    for (
+        key, kind, asset, about, count, before, after, value, seen, state, limits, flip, told, row, expired
+    ) in columns:  # fmt: skip
         subject = subjects[about]
         shared = texts.of_kind(kind, asset, before, after, limits, flip)
         own = f', "alert_id": "alert-{key}", "incident_id": "alert-{key}.{count}", '
@@ -171,7 +175,14 @@ def changes(
             else texts.of_reading(kind, value, seen, state)
         )
         name = subject.name or board.assets[asset]
-        yield Change(key, kind, name, before, after, value, flip, told, shared + own + last)
+        reason = _reason(before, after, expired)
+        yield Change(key, kind, name, before, after, value, flip, told, reason, shared + own + last)
+
+
+def _reason(before: int, after: int, expired: bool) -> str:
+    if after != before:
+        return "RAISED" if after > before else "LOWERED"
+    return "EXPIRED" if expired else "TOLD"
 
 
 def _facts(kind: int, asset: str, before: int, after: int, setting: Setting) -> Facts:

@@ -7,29 +7,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.domain.board import Board
-from services.alerts.domain.kinds import (
-    DEATH_KIND,
-    KIND_COUNT,
-    METRICS,
-    AlertType,
-    Level,
-    ReadingState,
-)
+from services.alerts.domain.board import OFF_BIT, Board
+from services.alerts.domain.kinds import DEATH_KIND, Level, ReadingState
 from services.alerts.domain.levels import Reading, flips, judge, signs
-from services.alerts.domain.readings import Beside, Inputs, is_new, kept, lay
+from services.alerts.domain.readings import Beside, Inputs, Positions, is_new, kept, lay
+from services.alerts.domain.telling import Settled, due, expiry, settle
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Truths = NDArray[np.bool_]
 
-_MICROS = 1_000_000
+Levels = NDArray[np.int8]
+# Alerts judged; of them with a stale, with an absent reading.
+Counts = tuple[int, int, int]
 
-IS_OPPORTUNITY = np.zeros(KIND_COUNT, bool)
-for _kind in range(KIND_COUNT):
-    _type = _kind // 4
-    if _type in set(AlertType) and AlertType(_type) in METRICS:
-        IS_OPPORTUNITY[_kind] = METRICS[AlertType(_type)].opportunity
+# In the memory of judge(): the reading was replaced by a later one that no judgement has seen.
+UNJUDGED_BIT = np.int8(8)
+_NO_LEVELS, _NO_TRUTHS = np.empty(0, np.int8), np.empty(0, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +46,22 @@ class Tables:
         """Rows that are judged and told; the rest is INACTIVE. A death is nobody's to switch off."""
         judged: Truths = self.enabled[board.kind, board.asset_key]
         active: Truths = judged | ~np.isnan(board.trigger_value) | (board.kind == DEATH_KIND)
-        return active
+        on: Truths = active & (board.trait_bits & OFF_BIT == 0)
+        return on
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The board after an evaluation. `changed` are rows whose level changed, the rest is about those rows."""
+    """The board after an evaluation. `changed` are rows to record, the rest is about those rows: the level
+    changed, or it is told only now, or a hold of it ran out.
+    """
 
     board: Board
     changed: Integers
+    before: Levels
     told: Truths
+    expired: Truths
+    released: Truths
     limits: Floats
     flip_value: Floats
     position_row: Integers
@@ -71,70 +71,103 @@ class Outcome:
 
     @property
     def raised(self) -> Truths:
-        return self.board.level[self.changed] > self.board.previous_level[self.changed]
+        return self.board.level[self.changed] > self.before
+
+    @property
+    def lowered(self) -> Truths:
+        return self.board.level[self.changed] < self.before
 
 
-def evaluate(board: Board, tables: Tables, inputs: Inputs) -> Outcome:
-    """Judge every active alert by what is known now."""
+def evaluate(board: Board, tables: Tables, inputs: Inputs, *, telling: bool = True) -> Outcome:
+    """Judge every active alert by what is known now; without `telling` what is due waits for the next."""
     beside = lay(board, inputs)
-    active = tables.active(board) & (board.kind != DEATH_KIND)
+    judged = tables.active(board) & (board.kind != DEATH_KIND)
     limits, sign = tables.limits_of(board), signs(board.kind % 4)
-    reading = Reading(beside.value, beside.state == ReadingState.FRESH, is_new(board, beside))
-    level, falling = judge(board.level, board.readings.falling, reading, limits, sign)
-    level = np.where(active, level, board.level)
-    changed = np.flatnonzero(level != board.level)
-    readings = kept(board, beside, np.where(active, falling, 0).astype(np.int8))
-    after, told = _changed(board, changed, level[changed], inputs.now_micros)
-    return Outcome(
-        board=replace(after, readings=readings, evaluated_micros=inputs.now_micros),
-        changed=changed,
-        told=told,
-        limits=limits[changed],
-        flip_value=flips(level[changed], limits[changed], sign[changed]),
-        position_row=beside.position_row[changed],
-        evaluated_count=int(active.sum()),
-        stale_count=_count(active, beside, ReadingState.STALE),
-        unknown_count=_count(active, beside, ReadingState.UNKNOWN),
+    new = is_new(board, beside) | (board.readings.falling & UNJUDGED_BIT != 0)
+    reading = Reading(beside.value, beside.state == ReadingState.FRESH, new)
+    level, falling = judge(board.level, board.readings.falling & ~UNJUDGED_BIT, reading, limits, sign)
+    level = np.where(judged, level, board.level)
+    readings = kept(board, beside, np.where(judged, falling, 0).astype(np.int8))
+    after = replace(board, readings=readings, evaluated_micros=inputs.now_micros)
+    counts = _counts(judged, beside)
+    return _settled(after, level, tables, inputs.steady_micros, beside.position_row, counts, telling)
+
+
+def expire(board: Board, tables: Tables, positions: Positions, now_micros: int) -> Outcome:
+    """End the holds whose time has come, without any judgement."""
+    return stand(board, tables, positions, np.flatnonzero(expiry(board, now_micros)), now_micros)
+
+
+def stand(
+    board: Board,
+    tables: Tables,
+    positions: Positions,
+    rows: Integers,
+    now_micros: int,
+    *,
+    telling: bool = True,
+) -> Outcome:
+    """Settle these rows at the level they have: what was kept quiet is told."""
+    place = lay(board.pick(rows), Inputs(positions, {}, {}, now_micros, now_micros)).position_row
+    active = tables.active(board)[rows]
+    settled = settle(board, rows, board.level[rows], active, now_micros, telling=telling)
+    return _outcome(settled, tables, place, (0, 0, 0))
+
+
+def enrich(board: Board, tables: Tables, inputs: Inputs) -> Outcome:
+    """Other readings, the same levels. What no judgement has seen yet is marked, so that one still will."""
+    beside = lay(board, inputs)
+    unjudged = np.where(is_new(board, beside), UNJUDGED_BIT, 0).astype(np.int8)
+    readings = kept(board, beside, board.readings.falling | unjudged)
+    nothing = np.empty(0, np.int64)
+    counts = _counts(tables.active(board) & (board.kind != DEATH_KIND), beside)
+    return _outcome(
+        settle(replace(board, readings=readings), nothing, _NO_LEVELS, _NO_TRUTHS, 0), tables, nothing, counts
     )
 
 
-def _count(active: Truths, beside: Beside, state: ReadingState) -> int:
-    return int((active & (beside.state == state)).sum())
+def with_level(board: Board, row: int, level: Level, now_micros: int) -> tuple[Board, bool]:
+    """Set a level by an event instead of a reading; same counters, same rule of telling."""
+    settled = settle(board, np.array([row]), np.array([level], np.int8), np.ones(1, bool), now_micros)
+    return settled.board, bool(settled.told[0])
 
 
-def _changed(board: Board, rows: Integers, level: NDArray[np.int8], now_micros: int) -> tuple[Board, Truths]:
-    """The board with new levels, incidents and counters, and which of the changes are told.
-
-    A rise is told unless this incident was told at least this level within the cooldown; the way back to
-    NORMAL is told when the incident was and is of danger; a partial fall is only recorded.
-    """
-    if not len(rows):
-        return board, np.zeros(0, bool)
-    before, told_level = board.level[rows], board.told_level[rows]
-    rises, starts, ends = level > before, before == Level.NORMAL, level == Level.NORMAL
-    quiet = now_micros - board.told_micros[rows] < board.cooldown_seconds[rows].astype(np.int64) * _MICROS
-    repeated = ~starts & (level <= told_level) & quiet
-    told_rise = rises & ~repeated
-    told = told_rise | (ends & (told_level > 0) & ~IS_OPPORTUNITY[board.kind[rows]])
-    starting = rises & starts
-    values = {
-        "level": level,
-        "previous_level": before,
-        "told_level": np.where(
-            ends, 0, np.where(told_rise, np.maximum(level, np.where(starting, 0, told_level)), told_level)
-        ),
-        "told_micros": np.where(told_rise, now_micros, board.told_micros[rows]),
-        "incident_count": board.incident_count[rows] + starting,
-        "trigger_count": board.trigger_count[rows] + rises,
-        "last_triggered_micros": np.where(rises, now_micros, board.last_triggered_micros[rows]),
-    }
-    columns = {}
-    for name, fresh in values.items():
-        columns[name] = getattr(board, name).copy()
-        columns[name][rows] = fresh
-    return replace(board, **columns), told
+def _settled(
+    board: Board,
+    level: Levels,
+    tables: Tables,
+    now_micros: int,
+    position_row: Integers,
+    counts: Counts,
+    telling: bool,
+) -> Outcome:
+    active = tables.active(board)
+    waiting = due(board, level, active & telling, now_micros)
+    rows = np.flatnonzero((level != board.level) | waiting)
+    settled = settle(board, rows, level[rows], active[rows], now_micros, telling=telling)
+    return _outcome(settled, tables, position_row[rows], counts)
 
 
-def with_levels(board: Board, rows: Integers, level: Level, now_micros: int) -> tuple[Board, Truths]:
-    """Set levels by an event instead of a reading; same counters, same rule of telling."""
-    return _changed(board, rows, np.full(len(rows), level, np.int8), now_micros)
+def _outcome(settled: Settled, tables: Tables, position_row: Integers, counts: Counts) -> Outcome:
+    board, rows = settled.board, settled.rows
+    limits = tables.limits_of(board, rows)
+    return Outcome(
+        board=board,
+        changed=rows,
+        before=settled.before,
+        told=settled.told,
+        expired=settled.expired,
+        released=settled.released,
+        limits=limits,
+        flip_value=flips(board.level[rows], limits, signs(board.kind[rows] % 4)),
+        position_row=position_row,
+        evaluated_count=counts[0],
+        stale_count=counts[1],
+        unknown_count=counts[2],
+    )
+
+
+def _counts(judged: Truths, beside: Beside) -> Counts:
+    states = (ReadingState.STALE, ReadingState.UNKNOWN)
+    stale, unknown = (int((judged & (beside.state == state)).sum()) for state in states)
+    return int(judged.sum()), stale, unknown

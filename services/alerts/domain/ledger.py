@@ -6,6 +6,7 @@ HMAC-SHA256 (RFC 2104) over the fields as netstrings, so that no text can pass f
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -96,6 +97,19 @@ def chain(key: bytes, head: Head, entries: Iterable[Entry]) -> list[Sealed]:
         rows.append(Sealed(sequence, entry, last, sealed))
         last = sealed
     return rows
+
+
+def line(row: Sealed) -> str:
+    """A row as one line of JSON, ended by a newline; numbers read back bit for bit, inputs as they are."""
+    entry = row.entry
+    fields = {
+        "sequence": row.sequence,
+        **entry._asdict(),
+        "entry_time": entry.entry_time.isoformat(),
+        "previous_hash": row.previous_hash.hex(),
+        "hash": row.hash.hex(),
+    }
+    return json.dumps(fields) + "\n"
 
 
 class Walk:

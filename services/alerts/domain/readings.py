@@ -79,6 +79,12 @@ class Positions:
         return self.figures[METRICS[alert_type].name]
 
 
+_NO_NUMBERS = np.empty(0, np.int64)
+NOTHING_HELD = Positions(
+    0, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, {name: np.empty(0) for name in FIGURES}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Single:
     """One reading; None is absent."""
@@ -90,12 +96,16 @@ class Single:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Everything an evaluation reads. An asset that is not in `prices` was not asked for."""
+    """Everything an evaluation reads. An asset that is not in `prices` was not asked for.
+
+    Ages are by `now_micros`; cooldowns and holds by `steady_micros`, which no step of the clock moves.
+    """
 
     positions: Positions
     totals: Mapping[AlertType, Single]
     prices: Mapping[str, Single]
     now_micros: int
+    steady_micros: int
 
 
 @dataclass(frozen=True, slots=True)

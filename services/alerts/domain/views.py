@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +58,28 @@ class Alert:
     flip_value: float | None
     why: str
     incident_id: str
+    notes: str
+    channels: tuple[str, ...]
+    held_level: int
+    held_until_micros: int
+    etag: str
 
 
-def show(board: Board, tables: Tables, row: int, subject: Subject) -> Alert:
+class Words(NamedTuple):
+    """What a person wrote about an alert; no channels are those of its threshold."""
+
+    notes: str = ""
+    channels: tuple[str, ...] = ()
+
+
+NO_WORDS = Words()
+
+
+def etag(revision: int) -> str:
+    return f"r{revision}"
+
+
+def show(board: Board, tables: Tables, row: int, subject: Subject, words: Words = NO_WORDS) -> Alert:
     """The alert of a row."""
     standing = _standing(board.pick(np.array([row])), tables)
     metric = METRICS[standing.type]
@@ -85,7 +105,7 @@ def show(board: Board, tables: Tables, row: int, subject: Subject) -> Alert:
         evaluated_value=_present(standing.value),
         evaluated_micros=int(board.readings.observed_micros[row]),
         reading_state=_state(standing),
-        status=AlertStatus.ACTIVE if standing.active else AlertStatus.INACTIVE,
+        status=_status(standing, int(board.held_status[row])),
         last_triggered_micros=int(board.last_triggered_micros[row]),
         cooldown_seconds=int(board.cooldown_seconds[row]),
         trigger_count=int(board.trigger_count[row]),
@@ -95,6 +115,11 @@ def show(board: Board, tables: Tables, row: int, subject: Subject) -> Alert:
         flip_value=_present(standing.flip_value),
         why=why(standing),
         incident_id="" if standing.level is Level.NORMAL else incident,
+        notes=words.notes,
+        channels=words.channels,
+        held_level=int(board.held_level[row]),
+        held_until_micros=int(board.held_until_micros[row]),
+        etag=etag(int(board.revision[row])),
     )
 
 
@@ -121,6 +146,12 @@ def _state(standing: Standing) -> ReadingState:
     if not standing.known:
         return ReadingState.UNKNOWN
     return ReadingState.STALE if standing.stale else ReadingState.FRESH
+
+
+def _status(standing: Standing, held_status: int) -> AlertStatus:
+    if not standing.active:
+        return AlertStatus.INACTIVE
+    return AlertStatus(held_status or AlertStatus.ACTIVE)
 
 
 def _about(asset: str, side: str) -> str:
@@ -160,14 +191,37 @@ def choose(board: Board, tables: Tables, wanted: Filter, subject_keys: list[int]
     if wanted.min_level is not None:
         mask &= board.level >= wanted.min_level
     if wanted.status is not None:
-        active = tables.active(board)
-        mask &= active if wanted.status is AlertStatus.ACTIVE else ~active
-        mask &= wanted.status in (AlertStatus.ACTIVE, AlertStatus.INACTIVE)
+        status = np.where(board.held_status > 0, board.held_status, AlertStatus.ACTIVE)
+        mask &= np.where(tables.active(board), status, AlertStatus.INACTIVE) == wanted.status
     if wanted.asset:
         mask &= board.asset_key == (board.assets.index(wanted.asset) if wanted.asset in board.assets else -1)
     if subject_keys is not None:
         mask &= np.isin(board.subject_key, subject_keys) & (board.alert_class == AlertClass.POSITION)
     return mask
+
+
+_SHOWN = (
+    "level",
+    "previous_level",
+    "incident_count",
+    "trigger_count",
+    "held_status",
+    "held_level",
+    "held_until_micros",
+    "kind",
+    "revision",
+)
+
+
+def changed_rows(before: Board, after: Board) -> NDArray[np.bool_]:
+    """Rows of `after` that are new or of which people see something else; readings alone do not count."""
+    rows = before.rows_of(after.alert_key)
+    changed: NDArray[np.bool_] = rows < 0
+    if not len(before):
+        return changed
+    for name in _SHOWN:
+        changed |= getattr(before, name)[rows] != getattr(after, name)
+    return changed
 
 
 def worst_first(board: Board, mask: NDArray[np.bool_], after: tuple[int, int] | None, size: int) -> list[int]:

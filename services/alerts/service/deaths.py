@@ -11,7 +11,7 @@ import numpy as np
 
 from services.alerts.domain.board import Board, fresh_columns
 from services.alerts.domain.facts import Change, Setting, alert_id, death_facts, incident_id
-from services.alerts.domain.judging import with_levels
+from services.alerts.domain.judging import with_level
 from services.alerts.domain.kinds import DEATH_KIND, Level
 from services.alerts.domain.members import Subject
 from services.alerts.domain.views import Alert, show
@@ -88,9 +88,10 @@ class Deaths:
     async def _turn(self, store: Store, case: _Case, level: Level, setting: Setting, now: datetime) -> _Case:
         """Set the level with its ledger row and its message."""
         before = case.level
+        board, told = with_level(case.board, case.row, level, setting.now_micros)
         rows = np.array([case.row])
-        board, told = with_levels(case.board, rows, level, setting.now_micros)
         await store.alerts.update(board, rows)
+        await store.alerts.update_by_hand(board, rows)
         key, count = int(board.alert_key[case.row]), int(board.incident_count[case.row])
         facts = death_facts(case.subject.name, case.subject.summary, before, level, setting)
         facts["alert_id"], facts["incident_id"] = alert_id(key), incident_id(key, count)
@@ -102,7 +103,8 @@ class Deaths:
             level_after=level,
             value=math.nan,
             flip_value=math.nan,
-            told=bool(told[0]),
+            told=told,
+            reason="RAISED" if level > before else "LOWERED",
             text=json.dumps(facts),
         )
         await record_changes(self._desk, store, [change], actor="system", cycle_id=setting.cycle_id, now=now)

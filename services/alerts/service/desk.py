@@ -9,13 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 
+import numpy as np
+
 from services.alerts.domain.board import Board
+from services.alerts.domain.facts import key_of
 from services.alerts.domain.judging import Tables
 from services.alerts.domain.ledger import Entry, Sealed, chain
 from services.alerts.domain.thresholds import Rules
+from services.alerts.domain.views import etag
+from services.alerts.service.steady import Steady
 from services.alerts.store import Store
 from services.alerts.store.docket import Docket
 from shared.clock import Clock
+from shared.errors import Conflict, NotFound
 
 Begin = Callable[[], AbstractAsyncContextManager[Store]]
 
@@ -49,6 +55,16 @@ class Image:
     rules: Rules
     tables: Tables
 
+    def row(self, id: str, expected_etag: str = "") -> int:
+        """The row of an alert id; ALERT_NOT_FOUND, and ETAG_MISMATCH when it was edited since."""
+        key = key_of(id)
+        row = int(self.board.rows_of(np.array([-1 if key is None else key]))[0])
+        if row < 0:
+            raise NotFound("ALERT_NOT_FOUND", f"no alert {id[:80]!r}")
+        if expected_etag and expected_etag != etag(int(self.board.revision[row])):
+            raise Conflict("ETAG_MISMATCH", "the alert changed since it was read; read it again")
+        return row
+
 
 class Desk:
     """Shared by the use cases of one process."""
@@ -60,6 +76,8 @@ class Desk:
         self.clock = clock
         self.ledger_key = ledger_key
         self.told: Callable[[], None] = _nobody
+        self.changed: Callable[[], None] = _nobody
+        self.steady = Steady(clock)
         self._image: Image | None = None
 
     async def image(self, store: Store, docket: Docket) -> Image:
@@ -97,6 +115,7 @@ class Desk:
         same = board.assets == before.board.assets
         tables = before.tables if same else Tables(*before.rules.tables(board.assets))
         self._image = Image(docket, board, before.rules, tables)
+        self.changed()
 
     def last_docket(self) -> Docket | None:
         """The docket as last seen here; it may be old."""
@@ -105,6 +124,7 @@ class Desk:
     def forget(self) -> None:
         """Read everything again at the next use."""
         self._image = None
+        self.changed()
 
     async def write(self, store: Store, entries: Iterable[Entry]) -> list[Sealed]:
         """Append to the ledger. The docket must be locked: the chain has one end."""
@@ -118,4 +138,4 @@ class Desk:
 
 
 def _nobody() -> None:
-    """Nobody waits for the outbox."""
+    """Nobody waits for it."""

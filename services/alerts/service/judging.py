@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
+from functools import partial
 
 import numpy as np
 
+from services.alerts.domain.board import Board
 from services.alerts.domain.facts import Change, Setting, alert_id, changes, worst_first
-from services.alerts.domain.judging import Outcome, evaluate
+from services.alerts.domain.judging import Outcome, Tables, enrich, evaluate
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.domain.members import Subject
 from services.alerts.domain.readings import Inputs, Positions, Single
 from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of
+from services.alerts.service.market import Market, RuleEvent
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.recording import present, record_changes
 from services.alerts.store import Store
@@ -21,6 +25,21 @@ from services.alerts.store.docket import new_version
 from shared.database.fence import Step
 
 _MOST_TRANSITIONS = 500
+
+
+class Work(Enum):
+    """How much of it: readings only; readings and levels; and telling people."""
+
+    ENRICH = "enrich"
+    PROCESS = "process"
+    EVALUATE = "evaluate"
+
+
+_WORKS: Mapping[Work, Callable[[Board, Tables, Inputs], Outcome]] = {
+    Work.ENRICH: enrich,
+    Work.PROCESS: partial(evaluate, telling=False),
+    Work.EVALUATE: evaluate,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +66,34 @@ class Evaluated:
     unknown_count: int
     transitions: Sequence[Transition]
     level_count: Mapping[str, int]
+    rule_events: Sequence[RuleEvent] = ()
 
 
 class Judging:
     """The evaluation of alerts."""
 
-    def __init__(self, desk: Desk, positions: PositionsPeer) -> None:
+    def __init__(self, desk: Desk, positions: PositionsPeer, market: Market) -> None:
         self._desk = desk
         self._positions = positions
+        self._market = market
 
     async def evaluate(
-        self, step: Step, totals: Mapping[AlertType, Single] | None, prices: Mapping[str, Single]
+        self,
+        step: Step,
+        totals: Mapping[AlertType, Single] | None,
+        prices: Mapping[str, Single],
+        work: Work = Work.EVALUATE,
     ) -> Evaluated:
         """Judge by what positions says now; portfolio readings are asked for when not given."""
         positions, totals = await self._read(totals)
         now = self._desk.clock.now()
-        inputs = Inputs(positions, totals, prices, micros_of(now))
+        inputs = Inputs(positions, totals, prices, micros_of(now), self._desk.steady.micros())
         async with self._desk.begin() as store:
             done = await store.enter(step, Evaluated)
             if done is not None:
                 return done
             image = await self._desk.image(store, await store.docket.lock())
-            outcome = await apart(len(image.board), evaluate, image.board, image.tables, inputs)
+            outcome = await apart(len(image.board), _WORKS[work], image.board, image.tables, inputs)
             demo = positions.is_demo
             docket = replace(image.docket, demo=image.docket.demo if demo is None else demo)
             setting = Setting(step.cycle_id, docket.demo, inputs.now_micros)
@@ -76,6 +101,11 @@ class Judging:
             told = await record_changes(
                 self._desk, store, made, actor="evaluation", cycle_id=step.cycle_id, now=now
             )
+            await store.alerts.update_by_hand(outcome.board, outcome.changed[outcome.released])
+            events: Sequence[RuleEvent] = ()
+            if work is Work.EVALUATE and prices and docket.next_rule_key > 1:
+                events = await self._market.judge(store, prices, setting, now)
+                told = told or any(event.told for event in events)
             quiet = not len(outcome.changed)
             docket = replace(
                 docket,
@@ -88,9 +118,9 @@ class Judging:
                 previous_version=image.docket.evaluation_version,
                 alert_version=docket.alert_version,
                 demo=docket.demo,
-                quiet=quiet,
+                quiet=quiet and not events,
             )
-            evaluated = _evaluated(image, outcome, made)
+            evaluated = _evaluated(image, outcome, made, events)
             await store.record(step, Evaluated, evaluated, now)
         self._desk.keep(docket, outcome.board, image)
         if told:
@@ -127,19 +157,24 @@ def _listed(
     return list(changes(outcome, subjects, positions, setting))
 
 
-def _evaluated(image: Image, outcome: Outcome, made: Sequence[Change]) -> Evaluated:
+def _evaluated(
+    image: Image, outcome: Outcome, made: Sequence[Change], events: Sequence[RuleEvent]
+) -> Evaluated:
     raised = int(outcome.raised.sum())
     active = image.tables.active(outcome.board)
     counts = np.bincount(outcome.board.level[active], minlength=len(Level) + 1).tolist()
-    first = worst_first(outcome)[:_MOST_TRANSITIONS].tolist()
+    moved = outcome.raised | outcome.lowered
+    order = worst_first(outcome)
+    first = order[moved[order]][:_MOST_TRANSITIONS].tolist()
     return Evaluated(
         evaluated_count=outcome.evaluated_count,
         raised_count=raised,
-        lowered_count=len(made) - raised,
+        lowered_count=int(outcome.lowered.sum()),
         stale_count=outcome.stale_count,
         unknown_count=outcome.unknown_count,
         transitions=[_transition(made[place]) for place in first],
         level_count={level.name: counts[level] for level in Level},
+        rule_events=events,
     )
 
 

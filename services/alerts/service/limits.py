@@ -18,7 +18,7 @@ from services.alerts.domain.thresholds import (
 )
 from services.alerts.service.desk import Desk
 from shared import paging
-from shared.errors import Conflict, InvalidArgument, NotFound
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
 from shared.paging import Page
 
 CHANGEABLE = ("low", "medium", "high", "enabled", "low_channels", "medium_channels", "high_channels")
@@ -62,8 +62,40 @@ class Limits:
             after = replace(before, **edit.values, revision=before.revision + 1, updated_time=now)
             check_limits(after)
             await store.thresholds.write(after)
-            await self._desk.write(store, [_entry(present, after, now)])
+            await self._desk.write(store, [entry(present, after, now)])
         return after
+
+    async def create(self, scope: Scope, values: Mapping[str, Any]) -> Threshold:
+        """A new one. ALREADY_THERE, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD."""
+        check_scope(scope)
+        now = self._desk.clock.now()
+        async with self._desk.begin() as store:
+            await store.docket.lock()
+            if await store.thresholds.get(scope.id) is not None:
+                raise AlreadyExists("ALREADY_THERE", f"there is a threshold {scope.id}; change that one")
+            fresh = {**values, "enabled": True, "revision": 1}
+            made = replace(_empty(scope, now), **fresh)
+            check_limits(made)
+            await store.thresholds.write(made)
+            await self._desk.write(store, [entry(None, made, now)])
+        return made
+
+    async def delete(self, id: str, etag: str) -> None:
+        """The one of an asset. THRESHOLD_NOT_FOUND, THRESHOLD_IS_DEFAULT, ETAG_MISMATCH."""
+        now = self._desk.clock.now()
+        async with self._desk.begin() as store:
+            await store.docket.lock()
+            before = await store.thresholds.get(id)
+            if before is None:
+                raise NotFound("THRESHOLD_NOT_FOUND", f"no threshold {id[:80]!r}")
+            if etag and etag != before.etag:
+                raise Conflict("ETAG_MISMATCH", "the threshold changed since it was read; read it again")
+            if not before.scope.asset:
+                raise FailedPrecondition(
+                    "THRESHOLD_IS_DEFAULT", "a threshold for every asset is only disabled, never deleted"
+                )
+            await store.thresholds.delete(id)
+            await self._desk.write(store, [entry(before, None, now)])
 
 
 def _scope(edit: Edit) -> Scope | None:
@@ -80,18 +112,24 @@ def _missing(edit: Edit, scope: Scope | None, now: datetime) -> Threshold:
     if not edit.allow_missing or scope is None:
         raise NotFound("THRESHOLD_NOT_FOUND", f"no threshold {edit.id[:80]!r}")
     check_scope(scope)
+    return _empty(scope, now)
+
+
+def _empty(scope: Scope, now: datetime) -> Threshold:
     return Threshold(scope, None, None, None, True, (), (), (), 0, now)
 
 
-def _entry(before: Threshold | None, after: Threshold, now: datetime) -> Entry:
-    inputs = {"before": None if before is None else _plain(before), "after": _plain(after)}
-    text = json.dumps(inputs)
-    scope = after.scope
-    return Entry(now, "", scope.type, "person", "THRESHOLD_CHANGED", 0, 0, None, None, text, "", scope.id)
+def entry(before: Threshold | None, after: Threshold | None, now: datetime) -> Entry:
+    """The record of an edit; None is a threshold that was not, or is no more."""
+    text = json.dumps({"before": _plain(before), "after": _plain(after)})
+    either = after or before
+    alert_type, subject = (either.scope.type, either.scope.id) if either else (0, "")
+    reason = "THRESHOLD_DELETED" if after is None else "THRESHOLD_CHANGED"
+    return Entry(now, "", alert_type, "person", reason, 0, 0, None, None, text, "", subject)
 
 
-def _plain(threshold: Threshold) -> dict[str, Any]:
-    return {name: getattr(threshold, name) for name in CHANGEABLE}
+def _plain(threshold: Threshold | None) -> dict[str, Any] | None:
+    return None if threshold is None else {name: getattr(threshold, name) for name in CHANGEABLE}
 
 
 def channel_names(names: Iterable[str]) -> tuple[str, ...]:

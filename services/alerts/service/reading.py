@@ -7,14 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.alerts.domain.facts import key_of
+from services.alerts.domain.board import WORDED_BIT
+from services.alerts.domain.facts import alert_id, key_of
 from services.alerts.domain.kinds import Level
 from services.alerts.domain.members import Subject
-from services.alerts.domain.views import Alert, Filter, MetricSummary, choose, show, summarise, worst_first
+from services.alerts.domain.views import (
+    NO_WORDS,
+    Alert,
+    Filter,
+    MetricSummary,
+    choose,
+    show,
+    summarise,
+    worst_first,
+)
 from services.alerts.service.desk import Desk, Image, apart
 from services.alerts.store import Store
 from shared import paging
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import InvalidArgument
 from shared.paging import Page
 
 _NOBODY = Subject(0, "", "", 0, "")
@@ -42,13 +52,9 @@ class Reading:
 
     async def get(self, id: str) -> Alert:
         """One alert; NotFound ALERT_NOT_FOUND."""
-        key = key_of(id)
         async with self._desk.begin_reading() as store:
             image = await self._desk.image(store, await store.docket.read())
-            row = int(image.board.rows_of(np.array([-1 if key is None else key]))[0])
-            if row < 0:
-                raise NotFound("ALERT_NOT_FOUND", f"no alert {id[:80]!r}")
-            return (await self._shown(store, image, [row]))[0]
+            return (await self.shown(store, image, [image.row(id)]))[0]
 
     async def list(self, wanted: Filter, page_size: int, page_token: str) -> Page[Alert]:
         """Worst level first, then by key."""
@@ -59,7 +65,7 @@ class Reading:
             image = await self._desk.image(store, await store.docket.read())
             keys = await store.subjects.find(wanted.position_id) if wanted.position_id else None
             rows = worst_first(image.board, choose(image.board, image.tables, wanted, keys), after, page.size)
-            alerts = await self._shown(store, image, rows)
+            alerts = await self.shown(store, image, rows)
         return paging.cut(alerts, page, context, lambda alert: (int(alert.level), key_of(alert.id)))
 
     async def summary(self) -> Summary:
@@ -82,11 +88,20 @@ class Reading:
             self._summed = (versions, metrics, {key: subject.name for key, subject in subjects.items()})
         return self._summed[1], self._summed[2]
 
-    async def _shown(self, store: Store, image: Image, rows: Sequence[int]) -> Sequence[Alert]:
+    async def shown(self, store: Store, image: Image, rows: Sequence[int]) -> Sequence[Alert]:
         keys = image.board.subject_key[np.array(rows, np.int64)]
         subjects = await store.subjects.read(keys)
+        board = image.board
+        worded = [row for row in rows if board.trait_bits[row] & WORDED_BIT]
+        words = await store.words.read([alert_id(int(board.alert_key[row])) for row in worded])
         return [
-            show(image.board, image.tables, row, subjects.get(key, _NOBODY))
+            show(
+                board,
+                image.tables,
+                row,
+                subjects.get(key, _NOBODY),
+                words.get(alert_id(int(board.alert_key[row])), NO_WORDS),
+            )
             for row, key in zip(rows, keys.tolist(), strict=True)
         ]
 

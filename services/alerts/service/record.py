@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from services.alerts.domain.ledger import Anchor, Sealed, Verdict, Walk
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+from services.alerts.domain.ledger import Anchor, Sealed, Verdict, Walk, line
 from services.alerts.service.desk import PYTHON_ROW_COST, Desk, apart
+from services.alerts.store.statistics import Statistics
 from shared import paging
 from shared.errors import InvalidArgument
 from shared.paging import Page
+
+_MONTH = timedelta(days=30)
+_LONGEST_WINDOW = timedelta(days=3650)
 
 
 class Record:
@@ -23,6 +30,21 @@ class Record:
             rows = await store.ledger.page(page, alert_id, cycle_id)
         return paging.cut(rows, page, context, lambda row: (row.sequence,))
 
+    async def statistics(self, window: timedelta | None, alert_id: str) -> Sequence[Statistics]:
+        """Of the last `window` (30 days); INVALID_FIELD."""
+        span = _MONTH if window is None else window
+        if not timedelta(0) < span <= _LONGEST_WINDOW:
+            problem = "more than 0, at most 10 years"
+            raise InvalidArgument("INVALID_FIELD", f"window: {problem}", fields={"window": problem})
+        async with self._desk.begin_reading() as store:
+            return await store.statistics.count(self._desk.clock.now() - span, alert_id)
+
+    async def export(self, after_sequence: int) -> AsyncIterator[str]:
+        """Every row after one, oldest first, as JSON lines in portions."""
+        async with self._desk.begin_reading() as store:
+            async for rows in store.ledger.walk(after_sequence):
+                yield await apart(len(rows) * PYTHON_ROW_COST, _lines, rows)
+
     async def verify(self, anchor_hash: str) -> Verdict:
         """Walk the chain; with no anchor given, the last head that left this service is used."""
         given = _hash(anchor_hash) if anchor_hash else None
@@ -31,6 +53,10 @@ class Record:
             async for rows in store.ledger.walk():
                 await apart(len(rows) * PYTHON_ROW_COST, walk.follow, rows)
         return walk.end()
+
+
+def _lines(rows: Sequence[Sealed]) -> str:
+    return "".join(map(line, rows))
 
 
 def _hash(text: str) -> Anchor:

@@ -47,7 +47,7 @@ def _entries(made: Sequence[Change], actor: str, cycle_id: str, now: datetime) -
             alert_id(change.alert_key),
             change.kind // 4,
             actor,
-            "RAISED" if change.level_after > change.level_before else "LOWERED",
+            change.reason,
             change.level_before,
             change.level_after,
             present(change.value),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from services.alerts.domain.kinds import Level, kind_named
 from services.alerts.domain.messages import Letter, compose
+from services.alerts.domain.rule_words import rule_text
 from services.alerts.domain.thresholds import Rules
 from services.alerts.service.desk import Desk
 from services.alerts.service.ports import Telling
@@ -74,7 +75,8 @@ class Relay:
                 if not rows:
                     return sent
                 rules = await self._desk.rules(store)
-            accepted, refused, failure = await self._tell(rows, rules)
+                own = await store.words.channels([row.alert_id for row in rows])
+            accepted, refused, failure = await self._tell([_letter(row, rules, own) for row in rows], rows)
             await self._settle(accepted, refused, [row for row in rows if row not in (*accepted, *refused)])
             sent += len(accepted)
             if failure is not None:
@@ -85,7 +87,7 @@ class Relay:
             seen.update(row.ledger_sequence for row in refused)
 
     async def _tell(
-        self, rows: Sequence[Waiting], rules: Rules
+        self, letters: Sequence[Letter], rows: Sequence[Waiting]
     ) -> tuple[list[Waiting], list[Waiting], Unavailable | None]:
         """Rows accepted, rows refused, and why the rest was not tried or not reached."""
         accepted: list[Waiting] = []
@@ -93,7 +95,8 @@ class Relay:
         for start in range(0, len(rows), _AT_ONCE):
             group = rows[start : start + _AT_ONCE]
             answers = await asyncio.gather(
-                *(self._telling.tell(_letter(row, rules)) for row in group), return_exceptions=True
+                *(self._telling.tell(letter) for letter in letters[start : start + _AT_ONCE]),
+                return_exceptions=True,
             )
             failure: Unavailable | None = None
             for row, answer in zip(group, answers, strict=True):
@@ -129,11 +132,13 @@ def _pause(tries: int) -> timedelta:
     return timedelta(seconds=min(2.0 ** min(tries, 20), _LONGEST_PAUSE_SECONDS))
 
 
-def _letter(row: Waiting, rules: Rules) -> Letter:
+def _letter(row: Waiting, rules: Rules, own: Mapping[str, tuple[str, ...]]) -> Letter:
     facts: dict[str, str] = json.loads(row.facts_json)
-    text = compose(facts)
+    text = rule_text(facts) if "rule_id" in facts else compose(facts)
     threshold = rules.find(kind_named(facts["type"], facts["condition"]), facts.get("asset", ""))
-    channels = () if threshold is None else threshold.channels(Level(row.level))
+    channels = own.get(row.alert_id, ())
+    if not channels and threshold is not None and "rule_id" not in facts:
+        channels = threshold.channels(Level(row.level))
     return Letter(
         request_id=row.request_id,
         level=row.level,

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.domain.board import Board
-from services.alerts.domain.facts import Gone, Setting, gone, key_of
-from services.alerts.domain.judging import IS_OPPORTUNITY
+from services.alerts.domain.board import WORDED_BIT, Board
+from services.alerts.domain.facts import Gone, Setting, alert_id, gone
 from services.alerts.domain.kinds import AlertClass, AlertType, Level
 from services.alerts.domain.ledger import Entry, Sealed
 from services.alerts.domain.members import Subject
+from services.alerts.domain.telling import IS_OPPORTUNITY
 from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.recording import present, tell
 from services.alerts.store import Store
 from services.alerts.store.docket import Docket, new_version
 from shared.database.fence import Step
-from shared.errors import InvalidArgument, NotFound, Unavailable
+from shared.errors import InvalidArgument, Unavailable
 
 Present = tuple[int, NDArray[np.int64]]
 
@@ -57,15 +57,12 @@ class Removal:
             raise Unavailable("POSITIONS_UNAVAILABLE", "positions changed while they were read")
         return cleared
 
-    async def delete(self, id: str) -> None:
-        """One alert by hand; NotFound ALERT_NOT_FOUND. While its threshold judges it is made again."""
+    async def delete(self, id: str, etag: str) -> None:
+        """One alert by hand; ALERT_NOT_FOUND, ETAG_MISMATCH. While its threshold judges it is made again."""
         now = self._desk.clock.now()
         async with self._desk.begin() as store:
             image = await self._desk.image(store, await store.docket.lock())
-            key = key_of(id)
-            rows = image.board.rows_of(np.array([-1 if key is None else key]))
-            if rows[0] < 0:
-                raise NotFound("ALERT_NOT_FOUND", f"no alert {id[:80]!r}")
+            rows = np.array([image.row(id, etag)])
             made = await self._gone(store, image, rows, Step("DELETE_ALERT"), now)
             await self._desk.write(store, _entries(image.board, made, "person", now))
             kept = await self._delete(store, image, rows, {"complete": False})
@@ -83,6 +80,7 @@ class Removal:
             await self._desk.write(store, _summary(image.board, now))
             count = await store.alerts.delete_all()
             await store.evaluations.delete_all()
+            await store.words.delete_all()
             await store.docket.change(alert_version=new_version(), membership_epoch=-1, complete=False)
         self._desk.forget()
         return count
@@ -137,6 +135,8 @@ class Removal:
         self, store: Store, image: Image, rows: NDArray[np.int64], changes: dict[str, Any]
     ) -> tuple[Docket, Board]:
         await store.alerts.delete(image.board.alert_key[rows])
+        worded = rows[image.board.trait_bits[rows] & WORDED_BIT != 0]
+        await store.words.delete([alert_id(key) for key in image.board.alert_key[worded].tolist()])
         await store.subjects.delete_unused(np.unique(image.board.subject_key[rows]).tolist())
         changes = {**changes, "alert_version": new_version()}
         await store.docket.change(**changes)

@@ -11,10 +11,12 @@ from services.alerts.domain.kinds import AlertClass, AlertStatus, AlertType, Lev
 from services.alerts.domain.views import Filter
 from services.alerts.service.creation import Creation
 from services.alerts.service.deaths import Deaths
-from services.alerts.service.judging import Judging
+from services.alerts.service.edits import Edits
+from services.alerts.service.judging import Judging, Work
 from services.alerts.service.reading import Reading
 from services.alerts.service.relay import Relay
 from services.alerts.service.removal import Removal
+from services.alerts.servicer.edits import alert_edit, wish_of
 from services.alerts.servicer.words import (
     Context,
     alert_message,
@@ -27,6 +29,8 @@ from services.alerts.servicer.words import (
 from shared.clock import Clock
 from shared.database.fence import Step
 
+_Judged = pb.EvaluateAlertsRequest | pb.EnrichAlertsRequest | pb.ProcessAlertsRequest
+
 
 @dataclass(frozen=True, slots=True)
 class UseCases:
@@ -38,6 +42,7 @@ class UseCases:
     reading: Reading
     deaths: Deaths
     relay: Relay
+    edits: Edits
 
 
 class AlertsServicer(rpc.AlertsServiceServicer):
@@ -56,9 +61,25 @@ class AlertsServicer(rpc.AlertsServiceServicer):
     async def EvaluateAlerts(
         self, request: pb.EvaluateAlertsRequest, context: Context
     ) -> pb.EvaluateAlertsResponse:
-        step = Step("EVALUATE_ALERTS", request.cycle_id, request.epoch)
-        totals = totals_of(request.totals) if request.HasField("totals") else None
-        return evaluated_message(await self._cases.judging.evaluate(step, totals, prices_of(request.prices)))
+        return await self._judge(request, "EVALUATE_ALERTS", Work.EVALUATE)
+
+    async def EnrichAlerts(
+        self, request: pb.EnrichAlertsRequest, context: Context
+    ) -> pb.EvaluateAlertsResponse:
+        return await self._judge(request, "ENRICH_ALERTS", Work.ENRICH)
+
+    async def ProcessAlerts(
+        self, request: pb.ProcessAlertsRequest, context: Context
+    ) -> pb.EvaluateAlertsResponse:
+        return await self._judge(request, "PROCESS_ALERTS", Work.PROCESS)
+
+    async def CreateAlert(self, request: pb.CreateAlertRequest, context: Context) -> pb.Alert:
+        return alert_message(await self._cases.edits.create(wish_of(request)), self._clock.now())
+
+    async def UpdateAlert(self, request: pb.UpdateAlertRequest, context: Context) -> pb.Alert:
+        alert = request.alert
+        edited = await self._cases.edits.update(alert.id, alert.etag, alert_edit(request))
+        return alert_message(edited, self._clock.now())
 
     async def ClearStaleAlerts(
         self, request: pb.ClearStaleAlertsRequest, context: Context
@@ -87,7 +108,7 @@ class AlertsServicer(rpc.AlertsServiceServicer):
         return alert_message(await self._cases.reading.get(request.id), self._clock.now())
 
     async def DeleteAlert(self, request: pb.DeleteAlertRequest, context: Context) -> pb.DeleteAlertResponse:
-        await self._cases.removal.delete(request.id)
+        await self._cases.removal.delete(request.id, request.etag)
         return pb.DeleteAlertResponse()
 
     async def RaiseDeath(self, request: pb.RaiseDeathRequest, context: Context) -> pb.Alert:
@@ -112,3 +133,9 @@ class AlertsServicer(rpc.AlertsServiceServicer):
 
     async def ClearData(self, request: pb.ClearDataRequest, context: Context) -> pb.ClearDataResponse:
         return pb.ClearDataResponse(deleted_count=await self._cases.removal.clear(request.confirm))
+
+    async def _judge(self, request: _Judged, step_name: str, work: Work) -> pb.EvaluateAlertsResponse:
+        step = Step(step_name, request.cycle_id, request.epoch)
+        totals = totals_of(request.totals) if request.HasField("totals") else None
+        prices = prices_of(request.prices)
+        return evaluated_message(await self._cases.judging.evaluate(step, totals, prices, work))

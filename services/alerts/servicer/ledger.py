@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
@@ -33,3 +35,9 @@ class LedgerServicer(rpc.LedgerServiceServicer):
             head_hash=verdict.head_hash.hex(),
             unanchored_count=verdict.unanchored_count,
         )
+
+    async def ExportLedger(
+        self, request: pb.ExportLedgerRequest, context: Context
+    ) -> AsyncIterator[pb.ExportLedgerResponse]:
+        async for lines in self._record.export(request.after_sequence):
+            yield pb.ExportLedgerResponse(lines=lines)

@@ -18,7 +18,9 @@ from services.alerts.domain.thresholds import Scope, Threshold, check_scope
 from services.alerts.domain.views import Alert, MetricSummary
 from services.alerts.service.judging import Evaluated, Transition
 from services.alerts.service.limits import CHANGEABLE, Edit, channel_names
+from services.alerts.service.market import RuleEvent
 from services.alerts.service.reading import Summary
+from services.alerts.store.statistics import Statistics
 from shared.codec import apply_mask, from_timestamp, number, put, to_duration, to_timestamp
 from shared.errors import InvalidArgument
 
@@ -51,7 +53,7 @@ def chosen(kind: type[E], value: int, field: str) -> E | None:
         ) from error
 
 
-def _moment(micros: int) -> Timestamp | None:
+def moment_of(micros: int) -> Timestamp | None:
     return to_timestamp(datetime.fromtimestamp(micros / 1_000_000, UTC)) if micros else None
 
 
@@ -60,7 +62,7 @@ def _micros(moment: datetime | None) -> int:
 
 
 def alert_message(alert: Alert, now: datetime) -> pb.Alert:
-    evaluated = _moment(alert.evaluated_micros)
+    evaluated = moment_of(alert.evaluated_micros)
     age = timedelta(microseconds=max(_micros(now) - alert.evaluated_micros, 0)) if evaluated else None
     message = pb.Alert(
         id=alert.id,
@@ -77,14 +79,19 @@ def alert_message(alert: Alert, now: datetime) -> pb.Alert:
         reading_age=to_duration(age),
         reading_state=pb.ReadingState.ValueType(alert.reading_state),
         status=pb.AlertStatus.ValueType(alert.status),
-        last_triggered_time=_moment(alert.last_triggered_micros),
+        last_triggered_time=moment_of(alert.last_triggered_micros),
         cooldown=to_duration(timedelta(seconds=alert.cooldown_seconds)),
         trigger_count=alert.trigger_count,
         description=alert.description,
-        created_time=_moment(alert.created_micros),
+        created_time=moment_of(alert.created_micros),
         why=alert.why,
         incident_id=alert.incident_id,
         side=alert.side,
+        notes=alert.notes,
+        channels=alert.channels,
+        held_level=pb.Level.ValueType(alert.held_level),
+        held_until_time=moment_of(alert.held_until_micros),
+        etag=alert.etag,
     )
     put(
         message,
@@ -120,6 +127,7 @@ def evaluated_message(evaluated: Evaluated) -> pb.EvaluateAlertsResponse:
         unknown_count=evaluated.unknown_count,
         transitions=map(_transition_message, evaluated.transitions),
         level_count=evaluated.level_count,
+        rule_events=map(_rule_event_message, evaluated.rule_events),
     )
 
 
@@ -136,11 +144,23 @@ def _transition_message(transition: Transition) -> pb.Transition:
     return message
 
 
+def _rule_event_message(event: RuleEvent) -> pb.Transition:
+    return pb.Transition(
+        alert_id=event.rule_id,
+        type=pb.ALERT_TYPE_PRICE_THRESHOLD,
+        subject=event.asset,
+        level_before=pb.Level.ValueType(event.level_before),
+        level_after=pb.Level.ValueType(event.level_after),
+        value=event.price_usd,
+        told=event.told,
+    )
+
+
 def summary_message(summary: Summary) -> pb.Summary:
     return pb.Summary(
         level=pb.Level.ValueType(summary.level),
         metrics=[_metric_message(metric, summary) for metric in summary.metrics],
-        evaluated_time=_moment(summary.evaluated_micros),
+        evaluated_time=moment_of(summary.evaluated_micros),
         ledger_head=summary.head_hash.hex(),
         waiting_count=summary.waiting_count,
     )
@@ -195,6 +215,17 @@ def edit_of(request: pb.UpdateThresholdRequest) -> Edit:
     return Edit(message.id, _scope(message), values, message.etag, request.allow_missing)
 
 
+def new_threshold(message: pb.Threshold) -> tuple[Scope, dict[str, object]]:
+    """Scope and values of a threshold to be made."""
+    scope = _scope(message)
+    if scope is None:
+        problem = "type and condition are needed"
+        raise InvalidArgument("INVALID_FIELD", problem, fields={"threshold.type": problem})
+    values: dict[str, object] = {name: number(message, name) for name in _LIMITS}
+    names = ("low_channels", "medium_channels", "high_channels")
+    return scope, values | {name: channel_names(getattr(message, name)) for name in names}
+
+
 def _scope(message: pb.Threshold) -> Scope | None:
     """None unless type and condition are given."""
     alert_type = chosen(AlertType, message.type, "threshold.type")
@@ -229,3 +260,17 @@ def entry_message(row: Sealed) -> pb.LedgerEntry:
     )
     put(message, value=entry.value, flip_value=entry.flip_value)
     return message
+
+
+def statistics_message(row: Statistics) -> pb.Statistics:
+    return pb.Statistics(
+        type=pb.AlertType.ValueType(row.type),
+        rule_id=row.rule_id,
+        fired_count=row.fired_count,
+        repeated_count=row.repeated_count,
+        acknowledged_count=row.acknowledged_count,
+        silenced_count=row.silenced_count,
+        ended_count=row.ended_count,
+        median_duration=to_duration(row.median_duration),
+        last_fired_time=to_timestamp(row.last_fired_time),
+    )

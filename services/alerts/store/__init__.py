@@ -12,8 +12,11 @@ from services.alerts.store.docket import DocketStore
 from services.alerts.store.evaluations import EvaluationStore
 from services.alerts.store.ledger import LedgerStore
 from services.alerts.store.outbox import OutboxStore
+from services.alerts.store.rules import RuleStore
+from services.alerts.store.statistics import StatisticStore
 from services.alerts.store.subjects import SubjectStore
 from services.alerts.store.thresholds import ThresholdStore
+from services.alerts.store.words import WordStore
 from shared.database import fence
 from shared.database.fence import Step
 
@@ -32,6 +35,9 @@ class Store:
         self.thresholds = ThresholdStore(connection)
         self.ledger = LedgerStore(connection)
         self.outbox = OutboxStore(connection)
+        self.words = WordStore(connection)
+        self.rules = RuleStore(connection)
+        self.statistics = StatisticStore(connection)
 
     async def hurry(self) -> None:
         """Do not wait for the disk: what this transaction writes comes again with the next cycle."""

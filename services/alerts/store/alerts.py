@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.domain.board import ALERT_COLUMNS, Board, Column
@@ -22,12 +22,32 @@ _CHANGING = {
     "trigger_count": "int4",
     "last_triggered_micros": "int8",
 }
-_UPDATE = text(
-    f"update alert set {', '.join(f'{name} = new.{name}' for name in _CHANGING)}"
-    " from unnest(cast(:alert_key as int8[]),"
-    f" {', '.join(f'cast(:{name} as {kind}[])' for name, kind in _CHANGING.items())})"
-    f" as new (alert_key, {', '.join(_CHANGING)}) where alert.alert_key = new.alert_key"
-)
+
+
+def _update(columns: Mapping[str, str]) -> TextClause:
+    return text(
+        f"update alert set {', '.join(f'{name} = new.{name}' for name in columns)}"
+        " from unnest(cast(:alert_key as int8[]),"
+        f" {', '.join(f'cast(:{name} as {kind}[])' for name, kind in columns.items())})"
+        f" as new (alert_key, {', '.join(columns)}) where alert.alert_key = new.alert_key"
+    )
+
+
+_UPDATE = _update(_CHANGING)
+# What only people, and the end of what they asked for, change.
+_BY_HAND = {
+    "kind": "int2",
+    "starting_value": "float8",
+    "trigger_value": "float8",
+    "cooldown_seconds": "int4",
+    "held_status": "int2",
+    "held_level": "int2",
+    "held_until_micros": "int8",
+    "trait_bits": "int2",
+    "revision": "int4",
+}
+_UPDATE_BY_HAND = _update(_BY_HAND)
+_NEXT_EXPIRY = text("select held_until_micros from alert where held_status <> 0 order by 1 limit 1")
 _DELETE = text("delete from alert where alert_key = any(cast(:alert_keys as int8[]))")
 _NEW_ASSETS = text(
     "insert into asset (asset_key, name) select * from"
@@ -57,6 +77,17 @@ class AlertStore:
         """Write what a change of level changes, of these rows of the board."""
         values = {name: getattr(board, name)[rows].tolist() for name in _CHANGING}
         await self._connection.execute(_UPDATE, {"alert_key": board.alert_key[rows].tolist(), **values})
+
+    async def update_by_hand(self, board: Board, rows: Column) -> None:
+        """Write what people set, of these rows of the board."""
+        if len(rows):
+            values = {name: getattr(board, name)[rows].tolist() for name in _BY_HAND}
+            keys = board.alert_key[rows].tolist()
+            await self._connection.execute(_UPDATE_BY_HAND, {"alert_key": keys, **values})
+
+    async def next_expiry_micros(self) -> int | None:
+        """When the first hold ends; None without one."""
+        return (await self._connection.execute(_NEXT_EXPIRY)).scalar_one_or_none()
 
     async def delete(self, alert_keys: Column) -> int:
         keys = np.asarray(alert_keys).tolist()

@@ -35,6 +35,7 @@ class Docket:
     next_alert_key: int
     next_subject_key: int
     demo: bool
+    next_rule_key: int
 
     def with_changes(self, changes: Mapping[str, Any]) -> Docket:
         """As it is after these columns were written."""

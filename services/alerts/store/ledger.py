@@ -48,10 +48,10 @@ class LedgerStore:
         query = apply(query, [(ledger.c.sequence, "desc")], page.after, page.size)
         return [_sealed(row) for row in await self._connection.execute(query)]
 
-    async def walk(self) -> AsyncIterator[list[Sealed]]:
-        """Every row in order, in portions."""
+    async def walk(self, after_sequence: int = -(2**63)) -> AsyncIterator[list[Sealed]]:
+        """Every row after one, in order, in portions."""
         # Keyed on more than the sequence would not help: two rows cannot share one.
-        last = -(2**63)
+        last = after_sequence
         while True:
             query = (
                 select(ledger).where(ledger.c.sequence > last).order_by(ledger.c.sequence).limit(_WALK_ROWS)

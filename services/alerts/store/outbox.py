@@ -22,7 +22,8 @@ _CLAIM = text(
     " and (claimed_until is null or claimed_until <= :now or cast(:anyway as boolean))"
     " order by level desc, ledger_sequence for update skip locked limit :size)"
     " returning ledger_sequence, level, tries)"
-    " select claimed.ledger_sequence, claimed.level, claimed.tries, ledger.hash, ledger.inputs_json"
+    " select claimed.ledger_sequence, claimed.level, claimed.tries, ledger.hash, ledger.inputs_json,"
+    " ledger.alert_id"
     " from claimed join ledger on ledger.sequence = claimed.ledger_sequence"
     " order by claimed.level desc, claimed.ledger_sequence"
 )
@@ -45,6 +46,7 @@ class Waiting(NamedTuple):
     tries: int
     ledger_hash: bytes
     facts_json: str
+    alert_id: str
 
     @property
     def request_id(self) -> str:
@@ -74,7 +76,7 @@ class OutboxStore:
         """Take rows that nobody else holds, loudest first; `anyway` those that somebody holds too."""
         wanted = {"now": now, "due_time": due_time, "until": now + CLAIM, "size": size, "anyway": anyway}
         answer = await self._connection.execute(_CLAIM, wanted)
-        return [Waiting(row[0], row[1], row[2], bytes(row[3]), row[4]) for row in answer]
+        return [Waiting(row[0], row[1], row[2], bytes(row[3]), row[4], row[5]) for row in answer]
 
     async def mark_sent(self, rows: Sequence[Waiting], now: datetime) -> None:
         await self._connection.execute(_SENT, {"sequences": _sequences(rows), "now": now})

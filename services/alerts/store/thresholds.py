@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -51,6 +51,13 @@ class ThresholdStore:
                 index_elements=["id"], set_={name: statement.excluded[name] for name in _VALUES}
             )
         )
+        await self._changed()
+
+    async def delete(self, id: str) -> None:
+        await self._connection.execute(delete(threshold).where(threshold.c.id == id))
+        await self._changed()
+
+    async def _changed(self) -> None:
         await self._connection.execute(
             update(docket).values(threshold_version=docket.c.threshold_version + 1)
         )

@@ -9,7 +9,15 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 
 PACKAGE = Path(__file__).parents[3] / "services" / "alerts"
 # Raised for this package by the plumbing it calls.
-BY_SHARED = {"UNKNOWN_FIELD", "NOT_FINITE", "BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH", "STALE_EPOCH"}
+BY_SHARED = {
+    "UNKNOWN_FIELD",
+    "NOT_FINITE",
+    "BAD_PAGE_TOKEN",
+    "PAGE_TOKEN_MISMATCH",
+    "STALE_EPOCH",
+    "BAD_TIME",
+    "BAD_DURATION",
+}
 
 
 def _known() -> set[str]:
@@ -25,6 +33,8 @@ def _literals() -> set[str]:
                 name = node.func.id if isinstance(node.func, ast.Name) else ""
                 if name in {
                     "InvalidArgument",
+                    "AlreadyExists",
+                    "FailedPrecondition",
                     "NotFound",
                     "Conflict",
                     "Unavailable",

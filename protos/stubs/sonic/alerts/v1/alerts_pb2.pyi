@@ -250,6 +250,122 @@ READING_STATE_UNKNOWN: ReadingState.ValueType  # 3
 """Absent: the level is held; NORMAL then means "not known", never "safe"."""
 Global___ReadingState: _TypeAlias = ReadingState  # noqa: Y015
 
+class _RuleMetric:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RuleMetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RuleMetric.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RULE_METRIC_UNSPECIFIED: _RuleMetric.ValueType  # 0
+    """Refused."""
+    RULE_METRIC_MOVE_PERCENT: _RuleMetric.ValueType  # 1
+    """Move away from the anchor, percent of the anchor."""
+    RULE_METRIC_MOVE_ABS: _RuleMetric.ValueType  # 2
+    """Move away from the anchor, USD."""
+    RULE_METRIC_PRICE_TARGET: _RuleMetric.ValueType  # 3
+    """A price that is reached, USD."""
+
+class RuleMetric(_RuleMetric, metaclass=_RuleMetricEnumTypeWrapper):
+    """What a market rule measures."""
+
+RULE_METRIC_UNSPECIFIED: RuleMetric.ValueType  # 0
+"""Refused."""
+RULE_METRIC_MOVE_PERCENT: RuleMetric.ValueType  # 1
+"""Move away from the anchor, percent of the anchor."""
+RULE_METRIC_MOVE_ABS: RuleMetric.ValueType  # 2
+"""Move away from the anchor, USD."""
+RULE_METRIC_PRICE_TARGET: RuleMetric.ValueType  # 3
+"""A price that is reached, USD."""
+Global___RuleMetric: _TypeAlias = RuleMetric  # noqa: Y015
+
+class _RuleDirection:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RuleDirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RuleDirection.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RULE_DIRECTION_UNSPECIFIED: _RuleDirection.ValueType  # 0
+    """Refused."""
+    RULE_DIRECTION_UP: _RuleDirection.ValueType  # 1
+    """Rising."""
+    RULE_DIRECTION_DOWN: _RuleDirection.ValueType  # 2
+    """Falling."""
+    RULE_DIRECTION_BOTH: _RuleDirection.ValueType  # 3
+    """Either; a price target is met from the anchor's side."""
+    RULE_DIRECTION_CROSS: _RuleDirection.ValueType  # 4
+    """Only for a price target: the price changes sides."""
+
+class RuleDirection(_RuleDirection, metaclass=_RuleDirectionEnumTypeWrapper):
+    """Which way of the price counts."""
+
+RULE_DIRECTION_UNSPECIFIED: RuleDirection.ValueType  # 0
+"""Refused."""
+RULE_DIRECTION_UP: RuleDirection.ValueType  # 1
+"""Rising."""
+RULE_DIRECTION_DOWN: RuleDirection.ValueType  # 2
+"""Falling."""
+RULE_DIRECTION_BOTH: RuleDirection.ValueType  # 3
+"""Either; a price target is met from the anchor's side."""
+RULE_DIRECTION_CROSS: RuleDirection.ValueType  # 4
+"""Only for a price target: the price changes sides."""
+Global___RuleDirection: _TypeAlias = RuleDirection  # noqa: Y015
+
+class _RuleRecurrence:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RuleRecurrenceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RuleRecurrence.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RULE_RECURRENCE_UNSPECIFIED: _RuleRecurrence.ValueType  # 0
+    """SINGLE."""
+    RULE_RECURRENCE_SINGLE: _RuleRecurrence.ValueType  # 1
+    """Disarmed until somebody arms it again."""
+    RULE_RECURRENCE_RESET: _RuleRecurrence.ValueType  # 2
+    """The anchor becomes the present price."""
+    RULE_RECURRENCE_LADDER: _RuleRecurrence.ValueType  # 3
+    """The anchor moves by whole steps of the threshold; not with a window or a price target."""
+
+class RuleRecurrence(_RuleRecurrence, metaclass=_RuleRecurrenceEnumTypeWrapper):
+    """What becomes of a rule after its breach."""
+
+RULE_RECURRENCE_UNSPECIFIED: RuleRecurrence.ValueType  # 0
+"""SINGLE."""
+RULE_RECURRENCE_SINGLE: RuleRecurrence.ValueType  # 1
+"""Disarmed until somebody arms it again."""
+RULE_RECURRENCE_RESET: RuleRecurrence.ValueType  # 2
+"""The anchor becomes the present price."""
+RULE_RECURRENCE_LADDER: RuleRecurrence.ValueType  # 3
+"""The anchor moves by whole steps of the threshold; not with a window or a price target."""
+Global___RuleRecurrence: _TypeAlias = RuleRecurrence  # noqa: Y015
+
+class _RuleState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RuleStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RuleState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RULE_STATE_UNSPECIFIED: _RuleState.ValueType  # 0
+    """No price was seen since it was armed."""
+    RULE_STATE_NORMAL: _RuleState.ValueType  # 1
+    """Below 0.7 of the threshold."""
+    RULE_STATE_WARN: _RuleState.ValueType  # 2
+    """From 0.7 of the threshold."""
+    RULE_STATE_BREACH: _RuleState.ValueType  # 3
+    """At or beyond the threshold."""
+
+class RuleState(_RuleState, metaclass=_RuleStateEnumTypeWrapper):
+    """How near a market rule is."""
+
+RULE_STATE_UNSPECIFIED: RuleState.ValueType  # 0
+"""No price was seen since it was armed."""
+RULE_STATE_NORMAL: RuleState.ValueType  # 1
+"""Below 0.7 of the threshold."""
+RULE_STATE_WARN: RuleState.ValueType  # 2
+"""From 0.7 of the threshold."""
+RULE_STATE_BREACH: RuleState.ValueType  # 3
+"""At or beyond the threshold."""
+Global___RuleState: _TypeAlias = RuleState  # noqa: Y015
+
 class _ErrorReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -286,6 +402,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller's epoch is older than one already seen."""
     ERROR_REASON_NOT_CONFIRMED: _ErrorReason.ValueType  # 14
     """The confirmation word is missing or wrong."""
+    ERROR_REASON_NOT_RAISED: _ErrorReason.ValueType  # 15
+    """The alert is at NORMAL: there is nothing to acknowledge."""
+    ERROR_REASON_POSITION_NOT_FOUND: _ErrorReason.ValueType  # 16
+    """positions holds no such position."""
+    ERROR_REASON_ALREADY_THERE: _ErrorReason.ValueType  # 17
+    """There is one already; change that one."""
+    ERROR_REASON_THRESHOLD_IS_DEFAULT: _ErrorReason.ValueType  # 18
+    """A threshold without an asset is only disabled, never deleted."""
+    ERROR_REASON_RULE_NOT_FOUND: _ErrorReason.ValueType  # 19
+    """No market rule with this id."""
+    ERROR_REASON_BAD_IMPORT: _ErrorReason.ValueType  # 20
+    """The file is no JSON of a known form; each problem is named."""
+    ERROR_REASON_BAD_TIME: _ErrorReason.ValueType  # 21
+    """A moment is not within the years 1 to 9999."""
+    ERROR_REASON_BAD_DURATION: _ErrorReason.ValueType  # 22
+    """A span is longer than 10000 years, or its parts differ in sign."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -320,6 +452,22 @@ ERROR_REASON_STALE_EPOCH: ErrorReason.ValueType  # 13
 """The caller's epoch is older than one already seen."""
 ERROR_REASON_NOT_CONFIRMED: ErrorReason.ValueType  # 14
 """The confirmation word is missing or wrong."""
+ERROR_REASON_NOT_RAISED: ErrorReason.ValueType  # 15
+"""The alert is at NORMAL: there is nothing to acknowledge."""
+ERROR_REASON_POSITION_NOT_FOUND: ErrorReason.ValueType  # 16
+"""positions holds no such position."""
+ERROR_REASON_ALREADY_THERE: ErrorReason.ValueType  # 17
+"""There is one already; change that one."""
+ERROR_REASON_THRESHOLD_IS_DEFAULT: ErrorReason.ValueType  # 18
+"""A threshold without an asset is only disabled, never deleted."""
+ERROR_REASON_RULE_NOT_FOUND: ErrorReason.ValueType  # 19
+"""No market rule with this id."""
+ERROR_REASON_BAD_IMPORT: ErrorReason.ValueType  # 20
+"""The file is no JSON of a known form; each problem is named."""
+ERROR_REASON_BAD_TIME: ErrorReason.ValueType  # 21
+"""A moment is not within the years 1 to 9999."""
+ERROR_REASON_BAD_DURATION: ErrorReason.ValueType  # 22
+"""A span is longer than 10000 years, or its parts differ in sign."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -356,6 +504,10 @@ class Alert(_message.Message):
     WHY_FIELD_NUMBER: _builtins.int
     INCIDENT_ID_FIELD_NUMBER: _builtins.int
     SIDE_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    HELD_LEVEL_FIELD_NUMBER: _builtins.int
+    HELD_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Alert id."""
     type: Global___AlertType.ValueType
@@ -402,6 +554,10 @@ class Alert(_message.Message):
     """Id of the present incident (from leaving NORMAL to coming back); empty at NORMAL."""
     side: _builtins.str
     """Side of the position: LONG, SHORT, UNKNOWN, or empty."""
+    held_level: Global___Level.ValueType
+    """Highest level that is kept quiet while SILENCED or ACKNOWLEDGED."""
+    etag: _builtins.str
+    """Changes with every edit by hand; send it back to refuse lost updates."""
     @_builtins.property
     def evaluated_time(self) -> _timestamp_pb2.Timestamp:
         """When the reading was observed."""
@@ -421,6 +577,14 @@ class Alert(_message.Message):
     @_builtins.property
     def created_time(self) -> _timestamp_pb2.Timestamp:
         """Made."""
+
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Channels of this alert for every level; empty = those of its threshold."""
+
+    @_builtins.property
+    def held_until_time(self) -> _timestamp_pb2.Timestamp:
+        """When SILENCED or ACKNOWLEDGED ends by itself."""
 
     def __init__(
         self,
@@ -453,10 +617,14 @@ class Alert(_message.Message):
         why: _builtins.str = ...,
         incident_id: _builtins.str = ...,
         side: _builtins.str = ...,
+        channels: _abc.Iterable[_builtins.str] | None = ...,
+        held_level: Global___Level.ValueType = ...,
+        held_until_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "cooldown", b"cooldown", "created_time", b"created_time", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "last_triggered_time", b"last_triggered_time", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "starting_value", b"starting_value", "trigger_value", b"trigger_value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "cooldown", b"cooldown", "created_time", b"created_time", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_until_time", b"held_until_time", "last_triggered_time", b"last_triggered_time", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "starting_value", b"starting_value", "trigger_value", b"trigger_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "alert_class", b"alert_class", "asset", b"asset", "condition", b"condition", "cooldown", b"cooldown", "created_time", b"created_time", "description", b"description", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "id", b"id", "incident_id", b"incident_id", "last_triggered_time", b"last_triggered_time", "level", b"level", "metric", b"metric", "notes", b"notes", "position_id", b"position_id", "previous_level", b"previous_level", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "reading_state", b"reading_state", "side", b"side", "starting_value", b"starting_value", "status", b"status", "trigger_count", b"trigger_count", "trigger_value", b"trigger_value", "type", b"type", "wallet", b"wallet", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "alert_class", b"alert_class", "asset", b"asset", "channels", b"channels", "condition", b"condition", "cooldown", b"cooldown", "created_time", b"created_time", "description", b"description", "etag", b"etag", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_level", b"held_level", "held_until_time", b"held_until_time", "id", b"id", "incident_id", b"incident_id", "last_triggered_time", b"last_triggered_time", "level", b"level", "metric", b"metric", "notes", b"notes", "position_id", b"position_id", "previous_level", b"previous_level", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "reading_state", b"reading_state", "side", b"side", "starting_value", b"starting_value", "status", b"status", "trigger_count", b"trigger_count", "trigger_value", b"trigger_value", "type", b"type", "wallet", b"wallet", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__evaluated_value: _TypeAlias = _typing.Literal["evaluated_value"]  # noqa: Y015
     _WhichOneofArgType__evaluated_value: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value"]  # noqa: Y015
@@ -835,6 +1003,197 @@ class TotalsReading(_message.Message):
 Global___TotalsReading: _TypeAlias = TotalsReading  # noqa: Y015
 
 @_typing.final
+class Rule(_message.Message):
+    """A wish about an asset's price, judged in EvaluateAlerts by the prices of the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    RECURRENCE_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    COOLDOWN_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    ENABLED_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    ARMED_FIELD_NUMBER: _builtins.int
+    ANCHOR_PRICE_USD_FIELD_NUMBER: _builtins.int
+    ANCHOR_TIME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    RATIO_FIELD_NUMBER: _builtins.int
+    PRICE_USD_FIELD_NUMBER: _builtins.int
+    PRICE_TIME_FIELD_NUMBER: _builtins.int
+    BREACH_COUNT_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    CREATED_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Rule id, rule-1; given by the service."""
+    asset: _builtins.str
+    """Asset symbol."""
+    metric: Global___RuleMetric.ValueType
+    """What is measured."""
+    direction: Global___RuleDirection.ValueType
+    """Which way counts."""
+    threshold: _builtins.float
+    """Limit, > 0: percent, USD of move, or the price in USD."""
+    recurrence: Global___RuleRecurrence.ValueType
+    """After a breach."""
+    level: Global___Level.ValueType
+    """Level of a breach; unspecified = MEDIUM. A WARN is LOW."""
+    enabled: _builtins.bool
+    """Whether it judges."""
+    notes: _builtins.str
+    """Free text of the owner; never told."""
+    armed: _builtins.bool
+    """False after the breach of a SINGLE rule. Set it to arm again, with a new anchor."""
+    anchor_price_usd: _builtins.float
+    """Price moves are measured from, USD; absent before the first sight."""
+    state: Global___RuleState.ValueType
+    """How near it is."""
+    ratio: _builtins.float
+    """Metric / threshold; 1 is the breach."""
+    price_usd: _builtins.float
+    """Last price it was judged by, USD."""
+    breach_count: _builtins.int
+    """Breaches so far, >= 0."""
+    etag: _builtins.str
+    """Changes with every edit; send it back to refuse lost updates."""
+    @_builtins.property
+    def window(self) -> _duration_pb2.Duration:
+        """0 = since the anchor; 1 h, 6 h or 24 h = the move within that window (moves only)."""
+
+    @_builtins.property
+    def cooldown(self) -> _duration_pb2.Duration:
+        """An event of the same level is not told again within this span; 0 to 7 days."""
+
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Channels; empty = the level map of xcom."""
+
+    @_builtins.property
+    def anchor_time(self) -> _timestamp_pb2.Timestamp:
+        """When the anchor was seen."""
+
+    @_builtins.property
+    def price_time(self) -> _timestamp_pb2.Timestamp:
+        """When that price was seen."""
+
+    @_builtins.property
+    def created_time(self) -> _timestamp_pb2.Timestamp:
+        """Made."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        metric: Global___RuleMetric.ValueType = ...,
+        direction: Global___RuleDirection.ValueType = ...,
+        threshold: _builtins.float | None = ...,
+        recurrence: Global___RuleRecurrence.ValueType = ...,
+        window: _duration_pb2.Duration | None = ...,
+        cooldown: _duration_pb2.Duration | None = ...,
+        level: Global___Level.ValueType = ...,
+        enabled: _builtins.bool = ...,
+        channels: _abc.Iterable[_builtins.str] | None = ...,
+        notes: _builtins.str = ...,
+        armed: _builtins.bool = ...,
+        anchor_price_usd: _builtins.float | None = ...,
+        anchor_time: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___RuleState.ValueType = ...,
+        ratio: _builtins.float | None = ...,
+        price_usd: _builtins.float | None = ...,
+        price_time: _timestamp_pb2.Timestamp | None = ...,
+        breach_count: _builtins.int = ...,
+        etag: _builtins.str = ...,
+        created_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_anchor_price_usd", b"_anchor_price_usd", "_price_usd", b"_price_usd", "_ratio", b"_ratio", "_threshold", b"_threshold", "anchor_price_usd", b"anchor_price_usd", "anchor_time", b"anchor_time", "cooldown", b"cooldown", "created_time", b"created_time", "price_time", b"price_time", "price_usd", b"price_usd", "ratio", b"ratio", "threshold", b"threshold", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_anchor_price_usd", b"_anchor_price_usd", "_price_usd", b"_price_usd", "_ratio", b"_ratio", "_threshold", b"_threshold", "anchor_price_usd", b"anchor_price_usd", "anchor_time", b"anchor_time", "armed", b"armed", "asset", b"asset", "breach_count", b"breach_count", "channels", b"channels", "cooldown", b"cooldown", "created_time", b"created_time", "direction", b"direction", "enabled", b"enabled", "etag", b"etag", "id", b"id", "level", b"level", "metric", b"metric", "notes", b"notes", "price_time", b"price_time", "price_usd", b"price_usd", "ratio", b"ratio", "recurrence", b"recurrence", "state", b"state", "threshold", b"threshold", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__anchor_price_usd: _TypeAlias = _typing.Literal["anchor_price_usd"]  # noqa: Y015
+    _WhichOneofArgType__anchor_price_usd: _TypeAlias = _typing.Literal["_anchor_price_usd", b"_anchor_price_usd"]  # noqa: Y015
+    _WhichOneofReturnType__price_usd: _TypeAlias = _typing.Literal["price_usd"]  # noqa: Y015
+    _WhichOneofArgType__price_usd: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd"]  # noqa: Y015
+    _WhichOneofReturnType__ratio: _TypeAlias = _typing.Literal["ratio"]  # noqa: Y015
+    _WhichOneofArgType__ratio: _TypeAlias = _typing.Literal["_ratio", b"_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
+    _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__anchor_price_usd) -> _WhichOneofReturnType__anchor_price_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_usd) -> _WhichOneofReturnType__price_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ratio) -> _WhichOneofReturnType__ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
+
+Global___Rule: _TypeAlias = Rule  # noqa: Y015
+
+@_typing.final
+class Statistics(_message.Message):
+    """What the ledger says about one metric or one rule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    FIRED_COUNT_FIELD_NUMBER: _builtins.int
+    REPEATED_COUNT_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_COUNT_FIELD_NUMBER: _builtins.int
+    SILENCED_COUNT_FIELD_NUMBER: _builtins.int
+    ENDED_COUNT_FIELD_NUMBER: _builtins.int
+    MEDIAN_DURATION_FIELD_NUMBER: _builtins.int
+    LAST_FIRED_TIME_FIELD_NUMBER: _builtins.int
+    type: Global___AlertType.ValueType
+    """Metric."""
+    rule_id: _builtins.str
+    """Market rule, or empty."""
+    fired_count: _builtins.int
+    """Incidents begun, >= 0."""
+    repeated_count: _builtins.int
+    """Rises and tellings within an incident that was already begun, >= 0."""
+    acknowledged_count: _builtins.int
+    """Acknowledgements, >= 0."""
+    silenced_count: _builtins.int
+    """Silences, >= 0."""
+    ended_count: _builtins.int
+    """Incidents ended, >= 0."""
+    @_builtins.property
+    def median_duration(self) -> _duration_pb2.Duration:
+        """Median time from begin to end of the ended ones; absent without one."""
+
+    @_builtins.property
+    def last_fired_time(self) -> _timestamp_pb2.Timestamp:
+        """Last begin."""
+
+    def __init__(
+        self,
+        *,
+        type: Global___AlertType.ValueType = ...,
+        rule_id: _builtins.str = ...,
+        fired_count: _builtins.int = ...,
+        repeated_count: _builtins.int = ...,
+        acknowledged_count: _builtins.int = ...,
+        silenced_count: _builtins.int = ...,
+        ended_count: _builtins.int = ...,
+        median_duration: _duration_pb2.Duration | None = ...,
+        last_fired_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_fired_time", b"last_fired_time", "median_duration", b"median_duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_count", b"acknowledged_count", "ended_count", b"ended_count", "fired_count", b"fired_count", "last_fired_time", b"last_fired_time", "median_duration", b"median_duration", "repeated_count", b"repeated_count", "rule_id", b"rule_id", "silenced_count", b"silenced_count", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Statistics: _TypeAlias = Statistics  # noqa: Y015
+
+@_typing.final
 class CreateAlertsRequest(_message.Message):
     """Request of CreateAlerts."""
 
@@ -931,6 +1290,82 @@ class EvaluateAlertsRequest(_message.Message):
 Global___EvaluateAlertsRequest: _TypeAlias = EvaluateAlertsRequest  # noqa: Y015
 
 @_typing.final
+class EnrichAlertsRequest(_message.Message):
+    """Request of EnrichAlerts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CYCLE_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    cycle_id: _builtins.str
+    """Cycle this belongs to; empty when run by hand."""
+    epoch: _builtins.int
+    """Epoch of the cycle's owner, >= 0."""
+    @_builtins.property
+    def totals(self) -> Global___TotalsReading:
+        """Portfolio readings; absent = asked from positions."""
+
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceReading]:
+        """Prices for market alerts."""
+
+    def __init__(
+        self,
+        *,
+        cycle_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        totals: Global___TotalsReading | None = ...,
+        prices: _abc.Iterable[Global___PriceReading] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "epoch", b"epoch", "prices", b"prices", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnrichAlertsRequest: _TypeAlias = EnrichAlertsRequest  # noqa: Y015
+
+@_typing.final
+class ProcessAlertsRequest(_message.Message):
+    """Request of ProcessAlerts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CYCLE_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    cycle_id: _builtins.str
+    """Cycle this belongs to; empty when run by hand."""
+    epoch: _builtins.int
+    """Epoch of the cycle's owner, >= 0."""
+    @_builtins.property
+    def totals(self) -> Global___TotalsReading:
+        """Portfolio readings; absent = asked from positions."""
+
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceReading]:
+        """Prices for market alerts."""
+
+    def __init__(
+        self,
+        *,
+        cycle_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        totals: Global___TotalsReading | None = ...,
+        prices: _abc.Iterable[Global___PriceReading] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "epoch", b"epoch", "prices", b"prices", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProcessAlertsRequest: _TypeAlias = ProcessAlertsRequest  # noqa: Y015
+
+@_typing.final
 class EvaluateAlertsResponse(_message.Message):
     """Answer of EvaluateAlerts."""
 
@@ -963,6 +1398,7 @@ class EvaluateAlertsResponse(_message.Message):
     UNKNOWN_COUNT_FIELD_NUMBER: _builtins.int
     TRANSITIONS_FIELD_NUMBER: _builtins.int
     LEVEL_COUNT_FIELD_NUMBER: _builtins.int
+    RULE_EVENTS_FIELD_NUMBER: _builtins.int
     evaluated_count: _builtins.int
     """Alerts judged, >= 0."""
     raised_count: _builtins.int
@@ -981,6 +1417,10 @@ class EvaluateAlertsResponse(_message.Message):
     def level_count(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Alerts by level name."""
 
+    @_builtins.property
+    def rule_events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Transition]:
+        """Events of market rules, in order of the rules; alert_id is the rule's."""
+
     def __init__(
         self,
         *,
@@ -991,10 +1431,11 @@ class EvaluateAlertsResponse(_message.Message):
         unknown_count: _builtins.int = ...,
         transitions: _abc.Iterable[Global___Transition] | None = ...,
         level_count: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        rule_events: _abc.Iterable[Global___Transition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated_count", b"evaluated_count", "level_count", b"level_count", "lowered_count", b"lowered_count", "raised_count", b"raised_count", "stale_count", b"stale_count", "transitions", b"transitions", "unknown_count", b"unknown_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated_count", b"evaluated_count", "level_count", b"level_count", "lowered_count", b"lowered_count", "raised_count", b"raised_count", "rule_events", b"rule_events", "stale_count", b"stale_count", "transitions", b"transitions", "unknown_count", b"unknown_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1161,16 +1602,20 @@ class DeleteAlertRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Alert id."""
+    etag: _builtins.str
+    """As read before; empty = whatever it is now."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "id", b"id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1751,3 +2196,664 @@ class VerifyLedgerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyLedgerResponse: _TypeAlias = VerifyLedgerResponse  # noqa: Y015
+
+@_typing.final
+class CreateAlertRequest(_message.Message):
+    """Request of CreateAlert."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALERT_FIELD_NUMBER: _builtins.int
+    TYPE_NAME_FIELD_NUMBER: _builtins.int
+    CONDITION_NAME_FIELD_NUMBER: _builtins.int
+    type_name: _builtins.str
+    """Metric as people write it, e.g. "Travel Percent" or TravelPercentLiquid; instead of alert.type."""
+    condition_name: _builtins.str
+    """above or below; instead of alert.condition."""
+    @_builtins.property
+    def alert(self) -> Global___Alert:
+        """type and condition (or their names below), trigger_value; position_id for a metric of positions, asset for a
+        price; notes, channels, cooldown and starting_value as wished.
+        """
+
+    def __init__(
+        self,
+        *,
+        alert: Global___Alert | None = ...,
+        type_name: _builtins.str = ...,
+        condition_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "condition_name", b"condition_name", "type_name", b"type_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateAlertRequest: _TypeAlias = CreateAlertRequest  # noqa: Y015
+
+@_typing.final
+class UpdateAlertRequest(_message.Message):
+    """Request of UpdateAlert."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALERT_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def alert(self) -> Global___Alert:
+        """id, the fields to change, and the etag read before."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change; empty = those that are set. trigger_value in the mask and absent = thresholds judge again."""
+
+    def __init__(
+        self,
+        *,
+        alert: Global___Alert | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAlertRequest: _TypeAlias = UpdateAlertRequest  # noqa: Y015
+
+@_typing.final
+class AcknowledgeAlertRequest(_message.Message):
+    """Request of AcknowledgeAlert."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Alert id."""
+    actor: _builtins.str
+    """Who, for the ledger; a name, never an address. Empty = person."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """How long, > 0, at most 7 days; absent = 1 h."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "duration", b"duration", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcknowledgeAlertRequest: _TypeAlias = AcknowledgeAlertRequest  # noqa: Y015
+
+@_typing.final
+class SilenceAlertRequest(_message.Message):
+    """Request of SilenceAlert."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Alert id."""
+    level: Global___Level.ValueType
+    """Highest level to keep quiet, not below the present one; unspecified = the present one, LOW at least."""
+    actor: _builtins.str
+    """Who, for the ledger; a name, never an address. Empty = person."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """How long, > 0, at most 7 days; absent = 1 h."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        level: Global___Level.ValueType = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "duration", b"duration", "id", b"id", "level", b"level"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SilenceAlertRequest: _TypeAlias = SilenceAlertRequest  # noqa: Y015
+
+@_typing.final
+class UnsilenceAlertRequest(_message.Message):
+    """Request of UnsilenceAlert."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Alert id."""
+    actor: _builtins.str
+    """Who, for the ledger; a name, never an address. Empty = person."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnsilenceAlertRequest: _TypeAlias = UnsilenceAlertRequest  # noqa: Y015
+
+@_typing.final
+class WatchAlertsRequest(_message.Message):
+    """Request of WatchAlerts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALERT_CLASS_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    MIN_LEVEL_FIELD_NUMBER: _builtins.int
+    POSITION_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    alert_class: Global___AlertClass.ValueType
+    """Only this kind of subject."""
+    type: Global___AlertType.ValueType
+    """Only this metric."""
+    min_level: Global___Level.ValueType
+    """Only this level or worse."""
+    position_id: _builtins.str
+    """Only this position."""
+    asset: _builtins.str
+    """Only this asset."""
+    def __init__(
+        self,
+        *,
+        alert_class: Global___AlertClass.ValueType = ...,
+        type: Global___AlertType.ValueType = ...,
+        min_level: Global___Level.ValueType = ...,
+        position_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_class", b"alert_class", "asset", b"asset", "min_level", b"min_level", "position_id", b"position_id", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchAlertsRequest: _TypeAlias = WatchAlertsRequest  # noqa: Y015
+
+@_typing.final
+class WatchAlertsResponse(_message.Message):
+    """One message of WatchAlerts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALERTS_FIELD_NUMBER: _builtins.int
+    REMOVED_IDS_FIELD_NUMBER: _builtins.int
+    GAP_FIELD_NUMBER: _builtins.int
+    gap: _builtins.bool
+    """Changes in between were left out: this is the newest state."""
+    @_builtins.property
+    def alerts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alert]:
+        """Alerts as they are now, worst first; at most 500 a message."""
+
+    @_builtins.property
+    def removed_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids that are gone or no longer fit the filter."""
+
+    def __init__(
+        self,
+        *,
+        alerts: _abc.Iterable[Global___Alert] | None = ...,
+        removed_ids: _abc.Iterable[_builtins.str] | None = ...,
+        gap: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "gap", b"gap", "removed_ids", b"removed_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchAlertsResponse: _TypeAlias = WatchAlertsResponse  # noqa: Y015
+
+@_typing.final
+class GetStatisticsRequest(_message.Message):
+    """Request of GetStatistics."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WINDOW_FIELD_NUMBER: _builtins.int
+    ALERT_ID_FIELD_NUMBER: _builtins.int
+    alert_id: _builtins.str
+    """Only this alert or market rule."""
+    @_builtins.property
+    def window(self) -> _duration_pb2.Duration:
+        """Only the last so long, > 0; absent = 30 days."""
+
+    def __init__(
+        self,
+        *,
+        window: _duration_pb2.Duration | None = ...,
+        alert_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatisticsRequest: _TypeAlias = GetStatisticsRequest  # noqa: Y015
+
+@_typing.final
+class GetStatisticsResponse(_message.Message):
+    """Answer of GetStatistics."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATISTICS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def statistics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Statistics]:
+        """By metric, then by rule; those without a row are left out."""
+
+    def __init__(
+        self,
+        *,
+        statistics: _abc.Iterable[Global___Statistics] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["statistics", b"statistics"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatisticsResponse: _TypeAlias = GetStatisticsResponse  # noqa: Y015
+
+@_typing.final
+class ListRulesRequest(_message.Message):
+    """Request of ListRules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Rows wanted: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRulesRequest: _TypeAlias = ListRulesRequest  # noqa: Y015
+
+@_typing.final
+class ListRulesResponse(_message.Message):
+    """Answer of ListRules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rule]:
+        """One page, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        rules: _abc.Iterable[Global___Rule] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRulesResponse: _TypeAlias = ListRulesResponse  # noqa: Y015
+
+@_typing.final
+class GetRuleRequest(_message.Message):
+    """Request of GetRule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Rule id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRuleRequest: _TypeAlias = GetRuleRequest  # noqa: Y015
+
+@_typing.final
+class CreateRuleRequest(_message.Message):
+    """Request of CreateRule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rule(self) -> Global___Rule:
+        """asset, metric, direction and threshold; the rest as wished."""
+
+    def __init__(
+        self,
+        *,
+        rule: Global___Rule | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRuleRequest: _TypeAlias = CreateRuleRequest  # noqa: Y015
+
+@_typing.final
+class UpdateRuleRequest(_message.Message):
+    """Request of UpdateRule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rule(self) -> Global___Rule:
+        """id, the fields to change, and the etag read before."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change; empty = those that are set."""
+
+    def __init__(
+        self,
+        *,
+        rule: Global___Rule | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateRuleRequest: _TypeAlias = UpdateRuleRequest  # noqa: Y015
+
+@_typing.final
+class DeleteRuleRequest(_message.Message):
+    """Request of DeleteRule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Rule id."""
+    etag: _builtins.str
+    """As read before; empty = whatever it is now."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRuleRequest: _TypeAlias = DeleteRuleRequest  # noqa: Y015
+
+@_typing.final
+class DeleteRuleResponse(_message.Message):
+    """Answer of DeleteRule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRuleResponse: _TypeAlias = DeleteRuleResponse  # noqa: Y015
+
+@_typing.final
+class CreateThresholdRequest(_message.Message):
+    """Request of CreateThreshold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def threshold(self) -> Global___Threshold:
+        """type, condition, asset where needed, limits; enabled whatever it says."""
+
+    def __init__(
+        self,
+        *,
+        threshold: Global___Threshold | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["threshold", b"threshold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateThresholdRequest: _TypeAlias = CreateThresholdRequest  # noqa: Y015
+
+@_typing.final
+class DeleteThresholdRequest(_message.Message):
+    """Request of DeleteThreshold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Threshold id."""
+    etag: _builtins.str
+    """As read before; empty = whatever it is now."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteThresholdRequest: _TypeAlias = DeleteThresholdRequest  # noqa: Y015
+
+@_typing.final
+class DeleteThresholdResponse(_message.Message):
+    """Answer of DeleteThreshold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteThresholdResponse: _TypeAlias = DeleteThresholdResponse  # noqa: Y015
+
+@_typing.final
+class ExportThresholdsRequest(_message.Message):
+    """Request of ExportThresholds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportThresholdsRequest: _TypeAlias = ExportThresholdsRequest  # noqa: Y015
+
+@_typing.final
+class ThresholdsFile(_message.Message):
+    """Thresholds as a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JSON_FIELD_NUMBER: _builtins.int
+    json: _builtins.str
+    """A JSON object with the list `thresholds`."""
+    def __init__(
+        self,
+        *,
+        json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["json", b"json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThresholdsFile: _TypeAlias = ThresholdsFile  # noqa: Y015
+
+@_typing.final
+class ImportThresholdsRequest(_message.Message):
+    """Request of ImportThresholds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JSON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    json: _builtins.str
+    """The file, at most 1 MiB."""
+    dry_run: _builtins.bool
+    """Only look: nothing is written."""
+    def __init__(
+        self,
+        *,
+        json: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "json", b"json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportThresholdsRequest: _TypeAlias = ImportThresholdsRequest  # noqa: Y015
+
+@_typing.final
+class ImportThresholdsResponse(_message.Message):
+    """Answer of ImportThresholds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREATED_COUNT_FIELD_NUMBER: _builtins.int
+    CHANGED_COUNT_FIELD_NUMBER: _builtins.int
+    UNCHANGED_COUNT_FIELD_NUMBER: _builtins.int
+    created_count: _builtins.int
+    """New ones, >= 0."""
+    changed_count: _builtins.int
+    """Changed ones, >= 0."""
+    unchanged_count: _builtins.int
+    """Those that were so already, >= 0."""
+    def __init__(
+        self,
+        *,
+        created_count: _builtins.int = ...,
+        changed_count: _builtins.int = ...,
+        unchanged_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_count", b"changed_count", "created_count", b"created_count", "unchanged_count", b"unchanged_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportThresholdsResponse: _TypeAlias = ImportThresholdsResponse  # noqa: Y015
+
+@_typing.final
+class ExportLedgerRequest(_message.Message):
+    """Request of ExportLedger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    after_sequence: _builtins.int
+    """Rows after this sequence; 0 = all."""
+    def __init__(
+        self,
+        *,
+        after_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportLedgerRequest: _TypeAlias = ExportLedgerRequest  # noqa: Y015
+
+@_typing.final
+class ExportLedgerResponse(_message.Message):
+    """Some rows of the ledger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    lines: _builtins.str
+    """JSON lines, each ended by a newline."""
+    def __init__(
+        self,
+        *,
+        lines: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportLedgerResponse: _TypeAlias = ExportLedgerResponse  # noqa: Y015

@@ -50,6 +50,26 @@ class AlertsServiceStub:
                 request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ClearStaleAlertsRequest.SerializeToString,
                 response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ClearStaleAlertsResponse.FromString,
                 _registered_method=True)
+        self.EnrichAlerts = channel.unary_unary(
+                '/sonic.alerts.v1.AlertsService/EnrichAlerts',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.EnrichAlertsRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.EvaluateAlertsResponse.FromString,
+                _registered_method=True)
+        self.ProcessAlerts = channel.unary_unary(
+                '/sonic.alerts.v1.AlertsService/ProcessAlerts',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ProcessAlertsRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.EvaluateAlertsResponse.FromString,
+                _registered_method=True)
+        self.CreateAlert = channel.unary_unary(
+                '/sonic.alerts.v1.AlertsService/CreateAlert',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.CreateAlertRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.FromString,
+                _registered_method=True)
+        self.UpdateAlert = channel.unary_unary(
+                '/sonic.alerts.v1.AlertsService/UpdateAlert',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.UpdateAlertRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.FromString,
+                _registered_method=True)
         self.ListAlerts = channel.unary_unary(
                 '/sonic.alerts.v1.AlertsService/ListAlerts',
                 request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListAlertsRequest.SerializeToString,
@@ -115,6 +135,39 @@ class AlertsServiceServicer:
     def ClearStaleAlerts(self, request, context):
         """Deletes alerts whose position is CLOSED, LIQUIDATED or deleted, and only those.
         Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnrichAlerts(self, request, context):
+        """Updates the readings of every alert without judging them; levels, ledger and outbox stay.
+        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProcessAlerts(self, request, context):
+        """Enriches and judges without telling anybody: the next EvaluateAlerts tells what is still untold. Market rules wait
+        for it too. Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateAlert(self, request, context):
+        """Makes the alert of (type, condition, subject) with an own limit; one that is there gets the limit instead.
+        Fails with POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAlert(self, request, context):
+        """Changes notes, channels, trigger_value, condition (of an alert with its own limit), starting_value, cooldown and
+        status (ACTIVE, INACTIVE). Fails with ALERT_NOT_FOUND, ALREADY_THERE, ETAG_MISMATCH, UNKNOWN_FIELD, UNKNOWN_NAME,
+        INVALID_FIELD, NOT_FINITE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -194,6 +247,26 @@ def add_AlertsServiceServicer_to_server(servicer, server):
                     servicer.ClearStaleAlerts,
                     request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ClearStaleAlertsRequest.FromString,
                     response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ClearStaleAlertsResponse.SerializeToString,
+            ),
+            'EnrichAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnrichAlerts,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.EnrichAlertsRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.EvaluateAlertsResponse.SerializeToString,
+            ),
+            'ProcessAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProcessAlerts,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ProcessAlertsRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.EvaluateAlertsResponse.SerializeToString,
+            ),
+            'CreateAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAlert,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.CreateAlertRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.SerializeToString,
+            ),
+            'UpdateAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAlert,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.UpdateAlertRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.SerializeToString,
             ),
             'ListAlerts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAlerts,
@@ -318,6 +391,114 @@ class AlertsService:
             '/sonic.alerts.v1.AlertsService/ClearStaleAlerts',
             sonic_dot_alerts_dot_v1_dot_alerts__pb2.ClearStaleAlertsRequest.SerializeToString,
             sonic_dot_alerts_dot_v1_dot_alerts__pb2.ClearStaleAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnrichAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.AlertsService/EnrichAlerts',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.EnrichAlertsRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.EvaluateAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProcessAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.AlertsService/ProcessAlerts',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ProcessAlertsRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.EvaluateAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.AlertsService/CreateAlert',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.CreateAlertRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.AlertsService/UpdateAlert',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.UpdateAlertRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.FromString,
             options,
             channel_credentials,
             insecure,
@@ -545,6 +726,515 @@ class AlertsService:
             _registered_method=True)
 
 
+class AttentionServiceStub:
+    """What people make of alerts, and what they watch.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.AcknowledgeAlert = channel.unary_unary(
+                '/sonic.alerts.v1.AttentionService/AcknowledgeAlert',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.AcknowledgeAlertRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.FromString,
+                _registered_method=True)
+        self.SilenceAlert = channel.unary_unary(
+                '/sonic.alerts.v1.AttentionService/SilenceAlert',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.SilenceAlertRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.FromString,
+                _registered_method=True)
+        self.UnsilenceAlert = channel.unary_unary(
+                '/sonic.alerts.v1.AttentionService/UnsilenceAlert',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.UnsilenceAlertRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.FromString,
+                _registered_method=True)
+        self.WatchAlerts = channel.unary_stream(
+                '/sonic.alerts.v1.AttentionService/WatchAlerts',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.WatchAlertsRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.WatchAlertsResponse.FromString,
+                _registered_method=True)
+        self.GetStatistics = channel.unary_unary(
+                '/sonic.alerts.v1.AttentionService/GetStatistics',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetStatisticsRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetStatisticsResponse.FromString,
+                _registered_method=True)
+
+
+class AttentionServiceServicer:
+    """What people make of alerts, and what they watch.
+    """
+
+    def AcknowledgeAlert(self, request, context):
+        """Somebody knows: repeats up to the present level are not told until it ends, expires (default 1 h, at most 7 days)
+        or gets worse. Fails with ALERT_NOT_FOUND, NOT_RAISED, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SilenceAlert(self, request, context):
+        """Nothing is told up to a level until it expires (default 1 h, at most 7 days); a higher level breaks through.
+        Fails with ALERT_NOT_FOUND, INVALID_FIELD, UNKNOWN_NAME.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnsilenceAlert(self, request, context):
+        """Ends a silence or an acknowledgement; a level that was never told is told now. Fails with ALERT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchAlerts(self, request, context):
+        """The alerts that fit the filter now, then those whose level, status or settings changed (not every new reading).
+        A slow reader gets the newest state and `gap`. Fails with UNKNOWN_NAME.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatistics(self, request, context):
+        """Per metric and per market rule, what the ledger holds. Fails with INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_AttentionServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'AcknowledgeAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcknowledgeAlert,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.AcknowledgeAlertRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.SerializeToString,
+            ),
+            'SilenceAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.SilenceAlert,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.SilenceAlertRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.SerializeToString,
+            ),
+            'UnsilenceAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnsilenceAlert,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.UnsilenceAlertRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.SerializeToString,
+            ),
+            'WatchAlerts': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchAlerts,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.WatchAlertsRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.WatchAlertsResponse.SerializeToString,
+            ),
+            'GetStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatistics,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetStatisticsRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetStatisticsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.alerts.v1.AttentionService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.alerts.v1.AttentionService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class AttentionService:
+    """What people make of alerts, and what they watch.
+    """
+
+    @staticmethod
+    def AcknowledgeAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.AttentionService/AcknowledgeAlert',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.AcknowledgeAlertRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SilenceAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.AttentionService/SilenceAlert',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.SilenceAlertRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnsilenceAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.AttentionService/UnsilenceAlert',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.UnsilenceAlertRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sonic.alerts.v1.AttentionService/WatchAlerts',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.WatchAlertsRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.WatchAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.AttentionService/GetStatistics',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetStatisticsRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class RulesServiceStub:
+    """Market rules.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListRules = channel.unary_unary(
+                '/sonic.alerts.v1.RulesService/ListRules',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRulesRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRulesResponse.FromString,
+                _registered_method=True)
+        self.GetRule = channel.unary_unary(
+                '/sonic.alerts.v1.RulesService/GetRule',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetRuleRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Rule.FromString,
+                _registered_method=True)
+        self.CreateRule = channel.unary_unary(
+                '/sonic.alerts.v1.RulesService/CreateRule',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.CreateRuleRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Rule.FromString,
+                _registered_method=True)
+        self.UpdateRule = channel.unary_unary(
+                '/sonic.alerts.v1.RulesService/UpdateRule',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.UpdateRuleRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Rule.FromString,
+                _registered_method=True)
+        self.DeleteRule = channel.unary_unary(
+                '/sonic.alerts.v1.RulesService/DeleteRule',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteRuleRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteRuleResponse.FromString,
+                _registered_method=True)
+
+
+class RulesServiceServicer:
+    """Market rules.
+    """
+
+    def ListRules(self, request, context):
+        """All rules. Fails with BAD_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRule(self, request, context):
+        """One rule. Fails with RULE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateRule(self, request, context):
+        """A new rule, armed, enabled; its anchor is the first price it sees. Fails with INVALID_FIELD, UNKNOWN_NAME,
+        NOT_FINITE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateRule(self, request, context):
+        """Changes threshold, direction, recurrence, window, cooldown, level, enabled, channels, notes, armed or
+        anchor_price_usd. Fails with RULE_NOT_FOUND, ETAG_MISMATCH, UNKNOWN_FIELD, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRule(self, request, context):
+        """Deletes a rule; the ledger keeps its rows. Fails with RULE_NOT_FOUND, ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_RulesServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRules,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRulesRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRulesResponse.SerializeToString,
+            ),
+            'GetRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRule,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetRuleRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Rule.SerializeToString,
+            ),
+            'CreateRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRule,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.CreateRuleRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Rule.SerializeToString,
+            ),
+            'UpdateRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRule,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.UpdateRuleRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Rule.SerializeToString,
+            ),
+            'DeleteRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRule,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteRuleRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteRuleResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.alerts.v1.RulesService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.alerts.v1.RulesService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class RulesService:
+    """Market rules.
+    """
+
+    @staticmethod
+    def ListRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.RulesService/ListRules',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRulesRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.RulesService/GetRule',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetRuleRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.Rule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.RulesService/CreateRule',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.CreateRuleRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.Rule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.RulesService/UpdateRule',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.UpdateRuleRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.Rule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.RulesService/DeleteRule',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteRuleRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class ThresholdsServiceStub:
     """Limits.
     """
@@ -564,6 +1254,26 @@ class ThresholdsServiceStub:
                 '/sonic.alerts.v1.ThresholdsService/UpdateThreshold',
                 request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.UpdateThresholdRequest.SerializeToString,
                 response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Threshold.FromString,
+                _registered_method=True)
+        self.CreateThreshold = channel.unary_unary(
+                '/sonic.alerts.v1.ThresholdsService/CreateThreshold',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.CreateThresholdRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Threshold.FromString,
+                _registered_method=True)
+        self.DeleteThreshold = channel.unary_unary(
+                '/sonic.alerts.v1.ThresholdsService/DeleteThreshold',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteThresholdRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteThresholdResponse.FromString,
+                _registered_method=True)
+        self.ExportThresholds = channel.unary_unary(
+                '/sonic.alerts.v1.ThresholdsService/ExportThresholds',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportThresholdsRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdsFile.FromString,
+                _registered_method=True)
+        self.ImportThresholds = channel.unary_unary(
+                '/sonic.alerts.v1.ThresholdsService/ImportThresholds',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ImportThresholdsRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ImportThresholdsResponse.FromString,
                 _registered_method=True)
 
 
@@ -586,6 +1296,37 @@ class ThresholdsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateThreshold(self, request, context):
+        """A new one from type, condition and asset. Fails with ALREADY_THERE, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME,
+        INVALID_FIELD, NOT_FINITE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteThreshold(self, request, context):
+        """Deletes the threshold of an asset; the one for every asset holds again. Fails with THRESHOLD_NOT_FOUND,
+        THRESHOLD_IS_DEFAULT, ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportThresholds(self, request, context):
+        """All thresholds as JSON.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportThresholds(self, request, context):
+        """Takes what ExportThresholds gave, or the older `alert_ranges: {metric: {low, medium, high}}`: all or nothing;
+        thresholds the file does not name stay. Fails with BAD_IMPORT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ThresholdsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -598,6 +1339,26 @@ def add_ThresholdsServiceServicer_to_server(servicer, server):
                     servicer.UpdateThreshold,
                     request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.UpdateThresholdRequest.FromString,
                     response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Threshold.SerializeToString,
+            ),
+            'CreateThreshold': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateThreshold,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.CreateThresholdRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Threshold.SerializeToString,
+            ),
+            'DeleteThreshold': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteThreshold,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteThresholdRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteThresholdResponse.SerializeToString,
+            ),
+            'ExportThresholds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportThresholds,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportThresholdsRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdsFile.SerializeToString,
+            ),
+            'ImportThresholds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportThresholds,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ImportThresholdsRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ImportThresholdsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -665,6 +1426,114 @@ class ThresholdsService:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def CreateThreshold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.ThresholdsService/CreateThreshold',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.CreateThresholdRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.Threshold.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteThreshold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.ThresholdsService/DeleteThreshold',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteThresholdRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteThresholdResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportThresholds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.ThresholdsService/ExportThresholds',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportThresholdsRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdsFile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportThresholds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.ThresholdsService/ImportThresholds',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ImportThresholdsRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ImportThresholdsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class LedgerServiceStub:
     """The record.
@@ -686,6 +1555,11 @@ class LedgerServiceStub:
                 request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.VerifyLedgerRequest.SerializeToString,
                 response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.VerifyLedgerResponse.FromString,
                 _registered_method=True)
+        self.ExportLedger = channel.unary_stream(
+                '/sonic.alerts.v1.LedgerService/ExportLedger',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportLedgerRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportLedgerResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -706,6 +1580,13 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportLedger(self, request, context):
+        """The whole chain, oldest first, as JSON lines.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -718,6 +1599,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.VerifyLedger,
                     request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.VerifyLedgerRequest.FromString,
                     response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.VerifyLedgerResponse.SerializeToString,
+            ),
+            'ExportLedger': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportLedger,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportLedgerRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportLedgerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -775,6 +1661,33 @@ class LedgerService:
             '/sonic.alerts.v1.LedgerService/VerifyLedger',
             sonic_dot_alerts_dot_v1_dot_alerts__pb2.VerifyLedgerRequest.SerializeToString,
             sonic_dot_alerts_dot_v1_dot_alerts__pb2.VerifyLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportLedger(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sonic.alerts.v1.LedgerService/ExportLedger',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportLedgerRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportLedgerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,6 +28,23 @@ class AlertsServiceStub:
     """Deletes alerts whose position is CLOSED, LIQUIDATED or deleted, and only those.
     Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
     """
+    EnrichAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.EnrichAlertsRequest, _alerts_pb2.EvaluateAlertsResponse]
+    """Updates the readings of every alert without judging them; levels, ledger and outbox stay.
+    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+    """
+    ProcessAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ProcessAlertsRequest, _alerts_pb2.EvaluateAlertsResponse]
+    """Enriches and judges without telling anybody: the next EvaluateAlerts tells what is still untold. Market rules wait
+    for it too. Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+    """
+    CreateAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CreateAlertRequest, _alerts_pb2.Alert]
+    """Makes the alert of (type, condition, subject) with an own limit; one that is there gets the limit instead.
+    Fails with POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+    """
+    UpdateAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.UpdateAlertRequest, _alerts_pb2.Alert]
+    """Changes notes, channels, trigger_value, condition (of an alert with its own limit), starting_value, cooldown and
+    status (ACTIVE, INACTIVE). Fails with ALERT_NOT_FOUND, ALREADY_THERE, ETAG_MISMATCH, UNKNOWN_FIELD, UNKNOWN_NAME,
+    INVALID_FIELD, NOT_FINITE.
+    """
     ListAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListAlertsRequest, _alerts_pb2.ListAlertsResponse]
     """Alerts by filter. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME."""
     GetAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetAlertRequest, _alerts_pb2.Alert]
@@ -78,6 +95,47 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_alerts_pb2.ClearStaleAlertsResponse]:
         """Deletes alerts whose position is CLOSED, LIQUIDATED or deleted, and only those.
         Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        """
+
+    @_abc_1.abstractmethod
+    def EnrichAlerts(
+        self,
+        request: _alerts_pb2.EnrichAlertsRequest,
+        context: _aio.ServicerContext[_alerts_pb2.EnrichAlertsRequest, _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]],
+    ) -> _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]:
+        """Updates the readings of every alert without judging them; levels, ledger and outbox stay.
+        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        """
+
+    @_abc_1.abstractmethod
+    def ProcessAlerts(
+        self,
+        request: _alerts_pb2.ProcessAlertsRequest,
+        context: _aio.ServicerContext[_alerts_pb2.ProcessAlertsRequest, _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]],
+    ) -> _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]:
+        """Enriches and judges without telling anybody: the next EvaluateAlerts tells what is still untold. Market rules wait
+        for it too. Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateAlert(
+        self,
+        request: _alerts_pb2.CreateAlertRequest,
+        context: _aio.ServicerContext[_alerts_pb2.CreateAlertRequest, _abc.Awaitable[_alerts_pb2.Alert]],
+    ) -> _abc.Awaitable[_alerts_pb2.Alert]:
+        """Makes the alert of (type, condition, subject) with an own limit; one that is there gets the limit instead.
+        Fails with POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateAlert(
+        self,
+        request: _alerts_pb2.UpdateAlertRequest,
+        context: _aio.ServicerContext[_alerts_pb2.UpdateAlertRequest, _abc.Awaitable[_alerts_pb2.Alert]],
+    ) -> _abc.Awaitable[_alerts_pb2.Alert]:
+        """Changes notes, channels, trigger_value, condition (of an alert with its own limit), starting_value, cooldown and
+        status (ACTIVE, INACTIVE). Fails with ALERT_NOT_FOUND, ALREADY_THERE, ETAG_MISMATCH, UNKNOWN_FIELD, UNKNOWN_NAME,
+        INVALID_FIELD, NOT_FINITE.
         """
 
     @_abc_1.abstractmethod
@@ -148,6 +206,146 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
 
 def add_AlertsServiceServicer_to_server(servicer: AlertsServiceServicer, server: _aio.Server) -> None: ...
 
+class AttentionServiceStub:
+    """What people make of alerts, and what they watch."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    AcknowledgeAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.AcknowledgeAlertRequest, _alerts_pb2.Alert]
+    """Somebody knows: repeats up to the present level are not told until it ends, expires (default 1 h, at most 7 days)
+    or gets worse. Fails with ALERT_NOT_FOUND, NOT_RAISED, INVALID_FIELD.
+    """
+    SilenceAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.SilenceAlertRequest, _alerts_pb2.Alert]
+    """Nothing is told up to a level until it expires (default 1 h, at most 7 days); a higher level breaks through.
+    Fails with ALERT_NOT_FOUND, INVALID_FIELD, UNKNOWN_NAME.
+    """
+    UnsilenceAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.UnsilenceAlertRequest, _alerts_pb2.Alert]
+    """Ends a silence or an acknowledgement; a level that was never told is told now. Fails with ALERT_NOT_FOUND."""
+    WatchAlerts: _aio.UnaryStreamMultiCallable[_alerts_pb2.WatchAlertsRequest, _alerts_pb2.WatchAlertsResponse]
+    """The alerts that fit the filter now, then those whose level, status or settings changed (not every new reading).
+    A slow reader gets the newest state and `gap`. Fails with UNKNOWN_NAME.
+    """
+    GetStatistics: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetStatisticsRequest, _alerts_pb2.GetStatisticsResponse]
+    """Per metric and per market rule, what the ledger holds. Fails with INVALID_FIELD."""
+
+class AttentionServiceServicer(metaclass=_abc_1.ABCMeta):
+    """What people make of alerts, and what they watch."""
+
+    @_abc_1.abstractmethod
+    def AcknowledgeAlert(
+        self,
+        request: _alerts_pb2.AcknowledgeAlertRequest,
+        context: _aio.ServicerContext[_alerts_pb2.AcknowledgeAlertRequest, _abc.Awaitable[_alerts_pb2.Alert]],
+    ) -> _abc.Awaitable[_alerts_pb2.Alert]:
+        """Somebody knows: repeats up to the present level are not told until it ends, expires (default 1 h, at most 7 days)
+        or gets worse. Fails with ALERT_NOT_FOUND, NOT_RAISED, INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def SilenceAlert(
+        self,
+        request: _alerts_pb2.SilenceAlertRequest,
+        context: _aio.ServicerContext[_alerts_pb2.SilenceAlertRequest, _abc.Awaitable[_alerts_pb2.Alert]],
+    ) -> _abc.Awaitable[_alerts_pb2.Alert]:
+        """Nothing is told up to a level until it expires (default 1 h, at most 7 days); a higher level breaks through.
+        Fails with ALERT_NOT_FOUND, INVALID_FIELD, UNKNOWN_NAME.
+        """
+
+    @_abc_1.abstractmethod
+    def UnsilenceAlert(
+        self,
+        request: _alerts_pb2.UnsilenceAlertRequest,
+        context: _aio.ServicerContext[_alerts_pb2.UnsilenceAlertRequest, _abc.Awaitable[_alerts_pb2.Alert]],
+    ) -> _abc.Awaitable[_alerts_pb2.Alert]:
+        """Ends a silence or an acknowledgement; a level that was never told is told now. Fails with ALERT_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def WatchAlerts(
+        self,
+        request: _alerts_pb2.WatchAlertsRequest,
+        context: _aio.ServicerContext[_alerts_pb2.WatchAlertsRequest, _abc.AsyncIterator[_alerts_pb2.WatchAlertsResponse]],
+    ) -> _abc.AsyncIterator[_alerts_pb2.WatchAlertsResponse]:
+        """The alerts that fit the filter now, then those whose level, status or settings changed (not every new reading).
+        A slow reader gets the newest state and `gap`. Fails with UNKNOWN_NAME.
+        """
+
+    @_abc_1.abstractmethod
+    def GetStatistics(
+        self,
+        request: _alerts_pb2.GetStatisticsRequest,
+        context: _aio.ServicerContext[_alerts_pb2.GetStatisticsRequest, _abc.Awaitable[_alerts_pb2.GetStatisticsResponse]],
+    ) -> _abc.Awaitable[_alerts_pb2.GetStatisticsResponse]:
+        """Per metric and per market rule, what the ledger holds. Fails with INVALID_FIELD."""
+
+def add_AttentionServiceServicer_to_server(servicer: AttentionServiceServicer, server: _aio.Server) -> None: ...
+
+class RulesServiceStub:
+    """Market rules."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ListRules: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListRulesRequest, _alerts_pb2.ListRulesResponse]
+    """All rules. Fails with BAD_PAGE_TOKEN."""
+    GetRule: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetRuleRequest, _alerts_pb2.Rule]
+    """One rule. Fails with RULE_NOT_FOUND."""
+    CreateRule: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CreateRuleRequest, _alerts_pb2.Rule]
+    """A new rule, armed, enabled; its anchor is the first price it sees. Fails with INVALID_FIELD, UNKNOWN_NAME,
+    NOT_FINITE.
+    """
+    UpdateRule: _aio.UnaryUnaryMultiCallable[_alerts_pb2.UpdateRuleRequest, _alerts_pb2.Rule]
+    """Changes threshold, direction, recurrence, window, cooldown, level, enabled, channels, notes, armed or
+    anchor_price_usd. Fails with RULE_NOT_FOUND, ETAG_MISMATCH, UNKNOWN_FIELD, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+    """
+    DeleteRule: _aio.UnaryUnaryMultiCallable[_alerts_pb2.DeleteRuleRequest, _alerts_pb2.DeleteRuleResponse]
+    """Deletes a rule; the ledger keeps its rows. Fails with RULE_NOT_FOUND, ETAG_MISMATCH."""
+
+class RulesServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Market rules."""
+
+    @_abc_1.abstractmethod
+    def ListRules(
+        self,
+        request: _alerts_pb2.ListRulesRequest,
+        context: _aio.ServicerContext[_alerts_pb2.ListRulesRequest, _abc.Awaitable[_alerts_pb2.ListRulesResponse]],
+    ) -> _abc.Awaitable[_alerts_pb2.ListRulesResponse]:
+        """All rules. Fails with BAD_PAGE_TOKEN."""
+
+    @_abc_1.abstractmethod
+    def GetRule(
+        self,
+        request: _alerts_pb2.GetRuleRequest,
+        context: _aio.ServicerContext[_alerts_pb2.GetRuleRequest, _abc.Awaitable[_alerts_pb2.Rule]],
+    ) -> _abc.Awaitable[_alerts_pb2.Rule]:
+        """One rule. Fails with RULE_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def CreateRule(
+        self,
+        request: _alerts_pb2.CreateRuleRequest,
+        context: _aio.ServicerContext[_alerts_pb2.CreateRuleRequest, _abc.Awaitable[_alerts_pb2.Rule]],
+    ) -> _abc.Awaitable[_alerts_pb2.Rule]:
+        """A new rule, armed, enabled; its anchor is the first price it sees. Fails with INVALID_FIELD, UNKNOWN_NAME,
+        NOT_FINITE.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateRule(
+        self,
+        request: _alerts_pb2.UpdateRuleRequest,
+        context: _aio.ServicerContext[_alerts_pb2.UpdateRuleRequest, _abc.Awaitable[_alerts_pb2.Rule]],
+    ) -> _abc.Awaitable[_alerts_pb2.Rule]:
+        """Changes threshold, direction, recurrence, window, cooldown, level, enabled, channels, notes, armed or
+        anchor_price_usd. Fails with RULE_NOT_FOUND, ETAG_MISMATCH, UNKNOWN_FIELD, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteRule(
+        self,
+        request: _alerts_pb2.DeleteRuleRequest,
+        context: _aio.ServicerContext[_alerts_pb2.DeleteRuleRequest, _abc.Awaitable[_alerts_pb2.DeleteRuleResponse]],
+    ) -> _abc.Awaitable[_alerts_pb2.DeleteRuleResponse]:
+        """Deletes a rule; the ledger keeps its rows. Fails with RULE_NOT_FOUND, ETAG_MISMATCH."""
+
+def add_RulesServiceServicer_to_server(servicer: RulesServiceServicer, server: _aio.Server) -> None: ...
+
 class ThresholdsServiceStub:
     """Limits."""
 
@@ -157,6 +355,20 @@ class ThresholdsServiceStub:
     UpdateThreshold: _aio.UnaryUnaryMultiCallable[_alerts_pb2.UpdateThresholdRequest, _alerts_pb2.Threshold]
     """Changes limits, channels or enabled; with allow_missing makes a new one from type, class, condition and asset.
     Fails with THRESHOLD_NOT_FOUND, LIMITS_OUT_OF_ORDER, ETAG_MISMATCH, UNKNOWN_FIELD, NOT_FINITE.
+    """
+    CreateThreshold: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CreateThresholdRequest, _alerts_pb2.Threshold]
+    """A new one from type, condition and asset. Fails with ALREADY_THERE, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME,
+    INVALID_FIELD, NOT_FINITE.
+    """
+    DeleteThreshold: _aio.UnaryUnaryMultiCallable[_alerts_pb2.DeleteThresholdRequest, _alerts_pb2.DeleteThresholdResponse]
+    """Deletes the threshold of an asset; the one for every asset holds again. Fails with THRESHOLD_NOT_FOUND,
+    THRESHOLD_IS_DEFAULT, ETAG_MISMATCH.
+    """
+    ExportThresholds: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ExportThresholdsRequest, _alerts_pb2.ThresholdsFile]
+    """All thresholds as JSON."""
+    ImportThresholds: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ImportThresholdsRequest, _alerts_pb2.ImportThresholdsResponse]
+    """Takes what ExportThresholds gave, or the older `alert_ranges: {metric: {low, medium, high}}`: all or nothing;
+    thresholds the file does not name stay. Fails with BAD_IMPORT.
     """
 
 class ThresholdsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -180,6 +392,44 @@ class ThresholdsServiceServicer(metaclass=_abc_1.ABCMeta):
         Fails with THRESHOLD_NOT_FOUND, LIMITS_OUT_OF_ORDER, ETAG_MISMATCH, UNKNOWN_FIELD, NOT_FINITE.
         """
 
+    @_abc_1.abstractmethod
+    def CreateThreshold(
+        self,
+        request: _alerts_pb2.CreateThresholdRequest,
+        context: _aio.ServicerContext[_alerts_pb2.CreateThresholdRequest, _abc.Awaitable[_alerts_pb2.Threshold]],
+    ) -> _abc.Awaitable[_alerts_pb2.Threshold]:
+        """A new one from type, condition and asset. Fails with ALREADY_THERE, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME,
+        INVALID_FIELD, NOT_FINITE.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteThreshold(
+        self,
+        request: _alerts_pb2.DeleteThresholdRequest,
+        context: _aio.ServicerContext[_alerts_pb2.DeleteThresholdRequest, _abc.Awaitable[_alerts_pb2.DeleteThresholdResponse]],
+    ) -> _abc.Awaitable[_alerts_pb2.DeleteThresholdResponse]:
+        """Deletes the threshold of an asset; the one for every asset holds again. Fails with THRESHOLD_NOT_FOUND,
+        THRESHOLD_IS_DEFAULT, ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportThresholds(
+        self,
+        request: _alerts_pb2.ExportThresholdsRequest,
+        context: _aio.ServicerContext[_alerts_pb2.ExportThresholdsRequest, _abc.Awaitable[_alerts_pb2.ThresholdsFile]],
+    ) -> _abc.Awaitable[_alerts_pb2.ThresholdsFile]:
+        """All thresholds as JSON."""
+
+    @_abc_1.abstractmethod
+    def ImportThresholds(
+        self,
+        request: _alerts_pb2.ImportThresholdsRequest,
+        context: _aio.ServicerContext[_alerts_pb2.ImportThresholdsRequest, _abc.Awaitable[_alerts_pb2.ImportThresholdsResponse]],
+    ) -> _abc.Awaitable[_alerts_pb2.ImportThresholdsResponse]:
+        """Takes what ExportThresholds gave, or the older `alert_ranges: {metric: {low, medium, high}}`: all or nothing;
+        thresholds the file does not name stay. Fails with BAD_IMPORT.
+        """
+
 def add_ThresholdsServiceServicer_to_server(servicer: ThresholdsServiceServicer, server: _aio.Server) -> None: ...
 
 class LedgerServiceStub:
@@ -190,6 +440,8 @@ class LedgerServiceStub:
     """Rows of the chain, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
     VerifyLedger: _aio.UnaryUnaryMultiCallable[_alerts_pb2.VerifyLedgerRequest, _alerts_pb2.VerifyLedgerResponse]
     """Walks the chain and reports the first row that does not fit."""
+    ExportLedger: _aio.UnaryStreamMultiCallable[_alerts_pb2.ExportLedgerRequest, _alerts_pb2.ExportLedgerResponse]
+    """The whole chain, oldest first, as JSON lines."""
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     """The record."""
@@ -209,5 +461,13 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_alerts_pb2.VerifyLedgerRequest, _abc.Awaitable[_alerts_pb2.VerifyLedgerResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.VerifyLedgerResponse]:
         """Walks the chain and reports the first row that does not fit."""
+
+    @_abc_1.abstractmethod
+    def ExportLedger(
+        self,
+        request: _alerts_pb2.ExportLedgerRequest,
+        context: _aio.ServicerContext[_alerts_pb2.ExportLedgerRequest, _abc.AsyncIterator[_alerts_pb2.ExportLedgerResponse]],
+    ) -> _abc.AsyncIterator[_alerts_pb2.ExportLedgerResponse]:
+        """The whole chain, oldest first, as JSON lines."""
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _aio.Server) -> None: ...

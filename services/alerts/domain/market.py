@@ -1,0 +1,273 @@
+"""Market rules: how near a price is to what somebody waits for, and what follows. No store, no text.
+
+ratio = metric / threshold; WARN from 0.7, BREACH from 1; back down only 5 % below an edge. The anchor is the
+first price seen; with a window it is the oldest price within the window.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from services.alerts.domain.kinds import Level
+from shared.errors import InvalidArgument
+
+WARN_RATIO, BREACH_RATIO = 0.7, 1.0
+MARGIN_RATIO = 0.05
+WINDOWS_SECONDS = (0, 3600, 6 * 3600, 24 * 3600)
+_LONGEST_COOLDOWN_SECONDS = 7 * 24 * 3600
+# A ratio that should be whole may miss it by rounding.
+_HAIR = 1e-9
+
+
+class RuleMetric(IntEnum):
+    MOVE_PERCENT = 1
+    MOVE_ABS = 2
+    PRICE_TARGET = 3
+
+
+class RuleDirection(IntEnum):
+    UP = 1
+    DOWN = 2
+    BOTH = 3
+    CROSS = 4
+
+
+class RuleRecurrence(IntEnum):
+    SINGLE = 1
+    RESET = 2
+    LADDER = 3
+
+
+class RuleState(IntEnum):
+    NONE = 0
+    NORMAL = 1
+    WARN = 2
+    BREACH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule with where it stands. Prices in USD, None is not seen; micros since 1970 UTC, 0 is never."""
+
+    rule_key: int
+    asset: str
+    metric: RuleMetric
+    direction: RuleDirection
+    threshold: float
+    recurrence: RuleRecurrence = RuleRecurrence.SINGLE
+    window_seconds: int = 0
+    cooldown_seconds: int = 300
+    level: Level = Level.MEDIUM
+    enabled: bool = True
+    channels: tuple[str, ...] = ()
+    notes: str = ""
+    revision: int = 1
+    created_micros: int = 0
+    armed: bool = True
+    anchor_price_usd: float | None = None
+    anchor_micros: int = 0
+    state: RuleState = RuleState.NONE
+    ratio: float | None = None
+    price_usd: float | None = None
+    price_micros: int = 0
+    told_level: int = 0
+    told_micros: int = 0
+    incident_count: int = 0
+    breach_count: int = 0
+
+    @property
+    def id(self) -> str:
+        return f"rule-{self.rule_key}"
+
+    @property
+    def etag(self) -> str:
+        return f"r{self.revision}"
+
+    def level_of(self, state: RuleState) -> Level:
+        """How bad a state is: a WARN is LOW, a BREACH what the rule says."""
+        return {RuleState.WARN: Level.LOW, RuleState.BREACH: self.level}.get(state, Level.NORMAL)
+
+    def rearmed(self) -> Rule:
+        """As new: the next price is its anchor."""
+        fresh = replace(self, armed=True, anchor_price_usd=None, anchor_micros=0)
+        return replace(fresh, state=RuleState.NONE, ratio=None, price_usd=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A price now; `reference_usd` is the oldest one within the rule's window, None without a window."""
+
+    price_usd: float
+    observed_micros: int
+    stale: bool = False
+    reference_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A rule came nearer or went away; `move` is in the rule's unit, from `anchor_price_usd`."""
+
+    rule: Rule
+    state_before: RuleState
+    state_after: RuleState
+    anchor_price_usd: float
+    price_usd: float
+    ratio: float
+    move: float
+    told: bool
+    step_count: int
+
+
+def check(rule: Rule) -> None:
+    """InvalidArgument INVALID_FIELD for what cannot be judged."""
+    is_target = rule.metric is RuleMetric.PRICE_TARGET
+    if not rule.asset:
+        raise _invalid("rule.asset", "an asset symbol")
+    if not 0 < rule.threshold < math.inf:
+        raise _invalid("rule.threshold", "a number above 0")
+    if rule.direction is RuleDirection.CROSS and not is_target:
+        raise _invalid("rule.direction", "CROSS is for a price target; BOTH for a move")
+    if rule.window_seconds not in WINDOWS_SECONDS or (rule.window_seconds and is_target):
+        raise _invalid("rule.window", "0, 1 h, 6 h or 24 h; a price target has none")
+    if rule.recurrence is RuleRecurrence.LADDER and (is_target or rule.window_seconds):
+        raise _invalid("rule.recurrence", "LADDER needs a move without a window")
+    falls = rule.metric is RuleMetric.MOVE_PERCENT and rule.direction is RuleDirection.DOWN
+    if falls and rule.threshold >= 100:
+        raise _invalid("rule.threshold", "nothing falls by 100 percent")
+    if rule.level not in (Level.LOW, Level.MEDIUM, Level.HIGH):
+        raise _invalid("rule.level", "LOW, MEDIUM or HIGH")
+    if not 0 <= rule.cooldown_seconds <= _LONGEST_COOLDOWN_SECONDS:
+        raise _invalid("rule.cooldown", "0 to 7 days")
+
+
+def judge(rule: Rule, sight: Sight, now_micros: int) -> tuple[Rule, list[Event]]:
+    """The rule after a sight, and what happened. A stale price sets no anchor and lowers nothing.
+
+    An observation that is not later than the last one changes nothing.
+    """
+    if not rule.enabled or not rule.armed or sight.observed_micros <= rule.price_micros:
+        return rule, []
+    if rule.anchor_price_usd is None:
+        if sight.stale:
+            return rule, []
+        rule = replace(rule, anchor_price_usd=sight.price_usd, anchor_micros=sight.observed_micros)
+    anchor = _anchor(rule, sight)
+    move, ratio = measure(rule, anchor, sight.price_usd)
+    state = _state(rule.state, ratio)
+    if sight.stale and state < rule.state:
+        state = rule.state
+    seen = replace(rule, ratio=ratio, price_usd=sight.price_usd, price_micros=sight.observed_micros)
+    if state is rule.state:
+        return seen, []
+    if rule.state is RuleState.NONE and state is RuleState.NORMAL:
+        return replace(seen, state=state), []
+    return _turned(seen, state, anchor, move, ratio, now_micros)
+
+
+def measure(rule: Rule, anchor: float, price: float) -> tuple[float, float]:
+    """The move from the anchor in the rule's unit, and metric / threshold, never below 0."""
+    if rule.metric is RuleMetric.PRICE_TARGET:
+        return price - anchor, _target_ratio(rule, anchor, price)
+    move = price - anchor
+    if rule.metric is RuleMetric.MOVE_PERCENT:
+        move = 100 * move / anchor
+    signed = {RuleDirection.UP: move, RuleDirection.DOWN: -move}.get(rule.direction, abs(move))
+    return move, max(signed / rule.threshold, 0.0)
+
+
+def _anchor(rule: Rule, sight: Sight) -> float:
+    anchor = sight.price_usd if rule.anchor_price_usd is None else rule.anchor_price_usd
+    return anchor if not rule.window_seconds or sight.reference_usd is None else sight.reference_usd
+
+
+def _target_ratio(rule: Rule, anchor: float, price: float) -> float:
+    """The share of the way from the anchor to the target that is done; 1 at and beyond the target."""
+    target = rule.threshold
+    if rule.direction is RuleDirection.UP:
+        reached, possible = price >= target, anchor < target
+    elif rule.direction is RuleDirection.DOWN:
+        reached, possible = price <= target, anchor > target
+    else:
+        before = anchor if rule.price_usd is None or rule.direction is RuleDirection.BOTH else rule.price_usd
+        reached, possible = (before >= target) != (price >= target), anchor != target
+    if reached:
+        return max((price - anchor) / (target - anchor), 1.0) if possible else 1.0
+    # Short of it, and never rounded up to it.
+    return min(max((price - anchor) / (target - anchor), 0.0), 1 - _HAIR) if possible else 0.0
+
+
+def _state(before: RuleState, ratio: float) -> RuleState:
+    """Up at an edge, down 5 % below it."""
+    raw = _plain_state(ratio)
+    return max(raw, min(before, _plain_state(ratio / (1 - MARGIN_RATIO))))
+
+
+def _plain_state(ratio: float) -> RuleState:
+    if ratio >= BREACH_RATIO - _HAIR:
+        return RuleState.BREACH
+    return RuleState.WARN if ratio >= WARN_RATIO - _HAIR else RuleState.NORMAL
+
+
+def _turned(
+    rule: Rule, state: RuleState, anchor: float, move: float, ratio: float, now_micros: int
+) -> tuple[Rule, list[Event]]:
+    before, level = rule.state, rule.level_of(state)
+    rises = state > max(before, RuleState.NORMAL)
+    starts = rises and before <= RuleState.NORMAL
+    age = now_micros - rule.told_micros
+    repeated = level <= rule.told_level and 0 <= age < rule.cooldown_seconds * 1_000_000
+    told = rises and not repeated
+    breach = rises and state is RuleState.BREACH
+    after = replace(
+        rule,
+        state=state,
+        told_level=level if told else rule.told_level,
+        told_micros=now_micros if told else rule.told_micros,
+        incident_count=rule.incident_count + starts,
+        breach_count=rule.breach_count + breach,
+    )
+    final, steps = _after_breach(after, move) if breach else (after, 0)
+    event = Event(after, max(before, RuleState.NORMAL), state, anchor, _price(rule), ratio, move, told, steps)
+    if final.state is state:
+        return final, [event]
+    # A level above the new one ended with the new anchor.
+    again = Event(final, state, final.state, anchor, _price(rule), final.ratio or 0.0, move, False, 0)
+    return final, [event, again]
+
+
+def _price(rule: Rule) -> float:
+    return math.nan if rule.price_usd is None else rule.price_usd
+
+
+def _after_breach(rule: Rule, move: float) -> tuple[Rule, int]:
+    """SINGLE disarms; RESET takes the price as anchor; LADDER moves the anchor by whole steps."""
+    if rule.recurrence is RuleRecurrence.SINGLE:
+        return replace(rule, armed=False), 1
+    price, steps = _price(rule), 1
+    anchor = price
+    if rule.recurrence is RuleRecurrence.LADDER:
+        anchor, steps = _ladder(rule, price, move)
+    moved = replace(rule, anchor_price_usd=anchor, anchor_micros=rule.price_micros)
+    if rule.metric is RuleMetric.PRICE_TARGET and rule.direction in (RuleDirection.UP, RuleDirection.DOWN):
+        # The target is reached and stays so: it fires again only after the price has left it.
+        return replace(moved, ratio=1.0), steps
+    ratio = 0.0 if anchor == price else measure(moved, anchor, price)[1]
+    return replace(moved, ratio=ratio, state=min(_plain_state(ratio), RuleState.WARN)), steps
+
+
+def _ladder(rule: Rule, price: float, move: float) -> tuple[float, int]:
+    """The next anchor and how many whole steps lie between; each step is of the anchor before it."""
+    anchor = rule.anchor_price_usd or price
+    step = math.copysign(rule.threshold, move)
+    if rule.metric is RuleMetric.MOVE_ABS:
+        count = math.floor((price - anchor) / step + _HAIR)
+        return anchor + count * step, count
+    factor = 1 + step / 100
+    count = math.floor(math.log(price / anchor) / math.log(factor) + _HAIR)
+    return anchor * factor**count, count
+
+
+def _invalid(field: str, problem: str) -> InvalidArgument:
+    return InvalidArgument("INVALID_FIELD", f"{field}: {problem}", fields={field: problem})

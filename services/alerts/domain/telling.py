@@ -1,0 +1,114 @@
+"""What becomes of new levels: incidents, holds of people, and what is told. Knows no reading and no text.
+
+A hold (silence, acknowledgement) keeps rises up to its level quiet until it expires; a higher one breaks it.
+What was kept quiet and still stands when it ends is told then, so that no level stays untold for longer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.alerts.domain.board import Board
+from services.alerts.domain.kinds import KIND_COUNT, METRICS, AlertStatus, AlertType, Level
+
+Integers = NDArray[np.int64]
+Levels = NDArray[np.int8]
+Truths = NDArray[np.bool_]
+
+_MICROS = 1_000_000
+# No hold may last longer, also when the machine's clock was set back.
+LONGEST_HOLD_SECONDS = 7 * 24 * 3600
+
+IS_OPPORTUNITY = np.zeros(KIND_COUNT, bool)
+for _kind in range(KIND_COUNT):
+    _type = _kind // 4
+    if _type in set(AlertType) and AlertType(_type) in METRICS:
+        IS_OPPORTUNITY[_kind] = METRICS[AlertType(_type)].opportunity
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The board afterwards; the rest is row by row of `rows`; a hold that expired or broke is released."""
+
+    board: Board
+    rows: Integers
+    before: Levels
+    told: Truths
+    expired: Truths
+    released: Truths
+
+
+def expiry(board: Board, now_micros: int) -> Truths:
+    """Rows whose hold has run out."""
+    left = board.held_until_micros - now_micros
+    over: Truths = (board.held_status > 0) & ((left <= 0) | (left > LONGEST_HOLD_SECONDS * _MICROS))
+    return over
+
+
+def due(board: Board, level: Levels, active: Truths, now_micros: int) -> Truths:
+    """Rows to settle though their level may stay: a hold expired, or a level that stands was never told."""
+    owed: Truths = active & (level > board.told_level) & (level > Level.NORMAL)
+    held: Truths = board.held_status > 0
+    if not held.any():
+        return owed
+    expired = expiry(board, now_micros)
+    return expired | (owed & ~(held & ~expired & (level <= board.held_level)))
+
+
+def settle(
+    board: Board, rows: Integers, level: Levels, active: Truths, now_micros: int, *, telling: bool = True
+) -> Settled:
+    """Give these rows these levels, with incidents, counters, holds, and which of it is told.
+
+    A rise is told unless it is held, or this incident was told at least this level within the cooldown. The
+    way back to NORMAL is told when the incident was, is of danger and not silenced; a partial fall is only
+    recorded.
+    """
+    one = board.pick(rows)
+    before, rises = one.level, level > one.level
+    starts, ends = rises & (before == Level.NORMAL), (level == Level.NORMAL) & (before > Level.NORMAL)
+    danger = ~IS_OPPORTUNITY[one.kind]
+    expired = expiry(one, now_micros)
+    broken = (one.held_status > 0) & ~expired & (level > one.held_level)
+    held = (one.held_status > 0) & ~expired & ~broken
+    # What counts as told already: nothing after a hold ran out, at most its level after it broke.
+    base = np.where((expired & danger) | starts, 0, one.told_level)
+    base = np.where(broken, np.minimum(base, one.held_level), base)
+    age = now_micros - one.told_micros
+    quiet = (age >= 0) & (age < one.cooldown_seconds.astype(np.int64) * _MICROS)
+    repeated = ~starts & (level <= base) & quiet
+    wanted = active & (level > Level.NORMAL) & ~held & ((rises & ~repeated) | (level > base))
+    silenced = held & (one.held_status == AlertStatus.SILENCED)
+    told = telling & (wanted | (ends & (one.told_level > 0) & danger & ~silenced))
+    loud = told & wanted
+    released = expired | broken | (held & ends & (one.held_status == AlertStatus.ACKNOWLEDGED))
+    values = {
+        "level": level,
+        "previous_level": np.where(level != before, before, one.previous_level),
+        "told_level": np.where(ends, 0, np.where(loud, np.maximum(level, base), base)),
+        "told_micros": np.where(loud, now_micros, one.told_micros),
+        "incident_count": one.incident_count + starts,
+        "trigger_count": one.trigger_count + rises,
+        "last_triggered_micros": np.where(rises, now_micros, one.last_triggered_micros),
+    }
+    if released.any():
+        kept = ~released
+        values |= {
+            name: np.where(kept, getattr(one, name), 0)
+            for name in ("held_status", "held_level", "held_until_micros")
+        }
+    return Settled(board.with_values(rows, values), rows, before, told, expired, released)
+
+
+def hold(board: Board, row: int, status: AlertStatus, level: int, until_micros: int) -> Board:
+    """The board with one alert held."""
+    values = {"held_status": status, "held_level": level, "held_until_micros": until_micros}
+    return board.with_values(np.array([row]), values)
+
+
+def release(board: Board, row: int) -> Board:
+    """The board with one alert no longer held; what was kept quiet is then due."""
+    return board.with_values(np.array([row]), {"held_status": 0, "held_level": 0, "held_until_micros": 0})

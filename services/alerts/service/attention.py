@@ -1,0 +1,155 @@
+"""What people make of alerts: acknowledge, silence, end it; and the end that comes by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import numpy as np
+
+from services.alerts.domain.facts import Change, Setting, changes, moment
+from services.alerts.domain.judging import Outcome, expire, stand
+from services.alerts.domain.kinds import AlertStatus, Level
+from services.alerts.domain.readings import NOTHING_HELD, Positions
+from services.alerts.domain.telling import LONGEST_HOLD_SECONDS, hold, release
+from services.alerts.domain.views import Alert
+from services.alerts.service.desk import Desk, Image, micros_of
+from services.alerts.service.ports import PositionsPeer
+from services.alerts.service.reading import Reading
+from services.alerts.service.recording import record_changes
+from services.alerts.store import Store
+from services.alerts.store.docket import new_version
+from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
+
+DEFAULT_HOLD = timedelta(hours=1)
+_LOOK_SECONDS = 5.0
+_SHORTEST_SECONDS = 0.05
+
+
+class Attention:
+    """Holds on alerts: bound to a level, always expiring."""
+
+    def __init__(self, desk: Desk, positions: PositionsPeer, reading: Reading) -> None:
+        self._desk = desk
+        self._positions = positions
+        self._reading = reading
+        self.held: Callable[[], None] = _nobody
+
+    async def acknowledge(self, id: str, duration: timedelta | None, actor: str) -> Alert:
+        """Somebody knows of the present level. ALERT_NOT_FOUND, NOT_RAISED, INVALID_FIELD."""
+        return await self._hold(id, AlertStatus.ACKNOWLEDGED, duration, None, actor)
+
+    async def silence(self, id: str, duration: timedelta | None, level: Level | None, actor: str) -> Alert:
+        """Nobody is told up to a level. ALERT_NOT_FOUND, INVALID_FIELD."""
+        return await self._hold(id, AlertStatus.SILENCED, duration, level, actor)
+
+    async def unsilence(self, id: str, actor: str) -> Alert:
+        """End a hold; a level that was never told is told now. ALERT_NOT_FOUND."""
+        positions = await self._figures()
+        async with self._desk.begin() as store:
+            image = await self._desk.image(store, await store.docket.lock())
+            row = image.row(id)
+            board, steady = release(image.board, row), self._desk.steady.micros()
+            outcome = stand(board, image.tables, positions, np.array([row]), steady)
+            after = await self._write(store, image, outcome, positions, "UNSILENCED", actor or "person")
+            (alert,) = await self._reading.shown(store, after, [row])
+        self._finish(after, image, outcome)
+        return alert
+
+    async def expire(self) -> float:
+        """End what has run out, tell what it kept quiet; seconds until somebody should look again."""
+        async with self._desk.begin_reading() as store:
+            first = await store.alerts.next_expiry_micros()
+        left = _LOOK_SECONDS if first is None else (first - self._desk.steady.micros()) / 1_000_000
+        if left > 0:
+            return min(max(left, _SHORTEST_SECONDS), _LOOK_SECONDS)
+        positions = await self._figures()
+        async with self._desk.begin() as store:
+            image = await self._desk.image(store, await store.docket.lock())
+            outcome = expire(image.board, image.tables, positions, self._desk.steady.micros())
+            if not len(outcome.changed):
+                return _SHORTEST_SECONDS
+            after = await self._write(store, image, outcome, positions, "", "clock")
+        self._finish(after, image, outcome)
+        return _SHORTEST_SECONDS
+
+    async def _hold(
+        self, id: str, status: AlertStatus, duration: timedelta | None, level: Level | None, actor: str
+    ) -> Alert:
+        seconds = _seconds(duration)
+        async with self._desk.begin() as store:
+            image = await self._desk.image(store, await store.docket.lock())
+            row = image.row(id)
+            held_level = _held_level(Level(image.board.level[row]), status, level)
+            steady = self._desk.steady.micros()
+            board = hold(image.board, row, status, held_level, steady + round(seconds * 1_000_000))
+            outcome = stand(board, image.tables, NOTHING_HELD, np.array([row]), steady, telling=False)
+            after = await self._write(store, image, outcome, NOTHING_HELD, status.name, actor or "person")
+            (alert,) = await self._reading.shown(store, after, [row])
+        self._finish(after, image, outcome)
+        self.held()
+        return alert
+
+    async def _write(
+        self, store: Store, image: Image, outcome: Outcome, positions: Positions, reason: str, actor: str
+    ) -> Image:
+        """Rows that somebody or the clock touched, with their record; everything as it is then."""
+        await store.alerts.update(outcome.board, outcome.changed)
+        await store.alerts.update_by_hand(outcome.board, outcome.changed)
+        await self._record(store, image, outcome, positions, reason, actor)
+        version = new_version()
+        await store.docket.change(alert_version=version)
+        docket = image.docket.with_changes({"alert_version": version})
+        return Image(docket, outcome.board, image.rules, image.tables)
+
+    def _finish(self, after: Image, before: Image, outcome: Outcome) -> None:
+        self._desk.keep(after.docket, after.board, before)
+        if outcome.told.any():
+            self._desk.told()
+
+    async def _record(
+        self, store: Store, image: Image, outcome: Outcome, positions: Positions, reason: str, actor: str
+    ) -> None:
+        now = self._desk.clock.now()
+        subjects = await store.subjects.read(outcome.board.subject_key[outcome.changed])
+        setting = Setting("", image.docket.demo, micros_of(now))
+        made = list(changes(outcome, subjects, positions, setting))
+        if reason:
+            made = [_by_hand(change, outcome, reason) for change in made]
+        await record_changes(self._desk, store, made, actor=actor, cycle_id="", now=now)
+
+    async def _figures(self) -> Positions:
+        """What a message should show; without it people are told all the same."""
+        try:
+            return await self._positions.figures()
+        except Unavailable:
+            return NOTHING_HELD
+
+
+def _seconds(duration: timedelta | None) -> float:
+    seconds = (DEFAULT_HOLD if duration is None else duration).total_seconds()
+    if not 0 < seconds <= LONGEST_HOLD_SECONDS:
+        problem = "more than 0, at most 7 days"
+        raise InvalidArgument("INVALID_FIELD", f"duration: {problem}", fields={"duration": problem})
+    return seconds
+
+
+def _held_level(present: Level, status: AlertStatus, wanted: Level | None) -> Level:
+    if status is AlertStatus.ACKNOWLEDGED and present is Level.NORMAL:
+        raise FailedPrecondition("NOT_RAISED", "the alert is at NORMAL: there is nothing to acknowledge")
+    if wanted is not None and wanted < max(present, Level.LOW):
+        problem = f"not below the present level {max(present, Level.LOW).name}"
+        raise InvalidArgument("INVALID_FIELD", f"level: {problem}", fields={"level": problem})
+    return max(present, Level.LOW) if wanted is None else wanted
+
+
+def _by_hand(change: Change, outcome: Outcome, reason: str) -> Change:
+    row = outcome.changed[0]
+    level, until = int(outcome.board.held_level[row]), int(outcome.board.held_until_micros[row])
+    held = {"held_level": Level(level).name, "held_until_time": moment(until)} if level else {}
+    return change._replace(reason=reason, text=json.dumps({**json.loads(change.text), **held}))
+
+
+def _nobody() -> None:
+    """Nobody waits for the first hold to end."""
