@@ -143,7 +143,7 @@ def check(rule: Rule) -> None:
 
 
 def judge(rule: Rule, sight: Sight, now_micros: int) -> tuple[Rule, list[Event]]:
-    """The rule after a sight, and what happened. A stale price sets no anchor and lowers nothing.
+    """The rule after a sight, and what happened. A stale price sets no first anchor and lowers nothing.
 
     An observation that is not later than the last one changes nothing.
     """
@@ -190,12 +190,17 @@ def _target_ratio(rule: Rule, anchor: float, price: float) -> float:
     elif rule.direction is RuleDirection.DOWN:
         reached, possible = price <= target, anchor > target
     else:
-        before = anchor if rule.price_usd is None or rule.direction is RuleDirection.BOTH else rule.price_usd
-        reached, possible = (before >= target) != (price >= target), anchor != target
-    if reached:
-        return max((price - anchor) / (target - anchor), 1.0) if possible else 1.0
+        before, possible = _before(rule, anchor), anchor != target
+        reached = before != target and (before - target) * (price - target) <= 0
+    share = (price - anchor) / (target - anchor) if possible else 0.0
     # Short of it, and never rounded up to it.
-    return min(max((price - anchor) / (target - anchor), 0.0), 1 - _HAIR) if possible else 0.0
+    return max(share, 1.0) if reached else min(max(share, 0.0), 1 - 2 * _HAIR)
+
+
+def _before(rule: Rule, anchor: float) -> float:
+    """From which side the price comes: the anchor's, or the last one's where only a crossing counts."""
+    is_crossing = rule.direction is RuleDirection.CROSS or anchor == rule.threshold
+    return rule.price_usd if is_crossing and rule.price_usd is not None else anchor
 
 
 def _state(before: RuleState, ratio: float) -> RuleState:

@@ -22,7 +22,7 @@ _SPACING_MICROS = 60 * 1_000_000
 _SAMPLE = text(
     "insert into rule_sample (asset, observed_micros, price_usd)"
     " select :asset, :micros, :price where not exists (select from rule_sample"
-    "  where asset = :asset and observed_micros > :micros - :spacing) on conflict do nothing"
+    "  where asset = :asset and observed_micros > :since) on conflict do nothing"
 )
 _FORGET = text("delete from rule_sample where asset = :asset and observed_micros < :before")
 _REFERENCE = text(
@@ -65,7 +65,7 @@ class RuleStore:
 
     async def sample(self, asset: str, price_usd: float, micros: int) -> None:
         """Keep a price, one a minute, for a day."""
-        values = {"asset": asset, "micros": micros, "price": price_usd, "spacing": _SPACING_MICROS}
+        values = {"asset": asset, "micros": micros, "price": price_usd, "since": micros - _SPACING_MICROS}
         await self._connection.execute(_SAMPLE, values)
         await self._connection.execute(_FORGET, {"asset": asset, "before": micros - _KEPT_MICROS})
 

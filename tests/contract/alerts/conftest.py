@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,6 +46,7 @@ class House:
         await self._enter("positions", positions_server.build(config, self.clock))
         channel = await self._channel("positions")
         self.positions = channel.stub(positions_rpc.PositionsServiceStub)
+        self.wallets = channel.stub(positions_rpc.WalletsServiceStub)
 
     async def start_xcom(self, listen: str = "127.0.0.1:0") -> None:
         config = xcom_server.Config(database_url=self.databases.url("xcom"), listen_address=listen)
@@ -67,6 +69,8 @@ class House:
         self.alerts = channel.stub(rpc.AlertsServiceStub)
         self.thresholds = channel.stub(rpc.ThresholdsServiceStub)
         self.ledger = channel.stub(rpc.LedgerServiceStub)
+        self.attention = channel.stub(rpc.AttentionServiceStub)
+        self.rules = channel.stub(rpc.RulesServiceStub)
 
     async def stop(self, name: str) -> None:
         await self.apps.pop(name).stop()
@@ -117,6 +121,32 @@ class House:
         """The ledger, oldest first."""
         answer = await self.ledger.ListLedger(pb.ListLedgerRequest(page_size=500))
         return list(reversed(answer.entries))
+
+    async def only(self, *types: int) -> None:
+        """Leave only these thresholds enabled: each test speaks of one metric."""
+        listed = await self.thresholds.ListThresholds(pb.ListThresholdsRequest(page_size=500))
+        for threshold in listed.thresholds:
+            if threshold.type not in types:
+                request = pb.UpdateThresholdRequest(threshold=pb.Threshold(id=threshold.id, enabled=False))
+                request.update_mask.paths.append("enabled")
+                await self.thresholds.UpdateThreshold(request)
+
+    async def at(self, id: str, *marks: float) -> pb.EvaluateAlertsResponse:
+        """One mark after another, each evaluated; the last answer."""
+        for price in marks:
+            await self.mark(id, price)
+            answer = await self.evaluate()
+        return answer
+
+    async def waiting(self) -> int:
+        """How many messages wait to be told."""
+        return (await self.alerts.GetSummary(pb.GetSummaryRequest())).waiting_count
+
+    async def until(self, done: Callable[[], Awaitable[bool]]) -> None:
+        """Look until it is so; a background loop works in real time."""
+        async with asyncio.timeout(10):
+            while not await done():
+                await asyncio.sleep(0.01)
 
     async def flush(self) -> pb.FlushOutboxResponse:
         return await self.alerts.FlushOutbox(pb.FlushOutboxRequest())

@@ -108,6 +108,38 @@ async def test_tampering_by_the_owner_is_found(deaf_house: House, tampering: str
     assert verdict.first_bad_sequence == (bad or len(entries) + 1)
 
 
+_OTHER = {
+    "entry_time": "entry_time + interval '1 microsecond'",
+    "type": "type + 1",
+    "level_before": "level_before + 1",
+    "level_after": "level_after - 1",
+    "value": "-value",
+    "flip_value": "null",
+    "previous_hash": "hash",
+    "hash": "previous_hash",
+    **{
+        name: f"{name} || 'x'"
+        for name in ("alert_id", "actor", "reason", "inputs_json", "cycle_id", "subject")
+    },
+}
+
+
+async def test_an_edit_of_any_column_is_found(deaf_house: House) -> None:
+    await _written(deaf_house)
+    owner = await asyncpg.connect(deaf_house.databases.owner_url("alerts"))
+    names = await owner.fetch(
+        "select attname from pg_attribute where attrelid = 'ledger'::regclass and attnum > 0"
+    )
+    assert {name for (name,) in names} - {"sequence"} == set(_OTHER)
+    await owner.execute("create temporary table kept as select * from ledger where sequence = 3")
+    for name, other in _OTHER.items():
+        await owner.execute(f"update ledger set {name} = {other} where sequence = 3")
+        assert (await _verified(deaf_house)).first_bad_sequence == 3, name
+        await owner.execute("delete from ledger where sequence = 3; insert into ledger select * from kept")
+    assert (await _verified(deaf_house)).intact
+    await owner.close()
+
+
 @pytest.mark.parametrize(
     "statement", ["update ledger set actor = 'x'", "delete from ledger", "truncate ledger"]
 )

@@ -15,18 +15,8 @@ TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
 SAFE, HIGH_MARK = 101.0, 89.0
 
 
-async def _only(house: House, *types: int) -> None:
-    """Leave only these thresholds enabled: each test speaks of one metric."""
-    listed = await house.thresholds.ListThresholds(pb.ListThresholdsRequest(page_size=500))
-    for threshold in listed.thresholds:
-        if threshold.type not in types:
-            request = pb.UpdateThresholdRequest(threshold=pb.Threshold(id=threshold.id, enabled=False))
-            request.update_mask.paths.append("enabled")
-            await house.thresholds.UpdateThreshold(request)
-
-
 async def _incident(house: House) -> str:
-    await _only(house, TRAVEL)
+    await house.only(TRAVEL)
     id = await house.hold(SAFE)
     await house.create()
     await house.evaluate()
@@ -65,7 +55,7 @@ async def test_facts_carry_the_numbers_of_the_change(house: House) -> None:
 
 
 async def test_profit_is_told_when_it_rises_and_not_when_it_ends(house: House) -> None:
-    await _only(house, pb.ALERT_TYPE_PROFIT)
+    await house.only(pb.ALERT_TYPE_PROFIT)
     id = await house.hold(SAFE)
     await house.create()
     await house.mark(id, 110.0)
@@ -119,7 +109,7 @@ async def test_without_a_listener_rows_stay_and_are_delivered_once_later(bare_ho
 
 
 async def test_a_channel_nobody_knows_does_not_keep_people_from_hearing(house: House) -> None:
-    await _only(house, TRAVEL)
+    await house.only(TRAVEL)
     threshold = pb.Threshold(id="TRAVEL_PERCENT-POSITION-BELOW", high_channels=["pigeon"])
     await house.thresholds.UpdateThreshold(pb.UpdateThresholdRequest(threshold=threshold))
     await house.hold(HIGH_MARK)
@@ -129,7 +119,7 @@ async def test_a_channel_nobody_knows_does_not_keep_people_from_hearing(house: H
 
 
 async def test_what_cannot_be_put_into_the_outbox_changes_no_level(deaf_house: House) -> None:
-    await _only(deaf_house, TRAVEL)
+    await deaf_house.only(TRAVEL)
     id = await deaf_house.hold(HIGH_MARK)
     await deaf_house.create()
     before = await deaf_house.entries()

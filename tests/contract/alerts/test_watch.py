@@ -1,0 +1,80 @@
+"""What is watched and counted: the present first, then changes; the ledger's sums."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from sonic.alerts.v1 import alerts_pb2 as pb
+
+from shared.errors import InvalidArgument
+from tests.contract.alerts.conftest import House
+
+TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
+SAFE, LOW_MARK, HIGH_MARK = 101.0, 95.0, 89.0
+
+
+@pytest.fixture
+async def house(deaf_house: House) -> House:
+    await deaf_house.only(TRAVEL)
+    await deaf_house.hold(SAFE)
+    await deaf_house.create()
+    await deaf_house.evaluate()
+    return deaf_house
+
+
+async def _next(stream: AsyncIterator[pb.WatchAlertsResponse]) -> pb.WatchAlertsResponse:
+    async with asyncio.timeout(10):
+        return await anext(stream)
+
+
+async def test_the_present_comes_first_and_then_what_changes(house: House) -> None:
+    stream = aiter(house.attention.WatchAlerts(pb.WatchAlertsRequest()))
+    (present,) = (await _next(stream)).alerts
+    assert present.level == pb.LEVEL_NORMAL
+    await house.evaluate()  # nothing changes, nothing is sent
+    await house.at(present.position_id, HIGH_MARK)
+    (raised,) = (await _next(stream)).alerts
+    assert (raised.id, raised.level) == (present.id, pb.LEVEL_HIGH)
+    await house.attention.AcknowledgeAlert(pb.AcknowledgeAlertRequest(id=present.id))
+    assert (await _next(stream)).alerts[0].status == pb.ALERT_STATUS_ACKNOWLEDGED
+    await house.alerts.DeleteAlert(pb.DeleteAlertRequest(id=present.id))
+    assert list((await _next(stream)).removed_ids) == [present.id]
+
+
+async def test_a_filter_says_who_comes_and_who_leaves(house: House) -> None:
+    stream = aiter(house.attention.WatchAlerts(pb.WatchAlertsRequest(min_level=pb.LEVEL_MEDIUM)))
+    assert not (await _next(stream)).alerts
+    id = (await house.alert(TRAVEL)).position_id
+    await house.at(id, HIGH_MARK)
+    assert (await _next(stream)).alerts[0].level == pb.LEVEL_HIGH
+    await house.at(id, SAFE, SAFE)
+    assert (await _next(stream)).removed_ids
+
+
+async def test_changes_of_another_replica_are_seen(house: House) -> None:
+    stream = aiter(house.attention.WatchAlerts(pb.WatchAlertsRequest()))
+    (present,) = (await _next(stream)).alerts
+    await house.start_alerts("second")
+    await house.at(present.position_id, HIGH_MARK)
+    assert (await _next(stream)).alerts[0].level == pb.LEVEL_HIGH
+
+
+async def test_statistics_count_what_the_ledger_holds(house: House) -> None:
+    alert = await house.alert(TRAVEL)
+    await house.at(alert.position_id, LOW_MARK)
+    await house.attention.AcknowledgeAlert(pb.AcknowledgeAlertRequest(id=alert.id))
+    await house.at(alert.position_id, HIGH_MARK, SAFE, SAFE)  # 30 s after the first rise
+    await house.at(alert.position_id, LOW_MARK)
+    request = pb.GetStatisticsRequest(alert_id=alert.id)
+    (row,) = (await house.attention.GetStatistics(request)).statistics
+    assert (row.type, row.fired_count, row.repeated_count) == (TRAVEL, 2, 1)
+    assert (row.acknowledged_count, row.ended_count) == (1, 1)
+    assert row.median_duration.seconds == 30
+    with pytest.raises(InvalidArgument):
+        await house.attention.GetStatistics(pb.GetStatisticsRequest(window=Duration(seconds=0)))
+    house.clock.advance(60)
+    late = await house.attention.GetStatistics(pb.GetStatisticsRequest(window=Duration(seconds=1)))
+    assert not late.statistics

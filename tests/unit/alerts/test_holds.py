@@ -1,0 +1,179 @@
+"""Every sequence of events up to six long: nothing dangerous stays untold longer than asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from services.alerts.domain.board import Board, fresh_columns
+from services.alerts.domain.kinds import AlertStatus, AlertType, Condition, Level, kind_of
+from services.alerts.domain.telling import LONGEST_HOLD_SECONDS, due, hold, release, settle
+
+KIND = kind_of(AlertType.TRAVEL_PERCENT, Condition.BELOW)
+PROFIT = kind_of(AlertType.PROFIT, Condition.ABOVE)
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+TICK = 60 * SECOND
+LENGTH = 6
+EVENTS = ("raise", "acknowledge", "silence", "expire", "worsen", "recover")
+
+
+def _board(count: int, kind: int = KIND) -> Board:
+    columns = fresh_columns(count)
+    columns["alert_key"][:] = np.arange(1, count + 1)
+    columns["kind"][:] = kind
+    return Board.of([""], columns)
+
+
+@dataclass
+class Alerts:
+    """Many alerts of one kind, told what happens; remembers the highest level told in each one's incident."""
+
+    board: Board
+    now: int = 1_000 * HOUR
+    told_level: np.ndarray = field(init=False)
+    told: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.told_level = np.zeros(len(self.board), np.int8)
+        self.told = np.zeros(len(self.board), bool)
+
+    def settle(self, level: np.ndarray) -> None:
+        """One evaluation at these levels."""
+        active = np.ones(len(self.board), bool)
+        rows = np.flatnonzero((level != self.board.level) | due(self.board, level, active, self.now))
+        before = self.board.level[rows]
+        settled = settle(self.board, rows, level[rows], active[rows], self.now)
+        self.board = settled.board
+        self.told = np.zeros(len(self.board), bool)
+        self.told[rows] = settled.told
+        starts = rows[(before == Level.NORMAL) & (level[rows] > Level.NORMAL)]
+        self.told_level[starts] = 0
+        loud = self.told & (level > Level.NORMAL)
+        self.told_level[loud] = np.maximum(self.told_level, level)[loud]
+
+    def to(self, *levels: int) -> list[bool]:
+        """The first alert at one level after another, a minute apart; whether each was told."""
+        answers = []
+        for level in levels:
+            self.now += TICK
+            self.settle(np.full(len(self.board), level, np.int8))
+            answers.append(bool(self.told[0]))
+        return answers
+
+    def hold(self, status: AlertStatus, level: int | None = None, seconds: int = 3600) -> None:
+        chosen = int(self.board.level[0]) if level is None else level
+        self.board = hold(self.board, 0, status, chosen, self.now + seconds * SECOND)
+
+
+def _spread(alerts: Alerts) -> Alerts:
+    """Each alert six times: once for each event that may come next."""
+    rows = np.repeat(np.arange(len(alerts.board)), len(EVENTS))
+    board = replace(alerts.board.pick(rows), alert_key=np.arange(1, len(rows) + 1))
+    more = Alerts(board, alerts.now)
+    more.told_level = alerts.told_level[rows]
+    return more
+
+
+def _step(alerts: Alerts) -> None:
+    """A minute later event number row % 6 comes to each alert, and all are evaluated."""
+    alerts.now += TICK
+    board = alerts.board
+    event = np.arange(len(board)) % len(EVENTS)
+    level = board.level.copy()
+    normal = level == Level.NORMAL
+    level[(event == 0) & normal] = Level.MEDIUM
+    level[(event == 4) & ~normal] = np.minimum(level + 1, Level.HIGH)[(event == 4) & ~normal]
+    level[event == 5] = Level.NORMAL
+    acknowledged = (event == 1) & ~normal
+    silenced = event == 2
+    status = board.held_status.copy()
+    status[acknowledged], status[silenced] = AlertStatus.ACKNOWLEDGED, AlertStatus.SILENCED
+    touched = acknowledged | silenced
+    until = np.where(touched, alerts.now + HOUR, board.held_until_micros)
+    # Time passes for those alone whose hold is to end: theirs ends now.
+    until = np.where((event == 3) & (status > 0), alerts.now, until)
+    alerts.board = replace(
+        board,
+        held_status=status,
+        held_level=np.where(touched, np.maximum(board.level, Level.LOW), board.held_level).astype(np.int8),
+        held_until_micros=until,
+    )
+    alerts.settle(level)
+
+
+def test_whatever_happens_nothing_dangerous_stays_untold_longer_than_it_is_held() -> None:
+    alerts = Alerts(_board(1))
+    for _ in range(LENGTH):
+        alerts = _spread(alerts)
+        _step(alerts)
+        board = alerts.board
+        untold = (board.level > Level.NORMAL) & (alerts.told_level < board.level)
+        held = (board.held_status > 0) & (board.held_level >= board.level)
+        assert (held[untold]).all()
+        left = board.held_until_micros[untold] - alerts.now
+        assert ((left > 0) & (left <= HOUR)).all()
+        # And what the board remembers of it is what happened.
+        assert (board.told_level[untold] < board.level[untold]).all()
+    assert len(alerts.board) == len(EVENTS) ** LENGTH
+    # After the longest hold everything that stands has been told.
+    alerts.now += LONGEST_HOLD_SECONDS * SECOND
+    alerts.settle(alerts.board.level)
+    standing = alerts.board.level > Level.NORMAL
+    assert (alerts.told_level[standing] >= alerts.board.level[standing]).all()
+    assert standing.any()
+    assert not alerts.board.held_status.any()
+
+
+@pytest.mark.parametrize("status", [AlertStatus.SILENCED, AlertStatus.ACKNOWLEDGED])
+def test_a_higher_level_breaks_through_and_ends_the_hold(status: AlertStatus) -> None:
+    alerts = Alerts(_board(1))
+    alerts.to(Level.MEDIUM)
+    alerts.hold(status)
+    assert alerts.to(Level.LOW, Level.MEDIUM, Level.HIGH) == [False, False, True]
+    assert alerts.board.held_status[0] == 0
+
+
+def test_a_level_told_before_breaks_through_all_the_same_within_the_cooldown() -> None:
+    alerts = Alerts(_board(1))
+    alerts.to(Level.HIGH, Level.LOW)
+    alerts.hold(AlertStatus.ACKNOWLEDGED)
+    assert alerts.to(Level.HIGH) == [True]
+
+
+def test_the_end_is_told_to_who_acknowledged_and_not_to_who_silenced() -> None:
+    for status, told in ((AlertStatus.ACKNOWLEDGED, True), (AlertStatus.SILENCED, False)):
+        alerts = Alerts(_board(1))
+        alerts.to(Level.HIGH)
+        alerts.hold(status)
+        assert alerts.to(Level.NORMAL) == [told]
+        assert bool(alerts.board.held_status[0]) is not told
+
+
+def test_danger_that_stands_when_its_hold_ends_is_told_again_and_news_is_not() -> None:
+    for kind, told in ((KIND, True), (PROFIT, False)):
+        alerts = Alerts(_board(1, kind))
+        alerts.to(Level.HIGH)
+        alerts.hold(AlertStatus.ACKNOWLEDGED, seconds=90)
+        assert alerts.to(Level.HIGH, Level.HIGH, Level.HIGH) == [False, told, False]
+
+
+def test_an_end_by_hand_tells_only_what_was_never_told() -> None:
+    alerts = Alerts(_board(1))
+    alerts.hold(AlertStatus.SILENCED, Level.HIGH)
+    alerts.to(Level.HIGH)
+    alerts.board = release(alerts.board, 0)
+    assert alerts.to(Level.HIGH, Level.HIGH) == [True, False]
+    alerts.hold(AlertStatus.SILENCED)
+    alerts.board = release(alerts.board, 0)
+    assert alerts.to(Level.HIGH) == [False]
+
+
+def test_a_hold_that_a_clock_set_back_made_endless_has_ended() -> None:
+    alerts = Alerts(_board(1))
+    alerts.to(Level.HIGH)
+    alerts.hold(AlertStatus.SILENCED)
+    alerts.now -= (LONGEST_HOLD_SECONDS + 7200) * SECOND
+    assert alerts.to(Level.HIGH) == [True]

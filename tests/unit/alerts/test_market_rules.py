@@ -1,0 +1,203 @@
+"""Market rules by tables: how near, what happened, where the anchor goes; and what no price may ever do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.alerts.domain.kinds import Level
+from services.alerts.domain.market import (
+    Event,
+    Rule,
+    RuleDirection,
+    RuleMetric,
+    RuleRecurrence,
+    RuleState,
+    Sight,
+    check,
+    judge,
+)
+from shared.errors import InvalidArgument
+
+PERCENT, ABS, TARGET = RuleMetric.MOVE_PERCENT, RuleMetric.MOVE_ABS, RuleMetric.PRICE_TARGET
+UP, DOWN, BOTH, CROSS = RuleDirection.UP, RuleDirection.DOWN, RuleDirection.BOTH, RuleDirection.CROSS
+SINGLE, RESET, LADDER = RuleRecurrence.SINGLE, RuleRecurrence.RESET, RuleRecurrence.LADDER
+MINUTE = 60_000_000
+SHORT = {RuleState.NONE: "-", RuleState.NORMAL: "n", RuleState.WARN: "W", RuleState.BREACH: "B"}
+
+
+def _rule(metric: RuleMetric, direction: RuleDirection, threshold: float, **more: object) -> Rule:
+    rule = Rule(1, "BTC", metric, direction, threshold, **more)
+    check(rule)
+    return rule
+
+
+def _run(rule: Rule, prices: list[float], stale: bool = False) -> tuple[Rule, list[list[Event]]]:
+    happened = []
+    for minute, price in enumerate(prices, 1):
+        rule, events = judge(rule, Sight(price, rule.price_micros + minute * MINUTE, stale), minute * MINUTE)
+        happened.append(events)
+    return rule, happened
+
+
+@pytest.mark.parametrize(
+    ("rule", "prices", "states"),
+    [
+        (_rule(PERCENT, UP, 10), [100, 106, 107, 109.9, 110], "nnWWB"),
+        (_rule(PERCENT, DOWN, 10), [100, 110, 93.1, 93, 90], "nnnWB"),
+        (_rule(PERCENT, BOTH, 10), [100, 93, 107, 90], "nWWB"),
+        (_rule(ABS, UP, 500), [1000, 1349, 1350, 1500], "nnWB"),
+        (_rule(ABS, DOWN, 500), [1000, 1500, 650, 500], "nnWB"),
+        # A warning ends 5 % below its edge, not at it.
+        (_rule(PERCENT, UP, 10), [100, 107, 106.7, 106.6], "nWWn"),
+        (_rule(TARGET, UP, 120), [100, 113, 114, 119.99, 120], "nnWWB"),
+        (_rule(TARGET, DOWN, 80), [100, 87, 86, 80.01, 80], "nnWWB"),
+        # Beyond the target at first sight: it is reached.
+        (_rule(TARGET, UP, 90), [100], "B"),
+        (_rule(TARGET, BOTH, 90), [100, 95, 90.1, 90], "nnWB"),
+        (_rule(TARGET, BOTH, 90), [100, 89.9], "nB"),
+        (_rule(TARGET, BOTH, 110), [100, 110], "nB"),
+        (_rule(TARGET, CROSS, 100), [101, 100.5, 99], "nnB"),
+        (_rule(TARGET, CROSS, 100), [100, 101, 99], "nnB"),
+        (_rule(TARGET, BOTH, 100), [100, 101, 99], "nnB"),
+        (_rule(TARGET, CROSS, 100), [99, 99.1, 101], "nnB"),
+    ],
+)
+def test_a_rule_comes_near_and_is_reached(rule: Rule, prices: list[float], states: str) -> None:
+    seen = ""
+    for minute, price in enumerate(prices, 1):
+        rule, _ = judge(rule, Sight(float(price), minute * MINUTE), minute * MINUTE)
+        seen += SHORT[rule.state]
+    assert seen == states
+
+
+def test_single_fires_once_and_is_disarmed() -> None:
+    rule, happened = _run(_rule(PERCENT, UP, 10), [100, 120, 100, 150])
+    assert [len(events) for events in happened] == [0, 1, 0, 0]
+    assert (rule.armed, rule.breach_count) == (False, 1)
+    again = rule.rearmed()
+    assert (again.armed, again.anchor_price_usd, again.state) == (True, None, RuleState.NONE)
+
+
+def test_reset_takes_the_price_as_its_anchor() -> None:
+    rule, _ = _run(_rule(PERCENT, BOTH, 10, recurrence=RESET), [100, 115])
+    assert (rule.anchor_price_usd, rule.state, rule.breach_count) == (115, RuleState.NORMAL, 1)
+    rule, _ = _run(rule, [125, 127])
+    assert rule.breach_count == 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "prices", "anchor", "steps"),
+    [
+        (_rule(ABS, UP, 100, recurrence=LADDER), [1000, 1350], 1300, 3),
+        (_rule(ABS, BOTH, 100, recurrence=LADDER), [1000, 790], 800, 2),
+        (_rule(ABS, UP, 100, recurrence=LADDER), [1000, 1100], 1100, 1),
+        (_rule(PERCENT, UP, 10, recurrence=LADDER), [100, 125], 121, 2),
+        (_rule(PERCENT, DOWN, 10, recurrence=LADDER), [100, 80], 81, 2),
+        (_rule(PERCENT, DOWN, 10, recurrence=LADDER), [100, 5], 100 * 0.9**28, 28),
+    ],
+)
+def test_ladder_moves_its_anchor_by_whole_steps(
+    rule: Rule, prices: list[float], anchor: float, steps: int
+) -> None:
+    rule, happened = _run(rule, prices)
+    assert rule.anchor_price_usd == pytest.approx(anchor)
+    assert happened[-1][0].step_count == steps
+    assert rule.state < RuleState.BREACH
+
+
+def test_a_target_that_recurs_fires_again_only_after_the_price_has_left_it() -> None:
+    rule, happened = _run(
+        _rule(TARGET, UP, 110, recurrence=RESET, cooldown_seconds=0), [100, 111, 115, 109, 110]
+    )
+    assert [sum(event.told for event in events) for events in happened] == [0, 1, 0, 0, 1]
+    assert rule.breach_count == 2
+
+
+def test_the_cooldown_keeps_repeats_quiet_and_no_escalation() -> None:
+    _, happened = _run(
+        _rule(PERCENT, UP, 10, recurrence=RESET, cooldown_seconds=300), [100, 108, 112, 125, 139]
+    )
+    told = [[(event.state_after.name, event.told) for event in events] for events in happened]
+    assert told[1:3] == [[("WARN", True)], [("BREACH", True), ("NORMAL", False)]]
+    assert told[3] == [("BREACH", False), ("NORMAL", False)]
+
+
+def test_levels_are_low_for_a_warning_and_the_rules_own_for_a_breach() -> None:
+    rule = _rule(ABS, UP, 1, level=Level.HIGH)
+    assert [rule.level_of(state) for state in RuleState] == [1, 1, Level.LOW, Level.HIGH]
+
+
+def test_a_window_measures_from_the_oldest_price_within_it() -> None:
+    rule = _rule(PERCENT, UP, 10, window_seconds=3600)
+    rule, _ = judge(rule, Sight(100, MINUTE, reference_usd=100), MINUTE)
+    rule, events = judge(rule, Sight(109, 120 * MINUTE, reference_usd=105), MINUTE)
+    assert not events
+    rule, events = judge(rule, Sight(116, 130 * MINUTE, reference_usd=105), MINUTE)
+    assert events[0].anchor_price_usd == 105
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"threshold": 0.0},
+        {"threshold": math.inf},
+        {"threshold": math.nan},
+        {"direction": CROSS},
+        {"window_seconds": 60},
+        {"recurrence": LADDER, "window_seconds": 3600},
+        {"metric": TARGET, "window_seconds": 3600},
+        {"metric": TARGET, "recurrence": LADDER},
+        {"direction": DOWN, "threshold": 100.0},
+        {"level": Level.NORMAL},
+        {"cooldown_seconds": -1},
+        {"asset": ""},
+    ],
+)
+def test_what_cannot_be_judged_is_refused(broken: dict) -> None:
+    with pytest.raises(InvalidArgument):
+        check(replace(_rule(PERCENT, UP, 10), **broken))
+
+
+prices = st.floats(0.01, 1e6)
+rules = st.builds(
+    Rule,
+    rule_key=st.just(1),
+    asset=st.just("BTC"),
+    metric=st.sampled_from([PERCENT, ABS]),
+    direction=st.sampled_from([UP, DOWN, BOTH]),
+    threshold=st.floats(0.5, 99),
+    recurrence=st.sampled_from(list(RuleRecurrence)),
+)
+
+
+@given(rule=rules, seen=st.lists(prices, min_size=1, max_size=12))
+def test_after_any_prices_a_rule_is_armed_below_its_breach_or_disarmed(rule: Rule, seen: list[float]) -> None:
+    last, happened = _run(rule, seen)
+    breaches = sum(event.state_after is RuleState.BREACH for events in happened for event in events)
+    assert last.breach_count == breaches
+    assert last.armed is (rule.recurrence is not SINGLE or not breaches)
+    assert last.state < RuleState.BREACH or not last.armed
+    if last.armed:
+        assert last.anchor_price_usd is not None
+        assert 0 < last.anchor_price_usd < math.inf
+
+
+@given(rule=rules, seen=st.lists(prices, min_size=1, max_size=6), old=prices)
+def test_a_stale_price_lowers_nothing_and_anchors_nothing(rule: Rule, seen: list[float], old: float) -> None:
+    assert judge(rule, Sight(old, MINUTE, stale=True), 0)[0].anchor_price_usd is None
+    last, _ = _run(rule, seen)
+    after, events = judge(last, Sight(old, last.price_micros + MINUTE, stale=True), 0)
+    if not any(event.state_after is RuleState.BREACH for event in events):
+        assert after.state >= last.state
+        assert after.anchor_price_usd == last.anchor_price_usd
+
+
+@given(rule=rules, seen=st.lists(prices, min_size=1, max_size=6), again=prices)
+def test_the_same_observation_changes_nothing(rule: Rule, seen: list[float], again: float) -> None:
+    last, _ = _run(rule, seen)
+    assert judge(last, Sight(again, last.price_micros), 0) == (last, [])
