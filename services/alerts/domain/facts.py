@@ -108,6 +108,7 @@ class _Texts:
         self._figures = [(name, positions.figures[figure].tolist()) for name, figure in _FIGURES.items()]
         self._kinds: dict[tuple[object, ...], str] = {}
         self._rows: dict[int, str] = {}
+        self._places: dict[tuple[str, int, int, int], str] = {}
 
     def of_kind(
         self, kind: int, asset: int, before: int, after: int, limits: list[float], flip: float
@@ -123,10 +124,18 @@ class _Texts:
     def of_position(self, row: int, subject: Subject, seen: int, state: int) -> str:
         text = self._rows.get(row)
         if text is None:
-            facts = _about_position(subject)
-            _put_time(facts, seen, state, self._setting)
-            facts.update((name, plain(column[row])) for name, column in self._figures if present(column[row]))
-            text = self._rows[row] = json.dumps(facts)[1:]
+            place = (subject.wallet, subject.side_sign, seen, state)
+            shared = self._places.get(place)
+            if shared is None:
+                facts: Facts = {"wallet": subject.wallet, "side": _SIDES[subject.side_sign]}
+                _put_time(facts, seen, state, self._setting)
+                shared = self._places[place] = json.dumps(facts)[1:-1]
+            figures = "".join(
+                f', "{name}": "{plain(column[row])}"'
+                for name, column in self._figures
+                if present(column[row])
+            )
+            text = self._rows[row] = f'"position_id": {json.dumps(subject.name)}, {shared}{figures}}}'
         return text
 
     def of_reading(self, kind: int, value: float, seen: int, state: int) -> str:

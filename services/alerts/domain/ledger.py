@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 GENESIS = b""
@@ -76,9 +77,8 @@ class Verdict:
 
 def seal(key: bytes, previous_hash: bytes, sequence: int, entry: Entry) -> bytes:
     """The hash of a row at its place."""
-    micros = (entry.entry_time - _EPOCH) // _MICROSECOND
     text = (
-        f"{sequence},{micros},{entry.type},{entry.level_before},{entry.level_after},"
+        f"{sequence},{_micros(entry.entry_time)},{entry.type},{entry.level_before},{entry.level_after},"
         f"{_exact(entry.value)},{_exact(entry.flip_value)},"
         f"{len(entry.alert_id)}:{entry.alert_id},{len(entry.actor)}:{entry.actor},"
         f"{len(entry.reason)}:{entry.reason},{len(entry.cycle_id)}:{entry.cycle_id},"
@@ -154,6 +154,12 @@ class Walk:
         return Verdict(
             self._count, self._bad, self._problem, self._head.hash, self._count - self._anchored_sequence
         )
+
+
+@lru_cache(maxsize=64)
+def _micros(moment: datetime) -> int:
+    # One evaluation seals tens of thousands of rows of one moment.
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _exact(number: float | None) -> str:
