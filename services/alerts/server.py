@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
@@ -40,6 +41,9 @@ from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
 
 _KEY_BYTES = 32
+_SERVICE_NAMES = tuple(
+    f"sonic.alerts.v1.{noun}Service" for noun in ("Alerts", "Thresholds", "Ledger", "Attention", "Rules")
+)
 _COLUMN_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
@@ -106,27 +110,15 @@ def build(config: Config, clock: Clock | None = None) -> App:
         relay,
         Edits(desk, peer, reading),
     )
+    servicers: list[tuple[Callable[[Any, Any], None], object]] = [
+        (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, clock)),
+        (rpc.add_ThresholdsServiceServicer_to_server, ThresholdsServicer(Limits(desk), Exchange(desk))),
+        (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(record)),
+        (rpc.add_AttentionServiceServicer_to_server, AttentionServicer(attention, watching, record, clock)),
+        (rpc.add_RulesServiceServicer_to_server, RulesServicer(market)),
+    ]
     server = GrpcServer(
-        config.listen_address,
-        [
-            (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, clock)),
-            (rpc.add_ThresholdsServiceServicer_to_server, ThresholdsServicer(Limits(desk), Exchange(desk))),
-            (
-                rpc.add_AttentionServiceServicer_to_server,
-                AttentionServicer(attention, watching, record, clock),
-            ),
-            (rpc.add_RulesServiceServicer_to_server, RulesServicer(market)),
-            (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(record)),
-        ],
-        service_names=[
-            "sonic.alerts.v1.AlertsService",
-            "sonic.alerts.v1.ThresholdsService",
-            "sonic.alerts.v1.LedgerService",
-            "sonic.alerts.v1.AttentionService",
-            "sonic.alerts.v1.RulesService",
-        ],
-        ready=database.ping,
-        clock=clock,
+        config.listen_address, servicers, service_names=_SERVICE_NAMES, ready=database.ping, clock=clock
     )
     loops = [RelayLoop(relay, desk, clock), HoldLoop(attention, clock)]
     return App("alerts", [database, positions, xcom, *loops, server])

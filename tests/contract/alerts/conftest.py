@@ -14,6 +14,7 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 from sonic.positions.v1 import positions_pb2 as positions_pb
 from sonic.positions.v1 import positions_pb2_grpc as positions_rpc
+from sonic.price.v1 import price_pb2 as price_pb
 from sonic.xcom.v1 import xcom_pb2 as xcom_pb
 from sonic.xcom.v1 import xcom_pb2_grpc as xcom_rpc
 
@@ -24,6 +25,7 @@ from shared.clock import PushedClock
 from shared.lifecycle import App
 from shared.rpc.client import Channel
 from tests.fakes.databases import Databases
+from tests.fakes.peers import FakePeers, answers
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOBODY = "127.0.0.1:1"
@@ -40,8 +42,13 @@ class House:
     apps: dict[str, App] = field(default_factory=dict)
 
     async def start_positions(self, listen: str = "127.0.0.1:0") -> None:
+        # A price service without prices: one that is away costs every call its retries.
+        market = FakePeers()
+        market.told["price.ListPrices"] = answers(price_pb.ListPricesResponse())
+        await market.start()
+        self.stack.push_async_callback(market.stop)
         config = positions_server.Config(
-            database_url=self.databases.url("positions"), listen_address=listen, price_address=NOBODY
+            database_url=self.databases.url("positions"), listen_address=listen, price_address=market.address
         )
         await self._enter("positions", positions_server.build(config, self.clock))
         channel = await self._channel("positions")
