@@ -25,14 +25,14 @@ class RelayLoop(Loop):
 
     async def _once_more(self) -> float:
         try:
-            await self._relay.relay()
+            sent = await self._relay.relay()
         except Unavailable as error:
             self._unreached += 1
             pause = min(_PAUSE_SECONDS * 2.0 ** min(self._unreached - 1, 10), _LONGEST_PAUSE_SECONDS)
             get_logger().warning("outbox waits", reason=error.reason, retry_seconds=pause)
             return pause
         self._unreached = 0
-        return _PAUSE_SECONDS
+        return 0.0 if sent else _PAUSE_SECONDS
 
 
 class HoldLoop(Loop):

@@ -33,6 +33,7 @@ from services.alerts.servicer.ledger import LedgerServicer
 from services.alerts.servicer.rules import RulesServicer
 from services.alerts.servicer.thresholds import ThresholdsServicer
 from services.alerts.store import Store
+from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
@@ -120,8 +121,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
     server = GrpcServer(
         config.listen_address, servicers, service_names=_SERVICE_NAMES, ready=database.ping, clock=clock
     )
+    side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
     loops = [RelayLoop(relay, desk, clock), HoldLoop(attention, clock)]
-    return App("alerts", [database, positions, xcom, *loops, server])
+    return App("alerts", [database, positions, xcom, *loops, side, server])
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from shared.log import get_logger
 
 _PORTION = 64
 _AT_ONCE = 8
+_TURN_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 300.0
 _ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -46,7 +47,9 @@ class Relay:
         self._alone = asyncio.Lock()
 
     async def flush(self, step: Step) -> Flushed:
-        """Every waiting row now, whatever it waits for; XCOM_UNAVAILABLE when nobody takes them.
+        """The waiting rows now, the loudest first, whatever they wait for; what a turn leaves waits on.
+
+        Raises XCOM_UNAVAILABLE when nobody takes them.
 
         Rows that another sender holds go too: it may be dead, and the same request twice is one message.
         """
@@ -58,7 +61,7 @@ class Relay:
             return Flushed(sent, await store.outbox.waiting_count())
 
     async def relay(self) -> int:
-        """Every row that is due; XCOM_UNAVAILABLE when nobody takes them."""
+        """One turn over the rows that are due; XCOM_UNAVAILABLE when nobody takes them."""
         return await self._drain(self._desk.clock.now())
 
     async def _drain(self, due_time: datetime, *, anyway: bool = False) -> int:
@@ -68,7 +71,9 @@ class Relay:
     async def _drain_alone(self, due_time: datetime, *, anyway: bool) -> int:
         sent = 0
         seen: set[int] = set()
-        while True:
+        # A crash may leave ten thousand rows: nobody, a cycle least of all, waits for the last of them.
+        end_seconds = self._desk.clock.monotonic() + _TURN_SECONDS
+        while self._desk.clock.monotonic() <= end_seconds:
             now = self._desk.clock.now()
             async with self._desk.begin() as store:
                 rows = await store.outbox.claim(now, due_time, _PORTION, anyway=anyway)
@@ -85,6 +90,7 @@ class Relay:
             if refused and seen.issuperset(row.ledger_sequence for row in refused):
                 return sent
             seen.update(row.ledger_sequence for row in refused)
+        return sent
 
     async def _tell(
         self, letters: Sequence[Letter], rows: Sequence[Waiting]
