@@ -282,7 +282,7 @@ def test_no_file_names_a_package_registry_or_a_place_of_one_machine() -> None:
     # Put together here so that this file passes its own test.
     unwanted = [
         "py" + "pi.",
-        "pythonhosted" + ".org",
+        "python" + "hosted",
         "conda." + "anaconda",
         "--index" + "-url ",
         "registry." + "npmjs",
