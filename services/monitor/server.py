@@ -19,7 +19,7 @@ from services.monitor.clients.telling import XComClient
 from services.monitor.domain.settings import VARIABLES, Override, prefixes
 from services.monitor.loop import MonitorFeed, broom, relay, rounds
 from services.monitor.service.board import Board
-from services.monitor.service.passes import Limits, Passes
+from services.monitor.service.passes import NOTHING, Limits, Passes
 from services.monitor.service.roster import Roster
 from services.monitor.service.telling import Telling
 from services.monitor.servicer import MonitorServicer
@@ -136,7 +136,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         begin,
         read,
         roster,
-        lambda *, refresh: PeerReadings(peers, refresh),
+        lambda handed=NOTHING, *, refresh: PeerReadings(peers, refresh, handed),
         clock,
         Limits(config.monitor_cycle_limit_seconds, config.monitor_limit_seconds),
         changed=feed.wake,

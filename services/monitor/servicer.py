@@ -11,11 +11,12 @@ import grpc
 from sonic.monitor.v1 import monitor_pb2 as pb
 from sonic.monitor.v1 import monitor_pb2_grpc as rpc
 
+from services.monitor.checks import Handed, HoldingsReading, PriceReading, WalletReading
 from services.monitor.domain.findings import KeptBadge, Level, Run
 from services.monitor.domain.settings import Chosen
 from services.monitor.domain.states import Health, State, Status
 from services.monitor.service.board import Board
-from services.monitor.service.passes import Passes
+from services.monitor.service.passes import NOTHING, Passes
 from services.monitor.store.runs import RunFilter
 from shared.clock import Clock
 from shared.codec import apply_mask, from_duration, from_timestamp, number, put, to_duration, to_timestamp
@@ -97,7 +98,10 @@ class MonitorServicer(rpc.MonitorServiceServicer):
         step = Step("RUN_MONITORS", request.cycle_id, request.epoch)
         interval = from_duration(request, "cycle_interval")
         answer = await self._passes.run_all(
-            step, request.names, interval if interval and interval > timedelta() else None
+            step,
+            request.names,
+            interval if interval and interval > timedelta() else None,
+            _handed(request) if request.cycle_id else NOTHING,
         )
         runs = [_run(run, with_metadata=False) for run in answer.runs]
         return pb.RunMonitorsResponse(
@@ -128,6 +132,29 @@ class MonitorServicer(rpc.MonitorServiceServicer):
     def _monitors(self, states: Collection[State]) -> list[pb.Monitor]:
         now = self._clock.now()
         return [_monitor(state, now) for state in states]
+
+
+def _handed(request: pb.RunMonitorsRequest) -> Handed:
+    return Handed(
+        prices=tuple(map(_price, request.prices.prices)) if request.HasField("prices") else None,
+        holdings=_holdings(request.holdings) if request.HasField("holdings") else None,
+    )
+
+
+def _price(price: pb.PriceReading) -> PriceReading:
+    age = from_duration(price, "age")
+    seconds = None if age is None else age.total_seconds()
+    return PriceReading(price.asset, price.quality, number(price, "price_usd"), seconds)
+
+
+def _holdings(holdings: pb.HoldingsReading) -> HoldingsReading:
+    return HoldingsReading(
+        position_count=holdings.position_count,
+        stale_count=holdings.stale_count,
+        total_profit_usd=holdings.total_profit_usd,
+        total_pnl_usd=holdings.total_pnl_usd,
+        wallets=tuple(WalletReading(one.name, one.state, one.reason) for one in holdings.wallets),
+    )
 
 
 def _chosen(asked: pb.Monitor, paths: Collection[str]) -> Chosen:

@@ -90,7 +90,7 @@ class StepClient:
             stale_count=answer.stale_count,
             troubles=tuple(f"{w.wallet} ({w.reason})" for w in answer.wallets if w.reason),
         )
-        return Answer(outcomes.read_sync(read))
+        return Answer(outcomes.read_sync(read), wallets=readings.wallet_readings(answer.wallets))
 
     async def _enrich_positions(self, call: Call, seconds: float) -> Answer:
         request = positions_pb2.EnrichPositionsRequest(cycle_id=call.cycle_id, epoch=call.epoch)
@@ -147,7 +147,11 @@ class StepClient:
 
     async def _run_monitors(self, call: Call, seconds: float) -> Answer:
         request = monitor_pb2.RunMonitorsRequest(
-            cycle_id=call.cycle_id, epoch=call.epoch, cycle_interval=to_duration(call.interval)
+            cycle_id=call.cycle_id,
+            epoch=call.epoch,
+            cycle_interval=to_duration(call.interval),
+            prices=readings.monitor_prices(call),
+            holdings=readings.monitor_holdings(call),
         )
         answer = await self._monitor.RunMonitors(request, timeout=seconds)
         errors = tuple(run.monitor for run in answer.runs if run.status == monitor_pb2.RUN_STATUS_ERROR)

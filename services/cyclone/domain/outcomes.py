@@ -28,17 +28,19 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class PriceReading:
-    """A price to hand on to alerts; `price_usd` > 0 or absent; stale ones lower no level."""
+    """A price to hand on: `price_usd` > 0 or absent, age when it was read; stale ones lower no level."""
 
     asset: str
     price_usd: float | None
     price_time: datetime | None
     stale: bool
+    quality: str = ""
+    age: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TotalsReading:
-    """Portfolio readings to hand on to alerts; absent numbers are None, never 0."""
+    """Portfolio readings to hand on; absent numbers are None, never 0."""
 
     total_value_usd: float | None
     total_size_usd: float | None
@@ -50,6 +52,16 @@ class TotalsReading:
     oldest_mark_time: datetime | None
     position_count: int
     stale_count: int
+    total_pnl_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class WalletReading:
+    """How fetching one wallet ended: state word and reason word."""
+
+    name: str
+    state: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +116,10 @@ class Call:
     now: datetime
     prices: tuple[PriceReading, ...] = ()
     totals: TotalsReading | None = None
+    wallets: tuple[WalletReading, ...] | None = None
     membership_epoch: int | None = None
     interval: timedelta | None = None
+    has_prices: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,7 @@ class Answer:
     outcome: Outcome
     prices: tuple[PriceReading, ...] | None = None
     totals: TotalsReading | None = None
+    wallets: tuple[WalletReading, ...] | None = None
     membership_epoch: int | None = None
 
 

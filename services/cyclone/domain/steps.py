@@ -42,7 +42,8 @@ RULES = (
     Rule(CLEAR_STALE_ALERTS, "alerts", after=(EVALUATE_ALERTS,), needs=(EVALUATE_ALERTS, SYNC_POSITIONS)),
     Rule(RECORD_SNAPSHOT, "positions", after=(ENRICH_POSITIONS,), needs=(ENRICH_POSITIONS,)),
     Rule(RUN_MONITORS, "monitor", after=(LINK_HEDGES, CLEAR_STALE_ALERTS, RECORD_SNAPSHOT)),
-    Rule(NOTIFY, "alerts", after=(RUN_MONITORS,)),
+    # What was judged is told at once: no monitor that hangs may hold a warning back.
+    Rule(NOTIFY, "alerts", after=(CLEAR_STALE_ALERTS,)),
 )
 NAMES = tuple(rule.name for rule in RULES)
 BY_NAME: Mapping[str, Rule] = {rule.name: rule for rule in RULES}

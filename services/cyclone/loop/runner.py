@@ -93,7 +93,6 @@ class Run:
         self._calls: dict[asyncio.Task[Answer], tuple[str, float]] = {}
         forced = cycle.cause is Cause.REQUEST
         self._call = Call(cycle.id, tenure.epoch, forced, "", clock.now(), interval=interval)
-        self._has_prices = False
         self._up: set[str] = set()
         self._down: dict[str, str] = {}
 
@@ -158,7 +157,7 @@ class Run:
         self._calls[task] = (step.name, self._clock.monotonic())
 
     async def _perform(self, name: str, call: Call) -> Answer:
-        if name == steps.EVALUATE_ALERTS and not self._has_prices:
+        if name == steps.EVALUATE_ALERTS and not call.has_prices:
             call = replace(call, prices=await self._known_prices())
         return await self._performer.perform(name, call)
 
@@ -200,8 +199,9 @@ class Run:
         if name == steps.NOTIFY and answer.outcome.state is StepState.SUCCEEDED:
             self._up.add("xcom")
         if answer.prices is not None:
-            self._call = replace(self._call, prices=answer.prices)
-            self._has_prices = True
+            self._call = replace(self._call, prices=answer.prices, has_prices=True)
+        if answer.wallets is not None:
+            self._call = replace(self._call, wallets=answer.wallets)
         if answer.totals is not None:
             self._call = replace(self._call, totals=answer.totals, membership_epoch=answer.membership_epoch)
         return answer.outcome

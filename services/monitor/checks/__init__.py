@@ -34,7 +34,7 @@ class PastPrice:
 
 @dataclass(frozen=True, slots=True)
 class WalletReading:
-    """One active wallet: outcome word of its last fetch and the reason."""
+    """One active wallet that is fetched: outcome word of its last fetch and the reason."""
 
     name: str
     state: str
@@ -83,6 +83,14 @@ class ChannelReading:
     last_sent_time: datetime | None
     verified_time: datetime | None
     last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What a cycle read already and hands over; None = to be asked for."""
+
+    prices: tuple[PriceReading, ...] | None = None
+    holdings: HoldingsReading | None = None
 
 
 class Readings(Protocol):

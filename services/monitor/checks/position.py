@@ -9,7 +9,7 @@ from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
 
 
 class PositionCheck(Check):
-    """Says which wallets could not be read. Threshold: share of the active wallets."""
+    """Says which wallets could not be read. Threshold: share of the active wallets that are fetched."""
 
     name = "position"
     description = "Wallets that answer, positions that are held"

@@ -16,6 +16,7 @@ from sonic.xcom.v1 import xcom_pb2
 from services.monitor.checks import (
     AnswerReading,
     ChannelReading,
+    Handed,
     HoldingsReading,
     JudgedReading,
     PastPrice,
@@ -68,22 +69,30 @@ def channels(addresses: Mapping[str, str]) -> dict[str, Channel]:
 class PeerReadings:
     """Readings of one pass: what the cycle left, or outside of one brought up to date first."""
 
-    def __init__(self, peers: Peers, refresh: bool) -> None:
+    def __init__(self, peers: Peers, refresh: bool, handed: Handed) -> None:
         self._peers = peers
         self._refresh = refresh
+        self._handed = handed
         self._asked: dict[str, asyncio.Task[Any]] = {}
 
     def prefetch(self) -> None:
         """Ask now what the monitors of every cycle want to know, before it is known which of them run."""
-        for name, ask in (("prices", self._prices), ("holdings", self._holdings), ("judged", self._judged)):
-            self._begin(name, ask)
+        if self._handed.prices is None:
+            self._begin("prices", self._prices)
+        if self._handed.holdings is None:
+            self._begin("holdings", self._holdings)
+        self._begin("judged", self._judged)
 
     async def prices(self) -> tuple[PriceReading, ...]:
         """Every tracked asset."""
+        if self._handed.prices is not None:
+            return self._handed.prices
         return await self._once("prices", self._prices)
 
     async def holdings(self) -> HoldingsReading:
         """Totals and wallets."""
+        if self._handed.holdings is not None:
+            return self._handed.holdings
         return await self._once("holdings", self._holdings)
 
     async def judged(self) -> tuple[JudgedReading, ...]:
@@ -176,7 +185,7 @@ class PeerReadings:
         request = positions_pb2.ListWalletsRequest(page_size=_PAGE_SIZE)
         while True:
             page = await stub.ListWallets(request, timeout=_READ_SECONDS)
-            found += [_wallet(wallet) for wallet in page.wallets if wallet.active]
+            found += [_wallet(wallet) for wallet in page.wallets if _is_fetched(wallet)]
             if not page.next_page_token:
                 return tuple(found)
             request.page_token = page.next_page_token
@@ -197,6 +206,11 @@ def _price(price: price_pb2.Price) -> PriceReading:
         price_usd=number(price, "price_usd"),
         age_seconds=age.total_seconds() if age is not None else None,
     )
+
+
+def _is_fetched(wallet: positions_pb2.Wallet) -> bool:
+    """What is entered by hand is never fetched."""
+    return wallet.active and wallet.chain != positions_pb2.CHAIN_MANUAL
 
 
 def _wallet(wallet: positions_pb2.Wallet) -> WalletReading:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from services.monitor.checks import Look, Readings
+from services.monitor.checks import Handed, Look, Readings
 from services.monitor.checks.registry import Registered
 from services.monitor.domain.findings import Badge, Finding, Run, Runs, RunStatus, counted, follow, skipped
 from services.monitor.domain.settings import Setting, is_due, resting_reason
@@ -25,6 +25,7 @@ from shared.names import new_id
 Begin = Callable[[], AbstractAsyncContextManager[Store]]
 Looked = Sequence[tuple[Run, Finding]]
 
+NOTHING = Handed()
 # A cycle takes over from the background only what that has left undone for this long.
 _LEFT_UNDONE = timedelta(minutes=1)
 _CLAIM = timedelta(minutes=1)
@@ -41,8 +42,8 @@ class PassReadings(Readings, Protocol):
 class Ask(Protocol):
     """Where readings come from."""
 
-    def __call__(self, *, refresh: bool) -> PassReadings:
-        """For one pass; `refresh`: bring what is read up to date first."""
+    def __call__(self, handed: Handed = NOTHING, *, refresh: bool) -> PassReadings:
+        """For one pass; `refresh`: bring what is read up to date first. What is handed over is not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +106,21 @@ class Passes:
         return (await self._keep(made, looked)).runs[0]
 
     async def run_all(
-        self, step: Step, names: Sequence[str], cycle_interval: timedelta | None = None
+        self,
+        step: Step,
+        names: Sequence[str],
+        cycle_interval: timedelta | None = None,
+        handed: Handed = NOTHING,
     ) -> Runs:
         """Run the named monitors, else those of every cycle and those that are due.
 
-        In a cycle (step with a cycle id) the readings are what the cycle left; nothing is refreshed.
+        In a cycle (step with a cycle id) the readings are what the cycle left or hands over; nothing is
+        refreshed.
         NotFound MONITOR_NOT_FOUND, Conflict STALE_EPOCH.
         """
         in_cycle = bool(step.cycle_id)
         wanted = list(dict.fromkeys(self._roster.named(name).name for name in names))
-        readings = self._ask(refresh=not in_cycle)
+        readings = self._ask(handed, refresh=not in_cycle)
         if in_cycle and not wanted:
             readings.prefetch()
         standings, beat = await self._standings(wanted or self._roster.names)

@@ -49,7 +49,7 @@ async def test_a_whole_cycle_succeeds_and_calls_each_service_in_order(house: Hou
         "positions.SyncPositions",
         "positions.EnrichPositions",
     ]
-    assert called[-2:] == ["monitor.RunMonitors", "alerts.FlushOutbox"]
+    assert set(called[-2:]) == {"monitor.RunMonitors", "alerts.FlushOutbox"}
     assert called.index("alerts.CreateAlerts") < called.index("alerts.EvaluateAlerts")
     assert called.index("alerts.EvaluateAlerts") < called.index("alerts.ClearStaleAlerts")
     assert {"hedges.LinkHedges", "positions.RecordSnapshot"} < set(called)
@@ -87,6 +87,40 @@ async def test_readings_of_prices_and_totals_reach_the_alerts(house: House) -> N
     assert request.totals.total_value_usd == 1_234.5
     assert request.totals.avg_heat_index == 17.0
     assert not request.totals.HasField("avg_leverage_ratio")
+
+
+async def test_what_the_cycle_read_reaches_the_monitors(house: House) -> None:
+    sync = positions_pb2.WalletSync
+    failed, complete = positions_pb2.WALLET_SYNC_STATE_FAILED, positions_pb2.WALLET_SYNC_STATE_COMPLETE
+    house.peers.told["positions.SyncPositions"] = answers(
+        positions_pb2.SyncPositionsResponse(
+            failed_count=1,
+            wallets=[
+                sync(wallet="main", venue="one", state=failed, reason="TIMEOUT"),
+                sync(wallet="main", venue="other", state=complete),
+                sync(wallet="quiet", venue="one", state=complete),
+            ],
+        )
+    )
+    await house.run(await house.start())
+    (request,) = house.peers.requests("monitor.RunMonitors")
+    assert [(price.asset, price.price_usd, price.quality) for price in request.prices.prices] == [
+        ("BTC", 100_000.0, "GOOD")
+    ]
+    assert request.holdings.position_count == 4
+    assert [(wallet.name, wallet.state, wallet.reason) for wallet in request.holdings.wallets] == [
+        ("main", "FAILED", "TIMEOUT"),
+        ("quiet", "COMPLETE", ""),
+    ]
+
+
+async def test_what_the_cycle_could_not_read_is_left_to_the_monitors(house: House) -> None:
+    for name in ("price.RefreshPrices", "positions.SyncPositions"):
+        house.peers.told[name] = aborts(grpc.StatusCode.UNAVAILABLE)
+    await house.run(await house.start())
+    (request,) = house.peers.requests("monitor.RunMonitors")
+    assert not request.HasField("prices")
+    assert not request.HasField("holdings")
 
 
 async def test_alerts_asked_for_alone_get_the_last_known_prices(house: House) -> None:

@@ -38,6 +38,24 @@ async def test_a_cycle_runs_the_five_and_every_other_one_that_is_due(house: Hous
     assert set(outcomes(await cycle(stub, 3))) >= FIVE | {"market"}
 
 
+async def test_what_a_cycle_hands_over_is_not_asked_for_again(house: House) -> None:
+    await house.peers()
+    stub = await house.monitor(price_address="127.0.0.1:1", positions_address="127.0.0.1:1", **QUIET)
+    wallet = pb.WalletReading(name="main", state="FAILED", reason="TIMEOUT")
+    handed = {
+        "prices": pb.PricesReading(prices=[pb.PriceReading(asset="BTC", price_usd=1.0, quality="STALE")]),
+        "holdings": pb.HoldingsReading(position_count=3, stale_count=1, wallets=[wallet]),
+    }
+    answer = await cycle(stub, 1, names=["price", "position"], **handed)
+    assert outcomes(answer) == {"price": "BREACH", "position": "BREACH"}
+    (price,), (position,) = await runs_of(stub, "price"), await runs_of(stub, "position")
+    assert facts(price)["bad"] == {"BTC": "STALE"}
+    assert facts(position)["failed_wallets"] == {"main": "TIMEOUT"}
+    # Out of a cycle nothing is taken on trust: it is asked for, and here nobody answers.
+    alone = await stub.RunMonitors(pb.RunMonitorsRequest(names=["price"], **handed))  # type: ignore[arg-type]
+    assert outcomes(alone) == {"price": "ERROR"}
+
+
 async def test_a_cycle_refreshes_nothing(house: House) -> None:
     await house.peers()
     await house.prices()

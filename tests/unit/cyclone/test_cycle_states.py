@@ -98,8 +98,7 @@ def test_independent_steps_run_together() -> None:
         {"LINK_HEDGES", "CREATE_ALERTS", "RECORD_SNAPSHOT"},
         {"EVALUATE_ALERTS"},
         {"CLEAR_STALE_ALERTS"},
-        {"RUN_MONITORS"},
-        {"NOTIFY"},
+        {"RUN_MONITORS", "NOTIFY"},
     ]
 
 

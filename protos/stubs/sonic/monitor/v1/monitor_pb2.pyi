@@ -723,6 +723,8 @@ class RunMonitorsRequest(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     NAMES_FIELD_NUMBER: _builtins.int
     CYCLE_INTERVAL_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    HOLDINGS_FIELD_NUMBER: _builtins.int
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand. In a cycle monitors read its results and refresh nothing."""
     epoch: _builtins.int
@@ -735,6 +737,14 @@ class RunMonitorsRequest(_message.Message):
     def cycle_interval(self) -> _duration_pb2.Duration:
         """Cyclone's present time between cycles, for the heartbeat; unset = as last told, else as configured."""
 
+    @_builtins.property
+    def prices(self) -> Global___PricesReading:
+        """Prices as this cycle read them; absent = asked from price."""
+
+    @_builtins.property
+    def holdings(self) -> Global___HoldingsReading:
+        """What is held, as this cycle read it; absent = asked from positions."""
+
     def __init__(
         self,
         *,
@@ -742,14 +752,148 @@ class RunMonitorsRequest(_message.Message):
         epoch: _builtins.int = ...,
         names: _abc.Iterable[_builtins.str] | None = ...,
         cycle_interval: _duration_pb2.Duration | None = ...,
+        prices: Global___PricesReading | None = ...,
+        holdings: Global___HoldingsReading | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cycle_interval", b"cycle_interval"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cycle_interval", b"cycle_interval", "holdings", b"holdings", "prices", b"prices"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "cycle_interval", b"cycle_interval", "epoch", b"epoch", "names", b"names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "cycle_interval", b"cycle_interval", "epoch", b"epoch", "holdings", b"holdings", "names", b"names", "prices", b"prices"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunMonitorsRequest: _TypeAlias = RunMonitorsRequest  # noqa: Y015
+
+@_typing.final
+class PricesReading(_message.Message):
+    """Every tracked asset, as a cycle read them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceReading]:
+        """One per asset."""
+
+    def __init__(
+        self,
+        *,
+        prices: _abc.Iterable[Global___PriceReading] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["prices", b"prices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PricesReading: _TypeAlias = PricesReading  # noqa: Y015
+
+@_typing.final
+class PriceReading(_message.Message):
+    """One tracked asset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    PRICE_USD_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    AGE_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Asset symbol in upper case, e.g. BTC."""
+    price_usd: _builtins.float
+    """Consensus in USD, > 0; absent when none was ever known."""
+    quality: _builtins.str
+    """Word of price's Quality, e.g. GOOD."""
+    @_builtins.property
+    def age(self) -> _duration_pb2.Duration:
+        """Age of the price when it was read, >= 0; absent with the price."""
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        price_usd: _builtins.float | None = ...,
+        quality: _builtins.str = ...,
+        age: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd", "age", b"age", "price_usd", b"price_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd", "age", b"age", "asset", b"asset", "price_usd", b"price_usd", "quality", b"quality"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__price_usd: _TypeAlias = _typing.Literal["price_usd"]  # noqa: Y015
+    _WhichOneofArgType__price_usd: _TypeAlias = _typing.Literal["_price_usd", b"_price_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_usd) -> _WhichOneofReturnType__price_usd | None: ...
+
+Global___PriceReading: _TypeAlias = PriceReading  # noqa: Y015
+
+@_typing.final
+class HoldingsReading(_message.Message):
+    """What is held, as a cycle read it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_COUNT_FIELD_NUMBER: _builtins.int
+    STALE_COUNT_FIELD_NUMBER: _builtins.int
+    TOTAL_PROFIT_USD_FIELD_NUMBER: _builtins.int
+    TOTAL_PNL_USD_FIELD_NUMBER: _builtins.int
+    WALLETS_FIELD_NUMBER: _builtins.int
+    position_count: _builtins.int
+    """ACTIVE and STALE positions, >= 0."""
+    stale_count: _builtins.int
+    """STALE ones among them, >= 0."""
+    total_profit_usd: _builtins.float
+    """Sum of positive profits in USD, >= 0."""
+    total_pnl_usd: _builtins.float
+    """Sum of all profits and losses in USD."""
+    @_builtins.property
+    def wallets(self) -> _containers.RepeatedCompositeFieldContainer[Global___WalletReading]:
+        """Every wallet that was fetched."""
+
+    def __init__(
+        self,
+        *,
+        position_count: _builtins.int = ...,
+        stale_count: _builtins.int = ...,
+        total_profit_usd: _builtins.float = ...,
+        total_pnl_usd: _builtins.float = ...,
+        wallets: _abc.Iterable[Global___WalletReading] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position_count", b"position_count", "stale_count", b"stale_count", "total_pnl_usd", b"total_pnl_usd", "total_profit_usd", b"total_profit_usd", "wallets", b"wallets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldingsReading: _TypeAlias = HoldingsReading  # noqa: Y015
+
+@_typing.final
+class WalletReading(_message.Message):
+    """How fetching one wallet ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Wallet name."""
+    state: _builtins.str
+    """Word of positions' WalletSyncState, e.g. FAILED."""
+    reason: _builtins.str
+    """Reason word when not COMPLETE."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WalletReading: _TypeAlias = WalletReading  # noqa: Y015
 
 @_typing.final
 class RunMonitorsResponse(_message.Message):
