@@ -69,7 +69,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     notices = Notices(database)
     requests = database.bind(RequestStore)
     leases = database.bind(LeaseStore, isolation="AUTOCOMMIT")
-    progress = database.bind(ProgressStore, isolation="AUTOCOMMIT")
+    progress = ProgressStore(database)
     url = config.heartbeat_url.get_secret_value() if config.heartbeat_url else ""
     heartbeat = Heartbeat(url, peers["alerts"]) if url else None
     aftermath = Aftermath(progress, DeathClient(peers), heartbeat, clock)

@@ -6,8 +6,7 @@ Knows incidents and who can tell; nothing of steps' answers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -19,8 +18,6 @@ from services.cyclone.store.progress import Fenced, ProgressStore
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.log import get_logger
-
-Begin = Callable[[], AbstractAsyncContextManager[ProgressStore]]
 
 
 class Teller(Protocol):
@@ -48,8 +45,8 @@ class Pinger(Protocol):
 class Aftermath:
     """Holds the incidents as the owner knows them; read again whenever the lease is taken."""
 
-    def __init__(self, begin: Begin, teller: Teller, pinger: Pinger | None, clock: Clock) -> None:
-        self._begin = begin
+    def __init__(self, store: ProgressStore, teller: Teller, pinger: Pinger | None, clock: Clock) -> None:
+        self._store = store
         self._teller = teller
         self._pinger = pinger
         self._clock = clock
@@ -66,8 +63,7 @@ class Aftermath:
             await asyncio.wait(self._pinging)
 
     async def load(self, epoch: int) -> None:
-        async with self._begin() as store:
-            self.incidents = await store.incidents()
+        self.incidents = await self._store.incidents()
         await self._tell("", epoch)
 
     async def after(
@@ -93,8 +89,7 @@ class Aftermath:
         if not told:
             return
         self.incidents |= {incident.name: incident for incident in told}
-        async with self._begin() as store:
-            await store.note(epoch, events, told)
+        await self._store.note(epoch, events, told)
 
     async def _tell_one(self, incident: Incident, cycle_id: str, epoch: int) -> tuple[Incident, str]:
         try:
@@ -130,7 +125,6 @@ class Aftermath:
             message = f"the outside ping failed: {error.message}"
         event = Event(self._clock.now(), Severity.WARNING, "heartbeat", message, cycle.id)
         try:
-            async with self._begin() as store:
-                await store.note(epoch, [event])
+            await self._store.note(epoch, [event])
         except (SonicError, Fenced):
             get_logger().warning("the failed ping could not be written down", problem=message)

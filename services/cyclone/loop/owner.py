@@ -6,8 +6,6 @@ Knows what comes next; how a cycle is run is the runner's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 
 from services.cyclone.domain import schedule, steps
@@ -20,8 +18,6 @@ from services.cyclone.store.progress import Fenced, ProgressStore
 from shared.clock import Clock
 from shared.names import new_id
 
-Begin = Callable[[], AbstractAsyncContextManager[ProgressStore]]
-
 _FORGET_EVERY_SECONDS = 3600.0
 # A schedule that is off is looked at when told; this is for a notice that got lost.
 _OFF_SECONDS = 60.0
@@ -32,7 +28,7 @@ class Owner:
 
     def __init__(
         self,
-        begin: Begin,
+        store: ProgressStore,
         begin_lease: BeginLease,
         runner: Runner,
         clock: Clock,
@@ -40,7 +36,7 @@ class Owner:
         scheduled: bool,
         kept: timedelta,
     ) -> None:
-        self._begin = begin
+        self._store = store
         self._begin_lease = begin_lease
         self._runner = runner
         self._clock = clock
@@ -65,8 +61,7 @@ class Owner:
                 await self._pause(tenure, wait_seconds)
 
     async def _run_waiting(self, tenure: Tenure) -> bool:
-        async with self._begin() as store:
-            cycle = await store.take(tenure.epoch, self._clock.now())
+        cycle = await self._store.take(tenure.epoch, self._clock.now())
         if cycle is not None:
             await self._runner.run(cycle, tenure, self._interval)
         return cycle is not None
@@ -80,8 +75,7 @@ class Owner:
         if due.slot_time is None and not due.missed_count:
             return (setting.next_time - now).total_seconds()
         cycle_id = new_id("cycle")
-        async with self._begin() as store:
-            written = await store.open_slot(tenure.epoch, setting, due, cycle_id, steps.NAMES, now)
+        written = await self._store.open_slot(tenure.epoch, setting, due, cycle_id, steps.NAMES, now)
         if not written:
             return 0.0
         if due.missed_count:
@@ -108,15 +102,13 @@ class Owner:
         message = (
             f"{count} slot{'s' if count > 1 else ''} missed: no owner, or a cycle longer than its interval"
         )
-        async with self._begin() as store:
-            await store.note(epoch, [Event(now, Severity.WARNING, "schedule", message)])
+        await self._store.note(epoch, [Event(now, Severity.WARNING, "schedule", message)])
 
     async def _forget(self, epoch: int) -> None:
         if self._clock.monotonic() - self._forgot_at < _FORGET_EVERY_SECONDS:
             return
         self._forgot_at = self._clock.monotonic()
-        async with self._begin() as store:
-            await store.forget(epoch, self._clock.now() - self._kept)
+        await self._store.forget(epoch, self._clock.now() - self._kept)
 
     async def _pause(self, tenure: Tenure, seconds: float) -> None:
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))

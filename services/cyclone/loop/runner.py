@@ -7,8 +7,6 @@ goes first and tells whether we are fenced. Knows no service's message.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
@@ -24,8 +22,6 @@ from shared import log
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.names import new_id
-
-Begin = Callable[[], AbstractAsyncContextManager[ProgressStore]]
 
 _SEVERITIES = {StepState.SUCCEEDED: Severity.INFO, StepState.FAILED: Severity.ERROR}
 _CYCLE_SEVERITIES = {CycleState.SUCCEEDED: Severity.INFO, CycleState.FAILED: Severity.ERROR}
@@ -45,8 +41,10 @@ class Performer(Protocol):
 
 
 class Runner:
-    def __init__(self, begin: Begin, performer: Performer, aftermath: Aftermath, clock: Clock) -> None:
-        self._begin = begin
+    def __init__(
+        self, store: ProgressStore, performer: Performer, aftermath: Aftermath, clock: Clock
+    ) -> None:
+        self._store = store
         self._performer = performer
         self._aftermath = aftermath
         self._clock = clock
@@ -62,7 +60,7 @@ class Runner:
         """
         log.bind(cycle_id=cycle.id)
         try:
-            run = Run(cycle, tenure, self._begin, self._performer, self._aftermath, self._clock, interval)
+            run = Run(cycle, tenure, self._store, self._performer, self._aftermath, self._clock, interval)
             await run.run()
         finally:
             log.rebind({})
@@ -75,7 +73,7 @@ class Run:
         self,
         cycle: Cycle,
         tenure: Tenure,
-        begin: Begin,
+        store: ProgressStore,
         performer: Performer,
         aftermath: Aftermath,
         clock: Clock,
@@ -83,7 +81,7 @@ class Run:
     ) -> None:
         self._cycle = cycle
         self._tenure = tenure
-        self._begin = begin
+        self._store = store
         self._performer = performer
         self._aftermath = aftermath
         self._clock = clock
@@ -219,10 +217,9 @@ class Run:
             return
         changed, events = list(self._changed.values()), self._events
         self._changed, self._events = {}, []
-        async with self._begin() as store:
-            cancel = await store.advance(
-                self._tenure.epoch, self._cycle.id, changed, events, self._cycle.demo
-            )
+        cancel = await self._store.advance(
+            self._tenure.epoch, self._cycle.id, changed, events, self._cycle.demo
+        )
         if cancel:
             self._tenure.hear(f"cancel {self._cycle.id}")
 
@@ -242,8 +239,7 @@ class Run:
         judged = steps.EVALUATE_ALERTS in self._steps
         found = incidents.findings(state, message, judged, self._up, self._down)
         changed = incidents.changed(self._aftermath.incidents, found, new_id("incident"))
-        async with self._begin() as store:
-            await store.end(self._tenure.epoch, ended, list(self._changed.values()), self._events, changed)
+        await self._store.end(self._tenure.epoch, ended, list(self._changed.values()), self._events, changed)
         await self._aftermath.after(ended, self._tenure.epoch, changed, self._call.totals)
 
     async def _drop_calls(self) -> None:

@@ -95,7 +95,7 @@ class LeaseStore:
         return Lease(row.epoch, row.owner)
 
     async def setting(self) -> Setting:
-        return setting_of((await self._connection.execute(_SETTING)).one())
+        return setting_of((await self._connection.execute(_SETTING)).mappings().one())
 
     async def shift(self, epoch: int, by: timedelta) -> bool:
         """Moves the next slot with a wall clock that was set; False when fenced."""

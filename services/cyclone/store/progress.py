@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncpg
 
 from services.cyclone.domain.cycle import Cycle, Event, Step
 from services.cyclone.domain.incidents import Incident
@@ -24,13 +22,15 @@ from services.cyclone.store.rows import (
     event_arrays,
     incident_of,
 )
+from shared.database.engine import Database
+from shared.database.statement import Statement
 
 # Progress that a crash of the server forgets is made again by the next owner.
 _UNHURRIED = "set_config('synchronous_commit', 'off', true)"
 _TELL = f"pg_notify('{CHANNEL}', 'progress ' || cast(:cycle_id as text))"
 
 # Unfinished (RUNNING) before requests (QUEUED), oldest first.
-_TAKE = text(f"""
+_TAKE = Statement(f"""
 with taken as (
     update cycle set state = 2, epoch = :epoch, started_time = coalesce(started_time, :now)
     from {FENCE}
@@ -40,9 +40,9 @@ with taken as (
         pg_notify('{CHANNEL}', 'progress ' || cycle.id)
 )
 select taken.*, {STEPS_OF.format(cycle="taken")} from {FENCE} left join taken on true
-""").columns(steps=JSONB)
+""")
 
-_OPEN_SLOT = text(f"""
+_OPEN_SLOT = Statement(f"""
 with moved as (
     update setting set next_time = :next_time, missed_count = missed_count + :missed_count
     from {FENCE} where next_time = :expected_time returning 1
@@ -83,22 +83,24 @@ _WATCHED = f"""watched as (
     returning 1
 )"""
 
-_ADVANCE = text(f"""
+_ADVANCE = Statement(f"""
 with {_MOVED}, {_TOLD}, marked as (
     update cycle set demo = :demo from {FENCE} where id = :cycle_id and demo <> :demo returning 1
 )
 select cycle.cancel, {_UNHURRIED}, {_TELL} from {FENCE}, cycle where cycle.id = :cycle_id and cycle.state = 2
 """)
-_END = text(f"""
+_END = Statement(f"""
 with {_MOVED}, {_TOLD}, {_WATCHED}, ended as (
     update cycle set state = :state, ended_time = :now, message = :message, epoch = :epoch, demo = :demo
     from {FENCE} where id = :cycle_id and state = 2 returning 1
 )
 select {_TELL} from ended
 """)
-_NOTE = text(f"with {_TOLD}, {_WATCHED} select {_UNHURRIED} from {FENCE}")
-_INCIDENTS = text('select name, bad_count, "open", id, summary, told, resolving from incident order by name')
-_FORGET = text(f"""
+_NOTE = Statement(f"with {_TOLD}, {_WATCHED} select {_UNHURRIED} from {FENCE}")
+_INCIDENTS = Statement(
+    'select name, bad_count, "open", id, summary, told, resolving from incident order by name'
+)
+_FORGET = Statement(f"""
 with old_events as (delete from event using {FENCE} where event_time < :before_time returning 1)
 delete from cycle using {FENCE} where state > 2 and created_time < :before_time
 """)
@@ -109,17 +111,15 @@ class Fenced(Exception):
 
 
 class ProgressStore:
-    """On an autocommit connection. A method that writes raises Fenced when `epoch` is not the lease's."""
+    """Every method is one statement, committed by itself. Writes raise Fenced when `epoch` is old."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def take(self, epoch: int, now: datetime) -> Cycle | None:
         """The unfinished cycle, else the oldest request, now RUNNING under this epoch; else None."""
-        row = (await self._connection.execute(_TAKE, {"epoch": epoch, "now": now})).one_or_none()
-        if row is None:
-            raise Fenced
-        return None if row.id is None else cycle_of(row, row.steps)
+        row = await self._fenced(_TAKE, {"epoch": epoch, "now": now})
+        return None if row["id"] is None else cycle_of(row, json.loads(row["steps"]))
 
     async def open_slot(
         self, epoch: int, setting: Setting, due: Due, cycle_id: str, names: Sequence[str], now: datetime
@@ -138,10 +138,7 @@ class ProgressStore:
             "names": list(names),
             "now": now,
         }
-        row = (await self._connection.execute(_OPEN_SLOT, values)).one_or_none()
-        if row is None:
-            raise Fenced
-        return bool(row.moved)
+        return bool((await self._fenced(_OPEN_SLOT, values))["moved"])
 
     async def advance(
         self, epoch: int, cycle_id: str, steps: Sequence[Step], events: Iterable[Event], demo: bool
@@ -154,10 +151,7 @@ class ProgressStore:
             **_step_arrays(steps),
             **event_arrays(events),
         }
-        row = (await self._connection.execute(_ADVANCE, values)).one_or_none()
-        if row is None:
-            raise Fenced
-        return bool(row.cancel)
+        return bool((await self._fenced(_ADVANCE, values))["cancel"])
 
     async def end(
         self,
@@ -179,21 +173,29 @@ class ProgressStore:
             **event_arrays(events),
             **_incident_arrays(incidents),
         }
-        if (await self._connection.execute(_END, values)).one_or_none() is None:
-            raise Fenced
+        await self._fenced(_END, values)
 
     async def note(self, epoch: int, events: Iterable[Event], incidents: Sequence[Incident] = ()) -> None:
         """Writes lines of the log and incidents outside of a step."""
         values = {"epoch": epoch, **event_arrays(events), **_incident_arrays(incidents)}
-        if (await self._connection.execute(_NOTE, values)).one_or_none() is None:
-            raise Fenced
+        await self._fenced(_NOTE, values)
 
     async def incidents(self) -> dict[str, Incident]:
-        return {row.name: incident_of(row) for row in await self._connection.execute(_INCIDENTS)}
+        return {row["name"]: incident_of(row) for row in await self._rows(_INCIDENTS, {})}
 
     async def forget(self, epoch: int, before_time: datetime) -> None:
         """Deletes ended cycles and lines of the log from before."""
-        await self._connection.execute(_FORGET, {"epoch": epoch, "before_time": before_time})
+        await self._rows(_FORGET, {"epoch": epoch, "before_time": before_time})
+
+    async def _fenced(self, statement: Statement, values: Mapping[str, object]) -> asyncpg.Record:
+        """The row that every write answers with behind the fence."""
+        rows = await self._rows(statement, values)
+        if not rows:
+            raise Fenced
+        return rows[0]
+
+    async def _rows(self, statement: Statement, values: Mapping[str, object]) -> list[asyncpg.Record]:
+        return await self._database.read(statement.sql, *statement.arguments(values))
 
 
 def _step_arrays(steps: Sequence[Step]) -> dict[str, Any]:

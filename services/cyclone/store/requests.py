@@ -69,8 +69,8 @@ class RequestStore:
         return str((await self._connection.execute(_OF_REQUEST, {"request_id": request_id})).scalar_one())
 
     async def get(self, id: str) -> Cycle | None:
-        row = (await self._connection.execute(_GET, {"id": id})).one_or_none()
-        return None if row is None else cycle_of(row, row.steps)
+        row = (await self._connection.execute(_GET, {"id": id})).mappings().one_or_none()
+        return None if row is None else cycle_of(row, row["steps"])
 
     async def list(self, page: PageRequest, state: CycleState | None) -> list[Cycle]:
         """Newest first, one more than the page holds."""
@@ -78,7 +78,7 @@ class RequestStore:
         if state is not None:
             query = query.where(cycle.c.state == int(state))
         query = apply(query, [(cycle.c.created_time, "desc"), (cycle.c.id, "desc")], page.after, page.size)
-        return [cycle_of(row, row.steps) for row in await self._connection.execute(query)]
+        return [cycle_of(row, row["steps"]) for row in (await self._connection.execute(query)).mappings()]
 
     async def cancel_queued(self, id: str, message: str, now: datetime) -> bool:
         """False when it is not waiting any more."""
@@ -97,7 +97,7 @@ class RequestStore:
         if severity:
             query = query.where(event.c.severity == severity)
         query = apply(query, [(event.c.id, "desc")], page.after, page.size)
-        return [event_of(row) for row in await self._connection.execute(query)]
+        return [event_of(row) for row in (await self._connection.execute(query)).mappings()]
 
     async def log(self, events: Iterable[Event]) -> None:
         await self._connection.execute(_LOG, event_arrays(events))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
-
-from sqlalchemy import Row
+from typing import Any, Protocol
 
 from services.cyclone.domain.cycle import Cause, Cycle, CycleState, Event, Severity, Step, StepState
 from services.cyclone.domain.incidents import Incident, Told
@@ -49,21 +47,27 @@ STEPS_OF = (
 )
 
 
-def cycle_of(row: Row[Any], steps: Sequence[Mapping[str, Any]]) -> Cycle:
+class Row(Protocol):
+    """By column name: the driver's records, and SQLAlchemy's rows by `mappings()`."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def cycle_of(row: Row, steps: Sequence[Mapping[str, Any]]) -> Cycle:
     return Cycle(
-        id=row.id,
-        state=CycleState(row.state),
-        cause=Cause(row.cause),
-        created_time=row.created_time,
-        slot_time=row.slot_time,
-        started_time=row.started_time,
-        ended_time=row.ended_time,
+        id=row["id"],
+        state=CycleState(row["state"]),
+        cause=Cause(row["cause"]),
+        created_time=row["created_time"],
+        slot_time=row["slot_time"],
+        started_time=row["started_time"],
+        ended_time=row["ended_time"],
         steps=tuple(_step_of(step) for step in steps),
-        epoch=row.epoch,
-        message=row.message,
-        demo=row.demo,
-        cancel=row.cancel,
-        request_id=row.request_id,
+        epoch=row["epoch"],
+        message=row["message"],
+        demo=row["demo"],
+        cancel=row["cancel"],
+        request_id=row["request_id"],
     )
 
 
@@ -81,17 +85,32 @@ def _step_of(step: Mapping[str, Any]) -> Step:
     )
 
 
-def event_of(row: Row[Any]) -> Event:
-    return Event(row.event_time, Severity(row.severity), row.source, row.message, row.cycle_id, row.id)
+def event_of(row: Row) -> Event:
+    return Event(
+        row["event_time"],
+        Severity(row["severity"]),
+        row["source"],
+        row["message"],
+        row["cycle_id"],
+        row["id"],
+    )
 
 
-def setting_of(row: Row[Any]) -> Setting:
-    interval = timedelta(seconds=row.interval_seconds)
-    return Setting(interval, row.enabled, row.next_time, row.missed_count, row.version)
+def setting_of(row: Row) -> Setting:
+    interval = timedelta(seconds=row["interval_seconds"])
+    return Setting(interval, row["enabled"], row["next_time"], row["missed_count"], row["version"])
 
 
-def incident_of(row: Row[Any]) -> Incident:
-    return Incident(row.name, row.bad_count, row.open, row.id, row.summary, Told(row.told), row.resolving)
+def incident_of(row: Row) -> Incident:
+    return Incident(
+        row["name"],
+        row["bad_count"],
+        row["open"],
+        row["id"],
+        row["summary"],
+        Told(row["told"]),
+        row["resolving"],
+    )
 
 
 def event_arrays(events: Iterable[Event]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from services.cyclone.domain.cycle import Cause, Cycle, CycleState, Event, Severity, Step, StepState
 from services.cyclone.domain.incidents import Incident
@@ -33,7 +32,7 @@ class Stores:
 
     def __init__(self, database: Database) -> None:
         self.lease = database.bind(LeaseStore, isolation="AUTOCOMMIT")
-        self.progress = database.bind(ProgressStore, isolation="AUTOCOMMIT")
+        self.progress = ProgressStore(database)
         self.requests = database.bind(RequestStore)
 
     async def taken(self, owner: str) -> int:
@@ -65,7 +64,8 @@ def _ended(id: str) -> Cycle:
 
 
 async def _open_slot(store: ProgressStore, epoch: int) -> bool:
-    setting = await LeaseStore(store._connection).setting()
+    async with store._database.begin() as connection:
+        setting = await LeaseStore(connection).setting()
     return await store.open_slot(epoch, setting, Due(START, 1, START + MINUTE), "cycle-2", ["NOTIFY"], START)
 
 
@@ -89,32 +89,28 @@ select (select jsonb_agg(to_jsonb(c)) from cycle c),
 async def test_a_stale_epoch_writes_nothing(name: str, stores: Stores, house: House) -> None:
     old = await stores.taken("first")
     await stores.asked()
-    async with stores.progress() as store:
-        await store.take(old, START)
+    await stores.progress.take(old, START)
     await stores.lost(old)
     new = await stores.taken("second")
     before = await house.rows(_EVERYTHING)
-    async with stores.progress() as store:
-        with pytest.raises(Fenced):
-            await WRITES[name](store, old)
+    with pytest.raises(Fenced):
+        await WRITES[name](stores.progress, old)
     assert await house.rows(_EVERYTHING) == before
-    async with stores.progress() as store:
-        if name == "open_slot":
-            await store.end(new, _ended("cycle-1"), [], [], [])
-        await WRITES[name](store, new)
+    if name == "open_slot":
+        await stores.progress.end(new, _ended("cycle-1"), [], [], [])
+    await WRITES[name](stores.progress, new)
     assert await house.rows(_EVERYTHING) != before
 
 
 async def test_a_stale_owner_neither_forgets_nor_shifts_nor_renews(stores: Stores, house: House) -> None:
     old = await stores.taken("first")
-    async with stores.progress() as store:
-        await store.note(old, [EVENT])
+    await stores.progress.note(old, [EVENT])
     await stores.lost(old)
     await stores.taken("second")
-    async with stores.lease() as lease, stores.progress() as progress:
+    async with stores.lease() as lease:
         assert await lease.renew(old, "first") is None
         assert not await lease.shift(old, MINUTE)
-        await progress.forget(old, START + MINUTE)
+        await stores.progress.forget(old, START + MINUTE)
     assert await house.value("select count(*) from event") == 1
 
 
@@ -127,8 +123,7 @@ async def test_a_write_that_waits_for_a_take_over_is_refused(stores: Stores, hou
         await connection.execute("update lease set epoch = epoch + 1")
 
         async def write() -> None:
-            async with stores.progress() as store:
-                await store.note(old, [EVENT])
+            await stores.progress.note(old, [EVENT])
 
         writing = asyncio.create_task(write())
         assert not (await asyncio.wait({writing}, timeout=0.2))[0]
@@ -143,10 +138,9 @@ async def test_a_write_that_waits_for_a_take_over_is_refused(stores: Stores, hou
 async def test_two_running_cycles_cannot_be(stores: Stores) -> None:
     epoch = await stores.taken("first")
     await stores.asked()
-    async with stores.progress() as store:
-        await store.take(epoch, START)
-        with pytest.raises(IntegrityError, match="cycle_one_running"):
-            await _open_slot(store, epoch)
+    await stores.progress.take(epoch, START)
+    with pytest.raises(asyncpg.UniqueViolationError, match="cycle_one_running"):
+        await _open_slot(stores.progress, epoch)
 
 
 async def test_of_many_that_try_at_once_one_gets_the_lease(stores: Stores) -> None:
@@ -181,9 +175,8 @@ async def test_a_slot_is_not_opened_on_a_schedule_that_was_edited_meanwhile(
     async with stores.lease() as store:
         setting = await store.setting()
     await house.rows("update setting set next_time = next_time + interval '1 hour' returning 1")
-    async with stores.progress() as store:
-        due = Due(START, 0, START + MINUTE)
-        assert not await store.open_slot(epoch, setting, due, "cycle-2", ["NOTIFY"], START)
+    due = Due(START, 0, START + MINUTE)
+    assert not await stores.progress.open_slot(epoch, setting, due, "cycle-2", ["NOTIFY"], START)
     assert await house.value("select count(*) from cycle") == 0
 
 
