@@ -55,20 +55,23 @@ class PositionsClient:
         self._portfolio = channel.stub(rpc.PortfolioServiceStub)
 
     async def figures(self) -> Positions:
-        parts = await self._read(_JUDGED, None)
+        parts = await self._read(_JUDGED)
         joined = _join(parts or [])
         return _positions(_epoch(parts or []), joined, np.isin(joined["status"], HELD))
 
-    async def members(self, known_epoch: int | None) -> Members | None:
+    async def members(self) -> Members:
+        return _members(await self._read((*_JUDGED, *_NAMED)) or [])
+
+    async def members_since(self, known_epoch: int) -> Members | None:
         parts = await self._read((*_JUDGED, *_NAMED), known_epoch)
         return None if parts is None else _members(parts)
 
-    async def present(self, known_epoch: int | None) -> tuple[int, NDArray[np.int64]] | None:
+    async def present(self) -> tuple[int, NDArray[np.int64]]:
+        return _present(await self._read(("status",)) or [])
+
+    async def present_since(self, known_epoch: int) -> tuple[int, NDArray[np.int64]] | None:
         parts = await self._read(("status",), known_epoch)
-        if parts is None:
-            return None
-        joined = _join(parts)
-        return _epoch(parts), _whole(joined, "position_key")[np.isin(joined["status"], (*HELD, _INACTIVE))]
+        return None if parts is None else _present(parts)
 
     async def totals(self) -> Mapping[AlertType, Single]:
         try:
@@ -89,7 +92,7 @@ class PositionsClient:
             raise _unavailable("POSITIONS_UNAVAILABLE", "positions cannot be asked", error) from error
         return answer.mode == pb.MODE_DEMO
 
-    async def _read(self, names: Sequence[str], known_epoch: int | None) -> list[Any] | None:
+    async def _read(self, names: Sequence[str], known_epoch: int | None = None) -> list[Any] | None:
         """All parts of the stream; None, and no further part, when the first shows the known epoch."""
         parts: list[Any] = []
         try:
@@ -131,6 +134,11 @@ def _positions(epoch: int, joined: Mapping[str, columns.Array], held: NDArray[np
         _whole(joined, "mark_time_micros")[held],
         {name: joined[name][held] for name in FIGURES},
     )
+
+
+def _present(parts: Sequence[Any]) -> tuple[int, NDArray[np.int64]]:
+    joined = _join(parts)
+    return _epoch(parts), _whole(joined, "position_key")[np.isin(joined["status"], (*HELD, _INACTIVE))]
 
 
 def _members(parts: Sequence[Any]) -> Members:

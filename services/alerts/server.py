@@ -33,6 +33,7 @@ from services.alerts.servicer.ledger import LedgerServicer
 from services.alerts.servicer.rules import RulesServicer
 from services.alerts.servicer.thresholds import ThresholdsServicer
 from services.alerts.store import Store
+from services.alerts.store.at_once import AtOnce
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
@@ -95,7 +96,11 @@ def build(config: Config, clock: Clock | None = None) -> App:
     # Without retries: the relay itself comes back.
     xcom = Channel(config.xcom_address)
     desk = Desk(
-        database.bind(Store), database.bind(Store, isolation="REPEATABLE READ"), clock, ledger_key(config)
+        database.bind(Store),
+        database.bind(Store, isolation="REPEATABLE READ"),
+        AtOnce(database),
+        clock,
+        ledger_key(config),
     )
     peer = PositionsClient(positions)
     relay = Relay(desk, XComClient(xcom))

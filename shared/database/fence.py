@@ -14,21 +14,34 @@ from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.engine import raw
+from shared.database.engine import Database, raw
 from shared.errors import Conflict
 
 T = TypeVar("T")
 KEPT = timedelta(hours=6)
 _adapters: dict[type[Any], TypeAdapter[Any]] = {}
 
-# One round trip: raise the caller's epoch unless a higher one is known, and look the answer up.
-_ENTER = (
-    "with entered as ("
-    " insert into caller_epoch as known (caller, epoch) values ($1, $2)"
+# Raises the caller's epoch unless a higher one is known: $1 caller, $2 epoch, $3 cycle. A step by hand has no
+# cycle: it passes, and leaves nothing.
+ENTERED = (
+    "entered as (insert into caller_epoch as known (caller, epoch) select $1::text, $2::int8 where $3 <> ''"
     " on conflict (caller) do update set epoch = excluded.epoch where known.epoch <= excluded.epoch"
     " returning epoch)"
-    " select (select epoch from entered) as epoch,"
+)
+# One round trip: raise the epoch, and look the answer up.
+_ENTER = (
+    f"with {ENTERED} select (select epoch from entered) as epoch,"
     " (select answer from step_answer where cycle_id = $3 and step = $4) as answer"
+)
+_WHOLE = (
+    f"with {ENTERED}, known as (select answer from step_answer where cycle_id = $3 and step = $4),"
+    " allowed as (select where $3 = '' or exists (select from entered) and not exists (select from known)),"
+    " {effect},"
+    " old as (delete from step_answer using done where answer_time < $5),"
+    " recorded as (insert into step_answer (cycle_id, step, epoch, answer, answer_time)"
+    " select $3, $4, $2, $6::bytea, $7::timestamptz from done where $3 <> '' on conflict do nothing)"
+    " select (select epoch from entered) as epoch, (select answer from known) as answer,"
+    " exists (select from done) as is_done"
 )
 _RECORD = (
     "with old as (delete from step_answer where answer_time < $1)"
@@ -66,6 +79,38 @@ def declare_fence(metadata: MetaData) -> None:
     )
 
 
+def whole(effect: str) -> str:
+    """The SQL of a step that is one statement, for `at_once`: fence, effect and record together.
+
+    `effect` is named queries of a `with`. They act only while the query `allowed` has a row; the one named
+    `done` has a row when they acted. Their own arguments begin with $8.
+    """
+    return _WHOLE.format(effect=effect)
+
+
+async def at_once(
+    database: Database, sql: str, step: Step, answer: T, now: datetime, *arguments: object
+) -> T | None:
+    """Do a step by one statement of `whole()`, committed by itself.
+
+    Returns `answer`, or the recorded one when the step was done before; None when the effect did not apply.
+    Raises Conflict STALE_EPOCH as `enter` does.
+    """
+    adapter = _adapter(type(answer))
+    fence = (step.caller, step.epoch, step.cycle_id, step.name, now - KEPT, adapter.dump_json(answer), now)
+    ((epoch, recorded, is_done),) = await database.read(sql, *fence, *arguments)
+    check(step, epoch)
+    if recorded is not None:
+        return adapter.validate_json(recorded)
+    return answer if is_done else None
+
+
+def check(step: Step, entered_epoch: int | None) -> None:
+    """Conflict STALE_EPOCH when the query `entered` let the step not in."""
+    if step.cycle_id and entered_epoch is None:
+        raise Conflict("STALE_EPOCH", f"epoch {step.epoch} of {step.caller} is older than one already seen")
+
+
 def _adapter(kind: type[T]) -> TypeAdapter[T]:
     if kind not in _adapters:
         _adapters[kind] = TypeAdapter(kind)
@@ -83,8 +128,7 @@ async def enter(connection: AsyncConnection, step: Step, kind: type[T]) -> T | N
     driver = await raw(connection)
     rows = await driver.fetch(_ENTER, step.caller, step.epoch, step.cycle_id, step.name)
     epoch, answer = rows[0]
-    if epoch is None:
-        raise Conflict("STALE_EPOCH", f"epoch {step.epoch} of {step.caller} is older than one already seen")
+    check(step, epoch)
     return None if answer is None else _adapter(kind).validate_json(answer)
 
 

@@ -19,7 +19,6 @@ from services.alerts.service.ports import PositionsPeer
 from services.alerts.store import Store
 from services.alerts.store.docket import Docket, new_version
 from shared.database.fence import Step
-from shared.errors import Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +39,26 @@ class Creation:
 
         `membership_epoch` is what the caller was told by positions; None is asked for.
         """
-        docket = self._desk.last_docket()
+        last = self._desk.last()
         members: Members | None = None
-        if docket is None or not _is_settled(docket):
-            members = await self._positions.members(None)
-        elif docket.membership_epoch != membership_epoch:
-            members = await self._positions.members(docket.membership_epoch)
-        created = await self._pass(step, docket, members)
-        if created is None:
-            # What this process knew was old: other members, other thresholds.
-            created = await self._pass(step, docket, await self._positions.members(None))
-        if created is None:
-            raise Unavailable("POSITIONS_UNAVAILABLE", "positions changed while they were read")
-        return created
+        if last is not None and _is_settled(last.docket):
+            known = last.docket.membership_epoch
+            members = None if known == membership_epoch else await self._positions.members_since(known)
+            if members is None:
+                answer = Created(0, len(last.board))
+                now = self._desk.clock.now()
+                created = await self._desk.at_once.create(step, answer, last.docket, now)
+                if created is not None:
+                    return created
+        # Nothing known here, or it was old: other members, other thresholds.
+        return await self._pass(step, members or await self._positions.members())
 
-    async def _pass(self, step: Step, known: Docket | None, members: Members | None) -> Created | None:
-        """One transaction; None when members were not read and turn out to be needed."""
+    async def _pass(self, step: Step, members: Members) -> Created:
         async with self._desk.begin() as store:
             done = await store.enter(step, Created)
             if done is not None:
                 return done
             image = await self._desk.image(store, await store.docket.lock())
-            if members is None:
-                if known is None or not _is_settled(image.docket) or _epoch(image.docket) != _epoch(known):
-                    return None
-                created = Created(0, len(image.board))
-                await store.hurry()
-                await store.record(step, Created, created, self._desk.clock.now())
-                return created
             kept = await self._make(store, step, image, members)
         self._desk.keep(*kept, image)
         return Created(len(kept[1]) - len(image.board), len(kept[1]))
@@ -115,10 +106,6 @@ class Creation:
 
 def _is_settled(docket: Docket) -> bool:
     return docket.complete and docket.created_threshold_version == docket.threshold_version
-
-
-def _epoch(docket: Docket) -> int:
-    return docket.membership_epoch
 
 
 def _entry(step: Step, found: Wanted, now: datetime) -> Entry:

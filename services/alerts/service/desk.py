@@ -19,6 +19,7 @@ from services.alerts.domain.thresholds import Rules
 from services.alerts.domain.views import etag
 from services.alerts.service.steady import Steady
 from services.alerts.store import Store
+from services.alerts.store.at_once import AtOnce
 from services.alerts.store.docket import Docket
 from shared.clock import Clock
 from shared.errors import Conflict, NotFound
@@ -69,10 +70,13 @@ class Image:
 class Desk:
     """Shared by the use cases of one process."""
 
-    def __init__(self, begin: Begin, begin_reading: Begin, clock: Clock, ledger_key: bytes) -> None:
+    def __init__(
+        self, begin: Begin, begin_reading: Begin, at_once: AtOnce, clock: Clock, ledger_key: bytes
+    ) -> None:
         self.begin = begin
         # One moment over several statements.
         self.begin_reading = begin_reading
+        self.at_once = at_once
         self.clock = clock
         self.ledger_key = ledger_key
         self.told: Callable[[], None] = _nobody
@@ -117,9 +121,9 @@ class Desk:
         self._image = Image(docket, board, before.rules, tables)
         self.changed()
 
-    def last_docket(self) -> Docket | None:
-        """The docket as last seen here; it may be old."""
-        return None if self._image is None else self._image.docket
+    def last(self) -> Image | None:
+        """As last seen here; it may be old."""
+        return self._image
 
     def forget(self) -> None:
         """Read everything again at the next use."""

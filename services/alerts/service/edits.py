@@ -73,7 +73,7 @@ class Edits:
         """
         _check(wish)
         is_position = wish.scope.alert_class is AlertClass.POSITION
-        members = await self._positions.members(None) if is_position else None
+        members = await self._positions.members() if is_position else None
         async with self._desk.begin() as store:
             image = await self._desk.image(store, await store.docket.lock())
             place = _place(image.board, wish, members)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum
 from functools import partial
 
@@ -21,7 +22,7 @@ from services.alerts.service.market import Market, RuleEvent
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.recording import present, record_changes
 from services.alerts.store import Store
-from services.alerts.store.docket import new_version
+from services.alerts.store.docket import Docket, new_version
 from shared.database.fence import Step
 
 _MOST_TRANSITIONS = 500
@@ -88,14 +89,49 @@ class Judging:
         positions, totals = await self._read(totals)
         now = self._desk.clock.now()
         inputs = Inputs(positions, totals, prices, micros_of(now), self._desk.steady.micros())
+        judged: _Judged | None = None
+        last = self._desk.last()
+        if last is not None:
+            judged = _Judged(last, await _judge(work, last, inputs))
+            done = await self._at_once(step, judged, inputs, work, now)
+            if done is not None:
+                return done
+        return await self._in_full(step, judged, inputs, work, now)
+
+    async def _at_once(
+        self, step: Step, judged: _Judged, inputs: Inputs, work: Work, now: datetime
+    ) -> Evaluated | None:
+        """One statement, while nothing but readings changed; None when it takes more."""
+        before, outcome = judged.image.docket, judged.outcome
+        is_ruled = work is Work.EVALUATE and inputs.prices and before.next_rule_key > 1
+        if is_ruled or len(outcome.changed):
+            return None
+        after = _moved_on(before, inputs.positions)
+        evaluated = _evaluated(judged.image, outcome, [], ())
+        done = await self._desk.at_once.evaluate(step, evaluated, outcome.board, before, after, now)
+        if done is evaluated:
+            self._desk.keep(after, outcome.board, judged.image)
+        return done
+
+    async def _in_full(
+        self, step: Step, judged: _Judged | None, inputs: Inputs, work: Work, now: datetime
+    ) -> Evaluated:
+        """One transaction with records and messages."""
+        positions, prices = inputs.positions, inputs.prices
         async with self._desk.begin() as store:
             done = await store.enter(step, Evaluated)
             if done is not None:
                 return done
             image = await self._desk.image(store, await store.docket.lock())
-            outcome = await apart(len(image.board), _WORKS[work], image.board, image.tables, inputs)
-            demo = positions.is_demo
-            docket = replace(image.docket, demo=image.docket.demo if demo is None else demo)
+            if (
+                judged is not None
+                and judged.image.board is image.board
+                and judged.image.tables is image.tables
+            ):
+                outcome = judged.outcome
+            else:
+                outcome = await _judge(work, image, inputs)
+            docket = _moved_on(image.docket, positions)
             setting = Setting(step.cycle_id, docket.demo, inputs.now_micros)
             made = await _change(store, outcome, positions, setting)
             told = await record_changes(
@@ -107,19 +143,11 @@ class Judging:
                 events = await self._market.judge(store, prices, setting, now)
                 told = told or any(event.told for event in events)
             quiet = not len(outcome.changed)
-            docket = replace(
-                docket,
-                evaluation_version=new_version(),
-                alert_version=docket.alert_version if quiet else new_version(),
-            )
-            await store.evaluations.write(
-                outcome.board,
-                version=docket.evaluation_version,
-                previous_version=image.docket.evaluation_version,
-                alert_version=docket.alert_version,
-                demo=docket.demo,
-                quiet=quiet and not events,
-            )
+            if not quiet:
+                docket = replace(docket, alert_version=new_version())
+            elif not events:
+                await store.hurry()
+            await store.evaluations.write(outcome.board, docket, image.docket.evaluation_version)
             evaluated = _evaluated(image, outcome, made, events)
             await store.record(step, Evaluated, evaluated, now)
         self._desk.keep(docket, outcome.board, image)
@@ -136,6 +164,24 @@ class Judging:
         # A sum that lacks a mark, or rests on an old one, must not lower anything.
         doubtful = bool((positions.stale | np.isnan(positions.figures["mark_price_usd"])).any())
         return positions, {kind: replace(single, stale=doubtful) for kind, single in asked.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What an evaluation of an image would do."""
+
+    image: Image
+    outcome: Outcome
+
+
+async def _judge(work: Work, image: Image, inputs: Inputs) -> Outcome:
+    return await apart(len(image.board), _WORKS[work], image.board, image.tables, inputs)
+
+
+def _moved_on(docket: Docket, positions: Positions) -> Docket:
+    """The docket after an evaluation that changed no level."""
+    demo = docket.demo if positions.is_demo is None else positions.is_demo
+    return replace(docket, evaluation_version=new_version(), demo=demo)
 
 
 async def _change(store: Store, outcome: Outcome, positions: Positions, setting: Setting) -> list[Change]:

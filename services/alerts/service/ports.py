@@ -13,6 +13,9 @@ from services.alerts.domain.members import Members
 from services.alerts.domain.messages import Letter
 from services.alerts.domain.readings import Positions, Single
 
+# The membership epoch, and the keys of positions.
+Present = tuple[int, NDArray[np.int64]]
+
 
 class PositionsPeer(Protocol):
     """The positions service. Every method raises Unavailable POSITIONS_UNAVAILABLE."""
@@ -21,12 +24,20 @@ class PositionsPeer(Protocol):
         """What is held now, with every figure that is judged or told."""
         ...
 
-    async def members(self, known_epoch: int | None) -> Members | None:
+    async def members(self) -> Members:
+        """Who is held."""
+        ...
+
+    async def members_since(self, known_epoch: int) -> Members | None:
         """Who is held; None when the membership epoch still is `known_epoch`."""
         ...
 
-    async def present(self, known_epoch: int | None) -> tuple[int, NDArray[np.int64]] | None:
-        """The epoch and the keys of positions that are not closed; None when it still is `known_epoch`."""
+    async def present(self) -> Present:
+        """Who is not closed."""
+        ...
+
+    async def present_since(self, known_epoch: int) -> Present | None:
+        """Who is not closed; None when the membership epoch still is `known_epoch`."""
         ...
 
     async def totals(self) -> Mapping[AlertType, Single]:

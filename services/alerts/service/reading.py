@@ -70,22 +70,29 @@ class Reading:
 
     async def summary(self) -> Summary:
         """Computed again only after something changed."""
-        async with self._desk.begin_reading() as store:
-            glance = await store.docket.glance()
-            image = await self._desk.image(store, glance.docket)
-            metrics, names = await self._sums(store, image)
+        glance = await self._desk.at_once.glance()
+        image = self._desk.last()
+        if image is None or image.docket != glance.docket:
+            async with self._desk.begin_reading() as store:
+                image = await self._desk.image(store, await store.docket.read())
+        metrics, names = await self._sums(image)
         level = max((metric.level for metric in metrics), default=Level.NORMAL)
         evaluated = image.board.evaluated_micros
         return Summary(level, metrics, names, evaluated, glance.head_hash, glance.waiting_count)
 
-    async def _sums(self, store: Store, image: Image) -> tuple[Sequence[MetricSummary], Mapping[int, str]]:
+    async def _sums(self, image: Image) -> tuple[Sequence[MetricSummary], Mapping[int, str]]:
         docket = image.docket
         versions = (docket.alert_version, docket.evaluation_version, docket.threshold_version)
         if self._summed is None or self._summed[0] != versions:
             metrics = await apart(len(image.board), summarise, image.board, image.tables)
-            keys = [metric.worst_subject_key for metric in metrics if metric.worst_subject_key is not None]
-            subjects = await store.subjects.read(np.array(keys, np.int64))
-            self._summed = (versions, metrics, {key: subject.name for key, subject in subjects.items()})
+            keys = {metric.worst_subject_key for metric in metrics} - {None}
+            same = self._summed is not None and self._summed[0][0] == docket.alert_version
+            names = self._summed[2] if self._summed is not None and same else {}
+            if not keys <= names.keys():
+                async with self._desk.begin_reading() as store:
+                    subjects = await store.subjects.read(np.array(list(keys), np.int64))
+                names = {**names, **{key: subject.name for key, subject in subjects.items()}}
+            self._summed = (versions, metrics, names)
         return self._summed[1], self._summed[2]
 
     async def shown(self, store: Store, image: Image, rows: Sequence[int]) -> Sequence[Alert]:

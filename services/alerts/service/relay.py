@@ -32,11 +32,6 @@ class Flushed:
     waiting_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Nothing:
-    """A flush twice is harmless; the fence only keeps paused callers out."""
-
-
 class Relay:
     """Empties the outbox. Any number of them may run: a row is claimed by one at a time."""
 
@@ -53,12 +48,10 @@ class Relay:
 
         Rows that another sender holds go too: it may be dead, and the same request twice is one message.
         """
-        if step.cycle_id:
-            async with self._desk.begin() as store:
-                await store.enter(step, _Nothing)
+        if not await self._desk.at_once.waiting_count(step):
+            return Flushed(0, 0)
         sent = await self._drain(_ANY_TIME, anyway=True)
-        async with self._desk.begin_reading() as store:
-            return Flushed(sent, await store.outbox.waiting_count())
+        return Flushed(sent, await self._desk.at_once.waiting_count(step))
 
     async def relay(self) -> int:
         """One turn over the rows that are due; XCOM_UNAVAILABLE when nobody takes them."""
@@ -87,7 +80,7 @@ class Relay:
             if failure is not None:
                 raise failure
             # With no due time to wait for, a refused row would come back for ever.
-            if refused and seen.issuperset(row.ledger_sequence for row in refused):
+            if seen.issuperset(row.ledger_sequence for row in refused) and (refused or len(rows) < _PORTION):
                 return sent
             seen.update(row.ledger_sequence for row in refused)
         return sent

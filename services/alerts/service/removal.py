@@ -18,14 +18,12 @@ from services.alerts.domain.ledger import Entry, Sealed
 from services.alerts.domain.members import Subject
 from services.alerts.domain.telling import IS_OPPORTUNITY
 from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of
-from services.alerts.service.ports import PositionsPeer
+from services.alerts.service.ports import PositionsPeer, Present
 from services.alerts.service.recording import present, tell
 from services.alerts.store import Store
 from services.alerts.store.docket import Docket, new_version
 from shared.database.fence import Step
-from shared.errors import InvalidArgument, Unavailable
-
-Present = tuple[int, NDArray[np.int64]]
+from shared.errors import InvalidArgument
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +43,17 @@ class Removal:
 
         `membership_epoch` is what the caller was told by positions; None is asked for.
         """
-        docket = self._desk.last_docket()
-        known = None if docket is None or docket.cleared_epoch < 0 else docket.cleared_epoch
+        last = self._desk.last()
         seen: Present | None = None
-        if known is None or known != membership_epoch:
-            seen = await self._positions.present(known)
-        cleared = await self._pass(step, known, seen)
-        if cleared is None:
-            cleared = await self._pass(step, known, await self._positions.present(None))
-        if cleared is None:
-            raise Unavailable("POSITIONS_UNAVAILABLE", "positions changed while they were read")
-        return cleared
+        if last is not None and last.docket.cleared_epoch >= 0:
+            known = last.docket.cleared_epoch
+            seen = None if known == membership_epoch else await self._positions.present_since(known)
+            if seen is None:
+                now = self._desk.clock.now()
+                cleared = await self._desk.at_once.clear(step, Cleared(0), known, now)
+                if cleared is not None:
+                    return cleared
+        return await self._pass(step, seen or await self._positions.present())
 
     async def delete(self, id: str, etag: str) -> None:
         """One alert by hand; ALERT_NOT_FOUND, ETAG_MISMATCH. While its threshold judges it is made again."""
@@ -85,29 +83,23 @@ class Removal:
         self._desk.forget()
         return count
 
-    async def _pass(self, step: Step, known: int | None, seen: Present | None) -> Cleared | None:
-        """One transaction; None when positions were not read and turn out to be needed."""
+    async def _pass(self, step: Step, seen: Present) -> Cleared:
         now = self._desk.clock.now()
         async with self._desk.begin() as store:
             done = await store.enter(step, Cleared)
             if done is not None:
                 return done
             image = await self._desk.image(store, await store.docket.lock())
-            if seen is None and image.docket.cleared_epoch != known:
-                return None
-            rows = np.empty(0, np.int64) if seen is None else _lost(image.board, seen[1])
+            epoch, keys = seen
+            rows = _lost(image.board, keys)
             cleared = Cleared(len(rows))
             if len(rows):
                 await self._end(store, image, rows, step, now)
-                kept = await self._delete(
-                    store, image, rows, {"complete": False, "cleared_epoch": seen[0] if seen else -1}
-                )
+                kept = await self._delete(store, image, rows, {"complete": False, "cleared_epoch": epoch})
             else:
                 await store.hurry()
-                kept = (image.docket, image.board)
-                if seen is not None and image.docket.cleared_epoch != seen[0]:
-                    await store.docket.change(cleared_epoch=seen[0])
-                    kept = (replace(image.docket, cleared_epoch=seen[0]), image.board)
+                await store.docket.change(cleared_epoch=epoch)
+                kept = (replace(image.docket, cleared_epoch=epoch), image.board)
             await store.record(step, Cleared, cleared, now)
         self._desk.keep(*kept, image)
         if len(rows):

@@ -7,17 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.tables import docket
-
-_READ = select(docket)
-_LOCK = _READ.with_for_update()
-_GLANCE = text(
-    "select docket.*, (select count(*) from outbox where sent_time is null) as waiting_count,"
-    " coalesce((select hash from ledger order by sequence desc limit 1), '') as head_hash from docket"
-)
+from shared.database.engine import raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +45,13 @@ class Glance:
     head_hash: bytes
 
 
-_NAMES = [field.name for field in fields(Docket)]
+_NAMES = ", ".join(field.name for field in fields(Docket))
+_READ = f"select {_NAMES} from docket"
+_LOCK = f"{_READ} for update"
+GLANCE = (
+    f"select {_NAMES}, (select count(*) from outbox where sent_time is null),"
+    " coalesce((select hash from ledger order by sequence desc limit 1), '') from docket"
+)
 
 
 def new_version() -> int:
@@ -64,17 +64,15 @@ class DocketStore:
         self._connection = connection
 
     async def read(self) -> Docket:
-        return Docket(*(await self._connection.execute(_READ)).one())
+        return await self._one(_READ)
 
     async def lock(self) -> Docket:
         """The docket, held until the end of the transaction: one writer of alerts and ledger at a time."""
-        return Docket(*(await self._connection.execute(_LOCK)).one())
-
-    async def glance(self) -> Glance:
-        row = (await self._connection.execute(_GLANCE)).one()._asdict()
-        return Glance(
-            Docket(**{name: row[name] for name in _NAMES}), row["waiting_count"], bytes(row["head_hash"])
-        )
+        return await self._one(_LOCK)
 
     async def change(self, **values: Any) -> None:
         await self._connection.execute(update(docket).values(**values))
+
+    async def _one(self, sql: str) -> Docket:
+        (row,) = await (await raw(self._connection)).fetch(sql)
+        return Docket(*row)

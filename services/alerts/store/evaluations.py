@@ -2,70 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.domain.board import READING_COLUMNS, Board, Readings
+from services.alerts.store.docket import Docket
+from shared.database.engine import raw
 
-# One round trip. The row before the last stays for a reader that began before this commit. A quiet run need
-# not wait for the disk: lost with the machine, it is evaluated again.
-_WRITE = text(
-    "with speed as (select set_config('synchronous_commit',"
-    " case when :quiet then 'off' else current_setting('synchronous_commit') end, true)),"
-    " versions as (update docket set evaluation_version = :version, alert_version = :alert_version,"
-    " demo = :demo from speed),"
-    " old as (delete from evaluation where version <> :previous_version)"
-    " insert into evaluation (version, evaluated_micros, alert_key, value, observed_micros, state, falling)"
-    " values (:version, :evaluated_micros, :alert_key, :value, :observed_micros, :state, :falling)"
+_NAMES = ", ".join(READING_COLUMNS)
+# One round trip. The row before the last stays for a reader that began before this commit.
+_WRITE = (
+    "with versions as (update docket set evaluation_version = $1, alert_version = $2, demo = $3),"
+    " old as (delete from evaluation where version <> $4)"
+    f" insert into evaluation (version, evaluated_micros, alert_key, {_NAMES})"
+    " values ($1, $5, $6, $7, $8, $9, $10)"
 )
-_READ = text(
-    "select evaluated_micros, alert_key, value, observed_micros, state, falling from evaluation"
-    " where version = :version"
-)
+_READ = f"select evaluated_micros, alert_key, {_NAMES} from evaluation where version = $1"
+
+
+def packed(board: Board) -> list[bytes]:
+    """The keys, and the readings in the order of READING_COLUMNS."""
+    return [board.alert_key.tobytes(), *(getattr(board.readings, name).tobytes() for name in READING_COLUMNS)]
 
 
 class EvaluationStore:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def write(
-        self,
-        board: Board,
-        *,
-        version: int,
-        previous_version: int,
-        alert_version: int,
-        demo: bool,
-        quiet: bool,
-    ) -> None:
-        """Keep the readings of a board and move the docket on."""
-        values: dict[str, Any] = {name: getattr(board.readings, name).tobytes() for name in READING_COLUMNS}
-        values |= {
-            "version": version,
-            "previous_version": previous_version,
-            "alert_version": alert_version,
-            "evaluated_micros": board.evaluated_micros,
-            "alert_key": board.alert_key.tobytes(),
-            "demo": demo,
-            "quiet": quiet,
-        }
-        await self._connection.execute(_WRITE, values)
+    async def write(self, board: Board, docket: Docket, previous_version: int) -> None:
+        """Keep the readings of a board and move the docket on to this one."""
+        driver = await raw(self._connection)
+        versions = (docket.evaluation_version, docket.alert_version, docket.demo, previous_version)
+        await driver.execute(_WRITE, *versions, board.evaluated_micros, *packed(board))
 
     async def load(self, board: Board, version: int) -> Board:
         """The board with the readings of one evaluation; as it is when there is none."""
-        row = (await self._connection.execute(_READ, {"version": version})).one_or_none()
-        if row is None:
+        rows = await (await raw(self._connection)).fetch(_READ, version)
+        if not rows:
             return board
-        return board.with_readings(np.frombuffer(row.alert_key, "i8"), _readings(row), row.evaluated_micros)
+        ((micros, alert_key, *columns),) = rows
+        return board.with_readings(np.frombuffer(alert_key, "i8"), _readings(columns), micros)
 
     async def delete_all(self) -> None:
         await self._connection.exec_driver_sql("delete from evaluation")
 
 
-def _readings(row: Row[Any]) -> Readings:
-    return Readings(
-        **{name: np.frombuffer(getattr(row, name), dtype) for name, dtype in READING_COLUMNS.items()}
-    )
+def _readings(columns: Sequence[bytes]) -> Readings:
+    typed = zip(columns, READING_COLUMNS.values(), strict=True)
+    return Readings(*(np.frombuffer(column, dtype) for column, dtype in typed))

@@ -86,10 +86,6 @@ class OutboxStore:
         """Give rows back, to be tried again from then on."""
         await self._connection.execute(_RELEASE, {"sequences": _sequences(rows), "due_time": due_time})
 
-    async def waiting_count(self) -> int:
-        answer = await self._connection.exec_driver_sql("select count(*) from outbox where sent_time is null")
-        return int(answer.scalar_one())
-
 
 def _sequences(rows: Sequence[Waiting]) -> list[int]:
     return [row.ledger_sequence for row in rows]
