@@ -24,6 +24,7 @@ from services.monitor.service.roster import Roster
 from services.monitor.service.telling import Telling
 from services.monitor.servicer import MonitorServicer
 from services.monitor.store import Store
+from services.monitor.store.passes import PassBook
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
@@ -134,7 +135,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     board.on_change(feed.wake)
     passes = Passes(
         begin,
-        read,
+        PassBook(database.read),
         roster,
         lambda handed=NOTHING, *, refresh: PeerReadings(peers, refresh, handed),
         clock,

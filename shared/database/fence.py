@@ -6,10 +6,12 @@ steps that were done. Refuses to know what a step does.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+import asyncpg
 from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +20,7 @@ from shared.database.engine import Database, raw
 from shared.errors import Conflict
 
 T = TypeVar("T")
+Run = Callable[..., Awaitable[list[asyncpg.Record]]]
 KEPT = timedelta(hours=6)
 _adapters: dict[type[Any], TypeAdapter[Any]] = {}
 
@@ -41,7 +44,7 @@ _WHOLE = (
     " recorded as (insert into step_answer (cycle_id, step, epoch, answer, answer_time)"
     " select $3, $4, $2, $6::bytea, $7::timestamptz from done where $3 <> '' on conflict do nothing)"
     " select (select epoch from entered) as epoch, (select answer from known) as answer,"
-    " exists (select from done) as is_done"
+    " exists (select from done) as is_done, {returned} as returned"
 )
 _RECORD = (
     "with old as (delete from step_answer where answer_time < $1)"
@@ -79,30 +82,42 @@ def declare_fence(metadata: MetaData) -> None:
     )
 
 
-def whole(effect: str) -> str:
+def whole(effect: str, returned: str = "null") -> str:
     """The SQL of a step that is one statement, for `at_once`: fence, effect and record together.
 
     `effect` is named queries of a `with`. They act only while the query `allowed` has a row; the one named
-    `done` has a row when they acted. Their own arguments begin with $8.
+    `done` has a row when they acted. Their own arguments begin with $8. `returned`: a value to bring along.
     """
-    return _WHOLE.format(effect=effect)
+    return _WHOLE.format(effect=effect, returned=returned)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[T]):
+    """What came of a step in one statement: the answer of an earlier time, whether it acted now."""
+
+    recorded: T | None
+    is_done: bool
+    returned: Any
+
+
+async def attempt(run: Run, sql: str, step: Step, answer: T, now: datetime, *arguments: object) -> Attempt[T]:
+    """Do a step by one statement of `whole()`, by the driver's `fetch`; Conflict STALE_EPOCH as `enter`."""
+    adapter = _adapter(type(answer))
+    fence = (step.caller, step.epoch, step.cycle_id, step.name, now - KEPT, adapter.dump_json(answer), now)
+    ((epoch, recorded, is_done, returned),) = await run(sql, *fence, *arguments)
+    check(step, epoch)
+    return Attempt(None if recorded is None else adapter.validate_json(recorded), is_done, returned)
 
 
 async def at_once(
     database: Database, sql: str, step: Step, answer: T, now: datetime, *arguments: object
 ) -> T | None:
-    """Do a step by one statement of `whole()`, committed by itself.
+    """As `attempt`, committed by itself.
 
     Returns `answer`, or the recorded one when the step was done before; None when the effect did not apply.
-    Raises Conflict STALE_EPOCH as `enter` does.
     """
-    adapter = _adapter(type(answer))
-    fence = (step.caller, step.epoch, step.cycle_id, step.name, now - KEPT, adapter.dump_json(answer), now)
-    ((epoch, recorded, is_done),) = await database.read(sql, *fence, *arguments)
-    check(step, epoch)
-    if recorded is not None:
-        return adapter.validate_json(recorded)
-    return answer if is_done else None
+    made = await attempt(database.read, sql, step, answer, now, *arguments)
+    return made.recorded if made.recorded is not None else answer if made.is_done else None
 
 
 def check(step: Step, entered_epoch: int | None) -> None:

@@ -17,7 +17,7 @@ from services.monitor.domain.states import Beat, Standing
 from services.monitor.service.looking import run_check
 from services.monitor.service.roster import Roster
 from services.monitor.store import Store
-from services.monitor.store.passes import Outcome
+from services.monitor.store.passes import Outcome, PassBook
 from shared.clock import Clock
 from shared.database.fence import Step
 from shared.names import new_id
@@ -69,12 +69,12 @@ class _Pass:
 
 
 class Passes:
-    """Runs the checks. `read` opens without a transaction, `begin` with one; `tell` wakes the telling."""
+    """Runs the checks. `book` keeps what tells nobody, `begin` what does; `tell` wakes the telling."""
 
     def __init__(
         self,
         begin: Begin,
-        read: Begin,
+        book: PassBook,
         roster: Roster,
         ask: Ask,
         clock: Clock,
@@ -84,7 +84,7 @@ class Passes:
         tell: Callable[[], None],
     ) -> None:
         self._begin = begin
-        self._read = read
+        self._book = book
         self._roster = roster
         self._ask = ask
         self._clock = clock
@@ -97,7 +97,7 @@ class Passes:
         """Run a monitor now, SKIPPED when it rests unless forced; NotFound MONITOR_NOT_FOUND."""
         one = self._roster.named(name)
         now = self._clock.now()
-        standings, beat = await self._standings([one.name])
+        standings, beat = await self._book.standings([one.name])
         readings = self._ask(refresh=True)
         limit = self._limits.outside_seconds
         made = _Pass(Step("RUN_MONITOR"), readings, standings, beat, now, limit, by_hand=True)
@@ -123,7 +123,7 @@ class Passes:
         readings = self._ask(handed, refresh=not in_cycle)
         if in_cycle and not wanted:
             readings.prefetch()
-        standings, beat = await self._standings(wanted or self._roster.names)
+        standings, beat = await self._book.standings(wanted or self._roster.names)
         now = self._clock.now()
         limits = self._limits
         made = _Pass(
@@ -147,17 +147,13 @@ class Passes:
     async def run_outside(self) -> Runs:
         """Run what is due and does not need a cycle."""
         names = [name for name in self._roster.names if self._roster[name].outside]
-        standings, beat = await self._standings(names)
+        standings, beat = await self._book.standings(names)
         now = self._clock.now()
         limit = self._limits.outside_seconds
         made = _Pass(Step("RUN_OUTSIDE"), self._ask(refresh=False), standings, beat, now, limit)
         due = await self._claim(made, [name for name in names if self._is_due(made, name, now)])
         looked = await self._look_all(made, {name: self._rest(made, name) for name in due})
         return await self._keep(made, looked) if looked else counted([])
-
-    async def _standings(self, names: Sequence[str]) -> tuple[Mapping[str, Standing], Beat]:
-        async with self._read() as store:
-            return await store.standings(names)
 
     async def _choose(self, made: _Pass) -> dict[str, str]:
         """Who runs when nobody is named, each with why it rests."""
@@ -232,24 +228,23 @@ class Passes:
         return run, finding
 
     async def _keep(self, made: _Pass, looked: Looked) -> Runs:
-        """Runs, badges and incidents of a pass, in its transaction."""
+        """Runs, badges and incidents of a pass: one statement, a transaction when somebody is to be told."""
         badges, gone = _changes(made.standings, looked)
         concerns = self._concerns(
             made, looked, {name: one.incident_id for name, one in made.standings.items()}
         )
         runs = [replace(run, cycle_id=made.step.cycle_id) for run, _ in looked]
         in_cycle = bool(made.step.cycle_id)
-        in_a_hurry = in_cycle and not concerns
-        outcome = Outcome(runs, badges, gone, in_cycle, made.cycle_interval, in_a_hurry)
-        async with self._begin() as store:
-            done = await store.enter(made.step)
-            if done is not None:
-                return done
-            ids = await store.write(outcome, made.now)
-            told = await self._follow(store, made, looked) if concerns else False
-            answer = counted([replace(run, id=ids[run.monitor]) for run in runs])
-            await store.record(made.step, _without_metadata(answer), made.now)
-        self._changed()
+        outcome = Outcome(runs, badges, gone, in_cycle, made.cycle_interval, in_cycle and not concerns)
+        told = False
+        if concerns:
+            async with self._begin() as store:
+                answer, is_new = await store.keep(made.step, outcome, made.now)
+                told = is_new and await self._follow(store, made, looked)
+        else:
+            answer, is_new = await self._book.keep(made.step, outcome, made.now)
+        if is_new:
+            self._changed()
         if told:
             self._tell()
         return answer
@@ -301,7 +296,3 @@ def _changes(
 def _once(badges: Iterable[tuple[str, Badge]]) -> list[tuple[str, Badge]]:
     """One write cannot set a badge twice: the first monitor that names it has it."""
     return list({badge.name: (monitor, badge) for monitor, badge in reversed(list(badges))}.values())
-
-
-def _without_metadata(runs: Runs) -> Runs:
-    return replace(runs, runs=[replace(run, metadata={}) for run in runs.runs])

@@ -51,7 +51,8 @@ class RunRows:
         if wanted.end_time is not None:
             query = query.where(run.c.started_time < wanted.end_time)
         query = apply(query, [(run.c.id, "desc")], page.after, page.size)
-        return [read_run(row, row.monitor) for row in await self._connection.execute(query)]
+        rows = (await self._connection.execute(query)).mappings()
+        return [read_run(row, row["monitor"], row["metadata"]) for row in rows]
 
     async def forget_runs(self, before: datetime) -> int:
         """Delete some of the runs older than this, oldest first; how many, 0 when none is left."""
