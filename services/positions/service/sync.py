@@ -142,7 +142,7 @@ class SyncService:
             if ended_count or not active.issuperset(self._demo_wallets):
                 wallets = await store.wallets.asked(wallet_names)
         _check_names(wallet_names, wallets)
-        market = await self._passes.market()
+        market = await self._passes.market(step.cycle_id)
         this = _Round(step, step.cycle_id or new_id("sync"), _fresh(market, now - self._mark_max_age), now)
         outcomes = await self._fetch_all(this, wallets)
         return await self._finish(step, mode, outcomes, market, pass_needed=ended_count > 0)
