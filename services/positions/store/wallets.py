@@ -38,11 +38,13 @@ _REAL = (
     .order_by(wallet.c.name)
     .limit(1)
 )
+# A sync holds the rows of its wallets until it commits: no two of them change the same positions.
 _FEEDS = (
-    select(wallet.c.name, wallet.c.wallet_key, feed.c.venue, feed.c.feed_key)
-    .select_from(wallet)
-    .outerjoin(feed, feed.c.wallet_key == wallet.c.wallet_key)
-    .where(wallet.c.name == any_(_NAMES))
+    "select w.name, w.wallet_key, f.venue, f.feed_key from wallet w left join feed f using (wallet_key)"
+    " where w.name = any($1::text[]) order by w.name for update of w"
+)
+_NEW_FEEDS = (
+    "insert into feed (wallet_key, venue) select * from unnest($1::int[], $2::text[]) on conflict do nothing"
 )
 _STAMP = text(
     "update wallet set last_sync_state = :state, last_sync_reason = :reason,"
@@ -139,22 +141,20 @@ class WalletStore:
         return (await self._connection.execute(statement)).rowcount
 
     async def feed_keys(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """Keys of (wallet, venue) pairs, made where new; a wallet that does not exist is left out."""
-        names = sorted({name for name, _ in wanted})
-        pairs = set(wanted)
-        rows = (await self._connection.execute(_FEEDS, {"names": names})).all()
-        known = {(row.name, row.venue): row.feed_key for row in rows if row.venue is not None}
-        wallets = {row.name: row.wallet_key for row in rows}
-        missing = [
-            {"wallet_key": wallets[name], "venue": venue}
-            for name, venue in sorted(pairs - known.keys())
-            if name in wallets
-        ]
+        """Keys of (wallet, venue) pairs, made where new; a wallet that does not exist is left out. The
+        wallets are locked until commit."""
+        driver, names = await raw(self._connection), sorted({name for name, _ in wanted})
+        rows = await driver.fetch(_FEEDS, names)
+        wallets = {row["name"]: row["wallet_key"] for row in rows}
+        known = {(row["name"], row["venue"]): row["feed_key"] for row in rows}
+        missing = [pair for pair in wanted if pair not in known and pair[0] in wallets]
         if missing:
-            await self._connection.execute(insert(feed).values(missing).on_conflict_do_nothing())
-            rows = (await self._connection.execute(_FEEDS, {"names": names})).all()
-            known = {(row.name, row.venue): row.feed_key for row in rows if row.venue is not None}
-        return {pair: known[pair] for pair in pairs if pair in known}
+            keys, venues = [wallets[name] for name, _ in missing], [venue for _, venue in missing]
+            await driver.execute(_NEW_FEEDS, keys, venues)
+            known = {
+                (row["name"], row["venue"]): row["feed_key"] for row in await driver.fetch(_FEEDS, names)
+            }
+        return {pair: known[pair] for pair in wanted if pair in known}
 
     async def existing(self, names: Sequence[str]) -> set[str]:
         """Which of these names are wallets."""
