@@ -103,12 +103,16 @@ def _by_answer(
     return np.bincount(cells, minlength=size * width).reshape(size, width)
 
 
-def matched(held_ids: Sequence[str], stored_ids: Sequence[str]) -> NDArray[np.int64]:
-    """Where each held id is stored, -1 when it is not. Answers mostly keep their order: seen at once."""
-    if len(held_ids) <= len(stored_ids) and held_ids == stored_ids[: len(held_ids)]:
-        return np.arange(len(held_ids))
+def matched(
+    held_ids: Sequence[str], stored_ids: Sequence[str], position_keys: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Where each held id is stored, -1 when it is not. Answers mostly keep their order, which is that of the
+    keys: that is seen at once."""
+    order = np.argsort(position_keys, kind="stable")[: len(held_ids)]
+    if len(order) == len(held_ids) and held_ids == [stored_ids[place] for place in order.tolist()]:
+        return order
     places = dict(zip(stored_ids, range(len(stored_ids)), strict=True))
-    return np.array([places.get(one, -1) for one in held_ids], np.int64)
+    return np.fromiter((places.get(one, -1) for one in held_ids), np.int64, len(held_ids))
 
 
 def decide(

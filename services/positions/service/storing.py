@@ -10,10 +10,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.positions.domain.answered import NUMBERS, TERMS, Answered, answered, is_complete, overlap
+from services.positions.domain.answered import (
+    NUMBERS,
+    TERMS,
+    Answered,
+    answered,
+    is_complete,
+    joined,
+    overlap,
+)
 from services.positions.domain.enrichment import micros
 from services.positions.domain.holding import NO_TERMS, Answer, WalletSyncState
-from services.positions.domain.sync import Decision, Reason, decide, matched
+from services.positions.domain.sync import Decision, Reason, decide
 from services.positions.service.needs import Begin
 from services.positions.service.synced import Synced, WalletSync
 from services.positions.store import Store
@@ -38,6 +46,7 @@ class _Fetched:
     wallet: str
     venue: str
     answer: Answer
+    rows: Answered
     outcome: asyncio.Future[WalletSync]
 
 
@@ -54,8 +63,14 @@ class Storing:
 
     async def keep(self, wallet: str, venue: str, answer: Answer) -> WalletSync:
         """Store this answer, with others that are ready. Raises Conflict, STALE_EPOCH among them."""
+        bulky = len(answer.holdings) > _BULK_ROWS
+        rows = await asyncio.to_thread(answered, answer) if bulky else answered(answer)
+        return await self.keep_rows(wallet, venue, answer, rows)
+
+    async def keep_rows(self, wallet: str, venue: str, answer: Answer, rows: Answered) -> WalletSync:
+        """The same when the answer's rows are columns already."""
         outcome: asyncio.Future[WalletSync] = asyncio.get_running_loop().create_future()
-        self._ready.append(_Fetched(wallet, venue, answer, outcome))
+        self._ready.append(_Fetched(wallet, venue, answer, rows, outcome))
         if not self._busy:
             self._busy = True
             try:
@@ -69,7 +84,7 @@ class Storing:
         return await outcome
 
     async def _together(self, group: Sequence[_Fetched]) -> None:
-        if len(group) > 1 and overlap([one.answer for one in group]):
+        if len(group) > 1 and overlap([one.rows for one in group]):
             return await self._apart(group)
         try:
             outcomes = await self._store(group)
@@ -87,9 +102,7 @@ class Storing:
             await self._together([one])
 
     async def _store(self, group: Sequence[_Fetched]) -> list[WalletSync]:
-        answers = [one.answer for one in group]
-        bulky = sum(len(answer.holdings) for answer in answers) > _BULK_ROWS
-        rows = await asyncio.to_thread(answered, answers) if bulky else answered(answers)
+        rows = joined([one.rows for one in group])
         async with self._begin() as store:
             await store.enter(self._step, Synced)
             pairs = [(one.wallet, one.venue) for one in group]
@@ -107,12 +120,11 @@ class Storing:
         return _outcomes(group, decision)
 
     async def _apply(self, store: Store, feed_keys: Sequence[int], rows: Answered) -> Decision:
-        known, assets = await store.sightings.stored(feed_keys, rows.ids, self._cycle_id)
+        known, at, assets = await store.sightings.stored(feed_keys, rows.ids, self._cycle_id)
         if not assets.keys() >= set(rows.asset_names):
             assets = await store.positions.asset_keys(rows.asset_names)
         asset_keys = np.array([assets[name] for name in rows.asset_names], np.int32)[rows.columns["asset"]]
         now = self._clock.now()
-        at = matched(rows.ids, known.ids)
         if len(rows.ids) + len(known.ids) > _BULK_ROWS:
             decision = await asyncio.to_thread(decide, known, rows, asset_keys, at, now)
         else:

@@ -7,6 +7,7 @@ from math import isnan
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Row, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,7 +21,7 @@ from services.positions.domain.holding import (
     VenueTerms,
     WalletSyncState,
 )
-from services.positions.domain.sync import Absences, Decision, Stored
+from services.positions.domain.sync import Absences, Decision, Stored, matched
 from services.positions.store.passes import Row as Named
 from services.positions.store.positions import stored
 from services.positions.tables import (
@@ -39,11 +40,12 @@ from shared.paging import PageRequest
 _BODY_LENGTH = 2000
 _NAMES = (
     "select keys, ids, absent_keys, same_cycle, missing_micros, asset_names, asset_keys from"
-    " (select array_agg(position_key) as keys, array_agg(id) as ids from position"
+    " (select string_agg(int8send(position_key), '') as keys, array_agg(id) as ids from position"
     " where feed_key = any($1::int[]) and status in (1, 2, 5)) p,"
     " (select array_agg(a.position_key) as absent_keys, array_agg(a.cycle_id = $2) as same_cycle,"
     " array_agg((extract(epoch from a.missing_time) * 1000000)::int8) as missing_micros"
-    " from absence a join position using (position_key) where feed_key = any($1::int[])) a,"
+    " from absence a, lateral (select from position p where p.position_key = a.position_key"
+    " and p.feed_key = any($1::int[]) offset 0) of_these) a,"
     " (select array_agg(name) as asset_names, array_agg(asset_key) as asset_keys from asset) n"
 )
 _COLUMNS = {
@@ -147,27 +149,29 @@ class SightingStore:
 
     async def stored(
         self, feed_keys: Sequence[int], ids: Sequence[str], cycle_id: str
-    ) -> tuple[Stored, dict[str, int]]:
-        """Positions of feeds (by answer) that are not over, and those of these ids; and every asset's key."""
+    ) -> tuple[Stored, NDArray[np.int64], dict[str, int]]:
+        """Positions of feeds (by answer) that are not over, and those of these ids; where each of these is
+        among them (-1: nowhere); every asset's key."""
         driver = await raw(self._connection)
         names = (await driver.fetch(_NAMES, feed_keys, cycle_id))[0]
         where = f" where feed_key in ({', '.join(map(str, feed_keys))}) and status in (1, 2, 5)"
         columns = await copy_out(self._connection, _INPUTS + where, _COLUMNS)
-        found, columns = _joined(names["keys"] or [], names["ids"] or [], columns)
-        others: list[str] = []
-        if found[: len(ids)] != ids:
-            known = set(found)
-            others = [one for one in ids if one not in known]
+        keys = np.frombuffer(names["keys"] or b"", ">i8")
+        found, columns = _joined(keys, names["ids"] or [], columns)
+        at = matched(ids, found, columns["position_key"])
+        others = np.flatnonzero(at < 0).tolist()
         if others:
-            rows = await driver.fetch(_NAMED, others)
-            found = [*found, *(row["id"] for row in rows)]
+            # Known elsewhere, or over; most often they are new and nothing is found.
+            rows = await driver.fetch(_NAMED, [ids[row] for row in others])
+            places = {row["id"]: place for place, row in enumerate(rows, len(found))}
+            at[others] = [places.get(ids[row], -1) for row in others]
+            found = [*found, *places]
             columns = {
                 name: np.append(column, np.array([row[name] for row in rows], column.dtype))
                 for name, column in columns.items()
             }
-        absences = _absences(names)
         assets = dict(zip(names["asset_names"] or [], names["asset_keys"] or [], strict=True))
-        return Stored(found, _placed(columns, feed_keys), absences), assets
+        return Stored(found, _placed(columns, feed_keys), _absences(names)), at, assets
 
     async def apply(self, decision: Decision, cycle_id: str, now: datetime) -> None:
         """Everything of a decision but the written rows and the stamps, which come afterwards."""
@@ -289,12 +293,12 @@ def _terms(row: Row[Any]) -> VenueTerms:
 
 
 def _joined(
-    keys: Sequence[int], ids: Sequence[str], columns: dict[str, Column]
+    of_ids: Column, ids: Sequence[str], columns: dict[str, Column]
 ) -> tuple[Sequence[str], dict[str, Column]]:
-    """Ids and columns of the same rows in the order of their keys. They were read one after the other: what
-    came or went between belongs to neither."""
-    of_ids, of_rows = np.array(keys, np.int64), columns["position_key"]
-    if not np.array_equal(of_ids, of_rows) or not bool((of_rows[1:] > of_rows[:-1]).all()):
+    """Ids and columns of the same rows. They were read one after the other: what came or went between, or
+    was moved, has to be found again."""
+    of_rows = columns["position_key"]
+    if not np.array_equal(of_ids, of_rows):
         _, left, right = np.intersect1d(of_ids, of_rows, assume_unique=True, return_indices=True)
         ids = [ids[place] for place in left.tolist()]
         columns = {name: column[right] for name, column in columns.items()}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.domain.answered import NUMBERS, answered, overlap
+from services.positions.domain.answered import NUMBERS, answered, joined, overlap
 from services.positions.domain.enrichment import micros
 from services.positions.domain.holding import Answer, Flag, Holding, Refusal, Side, Status
 from services.positions.domain.risk import bits_of
@@ -57,7 +57,7 @@ def ruled(
 ) -> Decision:
     """The decision about stored positions (keys 1, 2 ... in their order) of one feed, or of one a answer."""
     answers = [found] if isinstance(found, Answer) else found
-    rows = answered(answers)
+    rows = joined([answered(one) for one in answers])
     held = [one.holding for one in stored.values()]
     assets = {"BTC": 1, "ETH": 2}
     columns = {
@@ -77,7 +77,7 @@ def ruled(
         np.array([micros(absence.missing_time) for _, absence in gone], np.int64),
     )
     keys = np.array([assets[name] for name in rows.asset_names], np.int32)[rows.columns["asset"]]
-    at = matched(rows.ids, list(stored))
+    at = matched(rows.ids, list(stored), columns["position_key"])
     return decide(Stored(list(stored), columns, absences), rows, keys, at, now)
 
 
@@ -132,7 +132,7 @@ def test_each_case_has_its_reason(stored, given_answer, reason) -> None:
 
 
 def test_a_duplicate_counts_once_and_the_first_wins() -> None:
-    rows = answered([answer(HELD, replace(HELD, size_usd=5))])
+    rows = answered(answer(HELD, replace(HELD, size_usd=5)))
     assert rows.ids == ["p"] and rows.columns["size_usd"].tolist() == [1000]
 
 
@@ -171,9 +171,23 @@ def test_an_answer_in_another_order_than_what_is_stored_finds_its_rows() -> None
     assert reasons(decision) == [Reason.UNCHANGED, Reason.CHANGED, Reason.OPENED, Reason.MISSING_ONCE]
 
 
+def test_rows_are_found_in_the_order_of_the_keys_wherever_they_lie() -> None:
+    assert matched(["p", "q"], ["q", "r", "p"], np.array([2, 3, 1])).tolist() == [2, 0]
+    assert matched(["q", "p", "s"], ["q", "r", "p"], np.array([2, 3, 1])).tolist() == [0, 2, -1]
+    assert matched(["p"], [], np.array([], np.int64)).tolist() == [-1]
+
+
+def test_joined_answers_keep_their_own_assets_and_places() -> None:
+    parts = [answered(answer(replace(HELD, position_id=name, asset=name))) for name in ("BTC", "ETH", "SOL")]
+    rows = joined([*parts[:2], answered(answer(replace(HELD, position_id="x", asset="ETH"))), parts[2]])
+    assert [rows.asset_names[one] for one in rows.columns["asset"]] == ["BTC", "ETH", "ETH", "SOL"]
+    assert rows.columns["place"].tolist() == [0, 1, 2, 3]
+
+
 def test_two_wallets_of_one_account_overlap() -> None:
-    assert overlap([answer(HELD), answer(HELD)])
-    assert not overlap([answer(HELD), answer(replace(HELD, position_id="q"))])
+    held = answered(answer(HELD))
+    assert overlap([held, held])
+    assert not overlap([held, answered(answer(replace(HELD, position_id="q")))])
 
 
 @given(
