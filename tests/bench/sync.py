@@ -22,6 +22,7 @@ from services.positions.domain.wallet import Wallet
 from services.positions.service.passes import Passes
 from services.positions.service.storing import Storing
 from services.positions.store import Store
+from services.positions.store.memory import Memory
 from services.positions.tables import RESULT_NUMBERS
 from services.positions.venues.jupiter import read_answer
 from services.positions.venues.jupiter_shapes import V1
@@ -110,14 +111,14 @@ async def _compare(ours: Work, theirs: Work, count: int) -> dict[tuple[str, int]
 
 async def _ours(database: Database, answers: Sequence[Answer], rows: Sequence[Answered]) -> Work:
     """Stores one of the answers; the first is what is stored at the start."""
-    begin = database.bind(Store)
+    begin, memory = database.bind(Store), Memory()
     wallet = Wallet(_WALLET, Chain.SOLANA, _ADDRESS, "", None, None, (), False, WalletType.TEST, _now())
     async with begin() as store:
         await store.positions.delete_all()
         await store.wallets.create(wallet)
 
     async def work(place: int) -> int:
-        storing = Storing(begin, SystemClock(), Step("SYNC_POSITIONS"))
+        storing = Storing(begin, SystemClock(), Step("SYNC_POSITIONS"), memory)
         outcome = await storing.keep_rows(_WALLET, "jupiter", answers[place], rows[place])
         return outcome.opened_count + outcome.changed_count
 

@@ -57,7 +57,7 @@ class Absences:
 class Stored:
     """Positions of the feeds that are not over, and all that the answers name; `place`: of the feed's answer,
     -1 for a feed that did not answer. Columns else as in Answered, with `asset` a key, and status,
-    in_last_answer, position_key."""
+    in_last_answer, position_key. `ids` may be left out when no row was refused."""
 
     ids: Sequence[str]
     columns: Mapping[str, NDArray[Any]]
@@ -122,7 +122,7 @@ def decide(
 
     A position missing in one complete answer is STALE; in two of different cycles 30 s or more apart, CLOSED.
     """
-    columns, places, row_count = stored.columns, answers.columns["place"], len(stored.ids)
+    columns, places, row_count = stored.columns, answers.columns["place"], len(stored.columns["side"])
     known = at >= 0
     before = {
         name: column[at] if row_count else np.zeros(len(at), column.dtype) for name, column in columns.items()
@@ -171,7 +171,7 @@ def _held(
 
 
 def _gone(stored: Stored, missing: NDArray[np.bool_], answers: Answered, now: datetime) -> NDArray[np.int8]:
-    reasons = np.zeros(len(stored.ids), np.int8)
+    reasons = np.zeros(len(missing), np.int8)
     rows = np.flatnonzero(missing)
     if not len(rows):
         return reasons

@@ -25,6 +25,7 @@ from services.positions.domain.sync import Decision, Reason, decide
 from services.positions.service.needs import Begin
 from services.positions.service.synced import Synced, WalletSync
 from services.positions.store import Store
+from services.positions.store.memory import Memory
 from services.positions.store.sightings import Stamp
 from shared.clock import Clock
 from shared.database.fence import Step
@@ -53,10 +54,11 @@ class _Fetched:
 class Storing:
     """The answers of one sync."""
 
-    def __init__(self, begin: Begin, clock: Clock, step: Step) -> None:
+    def __init__(self, begin: Begin, clock: Clock, step: Step, memory: Memory) -> None:
         self._begin = begin
         self._clock = clock
         self._step = step
+        self._memory = memory
         self._cycle_id = step.cycle_id or new_id("sync")
         self._ready: list[_Fetched] = []
         self._busy = False
@@ -120,12 +122,12 @@ class Storing:
         return _outcomes(group, decision)
 
     async def _apply(self, store: Store, feed_keys: Sequence[int], rows: Answered) -> Decision:
-        known, at, assets = await store.sightings.stored(feed_keys, rows.ids, self._cycle_id)
+        known, at, assets = await store.sightings.stored(feed_keys, rows, self._cycle_id, self._memory)
         if not assets.keys() >= set(rows.asset_names):
             assets = await store.positions.asset_keys(rows.asset_names)
         asset_keys = np.array([assets[name] for name in rows.asset_names], np.int32)[rows.columns["asset"]]
         now = self._clock.now()
-        if len(rows.ids) + len(known.ids) > _BULK_ROWS:
+        if len(rows.ids) + len(known.columns["side"]) > _BULK_ROWS:
             decision = await asyncio.to_thread(decide, known, rows, asset_keys, at, now)
         else:
             decision = decide(known, rows, asset_keys, at, now)

@@ -20,6 +20,7 @@ from services.positions.service.passes import Passes
 from services.positions.service.storing import Storing
 from services.positions.service.synced import Mode, Synced, WalletSync
 from services.positions.store import Store
+from services.positions.store.memory import Memory
 from shared.clock import Clock
 from shared.database.fence import Step
 from shared.errors import Conflict, NotFound, SonicError
@@ -61,6 +62,7 @@ class SyncService:
         self._live = live
         self._demo_wallets = tuple(demo_wallets)
         self._max_concurrent_fetches = max_concurrent_fetches
+        self._memory = Memory()
         self._mark_max_age = timedelta(seconds=mark_max_age_seconds)
 
     async def mode(self) -> tuple[Mode, str]:
@@ -81,7 +83,7 @@ class SyncService:
         mode, wallets, ended_count = start
         _check_names(wallet_names, wallets)
         prices = _fresh(market, self._clock.now() - self._mark_max_age)
-        this = _Round(step, Storing(self._begin, self._clock, step), prices)
+        this = _Round(step, Storing(self._begin, self._clock, step, self._memory), prices)
         outcomes = await self._fetch_all(this, wallets)
         return await self._finish(step, mode, outcomes, market, pass_needed=ended_count > 0)
 

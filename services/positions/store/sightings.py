@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Row, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.positions.domain.answered import TERMS
+from services.positions.domain.answered import TERMS, Answered
 from services.positions.domain.enrichment import Column
 from services.positions.domain.holding import (
     CarrySource,
@@ -22,6 +22,7 @@ from services.positions.domain.holding import (
     WalletSyncState,
 )
 from services.positions.domain.sync import Absences, Decision, Stored, matched
+from services.positions.store.memory import Memory
 from services.positions.store.passes import Row as Named
 from services.positions.store.positions import stored
 from services.positions.tables import (
@@ -38,10 +39,12 @@ from shared.database.keyset import apply
 from shared.paging import PageRequest
 
 _BODY_LENGTH = 2000
-_NAMES = (
-    "select keys, ids, absent_keys, same_cycle, missing_micros, asset_names, asset_keys from"
-    " (select string_agg(int8send(position_key), '') as keys, array_agg(id) as ids from position"
-    " where feed_key = any($1::int[]) and status in (1, 2, 5)) p,"
+_IDS = (
+    "select string_agg(int8send(position_key), '') as keys, array_agg(id) as ids from position"
+    " where feed_key = any($1::int[]) and status in (1, 2, 5)"
+)
+_BESIDE = (
+    "select absent_keys, same_cycle, missing_micros, asset_names, asset_keys from"
     " (select array_agg(a.position_key) as absent_keys, array_agg(a.cycle_id = $2) as same_cycle,"
     " array_agg((extract(epoch from a.missing_time) * 1000000)::int8) as missing_micros"
     " from absence a, lateral (select from position p where p.position_key = a.position_key"
@@ -148,30 +151,42 @@ class SightingStore:
         self._connection = connection
 
     async def stored(
-        self, feed_keys: Sequence[int], ids: Sequence[str], cycle_id: str
+        self, feed_keys: Sequence[int], answers: Answered, cycle_id: str, memory: Memory
     ) -> tuple[Stored, NDArray[np.int64], dict[str, int]]:
-        """Positions of feeds (by answer) that are not over, and those of these ids; where each of these is
-        among them (-1: nowhere); every asset's key."""
-        driver = await raw(self._connection)
-        names = (await driver.fetch(_NAMES, feed_keys, cycle_id))[0]
+        """Positions of feeds (by answer) that are not over, and those the answers name; where each named one
+        is among them (-1: nowhere); every asset's key."""
+        beside = (await (await raw(self._connection)).fetch(_BESIDE, feed_keys, cycle_id))[0]
         where = f" where feed_key in ({', '.join(map(str, feed_keys))}) and status in (1, 2, 5)"
         columns = await copy_out(self._connection, _INPUTS + where, _COLUMNS)
-        keys = np.frombuffer(names["keys"] or b"", ">i8")
-        found, columns = _joined(keys, names["ids"] or [], columns)
+        # Ids are read only when the answers name others than the last time, or in another order.
+        found: Sequence[str] = ()
+        at = None if any(answers.refused_ids) else memory.places(feed_keys, answers, columns["position_key"])
+        if at is None:
+            found, columns, at = await self._named(feed_keys, answers.ids, columns)
+            memory.keep(feed_keys, answers, columns["position_key"], at)
+        assets = dict(zip(beside["asset_names"] or [], beside["asset_keys"] or [], strict=True))
+        return Stored(found, _placed(columns, feed_keys), _absences(beside)), at, assets
+
+    async def _named(
+        self, feed_keys: Sequence[int], ids: Sequence[str], columns: dict[str, Column]
+    ) -> tuple[Sequence[str], dict[str, Column], NDArray[np.int64]]:
+        driver = await raw(self._connection)
+        names = (await driver.fetch(_IDS, feed_keys))[0]
+        of_ids = np.frombuffer(names["keys"] or b"", ">i8")
+        found, columns = _joined(of_ids, names["ids"] or [], columns)
         at = matched(ids, found, columns["position_key"])
         others = np.flatnonzero(at < 0).tolist()
-        if others:
-            # Known elsewhere, or over; most often they are new and nothing is found.
-            rows = await driver.fetch(_NAMED, [ids[row] for row in others])
-            places = {row["id"]: place for place, row in enumerate(rows, len(found))}
-            at[others] = [places.get(ids[row], -1) for row in others]
-            found = [*found, *places]
-            columns = {
-                name: np.append(column, np.array([row[name] for row in rows], column.dtype))
-                for name, column in columns.items()
-            }
-        assets = dict(zip(names["asset_names"] or [], names["asset_keys"] or [], strict=True))
-        return Stored(found, _placed(columns, feed_keys), _absences(names)), at, assets
+        if not others:
+            return found, columns, at
+        # Known elsewhere, or over; most often they are new and nothing is found.
+        rows = await driver.fetch(_NAMED, [ids[row] for row in others])
+        places = {row["id"]: place for place, row in enumerate(rows, len(found))}
+        at[others] = [places.get(ids[row], -1) for row in others]
+        columns = {
+            name: np.append(column, np.array([row[name] for row in rows], column.dtype))
+            for name, column in columns.items()
+        }
+        return [*found, *places], columns, at
 
     async def apply(self, decision: Decision, cycle_id: str, now: datetime) -> None:
         """Everything of a decision but the written rows and the stamps, which come afterwards."""
