@@ -27,25 +27,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from services.positions.domain.answered import NUMBERS
 from shared.database.fence import declare_fence
 
 metadata = MetaData()
 
 RING = 3  # result tables in turn: the one before last is emptied while nobody reads it any more
 
-INPUT_NUMBERS = (
-    "entry_price_usd",
-    "liquidation_price_usd",
-    "own_liquidation_price_usd",
-    "mark_price_usd",
-    "size_usd",
-    "collateral_usd",
-    "pnl_after_fees_usd",
-    "venue_value_usd",
-    "open_fee_usd",
-    "close_fee_usd",
-    "borrow_fee_usd",
-)
+INPUT_NUMBERS = NUMBERS
 RESULT_NUMBERS = (
     "mark_price_usd",
     "market_price_usd",

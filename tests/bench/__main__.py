@@ -20,7 +20,7 @@ from rich.table import Table
 
 from services.cli import database, house
 from services.cli.plan import Plan
-from tests.bench import cycles, floor, reads
+from tests.bench import cycles, floor, reads, sync
 from tests.bench.measure import Figure
 
 console = Console(width=118)
@@ -59,6 +59,8 @@ async def _measure(plan: Plan, options: argparse.Namespace) -> list[Figure]:
             figures += cycles.figures(count, taken, await floor.measure(url, count))
         _progress("reads")
         figures += await reads.measure(addresses["positions"], options.reads)
+        _progress(f"sync of {options.sync} positions")
+        figures += await sync.measure(urls["positions"], url, options.sync)
     return figures
 
 
@@ -69,6 +71,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--cycles", type=int, default=30, help="counted cycles at small sizes")
     parser.add_argument("--reads", type=int, default=2000, help="counted reads")
+    parser.add_argument("--sync", type=int, default=100_000, help="positions synced and enriched")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
 

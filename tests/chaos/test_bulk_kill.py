@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 from pathlib import Path
 
@@ -12,11 +13,15 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from services.cli.connection import House
 from shared.errors import SonicError
 from tests.bench.cycles import fill
+from tests.bench.sync import jupiter_body
 from tests.chaos.conftest import house_of, up
 from tests.chaos.test_kills import until_serving
+from tests.e2e.world import base58_address
+from tests.fakes.http_provider import HttpProvider
 
 pytestmark = pytest.mark.timeout(300)
 COUNT = 100_000
+WALLETS = 20  # an answer of a provider is no longer than the house takes
 
 
 async def held(house: House) -> int:
@@ -49,3 +54,72 @@ async def enrich(stub: positions_pb2_grpc.PositionsServiceStub) -> None:
         await stub.EnrichPositions(positions_pb2.EnrichPositionsRequest(), timeout=60)
     except SonicError:
         return
+
+
+async def test_no_row_is_lost_when_the_server_is_killed_while_it_syncs(home: Path) -> None:
+    chance = random.Random(11)
+    addresses = [base58_address(chance) for _ in range(WALLETS)]
+    async with HttpProvider() as jupiter:
+        tell(jupiter, addresses, 97_400.0)
+        settings = {"SONIC_LIVE": "1", "JUPITER_API_BASE": jupiter.url, "JUPITER_API_VERSION": "v1"}
+        async with up(home, settings) as running, house_of(running) as house:
+            await watch(house, addresses)
+            stub = await house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+            await whole(stub)
+            for round_number, delay_seconds in enumerate((0.6, 1.5, 2.5), 1):
+                # Every mark moves, so that every row is written.
+                tell(jupiter, addresses, 97_400.0 + round_number)
+                syncing = asyncio.create_task(sync(stub))
+                await asyncio.sleep(delay_seconds)
+                running.kill("positions", signal.SIGKILL)
+                assert await syncing is None, "the kill came too late to hurt"
+                await until_serving(running, "positions")
+                assert await held(house) == COUNT
+                await whole(stub)
+                assert await marks(stub) == {97_400.0 + round_number}
+
+
+def tell(jupiter: HttpProvider, addresses: list[str], mark_usd: float) -> None:
+    """Every wallet holds its share of the positions at this mark."""
+    share = COUNT // WALLETS
+    for place, address in enumerate(addresses):
+        body = jupiter_body(range(place * share, (place + 1) * share), mark_usd)
+        jupiter.answer("GET /v1/positions", text=body, where={"walletAddress": address})
+
+
+async def watch(house: House, addresses: list[str]) -> None:
+    stub = await house.stub("positions", positions_pb2_grpc.WalletsServiceStub)
+    for place, address in enumerate(addresses):
+        wallet = positions_pb2.Wallet(
+            name=f"w{place}", chain=positions_pb2.CHAIN_SOLANA, public_address=address
+        )
+        await stub.CreateWallet(positions_pb2.CreateWalletRequest(wallet=wallet))
+
+
+async def sync(
+    stub: positions_pb2_grpc.PositionsServiceStub,
+) -> positions_pb2.SyncPositionsResponse | None:
+    """One sync by hand; None when it was cut off."""
+    try:
+        return await stub.SyncPositions(positions_pb2.SyncPositionsRequest(), timeout=60)
+    except SonicError:
+        return None
+
+
+async def whole(stub: positions_pb2_grpc.PositionsServiceStub) -> None:
+    """A sync in which every wallet answers in full and nothing is missing."""
+    synced = await sync(stub)
+    assert synced is not None
+    states = {one.state for one in synced.wallets}
+    assert states == {positions_pb2.WALLET_SYNC_STATE_COMPLETE}, [one.reason for one in synced.wallets]
+    assert (synced.active_count, synced.stale_count) == (COUNT, 0)
+    assert sum(one.closed_count for one in synced.wallets) == 0
+
+
+async def marks(stub: positions_pb2_grpc.PositionsServiceStub) -> set[float]:
+    """The different marks of all positions."""
+    request = positions_pb2.ReadColumnsRequest(columns=["mark_price_usd"])
+    found: set[float] = set()
+    async for piece in stub.ReadColumns(request, timeout=60):
+        found.update(piece.mark_price_usd)
+    return found

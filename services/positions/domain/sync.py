@@ -1,151 +1,211 @@
-"""What one answer of a venue does to the positions of a wallet: the complete-answer rule.
+"""What answers of venues do to the positions of wallets: the complete-answer rule, over columns.
 
 Pure: knows no venue, no storage and no clock. Nothing removes a position; only a complete answer ages one.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Final
+from enum import IntEnum
+from typing import Any, Final
 
-from services.positions.domain.holding import Answer, Flag, Holding, Status
+import numpy as np
+from numpy.typing import NDArray
+
+from services.positions.domain.answered import NUMBERS, Answered
+from services.positions.domain.enrichment import micros
+from services.positions.domain.holding import Flag, Status
+from services.positions.domain.risk import bit
 
 CLOSING_APART: Final = timedelta(seconds=30)
 
 
-class Reason(StrEnum):
+class Reason(IntEnum):
     """Why a position is treated as it is."""
 
-    OPENED = "OPENED"
-    REOPENED = "REOPENED"  # was CLOSED or LIQUIDATED, and is held again
-    RETURNED = "RETURNED"  # was STALE, refused or out of the last answer
-    CHANGED = "CHANGED"
-    UNCHANGED = "UNCHANGED"
-    REFUSED = "REFUSED"  # its row was: the last good version stays
-    ANSWER_INCOMPLETE = "ANSWER_INCOMPLETE"  # not in it, which says nothing
-    MISSING_ONCE = "MISSING_ONCE"
-    MISSING_IN_SAME_CYCLE = "MISSING_IN_SAME_CYCLE"
-    MISSING_TOO_SOON = "MISSING_TOO_SOON"
-    MISSING_TWICE = "MISSING_TWICE"
-    SET_ASIDE = "SET_ASIDE"  # INACTIVE by hand: neither aged nor woken
+    OPENED = 1
+    REOPENED = 2  # was CLOSED or LIQUIDATED, and is held again
+    RETURNED = 3  # was STALE, refused or out of the last answer
+    CHANGED = 4
+    UNCHANGED = 5
+    REFUSED = 6  # its row was: the last good version stays
+    ANSWER_INCOMPLETE = 7  # not in it, which says nothing
+    MISSING_ONCE = 8
+    MISSING_IN_SAME_CYCLE = 9
+    MISSING_TOO_SOON = 10
+    MISSING_TWICE = 11
+    SET_ASIDE = 12  # INACTIVE by hand: neither aged nor woken
 
 
 @dataclass(frozen=True, slots=True)
-class Absence:
-    """The first complete answer that did not hold the position."""
+class Absences:
+    """First complete answers that did not hold a position, ascending by position_key."""
 
-    cycle_id: str
-    missing_time: datetime
+    position_key: NDArray[np.int64]
+    same_cycle: NDArray[np.bool_]  # it was an answer of the present cycle
+    missing_micros: NDArray[np.int64]
+
+    def places(self, position_keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where each key is in here, -1 when it is not."""
+        if not len(self.position_key):
+            return np.full(len(position_keys), -1)
+        places = np.minimum(np.searchsorted(self.position_key, position_keys), len(self.position_key) - 1)
+        return np.where(self.position_key[places] == position_keys, places, -1)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A stored position of the wallet. `holding.flags` are the venue's; opened_time is not compared."""
+class Stored:
+    """Positions of the feeds that are not over, and all that the answers name; `place`: of the feed's answer,
+    -1 for a feed that did not answer. Columns else as in Answered, with `asset` a key, and status,
+    in_last_answer, position_key. `ids` may be left out when no row was refused."""
 
-    position_key: int
-    holding: Holding
-    status: Status
-    in_last_answer: bool
-    absence: Absence | None
+    ids: Sequence[str]
+    columns: Mapping[str, NDArray[Any]]
+    absences: Absences
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The reason by position id, and what follows for the store."""
+    """Reason by row of the answers and by stored row (0 for one that is held), and what follows of them."""
 
-    reasons: Mapping[str, Reason]
-    written: tuple[Holding, ...]
-    stale_keys: tuple[int, ...]
-    closed_keys: tuple[int, ...]
-    refused_keys: tuple[int, ...]
-    unseen_keys: tuple[int, ...]
-    found_keys: tuple[int, ...]
-    regrouped: bool
+    held: NDArray[np.int8]
+    stored: NDArray[np.int8]
+    known_keys: NDArray[np.int64]  # by row of the answers, -1 for a new one
+    stale_keys: NDArray[np.int64]
+    closed_keys: NDArray[np.int64]
+    refused_keys: NDArray[np.int64]
+    unseen_keys: NDArray[np.int64]
+    found_keys: NDArray[np.int64]
+    regrouped: NDArray[np.bool_]  # by answer
+    by_answer: NDArray[np.int64]  # how many positions, by answer and reason
 
-    def count(self, *reasons: Reason) -> int:
-        """Positions with one of these reasons."""
-        return sum(reason in reasons for reason in self.reasons.values())
+    @property
+    def written(self) -> NDArray[np.int64]:
+        """Rows of the answers to be stored."""
+        return np.flatnonzero(self.held <= Reason.CHANGED)
+
+    def counts(self, *reasons: Reason) -> list[int]:
+        """Positions with one of these reasons, by answer."""
+        counted = self.by_answer[:, list(reasons)].sum(axis=1)
+        return [int(count) for count in counted]
 
 
-def is_complete(answer: Answer) -> bool:
-    """Whether the answer may age positions: whole, as many rows as it says, none refused."""
-    return answer.complete and not answer.refusals
+def _by_answer(
+    held: NDArray[np.int8],
+    gone: NDArray[np.int8],
+    place: NDArray[np.int32],
+    stored_place: NDArray[np.int32],
+    size: int,
+) -> NDArray[np.int64]:
+    width = max(Reason) + 1
+    missing = gone > 0
+    cells = np.concatenate([place * width + held, stored_place[missing] * width + gone[missing]])
+    return np.bincount(cells, minlength=size * width).reshape(size, width)
 
 
-def decide(stored: Mapping[str, Known], answer: Answer, cycle_id: str, now: datetime) -> Decision:
-    """`stored`: positions of the wallet at this venue: those not over, and ended ones the answer names.
+def matched(
+    held_ids: Sequence[str], stored_ids: Sequence[str], position_keys: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Where each held id is stored, -1 when it is not. Answers mostly keep their order, which is that of the
+    keys: that is seen at once."""
+    order = np.argsort(position_keys, kind="stable")[: len(held_ids)]
+    if len(order) == len(held_ids) and held_ids == [stored_ids[place] for place in order.tolist()]:
+        return order
+    places = dict(zip(stored_ids, range(len(stored_ids)), strict=True))
+    return np.fromiter((places.get(one, -1) for one in held_ids), np.int64, len(held_ids))
+
+
+def decide(
+    stored: Stored, answers: Answered, asset_keys: NDArray[np.int32], at: NDArray[np.int64], now: datetime
+) -> Decision:
+    """`asset_keys`: by row of the answers; `at`: see `matched`.
 
     A position missing in one complete answer is STALE; in two of different cycles 30 s or more apart, CLOSED.
     """
-    held: dict[str, Holding] = {}
-    for holding in answer.holdings:
-        held.setdefault(holding.position_id, holding)
-    refused = {
-        refusal.position_id for refusal in answer.refusals if refusal.position_id is not None
-    } - held.keys()
-    complete = is_complete(answer)
-    reasons = {name: _present(stored.get(name), holding) for name, holding in held.items()}
-    for name, known in stored.items():
-        if name not in held:
-            reasons[name] = _not_held(known, name in refused, complete, cycle_id, now)
-    return _decision(stored, held, reasons)
-
-
-def _present(known: Known | None, holding: Holding) -> Reason:
-    if known is None:
-        return Reason.OPENED
-    if known.status in (Status.CLOSED, Status.LIQUIDATED):
-        return Reason.REOPENED
-    if known.status is Status.STALE or not known.in_last_answer or Flag.ROW_REFUSED in known.holding.flags:
-        return Reason.RETURNED
-    return Reason.UNCHANGED if replace(holding, opened_time=None) == known.holding else Reason.CHANGED
-
-
-def _not_held(known: Known, refused: bool, complete: bool, cycle_id: str, now: datetime) -> Reason:
-    if refused:
-        return Reason.REFUSED
-    if not complete:
-        return Reason.ANSWER_INCOMPLETE
-    if known.status is Status.INACTIVE:
-        return Reason.SET_ASIDE
-    if known.absence is None:
-        return Reason.MISSING_ONCE
-    if known.absence.cycle_id == cycle_id:
-        return Reason.MISSING_IN_SAME_CYCLE
-    if now - known.absence.missing_time < CLOSING_APART:
-        return Reason.MISSING_TOO_SOON
-    return Reason.MISSING_TWICE
-
-
-_WRITTEN = (Reason.OPENED, Reason.REOPENED, Reason.RETURNED, Reason.CHANGED)
-
-
-def _decision(
-    stored: Mapping[str, Known], held: Mapping[str, Holding], reasons: Mapping[str, Reason]
-) -> Decision:
-    def keys(*wanted: Reason) -> tuple[int, ...]:
-        return tuple(known.position_key for name, known in stored.items() if reasons[name] in wanted)
-
+    columns, places, row_count = stored.columns, answers.columns["place"], len(stored.columns["side"])
+    known = at >= 0
+    before = {
+        name: column[at] if row_count else np.zeros(len(at), column.dtype) for name, column in columns.items()
+    }
+    moved = known & ((before["asset"] != asset_keys) | (before["side"] != answers.columns["side"]))
+    held = _held(known, before, moved, answers)
+    missing = np.ones(row_count, np.bool_)
+    missing[at[known]] = False
+    gone = _gone(stored, missing, answers, now)
+    keys = columns["position_key"]
+    known_keys = np.where(known, before["position_key"], -1)
+    regrouped = np.bincount(places[(held <= Reason.REOPENED) | moved], minlength=len(answers.complete)) > 0
+    closed = gone == Reason.MISSING_TWICE
+    regrouped[columns["place"][closed]] = True
     return Decision(
-        reasons=reasons,
-        written=tuple(holding for name, holding in held.items() if reasons[name] in _WRITTEN),
-        stale_keys=keys(Reason.MISSING_ONCE),
-        closed_keys=keys(Reason.MISSING_TWICE),
-        refused_keys=keys(Reason.REFUSED),
-        unseen_keys=tuple(known.position_key for name, known in stored.items() if name not in held),
-        found_keys=tuple(
-            stored[name].position_key for name in held if name in stored and stored[name].absence
-        ),
-        regrouped=any(
-            reason in (Reason.OPENED, Reason.REOPENED, Reason.MISSING_TWICE)
-            or _moved(stored.get(name), held.get(name))
-            for name, reason in reasons.items()
-        ),
+        held=held,
+        stored=gone,
+        known_keys=known_keys,
+        stale_keys=keys[gone == Reason.MISSING_ONCE],
+        closed_keys=keys[closed],
+        refused_keys=keys[gone == Reason.REFUSED],
+        unseen_keys=keys[missing & columns["in_last_answer"]],
+        found_keys=known_keys[stored.absences.places(known_keys) >= 0],
+        regrouped=regrouped,
+        by_answer=_by_answer(held, gone, places, columns["place"], len(answers.complete)),
     )
 
 
-def _moved(known: Known | None, holding: Holding | None) -> bool:
-    if known is None or holding is None:
-        return False
-    return (known.holding.asset, known.holding.side) != (holding.asset, holding.side)
+def _held(
+    known: NDArray[np.bool_], before: Mapping[str, NDArray[Any]], moved: NDArray[np.bool_], answers: Answered
+) -> NDArray[np.int8]:
+    status, after = before["status"], answers.columns
+    changed = moved | (before["flag_bits"] != after["flag_bits"])
+    for name in NUMBERS:
+        old, new = before[name], after[name]
+        changed |= (old != new) & ~(np.isnan(old) & np.isnan(new))
+    over = (status == Status.CLOSED) | (status == Status.LIQUIDATED)
+    refused = (before["flag_bits"] & bit(Flag.ROW_REFUSED)) != 0
+    back = (status == Status.STALE) | ~before["in_last_answer"] | refused
+    reasons = np.select(
+        [~known, over, back, changed],
+        [Reason.OPENED, Reason.REOPENED, Reason.RETURNED, Reason.CHANGED],
+        Reason.UNCHANGED,
+    )
+    return reasons.astype(np.int8)
+
+
+def _gone(stored: Stored, missing: NDArray[np.bool_], answers: Answered, now: datetime) -> NDArray[np.int8]:
+    reasons = np.zeros(len(missing), np.int8)
+    rows = np.flatnonzero(missing)
+    if not len(rows):
+        return reasons
+    place, status = stored.columns["place"][rows], stored.columns["status"][rows]
+    refused = np.zeros(len(rows), np.bool_)
+    if any(answers.refused_ids):
+        refused[:] = [
+            stored.ids[row] in answers.refused_ids[of]
+            for row, of in zip(rows.tolist(), place.tolist(), strict=True)
+        ]
+    absences = stored.absences
+    absence = absences.places(stored.columns["position_key"][rows])
+    absent = absence >= 0
+    same_cycle, too_soon = np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
+    same_cycle[absent] = absences.same_cycle[absence[absent]]
+    apart = micros(now) - absences.missing_micros[absence[absent]]
+    too_soon[absent] = apart < CLOSING_APART // timedelta(microseconds=1)
+    reasons[rows] = np.select(
+        [
+            refused,
+            ~np.array(answers.complete)[place],
+            status == Status.INACTIVE,
+            ~absent,
+            same_cycle,
+            too_soon,
+        ],
+        [
+            Reason.REFUSED,
+            Reason.ANSWER_INCOMPLETE,
+            Reason.SET_ASIDE,
+            Reason.MISSING_ONCE,
+            Reason.MISSING_IN_SAME_CYCLE,
+            Reason.MISSING_TOO_SOON,
+        ],
+        Reason.MISSING_TWICE,
+    )
+    return reasons

@@ -19,6 +19,8 @@ from shared.database.fence import Step
 
 # Above this many rows the arithmetic takes longer than 5 ms and leaves the event loop.
 _THREAD_ROW_COUNT = 10_000
+# Longer ago, and a slow venue lay between sync and enrichment: then prices are read anew.
+_SAME_MARKET_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,12 @@ class Passes:
         self._clock = clock
         self._mark_max_age_seconds = mark_max_age_seconds
         self._frame: Frame | None = None
+        self._last_market: tuple[str, float, Mapping[str, MarketPrice]] = ("", 0.0, {})
         self._watchers: set[asyncio.Event] = set()
 
     async def enrich(self, step: Step) -> Enrichment:
         """EnrichPositions: the same cycle again answers from its record. Raises Conflict STALE_EPOCH."""
-        market = await self._market.read()
+        market = await self.market(step.cycle_id)
         async with self._begin() as store:
             known = await store.enter(step, Enrichment)
             if known is not None:
@@ -65,9 +68,17 @@ class Passes:
         self.install(frame)
         return enrichment
 
-    async def market(self) -> Mapping[str, MarketPrice]:
-        """Market prices, to be read before a transaction that ends with `run`."""
-        return await self._market.read()
+    async def market(self, cycle_id: str = "") -> Mapping[str, MarketPrice]:
+        """Market prices, to be read before a transaction that ends with `run`. Steps of one cycle that follow
+        each other at once see the same ones."""
+        now_seconds = self._clock.monotonic()
+        known_cycle_id, read_seconds, market = self._last_market
+        if cycle_id and cycle_id == known_cycle_id and now_seconds - read_seconds < _SAME_MARKET_SECONDS:
+            return market
+        market = await self._market.read()
+        if market:
+            self._last_market = (cycle_id, now_seconds, market)
+        return market
 
     async def run(
         self, store: Store, market: Mapping[str, MarketPrice], *, durable: bool = True

@@ -62,11 +62,8 @@ class PortfolioService:
         now = self._clock.now()
         async with self._begin() as store:
             known = await store.enter(step, Snapshot)
-            if known is not None:
-                return known
-            snapshot = await store.portfolio.record(await store.passes.totals(), step.cycle_id, now)
-            await store.record(step, Snapshot, snapshot, now)
-        return snapshot
+            # The row itself remembers that this cycle was here: no answer is kept beside it.
+            return known or await store.portfolio.record(step.cycle_id, now)
 
     async def enter(self, totals: Totals, moment: datetime | None, note: str) -> Snapshot:
         """An entry by hand, now unless told otherwise. Raises INVALID_FIELD, PRIVATE_KEY_REFUSED."""

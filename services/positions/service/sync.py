@@ -4,82 +4,27 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import IntEnum
-from typing import Final
 
 from services.positions.domain.enrichment import MarketPrice
 from services.positions.domain.holding import (
-    NO_TERMS,
-    Answer,
     Chain,
-    Holding,
     WalletRef,
     WalletSyncState,
     WalletType,
 )
-from services.positions.domain.risk import bits_of
-from services.positions.domain.sync import Decision, Reason, decide, is_complete
-from services.positions.domain.wallet import Wallet
+from services.positions.domain.wallet import REAL_CHAINS, Wallet
 from services.positions.service.balances import BalanceKeeper
 from services.positions.service.fetching import TradeRecord, Venue
 from services.positions.service.needs import Begin
 from services.positions.service.passes import Passes
+from services.positions.service.storing import Storing
+from services.positions.service.synced import Mode, Synced, WalletSync
 from services.positions.store import Store
-from services.positions.store.positions import stored
-from services.positions.tables import INPUT_NUMBERS
+from services.positions.store.memory import Memory
 from shared.clock import Clock
 from shared.database.fence import Step
 from shared.errors import Conflict, NotFound, SonicError
 from shared.log import get_logger
-from shared.names import new_id
-
-
-class Mode(IntEnum):
-    """Whether positions are simulated or real; the numbers are those of the proto."""
-
-    DEMO = 1
-    LIVE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class WalletSync:
-    """Outcome of one wallet at one venue. `urgent`: readers must see it before the next pass of the cycle;
-    `gone`: a position was missing in a complete answer."""
-
-    wallet: str
-    venue: str
-    state: WalletSyncState
-    reason: str = ""
-    message: str = ""
-    row_count: int = 0
-    refused_count: int = 0
-    opened_count: int = 0
-    changed_count: int = 0
-    stale_count: int = 0
-    closed_count: int = 0
-    latency: timedelta = timedelta()
-    urgent: bool = False
-    gone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Synced:
-    """Answer of SyncPositions."""
-
-    wallets: tuple[WalletSync, ...]
-    refused_count: int
-    active_count: int
-    stale_count: int
-    failed_count: int
-    mode: Mode
-
-
-_GONE: Final = (
-    Reason.MISSING_ONCE,
-    Reason.MISSING_IN_SAME_CYCLE,
-    Reason.MISSING_TOO_SOON,
-    Reason.MISSING_TWICE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +32,8 @@ class _Round:
     """What all fetches of one sync share."""
 
     step: Step
-    cycle_id: str
+    storing: Storing
     prices: Mapping[str, float]
-    now: datetime
 
 
 class SyncService:
@@ -118,6 +62,7 @@ class SyncService:
         self._live = live
         self._demo_wallets = tuple(demo_wallets)
         self._max_concurrent_fetches = max_concurrent_fetches
+        self._memory = Memory()
         self._mark_max_age = timedelta(seconds=mark_max_age_seconds)
 
     async def mode(self) -> tuple[Mode, str]:
@@ -130,22 +75,37 @@ class SyncService:
 
         Raises STALE_EPOCH, WALLET_NOT_FOUND. A wallet's failure is an outcome, not an error.
         """
-        now = self._clock.now()
-        async with self._begin() as store:
+        start, market = await asyncio.gather(
+            self._start(step, wallet_names), self._passes.market(step.cycle_id)
+        )
+        if isinstance(start, Synced):
+            return start
+        mode, wallets, ended_count = start
+        _check_names(wallet_names, wallets)
+        prices = _fresh(market, self._clock.now() - self._mark_max_age)
+        this = _Round(step, Storing(self._begin, self._clock, step, self._memory), prices)
+        outcomes = await self._fetch_all(this, wallets)
+        return await self._finish(step, mode, outcomes, market, pass_needed=ended_count > 0)
+
+    async def _start(
+        self, step: Step, wallet_names: Sequence[str]
+    ) -> Synced | tuple[Mode, Sequence[Wallet], int]:
+        """The mode, whom to ask, and how many positions of the simulation ended; or the recorded answer."""
+        async with self._read() as store:
             known = await store.enter(step, Synced)
             if known is not None:
                 return known
-            mode, _ = await self._mode(store)
             wallets = await store.wallets.asked(wallet_names)
-            active = {wallet.name for wallet in wallets}
-            ended_count = await self._keep_demo(store, mode, active, now)
-            if ended_count or not active.issuperset(self._demo_wallets):
-                wallets = await store.wallets.asked(wallet_names)
-        _check_names(wallet_names, wallets)
-        market = await self._passes.market()
-        this = _Round(step, step.cycle_id or new_id("sync"), _fresh(market, now - self._mark_max_age), now)
-        outcomes = await self._fetch_all(this, wallets)
-        return await self._finish(step, mode, outcomes, market, pass_needed=ended_count > 0)
+            if wallet_names or self._live:
+                mode, _ = await self._mode(store)
+            else:
+                mode = Mode.LIVE if any(one.chain in REAL_CHAINS for one in wallets) else Mode.DEMO
+        active = {wallet.name for wallet in wallets}
+        if mode is Mode.DEMO and active.issuperset(self._demo_wallets):
+            return mode, wallets, 0
+        async with self._begin() as store:
+            ended_count = await self._keep_demo(store, mode, active, self._clock.now())
+            return mode, await store.wallets.asked(wallet_names), ended_count
 
     async def _finish(
         self,
@@ -161,7 +121,8 @@ class SyncService:
             pass_needed or (not step.cycle_id and bool(outcomes)) or any(one.urgent for one in outcomes)
         )
         frame = None
-        async with self._begin() as store:
+        # Without a pass there is nothing that would have to be committed together.
+        async with self._begin() if pass_needed else self._read() as store:
             if pass_needed:
                 _, frame = await self._passes.run(store, market)
             active_count, stale_count = await store.sightings.counts()
@@ -248,7 +209,7 @@ class SyncService:
         if answer is None:
             return replace(await self._fail(this, wallet, venue, reason, message), latency=latency)
         try:
-            outcome = replace(await self._apply(this, wallet, venue, answer), latency=latency)
+            outcome = replace(await this.storing.keep(wallet.name, venue.name, answer), latency=latency)
             return await self._confirm(this, wallet, venue, outcome)
         except Conflict as conflict:
             if conflict.reason == "STALE_EPOCH":
@@ -267,40 +228,6 @@ class SyncService:
             news = [await store.sightings.fail(feed_key) for feed_key in feeds.values()]
             await store.wallets.stamp(wallet.name, WalletSyncState.FAILED, reason, completed_time=None)
         return WalletSync(wallet.name, venue.name, WalletSyncState.FAILED, reason, message, urgent=any(news))
-
-    async def _apply(self, this: _Round, wallet: Wallet, venue: Venue, answer: Answer) -> WalletSync:
-        state = WalletSyncState.COMPLETE if is_complete(answer) else WalletSyncState.PARTIAL
-        reason = answer.incomplete_reason or ("ROWS_REFUSED" if answer.refusals else "")
-        async with self._begin() as store:
-            await store.enter(this.step, Synced)
-            feed_key = (await store.wallets.feed_keys([(wallet.name, venue.name)])).get(
-                (wallet.name, venue.name)
-            )
-            if feed_key is None:
-                message = "The wallet was deleted while it was fetched."
-                return WalletSync(
-                    wallet.name, venue.name, WalletSyncState.FAILED, "WALLET_NOT_FOUND", message
-                )
-            completed_time = answer.observed_time if state is WalletSyncState.COMPLETE else None
-            await store.wallets.stamp(wallet.name, state, reason, completed_time=completed_time)
-            known = await store.sightings.known(feed_key, [held.position_id for held in answer.holdings])
-            decision = decide(known, answer, this.cycle_id, self._clock.now())
-            await self._write(store, feed_key, decision, answer, this.cycle_id)
-            await store.sightings.refuse(wallet.name, venue.name, answer.refusals, self._clock.now())
-        return WalletSync(
-            wallet=wallet.name,
-            venue=venue.name,
-            state=state,
-            reason=reason,
-            row_count=answer.row_count,
-            refused_count=len(answer.refusals),
-            opened_count=decision.count(Reason.OPENED, Reason.REOPENED),
-            changed_count=decision.count(Reason.CHANGED, Reason.RETURNED),
-            stale_count=len(decision.stale_keys),
-            closed_count=len(decision.closed_keys),
-            urgent=decision.regrouped,
-            gone=decision.count(*_GONE) > 0,
-        )
 
     async def _confirm(self, this: _Round, wallet: Wallet, venue: Venue, outcome: WalletSync) -> WalletSync:
         """Mark those gone that were liquidated, says the venue. Without its word they age as others."""
@@ -322,22 +249,6 @@ class SyncService:
             if sum(counts):
                 await store.passes.bump_membership()
         return _with_liquidated(outcome, sum(counts))
-
-    async def _write(
-        self, store: Store, feed_key: int, decision: Decision, answer: Answer, cycle_id: str
-    ) -> None:
-        now = self._clock.now()
-        await store.sightings.apply(feed_key, decision, answer.observed_time, cycle_id, now)
-        if decision.written:
-            assets = await store.positions.asset_keys([holding.asset for holding in decision.written])
-            await store.positions.write(
-                _columns(decision.written, feed_key, assets, answer.observed_time), now
-            )
-        with_terms = [held for held in answer.holdings if held.terms != NO_TERMS]
-        if with_terms:
-            await store.sightings.keep_terms(feed_key, with_terms)
-        if decision.regrouped:
-            await store.passes.bump_membership()
 
 
 def _with_liquidated(outcome: WalletSync, count: int) -> WalletSync:
@@ -367,21 +278,4 @@ def _fresh(market: Mapping[str, MarketPrice], not_before: datetime) -> dict[str,
         asset: price.price_usd
         for asset, price in market.items()
         if price.usable and price.price_time >= not_before
-    }
-
-
-def _columns(
-    holdings: Sequence[Holding], feed_key: int, assets: Mapping[str, int], observed_time: datetime
-) -> dict[str, list[object]]:
-    count = len(holdings)
-    return {
-        "id": [held.position_id for held in holdings],
-        "feed_key": [feed_key] * count,
-        "asset_key": [assets[held.asset] for held in holdings],
-        "side": [int(held.side) for held in holdings],
-        "in_last_answer": [True] * count,
-        "flag_bits": [bits_of(held.flags) for held in holdings],
-        **{name: [stored(getattr(held, name)) for held in holdings] for name in INPUT_NUMBERS},
-        "mark_time": [observed_time] * count,
-        "note": [""] * count,
     }

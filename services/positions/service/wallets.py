@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import isnan
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.positions.domain.addresses import check_address, refuse_secret
+from services.positions.domain.frame import Frame
 from services.positions.domain.wallet import Wallet
 from services.positions.service.needs import Begin
 from services.positions.service.orders import ordered
@@ -90,15 +93,26 @@ class WalletsService:
     async def valued(self, wallets: Sequence[Wallet]) -> Sequence[Wallet]:
         """Wallets with the value of their positions where no balance was entered; unknown stays absent."""
         frame = await self._passes.frame()
-        places = {name: place for place, name in enumerate(frame.wallet_names)}
-        valued = []
-        for wallet in wallets:
-            values = frame.columns["value_usd"][frame.columns["wallet_index"] == places.get(wallet.name, -1)]
-            known = values[~np.isnan(values)]
-            if wallet.balance_usd is None and len(known):
-                wallet = replace(wallet, balance_usd=float(known.sum()))
-            valued.append(wallet)
-        return valued
+        sums = {
+            frame.wallet_names[place]: float(value)
+            for place, value in enumerate(_values(frame))
+            if not isnan(value)
+        }
+        return [
+            replace(wallet, balance_usd=sums[wallet.name])
+            if wallet.balance_usd is None and wallet.name in sums
+            else wallet
+            for wallet in wallets
+        ]
+
+
+def _values(frame: Frame) -> NDArray[np.float64]:
+    """Sum of the known values of each wallet of a frame, NaN where none is known."""
+    values, count = frame.columns["value_usd"], len(frame.wallet_names)
+    known = ~np.isnan(values)
+    places = frame.columns["wallet_index"][known]
+    sums = np.bincount(places, values[known], count)
+    return np.where(np.bincount(places, minlength=count) > 0, sums, np.nan)
 
 
 def _there(found: Wallet | None, name: str) -> Wallet:

@@ -12,7 +12,8 @@ from services.positions.domain.risk import METRIC_NAMES, Metrics
 from services.positions.service.imports import ImportService
 from services.positions.service.passes import Passes
 from services.positions.service.positions import CHANGEABLE, PositionsService, WhatIf, evaluate
-from services.positions.service.sync import SyncService, WalletSync
+from services.positions.service.sync import SyncService
+from services.positions.service.synced import WalletSync
 from services.positions.service.watch import Watch
 from services.positions.servicer.messages import (
     Context,

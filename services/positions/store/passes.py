@@ -1,13 +1,13 @@
 """Rows of a pass: inputs out and results in by COPY, the house row that says which results are valid."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Protocol
 
 import numpy as np
-from sqlalchemy import Row, TextClause, bindparam, text, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.positions.domain.enrichment import Column, Columns, Feed
@@ -16,6 +16,7 @@ from services.positions.domain.risk import HeatWeights
 from services.positions.domain.totals import Totals
 from services.positions.tables import RESULT_NUMBERS, RING, house
 from shared.database.bulk import copy_in, copy_out
+from shared.database.engine import raw
 
 # Above this, emptying a result table at once beats deleting its rows.
 _TRUNCATE_ROWS = 5000
@@ -50,28 +51,29 @@ _HOUSE = (
     "select membership_epoch, pass_number, position_count, enriched_time,"
     " heat_model, distance_weight, leverage_weight, collateral_weight, heat_version"
 )
-_LOCK = text(f"{_HOUSE}, set_config('synchronous_commit', :commit, true) from house for update")
-_LOOK = text(f"{_HOUSE} from house")
-_NAMES = text(
+# Every pass runs these: they go to the driver as text, of which SQLAlchemy's share would be the greater part.
+_LOCK = f"{_HOUSE}, set_config('synchronous_commit', $1, true) from house for update"
+_LOOK = f"{_HOUSE} from house"
+_NAMES = (
     "select feed_key as key, w.name, venue, observed_time, failed"
     " from feed f join wallet w using (wallet_key)"
     " union all select asset_key, name, null, null, false from asset order by 1"
 )
-_TOTALS = tuple(field.name for field in fields(Totals) if field.name != "totals_time")
-_SET = "update house set pass_number = :pass_number, enriched_time = :totals_time, " + ", ".join(
-    f"{name} = :{name}" for name in _TOTALS
+TOTALS: Final = tuple(field.name for field in fields(Totals) if field.name != "totals_time")
+_READ_TOTALS = f"select {', '.join(TOTALS)}, enriched_time from house"
+_CLOSE = "update house set pass_number = $1, enriched_time = $2, " + ", ".join(
+    f"{name} = ${place}" for place, name in enumerate(TOTALS, 3)
 )
-
-
-def _closing(words: str) -> TextClause:
-    return text(words).bindparams(bindparam("absent_count", type_=JSONB))
-
-
-_CLOSE = _closing(_SET)
 # One round trip for a small house: the result table that is next loses the rows of the pass before last.
-_CLOSE_AND_EMPTY = tuple(_closing(f"with old as (delete from result_{n}) {_SET}") for n in range(RING))
+_CLOSE_AND_EMPTY = tuple(f"with old as (delete from result_{n}) {_CLOSE}" for n in range(RING))
 _IDS = text("select position_key, id from position where position_key between :first_key and :last_key")
 _BUMP = update(house).values(membership_epoch=house.c.membership_epoch + 1)
+
+
+class Row(Protocol):
+    """A row read by column names, the driver's or SQLAlchemy's."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,11 @@ class PassStore:
 
     async def lock(self, *, durable: bool) -> House:
         """The house row, held until commit. Not durable: a crash may forget this commit."""
-        return _house((await self._connection.execute(_LOCK, {"commit": "on" if durable else "off"})).one())
+        return _house((await (await raw(self._connection)).fetch(_LOCK, "on" if durable else "off"))[0])
 
     async def look(self) -> House:
         """The house row as it is."""
-        return _house((await self._connection.execute(_LOOK)).one())
+        return _house((await (await raw(self._connection)).fetch(_LOOK))[0])
 
     async def set_heat(self, heat: HeatModifiers) -> None:
         """Weigh heat this way from the next pass on."""
@@ -116,11 +118,11 @@ class PassStore:
         """Every feed and every asset name by key."""
         feeds: dict[int, Feed] = {}
         assets: dict[int, str] = {}
-        for row in await self._connection.execute(_NAMES):
-            if row.venue is None:
-                assets[row.key] = row.name
+        for key, name, venue, observed_time, failed in await (await raw(self._connection)).fetch(_NAMES):
+            if venue is None:
+                assets[key] = name
             else:
-                feeds[row.key] = Feed(row.key, row.name, row.venue, row.observed_time, row.failed)
+                feeds[key] = Feed(key, name, venue, observed_time, failed)
         return feeds, assets
 
     async def inputs(self) -> Columns:
@@ -141,10 +143,8 @@ class PassStore:
         if max(before.position_count, totals.position_count) > _TRUNCATE_ROWS:
             await self._connection.exec_driver_sql(f"truncate result_{following}")
             closing = _CLOSE
-        values = {name: getattr(totals, name) for name in _TOTALS}
-        await self._connection.execute(
-            closing, values | {"totals_time": totals.totals_time, "pass_number": number}
-        )
+        driver = await raw(self._connection)
+        await driver.execute(closing, number, totals.totals_time, *totals_values(totals))
 
     async def bump_membership(self) -> None:
         """A position opened, closed, or changed its group: readers group anew."""
@@ -157,19 +157,32 @@ class PassStore:
 
     async def totals(self) -> Totals:
         """The stored totals."""
-        row = (await self._connection.execute(house.select())).one()
-        return totals_of(row, row.enriched_time)
+        row = (await (await raw(self._connection)).fetch(_READ_TOTALS))[0]
+        return totals_of(row, row["enriched_time"])
 
 
-def totals_of(row: Row[Any], totals_time: datetime | None) -> Totals:
+def totals_of(row: Row, totals_time: datetime | None) -> Totals:
     """Totals out of a row that holds their columns."""
-    return Totals(**{name: getattr(row, name) for name in _TOTALS}, totals_time=totals_time)
+    values = {name: row[name] for name in TOTALS}
+    counts = values["absent_count"]
+    values["absent_count"] = json.loads(counts) if isinstance(counts, str) else counts
+    return Totals(**values, totals_time=totals_time)
 
 
-def _house(row: Row[Any]) -> House:
-    weights = HeatWeights(row.distance_weight, row.leverage_weight, row.collateral_weight)
-    heat = HeatModifiers(model_of(row.heat_model), weights, row.heat_version)
-    return House(row.membership_epoch, row.pass_number, row.position_count, row.enriched_time, heat)
+def totals_values(totals: Totals) -> list[object]:
+    """Totals as the driver takes them, in the order of TOTALS."""
+    return [
+        json.dumps(totals.absent_count) if name == "absent_count" else getattr(totals, name)
+        for name in TOTALS
+    ]
+
+
+def _house(row: Row) -> House:
+    weights = HeatWeights(row["distance_weight"], row["leverage_weight"], row["collateral_weight"])
+    heat = HeatModifiers(model_of(row["heat_model"]), weights, row["heat_version"])
+    return House(
+        row["membership_epoch"], row["pass_number"], row["position_count"], row["enriched_time"], heat
+    )
 
 
 def _ascending(columns: Columns) -> Columns:

@@ -4,13 +4,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, select, text
+from sqlalchemy import Select, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.positions.domain.totals import Totals
-from services.positions.store.passes import totals_of
+from services.positions.store.passes import TOTALS, Row, totals_of
 from services.positions.tables import refused_row, snapshot
+from shared.database.engine import raw
 from shared.database.keyset import Direction, apply
 from shared.paging import PageRequest
 
@@ -37,6 +38,12 @@ class TrendPoint:
     snapshot_count: int
 
 
+# The totals of the last pass, copied where they lie.
+_RECORD = (
+    f"insert into snapshot as known (cycle_id, snapshot_time, totals_time, {', '.join(TOTALS)})"
+    f" select $1, $2, enriched_time, {', '.join(TOTALS)} from house"
+    " on conflict (cycle_id) where cycle_id <> '' do update set cycle_id = known.cycle_id returning *"
+)
 _TREND = text(
     "select * from ("
     " select s.*, min(total_value_usd) over stretch as lowest, max(total_value_usd) over stretch as highest,"
@@ -59,22 +66,15 @@ class PortfolioStore:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def record(self, totals: Totals, cycle_id: str, now: datetime) -> Snapshot:
-        """Add a snapshot; a cycle that has one keeps it, and it is the answer."""
-        values = asdict(totals) | {"cycle_id": cycle_id, "snapshot_time": now}
-        statement = insert(snapshot).values(values)
-        statement = statement.on_conflict_do_update(
-            index_elements=["cycle_id"],
-            index_where=text("cycle_id <> ''"),
-            set_={"cycle_id": statement.excluded.cycle_id},
-        )
-        return _snapshot((await self._connection.execute(statement.returning(snapshot))).one())
+    async def record(self, cycle_id: str, now: datetime) -> Snapshot:
+        """Add the house's totals; a cycle that has a snapshot keeps it, and it is the answer."""
+        return _snapshot((await (await raw(self._connection)).fetch(_RECORD, cycle_id, now))[0])
 
     async def enter(self, totals: Totals, moment: datetime, note: str) -> Snapshot:
         """Add an entry by hand."""
         values = asdict(totals) | {"snapshot_time": moment, "manual": True, "note": note}
         statement = insert(snapshot).values(values).returning(snapshot)
-        return _snapshot((await self._connection.execute(statement)).one())
+        return _snapshot((await self._connection.execute(statement)).mappings().one())
 
     async def delete(self, snapshot_id: int) -> bool:
         """Remove one; False when there is none."""
@@ -90,8 +90,10 @@ class PortfolioStore:
             "seconds": (end_time - start_time).total_seconds(),
             "point_count": point_count,
         }
-        rows = await self._connection.execute(_TREND, values)
-        return [TrendPoint(_snapshot(row), row.lowest, row.highest, row.snapshot_count) for row in rows]
+        rows = (await self._connection.execute(_TREND, values)).mappings()
+        return [
+            TrendPoint(_snapshot(row), row["lowest"], row["highest"], row["snapshot_count"]) for row in rows
+        ]
 
     async def first_value(self, start_time: datetime, end_time: datetime) -> float | None:
         """Total value of the first snapshot after the start up to the end, USD."""
@@ -118,7 +120,7 @@ class PortfolioStore:
             query = query.where(snapshot.c.manual)
         way: Direction = "desc" if descending else "asc"
         query = apply(query, [(snapshot.c.snapshot_time, way), (snapshot.c.id, way)], page.after, page.size)
-        return [_snapshot(row) for row in await self._connection.execute(query)]
+        return [_snapshot(row) for row in (await self._connection.execute(query)).mappings()]
 
     async def clear(self) -> int:
         """Remove snapshots and refused rows; how many."""
@@ -126,6 +128,6 @@ class PortfolioStore:
         return gone + (await self._connection.execute(delete(refused_row))).rowcount
 
 
-def _snapshot(row: Row[Any]) -> Snapshot:
-    figures = totals_of(row, row.totals_time)
-    return Snapshot(row.id, row.snapshot_time, figures, row.cycle_id, row.manual, row.note)
+def _snapshot(row: Row) -> Snapshot:
+    figures = totals_of(row, row["totals_time"])
+    return Snapshot(row["id"], row["snapshot_time"], figures, row["cycle_id"], row["manual"], row["note"])

@@ -6,6 +6,7 @@ from datetime import datetime
 from math import isnan, nan
 from typing import Any, Final
 
+from numpy.typing import NDArray
 from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import asyncpg, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,6 +27,7 @@ from services.positions.tables import (
     venue_terms,
     wallet,
 )
+from shared.database.bulk import copy_in
 from shared.database.engine import Database, raw
 from shared.database.keyset import Ordering, apply
 from shared.paging import Key, PageRequest
@@ -60,23 +62,36 @@ _ROW_TYPES = {
     "note": "text",
 }
 _COMPARED = [name for name in _ROW_TYPES if name not in ("id", "mark_time", "note")]
-_WRITE = text(
+# The columns are $1, $2 ... and the time of the change comes last.
+_NOW = f"${len(_ROW_TYPES) + 1}::timestamptz"
+_WRITE = (
     "with written as ("
     f" insert into position as old ({', '.join(_ROW_TYPES)},"
     " status, first_seen_time, last_seen_time, updated_time)"
-    f" select {', '.join('new.' + name for name in _ROW_TYPES)}, 1, :now, :now, :now"
-    f" from unnest({', '.join(f'cast(:{name} as {kind}[])' for name, kind in _ROW_TYPES.items())})"
+    f" select {', '.join('new.' + name for name in _ROW_TYPES)}, 1, {_NOW}, {_NOW}, {_NOW}"
+    f" from unnest({', '.join(f'${place}::{kind}[]' for place, kind in enumerate(_ROW_TYPES.values(), 1))})"
     f" as new ({', '.join(_ROW_TYPES)})"
     " on conflict (id) do update set"
     f" {', '.join(f'{name} = excluded.{name}' for name in [*_COMPARED, 'mark_time'])},"
     " note = case when excluded.note = '' then old.note else excluded.note end,"
-    " status = case when old.status = 5 then 5 else 1 end, last_seen_time = :now, updated_time = :now"
+    f" status = case when old.status = 5 then 5 else 1 end, last_seen_time = {_NOW}, updated_time = {_NOW}"
     f" where ({', '.join('old.' + name for name in _COMPARED)})"
     f" is distinct from ({', '.join('excluded.' + name for name in _COMPARED)})"
     " or old.status not in (1, 5) or (excluded.note <> '' and excluded.note <> old.note)"
     " or (not excluded.in_last_answer and old.mark_time <> excluded.mark_time)"
     " returning (xmax = 0) as created)"
     " select count(*) filter (where created) as created, count(*) as written from written"
+)
+# Thousands of changed rows come by COPY, into a table of the connection's own that the commit empties.
+_STAGED = {name: kind for name, kind in _ROW_TYPES.items() if name not in ("id", "note")}
+_STAGE = (
+    "create temp table if not exists changed_position (position_key int8,"
+    f" {', '.join(f'{name} {kind}' for name, kind in _STAGED.items())}) on commit delete rows"
+)
+_MERGE = (
+    f"update position p set {', '.join(f'{name} = new.{name}' for name in _STAGED)},"
+    " status = case when p.status = 5 then 5 else 1 end, last_seen_time = $1, updated_time = $1"
+    " from changed_position new where new.position_key = p.position_key"
 )
 
 _SEEN_TIME = func.coalesce(feed.c.observed_time, position.c.last_seen_time)
@@ -206,8 +221,16 @@ class PositionStore:
 
     async def write(self, columns: Mapping[str, Sequence[object]], now: datetime) -> tuple[int, int]:
         """Insert or change rows given as columns, unchanged ones not at all; counts (created, changed)."""
-        row = (await self._connection.execute(_WRITE, {**columns, "now": now})).one()
-        return row.created, row.written - row.created
+        driver = await raw(self._connection)
+        row = (await driver.fetch(_WRITE, *(columns[name] for name in _ROW_TYPES), now))[0]
+        return row["created"], row["written"] - row["created"]
+
+    async def merge(self, columns: Mapping[str, NDArray[Any]], now: datetime) -> None:
+        """Change many stored rows at once, given as columns by position_key; a deleted one stays deleted."""
+        driver = await raw(self._connection)
+        await driver.execute(_STAGE)
+        await copy_in(self._connection, "changed_position", columns)
+        await driver.execute(_MERGE, now)
 
     async def existing_count(self, ids: Sequence[str]) -> int:
         """How many of these ids are taken."""

@@ -5,13 +5,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Row, Select, Text, any_, bindparam, delete, select, text, update
+from sqlalchemy import ARRAY, Select, Text, any_, bindparam, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.positions.domain.holding import Chain, WalletSyncState, WalletType
 from services.positions.domain.wallet import REAL_CHAINS, Wallet
 from services.positions.tables import demo_anchor, feed, wallet
+from shared.database.engine import raw
 from shared.database.keyset import Direction, Ordering, apply
 from shared.paging import PageRequest
 
@@ -30,23 +31,30 @@ class WalletFilter:
 _NAMES = bindparam("names", type_=ARRAY(Text))
 _NAMED = select(wallet).where(wallet.c.name == any_(_NAMES)).order_by(wallet.c.name)
 _ACTIVE = select(wallet).where(wallet.c.active).order_by(wallet.c.name)
-_ASKED = _ACTIVE.where(wallet.c.chain != int(Chain.MANUAL))
+_ASKED = f"select * from wallet where active and chain <> {int(Chain.MANUAL)} order by name"
 _REAL = (
     select(wallet.c.name)
     .where(wallet.c.active, wallet.c.chain.in_([int(chain) for chain in REAL_CHAINS]))
     .order_by(wallet.c.name)
     .limit(1)
 )
+# A sync holds the rows of its wallets until it commits: no two of them change the same positions.
 _FEEDS = (
-    select(wallet.c.name, wallet.c.wallet_key, feed.c.venue, feed.c.feed_key)
-    .select_from(wallet)
-    .outerjoin(feed, feed.c.wallet_key == wallet.c.wallet_key)
-    .where(wallet.c.name == any_(_NAMES))
+    "select w.name, w.wallet_key, f.venue, f.feed_key from wallet w left join feed f using (wallet_key)"
+    " where w.name = any($1::text[]) order by w.name for update of w"
+)
+_NEW_FEEDS = (
+    "insert into feed (wallet_key, venue) select * from unnest($1::int[], $2::text[]) on conflict do nothing"
 )
 _STAMP = text(
     "update wallet set last_sync_state = :state, last_sync_reason = :reason,"
     " last_sync_time = coalesce(cast(:completed_time as timestamptz), last_sync_time) where name = :name"
 )
+
+
+_ANY = WalletFilter()
+# Asked by every cycle.
+_FIRST = "select * from wallet order by name limit $1"
 
 
 class WalletStore:
@@ -63,13 +71,20 @@ class WalletStore:
     async def find(self, name: str, *, lock: bool = False) -> Wallet | None:
         """One wallet by name; locked until commit when asked."""
         query = select(wallet).where(wallet.c.name == name)
-        row = (await self._connection.execute(query.with_for_update() if lock else query)).one_or_none()
-        return None if row is None else _wallet(row)
+        row = (
+            (await self._connection.execute(query.with_for_update() if lock else query))
+            .mappings()
+            .one_or_none()
+        )
+        return None if row is None else _wallet(dict(row))
 
     async def page(
         self, page: PageRequest, wanted: WalletFilter, order: str, *, descending: bool
     ) -> list[Wallet]:
         """Wallets by name or created_time, one more than the page holds."""
+        if wanted == _ANY and order == "name" and not descending and page.after is None:
+            rows = await (await raw(self._connection)).fetch(_FIRST, page.size + 1)
+            return [_wallet(dict(row)) for row in rows]
         query: Select[Any] = select(wallet)
         if wanted.chain is not None:
             query = query.where(wallet.c.chain == int(wanted.chain))
@@ -84,24 +99,24 @@ class WalletStore:
         if order != "name":
             ordering = [(wallet.c.created_time, way), *ordering]
         query = apply(query, ordering, page.after, page.size)
-        return [_wallet(row) for row in await self._connection.execute(query)]
+        return [_wallet(dict(row)) for row in (await self._connection.execute(query)).mappings()]
 
     async def everyone(self) -> list[Wallet]:
         """Every wallet by name."""
         query = select(wallet).order_by(wallet.c.name)
-        return [_wallet(row) for row in await self._connection.execute(query)]
+        return [_wallet(dict(row)) for row in (await self._connection.execute(query)).mappings()]
 
     async def active(self, names: Sequence[str] = ()) -> list[Wallet]:
         """Active wallets, or those of these names, by name."""
         run = self._connection.execute
         rows = await (run(_NAMED, {"names": list(names)}) if names else run(_ACTIVE))
-        return [_wallet(row) for row in rows]
+        return [_wallet(dict(row)) for row in rows.mappings()]
 
     async def asked(self, names: Sequence[str] = ()) -> list[Wallet]:
         """The same without those of positions entered by hand, which no venue is asked about."""
         if names:
             return await self.active(names)
-        return [_wallet(row) for row in await self._connection.execute(_ASKED)]
+        return [_wallet(dict(row)) for row in await (await raw(self._connection)).fetch(_ASKED)]
 
     async def real_name(self) -> str | None:
         """The name of an active wallet on a real chain, if there is one."""
@@ -126,22 +141,20 @@ class WalletStore:
         return (await self._connection.execute(statement)).rowcount
 
     async def feed_keys(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """Keys of (wallet, venue) pairs, made where new; a wallet that does not exist is left out."""
-        names = sorted({name for name, _ in wanted})
-        pairs = set(wanted)
-        rows = (await self._connection.execute(_FEEDS, {"names": names})).all()
-        known = {(row.name, row.venue): row.feed_key for row in rows if row.venue is not None}
-        wallets = {row.name: row.wallet_key for row in rows}
-        missing = [
-            {"wallet_key": wallets[name], "venue": venue}
-            for name, venue in sorted(pairs - known.keys())
-            if name in wallets
-        ]
+        """Keys of (wallet, venue) pairs, made where new; a wallet that does not exist is left out. The
+        wallets are locked until commit."""
+        driver, names = await raw(self._connection), sorted({name for name, _ in wanted})
+        rows = await driver.fetch(_FEEDS, names)
+        wallets = {row["name"]: row["wallet_key"] for row in rows}
+        known = {(row["name"], row["venue"]): row["feed_key"] for row in rows}
+        missing = [pair for pair in wanted if pair not in known and pair[0] in wallets]
         if missing:
-            await self._connection.execute(insert(feed).values(missing).on_conflict_do_nothing())
-            rows = (await self._connection.execute(_FEEDS, {"names": names})).all()
-            known = {(row.name, row.venue): row.feed_key for row in rows if row.venue is not None}
-        return {pair: known[pair] for pair in pairs if pair in known}
+            keys, venues = [wallets[name] for name, _ in missing], [venue for _, venue in missing]
+            await driver.execute(_NEW_FEEDS, keys, venues)
+            known = {
+                (row["name"], row["venue"]): row["feed_key"] for row in await driver.fetch(_FEEDS, names)
+            }
+        return {pair: known[pair] for pair in wanted if pair in known}
 
     async def existing(self, names: Sequence[str]) -> set[str]:
         """Which of these names are wallets."""
@@ -178,8 +191,8 @@ def _columns(fresh: Wallet) -> dict[str, object]:
     }
 
 
-def _wallet(row: Row[Any]) -> Wallet:
-    values = {name: value for name, value in row._asdict().items() if name != "wallet_key"}
+def _wallet(row: Mapping[str, Any]) -> Wallet:
+    values = {name: value for name, value in row.items() if name != "wallet_key"}
     state = values["last_sync_state"]
     return Wallet(
         **values

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.positions.domain.answered import NUMBERS, answered, joined, overlap
+from services.positions.domain.enrichment import micros
 from services.positions.domain.holding import Answer, Flag, Holding, Refusal, Side, Status
-from services.positions.domain.sync import Absence, Known, Reason, decide
+from services.positions.domain.risk import bits_of
+from services.positions.domain.sync import Absences, Decision, Reason, Stored, decide, matched
+
+
+@dataclass(frozen=True)
+class Absence:
+    cycle_id: str
+    missing_time: datetime
+
+
+@dataclass(frozen=True)
+class Known:
+    """A stored position; `place` is that of its feed's answer."""
+
+    holding: Holding
+    status: Status
+    seen: bool
+    absence: Absence | None
+    place: int = 0
+
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HELD = Holding("p", "BTC", Side.LONG, 100, 50, None, 75, 1000, 100, None, None, None, None, None)
@@ -19,9 +42,47 @@ REFUSED = Refusal("NOT_FINITE", "size", "{}", "p")
 
 
 def known(
-    status: Status = Status.ACTIVE, *, seen: bool = True, absence: Absence | None = None, **changes
+    status: Status = Status.ACTIVE,
+    *,
+    seen: bool = True,
+    absence: Absence | None = None,
+    place: int = 0,
+    **changes,
 ) -> Known:
-    return Known(1, replace(HELD, **changes), status, seen, absence)
+    return Known(replace(HELD, **changes), status, seen, absence, place)
+
+
+def ruled(
+    stored: Mapping[str, Known], found: Answer | Sequence[Answer], cycle_id: str, now: datetime
+) -> Decision:
+    """The decision about stored positions (keys 1, 2 ... in their order) of one feed, or of one a answer."""
+    answers = [found] if isinstance(found, Answer) else found
+    rows = joined([answered(one) for one in answers])
+    held = [one.holding for one in stored.values()]
+    assets = {"BTC": 1, "ETH": 2}
+    columns = {
+        "position_key": np.arange(1, len(held) + 1),
+        "place": np.array([one.place for one in stored.values()], np.int32),
+        "asset": np.array([assets[one.asset] for one in held], np.int32),
+        "side": np.array([one.side for one in held], np.int16),
+        "status": np.array([one.status for one in stored.values()], np.int16),
+        "in_last_answer": np.array([one.seen for one in stored.values()], np.bool_),
+        "flag_bits": np.array([bits_of(one.flags) for one in held], np.int64),
+        **{name: np.array([getattr(one, name) for one in held], np.float64) for name in NUMBERS},
+    }
+    gone = [(key, one.absence) for key, one in enumerate(stored.values(), 1) if one.absence]
+    absences = Absences(
+        np.array([key for key, _ in gone], np.int64),
+        np.array([absence.cycle_id == cycle_id for _, absence in gone], np.bool_),
+        np.array([micros(absence.missing_time) for _, absence in gone], np.int64),
+    )
+    keys = np.array([assets[name] for name in rows.asset_names], np.int32)[rows.columns["asset"]]
+    at = matched(rows.ids, list(stored), columns["position_key"])
+    return decide(Stored(list(stored), columns, absences), rows, keys, at, now)
+
+
+def reasons(decision: Decision) -> list[Reason]:
+    return [Reason(code) for code in (*decision.held, *decision.stored) if code]
 
 
 def answer(*holdings: Holding, complete: bool = True, refusals: tuple[Refusal, ...] = ()) -> Answer:
@@ -58,25 +119,75 @@ def answer(*holdings: Holding, complete: bool = True, refusals: tuple[Refusal, .
     ],
 )
 def test_each_case_has_its_reason(stored, given_answer, reason) -> None:
-    decision = decide({} if stored is None else {"p": stored}, given_answer, "c2", NOW)
-    assert decision.reasons == {"p": reason}
-    assert bool(decision.written) is (
+    decision = ruled({} if stored is None else {"p": stored}, given_answer, "c2", NOW)
+    assert reasons(decision) == [reason]
+    assert decision.counts(reason) == [1]
+    assert bool(len(decision.written)) is (
         reason in (Reason.OPENED, Reason.REOPENED, Reason.RETURNED, Reason.CHANGED)
     )
-    assert bool(decision.stale_keys) is (reason is Reason.MISSING_ONCE)
-    assert bool(decision.closed_keys) is (reason is Reason.MISSING_TWICE)
-    assert bool(decision.refused_keys) is (reason is Reason.REFUSED)
-    assert decision.regrouped is (reason in (Reason.OPENED, Reason.REOPENED, Reason.MISSING_TWICE))
+    assert bool(len(decision.stale_keys)) is (reason is Reason.MISSING_ONCE)
+    assert bool(len(decision.closed_keys)) is (reason is Reason.MISSING_TWICE)
+    assert bool(len(decision.refused_keys)) is (reason is Reason.REFUSED)
+    assert bool(decision.regrouped[0]) is (reason in (Reason.OPENED, Reason.REOPENED, Reason.MISSING_TWICE))
 
 
 def test_a_duplicate_counts_once_and_the_first_wins() -> None:
-    decision = decide({}, answer(HELD, replace(HELD, size_usd=5)), "c", NOW)
-    assert decision.written == (HELD,)
+    rows = answered(answer(HELD, replace(HELD, size_usd=5)))
+    assert rows.ids == ["p"] and rows.columns["size_usd"].tolist() == [1000]
 
 
-def test_a_side_that_turns_regroups() -> None:
-    assert decide({"p": known()}, answer(replace(HELD, side=Side.SHORT)), "c", NOW).regrouped
-    assert not decide({"p": known()}, answer(replace(HELD, size_usd=5)), "c", NOW).regrouped
+def test_a_side_that_turns_or_another_asset_regroups() -> None:
+    for changes in ({"side": Side.SHORT}, {"asset": "ETH"}):
+        assert ruled({"p": known()}, answer(replace(HELD, **changes)), "c", NOW).regrouped.all()
+    assert not ruled({"p": known()}, answer(replace(HELD, size_usd=5)), "c", NOW).regrouped.any()
+
+
+def test_a_figure_that_comes_or_goes_is_a_change_and_an_absent_one_is_none() -> None:
+    fee = replace(HELD, open_fee_usd=1.0)
+    assert reasons(ruled({"p": known()}, answer(fee), "c", NOW)) == [Reason.CHANGED]
+    assert reasons(ruled({"p": known(open_fee_usd=1.0)}, answer(HELD), "c", NOW)) == [Reason.CHANGED]
+    assert reasons(ruled({"p": known(open_fee_usd=1.0)}, answer(fee), "c", NOW)) == [Reason.UNCHANGED]
+
+
+def test_an_absence_is_forgotten_when_the_position_is_held_again() -> None:
+    stored = {"p": known(Status.STALE, seen=False, absence=ABSENT), "q": known(Status.STALE, absence=ABSENT)}
+    assert ruled(stored, answer(HELD), "c2", NOW).found_keys.tolist() == [1]
+
+
+def test_each_answer_ages_only_the_positions_of_its_own_wallet() -> None:
+    stored = {"q": known(), "p": known(place=1), "r": known(place=1)}
+    decision = ruled(stored, [answer(complete=False), answer(HELD)], "c2", NOW)
+    assert reasons(decision) == [Reason.UNCHANGED, Reason.ANSWER_INCOMPLETE, Reason.MISSING_ONCE]
+    assert decision.counts(Reason.MISSING_ONCE) == [0, 1] and decision.stale_keys.tolist() == [3]
+
+
+def test_an_answer_in_another_order_than_what_is_stored_finds_its_rows() -> None:
+    stored = {name: known(size_usd=size) for name, size in (("p", 1.0), ("q", 2.0), ("r", 3.0))}
+    rows = [
+        replace(HELD, position_id=name, size_usd=size) for name, size in (("r", 3.0), ("q", 4.0), ("s", 1.0))
+    ]
+    decision = ruled(stored, answer(*rows), "c2", NOW)
+    assert decision.known_keys.tolist() == [3, 2, -1]
+    assert reasons(decision) == [Reason.UNCHANGED, Reason.CHANGED, Reason.OPENED, Reason.MISSING_ONCE]
+
+
+def test_rows_are_found_in_the_order_of_the_keys_wherever_they_lie() -> None:
+    assert matched(["p", "q"], ["q", "r", "p"], np.array([2, 3, 1])).tolist() == [2, 0]
+    assert matched(["q", "p", "s"], ["q", "r", "p"], np.array([2, 3, 1])).tolist() == [0, 2, -1]
+    assert matched(["p"], [], np.array([], np.int64)).tolist() == [-1]
+
+
+def test_joined_answers_keep_their_own_assets_and_places() -> None:
+    parts = [answered(answer(replace(HELD, position_id=name, asset=name))) for name in ("BTC", "ETH", "SOL")]
+    rows = joined([*parts[:2], answered(answer(replace(HELD, position_id="x", asset="ETH"))), parts[2]])
+    assert [rows.asset_names[one] for one in rows.columns["asset"]] == ["BTC", "ETH", "ETH", "SOL"]
+    assert rows.columns["place"].tolist() == [0, 1, 2, 3]
+
+
+def test_two_wallets_of_one_account_overlap() -> None:
+    held = answered(answer(HELD))
+    assert overlap([held, held])
+    assert not overlap([held, answered(answer(replace(HELD, position_id="q")))])
 
 
 @given(
@@ -88,5 +199,5 @@ def test_a_side_that_turns_regroups() -> None:
 def test_an_answer_that_is_not_complete_ages_nothing(status, absent, refusals, seconds) -> None:
     stored = {"p": known(status, absence=ABSENT if absent else None)}
     found = answer(complete=bool(refusals), refusals=refusals)
-    decision = decide(stored, found, "later", NOW + timedelta(seconds=seconds))
-    assert not decision.stale_keys and not decision.closed_keys and not decision.written
+    decision = ruled(stored, found, "later", NOW + timedelta(seconds=seconds))
+    assert not len(decision.stale_keys) and not len(decision.closed_keys) and not len(decision.written)
