@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -20,8 +20,8 @@ Present = tuple[int, NDArray[np.int64]]
 class PositionsPeer(Protocol):
     """The positions service. Every method raises Unavailable POSITIONS_UNAVAILABLE."""
 
-    async def figures(self) -> Positions:
-        """What is held now, with every figure that is judged or told."""
+    async def figures(self, types: Collection[AlertType] | None = None) -> Positions:
+        """What is held now, with every figure that is judged or told; of these types what is judged alone."""
         ...
 
     async def members(self) -> Members:
