@@ -16,7 +16,7 @@ from services.alerts.domain.judging import Outcome, Tables, enrich, evaluate
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.domain.members import Subject
 from services.alerts.domain.readings import Inputs, Positions, Single
-from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of
+from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of, uncollected
 from services.alerts.service.market import Market, RuleEvent
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.recording import present, record_changes
@@ -135,10 +135,11 @@ class Judging:
             outcome = await _judge(work, image, inputs)
             docket = _moved_on(image.docket, positions)
             setting = Setting(step.cycle_id, docket.demo, inputs.now_micros)
-            made = await _change(store, outcome, positions, setting)
-            told = await record_changes(
-                self._desk, store, made, actor="evaluation", cycle_id=step.cycle_id, now=now
-            )
+            with uncollected(len(outcome.changed)):
+                made = await _change(store, outcome, positions, setting)
+                told = await record_changes(
+                    self._desk, store, made, actor="evaluation", cycle_id=step.cycle_id, now=now
+                )
             await store.alerts.update_by_hand(outcome.board, outcome.changed[outcome.released])
             events: Sequence[RuleEvent] = ()
             if work is Work.EVALUATE and prices and docket.next_rule_key > 1:
