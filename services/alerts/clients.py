@@ -15,7 +15,7 @@ from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 from services.alerts.domain.kinds import AlertType
 from services.alerts.domain.members import Members
 from services.alerts.domain.messages import Letter
-from services.alerts.domain.readings import FIGURES, HELD, Positions, Single, figures_of
+from services.alerts.domain.readings import FIGURES, HELD, Positions, Single
 from shared import columns
 from shared.codec import from_timestamp, number
 from shared.errors import SonicError, Unavailable
@@ -54,8 +54,7 @@ class PositionsClient:
         self._stub = channel.stub(rpc.PositionsServiceStub)
         self._portfolio = channel.stub(rpc.PortfolioServiceStub)
 
-    async def figures(self, types: Collection[AlertType] | None = None) -> Positions:
-        names = FIGURES if types is None else figures_of(types)
+    async def figures(self, names: Collection[str] = FIGURES) -> Positions:
         parts = await self._read((*_STATES, *names)) or []
         joined = _join(parts)
         return _positions(_epoch(parts), joined, names)

@@ -30,9 +30,10 @@ _ACTIVE = 1
 _MARK_STALE_BIT = 1 << 5
 _DEMO_BIT = 1 << 7
 
+MARK_PRICE = "mark_price_usd"
 FIGURES = (
     "entry_price_usd",
-    "mark_price_usd",
+    MARK_PRICE,
     "risk_liquidation_price_usd",
     "size_usd",
     "pnl_usd",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
@@ -15,7 +15,7 @@ from services.alerts.domain.facts import Change, Setting, alert_id, changes, wor
 from services.alerts.domain.judging import Outcome, Tables, enrich, evaluate
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.domain.members import Subject
-from services.alerts.domain.readings import Inputs, Positions, Single
+from services.alerts.domain.readings import FIGURES, MARK_PRICE, Inputs, Positions, Single, figures_of
 from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of, uncollected
 from services.alerts.service.market import Market, RuleEvent
 from services.alerts.service.ports import PositionsPeer
@@ -87,7 +87,7 @@ class Judging:
         """Judge by what positions says now; portfolio readings are asked for when not given."""
         last = self._desk.last()
         is_ruled = work is Work.EVALUATE and prices and (last is None or last.docket.next_rule_key > 1)
-        if last is not None and totals is not None and not is_ruled:
+        if last is not None and not is_ruled:
             done = await self._at_once(step, last, totals, prices, work)
             if done is not None:
                 return done
@@ -97,13 +97,13 @@ class Judging:
         self,
         step: Step,
         image: Image,
-        totals: Mapping[AlertType, Single],
+        totals: Mapping[AlertType, Single] | None,
         prices: Mapping[str, Single],
         work: Work,
     ) -> Evaluated | None:
         """One statement when nothing but readings changed, by the figures that are judged; else None."""
         ground = await apart(len(image.board), image.tables.ground, image.board)
-        positions = await self._positions.figures(ground.seating.types)
+        positions, totals = await self._read(totals, figures_of(ground.seating.types))
         now = self._desk.clock.now()
         inputs = Inputs(positions, totals, prices, micros_of(now), self._desk.steady.micros())
         outcome = await _judge(work, image, inputs)
@@ -124,7 +124,7 @@ class Judging:
         work: Work,
     ) -> Evaluated:
         """One transaction, with records and messages, by all figures."""
-        positions, totals = await self._read(totals)
+        positions, totals = await self._read(totals, FIGURES)
         now = self._desk.clock.now()
         inputs = Inputs(positions, totals, prices, micros_of(now), self._desk.steady.micros())
         async with self._desk.begin() as store:
@@ -159,13 +159,15 @@ class Judging:
         return evaluated
 
     async def _read(
-        self, totals: Mapping[AlertType, Single] | None
+        self, totals: Mapping[AlertType, Single] | None, names: Collection[str]
     ) -> tuple[Positions, Mapping[AlertType, Single]]:
         if totals is not None:
-            return await self._positions.figures(), totals
-        positions, asked = await asyncio.gather(self._positions.figures(), self._positions.totals())
+            return await self._positions.figures(names), totals
+        positions, asked = await asyncio.gather(
+            self._positions.figures({*names, MARK_PRICE}), self._positions.totals()
+        )
         # A sum that lacks a mark, or rests on an old one, must not lower anything.
-        doubtful = bool((positions.stale | np.isnan(positions.figures["mark_price_usd"])).any())
+        doubtful = bool((positions.stale | np.isnan(positions.figures[MARK_PRICE])).any())
         return positions, {kind: replace(single, stale=doubtful) for kind, single in asked.items()}
 
 
