@@ -125,14 +125,16 @@ def _whole(joined: Mapping[str, columns.Array], name: str) -> NDArray[np.int64]:
     return joined[name].astype(np.int64, copy=False)
 
 
-def _held(joined: Mapping[str, columns.Array]) -> NDArray[np.bool_] | slice:
-    """Rows that are held; all of them without a copy."""
-    held = np.isin(joined["status"], HELD)
-    return slice(None) if held.all() else held
+def _held(joined: Mapping[str, columns.Array]) -> NDArray[np.bool_]:
+    status = joined["status"]
+    held: NDArray[np.bool_] = np.logical_or.reduce([status == number for number in HELD])
+    return held
 
 
 def _positions(epoch: int, joined: Mapping[str, columns.Array], names: Iterable[str]) -> Positions:
-    held = _held(joined)
+    mask = _held(joined)
+    # All of them are read as they came, without a copy.
+    held = slice(None) if mask.all() else mask
     return Positions(
         epoch,
         _whole(joined, "position_key")[held],
@@ -150,7 +152,7 @@ def _present(parts: Sequence[Any]) -> tuple[int, NDArray[np.int64]]:
 
 def _members(parts: Sequence[Any]) -> Members:
     joined = _join(parts)
-    held = np.isin(joined["status"], HELD)
+    held = _held(joined)
     ids = [id for part in parts for id in part.position_id]
     first = parts[0] if parts else pb.PositionColumns()
     positions = _positions(_epoch(parts), joined, FIGURES)

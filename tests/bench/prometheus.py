@@ -121,12 +121,12 @@ async def _exposed(body: bytes) -> AsyncIterator[str]:
 async def _running(program: str, folder: Path, source: str) -> AsyncIterator[str]:
     """A Prometheus of our own, ended with the block; one scrape is enough for five minutes of its memory."""
     rules = [{"alert": name, "expr": expression} for name, expression in _RULES.items()]
-    group = {"name": "sonic", "interval": "3s", "rules": rules}
+    group = {"name": "sonic", "interval": "2s", "rules": rules}
     scraping = {"job_name": "sonic", "static_configs": [{"targets": [source]}]}
     # Every JSON is YAML.
     (folder / "rules.yml").write_text(json.dumps({"groups": [group]}))
     settings = {
-        "global": {"scrape_interval": "60s", "scrape_timeout": "50s"},
+        "global": {"scrape_interval": "30s", "scrape_timeout": "29s"},
         "rule_files": ["rules.yml"],
         "scrape_configs": [scraping],
     }
