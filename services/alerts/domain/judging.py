@@ -58,9 +58,12 @@ class Tables:
 
     def ground(self, board: Board) -> Ground:
         """Made again only for other alerts."""
-        if not self._ground or not self._ground[0].holds_for(board):
-            self._ground[:] = [Ground(self, board)]
-        return self._ground[0]
+        known = self._ground[0] if self._ground else None
+        if known is None or not known.holds_for(board):
+            # Another thread may ask for another board meanwhile: what is returned is this one's.
+            known = Ground(self, board)
+            self._ground[:] = [known]
+        return known
 
     def limits_of(self, board: Board, rows: Integers | slice = slice(None)) -> Floats:
         """Limits of each row, (n, 3); an alert's own trigger replaces them: HIGH there, else NORMAL."""
