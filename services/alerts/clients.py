@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -27,7 +27,7 @@ POSITIONS_READS = idempotent(pb.DESCRIPTOR)
 _READ_SECONDS = 20.0
 _SHORT_SECONDS = 5.0
 _SEND_SECONDS = 10.0
-_JUDGED = ("status", "flag_bits", "mark_time_micros", *FIGURES)
+_STATES = ("status", "flag_bits", "mark_time_micros")
 _NAMED = ("position_id", "asset_index", "wallet_index", "side_sign")
 # Set aside by hand: not judged, and not gone.
 _INACTIVE = 5
@@ -54,16 +54,16 @@ class PositionsClient:
         self._stub = channel.stub(rpc.PositionsServiceStub)
         self._portfolio = channel.stub(rpc.PortfolioServiceStub)
 
-    async def figures(self) -> Positions:
-        parts = await self._read(_JUDGED)
-        joined = _join(parts or [])
-        return _positions(_epoch(parts or []), joined, np.isin(joined["status"], HELD))
+    async def figures(self, names: Collection[str] = FIGURES) -> Positions:
+        parts = await self._read((*_STATES, *names)) or []
+        joined = _join(parts)
+        return _positions(_epoch(parts), joined, names)
 
     async def members(self) -> Members:
-        return _members(await self._read((*_JUDGED, *_NAMED)) or [])
+        return _members(await self._read((*_STATES, *FIGURES, *_NAMED)) or [])
 
     async def members_since(self, known_epoch: int) -> Members | None:
-        parts = await self._read((*_JUDGED, *_NAMED), known_epoch)
+        parts = await self._read((*_STATES, *FIGURES, *_NAMED), known_epoch)
         return None if parts is None else _members(parts)
 
     async def present(self) -> tuple[int, NDArray[np.int64]]:
@@ -122,17 +122,26 @@ def _join(parts: Sequence[Any]) -> dict[str, columns.Array]:
 
 
 def _whole(joined: Mapping[str, columns.Array], name: str) -> NDArray[np.int64]:
-    return joined[name].astype(np.int64)
+    return joined[name].astype(np.int64, copy=False)
 
 
-def _positions(epoch: int, joined: Mapping[str, columns.Array], held: NDArray[np.bool_]) -> Positions:
+def _held(joined: Mapping[str, columns.Array]) -> NDArray[np.bool_]:
+    status = joined["status"]
+    held: NDArray[np.bool_] = np.logical_or.reduce([status == number for number in HELD])
+    return held
+
+
+def _positions(epoch: int, joined: Mapping[str, columns.Array], names: Iterable[str]) -> Positions:
+    mask = _held(joined)
+    # All of them are read as they came, without a copy.
+    held = slice(None) if mask.all() else mask
     return Positions(
         epoch,
         _whole(joined, "position_key")[held],
         _whole(joined, "status")[held],
         _whole(joined, "flag_bits")[held],
         _whole(joined, "mark_time_micros")[held],
-        {name: joined[name][held] for name in FIGURES},
+        {name: joined[name][held] for name in names},
     )
 
 
@@ -143,10 +152,10 @@ def _present(parts: Sequence[Any]) -> tuple[int, NDArray[np.int64]]:
 
 def _members(parts: Sequence[Any]) -> Members:
     joined = _join(parts)
-    held = np.isin(joined["status"], HELD)
+    held = _held(joined)
     ids = [id for part in parts for id in part.position_id]
     first = parts[0] if parts else pb.PositionColumns()
-    positions = _positions(_epoch(parts), joined, held)
+    positions = _positions(_epoch(parts), joined, FIGURES)
     return Members(
         positions.membership_epoch,
         positions.position_key,

@@ -1,4 +1,4 @@
-"""`make bench`: what a cycle and a read cost, each beside its floor, in one run on this machine.
+"""`make bench`: what a cycle, a read and the judging of alerts cost, each beside its floor, in one run here.
 
 Numbers of different runs and machines do not compare; the ratios do.
 """
@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from rich.table import Table
 
 from services.cli import database, house
 from services.cli.plan import Plan
-from tests.bench import cycles, floor, reads, sync
+from tests.bench import alerts, cycles, floor, prometheus, reads, sync
 from tests.bench.measure import Figure
 
 console = Console(width=118)
@@ -59,9 +60,28 @@ async def _measure(plan: Plan, options: argparse.Namespace) -> list[Figure]:
             figures += cycles.figures(count, taken, await floor.measure(url, count))
         _progress("reads")
         figures += await reads.measure(addresses["positions"], options.reads)
-        _progress(f"sync of {options.sync} positions")
-        figures += await sync.measure(urls["positions"], url, options.sync)
-    return figures
+        if options.sync:
+            _progress(f"sync of {options.sync} positions")
+            figures += await sync.measure(urls["positions"], url, options.sync)
+        evaluations = await _evaluations(addresses, url, options.alerts)
+    # Beside Prometheus after the house has stopped: neither takes the other's processor.
+    return (
+        figures if evaluations is None else [*figures, *await _beside_prometheus(evaluations, options.alerts)]
+    )
+
+
+async def _evaluations(addresses: Mapping[str, str], url: str, count: int) -> alerts.Evaluations | None:
+    if not count:
+        return None
+    _progress(f"alerts of {count} positions")
+    return await alerts.measure(addresses, url, count)
+
+
+async def _beside_prometheus(ours: alerts.Evaluations, count: int) -> list[Figure]:
+    _progress("Prometheus")
+    theirs = await prometheus.measure(count)
+    _progress(prometheus.ABSENT if theirs is None else prometheus.COUNTED)
+    return [*ours.figures(), *([] if theirs is None else theirs.figures(ours))]
 
 
 def _options() -> argparse.Namespace:
@@ -71,7 +91,10 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--cycles", type=int, default=30, help="counted cycles at small sizes")
     parser.add_argument("--reads", type=int, default=2000, help="counted reads")
-    parser.add_argument("--sync", type=int, default=100_000, help="positions synced and enriched")
+    parser.add_argument("--sync", type=int, default=100_000, help="positions synced and enriched; 0: without")
+    parser.add_argument(
+        "--alerts", type=int, default=100_000, help="positions of the bulk evaluation of alerts; 0: without"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
 
@@ -88,7 +111,10 @@ def _show(figures: list[Figure], options: argparse.Namespace) -> None:
         made.add_row(*figure.cells())
     console.print(made)
     sizes = ",".join(map(str, options.sizes))
-    console.print(f"make bench ARGS='--sizes {sizes} --cycles {options.cycles} --reads {options.reads}'")
+    console.print(
+        f"make bench ARGS='--sizes {sizes} --cycles {options.cycles} --reads {options.reads}"
+        f" --sync {options.sync} --alerts {options.alerts}'"
+    )
 
 
 if __name__ == "__main__":

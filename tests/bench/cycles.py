@@ -62,9 +62,9 @@ async def run(addresses: Mapping[str, str], *, warm: int, counted: int) -> Taken
             state = cyclone_pb2.CycleState.Name(last.state)
             assert last.state == cyclone_pb2.CYCLE_STATE_SUCCEEDED, f"{state}: {last.message}"
             if number >= warm:
-                taken["cycle"].append(_milliseconds(last))
+                taken["cycle"].append(milliseconds(last))
                 for step in last.steps:
-                    taken[step.name].append(_milliseconds(step))
+                    taken[step.name].append(milliseconds(step))
     return taken
 
 
@@ -75,5 +75,6 @@ def figures(count: int, taken: Taken, floor_ms: Sequence[float]) -> list[Figure]
     return [whole, *(Figure(f"  {name}", samples) for name, samples in taken.items() if name != "cycle")]
 
 
-def _milliseconds(timed: cyclone_pb2.Cycle | cyclone_pb2.Step) -> float:
+def milliseconds(timed: cyclone_pb2.Cycle | cyclone_pb2.Step) -> float:
+    """How long it took."""
     return timed.duration.ToTimedelta().total_seconds() * 1000

@@ -7,14 +7,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii
 from typing import NamedTuple
 
 import numpy as np
 
-from services.alerts.domain.board import Board
+from services.alerts.domain.board import Board, Column
 from services.alerts.domain.judging import Outcome
 from services.alerts.domain.kinds import (
     DEATH_KIND,
+    KIND_COUNT,
     METRICS,
     AlertClass,
     AlertType,
@@ -37,6 +39,9 @@ _FIGURES = {
     "travel_percent": "travel_percent",
     "heat_index": "heat_index",
 }
+_FIGURES_TEXT = "".join(f', "{name}": "%r"' for name in _FIGURES)
+# Between these repr() of a float has no exponent.
+_SHORTEST, _LONGEST = 1e-4, 1e16
 _SOURCES = {AlertClass.POSITION: "positions", AlertClass.PORTFOLIO: "totals", AlertClass.MARKET: "price"}
 
 
@@ -103,40 +108,18 @@ class _Texts:
     """Pieces of JSON that many changes share: a crash changes tens of thousands of levels at once."""
 
     def __init__(self, outcome: Outcome, positions: Positions, setting: Setting) -> None:
-        self._board = outcome.board
         self._setting = setting
-        self._figures = [(name, positions.figures[figure].tolist()) for name, figure in _FIGURES.items()]
-        self._kinds: dict[tuple[object, ...], str] = {}
-        self._rows: dict[int, str] = {}
+        self._figures = _figure_texts(positions, outcome.position_row)
         self._places: dict[tuple[str, int, int, int], str] = {}
 
-    def of_kind(
-        self, kind: int, asset: int, before: int, after: int, limits: list[float], flip: float
-    ) -> str:
-        key = (kind, asset, before, after, *limits)
-        text = self._kinds.get(key)
-        if text is None:
-            facts = _facts(kind, self._board.assets[asset], before, after, self._setting)
-            _put_limits(facts, limits, flip, after)
-            text = self._kinds[key] = json.dumps(facts)[:-1]
-        return text
-
     def of_position(self, row: int, subject: Subject, seen: int, state: int) -> str:
-        text = self._rows.get(row)
-        if text is None:
-            place = (subject.wallet, subject.side_sign, seen, state)
-            shared = self._places.get(place)
-            if shared is None:
-                facts: Facts = {"wallet": subject.wallet, "side": _SIDES[subject.side_sign]}
-                _put_time(facts, seen, state, self._setting)
-                shared = self._places[place] = json.dumps(facts)[1:-1]
-            figures = "".join(
-                f', "{name}": "{plain(column[row])}"'
-                for name, column in self._figures
-                if present(column[row])
-            )
-            text = self._rows[row] = f'"position_id": {json.dumps(subject.name)}, {shared}{figures}}}'
-        return text
+        place = (subject.wallet, subject.side_sign, seen, state)
+        shared = self._places.get(place)
+        if shared is None:
+            facts: Facts = {"wallet": subject.wallet, "side": _SIDES[subject.side_sign]}
+            _put_time(facts, seen, state, self._setting)
+            shared = self._places[place] = json.dumps(facts)[1:-1]
+        return f'"position_id": {encode_basestring_ascii(subject.name)}, {shared}{self._figures[row]}}}'
 
     def of_reading(self, kind: int, value: float, seen: int, state: int) -> str:
         facts: Facts = {}
@@ -146,6 +129,46 @@ class _Texts:
         return json.dumps(facts)[1:]
 
 
+def _heads(outcome: Outcome, setting: Setting) -> list[str]:
+    """Of each change the facts that all of one kind, asset and step have in common, as open JSON."""
+    board, rows = outcome.board, outcome.changed
+    columns = (board.kind[rows], board.asset_key[rows], outcome.before, board.level[rows])
+    sizes = (KIND_COUNT, len(board.assets), len(Level) + 1, len(Level) + 1)
+    step = np.ravel_multi_index(tuple(column.astype(np.int64) for column in columns), sizes)
+    own = np.flatnonzero(~np.isnan(board.trigger_value[rows]))
+    # A limit of its own has nothing in common.
+    step[own] = -1 - np.arange(len(own))
+    _, firsts, places = np.unique(step, return_index=True, return_inverse=True)
+    texts = []
+    for first in firsts.tolist():
+        kind, asset, before, after = (int(column[first]) for column in columns)
+        facts = _facts(kind, board.assets[asset], before, after, setting)
+        _put_limits(facts, outcome.limits[first].tolist(), float(outcome.flip_value[first]), after)
+        texts.append(json.dumps(facts)[:-1])
+    return [texts[place] for place in places.tolist()]
+
+
+def _figure_texts(positions: Positions, position_rows: Column) -> dict[int, str]:
+    """The figures of these positions as JSON to be joined."""
+    rows = np.unique(position_rows[position_rows >= 0])
+    if not len(rows):
+        return {}
+    table = np.column_stack([positions.figures[figure][rows] for figure in _FIGURES.values()])
+    size = np.abs(table)
+    # Numbers whose repr() is what plain() makes of them.
+    simple = ((size >= _SHORTEST) & (size < _LONGEST) & (table != np.trunc(table))).all(axis=1)
+    texts = (
+        _FIGURES_TEXT % tuple(values) if is_simple else _figures_text(values)
+        for values, is_simple in zip(table.tolist(), simple.tolist(), strict=True)
+    )
+    return dict(zip(rows.tolist(), texts, strict=True))
+
+
+def _figures_text(values: Sequence[float]) -> str:
+    named = zip(_FIGURES, values, strict=True)
+    return "".join(f', "{name}": "{plain(value)}"' for name, value in named if present(value))
+
+
 def changes(
     outcome: Outcome, subjects: Mapping[int, Subject], positions: Positions, setting: Setting
 ) -> Iterator[Change]:
@@ -153,6 +176,7 @@ def changes(
     board, rows = outcome.board, outcome.changed
     texts = _Texts(outcome, positions, setting)
     columns = zip(
+        _heads(outcome, setting),
         board.alert_key[rows].tolist(),
         board.kind[rows].tolist(),
         board.asset_key[rows].tolist(),
@@ -163,7 +187,6 @@ def changes(
         board.readings.value[rows].tolist(),
         board.readings.observed_micros[rows].tolist(),
         board.readings.state[rows].tolist(),
-        outcome.limits.tolist(),
         outcome.flip_value.tolist(),
         outcome.told.tolist(),
         outcome.position_row.tolist(),
@@ -171,10 +194,9 @@ def changes(
         strict=True,
     )
     for (
-        key, kind, asset, about, count, before, after, value, seen, state, limits, flip, told, row, expired
+        head, key, kind, asset, about, count, before, after, value, seen, state, flip, told, row, expired
     ) in columns:  # fmt: skip
         subject = subjects[about]
-        shared = texts.of_kind(kind, asset, before, after, limits, flip)
         own = f', "alert_id": "alert-{key}", "incident_id": "alert-{key}.{count}", '
         if present(value):
             own += f'"value": "{plain(value)}", '
@@ -185,7 +207,7 @@ def changes(
         )
         name = subject.name or board.assets[asset]
         reason = _reason(before, after, expired)
-        yield Change(key, kind, name, before, after, value, flip, told, reason, shared + own + last)
+        yield Change(key, kind, name, before, after, value, flip, told, reason, head + own + last)
 
 
 def _reason(before: int, after: int, expired: bool) -> str:

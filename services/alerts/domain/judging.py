@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from services.alerts.domain.board import OFF_BIT, Board
 from services.alerts.domain.kinds import DEATH_KIND, Level, ReadingState
 from services.alerts.domain.levels import Reading, flips, judge, signs
-from services.alerts.domain.readings import Beside, Inputs, Positions, is_new, kept, lay
+from services.alerts.domain.readings import Beside, Inputs, Positions, Seating, is_new, kept, lay
 from services.alerts.domain.telling import Settled, due, expiry, settle
 
 Floats = NDArray[np.float64]
@@ -26,12 +26,44 @@ UNJUDGED_BIT = np.int8(8)
 _NO_LEVELS, _NO_TRUTHS = np.empty(0, np.int8), np.empty(0, bool)
 
 
+class Ground:
+    """What limits make of a board, row by row: the same until an alert comes, goes or is edited."""
+
+    def __init__(self, tables: Tables, board: Board) -> None:
+        self._made_of = _grounds(board)
+        self.seating = Seating(board)
+        self.active = tables.active(board)
+        self.judged = self.active & (board.kind != DEATH_KIND)
+        self.limits = tables.limits_of(board)
+        self.sign = signs(board.kind % 4)
+        # The first edge a rising danger meets; dangerous is high, BELOW in the mirror.
+        self.nearest = np.fmin.reduce(self.limits * self.sign[:, None], axis=1)
+
+    def holds_for(self, board: Board) -> bool:
+        """Whether the columns it was made of are still the board's: columns are replaced, never changed."""
+        return all(mine is theirs for mine, theirs in zip(self._made_of, _grounds(board), strict=True))
+
+
+def _grounds(board: Board) -> tuple[object, ...]:
+    return board.subject_key, board.kind, board.asset_key, board.trigger_value, board.trait_bits, board.assets
+
+
 @dataclass(frozen=True, slots=True)
 class Tables:
     """Limits (kind, asset, 3) and whether they judge (kind, asset); asset as in the board."""
 
     limits: Floats
     enabled: Truths
+    _ground: list[Ground] = field(default_factory=list, repr=False, compare=False)
+
+    def ground(self, board: Board) -> Ground:
+        """Made again only for other alerts."""
+        known = self._ground[0] if self._ground else None
+        if known is None or not known.holds_for(board):
+            # Another thread may ask for another board meanwhile: what is returned is this one's.
+            known = Ground(self, board)
+            self._ground[:] = [known]
+        return known
 
     def limits_of(self, board: Board, rows: Integers | slice = slice(None)) -> Floats:
         """Limits of each row, (n, 3); an alert's own trigger replaces them: HIGH there, else NORMAL."""
@@ -80,17 +112,29 @@ class Outcome:
 
 def evaluate(board: Board, tables: Tables, inputs: Inputs, *, telling: bool = True) -> Outcome:
     """Judge every active alert by what is known now; without `telling` what is due waits for the next."""
-    beside = lay(board, inputs)
-    judged = tables.active(board) & (board.kind != DEATH_KIND)
-    limits, sign = tables.limits_of(board), signs(board.kind % 4)
-    new = is_new(board, beside) | (board.readings.falling & UNJUDGED_BIT != 0)
-    reading = Reading(beside.value, beside.state == ReadingState.FRESH, new)
-    level, falling = judge(board.level, board.readings.falling & ~UNJUDGED_BIT, reading, limits, sign)
-    level = np.where(judged, level, board.level)
-    readings = kept(board, beside, np.where(judged, falling, 0).astype(np.int8))
-    after = replace(board, readings=readings, evaluated_micros=inputs.now_micros)
-    counts = _counts(judged, beside)
-    return _settled(after, level, tables, inputs.steady_micros, beside.position_row, counts, telling)
+    ground = tables.ground(board)
+    beside = lay(board, inputs, ground.seating)
+    level, falling = _judged(board, beside, ground)
+    after = replace(board, readings=kept(board, beside, falling), evaluated_micros=inputs.now_micros)
+    waiting = due(after, level, ground.active & telling, inputs.steady_micros)
+    rows = np.flatnonzero((level != board.level) | waiting)
+    settled = settle(after, rows, level[rows], ground.active[rows], inputs.steady_micros, telling=telling)
+    return _outcome(settled, tables, inputs.positions, _counts(ground.judged, beside))
+
+
+def _judged(board: Board, beside: Beside, ground: Ground) -> tuple[Levels, Levels]:
+    """The levels, and the memory of judge(). A row at NORMAL that reaches no limit stays so, and has none."""
+    level, falling = board.level, np.zeros(len(board), np.int8)
+    reached = beside.value * ground.sign >= ground.nearest
+    rows = np.flatnonzero(ground.judged & (reached | (level > Level.NORMAL)))
+    if len(rows):
+        now, last = beside.pick(rows), board.readings.pick(rows)
+        new = is_new(last, now) | (last.falling & UNJUDGED_BIT != 0)
+        reading = Reading(now.value, now.state == ReadingState.FRESH, new)
+        before, limits, sign = level[rows], ground.limits[rows], ground.sign[rows]
+        level = level.copy()
+        level[rows], falling[rows] = judge(before, last.falling & ~UNJUDGED_BIT, reading, limits, sign)
+    return level, falling
 
 
 def expire(board: Board, tables: Tables, positions: Positions, now_micros: int) -> Outcome:
@@ -108,22 +152,21 @@ def stand(
     telling: bool = True,
 ) -> Outcome:
     """Settle these rows at the level they have: what was kept quiet is told."""
-    place = lay(board.pick(rows), Inputs(positions, {}, {}, now_micros, now_micros)).position_row
     active = tables.active(board)[rows]
     settled = settle(board, rows, board.level[rows], active, now_micros, telling=telling)
-    return _outcome(settled, tables, place, (0, 0, 0))
+    return _outcome(settled, tables, positions, (0, 0, 0))
 
 
 def enrich(board: Board, tables: Tables, inputs: Inputs) -> Outcome:
     """Other readings, the same levels. What no judgement has seen yet is marked, so that one still will."""
-    beside = lay(board, inputs)
-    unjudged = np.where(is_new(board, beside), UNJUDGED_BIT, 0).astype(np.int8)
+    ground = tables.ground(board)
+    beside = lay(board, inputs, ground.seating)
+    unjudged = np.where(is_new(board.readings, beside), UNJUDGED_BIT, 0).astype(np.int8)
     readings = kept(board, beside, board.readings.falling | unjudged)
-    nothing = np.empty(0, np.int64)
-    counts = _counts(tables.active(board) & (board.kind != DEATH_KIND), beside)
-    return _outcome(
-        settle(replace(board, readings=readings), nothing, _NO_LEVELS, _NO_TRUTHS, 0), tables, nothing, counts
+    settled = settle(
+        replace(board, readings=readings), np.empty(0, np.int64), _NO_LEVELS, _NO_TRUTHS, inputs.steady_micros
     )
+    return _outcome(settled, tables, inputs.positions, _counts(ground.judged, beside))
 
 
 def with_level(board: Board, row: int, level: Level, now_micros: int) -> tuple[Board, bool]:
@@ -132,23 +175,7 @@ def with_level(board: Board, row: int, level: Level, now_micros: int) -> tuple[B
     return settled.board, bool(settled.told[0])
 
 
-def _settled(
-    board: Board,
-    level: Levels,
-    tables: Tables,
-    now_micros: int,
-    position_row: Integers,
-    counts: Counts,
-    telling: bool,
-) -> Outcome:
-    active = tables.active(board)
-    waiting = due(board, level, active & telling, now_micros)
-    rows = np.flatnonzero((level != board.level) | waiting)
-    settled = settle(board, rows, level[rows], active[rows], now_micros, telling=telling)
-    return _outcome(settled, tables, position_row[rows], counts)
-
-
-def _outcome(settled: Settled, tables: Tables, position_row: Integers, counts: Counts) -> Outcome:
+def _outcome(settled: Settled, tables: Tables, positions: Positions, counts: Counts) -> Outcome:
     board, rows = settled.board, settled.rows
     limits = tables.limits_of(board, rows)
     return Outcome(
@@ -160,7 +187,7 @@ def _outcome(settled: Settled, tables: Tables, position_row: Integers, counts: C
         released=settled.released,
         limits=limits,
         flip_value=flips(board.level[rows], limits, signs(board.kind[rows] % 4)),
-        position_row=position_row,
+        position_row=positions.rows_of(board.subject_key[rows]),
         evaluated_count=counts[0],
         stale_count=counts[1],
         unknown_count=counts[2],
@@ -169,5 +196,5 @@ def _outcome(settled: Settled, tables: Tables, position_row: Integers, counts: C
 
 def _counts(judged: Truths, beside: Beside) -> Counts:
     states = (ReadingState.STALE, ReadingState.UNKNOWN)
-    stale, unknown = (int((judged & (beside.state == state)).sum()) for state in states)
-    return int(judged.sum()), stale, unknown
+    stale, unknown = (int(np.count_nonzero(judged & (beside.state == state))) for state in states)
+    return int(np.count_nonzero(judged)), stale, unknown

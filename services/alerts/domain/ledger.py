@@ -5,6 +5,7 @@ HMAC-SHA256 (RFC 2104) over the fields as netstrings, so that no text can pass f
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 GENESIS = b""
+_BLOCK_BYTES = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -84,7 +86,19 @@ def seal(key: bytes, previous_hash: bytes, sequence: int, entry: Entry) -> bytes
         f"{len(entry.reason)}:{entry.reason},{len(entry.cycle_id)}:{entry.cycle_id},"
         f"{len(entry.subject)}:{entry.subject},{len(entry.inputs_json)}:{entry.inputs_json}"
     )
-    return hmac.digest(key, previous_hash + b"|" + text.encode(), "sha256")
+    inner, outer = _pads(key)
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(previous_hash + b"|" + text.encode())
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+@lru_cache(maxsize=4)
+def _pads(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    # The half of each HMAC that only depends on the key, done once: half the time of a row.
+    block = (hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(_BLOCK_BYTES, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
+    return hashlib.sha256(inner), hashlib.sha256(outer)
 
 
 def chain(key: bytes, head: Head, entries: Iterable[Entry]) -> list[Sealed]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,19 +11,18 @@ from numpy.typing import NDArray
 
 from services.alerts.domain.board import Board, Readings
 from services.alerts.domain.kinds import (
-    KIND_COUNT,
     METRICS,
     OF_POSITIONS,
     AlertClass,
     AlertType,
     Condition,
     ReadingState,
-    kind_of,
     parts_of,
 )
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Places = Integers | slice
 
 # Numbers of positions' Status and Flag.
 HELD = (1, 2)
@@ -31,9 +30,10 @@ _ACTIVE = 1
 _MARK_STALE_BIT = 1 << 5
 _DEMO_BIT = 1 << 7
 
+MARK_PRICE = "mark_price_usd"
 FIGURES = (
     "entry_price_usd",
-    "mark_price_usd",
+    MARK_PRICE,
     "risk_liquidation_price_usd",
     "size_usd",
     "pnl_usd",
@@ -71,12 +71,30 @@ class Positions:
         """Whether simulated; None when nothing is held."""
         return bool((self.flag_bits & _DEMO_BIT != 0).any()) if len(self) else None
 
+    def rows_of(self, keys: Integers) -> Integers:
+        """Row of each key; -1 for one that is not held."""
+        if not len(self):
+            return np.full(len(keys), -1)
+        rows = np.searchsorted(self.position_key, keys).clip(max=len(self) - 1)
+        return np.where(self.position_key[rows] == keys, rows, -1)
+
     def metric(self, alert_type: AlertType) -> Floats:
         """Values of one type; profit is after fees where the venue says so."""
-        if alert_type is AlertType.PROFIT:
-            after = self.figures["pnl_after_fees_usd"]
-            return np.where(np.isnan(after), self.figures["pnl_usd"], after)
-        return self.figures[METRICS[alert_type].name]
+        first, *second = _figures_of(alert_type)
+        values = self.figures[first]
+        return np.where(np.isnan(values), self.figures[second[0]], values) if second else values
+
+
+def _figures_of(alert_type: AlertType) -> tuple[str, ...]:
+    """The figure of a type, and the one that stands in where it is absent."""
+    if alert_type is AlertType.PROFIT:
+        return "pnl_after_fees_usd", "pnl_usd"
+    return (METRICS[alert_type].name,)
+
+
+def figures_of(types: Collection[AlertType]) -> list[str]:
+    """What must be known to judge these types."""
+    return [name for alert_type in types for name in _figures_of(alert_type)]
 
 
 _NO_NUMBERS = np.empty(0, np.int64)
@@ -115,23 +133,68 @@ class Beside:
     value: Floats
     observed_micros: Integers
     state: NDArray[np.int8]
-    position_row: Integers
+
+    def pick(self, rows: Integers) -> Beside:
+        return Beside(self.value[rows], self.observed_micros[rows], self.state[rows])
 
 
-def lay(board: Board, inputs: Inputs) -> Beside:
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """Rows of the board that read one metric, and the rows of positions they read it from."""
+
+    type: AlertType
+    rows: Places
+    position_rows: Places
+
+
+class Seating:
+    """Which rows of a board read what. Made once for the alerts of a board; its kinds and subjects count."""
+
+    def __init__(self, board: Board) -> None:
+        classes = board.alert_class
+        types = np.where(classes == AlertClass.POSITION, board.kind // 4, 0)
+        self.portfolio = np.flatnonzero(classes == AlertClass.PORTFOLIO).tolist()
+        self.market = np.flatnonzero(classes == AlertClass.MARKET).tolist()
+        self._rows = {kind: rows for kind in OF_POSITIONS if len(rows := np.flatnonzero(types == kind))}
+        self._subjects = {kind: board.subject_key[rows] for kind, rows in self._rows.items()}
+        self._last: tuple[Integers, Sequence[_Seat]] | None = None
+
+    @property
+    def types(self) -> Collection[AlertType]:
+        """The metrics of positions that are read."""
+        return self._rows.keys()
+
+    def beside(self, positions: Positions) -> Sequence[_Seat]:
+        """Found again only after other positions are held."""
+        last = self._last
+        if last is None or not np.array_equal(last[0], positions.position_key):
+            last = self._last = (positions.position_key, list(self._seats(positions)))
+        return last[1]
+
+    def _seats(self, positions: Positions) -> Iterator[_Seat]:
+        for kind, rows in self._rows.items():
+            place = positions.rows_of(self._subjects[kind])
+            here = place >= 0
+            yield _Seat(kind, _run(rows[here]), _run(place[here]))
+
+
+def _run(places: Integers) -> Places:
+    """A slice for places without a gap: reading it copies nothing."""
+    if len(places) and bool((np.diff(places) == 1).all()):
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
+
+
+def lay(board: Board, inputs: Inputs, seating: Seating) -> Beside:
     """Each alert's reading. One that is absent keeps the last value and time, marked UNKNOWN."""
     count = len(board)
     beside = Beside(
-        np.full(count, np.nan),
-        np.zeros(count, np.int64),
-        np.full(count, ReadingState.UNKNOWN, np.int8),
-        np.full(count, -1),
+        np.full(count, np.nan), np.zeros(count, np.int64), np.full(count, ReadingState.UNKNOWN, np.int8)
     )
-    classes = board.alert_class
-    _lay_positions(board, inputs.positions, np.flatnonzero(classes == AlertClass.POSITION), beside)
-    for row in np.flatnonzero(classes == AlertClass.PORTFOLIO).tolist():
+    _lay_positions(inputs.positions, seating, beside)
+    for row in seating.portfolio:
         _lay_single(beside, row, _portfolio(board, inputs, row))
-    for row in np.flatnonzero(classes == AlertClass.MARKET).tolist():
+    for row in seating.market:
         single = inputs.prices.get(board.assets[board.asset_key[row]])
         known = not np.isnan(board.readings.value[row])
         _lay_single(beside, row, single)
@@ -142,38 +205,32 @@ def lay(board: Board, inputs: Inputs) -> Beside:
 
 def kept(board: Board, beside: Beside, falling: NDArray[np.int8]) -> Readings:
     """What is remembered of an evaluation: the reading, or where it was absent the last one there was."""
-    judged = ~np.isnan(beside.value)
-    return Readings(
-        np.where(judged, np.where(np.isinf(beside.value), np.nan, beside.value), board.readings.value),
-        np.where(judged, beside.observed_micros, board.readings.observed_micros),
-        beside.state,
-        falling,
-    )
+    value, micros = beside.value, beside.observed_micros
+    odd = np.flatnonzero(~np.isfinite(value))
+    if len(odd):
+        absent, last = np.isnan(value[odd]), board.readings.pick(odd)
+        value, micros = value.copy(), micros.copy()
+        value[odd] = np.where(absent, last.value, np.nan)
+        micros[odd] = np.where(absent, last.observed_micros, micros[odd])
+    return Readings(value, micros, beside.state, falling)
 
 
-def is_new(board: Board, beside: Beside) -> NDArray[np.bool_]:
+def is_new(last: Readings, beside: Beside) -> NDArray[np.bool_]:
     """Whether the observation is another one than the last: later, or another value at the same time."""
-    last = board.readings
     later = beside.observed_micros > last.observed_micros
     same_time = beside.observed_micros == last.observed_micros
     new: NDArray[np.bool_] = later | (same_time & (beside.value != last.value))
     return new
 
 
-def _lay_positions(board: Board, positions: Positions, rows: Integers, beside: Beside) -> None:
-    if not len(positions) or not len(rows):
-        return
-    wanted = board.subject_key[rows]
-    place = np.searchsorted(positions.position_key, wanted).clip(max=len(positions) - 1)
-    found = positions.position_key[place] == wanted
-    rows, place = rows[found], place[found]
-    table = np.stack([positions.metric(kind) for kind in OF_POSITIONS])
-    value = table[_METRIC_ROW[board.kind[rows]], place]
-    beside.value[rows] = value
-    beside.observed_micros[rows] = positions.observed_micros[place]
-    state = np.where(positions.stale[place], ReadingState.STALE, ReadingState.FRESH)
-    beside.state[rows] = np.where(np.isnan(value), ReadingState.UNKNOWN, state)
-    beside.position_row[rows] = place
+def _lay_positions(positions: Positions, seating: Seating, beside: Beside) -> None:
+    states = np.where(positions.stale, ReadingState.STALE, ReadingState.FRESH).astype(np.int8)
+    for seat in seating.beside(positions):
+        value, place = positions.metric(seat.type), seat.position_rows
+        beside.value[seat.rows] = value[place]
+        beside.observed_micros[seat.rows] = positions.observed_micros[place]
+        state = np.where(np.isnan(value), ReadingState.UNKNOWN, states)
+        beside.state[seat.rows] = state[place]
 
 
 def _portfolio(board: Board, inputs: Inputs, row: int) -> Single | None:
@@ -193,10 +250,3 @@ def _lay_single(beside: Beside, row: int, single: Single | None) -> None:
     beside.value[row] = single.value
     beside.observed_micros[row] = single.observed_micros
     beside.state[row] = ReadingState.STALE if single.stale else ReadingState.FRESH
-
-
-# Row of the table of metrics by kind.
-_METRIC_ROW = np.zeros(KIND_COUNT, np.int64)
-for _row, _type in enumerate(OF_POSITIONS):
-    for _condition in Condition:
-        _METRIC_ROW[kind_of(_type, _condition)] = _row

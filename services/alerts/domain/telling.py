@@ -67,6 +67,9 @@ def settle(
     way back to NORMAL is told when the incident was, is of danger and not silenced; a partial fall is only
     recorded.
     """
+    if not len(rows):
+        none = np.empty(0, bool)
+        return Settled(board, rows, level, none, none, none)
     one = board.pick(rows)
     before, rises = one.level, level > one.level
     starts, ends = rises & (before == Level.NORMAL), (level == Level.NORMAL) & (before > Level.NORMAL)

@@ -192,7 +192,7 @@ def choose(board: Board, tables: Tables, wanted: Filter, subject_keys: list[int]
         mask &= board.level >= wanted.min_level
     if wanted.status is not None:
         status = np.where(board.held_status > 0, board.held_status, AlertStatus.ACTIVE)
-        mask &= np.where(tables.active(board), status, AlertStatus.INACTIVE) == wanted.status
+        mask &= np.where(tables.ground(board).active, status, AlertStatus.INACTIVE) == wanted.status
     if wanted.asset:
         mask &= board.asset_key == (board.assets.index(wanted.asset) if wanted.asset in board.assets else -1)
     if subject_keys is not None:
@@ -257,7 +257,7 @@ class MetricSummary:
 
 def summarise(board: Board, tables: Tables) -> list[MetricSummary]:
     """One per metric with active alerts; where both conditions are judged, the worse one gives the worst."""
-    active = tables.active(board)
+    active = tables.ground(board).active
     best: dict[AlertType, MetricSummary] = {}
     for kind in np.unique(board.kind[active]).tolist():
         summary = _summary(board, np.flatnonzero(active & (board.kind == kind)), kind)
@@ -268,19 +268,19 @@ def summarise(board: Board, tables: Tables) -> list[MetricSummary]:
 
 def _summary(board: Board, rows: NDArray[np.int64], kind: int) -> MetricSummary:
     alert_type, condition = parts_of(kind)
-    danger = board.readings.value[rows] * (-1.0 if condition is Condition.BELOW else 1.0)
+    sign = -1.0 if condition is Condition.BELOW else 1.0
+    danger = np.where(np.isnan(board.readings.value[rows]), -np.inf, board.readings.value[rows] * sign)
     levels = np.bincount(board.level[rows], minlength=len(Level) + 1).tolist()
-    known = np.flatnonzero(~np.isnan(danger))
-    # The worst last, so that it is what stays of each asset.
-    order = known[np.argsort(danger[known], kind="stable")]
+    by_asset = np.full(len(board.assets), -np.inf)
+    np.maximum.at(by_asset, board.asset_key[rows], danger)
     worst_by_asset = {
-        board.assets[asset]: value
-        for asset, value in zip(
-            board.asset_key[rows[order]].tolist(), board.readings.value[rows[order]].tolist(), strict=True
-        )
-        if board.assets[asset]
+        asset: value * sign
+        for asset, value in zip(board.assets, by_asset.tolist(), strict=True)
+        if asset and value > -np.inf
     }
-    worst = int(rows[order[-1]]) if len(order) else None
+    # Of equals the last one.
+    place = len(danger) - 1 - int(np.argmax(danger[::-1]))
+    worst = int(rows[place]) if danger[place] > -np.inf else None
     fresh = board.readings.state[rows] == ReadingState.FRESH
     return MetricSummary(
         type=alert_type,

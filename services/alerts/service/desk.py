@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+import gc
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ParamSpec, TypeVar
@@ -14,7 +15,7 @@ import numpy as np
 from services.alerts.domain.board import Board
 from services.alerts.domain.facts import key_of
 from services.alerts.domain.judging import Tables
-from services.alerts.domain.ledger import Entry, Sealed, chain
+from services.alerts.domain.ledger import Entry, Head, Sealed, chain
 from services.alerts.domain.thresholds import Rules
 from services.alerts.domain.views import etag
 from services.alerts.service.steady import Steady
@@ -33,6 +34,9 @@ T = TypeVar("T")
 _THREAD_ROW_COUNT = 20_000
 # A row handled in Python costs as much as this many in numpy.
 PYTHON_ROW_COST = 100
+_UNCOLLECTED_ROWS = 1_000
+# Sealed while the database stores those before.
+_CHAIN_ROWS = 2_000
 
 
 async def apart(row_count: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -40,6 +44,19 @@ async def apart(row_count: int, work: Callable[P, T], *args: P.args, **kwargs: P
     if row_count > _THREAD_ROW_COUNT:
         return await asyncio.to_thread(work, *args, **kwargs)
     return work(*args, **kwargs)
+
+
+@contextmanager
+def uncollected(row_count: int) -> Iterator[None]:
+    """Python's collector set aside for many rows: all of them stay, and it would walk them at every step."""
+    is_long = row_count > _UNCOLLECTED_ROWS and gc.isenabled()
+    if is_long:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if is_long:
+            gc.enable()
 
 
 def micros_of(moment: datetime) -> int:
@@ -136,8 +153,18 @@ class Desk:
         if not prepared:
             return []
         head = await store.ledger.head()
-        rows = await apart(len(prepared) * PYTHON_ROW_COST, chain, self.ledger_key, head, prepared)
-        await store.ledger.append(rows)
+        rows: list[Sealed] = []
+
+        async def portions() -> AsyncIterator[Sequence[Sealed]]:
+            last = head
+            for start in range(0, len(prepared), _CHAIN_ROWS):
+                portion = prepared[start : start + _CHAIN_ROWS]
+                sealed = await apart(len(portion) * PYTHON_ROW_COST, chain, self.ledger_key, last, portion)
+                last = Head(sealed[-1].sequence, sealed[-1].hash)
+                rows.extend(sealed)
+                yield sealed
+
+        await store.ledger.append(portions())
         return rows
 
 

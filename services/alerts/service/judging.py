@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from enum import Enum
 from functools import partial
 
@@ -16,8 +15,8 @@ from services.alerts.domain.facts import Change, Setting, alert_id, changes, wor
 from services.alerts.domain.judging import Outcome, Tables, enrich, evaluate
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.domain.members import Subject
-from services.alerts.domain.readings import Inputs, Positions, Single
-from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of
+from services.alerts.domain.readings import FIGURES, MARK_PRICE, Inputs, Positions, Single, figures_of
+from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of, uncollected
 from services.alerts.service.market import Market, RuleEvent
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.recording import present, record_changes
@@ -86,57 +85,61 @@ class Judging:
         work: Work = Work.EVALUATE,
     ) -> Evaluated:
         """Judge by what positions says now; portfolio readings are asked for when not given."""
-        positions, totals = await self._read(totals)
-        now = self._desk.clock.now()
-        inputs = Inputs(positions, totals, prices, micros_of(now), self._desk.steady.micros())
-        judged: _Judged | None = None
         last = self._desk.last()
-        if last is not None:
-            judged = _Judged(last, await _judge(work, last, inputs))
-            done = await self._at_once(step, judged, inputs, work, now)
+        is_ruled = work is Work.EVALUATE and prices and (last is None or last.docket.next_rule_key > 1)
+        if last is not None and not is_ruled:
+            done = await self._at_once(step, last, totals, prices, work)
             if done is not None:
                 return done
-        return await self._in_full(step, judged, inputs, work, now)
+        return await self._in_full(step, totals, prices, work)
 
     async def _at_once(
-        self, step: Step, judged: _Judged, inputs: Inputs, work: Work, now: datetime
+        self,
+        step: Step,
+        image: Image,
+        totals: Mapping[AlertType, Single] | None,
+        prices: Mapping[str, Single],
+        work: Work,
     ) -> Evaluated | None:
-        """One statement, while nothing but readings changed; None when it takes more."""
-        before, outcome = judged.image.docket, judged.outcome
-        is_ruled = work is Work.EVALUATE and inputs.prices and before.next_rule_key > 1
-        if is_ruled or len(outcome.changed):
+        """One statement when nothing but readings changed, by the figures that are judged; else None."""
+        ground = await apart(len(image.board), image.tables.ground, image.board)
+        positions, totals = await self._read(totals, figures_of(ground.seating.types))
+        now = self._desk.clock.now()
+        inputs = Inputs(positions, totals, prices, micros_of(now), self._desk.steady.micros())
+        outcome = await _judge(work, image, inputs)
+        if len(outcome.changed):
             return None
-        after = _moved_on(before, inputs.positions)
-        evaluated = _evaluated(judged.image, outcome, [], ())
-        done = await self._desk.at_once.evaluate(step, evaluated, outcome.board, before, after, now)
+        after = _moved_on(image.docket, positions)
+        evaluated = _evaluated(image, outcome, [], ())
+        done = await self._desk.at_once.evaluate(step, evaluated, outcome.board, image.docket, after, now)
         if done is evaluated:
-            self._desk.keep(after, outcome.board, judged.image)
+            self._desk.keep(after, outcome.board, image)
         return done
 
     async def _in_full(
-        self, step: Step, judged: _Judged | None, inputs: Inputs, work: Work, now: datetime
+        self,
+        step: Step,
+        totals: Mapping[AlertType, Single] | None,
+        prices: Mapping[str, Single],
+        work: Work,
     ) -> Evaluated:
-        """One transaction with records and messages."""
-        positions, prices = inputs.positions, inputs.prices
+        """One transaction, with records and messages, by all figures."""
+        positions, totals = await self._read(totals, FIGURES)
+        now = self._desk.clock.now()
+        inputs = Inputs(positions, totals, prices, micros_of(now), self._desk.steady.micros())
         async with self._desk.begin() as store:
             done = await store.enter(step, Evaluated)
             if done is not None:
                 return done
             image = await self._desk.image(store, await store.docket.lock())
-            if (
-                judged is not None
-                and judged.image.board is image.board
-                and judged.image.tables is image.tables
-            ):
-                outcome = judged.outcome
-            else:
-                outcome = await _judge(work, image, inputs)
+            outcome = await _judge(work, image, inputs)
             docket = _moved_on(image.docket, positions)
             setting = Setting(step.cycle_id, docket.demo, inputs.now_micros)
-            made = await _change(store, outcome, positions, setting)
-            told = await record_changes(
-                self._desk, store, made, actor="evaluation", cycle_id=step.cycle_id, now=now
-            )
+            with uncollected(len(outcome.changed)):
+                made = await _change(store, outcome, positions, setting)
+                told = await record_changes(
+                    self._desk, store, made, actor="evaluation", cycle_id=step.cycle_id, now=now
+                )
             await store.alerts.update_by_hand(outcome.board, outcome.changed[outcome.released])
             events: Sequence[RuleEvent] = ()
             if work is Work.EVALUATE and prices and docket.next_rule_key > 1:
@@ -156,22 +159,16 @@ class Judging:
         return evaluated
 
     async def _read(
-        self, totals: Mapping[AlertType, Single] | None
+        self, totals: Mapping[AlertType, Single] | None, names: Collection[str]
     ) -> tuple[Positions, Mapping[AlertType, Single]]:
         if totals is not None:
-            return await self._positions.figures(), totals
-        positions, asked = await asyncio.gather(self._positions.figures(), self._positions.totals())
+            return await self._positions.figures(names), totals
+        positions, asked = await asyncio.gather(
+            self._positions.figures({*names, MARK_PRICE}), self._positions.totals()
+        )
         # A sum that lacks a mark, or rests on an old one, must not lower anything.
-        doubtful = bool((positions.stale | np.isnan(positions.figures["mark_price_usd"])).any())
+        doubtful = bool((positions.stale | np.isnan(positions.figures[MARK_PRICE])).any())
         return positions, {kind: replace(single, stale=doubtful) for kind, single in asked.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """What an evaluation of an image would do."""
-
-    image: Image
-    outcome: Outcome
 
 
 async def _judge(work: Work, image: Image, inputs: Inputs) -> Outcome:
@@ -207,8 +204,7 @@ def _evaluated(
     image: Image, outcome: Outcome, made: Sequence[Change], events: Sequence[RuleEvent]
 ) -> Evaluated:
     raised = int(outcome.raised.sum())
-    active = image.tables.active(outcome.board)
-    counts = np.bincount(outcome.board.level[active], minlength=len(Level) + 1).tolist()
+    active, levels = image.tables.ground(outcome.board).active, outcome.board.level
     moved = outcome.raised | outcome.lowered
     order = worst_first(outcome)
     first = order[moved[order]][:_MOST_TRANSITIONS].tolist()
@@ -219,7 +215,7 @@ def _evaluated(
         stale_count=outcome.stale_count,
         unknown_count=outcome.unknown_count,
         transitions=[_transition(made[place]) for place in first],
-        level_count={level.name: counts[level] for level in Level},
+        level_count={level.name: int(np.count_nonzero(active & (levels == level))) for level in Level},
         rule_events=events,
     )
 

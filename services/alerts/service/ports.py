@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from services.alerts.domain.kinds import AlertType
 from services.alerts.domain.members import Members
 from services.alerts.domain.messages import Letter
-from services.alerts.domain.readings import Positions, Single
+from services.alerts.domain.readings import FIGURES, Positions, Single
 
 # The membership epoch, and the keys of positions.
 Present = tuple[int, NDArray[np.int64]]
@@ -20,8 +20,8 @@ Present = tuple[int, NDArray[np.int64]]
 class PositionsPeer(Protocol):
     """The positions service. Every method raises Unavailable POSITIONS_UNAVAILABLE."""
 
-    async def figures(self) -> Positions:
-        """What is held now, with every figure that is judged or told."""
+    async def figures(self, names: Collection[str] = FIGURES) -> Positions:
+        """What is held now, with these figures."""
         ...
 
     async def members(self) -> Members:

@@ -85,13 +85,11 @@ class Reading:
         versions = (docket.alert_version, docket.evaluation_version, docket.threshold_version)
         if self._summed is None or self._summed[0] != versions:
             metrics = await apart(len(image.board), summarise, image.board, image.tables)
-            keys = {metric.worst_subject_key for metric in metrics} - {None}
+            keys = {metric.worst_subject_key for metric in metrics if metric.worst_subject_key is not None}
             same = self._summed is not None and self._summed[0][0] == docket.alert_version
             names = self._summed[2] if self._summed is not None and same else {}
             if not keys <= names.keys():
-                async with self._desk.begin_reading() as store:
-                    subjects = await store.subjects.read(np.array(list(keys), np.int64))
-                names = {**names, **{key: subject.name for key, subject in subjects.items()}}
+                names = {**names, **await self._desk.at_once.names(keys)}
             self._summed = (versions, metrics, names)
         return self._summed[1], self._summed[2]
 

@@ -34,6 +34,16 @@ def _update(columns: Mapping[str, str]) -> TextClause:
 
 
 _UPDATE = _update(_CHANGING)
+# Above this many rows they come by COPY, into a table that is empty again after the transaction.
+_COPY_ROWS = 1000
+_CHANGES = (
+    "create temporary table if not exists changed_level (alert_key int8 not null,"
+    f" {', '.join(f'{name} {kind} not null' for name, kind in _CHANGING.items())}) on commit delete rows"
+)
+_UPDATE_COPIED = (
+    f"update alert set {', '.join(f'{name} = new.{name}' for name in _CHANGING)}"
+    " from changed_level as new where alert.alert_key = new.alert_key"
+)
 # What only people, and the end of what they asked for, change.
 _BY_HAND = {
     "kind": "int2",
@@ -75,8 +85,14 @@ class AlertStore:
 
     async def update(self, board: Board, rows: Column) -> None:
         """Write what a change of level changes, of these rows of the board."""
-        values = {name: getattr(board, name)[rows].tolist() for name in _CHANGING}
-        await self._connection.execute(_UPDATE, {"alert_key": board.alert_key[rows].tolist(), **values})
+        columns = {name: getattr(board, name)[rows] for name in ("alert_key", *_CHANGING)}
+        if len(rows) > _COPY_ROWS:
+            await self._connection.exec_driver_sql(_CHANGES)
+            await copy_in(self._connection, "changed_level", columns)
+            await self._connection.exec_driver_sql(_UPDATE_COPIED)
+        else:
+            values = {name: column.tolist() for name, column in columns.items()}
+            await self._connection.execute(_UPDATE, values)
 
     async def update_by_hand(self, board: Board, rows: Column) -> None:
         """Write what people set, of these rows of the board."""

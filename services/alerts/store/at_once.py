@@ -1,10 +1,11 @@
-"""Steps that find nothing to do, each in one statement committed by itself. Knows no rule.
+"""Steps that find nothing to do, and glances, each in one statement committed by itself. Knows no rule.
 
-Each rests on what this process knows, and does nothing when that is old: the long way is another's.
+A step rests on what this process knows, and does nothing when that is old: the long way is another's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import TypeVar
 
@@ -36,6 +37,7 @@ _EVALUATE = fence.whole(
     " (version, evaluated_micros, alert_key, value, observed_micros, state, falling)"
     " select $8::int8, $14::int8, $15::bytea, $16::bytea, $17::bytea, $18::bytea, $19::bytea from done)"
 )
+_NAMES = "select subject_key, name from subject where subject_key = any($1::int8[])"
 _FLUSH = f"with {ENTERED} select (select epoch from entered) as epoch, {_WAITING} as waiting_count, {_HURRY}"
 
 
@@ -80,3 +82,7 @@ class AtOnce:
         """The docket with what a summary needs beside the board."""
         ((*columns, waiting_count, head_hash),) = await self._database.read(GLANCE)
         return Glance(Docket(*columns), waiting_count, head_hash)
+
+    async def names(self, subject_keys: Collection[int]) -> dict[int, str]:
+        """What the subjects of these keys are called."""
+        return {row[0]: row[1] for row in await self._database.read(_NAMES, list(subject_keys))}

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.domain.board import READING_COLUMNS, Board, Readings
 from services.alerts.store.docket import Docket
 from shared.database.engine import raw
 
+# No key is negative.
+_RUNS = -1
 _NAMES = ", ".join(READING_COLUMNS)
 # One round trip. The row before the last stays for a reader that began before this commit.
 _WRITE = (
@@ -24,7 +27,29 @@ _READ = f"select evaluated_micros, alert_key, {_NAMES} from evaluation where ver
 
 def packed(board: Board) -> list[bytes]:
     """The keys, and the readings in the order of READING_COLUMNS."""
-    return [board.alert_key.tobytes(), *(getattr(board.readings, name).tobytes() for name in READING_COLUMNS)]
+    return [
+        packed_keys(board.alert_key),
+        *(getattr(board.readings, name).tobytes() for name in READING_COLUMNS),
+    ]
+
+
+def packed_keys(keys: NDArray[np.int64]) -> bytes:
+    """Ascending keys as they are; where few runs of neighbours make them up, a mark, firsts and lengths."""
+    firsts = np.flatnonzero(np.diff(keys, prepend=keys[:1] - 2) != 1)
+    if 2 * len(firsts) >= len(keys):
+        return keys.tobytes()
+    return np.concatenate([[_RUNS], keys[firsts], np.diff(firsts, append=len(keys))]).tobytes()
+
+
+def keys_of(packed: bytes) -> NDArray[np.int64]:
+    """The keys that packed_keys was given; what an older release stored is no run."""
+    numbers = np.frombuffer(packed, np.int64)
+    if not len(numbers) or numbers[0] != _RUNS:
+        return numbers
+    firsts, lengths = numbers[1:].reshape(2, -1)
+    ends = np.cumsum(lengths)
+    keys: NDArray[np.int64] = np.arange(lengths.sum()) + np.repeat(firsts - (ends - lengths), lengths)
+    return keys
 
 
 class EvaluationStore:
@@ -43,7 +68,7 @@ class EvaluationStore:
         if not rows:
             return board
         ((micros, alert_key, *columns),) = rows
-        return board.with_readings(np.frombuffer(alert_key, "i8"), _readings(columns), micros)
+        return board.with_readings(keys_of(alert_key), _readings(columns), micros)
 
     async def delete_all(self) -> None:
         await self._connection.exec_driver_sql("delete from evaluation")

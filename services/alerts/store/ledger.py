@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from typing import Any
 
 from sqlalchemy import Row, select, text
@@ -31,12 +31,16 @@ class LedgerStore:
         row = (await self._connection.execute(_HEAD)).one_or_none()
         return Head() if row is None else Head(row.sequence, bytes(row.hash))
 
-    async def append(self, rows: Sequence[Sealed]) -> None:
+    async def append(self, portions: AsyncIterable[Sequence[Sealed]]) -> None:
         """By COPY: a crash of the market writes tens of thousands at once."""
-        if rows:
-            driver = await raw(self._connection)
-            records = [(row.sequence, *row.entry, row.previous_hash, row.hash) for row in rows]
-            await driver.copy_records_to_table("ledger", records=records, columns=_COLUMNS)
+
+        async def records() -> AsyncIterator[tuple[object, ...]]:
+            async for rows in portions:
+                for row in rows:
+                    yield (row.sequence, *row.entry, row.previous_hash, row.hash)
+
+        driver = await raw(self._connection)
+        await driver.copy_records_to_table("ledger", records=records(), columns=_COLUMNS)
 
     async def page(self, page: PageRequest, alert_id: str, cycle_id: str) -> list[Sealed]:
         """Newest first, one more than the page holds."""

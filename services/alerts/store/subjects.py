@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.domain.board import Column
 from services.alerts.domain.members import Subject
+from shared.database.engine import raw
 
 _INSERT = text(
     "insert into subject (subject_key, name, wallet, side_sign, summary) select * from"
@@ -18,9 +19,10 @@ _INSERT = text(
     " set name = excluded.name, wallet = excluded.wallet, side_sign = excluded.side_sign,"
     " summary = excluded.summary"
 )
-_READ = text(
-    "select subject_key, name, wallet, side_sign, summary from subject"
-    " where subject_key = any(cast(:subject_keys as int8[]))"
+# One row of arrays: a crash asks for a hundred thousand.
+_READ = (
+    "select array_agg(subject_key), array_agg(name), array_agg(wallet), array_agg(side_sign),"
+    " array_agg(summary) from subject where subject_key = any($1::int8[])"
 )
 _FIND = text("select subject_key from subject where name = :name")
 _DELETE = text(
@@ -42,8 +44,8 @@ class SubjectStore:
 
     async def read(self, subject_keys: Column) -> dict[int, Subject]:
         keys = np.unique(subject_keys).tolist()
-        rows = await self._connection.execute(_READ, {"subject_keys": keys}) if keys else ()
-        return {row[0]: Subject(*row) for row in rows}
+        ((found, *columns),) = await (await raw(self._connection)).fetch(_READ, keys)
+        return dict(zip(found, map(Subject, found, *columns), strict=True)) if found else {}
 
     async def find(self, name: str) -> list[int]:
         """Keys of the subjects of a name."""

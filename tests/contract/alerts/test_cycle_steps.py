@@ -233,3 +233,21 @@ async def test_twenty_thousand_positions_are_judged_and_cleared(house: House) ->
 
 
 _MANY = [("LONG", 80, SAFE), ("LONG", 80, HIGH_MARK)] * 10_000
+
+
+async def test_levels_that_come_by_copy_are_stored_like_others(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.alerts.store.alerts._COPY_ROWS", 0)
+    id = await _high(house)
+    calm = await house.hold(SAFE)
+    await house.create()
+    # Twice on one connection: the table they come by is empty again.
+    await house.at(id, SAFE, SAFE)
+    await house.at(id, HIGH_MARK)
+    before = [await house.alert(TRAVEL, position) for position in (id, calm)]
+    assert [alert.level for alert in before] == [pb.LEVEL_HIGH, pb.LEVEL_NORMAL]
+    assert before[0].trigger_count == 2
+    await house.stop("alerts")
+    await house.start_alerts()
+    assert [await house.alert(TRAVEL, position) for position in (id, calm)] == before

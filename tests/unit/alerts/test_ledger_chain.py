@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from datetime import UTC, datetime
 
 import pytest
@@ -101,3 +102,12 @@ def test_text_that_moves_from_one_field_to_the_next_changes_the_hash(
     one = _entry()._replace(actor=first, reason=second)
     other = _entry()._replace(actor=shifted[0], reason=shifted[1])
     assert seal(KEY, b"", 1, one) != seal(KEY, b"", 1, other)
+
+
+@pytest.mark.parametrize("key", [b"", b"short", b"k" * 64, b"longer than a block " * 5])
+def test_a_hash_is_hmac_sha256_over_the_hash_before_and_the_netstrings(key: bytes) -> None:
+    text = (
+        f"7,1772366400123456,3,1,4,{(-55.5).hex()},{(-47.5).hex()},"
+        '7:alert-1,10:evaluation,6:RAISED,3:c-1,3:p-1,10:{"a": "b"}'
+    )
+    assert seal(key, b"before", 7, _entry()) == hmac.digest(key, b"before|" + text.encode(), "sha256")

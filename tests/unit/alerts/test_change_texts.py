@@ -1,0 +1,60 @@
+"""Facts of many changes are put together from pieces: the text is that of each change alone."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from services.alerts.domain.board import Board, fresh_columns
+from services.alerts.domain.facts import Change, Setting, changes
+from services.alerts.domain.judging import Tables, evaluate
+from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, kind_of
+from services.alerts.domain.members import Subject
+from services.alerts.domain.messages import plain
+from services.alerts.domain.readings import FIGURES, Inputs, Positions
+
+_NOW = 1_770_000_000_000_000
+_HEAT = kind_of(AlertType.HEAT_INDEX, Condition.ABOVE)
+# Whole, tiny, huge, negative, none at all: what repr() and plain() write differently, and what they do not.
+_SIZES = (12.5, 100.0, 1e-7, 0.0001, 9.9e-5, 3e16, 1e22, 123456.789, -0.0, -2.25, math.nan, 0.1 + 0.2)
+
+
+def _made(own_limit: float = math.nan) -> list[Change]:
+    count = len(_SIZES)
+    columns = fresh_columns(count)
+    columns["alert_key"][:] = columns["subject_key"][:] = np.arange(1, count + 1)
+    columns["kind"][:] = _HEAT
+    columns["asset_key"][:] = np.arange(count) % 2
+    columns["trigger_value"][0] = own_limit
+    limits, enabled = np.full((KIND_COUNT, 2, 3), np.nan), np.zeros((KIND_COUNT, 2), bool)
+    limits[_HEAT], enabled[_HEAT] = ((50.0, 70.0, 90.0), (60.0, 70.0, 90.0)), True
+    figures = {name: np.full(count, 7.5) for name in FIGURES}
+    figures |= {"heat_index": np.full(count, 65.0), "size_usd": np.array(_SIZES)}
+    keys = np.arange(1, count + 1)
+    zeros = np.zeros(count, np.int64)
+    positions = Positions(1, keys, np.ones(count, np.int64), zeros, np.full(count, _NOW), figures)
+    board = Board.of(["", "SOL"], columns)
+    outcome = evaluate(board, Tables(limits, enabled), Inputs(positions, {}, {}, _NOW, _NOW))
+    subjects = {key: Subject(key, f'pos "{key}"', f"w{key % 2}", 1, "") for key in keys.tolist()}
+    return list(changes(outcome, subjects, positions, Setting("cycle-1", False, _NOW)))
+
+
+@pytest.mark.parametrize("place", range(len(_SIZES)))
+def test_each_figure_is_written_plainly_or_left_out(place: int) -> None:
+    facts = json.loads(_made()[place].text)
+    size = _SIZES[place]
+    assert facts.get("size_usd") == (None if math.isnan(size) else plain(size))
+    assert facts["price_usd"] == "7.5"
+    assert facts["position_id"] == f'pos "{place + 1}"'
+    assert facts["incident_id"] == f"alert-{place + 1}.1"
+
+
+def test_limits_are_those_of_the_asset_or_the_alerts_own() -> None:
+    first, second, third, *_ = [json.loads(change.text) for change in _made(own_limit=62.0)]
+    assert (first["limit"], first["level"]) == ("62", "HIGH")
+    assert (second["limit"], second["asset"], second["limit_low"]) == ("60", "SOL", "60")
+    assert (third["limit"], third["limit_low"], third["flip_value"]) == ("50", "50", "47.5")
+    assert "asset" not in third

@@ -1,0 +1,100 @@
+"""A whole evaluation against the rule row by row, and readings packed and read again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from services.alerts.domain.board import Board, Readings, fresh_columns
+from services.alerts.domain.judging import Tables, evaluate
+from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, ReadingState, kind_of
+from services.alerts.domain.levels import Reading, judge, signs
+from services.alerts.domain.readings import FIGURES, Inputs, Positions
+from services.alerts.store.evaluations import keys_of, packed_keys
+
+_NOW = 1_770_000_000_000_000
+_KINDS = (
+    kind_of(AlertType.HEAT_INDEX, Condition.ABOVE),
+    kind_of(AlertType.LIQUIDATION_DISTANCE, Condition.BELOW),
+    kind_of(AlertType.PROFIT, Condition.ABOVE),
+)
+
+
+def _board(count: int, chance: np.random.Generator) -> Board:
+    columns = fresh_columns(count)
+    columns["alert_key"][:] = np.arange(1, count + 1)
+    columns["subject_key"][:] = chance.integers(1, 60, count)
+    columns["kind"][:] = chance.choice(_KINDS, count)
+    columns["asset_key"][:] = chance.integers(0, 2, count)
+    columns["level"][:] = chance.integers(1, 5, count)
+    columns["trigger_value"][:] = chance.choice([np.nan, np.nan, 25.0], count)
+    board = Board.of(["", "SOL"], columns)
+    known = Readings(
+        chance.choice([np.nan, 10.0, 30.0], count),
+        np.full(count, _NOW - 1),
+        np.full(count, ReadingState.FRESH, np.int8),
+        chance.integers(0, 4, count).astype(np.int8),
+    )
+    return board.with_readings(board.alert_key, known, _NOW - 1)
+
+
+def _positions(chance: np.random.Generator) -> Positions:
+    keys = np.arange(1, 50)
+    figures = {name: chance.choice([np.nan, 10.0, 19.5, 30.0, 90.0], len(keys)) for name in FIGURES}
+    micros = chance.choice([_NOW - 1, _NOW], len(keys))
+    return Positions(
+        1, keys, chance.choice([1, 2], len(keys)), np.zeros(len(keys), np.int64), micros, figures
+    )
+
+
+def _tables(chance: np.random.Generator) -> Tables:
+    limits = np.full((KIND_COUNT, 2, 3), np.nan)
+    enabled = np.zeros((KIND_COUNT, 2), bool)
+    for kind in _KINDS:
+        limits[kind] = (20.0, 40.0, 80.0) if kind % 4 == Condition.ABOVE else (80.0, 40.0, 20.0)
+        enabled[kind] = chance.choice([True, True, False], 2)
+    limits[_KINDS[0], 1, 0] = np.nan
+    return Tables(limits, enabled)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    board, positions, tables = _board(300, chance), _positions(chance), _tables(chance)
+    after = evaluate(board, tables, Inputs(positions, {}, {}, _NOW, _NOW)).board
+    for row in range(len(board)):
+        place = np.flatnonzero(positions.position_key == board.subject_key[row])
+        metric = positions.metric(AlertType(int(board.kind[row]) // 4))
+        value = metric[place] if len(place) else np.full(1, np.nan)
+        micros = positions.observed_micros[place] if len(place) else np.zeros(1, np.int64)
+        one = board.pick(np.array([row]))
+        new = (micros > one.readings.observed_micros) | (
+            (micros == one.readings.observed_micros) & (value != one.readings.value)
+        )
+        fresh = ~np.isnan(value) & (positions.status[place] == 1 if len(place) else np.zeros(1, bool))
+        limits, sign = tables.limits_of(one), signs(one.kind % 4)
+        level, memory = judge(one.level, one.readings.falling, Reading(value, fresh, new), limits, sign)
+        if not tables.active(one)[0]:
+            level, memory = one.level, np.zeros(1, np.int8)
+        assert (after.level[row], after.readings.falling[row]) == (level[0], memory[0]), row
+        kept = one.readings.value if np.isnan(value) else value
+        np.testing.assert_array_equal(after.readings.value[row], kept[0])
+
+
+def test_limits_of_another_board_are_not_taken_for_this_one() -> None:
+    chance = np.random.default_rng(1)
+    board, tables = _board(30, chance), _tables(chance)
+    first = tables.ground(board)
+    assert tables.ground(board.with_values(np.array([3]), {"level": 4})) is first
+    edited = board.with_values(np.array([3]), {"trigger_value": 77.0})
+    np.testing.assert_array_equal(tables.ground(edited).limits, tables.limits_of(edited))
+
+
+@pytest.mark.parametrize(
+    ("keys", "byte_count"),
+    [([], 0), ([5], 8), ([1, 3, 5, 7], 32), (list(range(1, 9)), 24), ([1, 2, 3, 4, 5, 9, 10, 11, 12], 40)],
+)
+def test_keys_come_back_from_runs_of_neighbours(keys: list[int], byte_count: int) -> None:
+    packed = packed_keys(np.array(keys, np.int64))
+    assert keys_of(packed).tolist() == keys
+    assert len(packed) == byte_count
