@@ -15,6 +15,7 @@ from shared.errors import InvalidArgument
 M = TypeVar("M", bound=Message)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_END = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def to_timestamp(moment: datetime | None) -> Timestamp | None:
@@ -29,14 +30,25 @@ def to_timestamp(moment: datetime | None) -> Timestamp | None:
 
 
 def from_timestamp(message: Message, field: str) -> datetime | None:
-    """The Timestamp `field` of `message` as an aware UTC time, None when unset; InvalidArgument BAD_TIME."""
+    """The Timestamp `field` of `message` as an aware UTC time, None when unset; InvalidArgument BAD_TIME.
+
+    Nothing we know of was before 1970. A day less or more must be a time too, and the driver keeps the first
+    and the last moment a datetime can hold as infinities.
+    """
     if not message.HasField(field):
         return None
     stamp: Timestamp = getattr(message, field)
     try:
-        return stamp.ToDatetime(UTC)
+        moment = stamp.ToDatetime(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidArgument("BAD_TIME", f"{field} is no time", fields={field: "years 1 to 9999"}) from error
+        raise _no_time(field) from error
+    if not _EPOCH <= moment < _END:
+        raise _no_time(field)
+    return moment
+
+
+def _no_time(field: str) -> InvalidArgument:
+    return InvalidArgument("BAD_TIME", f"{field} is no time", fields={field: "years 1970 to 9998"})
 
 
 def to_duration(span: timedelta | None) -> Duration | None:
