@@ -292,7 +292,7 @@ def new_hedge_id() -> str:
 
 def _there(hedge: Hedge | None, id: str) -> Hedge:
     if hedge is None:
-        raise NotFound("HEDGE_NOT_FOUND", f"no hedge {id!r}")
+        raise NotFound("HEDGE_NOT_FOUND", f"no hedge {id[:80]!r}")
     return hedge
 
 

@@ -104,7 +104,7 @@ class HistoryService:
 
         Raises InvalidArgument UNKNOWN_ASSET, NOT_A_PRICE, INVALID_FIELD, AlreadyExists RECORD_EXISTS.
         """
-        (asset,) = wanted_assets([asset], self._settings.assets)
+        (asset,) = wanted_assets([asset], self._settings.assets, "asset")
         moment = self._checked(price_usd, price_time or self._clock.now(), "")
         await self._settle()
         async with self._begin() as store:
@@ -187,7 +187,7 @@ class HistoryService:
 
         Raises InvalidArgument UNKNOWN_ASSET, INVALID_FIELD, NotFound NO_CANDLES, ProviderFailure.
         """
-        (asset,) = wanted_assets([asset], self._settings.assets)
+        (asset,) = wanted_assets([asset], self._settings.assets, "asset")
         first, until = _backfill_stretch(interval, start, end, self._clock.now())
         fetched_count = inserted_count = 0
         while first < until:

@@ -134,7 +134,9 @@ class PriceService:
         await self.settle()
         price = await self._readings.get(asset)
         if price is None:
-            raise NotFound("PRICE_NOT_FOUND", f"no price of {asset} is known", metadata={"asset": asset})
+            tracked = ", ".join(self._settings.assets)
+            problem = f"no price of {asset!r} is known; tracked are {tracked}"
+            raise NotFound("PRICE_NOT_FOUND", problem, metadata={"asset": asset})
         return price
 
     async def page(self, page_size: int, page_token: str, qualities: Sequence[Quality] = ()) -> Page[Price]:

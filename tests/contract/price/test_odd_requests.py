@@ -34,6 +34,19 @@ async def test_a_text_with_nul_is_refused_by_its_field(
     await _refused(await house.start(), method, request_, "INVALID_REQUEST", field)
 
 
+@pytest.mark.parametrize(
+    ("method", "request_", "field"),
+    [
+        ("RefreshPrices", pb.RefreshPricesRequest(assets=["BTC", " "]), "assets"),
+        ("InsertPrice", pb.InsertPriceRequest(asset="BTX", price_usd=1.0), "asset"),
+    ],
+)
+async def test_an_asset_that_is_not_tracked_is_refused_by_its_field(
+    house: House, method: str, request_: Message, field: str
+) -> None:
+    await _refused(await house.start(), method, request_, "UNKNOWN_ASSET", field)
+
+
 @pytest.mark.parametrize("number", [3, 99, -1, 2**31 - 1])
 async def test_a_market_that_is_none_is_refused(house: House, number: Any) -> None:
     request = pb.RefreshPricesRequest(market=number)
