@@ -17,6 +17,7 @@ from services.hedges.domain.holdings import Legs, Reading
 from services.hedges.domain.modifiers import Modifiers
 from services.hedges.store.at_once import AtOnce
 from services.hedges.store.hedges import Store
+from services.hedges.store.orders import order_of
 from shared import paging
 from shared.clock import Clock
 from shared.database.fence import Step
@@ -178,14 +179,15 @@ class HedgesService:
             return _there(await store.get(id), id)
 
     async def list(
-        self, page_size: int, page_token: str, wallet: str, asset: str, position_id: str
+        self, page_size: int, page_token: str, wallet: str, asset: str, position_id: str, order_by: str
     ) -> Page[Hedge]:
-        """Hedges by wallet and asset."""
-        context = paging.context("hedges", wallet, asset, position_id)
+        """Hedges by wallet and asset, or as `order_by` says; InvalidArgument UNKNOWN_NAME."""
+        order = order_of(order_by)
+        context = paging.context("hedges", wallet, asset, position_id, order)
         page = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
-            rows = await store.list(page, wallet, asset, position_id)
-        return paging.cut(rows, page, context, lambda hedge: (hedge.wallet, hedge.asset))
+            rows = await store.list(page, wallet, asset, position_id, order.columns())
+        return paging.cut(rows, page, context, order.key)
 
     async def history(self, page_size: int, page_token: str, wanted: HistoryFilter) -> Page[LinkChange]:
         """Changes of groups, newest first."""

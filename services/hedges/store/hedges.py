@@ -17,7 +17,7 @@ from services.hedges.domain.modifiers import NAMES, Modifiers
 from services.hedges.tables import hedge, link_change, modifiers
 from shared.database import fence
 from shared.database.fence import Step
-from shared.database.keyset import apply
+from shared.database.keyset import Ordering, apply
 from shared.paging import PageRequest
 
 SelectT = TypeVar("SelectT", bound=Select[Any])
@@ -202,12 +202,14 @@ class Store:
         row = (await self._connection.execute(select(*_HEDGE).where(hedge.c.id == id))).one_or_none()
         return None if row is None else _hedge(row)
 
-    async def list(self, page: PageRequest, wallet: str, asset: str, position_id: str) -> list[Hedge]:
-        """Hedges by wallet and asset, one more than the page holds."""
+    async def list(
+        self, page: PageRequest, wallet: str, asset: str, position_id: str, ordering: Ordering
+    ) -> list[Hedge]:
+        """Hedges in an order, one more than the page holds."""
         query = _of(select(*_HEDGE), wallet, asset)
         if position_id:
             query = query.where(literal(position_id) == any_(hedge.c.position_ids))
-        query = apply(query, [(hedge.c.wallet, "asc"), (hedge.c.asset, "asc")], page.after, page.size)
+        query = apply(query, ordering, page.after, page.size)
         return [_hedge(row) for row in await self._connection.execute(query)]
 
 
