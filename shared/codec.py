@@ -14,6 +14,9 @@ from shared.errors import InvalidArgument
 
 M = TypeVar("M", bound=Message)
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_END = datetime(9999, 1, 1, tzinfo=UTC)
+
 
 def to_timestamp(moment: datetime | None) -> Timestamp | None:
     """An aware time as a Timestamp; a message constructor takes the None as an unset field."""
@@ -21,20 +24,31 @@ def to_timestamp(moment: datetime | None) -> Timestamp | None:
         return None
     if moment.tzinfo is None:
         raise ValueError("a moment without a time zone cannot be sent")
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
+    # What FromDatetime does, in a third of its time: a list has a stamp or more in every row.
+    span = moment - _EPOCH
+    return Timestamp(seconds=span.days * 86_400 + span.seconds, nanos=span.microseconds * 1000)
 
 
 def from_timestamp(message: Message, field: str) -> datetime | None:
-    """The Timestamp `field` of `message` as an aware UTC time, None when unset; InvalidArgument BAD_TIME."""
+    """The Timestamp `field` of `message` as an aware UTC time, None when unset; InvalidArgument BAD_TIME.
+
+    Nothing we know of was before 1970. A day less or more must be a time too, and the driver keeps the first
+    and the last moment a datetime can hold as infinities.
+    """
     if not message.HasField(field):
         return None
     stamp: Timestamp = getattr(message, field)
     try:
-        return stamp.ToDatetime(UTC)
+        moment = stamp.ToDatetime(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidArgument("BAD_TIME", f"{field} is no time", fields={field: "years 1 to 9999"}) from error
+        raise _no_time(field) from error
+    if not _EPOCH <= moment < _END:
+        raise _no_time(field)
+    return moment
+
+
+def _no_time(field: str) -> InvalidArgument:
+    return InvalidArgument("BAD_TIME", f"{field} is no time", fields={field: "years 1970 to 9998"})
 
 
 def to_duration(span: timedelta | None) -> Duration | None:

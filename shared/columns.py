@@ -149,7 +149,7 @@ def _array(name: str, content: bytes, dtype: np.dtype[Any]) -> Array:
     if len(content) % dtype.itemsize:
         raise InvalidArgument("BAD_COLUMN", f"column {name} is cut", fields={name: "whole numbers only"})
     array: Array = np.frombuffer(content, dtype)
-    if dtype.kind == "f" and np.isinf(array).any():
+    if content and dtype.kind == "f" and np.isinf(array).any():
         raise InvalidArgument("NOT_FINITE", f"column {name} holds an infinity", fields={name: "finite"})
     return array
 

@@ -11,11 +11,13 @@ from typing import Protocol
 
 from services.hedges.domain import ladder, modifiers, rebalance
 from services.hedges.domain.evaluation import Evaluation, check_count, evaluate
-from services.hedges.domain.grouping import Change, Hedge, Linking, members, pair, relink
+from services.hedges.domain.grouping import Change, Group, Hedge, Linking, Stored, members, pair, relink
 from services.hedges.domain.history import Cause, HistoryFilter, LinkChange, ended, events
 from services.hedges.domain.holdings import Legs, Reading
 from services.hedges.domain.modifiers import Modifiers
-from services.hedges.store import Store
+from services.hedges.store.at_once import AtOnce
+from services.hedges.store.hedges import Store
+from services.hedges.store.orders import order_of
 from shared import paging
 from shared.clock import Clock
 from shared.database.fence import Step
@@ -82,14 +84,23 @@ class HedgesService:
     """Links, unlinks, shows and weighs hedges."""
 
     def __init__(
-        self, begin: Begin, read: Begin, positions: Positions, clock: Clock, history_kept: timedelta
+        self,
+        begin: Begin,
+        read: Begin,
+        at_once: AtOnce,
+        positions: Positions,
+        clock: Clock,
+        history_kept: timedelta,
     ) -> None:
         self._begin = begin
         self._read = read
+        self._at_once = at_once
         self._positions = positions
         self._clock = clock
         self._history_kept = history_kept
         self._told: Callable[[], None] = lambda: None
+        # As the last pass of this process left it; it may be old.
+        self._linked: Mapping[tuple[str, str], Stored] | None = None
 
     def on_change(self, told: Callable[[], None]) -> None:
         """Call this after every write."""
@@ -102,6 +113,23 @@ class HedgesService:
             groups = await asyncio.to_thread(pair, reading.holdings)
         else:
             groups = pair(reading.holdings)
+        linking = await self._keep(step, groups, len(reading.holdings))
+        if linking is None:
+            linking = await self._relink(step, reading, groups)
+        self._told()
+        return linking
+
+    async def _keep(self, step: Step, groups: Sequence[Group], position_count: int) -> Linking | None:
+        """The quiet pass: other figures, the same groups and members; None when it takes more."""
+        if self._linked is None:
+            return None
+        change = relink(self._linked, groups, new_hedge_id)
+        if change:
+            return None
+        linking = _linking(change, position_count)
+        return await self._at_once.keep(step, linking, change.kept, self._clock.now())
+
+    async def _relink(self, step: Step, reading: Reading, groups: Sequence[Group]) -> Linking:
         async with self._begin() as store:
             done = await store.enter(step)
             if done is not None:
@@ -109,7 +137,10 @@ class HedgesService:
             await store.lock(lazily=True)
             change = relink(await store.linked(), groups, new_hedge_id)
             linking = await self._write(store, step, reading, change)
-        self._told()
+        self._linked = {
+            (group.wallet, group.asset): Stored(id, group.member_signature)
+            for id, group in change.kept + change.linked
+        }
         return linking
 
     async def _write(self, store: Store, step: Step, reading: Reading, change: Change) -> Linking:
@@ -148,14 +179,15 @@ class HedgesService:
             return _there(await store.get(id), id)
 
     async def list(
-        self, page_size: int, page_token: str, wallet: str, asset: str, position_id: str
+        self, page_size: int, page_token: str, wallet: str, asset: str, position_id: str, order_by: str
     ) -> Page[Hedge]:
-        """Hedges by wallet and asset."""
-        context = paging.context("hedges", wallet, asset, position_id)
+        """Hedges by wallet and asset, or as `order_by` says; InvalidArgument UNKNOWN_NAME."""
+        order = order_of(order_by)
+        context = paging.context("hedges", wallet, asset, position_id, order)
         page = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
-            rows = await store.list(page, wallet, asset, position_id)
-        return paging.cut(rows, page, context, lambda hedge: (hedge.wallet, hedge.asset))
+            rows = await store.list(page, wallet, asset, position_id, order.columns())
+        return paging.cut(rows, page, context, order.key)
 
     async def history(self, page_size: int, page_token: str, wanted: HistoryFilter) -> Page[LinkChange]:
         """Changes of groups, newest first."""
@@ -262,7 +294,7 @@ def new_hedge_id() -> str:
 
 def _there(hedge: Hedge | None, id: str) -> Hedge:
     if hedge is None:
-        raise NotFound("HEDGE_NOT_FOUND", f"no hedge {id!r}")
+        raise NotFound("HEDGE_NOT_FOUND", f"no hedge {id[:80]!r}")
     return hedge
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from services.price.domain.prices import News
-from services.price.store.prices import Changes
+from services.price.store.rows import Changes
 from shared.clock import Clock
 from shared.lifecycle import Loop
 from shared.log import get_logger

@@ -18,8 +18,10 @@ from services.price.sources.paced import PacedHttp
 from services.price.sources.panel import Panel
 from services.price.sources.registry import DEFAULT_SOURCES, REGISTRY
 from services.price.sources.source import Source, SourceSetup
+from services.price.store.at_once import AtOnce
 from services.price.store.history import HistoryStore
 from services.price.store.prices import Store
+from services.price.store.readings import Readings
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
@@ -135,13 +137,13 @@ def build(config: Config, clock: Clock | None = None) -> App:
     parts = {name: part for name, (_, part) in live.items()}
     candles = parts.get(binance.NAME) or binance.connect(_setup(config, binance.NAME, clock))[1]
     panel = Panel([source for source, _ in live.values()], config.sonic_demo_seed, clock, process(), parts)
-    service = PriceService(
-        database.bind(Store), database.bind(Store, isolation="AUTOCOMMIT"), panel, clock, _settings(config)
-    )
+    readings = Readings(database)
+    service = PriceService(database.bind(Store), AtOnce(database), readings, panel, clock, _settings(config))
     feed = PriceFeed(service.revision, service.changes, clock)
     service.on_change(feed.wake)
     history = HistoryService(
         database.bind(HistoryStore),
+        readings,
         Klines(candles, clock),
         clock,
         _history_settings(config),

@@ -1,4 +1,4 @@
-"""What the database's failures mean to a caller: try the whole again, or try later.
+"""What the database's failures mean to a caller: try the whole again, try later, or ask for something else.
 
 Constraint violations are not here: only the store knows what they mean.
 """
@@ -12,7 +12,7 @@ from datetime import timedelta
 import asyncpg
 from sqlalchemy import exc
 
-from shared.errors import Conflict, SonicError, Unavailable
+from shared.errors import Conflict, InvalidArgument, SonicError, Unavailable
 
 _CONFLICTS = {
     "40001": "SERIALIZATION_FAILURE",
@@ -25,12 +25,14 @@ _UNAVAILABLE_STATES = frozenset(
 )
 _CANCELLED = "57014"
 _READ_ONLY = "25006"
+# A text with NUL, as such and inside JSON: protobuf and Python carry it, PostgreSQL cannot keep it.
+_UNWRITABLE_STATES = frozenset({"22021", "22P05"})
 _RETRY_AFTER = timedelta(seconds=1)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise Conflict or Unavailable for what the body meets; leave everything else as it is."""
+    """Raise Conflict, Unavailable or InvalidArgument for what the body meets; leave all else as it is."""
     try:
         yield
     except (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
@@ -41,10 +43,12 @@ def translated() -> Iterator[None]:
 
 
 def meaning_of(error: BaseException) -> SonicError | None:
-    """The error for the caller, or None when it is not about concurrency or the connection."""
+    """The error for the caller, or None when it is not about concurrency, connection or characters."""
     state = _state(error)
     if state in _CONFLICTS:
         return Conflict(_CONFLICTS[state], "another transaction was in the way; try again")
+    if state in _UNWRITABLE_STATES:
+        return InvalidArgument("INVALID_REQUEST", "a text holds the character NUL")
     if state == _CANCELLED:
         return Unavailable("STATEMENT_TIMEOUT", "the database took too long", retry_after=_RETRY_AFTER)
     if isinstance(error, exc.TimeoutError):

@@ -126,6 +126,11 @@ def check(step: Step, entered_epoch: int | None) -> None:
         raise Conflict("STALE_EPOCH", f"epoch {step.epoch} of {step.caller} is older than one already seen")
 
 
+def answered(kind: type[T], answer: bytes) -> T:
+    """A recorded answer."""
+    return _adapter(kind).validate_json(answer)
+
+
 def _adapter(kind: type[T]) -> TypeAdapter[T]:
     if kind not in _adapters:
         _adapters[kind] = TypeAdapter(kind)
@@ -144,7 +149,7 @@ async def enter(connection: AsyncConnection, step: Step, kind: type[T]) -> T | N
     rows = await driver.fetch(_ENTER, step.caller, step.epoch, step.cycle_id, step.name)
     epoch, answer = rows[0]
     check(step, epoch)
-    return None if answer is None else _adapter(kind).validate_json(answer)
+    return None if answer is None else answered(kind, answer)
 
 
 async def record(connection: AsyncConnection, step: Step, kind: type[T], answer: T, now: datetime) -> None:

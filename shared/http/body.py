@@ -18,7 +18,7 @@ async def read_json(response: httpx.Response, *, max_bytes: int, max_depth: int)
     try:
         return strict_json.parse(text, max_depth=max_depth)
     except strict_json.BadJson as problem:
-        raise _bad(response, f"the body is {problem}") from problem
+        raise _bad(response, f"the body cannot be read: {problem}") from problem
 
 
 def _check_type(response: httpx.Response) -> None:

@@ -53,6 +53,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
             request.wallet.strip(),
             request.asset.strip().upper(),
             request.position_id.strip(),
+            request.order_by,
         )
         return pb.ListHedgesResponse(
             hedges=masked(map(messages.hedge, page.rows), request.read_mask),

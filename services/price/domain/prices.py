@@ -192,10 +192,10 @@ def quality_now(price: Price, now: datetime) -> Quality:
     return Quality.STALE
 
 
-def wanted_assets(asked: Iterable[str], tracked: tuple[str, ...]) -> tuple[str, ...]:
+def wanted_assets(asked: Iterable[str], tracked: tuple[str, ...], field: str = "assets") -> tuple[str, ...]:
     """The tracked assets asked for, each once, in the order of `tracked`; none asked = all.
 
-    Raises InvalidArgument UNKNOWN_ASSET naming the tracked ones.
+    Raises InvalidArgument UNKNOWN_ASSET of `field`, naming the tracked ones.
     """
     names = {name.strip().upper() for name in asked}
     unknown = sorted(names - set(tracked))
@@ -203,7 +203,7 @@ def wanted_assets(asked: Iterable[str], tracked: tuple[str, ...]) -> tuple[str, 
         listed = ", ".join(tracked)
         raise InvalidArgument(
             "UNKNOWN_ASSET",
-            f"{', '.join(unknown)[:100]} is not tracked; tracked are {listed}",
-            fields={"assets": f"among {listed}"},
+            f"{', '.join(map(repr, unknown))[:100]} is not tracked; tracked are {listed}",
+            fields={field: f"among {listed}"},
         )
     return tuple(asset for asset in tracked if asset in names or not names)

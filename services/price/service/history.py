@@ -20,6 +20,7 @@ from services.price.domain.prices import (
     wanted_assets,
 )
 from services.price.store.history import HistoryStore
+from services.price.store.readings import Readings
 from shared import paging
 from shared.clock import Clock
 from shared.errors import AlreadyExists, InvalidArgument, NotFound
@@ -57,6 +58,7 @@ class HistoryService:
     def __init__(
         self,
         begin: Begin,
+        readings: Readings,
         source: CandleSource,
         clock: Clock,
         settings: HistorySettings,
@@ -65,6 +67,7 @@ class HistoryService:
         changed: Callable[[], None],
     ) -> None:
         self._begin = begin
+        self._readings = readings
         self._source = source
         self._clock = clock
         self._settings = settings
@@ -93,8 +96,7 @@ class HistoryService:
     async def day_range(self, price: Price) -> DayRange | None:
         """Highest and lowest of the last 24 hours, from its quotes and its history."""
         now = self._clock.now()
-        async with self._begin() as store:
-            own = await store.day_range(price.market, price.asset, now - DAY)
+        own = await self._readings.day_range(price.market, price.asset, now - DAY)
         return day_range(price, own, now)
 
     async def insert(self, asset: str, price_usd: float, price_time: datetime | None) -> PriceRecord:
@@ -102,7 +104,7 @@ class HistoryService:
 
         Raises InvalidArgument UNKNOWN_ASSET, NOT_A_PRICE, INVALID_FIELD, AlreadyExists RECORD_EXISTS.
         """
-        (asset,) = wanted_assets([asset], self._settings.assets)
+        (asset,) = wanted_assets([asset], self._settings.assets, "asset")
         moment = self._checked(price_usd, price_time or self._clock.now(), "")
         await self._settle()
         async with self._begin() as store:
@@ -185,7 +187,7 @@ class HistoryService:
 
         Raises InvalidArgument UNKNOWN_ASSET, INVALID_FIELD, NotFound NO_CANDLES, ProviderFailure.
         """
-        (asset,) = wanted_assets([asset], self._settings.assets)
+        (asset,) = wanted_assets([asset], self._settings.assets, "asset")
         first, until = _backfill_stretch(interval, start, end, self._clock.now())
         fetched_count = inserted_count = 0
         while first < until:

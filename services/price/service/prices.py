@@ -1,8 +1,8 @@
 """What can be done with present prices. Owns the transactions; knows no SQL, no HTTP and no protobuf."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -22,7 +22,10 @@ from services.price.domain.prices import (
     wanted_assets,
 )
 from services.price.domain.succession import Succession
-from services.price.store.prices import Changes, Overtaken, State, Store
+from services.price.store.at_once import AtOnce
+from services.price.store.prices import Store
+from services.price.store.readings import Readings
+from services.price.store.rows import Changes, State
 from shared import paging
 from shared.clock import Clock
 from shared.database.fence import Step
@@ -66,6 +69,17 @@ class _Asked:
     answers: Sequence[SourceAnswer]
     demo_start_time: datetime
 
+    @property
+    def kept_start_time(self) -> datetime | None:
+        return self.demo_start_time if self.market is Market.DEMO else None
+
+    def judged(self, kept: Mapping[str, Price], now: datetime) -> list[Succession]:
+        return [judge(asset, self.market, kept.get(asset), self.answers, now) for asset in self.assets]
+
+    def refreshed(self, judged: Sequence[Succession]) -> Refreshed:
+        results = tuple(answer.result for answer in self.answers)
+        return Refreshed(tuple(one.price for one in judged), results, self.market)
+
 
 class PriceService:
     """Refreshing and reading prices."""
@@ -73,13 +87,15 @@ class PriceService:
     def __init__(
         self,
         begin: Begin,
-        read: Begin,
+        at_once: AtOnce,
+        readings: Readings,
         sources: Sources,
         clock: Clock,
         settings: Settings,
     ) -> None:
         self._begin = begin
-        self._read = read
+        self._at_once = at_once
+        self._readings = readings
         self._sources = sources
         self._clock = clock
         self._settings = settings
@@ -109,19 +125,18 @@ class PriceService:
             start_time = opened.demo_start_time or self._clock.now()
             answers = await self._sources.ask(used, wanted, start_time)
             asked = _Asked(step, wanted, used, answers, start_time)
-            try:
-                refreshed = await self._conclude(asked, opened)
-            except Overtaken:
-                refreshed = await self._conclude(asked, None)
+            refreshed = await self._conclude_at_once(asked, opened) or await self._conclude(asked)
         self._changed()
         return refreshed
 
     async def get(self, asset: str) -> Price:
         """The present price. Raises NotFound PRICE_NOT_FOUND before the first refresh of the asset."""
-        async with self._opened(self._read) as store:
-            price = await store.get(asset)
+        await self.settle()
+        price = await self._readings.get(asset)
         if price is None:
-            raise NotFound("PRICE_NOT_FOUND", f"no price of {asset} is known", metadata={"asset": asset})
+            tracked = ", ".join(self._settings.assets)
+            problem = f"no price of {asset!r} is known; tracked are {tracked}"
+            raise NotFound("PRICE_NOT_FOUND", problem, metadata={"asset": asset})
         return price
 
     async def page(self, page_size: int, page_token: str, qualities: Sequence[Quality] = ()) -> Page[Price]:
@@ -132,9 +147,9 @@ class PriceService:
         context = paging.context("prices", sorted(set(qualities)))
         page = paging.parse(page_size, page_token, context=context)
         vouched_since = self._clock.now() - REFRESH_LIMIT
-        async with self._opened(self._read) as store:
-            after = str(page.after[0]) if page.after else ""
-            found = await store.page(after, page.size + 1, qualities, vouched_since)
+        after = str(page.after[0]) if page.after else ""
+        await self.settle()
+        found = await self._readings.page(after, page.size + 1, qualities, vouched_since)
         return paging.cut(found, page, context, lambda price: (price.asset,))
 
     def sources(self) -> Sequence[SourceStatus]:
@@ -143,33 +158,27 @@ class PriceService:
 
     async def revision(self) -> int:
         """The number of the last write, of whatever process."""
-        async with self._opened(self._read) as store:
-            return await store.revision()
+        await self.settle()
+        return await self._readings.revision()
 
     async def changes(self, since: int) -> Changes:
         """Prices that changed after the revision `since`; 0 = all present ones."""
-        async with self._opened(self._read) as store:
-            return await store.changes(since)
+        await self.settle()
+        return await self._readings.changes(since)
 
     async def clear(self, confirm: str) -> int:
         """Delete prices and history of both markets, count the rows. Raises InvalidArgument NOT_CONFIRMED."""
         if confirm != _CONFIRMATION:
             problem = f'confirm must be the word "{_CONFIRMATION}"'
             raise InvalidArgument("NOT_CONFIRMED", problem, fields={"confirm": problem})
-        async with self._opened(self._begin) as store:
+        await self.settle()
+        async with self._begin() as store:
             count = await store.clear()
         self._changed()
         return count
 
-    @asynccontextmanager
-    async def _opened(self, begin: Begin) -> AsyncIterator[Store]:
-        """A store; before the first one of this process the market is settled."""
-        await self.settle()
-        async with begin() as store:
-            yield store
-
     async def settle(self) -> None:
-        """Set the market this process starts with, once."""
+        """Set the market this process starts with, once, before anything is read."""
         if not self._is_settled:
             async with self._begin() as store:
                 live = self._settings.live
@@ -180,18 +189,15 @@ class PriceService:
         self, step: Step, wanted: Sequence[str], force: bool, market: Market | None
     ) -> Refreshed | State:
         """The answer when none must be asked, else what the refresh starts from."""
+        await self.settle()
+        opened = await self._at_once.open(step, market)
         now = self._clock.now()
-        async with self._opened(self._begin) as store:
-            answered = await store.enter(step)
-            if answered is not None:
-                return answered
-            state = await store.state(market)
-            if force or market not in (None, state.market) or not self._is_fresh(state, wanted, now):
-                return state
-            prices = tuple(state.prices[asset] for asset in wanted)
-            refreshed = Refreshed(prices, (), state.market, "FRESH")
-            await store.record(step, refreshed, now)
-            return refreshed
+        if isinstance(opened, Refreshed):
+            return opened
+        if force or market not in (None, opened.market) or not self._is_fresh(opened, wanted, now):
+            return opened
+        prices = tuple(opened.prices[asset] for asset in wanted)
+        return await self._at_once.answer(step, Refreshed(prices, (), opened.market, "FRESH"), now)
 
     def _is_fresh(self, state: State, wanted: Sequence[str], now: datetime) -> bool:
         """A refresh stamped in the future (the clock was set back) is not fresh."""
@@ -201,35 +207,34 @@ class PriceService:
             timedelta(0) <= now - moment < self._settings.min_refresh for moment in times
         )
 
-    async def _conclude(self, asked: "_Asked", seen: State | None) -> Refreshed:
-        """Judge and write in one transaction. Raises Overtaken when `seen` is no longer true.
+    async def _conclude_at_once(self, asked: "_Asked", seen: State) -> Refreshed | None:
+        """Judge and write in one statement; None when it takes more, or `seen` is no longer true."""
+        now = self._clock.now()
+        if not seen.prices.keys() >= set(asked.assets):
+            return None
+        judged = asked.judged(seen.prices, now)
+        if _without_volatility(judged, now):
+            return None
+        return await self._at_once.write(
+            asked.step, asked.refreshed(judged), seen, asked.kept_start_time, judged, now
+        )
 
-        Without `seen` the state is read behind a lock, which costs more and always succeeds.
-        """
+    async def _conclude(self, asked: "_Asked") -> Refreshed:
+        """The same in one transaction, behind a lock, which costs more and always succeeds."""
         now = self._clock.now()
         market = asked.market
         async with self._begin() as store:
             answered = await store.enter(asked.step)
             if answered is not None:
                 return answered
-            state = seen or await store.locked_state(market)
+            state = await store.locked_state(market)
             kept = dict(state.prices)
             if market is Market.DEMO:
                 new = [asset for asset in asked.assets if asset not in kept]
                 kept |= await self._backfill(store, new, asked.demo_start_time, now)
-            judged = [judge(asset, market, kept.get(asset), asked.answers, now) for asset in asked.assets]
-            judged = await self._with_volatility(store, market, judged, now)
-            await store.write(
-                state,
-                market,
-                asked.demo_start_time if market is Market.DEMO else None,
-                [one.price for one in judged],
-                changed=[one.changed for one in judged],
-                recorded=[one.record is not None for one in judged],
-            )
-            refreshed = Refreshed(
-                tuple(one.price for one in judged), tuple(answer.result for answer in asked.answers), market
-            )
+            judged = await self._with_volatility(store, market, asked.judged(kept, now), now)
+            await store.write(state, market, asked.kept_start_time, judged)
+            refreshed = asked.refreshed(judged)
             await store.record(asked.step, refreshed, now)
             return refreshed
 
@@ -247,10 +252,10 @@ class PriceService:
         self, store: Store, market: Market, judged: Sequence[Succession], now: datetime
     ) -> list[Succession]:
         """Volatility of whole hours: read again once an hour, kept in between."""
-        hour = volatility.hour_of(now)
-        due = [one.price.asset for one in judged if one.price.volatility_hour_time != hour]
+        due = _without_volatility(judged, now)
         if not due:
             return list(judged)
+        hour = volatility.hour_of(now)
         closes = await store.closes(market, due, hour - volatility.WINDOW, hour)
         renewed = []
         for one in judged:
@@ -260,6 +265,12 @@ class PriceService:
                 one = replace(one, price=price)
             renewed.append(one)
         return renewed
+
+
+def _without_volatility(judged: Sequence[Succession], now: datetime) -> list[str]:
+    """Assets whose volatility is not of the last whole hour."""
+    hour = volatility.hour_of(now)
+    return [one.price.asset for one in judged if one.price.volatility_hour_time != hour]
 
 
 def judge(

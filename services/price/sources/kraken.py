@@ -53,12 +53,12 @@ class Kraken:
         }
 
     def _checked(self, body: object) -> Mapping[str, object]:
-        """Errors come with HTTP 200."""
-        if not isinstance(body, dict):
-            raise bad_body("the answer is not an object")
-        errors = body.get("error")
-        if not isinstance(errors, list) or errors:
-            raise self._complaint(str(errors[0]) if isinstance(errors, list) else "")
+        """Errors come with HTTP 200; one that begins with W is a warning beside a good answer."""
+        said = body.get("error") if isinstance(body, dict) else None
+        if not isinstance(body, dict) or not isinstance(said, list):
+            raise bad_body("the answer is not an object with a list of errors")
+        if errors := [str(one) for one in said if not str(one).startswith("W")]:
+            raise self._complaint(errors[0])
         tickers = body.get("result")
         if not isinstance(tickers, dict):
             raise bad_body("the answer has no result")

@@ -8,7 +8,6 @@ from sqlalchemy import ColumnElement, Row, any_, func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.price.domain.candles import Candle, Interval
-from services.price.domain.day_range import DayRange
 from services.price.domain.prices import (
     MANUAL_SOURCE,
     TRUSTED_QUALITIES,
@@ -18,7 +17,7 @@ from services.price.domain.prices import (
     PriceRecord,
     Quality,
 )
-from services.price.store.prices import COLUMNS, QUOTES, READ, price_of
+from services.price.store.rows import COLUMNS, QUOTES, READ, price_of
 from services.price.tables import price_history
 from shared.database import keyset
 from shared.paging import PageRequest
@@ -68,10 +67,6 @@ _CANDLES = text(
     " min(price_usd) as low_usd, (array_agg(price_usd order by price_time desc))[1] as close_usd,"
     f" count(*) as record_count from price_history where {_OF}"
     " and price_time >= :start and price_time < :until group by 1 order by 1"
-)
-_RANGE = text(
-    f"select max(price_usd) as high_usd, min(price_usd) as low_usd from price_history where {_OF}"
-    " and price_time >= :since"
 )
 # Never the newest row of an asset: it explains the present price.
 _TRIM = text(
@@ -203,11 +198,6 @@ class HistoryStore:
             )
             for row in rows
         ]
-
-    async def day_range(self, market: Market, asset: str, since: datetime) -> DayRange | None:
-        values = {"market": market.value, "asset": asset, "since": since}
-        row = (await self._connection.execute(_RANGE, values)).one()
-        return None if row.high_usd is None else DayRange(row.high_usd, row.low_usd)
 
     async def trim(self, before: datetime, row_count: int) -> int:
         """Delete the oldest rows from before the time, at most so many; returns how many."""

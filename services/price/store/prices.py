@@ -1,85 +1,43 @@
-"""Rows of prices in and out; the only SQL of this service. Knows no rule of prices."""
+"""Rows of prices in one transaction: what a refresh writes. Knows no rule of prices."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from pydantic import TypeAdapter
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.price.domain.prices import Market, Price, PriceRecord, Quality, Quote, Refreshed
+from services.price.domain.prices import Market, PriceRecord, Refreshed
+from services.price.domain.succession import Succession
+from services.price.store.rows import COLUMNS, HURRY, QUOTES, READ, State, state_of
 from services.price.tables import price_history
 from shared.database import fence
+from shared.database.engine import raw
 from shared.database.fence import Step
 
-QUOTES: TypeAdapter[tuple[Quote, ...]] = TypeAdapter(tuple[Quote, ...])
-COLUMNS = {
-    "asset": "text",
-    "quality": "smallint",
-    "price_usd": "float8",
-    "price_time": "timestamptz",
-    "previous_price_usd": "float8",
-    "previous_price_time": "timestamptz",
-    "source": "text",
-    "last_good_price_usd": "float8",
-    "last_good_time": "timestamptz",
-    "hourly_volatility_ratio": "float8",
-    "volatility_hour_time": "timestamptz",
-    "refresh_time": "timestamptz",
-}
 _NAMES = ", ".join(COLUMNS)
-_ARRAYS = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in COLUMNS.items())
 _REPLACED = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS)
-READ = ", ".join(f"p.{name}" for name in COLUMNS) + ", p.quotes::text as quotes, p.market"
 _RECORDED = "asset, price_usd, price_time, previous_price_usd, previous_price_time, source, quality"
+_WRITTEN = {
+    **{name: f"{kind}[]" for name, kind in COLUMNS.items()},
+    "quotes": "text[]",
+    "changed": "boolean[]",
+    "recorded": "boolean[]",
+    "market": "smallint",
+    "demo_start_time": "timestamptz",
+    "seen": "bigint",
+}
+_LISTS = [name for name, kind in _WRITTEN.items() if kind.endswith("[]")]
 
 _SETTLE = text(
     "update service_state set market = :market, revision = revision + 1, reset_revision = revision + 1"
     " where id = 1 and (market = 0 or (cast(:insist as boolean) and market <> :market))"
 )
-# Prices are asked for again every cycle: what a crash of the machine takes with it comes back by itself.
-_STATE = text(
-    f"select s.market as present_market, s.revision, s.demo_start_time, {READ}"
-    " from set_config('synchronous_commit', 'off', true), service_state s"
-    " left join price p on p.market = coalesce(nullif(cast(:market as smallint), 0), s.market)"
-)
 # By itself: a statement that waits for a lock goes on with what it saw before it waited.
 _LOCK = text("select from service_state for update")
-_LIST = text(
-    f"select {READ} from price p, lateral (select case when p.price_usd is not null"
-    f" and p.refresh_time < :vouched_since then {Quality.STALE.value} else p.quality end as now) judged"
-    " where p.market = (select market from service_state)"
-    " and p.asset > :after and (cast(:qualities as smallint[]) is null or judged.now = any(:qualities))"
-    " order by p.asset limit :row_count"
-)
-_GET = text(
-    f"select {READ} from price p where p.market = (select market from service_state) and p.asset = :asset"
-)
-_CHANGES = text(
-    f"select s.revision, s.reset_revision, {READ} from service_state s"
-    " left join price p on p.market = s.market and p.revision > :since order by p.asset"
-)
-_REVISION = text("select revision from service_state")
-# All of a refresh in one statement; it does nothing when another writer was faster than `seen`.
-_WRITE = text(
-    "with state as (update service_state set revision = revision + 1, market = :market,"
-    " reset_revision = case when market = :market then reset_revision else revision + 1 end,"
-    " demo_start_time = coalesce(demo_start_time, cast(:demo_start_time as timestamptz))"
-    " where id = 1 and revision = :seen returning revision),"
-    f" new as (select * from unnest({_ARRAYS},"
-    " cast(:quotes as text[]), cast(:changed as boolean[]), cast(:recorded as boolean[]))"
-    f" as row ({_NAMES}, quotes, changed, recorded)),"
-    f" kept as (insert into price as old (market, {_NAMES}, quotes, revision)"
-    f" select :market, {_NAMES}, quotes::jsonb, case when changed then revision else 0 end from new, state"
-    f" on conflict (market, asset) do update set {_REPLACED},"
-    " quotes = excluded.quotes, revision = greatest(old.revision, excluded.revision)),"
-    f" appended as (insert into price_history (market, {_RECORDED})"
-    f" select :market, {_RECORDED} from new, state where recorded"
-    " on conflict (market, asset, price_time) do nothing)"
-    " select revision from state, set_config('synchronous_commit', 'off', true)"
+_STATE = text(
+    f"select s.market as present_market, s.revision, s.demo_start_time, {READ}"
+    " from service_state s left join price p on p.market = cast(:market as smallint)"
 )
 _CLOSES = text(
     "select a.asset, cast(extract(epoch from h.start) / 3600 as bigint) as hour, c.price_usd"
@@ -98,27 +56,49 @@ _CLEAR = text(
 )
 
 
-class Overtaken(Exception):
-    """Another writer changed the prices since they were read; nothing was written."""
+def written_effect(first: int, condition: str = "") -> str:
+    """Named queries of a `with` that write a refresh while `condition` holds and nobody was faster.
+
+    `done` has a row when they did; the arguments are those of `written`, from $first on.
+    """
+    at = {name: f"${place}::{kind}" for place, (name, kind) in enumerate(_WRITTEN.items(), first)}
+    return (
+        f"moved as (update service_state set revision = revision + 1, market = {at['market']},"
+        f" reset_revision = case when market = {at['market']} then reset_revision else revision + 1 end,"
+        f" demo_start_time = coalesce(demo_start_time, {at['demo_start_time']})"
+        f" where id = 1 and revision = {at['seen']}{condition} returning revision),"
+        f" done as (select revision, {HURRY} from moved),"
+        f" new as (select * from unnest({', '.join(at[name] for name in _LISTS)})"
+        f" as row ({', '.join(_LISTS)})),"
+        f" kept as (insert into price as old (market, {_NAMES}, quotes, revision)"
+        f" select {at['market']}, {_NAMES}, quotes::jsonb, case when changed then revision else 0 end"
+        f" from new, done on conflict (market, asset) do update set {_REPLACED},"
+        " quotes = excluded.quotes, revision = greatest(old.revision, excluded.revision)),"
+        f" appended as (insert into price_history (market, {_RECORDED})"
+        f" select {at['market']}, {_RECORDED} from new, done where recorded"
+        " on conflict (market, asset, price_time) do nothing)"
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """What a refresh starts from; `revision` must still be true when it ends."""
-
-    market: Market
-    revision: int
-    demo_start_time: datetime | None
-    prices: Mapping[str, Price]
+_WRITE = f"with {written_effect(1)} select revision from done"
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Prices of the present market that changed after a revision; `reset`: the whole list was replaced."""
-
-    revision: int
-    prices: tuple[Price, ...]
-    reset: bool
+def written(
+    seen: State, market: Market, demo_start_time: datetime | None, judged: Sequence[Succession]
+) -> list[object]:
+    """The arguments of `written_effect`."""
+    prices = [one.price for one in judged]
+    values: dict[str, object] = {name: [getattr(price, name) for price in prices] for name in COLUMNS}
+    values |= {
+        "quality": [price.quality.value for price in prices],
+        "quotes": [QUOTES.dump_json(price.quotes).decode() for price in prices],
+        "changed": [one.changed for one in judged],
+        "recorded": [one.record is not None for one in judged],
+        "market": market.value,
+        "demo_start_time": demo_start_time,
+        "seen": seen.revision,
+    }
+    return [values[name] for name in _WRITTEN]
 
 
 class Store:
@@ -139,80 +119,24 @@ class Store:
         """Set the market when none was ever told, or in any case when `insist`."""
         await self._connection.execute(_SETTLE, {"market": market.value, "insist": insist})
 
-    async def state(self, market: Market | None) -> State:
-        """The revision, and the prices of `market` (None: the present one)."""
-        rows = (await self._connection.execute(_STATE, {"market": market.value if market else 0})).all()
-        present = rows[0]
-        return State(
-            Market(present.present_market),
-            present.revision,
-            present.demo_start_time,
-            {row.asset: price_of(row) for row in rows if row.asset is not None},
-        )
-
     async def locked_state(self, market: Market) -> State:
-        """The same, after every other writer and before the next one: nobody can overtake."""
+        """The prices of a market after every other writer and before the next one."""
         await self._connection.execute(_LOCK)
-        return await self.state(market)
-
-    async def page(
-        self, after: str, row_count: int, qualities: Sequence[Quality], vouched_since: datetime
-    ) -> list[Price]:
-        """Prices of the present market by asset, after `after`; those not refreshed since then read STALE."""
-        values = {
-            "after": after,
-            "row_count": row_count,
-            "qualities": [quality.value for quality in qualities] or None,
-            "vouched_since": vouched_since,
-        }
-        rows = await self._connection.execute(_LIST, values)
-        return [price_of(row) for row in rows]
-
-    async def get(self, asset: str) -> Price | None:
-        row = (await self._connection.execute(_GET, {"asset": asset})).one_or_none()
-        return None if row is None else price_of(row)
-
-    async def revision(self) -> int:
-        """The number of the last write, of whatever process."""
-        revision: int = (await self._connection.execute(_REVISION)).scalar_one()
-        return revision
-
-    async def changes(self, since: int) -> Changes:
-        """What a watcher who knows revision `since` has not seen; 0 gives everything."""
-        rows = (await self._connection.execute(_CHANGES, {"since": since})).all()
-        prices = tuple(price_of(row) for row in rows if row.asset is not None)
-        return Changes(rows[0].revision, prices, 0 < since < rows[0].reset_revision)
+        return state_of((await self._connection.execute(_STATE, {"market": market.value})).all())
 
     async def write(
-        self,
-        seen: State,
-        market: Market,
-        demo_start_time: datetime | None,
-        prices: Sequence[Price],
-        *,
-        changed: Sequence[bool],
-        recorded: Sequence[bool],
+        self, seen: State, market: Market, demo_start_time: datetime | None, judged: Sequence[Succession]
     ) -> None:
-        """Keep the prices, append the `recorded` ones to the history; Overtaken when `seen` is not true."""
-        values: dict[str, Any] = {name: [getattr(price, name) for price in prices] for name in COLUMNS}
-        values |= {
-            "quality": [price.quality.value for price in prices],
-            "quotes": [QUOTES.dump_json(price.quotes).decode() for price in prices],
-            "changed": list(changed),
-            "recorded": list(recorded),
-            "market": market.value,
-            "demo_start_time": demo_start_time,
-            "seen": seen.revision,
-        }
-        if (await self._connection.execute(_WRITE, values)).one_or_none() is None:
-            raise Overtaken
+        """Keep the prices and append what is new to the history; `seen` is a locked state."""
+        driver = await raw(self._connection)
+        await driver.fetch(_WRITE, *written(seen, market, demo_start_time, judged))
 
     async def append(self, records: Sequence[PriceRecord]) -> None:
         """Add rows to the history, oldest first."""
         names = (*_RECORDED.split(", "), "market")
         rows = [{name: getattr(record, name) for name in names} for record in records]
         if rows:
-            # Two processes may invent the same past at once; one of them will be overtaken.
+            # What was there before stays.
             await self._connection.execute(insert(price_history).on_conflict_do_nothing(), rows)
 
     async def closes(
@@ -230,13 +154,3 @@ class Store:
         """Delete all prices and their history; returns how many rows there were."""
         count: int = (await self._connection.execute(_CLEAR)).scalar_one()
         return count
-
-
-def price_of(row: Row[Any]) -> Price:
-    values = {name: getattr(row, name) for name in COLUMNS}
-    values |= {
-        "quality": Quality(row.quality),
-        "market": Market(row.market),
-        "quotes": QUOTES.validate_json(row.quotes),
-    }
-    return Price(**values)

@@ -300,6 +300,11 @@ async def test_a_weight_nearly_spent_is_a_pause_of_a_minute(desk: Desk, used: st
     assert (await desk.ask("binance")).result.failure == ""
 
 
+async def test_a_warning_of_kraken_costs_its_prices_nothing(desk: Desk) -> None:
+    desk.provider.answer(PATHS["kraken"], json={**KRAKEN, "error": ["WGeneral:Deprecated"]})
+    assert (await desk.ask("kraken", "BTC", "ETH")).result.quote_count == 2
+
+
 async def test_krakens_limit_with_status_200_holds_for_a_minute(desk: Desk) -> None:
     desk.provider.answer(PATHS["kraken"], json={"error": ["EAPI:Rate limit exceeded"]}, times=1)
     script(desk, "kraken")

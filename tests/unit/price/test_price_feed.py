@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from services.price.domain.prices import Market, News, Price, Quality
 from services.price.loop import PriceFeed
-from services.price.store.prices import Changes
+from services.price.store.rows import Changes
 from shared.clock import PushedClock
 
 

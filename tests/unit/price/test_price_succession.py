@@ -85,6 +85,7 @@ def test_assets_are_taken_in_any_case_and_each_once() -> None:
 
 
 def test_an_untracked_asset_is_refused_by_name() -> None:
-    with pytest.raises(InvalidArgument, match="DOGE is not tracked") as caught:
-        wanted_assets(["doge"], ("BTC",))
+    with pytest.raises(InvalidArgument, match="'DOGE' is not tracked") as caught:
+        wanted_assets(["doge"], ("BTC",), "asset")
     assert caught.value.reason == "UNKNOWN_ASSET"
+    assert caught.value.fields == {"asset": "among BTC"}

@@ -38,11 +38,21 @@ class Holder:
         return True
 
 
-def test_a_time_out_of_range_is_refused() -> None:
-    holder: Any = Holder(seen_time=Timestamp(seconds=10**15))
+# 253370764800 is the first second of the year 9999, -62135596800 of the year 1.
+@pytest.mark.parametrize("seconds", [10**15, 253_370_764_800, -1, -62_135_596_800])
+def test_a_time_out_of_range_is_refused(seconds: int) -> None:
+    holder: Any = Holder(seen_time=Timestamp(seconds=seconds))
     with pytest.raises(InvalidArgument) as raised:
         codec.from_timestamp(holder, "seen_time")
     assert raised.value.reason == "BAD_TIME"
+
+
+@pytest.mark.parametrize("seconds", [0, 253_370_764_799])
+def test_the_ends_of_time_are_times(seconds: int) -> None:
+    holder: Any = Holder(seen_time=Timestamp(seconds=seconds))
+    moment = codec.from_timestamp(holder, "seen_time")
+    assert moment is not None
+    assert moment.timestamp() == seconds
 
 
 def test_a_duration_goes_out_and_comes_back() -> None:

@@ -415,7 +415,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_BAD_IMPORT: _ErrorReason.ValueType  # 20
     """The file is no JSON of a known form; each problem is named."""
     ERROR_REASON_BAD_TIME: _ErrorReason.ValueType  # 21
-    """A moment is not within the years 1 to 9999."""
+    """A moment is not within the years 1970 to 9998."""
     ERROR_REASON_BAD_DURATION: _ErrorReason.ValueType  # 22
     """A span is longer than 10000 years, or its parts differ in sign."""
 
@@ -465,7 +465,7 @@ ERROR_REASON_RULE_NOT_FOUND: ErrorReason.ValueType  # 19
 ERROR_REASON_BAD_IMPORT: ErrorReason.ValueType  # 20
 """The file is no JSON of a known form; each problem is named."""
 ERROR_REASON_BAD_TIME: ErrorReason.ValueType  # 21
-"""A moment is not within the years 1 to 9999."""
+"""A moment is not within the years 1970 to 9998."""
 ERROR_REASON_BAD_DURATION: ErrorReason.ValueType  # 22
 """A span is longer than 10000 years, or its parts differ in sign."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

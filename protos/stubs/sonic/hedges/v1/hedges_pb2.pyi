@@ -40,7 +40,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STALE_EPOCH: _ErrorReason.ValueType  # 5
     """The caller's epoch is older than one already seen."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 6
-    """A field breaks its rule; the field is named."""
+    """Not sent: a field that breaks its rule is INVALID_REQUEST, and is named."""
     ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 7
     """The update mask names a field that cannot be changed."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 8
@@ -67,6 +67,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A modifier is no number (a text, a truth value, a null, a list)."""
     ERROR_REASON_MODIFIER_NEGATIVE: _ErrorReason.ValueType  # 19
     """A modifier is negative."""
+    ERROR_REASON_UNKNOWN_NAME: _ErrorReason.ValueType  # 20
+    """The order is by no field of the list, or has no such direction; the known ones are named."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -84,7 +86,7 @@ ERROR_REASON_PAGE_TOKEN_MISMATCH: ErrorReason.ValueType  # 4
 ERROR_REASON_STALE_EPOCH: ErrorReason.ValueType  # 5
 """The caller's epoch is older than one already seen."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 6
-"""A field breaks its rule; the field is named."""
+"""Not sent: a field that breaks its rule is INVALID_REQUEST, and is named."""
 ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 7
 """The update mask names a field that cannot be changed."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 8
@@ -111,6 +113,8 @@ ERROR_REASON_MODIFIER_NOT_A_NUMBER: ErrorReason.ValueType  # 18
 """A modifier is no number (a text, a truth value, a null, a list)."""
 ERROR_REASON_MODIFIER_NEGATIVE: ErrorReason.ValueType  # 19
 """A modifier is negative."""
+ERROR_REASON_UNKNOWN_NAME: ErrorReason.ValueType  # 20
+"""The order is by no field of the list, or has no such direction; the known ones are named."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _Side:
@@ -1018,6 +1022,7 @@ class ListHedgesRequest(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     POSITION_ID_FIELD_NUMBER: _builtins.int
     READ_MASK_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Rows wanted: 0 = 50, more than 500 gives 500."""
     page_token: _builtins.str
@@ -1028,6 +1033,11 @@ class ListHedgesRequest(_message.Message):
     """Only this asset."""
     position_id: _builtins.str
     """Only the hedge of this position."""
+    order_by: _builtins.str
+    """One field name, optionally followed by " desc": wallet (with the asset), total_long_size_usd,
+    total_short_size_usd, long_heat, short_heat, total_heat, hedge_ratio, net_delta_tokens, net_delta_usd,
+    imbalance_usd, net_pnl_usd, created_time, updated_time. What is absent comes last. Default wallet.
+    """
     @_builtins.property
     def read_mask(self) -> _field_mask_pb2.FieldMask:
         """Fields of a row wanted; empty = all."""
@@ -1041,10 +1051,11 @@ class ListHedgesRequest(_message.Message):
         asset: _builtins.str = ...,
         position_id: _builtins.str = ...,
         read_mask: _field_mask_pb2.FieldMask | None = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "page_size", b"page_size", "page_token", b"page_token", "position_id", b"position_id", "read_mask", b"read_mask", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "position_id", b"position_id", "read_mask", b"read_mask", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

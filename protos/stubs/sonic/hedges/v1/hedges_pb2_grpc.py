@@ -127,7 +127,8 @@ class HedgesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListHedges(self, request, context):
-        """All hedges by wallet and asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD.
+        """All hedges by wallet and asset, or as order_by says. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH,
+        UNKNOWN_FIELD, UNKNOWN_NAME.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,7 +150,7 @@ class HedgesServiceServicer:
 
     def EvaluateHedge(self, request, context):
         """The hedge's members, as held now, at prices, over a range, or each at its own mark.
-        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, TOO_MANY_FIGURES, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, TOO_MANY_FIGURES, POSITIONS_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,7 +158,7 @@ class HedgesServiceServicer:
 
     def AdviseRebalance(self, request, context):
         """What to change of one leg to reach a target; "cannot be met" is an answer, not a failure. Nothing is changed.
-        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, LEG_NOT_FOUND, NOT_FINITE, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, LEG_NOT_FOUND, NOT_FINITE, POSITIONS_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,7 +166,7 @@ class HedgesServiceServicer:
 
     def GetCorridor(self, request, context):
         """Between which prices no leg liquidates, and what happens beyond, leg after leg.
-        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, NOT_FINITE, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, NOT_FINITE, POSITIONS_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

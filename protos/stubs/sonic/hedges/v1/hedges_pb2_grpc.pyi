@@ -23,22 +23,24 @@ class HedgesServiceStub:
     UnlinkHedges: _aio.UnaryUnaryMultiCallable[_hedges_pb2.UnlinkHedgesRequest, _hedges_pb2.UnlinkHedgesResponse]
     """Unlinks every hedge; the next LinkHedges makes new ones."""
     ListHedges: _aio.UnaryUnaryMultiCallable[_hedges_pb2.ListHedgesRequest, _hedges_pb2.ListHedgesResponse]
-    """All hedges by wallet and asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD."""
+    """All hedges by wallet and asset, or as order_by says. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH,
+    UNKNOWN_FIELD, UNKNOWN_NAME.
+    """
     GetHedge: _aio.UnaryUnaryMultiCallable[_hedges_pb2.GetHedgeRequest, _hedges_pb2.Hedge]
     """One hedge. Fails with HEDGE_NOT_FOUND."""
     UpdateHedge: _aio.UnaryUnaryMultiCallable[_hedges_pb2.UpdateHedgeRequest, _hedges_pb2.Hedge]
     """Changes the note. Fails with HEDGE_NOT_FOUND, ETAG_MISMATCH, UNKNOWN_FIELD."""
     EvaluateHedge: _aio.UnaryUnaryMultiCallable[_hedges_pb2.EvaluateHedgeRequest, _hedges_pb2.EvaluateHedgeResponse]
     """The hedge's members, as held now, at prices, over a range, or each at its own mark.
-    Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, TOO_MANY_FIGURES, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+    Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, TOO_MANY_FIGURES, POSITIONS_UNAVAILABLE.
     """
     AdviseRebalance: _aio.UnaryUnaryMultiCallable[_hedges_pb2.AdviseRebalanceRequest, _hedges_pb2.AdviseRebalanceResponse]
     """What to change of one leg to reach a target; "cannot be met" is an answer, not a failure. Nothing is changed.
-    Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, LEG_NOT_FOUND, NOT_FINITE, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+    Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, LEG_NOT_FOUND, NOT_FINITE, POSITIONS_UNAVAILABLE.
     """
     GetCorridor: _aio.UnaryUnaryMultiCallable[_hedges_pb2.GetCorridorRequest, _hedges_pb2.GetCorridorResponse]
     """Between which prices no leg liquidates, and what happens beyond, leg after leg.
-    Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, NOT_FINITE, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+    Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, NOT_FINITE, POSITIONS_UNAVAILABLE.
     """
     ListLinkHistory: _aio.UnaryUnaryMultiCallable[_hedges_pb2.ListLinkHistoryRequest, _hedges_pb2.ListLinkHistoryResponse]
     """Changes of groups, newest first; kept for a time that is configured.
@@ -87,7 +89,9 @@ class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hedges_pb2.ListHedgesRequest,
         context: _aio.ServicerContext[_hedges_pb2.ListHedgesRequest, _abc.Awaitable[_hedges_pb2.ListHedgesResponse]],
     ) -> _abc.Awaitable[_hedges_pb2.ListHedgesResponse]:
-        """All hedges by wallet and asset. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD."""
+        """All hedges by wallet and asset, or as order_by says. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH,
+        UNKNOWN_FIELD, UNKNOWN_NAME.
+        """
 
     @_abc_1.abstractmethod
     def GetHedge(
@@ -112,7 +116,7 @@ class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_hedges_pb2.EvaluateHedgeRequest, _abc.Awaitable[_hedges_pb2.EvaluateHedgeResponse]],
     ) -> _abc.Awaitable[_hedges_pb2.EvaluateHedgeResponse]:
         """The hedge's members, as held now, at prices, over a range, or each at its own mark.
-        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, TOO_MANY_FIGURES, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, TOO_MANY_FIGURES, POSITIONS_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -122,7 +126,7 @@ class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_hedges_pb2.AdviseRebalanceRequest, _abc.Awaitable[_hedges_pb2.AdviseRebalanceResponse]],
     ) -> _abc.Awaitable[_hedges_pb2.AdviseRebalanceResponse]:
         """What to change of one leg to reach a target; "cannot be met" is an answer, not a failure. Nothing is changed.
-        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, LEG_NOT_FOUND, NOT_FINITE, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, LEG_NOT_FOUND, NOT_FINITE, POSITIONS_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -132,7 +136,7 @@ class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_hedges_pb2.GetCorridorRequest, _abc.Awaitable[_hedges_pb2.GetCorridorResponse]],
     ) -> _abc.Awaitable[_hedges_pb2.GetCorridorResponse]:
         """Between which prices no leg liquidates, and what happens beyond, leg after leg.
-        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, NOT_FINITE, INVALID_FIELD, POSITIONS_UNAVAILABLE.
+        Fails with HEDGE_NOT_FOUND, MEMBERS_GONE, NOT_FINITE, POSITIONS_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -149,7 +149,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_BAD_DURATION: _ErrorReason.ValueType  # 11
     """A duration is outside 10000 years."""
     ERROR_REASON_BAD_TIME: _ErrorReason.ValueType  # 12
-    """A time is outside the years 1 to 9999."""
+    """A time is outside the years 1970 to 9998."""
     ERROR_REASON_UNKNOWN_NAME: _ErrorReason.ValueType  # 13
     """No notification channel of this name; the known ones are listed."""
 
@@ -181,7 +181,7 @@ ERROR_REASON_NOT_FINITE: ErrorReason.ValueType  # 10
 ERROR_REASON_BAD_DURATION: ErrorReason.ValueType  # 11
 """A duration is outside 10000 years."""
 ERROR_REASON_BAD_TIME: ErrorReason.ValueType  # 12
-"""A time is outside the years 1 to 9999."""
+"""A time is outside the years 1970 to 9998."""
 ERROR_REASON_UNKNOWN_NAME: ErrorReason.ValueType  # 13
 """No notification channel of this name; the known ones are listed."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -177,7 +177,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_NOT_CONFIRMED: _ErrorReason.ValueType  # 7
     """The confirmation word is missing or wrong."""
     ERROR_REASON_BAD_TIME: _ErrorReason.ValueType  # 9
-    """A time is outside the years 1 to 9999."""
+    """A time is outside the years 1970 to 9998."""
     ERROR_REASON_RECORD_NOT_FOUND: _ErrorReason.ValueType  # 10
     """No row of the history has this number."""
     ERROR_REASON_RECORD_EXISTS: _ErrorReason.ValueType  # 11
@@ -209,7 +209,7 @@ ERROR_REASON_STALE_EPOCH: ErrorReason.ValueType  # 6
 ERROR_REASON_NOT_CONFIRMED: ErrorReason.ValueType  # 7
 """The confirmation word is missing or wrong."""
 ERROR_REASON_BAD_TIME: ErrorReason.ValueType  # 9
-"""A time is outside the years 1 to 9999."""
+"""A time is outside the years 1970 to 9998."""
 ERROR_REASON_RECORD_NOT_FOUND: ErrorReason.ValueType  # 10
 """No row of the history has this number."""
 ERROR_REASON_RECORD_EXISTS: ErrorReason.ValueType  # 11

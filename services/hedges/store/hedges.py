@@ -1,4 +1,4 @@
-"""Rows of hedges in and out; the only SQL of this service."""
+"""One transaction's rows of hedges, their history and the modifiers. Knows no rule."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from services.hedges.domain.modifiers import NAMES, Modifiers
 from services.hedges.tables import hedge, link_change, modifiers
 from shared.database import fence
 from shared.database.fence import Step
-from shared.database.keyset import apply
+from shared.database.keyset import Ordering, apply
 from shared.paging import PageRequest
 
 SelectT = TypeVar("SelectT", bound=Select[Any])
 _HEDGE = [hedge.c[name.name] for name in fields(Hedge)]
-_NUMBERS = [name.name for name in fields(Group) if name.name.endswith(("_usd", "_heat", "_ratio", "_tokens"))]
+FIGURES = [name.name for name in fields(Group) if name.name.endswith(("_usd", "_heat", "_ratio", "_tokens"))]
 _TEXTS = ["id", "wallet", "asset"]
 
-_NAMES = [*_TEXTS, *_NUMBERS]
+_NAMES = [*_TEXTS, *FIGURES]
 
 
 def _list(pattern: str, names: Sequence[str]) -> str:
@@ -36,12 +36,12 @@ def _list(pattern: str, names: Sequence[str]) -> str:
 _UPSERT = text(
     f"insert into hedge as old ({_list('{}', _NAMES)}, position_ids, created_time, updated_time, revision)"
     f" select {_list('new.{}', _NAMES)}, '{{}}', :now, :now, nextval('hedge_revision')"
-    f" from unnest({_list('cast(:{} as text[])', _TEXTS)}, {_list('cast(:{} as float8[])', _NUMBERS)})"
+    f" from unnest({_list('cast(:{} as text[])', _TEXTS)}, {_list('cast(:{} as float8[])', FIGURES)})"
     f" as new ({_list('{}', _NAMES)})"
     f" on conflict (wallet, asset) do update set updated_time = excluded.updated_time,"
     f" revision = excluded.revision,"
-    f" {_list('{0} = excluded.{0}', _NUMBERS)}"
-    f" where ({_list('old.{}', _NUMBERS)}) is distinct from ({_list('excluded.{}', _NUMBERS)})"
+    f" {_list('{0} = excluded.{0}', FIGURES)}"
+    f" where ({_list('old.{}', FIGURES)}) is distinct from ({_list('excluded.{}', FIGURES)})"
 )
 # Ids hold no unit separator: it joins a list into one text, as arrays of arrays cannot be unnested.
 _SEPARATOR = "\x1f"
@@ -64,7 +64,8 @@ _APPEND = text(
     f" {_list('cast(:{} as int2[])', _EVENT_NUMBERS)})"
     f" with ordinality as new ({_list('{}', _EVENT_NAMES)}, place) order by place"
 )
-_LOCK = "select pg_advisory_xact_lock(hashtext('hedges grouping'))"
+LOCK_WORD = "hedges grouping"
+_LOCK = f"select pg_advisory_xact_lock(hashtext('{LOCK_WORD}'))"
 # Figures are told again by the next pass: losing the last of them in a crash costs nothing.
 _LOCK_LAZILY = f"{_LOCK}, set_config('synchronous_commit', 'off', true)"
 
@@ -104,7 +105,7 @@ class Store:
         """Insert or update the figures of groups under their ids."""
         if not groups:
             return
-        columns: dict[str, Any] = {name: [getattr(group, name) for _, group in groups] for name in _NUMBERS}
+        columns: dict[str, Any] = {name: [getattr(group, name) for _, group in groups] for name in FIGURES}
         columns |= {
             "id": [id for id, _ in groups],
             "wallet": [group.wallet for _, group in groups],
@@ -201,12 +202,14 @@ class Store:
         row = (await self._connection.execute(select(*_HEDGE).where(hedge.c.id == id))).one_or_none()
         return None if row is None else _hedge(row)
 
-    async def list(self, page: PageRequest, wallet: str, asset: str, position_id: str) -> list[Hedge]:
-        """Hedges by wallet and asset, one more than the page holds."""
+    async def list(
+        self, page: PageRequest, wallet: str, asset: str, position_id: str, ordering: Ordering
+    ) -> list[Hedge]:
+        """Hedges in an order, one more than the page holds."""
         query = _of(select(*_HEDGE), wallet, asset)
         if position_id:
             query = query.where(literal(position_id) == any_(hedge.c.position_ids))
-        query = apply(query, [(hedge.c.wallet, "asc"), (hedge.c.asset, "asc")], page.after, page.size)
+        query = apply(query, ordering, page.after, page.size)
         return [_hedge(row) for row in await self._connection.execute(query)]
 
 

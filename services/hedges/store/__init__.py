@@ -1,0 +1,1 @@
+"""Rows of hedges in and out; the only SQL of this service."""
