@@ -1,4 +1,4 @@
-"""Every single-row edit, deletion within, swap and insertion by somebody without the key, in a small chain."""
+"""Every edit of a row, deletion within, swap and insertion by somebody without the key, in a small chain."""
 
 from __future__ import annotations
 
