@@ -17,6 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
+from sonic.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
@@ -93,7 +94,7 @@ class Night:
             await self._minute()
         self.clock.advance(left)
 
-    async def holds(self, count: int, *, liquidation: float) -> None:
+    async def holds(self, count: int, *, liquidation: float | str) -> None:
         """So many more long positions in SOL, entered by hand at 100."""
         stub = await self.house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
         lines = ["id,asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd"]
@@ -102,6 +103,14 @@ class Night:
         kind = positions_pb2.FILE_FORMAT_CSV
         done = await stub.ImportPositions(positions_pb2.ImportPositionsRequest(format=kind, content=content))
         assert done.created_count == count
+
+    async def lets_go(self) -> None:
+        """What was entered by hand is deleted."""
+        stub = await self.house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+        listed = await stub.ListPositions(positions_pb2.ListPositionsRequest(page_size=500))
+        for one in listed.positions:
+            if one.id not in {held.key for held in self.outside.held}:
+                await stub.DeletePosition(positions_pb2.DeletePositionRequest(id=one.id))
 
     def providers_die(self) -> None:
         """None of them answers anything useful."""
@@ -192,6 +201,12 @@ class Night:
 
     async def level(self) -> str:
         return alerts_pb2.Level.Name((await self.alert()).level).removeprefix("LEVEL_")
+
+    async def badge(self, name: str) -> monitor_pb2.Badge:
+        """A badge that is set."""
+        stub = await self.house.stub("monitor", monitor_pb2_grpc.MonitorServiceStub)
+        badges = (await stub.ListBadges(monitor_pb2.ListBadgesRequest())).badges
+        return next(badge for badge in badges if badge.name == name)
 
     async def untold_count(self) -> int:
         """How much alerts has to tell and nobody has taken over."""

@@ -104,6 +104,18 @@ async def test_prices_that_stand_still_lower_nothing(night: Night) -> None:
     assert await night.level() == "NORMAL"
 
 
+async def test_a_position_that_nobody_can_judge_does_not_make_the_badge_of_another_old(night: Night) -> None:
+    await night.holds(1, liquidation="")
+    await night.at("10:00", mark=HIGH)
+    badge = await night.badge("travel_risk_badge")
+    assert (badge.level, badge.value, badge.stale) == ("HIGH", "SOL -55.0 %", False)
+    night.providers_freeze()
+    await night.until("10:05")
+    badge = await night.badge("travel_risk_badge")
+    assert (badge.level, badge.value, badge.stale) == ("HIGH", "SOL -55.0 %", True)
+    await night.lets_go()
+
+
 async def test_an_acknowledgement_ends_where_it_gets_worse(night: Night) -> None:
     await night.at("10:00", mark=MEDIUM)
     await night.acknowledge(minutes=60)
