@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from services.cli.plan import SERVICES, environment
 from shared import config as configuration
 from shared.clock import PushedClock
 from shared.lifecycle import App
 from tests.fakes.databases import Databases
+
+P = TypeVar("P")
 
 
 class StandingHouse:
@@ -35,7 +37,7 @@ class StandingHouse:
     async def start(self, name: str) -> None:
         """As a process of its own would: from its environment alone."""
         listen = self.addresses.get(name, "127.0.0.1:0")
-        urls = {name: self._databases.url(name)}
+        urls = {name: self._databases.url(name)} if name in SERVICES else {}
         environ = environment(name, listen, self.addresses, urls, self._home) | dict(self._settings)
         module: Any = importlib.import_module(f"services.{name}.server")
         app: App = module.build(configuration.load(module.Config, environ), self._clock)
@@ -45,6 +47,10 @@ class StandingHouse:
     async def stop(self, name: str) -> None:
         """Ask it to leave, and wait until it has."""
         await self._apps.pop(name).stop()
+
+    def part(self, name: str, kind: type[P]) -> P:
+        """A part of a server."""
+        return self._apps[name].part(kind)
 
     async def start_all(self) -> None:
         """Those that do not stand; whoever is called comes before who calls."""

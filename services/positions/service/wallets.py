@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from services.positions.domain.addresses import check_address, refuse_secret
+from services.positions.domain.addresses import check_address, refuse_secret, said
 from services.positions.domain.wallet import Wallet
 from services.positions.service.needs import Begin
 from services.positions.service.orders import ordered
@@ -103,7 +103,7 @@ class WalletsService:
 
 def _there(found: Wallet | None, name: str) -> Wallet:
     if found is None:
-        raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {name[:60]!r}")
+        raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {said(name)}")
     return found
 
 
