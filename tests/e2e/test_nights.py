@@ -197,6 +197,7 @@ async def test_danger_that_comes_while_a_server_is_away_is_told_once(night: Nigh
     assert [one for one in said if "SOL" in one] == [HIGH_IS_HEARD]
     # Two cycles without a server are a death.
     assert len([one for one in said if one.startswith("HIGH") and gone in one]) == 1, said
+    assert "127.0.0.1" not in str(said), "at night nobody wants to hear where a server was looked for"
 
 
 # Night by night another one, so that each server once restarts in each gap.
