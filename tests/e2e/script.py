@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
+import asyncpg
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
@@ -133,6 +134,12 @@ class Night:
     async def comes_back(self) -> None:
         """Whoever is away starts again."""
         await self.standing.start_all()
+
+    async def schema_is_at(self, name: str, revision: str) -> None:
+        """The schema of a server is that of another version of the program."""
+        connection = await asyncpg.connect(self.standing.databases.owner_url(name))
+        await connection.execute("update alembic_version set version_num = $1", revision)
+        await connection.close()
 
     async def restart(self, name: str) -> None:
         """A server ends and starts again."""

@@ -23,7 +23,7 @@ class StandingHouse:
         self, databases: Databases, home: Path, clock: PushedClock, settings: Mapping[str, str]
     ) -> None:
         self.addresses: dict[str, str] = {}
-        self._databases = databases
+        self.databases = databases
         self._home = home
         self._clock = clock
         self._settings = settings
@@ -37,7 +37,7 @@ class StandingHouse:
     async def start(self, name: str) -> None:
         """As a process of its own would: from its environment alone."""
         listen = self.addresses.get(name, "127.0.0.1:0")
-        urls = {name: self._databases.url(name)} if name in SERVICES else {}
+        urls = {name: self.databases.url(name)} if name in SERVICES else {}
         environ = environment(name, listen, self.addresses, urls, self._home) | dict(self._settings)
         module: Any = importlib.import_module(f"services.{name}.server")
         app: App = module.build(configuration.load(module.Config, environ), self._clock)

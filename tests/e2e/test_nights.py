@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from sonic.alerts.v1 import alerts_pb2
 
-from services.cli.plan import SERVICES
+from services.cli.plan import SERVICES, SERVICES_FOLDER
+from shared.database import migrations
 from tests.e2e.script import Night, nights
 from tests.fakes.databases import Template
 from tests.fakes.webhook import STALL, Reply
@@ -25,6 +26,7 @@ OUTAGE_IS_HEARD = (
     "position monitor: wallets that cannot be read: main (SERVER_ERROR)",
     "price monitor: prices not to be trusted: BTC stale, ETH stale, SOL stale",
 )
+HEDGES_HISTORY = SERVICES_FOLDER / "hedges" / "migrations"
 WELL_AGAIN = " monitor: all is well again"
 
 
@@ -198,6 +200,22 @@ async def test_danger_that_comes_while_a_server_is_away_is_told_once(night: Nigh
     # Two cycles without a server are a death.
     assert len([one for one in said if one.startswith("HIGH") and gone in one]) == 1, said
     assert "127.0.0.1" not in str(said), "at night nobody wants to hear where a server was looked for"
+
+
+async def test_a_server_whose_schema_is_behind_its_program_is_told_as_down_and_one_ahead_is_not(
+    night: Night,
+) -> None:
+    newest = migrations.head(HEDGES_HISTORY)
+    assert newest is not None and newest > "0001"
+    await night.at("10:00", mark=SAFE)
+    await night.schema_is_at("hedges", "0099")
+    await night.until("10:04")
+    await night.schema_is_at("hedges", "0001")
+    await night.until("10:08")
+    assert await night.heard("10:00", "10:08") == ["operations monitor: services down: hedges (not serving)"]
+    await night.schema_is_at("hedges", newest)
+    await night.until("10:11")
+    assert await night.heard("10:08", "10:11", by="mail") == ["operations" + WELL_AGAIN]
 
 
 # Night by night another one, so that each server once restarts in each gap.
