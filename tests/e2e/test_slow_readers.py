@@ -11,9 +11,16 @@ import grpc
 import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
+from sonic.hedges.v1 import hedges_pb2 as hedges_pb
+from sonic.hedges.v1 import hedges_pb2_grpc as hedges_rpc
 from sonic.positions.v1 import positions_pb2 as positions_pb
+from sonic.positions.v1 import positions_pb2_grpc as positions_rpc
 
-from tests.contract.alerts.conftest import House
+from services.cli.connection import connected
+from services.hedges.loop import HedgeFeed
+from shared.clock import PushedClock
+from tests.contract.alerts.conftest import START, House
+from tests.e2e.standing import StandingHouse
 from tests.fakes.databases import Databases
 
 # Their alerts are several times what a connection takes before it is read.
@@ -74,3 +81,43 @@ async def test_who_does_not_read_alerts_gets_the_newest_of_them_and_a_mark(
             gaps.append(news.gap)
     assert any(gaps)
     assert pb.LEVEL_MEDIUM not in levels, "what was left out is not told"
+
+
+async def test_who_does_not_read_hedges_gets_the_newest_of_them_and_a_mark(
+    databases: Databases, tmp_path: Path
+) -> None:
+    clock = PushedClock(START)
+    standing = StandingHouse(databases, tmp_path, clock, {"SONIC_LIVE": "1"})
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(standing.stop_all)
+        for name in ("price", "positions", "hedges"):
+            await standing.start(name)
+        house = await stack.enter_async_context(connected(standing.addresses))
+        positions = await house.stub("positions", positions_rpc.PositionsServiceStub)
+        lines = ["id,asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd"]
+        lines += ["long,SOL,LONG,100,80,1000,200", "short,SOL,SHORT,100,120,1000,200"]
+        content, kind = "\n".join(lines).encode(), positions_pb.FILE_FORMAT_CSV
+        await positions.ImportPositions(positions_pb.ImportPositionsRequest(format=kind, content=content))
+        hedges = await house.stub("hedges", hedges_rpc.HedgesServiceStub)
+        await hedges.LinkHedges(hedges_pb.LinkHedgesRequest())
+        feed = standing.part("hedges", HedgeFeed)
+        news = feed.watch("", "")
+        (hedge,) = (await anext(news)).hedges
+
+        async def noted(note: str) -> None:
+            await hedges.UpdateHedge(
+                hedges_pb.UpdateHedgeRequest(hedge=hedges_pb.Hedge(id=hedge.id, note=note))
+            )
+            await asyncio.sleep(0.1)  # the feed has looked
+
+        for note in ("one", "two"):
+            reading = asyncio.ensure_future(anext(news))
+            await asyncio.sleep(0.1)
+            await noted(note)
+            told = await reading
+            assert ([one.note for one in told.hedges], told.gap) == ([note], False)
+        for note in ("three", "four", "five"):
+            await noted(note)
+        told = await anext(news)
+        assert ([one.note for one in told.hedges], told.gap) == (["five"], True)
+        await news.aclose()
