@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from tests.e2e.world import World
@@ -17,6 +18,7 @@ class Heard:
     channel: str
     subject: str
     key: str
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ears:
@@ -37,7 +39,9 @@ class Ears:
         mails = self.mailbox.mails[self._mails_seen :]
         self._mails_seen += len(mails)
         came, self._came = self._came, []
-        self.heard += [Heard(now, "webhook", str(one.body["subject"]).strip(), one.key) for one in came]
+        for one in came:
+            subject = str(one.body["subject"]).strip()
+            self.heard.append(Heard(now, "webhook", subject, one.key, one.body["facts"]))
         for mail in mails:
             subject, id = str(mail.message["Subject"]).strip(), str(mail.message["Message-ID"])
             self.heard.append(Heard(now, "mail", subject, id))

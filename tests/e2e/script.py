@@ -44,7 +44,7 @@ SETTINGS = {
 # Real seconds without news after which a script gives up.
 _PATIENCE_SECONDS = 20.0
 # While a cycle runs the clock flows a little: whoever backs off must come back.
-_FLOW_EVERY_SECONDS, _FLOW_SECONDS, _FLOW_MOST_SECONDS = 0.02, 0.1, 40.0
+_FLOW_EVERY_SECONDS, _FLOW_SECONDS, _FLOW_MOST_SECONDS = 0.02, 0.25, 40.0
 
 
 @dataclass
@@ -70,6 +70,7 @@ class Night:
         self._count += 1
         dusk = FIRST_NIGHT + timedelta(days=self._count)
         self.clock.advance((dusk - self.clock.now()).total_seconds())
+        await self.lets_go()
         self.outside.held, self.outside.marks = [], {"BTC": 97_000.0, "ETH": 3_400.0, "SOL": 101.0}
         await self._run_cycle()
         await self.settled()
@@ -214,6 +215,26 @@ class Night:
         stub = await self.house.stub("monitor", monitor_pb2_grpc.MonitorServiceStub)
         badges = (await stub.ListBadges(monitor_pb2.ListBadgesRequest())).badges
         return next(badge for badge in badges if badge.name == name)
+
+    async def ledger(self, anchor: str = "") -> alerts_pb2.VerifyLedgerResponse:
+        """What the ledger says of itself, held against a head that somebody kept."""
+        stub = await self.house.stub("alerts", alerts_pb2_grpc.LedgerServiceStub)
+        return await stub.VerifyLedger(alerts_pb2.VerifyLedgerRequest(anchor_hash=anchor))
+
+    @asynccontextmanager
+    async def tail_cut_from(self, head: str) -> AsyncIterator[None]:
+        """The owner of the tables deletes this row, all after it, and the anchor kept beside."""
+        owner = await asyncpg.connect(self.standing.databases.owner_url("alerts"))
+        gone = (
+            "delete from ledger where sequence >= (select sequence from ledger where hash = $1) returning *"
+        )
+        rows = await owner.fetch(gone, bytes.fromhex(head))
+        anchors = await owner.fetch("delete from anchor returning *")
+        yield
+        for table, kept in (("ledger", rows), ("anchor", anchors)):
+            records = [tuple(row) for row in kept]
+            await owner.copy_records_to_table(table, records=records, columns=list(kept[0].keys()))
+        await owner.close()
 
     async def untold_count(self) -> int:
         """How much alerts has to tell and nobody has taken over."""
