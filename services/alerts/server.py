@@ -38,6 +38,7 @@ from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
+from shared.database.migrations import migrated
 from shared.lifecycle import App, run
 from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
@@ -124,7 +125,11 @@ def build(config: Config, clock: Clock | None = None) -> App:
         (rpc.add_RulesServiceServicer_to_server, RulesServicer(market)),
     ]
     server = GrpcServer(
-        config.listen_address, servicers, service_names=_SERVICE_NAMES, ready=database.ping, clock=clock
+        config.listen_address,
+        servicers,
+        service_names=_SERVICE_NAMES,
+        ready=migrated(database, Path(__file__).parent / "migrations"),
+        clock=clock,
     )
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
     loops = [RelayLoop(relay, desk, clock), HoldLoop(attention, clock)]

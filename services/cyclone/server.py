@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from datetime import timedelta
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr
@@ -29,6 +30,7 @@ from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
+from shared.database.migrations import migrated
 from shared.lifecycle import App, Part, run
 from shared.names import new_id
 from shared.rpc.server import GrpcServer
@@ -92,7 +94,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         config.listen_address,
         [(rpc.add_CycloneServiceServicer_to_server, CycloneServicer(service))],
         service_names=["sonic.cyclone.v1.CycloneService"],
-        ready=database.ping,
+        ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
     )
     outside: list[Part] = [heartbeat] if heartbeat else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -18,6 +19,7 @@ from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
+from shared.database.migrations import migrated
 from shared.lifecycle import App, run
 from shared.rpc.server import GrpcServer
 
@@ -50,7 +52,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         config.listen_address,
         [(rpc.add_HedgesServiceServicer_to_server, HedgesServicer(service, feed.watch))],
         service_names=["sonic.hedges.v1.HedgesService"],
-        ready=database.ping,
+        ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
     )
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
+from shared.database.migrations import migrated
 from shared.http.client import ProviderHttp
 from shared.lifecycle import App, run
 from shared.log import get_logger
@@ -147,7 +149,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         config.listen_address,
         [(rpc.add_MonitorServiceServicer_to_server, MonitorServicer(passes, board, feed.watch, clock))],
         service_names=["sonic.monitor.v1.MonitorService"],
-        ready=database.ping,
+        ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
     )
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)

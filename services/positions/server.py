@@ -1,6 +1,7 @@
 """Puts the positions service together."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr
@@ -48,6 +49,7 @@ from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
+from shared.database.migrations import migrated
 from shared.lifecycle import App, Part, run
 from shared.rpc.server import GrpcServer, Registration
 
@@ -102,7 +104,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         config.listen_address,
         _registrations(begin, read, PositionReads(database), passes, sync, clock),
         service_names=[f"sonic.positions.v1.{name}" for name in _SERVICES],
-        ready=database.ping,
+        ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         max_message_bytes=_MAX_MESSAGE_BYTES,
     )

@@ -1,6 +1,7 @@
 """Puts the price service together. The only file that reads configuration."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from services.price.store.readings import Readings
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
+from shared.database.migrations import migrated
 from shared.lifecycle import App, run
 from shared.metrics import process, serve
 from shared.rpc.server import GrpcServer
@@ -155,7 +157,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         config.listen_address,
         [(price_pb2_grpc.add_PriceServiceServicer_to_server, servicer)],
         service_names=[NAME],
-        ready=database.ping,
+        ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
     )
     side = serve(config.metrics_address, healthy=lambda: server.serving)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -32,6 +33,7 @@ from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
+from shared.database.migrations import migrated
 from shared.lifecycle import App, Loop, Part, run
 from shared.rpc.server import GrpcServer
 
@@ -123,7 +125,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     escalating = Loop("xcom escalation", escalation.turn, clock)
     sounding = Loop("xcom sounds", sounds.turn, clock)
     bell = Bell(bell_database, quiet.wake, high.wake, sounding.wake)
-    server = _server(config, clock, database.ping, messages, channels, escalation, sounds)
+    ready = migrated(database, Path(__file__).parent / "migrations")
+    server = _server(config, clock, ready, messages, channels, escalation, sounds)
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
     stores: list[Part] = [database, high_database, bell_database, reach]
     return App("xcom", [*stores, quiet, high, escalating, sounding, bell, side, server])

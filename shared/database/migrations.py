@@ -9,7 +9,7 @@ import asyncio
 import io
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ from shared.errors import FailedPrecondition
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, MetaData
+
+    from shared.database.engine import Database
 
 VERSION_TABLE = "alembic_version"
 _LOCK_CLASS = 0x4D_49_47
@@ -70,13 +72,36 @@ async def draft(url: str, service: str, script_location: Path, message: str) -> 
 
 def head(script_location: Path) -> str | None:
     """The last revision of a history, read from its files; None when there is none yet."""
-    texts = [file.read_text() for file in sorted((script_location / "versions").glob("*.py"))]
-    revisions = [found[1] for text in texts if (found := _REVISION.search(text))]
-    followed = {found[1] for text in texts if (found := _DOWN_REVISION.search(text))}
+    revisions, followed = _revisions(script_location)
     heads = [revision for revision in revisions if revision not in followed]
     if len(heads) > 1:
         raise FailedPrecondition("HISTORY_FORKS", f"{script_location} has several last revisions: {heads}")
     return heads[0] if heads else None
+
+
+def migrated(database: Database, script_location: Path) -> Callable[[], Awaitable[None]]:
+    """A server's `ready`: a real query, and a schema that is not older than this program.
+
+    A newer one, whose revision is none of ours, is ready: replicas of the last version serve until replaced.
+    """
+    _, older = _revisions(script_location)
+
+    async def ready() -> None:
+        async with database.begin() as connection:
+            answer = await connection.exec_driver_sql(f"select version_num from {VERSION_TABLE}")
+            present = answer.scalar_one_or_none()
+        if present is None or present in older:
+            wanted = head(script_location)
+            raise FailedPrecondition("SCHEMA_TOO_OLD", f"the schema is at {present}, this needs {wanted}")
+
+    return ready
+
+
+def _revisions(script_location: Path) -> tuple[list[str], set[str]]:
+    """Every revision of a history in the order of its files, and those that another one follows."""
+    texts = [file.read_text() for file in sorted((script_location / "versions").glob("*.py"))]
+    revisions = [found[1] for text in texts if (found := _REVISION.search(text))]
+    return revisions, {found[1] for text in texts if (found := _DOWN_REVISION.search(text))}
 
 
 def run(metadata: MetaData) -> None:

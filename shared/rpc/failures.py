@@ -1,5 +1,6 @@
 """SonicError to google.rpc.Status and back; knows nothing of calls, servers or channels."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final, Protocol, cast
@@ -48,6 +49,8 @@ _CLASSES: Final[Mapping[int, type[SonicError]]] = {
 _MOST_FIELDS = 20
 _MOST_WORDS = 20
 _SENTENCE_LENGTH = 800
+# gRPC names every address it tried; what people read at night says what came of it.
+_WHERE = re.compile(r"^failed to connect to all addresses; last error: \w+: \S+: ")
 _FIELD_LENGTH = 120
 
 
@@ -103,7 +106,8 @@ def from_rpc_error(error: grpc.RpcError) -> SonicError:
         return from_status(status)
     code = int(raised.code().value[0])
     reason = "PEER_UNAVAILABLE" if code == code_pb2.UNAVAILABLE else code_pb2.Code.Name(code)
-    return _class(code)(reason, raised.details() or reason.replace("_", " ").lower())
+    words = _WHERE.sub("", raised.details() or "")
+    return _class(code)(reason, words or reason.replace("_", " ").lower())
 
 
 def from_status(status: Status) -> SonicError:

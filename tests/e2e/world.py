@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -23,6 +23,7 @@ PYTH_IDS = {
     "ETH": "ff61491a931112ddf1bd8147cd1b641375f79f5825126d665480874634fd0ace",
     "SOL": "ef0d8b6fda2ceba41da15d4095d1da392a0d2f8ed0c6c7bc0f4cfac8c280b56d",
 }
+_VENUE = ("/jup/v1/positions", "/jup/v2/positions")
 WEBHOOK_SECRET = "e2e-webhook-secret"
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
@@ -67,11 +68,13 @@ class World:
     version: str = "v2"
     marks: dict[str, float] = field(default_factory=dict)
     held: list[Held] = field(default_factory=list)
+    # Seconds since 1970: what the providers stamp their answers with.
+    seconds: Callable[[], float] = time.time
 
     def publish(self) -> None:
         """Answer with the present state, stamped now."""
         self.providers.forget()
-        now = int(time.time())
+        now = int(self.seconds())
         self._coingecko(now)
         self._pyth(now)
         rows = [
@@ -86,12 +89,14 @@ class World:
     def die(self) -> None:
         """Every provider answers with an error."""
         self.providers.forget()
-        for route in (
-            "/cg/api/v3/simple/price",
-            "/pyth/v2/updates/price/latest",
-            "/jup/v1/positions",
-            "/jup/v2/positions",
-        ):
+        self._down("/cg/api/v3/simple/price", "/pyth/v2/updates/price/latest", *_VENUE)
+
+    def venue_dies(self) -> None:
+        """The venue alone answers with an error."""
+        self._down(*_VENUE)
+
+    def _down(self, *routes: str) -> None:
+        for route in routes:
             self.providers.answer(
                 f"GET {route}", text="<html>down</html>", status=502, headers={"content-type": "text/html"}
             )

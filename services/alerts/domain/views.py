@@ -251,6 +251,7 @@ class MetricSummary:
     worst_asset: str
     alert_count: int
     stale_count: int
+    unknown_count: int
     level_count: Mapping[str, int]
     worst_by_asset: Mapping[str, float]
 
@@ -281,7 +282,10 @@ def _summary(board: Board, rows: NDArray[np.int64], kind: int) -> MetricSummary:
     # Of equals the last one.
     place = len(danger) - 1 - int(np.argmax(danger[::-1]))
     worst = int(rows[place]) if danger[place] > -np.inf else None
-    fresh = board.readings.state[rows] == ReadingState.FRESH
+    # A death is a fact, not a reading: it grows no older.
+    is_read = alert_type is not AlertType.DEATH_NAIL
+    state = board.readings.state[rows]
+    unknown = (state == ReadingState.UNKNOWN) & (board.level[rows] == Level.NORMAL)
     return MetricSummary(
         type=alert_type,
         alert_class=METRICS[alert_type].alert_class,
@@ -290,7 +294,8 @@ def _summary(board: Board, rows: NDArray[np.int64], kind: int) -> MetricSummary:
         worst_subject_key=None if worst is None else int(board.subject_key[worst]),
         worst_asset="" if worst is None else board.assets[board.asset_key[worst]],
         alert_count=len(rows),
-        stale_count=0 if alert_type is AlertType.DEATH_NAIL else int((~fresh).sum()),
+        stale_count=int((state != ReadingState.FRESH).sum()) if is_read else 0,
+        unknown_count=int(unknown.sum()) if is_read else 0,
         level_count={level.name: levels[level] for level in Level},
         worst_by_asset=worst_by_asset,
     )
@@ -307,6 +312,7 @@ def _merged(one: MetricSummary, other: MetricSummary) -> MetricSummary:
         worst_asset=leader.worst_asset,
         alert_count=one.alert_count + other.alert_count,
         stale_count=one.stale_count + other.stale_count,
+        unknown_count=one.unknown_count + other.unknown_count,
         level_count={name: one.level_count[name] + other.level_count[name] for name in one.level_count},
         worst_by_asset={**second.worst_by_asset, **leader.worst_by_asset},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -91,11 +91,10 @@ class Relay:
         """Rows accepted, rows refused, and why the rest was not tried or not reached."""
         accepted: list[Waiting] = []
         refused: list[Waiting] = []
-        for start in range(0, len(rows), _AT_ONCE):
-            group = rows[start : start + _AT_ONCE]
+        for place in _groups(rows):
+            group = rows[place]
             answers = await asyncio.gather(
-                *(self._telling.tell(letter) for letter in letters[start : start + _AT_ONCE]),
-                return_exceptions=True,
+                *(self._telling.tell(letter) for letter in letters[place]), return_exceptions=True
             )
             failure: Unavailable | None = None
             for row, answer in zip(group, answers, strict=True):
@@ -125,6 +124,16 @@ class Relay:
                 await store.outbox.release(rest, now)
             for row in refused:
                 await store.outbox.release([row], now + _pause(row.tries))
+
+
+def _groups(rows: Sequence[Waiting]) -> Iterator[slice]:
+    """Places of rows, loudest first, that go together: quieter ones wait until the louder are taken over."""
+    start = 0
+    while start < len(rows):
+        group = rows[start : start + _AT_ONCE]
+        end = start + sum(row.level == group[0].level for row in group)
+        yield slice(start, end)
+        start = end
 
 
 def _pause(tries: int) -> timedelta:

@@ -176,6 +176,7 @@ def _metric_message(metric: MetricSummary, summary: Summary) -> pb.MetricSummary
         worst_asset=metric.worst_asset,
         alert_count=metric.alert_count,
         stale_count=metric.stale_count,
+        unknown_count=metric.unknown_count,
         level_count=metric.level_count,
         worst_by_asset=metric.worst_by_asset,
     )

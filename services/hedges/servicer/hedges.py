@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import numpy as np
@@ -21,7 +21,22 @@ from shared.codec import apply_mask, check_mask, from_timestamp, masked, number
 from shared.database.fence import Step
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Watch = Callable[[str, str], AsyncIterator[tuple[Sequence[Hedge], Sequence[str]]]]
+
+
+class News(Protocol):
+    """What one who watches is told."""
+
+    @property
+    def hedges(self) -> Sequence[Hedge]: ...
+
+    @property
+    def unlinked_ids(self) -> Sequence[str]: ...
+
+    @property
+    def gap(self) -> bool: ...
+
+
+Watch = Callable[[str, str], AsyncIterator[News]]
 
 
 class HedgesServicer(rpc.HedgesServiceServicer):
@@ -116,8 +131,10 @@ class HedgesServicer(rpc.HedgesServiceServicer):
     async def WatchHedges(
         self, request: pb.WatchHedgesRequest, context: Context
     ) -> AsyncIterator[pb.WatchHedgesResponse]:
-        async for hedges, unlinked_ids in self._watch(request.wallet.strip(), request.asset.strip().upper()):
-            yield pb.WatchHedgesResponse(hedges=map(messages.hedge, hedges), unlinked_ids=unlinked_ids)
+        async for news in self._watch(request.wallet.strip(), request.asset.strip().upper()):
+            yield pb.WatchHedgesResponse(
+                hedges=map(messages.hedge, news.hedges), unlinked_ids=news.unlinked_ids, gap=news.gap
+            )
 
     async def GetModifiers(self, request: pb.GetModifiersRequest, context: Context) -> pb.HedgeModifiers:
         return messages.hedge_modifiers(await self._service.modifiers())

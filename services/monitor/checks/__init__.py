@@ -54,7 +54,10 @@ class HoldingsReading:
 
 @dataclass(frozen=True, slots=True)
 class JudgedReading:
-    """What was judged of one metric: the worst level, its value and subject; stale readings among them."""
+    """What was judged of one metric: the worst level, its value and subject; old readings among them.
+
+    An alert that never had a reading has none that is old: it does not count as stale.
+    """
 
     kind: str
     scope: str

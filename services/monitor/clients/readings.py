@@ -227,6 +227,6 @@ def _judged(metric: alerts_pb2.MetricSummary) -> JudgedReading:
         worst_value=number(metric, "worst_value"),
         worst_asset=metric.worst_asset,
         alert_count=metric.alert_count,
-        stale_count=metric.stale_count,
+        stale_count=metric.stale_count - metric.unknown_count,
         worst_by_asset=dict(metric.worst_by_asset),
     )

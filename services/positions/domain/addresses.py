@@ -7,12 +7,14 @@ from services.positions.domain.holding import Chain
 from services.positions.domain.secret_shapes import refuse_secret
 from shared.errors import InvalidArgument
 
-__all__ = ["check_address", "refuse_secret"]
+__all__ = ["check_address", "refuse_secret", "said"]
 
 FIELD = "public_address"
 _EVM = re.compile(r"0[xX]([0-9a-fA-F]{40})")
 _DYDX_PREFIX = "dydx"
 _DYDX_LENGTHS = frozenset({20, 32})
+# Characters: base58 of 32 bytes that are nearly all zero.
+_SHORTEST_ADDRESS = 32
 
 
 def check_address(chain: Chain, text: str) -> str:
@@ -32,6 +34,11 @@ def check_address(chain: Chain, text: str) -> str:
     if chain is Chain.SOLANA:
         return _solana(address)
     return _dydx(address) if chain is Chain.DYDX else _ethereum(address)
+
+
+def said(name: str) -> str:
+    """A wallet's name as an error repeats it: one as long as an address may be one, and is cut short."""
+    return repr(name if len(name) < _SHORTEST_ADDRESS else f"{name[:4]}...{name[-4:]}")
 
 
 def _solana(address: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from services.positions.domain.addresses import said
 from services.positions.domain.enrichment import MarketPrice
 from services.positions.domain.holding import (
     Chain,
@@ -269,7 +270,7 @@ def demo_wallet(name: str, now: datetime) -> Wallet:
 def _check_names(wanted: Sequence[str], found: Sequence[Wallet]) -> None:
     missing = sorted(set(wanted) - {wallet.name for wallet in found})
     if missing:
-        raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {', '.join(missing)[:200]}")
+        raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {', '.join(map(said, missing))[:200]}")
 
 
 def _fresh(market: Mapping[str, MarketPrice], not_before: datetime) -> dict[str, float]:

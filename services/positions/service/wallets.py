@@ -7,7 +7,7 @@ from math import isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from services.positions.domain.addresses import check_address, refuse_secret
+from services.positions.domain.addresses import check_address, refuse_secret, said
 from services.positions.domain.frame import Frame
 from services.positions.domain.wallet import Wallet
 from services.positions.service.needs import Begin
@@ -117,7 +117,7 @@ def _values(frame: Frame) -> NDArray[np.float64]:
 
 def _there(found: Wallet | None, name: str) -> Wallet:
     if found is None:
-        raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {name[:60]!r}")
+        raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {said(name)}")
     return found
 
 

@@ -1849,6 +1849,7 @@ class MetricSummary(_message.Message):
     STALE_COUNT_FIELD_NUMBER: _builtins.int
     LEVEL_COUNT_FIELD_NUMBER: _builtins.int
     WORST_BY_ASSET_FIELD_NUMBER: _builtins.int
+    UNKNOWN_COUNT_FIELD_NUMBER: _builtins.int
     type: Global___AlertType.ValueType
     """Metric."""
     alert_class: Global___AlertClass.ValueType
@@ -1865,6 +1866,8 @@ class MetricSummary(_message.Message):
     """Alerts, >= 0."""
     stale_count: _builtins.int
     """Alerts with a stale or absent reading, >= 0."""
+    unknown_count: _builtins.int
+    """Of the stale_count: alerts without any reading that hold no level, so that nothing of them is old; >= 0."""
     @_builtins.property
     def level_count(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Alerts by level name."""
@@ -1886,10 +1889,11 @@ class MetricSummary(_message.Message):
         stale_count: _builtins.int = ...,
         level_count: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         worst_by_asset: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        unknown_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_worst_value", b"_worst_value", "worst_value", b"worst_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_worst_value", b"_worst_value", "alert_class", b"alert_class", "alert_count", b"alert_count", "level", b"level", "level_count", b"level_count", "stale_count", b"stale_count", "type", b"type", "worst_asset", b"worst_asset", "worst_by_asset", b"worst_by_asset", "worst_subject", b"worst_subject", "worst_value", b"worst_value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_worst_value", b"_worst_value", "alert_class", b"alert_class", "alert_count", b"alert_count", "level", b"level", "level_count", b"level_count", "stale_count", b"stale_count", "type", b"type", "unknown_count", b"unknown_count", "worst_asset", b"worst_asset", "worst_by_asset", b"worst_by_asset", "worst_subject", b"worst_subject", "worst_value", b"worst_value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__worst_value: _TypeAlias = _typing.Literal["worst_value"]  # noqa: Y015
     _WhichOneofArgType__worst_value: _TypeAlias = _typing.Literal["_worst_value", b"_worst_value"]  # noqa: Y015

@@ -1669,6 +1669,9 @@ class WatchHedgesResponse(_message.Message):
 
     HEDGES_FIELD_NUMBER: _builtins.int
     UNLINKED_IDS_FIELD_NUMBER: _builtins.int
+    GAP_FIELD_NUMBER: _builtins.int
+    gap: _builtins.bool
+    """Changes in between were left out because the reader was slow: this is the newest state."""
     @_builtins.property
     def hedges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hedge]:
         """Every hedge in the first message, afterwards those that are new or changed."""
@@ -1682,10 +1685,11 @@ class WatchHedgesResponse(_message.Message):
         *,
         hedges: _abc.Iterable[Global___Hedge] | None = ...,
         unlinked_ids: _abc.Iterable[_builtins.str] | None = ...,
+        gap: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hedges", b"hedges", "unlinked_ids", b"unlinked_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gap", b"gap", "hedges", b"hedges", "unlinked_ids", b"unlinked_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
