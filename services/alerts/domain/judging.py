@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from services.alerts.domain.board import OFF_BIT, Board
 from services.alerts.domain.kinds import DEATH_KIND, Level, ReadingState
 from services.alerts.domain.levels import Reading, flips, judge, signs
-from services.alerts.domain.readings import Beside, Inputs, Positions, is_new, kept, lay
+from services.alerts.domain.readings import Beside, Inputs, Positions, kept, lay
 from services.alerts.domain.telling import Settled, due, expiry, settle
 
 Floats = NDArray[np.float64]
@@ -21,8 +21,6 @@ Levels = NDArray[np.int8]
 # Alerts judged; of them with a stale, with an absent reading.
 Counts = tuple[int, int, int]
 
-# In the memory of judge(): the reading was replaced by a later one that no judgement has seen.
-UNJUDGED_BIT = np.int8(8)
 _NO_LEVELS, _NO_TRUTHS = np.empty(0, np.int8), np.empty(0, bool)
 
 
@@ -83,9 +81,8 @@ def evaluate(board: Board, tables: Tables, inputs: Inputs, *, telling: bool = Tr
     beside = lay(board, inputs)
     judged = tables.active(board) & (board.kind != DEATH_KIND)
     limits, sign = tables.limits_of(board), signs(board.kind % 4)
-    new = is_new(board, beside) | (board.readings.falling & UNJUDGED_BIT != 0)
-    reading = Reading(beside.value, beside.state == ReadingState.FRESH, new)
-    level, falling = judge(board.level, board.readings.falling & ~UNJUDGED_BIT, reading, limits, sign)
+    reading = Reading(beside.value, beside.state == ReadingState.FRESH)
+    level, falling = judge(board.level, board.readings.falling, reading, limits, sign)
     level = np.where(judged, level, board.level)
     readings = kept(board, beside, np.where(judged, falling, 0).astype(np.int8))
     after = replace(board, readings=readings, evaluated_micros=inputs.now_micros)
@@ -115,10 +112,9 @@ def stand(
 
 
 def enrich(board: Board, tables: Tables, inputs: Inputs) -> Outcome:
-    """Other readings, the same levels. What no judgement has seen yet is marked, so that one still will."""
+    """Other readings, the same levels."""
     beside = lay(board, inputs)
-    unjudged = np.where(is_new(board, beside), UNJUDGED_BIT, 0).astype(np.int8)
-    readings = kept(board, beside, board.readings.falling | unjudged)
+    readings = kept(board, beside, board.readings.falling)
     nothing = np.empty(0, np.int64)
     counts = _counts(tables.active(board) & (board.kind != DEATH_KIND), beside)
     return _outcome(

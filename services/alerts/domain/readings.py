@@ -67,6 +67,11 @@ class Positions:
         return old
 
     @property
+    def are_doubtful(self) -> bool:
+        """Whether a sum over them rests on an old mark: it must not lower anything."""
+        return bool(self.stale.any())
+
+    @property
     def is_demo(self) -> bool | None:
         """Whether simulated; None when nothing is held."""
         return bool((self.flag_bits & _DEMO_BIT != 0).any()) if len(self) else None
@@ -129,8 +134,9 @@ def lay(board: Board, inputs: Inputs) -> Beside:
     )
     classes = board.alert_class
     _lay_positions(board, inputs.positions, np.flatnonzero(classes == AlertClass.POSITION), beside)
+    doubtful = inputs.positions.are_doubtful
     for row in np.flatnonzero(classes == AlertClass.PORTFOLIO).tolist():
-        _lay_single(beside, row, _portfolio(board, inputs, row))
+        _lay_single(beside, row, _portfolio(board, inputs, row), stale=doubtful)
     for row in np.flatnonzero(classes == AlertClass.MARKET).tolist():
         single = inputs.prices.get(board.assets[board.asset_key[row]])
         known = not np.isnan(board.readings.value[row])
@@ -149,15 +155,6 @@ def kept(board: Board, beside: Beside, falling: NDArray[np.int8]) -> Readings:
         beside.state,
         falling,
     )
-
-
-def is_new(board: Board, beside: Beside) -> NDArray[np.bool_]:
-    """Whether the observation is another one than the last: later, or another value at the same time."""
-    last = board.readings
-    later = beside.observed_micros > last.observed_micros
-    same_time = beside.observed_micros == last.observed_micros
-    new: NDArray[np.bool_] = later | (same_time & (beside.value != last.value))
-    return new
 
 
 def _lay_positions(board: Board, positions: Positions, rows: Integers, beside: Beside) -> None:
@@ -187,12 +184,12 @@ def _portfolio(board: Board, inputs: Inputs, row: int) -> Single | None:
     return Single(safest if value is None else value, inputs.now_micros)
 
 
-def _lay_single(beside: Beside, row: int, single: Single | None) -> None:
+def _lay_single(beside: Beside, row: int, single: Single | None, *, stale: bool = False) -> None:
     if single is None or single.value is None:
         return
     beside.value[row] = single.value
     beside.observed_micros[row] = single.observed_micros
-    beside.state[row] = ReadingState.STALE if single.stale else ReadingState.FRESH
+    beside.state[row] = ReadingState.STALE if stale or single.stale else ReadingState.FRESH
 
 
 # Row of the table of metrics by kind.

@@ -160,10 +160,7 @@ class Judging:
     ) -> tuple[Positions, Mapping[AlertType, Single]]:
         if totals is not None:
             return await self._positions.figures(), totals
-        positions, asked = await asyncio.gather(self._positions.figures(), self._positions.totals())
-        # A sum that lacks a mark, or rests on an old one, must not lower anything.
-        doubtful = bool((positions.stale | np.isnan(positions.figures["mark_price_usd"])).any())
-        return positions, {kind: replace(single, stale=doubtful) for kind, single in asked.items()}
+        return await asyncio.gather(self._positions.figures(), self._positions.totals())
 
 
 @dataclass(frozen=True, slots=True)
