@@ -10,12 +10,16 @@ from shared.errors import InvalidArgument
 
 # buf.validate extends the options of messages, oneofs and fields under this number; a length-delimited tag.
 _RULES_TAG = bytes([0xBA, 0x48])
+# Rules that only say "give one", in words that say so.
+_PLAINER = dict.fromkeys(
+    ("must not be in list [0]", "must be at least 1 characters", "value is required"), "must be set"
+)
 
 _ruled: dict[type[Message], bool] = {}
 
 
 def check(request: Message) -> None:
-    """Raises InvalidArgument INVALID_REQUEST naming each field; a message without rules costs nothing."""
+    """Raises InvalidArgument INVALID_FIELD naming each field; a message without rules costs nothing."""
     kind = type(request)
     ruled = _ruled.get(kind)
     if ruled is None:
@@ -45,7 +49,10 @@ def _refusal(violations: list[protovalidate.Violation]) -> InvalidArgument:
     fields: dict[str, str] = {}
     for violation in violations:
         proto = violation.proto
-        path = ".".join(element.field_name for element in proto.field.elements) if proto.field else ""
-        fields.setdefault(path, proto.message or proto.rule_id)
+        path = ".".join(
+            f"{part.field_name}[{part.subscript.value}]" if part.subscript else part.field_name
+            for part in (proto.field.elements if proto.field else ())
+        )
+        fields.setdefault(path, _PLAINER.get(proto.message, proto.message) or proto.rule_id)
     first = next(iter(fields.items()))
-    return InvalidArgument("INVALID_REQUEST", f"{first[0] or 'request'}: {first[1]}", fields=fields)
+    return InvalidArgument("INVALID_FIELD", f"{first[0] or 'request'}: {first[1]}", fields=fields)
