@@ -12,8 +12,9 @@ from rich.text import Text
 
 from services.cli import database, house
 from services.cli.output import command, console
-from services.cli.plan import GATEWAY, Plan, running_file, write_running
+from services.cli.plan import GATEWAY, Plan, known_addresses, running_file, taken_addresses, write_running
 from shared import log
+from shared.errors import FailedPrecondition
 
 
 def say(line: str) -> None:
@@ -32,6 +33,7 @@ async def up(
     to + 7, and SONIC_HTTP_PORT.
     """
     plan = Plan()
+    await _refuse_taken(plan)
     asked = _asked_to_stop()
     async with AsyncExitStack() as stack:
         console.print("[bold]Sonic[/bold] is waking up")
@@ -56,6 +58,21 @@ async def up(
         console.print("Draining ...")
     console.print("Stopped. Data stays in", str(plan.home))
     return 0
+
+
+async def _refuse_taken(plan: Plan) -> None:
+    """Say at once what would otherwise be found by one dying server after the other."""
+    taken = taken_addresses(plan)
+    if not taken:
+        return
+    if running_file(plan.home).exists() and await house.is_serving(known_addresses(plan)["cyclone"]):
+        raise FailedPrecondition(
+            "ALREADY_RUNNING", f"the house in {plan.home} is running; sonic status shows it"
+        )
+    raise FailedPrecondition(
+        "PORTS_TAKEN",
+        f"somebody listens on {', '.join(taken)}; stop that, or set SONIC_PORT_BASE and SONIC_HTTP_PORT",
+    )
 
 
 async def _unless(

@@ -29,7 +29,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esonic/cyclone/v1/cyclone.proto\x12\x10sonic.cyclone.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x02\n\x04Step\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.sonic.cyclone.v1.StepState\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x30\n\x0cstarted_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x06\x63ounts\x18\x06 \x03(\x0b\x32\".sonic.cyclone.v1.Step.CountsEntry\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0f\n\x07message\x18\x08 \x01(\t\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xad\x03\n\x05\x43ycle\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.sonic.cyclone.v1.CycleState\x12&\n\x05\x63\x61use\x18\x03 \x01(\x0e\x32\x17.sonic.cyclone.v1.Cause\x12-\n\tslot_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63reated_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cstarted_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nended_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05steps\x18\t \x03(\x0b\x32\x16.sonic.cyclone.v1.Step\x12\r\n\x05\x65poch\x18\n \x01(\x03\x12\x0f\n\x07message\x18\x0b \x01(\t\x12\x0c\n\x04\x64\x65mo\x18\x0c \x01(\x08\"\x88\x01\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\x03\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08severity\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x10\n\x08\x63ycle_id\x18\x06 \x01(\t\"\xb9\x01\n\x08Schedule\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12-\n\tnext_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmissed_count\x18\x04 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\r\n\x05owner\x18\x06 \x01(\t\x12\r\n\x05\x65poch\x18\x07 \x01(\x03\"H\n\x0fRunCycleRequest\x12\x17\n\x05steps\x18\x01 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"^\n\x10RunCycleResponse\x12&\n\x05\x63ycle\x18\x01 \x01(\x0b\x32\x17.sonic.cyclone.v1.Cycle\x12\x14\n\x0c\x63hanged_step\x18\x02 \x01(\t\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08\"J\n\x11StartCycleRequest\x12\x17\n\x05steps\x18\x01 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"&\n\x0fGetCycleRequest\x12\x13\n\x02id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"p\n\x11ListCyclesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.sonic.cyclone.v1.CycleState\"V\n\x12ListCyclesResponse\x12\'\n\x06\x63ycles\x18\x01 \x03(\x0b\x32\x17.sonic.cyclone.v1.Cycle\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x12\x43\x61ncelCycleRequest\x12\x13\n\x02id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"\x14\n\x12GetScheduleRequest\"~\n\x15UpdateScheduleRequest\x12\x34\n\x08schedule\x18\x01 \x01(\x0b\x32\x1a.sonic.cyclone.v1.ScheduleB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"g\n\x11ListEventsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x63ycle_id\x18\x03 \x01(\t\x12\x10\n\x08severity\x18\x04 \x01(\t\"V\n\x12ListEventsResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.sonic.cyclone.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x13\x43learAllDataRequest\x12\x0f\n\x07\x63onfirm\x18\x01 \x01(\t\x12\x17\n\x05kinds\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x14\"\x9c\x01\n\x14\x43learAllDataResponse\x12O\n\rdeleted_count\x18\x01 \x03(\x0b\x32\x38.sonic.cyclone.v1.ClearAllDataResponse.DeletedCountEntry\x1a\x33\n\x11\x44\x65letedCountEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\xc1\x01\n\nCycleState\x12\x1b\n\x17\x43YCLE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43YCLE_STATE_QUEUED\x10\x01\x12\x17\n\x13\x43YCLE_STATE_RUNNING\x10\x02\x12\x19\n\x15\x43YCLE_STATE_SUCCEEDED\x10\x03\x12\x17\n\x13\x43YCLE_STATE_PARTIAL\x10\x04\x12\x16\n\x12\x43YCLE_STATE_FAILED\x10\x05\x12\x19\n\x15\x43YCLE_STATE_CANCELLED\x10\x06*\xb8\x01\n\tStepState\x12\x1a\n\x16STEP_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12STEP_STATE_PENDING\x10\x01\x12\x16\n\x12STEP_STATE_RUNNING\x10\x02\x12\x18\n\x14STEP_STATE_SUCCEEDED\x10\x03\x12\x16\n\x12STEP_STATE_PARTIAL\x10\x04\x12\x15\n\x11STEP_STATE_FAILED\x10\x05\x12\x16\n\x12STEP_STATE_SKIPPED\x10\x06*E\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43\x41USE_SCHEDULE\x10\x01\x12\x11\n\rCAUSE_REQUEST\x10\x02*\xf4\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x45RROR_REASON_CYCLE_NOT_FOUND\x10\x01\x12\x1d\n\x19\x45RROR_REASON_UNKNOWN_NAME\x10\x02\x12\x1c\n\x18\x45RROR_REASON_CYCLE_ENDED\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10\x04\x12\x1f\n\x1b\x45RROR_REASON_BAD_PAGE_TOKEN\x10\x05\x12$\n ERROR_REASON_PAGE_TOKEN_MISMATCH\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_NOT_CONFIRMED\x10\x07\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x08\x12\x1e\n\x1a\x45RROR_REASON_UNKNOWN_FIELD\x10\t\x12!\n\x1d\x45RROR_REASON_CLEAR_INCOMPLETE\x10\n2\xf4\x07\n\x0e\x43ycloneService\x12n\n\x08RunCycle\x12!.sonic.cyclone.v1.RunCycleRequest\x1a\".sonic.cyclone.v1.RunCycleResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/cycles:run:\x01*0\x01\x12\x61\n\nStartCycle\x12#.sonic.cyclone.v1.StartCycleRequest\x1a\x17.sonic.cyclone.v1.Cycle\"\x15\x82\xd3\xe4\x93\x02\x0f\"\n/v1/cycles:\x01*\x12\x62\n\x08GetCycle\x12!.sonic.cyclone.v1.GetCycleRequest\x1a\x17.sonic.cyclone.v1.Cycle\"\x1a\x90\x02\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/cycles/{id}\x12n\n\nListCycles\x12#.sonic.cyclone.v1.ListCyclesRequest\x1a$.sonic.cyclone.v1.ListCyclesResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/cycles\x12o\n\x0b\x43\x61ncelCycle\x12$.sonic.cyclone.v1.CancelCycleRequest\x1a\x17.sonic.cyclone.v1.Cycle\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/cycles/{id}:cancel:\x01*\x12h\n\x0bGetSchedule\x12$.sonic.cyclone.v1.GetScheduleRequest\x1a\x1a.sonic.cyclone.v1.Schedule\"\x17\x90\x02\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/schedule\x12u\n\x0eUpdateSchedule\x12\'.sonic.cyclone.v1.UpdateScheduleRequest\x1a\x1a.sonic.cyclone.v1.Schedule\"\x1e\x82\xd3\xe4\x93\x02\x18\x32\x0c/v1/schedule:\x08schedule\x12n\n\nListEvents\x12#.sonic.cyclone.v1.ListEventsRequest\x1a$.sonic.cyclone.v1.ListEventsResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/events\x12y\n\x0c\x43learAllData\x12%.sonic.cyclone.v1.ClearAllDataRequest\x1a&.sonic.cyclone.v1.ClearAllDataResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/house:clear:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esonic/cyclone/v1/cyclone.proto\x12\x10sonic.cyclone.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x02\n\x04Step\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.sonic.cyclone.v1.StepState\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x30\n\x0cstarted_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x06\x63ounts\x18\x06 \x03(\x0b\x32\".sonic.cyclone.v1.Step.CountsEntry\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0f\n\x07message\x18\x08 \x01(\t\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xad\x03\n\x05\x43ycle\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.sonic.cyclone.v1.CycleState\x12&\n\x05\x63\x61use\x18\x03 \x01(\x0e\x32\x17.sonic.cyclone.v1.Cause\x12-\n\tslot_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63reated_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cstarted_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nended_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05steps\x18\t \x03(\x0b\x32\x16.sonic.cyclone.v1.Step\x12\r\n\x05\x65poch\x18\n \x01(\x03\x12\x0f\n\x07message\x18\x0b \x01(\t\x12\x0c\n\x04\x64\x65mo\x18\x0c \x01(\x08\"\x88\x01\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\x03\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08severity\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x10\n\x08\x63ycle_id\x18\x06 \x01(\t\"\xd7\x01\n\x08Schedule\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12-\n\tnext_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmissed_count\x18\x04 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\r\n\x05owner\x18\x06 \x01(\t\x12\r\n\x05\x65poch\x18\x07 \x01(\x03\x12\x1c\n\x14heartbeat_configured\x18\x08 \x01(\x08\"H\n\x0fRunCycleRequest\x12\x17\n\x05steps\x18\x01 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"^\n\x10RunCycleResponse\x12&\n\x05\x63ycle\x18\x01 \x01(\x0b\x32\x17.sonic.cyclone.v1.Cycle\x12\x14\n\x0c\x63hanged_step\x18\x02 \x01(\t\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08\"J\n\x11StartCycleRequest\x12\x17\n\x05steps\x18\x01 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"&\n\x0fGetCycleRequest\x12\x13\n\x02id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"z\n\x11ListCyclesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x35\n\x05state\x18\x03 \x01(\x0e\x32\x1c.sonic.cyclone.v1.CycleStateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"V\n\x12ListCyclesResponse\x12\'\n\x06\x63ycles\x18\x01 \x03(\x0b\x32\x17.sonic.cyclone.v1.Cycle\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x12\x43\x61ncelCycleRequest\x12\x13\n\x02id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"\x14\n\x12GetScheduleRequest\"~\n\x15UpdateScheduleRequest\x12\x34\n\x08schedule\x18\x01 \x01(\x0b\x32\x1a.sonic.cyclone.v1.ScheduleB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"g\n\x11ListEventsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x63ycle_id\x18\x03 \x01(\t\x12\x10\n\x08severity\x18\x04 \x01(\t\"V\n\x12ListEventsResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.sonic.cyclone.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x13\x43learAllDataRequest\x12\x0f\n\x07\x63onfirm\x18\x01 \x01(\t\x12\x17\n\x05kinds\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x14\"\x9c\x01\n\x14\x43learAllDataResponse\x12O\n\rdeleted_count\x18\x01 \x03(\x0b\x32\x38.sonic.cyclone.v1.ClearAllDataResponse.DeletedCountEntry\x1a\x33\n\x11\x44\x65letedCountEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\xc1\x01\n\nCycleState\x12\x1b\n\x17\x43YCLE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43YCLE_STATE_QUEUED\x10\x01\x12\x17\n\x13\x43YCLE_STATE_RUNNING\x10\x02\x12\x19\n\x15\x43YCLE_STATE_SUCCEEDED\x10\x03\x12\x17\n\x13\x43YCLE_STATE_PARTIAL\x10\x04\x12\x16\n\x12\x43YCLE_STATE_FAILED\x10\x05\x12\x19\n\x15\x43YCLE_STATE_CANCELLED\x10\x06*\xb8\x01\n\tStepState\x12\x1a\n\x16STEP_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12STEP_STATE_PENDING\x10\x01\x12\x16\n\x12STEP_STATE_RUNNING\x10\x02\x12\x18\n\x14STEP_STATE_SUCCEEDED\x10\x03\x12\x16\n\x12STEP_STATE_PARTIAL\x10\x04\x12\x15\n\x11STEP_STATE_FAILED\x10\x05\x12\x16\n\x12STEP_STATE_SKIPPED\x10\x06*E\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43\x41USE_SCHEDULE\x10\x01\x12\x11\n\rCAUSE_REQUEST\x10\x02*\xf4\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x45RROR_REASON_CYCLE_NOT_FOUND\x10\x01\x12\x1d\n\x19\x45RROR_REASON_UNKNOWN_NAME\x10\x02\x12\x1c\n\x18\x45RROR_REASON_CYCLE_ENDED\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10\x04\x12\x1f\n\x1b\x45RROR_REASON_BAD_PAGE_TOKEN\x10\x05\x12$\n ERROR_REASON_PAGE_TOKEN_MISMATCH\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_NOT_CONFIRMED\x10\x07\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x08\x12\x1e\n\x1a\x45RROR_REASON_UNKNOWN_FIELD\x10\t\x12!\n\x1d\x45RROR_REASON_CLEAR_INCOMPLETE\x10\n2\xf4\x07\n\x0e\x43ycloneService\x12n\n\x08RunCycle\x12!.sonic.cyclone.v1.RunCycleRequest\x1a\".sonic.cyclone.v1.RunCycleResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/cycles:run:\x01*0\x01\x12\x61\n\nStartCycle\x12#.sonic.cyclone.v1.StartCycleRequest\x1a\x17.sonic.cyclone.v1.Cycle\"\x15\x82\xd3\xe4\x93\x02\x0f\"\n/v1/cycles:\x01*\x12\x62\n\x08GetCycle\x12!.sonic.cyclone.v1.GetCycleRequest\x1a\x17.sonic.cyclone.v1.Cycle\"\x1a\x90\x02\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/cycles/{id}\x12n\n\nListCycles\x12#.sonic.cyclone.v1.ListCyclesRequest\x1a$.sonic.cyclone.v1.ListCyclesResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/cycles\x12o\n\x0b\x43\x61ncelCycle\x12$.sonic.cyclone.v1.CancelCycleRequest\x1a\x17.sonic.cyclone.v1.Cycle\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/cycles/{id}:cancel:\x01*\x12h\n\x0bGetSchedule\x12$.sonic.cyclone.v1.GetScheduleRequest\x1a\x1a.sonic.cyclone.v1.Schedule\"\x17\x90\x02\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/schedule\x12u\n\x0eUpdateSchedule\x12\'.sonic.cyclone.v1.UpdateScheduleRequest\x1a\x1a.sonic.cyclone.v1.Schedule\"\x1e\x82\xd3\xe4\x93\x02\x18\x32\x0c/v1/schedule:\x08schedule\x12n\n\nListEvents\x12#.sonic.cyclone.v1.ListEventsRequest\x1a$.sonic.cyclone.v1.ListEventsResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/events\x12y\n\x0c\x43learAllData\x12%.sonic.cyclone.v1.ClearAllDataRequest\x1a&.sonic.cyclone.v1.ClearAllDataResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/house:clear:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +50,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCYCLEREQUEST'].fields_by_name['id']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_LISTCYCLESREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTCYCLESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTCYCLESREQUEST'].fields_by_name['state']._loaded_options = None
+  _globals['_LISTCYCLESREQUEST'].fields_by_name['state']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_CANCELCYCLEREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_CANCELCYCLEREQUEST'].fields_by_name['id']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_UPDATESCHEDULEREQUEST'].fields_by_name['schedule']._loaded_options = None
@@ -78,14 +80,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CYCLONESERVICE'].methods_by_name['ListEvents']._serialized_options = b'\220\002\001\202\323\344\223\002\014\022\n/v1/events'
   _globals['_CYCLONESERVICE'].methods_by_name['ClearAllData']._loaded_options = None
   _globals['_CYCLONESERVICE'].methods_by_name['ClearAllData']._serialized_options = b'\202\323\344\223\002\024\"\017/v1/house:clear:\001*'
-  _globals['_CYCLESTATE']._serialized_start=2379
-  _globals['_CYCLESTATE']._serialized_end=2572
-  _globals['_STEPSTATE']._serialized_start=2575
-  _globals['_STEPSTATE']._serialized_end=2759
-  _globals['_CAUSE']._serialized_start=2761
-  _globals['_CAUSE']._serialized_end=2830
-  _globals['_ERRORREASON']._serialized_start=2833
-  _globals['_ERRORREASON']._serialized_end=3205
+  _globals['_CYCLESTATE']._serialized_start=2419
+  _globals['_CYCLESTATE']._serialized_end=2612
+  _globals['_STEPSTATE']._serialized_start=2615
+  _globals['_STEPSTATE']._serialized_end=2799
+  _globals['_CAUSE']._serialized_start=2801
+  _globals['_CAUSE']._serialized_end=2870
+  _globals['_ERRORREASON']._serialized_start=2873
+  _globals['_ERRORREASON']._serialized_end=3245
   _globals['_STEP']._serialized_start=211
   _globals['_STEP']._serialized_end=519
   _globals['_STEP_COUNTSENTRY']._serialized_start=474
@@ -95,35 +97,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENT']._serialized_start=954
   _globals['_EVENT']._serialized_end=1090
   _globals['_SCHEDULE']._serialized_start=1093
-  _globals['_SCHEDULE']._serialized_end=1278
-  _globals['_RUNCYCLEREQUEST']._serialized_start=1280
-  _globals['_RUNCYCLEREQUEST']._serialized_end=1352
-  _globals['_RUNCYCLERESPONSE']._serialized_start=1354
-  _globals['_RUNCYCLERESPONSE']._serialized_end=1448
-  _globals['_STARTCYCLEREQUEST']._serialized_start=1450
-  _globals['_STARTCYCLEREQUEST']._serialized_end=1524
-  _globals['_GETCYCLEREQUEST']._serialized_start=1526
-  _globals['_GETCYCLEREQUEST']._serialized_end=1564
-  _globals['_LISTCYCLESREQUEST']._serialized_start=1566
-  _globals['_LISTCYCLESREQUEST']._serialized_end=1678
-  _globals['_LISTCYCLESRESPONSE']._serialized_start=1680
-  _globals['_LISTCYCLESRESPONSE']._serialized_end=1766
-  _globals['_CANCELCYCLEREQUEST']._serialized_start=1768
-  _globals['_CANCELCYCLEREQUEST']._serialized_end=1809
-  _globals['_GETSCHEDULEREQUEST']._serialized_start=1811
-  _globals['_GETSCHEDULEREQUEST']._serialized_end=1831
-  _globals['_UPDATESCHEDULEREQUEST']._serialized_start=1833
-  _globals['_UPDATESCHEDULEREQUEST']._serialized_end=1959
-  _globals['_LISTEVENTSREQUEST']._serialized_start=1961
-  _globals['_LISTEVENTSREQUEST']._serialized_end=2064
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=2066
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=2152
-  _globals['_CLEARALLDATAREQUEST']._serialized_start=2154
-  _globals['_CLEARALLDATAREQUEST']._serialized_end=2217
-  _globals['_CLEARALLDATARESPONSE']._serialized_start=2220
-  _globals['_CLEARALLDATARESPONSE']._serialized_end=2376
-  _globals['_CLEARALLDATARESPONSE_DELETEDCOUNTENTRY']._serialized_start=2325
-  _globals['_CLEARALLDATARESPONSE_DELETEDCOUNTENTRY']._serialized_end=2376
-  _globals['_CYCLONESERVICE']._serialized_start=3208
-  _globals['_CYCLONESERVICE']._serialized_end=4220
+  _globals['_SCHEDULE']._serialized_end=1308
+  _globals['_RUNCYCLEREQUEST']._serialized_start=1310
+  _globals['_RUNCYCLEREQUEST']._serialized_end=1382
+  _globals['_RUNCYCLERESPONSE']._serialized_start=1384
+  _globals['_RUNCYCLERESPONSE']._serialized_end=1478
+  _globals['_STARTCYCLEREQUEST']._serialized_start=1480
+  _globals['_STARTCYCLEREQUEST']._serialized_end=1554
+  _globals['_GETCYCLEREQUEST']._serialized_start=1556
+  _globals['_GETCYCLEREQUEST']._serialized_end=1594
+  _globals['_LISTCYCLESREQUEST']._serialized_start=1596
+  _globals['_LISTCYCLESREQUEST']._serialized_end=1718
+  _globals['_LISTCYCLESRESPONSE']._serialized_start=1720
+  _globals['_LISTCYCLESRESPONSE']._serialized_end=1806
+  _globals['_CANCELCYCLEREQUEST']._serialized_start=1808
+  _globals['_CANCELCYCLEREQUEST']._serialized_end=1849
+  _globals['_GETSCHEDULEREQUEST']._serialized_start=1851
+  _globals['_GETSCHEDULEREQUEST']._serialized_end=1871
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_start=1873
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_end=1999
+  _globals['_LISTEVENTSREQUEST']._serialized_start=2001
+  _globals['_LISTEVENTSREQUEST']._serialized_end=2104
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=2106
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=2192
+  _globals['_CLEARALLDATAREQUEST']._serialized_start=2194
+  _globals['_CLEARALLDATAREQUEST']._serialized_end=2257
+  _globals['_CLEARALLDATARESPONSE']._serialized_start=2260
+  _globals['_CLEARALLDATARESPONSE']._serialized_end=2416
+  _globals['_CLEARALLDATARESPONSE_DELETEDCOUNTENTRY']._serialized_start=2365
+  _globals['_CLEARALLDATARESPONSE_DELETEDCOUNTENTRY']._serialized_end=2416
+  _globals['_CYCLONESERVICE']._serialized_start=3248
+  _globals['_CYCLONESERVICE']._serialized_end=4260
 # @@protoc_insertion_point(module_scope)
