@@ -101,6 +101,12 @@ def table(title: str, columns: Sequence[str]) -> Table:
     return made
 
 
+def show_notices(found: Sequence[str]) -> None:
+    """What to know before trusting the silence."""
+    for notice in found:
+        console.print(Text("! ", style="bold yellow").append(notice, style="yellow"))
+
+
 def as_json(message: Message) -> Mapping[str, Any]:
     """A message with the names of its proto."""
     found: Mapping[str, Any] = json_format.MessageToDict(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from services.cli import database, house
-from services.cli.output import command, console
+from services.cli.connection import connected
+from services.cli.notices import gather, notices
+from services.cli.output import command, console, show_notices
 from services.cli.plan import GATEWAY, Plan, known_addresses, running_file, taken_addresses, write_running
 from shared import log
-from shared.errors import FailedPrecondition
+from shared.errors import FailedPrecondition, SonicError
 
 
 def say(line: str) -> None:
@@ -53,6 +55,9 @@ async def up(
         write_running(plan.home, addresses, plan.http_address)
         stack.callback(running_file(plan.home).unlink, missing_ok=True)
         say(f"{'dashboard':<10} http://{plan.http_address}/")
+        with suppress(SonicError):
+            async with connected(addresses) as found:
+                show_notices(notices(await gather(found, dict.fromkeys(addresses, True))))
         console.print("Ready. Try [bold]sonic cycle[/bold] or [bold]sonic status[/bold]; Ctrl-C stops.")
         await asked.wait()
         console.print("Draining ...")
