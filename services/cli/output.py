@@ -97,7 +97,11 @@ def table(title: str, columns: Sequence[str]) -> Table:
     """An empty table; a column name that ends in `>` is set to the right."""
     made = Table(title=title, title_justify="left", header_style="bold", border_style="bright_black")
     for name in columns:
-        made.add_column(name.removesuffix(">"), justify="right" if name.endswith(">") else "left")
+        figure = name.endswith(">")
+        # A cut figure is a wrong one: words give way first.
+        made.add_column(
+            name.removesuffix(">"), justify="right" if figure else "left", no_wrap=figure, overflow="fold"
+        )
     return made
 
 
