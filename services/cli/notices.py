@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,18 +19,18 @@ _UNHEARD = frozenset({"log", "sound"})
 _OLD_MARK = timedelta(seconds=120)
 
 
-async def gather(found: House, serving: Mapping[str, bool]) -> dict[str, Any]:
+async def gather(found: House, serving: Collection[str]) -> dict[str, Any]:
     """What notices() reads, from the services that serve."""
     facts: dict[str, Any] = {}
-    if serving["positions"]:
+    if "positions" in serving:
         portfolio = await found.stub("positions", positions_pb2_grpc.PortfolioServiceStub)
         positions = await found.stub("positions", positions_pb2_grpc.PositionsServiceStub)
         facts["mode"] = await positions.GetMode(positions_pb2.GetModeRequest())
         facts["totals"] = await portfolio.GetTotals(positions_pb2.GetTotalsRequest())
-    if serving["xcom"]:
+    if "xcom" in serving:
         xcom = await found.stub("xcom", xcom_pb2_grpc.XComServiceStub)
         facts["channels"] = await xcom.ListChannels(xcom_pb2.ListChannelsRequest())
-    if serving["cyclone"]:
+    if "cyclone" in serving:
         cyclone = await found.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
         facts["schedule"] = await cyclone.GetSchedule(cyclone_pb2.GetScheduleRequest())
     return facts

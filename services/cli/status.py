@@ -64,7 +64,7 @@ async def _facts(found: House, serving: Mapping[str, bool]) -> dict[str, Any]:
     """What the services that serve have to say; one that fails on the way is left out, not invented."""
     facts: dict[str, Any] = {}
     try:
-        facts |= await gather(found, serving)
+        facts |= await gather(found, [name for name, is_up in serving.items() if is_up])
         if serving["alerts"]:
             alerts = await found.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
             facts["alerts"] = await alerts.GetSummary(alerts_pb2.GetSummaryRequest())

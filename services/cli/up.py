@@ -57,7 +57,8 @@ async def up(
         say(f"{'dashboard':<10} http://{plan.http_address}/")
         with suppress(SonicError):
             async with connected(addresses) as found:
-                show_notices(notices(await gather(found, dict.fromkeys(addresses, True))))
+                # Marks are as old as the last stop until the first cycle: not yet worth a word.
+                show_notices(notices(await gather(found, {"xcom", "cyclone"})))
         console.print("Ready. Try [bold]sonic cycle[/bold] or [bold]sonic status[/bold]; Ctrl-C stops.")
         await asked.wait()
         console.print("Draining ...")

@@ -18,9 +18,12 @@ from shared.errors import InvalidArgument
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     monkeypatch.setenv("SONIC_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("SONIC_PORT_BASE", "47300")
-    monkeypatch.setenv("SONIC_HTTP_PORT", "47320")
-    return Plan()
+    for base in range(21000, 60000, 40):
+        monkeypatch.setenv("SONIC_PORT_BASE", str(base))
+        monkeypatch.setenv("SONIC_HTTP_PORT", str(base + 20))
+        if not taken_addresses(Plan()):
+            return Plan()
+    raise AssertionError("no free ports on this machine")
 
 
 def _exit_code() -> int:
@@ -30,11 +33,12 @@ def _exit_code() -> int:
 
 
 def test_a_taken_port_is_named_and_nothing_is_started(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 47304)):
-        assert taken_addresses(plan) == ["127.0.0.1:47304"]
+    address = plan.addresses["alerts"]
+    with socket.create_server(("127.0.0.1", plan.sonic_port_base + 4)):
+        assert taken_addresses(plan) == [address]
         assert _exit_code() == 1
     said = capsys.readouterr()
-    assert "PORTS_TAKEN: somebody listens on 127.0.0.1:47304" in " ".join(said.err.split())
+    assert f"PORTS_TAKEN: somebody listens on {address}" in " ".join(said.err.split())
     assert not plan.home.exists()
 
 
@@ -72,4 +76,4 @@ async def test_wrong_settings_of_several_servers_are_said_together_and_nothing_i
             pass
     assert refused.value.reason == "BAD_SETTINGS"
     assert "JUPITER_API_VERSION" in refused.value.message
-    assert not [line for line in said if "again in" in line]
+    assert not [line for line in said if line.startswith(("xcom died", "positions died"))]
