@@ -83,7 +83,7 @@ def load(config_class: type[C], environ: Mapping[str, str] | None = None) -> C:
     for name, field in config_class.model_fields.items():
         variable = environment_name(config_class, name)
         try:
-            text = _word(variable, words)
+            text = word(variable, words)
             if text is not None:
                 values[name] = _shaped(text, field)
         except (OSError, ValueError) as error:
@@ -97,7 +97,7 @@ def load(config_class: type[C], environ: Mapping[str, str] | None = None) -> C:
     return config
 
 
-def _word(variable: str, environ: Mapping[str, str]) -> str | None:
+def word(variable: str, environ: Mapping[str, str]) -> str | None:
     """The environment wins over a mounted file named as the variable, in upper or lower case."""
     if variable in environ:
         return environ[variable].strip()

@@ -17,6 +17,8 @@ _BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 # A child that lived this long is healthy again: its next death starts the back-off from the beginning.
 _HEALTHY_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1
+# What a server ends with when its settings are wrong: starting it again would not mend them.
+SETTINGS_REFUSED = 2
 
 
 @dataclass(slots=True)
@@ -27,6 +29,8 @@ class Child:
     environment: Mapping[str, str]
     log_file: Path
     process: asyncio.subprocess.Process | None = None
+    # Where this start begins in the log: what earlier ones said is over.
+    log_start: int = 0
     restart_count: int = 0
     watcher: asyncio.Task[None] | None = field(default=None, repr=False)
 
@@ -71,6 +75,7 @@ class Children:
     async def _spawn(self, child: Child) -> None:
         child.log_file.parent.mkdir(parents=True, exist_ok=True)
         with child.log_file.open("ab") as log:
+            child.log_start = log.tell()
             child.process = await asyncio.create_subprocess_exec(
                 *child.command,
                 env=dict(child.environment),
@@ -87,7 +92,7 @@ class Children:
         while child.process is not None:
             started = time.monotonic()
             code = await child.process.wait()
-            if self._stopping:
+            if self._stopping or code == SETTINGS_REFUSED:
                 return
             if time.monotonic() - started > _HEALTHY_SECONDS:
                 child.restart_count = 0
@@ -107,11 +112,12 @@ def _cause(code: int) -> str:
 
 
 def last_words(child: Child, line_count: int = 1) -> str:
-    """The end of a child's log."""
+    """The end of what a child wrote into its log since its start."""
     try:
-        lines = child.log_file.read_text(errors="replace").strip().splitlines()
+        written = child.log_file.read_bytes()[child.log_start :]
     except OSError:
         return ""
+    lines = written.decode(errors="replace").strip().splitlines()
     return "\n".join(lines[-line_count:])[-500:]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from services.cli.plan import SERVICES, SERVICES_FOLDER, Plan
+from shared.config import word
 from shared.database.address import as_role, plain
 from shared.database.migrations import upgrade_all
 from shared.database.roles import initialise
@@ -53,12 +54,8 @@ async def bring_up_to_date(url: str, passwords: Mapping[str, str]) -> None:
 
 
 def given(variable: str) -> str:
-    """A word of the environment, else of a file in SONIC_SECRETS_DIR, as a service finds its own; else ""."""
-    if text := os.environ.get(variable, "").strip():
-        return text
-    folder = os.environ.get("SONIC_SECRETS_DIR", "")
-    files = [Path(folder) / name for name in (variable, variable.lower())] if folder else []
-    return next((file.read_text(encoding="utf-8").strip() for file in files if file.is_file()), "")
+    """A word of the environment or of a mounted file, found as a service finds its own; else ""."""
+    return word(variable, os.environ) or ""
 
 
 def given_passwords() -> dict[str, str]:

@@ -6,7 +6,6 @@ import importlib
 import os
 import platform
 import shutil
-import socket
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from rich.text import Text
 
 from services.cli import house
 from services.cli.output import command, console, print_json, table
-from services.cli.plan import Plan, known_addresses, running_file
+from services.cli.plan import Plan, known_addresses, running_file, taken_addresses
 
 NEEDED = (
     "grpc",
@@ -163,20 +162,8 @@ async def _database(plan: Plan) -> Finding:
 async def _ports(plan: Plan) -> list[Finding]:
     if running_file(plan.home).exists() and await house.is_serving(known_addresses(plan)["cyclone"]):
         return [Finding("ports", "ok", "the house is running")]
-    addresses = plan.addresses | {"gateway": plan.http_address}
-    taken = [address for address in addresses.values() if not _free(address)]
+    taken = taken_addresses(plan)
     fix = "stop what listens there, or set SONIC_PORT_BASE and SONIC_HTTP_PORT" if taken else ""
     return [
         Finding("ports", "problem" if taken else "ok", f"taken: {', '.join(taken)}" if taken else "free", fix)
     ]
-
-
-def _free(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, int(port)))
-        except OSError:
-            return False
-    return True

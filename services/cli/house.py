@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.cli.children import Child, Children, last_words
-from services.cli.plan import GATEWAY, SERVICES, Plan, environment
+from services.cli.children import SETTINGS_REFUSED, Child, Children, last_words
+from services.cli.plan import BAD_SETTINGS, GATEWAY, SERVICES, Plan, environment
 from shared import config as configuration
-from shared.errors import Unavailable
+from shared.errors import InvalidArgument, Unavailable
 from shared.lifecycle import App
 
 Say = Callable[[str], None]
 Serving = AbstractAsyncContextManager[dict[str, str]]
 START_SECONDS = 60.0
+_REFUSING_SECONDS = 1.0
 
 
 @asynccontextmanager
@@ -36,8 +38,9 @@ async def in_processes(plan: Plan, urls: Mapping[str, str], say: Say) -> AsyncIt
     await house.start()
     try:
         for name, address in addresses.items():
-            await _until_serving(name, address, children)
+            await _until_serving(name, partial(is_serving, address), children)
             say(f"{name:<10} {address}")
+        await _until_serving(GATEWAY, partial(_is_listening, plan.http_address), children)
         yield addresses
     finally:
         await house.stop()
@@ -88,16 +91,38 @@ async def is_serving(address: str, timeout_seconds: float = 1.0) -> bool:
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-async def _until_serving(name: str, address: str, children: Sequence[Child]) -> None:
-    child = next(child for child in children if child.name == name)
+async def _is_listening(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _until_serving(
+    name: str, is_ready: Callable[[], Awaitable[bool]], children: Sequence[Child]
+) -> None:
     for _ in range(int(START_SECONDS / 0.1)):
-        if await is_serving(address):
+        if await is_ready():
             return
         await asyncio.sleep(0.1)
-    words = last_words(child, line_count=5)
+        if any(_has_refused(child) for child in children):
+            # The others find their own mistakes as fast: all are said together.
+            await asyncio.sleep(_REFUSING_SECONDS)
+            refused = [last_words(child, line_count=50) for child in children if _has_refused(child)]
+            words = dict.fromkeys("\n".join(refused).splitlines())
+            raise InvalidArgument(BAD_SETTINGS, "\n".join(["the house cannot start like this", *words]))
+    child = next(child for child in children if child.name == name)
     raise Unavailable(
-        "NOT_SERVING", f"{name} at {address} did not become ready; the end of its log:\n{words}"
+        "NOT_SERVING",
+        f"{name} did not become ready; the end of its log:\n{last_words(child, line_count=5)}",
     )
+
+
+def _has_refused(child: Child) -> bool:
+    return child.process is not None and child.process.returncode == SETTINGS_REFUSED
 
 
 def _log_file(home: Path, name: str) -> Path:

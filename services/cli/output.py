@@ -13,10 +13,12 @@ from typing import Any, ParamSpec
 import typer
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from services.cli.plan import BAD_SETTINGS
 from shared.errors import SonicError, Unavailable
 
 P = ParamSpec("P")
@@ -95,8 +97,18 @@ def table(title: str, columns: Sequence[str]) -> Table:
     """An empty table; a column name that ends in `>` is set to the right."""
     made = Table(title=title, title_justify="left", header_style="bold", border_style="bright_black")
     for name in columns:
-        made.add_column(name.removesuffix(">"), justify="right" if name.endswith(">") else "left")
+        figure = name.endswith(">")
+        # A cut figure is a wrong one: words give way first.
+        made.add_column(
+            name.removesuffix(">"), justify="right" if figure else "left", no_wrap=figure, overflow="fold"
+        )
     return made
+
+
+def show_notices(found: Sequence[str]) -> None:
+    """What to know before trusting the silence."""
+    for notice in found:
+        console.print(Text("! ", style="bold yellow").append(notice, style="yellow"))
 
 
 def as_json(message: Message) -> Mapping[str, Any]:
@@ -125,6 +137,16 @@ def command(work: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, N
                 complaints.print(Text(f"  {field}: {problem}"))
             if isinstance(error, Unavailable):
                 complaints.print("  Is the house running? Start it with: sonic up")
+            code = 2 if error.reason == BAD_SETTINGS else 1
+        except ValidationError as error:
+            for wrong in error.errors():
+                name = ".".join(map(str, wrong["loc"])).upper()
+                complaints.print(Text(f"{name}: {wrong['msg']}. Correct it or unset it.", style="red"))
+            code = 2
+        except OSError as error:
+            said = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+            complaints.print(Text(said, style="red"))
+            complaints.print("  State is kept in SONIC_HOME: set it to a folder you may write to.")
             code = 1
         except KeyboardInterrupt:
             code = 130

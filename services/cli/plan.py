@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,8 @@ SERVICES: Mapping[str, int] = {
     "cyclone": 7,
 }
 GATEWAY = "gateway"
+# Reason of a start that was refused for its settings; exit code 2.
+BAD_SETTINGS = "BAD_SETTINGS"
 SERVICES_FOLDER = Path(__file__).parents[1]
 
 DATABASE_URL_HELP = "Postgres administrator's URL; without it the house brings its own Postgres"
@@ -78,6 +81,22 @@ def write_running(home: Path, addresses: Mapping[str, str], http_address: str) -
     home.mkdir(parents=True, exist_ok=True)
     note = {"pid": os.getpid(), "addresses": dict(addresses), "http_address": http_address}
     running_file(home).write_text(json.dumps(note, indent=1))
+
+
+def taken_addresses(plan: Plan) -> list[str]:
+    """Those of the plan's addresses that somebody else listens on."""
+    return [address for address in (*plan.addresses.values(), plan.http_address) if not _is_free(address)]
+
+
+def _is_free(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError:
+            return False
+    return True
 
 
 def running_file(home: Path) -> Path:

@@ -19,6 +19,8 @@ app = typer.Typer(help="What is held, and how near it is to liquidation.", no_ar
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 FORMATS = {".csv": pb.FILE_FORMAT_CSV, ".json": pb.FILE_FORMAT_JSON}
 IMPORT_SECONDS = 120.0
+# Less than this is a narrow screen.
+WIDE_COLUMNS = 105
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
 
@@ -54,38 +56,30 @@ async def list_positions(
 
 
 def _show(found: list[pb.Position]) -> None:
-    made = table(
-        "Positions",
-        [
-            "wallet",
-            "asset",
-            "side",
-            "size USD>",
-            "entry>",
-            "mark>",
-            "liquidation>",
-            "away>",
-            "travel>",
-            "heat>",
-            "",
-        ],
-    )
+    """On a narrow screen size and entry give way, so that no figure is cut."""
+    wide = console.width >= WIDE_COLUMNS
+    before = ["position", *(["size USD>", "entry>"] if wide else [])]
+    made = table("Positions", [*before, "mark>", "liquidation>", "away>", "travel>", "heat>"])
     for position in found:
-        side = enum_name(position, "side")
+        sizes = [number(position, "size_usd"), number(position, "entry_price_usd")] if wide else []
         made.add_row(
-            position.wallet,
-            position.asset,
-            Text(side, style={"LONG": "green", "SHORT": "red"}.get(side, "yellow")),
-            number(position, "size_usd"),
-            number(position, "entry_price_usd"),
+            _name(position),
+            *sizes,
             number(position, "mark_price_usd"),
             number(position, "risk_liquidation_price_usd"),
             number(position, "liquidation_distance_percent", "{:.2f} %"),
             travel(position),
             heat(position),
-            _remarks(position),
         )
     console.print(made)
+
+
+def _name(position: pb.Position) -> Text:
+    side = enum_name(position, "side")
+    named = Text(f"{position.asset} ").append(
+        side, style={"LONG": "green", "SHORT": "red"}.get(side, "yellow")
+    )
+    return named.append(f"\n{position.wallet} {_remarks(position)}".rstrip())
 
 
 def _remarks(position: pb.Position) -> str:

@@ -10,10 +10,11 @@ import typer
 from rich.text import Text
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
-from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
+from sonic.positions.v1 import positions_pb2
 
 from services.cli import house
 from services.cli.connection import House, connected
+from services.cli.notices import gather, notices
 from services.cli.output import (
     LEVEL_STYLES,
     STATE_STYLES,
@@ -24,10 +25,20 @@ from services.cli.output import (
     enum_name,
     number,
     print_json,
+    show_notices,
     table,
 )
 from shared.codec import from_timestamp
 from shared.errors import SonicError
+
+_NEWS = frozenset(
+    {
+        alerts_pb2.ALERT_TYPE_PROFIT,
+        alerts_pb2.ALERT_TYPE_TOTAL_PROFIT,
+        alerts_pb2.ALERT_TYPE_TOTAL_VALUE,
+        alerts_pb2.ALERT_TYPE_TOTAL_SIZE,
+    }
+)
 
 
 @command
@@ -37,7 +48,8 @@ async def status(json: Annotated[bool, typer.Option("--json", help="Print as JSO
         serving = await _serving(found.addresses)
         facts = await _facts(found, serving)
     if json:
-        print_json({"services": serving} | {name: as_json(fact) for name, fact in facts.items()})
+        told = {name: as_json(fact) for name, fact in facts.items()}
+        print_json({"services": serving, "notices": notices(facts)} | told)
     else:
         _show(found.addresses, serving, facts)
     return 0 if all(serving.values()) else 1
@@ -52,17 +64,12 @@ async def _facts(found: House, serving: Mapping[str, bool]) -> dict[str, Any]:
     """What the services that serve have to say; one that fails on the way is left out, not invented."""
     facts: dict[str, Any] = {}
     try:
-        if serving["positions"]:
-            portfolio = await found.stub("positions", positions_pb2_grpc.PortfolioServiceStub)
-            positions = await found.stub("positions", positions_pb2_grpc.PositionsServiceStub)
-            facts["mode"] = await positions.GetMode(positions_pb2.GetModeRequest())
-            facts["totals"] = await portfolio.GetTotals(positions_pb2.GetTotalsRequest())
+        facts |= await gather(found, [name for name, is_up in serving.items() if is_up])
         if serving["alerts"]:
             alerts = await found.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
             facts["alerts"] = await alerts.GetSummary(alerts_pb2.GetSummaryRequest())
         if serving["cyclone"]:
             cyclone = await found.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
-            facts["schedule"] = await cyclone.GetSchedule(cyclone_pb2.GetScheduleRequest())
             cycles = await cyclone.ListCycles(cyclone_pb2.ListCyclesRequest(page_size=1))
             if cycles.cycles:
                 facts["cycle"] = cycles.cycles[0]
@@ -80,6 +87,7 @@ def _show(addresses: Mapping[str, str], serving: Mapping[str, bool], facts: Mapp
     for name, show in (("mode", _mode), ("totals", _totals), ("alerts", _alerts), ("cycle", _cycle)):
         if name in facts:
             show(facts[name])
+    show_notices(notices(facts))
 
 
 def _mode(mode: positions_pb2.GetModeResponse) -> None:
@@ -97,12 +105,23 @@ def _totals(totals: positions_pb2.Totals) -> None:
 
 
 def _alerts(summary: alerts_pb2.Summary) -> None:
-    level = enum_name(summary, "level")
-    line = Text("alerts ").append(level, style=LEVEL_STYLES.get(level, "")).append("  evaluated ")
-    console.print(line.append_text(ago(from_timestamp(summary, "evaluated_time"))))
+    line = (
+        Text("alerts evaluated ").append_text(ago(from_timestamp(summary, "evaluated_time"))).append(" ago")
+    )
+    console.print(line)
+    raised = [metric for metric in summary.metrics if metric.level > alerts_pb2.LEVEL_NORMAL]
+    # Danger before good news, then the worse level: HIGH alone does not say whether to get up.
+    for metric in sorted(raised, key=lambda metric: (metric.type in _NEWS, -metric.level)):
+        level, kind = enum_name(metric, "level"), enum_name(metric, "type")
+        news = "  (news)" if metric.type in _NEWS else ""
+        worst = f"{number(metric, 'worst_value')} {metric.worst_asset}".rstrip()
+        line = Text(f"  {level:<6} ", style=LEVEL_STYLES[level]).append(f"{kind}  {worst}{news}", style="")
+        console.print(line)
+    if not raised:
+        console.print(Text("  NORMAL", style=LEVEL_STYLES["NORMAL"]))
 
 
 def _cycle(cycle: cyclone_pb2.Cycle) -> None:
     state = enum_name(cycle, "state")
     line = Text("last cycle ").append(state, style=STATE_STYLES.get(state, "")).append(f"  {cycle.message}  ")
-    console.print(line.append_text(ago(from_timestamp(cycle, "ended_time"))))
+    console.print(line.append_text(ago(from_timestamp(cycle, "ended_time"))).append(" ago"))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from services.cli import database, house
-from services.cli.output import command, console
-from services.cli.plan import GATEWAY, Plan, running_file, write_running
+from services.cli.connection import connected
+from services.cli.notices import gather, notices
+from services.cli.output import command, console, show_notices
+from services.cli.plan import GATEWAY, Plan, known_addresses, running_file, taken_addresses, write_running
 from shared import log
+from shared.errors import FailedPrecondition, SonicError
 
 
 def say(line: str) -> None:
@@ -32,6 +35,7 @@ async def up(
     to + 7, and SONIC_HTTP_PORT.
     """
     plan = Plan()
+    await _refuse_taken(plan)
     asked = _asked_to_stop()
     async with AsyncExitStack() as stack:
         console.print("[bold]Sonic[/bold] is waking up")
@@ -51,11 +55,30 @@ async def up(
         write_running(plan.home, addresses, plan.http_address)
         stack.callback(running_file(plan.home).unlink, missing_ok=True)
         say(f"{'dashboard':<10} http://{plan.http_address}/")
+        with suppress(SonicError):
+            async with connected(addresses) as found:
+                # Marks are as old as the last stop until the first cycle: not yet worth a word.
+                show_notices(notices(await gather(found, {"xcom", "cyclone"})))
         console.print("Ready. Try [bold]sonic cycle[/bold] or [bold]sonic status[/bold]; Ctrl-C stops.")
         await asked.wait()
         console.print("Draining ...")
     console.print("Stopped. Data stays in", str(plan.home))
     return 0
+
+
+async def _refuse_taken(plan: Plan) -> None:
+    """Say at once what would otherwise be found by one dying server after the other."""
+    taken = taken_addresses(plan)
+    if not taken:
+        return
+    if running_file(plan.home).exists() and await house.is_serving(known_addresses(plan)["cyclone"]):
+        raise FailedPrecondition(
+            "ALREADY_RUNNING", f"the house in {plan.home} is running; sonic status shows it"
+        )
+    raise FailedPrecondition(
+        "PORTS_TAKEN",
+        f"somebody listens on {', '.join(taken)}; stop that, or set SONIC_PORT_BASE and SONIC_HTTP_PORT",
+    )
 
 
 async def _unless(

@@ -90,9 +90,10 @@ def build(config: Config, clock: Clock | None = None) -> App:
         interval=interval,
         scheduled=config.sonic_schedule,
     )
+    servicer = CycloneServicer(service, heartbeat_configured=bool(url))
     server = GrpcServer(
         config.listen_address,
-        [(rpc.add_CycloneServiceServicer_to_server, CycloneServicer(service))],
+        [(rpc.add_CycloneServiceServicer_to_server, servicer)],
         service_names=["sonic.cyclone.v1.CycloneService"],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,

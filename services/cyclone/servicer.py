@@ -23,8 +23,9 @@ _EDITABLE = ("interval", "enabled")
 class CycloneServicer(rpc.CycloneServiceServicer):
     """The gRPC face of CycloneService."""
 
-    def __init__(self, service: CycloneService) -> None:
+    def __init__(self, service: CycloneService, *, heartbeat_configured: bool) -> None:
         self._service = service
+        self._heartbeat_configured = heartbeat_configured
 
     async def RunCycle(
         self, request: pb.RunCycleRequest, context: Context
@@ -49,14 +50,14 @@ class CycloneServicer(rpc.CycloneServiceServicer):
         return _cycle(await self._service.cancel(request.id))
 
     async def GetSchedule(self, request: pb.GetScheduleRequest, context: Context) -> pb.Schedule:
-        return _schedule(*await self._service.schedule())
+        return self._schedule(*await self._service.schedule())
 
     async def UpdateSchedule(self, request: pb.UpdateScheduleRequest, context: Context) -> pb.Schedule:
         asked = request.schedule
         paths = apply_mask(asked, request.update_mask, _EDITABLE)
         interval = (from_duration(asked, "interval") or timedelta(0)) if "interval" in paths else None
         enabled = asked.enabled if "enabled" in paths else None
-        return _schedule(*await self._service.update_schedule(interval, enabled, asked.etag))
+        return self._schedule(*await self._service.update_schedule(interval, enabled, asked.etag))
 
     async def ListEvents(self, request: pb.ListEventsRequest, context: Context) -> pb.ListEventsResponse:
         page = await self._service.events(
@@ -69,6 +70,18 @@ class CycloneServicer(rpc.CycloneServiceServicer):
     ) -> pb.ClearAllDataResponse:
         return pb.ClearAllDataResponse(
             deleted_count=await self._service.clear(request.confirm, request.kinds)
+        )
+
+    def _schedule(self, setting: Setting, lease: Lease) -> pb.Schedule:
+        return pb.Schedule(
+            interval=to_duration(setting.interval),
+            enabled=setting.enabled,
+            next_time=to_timestamp(setting.next_time),
+            missed_count=setting.missed_count,
+            etag=str(setting.version),
+            owner=lease.owner,
+            epoch=lease.epoch,
+            heartbeat_configured=self._heartbeat_configured,
         )
 
 
@@ -112,16 +125,4 @@ def _event(event: Event) -> pb.Event:
         source=event.source,
         message=event.message,
         cycle_id=event.cycle_id,
-    )
-
-
-def _schedule(setting: Setting, lease: Lease) -> pb.Schedule:
-    return pb.Schedule(
-        interval=to_duration(setting.interval),
-        enabled=setting.enabled,
-        next_time=to_timestamp(setting.next_time),
-        missed_count=setting.missed_count,
-        etag=str(setting.version),
-        owner=lease.owner,
-        epoch=lease.epoch,
     )

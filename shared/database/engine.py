@@ -126,7 +126,12 @@ async def raw(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]
         raise TypeError(f"not asyncpg's connection: {type(driver)}")
     if not driver.is_in_transaction():
         # SQLAlchemy begins with its first statement; without this, the driver's work would commit by itself.
-        await adapted._start_transaction()  # type: ignore[no-untyped-call]  # noqa: SLF001  saves a round trip
+        try:
+            await adapted._start_transaction()  # type: ignore[no-untyped-call]  # noqa: SLF001  saves a round trip
+        except BaseException:
+            # Cancelled half-way, it may have begun and nobody knows: such a connection must not come back.
+            driver.terminate()
+            raise
     return driver
 
 

@@ -48,7 +48,7 @@ def meaning_of(error: BaseException) -> SonicError | None:
     if state in _CONFLICTS:
         return Conflict(_CONFLICTS[state], "another transaction was in the way; try again")
     if state in _UNWRITABLE_STATES:
-        return InvalidArgument("INVALID_REQUEST", "a text holds the character NUL")
+        return InvalidArgument("INVALID_FIELD", "a text holds the character NUL")
     if state == _CANCELLED:
         return Unavailable("STATEMENT_TIMEOUT", "the database took too long", retry_after=_RETRY_AFTER)
     if isinstance(error, exc.TimeoutError):

@@ -11,11 +11,10 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 import grpc
-from google.protobuf.message import Message
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
-from shared.errors import InvalidArgument, Unavailable
+from shared.errors import Unavailable
 from shared.log import get_logger
 from shared.metrics import CallMeter, Metrics
 from shared.names import new_id
@@ -151,8 +150,6 @@ class Method:
             raise
         except Exception as error:  # noqa: BLE001  # every failure gets its name here
             told = self._told(error, limit)
-            if isinstance(told, InvalidArgument) and not told.fields and isinstance(request, Message):
-                told.fields.update(validation.nul_fields(request))
             code = code_pb2.Code.Name(failures.code_of(told))
             await self._refuse(told, context)
         finally:

@@ -113,6 +113,15 @@ async def test_the_demo_is_loud(page: Browser) -> None:
     assert await page.run("document.getElementById('demo').offsetHeight") > 0
 
 
+async def test_what_the_silence_rests_on_is_said_at_the_top(page: Browser) -> None:
+    await page.until("document.querySelectorAll('#notices li').length >= 2")
+    told = await page.run("document.getElementById('notices').innerText")
+    assert "Nobody is told" in told
+    assert "HEARTBEAT_URL is not set" in told
+    assert "schedule is off" not in told
+    assert await page.run("document.getElementById('notices').offsetHeight") > 0
+
+
 async def test_the_bar_grows_left_towards_liquidation_and_right_towards_profit(page: Browser) -> None:
     script = """[...document.querySelectorAll('.bar i')].map(bar => {
         const [inner, outer] = [bar.getBoundingClientRect(), bar.parentElement.getBoundingClientRect()];

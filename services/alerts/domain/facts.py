@@ -42,6 +42,8 @@ _FIGURES = {
 _FIGURES_TEXT = "".join(f', "{name}": "%r"' for name in _FIGURES)
 # Between these repr() of a float has no exponent.
 _SHORTEST, _LONGEST = 1e-4, 1e16
+# A liquidation looks like this too, until a trade record confirms it.
+_IF_NOT_YOU = "If you did not close it, look at the venue: it may have been liquidated."
 _SOURCES = {AlertClass.POSITION: "positions", AlertClass.PORTFOLIO: "totals", AlertClass.MARKET: "price"}
 
 
@@ -226,10 +228,11 @@ def _facts(kind: int, asset: str, before: int, after: int, setting: Setting) -> 
         "level": Level(after).name,
         "previous_level": Level(before).name,
         "formula": metric.name,
-        "action": metric.action,
         "cycle_id": setting.cycle_id,
         "source": _SOURCES.get(metric.alert_class, ""),
     }
+    if facts["event"] == RAISED:
+        facts["action"] = metric.action
     if asset:
         facts["asset"] = asset
     if setting.demo:
@@ -287,7 +290,12 @@ def gone(
         subject = subjects.get(int(board.subject_key[row])) or Subject(0, "", "", 0, "")
         asset = board.assets[board.asset_key[row]]
         facts = _facts(kind, asset, int(board.level[row]), Level.NORMAL, setting)
-        facts |= {"event": CLOSED, "alert_id": alert_id(key), **_about_position(subject)}
+        facts |= {
+            "event": CLOSED,
+            "action": _IF_NOT_YOU,
+            "alert_id": alert_id(key),
+            **_about_position(subject),
+        }
         facts["incident_id"] = incident_id(key, int(board.incident_count[row]))
         readings = board.readings
         value = float(readings.value[row])

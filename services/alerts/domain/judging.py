@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from services.alerts.domain.board import OFF_BIT, Board
 from services.alerts.domain.kinds import DEATH_KIND, Level, ReadingState
 from services.alerts.domain.levels import Reading, flips, judge, signs
-from services.alerts.domain.readings import Beside, Inputs, Positions, Seating, is_new, kept, lay
+from services.alerts.domain.readings import Beside, Inputs, Positions, Seating, kept, lay
 from services.alerts.domain.telling import Settled, due, expiry, settle
 
 Floats = NDArray[np.float64]
@@ -21,8 +21,6 @@ Levels = NDArray[np.int8]
 # Alerts judged; of them with a stale, with an absent reading.
 Counts = tuple[int, int, int]
 
-# In the memory of judge(): the reading was replaced by a later one that no judgement has seen.
-UNJUDGED_BIT = np.int8(8)
 _NO_LEVELS, _NO_TRUTHS = np.empty(0, np.int8), np.empty(0, bool)
 
 
@@ -128,12 +126,11 @@ def _judged(board: Board, beside: Beside, ground: Ground) -> tuple[Levels, Level
     reached = beside.value * ground.sign >= ground.nearest
     rows = np.flatnonzero(ground.judged & (reached | (level > Level.NORMAL)))
     if len(rows):
-        now, last = beside.pick(rows), board.readings.pick(rows)
-        new = is_new(last, now) | (last.falling & UNJUDGED_BIT != 0)
-        reading = Reading(now.value, now.state == ReadingState.FRESH, new)
-        before, limits, sign = level[rows], ground.limits[rows], ground.sign[rows]
+        now, before = beside.pick(rows), level[rows]
+        reading = Reading(now.value, now.state == ReadingState.FRESH)
+        memory, limits, sign = board.readings.falling[rows], ground.limits[rows], ground.sign[rows]
         level = level.copy()
-        level[rows], falling[rows] = judge(before, last.falling & ~UNJUDGED_BIT, reading, limits, sign)
+        level[rows], falling[rows] = judge(before, memory, reading, limits, sign)
     return level, falling
 
 
@@ -158,11 +155,10 @@ def stand(
 
 
 def enrich(board: Board, tables: Tables, inputs: Inputs) -> Outcome:
-    """Other readings, the same levels. What no judgement has seen yet is marked, so that one still will."""
+    """Other readings, the same levels."""
     ground = tables.ground(board)
     beside = lay(board, inputs, ground.seating)
-    unjudged = np.where(is_new(board.readings, beside), UNJUDGED_BIT, 0).astype(np.int8)
-    readings = kept(board, beside, board.readings.falling | unjudged)
+    readings = kept(board, beside, board.readings.falling)
     settled = settle(
         replace(board, readings=readings), np.empty(0, np.int64), _NO_LEVELS, _NO_TRUTHS, inputs.steady_micros
     )

@@ -25,11 +25,10 @@ NOT_FALLING = 0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is judged now. `new` rows show another observation than the last evaluation did."""
+    """What is judged now."""
 
     value: Floats
     fresh: Truths
-    new: Truths
 
 
 def signs(condition: Numbers) -> Floats:
@@ -54,14 +53,15 @@ def judge(
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """The next level, and the level the last evaluation would have fallen to (0: it would not have).
 
-    Up at once, also on an old value. Down only when two evaluations in a row, fresh and of different
-    observations, are both away from the edge; each edge needs its two. Absent and stale values hold.
+    Up at once, also on an old value. Down only when two evaluations in a row, both fresh, are away from the
+    edge; each edge needs its two. A mark entered by hand stands until it is entered again, so the same
+    observation counts in each evaluation. Absent and stale values hold.
     """
     known = ~np.isnan(reading.value)
     raw = np.where(known, raw_level(reading.value, limits, sign), Level.NORMAL)
     floor = np.minimum(floor_level(reading.value, limits, sign), level)
     may_fall = known & reading.fresh & (floor < level)
-    falls = may_fall & reading.new & (falling != NOT_FALLING)
+    falls = may_fall & (falling != NOT_FALLING)
     fallen = np.minimum(np.maximum(floor, falling), level)
     after = np.where(raw > level, raw, np.where(falls, fallen, level)).astype(np.int8)
     memory = np.where(may_fall & (floor < after), floor, NOT_FALLING).astype(np.int8)

@@ -63,6 +63,9 @@ def short(number: float, unit: str = "") -> str:
 def compose(facts: Mapping[str, str]) -> Text:
     """The message for a change of level, an end of an incident, or a death."""
     subject = f"{_head(facts)}: {_matter(facts)}"
+    # Two wallets may hold the same thing: at three in the morning it matters which.
+    if facts.get("wallet"):
+        subject += f" ({facts['wallet']})"
     if facts.get("demo") == "true":
         subject = f"[DEMO] {subject}"
     lines = [subject, "", *filter(None, _lines(facts))]
@@ -92,20 +95,26 @@ def _lines(facts: Mapping[str, str]) -> list[str]:
     if facts["type"] == AlertType.DEATH_NAIL.name:
         return [_told_line("Incident", facts.get("incident")), *_closing(facts)]
     metric = METRICS[AlertType[facts["type"]]]
-    held = metric.alert_class is AlertClass.POSITION
+    held = metric.alert_class is AlertClass.POSITION and facts["event"] != CLOSED
     return [*(_position(facts) if held else []), _why(facts, metric.noun, metric.unit), *_closing(facts)]
 
 
 def _position(facts: Mapping[str, str]) -> list[str]:
-    percent, usd = facts.get("liquidation_distance_percent"), facts.get("liquidation_distance_usd")
-    distance = f"{_of(percent, '%')} ({_of(usd, 'USD')})" if percent and usd else None
     size, price = _told(facts, "size_usd", "USD"), _told(facts, "price_usd", "USD")
     entry, last = _told(facts, "entry_price_usd", "USD"), _told(facts, "liquidation_price_usd", "USD")
     return [
         f"Position: {about(facts)}, wallet {facts.get('wallet') or 'none'}, size {size}",
         f"Price: {price}, entry {entry}, liquidation {last}",
-        _told_line("Distance to liquidation", distance),
+        _distance(facts),
     ]
+
+
+def _distance(facts: Mapping[str, str]) -> str:
+    percent, usd = facts.get("liquidation_distance_percent"), facts.get("liquidation_distance_usd")
+    if not percent or not usd:
+        return ""
+    far = f"{short(abs(float(percent)), '%')} ({short(abs(float(usd)), 'USD')})"
+    return f"AT OR PAST LIQUIDATION by {far}" if float(percent) <= 0 else f"Distance to liquidation: {far}"
 
 
 def _why(facts: Mapping[str, str], noun: str, unit: str) -> str:
@@ -125,7 +134,7 @@ def _until(facts: Mapping[str, str], unit: str) -> str:
 
 def _closing(facts: Mapping[str, str]) -> list[str]:
     return [
-        _told_line("What to do", facts.get("action") if facts["event"] == RAISED else None),
+        _told_line("What to do", facts.get("action")),
         _told_line("Observed", facts.get("observed_time")),
     ]
 

@@ -67,6 +67,11 @@ class Positions:
         return old
 
     @property
+    def are_doubtful(self) -> bool:
+        """Whether a sum over them rests on an old mark: it must not lower anything."""
+        return bool(self.stale.any())
+
+    @property
     def is_demo(self) -> bool | None:
         """Whether simulated; None when nothing is held."""
         return bool((self.flag_bits & _DEMO_BIT != 0).any()) if len(self) else None
@@ -192,8 +197,9 @@ def lay(board: Board, inputs: Inputs, seating: Seating) -> Beside:
         np.full(count, np.nan), np.zeros(count, np.int64), np.full(count, ReadingState.UNKNOWN, np.int8)
     )
     _lay_positions(inputs.positions, seating, beside)
+    doubtful = inputs.positions.are_doubtful
     for row in seating.portfolio:
-        _lay_single(beside, row, _portfolio(board, inputs, row))
+        _lay_single(beside, row, _portfolio(board, inputs, row), stale=doubtful)
     for row in seating.market:
         single = inputs.prices.get(board.assets[board.asset_key[row]])
         known = not np.isnan(board.readings.value[row])
@@ -213,14 +219,6 @@ def kept(board: Board, beside: Beside, falling: NDArray[np.int8]) -> Readings:
         value[odd] = np.where(absent, last.value, np.nan)
         micros[odd] = np.where(absent, last.observed_micros, micros[odd])
     return Readings(value, micros, beside.state, falling)
-
-
-def is_new(last: Readings, beside: Beside) -> NDArray[np.bool_]:
-    """Whether the observation is another one than the last: later, or another value at the same time."""
-    later = beside.observed_micros > last.observed_micros
-    same_time = beside.observed_micros == last.observed_micros
-    new: NDArray[np.bool_] = later | (same_time & (beside.value != last.value))
-    return new
 
 
 def _lay_positions(positions: Positions, seating: Seating, beside: Beside) -> None:
@@ -244,9 +242,9 @@ def _portfolio(board: Board, inputs: Inputs, row: int) -> Single | None:
     return Single(safest if value is None else value, inputs.now_micros)
 
 
-def _lay_single(beside: Beside, row: int, single: Single | None) -> None:
+def _lay_single(beside: Beside, row: int, single: Single | None, *, stale: bool = False) -> None:
     if single is None or single.value is None:
         return
     beside.value[row] = single.value
     beside.observed_micros[row] = single.observed_micros
-    beside.state[row] = ReadingState.STALE if single.stale else ReadingState.FRESH
+    beside.state[row] = ReadingState.STALE if stale or single.stale else ReadingState.FRESH

@@ -15,7 +15,7 @@ from services.alerts.domain.facts import Change, Setting, alert_id, changes, wor
 from services.alerts.domain.judging import Outcome, Tables, enrich, evaluate
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.domain.members import Subject
-from services.alerts.domain.readings import FIGURES, MARK_PRICE, Inputs, Positions, Single, figures_of
+from services.alerts.domain.readings import FIGURES, Inputs, Positions, Single, figures_of
 from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of, uncollected
 from services.alerts.service.market import Market, RuleEvent
 from services.alerts.service.ports import PositionsPeer
@@ -163,12 +163,7 @@ class Judging:
     ) -> tuple[Positions, Mapping[AlertType, Single]]:
         if totals is not None:
             return await self._positions.figures(names), totals
-        positions, asked = await asyncio.gather(
-            self._positions.figures({*names, MARK_PRICE}), self._positions.totals()
-        )
-        # A sum that lacks a mark, or rests on an old one, must not lower anything.
-        doubtful = bool((positions.stale | np.isnan(positions.figures[MARK_PRICE])).any())
-        return positions, {kind: replace(single, stale=doubtful) for kind, single in asked.items()}
+        return await asyncio.gather(self._positions.figures(names), self._positions.totals())
 
 
 async def _judge(work: Work, image: Image, inputs: Inputs) -> Outcome:

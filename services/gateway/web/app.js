@@ -5,6 +5,7 @@ import { follow, get, health, listen } from "/web/api.js";
 import { showCycles, showProgress, showRefusal, showSchedule } from "/web/cycles.js";
 import { byId } from "/web/dom.js";
 import { isJudged, isNews, showAlerts, showChannels, showDeliveries, showHedges, showMonitors } from "/web/lists.js";
+import { note } from "/web/notices.js";
 import { showBadges, showHealth, showMode, showPrices, showTotals } from "/web/overview.js";
 import { markPositions, showPositions } from "/web/positions.js";
 
@@ -16,16 +17,16 @@ const REFETCH_MS = 20000;
 // What is fetched, where it is shown, and which part of the page is marked when it fails.
 const SOURCES = [
   ["/v1/mode", showMode, null],
-  ["/v1/totals", showTotals, "totals"],
+  ["/v1/totals", (answer) => (showTotals(answer), note("totals", answer)), "totals"],
   ["/v1/badges", (answer) => showBadges(answer.badges), "badges"],
   ["/v1/positions?page_size=500", showPositions, "positions-panel"],
   ["/v1/alerts?page_size=500", (answer) => (showAlerts(answer), markPositions(answer.alerts.filter((alert) => isJudged(alert) && !isNews(alert)), null)), "alerts-panel"],
   ["/v1/hedges?page_size=100", (answer) => (showHedges(answer), markPositions(null, answer.hedges)), "hedges-panel"],
   ["/v1/monitors", showMonitors, "monitors-panel"],
   ["/v1/deliveries?page_size=8", showDeliveries, "deliveries-panel"],
-  ["/v1/channels", showChannels, null],
+  ["/v1/channels", (answer) => (showChannels(answer), note("channels", answer)), null],
   ["/v1/cycles?page_size=8", showCycles, "cycles-panel"],
-  ["/v1/schedule", showSchedule, null],
+  ["/v1/schedule", (answer) => (showSchedule(answer), note("schedule", answer)), null],
 ];
 
 let fetchedTime = null;

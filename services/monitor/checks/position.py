@@ -35,4 +35,10 @@ class PositionCheck(Check):
         if not is_breach:
             return Finding(RunStatus.SUCCESS, metadata, badges)
         words = ", ".join(f"{name} ({reason})" for name, reason in sorted(failed.items()))
-        return Finding(RunStatus.BREACH, metadata, badges, concern=f"wallets that cannot be read: {words}")
+        return Finding(
+            RunStatus.BREACH,
+            metadata,
+            badges,
+            concern=f"wallets that cannot be read: {words}",
+            advice="Look at the venue itself: what is shown here is old, and levels only hold.",
+        )

@@ -30,5 +30,9 @@ class PriceCheck(Check):
         words = ", ".join(f"{asset} {quality.lower()}" for asset, quality in sorted(bad.items()))
         badge = Badge("price_badge", words, Level.MEDIUM)
         return Finding(
-            RunStatus.BREACH, metadata, {"price_badge": badge}, concern=f"prices not to be trusted: {words}"
+            RunStatus.BREACH,
+            metadata,
+            {"price_badge": badge},
+            concern=f"prices not to be trusted: {words}",
+            advice="Look at the market elsewhere; no level is lowered by these prices.",
         )

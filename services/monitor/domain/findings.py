@@ -62,13 +62,15 @@ class Finding:
 
     `badges` maps every badge the check owns to its value, or to None when its cause is gone. `concern` is
     one sentence for people when the monitor itself tells them, at `level` unless a setting says otherwise,
-    on `channels` when only these can be used; else empty. `error` says what failed, or why it was SKIPPED.
+    on `channels` when only these can be used, with `advice` on what to do; else empty. `error` says what
+    failed, or why it was SKIPPED.
     """
 
     status: RunStatus
     metadata: Mapping[str, object] = field(default_factory=dict)
     badges: Mapping[str, Badge | None] = field(default_factory=dict)
     concern: str = ""
+    advice: str = ""
     error: str = ""
     level: Level = Level.MEDIUM
     channels: tuple[str, ...] = ()
@@ -153,7 +155,8 @@ def follow(
     level = telling.level or finding.level
     if finding.concern and incident_id is None:
         subject = f"{monitor} monitor: {finding.concern}"
-        begin = Notice(f"{fresh_id}-begin", level, subject, finding.concern, _channels(telling, finding))
+        body = f"{finding.concern}\n\nWhat to do: {finding.advice}" if finding.advice else finding.concern
+        begin = Notice(f"{fresh_id}-begin", level, subject, body, _channels(telling, finding))
         return IncidentChange("OPENED", opened=True, notice=None if level is Level.NORMAL else begin)
     if not finding.concern and incident_id is not None:
         subject = f"{monitor} monitor: all is well again"

@@ -76,14 +76,20 @@ def _parts(letter: Letter) -> list[str]:
     named = " ".join(filter(None, (facts.get("asset"), facts.get("side"), facts.get("wallet"))))
     if named and facts.get("asset", "") not in letter.subject:
         parts.append(named)
-    elif facts.get("wallet"):
+    elif facts.get("wallet") and f"({facts['wallet']})" not in letter.subject:
         parts.append(f"wallet {facts['wallet']}")
     where = _labelled(facts, {"price": "price_usd", "liquidation": "liquidation_price_usd"}, " USD")
-    far = _labelled(facts, {"distance": "liquidation_distance_percent"}, " %")
+    far = _far(facts.get("liquidation_distance_percent", ""))
     rest = facts.get("action", "")
     if not (where or far or rest):
         rest = letter.body.partition("\n")[0]
     return [*parts, *where, *far, rest]
+
+
+def _far(percent: str) -> list[str]:
+    if percent.startswith("-") or percent == "0":
+        return [f"PAST LIQUIDATION by {_rounded(percent.removeprefix('-'))} %"]
+    return [f"distance {_rounded(percent)} %"] if percent else []
 
 
 def _labelled(facts: Mapping[str, str], labels: Mapping[str, str], unit: str) -> list[str]:

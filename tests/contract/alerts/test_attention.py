@@ -69,7 +69,7 @@ async def test_a_silence_ends_by_itself_between_evaluations_and_tells_what_stand
 
     await house.until(active)
     (message,) = await house.messages()
-    assert (message.level, message.subject) == (xcom_pb.LEVEL_HIGH, "HIGH: SOL long travel -55 %")
+    assert (message.level, message.subject) == (xcom_pb.LEVEL_HIGH, "HIGH: SOL long travel -55 % (manual)")
     assert message.facts["price_usd"] == "89"
     last = (await house.entries())[-1]
     assert (last.reason, last.actor, last.level_before, last.level_after) == ("EXPIRED", "clock", 4, 4)

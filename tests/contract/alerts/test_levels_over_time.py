@@ -54,11 +54,33 @@ async def test_danger_rises_at_once_holds_when_stale_and_falls_after_two_fresh_r
 
     await house.mark(id, SAFE)
     await house.evaluate()
-    await house.evaluate()  # the same observation twice is one observation
     assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
-    await house.mark(id, SAFE)
-    await house.evaluate()
+    await house.evaluate()  # the mark entered by hand still stands
     assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
+
+
+async def test_a_sum_over_an_old_mark_lowers_nothing_whatever_the_cycle_says(house: House) -> None:
+    moving, old = await house.hold(SAFE, size_usd=60_000.0), await house.hold(SAFE)
+    await house.create()
+    await house.evaluate()
+    assert (await house.alert(pb.ALERT_TYPE_TOTAL_SIZE)).level == pb.LEVEL_MEDIUM
+
+    house.clock.advance(600)  # the other mark is old now
+    position = positions_pb.Position(id=moving, size_usd=1_000.0, mark_price_usd=SAFE)
+    await house.positions.UpdatePosition(positions_pb.UpdatePositionRequest(position=position))
+    await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
+    totals = pb.TotalsReading(total_size_usd=2_000.0, position_count=2)
+    totals.observed_time.FromDatetime(house.clock.now())
+    for _ in range(3):
+        await house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
+        alert = await house.alert(pb.ALERT_TYPE_TOTAL_SIZE)
+        assert (alert.level, alert.reading_state) == (pb.LEVEL_MEDIUM, pb.READING_STATE_STALE)
+
+    await house.mark(old, SAFE)
+    for level in (pb.LEVEL_MEDIUM, pb.LEVEL_NORMAL):
+        totals.observed_time.FromDatetime(house.clock.now())
+        await house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
+        assert (await house.alert(pb.ALERT_TYPE_TOTAL_SIZE)).level == level
 
 
 async def test_a_second_evaluation_of_the_same_market_tells_nothing(house: House) -> None:

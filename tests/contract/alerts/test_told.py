@@ -31,8 +31,10 @@ async def test_a_jump_over_two_levels_is_one_message_and_the_end_one_more(house:
         await house.mark(id, SAFE)
         await house.evaluate()
     raised, resolved = await house.messages()
-    assert (raised.level, raised.subject) == (xcom_pb.LEVEL_HIGH, "HIGH: SOL long travel -55 %")
-    assert (resolved.level, resolved.subject) == (xcom_pb.LEVEL_LOW, "RESOLVED: SOL long travel 5 %")
+    assert (raised.level, raised.subject) == (xcom_pb.LEVEL_HIGH, "HIGH: SOL long travel -55 % (manual)")
+    assert (resolved.level, resolved.subject) == (xcom_pb.LEVEL_LOW, "RESOLVED: SOL long travel 5 % (manual)")
+    assert raised.facts["action"].startswith("Add collateral")
+    assert "action" not in resolved.facts
     assert raised.source == "alerts"
     assert raised.request_id.startswith("alerts-")
 
@@ -64,7 +66,9 @@ async def test_profit_is_told_when_it_rises_and_not_when_it_ends(house: House) -
         await house.mark(id, 99.0)
         await house.evaluate()
     assert (await house.alert(pb.ALERT_TYPE_PROFIT, id)).level == pb.LEVEL_NORMAL
-    assert [message.subject for message in await house.messages()] == ["HIGH: SOL long profit 100 USD"]
+    assert [message.subject for message in await house.messages()] == [
+        "HIGH: SOL long profit 100 USD (manual)"
+    ]
 
 
 async def test_a_partial_fall_is_recorded_and_not_told(deaf_house: House) -> None:
@@ -145,7 +149,9 @@ async def test_a_closed_position_ends_its_told_alerts_with_one_message(house: Ho
     assert (await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())).cleared_count == 4
     assert (await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())).cleared_count == 0
     (last,) = [message for message in await house.messages() if message.subject.startswith("CLOSED")]
-    assert (last.level, last.subject) == (xcom_pb.LEVEL_LOW, "CLOSED: SOL long is no longer held (was HIGH)")
+    assert last.level == xcom_pb.LEVEL_LOW
+    assert last.subject == "CLOSED: SOL long is no longer held (was HIGH) (manual)"
+    assert last.facts["action"].startswith("If you did not close it")
     left = (await house.alerts.ListAlerts(pb.ListAlertsRequest(page_size=500))).alerts
     assert {alert.position_id for alert in left} == {other, ""}
     assert len(left) == 11

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from asyncpg.transaction import Transaction
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -67,6 +68,33 @@ async def test_a_cancelled_block_is_rolled_back_and_its_connection_reused(databa
             await task
     async with database.bind(Store)() as store:
         assert await store.count() == 0
+
+
+async def test_a_call_cancelled_while_it_begins_leaves_no_transaction_behind(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, start = asyncio.Event(), Transaction.start
+
+    async def start_and_stall(transaction: Transaction) -> None:
+        await start(transaction)
+        began.set()
+        await asyncio.sleep(60)
+
+    async def read() -> int:
+        async with database.begin("REPEATABLE READ") as connection:
+            return int(await (await raw(connection)).fetchval("select 1"))
+
+    assert await read() == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(Transaction, "start", start_and_stall)
+        task = asyncio.create_task(read())
+        await began.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    async with database.bind(Store)() as store:
+        assert await store.count() == 0
+    assert await read() == 1
 
 
 async def test_the_raw_connection_is_inside_the_transaction(database: Database) -> None:

@@ -29,7 +29,7 @@ async def test_a_text_with_nul_is_refused_by_its_field(
 ) -> None:
     with pytest.raises(InvalidArgument) as refused:
         await getattr(bench.hedges, method)(request_)
-    assert refused.value.reason == "INVALID_REQUEST"
+    assert refused.value.reason == "INVALID_FIELD"
     assert list(refused.value.fields) == [field]
 
 

@@ -135,6 +135,7 @@ async def test_a_concern_is_told_once_when_it_begins_and_once_when_it_ends_over_
         stub = await house.monitor(**QUIET)
     (begin,) = await house.messages()
     assert begin.subject.startswith("price monitor: prices not to be trusted: BTC stale")
+    assert "What to do: Look at the market elsewhere" in begin.body
     assert (await stub.GetMonitor(pb.GetMonitorRequest(name="price"))).incident_open
     await house.prices()
     for number in range(4, 7):

@@ -88,7 +88,7 @@ async def test_two_who_change_at_once_do_not_lose_each_others_change(house: Hous
         ("price", ["interval"], {"interval": Duration(seconds=86_400 * 30)}, "INVALID_FIELD"),
         ("price", ["snooze"], {"snooze": Duration(seconds=-1)}, "INVALID_FIELD"),
         ("price", ["health"], {}, "UNKNOWN_FIELD"),
-        ("risk", [], {"threshold_percent": -1.0}, "INVALID_REQUEST"),
+        ("risk", [], {"threshold_percent": -1.0}, "INVALID_FIELD"),
     ],
 )
 async def test_a_setting_that_makes_no_sense_is_refused_by_name(

@@ -31,7 +31,7 @@ YEAR_1 = Timestamp(seconds=-62_135_596_800)
 async def test_a_text_with_nul_is_refused_by_its_field(
     house: House, method: str, request_: Message, field: str
 ) -> None:
-    await _refused(await house.start(), method, request_, "INVALID_REQUEST", field)
+    await _refused(await house.start(), method, request_, "INVALID_FIELD", field)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ async def test_an_asset_that_is_not_tracked_is_refused_by_its_field(
 @pytest.mark.parametrize("number", [3, 99, -1, 2**31 - 1])
 async def test_a_market_that_is_none_is_refused(house: House, number: Any) -> None:
     request = pb.RefreshPricesRequest(market=number)
-    await _refused(await house.start(), "RefreshPrices", request, "INVALID_REQUEST", "market")
+    await _refused(await house.start(), "RefreshPrices", request, "INVALID_FIELD", "market")
 
 
 @pytest.mark.parametrize(

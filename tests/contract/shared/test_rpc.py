@@ -99,7 +99,7 @@ async def test_a_request_against_its_rules_never_reaches_the_servicer() -> None:
         ):
             with pytest.raises(errors.InvalidArgument) as raised:
                 await refused
-            assert raised.value.reason == "INVALID_REQUEST"
+            assert raised.value.reason == "INVALID_FIELD"
             assert list(raised.value.fields) == ["text"]
     assert servicer.calls_count == 0
 

@@ -36,8 +36,8 @@ class Alert:
         self.sign, self.limits = signs(np.array([condition])), _limits(limits)
         self.level, self.falling = np.array([1], np.int8), np.array([0], np.int8)
 
-    def see(self, value: float, *, fresh: bool = True, new: bool = True) -> Level:
-        reading = Reading(np.array([value]), np.array([fresh]), np.array([new]))
+    def see(self, value: float, *, fresh: bool = True) -> Level:
+        reading = Reading(np.array([value]), np.array([fresh]))
         self.level, self.falling = judge(self.level, self.falling, reading, self.limits, self.sign)
         return Level(self.level[0])
 
@@ -83,14 +83,6 @@ def test_levels_follow_readings(
     assert " ".join(alert.see(value).name for value in values) == expected
 
 
-def test_the_same_observation_twice_is_one() -> None:
-    alert = Alert(ABOVE, HEAT)
-    alert.see(60)
-    alert.see(10)
-    assert alert.see(10, new=False) is Level.HIGH
-    assert alert.see(10) is Level.NORMAL
-
-
 def test_a_stale_reading_breaks_the_row() -> None:
     alert = Alert(ABOVE, HEAT)
     alert.see(60)
@@ -101,7 +93,7 @@ def test_a_stale_reading_breaks_the_row() -> None:
 
 
 def test_an_old_value_may_raise() -> None:
-    assert Alert(BELOW, TRAVEL).see(-80, fresh=False, new=False) is Level.HIGH
+    assert Alert(BELOW, TRAVEL).see(-80, fresh=False) is Level.HIGH
 
 
 def test_the_flip_is_the_edge_moved_by_five_percent_of_itself() -> None:
@@ -143,7 +135,7 @@ def test_a_stale_or_missing_value_never_lowers(
 
 
 class Sequences(RuleBasedStateMachine):
-    """Any sequence of readings: what the level may do, told by the last two fresh observations."""
+    """Any sequence of readings: what the level may do, told by the last two fresh ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,31 +144,31 @@ class Sequences(RuleBasedStateMachine):
         self.row: list[float] = []
         self.value = math.nan
 
-    def _see(self, value: float, fresh: bool, new: bool) -> None:
+    def _see(self, value: float, fresh: bool) -> None:
         self.before = self.after
-        self.after = self.alert.see(value, fresh=fresh, new=new)
+        self.after = self.alert.see(value, fresh=fresh)
         self.value = value
         if not fresh or math.isnan(value):
             self.row = []
-        elif new:
+        else:
             self.row.append(value)
 
     @rule(value=st.floats(0, 100))
     def fresh(self, value: float) -> None:
-        self._see(value, True, True)
+        self._see(value, True)
 
     @rule()
     def same_again(self) -> None:
         if self.row:
-            self._see(self.row[-1], True, False)
+            self._see(self.row[-1], True)
 
     @rule(value=st.floats(0, 100))
     def stale(self, value: float) -> None:
-        self._see(value, False, True)
+        self._see(value, False)
 
     @rule()
     def missing(self) -> None:
-        self._see(math.nan, True, True)
+        self._see(math.nan, True)
 
     @invariant()
     def never_below_what_the_value_says(self) -> None:

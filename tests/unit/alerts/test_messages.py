@@ -35,7 +35,7 @@ FACTS = {
 
 
 def test_the_subject_says_level_asset_side_metric_and_value() -> None:
-    assert compose(FACTS).subject == "HIGH: SOL long travel -75.3 %"
+    assert compose(FACTS).subject == "HIGH: SOL long travel -75.3 % (main)"
 
 
 def test_the_body_says_what_price_how_far_why_what_to_do_and_when() -> None:
@@ -57,14 +57,24 @@ def test_the_simulation_says_so_first() -> None:
 
 def test_an_end_is_told_as_resolved_without_advice() -> None:
     facts = {**FACTS, "event": RESOLVED, "level": "NORMAL", "previous_level": "HIGH", "value": "3"}
+    del facts["action"]
     text = compose(facts)
-    assert text.subject == "RESOLVED: SOL long travel 3 %"
+    assert text.subject == "RESOLVED: SOL long travel 3 % (main)"
     assert "What to do" not in text.body
 
 
 def test_a_closed_position_is_told_as_closed() -> None:
-    subject = compose({**FACTS, "event": CLOSED, "previous_level": "HIGH"}).subject
-    assert subject == "CLOSED: SOL long is no longer held (was HIGH)"
+    text = compose({**FACTS, "event": CLOSED, "previous_level": "HIGH"})
+    assert text.subject == "CLOSED: SOL long is no longer held (was HIGH) (main)"
+    assert "not known" not in text.body
+
+
+@pytest.mark.parametrize(("percent", "usd"), [("-0.8565", "-38.39"), ("0", "0")])
+def test_a_position_past_liquidation_is_said_to_be_in_words(percent: str, usd: str) -> None:
+    facts = {**FACTS, "liquidation_distance_percent": percent, "liquidation_distance_usd": usd}
+    body = compose(facts).body
+    assert f"AT OR PAST LIQUIDATION by {percent.lstrip('-')} % ({usd.lstrip('-')} USD)" in body
+    assert "Distance to" not in body
 
 
 def test_a_missing_figure_is_said_to_be_missing() -> None:

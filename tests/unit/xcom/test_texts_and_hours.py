@@ -57,6 +57,22 @@ def test_a_message_without_facts_says_its_subject_and_first_line() -> None:
     assert whole_text(replace(LETTER, link="https://x/1")).endswith("Acknowledge or snooze: https://x/1")
 
 
+@pytest.mark.parametrize(
+    ("percent", "said"),
+    [
+        ("-0.8565", "PAST LIQUIDATION by 0.8565 %"),
+        ("0", "PAST LIQUIDATION by 0 %"),
+        ("4.5", "distance 4.5 %"),
+        ("", "heat 100"),
+    ],
+)
+def test_past_liquidation_is_said_in_words(percent: str, said: str) -> None:
+    facts = {"asset": "ETH", "wallet": "main", "liquidation_distance_percent": percent}
+    text = short_text(replace(LETTER, subject="HIGH: ETH long heat 100 (main)", facts=facts))
+    assert said in text
+    assert text.count("main") == 1
+
+
 def test_a_digest_names_the_first_and_counts_the_rest() -> None:
     subject, body = digest_texts(10_000, "email", [f"s{number}" for number in range(20)])
     assert subject == "10000 messages in one"

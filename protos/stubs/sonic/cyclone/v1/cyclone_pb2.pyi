@@ -395,6 +395,7 @@ class Schedule(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_CONFIGURED_FIELD_NUMBER: _builtins.int
     enabled: _builtins.bool
     """Whether slots are run."""
     missed_count: _builtins.int
@@ -405,6 +406,10 @@ class Schedule(_message.Message):
     """Owner of the lease."""
     epoch: _builtins.int
     """Epoch of the lease."""
+    heartbeat_configured: _builtins.bool
+    """Whether an address outside (HEARTBEAT_URL) is called after every good cycle, so that somebody notices when the
+    house itself is gone. Ignored in requests.
+    """
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
         """Time between slots, 5 s to 1 day."""
@@ -423,10 +428,11 @@ class Schedule(_message.Message):
         etag: _builtins.str = ...,
         owner: _builtins.str = ...,
         epoch: _builtins.int = ...,
+        heartbeat_configured: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "next_time", b"next_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enabled", b"enabled", "epoch", b"epoch", "etag", b"etag", "interval", b"interval", "missed_count", b"missed_count", "next_time", b"next_time", "owner", b"owner"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enabled", b"enabled", "epoch", b"epoch", "etag", b"etag", "heartbeat_configured", b"heartbeat_configured", "interval", b"interval", "missed_count", b"missed_count", "next_time", b"next_time", "owner", b"owner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,7 +40,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STALE_EPOCH: _ErrorReason.ValueType  # 5
     """The caller's epoch is older than one already seen."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 6
-    """Not sent: a field that breaks its rule is INVALID_REQUEST, and is named."""
+    """A field breaks its rule; the field is named."""
     ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 7
     """The update mask names a field that cannot be changed."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 8
@@ -86,7 +86,7 @@ ERROR_REASON_PAGE_TOKEN_MISMATCH: ErrorReason.ValueType  # 4
 ERROR_REASON_STALE_EPOCH: ErrorReason.ValueType  # 5
 """The caller's epoch is older than one already seen."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 6
-"""Not sent: a field that breaks its rule is INVALID_REQUEST, and is named."""
+"""A field breaks its rule; the field is named."""
 ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 7
 """The update mask names a field that cannot be changed."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 8

@@ -1,0 +1,61 @@
+"""What `sonic status` and `sonic up` warn of, by what the house itself says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sonic.cyclone.v1 import cyclone_pb2
+from sonic.positions.v1 import positions_pb2
+from sonic.xcom.v1 import xcom_pb2
+
+from services.cli.notices import notices
+from shared.codec import to_timestamp
+
+NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
+
+
+def _channels(*made: tuple[str, bool, int]) -> xcom_pb2.ListChannelsResponse:
+    return xcom_pb2.ListChannelsResponse(
+        channels=[
+            xcom_pb2.Channel(
+                name=name, configured=True, enabled=enabled, dead_count=dead, last_error="refused"
+            )
+            for name, enabled, dead in made
+        ]
+    )
+
+
+def _totals(age_seconds: float, stale: int = 0) -> positions_pb2.Totals:
+    oldest = to_timestamp(NOW - timedelta(seconds=age_seconds))
+    return positions_pb2.Totals(position_count=3, stale_count=stale, oldest_mark_time=oldest)
+
+
+WELL: dict[str, Any] = {
+    "channels": _channels(("email", True, 0), ("log", True, 0)),
+    "schedule": cyclone_pb2.Schedule(enabled=True, heartbeat_configured=True),
+    "totals": _totals(60),
+}
+
+
+def test_a_house_that_is_well_says_nothing() -> None:
+    assert notices(WELL, NOW) == []
+    assert notices({}, NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"channels": _channels(("log", True, 0), ("sound", True, 0))}, "Nobody is told"),
+        ({"channels": _channels(("email", False, 0))}, "Nobody is told"),
+        ({"channels": _channels(("email", True, 4))}, "Channel email gave up 4 deliveries: refused"),
+        ({"schedule": cyclone_pb2.Schedule(heartbeat_configured=True)}, "The schedule is off"),
+        ({"schedule": cyclone_pb2.Schedule(enabled=True)}, "HEARTBEAT_URL is not set"),
+        ({"totals": _totals(3 * 3600)}, "The oldest mark is 3 h old"),
+        ({"totals": _totals(60, stale=2)}, "2 positions are missing"),
+    ],
+)
+def test_each_gap_in_the_watch_is_said_once(changed: dict[str, Any], words: str) -> None:
+    (notice,) = notices(WELL | changed, NOW)
+    assert notice.startswith(words)

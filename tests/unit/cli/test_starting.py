@@ -1,0 +1,79 @@
+"""What `sonic up` refuses at once, in one line each, instead of dying again and again."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+import typer
+
+from services.cli import house
+from services.cli.output import command
+from services.cli.plan import SERVICES, Plan, taken_addresses
+from services.cli.up import up
+from shared.errors import InvalidArgument
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    monkeypatch.setenv("SONIC_HOME", str(tmp_path / "home"))
+    for base in range(21000, 60000, 40):
+        monkeypatch.setenv("SONIC_PORT_BASE", str(base))
+        monkeypatch.setenv("SONIC_HTTP_PORT", str(base + 20))
+        if not taken_addresses(Plan()):
+            return Plan()
+    raise AssertionError("no free ports on this machine")
+
+
+def _exit_code() -> int:
+    with pytest.raises(typer.Exit) as left:
+        up(one_process=False)
+    return left.value.exit_code
+
+
+def test_a_taken_port_is_named_and_nothing_is_started(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    address = plan.addresses["alerts"]
+    with socket.create_server(("127.0.0.1", plan.sonic_port_base + 4)):
+        assert taken_addresses(plan) == [address]
+        assert _exit_code() == 1
+    said = capsys.readouterr()
+    assert f"PORTS_TAKEN: somebody listens on {address}" in " ".join(said.err.split())
+    assert not plan.home.exists()
+
+
+def test_a_setting_of_sonic_that_cannot_be_read_is_named(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SONIC_PORT_BASE", "abc")
+    assert _exit_code() == 2
+    assert "SONIC_PORT_BASE: Input should be a valid integer" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_home_that_cannot_be_written_is_said_with_the_fix(capsys: pytest.CaptureFixture[str]) -> None:
+    @command
+    async def write() -> None:
+        Path("/proc/nowhere").mkdir()
+
+    with pytest.raises(typer.Exit):
+        write()
+    said = " ".join(capsys.readouterr().err.split())
+    assert "/proc/nowhere" in said
+    assert "SONIC_HOME" in said
+
+
+async def test_wrong_settings_of_several_servers_are_said_together_and_nothing_is_started_again(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(house.__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", f"{root}:{root / 'protos/stubs'}")
+    monkeypatch.setenv("SMTP_PORT", "abc")
+    monkeypatch.setenv("JUPITER_API_VERSION", "v9")
+    said: list[str] = []
+    urls = {name: f"postgresql://{name}:x@127.0.0.1:1/sonic" for name in SERVICES}
+    with pytest.raises(InvalidArgument, match="SMTP_PORT") as refused:
+        async with house.in_processes(plan, urls, said.append):
+            pass
+    assert refused.value.reason == "BAD_SETTINGS"
+    assert "JUPITER_API_VERSION" in refused.value.message
+    assert not [line for line in said if line.startswith(("xcom died", "positions died"))]
