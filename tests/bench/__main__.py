@@ -1,4 +1,4 @@
-"""`make bench`: what a cycle and a read cost, each beside its floor, in one run on this machine.
+"""`make bench`: what a cycle, a read and a notification cost, each beside its floor, in one run.
 
 Numbers of different runs and machines do not compare; the ratios do.
 """
@@ -20,7 +20,7 @@ from rich.table import Table
 
 from services.cli import database, house
 from services.cli.plan import Plan
-from tests.bench import cycles, floor, reads
+from tests.bench import cycles, floor, notifications, reads
 from tests.bench.measure import Figure
 
 console = Console(width=118)
@@ -59,6 +59,9 @@ async def _measure(plan: Plan, options: argparse.Namespace) -> list[Figure]:
             figures += cycles.figures(count, taken, await floor.measure(url, count))
         _progress("reads")
         figures += await reads.measure(addresses["positions"], options.reads)
+    # The house is down: what is measured has the machine for itself.
+    _progress("notifications")
+    figures += await notifications.measure(plan.home, options.notifications, _progress)
     return figures
 
 
@@ -69,6 +72,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--cycles", type=int, default=30, help="counted cycles at small sizes")
     parser.add_argument("--reads", type=int, default=2000, help="counted reads")
+    parser.add_argument("--notifications", type=int, default=1000, help="of each of three rounds")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
 
@@ -85,7 +89,8 @@ def _show(figures: list[Figure], options: argparse.Namespace) -> None:
         made.add_row(*figure.cells())
     console.print(made)
     sizes = ",".join(map(str, options.sizes))
-    console.print(f"make bench ARGS='--sizes {sizes} --cycles {options.cycles} --reads {options.reads}'")
+    counts = f"--cycles {options.cycles} --reads {options.reads} --notifications {options.notifications}"
+    console.print(f"make bench ARGS='--sizes {sizes} {counts}'")
 
 
 if __name__ == "__main__":

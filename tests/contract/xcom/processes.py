@@ -31,6 +31,10 @@ class Process:
         self._process = process
         self.stub = stub
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
 
