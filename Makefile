@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/protos/stubs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run cycle db test chaos check lint types imports protos protos-check release bench lock clean
+.PHONY: help run cycle db test chaos kills check lint types imports protos protos-check release bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: $(TOOLS) ## every test (ARGS="tests/unit -k alert")
 
 chaos: $(TOOLS) ## servers killed at every step, and the page in a browser when Chromium is there
 	@$(BIN)/python -m pytest -q tests/chaos tests/browser $(ARGS)
+
+kills: $(TOOLS) ## xcom killed 100 times at each moment of a delivery, some ten minutes (ARGS=10)
+	@$(BIN)/python -m tests.chaos.kills $(ARGS)
 
 check: lint types imports protos-check test ## what CI runs
 	@echo "check: clean"

@@ -1,4 +1,4 @@
-"""`make bench`: what a cycle, a read and the judging of alerts cost, each beside its floor, in one run here.
+"""`make bench`: what the house costs, each figure beside its floor or its rival, in one run here.
 
 Numbers of different runs and machines do not compare; the ratios do.
 """
@@ -21,7 +21,7 @@ from rich.table import Table
 
 from services.cli import database, house
 from services.cli.plan import Plan
-from tests.bench import alerts, cycles, floor, prometheus, reads, sync
+from tests.bench import alerts, cycles, floor, notifications, prometheus, reads, sync
 from tests.bench.measure import Figure
 
 console = Console(width=118)
@@ -58,16 +58,20 @@ async def _measure(plan: Plan, options: argparse.Namespace) -> list[Figure]:
             await cycles.fill(addresses, count)
             taken = await cycles.run(addresses, warm=3, counted=options.cycles if count <= 1000 else 7)
             figures += cycles.figures(count, taken, await floor.measure(url, count))
-        _progress("reads")
-        figures += await reads.measure(addresses["positions"], options.reads)
+        if options.reads:
+            _progress("reads")
+            figures += await reads.measure(addresses["positions"], options.reads)
         if options.sync:
             _progress(f"sync of {options.sync} positions")
             figures += await sync.measure(urls["positions"], url, options.sync)
         evaluations = await _evaluations(addresses, url, options.alerts)
-    # Beside Prometheus after the house has stopped: neither takes the other's processor.
-    return (
-        figures if evaluations is None else [*figures, *await _beside_prometheus(evaluations, options.alerts)]
-    )
+    # The house is down: a rival, and what is measured beside it, has the machine for itself.
+    if evaluations is not None:
+        figures += await _beside_prometheus(evaluations, options.alerts)
+    if options.notifications:
+        _progress("notifications")
+        figures += await notifications.measure(plan.home, options.notifications, _progress)
+    return figures
 
 
 async def _evaluations(addresses: Mapping[str, str], url: str, count: int) -> alerts.Evaluations | None:
@@ -84,17 +88,23 @@ async def _beside_prometheus(ours: alerts.Evaluations, count: int) -> list[Figur
     return [*ours.figures(), *([] if theirs is None else theirs.figures(ours))]
 
 
+# Parts that can be left out with 0, and how many of what each takes.
+_PARTS = {
+    "reads": (2000, "counted reads"),
+    "sync": (100_000, "positions synced and enriched"),
+    "alerts": (100_000, "positions of the bulk evaluation of alerts"),
+    "notifications": (1000, "notifications of each of three rounds"),
+}
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=", description=__doc__)
     parser.add_argument(
-        "--sizes", type=lambda text: [int(size) for size in text.split(",")], default=[100, 10_000]
+        "--sizes", type=lambda text: [int(size) for size in text.split(",") if size], default=[100, 10_000]
     )
     parser.add_argument("--cycles", type=int, default=30, help="counted cycles at small sizes")
-    parser.add_argument("--reads", type=int, default=2000, help="counted reads")
-    parser.add_argument("--sync", type=int, default=100_000, help="positions synced and enriched; 0: without")
-    parser.add_argument(
-        "--alerts", type=int, default=100_000, help="positions of the bulk evaluation of alerts; 0: without"
-    )
+    for name, (count, what) in _PARTS.items():
+        parser.add_argument(f"--{name}", type=int, default=count, help=f"{what}; 0: without")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
 
@@ -110,11 +120,9 @@ def _show(figures: list[Figure], options: argparse.Namespace) -> None:
     for figure in figures:
         made.add_row(*figure.cells())
     console.print(made)
+    parts = " ".join(f"--{name} {getattr(options, name)}" for name in _PARTS)
     sizes = ",".join(map(str, options.sizes))
-    console.print(
-        f"make bench ARGS='--sizes {sizes} --cycles {options.cycles} --reads {options.reads}"
-        f" --sync {options.sync} --alerts {options.alerts}'"
-    )
+    console.print(f"make bench ARGS='--sizes {sizes} --cycles {options.cycles} {parts}'")
 
 
 if __name__ == "__main__":

@@ -40,12 +40,13 @@ class Received:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer; `stalls`: take the request and never answer."""
+    """What to answer; `stalls`: take the request and never answer; `after`: answer when this is set."""
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     stalls: bool = False
     body: bytes = b""
+    after: asyncio.Event | None = None
 
 
 OK = Reply()
@@ -95,6 +96,8 @@ class FakeWebhook:
             if reply.stalls:
                 await reader.read()
                 return
+            if reply.after is not None:
+                await reply.after.wait()
             lines = [
                 f"HTTP/1.1 {reply.status} Told",
                 f"Content-Length: {len(reply.body)}",

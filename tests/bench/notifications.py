@@ -1,0 +1,171 @@
+"""Notifications through the real xcom, beside Alertmanager when this machine has it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+from sonic.xcom.v1 import xcom_pb2 as pb
+from sonic.xcom.v1 import xcom_pb2_grpc as rpc
+
+from shared.postgres import EmbeddedPostgres
+from tests.bench import notifications_beside
+from tests.bench.measure import Figure
+from tests.contract.xcom.processes import started
+from tests.fakes.databases import template
+
+_MIGRATIONS = Path(__file__).resolve().parents[2] / "services" / "xcom" / "migrations"
+_OURS = (
+    "ours: a Send is committed with its delivery before it is answered, claimed, signed, delivered by"
+    " webhook, its receipt committed; each commit is on the disk"
+)
+_THEIRS = (
+    "Alertmanager: an alert is posted, is a group by itself, delivered by webhook; alerts live in memory, of"
+    " what was sent a snapshot is written every 15 minutes"
+)
+_ROUNDS = 3
+_AT_ONCE = 16
+_SECONDS = 120.0
+
+
+@dataclass
+class Run:
+    """What each round cost: CPU milliseconds a notification, and notifications a second."""
+
+    cpu_ms: list[float] = field(default_factory=list)
+    database_ms: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> str:
+        return f"{sorted(self.rates)[len(self.rates) // 2]:,.0f} a second"
+
+
+async def measure(home: Path, count: int, progress: Callable[[str], None]) -> list[Figure]:
+    """Rounds of both, one after the other, so that both see the same machine."""
+    ours, theirs = Run(), Run()
+    async with AsyncExitStack() as stack:
+        receiver = await stack.enter_async_context(_receiver())
+        send, processes = await stack.enter_async_context(_xcom(home / "notifications", receiver))
+        other = await stack.enter_async_context(notifications_beside.running(home, f"http://{receiver}/hook"))
+        progress(_OURS)
+        progress(_THEIRS if other else f"Alertmanager is skipped: no {notifications_beside.PROGRAM} here")
+        await _round(Run(), receiver, send, processes, count // 10)
+        for _ in range(_ROUNDS):
+            await _round(ours, receiver, send, processes, count)
+            if other is not None:
+                await _round(theirs, receiver, other.send, [[other.process], []], count)
+    beside = f"Alertmanager ({theirs.rate})" if theirs.rates else ""
+    return [
+        Figure(f"notification, {ours.rate}: CPU", _sum(ours), beside, theirs.cpu_ms, "G10: <= 1"),
+        Figure("  of xcom", ours.cpu_ms),
+        Figure("  of its Postgres", ours.database_ms),
+    ]
+
+
+def _sum(run: Run) -> list[float]:
+    return [one + other for one, other in zip(run.cpu_ms, run.database_ms, strict=True)]
+
+
+async def _round(
+    run: Run,
+    receiver: str,
+    send: Callable[[int], Awaitable[None]],
+    processes: list[list[psutil.Process]],
+    count: int,
+) -> None:
+    """So many sent and received; what it took goes into the run."""
+    async with httpx.AsyncClient(base_url=f"http://{receiver}", trust_env=False) as client:
+        wanted = int((await client.get("/")).text) + count
+        first = time.time_ns()
+        cpu_before, began = list(map(_cpu_seconds, processes)), time.perf_counter()
+        numbers = iter(range(first, first + count))
+
+        async def sender() -> None:
+            for number in numbers:
+                await send(number)
+
+        await asyncio.gather(*(sender() for _ in range(_AT_ONCE)))
+        async with asyncio.timeout(_SECONDS):
+            while int((await client.get("/")).text) < wanted:
+                await asyncio.sleep(0.005)
+        run.rates.append(count / (time.perf_counter() - began))
+        # The last receipts.
+        await asyncio.sleep(0.3)
+        spent = [
+            after - before for after, before in zip(map(_cpu_seconds, processes), cpu_before, strict=True)
+        ]
+        assert int((await client.get("/")).text) == wanted
+    run.cpu_ms.append(spent[0] / count * 1000)
+    run.database_ms.append(spent[1] / count * 1000)
+
+
+def _cpu_seconds(processes: list[psutil.Process]) -> float:
+    """Of these and, as those that ended count for their parents, of all their children."""
+    total = 0.0
+    for process in processes:
+        times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+        ended = times[0].children_user + times[0].children_system
+        total += ended + sum(one.user + one.system for one in times)
+    return total
+
+
+@asynccontextmanager
+async def _receiver() -> AsyncIterator[str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.bench.notifications_receiver", stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        yield (await process.stdout.readline()).decode().strip()
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def _xcom(
+    home: Path, receiver: str
+) -> AsyncIterator[tuple[Callable[[int], Awaitable[None]], list[list[psutil.Process]]]]:
+    """A way to send, and whose time counts: the process, its Postgres."""
+    home.mkdir()
+    home.chmod(0o711)
+    server = EmbeddedPostgres(home)
+    server.start()
+    try:
+        prepared = await template(server.url, {"xcom": _MIGRATIONS})
+        async with prepared.copy() as databases:
+            hook = {
+                "WEBHOOK_URL": f"http://{receiver}/hook",
+                "WEBHOOK_SECRET": "bench",
+                "LOG_LEVEL": "WARNING",
+            }
+            async with started(databases, hook) as running:
+                postmaster = int((home / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
+                whose = [[psutil.Process(running.pid)], [psutil.Process(postmaster)]]
+                yield lambda number: _send(running.stub, number), whose
+    finally:
+        server.destroy()
+
+
+async def _send(stub: rpc.XComServiceStub, number: int) -> None:
+    """As alerts tells of one: its key, its incident, its facts."""
+    await stub.Send(
+        pb.SendRequest(
+            request_id=f"alerts-{number}",
+            level=pb.LEVEL_HIGH,
+            subject="SOL long travel -75.3 %",
+            body="SOL long of main\nmark 92.10 USD, liquidation at 80.00 USD",
+            source="alerts",
+            dedupe_key=f"alert-{number}/1/HIGH",
+            channels=["webhook"],
+            facts={"asset": "SOL", "side": "LONG", "wallet": "main", "price_usd": "92.10"},
+        )
+    )
