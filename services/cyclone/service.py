@@ -24,7 +24,8 @@ from shared.paging import Page
 _OWN_KIND = "cycles"
 # A reader looks by itself this often, in case a notice got lost.
 _LOOK_SECONDS = 1.0
-_GATHER_SECONDS = 0.01
+# Steps may follow each other faster than people see: one look for several of them.
+_GATHER_SECONDS = 0.1
 _TRIES = 3
 
 Begin = Callable[[], AbstractAsyncContextManager[RequestStore]]
@@ -85,10 +86,12 @@ class CycloneService:
 
     async def follow(self, cycle: Cycle) -> AsyncIterator[tuple[Cycle, str]]:
         """The present state, then every change as (cycle, name of the step); ends when the cycle has."""
-        changed = asyncio.Event()
+        changed, ended = asyncio.Event(), asyncio.Event()
 
         def hear(word: str) -> None:
-            if word in ("", f"progress {cycle.id}"):
+            if word == f"ended {cycle.id}":
+                ended.set()
+            if word in ("", f"progress {cycle.id}", f"ended {cycle.id}"):
                 changed.set()
 
         with self._news.heard_by(hear):
@@ -104,8 +107,9 @@ class CycloneService:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_SECONDS):
                         await changed.wait()
-                        # Steps may follow each other faster than people see: one look for several of them.
-                        await asyncio.sleep(_GATHER_SECONDS)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_GATHER_SECONDS):
+                        await ended.wait()
 
     async def list(self, page_size: int, page_token: str, state: CycleState | None) -> Page[Cycle]:
         context = paging.context("cycles", state)

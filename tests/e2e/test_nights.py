@@ -20,8 +20,8 @@ from tests.fakes.databases import Template
 from tests.fakes.webhook import STALL, Reply
 
 SAFE, MEDIUM, HIGH, WORSE = 101.0, 92.0, 89.0, 85.0
-HIGH_IS_HEARD, MEDIUM_IS_HEARD = "HIGH: SOL long travel -55 %", "MEDIUM: SOL long travel -40 %"
-ALL_IS_WELL = "RESOLVED: SOL long travel 5 %"
+HIGH_IS_HEARD, MEDIUM_IS_HEARD = "HIGH: SOL long travel -55 % (main)", "MEDIUM: SOL long travel -40 % (main)"
+ALL_IS_WELL = "RESOLVED: SOL long travel 5 % (main)"
 OUTAGE_IS_HEARD = (
     "position monitor: wallets that cannot be read: main (SERVER_ERROR)",
     "price monitor: prices not to be trusted: BTC stale, ETH stale, SOL stale",
@@ -60,7 +60,7 @@ async def test_a_mark_that_flaps_around_an_edge_is_one_high(night: Night) -> Non
     await night.at("10:00", mark=SAFE)
     for minute in range(1, 6):
         await night.at(f"10:0{minute}", mark=90.2 if minute % 2 == 0 else 89.9)
-    assert await night.heard("10:00", "10:06") == ["HIGH: SOL long travel -50.5 %"]
+    assert await night.heard("10:00", "10:06") == ["HIGH: SOL long travel -50.5 % (main)"]
     assert await night.level() == "HIGH"
 
 
@@ -269,6 +269,6 @@ async def test_in_a_burst_of_ten_thousand_low_the_one_high_is_heard_first_within
         await night.hears(1)
         assert time.monotonic() - began < 10
         night.ears.listen(night.clock.now())
-        assert night.ears.heard[0].subject == "HIGH: SOL long travel -75 %"
+        assert night.ears.heard[0].subject == "HIGH: SOL long travel -75 % (burst)"
         assert await night.untold_count() > 9_000
         told.cancel()

@@ -40,8 +40,9 @@ RULES = (
     Rule(CREATE_ALERTS, "alerts", after=(ENRICH_POSITIONS,), needs=(ENRICH_POSITIONS,)),
     Rule(EVALUATE_ALERTS, "alerts", after=(CREATE_ALERTS,), needs=(CREATE_ALERTS,)),
     Rule(CLEAR_STALE_ALERTS, "alerts", after=(EVALUATE_ALERTS,), needs=(EVALUATE_ALERTS, SYNC_POSITIONS)),
-    Rule(RECORD_SNAPSHOT, "positions", after=(ENRICH_POSITIONS,), needs=(ENRICH_POSITIONS,)),
-    Rule(RUN_MONITORS, "monitor", after=(LINK_HEDGES, CLEAR_STALE_ALERTS, RECORD_SNAPSHOT)),
+    # Not beside the judging, which a warning waits for: it has the processors first.
+    Rule(RECORD_SNAPSHOT, "positions", after=(EVALUATE_ALERTS,), needs=(ENRICH_POSITIONS,)),
+    Rule(RUN_MONITORS, "monitor", after=(CLEAR_STALE_ALERTS,)),
     # What was judged is told at once: no monitor that hangs may hold a warning back.
     Rule(NOTIFY, "alerts", after=(CLEAR_STALE_ALERTS,)),
 )

@@ -28,6 +28,7 @@ from shared.database.statement import Statement
 # Progress that a crash of the server forgets is made again by the next owner.
 _UNHURRIED = "set_config('synchronous_commit', 'off', true)"
 _TELL = f"pg_notify('{CHANNEL}', 'progress ' || cast(:cycle_id as text))"
+_TELL_END = f"pg_notify('{CHANNEL}', 'ended ' || cast(:cycle_id as text))"
 
 # Unfinished (RUNNING) before requests (QUEUED), oldest first.
 _TAKE = Statement(f"""
@@ -94,7 +95,7 @@ with {_MOVED}, {_TOLD}, {_WATCHED}, ended as (
     update cycle set state = :state, ended_time = :now, message = :message, epoch = :epoch, demo = :demo
     from {FENCE} where id = :cycle_id and state = 2 returning 1
 )
-select {_TELL} from ended
+select {_TELL_END} from ended
 """)
 _NOTE = Statement(f"with {_TOLD}, {_WATCHED} select {_UNHURRIED} from {FENCE}")
 _INCIDENTS = Statement(

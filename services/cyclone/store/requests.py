@@ -46,7 +46,7 @@ _CANCEL_QUEUED = text(
     " where id = :id and state = 1 returning id),"
     " skipped as (update step set state = 6, reason = 'CANCELLED', message = :message"
     " from stopped where cycle_id = stopped.id returning 1)"
-    f" select pg_notify('{CHANNEL}', 'progress ' || id) from stopped"
+    f" select pg_notify('{CHANNEL}', 'ended ' || id) from stopped"
 )
 _CLEAR = text("delete from cycle where state > 2")
 _CLEAR_LOG = text("delete from event")

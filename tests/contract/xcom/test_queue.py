@@ -54,7 +54,8 @@ async def test_a_receiver_that_fails_is_tried_again_later_with_the_same_key(
         assert (waiting.state, waiting.tries) == (pb.DELIVERY_STATE_QUEUED, tries)
         assert (waiting.last_error, waiting.provider_status) == ("answered HTTP 503 Told", "HTTP 503 Told")
         planned = waiting.due_time.ToDatetime() - waiting.attempts[-1].attempt_time.ToDatetime()
-        assert wait_seconds <= planned.total_seconds() <= wait_seconds * 1.2
+        # The clock may have been pushed once more, by a second, while the try was under way.
+        assert wait_seconds <= planned.total_seconds() <= wait_seconds * 1.2 + 1
         clock.advance(wait_seconds - 0.1)
         await house.channel("webhook")
         assert len(hook.received) == tries

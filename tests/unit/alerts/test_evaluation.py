@@ -66,14 +66,10 @@ def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
         place = np.flatnonzero(positions.position_key == board.subject_key[row])
         metric = positions.metric(AlertType(int(board.kind[row]) // 4))
         value = metric[place] if len(place) else np.full(1, np.nan)
-        micros = positions.observed_micros[place] if len(place) else np.zeros(1, np.int64)
         one = board.pick(np.array([row]))
-        new = (micros > one.readings.observed_micros) | (
-            (micros == one.readings.observed_micros) & (value != one.readings.value)
-        )
         fresh = ~np.isnan(value) & (positions.status[place] == 1 if len(place) else np.zeros(1, bool))
         limits, sign = tables.limits_of(one), signs(one.kind % 4)
-        level, memory = judge(one.level, one.readings.falling, Reading(value, fresh, new), limits, sign)
+        level, memory = judge(one.level, one.readings.falling, Reading(value, fresh), limits, sign)
         if not tables.active(one)[0]:
             level, memory = one.level, np.zeros(1, np.int8)
         assert (after.level[row], after.readings.falling[row]) == (level[0], memory[0]), row

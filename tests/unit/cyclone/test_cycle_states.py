@@ -95,9 +95,9 @@ def test_independent_steps_run_together() -> None:
         {"UPDATE_PRICES"},
         {"SYNC_POSITIONS"},
         {"ENRICH_POSITIONS"},
-        {"LINK_HEDGES", "CREATE_ALERTS", "RECORD_SNAPSHOT"},
+        {"LINK_HEDGES", "CREATE_ALERTS"},
         {"EVALUATE_ALERTS"},
-        {"CLEAR_STALE_ALERTS"},
+        {"CLEAR_STALE_ALERTS", "RECORD_SNAPSHOT"},
         {"RUN_MONITORS", "NOTIFY"},
     ]
 
