@@ -29,6 +29,7 @@ from services.xcom.store.channels import ChannelStore
 from services.xcom.store.deliveries import DeliveryStore
 from services.xcom.store.escalation import EscalationStore
 from services.xcom.store.messages import MessageStore
+from services.xcom.store.queue import Queue
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
@@ -175,7 +176,8 @@ def _worker(
         ),
     )
     links = Links(config.xcom_link_url, timedelta(seconds=config.xcom_link_seconds))
-    deliveries = DeliveryService(database.bind(DeliveryStore), reach.by_name, rules, links, clock)
+    queue = Queue(database.read)
+    deliveries = DeliveryService(database.bind(DeliveryStore), queue, reach.by_name, rules, links, clock)
     return Worker(name, deliveries, clock)
 
 

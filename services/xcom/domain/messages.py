@@ -166,6 +166,7 @@ class Letter:
 
     `address` replaces the channel's own destination: it was set by a call, and is not to be trusted.
     `link` is where a person says that they heard; empty for none.
+    `claimed_until`: nobody else sends it before.
     """
 
     delivery_id: str
@@ -182,6 +183,7 @@ class Letter:
     reason: DeliveryReason = DeliveryReason.ACCEPTED
     address: str = ""
     link: str = ""
+    claimed_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
