@@ -27,6 +27,7 @@ from services.xcom.servicer.messages import XComServicer
 from services.xcom.store.bell import Bell
 from services.xcom.store.channels import ChannelStore
 from services.xcom.store.deliveries import DeliveryStore
+from services.xcom.store.door import Door
 from services.xcom.store.escalation import EscalationStore
 from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
@@ -112,6 +113,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     messages = MessageService(
         database.bind(MessageStore),
         database.bind(MessageStore, isolation="REPEATABLE READ"),
+        Door(database.read),
         reach.by_name,
         config.levels,
         timedelta(seconds=config.xcom_dedupe_seconds),

@@ -21,7 +21,9 @@ from services.xcom.domain.messages import (
 )
 from services.xcom.domain.settings import LevelDefaults, Settings
 from services.xcom.service.reach import Reach
+from services.xcom.store.door import Door
 from services.xcom.store.messages import Accepted, MessageStore
+from services.xcom.store.settings import parsed
 from shared import paging
 from shared.clock import Clock
 from shared.errors import AlreadyExists, FailedPrecondition, Internal, InvalidArgument, NotFound
@@ -43,6 +45,7 @@ class MessageService:
         self,
         begin: Begin,
         look: Begin,
+        door: Door,
         channels: Mapping[str, Channel],
         levels: LevelDefaults,
         dedupe_window: timedelta,
@@ -52,6 +55,9 @@ class MessageService:
     ) -> None:
         self._begin = begin
         self._look = look
+        self._door = door
+        # As they were last seen; what has changed since is found when a message is stored.
+        self._settings: str | None = None
         self._channels = channels
         self._levels = levels
         self._dedupe_window = dedupe_window
@@ -66,24 +72,41 @@ class MessageService:
         for another content, InvalidArgument UNKNOWN_NAME, INVALID_FIELD.
         """
         draft = self._checked(draft)
-        now = self._clock.now()
-        async with self._begin() as store:
-            settings = await store.settings()
-            mapped = self._levels.route(draft.level, settings.levels).channels
-            reach = Reach(self._channels, settings)
-            choice = choose_channels(draft.channels, mapped, reach.configured())
-            told = await store.was_told(draft.dedupe_key, draft.level, now, self._dedupe_window)
-            message = _message(draft, choice, DUPLICATE if told else "", now)
-            message = replace(
-                message,
-                deliveries=[await self._rested(store, one) for one in message.deliveries],
-                escalation_due_time=self._escalation_time(message, settings),
-            )
-            if not await store.accept(draft, message):
+        message = await self._accepted(draft)
+        if message is None:
+            async with self._begin() as store:
                 return self.shown(await _repeated(store, draft))
         if message.deliveries:
             self._wake(draft.level)
         return message
+
+    async def _accepted(self, draft: Draft) -> Message | None:
+        """What was stored; None when the request id is taken."""
+        while True:
+            assumed = self._settings
+            message = await self._drafted(draft, parsed(assumed))
+            if draft.dedupe_key:
+                async with self._begin() as store:
+                    door = await store.door(draft.dedupe_key)
+                    entry = await door.accept(draft, message, assumed, self._dedupe_window)
+            else:
+                entry = await self._door.accept(draft, message, assumed, self._dedupe_window)
+            if entry.suppressed_reason is not None:
+                return _suppressed(message) if entry.suppressed_reason == DUPLICATE else message
+            if entry.settings == assumed:
+                return None
+            self._settings = entry.settings
+
+    async def _drafted(self, draft: Draft, settings: Settings) -> Message:
+        """The message as it is when nobody was told of it yet."""
+        mapped = self._levels.route(draft.level, settings.levels).channels
+        choice = choose_channels(draft.channels, mapped, Reach(self._channels, settings).configured())
+        message = _message(draft, choice, self._clock.now())
+        return replace(
+            message,
+            deliveries=[await self._rested(one) for one in message.deliveries],
+            escalation_due_time=self._escalation_time(message, settings),
+        )
 
     async def resend(self, id: str) -> Delivery:
         """Queue a delivery again that was given up; one that waits is answered as it is.
@@ -160,10 +183,13 @@ class MessageService:
         async with self._begin() as store:
             return await store.clear()
 
-    async def _rested(self, store: MessageStore, delivery: Delivery) -> Delivery:
+    async def _rested(self, delivery: Delivery) -> Delivery:
         """Due when its channel has rested since the last send."""
         cooldown = timedelta(seconds=self._channels[delivery.channel].cooldown_seconds)
-        last = await store.last_sent(delivery.channel, "") if cooldown else None
+        if not cooldown:
+            return delivery
+        async with self._begin() as store:
+            last = await store.last_sent(delivery.channel, "")
         return (
             delivery if last is None else replace(delivery, due_time=max(delivery.due_time, last + cooldown))
         )
@@ -190,9 +216,13 @@ class MessageService:
         return replace(draft, channels=tuple(dict.fromkeys(names)))
 
 
-def _message(draft: Draft, choice: Choice, suppressed_reason: str, now: datetime) -> Message:
+def _suppressed(message: Message) -> Message:
+    return replace(message, suppressed_reason=DUPLICATE, deliveries=(), escalation_due_time=None)
+
+
+def _message(draft: Draft, choice: Choice, now: datetime) -> Message:
     message_id = new_id("msg")
-    channels = () if suppressed_reason else choice.channels
+    channels = choice.channels
     return Message(
         id=message_id,
         request_id=draft.request_id,
@@ -203,7 +233,7 @@ def _message(draft: Draft, choice: Choice, suppressed_reason: str, now: datetime
         dedupe_key=draft.dedupe_key,
         facts=draft.facts,
         created_time=now,
-        suppressed_reason=suppressed_reason or ("" if channels else NO_CHANNEL),
+        suppressed_reason="" if channels else NO_CHANNEL,
         channels_reason=choice.reason.value,
         deliveries=[
             Delivery(

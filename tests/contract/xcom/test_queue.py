@@ -14,6 +14,7 @@ from services.xcom.channels.registry import Channels, ChannelSettings
 from services.xcom.domain.messages import RETRY_SECONDS, Draft, Level
 from services.xcom.domain.settings import LevelDefaults
 from services.xcom.service.messages import MessageService
+from services.xcom.store.door import Door
 from services.xcom.store.messages import MessageStore
 from shared.clock import PushedClock
 from shared.database.engine import Database
@@ -31,6 +32,7 @@ async def stored_elsewhere(house: House, hook: FakeWebhook, request_id: str) -> 
     service = MessageService(
         database.bind(MessageStore),
         database.bind(MessageStore),
+        Door(database.read),
         channels.by_name,
         levels,
         timedelta(seconds=300),
