@@ -52,6 +52,7 @@ class MessageService:
         escalation_wait: timedelta,
         wake: Callable[[Level], None],
         clock: Clock,
+        own_name: str,
     ) -> None:
         self._begin = begin
         self._look = look
@@ -63,6 +64,7 @@ class MessageService:
         self._dedupe_window = dedupe_window
         self._escalation_wait = escalation_wait
         self._wake = wake
+        self._own_name = own_name
         self._clock = clock
 
     async def send(self, draft: Draft) -> Message:
@@ -88,9 +90,9 @@ class MessageService:
             if draft.dedupe_key:
                 async with self._begin() as store:
                     door = await store.door(draft.dedupe_key)
-                    entry = await door.accept(draft, message, assumed, self._dedupe_window)
+                    entry = await door.accept(draft, message, assumed, self._dedupe_window, self._own_name)
             else:
-                entry = await self._door.accept(draft, message, assumed, self._dedupe_window)
+                entry = await self._door.accept(draft, message, assumed, self._dedupe_window, self._own_name)
             if entry.suppressed_reason is not None:
                 return _suppressed(message) if entry.suppressed_reason == DUPLICATE else message
             if entry.settings == assumed:

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.xcom.domain.messages import DUPLICATE, Draft, Message
+from services.xcom.domain.messages import DUPLICATE, Draft, Level, Message
 from services.xcom.store.queue import Fetch
-from services.xcom.store.rows import BELL
+from services.xcom.store.rows import BELL, HIGH, QUIET
 from services.xcom.store.settings import STORED
 from shared.database.statement import Statement
 
@@ -37,7 +37,7 @@ _ACCEPT = Statement(
     "  as own(id, channel, due_time) where suppressed_reason = '' returning 1)"
     " select (select settings from present) as settings,"
     " (select suppressed_reason from fresh) as suppressed_reason,"
-    f" case when exists (select from queued) then pg_notify('{BELL}', '') end"
+    f" case when exists (select from queued) then pg_notify('{BELL}', :ring) end"
 )
 
 
@@ -59,7 +59,9 @@ class Door:
         """Others with this key wait until the end of the transaction."""
         await self._fetch(_HOLD.sql, *_HOLD.arguments({"dedupe_key": dedupe_key}))
 
-    async def accept(self, draft: Draft, stored: Message, settings: str | None, window: timedelta) -> Entry:
+    async def accept(
+        self, draft: Draft, stored: Message, settings: str | None, window: timedelta, own_name: str
+    ) -> Entry:
         """Store request, message and deliveries; nothing when the request id is taken or settings differ.
 
         A key told at this level or a higher one within the window is stored without deliveries.
@@ -78,6 +80,8 @@ class Door:
                     "after": now - window,
                     "before": now + window,
                     "settings": settings,
+                    # Our own worker is woken by us.
+                    "ring": f"{HIGH if draft.level is Level.HIGH else QUIET} {own_name}",
                     "suppressed_reason": stored.suppressed_reason,
                     "channels_reason": stored.channels_reason,
                     "subject": draft.subject,

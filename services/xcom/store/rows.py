@@ -16,8 +16,11 @@ from services.xcom.domain.messages import (
     Message,
 )
 
-# The channel of LISTEN / NOTIFY on which new deliveries are announced.
+# The channel of LISTEN / NOTIFY on which new deliveries are announced, and who may be rung there alone.
 BELL: Final = "xcom_delivery"
+HIGH: Final = "high"
+QUIET: Final = "quiet"
+SOUNDS: Final = "sounds"
 
 
 def to_message(row: Row[Any]) -> Message:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.xcom.domain.messages import MAX_TRIES, AttemptOutcome, DeliveryReason
-from services.xcom.store.rows import BELL
+from services.xcom.store.rows import BELL, SOUNDS
 from services.xcom.store.settings import STORED
 from shared.database.statement import Statement
 
@@ -101,7 +101,7 @@ SETTLE = Statement(
     "   else excluded.last_error end,"
     "  last_error_time = coalesce(excluded.last_error_time, channel_record.last_error_time))"
     " select case when exists (select from settled where channel = 'sound' and state = 2)"
-    f"  then pg_notify('{BELL}', '') end"
+    f"  then pg_notify('{BELL}', '{SOUNDS}') end"
 )
 LINKS = Statement(
     "insert into link (token_hash, message_id, created_time, expires_time)"

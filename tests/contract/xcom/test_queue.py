@@ -39,6 +39,7 @@ async def stored_elsewhere(house: House, hook: FakeWebhook, request_id: str) -> 
         timedelta(seconds=300),
         lambda _level: None,
         house.clock,
+        "elsewhere",
     )
     message = await service.send(Draft(request_id, Level.HIGH, "subject", "body", "alerts"))
     await database.stop()
