@@ -101,18 +101,18 @@ class DeliveryService:
         look = await self._queue.look([lane.channel for lane in lanes], band, list(sending))
         lanes = [lane for lane in lanes if lane.channel in look.due]
         if not lanes:
-            return Claimed((), self._pause_seconds(look.next_time, now))
+            return Claimed((), self._pause_seconds(look.next_time))
         if any(self._pacer.paces(self._channels[lane.channel], band) for lane in lanes):
             lanes, taken = await self._claim_paced(lanes, band, sending)
         else:
             taken = await self._queue.claim(lanes, band, sending)
         if taken.settings is None:
             # Held by another process, or for later: it is looked at again soon, or at the next poll.
-            return Claimed((), self._pause_seconds(now if lanes else look.next_time, now))
+            return Claimed((), self._pause_seconds(now if lanes else look.next_time))
         reach = Reach(self._channels, taken.settings)
         letters = [replace(one, address=one.address or reach.address(one.channel)) for one in taken.letters]
         letters = await self._links.enclose(self._queue, letters, self._channels, now)
-        return Claimed(letters, self._pause_seconds(look.next_time, now))
+        return Claimed(letters, self._pause_seconds(look.next_time))
 
     async def _claim_paced(
         self, lanes: list[Lane], band: Band, sending: Collection[str]
@@ -194,8 +194,9 @@ class DeliveryService:
             await store.queue(extras, DeliveryReason.FALLBACK, "", now)
         await store.hurry(list(died), now)
 
-    def _pause_seconds(self, due: datetime | None, now: datetime) -> float:
-        poll_seconds = self._rules.poll_seconds
+    def _pause_seconds(self, due: datetime | None) -> float:
+        # From now on, not from when the queue was asked: time may have passed since.
+        now, poll_seconds = self._clock.now(), self._rules.poll_seconds
         if due is None:
             return poll_seconds
         return min(max((due - now).total_seconds(), _SHORTEST_PAUSE_SECONDS), poll_seconds)

@@ -124,7 +124,7 @@ class EscalationService:
             next_time = await store.next_due()
         if next_time is None:
             return self._poll_seconds
-        return min(max((next_time - now).total_seconds(), 0.1), self._poll_seconds)
+        return min(max((next_time - self._clock.now()).total_seconds(), 0.1), self._poll_seconds)
 
     async def _escalate(self, store: EscalationStore, reach: Reach, message: Message, now: datetime) -> None:
         contacts = reach.settings.chain.contacts
