@@ -135,6 +135,8 @@ class Delivery:
     address: str = ""
     digest_id: str = ""
     attempts: Sequence[Attempt] = ()
+    # What holds it besides `due_time`; worked out when it is shown.
+    quiet_until_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

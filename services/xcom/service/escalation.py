@@ -141,8 +141,9 @@ class EscalationService:
         await store.step(message.id, step + 1, now + timedelta(seconds=wait_seconds))
 
     async def _last(self, store: EscalationStore, reach: Reach, message: Message, now: datetime) -> None:
-        """Nobody is left to be told: what reached nobody at all goes out on every other channel."""
-        if not any(one.state is DeliveryState.SENT for one in message.deliveries):
+        """Nobody is left to be told: every other channel; without contacts only if it reached nobody."""
+        reached = any(one.state is DeliveryState.SENT for one in message.deliveries)
+        if message.escalation_step or not reached:
             used = {one.channel for one in message.deliveries if not one.address}
             names = [name for name in everywhere(reach.configured()) if name not in used]
             extras = [Extra(new_id("dlv"), message.id, name, now) for name in names]

@@ -80,7 +80,7 @@ class MessageService:
                 return self.shown(await _repeated(store, draft))
         if message.deliveries:
             self._wake(draft.level)
-        return message
+        return self.shown(message)
 
     async def _accepted(self, draft: Draft) -> Message | None:
         """What was stored; None when the request id is taken."""
@@ -118,6 +118,7 @@ class MessageService:
         _check_text(id=id)
         async with self._begin() as store:
             found = await store.resend(id, self._clock.now())
+            settings = await store.settings()
         if found is None:
             raise NotFound("DELIVERY_NOT_FOUND", f"no delivery {id[:60]!r}")
         if found.state is not DeliveryState.QUEUED:
@@ -127,14 +128,18 @@ class MessageService:
                 metadata={"state": found.state.name},
             )
         self._wake(found.level)
-        return self._masked(found)
+        return self._shown(found, settings)
 
-    def _masked(self, delivery: Delivery) -> Delivery:
-        """An address is shown as its channel hides it."""
-        channel = self._channels.get(delivery.channel)
-        if not delivery.address:
-            return delivery
-        return replace(delivery, address=channel.masked(delivery.address) if channel else "***")
+    def _shown(self, delivery: Delivery, settings: Settings) -> Delivery:
+        """The address as its channel hides it, and what holds the delivery now."""
+        channel, hours = self._channels.get(delivery.channel), settings.channel(delivery.channel).quiet_hours
+        if delivery.address:
+            masked = channel.masked(delivery.address) if channel else "***"
+            delivery = replace(delivery, address=masked)
+        waits = delivery.state is DeliveryState.QUEUED and delivery.level is not Level.HIGH
+        if waits and channel and channel.paced and hours and hours.hold(now := self._clock.now()):
+            delivery = replace(delivery, quiet_until_time=hours.end(now))
+        return delivery
 
     async def message(self, id: str) -> Message:
         """One message with deliveries and their tries; NotFound MESSAGE_NOT_FOUND."""
@@ -143,13 +148,15 @@ class MessageService:
             found = await store.message(id)
             if found is None:
                 raise NotFound("MESSAGE_NOT_FOUND", f"no message {id[:60]!r}")
-            tries = await store.attempts(id)
+            tries, settings = await store.attempts(id), await store.settings()
         deliveries = [replace(one, attempts=tries.get(one.id, ())) for one in found.deliveries]
-        return self.shown(replace(found, deliveries=deliveries))
+        return self.shown(replace(found, deliveries=deliveries), settings)
 
-    def shown(self, message: Message) -> Message:
-        """The message with masked addresses."""
-        return replace(message, deliveries=[self._masked(one) for one in message.deliveries])
+    def shown(self, message: Message, settings: Settings | None = None) -> Message:
+        """The message with masked addresses; without settings, by those seen last."""
+        if settings is None:
+            settings = parsed(self._settings)
+        return replace(message, deliveries=[self._shown(one, settings) for one in message.deliveries])
 
     async def list_messages(
         self, page_size: int, page_token: str, level: Level | None, source: str
@@ -160,7 +167,8 @@ class MessageService:
         page = paging.parse(page_size, page_token, context=context)
         async with self._look() as store:
             rows = await store.list_messages(page, level, source)
-        rows = [self.shown(one) for one in rows]
+            settings = await store.settings()
+        rows = [self.shown(one, settings) for one in rows]
         return paging.cut(rows, page, context, lambda message: (message.id,))
 
     async def list_deliveries(
@@ -173,7 +181,8 @@ class MessageService:
         page = paging.parse(page_size, page_token, context=context)
         async with self._begin() as store:
             rows = await store.list_deliveries(page, channel, state, message_id)
-        rows = [self._masked(one) for one in rows]
+            settings = await store.settings()
+        rows = [self._shown(one, settings) for one in rows]
         return paging.cut(rows, page, context, lambda delivery: (delivery.id,))
 
     async def clear(self, confirm: str) -> int:
