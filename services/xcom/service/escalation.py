@@ -10,7 +10,7 @@ from enum import IntEnum
 
 from services.xcom.channels.channel import Channel
 from services.xcom.domain.messages import DeliveryReason, DeliveryState, Message, everywhere
-from services.xcom.domain.settings import CHAIN, Chain, Contact, Route, Settings
+from services.xcom.domain.settings import CHAIN, Chain, Contact, Route
 from services.xcom.service.links import token_hash
 from services.xcom.service.reach import Reach
 from services.xcom.store.escalation import EscalationStore, StoredLink
@@ -117,11 +117,13 @@ class EscalationService:
         """Tell the next contact of every message that is due; the seconds until the next look."""
         now = self._clock.now()
         async with self._begin() as store:
-            due = await store.due(now)
-            reach = Reach(self._channels, await store.settings() if due else Settings())
-            for message in due:
-                await self._escalate(store, reach, message, now)
             next_time = await store.next_due()
+            if next_time is not None and next_time <= now:
+                due = await store.due(now)
+                reach = Reach(self._channels, await store.settings())
+                for message in due:
+                    await self._escalate(store, reach, message, now)
+                next_time = await store.next_due()
         if next_time is None:
             return self._poll_seconds
         return min(max((next_time - self._clock.now()).total_seconds(), 0.1), self._poll_seconds)
