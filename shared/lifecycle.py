@@ -174,13 +174,17 @@ class Loop:
         if seconds <= 0 or self._awake.is_set():
             await asyncio.sleep(0)
             return
-        sleeps = asyncio.ensure_future(self._clock.sleep(seconds))
+        sleeps = asyncio.ensure_future(self._sleep_until(self._clock.monotonic() + seconds))
         wakes = asyncio.ensure_future(self._awake.wait())
         try:
             await asyncio.wait({sleeps, wakes}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             sleeps.cancel()
             wakes.cancel()
+
+    async def _sleep_until(self, end: float) -> None:
+        # A task begins later than it is made: time that was pushed on meanwhile has passed.
+        await self._clock.sleep(end - self._clock.monotonic())
 
 
 def run(config_class: type[C], build: Callable[[C], App], environ: Mapping[str, str] | None = None) -> int:

@@ -27,14 +27,18 @@ from services.xcom.servicer.messages import XComServicer
 from services.xcom.store.bell import Bell
 from services.xcom.store.channels import ChannelStore
 from services.xcom.store.deliveries import DeliveryStore
+from services.xcom.store.door import Door
 from services.xcom.store.escalation import EscalationStore
 from services.xcom.store.messages import MessageStore
+from services.xcom.store.queue import Queue
+from services.xcom.store.rows import HIGH, QUIET, SOUNDS
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
 from shared.database.migrations import migrated
 from shared.lifecycle import App, Loop, Part, run
+from shared.names import new_id
 from shared.rpc.server import GrpcServer
 
 
@@ -106,17 +110,20 @@ def build(config: Config, clock: Clock | None = None) -> App:
     high_database = Database(url, pool_size=2, application_name="xcom-high")
     bell_database = Database(url, pool_size=1, application_name="xcom-bell")
     reach = registry.Channels(config, clock)
+    own_name = new_id("xcom")
     quiet = _worker("quiet", config, database, reach, (Level.LOW, Level.MEDIUM), clock)
     high = _worker("high", config, high_database, reach, (Level.HIGH, Level.HIGH), clock)
     messages = MessageService(
         database.bind(MessageStore),
         database.bind(MessageStore, isolation="REPEATABLE READ"),
+        Door(database.read),
         reach.by_name,
         config.levels,
         timedelta(seconds=config.xcom_dedupe_seconds),
         timedelta(seconds=config.xcom_escalation_seconds),
         lambda level: (high if level is Level.HIGH else quiet).wake(),
         clock,
+        own_name,
     )
     channels = ChannelService(database.bind(ChannelStore), reach.by_name, config.levels, clock)
     poll_seconds = config.xcom_poll_seconds
@@ -124,7 +131,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     sounds = SoundService(database.bind(DeliveryStore), clock)
     escalating = Loop("xcom escalation", escalation.turn, clock)
     sounding = Loop("xcom sounds", sounds.turn, clock)
-    bell = Bell(bell_database, quiet.wake, high.wake, sounding.wake)
+    bell = Bell(bell_database, own_name, {QUIET: quiet.wake, HIGH: high.wake, SOUNDS: sounding.wake})
     ready = migrated(database, Path(__file__).parent / "migrations")
     server = _server(config, clock, ready, messages, channels, escalation, sounds)
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
@@ -175,7 +182,8 @@ def _worker(
         ),
     )
     links = Links(config.xcom_link_url, timedelta(seconds=config.xcom_link_seconds))
-    deliveries = DeliveryService(database.bind(DeliveryStore), reach.by_name, rules, links, clock)
+    queue = Queue(database.read)
+    deliveries = DeliveryService(database.bind(DeliveryStore), queue, reach.by_name, rules, links, clock)
     return Worker(name, deliveries, clock)
 
 

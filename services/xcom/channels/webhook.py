@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from services.xcom.channels.channel import Channel, masked_url, said
 from services.xcom.channels.guard import Guard, Refused
+from services.xcom.channels.post import BadAnswer, Head, Poster
 from services.xcom.domain.messages import Answer, Letter
 from shared.clock import Clock
 
@@ -80,7 +81,7 @@ class Webhook(Channel):
         self._key_id = settings.webhook_key_id
         self._clock = clock
         self._guard = guard
-        self._client: httpx.AsyncClient | None = None
+        self._poster: Poster | None = None
         self._guarded: httpx.AsyncClient | None = None
         self.timeout_seconds = settings.webhook_timeout_seconds
 
@@ -107,37 +108,35 @@ class Webhook(Channel):
         """See Channel."""
         body = _body(letter)
         headers = self._headers(letter.delivery_id, body)
-        url = letter.address or self._url
-        client = self._opened_guarded() if letter.address else self._opened()
         try:
-            # The answer's body is nobody's business: closed unread.
-            async with client.stream("POST", url, content=body, headers=headers) as response:
-                return self._read(response, url)
+            if letter.address:
+                return await self._send_guarded(letter.address, headers, body)
+            if self._poster is None:
+                self._poster = Poster(self._url)
+            return self._read(await self._poster.post(headers, body), self._url)
         except Refused as error:
             return Answer(accepted=False, error=f"destination refused: {error}", permanent=True)
         except httpx.TimeoutException:
             return Answer(accepted=False, error="no answer in time")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            # Only the kind: httpx's own words may quote the URL.
+        except (httpx.HTTPError, httpx.InvalidURL, BadAnswer, OSError, EOFError, ValueError) as error:
+            # Only the kind: the words may quote the URL.
             return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
+
+    async def _send_guarded(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
+        if self._guarded is None:
+            self._guarded = self._guard.client(self.timeout_seconds)
+        # The answer's body is nobody's business: closed unread.
+        async with self._guarded.stream("POST", url, content=body, headers=headers) as response:
+            head = Head(response.status_code, response.reason_phrase, response.headers)
+            return self._read(head, url)
 
     async def close(self) -> None:
         """See Channel."""
-        for client in filter(None, (self._client, self._guarded)):
-            await client.aclose()
-        self._client = self._guarded = None
-
-    def _opened(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                timeout=self.timeout_seconds, follow_redirects=False, trust_env=False
-            )
-        return self._client
-
-    def _opened_guarded(self) -> httpx.AsyncClient:
-        if self._guarded is None:
-            self._guarded = self._guard.client(self.timeout_seconds)
-        return self._guarded
+        if self._guarded is not None:
+            await self._guarded.aclose()
+        if self._poster is not None:
+            await self._poster.close()
+        self._guarded = self._poster = None
 
     def _headers(self, delivery_id: str, body: bytes) -> dict[str, str]:
         timestamp = str(int(self._clock.now().timestamp()))
@@ -149,20 +148,19 @@ class Webhook(Channel):
             "X-Sonic-Signature": signature(self._secret, timestamp, body),
         }
 
-    def _read(self, response: httpx.Response, url: str) -> Answer:
-        status = response.status_code
-        line = said(f"HTTP {status} {response.reason_phrase}", (self._secret, url))
-        if response.is_success:
+    def _read(self, head: Head, url: str) -> Answer:
+        line = said(f"HTTP {head.status} {head.reason}", (self._secret, url))
+        if 200 <= head.status < 300:
             return Answer(accepted=True, provider_status=line)
         error = f"answered {line}"
-        if response.is_redirect:
+        if 300 <= head.status < 400:
             error = f"answered {line}; redirects are not followed"
         return Answer(
             accepted=False,
             provider_status=line,
             error=error,
-            permanent=400 <= status < 500 and status not in _PASSING,
-            retry_after=_retry_after(response.headers.get("Retry-After", ""), self._clock.now()),
+            permanent=400 <= head.status < 500 and head.status not in _PASSING,
+            retry_after=_retry_after(head.headers.get("retry-after", ""), self._clock.now()),
         )
 
 

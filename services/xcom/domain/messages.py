@@ -135,6 +135,8 @@ class Delivery:
     address: str = ""
     digest_id: str = ""
     attempts: Sequence[Attempt] = ()
+    # What holds it besides `due_time`; worked out when it is shown.
+    quiet_until_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ class Letter:
 
     `address` replaces the channel's own destination: it was set by a call, and is not to be trusted.
     `link` is where a person says that they heard; empty for none.
+    `claimed_until`: nobody else sends it before.
     """
 
     delivery_id: str
@@ -182,6 +185,7 @@ class Letter:
     reason: DeliveryReason = DeliveryReason.ACCEPTED
     address: str = ""
     link: str = ""
+    claimed_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from enum import IntEnum
 from zoneinfo import ZoneInfo
 
@@ -37,6 +37,15 @@ class QuietHours:
         if self.start_minute <= self.end_minute:
             return self.start_minute <= minute < self.end_minute
         return minute >= self.start_minute or minute < self.end_minute
+
+    def end(self, now: datetime) -> datetime:
+        """When they are over next."""
+        local = now.astimezone(ZoneInfo(self.time_zone))
+        clock = time(*divmod(self.end_minute % 1440, 60))
+        found = datetime.combine(local.date(), clock, local.tzinfo)
+        if found <= local:
+            found = datetime.combine(local.date() + timedelta(days=1), clock, local.tzinfo)
+        return found.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)

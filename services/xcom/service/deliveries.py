@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -30,9 +30,11 @@ from services.xcom.domain.pacing import Budget
 from services.xcom.service.links import Links
 from services.xcom.service.pacing import Pacer
 from services.xcom.service.reach import Reach
+from services.xcom.service.receipts import Receipts
 from services.xcom.service.sending import attempt
-from services.xcom.store.deliveries import DeliveryStore, Lane
-from services.xcom.store.queueing import Band, Extra
+from services.xcom.store.deliveries import DeliveryStore
+from services.xcom.store.queue import Band, Lane, Queue, Receipt, Taken
+from services.xcom.store.queueing import Extra
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.log import get_logger
@@ -72,6 +74,7 @@ class DeliveryService:
     def __init__(
         self,
         begin: Begin,
+        queue: Queue,
         channels: Mapping[str, Channel],
         rules: QueueRules,
         links: Links,
@@ -79,6 +82,8 @@ class DeliveryService:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._begin = begin
+        self._queue = queue
+        self._receipts = Receipts(queue.settle)
         self._channels = channels
         self._rules = rules
         self._links = links
@@ -89,26 +94,42 @@ class DeliveryService:
     async def claim(self, sending: Mapping[str, Letter]) -> Claimed:
         """Take what is due on channels with room; `sending` are those in flight here by delivery id."""
         rules, now = self._rules, self._clock.now()
+        band = Band(rules.lowest, rules.highest, now)
         lanes = self._lanes(sending)
         if not lanes:
             return Claimed((), rules.poll_seconds)
+        look = await self._queue.look([lane.channel for lane in lanes], band, list(sending))
+        lanes = [lane for lane in lanes if lane.channel in look.due]
+        if not lanes:
+            return Claimed((), self._pause_seconds(look.next_time))
+        if any(self._pacer.paces(self._channels[lane.channel], band) for lane in lanes):
+            lanes, taken = await self._claim_paced(lanes, band, sending)
+        else:
+            taken = await self._queue.claim(lanes, band, sending)
+        if taken.settings is None:
+            # Held by another process, or for later: it is looked at again soon, or at the next poll.
+            return Claimed((), self._pause_seconds(now if lanes else look.next_time))
+        reach = Reach(self._channels, taken.settings)
+        letters = [replace(one, address=one.address or reach.address(one.channel)) for one in taken.letters]
+        letters = await self._links.enclose(self._queue, letters, self._channels, now)
+        return Claimed(letters, self._pause_seconds(look.next_time))
+
+    async def _claim_paced(
+        self, lanes: list[Lane], band: Band, sending: Collection[str]
+    ) -> tuple[list[Lane], Taken]:
+        """What hours, budgets and rests leave of the lanes, and what was claimed there."""
         async with self._begin() as store:
-            reach = Reach(self._channels, await store.settings())
-            lanes = await self._pacer.paced(store, reach, lanes, Band(rules.lowest, rules.highest, now))
-            letters = await store.claim(lanes, rules.lowest, rules.highest, sending, now)
-            taken = Counter(letter.channel for letter in letters)
-            # A channel without room is looked at again when one of its sends ends.
-            roomy = [lane.channel for lane in lanes if taken[lane.channel] < lane.free_count]
-            busy = [*sending, *(letter.delivery_id for letter in letters)]
-            due = await store.next_due(roomy, rules.lowest, rules.highest, busy) if roomy else None
-            addressed = [replace(one, address=one.address or reach.address(one.channel)) for one in letters]
-            letters = await self._links.enclose(store, addressed, self._channels, now)
-        return Claimed(letters, self._pause_seconds(due, now))
+            queue = await store.waiting()
+            lanes = await self._pacer.paced(store, queue, self._channels, lanes, band)
+            return lanes, await queue.claim(lanes, band, sending) if lanes else Taken((), None)
 
     async def deliver(self, letter: Letter) -> None:
         """One try, then its outcome; a try beyond the last one is only written off."""
         if letter.fresh_try_number > MAX_TRIES:
             answer = Answer(accepted=False, error=CRASHED)
+        elif not await self._is_ours(letter):
+            get_logger().warning("claim ran out before the send", delivery=letter.delivery_id)
+            return
         else:
             answer = await self._attempt(letter)
         verdict = judge(answer, letter.fresh_try_number, self._chance())
@@ -137,16 +158,29 @@ class DeliveryService:
         held = {channel.destination_setting} if letter.address else set[str]()
         return await attempt(channel, letter, [one for one in channel.missing_settings if one not in held])
 
+    async def _is_ours(self, letter: Letter) -> bool:
+        """Whether the claim outlasts a whole try: another process must not begin one meanwhile."""
+        if letter.claimed_until is None:
+            return True
+        now, try_time = self._clock.now(), timedelta(seconds=self._channels[letter.channel].timeout_seconds)
+        if now + try_time <= letter.claimed_until:
+            return True
+        margin = timedelta(seconds=self._rules.claim_margin_seconds)
+        return await self._queue.renew(letter, now + try_time + margin)
+
     async def _settle(self, letter: Letter, answer: Answer, verdict: Verdict) -> None:
         now = self._clock.now()
         cooldown_seconds = self._channels[letter.channel].cooldown_seconds
         rested_time = (
             now + timedelta(seconds=cooldown_seconds) if answer.accepted and cooldown_seconds else None
         )
+        receipt = Receipt(letter, answer, verdict, now, rested_time)
+        if verdict.state is not DeliveryState.DEAD or letter.level is not Level.HIGH:
+            await self._receipts.add(receipt)
+            return
         async with self._begin() as store:
-            await store.settle(letter, answer, verdict, now, rested_time)
-            if verdict.state is DeliveryState.DEAD and letter.level is Level.HIGH:
-                await self._fall_back(store, letter, now)
+            await (await store.waiting()).settle([receipt])
+            await self._fall_back(store, letter, now)
 
     async def _fall_back(self, store: DeliveryStore, letter: Letter, now: datetime) -> None:
         """What died here goes out on every other channel at once, and the next contact hurries."""
@@ -160,8 +194,9 @@ class DeliveryService:
             await store.queue(extras, DeliveryReason.FALLBACK, "", now)
         await store.hurry(list(died), now)
 
-    def _pause_seconds(self, due: datetime | None, now: datetime) -> float:
-        poll_seconds = self._rules.poll_seconds
+    def _pause_seconds(self, due: datetime | None) -> float:
+        # From now on, not from when the queue was asked: time may have passed since.
+        now, poll_seconds = self._clock.now(), self._rules.poll_seconds
         if due is None:
             return poll_seconds
         return min(max((due - now).total_seconds(), _SHORTEST_PAUSE_SECONDS), poll_seconds)

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 from services.xcom.channels.channel import Channel
 from services.xcom.domain.messages import DeliveryReason, DeliveryState, Message, everywhere
-from services.xcom.domain.settings import CHAIN, Chain, Contact, Route, Settings
+from services.xcom.domain.settings import CHAIN, Chain, Contact, Route
 from services.xcom.service.links import token_hash
 from services.xcom.service.reach import Reach
 from services.xcom.store.escalation import EscalationStore, StoredLink
@@ -117,14 +117,16 @@ class EscalationService:
         """Tell the next contact of every message that is due; the seconds until the next look."""
         now = self._clock.now()
         async with self._begin() as store:
-            due = await store.due(now)
-            reach = Reach(self._channels, await store.settings() if due else Settings())
-            for message in due:
-                await self._escalate(store, reach, message, now)
             next_time = await store.next_due()
+            if next_time is not None and next_time <= now:
+                due = await store.due(now)
+                reach = Reach(self._channels, await store.settings())
+                for message in due:
+                    await self._escalate(store, reach, message, now)
+                next_time = await store.next_due()
         if next_time is None:
             return self._poll_seconds
-        return min(max((next_time - now).total_seconds(), 0.1), self._poll_seconds)
+        return min(max((next_time - self._clock.now()).total_seconds(), 0.1), self._poll_seconds)
 
     async def _escalate(self, store: EscalationStore, reach: Reach, message: Message, now: datetime) -> None:
         contacts = reach.settings.chain.contacts
@@ -141,8 +143,9 @@ class EscalationService:
         await store.step(message.id, step + 1, now + timedelta(seconds=wait_seconds))
 
     async def _last(self, store: EscalationStore, reach: Reach, message: Message, now: datetime) -> None:
-        """Nobody is left to be told: what reached nobody at all goes out on every other channel."""
-        if not any(one.state is DeliveryState.SENT for one in message.deliveries):
+        """Nobody is left to be told: every other channel; without contacts only if it reached nobody."""
+        reached = any(one.state is DeliveryState.SENT for one in message.deliveries)
+        if message.escalation_step or not reached:
             used = {one.channel for one in message.deliveries if not one.address}
             names = [name for name in everywhere(reach.configured()) if name not in used]
             extras = [Extra(new_id("dlv"), message.id, name, now) for name in names]

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from services.xcom.channels.channel import Channel
 from services.xcom.domain.messages import DeliveryReason, Letter, Level
-from services.xcom.store.deliveries import DeliveryStore
+from services.xcom.store.queue import Queue
 
 _TOKEN_BYTES = 16
 
@@ -28,7 +28,7 @@ class Links:
         self._lifetime = lifetime
 
     async def enclose(
-        self, store: DeliveryStore, letters: Sequence[Letter], channels: Mapping[str, Channel], now: datetime
+        self, queue: Queue, letters: Sequence[Letter], channels: Mapping[str, Channel], now: datetime
     ) -> list[Letter]:
         """The letters, those of HIGH messages on channels that carry links with a fresh one each."""
         tokens = {
@@ -43,7 +43,7 @@ class Links:
         if linked:
             hashes = [token_hash(tokens[letter.delivery_id]) for letter in linked]
             ids = [letter.message_id for letter in linked]
-            await store.add_links(hashes, ids, now, now + self._lifetime)
+            await queue.add_links(hashes, ids, now, now + self._lifetime)
         return [
             replace(one, link=f"{self._url}/{tokens[one.delivery_id]}") if one.delivery_id in tokens else one
             for one in letters

@@ -21,7 +21,9 @@ from services.xcom.domain.messages import (
 )
 from services.xcom.domain.settings import LevelDefaults, Settings
 from services.xcom.service.reach import Reach
+from services.xcom.store.door import Door
 from services.xcom.store.messages import Accepted, MessageStore
+from services.xcom.store.settings import parsed
 from shared import paging
 from shared.clock import Clock
 from shared.errors import AlreadyExists, FailedPrecondition, Internal, InvalidArgument, NotFound
@@ -43,20 +45,26 @@ class MessageService:
         self,
         begin: Begin,
         look: Begin,
+        door: Door,
         channels: Mapping[str, Channel],
         levels: LevelDefaults,
         dedupe_window: timedelta,
         escalation_wait: timedelta,
         wake: Callable[[Level], None],
         clock: Clock,
+        own_name: str,
     ) -> None:
         self._begin = begin
         self._look = look
+        self._door = door
+        # As they were last seen; what has changed since is found when a message is stored.
+        self._settings: str | None = None
         self._channels = channels
         self._levels = levels
         self._dedupe_window = dedupe_window
         self._escalation_wait = escalation_wait
         self._wake = wake
+        self._own_name = own_name
         self._clock = clock
 
     async def send(self, draft: Draft) -> Message:
@@ -66,24 +74,41 @@ class MessageService:
         for another content, InvalidArgument UNKNOWN_NAME, INVALID_FIELD.
         """
         draft = self._checked(draft)
-        now = self._clock.now()
-        async with self._begin() as store:
-            settings = await store.settings()
-            mapped = self._levels.route(draft.level, settings.levels).channels
-            reach = Reach(self._channels, settings)
-            choice = choose_channels(draft.channels, mapped, reach.configured())
-            told = await store.was_told(draft.dedupe_key, draft.level, now, self._dedupe_window)
-            message = _message(draft, choice, DUPLICATE if told else "", now)
-            message = replace(
-                message,
-                deliveries=[await self._rested(store, one) for one in message.deliveries],
-                escalation_due_time=self._escalation_time(message, settings),
-            )
-            if not await store.accept(draft, message):
+        message = await self._accepted(draft)
+        if message is None:
+            async with self._begin() as store:
                 return self.shown(await _repeated(store, draft))
         if message.deliveries:
             self._wake(draft.level)
-        return message
+        return self.shown(message)
+
+    async def _accepted(self, draft: Draft) -> Message | None:
+        """What was stored; None when the request id is taken."""
+        while True:
+            assumed = self._settings
+            message = await self._drafted(draft, parsed(assumed))
+            if draft.dedupe_key:
+                async with self._begin() as store:
+                    door = await store.door(draft.dedupe_key)
+                    entry = await door.accept(draft, message, assumed, self._dedupe_window, self._own_name)
+            else:
+                entry = await self._door.accept(draft, message, assumed, self._dedupe_window, self._own_name)
+            if entry.suppressed_reason is not None:
+                return _suppressed(message) if entry.suppressed_reason == DUPLICATE else message
+            if entry.settings == assumed:
+                return None
+            self._settings = entry.settings
+
+    async def _drafted(self, draft: Draft, settings: Settings) -> Message:
+        """The message as it is when nobody was told of it yet."""
+        mapped = self._levels.route(draft.level, settings.levels).channels
+        choice = choose_channels(draft.channels, mapped, Reach(self._channels, settings).configured())
+        message = _message(draft, choice, self._clock.now())
+        return replace(
+            message,
+            deliveries=[await self._rested(one) for one in message.deliveries],
+            escalation_due_time=self._escalation_time(message, settings),
+        )
 
     async def resend(self, id: str) -> Delivery:
         """Queue a delivery again that was given up; one that waits is answered as it is.
@@ -93,6 +118,7 @@ class MessageService:
         _check_text(id=id)
         async with self._begin() as store:
             found = await store.resend(id, self._clock.now())
+            settings = await store.settings()
         if found is None:
             raise NotFound("DELIVERY_NOT_FOUND", f"no delivery {id[:60]!r}")
         if found.state is not DeliveryState.QUEUED:
@@ -102,14 +128,18 @@ class MessageService:
                 metadata={"state": found.state.name},
             )
         self._wake(found.level)
-        return self._masked(found)
+        return self._shown(found, settings)
 
-    def _masked(self, delivery: Delivery) -> Delivery:
-        """An address is shown as its channel hides it."""
-        channel = self._channels.get(delivery.channel)
-        if not delivery.address:
-            return delivery
-        return replace(delivery, address=channel.masked(delivery.address) if channel else "***")
+    def _shown(self, delivery: Delivery, settings: Settings) -> Delivery:
+        """The address as its channel hides it, and what holds the delivery now."""
+        channel, hours = self._channels.get(delivery.channel), settings.channel(delivery.channel).quiet_hours
+        if delivery.address:
+            masked = channel.masked(delivery.address) if channel else "***"
+            delivery = replace(delivery, address=masked)
+        waits = delivery.state is DeliveryState.QUEUED and delivery.level is not Level.HIGH
+        if waits and channel and channel.paced and hours and hours.hold(now := self._clock.now()):
+            delivery = replace(delivery, quiet_until_time=hours.end(now))
+        return delivery
 
     async def message(self, id: str) -> Message:
         """One message with deliveries and their tries; NotFound MESSAGE_NOT_FOUND."""
@@ -118,13 +148,15 @@ class MessageService:
             found = await store.message(id)
             if found is None:
                 raise NotFound("MESSAGE_NOT_FOUND", f"no message {id[:60]!r}")
-            tries = await store.attempts(id)
+            tries, settings = await store.attempts(id), await store.settings()
         deliveries = [replace(one, attempts=tries.get(one.id, ())) for one in found.deliveries]
-        return self.shown(replace(found, deliveries=deliveries))
+        return self.shown(replace(found, deliveries=deliveries), settings)
 
-    def shown(self, message: Message) -> Message:
-        """The message with masked addresses."""
-        return replace(message, deliveries=[self._masked(one) for one in message.deliveries])
+    def shown(self, message: Message, settings: Settings | None = None) -> Message:
+        """The message with masked addresses; without settings, by those seen last."""
+        if settings is None:
+            settings = parsed(self._settings)
+        return replace(message, deliveries=[self._shown(one, settings) for one in message.deliveries])
 
     async def list_messages(
         self, page_size: int, page_token: str, level: Level | None, source: str
@@ -135,7 +167,8 @@ class MessageService:
         page = paging.parse(page_size, page_token, context=context)
         async with self._look() as store:
             rows = await store.list_messages(page, level, source)
-        rows = [self.shown(one) for one in rows]
+            settings = await store.settings()
+        rows = [self.shown(one, settings) for one in rows]
         return paging.cut(rows, page, context, lambda message: (message.id,))
 
     async def list_deliveries(
@@ -148,7 +181,8 @@ class MessageService:
         page = paging.parse(page_size, page_token, context=context)
         async with self._begin() as store:
             rows = await store.list_deliveries(page, channel, state, message_id)
-        rows = [self._masked(one) for one in rows]
+            settings = await store.settings()
+        rows = [self._shown(one, settings) for one in rows]
         return paging.cut(rows, page, context, lambda delivery: (delivery.id,))
 
     async def clear(self, confirm: str) -> int:
@@ -160,10 +194,13 @@ class MessageService:
         async with self._begin() as store:
             return await store.clear()
 
-    async def _rested(self, store: MessageStore, delivery: Delivery) -> Delivery:
+    async def _rested(self, delivery: Delivery) -> Delivery:
         """Due when its channel has rested since the last send."""
         cooldown = timedelta(seconds=self._channels[delivery.channel].cooldown_seconds)
-        last = await store.last_sent(delivery.channel, "") if cooldown else None
+        if not cooldown:
+            return delivery
+        async with self._begin() as store:
+            last = await store.last_sent(delivery.channel, "")
         return (
             delivery if last is None else replace(delivery, due_time=max(delivery.due_time, last + cooldown))
         )
@@ -190,9 +227,13 @@ class MessageService:
         return replace(draft, channels=tuple(dict.fromkeys(names)))
 
 
-def _message(draft: Draft, choice: Choice, suppressed_reason: str, now: datetime) -> Message:
+def _suppressed(message: Message) -> Message:
+    return replace(message, suppressed_reason=DUPLICATE, deliveries=(), escalation_due_time=None)
+
+
+def _message(draft: Draft, choice: Choice, now: datetime) -> Message:
     message_id = new_id("msg")
-    channels = () if suppressed_reason else choice.channels
+    channels = choice.channels
     return Message(
         id=message_id,
         request_id=draft.request_id,
@@ -203,7 +244,7 @@ def _message(draft: Draft, choice: Choice, suppressed_reason: str, now: datetime
         dedupe_key=draft.dedupe_key,
         facts=draft.facts,
         created_time=now,
-        suppressed_reason=suppressed_reason or ("" if channels else NO_CHANNEL),
+        suppressed_reason="" if channels else NO_CHANNEL,
         channels_reason=choice.reason.value,
         deliveries=[
             Delivery(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from services.xcom.channels.channel import Channel
 from services.xcom.domain.messages import Level
 from services.xcom.domain.pacing import Budget
 from services.xcom.domain.texts import digest_texts
 from services.xcom.service.reach import Reach
-from services.xcom.store.deliveries import Lane
-from services.xcom.store.queueing import Band, Extra, QueueStore
+from services.xcom.store.queue import Band, Lane, Pace, Queue
+from services.xcom.store.queueing import Extra, QueueStore
 from shared.names import new_id
 
 
@@ -20,36 +21,45 @@ class Pacer:
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
 
-    async def paced(self, store: QueueStore, reach: Reach, lanes: list[Lane], band: Band) -> list[Lane]:
+    def paces(self, channel: Channel, band: Band) -> bool:
+        """Whether it decides about this channel at all."""
+        return channel.paced if _is_quiet(band) else bool(channel.cooldown_seconds)
+
+    async def paced(
+        self,
+        store: QueueStore,
+        queue: Queue,
+        channels: Mapping[str, Channel],
+        lanes: list[Lane],
+        band: Band,
+    ) -> list[Lane]:
         """The lanes with the room they have now. Without the lock the paced ones wait for the next look."""
-        quiet = band.lowest is not Level.HIGH
-        paced = [lane for lane in lanes if self._is_paced(reach, lane, quiet)]
+        paced = [lane for lane in lanes if self.paces(channels[lane.channel], band)]
         free = [lane for lane in lanes if lane not in paced]
-        if not paced or not await store.may_pace("quiet" if quiet else "high"):
+        name = "quiet" if _is_quiet(band) else "high"
+        pace = await queue.pace(name, [lane.channel for lane in paced], band, band.now - self._budget.window)
+        if not pace.may:
             return free
-        if not quiet:
-            for lane in paced:
+        if _is_quiet(band):
+            reach = Reach(channels, pace.settings)
+            held = [await self._quiet(store, reach, lane, band, pace) for lane in paced]
+            return free + [lane for lane in held if lane is not None]
+        for lane in paced:
+            if pace.fresh_counts[lane.channel] > 1:
                 for address in await store.crowds(lane.channel, band):
                     await self._gather(store, lane.channel, address, band)
-            return lanes
-        used = await store.used_counts(band.now - self._budget.window, band.now)
-        held = [await self._quiet(store, reach, lane, band, used) for lane in paced]
-        return free + [lane for lane in held if lane is not None]
-
-    def _is_paced(self, reach: Reach, lane: Lane, quiet: bool) -> bool:
-        channel = reach.channels[lane.channel]
-        return channel.paced if quiet else bool(channel.cooldown_seconds)
+        return lanes
 
     async def _quiet(
-        self, store: QueueStore, reach: Reach, lane: Lane, band: Band, used: Mapping[str, int]
+        self, store: QueueStore, reach: Reach, lane: Lane, band: Band, pace: Pace
     ) -> Lane | None:
         setting = reach.setting(lane.channel)
         if setting.quiet_hours is not None and setting.quiet_hours.hold(band.now):
             return None
-        left = self._budget.left(used.get(lane.channel, 0), setting.quiet_budget_count)
+        left = self._budget.left(pace.used_counts[lane.channel], setting.quiet_budget_count)
         if not left:
             return None
-        if await store.fresh_count(lane.channel, band, left + 1) > left:
+        if pace.fresh_counts[lane.channel] > left:
             await self._gather(store, lane.channel, "", band)
         return replace(lane, free_count=min(lane.free_count, left))
 
@@ -61,3 +71,7 @@ class Pacer:
             subject, body = digest_texts(group.member_count, channel, group.subjects)
             subject = f"{group.level.name}: {subject}"
             await store.add_digest(extra, group.level, subject, body, band.now)
+
+
+def _is_quiet(band: Band) -> bool:
+    return band.lowest is not Level.HIGH

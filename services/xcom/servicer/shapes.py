@@ -52,6 +52,7 @@ def to_delivery(delivery: Delivery) -> pb.Delivery:
         destination=delivery.address,
         digest_id=delivery.digest_id,
         attempts=map(_to_attempt, delivery.attempts),
+        quiet_until_time=to_timestamp(delivery.quiet_until_time),
     )
 
 

@@ -6,7 +6,7 @@ Nobody relies on it alone: a ring that is missed costs time, never a message.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import asyncpg
 
@@ -20,10 +20,14 @@ _LONGEST_RETRY_SECONDS = 10.0
 
 
 class Bell:
-    """A Part that holds the one connection of `database`; rings after every (re)connection too."""
+    """A Part that holds the one connection of `database`; rings everybody after every (re)connection too.
 
-    def __init__(self, database: Database, *hearers: Callable[[], None]) -> None:
+    A ring says for whom (nobody named: all hearers) and, when its sender was told already, who rang.
+    """
+
+    def __init__(self, database: Database, own_name: str, hearers: Mapping[str, Callable[[], None]]) -> None:
         self._database = database
+        self._own_name = own_name
         self._hearers = hearers
         self._retry_seconds = _FIRST_RETRY_SECONDS
         self._task: asyncio.Task[None] | None = None
@@ -53,8 +57,8 @@ class Bell:
             if not isinstance(driver, asyncpg.Connection):
                 raise TypeError("not a connection of asyncpg")
 
-            def hear(_connection: object, _pid: int, _channel: str, _payload: object) -> None:
-                self._ring()
+            def hear(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+                self._ring(str(payload))
 
             def end(_connection: object) -> None:
                 lost.set()
@@ -70,6 +74,10 @@ class Bell:
                 if not driver.is_closed():
                     await driver.remove_listener(BELL, hear)
 
-    def _ring(self) -> None:
-        for hear in self._hearers:
-            hear()
+    def _ring(self, said: str = "") -> None:
+        wanted, _, ringer = said.partition(" ")
+        if ringer == self._own_name:
+            return
+        for name, hear in self._hearers.items():
+            if wanted in ("", name):
+                hear()

@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import func, select, text
 
-from services.xcom.domain.messages import Attempt, Delivery, DeliveryState, Draft, Level, Message
+from services.xcom.domain.messages import Attempt, Delivery, DeliveryState, Level, Message
+from services.xcom.store.door import Door
 from services.xcom.store.queueing import QueueStore
 from services.xcom.store.rows import BELL, to_attempt, to_delivery, to_message
 from services.xcom.tables import attempt, delivery, message, request
+from shared.database.engine import raw
 from shared.database.keyset import apply
 from shared.paging import PageRequest
 
-_LOCK_KEY = text("select pg_advisory_xact_lock(hashtextextended('xcom dedupe ' || :dedupe_key, 0))")
-# Both ways round now: a clock that was stepped back must not tell everything again.
-_TOLD = text(
-    "select exists (select from request where dedupe_key = :dedupe_key and dedupe_key <> ''"
-    " and suppressed_reason = '' and level >= :level"
-    " and created_time > :after and created_time < :before)"
-)
-# One statement, so that a request id taken meanwhile inserts nothing at all.
-_ACCEPT = text(
-    "with fresh as (insert into request (request_id, fingerprint, message_id, level, dedupe_key,"
-    "  created_time, suppressed_reason, channels_reason)"
-    " values (:request_id, :fingerprint, :id, :level, :dedupe_key,"
-    "  :now, :suppressed_reason, :channels_reason)"
-    " on conflict do nothing returning 1),"
-    " stored as (insert into message (id, request_id, level, subject, body, source, dedupe_key, facts,"
-    "  created_time, suppressed_reason, channels_reason, escalation_due_time)"
-    " select :id, :request_id, :level, :subject, :body, :source, :dedupe_key, cast(:facts as jsonb),"
-    "  :now, :suppressed_reason, :channels_reason, cast(:escalation_due_time as timestamptz)"
-    "  from fresh returning 1),"
-    " queued as (insert into delivery (id, message_id, channel, state, level, tries, due_time, last_error,"
-    "  provider_status, created_time)"
-    " select own.id, :id, own.channel, 1, :level, 0, own.due_time, '', '', :now from stored,"
-    "  unnest(cast(:delivery_ids as text[]), cast(:channels as text[]), cast(:due_times as timestamptz[]))"
-    "  as own(id, channel, due_time) returning 1)"
-    f" select (select count(*) from stored),"
-    f" case when exists (select from queued) then pg_notify('{BELL}', '') end"
-)
 _RESEND = text(
     "update delivery set state = 1, spent_tries = tries, due_time = :now, claimed_until = null,"
     " digest_id = '' where id = :id and state = 3"
@@ -71,51 +45,11 @@ class Accepted:
 class MessageStore(QueueStore):
     """Messages of one transaction."""
 
-    async def was_told(self, dedupe_key: str, level: Level, now: datetime, window: timedelta) -> bool:
-        """Whether this key was told at this level or a higher one within the window.
-
-        Holds the key until the end of the transaction: two at once cannot both be the first.
-        """
-        if not dedupe_key:
-            return False
-        await self._connection.execute(_LOCK_KEY, {"dedupe_key": dedupe_key})
-        found = await self._connection.scalar(
-            _TOLD,
-            {
-                "dedupe_key": dedupe_key,
-                "level": level.value,
-                "after": now - window,
-                "before": now + window,
-            },
-        )
-        return bool(found)
-
-    async def accept(self, draft: Draft, stored: Message) -> bool:
-        """Store request, message and deliveries; False, storing nothing, when the request id is taken."""
-        row = (
-            await self._connection.execute(
-                _ACCEPT,
-                {
-                    "request_id": draft.request_id,
-                    "fingerprint": draft.fingerprint,
-                    "id": stored.id,
-                    "level": draft.level.value,
-                    "dedupe_key": draft.dedupe_key,
-                    "now": stored.created_time,
-                    "suppressed_reason": stored.suppressed_reason,
-                    "channels_reason": stored.channels_reason,
-                    "subject": draft.subject,
-                    "body": draft.body,
-                    "source": draft.source,
-                    "facts": json.dumps(dict(draft.facts)),
-                    "delivery_ids": [one.id for one in stored.deliveries],
-                    "channels": [one.channel for one in stored.deliveries],
-                    "due_times": [one.due_time for one in stored.deliveries],
-                    "escalation_due_time": stored.escalation_due_time,
-                },
-            )
-        ).one()
-        return bool(row[0])
+    async def door(self, dedupe_key: str) -> Door:
+        """The way in within this transaction, which holds the key until its end: two cannot both be first."""
+        found = Door((await raw(self._connection)).fetch)
+        await found.hold(dedupe_key)
+        return found
 
     async def accepted(self, request_id: str) -> Accepted | None:
         """What was answered to this request."""

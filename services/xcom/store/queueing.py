@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
 
 from services.xcom.domain.messages import DeliveryReason, Level
+from services.xcom.store.queue import Band
 from services.xcom.store.rows import BELL
 from services.xcom.store.settings import SettingStore
+from services.xcom.store.statements import FRESH
 
-_PACE_LOCK = text("select pg_try_advisory_xact_lock(hashtextextended('xcom pace ' || :name, 0))")
-_USED = text(
-    "select delivery.channel, count(*) as used_count from attempt"
-    " join delivery on delivery.id = attempt.delivery_id"
-    " where attempt.attempt_time > :after and attempt.attempt_time <= :now group by delivery.channel"
+_CROWDS = text(
+    f"select address from delivery where channel = :channel and {FRESH} group by address having count(*) > 1"
 )
-# Never tried, nobody's at this moment, and not a digest itself: a digest of digests would tell nothing.
-_FRESH = (
-    " from delivery where state = 1 and channel = :channel and level between :lowest and :highest"
-    " and due_time <= :now and tries = 0 and claimed_until is null"
-    f" and reason <> {DeliveryReason.DIGEST.value}"
-)
-_FRESH_COUNT = text(f"select count(*) from (select 1{_FRESH} limit :most) as fresh")
-_CROWDS = text(f"select address{_FRESH} group by address having count(*) > 1")
 _GROUP = text(
     "with grouped as (update delivery set state = 4, digest_id = :digest_id"
-    f" where id in (select id{_FRESH} and address = :address order by id for update skip locked)"
+    f" where id in (select id from delivery where channel = :channel and {FRESH}"
+    "  and address = :address order by id for update skip locked)"
     " returning message_id, level),"
     " loudest as (select message.subject from message join grouped on grouped.message_id = message.id"
     "  order by message.level desc, message.id limit 20)"
@@ -80,47 +72,18 @@ class Group:
     subjects: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
-    """Levels of one queue at one moment."""
-
-    lowest: Level
-    highest: Level
-    now: datetime
-
-    def words(self, channel: str) -> dict[str, object]:
-        """Parameters of the statements above."""
-        return {
-            "channel": channel,
-            "lowest": self.lowest.value,
-            "highest": self.highest.value,
-            "now": self.now,
-        }
-
-
 class QueueStore(SettingStore):
     """Adds to the queue within one transaction."""
 
-    async def may_pace(self, name: str) -> bool:
-        """Whether this transaction alone decides about the pace; never waits for one that hangs."""
-        return bool(await self._connection.scalar(_PACE_LOCK, {"name": name}))
-
-    async def used_counts(self, after: datetime, now: datetime) -> Mapping[str, int]:
-        """Tries by channel since then, of all levels."""
-        rows = await self._connection.execute(_USED, {"after": after, "now": now})
-        return {row.channel: row.used_count for row in rows}
-
-    async def fresh_count(self, channel: str, band: Band, most: int) -> int:
-        """How many wait that were never tried, counted up to `most`."""
-        return int(await self._connection.scalar(_FRESH_COUNT, {**band.words(channel), "most": most}) or 0)
-
     async def crowds(self, channel: str, band: Band) -> list[str]:
         """Addresses for which more than one waits that was never tried."""
-        return [row.address for row in await self._connection.execute(_CROWDS, band.words(channel))]
+        return [
+            row.address for row in await self._connection.execute(_CROWDS, {**band.words, "channel": channel})
+        ]
 
     async def group(self, channel: str, address: str, band: Band, digest_id: str) -> Group | None:
         """Take what waits together; None when nothing does any more."""
-        words = {**band.words(channel), "address": address, "digest_id": digest_id}
+        words = {**band.words, "channel": channel, "address": address, "digest_id": digest_id}
         row = (await self._connection.execute(_GROUP, words)).one()
         return Group(row.member_count, Level(row.level), row.subjects) if row.member_count else None
 

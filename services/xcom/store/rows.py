@@ -12,13 +12,15 @@ from services.xcom.domain.messages import (
     Delivery,
     DeliveryReason,
     DeliveryState,
-    Letter,
     Level,
     Message,
 )
 
-# The channel of LISTEN / NOTIFY on which new deliveries are announced.
+# The channel of LISTEN / NOTIFY on which new deliveries are announced, and who may be rung there alone.
 BELL: Final = "xcom_delivery"
+HIGH: Final = "high"
+QUIET: Final = "quiet"
+SOUNDS: Final = "sounds"
 
 
 def to_message(row: Row[Any]) -> Message:
@@ -73,23 +75,4 @@ def to_attempt(row: Row[Any]) -> Attempt:
         outcome=AttemptOutcome(row.outcome),
         provider_status=row.provider_status,
         error=row.error,
-    )
-
-
-def to_letter(row: Row[Any]) -> Letter:
-    """A claimed delivery with what its message says."""
-    return Letter(
-        delivery_id=row.id,
-        message_id=row.message_id,
-        channel=row.channel,
-        level=Level(row.level),
-        subject=row.subject,
-        body=row.body,
-        source=row.source,
-        facts=row.facts,
-        created_time=row.created_time,
-        try_number=row.tries,
-        fresh_try_number=row.tries - row.spent_tries,
-        reason=DeliveryReason(row.reason),
-        address=row.address,
     )

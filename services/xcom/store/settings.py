@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import TypeAdapter
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,14 +20,15 @@ from services.xcom.domain.settings import (
     LevelSetting,
     Settings,
 )
-from services.xcom.tables import setting
 
 _CHANNEL: Final = "channel:"
 _LEVELS = TypeAdapter(LevelSetting)
 _CHAIN = TypeAdapter(Chain)
 _SETTING = TypeAdapter(ChannelSetting)
 
-_ALL = select(setting.c.name, setting.c.value, setting.c.revision)
+# Everything stored, as one text.
+STORED: Final = "(select json_agg(json_build_array(name, value, revision))::text from setting)"
+_ALL = text(f"select {STORED}")
 _PUT = text(
     "insert into setting (name, value, revision, updated_time) select :name, :value, 1, :now"
     " where cast(:etag as text) in ('', '0') or exists (select from setting where name = :name)"
@@ -34,6 +37,22 @@ _PUT = text(
     " where cast(:etag as text) = '' or cast(:etag as text) = cast(setting.revision as text)"
     " returning revision"
 ).bindparams(bindparam("value", type_=JSONB))
+
+
+@lru_cache(maxsize=4)
+def parsed(stored: str | None) -> Settings:
+    """What STORED answers; the same text is read once."""
+    documents = {name: value for name, value, _ in json.loads(stored or "[]")}
+    return Settings(
+        levels=_LEVELS.validate_python(documents.get(LEVELS, {})),
+        chain=_CHAIN.validate_python(documents.get(CHAIN, {})),
+        channels={
+            name.removeprefix(_CHANNEL): _SETTING.validate_python(value)
+            for name, value in documents.items()
+            if name.startswith(_CHANNEL)
+        },
+        revisions={name: revision for name, _, revision in json.loads(stored or "[]")},
+    )
 
 
 def channel_document(channel: str) -> str:
@@ -49,17 +68,7 @@ class SettingStore:
 
     async def settings(self) -> Settings:
         """Everything stored."""
-        rows = {row.name: row for row in await self._connection.execute(_ALL)}
-        return Settings(
-            levels=_LEVELS.validate_python(rows[LEVELS].value) if LEVELS in rows else LevelSetting(),
-            chain=_CHAIN.validate_python(rows[CHAIN].value) if CHAIN in rows else Chain(),
-            channels={
-                name.removeprefix(_CHANNEL): _SETTING.validate_python(row.value)
-                for name, row in rows.items()
-                if name.startswith(_CHANNEL)
-            },
-            revisions={name: row.revision for name, row in rows.items()},
-        )
+        return parsed(await self._connection.scalar(_ALL))
 
     async def put_levels(self, value: LevelSetting, etag: str, now: datetime) -> bool:
         """False when the etag is not the present one; an empty one is always right."""

@@ -159,6 +159,23 @@ async def test_without_contacts_what_reached_nobody_in_time_goes_to_every_channe
     assert 30 <= (clock.now() - message.created_time.ToDatetime(clock.now().tzinfo)).total_seconds() <= 60
 
 
+async def test_what_no_contact_acknowledged_goes_to_every_channel_once(
+    house: House, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
+) -> None:
+    await house.start(**hook_settings(hook), **mail_settings(mail))
+    await set_chain(house, contact("jane", 60, email="one@example.org"))
+    message = await house.send("HIGH", channels=["email"])
+    await house.push_until(lambda: len(mail.mails) == 2, 10)
+    assert not hook.received
+    await house.push_until(lambda: bool(hook.received), 10)
+    assert [one.channel for one in await by_reason(house, message.id, "FALLBACK")] == ["webhook"]
+    await house.settled(message.id, "webhook")
+    for _ in range(20):
+        clock.advance(60)
+        await house.channel("email")
+    assert (len(mail.mails), len(hook.received)) == (2, 1)
+
+
 async def test_the_chain_is_shown_masked_and_keeps_what_comes_back_masked(
     house: House, databases: Databases
 ) -> None:

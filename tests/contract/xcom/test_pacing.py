@@ -87,6 +87,10 @@ async def test_quiet_hours_hold_low_and_medium_and_let_high_through(
     clock.advance(6 * 3600)
     await house.settled((await house.send("HIGH", channels=["webhook"])).id, "webhook")
     assert set(await states(house, held)) == {"QUEUED"}
+    over = START_TIME.replace(hour=6, day=START_TIME.day + 1, tzinfo=None)
+    listed = await house.stub.ListDeliveries(pb.ListDeliveriesRequest(state=pb.DELIVERY_STATE_QUEUED))
+    assert {one.quiet_until_time.ToDatetime() for one in (*listed.deliveries, *held[0].deliveries)} == {over}
+    assert not (await house.deliveries(loud.id))["webhook"].HasField("quiet_until_time")
     assert [one.body["level"] for one in hook.received[1:]] == ["HIGH", "HIGH"]
     await house.push_until(lambda: len(hook.received) == 6, 60)
     assert clock.now() >= START_TIME.replace(hour=6, day=START_TIME.day + 1)

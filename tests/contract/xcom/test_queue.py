@@ -13,8 +13,13 @@ from sonic.xcom.v1 import xcom_pb2 as pb
 from services.xcom.channels.registry import Channels, ChannelSettings
 from services.xcom.domain.messages import RETRY_SECONDS, Draft, Level
 from services.xcom.domain.settings import LevelDefaults
+from services.xcom.service.deliveries import DeliveryService, QueueRules
+from services.xcom.service.links import Links
 from services.xcom.service.messages import MessageService
+from services.xcom.store.deliveries import DeliveryStore
+from services.xcom.store.door import Door
 from services.xcom.store.messages import MessageStore
+from services.xcom.store.queue import Queue
 from shared.clock import PushedClock
 from shared.database.engine import Database
 from tests.contract.xcom.conftest import House, hook_settings, mail_settings, until
@@ -31,12 +36,14 @@ async def stored_elsewhere(house: House, hook: FakeWebhook, request_id: str) -> 
     service = MessageService(
         database.bind(MessageStore),
         database.bind(MessageStore),
+        Door(database.read),
         channels.by_name,
         levels,
         timedelta(seconds=300),
         timedelta(seconds=300),
         lambda _level: None,
         house.clock,
+        "elsewhere",
     )
     message = await service.send(Draft(request_id, Level.HIGH, "subject", "body", "alerts"))
     await database.stop()
@@ -222,6 +229,32 @@ async def test_a_claim_that_ran_out_is_sent_again_and_counts_as_a_try(
     await house.push_until(lambda: bool(hook.received))
     sent = await house.settled(message_id, "webhook")
     assert (hook.keys, sent.state, sent.tries) == ([key], pb.DELIVERY_STATE_SENT, 2)
+
+
+async def test_a_send_whose_claim_ran_out_begins_only_when_nobody_else_has_it(
+    house: House, hook: FakeWebhook, clock: PushedClock
+) -> None:
+    key = await stored_elsewhere(house, hook, "alerts-1")
+    database = Database(house.database_url)
+    slow, other = (sender(database, hook, clock) for _ in range(2))
+    (late,) = (await slow.claim({})).letters
+    clock.advance(30)
+    (taken,) = (await other.claim({})).letters
+    await slow.deliver(late)
+    assert (late.try_number, taken.try_number, hook.keys) == (1, 2, [])
+    # Late too, but nobody took it: its claim is made longer.
+    clock.advance(30)
+    await other.deliver(taken)
+    await database.stop()
+    assert hook.keys == [key]
+
+
+def sender(database: Database, hook: FakeWebhook, clock: PushedClock) -> DeliveryService:
+    """The queue of a process of its own."""
+    channels = Channels(ChannelSettings.model_validate(hook_settings(hook)), clock).by_name
+    rules = QueueRules(Level.HIGH, Level.HIGH)
+    links = Links("", timedelta(days=1))
+    return DeliveryService(database.bind(DeliveryStore), Queue(database.read), channels, rules, links, clock)
 
 
 async def test_a_crash_in_the_last_try_ends_dead_and_sends_nothing(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.xcom.v1 import xcom_pb2 as pb
 
 from shared.errors import Conflict, InvalidArgument
-from tests.contract.xcom.conftest import House, hook_settings, mail_settings
+from tests.contract.xcom.conftest import House, hook_settings, mail_settings, until
+from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.webhook import FakeWebhook
 
@@ -101,6 +103,27 @@ async def test_a_destination_set_by_a_call_is_used_where_the_environment_names_n
     message = await house.send("LOW", channels=["webhook"])
     assert (await house.settled(message.id, "webhook")).state == pb.DELIVERY_STATE_SENT
     assert hook.received[0].is_signed_with("key")
+
+
+async def test_a_claim_that_was_open_when_a_destination_was_set_uses_it_for_what_came_after(
+    house: House, mail: FakeMailServer, databases: Databases
+) -> None:
+    await house.start(**mail_settings(mail) | {"smtp_default_recipient": ""}, xcom_low_channels=("log",))
+    await house.settled((await house.send("LOW")).id, "log")
+    admin = await asyncpg.connect(databases.admin_url)
+    async with admin.transaction():
+        # Every claim reads or writes there; accepting and setting do not.
+        await admin.execute("lock table xcom.attempt in access exclusive mode")
+        await house.send("LOW")
+
+        async def is_held_up() -> bool | None:
+            return await admin.fetchval("select exists (select from pg_locks where not granted)") or None
+
+        await until(is_held_up)
+        await house.set_channel("email", "destination", destination="joe@example.net")
+        await house.send("LOW", channels=["email"])
+    assert (await mail.wait_for(1))[0].recipients == ["joe@example.net"]
+    await admin.close()
 
 
 async def test_a_destination_of_the_environment_is_trusted_and_not_replaced(

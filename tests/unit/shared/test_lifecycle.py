@@ -132,6 +132,22 @@ async def test_a_wake_while_the_body_runs_is_not_lost() -> None:
     await loop.stop()
 
 
+async def test_time_pushed_on_before_the_rest_has_begun_is_not_lost() -> None:
+    time, runs = clock(), []
+
+    async def body() -> float:
+        runs.append(1)
+        if len(runs) == 1:
+            # Between the body's end and the first step of the sleep.
+            asyncio.get_running_loop().call_soon(time.advance, 5)
+        return 5.0
+
+    loop = Loop("x", body, time)
+    await loop.start()
+    await until(lambda: len(runs) == 2)
+    await loop.stop()
+
+
 async def test_a_failing_body_is_tried_again_later_and_later() -> None:
     time, runs = clock(), []
 

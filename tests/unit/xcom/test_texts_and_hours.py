@@ -104,3 +104,23 @@ def test_quiet_hours_follow_the_clock_on_the_wall_there(
 @pytest.mark.parametrize(("used", "own", "left"), [(0, None, 30), (29, None, 1), (99, None, 0), (2, 5, 3)])
 def test_quiet_sends_leave_the_reserve_to_loud_ones(used: int, own: int | None, left: int) -> None:
     assert Budget(40, timedelta(minutes=1), 10).left(used, own) == left
+
+
+@pytest.mark.parametrize(
+    ("end", "zone", "now", "over"),
+    [
+        (7 * 60, "UTC", "2026-11-20T23:00", "2026-11-21T07:00"),
+        (7 * 60, "UTC", "2026-11-21T06:59", "2026-11-21T07:00"),
+        (7 * 60, "Europe/Berlin", "2026-11-20T23:30", "2026-11-21T06:00"),
+        (0, "UTC", "2026-11-20T23:00", "2026-11-21T00:00"),
+        # The night that has an hour less, and the end in the hour that it lacks.
+        (7 * 60, "Europe/Berlin", "2027-03-27T22:00", "2027-03-28T05:00"),
+        (2 * 60 + 30, "Europe/Berlin", "2027-03-27T22:00", "2027-03-28T01:30"),
+    ],
+)
+def test_quiet_hours_end_when_their_zone_says(end: int, zone: str, now: str, over: str) -> None:
+    hours = QuietHours(22 * 60, end, zone)
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    assert hours.hold(moment)
+    assert hours.end(moment) == datetime.fromisoformat(over).replace(tzinfo=UTC)
+    assert not hours.hold(hours.end(moment))

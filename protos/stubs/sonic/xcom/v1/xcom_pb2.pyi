@@ -423,6 +423,7 @@ class Delivery(_message.Message):
     CONTACT_FIELD_NUMBER: _builtins.int
     DESTINATION_FIELD_NUMBER: _builtins.int
     DIGEST_ID_FIELD_NUMBER: _builtins.int
+    QUIET_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Delivery id, the idempotency key of every try."""
     message_id: _builtins.str
@@ -465,6 +466,10 @@ class Delivery(_message.Message):
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]:
         """Every try, oldest first; filled by GetMessage only."""
 
+    @_builtins.property
+    def quiet_until_time(self) -> _timestamp_pb2.Timestamp:
+        """Held by the quiet hours of its channel until; unset when they do not hold it."""
+
     def __init__(
         self,
         *,
@@ -485,10 +490,11 @@ class Delivery(_message.Message):
         contact: _builtins.str = ...,
         destination: _builtins.str = ...,
         digest_id: _builtins.str = ...,
+        quiet_until_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time", "due_time", b"due_time", "sent_time", b"sent_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time", "due_time", b"due_time", "quiet_until_time", b"quiet_until_time", "sent_time", b"sent_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "channel", b"channel", "contact", b"contact", "created_time", b"created_time", "destination", b"destination", "digest_id", b"digest_id", "due_time", b"due_time", "id", b"id", "last_error", b"last_error", "level", b"level", "message_id", b"message_id", "provider_status", b"provider_status", "reason", b"reason", "sent_time", b"sent_time", "state", b"state", "subject", b"subject", "tries", b"tries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "channel", b"channel", "contact", b"contact", "created_time", b"created_time", "destination", b"destination", "digest_id", b"digest_id", "due_time", b"due_time", "id", b"id", "last_error", b"last_error", "level", b"level", "message_id", b"message_id", "provider_status", b"provider_status", "quiet_until_time", b"quiet_until_time", "reason", b"reason", "sent_time", b"sent_time", "state", b"state", "subject", b"subject", "tries", b"tries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -794,7 +800,9 @@ class EscalationChain(_message.Message):
     """Changes with every change."""
     @_builtins.property
     def contacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contact]:
-        """In order; empty: a HIGH message that reached nobody in time goes to every other channel."""
+        """In order. When the last one did not acknowledge either, the message goes to every other channel; with
+        nobody in it, only one that reached nobody in time does.
+        """
 
     def __init__(
         self,
