@@ -137,7 +137,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     board.on_change(feed.wake)
     passes = Passes(
         begin,
-        PassBook(database.read),
+        PassBook(database.fetch),
         roster,
         lambda handed=NOTHING, *, refresh: PeerReadings(peers, refresh, handed),
         clock,

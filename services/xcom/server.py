@@ -116,7 +116,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     messages = MessageService(
         database.bind(MessageStore),
         database.bind(MessageStore, isolation="REPEATABLE READ"),
-        Door(database.read),
+        Door(database.fetch),
         reach.by_name,
         config.levels,
         timedelta(seconds=config.xcom_dedupe_seconds),
@@ -182,7 +182,7 @@ def _worker(
         ),
     )
     links = Links(config.xcom_link_url, timedelta(seconds=config.xcom_link_seconds))
-    queue = Queue(database.read)
+    queue = Queue(database.fetch)
     deliveries = DeliveryService(database.bind(DeliveryStore), queue, reach.by_name, rules, links, clock)
     return Worker(name, deliveries, clock)
 

@@ -61,10 +61,10 @@ class Database:
         async with self.begin() as connection:
             await connection.exec_driver_sql("select 1")
 
-    async def read(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
-        """The rows of one reading statement with $1, $2 ..., committed by itself; errors as in begin().
+    async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        """The rows of one statement with $1, $2 ..., committed by itself; errors as in begin().
 
-        For a read of one row, of which SQLAlchemy's share would be the greater part.
+        For what is one row, or one step of a cycle, of which SQLAlchemy's share would be the greater part.
         """
         with translated(), _busy():
             if self._readers is None:

@@ -116,7 +116,7 @@ async def at_once(
 
     Returns `answer`, or the recorded one when the step was done before; None when the effect did not apply.
     """
-    made = await attempt(database.read, sql, step, answer, now, *arguments)
+    made = await attempt(database.fetch, sql, step, answer, now, *arguments)
     return made.recorded if made.recorded is not None else answer if made.is_done else None
 
 

@@ -11,7 +11,7 @@ _DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # the library l
 
 
 class Statement:
-    """`sql` and `arguments(values)` are what `Database.read` takes."""
+    """`sql` and `arguments(values)` are what `Database.fetch` takes."""
 
     def __init__(self, sql: str) -> None:
         compiled = text(sql).compile(dialect=_DIALECT)

@@ -74,15 +74,15 @@ class AtOnce:
 
     async def waiting_count(self, step: Step) -> int:
         """Rows of the outbox that nobody took yet; STALE_EPOCH."""
-        ((epoch, count, _),) = await self._database.read(_FLUSH, step.caller, step.epoch, step.cycle_id)
+        ((epoch, count, _),) = await self._database.fetch(_FLUSH, step.caller, step.epoch, step.cycle_id)
         fence.check(step, epoch)
         return int(count)
 
     async def glance(self) -> Glance:
         """The docket with what a summary needs beside the board."""
-        ((*columns, waiting_count, head_hash),) = await self._database.read(GLANCE)
+        ((*columns, waiting_count, head_hash),) = await self._database.fetch(GLANCE)
         return Glance(Docket(*columns), waiting_count, head_hash)
 
     async def names(self, subject_keys: Collection[int]) -> dict[int, str]:
         """What the subjects of these keys are called."""
-        return {row[0]: row[1] for row in await self._database.read(_NAMES, list(subject_keys))}
+        return {row[0]: row[1] for row in await self._database.fetch(_NAMES, list(subject_keys))}

@@ -196,7 +196,7 @@ class ProgressStore:
         return rows[0]
 
     async def _rows(self, statement: Statement, values: Mapping[str, object]) -> list[asyncpg.Record]:
-        return await self._database.read(statement.sql, *statement.arguments(values))
+        return await self._database.fetch(statement.sql, *statement.arguments(values))
 
 
 def _step_arrays(steps: Sequence[Step]) -> dict[str, Any]:

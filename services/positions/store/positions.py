@@ -155,7 +155,7 @@ class PositionReads:
 
     async def find(self, position_id: str) -> Found | None:
         """See PositionStore.find."""
-        rows = await self._database.read(_BY_ID, position_id)
+        rows = await self._database.fetch(_BY_ID, position_id)
         return found(dict(rows[0])) if rows else None
 
 

@@ -33,7 +33,7 @@ class AtOnce:
     async def open(self, step: Step, market: Market | None) -> Refreshed | State:
         """What was answered before, or the state with the prices of `market` (None: the present one)."""
         number = market.value if market else 0
-        rows = await self._database.read(_OPEN, step.caller, step.epoch, step.cycle_id, step.name, number)
+        rows = await self._database.fetch(_OPEN, step.caller, step.epoch, step.cycle_id, step.name, number)
         epoch, answer = rows[0][:2]
         fence.check(step, epoch)
         if answer is not None:

@@ -38,25 +38,25 @@ class Readings:
     ) -> list[Price]:
         """Prices of the present market by asset, after `after`; those not refreshed since then read STALE."""
         wanted = [quality.value for quality in qualities] or None
-        rows = await self._database.read(_LIST, vouched_since, after, wanted, row_count)
+        rows = await self._database.fetch(_LIST, vouched_since, after, wanted, row_count)
         return [price_of(row) for row in rows]
 
     async def get(self, asset: str) -> Price | None:
-        rows = await self._database.read(_GET, asset)
+        rows = await self._database.fetch(_GET, asset)
         return price_of(rows[0]) if rows else None
 
     async def day_range(self, market: Market, asset: str, since: datetime) -> DayRange | None:
-        ((high_usd, low_usd),) = await self._database.read(_RANGE, market.value, asset, since)
+        ((high_usd, low_usd),) = await self._database.fetch(_RANGE, market.value, asset, since)
         return None if high_usd is None else DayRange(high_usd, low_usd)
 
     async def revision(self) -> int:
         """The number of the last write, of whatever process."""
-        ((revision,),) = await self._database.read(_REVISION)
+        ((revision,),) = await self._database.fetch(_REVISION)
         return int(revision)
 
     async def changes(self, since: int) -> Changes:
         """What a watcher who knows revision `since` has not seen; 0 gives everything."""
-        rows = await self._database.read(_CHANGES, since)
+        rows = await self._database.fetch(_CHANGES, since)
         revision, reset_revision = rows[0][:2]
         prices = tuple(price_of(row[2:]) for row in rows if row[2] is not None)
         return Changes(revision, prices, 0 < since < reset_revision)

@@ -36,7 +36,7 @@ async def stored_elsewhere(house: House, hook: FakeWebhook, request_id: str) -> 
     service = MessageService(
         database.bind(MessageStore),
         database.bind(MessageStore),
-        Door(database.read),
+        Door(database.fetch),
         channels.by_name,
         levels,
         timedelta(seconds=300),
@@ -254,7 +254,7 @@ def sender(database: Database, hook: FakeWebhook, clock: PushedClock) -> Deliver
     channels = Channels(ChannelSettings.model_validate(hook_settings(hook)), clock).by_name
     rules = QueueRules(Level.HIGH, Level.HIGH)
     links = Links("", timedelta(days=1))
-    return DeliveryService(database.bind(DeliveryStore), Queue(database.read), channels, rules, links, clock)
+    return DeliveryService(database.bind(DeliveryStore), Queue(database.fetch), channels, rules, links, clock)
 
 
 async def test_a_crash_in_the_last_try_ends_dead_and_sends_nothing(
