@@ -61,10 +61,11 @@ async def _measure(plan: Plan, options: argparse.Namespace) -> list[Figure]:
         if options.reads:
             _progress("reads")
             figures += await reads.measure(addresses["positions"], options.reads)
+        evaluations = await _evaluations(addresses, url, options.alerts)
         if options.sync:
+            # Last: it works at the tables, past the server that knows what it wrote there.
             _progress(f"sync of {options.sync} positions")
             figures += await sync.measure(urls["positions"], url, options.sync)
-        evaluations = await _evaluations(addresses, url, options.alerts)
     # The house is down: a rival, and what is measured beside it, has the machine for itself.
     if evaluations is not None:
         figures += await _beside_prometheus(evaluations, options.alerts)
