@@ -52,6 +52,7 @@ class Config(registry.ChannelSettings, ServiceConfig):
     xcom_high_channels: tuple[str, ...] = Field(
         ("sms", "voice", "sound"), description="channels of HIGH messages", examples=["webhook,email"]
     )
+    xcom_action_channels: tuple[str, ...] = Field(("webhook",), description="channels of ACTION messages")
     xcom_dedupe_seconds: float = Field(300.0, ge=0, le=86400, description="window of a dedupe key")
     xcom_poll_seconds: float = Field(5.0, gt=0, le=60, description="look at the queue at least this often")
     xcom_claim_margin_seconds: float = Field(
@@ -85,7 +86,7 @@ class Config(registry.ChannelSettings, ServiceConfig):
             raise ValueError("not an http or https URL")
         return value
 
-    @field_validator("xcom_low_channels", "xcom_medium_channels", "xcom_high_channels")
+    @field_validator(*(f"xcom_{level.name.lower()}_channels" for level in Level))
     @classmethod
     def _are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         names = tuple(name.strip().lower() for name in value)
@@ -112,7 +113,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     reach = registry.Channels(config, clock)
     own_name = new_id("xcom")
     quiet = _worker("quiet", config, database, reach, (Level.LOW, Level.MEDIUM), clock)
-    high = _worker("high", config, high_database, reach, (Level.HIGH, Level.HIGH), clock)
+    high = _worker("high", config, high_database, reach, (Level.HIGH, Level.ACTION), clock)
     messages = MessageService(
         database.bind(MessageStore),
         database.bind(MessageStore, isolation="REPEATABLE READ"),
@@ -121,7 +122,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         config.levels,
         timedelta(seconds=config.xcom_dedupe_seconds),
         timedelta(seconds=config.xcom_escalation_seconds),
-        lambda level: (high if level is Level.HIGH else quiet).wake(),
+        lambda level: (high if level.is_urgent else quiet).wake(),
         clock,
         own_name,
     )

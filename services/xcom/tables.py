@@ -61,7 +61,7 @@ message = Table(
     # Contacts of the chain told so far, and when the next one is due.
     Column("escalation_step", Integer, nullable=False, server_default=text("0")),
     Column("escalation_due_time", DateTime(timezone=True)),
-    CheckConstraint("level between 1 and 3", name="message_level"),
+    CheckConstraint("level between 1 and 4", name="message_level"),
     CheckConstraint("escalation_step >= 0", name="message_escalation_step"),
 )
 Index(
@@ -97,7 +97,7 @@ delivery = Table(
     CheckConstraint("state between 1 and 4", name="delivery_state"),
     CheckConstraint("reason between 1 and 4", name="delivery_reason"),
     CheckConstraint("spent_tries between 0 and tries", name="delivery_spent_tries"),
-    CheckConstraint("level between 1 and 3", name="delivery_level"),
+    CheckConstraint("level between 1 and 4", name="delivery_level"),
     CheckConstraint("tries >= 0", name="delivery_tries"),
     CheckConstraint("(state = 2) = (sent_time is not null)", name="delivery_sent"),
 )

@@ -28,8 +28,8 @@ class Log(Channel):
         """See Channel."""
         logger = get_logger()
         # `level` is the log line's own word.
-        say = {Level.LOW: logger.info, Level.MEDIUM: logger.warning, Level.HIGH: logger.error}[letter.level]
-        say(
+        quieter = {Level.LOW: logger.info, Level.MEDIUM: logger.warning}
+        quieter.get(letter.level, logger.error)(
             "message",
             message_level=letter.level.name,
             subject=letter.subject,

@@ -79,6 +79,7 @@ class Relay(Channel):
             Level.LOW: apprise.NotifyType.INFO,
             Level.MEDIUM: apprise.NotifyType.WARNING,
             Level.HIGH: apprise.NotifyType.FAILURE,
+            Level.ACTION: apprise.NotifyType.INFO,
         }[letter.level]
         if relay.notify(title=letter.subject, body=whole_text(letter), notify_type=kind):
             return Answer(accepted=True, provider_status="accepted")

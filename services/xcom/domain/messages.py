@@ -14,11 +14,17 @@ from enum import IntEnum, StrEnum
 
 
 class Level(IntEnum):
-    """How loud; the numbers are those of the protocol."""
+    """How loud; the numbers are those of the protocol. ACTION is for machines and escalates to nobody."""
 
     LOW = 1
     MEDIUM = 2
     HIGH = 3
+    ACTION = 4
+
+    @property
+    def is_urgent(self) -> bool:
+        """Nothing holds it back: no quiet hours, no budget, no digest."""
+        return self >= Level.HIGH
 
 
 class DeliveryState(IntEnum):

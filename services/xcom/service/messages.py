@@ -136,7 +136,7 @@ class MessageService:
         if delivery.address:
             masked = channel.masked(delivery.address) if channel else "***"
             delivery = replace(delivery, address=masked)
-        waits = delivery.state is DeliveryState.QUEUED and delivery.level is not Level.HIGH
+        waits = delivery.state is DeliveryState.QUEUED and not delivery.level.is_urgent
         if waits and channel and channel.paced and hours and hours.hold(now := self._clock.now()):
             delivery = replace(delivery, quiet_until_time=hours.end(now))
         return delivery

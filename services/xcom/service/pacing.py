@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from services.xcom.channels.channel import Channel
-from services.xcom.domain.messages import Level
 from services.xcom.domain.pacing import Budget
 from services.xcom.domain.texts import digest_texts
 from services.xcom.service.reach import Reach
@@ -74,4 +73,4 @@ class Pacer:
 
 
 def _is_quiet(band: Band) -> bool:
-    return band.lowest is not Level.HIGH
+    return not band.lowest.is_urgent

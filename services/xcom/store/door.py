@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.xcom.domain.messages import DUPLICATE, Draft, Level, Message
+from services.xcom.domain.messages import DUPLICATE, Draft, Message
 from services.xcom.store.queue import Fetch
 from services.xcom.store.rows import BELL, HIGH, QUIET
 from services.xcom.store.settings import STORED
@@ -81,7 +81,7 @@ class Door:
                     "before": now + window,
                     "settings": settings,
                     # Our own worker is woken by us.
-                    "ring": f"{HIGH if draft.level is Level.HIGH else QUIET} {own_name}",
+                    "ring": f"{HIGH if draft.level.is_urgent else QUIET} {own_name}",
                     "suppressed_reason": stored.suppressed_reason,
                     "channels_reason": stored.channels_reason,
                     "subject": draft.subject,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import asyncpg
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.xcom.v1 import xcom_pb2 as pb
 
+from shared.clock import PushedClock
 from shared.errors import Conflict, InvalidArgument
-from tests.contract.xcom.conftest import House, hook_settings, mail_settings, until
+from tests.contract.xcom.conftest import START_TIME, House, hook_settings, mail_settings, until
 from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.webhook import FakeWebhook
@@ -41,12 +44,14 @@ async def test_a_stored_level_map_takes_effect_at_once_and_the_environment_wins(
         "LOW": (["email"], "DEFAULT"),
         "MEDIUM": (["sms"], "DEFAULT"),
         "HIGH": (["email"], "ENVIRONMENT"),
+        "ACTION": (["webhook"], "DEFAULT"),
     }
     after = await house.channels.UpdateLevelMap(level_map(before.etag, LOW=["Webhook"], HIGH=["webhook"]))
     assert shown(after) == {
         "LOW": (["webhook"], "STORED"),
         "MEDIUM": (["sms"], "DEFAULT"),
         "HIGH": (["email"], "ENVIRONMENT"),
+        "ACTION": (["webhook"], "DEFAULT"),
     }
     assert [one.channel for one in (await house.send("LOW")).deliveries] == ["webhook"]
     assert [one.channel for one in (await house.send("HIGH")).deliveries] == ["email"]
@@ -55,6 +60,21 @@ async def test_a_stored_level_map_takes_effect_at_once_and_the_environment_wins(
     with pytest.raises(InvalidArgument, match="UNKNOWN_NAME"):
         await house.channels.UpdateLevelMap(level_map(LOW=["pigeon"]))
     assert await house.channels.GetLevelMap(pb.GetLevelMapRequest()) == after
+
+
+async def test_an_action_is_a_signed_webhook_that_quiet_hours_do_not_hold_and_nobody_is_woken_for(
+    house: House, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
+) -> None:
+    await house.start(**hook_settings(hook), **mail_settings(mail))
+    hours = pb.QuietHours(start_minute=0, end_minute=1439)
+    channel = pb.Channel(name="webhook", quiet_hours=hours)
+    await house.channels.UpdateChannel(pb.UpdateChannelRequest(channel=channel))
+    message = await house.send("ACTION")
+    assert [one.channel for one in message.deliveries] == ["webhook"]
+    await house.settled(message.id, "webhook", tries=1)
+    assert [one.body["level"] for one in hook.received] == ["ACTION"]
+    await house.push_until(lambda: clock.now() > START_TIME + timedelta(hours=2), 600)
+    assert (len(hook.received), mail.mails) == (1, [])
 
 
 async def test_a_channel_switched_off_gets_nothing_new(

@@ -36,6 +36,10 @@ class _LevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Level.ValueType
     """Look at it soon."""
     LEVEL_HIGH: _Level.ValueType  # 3
     """Wake up."""
+    LEVEL_ACTION: _Level.ValueType  # 4
+    """For a machine that acts on it: a signed webhook unless the level map says otherwise. Never held, never gathered,
+    never escalated.
+    """
 
 class Level(_Level, metaclass=_LevelEnumTypeWrapper):
     """How loud a message is."""
@@ -48,6 +52,10 @@ LEVEL_MEDIUM: Level.ValueType  # 2
 """Look at it soon."""
 LEVEL_HIGH: Level.ValueType  # 3
 """Wake up."""
+LEVEL_ACTION: Level.ValueType  # 4
+"""For a machine that acts on it: a signed webhook unless the level map says otherwise. Never held, never gathered,
+never escalated.
+"""
 Global___Level: _TypeAlias = Level  # noqa: Y015
 
 class _DeliveryState:
