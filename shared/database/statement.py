@@ -1,11 +1,19 @@
-"""SQL with :names made ready once for the driver, which knows only $1, $2; knows no table."""
+"""SQL with :names made ready once for the driver, which knows $1, $2; a row as it reads. Knows no table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+
+
+class Row(Protocol):
+    """By column name: the driver's records, and SQLAlchemy's rows by `mappings()`."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
 
 _DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 

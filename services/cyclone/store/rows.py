@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from services.cyclone.domain.cycle import Cause, Cycle, CycleState, Event, Severity, Step, StepState
 from services.cyclone.domain.incidents import Incident, Told
 from services.cyclone.domain.schedule import Setting
+from shared.database.statement import Row
 
 # The guard of every write of an owner. It stands in FROM, so it is always run; its share lock on the lease
 # lasts until the statement commits: a take-over waits for the write, or the write sees the take-over.
@@ -45,12 +46,6 @@ STEPS_OF = (
     f"(select jsonb_agg(jsonb_build_object({_STEP_FIELDS}) order by place)"
     " from step where cycle_id = {cycle}.id) as steps"
 )
-
-
-class Row(Protocol):
-    """By column name: the driver's records, and SQLAlchemy's rows by `mappings()`."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
 
 
 def cycle_of(row: Row, steps: Sequence[Mapping[str, Any]]) -> Cycle:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,6 +17,7 @@ from services.monitor.domain.states import Beat, Standing
 from shared.database import fence
 from shared.database.engine import raw
 from shared.database.fence import Step
+from shared.database.statement import Row
 
 _STANDINGS = (
     "select names.name, setting.enabled, setting.interval_seconds, setting.threshold_percent,"
@@ -149,12 +150,6 @@ class PassRows:
         """Those of the monitors that no other process runs now; ours until the times given."""
         values = {"names": list(ends), "ends": list(ends.values()), "now": now}
         return set(await self._connection.scalars(_CLAIM, values))
-
-
-class Row(Protocol):
-    """By column name: the driver's records, and SQLAlchemy's rows by `mappings()`."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
 
 
 def read_run(row: Row, monitor: str, metadata: Mapping[str, object]) -> Run:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final
 
 import numpy as np
 from sqlalchemy import text, update
@@ -17,6 +17,7 @@ from services.positions.domain.totals import Totals
 from services.positions.tables import RESULT_NUMBERS, RING, house
 from shared.database.bulk import copy_in, copy_out
 from shared.database.engine import raw
+from shared.database.statement import Row
 
 # Above this, emptying a result table at once beats deleting its rows.
 _TRUNCATE_ROWS = 5000
@@ -68,12 +69,6 @@ _CLOSE = "update house set pass_number = $1, enriched_time = $2, " + ", ".join(
 _CLOSE_AND_EMPTY = tuple(f"with old as (delete from result_{n}) {_CLOSE}" for n in range(RING))
 _IDS = text("select position_key, id from position where position_key between :first_key and :last_key")
 _BUMP = update(house).values(membership_epoch=house.c.membership_epoch + 1)
-
-
-class Row(Protocol):
-    """A row read by column names, the driver's or SQLAlchemy's."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.positions.domain.totals import Totals
-from services.positions.store.passes import TOTALS, Row, totals_of
+from services.positions.store.passes import TOTALS, totals_of
 from services.positions.tables import refused_row, snapshot
 from shared.database.engine import raw
 from shared.database.keyset import Direction, apply
+from shared.database.statement import Row
 from shared.paging import PageRequest
 
 

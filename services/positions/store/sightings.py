@@ -23,7 +23,6 @@ from services.positions.domain.holding import (
 )
 from services.positions.domain.sync import Absences, Decision, Stored, matched
 from services.positions.store.memory import Memory
-from services.positions.store.passes import Row as Named
 from services.positions.store.positions import stored
 from services.positions.tables import (
     INPUT_NUMBERS,
@@ -36,6 +35,7 @@ from services.positions.tables import (
 from shared.database.bulk import copy_out
 from shared.database.engine import raw
 from shared.database.keyset import apply
+from shared.database.statement import Row as Named
 from shared.paging import PageRequest
 
 _BODY_LENGTH = 2000

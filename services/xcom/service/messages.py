@@ -115,7 +115,6 @@ class MessageService:
 
         NotFound DELIVERY_NOT_FOUND, FailedPrecondition DELIVERY_NOT_DEAD.
         """
-        _check_text(id=id)
         async with self._begin() as store:
             found = await store.resend(id, self._clock.now())
             settings = await store.settings()
@@ -143,7 +142,6 @@ class MessageService:
 
     async def message(self, id: str) -> Message:
         """One message with deliveries and their tries; NotFound MESSAGE_NOT_FOUND."""
-        _check_text(id=id)
         async with self._look() as store:
             found = await store.message(id)
             if found is None:
@@ -162,7 +160,6 @@ class MessageService:
         self, page_size: int, page_token: str, level: Level | None, source: str
     ) -> Page[Message]:
         """Messages, newest first."""
-        _check_text(source=source)
         context = paging.context("messages", level, source)
         page = paging.parse(page_size, page_token, context=context)
         async with self._look() as store:
@@ -175,7 +172,6 @@ class MessageService:
         self, page_size: int, page_token: str, channel: str, state: DeliveryState | None, message_id: str
     ) -> Page[Delivery]:
         """Deliveries, newest first."""
-        _check_text(message_id=message_id)
         channel = choose(channel, self._channels, field="channel") if channel else ""
         context = paging.context("deliveries", channel, state, message_id)
         page = paging.parse(page_size, page_token, context=context)
@@ -213,14 +209,6 @@ class MessageService:
         return message.created_time + wait
 
     def _checked(self, draft: Draft) -> Draft:
-        _check_text(
-            request_id=draft.request_id,
-            subject=draft.subject,
-            body=draft.body,
-            source=draft.source,
-            dedupe_key=draft.dedupe_key,
-            facts="".join((*draft.facts, *draft.facts.values())),
-        )
         if sum(map(len, (*draft.facts, *draft.facts.values()))) > _FACTS_LENGTH:
             raise _invalid("facts", f"at most {_FACTS_LENGTH} characters together")
         names = (choose(name, self._channels, field="channels") for name in draft.channels)
