@@ -147,5 +147,5 @@ async def everything_is_told_once(outside: World) -> None:
     keys = [request.headers["idempotency-key"] for request in outside.webhook.asked("POST /hook")]
     assert len(keys) == len(set(keys))
     facts = [body["facts"] for body in bodies if body["source"] == "alerts"]
-    told = Counter((one["alert_id"], one["incident_id"], one["level"]) for one in facts)  # type: ignore[index]  # JSON
+    told = Counter((one["alert_id"], one["incident_id"], one["level"]) for one in facts)
     assert max(told.values()) == 1, told.most_common(3)

@@ -158,7 +158,7 @@ class Night:
         """Somebody wants to hear nothing up to this level."""
         stub = await self.house.stub("alerts", alerts_pb2_grpc.AttentionServiceStub)
         alert = await self.alert()
-        request = alerts_pb2.SilenceAlertRequest(id=alert.id, level=level)  # type: ignore[arg-type]
+        request = alerts_pb2.SilenceAlertRequest(id=alert.id, level=level)
         request.duration.FromTimedelta(timedelta(minutes=minutes))
         await stub.SilenceAlert(request)
 

@@ -228,7 +228,7 @@ async def _everything_was_delivered_once(house: House, outside: World, address: 
         body
         for body in outside.heard()
         if str(body["subject"]).startswith("HIGH: SOL long travel")
-        and dict[str, str](body["facts"])["position_id"] == victim.key  # type: ignore[arg-type]  # JSON
+        and dict[str, str](body["facts"])["position_id"] == victim.key
     ]
     facts = told[0]["facts"]
     assert (facts["asset"], facts["side"]) == ("SOL", "LONG")

@@ -78,7 +78,7 @@ class Seen:
     async def refused(self, call: object) -> None:
         """A call that must fail, and how."""
         with pytest.raises(SonicError) as caught:
-            await call  # type: ignore[misc]
+            await call
         self.errors.append(f"{caught.value!r} {vars(caught.value)}")
 
 
@@ -142,7 +142,7 @@ async def _wallets(seen: Seen) -> None:
         wallet = positions_pb2.Wallet(name=name, chain=chain, public_address=address, active=True)
         return stub.CreateWallet(positions_pb2.CreateWalletRequest(wallet=wallet))
 
-    await create("main", ADDRESS)  # type: ignore[misc]
+    await create("main", ADDRESS)
     await seen.refused(create("main", OTHER_ADDRESS))
     await seen.refused(create("typo", ADDRESS + "0"))
     await seen.refused(stub.GetWallet(positions_pb2.GetWalletRequest(name=ADDRESS)))

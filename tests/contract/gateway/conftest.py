@@ -103,8 +103,8 @@ async def house(databases: Databases, tmp_path: Path) -> AsyncIterator[httpx.Asy
         for name, build, kind, settings in parts:
             known = {"listen_address": "127.0.0.1:0", "database_url": databases.url(name), **settings}
             known |= {f"{peer}_address": at for peer, at in addresses.items()}
-            fields = kind.model_fields  # type: ignore[attr-defined]  # every Config is a pydantic model
-            made = kind.model_validate({k: v for k, v in known.items() if k in fields})  # type: ignore[attr-defined]
+            fields = kind.model_fields
+            made = kind.model_validate({k: v for k, v in known.items() if k in fields})
             app = await stack.enter_async_context(build(made))
             addresses[name] = app.address
         app = await stack.enter_async_context(gateway.build(config(addresses)))

@@ -81,7 +81,7 @@ def hedges_of(databases: Databases, positions_app: App, clock: PushedClock) -> A
     return hedges_server.build(
         hedges_server.Config(
             listen_address="127.0.0.1:0",
-            database_url=databases.url("hedges"),  # type: ignore[arg-type]  # pydantic makes it a secret
+            database_url=databases.url("hedges"),
             positions_address=positions_app.address,
         ),
         clock,
@@ -94,7 +94,7 @@ async def bench(databases: Databases) -> AsyncIterator[Bench]:
     positions_app = positions_server.build(
         positions_server.Config(
             listen_address="127.0.0.1:0",
-            database_url=databases.url("positions"),  # type: ignore[arg-type]  # pydantic makes it a secret
+            database_url=databases.url("positions"),
             price_address="127.0.0.1:1",
         ),
         clock,

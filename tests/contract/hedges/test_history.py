@@ -14,7 +14,7 @@ from tests.contract.hedges.conftest import START, Bench
 
 
 async def told(bench: Bench, **wanted: object) -> list[pb.LinkChange]:
-    request = pb.ListLinkHistoryRequest(**wanted)  # type: ignore[arg-type]  # any field of the request
+    request = pb.ListLinkHistoryRequest(**wanted)
     return list((await bench.hedges.ListLinkHistory(request)).changes)
 
 

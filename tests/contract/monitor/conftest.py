@@ -74,7 +74,7 @@ class Judge(FakePeers):
         for service in alerts_pb2.DESCRIPTOR.services_by_name.values():
             add = getattr(alerts_pb2_grpc, f"add_{service.name}Servicer_to_server")
             add(self._servicer("alerts", alerts_pb2, service), self._server)
-        well: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]  # stubs know no aio
+        well: Any = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(well, self._server)
         self.address = f"127.0.0.1:{self._server.add_insecure_port(self.address)}"
         await self._server.start()
@@ -182,7 +182,7 @@ class House:
 
 
 async def cycle(stub: Any, number: int = 1, epoch: int = 1, **fields: object) -> pb.RunMonitorsResponse:
-    request = pb.RunMonitorsRequest(cycle_id=f"cycle-{number}", epoch=epoch, **fields)  # type: ignore[arg-type]
+    request = pb.RunMonitorsRequest(cycle_id=f"cycle-{number}", epoch=epoch, **fields)
     answer: pb.RunMonitorsResponse = await stub.RunMonitors(request)
     return answer
 
@@ -193,12 +193,12 @@ def outcomes(answer: pb.RunMonitorsResponse) -> dict[str, str]:
 
 async def runs_of(stub: Any, monitor: str, **fields: object) -> list[pb.Run]:
     """Newest first."""
-    listed = await stub.ListRuns(pb.ListRunsRequest(monitor=monitor, page_size=500, **fields))  # type: ignore[arg-type]
+    listed = await stub.ListRuns(pb.ListRunsRequest(monitor=monitor, page_size=500, **fields))
     return list(listed.runs)
 
 
 async def badges_of(stub: Any, **fields: object) -> dict[str, pb.Badge]:
-    listed = await stub.ListBadges(pb.ListBadgesRequest(**fields))  # type: ignore[arg-type]
+    listed = await stub.ListBadges(pb.ListBadgesRequest(**fields))
     return {badge.name: badge for badge in listed.badges}
 
 

@@ -52,7 +52,7 @@ async def test_what_a_cycle_hands_over_is_not_asked_for_again(house: House) -> N
     assert facts(price)["bad"] == {"BTC": "STALE"}
     assert facts(position)["failed_wallets"] == {"main": "TIMEOUT"}
     # Out of a cycle nothing is taken on trust: it is asked for, and here nobody answers.
-    alone = await stub.RunMonitors(pb.RunMonitorsRequest(names=["price"], **handed))  # type: ignore[arg-type]
+    alone = await stub.RunMonitors(pb.RunMonitorsRequest(names=["price"], **handed))
     assert outcomes(alone) == {"price": "ERROR"}
 
 

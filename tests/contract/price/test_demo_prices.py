@@ -21,7 +21,7 @@ from tests.fakes.databases import Databases
 
 
 def forced(**fields: object) -> pb.RefreshPricesRequest:
-    return pb.RefreshPricesRequest(force=True, **fields)  # type: ignore[arg-type]  # a test's shorthand
+    return pb.RefreshPricesRequest(force=True, **fields)
 
 
 async def test_the_migrated_schema_equals_the_tables(databases: Databases) -> None:

@@ -29,7 +29,7 @@ async def put(stub: rpc.PriceServiceStub, price_usd: float, age_seconds: float, 
 
 async def rows(stub: rpc.PriceServiceStub, **wanted: object) -> list[pb.PriceRecord]:
     """Oldest first, after a look at every link."""
-    request = pb.ListPriceHistoryRequest(asset="BTC", page_size=500, **wanted)  # type: ignore[arg-type]
+    request = pb.ListPriceHistoryRequest(asset="BTC", page_size=500, **wanted)
     return list(reversed((await stub.ListPriceHistory(request)).records))
 
 
@@ -159,7 +159,7 @@ async def test_each_refusal_has_its_reason(live: rpc.PriceServiceStub) -> None:
     ]
     for kind, reason, call in refusals:
         with pytest.raises(kind) as caught:
-            await call  # type: ignore[misc]  # each is a call of a stub
+            await call
         assert caught.value.reason == reason
     assert await check_links(live) == [1.0, 2.0]
     assert id != other

@@ -39,7 +39,7 @@ class Watcher:
 
 
 async def refresh(stub: rpc.PriceServiceStub, *assets: str, market: int = 0) -> pb.RefreshPricesResponse:
-    request = pb.RefreshPricesRequest(force=True, assets=assets, market=market)  # type: ignore[arg-type]  # enum
+    request = pb.RefreshPricesRequest(force=True, assets=assets, market=market)
     return await stub.RefreshPrices(request)
 
 

@@ -55,7 +55,7 @@ async def pushed(clock: PushedClock, asked: asyncio.Task[Answer], seconds: float
 @pytest.mark.parametrize("fault", ["silent", "hang", "drip"])
 async def test_a_call_is_bounded_whatever_the_provider_does(provider: HttpProvider, fault: str) -> None:
     http = asking(provider, SystemClock(), timeout_seconds=0.3, retries=2)
-    provider.answer("GET /x", json={"a": "b" * 100}, **{fault: True})  # type: ignore[arg-type]  # one flag
+    provider.answer("GET /x", json={"a": "b" * 100}, **{fault: True})
     started_seconds = time.monotonic()
     failure = await failure_of(http)
     await http.stop()

@@ -16,10 +16,10 @@ COUNT = 6
 # Another value of each kind, as near as it can be.
 OTHERS: dict[type, Callable[[object], object]] = {
     str: lambda text: f"{text} ",
-    int: lambda number: int(number) + 1,  # type: ignore[call-overload]
+    int: lambda number: int(number) + 1,
     float: lambda _: None,
-    datetime: lambda moment: moment + timedelta(microseconds=1),  # type: ignore[operator]
-    bytes: lambda digest: bytes([digest[0] ^ 1]) + digest[1:] if digest else b"x",  # type: ignore[index]
+    datetime: lambda moment: moment + timedelta(microseconds=1),
+    bytes: lambda digest: bytes([digest[0] ^ 1]) + digest[1:] if digest else b"x",
 }
 
 

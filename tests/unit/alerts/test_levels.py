@@ -121,7 +121,7 @@ def test_a_worse_value_never_has_a_better_level(
 @given(limits=limits_above, value=numbers)
 def test_below_is_above_in_the_mirror(limits: tuple[float, float, float], value: float) -> None:
     mirrored = tuple(-limit for limit in limits)
-    assert _raw(value, ABOVE, limits) == _raw(-value, BELOW, mirrored)  # type: ignore[arg-type]  # three of them
+    assert _raw(value, ABOVE, limits) == _raw(-value, BELOW, mirrored)
 
 
 @given(limits=limits_above, values=st.lists(numbers, max_size=10), last=st.one_of(numbers, st.just(math.nan)))

@@ -75,7 +75,7 @@ class Given:
 
 
 def look(given: Given, **fields) -> Look:
-    return Look(given, NOW, **fields)  # type: ignore[arg-type]
+    return Look(given, NOW, **fields)
 
 
 def last(metadata: dict[str, object], status: RunStatus = RunStatus.BREACH) -> Run:

@@ -48,7 +48,7 @@ async def _watched(house: House) -> AsyncIterator[AsyncIterator[News]]:
     try:
         yield stream
     finally:
-        await stream.aclose()  # type: ignore[attr-defined]  # it is a generator
+        await stream.aclose()
         await house.feed.stop()
 
 

@@ -212,7 +212,7 @@ def test_a_secret_in_a_csv_is_refused_wherever_it_stands() -> None:
 )
 def test_a_file_that_cannot_be_read_is_refused_as_a_whole(content: bytes, kind: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        parse_positions(content, kind, "manual")  # type: ignore[arg-type]  # "CSV" or "JSON" above
+        parse_positions(content, kind, "manual")
     assert caught.value.reason == "BAD_FILE"
 
 
@@ -280,7 +280,7 @@ def test_any_bytes_are_rows_or_a_typed_refusal(content: bytes, kind: str) -> Non
     for body in (content, HEADER.encode() + b"\n" + content):
         reason = ""
         try:
-            parse_positions(body, kind, "manual")  # type: ignore[arg-type]  # "CSV" or "JSON" above
+            parse_positions(body, kind, "manual")
         except InvalidArgument as refused:
             reason = refused.reason
         assert reason in {"", "BAD_FILE", "PRIVATE_KEY_REFUSED"}

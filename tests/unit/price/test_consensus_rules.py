@@ -164,7 +164,7 @@ def test_the_order_of_the_quotes_changes_nothing(
     quotes: list[Quote], last_usd: float | None, random: object
 ) -> None:
     shuffled = list(quotes)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis types its Random as object
+    random.shuffle(shuffled)
     first, second = judge(*quotes, last_usd=last_usd), judge(*shuffled, last_usd=last_usd)
     assert repr(first) == repr(second)
 
