@@ -15,7 +15,8 @@ from services.cyclone.clients.channels import channels
 from services.cyclone.clients.clearing import ClearingClient
 from services.cyclone.clients.deaths import DeathClient
 from services.cyclone.clients.outside import Heartbeat
-from services.cyclone.clients.steps import Limits, StepClient
+from services.cyclone.clients.steps import StepClient
+from services.cyclone.domain.bounds import Caps
 from services.cyclone.loop.aftermath import Aftermath
 from services.cyclone.loop.keeper import Keeper
 from services.cyclone.loop.owner import Owner
@@ -52,8 +53,12 @@ class Config(ServiceConfig):
     )
     sonic_schedule: bool = Field(True, description="0: this process runs requested cycles only")
     heartbeat_url: SecretStr | None = Field(None, description="POSTed to after each good cycle")
-    sync_timeout_seconds: float = Field(60, gt=0, le=600, description="limit of SYNC_POSITIONS")
-    step_timeout_seconds: float = Field(20, gt=0, le=600, description="limit of every other step")
+    sync_timeout_seconds: float = Field(
+        60, gt=0, le=600, description="most SYNC_POSITIONS may take; with short intervals less"
+    )
+    step_timeout_seconds: float = Field(
+        20, gt=0, le=600, description="most any other step may take; with short intervals less"
+    )
     cycles_kept_days: float = Field(30, gt=0, description="how long ended cycles and the log are kept")
 
     @property
@@ -75,8 +80,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     url = config.heartbeat_url.get_secret_value() if config.heartbeat_url else ""
     heartbeat = Heartbeat(url, peers["alerts"]) if url else None
     aftermath = Aftermath(progress, DeathClient(peers), heartbeat, clock)
-    limits = Limits(config.sync_timeout_seconds, config.step_timeout_seconds)
-    runner = Runner(progress, StepClient(peers, limits), aftermath, clock)
+    caps = Caps(config.sync_timeout_seconds, config.step_timeout_seconds)
+    runner = Runner(progress, StepClient(peers), aftermath, clock, caps)
     kept = timedelta(days=config.cycles_kept_days)
     owner = Owner(progress, leases, runner, clock, scheduled=config.sonic_schedule, kept=kept)
     keeper = Keeper(leases, notices, owner.work, clock, _owner_name(), interval)

@@ -21,6 +21,7 @@ from services.monitor.store.runs import RunFilter
 from shared.clock import Clock
 from shared.codec import apply_mask, from_duration, from_timestamp, number, put, to_duration, to_timestamp
 from shared.database.fence import Step
+from shared.rpc.call import remaining_seconds
 
 Context = grpc.aio.ServicerContext[Any, Any]
 # Names on the wire and in what is chosen.
@@ -92,7 +93,7 @@ class MonitorServicer(rpc.MonitorServiceServicer):
         return _monitor(state, self._clock.now())
 
     async def RunMonitor(self, request: pb.RunMonitorRequest, context: Context) -> pb.Run:
-        return _run(await self._passes.run_one(request.name, force=request.force))
+        return _run(await self._passes.run_one(request.name, remaining_seconds(), force=request.force))
 
     async def RunMonitors(self, request: pb.RunMonitorsRequest, context: Context) -> pb.RunMonitorsResponse:
         step = Step("RUN_MONITORS", request.cycle_id, request.epoch)
@@ -102,6 +103,7 @@ class MonitorServicer(rpc.MonitorServiceServicer):
             request.names,
             interval if interval and interval > timedelta() else None,
             _handed(request) if request.cycle_id else NOTHING,
+            remaining_seconds(),
         )
         runs = [_run(run, with_metadata=False) for run in answer.runs]
         return pb.RunMonitorsResponse(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 import ssl
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from shared.clock import Clock
 from shared.http import body, patience
 from shared.http.circuit import Circuit
 from shared.http.failure import FailureKind, ProviderFailure
+from shared.rpc import call
 
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -25,6 +27,8 @@ _USER_AGENT = "sonic"
 _FIRST_BACKOFF_SECONDS = 0.2
 _MOST_BACKOFF_SECONDS = 2.0
 _MAX_CONNECTIONS = 20
+# One provider that hangs must not cost its caller what the others answered.
+_SHARE_RATIO = 0.8
 _RETRIED = frozenset({FailureKind.TIMEOUT, FailureKind.CONNECT, FailureKind.SERVER_ERROR})
 _REFUSALS = frozenset({401, 403, 451})
 
@@ -44,7 +48,8 @@ class Answer:
 class ProviderHttp:
     """A Part. Asks below `base_url` (any scheme, host and path prefix); every failure is a ProviderFailure.
 
-    `timeout_seconds` bounds a call with its retries, but not the wait for its turn when `per_second` is set.
+    `timeout_seconds` bounds a call with its retries, but not the wait for its turn when `per_second` is set;
+    inside an RPC both together take at most four fifths of the time its caller has left.
     `retry_after` says how a 429 tells its end: "seconds" or "milliseconds" of Retry-After, else the name of
     the header with a unix second. Back-off, circuit and limits go by `clock`; URLs are never logged.
     """
@@ -117,9 +122,15 @@ class ProviderHttp:
         return f"{self._base_url}/{path.lstrip('/')}" if path else self._base_url
 
     async def _ask(self, request: httpx.Request) -> Answer:
+        left_seconds = call.bounded_seconds(math.inf, _SHARE_RATIO)
+        given_up_seconds = asyncio.get_running_loop().time() + left_seconds
         if not self._circuit.shut:
-            await self._take_turn()
-        end_seconds = asyncio.get_running_loop().time() + self._timeout_seconds
+            try:
+                async with asyncio.timeout_at(given_up_seconds if math.isfinite(left_seconds) else None):
+                    await self._take_turn()
+            except TimeoutError as problem:
+                raise self._failure(FailureKind.TIMEOUT, "had no turn in the time that was left") from problem
+        end_seconds = min(asyncio.get_running_loop().time() + self._timeout_seconds, given_up_seconds)
         # The circuit counts calls, not tries: one bad moment of a host is one failure.
         with self._circuit.passage():
             return await self._try_repeatedly(request, end_seconds)

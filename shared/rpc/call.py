@@ -18,6 +18,8 @@ TRACE = "traceparent"
 _WORD_LENGTH = 128
 _MARGIN_SECONDS = 0.1
 _LEAST_SECONDS = 0.001
+# Whoever asks others with a bound of its own goes on without their answer: half of its time is left for that.
+_SHARE_RATIO = 0.5
 
 
 @dataclass(slots=True)
@@ -60,6 +62,13 @@ def remaining_seconds() -> float | None:
         return None
     left = call.deadline - time.monotonic()
     return max(left - min(_MARGIN_SECONDS, left * 0.1), _LEAST_SECONDS)
+
+
+def bounded_seconds(seconds: float, share_ratio: float = _SHARE_RATIO) -> float:
+    """At most `seconds`, and at most that share of what the caller's deadline leaves: a peer that hangs must
+    not take the time in which the caller could act without it."""
+    left = remaining_seconds()
+    return seconds if left is None else min(seconds, left * share_ratio)
 
 
 def metadata() -> list[tuple[str, str]]:

@@ -53,7 +53,8 @@ def channel(
 
     `retry`: methods tried again on UNAVAILABLE (see `idempotent`). `authorization` is sent as that header.
     Without `timeout=`, a call gets the caller's remaining time less a margin, else `unary_seconds`, and for
-    streams `stream_seconds` (none for Watch..., Run... and Tail...).
+    streams `stream_seconds` (none for Watch..., Run... and Tail...). With it, that, but never more than half
+    of the caller's remaining time.
     """
     options = _options(max_message_bytes, list(retry))
 
@@ -221,6 +222,8 @@ class _Callable:
         if timeout is None:
             left = call.remaining_seconds()
             timeout = self._seconds if left is None else left
+        else:
+            timeout = call.bounded_seconds(timeout)
         sent = (*call.metadata(), *self._headers, *(metadata or ()))
         return _Reply(inner(request, timeout=timeout, metadata=sent, **kwargs))
 

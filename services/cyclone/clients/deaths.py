@@ -10,35 +10,37 @@ from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 from services.cyclone.domain.incidents import Incident
 from shared.rpc.client import Channel
 
-_DEATH_SECONDS = 5.0
-
 
 class DeathClient:
-    """Every method raises SonicError when nobody answers."""
+    """Every method raises SonicError when nobody answers within `seconds`."""
 
     def __init__(self, channels: Mapping[str, Channel]) -> None:
         self._alerts = channels["alerts"].stub(alerts_pb2_grpc.AlertsServiceStub)
         self._xcom = channels["xcom"].stub(xcom_pb2_grpc.XComServiceStub)
 
-    async def raise_death(self, incident: Incident, cycle_id: str, epoch: int) -> None:
+    async def raise_death(self, incident: Incident, cycle_id: str, epoch: int, seconds: float) -> None:
         request = alerts_pb2.RaiseDeathRequest(
             incident=incident.name, summary=incident.summary, cycle_id=cycle_id, epoch=epoch
         )
-        await self._alerts.RaiseDeath(request, timeout=_DEATH_SECONDS)
+        await self._alerts.RaiseDeath(request, timeout=seconds)
 
-    async def resolve_death(self, incident: Incident, cycle_id: str, epoch: int) -> None:
+    async def resolve_death(self, incident: Incident, cycle_id: str, epoch: int, seconds: float) -> None:
         request = alerts_pb2.ResolveDeathRequest(incident=incident.name, cycle_id=cycle_id, epoch=epoch)
-        await self._alerts.ResolveDeath(request, timeout=_DEATH_SECONDS)
+        await self._alerts.ResolveDeath(request, timeout=seconds)
 
-    async def send_death(self, incident: Incident, cycle_id: str) -> None:
+    async def send_death(self, incident: Incident, cycle_id: str, seconds: float) -> None:
         body = f"{incident.summary}\nThe alerts service could not tell this itself: its alerts may be late."
         subject = f"HIGH: {incident.name} is down"
-        await self._send(f"cyclone-{incident.id}", xcom_pb2.LEVEL_HIGH, subject, body, incident, cycle_id)
+        await self._send(
+            f"cyclone-{incident.id}", xcom_pb2.LEVEL_HIGH, subject, body, incident, cycle_id, seconds
+        )
 
-    async def send_recovery(self, incident: Incident, cycle_id: str) -> None:
+    async def send_recovery(self, incident: Incident, cycle_id: str, seconds: float) -> None:
         subject = f"Resolved: {incident.name} works again"
         request_id = f"cyclone-{incident.id}-over"
-        await self._send(request_id, xcom_pb2.LEVEL_LOW, subject, incident.summary, incident, cycle_id)
+        await self._send(
+            request_id, xcom_pb2.LEVEL_LOW, subject, incident.summary, incident, cycle_id, seconds
+        )
 
     async def _send(
         self,
@@ -48,6 +50,7 @@ class DeathClient:
         body: str,
         incident: Incident,
         cycle_id: str,
+        seconds: float,
     ) -> None:
         request = xcom_pb2.SendRequest(
             request_id=request_id,
@@ -58,4 +61,4 @@ class DeathClient:
             dedupe_key=request_id,
             facts={"incident": incident.name, "incident_id": incident.id, "cycle_id": cycle_id},
         )
-        await self._xcom.Send(request, timeout=_DEATH_SECONDS)
+        await self._xcom.Send(request, timeout=seconds)

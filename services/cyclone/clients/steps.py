@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.hedges.v1 import hedges_pb2, hedges_pb2_grpc
@@ -17,29 +16,17 @@ from services.cyclone.domain.outcomes import Answer, Call, PriceReading
 from shared.codec import to_duration
 from shared.rpc.client import Channel
 
-# Asked beside the steps: a service that does not say this much at once does not answer.
-_ASIDE_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long a step may take, in seconds."""
-
-    sync_seconds: float = 60.0
-    step_seconds: float = 20.0
-
 
 class StepClient:
     """Calls the services behind the steps; `channels` by service name."""
 
-    def __init__(self, channels: Mapping[str, Channel], limits: Limits) -> None:
+    def __init__(self, channels: Mapping[str, Channel]) -> None:
         self._price = channels["price"].stub(price_pb2_grpc.PriceServiceStub)
         self._positions = channels["positions"].stub(positions_pb2_grpc.PositionsServiceStub)
         self._portfolio = channels["positions"].stub(positions_pb2_grpc.PortfolioServiceStub)
         self._hedges = channels["hedges"].stub(hedges_pb2_grpc.HedgesServiceStub)
         self._alerts = channels["alerts"].stub(alerts_pb2_grpc.AlertsServiceStub)
         self._monitor = channels["monitor"].stub(monitor_pb2_grpc.MonitorServiceStub)
-        self._limits = limits
         self._performers: Mapping[str, Callable[[Call, float], Awaitable[Answer]]] = {
             steps.UPDATE_PRICES: self._update_prices,
             steps.SYNC_POSITIONS: self._sync_positions,
@@ -53,18 +40,17 @@ class StepClient:
             steps.NOTIFY: self._notify,
         }
 
-    async def mode(self) -> str:
-        answer = await self._positions.GetMode(positions_pb2.GetModeRequest(), timeout=_ASIDE_SECONDS)
+    async def mode(self, seconds: float) -> str:
+        answer = await self._positions.GetMode(positions_pb2.GetModeRequest(), timeout=seconds)
         return "LIVE" if answer.mode == positions_pb2.MODE_LIVE else "DEMO"
 
-    async def prices(self) -> tuple[PriceReading, ...]:
+    async def prices(self, seconds: float) -> tuple[PriceReading, ...]:
         request = price_pb2.ListPricesRequest(page_size=500)
-        answer = await self._price.ListPrices(request, timeout=_ASIDE_SECONDS)
+        answer = await self._price.ListPrices(request, timeout=seconds)
         return tuple(readings.price_reading(price) for price in answer.prices)
 
     async def perform(self, step: str, call: Call) -> Answer:
-        limit = self._limits.sync_seconds if step == steps.SYNC_POSITIONS else self._limits.step_seconds
-        return await self._performers[step](call, limit)
+        return await self._performers[step](call, call.bound_seconds)
 
     async def _update_prices(self, call: Call, seconds: float) -> Answer:
         market = price_pb2.Market.Value(f"MARKET_{call.market or 'UNSPECIFIED'}")

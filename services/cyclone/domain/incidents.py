@@ -52,15 +52,24 @@ class Finding:
 
 
 def findings(
-    state: CycleState, message: str, judged: bool, up: Collection[str], down: Mapping[str, str]
+    state: CycleState,
+    message: str,
+    judged: bool,
+    up: Collection[str],
+    down: Mapping[str, str],
+    *,
+    without_positions: bool = False,
 ) -> list[Finding]:
     """What a cycle that ended tells: of itself (only when it was to judge) and of each service it called.
 
-    `down` maps a service to the sentence of its failure; a service that failed once and answered once is up.
+    A cycle that judged without the positions is as bad as one that failed. `down` maps a service to the
+    sentence of its failure; a service that failed once and answered once is up.
     """
     found = []
     if state is not CycleState.CANCELLED and judged:
-        found.append(Finding(CYCLE, state is CycleState.FAILED, f"The cycle failed. {message}".strip()))
+        failed = state is CycleState.FAILED
+        words = "The cycle failed." if failed else "Positions were not judged."
+        found.append(Finding(CYCLE, failed or without_positions, f"{words} {message}".strip()))
     for service in sorted({*up, *down}):
         why = down.get(service, "") if service not in up else ""
         summary = f"The {service} service does not answer: {why}"

@@ -6,7 +6,7 @@ Knows no message of the wire; the client makes these values from it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from services.cyclone.domain.cycle import StepState
@@ -107,7 +107,8 @@ class FlushAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a step is called with: whose cycle, whether to ask prices anew, and what earlier steps read."""
+    """What a step is called with: whose cycle, whether to ask prices anew, what earlier steps read, how long
+    an answer is waited for."""
 
     cycle_id: str
     epoch: int
@@ -120,6 +121,7 @@ class Call:
     membership_epoch: int | None = None
     interval: timedelta | None = None
     has_prices: bool = False
+    bound_seconds: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,14 @@ def read_flush(answer: FlushAnswer) -> Outcome:
             StepState.PARTIAL, counts, "STILL_WAITING", f"{answer.waiting_count} not handed over yet"
         )
     return Outcome(StepState.SUCCEEDED, counts)
+
+
+def without_positions(outcome: Outcome) -> Outcome:
+    """What judging amounts to when this cycle could not read the positions: theirs holds, the rest counts."""
+    if outcome.state is not StepState.SUCCEEDED:
+        return outcome
+    message = "positions could not be read: their levels hold, the others were judged"
+    return replace(outcome, state=StepState.PARTIAL, reason="POSITIONS_NOT_READ", message=message)
 
 
 def read_failure(reason: str, message: str) -> Outcome:

@@ -38,8 +38,14 @@ RULES = (
     Rule(ENRICH_POSITIONS, "positions", after=(SYNC_POSITIONS,)),
     Rule(LINK_HEDGES, "hedges", after=(ENRICH_POSITIONS,), needs=(ENRICH_POSITIONS,)),
     Rule(CREATE_ALERTS, "alerts", after=(ENRICH_POSITIONS,), needs=(ENRICH_POSITIONS,)),
-    Rule(EVALUATE_ALERTS, "alerts", after=(CREATE_ALERTS,), needs=(CREATE_ALERTS,)),
-    Rule(CLEAR_STALE_ALERTS, "alerts", after=(EVALUATE_ALERTS,), needs=(EVALUATE_ALERTS, SYNC_POSITIONS)),
+    # Judged even when positions cannot be read: their levels hold, the market's rules need none of them.
+    Rule(EVALUATE_ALERTS, "alerts", after=(CREATE_ALERTS,)),
+    Rule(
+        CLEAR_STALE_ALERTS,
+        "alerts",
+        after=(EVALUATE_ALERTS,),
+        needs=(EVALUATE_ALERTS, CREATE_ALERTS, SYNC_POSITIONS),
+    ),
     # Not beside the judging, which a warning waits for: it has the processors first.
     Rule(RECORD_SNAPSHOT, "positions", after=(EVALUATE_ALERTS,), needs=(ENRICH_POSITIONS,)),
     Rule(RUN_MONITORS, "monitor", after=(CLEAR_STALE_ALERTS,)),

@@ -21,17 +21,17 @@ from shared.log import get_logger
 
 
 class Teller(Protocol):
-    """Who tells people. Every method raises SonicError when nobody answers."""
+    """Who tells people. Every method raises SonicError when nobody answers within `seconds`."""
 
-    async def raise_death(self, incident: Incident, cycle_id: str, epoch: int) -> None: ...
+    async def raise_death(self, incident: Incident, cycle_id: str, epoch: int, seconds: float) -> None: ...
 
-    async def resolve_death(self, incident: Incident, cycle_id: str, epoch: int) -> None: ...
+    async def resolve_death(self, incident: Incident, cycle_id: str, epoch: int, seconds: float) -> None: ...
 
-    async def send_death(self, incident: Incident, cycle_id: str) -> None:
+    async def send_death(self, incident: Incident, cycle_id: str, seconds: float) -> None:
         """Directly through xcom, HIGH, when alerts cannot tell; the same incident again is one message."""
         ...
 
-    async def send_recovery(self, incident: Incident, cycle_id: str) -> None: ...
+    async def send_recovery(self, incident: Incident, cycle_id: str, seconds: float) -> None: ...
 
 
 class Pinger(Protocol):
@@ -62,16 +62,21 @@ class Aftermath:
         if self._pinging:
             await asyncio.wait(self._pinging)
 
-    async def load(self, epoch: int) -> None:
+    async def load(self, epoch: int, telling_seconds: float) -> None:
         self.incidents = await self._store.incidents()
-        await self._tell("", epoch)
+        await self._tell("", epoch, telling_seconds)
 
     async def after(
-        self, cycle: Cycle, epoch: int, changed: Sequence[Incident], totals: TotalsReading | None
+        self,
+        cycle: Cycle,
+        epoch: int,
+        changed: Sequence[Incident],
+        totals: TotalsReading | None,
+        telling_seconds: float,
     ) -> None:
-        """`changed` is stored already, with the end of the cycle."""
+        """`changed` is stored already, with the end of the cycle; `telling_seconds` bounds one try."""
         self.incidents |= {incident.name: incident for incident in changed}
-        await self._tell(cycle.id, epoch)
+        await self._tell(cycle.id, epoch, telling_seconds)
         # Only the whole cycle shows that everything works; a good part of it says nothing of the rest.
         whole = tuple(step.name for step in cycle.steps) == steps.NAMES
         if self._pinger is not None and whole and cycle.state is CycleState.SUCCEEDED:
@@ -79,10 +84,12 @@ class Aftermath:
             self._pinging.add(task)
             task.add_done_callback(self._pinging.discard)
 
-    async def _tell(self, cycle_id: str, epoch: int) -> None:
+    async def _tell(self, cycle_id: str, epoch: int, seconds: float) -> None:
         told, events = [], []
-        for incident in incidents.untold(self.incidents.values()):
-            after, message = await self._tell_one(incident, cycle_id, epoch)
+        waiting = incidents.untold(self.incidents.values())
+        # Together: one after the other, those who do not answer would be waited for once an incident.
+        tellings = (self._tell_one(incident, cycle_id, epoch, seconds) for incident in waiting)
+        for incident, (after, message) in zip(waiting, await asyncio.gather(*tellings), strict=True):
             severity = Severity.INFO if incident.resolving and after != incident else Severity.ERROR
             events.append(Event(self._clock.now(), severity, incident.name, message, cycle_id))
             told.append(after)
@@ -91,28 +98,34 @@ class Aftermath:
         self.incidents |= {incident.name: incident for incident in told}
         await self._store.note(epoch, events, told)
 
-    async def _tell_one(self, incident: Incident, cycle_id: str, epoch: int) -> tuple[Incident, str]:
+    async def _tell_one(
+        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
+    ) -> tuple[Incident, str]:
         try:
             if incident.resolving:
-                return await self._tell_end(incident, cycle_id, epoch)
-            return await self._tell_begin(incident, cycle_id, epoch)
+                return await self._tell_end(incident, cycle_id, epoch, seconds)
+            return await self._tell_begin(incident, cycle_id, epoch, seconds)
         except SonicError as error:
             get_logger().error("a death cannot be told", incident=incident.name, problem=error.message)
             return incident, f"cannot be told, tried again after the next cycle: {error.message}"
 
-    async def _tell_begin(self, incident: Incident, cycle_id: str, epoch: int) -> tuple[Incident, str]:
+    async def _tell_begin(
+        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
+    ) -> tuple[Incident, str]:
         try:
-            await self._teller.raise_death(incident, cycle_id, epoch)
+            await self._teller.raise_death(incident, cycle_id, epoch, seconds)
         except SonicError:
-            await self._teller.send_death(incident, cycle_id)
+            await self._teller.send_death(incident, cycle_id, seconds)
             return replace(incident, told=Told.XCOM), f"told through xcom: {incident.summary}"
         return replace(incident, told=Told.ALERTS), f"told through alerts: {incident.summary}"
 
-    async def _tell_end(self, incident: Incident, cycle_id: str, epoch: int) -> tuple[Incident, str]:
+    async def _tell_end(
+        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
+    ) -> tuple[Incident, str]:
         if incident.told is Told.ALERTS:
-            await self._teller.resolve_death(incident, cycle_id, epoch)
+            await self._teller.resolve_death(incident, cycle_id, epoch, seconds)
         else:
-            await self._teller.send_recovery(incident, cycle_id)
+            await self._teller.send_recovery(incident, cycle_id, seconds)
         return Incident(incident.name, incident.bad_count), "over"
 
     async def _ping(self, pinger: Pinger, cycle: Cycle, epoch: int, totals: TotalsReading | None) -> None:

@@ -48,7 +48,9 @@ class Owner:
 
     async def work(self, tenure: Tenure) -> None:
         self._read_at = None
-        await self._runner.begin(tenure)
+        # How long a step may take depends on the interval, also for requests that wait already.
+        setting, _ = await self._setting(tenure.epoch)
+        await self._runner.begin(tenure, setting.interval)
         anew = True
         while True:
             tenure.wake.clear()

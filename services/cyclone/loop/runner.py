@@ -11,9 +11,19 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
+from services.cyclone.domain import bounds, incidents, outcomes, steps
 from services.cyclone.domain import cycle as cycles
-from services.cyclone.domain import incidents, steps
-from services.cyclone.domain.cycle import Cause, Cycle, CycleState, Event, Severity, Step, StepState
+from services.cyclone.domain.bounds import Caps
+from services.cyclone.domain.cycle import (
+    USABLE,
+    Cause,
+    Cycle,
+    CycleState,
+    Event,
+    Severity,
+    Step,
+    StepState,
+)
 from services.cyclone.domain.outcomes import DOWN_REASONS, Answer, Call, Outcome, PriceReading, read_failure
 from services.cyclone.loop.aftermath import Aftermath
 from services.cyclone.loop.keeper import Tenure
@@ -29,39 +39,46 @@ _NO_XCOM = "XCOM_UNAVAILABLE"
 
 
 class Performer(Protocol):
-    """The services behind the steps. Every method raises SonicError when there is no answer."""
+    """The services behind the steps. Every method raises SonicError when there is no answer in its time."""
 
-    async def mode(self) -> str:
+    async def mode(self, seconds: float) -> str:
         """DEMO or LIVE."""
         ...
 
-    async def prices(self) -> tuple[PriceReading, ...]: ...
+    async def prices(self, seconds: float) -> tuple[PriceReading, ...]: ...
 
     async def perform(self, step: str, call: Call) -> Answer: ...
 
 
 class Runner:
-    def __init__(
-        self, store: ProgressStore, performer: Performer, aftermath: Aftermath, clock: Clock
-    ) -> None:
-        self._store = store
-        self._performer = performer
-        self._aftermath = aftermath
-        self._clock = clock
+    """What every cycle is run with."""
 
-    async def begin(self, tenure: Tenure) -> None:
+    def __init__(
+        self,
+        store: ProgressStore,
+        performer: Performer,
+        aftermath: Aftermath,
+        clock: Clock,
+        caps: Caps,
+    ) -> None:
+        self.store = store
+        self.performer = performer
+        self.aftermath = aftermath
+        self.clock = clock
+        self.caps = caps
+
+    async def begin(self, tenure: Tenure, interval: timedelta) -> None:
         """A new owner first tells what the one before left untold."""
-        await self._aftermath.load(tenure.epoch)
+        await self.aftermath.load(tenure.epoch, bounds.telling_seconds(interval))
 
     async def run(self, cycle: Cycle, tenure: Tenure, interval: timedelta | None = None) -> None:
         """Raises Fenced when the lease is lost on the way; the next owner resumes.
 
-        `interval` is that of the schedule when it is known: who waits for cycles is told.
+        `interval` is that of the schedule when it is known: it bounds the steps, and monitors are told.
         """
         log.bind(cycle_id=cycle.id)
         try:
-            run = Run(cycle, tenure, self._store, self._performer, self._aftermath, self._clock, interval)
-            await run.run()
+            await Run(cycle, tenure, self, interval).run()
         finally:
             log.rebind({})
 
@@ -73,24 +90,23 @@ class Run:
         self,
         cycle: Cycle,
         tenure: Tenure,
-        store: ProgressStore,
-        performer: Performer,
-        aftermath: Aftermath,
-        clock: Clock,
+        runner: Runner,
         interval: timedelta | None,
     ) -> None:
         self._cycle = cycle
         self._tenure = tenure
-        self._store = store
-        self._performer = performer
-        self._aftermath = aftermath
-        self._clock = clock
+        self._store = runner.store
+        self._performer = runner.performer
+        self._aftermath = runner.aftermath
+        self._clock = runner.clock
+        self._caps = runner.caps
+        self._interval = interval or bounds.USUAL_INTERVAL
         self._steps = {step.name: step for step in steps.resumed(cycle.steps)}
         self._changed: dict[str, Step] = {}
         self._events: list[Event] = []
         self._calls: dict[asyncio.Task[Answer], tuple[str, float]] = {}
         forced = cycle.cause is Cause.REQUEST
-        self._call = Call(cycle.id, tenure.epoch, forced, "", clock.now(), interval=interval)
+        self._call = Call(cycle.id, tenure.epoch, forced, "", self._clock.now(), interval=interval)
         self._up: set[str] = set()
         self._down: dict[str, str] = {}
 
@@ -109,7 +125,8 @@ class Run:
 
     async def _learn_mode(self, stopping: asyncio.Task[None]) -> None:
         """Without an answer price keeps its market: a guess could mix simulated and real money."""
-        asking = asyncio.create_task(self._performer.mode(), name="mode")
+        seconds = bounds.aside_seconds(self._interval)
+        asking = asyncio.create_task(self._performer.mode(seconds), name="mode")
         try:
             await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if asking.done():
@@ -150,7 +167,9 @@ class Run:
         return step
 
     def _send(self, step: Step) -> None:
-        call = replace(self._call, now=self._clock.now())
+        again = steps.BY_NAME[step.name].service in self._down
+        seconds = bounds.step_seconds(step.name, self._interval, self._caps, again=again)
+        call = replace(self._call, now=self._clock.now(), bound_seconds=seconds)
         task = asyncio.create_task(self._perform(step.name, call), name=step.name)
         self._calls[task] = (step.name, self._clock.monotonic())
 
@@ -162,7 +181,7 @@ class Run:
     async def _known_prices(self) -> tuple[PriceReading, ...]:
         """For alerts judged without UPDATE_PRICES having run here: not asked for, or by the owner before."""
         try:
-            return await self._performer.prices()
+            return await self._performer.prices(bounds.aside_seconds(self._interval))
         except SonicError as error:
             self._say(Severity.WARNING, "price", f"judged without market prices: {error.message}")
             return ()
@@ -171,6 +190,8 @@ class Run:
         name, started = self._calls.pop(task)
         service = steps.BY_NAME[name].service
         outcome = self._outcome(task, name, service)
+        if name == steps.EVALUATE_ALERTS and self._is_without_positions():
+            outcome = outcomes.without_positions(outcome)
         duration = self._clock.monotonic() - started
         step = replace(
             self._steps[name],
@@ -237,10 +258,18 @@ class Run:
         ended = replace(self._cycle, state=state, ended_time=now, message=message, steps=tuple(listed))
         self._say(_CYCLE_SEVERITIES.get(state, Severity.WARNING), "cycle", f"{state.name}. {message}".strip())
         judged = steps.EVALUATE_ALERTS in self._steps
-        found = incidents.findings(state, message, judged, self._up, self._down)
+        found = incidents.findings(
+            state,
+            message,
+            judged,
+            self._up,
+            self._down,
+            without_positions=self._is_without_positions(),
+        )
         changed = incidents.changed(self._aftermath.incidents, found, new_id("incident"))
         await self._store.end(self._tenure.epoch, ended, list(self._changed.values()), self._events, changed)
-        await self._aftermath.after(ended, self._tenure.epoch, changed, self._call.totals)
+        seconds = bounds.telling_seconds(self._interval)
+        await self._aftermath.after(ended, self._tenure.epoch, changed, self._call.totals, seconds)
 
     async def _drop_calls(self) -> None:
         calls, self._calls = list(self._calls), {}
@@ -256,6 +285,11 @@ class Run:
                 self._tenure.cancelled.discard(self._cycle.id)
                 return
             await self._tenure.cancel.wait()
+
+    def _is_without_positions(self) -> bool:
+        """Whether this cycle was to read the positions and could not."""
+        step = self._steps.get(steps.ENRICH_POSITIONS)
+        return step is not None and step.state not in USABLE
 
     def _listed(self) -> list[Step]:
         return list(self._steps.values())

@@ -26,7 +26,7 @@ async def _found(name: str, check: Check, look: Look, limit_seconds: float) -> F
         async with asyncio.timeout(limit_seconds):
             return _checked(await check.run(look))
     except TimeoutError:
-        return Finding(RunStatus.ERROR, error=f"no finding within {limit_seconds:g} s")
+        return Finding(RunStatus.ERROR, error=f"no finding within {limit_seconds:.1f} s")
     except SonicError as error:
         return Finding(RunStatus.ERROR, error=_plain(str(error)))
     except asyncio.CancelledError:

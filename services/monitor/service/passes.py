@@ -30,6 +30,8 @@ NOTHING = Handed()
 _LEFT_UNDONE = timedelta(minutes=1)
 _CLAIM = timedelta(minutes=1)
 _CLAIM_SHARE = 0.9
+# Of the caller's time; the rest is for keeping what was found.
+_LEFT_SHARE = 0.8
 
 
 class PassReadings(Readings, Protocol):
@@ -93,13 +95,16 @@ class Passes:
         self._tell = tell
         self._start_time = clock.now()
 
-    async def run_one(self, name: str, *, force: bool = False) -> Run:
-        """Run a monitor now, SKIPPED when it rests unless forced; NotFound MONITOR_NOT_FOUND."""
+    async def run_one(self, name: str, left_seconds: float | None = None, *, force: bool = False) -> Run:
+        """Run a monitor now, SKIPPED when it rests unless forced; NotFound MONITOR_NOT_FOUND.
+
+        `left_seconds`: how long the caller waits; None = for ever.
+        """
         one = self._roster.named(name)
         now = self._clock.now()
         standings, beat = await self._book.standings([one.name])
         readings = self._ask(refresh=True)
-        limit = self._limits.outside_seconds
+        limit = _within(self._limits.outside_seconds, left_seconds)
         made = _Pass(Step("RUN_MONITOR"), readings, standings, beat, now, limit, by_hand=True)
         rest = "" if force else self._rest(made, one.name)
         looked = await self._look_all(made, {one.name: rest})
@@ -111,11 +116,13 @@ class Passes:
         names: Sequence[str],
         cycle_interval: timedelta | None = None,
         handed: Handed = NOTHING,
+        left_seconds: float | None = None,
     ) -> Runs:
         """Run the named monitors, else those of every cycle and those that are due.
 
         In a cycle (step with a cycle id) the readings are what the cycle left or hands over; nothing is
-        refreshed.
+        refreshed. A check that takes more than most of `left_seconds` is given up: the caller hears of
+        the others.
         NotFound MONITOR_NOT_FOUND, Conflict STALE_EPOCH.
         """
         in_cycle = bool(step.cycle_id)
@@ -134,7 +141,7 @@ class Passes:
             if in_cycle
             else beat,
             now,
-            limits.in_cycle_seconds if in_cycle else limits.outside_seconds,
+            _within(limits.in_cycle_seconds if in_cycle else limits.outside_seconds, left_seconds),
             by_hand=not in_cycle and bool(wanted),
             cycle_interval=cycle_interval,
         )
@@ -275,6 +282,10 @@ class Passes:
                 await store.add_notice(change.notice, made.now)
                 told = True
         return told
+
+
+def _within(limit_seconds: float, left_seconds: float | None) -> float:
+    return limit_seconds if left_seconds is None else min(limit_seconds, left_seconds * _LEFT_SHARE)
 
 
 def _changes(

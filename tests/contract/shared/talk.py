@@ -1,7 +1,7 @@
 """A servicer that does what it is told, and a server and channel for it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,9 +24,12 @@ class Servicer(echo.Base):
         self.released = asyncio.Event()
         self.ended = asyncio.Event()
         self.calls_count = 0
+        self.asks: Callable[[], Awaitable[object]] | None = None
 
     async def GetWord(self, request: Any, _context: Any) -> Any:
         self.calls_count += 1
+        if request.text == "ask" and self.asks is not None:
+            await self.asks()
         self.seen = {**log.bound(), "remaining": call.remaining_seconds(), "metadata": call.metadata()}
         if request.text == "wait":
             try:

@@ -11,10 +11,14 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from shared import columns, errors, log
+from shared.clock import SystemClock
+from shared.http import ProviderFailure, ProviderHttp
 from shared.metrics import Metrics
+from shared.rpc import call
 from shared.rpc.client import Channel, idempotent
 from tests.contract.shared import echo
 from tests.contract.shared.talk import Servicer, served, words
+from tests.fakes.http_provider import HttpProvider
 
 
 async def test_every_kind_of_call_answers() -> None:
@@ -134,6 +138,42 @@ async def test_a_call_made_inside_a_call_gets_less_than_is_left() -> None:
         assert 4 < servicer.seen["remaining"] < 5
         await stub.GetWord(echo.Word(text="hello"))
         assert 9 < servicer.seen["remaining"] < 10
+
+
+async def test_a_peer_that_hangs_leaves_its_caller_half_of_its_time() -> None:
+    asking, hanging = Servicer(), Servicer()
+    left: list[float] = []
+
+    async def ask(peer: Any) -> None:
+        with pytest.raises(errors.Unavailable):
+            await peer.stub(echo.stub).GetWord(echo.Word(text="wait"), timeout=20)
+        left.append(call.remaining_seconds() or 0.0)
+
+    async with served(hanging) as (_, second), served(asking) as (_, first):
+        asking.asks = lambda: ask(second)
+        answer = await first.stub(echo.stub).GetWord(echo.Word(text="ask"), timeout=1.0)
+    assert answer.text == "ask"
+    assert 0.3 < left[0] < 0.6
+
+
+async def test_a_provider_that_hangs_leaves_its_caller_a_part_of_its_time() -> None:
+    asking = Servicer()
+    kinds: list[str] = []
+
+    async with HttpProvider() as provider:
+        provider.answer("GET /x", json={}, delay=5.0)
+        http = ProviderHttp("shop", provider.url, clock=SystemClock(), timeout_seconds=10.0)
+
+        async def ask() -> None:
+            with pytest.raises(ProviderFailure) as caught:
+                await http.get_json("/x")
+            kinds.append(caught.value.kind)
+
+        async with served(asking) as (_, first):
+            asking.asks = ask
+            answer = await first.stub(echo.stub).GetWord(echo.Word(text="ask"), timeout=0.8)
+        await http.stop()
+    assert (answer.text, kinds) == ("ask", ["TIMEOUT"])
 
 
 async def test_the_deadline_ends_the_call_on_both_sides() -> None:

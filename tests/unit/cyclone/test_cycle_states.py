@@ -59,8 +59,7 @@ NEEDS = {
     "LINK_HEDGES": {"ENRICH_POSITIONS"},
     "CREATE_ALERTS": {"ENRICH_POSITIONS"},
     "RECORD_SNAPSHOT": {"ENRICH_POSITIONS"},
-    "EVALUATE_ALERTS": {"CREATE_ALERTS"},
-    "CLEAR_STALE_ALERTS": {"EVALUATE_ALERTS", "SYNC_POSITIONS"},
+    "CLEAR_STALE_ALERTS": {"EVALUATE_ALERTS", "CREATE_ALERTS", "SYNC_POSITIONS"},
 }
 
 
@@ -102,19 +101,20 @@ def test_independent_steps_run_together() -> None:
     ]
 
 
-def test_monitors_and_notify_run_whatever_failed() -> None:
+def test_judging_monitors_and_notify_run_whatever_failed() -> None:
     ended, _ = _play(steps.NAMES, dict.fromkeys(steps.NAMES, StepState.FAILED))
     states = {step.name: step.state for step in ended}
-    assert {states["RUN_MONITORS"], states["NOTIFY"]} == {StepState.FAILED}
-    assert states["EVALUATE_ALERTS"] is StepState.SKIPPED
+    assert {states[name] for name in ("EVALUATE_ALERTS", "RUN_MONITORS", "NOTIFY")} == {StepState.FAILED}
+    assert states["CREATE_ALERTS"] is StepState.SKIPPED
 
 
 def test_a_skipped_step_says_which_need_failed() -> None:
-    listed = [Step("ENRICH_POSITIONS", StepState.FAILED), Step("CREATE_ALERTS"), Step("EVALUATE_ALERTS")]
+    listed = [Step("ENRICH_POSITIONS", StepState.FAILED), Step("CREATE_ALERTS")]
+    listed.append(Step("CLEAR_STALE_ALERTS"))
     found = steps.skipped(listed)
     assert [(step.name, step.reason) for step in found] == [
         ("CREATE_ALERTS", "NEED_FAILED"),
-        ("EVALUATE_ALERTS", "NEED_FAILED"),
+        ("CLEAR_STALE_ALERTS", "NEED_FAILED"),
     ]
     assert "ENRICH_POSITIONS" in found[0].message
 

@@ -71,6 +71,14 @@ def test_a_cycle_that_did_not_judge_says_nothing_of_itself(state: CycleState, ju
     assert incidents.findings(state, "", judged, set(), {}) == []
 
 
+def test_a_cycle_that_judged_without_the_positions_is_a_death_and_says_so() -> None:
+    found = incidents.findings(
+        CycleState.PARTIAL, "ENRICH_POSITIONS FAILED: gone", True, set(), {}, without_positions=True
+    )
+    assert [(finding.bad, finding.limit) for finding in found] == [(True, 1)]
+    assert found[0].summary == "Positions were not judged. ENRICH_POSITIONS FAILED: gone"
+
+
 def test_a_service_that_answered_once_in_the_cycle_is_up() -> None:
     found = incidents.findings(
         CycleState.PARTIAL, "", False, {"alerts"}, {"alerts": "slow", "hedges": "gone"}

@@ -37,7 +37,7 @@ class _CycleStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CycleState
     CYCLE_STATE_SUCCEEDED: _CycleState.ValueType  # 3
     """Every step succeeded."""
     CYCLE_STATE_PARTIAL: _CycleState.ValueType  # 4
-    """Some step did not, but alerts were evaluated (or were not asked for)."""
+    """Some step did not, but alerts were evaluated (or were not asked for), though perhaps without the positions."""
     CYCLE_STATE_FAILED: _CycleState.ValueType  # 5
     """Alerts could not be evaluated."""
     CYCLE_STATE_CANCELLED: _CycleState.ValueType  # 6
@@ -55,7 +55,7 @@ CYCLE_STATE_RUNNING: CycleState.ValueType  # 2
 CYCLE_STATE_SUCCEEDED: CycleState.ValueType  # 3
 """Every step succeeded."""
 CYCLE_STATE_PARTIAL: CycleState.ValueType  # 4
-"""Some step did not, but alerts were evaluated (or were not asked for)."""
+"""Some step did not, but alerts were evaluated (or were not asked for), though perhaps without the positions."""
 CYCLE_STATE_FAILED: CycleState.ValueType  # 5
 """Alerts could not be evaluated."""
 CYCLE_STATE_CANCELLED: CycleState.ValueType  # 6
