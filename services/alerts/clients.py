@@ -20,6 +20,7 @@ from shared import columns
 from shared.codec import from_timestamp, number
 from shared.errors import SonicError, Unavailable
 from shared.rpc.client import Channel, idempotent
+from shared.secret_shapes import without_secrets
 
 # Methods of positions that may be tried again.
 POSITIONS_READS = idempotent(pb.DESCRIPTOR)
@@ -179,12 +180,16 @@ class XComClient:
         request = xcom_pb2.SendRequest(
             request_id=letter.request_id,
             level=_LEVELS[letter.level],
-            subject=letter.subject,
-            body=letter.body,
+            # What was stored before secrets were refused must not keep an alert from being told.
+            subject=without_secrets(letter.subject),
+            body=without_secrets(letter.body),
             source="alerts",
             dedupe_key=letter.dedupe_key,
             channels=letter.channels,
-            facts=letter.facts,
+            facts={
+                name: fact if name == "ledger_head" else without_secrets(fact)
+                for name, fact in letter.facts.items()
+            },
         )
         try:
             await self._stub.Send(request, timeout=_SEND_SECONDS)

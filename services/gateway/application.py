@@ -24,6 +24,7 @@ from shared.log import get_logger
 from shared.metrics import Metrics
 from shared.names import new_id
 from shared.rpc import call
+from shared.secret_shapes import looks_secret
 
 # Asked by address, without a name: by the kubelet, a balancer. They tell nothing about what is held.
 _PROBES = frozenset({"/livez", "/healthz"})
@@ -155,4 +156,4 @@ def _wrong_verb(request: Request, allowed: Iterable[str]) -> Refused:
 def _request_id(request: Request) -> str:
     """The caller's word when it can stand in a header and a log line, else a new one."""
     sent = request.headers.get(call.REQUEST_ID, "")
-    return sent if _REQUEST_ID.fullmatch(sent) else new_id("req")
+    return sent if _REQUEST_ID.fullmatch(sent) and not looks_secret(sent) else new_id("req")

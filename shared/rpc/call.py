@@ -3,6 +3,7 @@
 Knows nothing of methods or messages.
 """
 
+import re
 import time
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -10,12 +11,13 @@ from dataclasses import dataclass
 
 from shared import log
 from shared.names import new_id
+from shared.secret_shapes import looks_secret
 
 REQUEST_ID = "x-request-id"
 CYCLE_ID = "x-cycle-id"
 TRACE = "traceparent"
 
-_WORD_LENGTH = 128
+_WORD = re.compile(r"[\x21-\x7e]{1,128}")
 _MARGIN_SECONDS = 0.1
 _LEAST_SECONDS = 0.001
 # Whoever asks others with a bound of its own goes on without their answer: half of its time is left for that.
@@ -42,11 +44,11 @@ def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float 
     request_id = cycle_id = trace = ""
     for key, value in metadata:
         if key == REQUEST_ID:
-            request_id = str(value)[:_WORD_LENGTH]
+            request_id = _kept(value)
         elif key == CYCLE_ID:
-            cycle_id = str(value)[:_WORD_LENGTH]
+            cycle_id = _kept(value)
         elif key == TRACE:
-            trace = str(value)[:_WORD_LENGTH]
+            trace = _kept(value)
     words = {"request_id": request_id or new_id("req")}
     if cycle_id:
         words["cycle_id"] = cycle_id
@@ -75,11 +77,19 @@ def metadata() -> list[tuple[str, str]]:
     """What is forwarded with every call made from here."""
     words = log.bound()
     pairs = []
-    if request_id := words.get("request_id"):
+    # Words bound from a request may be what no header can carry.
+    if request_id := _kept(words.get("request_id", "")):
         pairs.append((REQUEST_ID, request_id))
-    if cycle_id := words.get("cycle_id"):
+    if cycle_id := _kept(words.get("cycle_id", "")):
         pairs.append((CYCLE_ID, cycle_id))
     call = _current.get()
     if call is not None and call.trace:
         pairs.append((TRACE, call.trace))
     return pairs
+
+
+def _kept(word: str | bytes) -> str:
+    """A caller's word as it may stand in log lines and headers; empty when it may not, or is a secret."""
+    if not isinstance(word, str) or not _WORD.fullmatch(word) or looks_secret(word):
+        return ""
+    return word

@@ -1,5 +1,9 @@
-"""Holds a request against the rules in its schema; knows no rule itself."""
+"""Holds a request against the rules in its schema, and against what no text of any request may hold.
 
+Knows no rule itself.
+"""
+
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
@@ -8,6 +12,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from shared.errors import InvalidArgument
+from shared.secret_shapes import SHORTEST_SECRET_LENGTH, refuse_secret
 
 # buf.validate extends the options of messages, oneofs and fields under this number; a length-delimited tag.
 _RULES_TAG = bytes([0xBA, 0x48])
@@ -17,21 +22,39 @@ _PLAINER = dict.fromkeys(
 )
 # Text that Postgres cannot keep; within numbers it means nothing.
 _NUL = b"\0"
+# As many bytes of text in a row as the shortest secret has; numbers, tags and lengths seldom look so.
+_LONG_TEXT = re.compile(rb"[\t-\r\x1c-\xff]{%d}" % SHORTEST_SECRET_LENGTH)
+# Never kept, and made of our own letters: it may look like a key by chance.
+_NEVER_KEPT = frozenset({"page_token"})
+# Fields, and keys of maps, that hold a public SHA-256, which is as long as a key; nothing else may.
+_DIGESTS = frozenset({"anchor_hash", "ledger_head"})
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+_TEXT_HOLDERS = frozenset({FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE})
 
 _ruled: dict[type[Message], bool] = {}
+_holds_file: dict[type[Message], bool] = {}
 
 
 def check(request: Message) -> None:
-    """Raises InvalidArgument INVALID_FIELD naming each field; without rules it costs next to nothing."""
-    if _NUL in request.SerializeToString() and (path := _nul_path(request)):
-        words = "must not hold a NUL character"
-        raise InvalidArgument("INVALID_FIELD", f"{path}: {words}", fields={path: words})
+    """Raises InvalidArgument INVALID_FIELD naming each field, or PRIVATE_KEY_REFUSED naming the first.
+
+    Bytes are files: who reads one holds every cell against the same shapes and refuses its row.
+    """
     kind = type(request)
     ruled = _ruled.get(kind)
     if ruled is None:
         ruled = _ruled[kind] = has_rules(kind)
+        _holds_file[kind] = _any_bytes(cast("Descriptor", kind.DESCRIPTOR), set())
+    # A file is not copied only to be looked through.
+    wire = None if _holds_file[kind] else request.SerializeToString()
+    if (wire is None or _NUL in wire) and (path := _nul_path(request)):
+        words = "must not hold a NUL character"
+        raise InvalidArgument("INVALID_FIELD", f"{path}: {words}", fields={path: words})
     if ruled and (violations := protovalidate.collect_violations(request)):
         raise _refusal(violations)
+    if wire is None or (len(wire) >= SHORTEST_SECRET_LENGTH and _LONG_TEXT.search(wire)):
+        refuse_secrets(request)
 
 
 def has_rules(message_class: type[Message]) -> bool:
@@ -51,12 +74,25 @@ def _any_rule(descriptor: Descriptor, seen: set[str]) -> bool:
     )
 
 
+def _any_bytes(descriptor: Descriptor, seen: set[str]) -> bool:
+    if descriptor.full_name in seen:
+        return False
+    seen.add(descriptor.full_name)
+    return any(
+        field.type == FieldDescriptor.TYPE_BYTES
+        or (field.message_type is not None and _any_bytes(field.message_type, seen))
+        for field in descriptor.fields
+    )
+
+
 def _refusal(violations: list[protovalidate.Violation]) -> InvalidArgument:
     fields: dict[str, str] = {}
     for violation in violations:
         proto = violation.proto
         path = ".".join(
-            f"{part.field_name}[{part.subscript.value}]" if part.subscript else part.field_name
+            f"{part.field_name}[{part.subscript.value}]"
+            if part.subscript and part.subscript.field == "index"
+            else part.field_name  # a map's key is the caller's text, which an error never repeats
             for part in (proto.field.elements if proto.field else ())
         )
         fields.setdefault(path, _PLAINER.get(proto.message, proto.message) or proto.rule_id)
@@ -66,21 +102,37 @@ def _refusal(violations: list[protovalidate.Violation]) -> InvalidArgument:
 
 def _nul_path(message: Message) -> str:
     """Path of the first text that holds a NUL character; empty when none does."""
+    return next((path for path, _, text in _texts(message) if "\0" in text), "")
+
+
+def refuse_secrets(request: Message) -> None:
+    """Raises InvalidArgument PRIVATE_KEY_REFUSED naming the first text that holds something like a secret."""
+    for path, name, text in _texts(request):
+        if len(text) < SHORTEST_SECRET_LENGTH or name in _NEVER_KEPT:
+            continue
+        if not (name in _DIGESTS and _DIGEST.fullmatch(text)):
+            refuse_secret(text, path)
+
+
+def _texts(message: Message, before: str = "") -> Iterator[tuple[str, str, str]]:
+    """Path, name and text of every string in the message; the name of a map's value is its key."""
     for field, value in message.ListFields():
-        for place, part in _parts(field, value):
-            if isinstance(part, Message):
-                if inner := _nul_path(part):
-                    return f"{field.name}{place}.{inner}"
-            elif isinstance(part, str) and "\0" in part:
-                return f"{field.name}{place}"
-    return ""
+        if field.type not in _TEXT_HOLDERS:
+            continue
+        for place, name, part in _parts(field, value):
+            if isinstance(part, str):
+                yield f"{before}{field.name}{place}", name, part
+            elif isinstance(part, Message):
+                yield from _texts(part, f"{before}{field.name}{place}.")
 
 
-def _parts(field: FieldDescriptor, value: object) -> Iterator[tuple[str, object]]:
+def _parts(field: FieldDescriptor, value: object) -> Iterator[tuple[str, str, object]]:
     """One value as it is, rows with their place; of a map its keys and values."""
     if isinstance(value, Mapping):
-        yield from (("", part) for pair in value.items() for part in pair)
+        for key, part in value.items():
+            yield "", "", key
+            yield "", str(key), part
     elif field.is_repeated and isinstance(value, Iterable):
-        yield from ((f"[{place}]", part) for place, part in enumerate(value))
+        yield from ((f"[{place}]", field.name, part) for place, part in enumerate(value))
     else:
-        yield "", value
+        yield "", field.name, value

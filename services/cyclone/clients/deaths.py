@@ -9,6 +9,7 @@ from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from services.cyclone.domain.incidents import Incident
 from shared.rpc.client import Channel
+from shared.secret_shapes import without_secrets
 
 
 class DeathClient:
@@ -20,7 +21,10 @@ class DeathClient:
 
     async def raise_death(self, incident: Incident, cycle_id: str, epoch: int, seconds: float) -> None:
         request = alerts_pb2.RaiseDeathRequest(
-            incident=incident.name, summary=incident.summary, cycle_id=cycle_id, epoch=epoch
+            incident=incident.name,
+            summary=without_secrets(incident.summary),
+            cycle_id=cycle_id,
+            epoch=epoch,
         )
         await self._alerts.RaiseDeath(request, timeout=seconds)
 
@@ -56,7 +60,7 @@ class DeathClient:
             request_id=request_id,
             level=level,
             subject=subject,
-            body=body,
+            body=without_secrets(body),
             source="cyclone",
             dedupe_key=request_id,
             facts={"incident": incident.name, "incident_id": incident.id, "cycle_id": cycle_id},

@@ -9,6 +9,7 @@ from services.monitor.domain.findings import Notice
 from shared.codec import from_timestamp
 from shared.errors import InvalidArgument
 from shared.rpc.client import Channel
+from shared.secret_shapes import without_secrets
 
 _SECONDS = 5.0
 # A mail server takes its time to answer.
@@ -26,8 +27,8 @@ class XComClient:
         request = xcom_pb2.SendRequest(
             request_id=notice.id,
             level=xcom_pb2.Level.Value(f"LEVEL_{notice.level.value}"),
-            subject=notice.subject[:300],
-            body=notice.body[:10_000],
+            subject=without_secrets(notice.subject)[:300],
+            body=without_secrets(notice.body)[:10_000],
             source="monitor",
             channels=notice.channels,
         )

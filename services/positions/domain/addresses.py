@@ -2,10 +2,11 @@
 
 import re
 
-from services.positions.domain.encodings import base58_decode, bech32_decode, keccak_256
+from services.positions.domain.encodings import bech32_decode, keccak_256
 from services.positions.domain.holding import Chain
-from services.positions.domain.secret_shapes import refuse_secret
+from shared import base58
 from shared.errors import InvalidArgument
+from shared.secret_shapes import refuse_secret
 
 __all__ = ["check_address", "refuse_secret", "said"]
 
@@ -42,7 +43,7 @@ def said(name: str) -> str:
 
 
 def _solana(address: str) -> str:
-    raw = base58_decode(address)
+    raw = base58.decode(address)
     if raw is None:
         raise _bad("is not base58; a Solana address uses letters and digits without 0, O, I and l")
     if len(raw) != 32:

@@ -1,41 +1,10 @@
-"""How addresses are written: base58, bech32 and the Keccak hash behind Ethereum's checksum.
+"""How addresses are written: bech32 and the Keccak hash behind Ethereum's checksum.
 
 Small and slow on purpose: they see one address at a time. Knows nothing of chains or wallets.
 """
 
-import hashlib
-
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_BASE58_DIGIT = {letter: digit for digit, letter in enumerate(_BASE58)}
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _BECH32_GENERATORS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
-
-# Longest base58 text looked at: an extended private key has 111 letters; decoding is quadratic.
-_BASE58_LENGTH_LIMIT = 128
-
-
-def base58_decode(text: str) -> bytes | None:
-    """The bytes, or None when the text is not base58."""
-    if not text or len(text) > _BASE58_LENGTH_LIMIT:
-        return None
-    number = 0
-    for letter in text:
-        digit = _BASE58_DIGIT.get(letter)
-        if digit is None:
-            return None
-        number = number * 58 + digit
-    leading_zeros = len(text) - len(text.lstrip("1"))
-    return b"\0" * leading_zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
-
-
-def base58_check_decode(text: str) -> bytes | None:
-    """The payload of base58 with a double SHA-256 checksum, or None when it does not hold."""
-    raw = base58_decode(text)
-    if raw is None or len(raw) < 5:
-        return None
-    payload, checksum = raw[:-4], raw[-4:]
-    digest = hashlib.sha256(hashlib.sha256(payload).digest()).digest()
-    return payload if digest[:4] == checksum else None
 
 
 def bech32_decode(text: str) -> tuple[str, bytes] | None:

@@ -25,8 +25,8 @@ from services.positions.domain.import_fields import (
     price,
     side_of,
 )
-from services.positions.domain.secret_shapes import looks_secret, refuse_secret
 from shared.errors import InvalidArgument
+from shared.secret_shapes import looks_secret, refuse_secret
 
 Format = Literal["CSV", "JSON"]
 Row = tuple[int, Mapping[str, object]]

@@ -12,8 +12,8 @@ from services.positions.domain.exports import WALLET_FIELDS
 from services.positions.domain.holding import Chain, WalletType
 from services.positions.domain.import_fields import RowProblem
 from services.positions.domain.imports import Format, RefusedTerms
-from services.positions.domain.secret_shapes import looks_secret
 from shared.errors import InvalidArgument
+from shared.secret_shapes import looks_secret
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 

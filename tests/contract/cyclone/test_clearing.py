@@ -19,7 +19,7 @@ from tests.contract.cyclone.conftest import House
 from tests.fakes.peers import aborts, answers
 
 # Raised for us by the plumbing: names, pages, masks, and the rules in the proto.
-_OF_SHARED = {"UNKNOWN_NAME", "BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH", "UNKNOWN_FIELD"}
+_OF_SHARED = {"PRIVATE_KEY_REFUSED", "UNKNOWN_NAME", "BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH", "UNKNOWN_FIELD"}
 _ERRORS = {"InvalidArgument", "NotFound", "FailedPrecondition", "Conflict", "Unavailable", "AlreadyExists"}
 # What became of a call we made ourselves, never an answer of ours.
 _OF_CALLS = {"OUTSIDE_UNAVAILABLE"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
 HELD = {"asset": "btc", "side": "long", "entry_price_usd": 100_000, "size_usd": 5000, "collateral_usd": 1000}
 
@@ -48,6 +49,20 @@ async def test_a_private_key_is_refused_and_not_repeated(house: httpx.AsyncClien
     assert refused.status_code == 400
     assert refused.json()["error"]["details"][0]["reason"] == "PRIVATE_KEY_REFUSED"
     assert key not in refused.text
+
+
+async def test_a_private_key_reaches_no_alert_and_no_log_over_http(
+    house: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = "9f3c" * 16
+    refused = await house.post(
+        "/v1/alerts",
+        json={"alert": {"asset": "BTC", "trigger_value": 1, "notes": f"key {key}"}, "type_name": "price"},
+        headers={"x-request-id": key},
+    )
+    assert refused.status_code == 400
+    assert refused.json()["error"]["details"][0]["reason"] == "PRIVATE_KEY_REFUSED"
+    assert key not in refused.text + str(refused.headers) + caplog.text
 
 
 async def test_prices_are_watched_over_http(house: httpx.AsyncClient) -> None:

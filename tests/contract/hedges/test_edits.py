@@ -59,6 +59,16 @@ async def test_only_the_note_of_a_hedge_that_is_there_can_be_changed(bench: Benc
         await bench.hedges.UpdateHedge(noted("hedge-none", "x"))
 
 
+async def test_a_note_that_holds_a_private_key_is_refused_and_not_kept(bench: Bench) -> None:
+    hedge_id, _, _ = await bench.pair()
+    key = "9f3c" * 16
+    with pytest.raises(InvalidArgument) as refused:
+        await bench.hedges.UpdateHedge(noted(hedge_id, f"the key is {key}"))
+    assert (refused.value.reason, list(refused.value.fields)) == ("PRIVATE_KEY_REFUSED", ["hedge.note"])
+    assert key not in str(refused.value)
+    assert (await bench.listed())[0].note == ""
+
+
 async def test_the_hedge_of_a_position_is_found_by_it(bench: Bench) -> None:
     hedge_id, long, _ = await bench.pair()
     await bench.hold("BTC", "LONG", "other")
@@ -155,6 +165,7 @@ PLUMBING = {
     "PAGE_TOKEN_MISMATCH",
     "STALE_EPOCH",
     "BAD_TIME",
+    "PRIVATE_KEY_REFUSED",
 }
 # In the contract of an earlier release, and never sent.
 GIVEN_UP = {"INVALID_FIELD"}

@@ -113,6 +113,9 @@ async def test_an_import_reports_bad_rows_and_keeps_good_ones(house) -> None:
     text = "asset,side,entry_price_usd,size_usd,collateral_usd,wallet\n"
     text += "BTC,long,100,1000,100,\nETH,long,-1,1,1,\n"
     request = pb.ImportPositionsRequest(format=pb.FILE_FORMAT_CSV, content=text.encode(), wallet="paper")
+    stolen = pb.ImportPositionsRequest(format=pb.FILE_FORMAT_CSV, content=text.encode(), wallet="9f3c" * 16)
+    with pytest.raises(InvalidArgument, match="PRIVATE_KEY_REFUSED: wallet"):
+        await house.positions.ImportPositions(stolen)
     request.dry_run = True
     tried = await house.positions.ImportPositions(request)
     assert (tried.created_count, tried.refused_count) == (1, 1) and tried.refusals[0].line == 3

@@ -173,6 +173,37 @@ async def test_what_cannot_be_stored_is_refused_by_name(house: House, fields: di
     assert list(refused.value.fields) == list(fields)
 
 
+KEY = "9f3c" * 16
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("subject", {"subject": f"key {KEY}"}),
+        ("body", {"body": f"line\nkey {KEY}\nline"}),
+        ("request_id", {"request_id": KEY}),
+        ("dedupe_key", {"dedupe_key": KEY}),
+        ("facts", {"facts": {"note": KEY}}),
+        ("facts", {"facts": {"ledger_head": f"0x{KEY}"}}),
+        ("source", {"source": KEY}),
+    ],
+)
+async def test_a_private_key_is_sent_to_nobody_and_not_stored(
+    house: House, field: str, fields: dict[str, object]
+) -> None:
+    await house.start()
+    with pytest.raises(InvalidArgument) as refused:
+        await house.send(**fields)
+    assert (refused.value.reason, list(refused.value.fields)) == ("PRIVATE_KEY_REFUSED", [field])
+    assert KEY not in str(refused.value)
+    assert not (await house.stub.ListMessages(pb.ListMessagesRequest())).messages
+
+
+async def test_the_head_of_the_ledger_goes_out_with_an_alert(house: House) -> None:
+    await house.start()
+    assert dict((await house.send(facts={"ledger_head": KEY})).facts) == {"ledger_head": KEY}
+
+
 @pytest.mark.parametrize(
     "fields", [{"request_id": ""}, {"subject": ""}, {"subject": "x" * 301}, {"source": ""}]
 )

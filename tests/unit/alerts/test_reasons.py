@@ -17,6 +17,7 @@ BY_SHARED = {
     "STALE_EPOCH",
     "BAD_TIME",
     "BAD_DURATION",
+    "PRIVATE_KEY_REFUSED",
 }
 
 

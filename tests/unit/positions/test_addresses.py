@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from services.positions.domain import encodings
 from services.positions.domain.addresses import check_address, refuse_secret
-from services.positions.domain.encodings import base58_decode, bech32_decode, keccak_256
+from services.positions.domain.encodings import bech32_decode, keccak_256
 from services.positions.domain.holding import Chain
-from services.positions.domain.secret_shapes import looks_secret
+from shared.base58 import decode
 from shared.errors import InvalidArgument
+from shared.secret_shapes import looks_secret
 
 SOLANA = "HskfdWhZTfsEL2he8iqJmXmbHdj5vr5xBooRnUfQs5PY"
 DYDX = "dydx1m9euquwentjaqxm96a4scnwy5h9t95l3rspgqc"
@@ -157,7 +158,7 @@ def test_no_chain_takes_a_secret_for_an_address(chain: Chain, secret: str) -> No
         "a long that I opened on the day the market fell, to be closed at 105,000 or earlier",
         " ".join(WORDS[:11]),
         " ".join(WORDS[:13]),
-        " ".join([*WORDS[:11], "of"]),
+        "sell half the size when the price falls below the entry again today",
         "hedge of the BTC short in demo-main; see https://example.org/notes/2026/11/20/positions?id=12345678901234567890",
         json.dumps(list(range(40))),
         json.dumps([999] * 64),
@@ -182,7 +183,7 @@ def test_any_public_key_is_an_address_and_no_secret(key: bytes) -> None:
 
 @given(st.binary(max_size=80))
 def test_base58_reads_what_the_library_writes(raw: bytes) -> None:
-    assert base58_decode(base58.b58encode(raw).decode()) == (raw or None)
+    assert decode(base58.b58encode(raw).decode()) == (raw or None)
 
 
 @given(st.text(max_size=200), st.sampled_from(Chain))

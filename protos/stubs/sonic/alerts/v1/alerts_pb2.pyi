@@ -390,6 +390,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A number is NaN or infinite."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 8
     """A field breaks its rule; the field is named."""
+    ERROR_REASON_PRIVATE_KEY_REFUSED: _ErrorReason.ValueType  # 100
+    """A text of the request looks like a private key or a seed phrase; the field is named, the value is not kept."""
     ERROR_REASON_POSITIONS_UNAVAILABLE: _ErrorReason.ValueType  # 9
     """The positions service cannot be read now; levels are held; retry."""
     ERROR_REASON_XCOM_UNAVAILABLE: _ErrorReason.ValueType  # 10
@@ -440,6 +442,8 @@ ERROR_REASON_NOT_FINITE: ErrorReason.ValueType  # 7
 """A number is NaN or infinite."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 8
 """A field breaks its rule; the field is named."""
+ERROR_REASON_PRIVATE_KEY_REFUSED: ErrorReason.ValueType  # 100
+"""A text of the request looks like a private key or a seed phrase; the field is named, the value is not kept."""
 ERROR_REASON_POSITIONS_UNAVAILABLE: ErrorReason.ValueType  # 9
 """The positions service cannot be read now; levels are held; retry."""
 ERROR_REASON_XCOM_UNAVAILABLE: ErrorReason.ValueType  # 10

@@ -150,6 +150,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The confirmation word is missing or wrong."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 8
     """A field breaks its rule; the field is named."""
+    ERROR_REASON_PRIVATE_KEY_REFUSED: _ErrorReason.ValueType  # 100
+    """A text of the request looks like a private key or a seed phrase; the field is named, the value is not kept."""
     ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 9
     """The mask names a field that cannot be changed."""
     ERROR_REASON_CLEAR_INCOMPLETE: _ErrorReason.ValueType  # 10
@@ -176,6 +178,8 @@ ERROR_REASON_NOT_CONFIRMED: ErrorReason.ValueType  # 7
 """The confirmation word is missing or wrong."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 8
 """A field breaks its rule; the field is named."""
+ERROR_REASON_PRIVATE_KEY_REFUSED: ErrorReason.ValueType  # 100
+"""A text of the request looks like a private key or a seed phrase; the field is named, the value is not kept."""
 ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 9
 """The mask names a field that cannot be changed."""
 ERROR_REASON_CLEAR_INCOMPLETE: ErrorReason.ValueType  # 10

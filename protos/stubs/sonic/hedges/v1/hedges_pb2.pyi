@@ -41,6 +41,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller's epoch is older than one already seen."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 6
     """A field breaks its rule; the field is named."""
+    ERROR_REASON_PRIVATE_KEY_REFUSED: _ErrorReason.ValueType  # 100
+    """A text of the request looks like a private key or a seed phrase; the field is named, the value is not kept."""
     ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 7
     """The update mask names a field that cannot be changed."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 8
@@ -87,6 +89,8 @@ ERROR_REASON_STALE_EPOCH: ErrorReason.ValueType  # 5
 """The caller's epoch is older than one already seen."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 6
 """A field breaks its rule; the field is named."""
+ERROR_REASON_PRIVATE_KEY_REFUSED: ErrorReason.ValueType  # 100
+"""A text of the request looks like a private key or a seed phrase; the field is named, the value is not kept."""
 ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 7
 """The update mask names a field that cannot be changed."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 8

@@ -168,6 +168,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The asset is not one of the tracked ones."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 3
     """A field breaks its rule; the field is named."""
+    ERROR_REASON_PRIVATE_KEY_REFUSED: _ErrorReason.ValueType  # 100
+    """A text of the request looks like a private key or a seed phrase; the field is named, the value is not kept."""
     ERROR_REASON_BAD_PAGE_TOKEN: _ErrorReason.ValueType  # 4
     """The page token is damaged."""
     ERROR_REASON_PAGE_TOKEN_MISMATCH: _ErrorReason.ValueType  # 5
@@ -200,6 +202,8 @@ ERROR_REASON_UNKNOWN_ASSET: ErrorReason.ValueType  # 2
 """The asset is not one of the tracked ones."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 3
 """A field breaks its rule; the field is named."""
+ERROR_REASON_PRIVATE_KEY_REFUSED: ErrorReason.ValueType  # 100
+"""A text of the request looks like a private key or a seed phrase; the field is named, the value is not kept."""
 ERROR_REASON_BAD_PAGE_TOKEN: ErrorReason.ValueType  # 4
 """The page token is damaged."""
 ERROR_REASON_PAGE_TOKEN_MISMATCH: ErrorReason.ValueType  # 5

@@ -198,6 +198,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The confirmation word is missing or wrong."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 8
     """A field breaks its rule; the field is named."""
+    ERROR_REASON_PRIVATE_KEY_REFUSED: _ErrorReason.ValueType  # 100
+    """A text of the request looks like a private key or a seed phrase; the field is named, the value is not kept."""
     ERROR_REASON_DELIVERY_NOT_FOUND: _ErrorReason.ValueType  # 9
     """No delivery with this id."""
     ERROR_REASON_DELIVERY_NOT_DEAD: _ErrorReason.ValueType  # 10
@@ -238,6 +240,8 @@ ERROR_REASON_NOT_CONFIRMED: ErrorReason.ValueType  # 7
 """The confirmation word is missing or wrong."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 8
 """A field breaks its rule; the field is named."""
+ERROR_REASON_PRIVATE_KEY_REFUSED: ErrorReason.ValueType  # 100
+"""A text of the request looks like a private key or a seed phrase; the field is named, the value is not kept."""
 ERROR_REASON_DELIVERY_NOT_FOUND: ErrorReason.ValueType  # 9
 """No delivery with this id."""
 ERROR_REASON_DELIVERY_NOT_DEAD: ErrorReason.ValueType  # 10
