@@ -190,6 +190,9 @@ class XComClient:
                 name: fact if name == "ledger_head" else without_secrets(fact)
                 for name, fact in letter.facts.items()
             },
+            incident_key=letter.incident_key,
+            ends_incident=letter.ends_incident,
+            ended_incident_keys=letter.ended_incident_keys,
         )
         try:
             await self._stub.Send(request, timeout=_SEND_SECONDS)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     MetaData,
@@ -61,6 +63,9 @@ message = Table(
     # Contacts of the chain told so far, and when the next one is due.
     Column("escalation_step", Integer, nullable=False, server_default=text("0")),
     Column("escalation_due_time", DateTime(timezone=True)),
+    # What is said of one incident is acknowledged, put off and ended together; empty: it stands alone.
+    Column("incident_key", Text, nullable=False, server_default=text("''")),
+    Column("ends_incident", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint("level between 1 and 4", name="message_level"),
     CheckConstraint("escalation_step >= 0", name="message_escalation_step"),
 )
@@ -68,6 +73,35 @@ Index(
     "message_escalation",
     message.c.escalation_due_time,
     postgresql_where=text("escalation_due_time is not null"),
+)
+Index("message_incident", message.c.incident_key, postgresql_where=text("incident_key <> ''"))
+
+# How an incident stands, once somebody said so: over for good, or quiet up to a level and until a moment.
+incident = Table(
+    "incident",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("ended_time", DateTime(timezone=True)),
+    Column("quiet_level", SmallInteger, nullable=False, server_default=text("0")),
+    Column("quiet_until_time", DateTime(timezone=True)),
+    Column("updated_time", DateTime(timezone=True), nullable=False),
+    CheckConstraint("quiet_level between 0 and 4", name="incident_quiet_level"),
+)
+Index("incident_updated", incident.c.updated_time)
+
+# What people said here about incidents, in order, for those who sent the messages.
+acknowledgement = Table(
+    "acknowledgement",
+    metadata,
+    Column("sequence", BigInteger, Identity(), primary_key=True),
+    Column("incident_key", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("level", SmallInteger, nullable=False),
+    Column("said_by", Text, nullable=False),
+    # Only put off until then; none for an acknowledgement.
+    Column("snoozed_until_time", DateTime(timezone=True)),
+    Column("created_time", DateTime(timezone=True), nullable=False),
+    CheckConstraint("level between 1 and 4", name="acknowledgement_level"),
 )
 
 delivery = Table(
@@ -94,7 +128,7 @@ delivery = Table(
     # Tries made before it was queued again by hand: they do not count against the last one.
     Column("spent_tries", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("message_id", "channel", "address", name="delivery_once"),
-    CheckConstraint("state between 1 and 4", name="delivery_state"),
+    CheckConstraint("state between 1 and 5", name="delivery_state"),
     CheckConstraint("reason between 1 and 4", name="delivery_reason"),
     CheckConstraint("spent_tries between 0 and tries", name="delivery_spent_tries"),
     CheckConstraint("level between 1 and 4", name="delivery_level"),

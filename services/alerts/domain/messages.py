@@ -19,6 +19,8 @@ Facts = dict[str, str]
 RAISED: Final = "RAISED"
 RESOLVED: Final = "RESOLVED"
 CLOSED: Final = "CLOSED"
+# The fact that names other incidents that are over too, with spaces between.
+ENDED_INCIDENTS: Final = "ended_incident_ids"
 _SUBJECT_LENGTH = 300
 
 
@@ -39,6 +41,9 @@ class Letter:
     dedupe_key: str
     channels: Sequence[str]
     facts: Mapping[str, str]
+    incident_key: str = ""
+    ends_incident: bool = False
+    ended_incident_keys: Sequence[str] = ()
 
 
 def plain(number: float) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from services.alerts.domain.kinds import Level, kind_named
-from services.alerts.domain.messages import Letter, compose
+from services.alerts.domain.messages import CLOSED, ENDED_INCIDENTS, RESOLVED, Letter, compose
 from services.alerts.domain.rule_words import rule_text
 from services.alerts.domain.thresholds import Rules
 from services.alerts.service.desk import Desk
@@ -23,6 +23,7 @@ _PORTION = 64
 _AT_ONCE = 8
 _TURN_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 300.0
+_ENDS = frozenset({RESOLVED, CLOSED})
 _ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -127,11 +128,18 @@ class Relay:
 
 
 def _groups(rows: Sequence[Waiting]) -> Iterator[slice]:
-    """Places of rows, loudest first, that go together: quieter ones wait until the louder are taken over."""
+    """Places of rows, loudest first, that go together: quieter ones wait until the louder are taken over.
+
+    What is told of one alert goes in order: its end must not come first.
+    """
     start = 0
     while start < len(rows):
-        group = rows[start : start + _AT_ONCE]
-        end = start + sum(row.level == group[0].level for row in group)
+        end, seen = start, set[str]()
+        for row in rows[start : start + _AT_ONCE]:
+            if row.level != rows[start].level or row.alert_id in seen:
+                break
+            seen.add(row.alert_id)
+            end += 1
         yield slice(start, end)
         start = end
 
@@ -156,4 +164,7 @@ def _letter(row: Waiting, rules: Rules, own: Mapping[str, tuple[str, ...]]) -> L
         # A name the notification service does not know must not keep people from hearing of it.
         channels=channels if row.tries <= 1 else (),
         facts={**facts, "ledger_head": row.ledger_hash.hex()},
+        incident_key=facts["incident_id"],
+        ends_incident=facts["event"] in _ENDS,
+        ended_incident_keys=facts.get(ENDED_INCIDENTS, "").split(),
     )

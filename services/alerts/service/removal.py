@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from services.alerts.domain.board import WORDED_BIT, Board
 from services.alerts.domain.facts import Gone, Setting, alert_id, gone
 from services.alerts.domain.kinds import AlertClass, AlertType, Level
-from services.alerts.domain.ledger import Entry, Sealed
+from services.alerts.domain.ledger import Entry
 from services.alerts.domain.members import Subject
+from services.alerts.domain.messages import ENDED_INCIDENTS
 from services.alerts.domain.telling import IS_OPPORTUNITY
 from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of
 from services.alerts.service.ports import PositionsPeer, Present
@@ -111,8 +112,9 @@ class Removal:
     ) -> None:
         """Ledger rows of all, and one message for each position of which danger was told."""
         made = await self._gone(store, image, rows, step, now)
+        worst = _worst_told(image.board, made)
         sealed = await self._desk.write(store, _entries(image.board, made, "clear", now))
-        await tell(store, _worst_told(image.board, zip(made, sealed, strict=True)), now)
+        await tell(store, [row for item, row in zip(made, sealed, strict=True) if item.row in worst], now)
 
     async def _gone(
         self, store: Store, image: Image, rows: NDArray[np.int64], step: Step, now: datetime
@@ -146,16 +148,22 @@ def _lost(board: Board, keys: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[~np.isin(board.subject_key[rows], keys)]
 
 
-def _worst_told(board: Board, ended: Iterable[tuple[Gone, Sealed]]) -> list[Sealed]:
-    """Of each position whose danger was told, the row of the alert with the highest level."""
-    worst: dict[int, tuple[int, Sealed]] = {}
-    for item, sealed in ended:
-        key, level = int(board.subject_key[item.row]), int(board.level[item.row])
-        if not board.told_level[item.row] or IS_OPPORTUNITY[board.kind[item.row]]:
-            continue
-        if key not in worst or level > worst[key][0]:
-            worst[key] = (level, sealed)
-    return [sealed for _, sealed in worst.values()]
+def _worst_told(board: Board, ended: Iterable[Gone]) -> set[int]:
+    """Of each position whose danger was told, the row of the alert with the highest level.
+
+    Its facts name the incidents of the others: one word ends them all.
+    """
+    told: dict[int, list[Gone]] = {}
+    for item in ended:
+        if board.told_level[item.row] and not IS_OPPORTUNITY[board.kind[item.row]]:
+            told.setdefault(int(board.subject_key[item.row]), []).append(item)
+    worst = set()
+    for items in told.values():
+        first, *others = sorted(items, key=lambda item: -int(board.level[item.row]))
+        worst.add(first.row)
+        if others:
+            first.facts[ENDED_INCIDENTS] = " ".join(item.facts["incident_id"] for item in others)
+    return worst
 
 
 def _entries(board: Board, ended: Iterable[Gone], actor: str, now: datetime) -> list[Entry]:

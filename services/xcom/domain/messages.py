@@ -34,6 +34,7 @@ class DeliveryState(IntEnum):
     SENT = 2
     DEAD = 3
     GROUPED = 4
+    CANCELLED = 5
 
 
 class DeliveryReason(IntEnum):
@@ -60,6 +61,7 @@ class ChannelsReason(StrEnum):
     LEVEL_MAP = "LEVEL_MAP"
     EXPLICIT = "EXPLICIT"
     FALLBACK_ALL_CONFIGURED = "FALLBACK_ALL_CONFIGURED"
+    WHO_HEARD = "WHO_HEARD"
 
 
 DUPLICATE = "DUPLICATE"
@@ -93,11 +95,19 @@ class Draft:
     dedupe_key: str = ""
     channels: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
+    incident_key: str = ""
+    ends_incident: bool = False
+    ended_incident_keys: tuple[str, ...] = ()
+
+    @property
+    def ended_keys(self) -> list[str]:
+        """Every incident that is over by this message."""
+        return [*((self.incident_key,) if self.ends_incident else ()), *self.ended_incident_keys]
 
     @property
     def fingerprint(self) -> str:
         """The same for the same content; another request under the same id has another one."""
-        content = [
+        content: list[object] = [
             self.level.value,
             self.subject,
             self.body,
@@ -106,6 +116,9 @@ class Draft:
             sorted(set(self.channels)),
             sorted(self.facts.items()),
         ]
+        # Left out where there is none: what was accepted by a release that knew no incidents stays the same.
+        if self.incident_key or self.ended_keys:
+            content.append([self.incident_key, self.ends_incident, sorted(self.ended_incident_keys)])
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -166,6 +179,8 @@ class Message:
     snoozed_until_time: datetime | None = None
     escalation_step: int = 0
     escalation_due_time: datetime | None = None
+    incident_key: str = ""
+    ends_incident: bool = False
 
 
 @dataclass(frozen=True, slots=True)

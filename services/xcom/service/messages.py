@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.xcom.channels.channel import Channel
+from services.xcom.domain.incidents import NOBODY_TOLD, Ended, Heard, who_hears_the_end
 from services.xcom.domain.messages import (
     DUPLICATE,
     NO_CHANNEL,
+    ChannelsReason,
     Choice,
     Delivery,
     DeliveryState,
@@ -19,7 +21,7 @@ from services.xcom.domain.messages import (
     Message,
     choose_channels,
 )
-from services.xcom.domain.settings import LevelDefaults, Settings
+from services.xcom.domain.settings import LevelDefaults, Route, Settings
 from services.xcom.service.reach import Reach
 from services.xcom.store.door import Door
 from services.xcom.store.messages import Accepted, MessageStore
@@ -33,6 +35,7 @@ from shared.paging import Page
 Begin = Callable[[], AbstractAsyncContextManager[MessageStore]]
 
 _FACTS_LENGTH = 32_768
+_AFTERWARDS = timedelta(seconds=1)
 
 
 class MessageService:
@@ -74,7 +77,8 @@ class MessageService:
         for another content, InvalidArgument UNKNOWN_NAME, INVALID_FIELD.
         """
         draft = self._checked(draft)
-        message = await self._accepted(draft)
+        ended = await self._end(draft.ended_keys) if draft.ended_keys else None
+        message = await self._accepted(draft, ended)
         if message is None:
             async with self._begin() as store:
                 return self.shown(await _repeated(store, draft))
@@ -82,11 +86,16 @@ class MessageService:
             self._wake(draft.level)
         return self.shown(message)
 
-    async def _accepted(self, draft: Draft) -> Message | None:
+    async def _end(self, keys: Sequence[str]) -> Ended:
+        """Before the message is stored: again with the same request, it is the same."""
+        async with self._begin() as store:
+            return await store.end(keys, self._clock.now())
+
+    async def _accepted(self, draft: Draft, ended: Ended | None) -> Message | None:
         """What was stored; None when the request id is taken."""
         while True:
             assumed = self._settings
-            message = await self._drafted(draft, parsed(assumed))
+            message = await self._drafted(draft, parsed(assumed), ended)
             if draft.dedupe_key:
                 async with self._begin() as store:
                     door = await store.door(draft.dedupe_key)
@@ -99,11 +108,14 @@ class MessageService:
                 return None
             self._settings = entry.settings
 
-    async def _drafted(self, draft: Draft, settings: Settings) -> Message:
+    async def _drafted(self, draft: Draft, settings: Settings, ended: Ended | None) -> Message:
         """The message as it is when nobody was told of it yet."""
         mapped = self._levels.route(draft.level, settings.levels).channels
         choice = choose_channels(draft.channels, mapped, Reach(self._channels, settings).configured())
-        message = _message(draft, choice, self._clock.now())
+        heard = who_hears_the_end(ended.heard, self._channels) if ended else []
+        if ended and ended.known and draft.ends_incident:
+            choice = Choice((), ChannelsReason.WHO_HEARD)
+        message = _message(draft, choice, heard, self._clock.now())
         return replace(
             message,
             deliveries=[await self._rested(one) for one in message.deliveries],
@@ -196,13 +208,13 @@ class MessageService:
         if not cooldown:
             return delivery
         async with self._begin() as store:
-            last = await store.last_sent(delivery.channel, "")
+            last = await store.last_sent(delivery.channel, delivery.address)
         return (
             delivery if last is None else replace(delivery, due_time=max(delivery.due_time, last + cooldown))
         )
 
     def _escalation_time(self, message: Message, settings: Settings) -> datetime | None:
-        if message.level is not Level.HIGH or not message.deliveries:
+        if message.level is not Level.HIGH or message.ends_incident or not message.deliveries:
             return None
         contacts = settings.chain.contacts
         wait = timedelta(seconds=contacts[0].wait_seconds) if contacts else self._escalation_wait
@@ -211,6 +223,8 @@ class MessageService:
     def _checked(self, draft: Draft) -> Draft:
         if sum(map(len, (*draft.facts, *draft.facts.values()))) > _FACTS_LENGTH:
             raise _invalid("facts", f"at most {_FACTS_LENGTH} characters together")
+        if draft.ends_incident and not draft.incident_key:
+            raise _invalid("incident_key", "must be set: which incident has ended?")
         names = (choose(name, self._channels, field="channels") for name in draft.channels)
         return replace(draft, channels=tuple(dict.fromkeys(names)))
 
@@ -219,9 +233,12 @@ def _suppressed(message: Message) -> Message:
     return replace(message, suppressed_reason=DUPLICATE, deliveries=(), escalation_due_time=None)
 
 
-def _message(draft: Draft, choice: Choice, now: datetime) -> Message:
+def _message(draft: Draft, choice: Choice, heard: Sequence[Heard], now: datetime) -> Message:
+    """With a delivery a channel, and one to each of those who heard of what is over."""
     message_id = new_id("msg")
-    channels = choice.channels
+    chosen = [Heard(Route(channel)) for channel in choice.channels]
+    ways = {one.route: one for one in (*heard, *chosen)}
+    nobody = NOBODY_TOLD if choice.reason is ChannelsReason.WHO_HEARD else NO_CHANNEL
     return Message(
         id=message_id,
         request_id=draft.request_id,
@@ -232,25 +249,32 @@ def _message(draft: Draft, choice: Choice, now: datetime) -> Message:
         dedupe_key=draft.dedupe_key,
         facts=draft.facts,
         created_time=now,
-        suppressed_reason="" if channels else NO_CHANNEL,
+        suppressed_reason="" if ways else nobody,
         channels_reason=choice.reason.value,
-        deliveries=[
-            Delivery(
-                id=new_id("dlv"),
-                message_id=message_id,
-                channel=channel,
-                state=DeliveryState.QUEUED,
-                tries=0,
-                due_time=now,
-                sent_time=None,
-                last_error="",
-                provider_status="",
-                level=draft.level,
-                subject=draft.subject,
-                created_time=now,
-            )
-            for channel in channels
-        ],
+        incident_key=draft.incident_key,
+        ends_incident=draft.ends_incident,
+        deliveries=[_delivery(draft, message_id, one, now) for one in ways.values()],
+    )
+
+
+def _delivery(draft: Draft, message_id: str, heard: Heard, now: datetime) -> Delivery:
+    """Due now, or after what still waits there: nobody hears of an end first."""
+    waits_until = heard.waits_until
+    return Delivery(
+        id=new_id("dlv"),
+        message_id=message_id,
+        channel=heard.route.channel,
+        state=DeliveryState.QUEUED,
+        tries=0,
+        due_time=now if waits_until is None else max(now, waits_until + _AFTERWARDS),
+        sent_time=None,
+        last_error="",
+        provider_status="",
+        level=draft.level,
+        subject=draft.subject,
+        created_time=now,
+        address=heard.route.address,
+        contact=heard.contact,
     )
 
 
@@ -283,6 +307,8 @@ def _rebuilt(draft: Draft, accepted: Accepted) -> Message:
         created_time=accepted.created_time,
         suppressed_reason=accepted.suppressed_reason,
         channels_reason=accepted.channels_reason,
+        incident_key=draft.incident_key,
+        ends_incident=draft.ends_incident,
     )
 
 

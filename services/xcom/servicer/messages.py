@@ -33,6 +33,9 @@ class XComServicer(rpc.XComServiceServicer):
             dedupe_key=request.dedupe_key,
             channels=tuple(request.channels),
             facts=dict(request.facts),
+            incident_key=request.incident_key,
+            ends_incident=request.ends_incident,
+            ended_incident_keys=tuple(request.ended_incident_keys),
         )
         return to_message(await self._messages.send(draft))
 

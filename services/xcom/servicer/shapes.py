@@ -29,6 +29,8 @@ def to_message(message: Message) -> pb.Message:
         snoozed_until_time=to_timestamp(message.snoozed_until_time),
         escalation_step=message.escalation_step,
         escalation_due_time=to_timestamp(message.escalation_due_time),
+        incident_key=message.incident_key,
+        ends_incident=message.ends_incident,
     )
 
 

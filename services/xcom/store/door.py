@@ -13,6 +13,13 @@ from services.xcom.store.settings import STORED
 from shared.database.statement import Statement
 
 _HOLD = Statement("select pg_advisory_xact_lock(hashtextextended('xcom dedupe ' || :dedupe_key, 0))")
+# One chain an incident: a message of one that is over, quiet, or escalating already begins no other.
+_ESCALATES = (
+    "cast(:incident_key as text) = '' or not exists (select from incident where key = :incident_key"
+    "  and (ended_time is not null or quiet_level >= :level and quiet_until_time > :now))"
+    " and not exists (select from message where incident_key = :incident_key and incident_key <> ''"
+    "  and escalation_due_time is not null)"
+)
 _ACCEPT = Statement(
     f"with present as (select {STORED} as settings),"
     # Both ways round now: a clock that was stepped back must not tell everything again.
@@ -26,15 +33,17 @@ _ACCEPT = Statement(
     "  from present, told where settings is not distinct from cast(:settings as text)"
     " on conflict do nothing returning suppressed_reason),"
     " stored as (insert into message (id, request_id, level, subject, body, source, dedupe_key, facts,"
-    "  created_time, suppressed_reason, channels_reason, escalation_due_time)"
+    "  created_time, suppressed_reason, channels_reason, incident_key, ends_incident, escalation_due_time)"
     " select :id, :request_id, :level, :subject, :body, :source, :dedupe_key, cast(:facts as jsonb), :now,"
-    "  suppressed_reason, :channels_reason,"
-    "  case when suppressed_reason = '' then cast(:escalation_due_time as timestamptz) end from fresh),"
+    "  suppressed_reason, :channels_reason, :incident_key, :ends_incident,"
+    f"  case when suppressed_reason = '' and ({_ESCALATES})"
+    "  then cast(:escalation_due_time as timestamptz) end from fresh),"
     " queued as (insert into delivery (id, message_id, channel, state, level, tries, due_time, last_error,"
-    "  provider_status, created_time)"
-    " select own.id, :id, own.channel, 1, :level, 0, own.due_time, '', '', :now from fresh,"
-    "  unnest(cast(:delivery_ids as text[]), cast(:channels as text[]), cast(:due_times as timestamptz[]))"
-    "  as own(id, channel, due_time) where suppressed_reason = '' returning 1)"
+    "  provider_status, created_time, address, contact)"
+    " select own.id, :id, own.channel, 1, :level, 0, own.due_time, '', '', :now, own.address, own.contact"
+    "  from fresh, unnest(cast(:delivery_ids as text[]), cast(:channels as text[]),"
+    "   cast(:due_times as timestamptz[]), cast(:addresses as text[]), cast(:contacts as text[]))"
+    "  as own(id, channel, due_time, address, contact) where suppressed_reason = '' returning 1)"
     " select (select settings from present) as settings,"
     " (select suppressed_reason from fresh) as suppressed_reason,"
     f" case when exists (select from queued) then pg_notify('{BELL}', :ring) end"
@@ -91,6 +100,10 @@ class Door:
                     "delivery_ids": [one.id for one in stored.deliveries],
                     "channels": [one.channel for one in stored.deliveries],
                     "due_times": [one.due_time for one in stored.deliveries],
+                    "addresses": [one.address for one in stored.deliveries],
+                    "contacts": [one.contact for one in stored.deliveries],
+                    "incident_key": draft.incident_key,
+                    "ends_incident": draft.ends_incident,
                     "escalation_due_time": stored.escalation_due_time,
                 }
             ),

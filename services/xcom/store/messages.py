@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 
 from services.xcom.domain.messages import Attempt, Delivery, DeliveryState, Level, Message
 from services.xcom.store.door import Door
-from services.xcom.store.queueing import QueueStore
+from services.xcom.store.incidents import IncidentStore
 from services.xcom.store.rows import BELL, to_attempt, to_delivery, to_message
 from services.xcom.tables import attempt, delivery, message, request
 from shared.database.engine import raw
@@ -42,7 +42,7 @@ class Accepted:
     channels_reason: str
 
 
-class MessageStore(QueueStore):
+class MessageStore(IncidentStore):
     """Messages of one transaction."""
 
     async def door(self, dedupe_key: str) -> Door:

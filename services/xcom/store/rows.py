@@ -42,6 +42,8 @@ def to_message(row: Row[Any]) -> Message:
         snoozed_until_time=row.snoozed_until_time,
         escalation_step=row.escalation_step,
         escalation_due_time=row.escalation_due_time,
+        incident_key=row.incident_key,
+        ends_incident=row.ends_incident,
     )
 
 

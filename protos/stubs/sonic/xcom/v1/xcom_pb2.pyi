@@ -74,6 +74,8 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     """Given up after the last try; the reason is kept."""
     DELIVERY_STATE_GROUPED: _DeliveryState.ValueType  # 4
     """Told as part of a digest; ends as the digest ends."""
+    DELIVERY_STATE_CANCELLED: _DeliveryState.ValueType  # 5
+    """Not sent: somebody acknowledged, or the incident was over, before its turn came."""
 
 class DeliveryState(_DeliveryState, metaclass=_DeliveryStateEnumTypeWrapper):
     """Where a delivery stands."""
@@ -88,6 +90,8 @@ DELIVERY_STATE_DEAD: DeliveryState.ValueType  # 3
 """Given up after the last try; the reason is kept."""
 DELIVERY_STATE_GROUPED: DeliveryState.ValueType  # 4
 """Told as part of a digest; ends as the digest ends."""
+DELIVERY_STATE_CANCELLED: DeliveryState.ValueType  # 5
+"""Not sent: somebody acknowledged, or the incident was over, before its turn came."""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
 
 class _DeliveryReason:
@@ -337,6 +341,8 @@ class Message(_message.Message):
     SNOOZED_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     ESCALATION_STEP_FIELD_NUMBER: _builtins.int
     ESCALATION_DUE_TIME_FIELD_NUMBER: _builtins.int
+    INCIDENT_KEY_FIELD_NUMBER: _builtins.int
+    ENDS_INCIDENT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Message id."""
     request_id: _builtins.str
@@ -352,13 +358,19 @@ class Message(_message.Message):
     dedupe_key: _builtins.str
     """Messages with the same key within the window are one message to people."""
     suppressed_reason: _builtins.str
-    """Why nothing was sent (DUPLICATE, NO_CHANNEL); empty when deliveries exist."""
+    """Why nothing was sent (DUPLICATE, NO_CHANNEL, NOBODY_TOLD: the end of what nobody heard of); empty when deliveries
+    exist.
+    """
     channels_reason: _builtins.str
-    """Why these channels (LEVEL_MAP, EXPLICIT, FALLBACK_ALL_CONFIGURED)."""
+    """Why these channels (LEVEL_MAP, EXPLICIT, FALLBACK_ALL_CONFIGURED, WHO_HEARD: those who heard of the incident)."""
     acknowledged_by: _builtins.str
     """Who acknowledged, as told by the caller; "link" for a link; empty when nobody did."""
     escalation_step: _builtins.int
     """Contacts of the escalation chain told so far, >= 0."""
+    incident_key: _builtins.str
+    """The incident it belongs to; empty when it stands alone."""
+    ends_incident: _builtins.bool
+    """Whether it says that its incident is over."""
     @_builtins.property
     def facts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Machine-readable facts behind the text."""
@@ -403,10 +415,12 @@ class Message(_message.Message):
         snoozed_until_time: _timestamp_pb2.Timestamp | None = ...,
         escalation_step: _builtins.int = ...,
         escalation_due_time: _timestamp_pb2.Timestamp | None = ...,
+        incident_key: _builtins.str = ...,
+        ends_incident: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged_time", b"acknowledged_time", "created_time", b"created_time", "escalation_due_time", b"escalation_due_time", "snoozed_until_time", b"snoozed_until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_by", b"acknowledged_by", "acknowledged_time", b"acknowledged_time", "body", b"body", "channels_reason", b"channels_reason", "created_time", b"created_time", "dedupe_key", b"dedupe_key", "deliveries", b"deliveries", "escalation_due_time", b"escalation_due_time", "escalation_step", b"escalation_step", "facts", b"facts", "id", b"id", "level", b"level", "request_id", b"request_id", "snoozed_until_time", b"snoozed_until_time", "source", b"source", "subject", b"subject", "suppressed_reason", b"suppressed_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_by", b"acknowledged_by", "acknowledged_time", b"acknowledged_time", "body", b"body", "channels_reason", b"channels_reason", "created_time", b"created_time", "dedupe_key", b"dedupe_key", "deliveries", b"deliveries", "ends_incident", b"ends_incident", "escalation_due_time", b"escalation_due_time", "escalation_step", b"escalation_step", "facts", b"facts", "id", b"id", "incident_key", b"incident_key", "level", b"level", "request_id", b"request_id", "snoozed_until_time", b"snoozed_until_time", "source", b"source", "subject", b"subject", "suppressed_reason", b"suppressed_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -964,6 +978,9 @@ class SendRequest(_message.Message):
     DEDUPE_KEY_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
+    INCIDENT_KEY_FIELD_NUMBER: _builtins.int
+    ENDS_INCIDENT_FIELD_NUMBER: _builtins.int
+    ENDED_INCIDENT_KEYS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Unique for ever; the caller makes it."""
     level: Global___Level.ValueType
@@ -976,6 +993,14 @@ class SendRequest(_message.Message):
     """Who says it."""
     dedupe_key: _builtins.str
     """Same key within 300 s = one message to people; empty = never merged."""
+    incident_key: _builtins.str
+    """The incident it belongs to, as its source names it: what is said of one incident is acknowledged, put off and
+    ended together. Empty: the message stands alone.
+    """
+    ends_incident: _builtins.bool
+    """The incident is over: its escalation stops, and those who heard of it hear this instead of `channels` and the
+    level map, nobody else; as if it were false when nothing was ever said of the incident. Needs incident_key.
+    """
     @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Explicit channels replace the level map."""
@@ -983,6 +1008,10 @@ class SendRequest(_message.Message):
     @_builtins.property
     def facts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Machine-readable facts behind the text."""
+
+    @_builtins.property
+    def ended_incident_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other incidents that are over by this: they stop too, and those who heard of them hear this as well."""
 
     def __init__(
         self,
@@ -995,10 +1024,13 @@ class SendRequest(_message.Message):
         dedupe_key: _builtins.str = ...,
         channels: _abc.Iterable[_builtins.str] | None = ...,
         facts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        incident_key: _builtins.str = ...,
+        ends_incident: _builtins.bool = ...,
+        ended_incident_keys: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "channels", b"channels", "dedupe_key", b"dedupe_key", "facts", b"facts", "level", b"level", "request_id", b"request_id", "source", b"source", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "channels", b"channels", "dedupe_key", b"dedupe_key", "ended_incident_keys", b"ended_incident_keys", "ends_incident", b"ends_incident", "facts", b"facts", "incident_key", b"incident_key", "level", b"level", "request_id", b"request_id", "source", b"source", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,41 @@
+"""What belongs to one incident: who heard of it, and who of them hears that it is over. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.xcom.domain.messages import LAST_RESORT
+from services.xcom.domain.settings import Route
+
+NOBODY_TOLD = "NOBODY_TOLD"
+# Good news wakes nobody who hears it by another way too.
+_WAKING = frozenset({"voice", "sound"})
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A way by which somebody heard of an incident, or will: what waits there is tried next at `waits_until`.
+
+    An empty contact is whoever the channel's own destination leads to.
+    """
+
+    route: Route
+    contact: str = ""
+    waits_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of incidents that are over: whether any of them was ever told, and to whom."""
+
+    known: bool
+    heard: Sequence[Heard] = ()
+
+
+def who_hears_the_end(heard: Sequence[Heard], channels: Collection[str]) -> list[Heard]:
+    """Everybody who heard, on channels that there are; no call and no sound for who has another way."""
+    there = [one for one in heard if one.route.channel in channels]
+    gently = {one.contact for one in there if one.route.channel not in _WAKING | {LAST_RESORT}}
+    return [one for one in there if one.route.channel not in _WAKING or one.contact not in gently]
