@@ -2,6 +2,7 @@
 
 from shared.http.client import Answer, ProviderHttp
 from shared.http.failure import FailureKind, ProviderFailure
+from shared.http.scope import asking
 from shared.http.strict_json import BadJson, parse
 
-__all__ = ["Answer", "BadJson", "FailureKind", "ProviderFailure", "ProviderHttp", "parse"]
+__all__ = ["Answer", "BadJson", "FailureKind", "ProviderFailure", "ProviderHttp", "asking", "parse"]

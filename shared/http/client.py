@@ -18,6 +18,7 @@ from shared.clock import Clock
 from shared.http import body, patience
 from shared.http.circuit import Circuit
 from shared.http.failure import FailureKind, ProviderFailure
+from shared.http.scope import Scope, current
 from shared.rpc import call
 
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -51,7 +52,9 @@ class ProviderHttp:
     `timeout_seconds` bounds a call with its retries, but not the wait for its turn when `per_second` is set;
     inside an RPC both together take at most four fifths of the time its caller has left.
     `retry_after` says how a 429 tells its end: "seconds" or "milliseconds" of Retry-After, else the name of
-    the header with a unix second. Back-off, circuit and limits go by `clock`; URLs are never logged.
+    the header with a unix second. Back-off, circuit and limits go by `clock`; URLs are never logged. Inside
+    `asking(subject=...)` a refusal is that subject's alone; inside `asking(forced=True)` a wait is passed
+    once.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class ProviderHttp:
         self._retry_after = retry_after
         self._headers = dict(headers or {})
         self._circuit = Circuit(name, clock)
+        self._forcing = asyncio.Lock()
         self._client: httpx.AsyncClient | None = None
         self._turn: AsyncLimiter | None = None
 
@@ -122,9 +126,19 @@ class ProviderHttp:
         return f"{self._base_url}/{path.lstrip('/')}" if path else self._base_url
 
     async def _ask(self, request: httpx.Request) -> Answer:
+        scope = current()
+        if not scope.forced or not self._circuit.shut_for(scope.subject):
+            return await self._pass(request, scope, forced=False)
+        forced_count = self._circuit.forced(scope.subject)
+        async with self._forcing:
+            # Of those that are forced together one goes through; the others take what it found.
+            is_first = self._circuit.forced(scope.subject) == forced_count
+            return await self._pass(request, scope, forced=is_first)
+
+    async def _pass(self, request: httpx.Request, scope: Scope, *, forced: bool) -> Answer:
         left_seconds = call.bounded_seconds(math.inf, _SHARE_RATIO)
         given_up_seconds = asyncio.get_running_loop().time() + left_seconds
-        if not self._circuit.shut:
+        if forced or not self._circuit.shut_for(scope.subject):
             try:
                 async with asyncio.timeout_at(given_up_seconds if math.isfinite(left_seconds) else None):
                     await self._take_turn()
@@ -132,7 +146,7 @@ class ProviderHttp:
                 raise self._failure(FailureKind.TIMEOUT, "had no turn in the time that was left") from problem
         end_seconds = min(asyncio.get_running_loop().time() + self._timeout_seconds, given_up_seconds)
         # The circuit counts calls, not tries: one bad moment of a host is one failure.
-        with self._circuit.passage():
+        with self._circuit.passage(scope.subject, forced=forced):
             return await self._try_repeatedly(request, end_seconds)
 
     async def _try_repeatedly(self, request: httpx.Request, end_seconds: float) -> Answer:

@@ -9,8 +9,8 @@ SECONDS = "seconds"
 MILLISECONDS = "milliseconds"
 
 _LEAST_SECONDS = 1.0
-# The longest ban we know of is three days; a longer word is a mistake.
-_MOST_SECONDS = 3 * 86_400.0
+# Whatever a provider says: a wait this long is looked at again, so that no slip of its blinds for hours.
+MOST_SECONDS = 900.0
 _LIMIT_SECONDS = 60.0
 _BAN_SECONDS = 600.0
 
@@ -64,4 +64,4 @@ def _seconds_to_date(text: str | None, now: datetime) -> float | None:
 
 def _within(seconds: float | None, unsaid_seconds: float) -> timedelta:
     wait_seconds = unsaid_seconds if seconds is None else seconds
-    return timedelta(seconds=min(max(wait_seconds, _LEAST_SECONDS), _MOST_SECONDS))
+    return timedelta(seconds=min(max(wait_seconds, _LEAST_SECONDS), MOST_SECONDS))

@@ -64,7 +64,9 @@ class StepClient:
         return Answer(outcomes.read_prices(read), prices=prices)
 
     async def _sync_positions(self, call: Call, seconds: float) -> Answer:
-        request = positions_pb2.SyncPositionsRequest(cycle_id=call.cycle_id, epoch=call.epoch)
+        request = positions_pb2.SyncPositionsRequest(
+            cycle_id=call.cycle_id, epoch=call.epoch, force=call.force
+        )
         answer = await self._positions.SyncPositions(request, timeout=seconds)
         complete = [w for w in answer.wallets if w.state == positions_pb2.WALLET_SYNC_STATE_COMPLETE]
         read = outcomes.SyncAnswer(

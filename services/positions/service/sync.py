@@ -1,6 +1,7 @@
 """Sync: every wallet fetched by itself, each answer applied in its own transaction; the mode of the house."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,7 +26,10 @@ from services.positions.store.memory import Memory
 from shared.clock import Clock
 from shared.database.fence import Step
 from shared.errors import Conflict, NotFound, SonicError
+from shared.http import asking
 from shared.log import get_logger
+
+_REFUSED = "REFUSED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class _Round:
     step: Step
     storing: Storing
     prices: Mapping[str, float]
+    force: bool
 
 
 class SyncService:
@@ -71,8 +76,9 @@ class SyncService:
         async with self._read() as store:
             return await self._mode(store)
 
-    async def sync(self, step: Step, wallet_names: Sequence[str] = ()) -> Synced:
+    async def sync(self, step: Step, wallet_names: Sequence[str] = (), *, force: bool = False) -> Synced:
         """Fetch every active wallet, or those named. The same cycle again answers from its record.
+        `force` asks also a venue that is not to be asked for a while, once.
 
         Raises STALE_EPOCH, WALLET_NOT_FOUND. A wallet's failure is an outcome, not an error.
         """
@@ -84,7 +90,7 @@ class SyncService:
         mode, wallets, ended_count = start
         _check_names(wallet_names, wallets)
         prices = _fresh(market, self._clock.now() - self._mark_max_age)
-        this = _Round(step, Storing(self._begin, self._clock, step, self._memory), prices)
+        this = _Round(step, Storing(self._begin, self._clock, step, self._memory), prices, force)
         outcomes = await self._fetch_all(this, wallets)
         return await self._finish(step, mode, outcomes, market, pass_needed=ended_count > 0)
 
@@ -166,14 +172,17 @@ class SyncService:
         places = asyncio.Semaphore(self._max_concurrent_fetches)
 
         async def one(wallet: Wallet) -> list[WalletSync]:
+            # What a provider refuses to one wallet is no refusal of the others.
             async with places:
-                outcomes, _ = await asyncio.gather(
-                    self._fetch_wallet(this, wallet), self._balances.refresh(wallet)
-                )
+                with asking(subject=wallet.name, forced=this.force):
+                    outcomes, _ = await asyncio.gather(
+                        self._fetch_wallet(this, wallet), self._balances.refresh(wallet)
+                    )
                 return outcomes
 
         asked = [wallet for wallet in wallets if wallet.chain is not Chain.MANUAL]
-        return [outcome for part in await asyncio.gather(*map(one, asked)) for outcome in part]
+        fetched = await asyncio.gather(*map(one, asked))
+        return _with_extent([outcome for part in fetched for outcome in part])
 
     async def _fetch_wallet(self, this: _Round, wallet: Wallet) -> list[WalletSync]:
         venues = [venue for venue in self._venues if wallet.chain in venue.chains]
@@ -250,6 +259,18 @@ class SyncService:
             if sum(counts):
                 await store.passes.bump_membership()
         return _with_liquidated(outcome, sum(counts))
+
+
+def _with_extent(outcomes: Sequence[WalletSync]) -> list[WalletSync]:
+    """A refusal that met every wallet of a venue is the venue's: each of them says so."""
+    asked = Counter(one.venue for one in outcomes)
+    refused = Counter(one.venue for one in outcomes if one.reason == _REFUSED)
+    return [
+        replace(one, message=f"{one.message}; it refuses all {asked[one.venue]} wallets that are asked there")
+        if one.reason == _REFUSED and refused[one.venue] == asked[one.venue] > 1
+        else one
+        for one in outcomes
+    ]
 
 
 def _with_liquidated(outcome: WalletSync, count: int) -> WalletSync:

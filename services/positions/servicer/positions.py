@@ -60,7 +60,9 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         self, request: pb.SyncPositionsRequest, context: Context
     ) -> pb.SyncPositionsResponse:
         synced = await self._sync.sync(
-            Step("SYNC_POSITIONS", request.cycle_id, request.epoch), tuple(request.wallets)
+            Step("SYNC_POSITIONS", request.cycle_id, request.epoch),
+            tuple(request.wallets),
+            force=request.force,
         )
         return pb.SyncPositionsResponse(
             wallets=map(_wallet_sync, synced.wallets),

@@ -20,7 +20,7 @@ from services.positions.venues.dydx_shapes import (
 from services.positions.venues.rows import NotThat, masked_text, off_scale
 from services.positions.venues.venue import Built, Surroundings
 from shared.clock import Clock
-from shared.http import FailureKind, ProviderFailure, ProviderHttp
+from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking
 
 DEFAULT_BASE_URL = "https://indexer.dydx.trade"
 CROSS_NUMBER = 0  # The subaccount the venue's own page trades with; isolated positions live below it.
@@ -58,7 +58,8 @@ class DydxVenue:
     async def _read_markets(self) -> Mapping[str, Market]:
         async with self._reading:
             if self._clock.monotonic() >= self._markets_until_seconds:
-                answer = await self._http.get_json("/v4/perpetualMarkets")
+                with asking(subject=""):  # Everybody's: a refusal of them is no wallet's.
+                    answer = await self._http.get_json("/v4/perpetualMarkets")
                 with _of_shape(answer.body):
                     self._markets = read_markets(answer.body)
                 self._markets_until_seconds = self._clock.monotonic() + MARKETS_SECONDS

@@ -17,7 +17,7 @@ from services.positions.venues.hyperliquid_shapes import (
 from services.positions.venues.rows import NotThat, masked, off_scale
 from services.positions.venues.venue import Built, Surroundings
 from shared.clock import Clock
-from shared.http import FailureKind, ProviderFailure, ProviderHttp
+from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking
 
 DEFAULT_BASE_URL = "https://api.hyperliquid.xyz"
 FUNDING_SECONDS = 300.0  # The rate changes by the hour; a failure is not asked again before this either.
@@ -50,7 +50,8 @@ class HyperliquidVenue:
         async with self._reading:
             if self._clock.monotonic() >= self._funding_until_seconds:
                 try:
-                    answer = await self._rates.post_json("/info", {"type": "metaAndAssetCtxs"})
+                    with asking(subject=""):
+                        answer = await self._rates.post_json("/info", {"type": "metaAndAssetCtxs"})
                     self._funding = read_funding(answer.body)
                 except (ProviderFailure, NotThat):
                     self._funding = {}

@@ -12,7 +12,7 @@ from services.positions.domain.holding import CarrySource, Holding, Side, VenueT
 from services.positions.venues.jupiter_shapes import ASSETS_BY_MINT, position_key
 from services.positions.venues.rows import RowRefused, stated
 from shared.clock import Clock
-from shared.http import FailureKind, ProviderFailure, ProviderHttp
+from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking
 
 RATE_SECONDS = 300.0  # A failure is not asked again before this either.
 # A rate beyond this is in another unit: the pool's highest is some thousandths of a percent an hour.
@@ -44,7 +44,8 @@ class BorrowRates:
         if self._clock.monotonic() < until_seconds:
             return rates
         try:
-            answer = await self._http.get_json("/v1/pool-info", {"mint": _MINTS[asset]})
+            with asking(subject=""):
+                answer = await self._http.get_json("/v1/pool-info", {"mint": _MINTS[asset]})
             rates = read_rates(answer.body)
         except ProviderFailure:
             rates = _NO_RATES

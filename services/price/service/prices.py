@@ -30,6 +30,7 @@ from shared import paging
 from shared.clock import Clock
 from shared.database.fence import Step
 from shared.errors import InvalidArgument, NotFound
+from shared.http import asking
 from shared.paging import Page
 
 Begin = Callable[[], AbstractAsyncContextManager[Store]]
@@ -123,7 +124,8 @@ class PriceService:
                 return opened
             used = market or opened.market
             start_time = opened.demo_start_time or self._clock.now()
-            answers = await self._sources.ask(used, wanted, start_time)
+            with asking(forced=force):
+                answers = await self._sources.ask(used, wanted, start_time)
             asked = _Asked(step, wanted, used, answers, start_time)
             refreshed = await self._conclude_at_once(asked, opened) or await self._conclude(asked)
         self._changed()

@@ -1,4 +1,4 @@
-"""Binance's 24-hour ticker. Knows symbols, weights, bans and closed regions; nothing of other sources.
+"""Binance's 24-hour ticker. Knows symbols and weights; nothing of other sources.
 
 It quotes in USDT, not USD: its quotes say so and are taken at one to one, which the consensus of 2 % allows.
 """
@@ -10,7 +10,7 @@ from services.price.domain.prices import Dropped, Note, Quote
 from services.price.sources.paced import Pace, PacedHttp, bad_body
 from services.price.sources.reading import Refused, bound, decimal, milliseconds_moment, quote_or_reason
 from services.price.sources.source import Source, SourceSetup
-from shared.http import Answer, FailureKind, ProviderFailure
+from shared.http import Answer
 from shared.http.client import Params
 
 NAME = "binance"
@@ -22,33 +22,18 @@ _WEIGHT_HEADER = "x-mbx-used-weight-1m"
 # Of 6000 a minute, which all users of one address share.
 _MOST_WEIGHT = 5_400
 _MINUTE_SECONDS = 60.0
-_REGION_STATUS = 451
 
 
 class BinanceHttp(PacedHttp):
-    """Its HTTP: a region it refuses is refused until the process ends, a weight nearly spent is a pause."""
+    """Its HTTP: a weight nearly spent is a pause."""
 
     def __init__(self, setup: SourceSetup, pace: Pace) -> None:
         super().__init__(NAME, setup, pace)
-        self._refused: ProviderFailure | None = None
-
-    @property
-    def paused(self) -> bool:
-        return self._refused is not None or super().paused
 
     async def get_json(
         self, path: str, params: Params | None = None, *, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        if self._refused is not None:
-            raise self._refused
-        try:
-            answer = await super().get_json(path, params, headers=headers)
-        except ProviderFailure as failure:
-            if failure.status == _REGION_STATUS:
-                self._refused = ProviderFailure(
-                    FailureKind.REFUSED, "the provider serves no one here (HTTP 451)", status=_REGION_STATUS
-                )
-            raise
+        answer = await super().get_json(path, params, headers=headers)
         used = answer.headers.get(_WEIGHT_HEADER, "")
         if used.isascii() and used.isdigit() and len(used) < 9 and int(used) > _MOST_WEIGHT:
             self.budget.silence(_MINUTE_SECONDS)

@@ -182,13 +182,14 @@ async def test_retry_after_is_in_milliseconds(venue, stand, clock) -> None:
     assert (await venue.fetch(WALLET, PRICES, START)).complete
 
 
-async def test_a_region_that_is_refused_is_not_asked_again(venue, stand, clock) -> None:
+async def test_a_region_that_is_refused_is_looked_at_again_within_15_minutes(venue, stand, clock) -> None:
     stand.answer(MARKETS, status=403, json={})
-    for _ in range(3):
-        with pytest.raises(ProviderFailure):
-            await venue.fetch(WALLET, PRICES, START)
-        clock.advance(60)
-    assert len(stand.requests) == 1
+    for asked_count, wait_seconds in enumerate((60, 300, 900, 900), 1):
+        for _ in range(2):
+            with pytest.raises(ProviderFailure):
+                await venue.fetch(WALLET, PRICES, START)
+        assert len(stand.requests) == asked_count
+        clock.advance(wait_seconds)
 
 
 async def test_wallets_of_one_sync_share_the_markets(venue, stand, clock) -> None:

@@ -140,12 +140,53 @@ async def test_one_failing_wallet_stops_no_other(live, outside, name, reply) -> 
     outcomes = await sync(live)
     assert outcomes[name].state == pb.WALLET_SYNC_STATE_FAILED and outcomes[name].reason
     others = {other: one.state for other, one in outcomes.items() if other != name}
-    # A refusal is of the host: another wallet of the same venue may meet it too.
-    if provider == "hyperliquid" and reply.get("status") == 403:
-        del others["evm2"]
     assert set(others.values()) == {pb.WALLET_SYNC_STATE_COMPLETE}
     for one in outcomes.values():
         assert not any(address in one.message for _, address in WALLETS.values())
+
+
+async def told(house, **fields: object) -> dict[str, pb.WalletSync]:
+    request = pb.SyncPositionsRequest(**fields)
+    return {one.wallet: one for one in (await house.positions.SyncPositions(request)).wallets}
+
+
+@pytest.mark.parametrize("status", [401, 403, 451])
+async def test_one_wallets_refusal_blinds_no_other_and_is_told_with_its_length(live, outside, status) -> None:
+    route = f"POST /info/clearinghouseState/{EVM}"
+    outside.hyperliquid.answer(route, status=status, json={}, times=2)
+    outside.hyperliquid.answer(route, json=STATE)
+    for _ in range(3):
+        outcomes = await told(live)
+        assert (outcomes["evm"].reason, outcomes["evm2"].reason) == ("REFUSED", "")
+        assert "60 s" in outcomes["evm"].message
+        assert outcomes["evm2"].state == pb.WALLET_SYNC_STATE_COMPLETE
+    assert len([one for one in outside.hyperliquid.types() if one == "clearinghouseState"]) == 4
+    live.clock.advance(60)
+    assert "300 s" in (await told(live))["evm"].message
+    assert (await told(live, force=True))["evm"].state == pb.WALLET_SYNC_STATE_COMPLETE
+
+
+async def test_a_refusal_of_all_wallets_is_told_as_the_venues(live, outside) -> None:
+    outside.hyperliquid.answer("POST /info/clearinghouseState", status=403, json={})
+    outcomes = await told(live)
+    for name in ("evm", "evm2"):
+        assert "refuses all 2 wallets" in outcomes[name].message
+
+
+async def test_a_limit_of_the_host_names_its_length_to_each_wallet_and_force_asks_once(live, outside) -> None:
+    state = "POST /info/clearinghouseState"
+    outside.hyperliquid.answer(state, status=429, headers={"retry-after": "259200"}, json={})
+    outcomes = await told(live)
+    assert {outcomes[name].reason for name in ("evm", "evm2")} == {"RATE_LIMITED"}
+    assert all("900 s" in outcomes[name].message for name in ("evm", "evm2"))
+    asked_count = len(outside.hyperliquid.requests)
+    await told(live)
+    assert len(outside.hyperliquid.requests) == asked_count
+    await told(live, force=True)
+    assert len(outside.hyperliquid.requests) == asked_count + 1
+    outside.hyperliquid.answer(state, json=STATE)
+    outcomes = await told(live, force=True)
+    assert {outcomes[name].reason for name in ("evm", "evm2")} == {""}
 
 
 async def test_a_dydx_wallet_that_never_traded_is_complete_and_an_outage_closes_nothing(

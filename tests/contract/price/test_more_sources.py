@@ -280,14 +280,17 @@ async def test_binance_is_left_alone_until_its_ban_ends(desk: Desk) -> None:
     assert (await desk.ask("binance")).result.failure == ""
 
 
-async def test_a_region_binance_refuses_stays_refused(desk: Desk) -> None:
-    desk.provider.answer(PATHS["binance"], status=451, json={"code": 0, "msg": "no"}, times=1)
+async def test_a_region_binance_refuses_is_looked_at_again_within_15_minutes(desk: Desk) -> None:
+    desk.provider.answer(PATHS["binance"], status=451, json={"code": 0, "msg": "no"}, times=4)
     script(desk, "binance")
-    for _ in range(3):
+    for wait_seconds in (60, 300, 900, 900):
         assert (await desk.ask("binance")).result.failure == "REFUSED"
-        desk.clock.advance(86_400)
-    assert len(desk.provider.requests) == 1
-    assert desk.parts["binance"].paused
+        assert desk.parts["binance"].paused
+        desk.clock.advance(wait_seconds - 1)
+        assert (await desk.ask("binance")).result.failure == "REFUSED"
+        desk.clock.advance(1)
+    assert len(desk.provider.requests) == 4
+    assert (await desk.ask("binance")).result.failure == ""
 
 
 @pytest.mark.parametrize(("used", "kind"), [("5401", "RATE_LIMITED"), ("5400", ""), ("many", ""), ("", "")])

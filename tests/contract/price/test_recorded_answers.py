@@ -17,10 +17,10 @@ PATIENCE_SECONDS = 86_400 * 3
 
 # Source, file, status, headers, kind of failure, seconds of silence (None: for ever).
 ERRORS: list[tuple[str, str, int, dict[str, str], str, float | None]] = [
-    ("coingecko", "coingecko_401_10002.json", 401, {}, "REFUSED", 3600),
+    ("coingecko", "coingecko_401_10002.json", 401, {}, "REFUSED", 60),
     ("binance", "binance_429.json", 429, {"retry-after": "17"}, "RATE_LIMITED", 17),
     ("binance", "binance_418_banned.json", 418, {"retry-after": "300"}, "BANNED", 300),
-    ("binance", "binance_451_region.json", 451, {}, "REFUSED", None),
+    ("binance", "binance_451_region.json", 451, {}, "REFUSED", 60),
     ("binance", "binance_400_bad_symbol.json", 400, {}, "BAD_STATUS", 0),
     ("kraken", "kraken_200_rate_limit.json", 200, {}, "RATE_LIMITED", 60),
     ("kraken", "kraken_200_unknown_pair.json", 200, {}, "NOT_FOUND", 0),

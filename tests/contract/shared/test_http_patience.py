@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.clock import PushedClock, SystemClock
-from shared.http import Answer, FailureKind, ProviderFailure, ProviderHttp
+from shared.http import Answer, FailureKind, ProviderFailure, ProviderHttp, asking
 from tests.fakes.http_provider import HttpProvider
 
 START_TIME = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,12 +29,12 @@ def clock() -> PushedClock:
 
 @pytest.fixture
 async def http(provider: HttpProvider, clock: PushedClock) -> AsyncIterator[ProviderHttp]:
-    client = asking(provider, clock)
+    client = asker(provider, clock)
     yield client
     await client.stop()
 
 
-def asking(provider: HttpProvider, clock: PushedClock | SystemClock, **settings: Any) -> ProviderHttp:
+def asker(provider: HttpProvider, clock: PushedClock | SystemClock, **settings: Any) -> ProviderHttp:
     return ProviderHttp("shop", provider.url, clock=clock, **({"retries": 0} | settings))
 
 
@@ -54,7 +54,7 @@ async def pushed(clock: PushedClock, asked: asyncio.Task[Answer], seconds: float
 
 @pytest.mark.parametrize("fault", ["silent", "hang", "drip"])
 async def test_a_call_is_bounded_whatever_the_provider_does(provider: HttpProvider, fault: str) -> None:
-    http = asking(provider, SystemClock(), timeout_seconds=0.3, retries=2)
+    http = asker(provider, SystemClock(), timeout_seconds=0.3, retries=2)
     provider.answer("GET /x", json={"a": "b" * 100}, **{fault: True})
     started_seconds = time.monotonic()
     failure = await failure_of(http)
@@ -64,7 +64,7 @@ async def test_a_call_is_bounded_whatever_the_provider_does(provider: HttpProvid
 
 
 async def test_the_bound_holds_over_all_tries_together(provider: HttpProvider) -> None:
-    http = asking(provider, SystemClock(), timeout_seconds=0.5, retries=50)
+    http = asker(provider, SystemClock(), timeout_seconds=0.5, retries=50)
     provider.answer("GET /x", status=500, delay=0.05)
     started_seconds = time.monotonic()
     failure = await failure_of(http)
@@ -76,7 +76,7 @@ async def test_the_bound_holds_over_all_tries_together(provider: HttpProvider) -
 
 async def test_a_host_that_is_not_there_is_a_connect_failure(provider: HttpProvider) -> None:
     await provider.stop()
-    http = asking(provider, SystemClock())
+    http = asker(provider, SystemClock())
     failure = await failure_of(http)
     await http.stop()
     assert failure.kind is FailureKind.CONNECT
@@ -92,7 +92,7 @@ async def test_a_connection_closed_without_a_word_is_a_connect_failure(
 async def test_a_server_error_is_tried_again_after_a_pause(
     provider: HttpProvider, clock: PushedClock
 ) -> None:
-    http = asking(provider, clock, retries=2)
+    http = asker(provider, clock, retries=2)
     provider.answer("GET /x", status=502, times=1)
     provider.answer("GET /x", close=True, times=1)
     provider.answer("GET /x", json={"good": True})
@@ -104,7 +104,7 @@ async def test_a_server_error_is_tried_again_after_a_pause(
 
 
 async def test_retries_end_and_the_last_failure_is_told(provider: HttpProvider, clock: PushedClock) -> None:
-    http = asking(provider, clock, retries=2)
+    http = asker(provider, clock, retries=2)
     provider.answer("GET /x", status=503)
     asked = asyncio.ensure_future(http.get_json("/x"))
     await pushed(clock, asked)
@@ -115,7 +115,7 @@ async def test_retries_end_and_the_last_failure_is_told(provider: HttpProvider, 
 
 
 async def test_a_wait_longer_than_the_call_is_not_begun(provider: HttpProvider, clock: PushedClock) -> None:
-    http = asking(provider, clock, retries=2)
+    http = asker(provider, clock, retries=2)
     provider.answer("GET /x", status=503, headers={"retry-after": "120"})
     failure = await failure_of(http)
     await http.stop()
@@ -126,7 +126,7 @@ async def test_a_wait_longer_than_the_call_is_not_begun(provider: HttpProvider, 
 async def test_a_plain_no_is_not_asked_again_and_opens_no_circuit(
     provider: HttpProvider, clock: PushedClock, status: int
 ) -> None:
-    http = asking(provider, clock, retries=2)
+    http = asker(provider, clock, retries=2)
     provider.answer("GET /x", status=status)
     for _ in range(8):
         assert (await failure_of(http)).status == status
@@ -142,7 +142,7 @@ async def test_a_plain_no_is_not_asked_again_and_opens_no_circuit(
         ("seconds", {"retry-after": "soon"}, 60),
         ("seconds", {"retry-after": "inf"}, 60),
         ("seconds", {"retry-after": "-5"}, 1),
-        ("seconds", {"retry-after": "999999999"}, 3 * 86_400),
+        ("seconds", {"retry-after": "999999999"}, 900),
         ("seconds", {}, 60),
         ("milliseconds", {"retry-after": "2500"}, 2.5),
         ("x-ratelimit-reset", {"x-ratelimit-reset": str(int(START_TIME.timestamp()) + 12)}, 12),
@@ -153,7 +153,7 @@ async def test_a_plain_no_is_not_asked_again_and_opens_no_circuit(
 async def test_a_rate_limit_is_kept_in_the_words_of_the_provider(
     provider: HttpProvider, clock: PushedClock, rule: str, headers: dict[str, str], seconds: float
 ) -> None:
-    http = asking(provider, clock, retries=2, retry_after=rule)
+    http = asker(provider, clock, retries=2, retry_after=rule)
     provider.answer("GET /x", status=429, headers=headers, times=1)
     provider.answer("GET /x", json={})
     assert (await failure_of(http)).retry_after == timedelta(seconds=seconds)
@@ -169,23 +169,79 @@ async def test_a_rate_limit_is_kept_in_the_words_of_the_provider(
 async def test_a_ban_is_sat_out(provider: HttpProvider, clock: PushedClock, http: ProviderHttp) -> None:
     provider.answer("GET /x", status=418, headers={"retry-after": "7200"})
     await failure_of(http)
-    clock.advance(7199.0)
+    clock.advance(899.0)
     assert (await failure_of(http)).kind is FailureKind.BANNED
     assert len(provider.requests) == 1
+    clock.advance(1.0)
+    await failure_of(http)
+    assert len(provider.requests) == 2, "no wait is longer than 15 minutes"
 
 
 @pytest.mark.parametrize("status", [401, 403, 451])
-async def test_a_refusal_is_not_tried_again_for_an_hour(
+async def test_a_refusal_is_asked_again_after_one_five_and_then_every_15_minutes(
     provider: HttpProvider, clock: PushedClock, http: ProviderHttp, status: int
 ) -> None:
     provider.answer("GET /x", status=status)
-    await failure_of(http)
-    clock.advance(3599.0)
-    remembered = await failure_of(http)
-    assert (remembered.kind, remembered.status, len(provider.requests)) == (FailureKind.REFUSED, status, 1)
-    clock.advance(1.0)
-    await failure_of(http)
-    assert len(provider.requests) == 2
+    for asked_count, wait_seconds in enumerate((60.0, 300.0, 900.0, 900.0), 1):
+        failure = await failure_of(http)
+        assert (failure.kind, failure.retry_after) == (FailureKind.REFUSED, timedelta(seconds=wait_seconds))
+        assert f"for {wait_seconds:.0f} s" in failure.message
+        clock.advance(wait_seconds - 1.0)
+        remembered = await failure_of(http)
+        assert (remembered.kind, remembered.status) == (FailureKind.REFUSED, status)
+        assert len(provider.requests) == asked_count
+        clock.advance(1.0)
+
+
+async def test_what_is_refused_to_one_is_asked_for_the_others(
+    provider: HttpProvider, clock: PushedClock, http: ProviderHttp
+) -> None:
+    provider.answer("GET /x", json={})
+    provider.answer("GET /x", status=403, where={"who": "a"})
+    with asking(subject="a"):
+        with pytest.raises(ProviderFailure, match="HTTP 403; it is not asked for this one for 60 s"):
+            await http.get_json("/x", {"who": "a"})
+        with pytest.raises(ProviderFailure, match=r"refused this one .HTTP 403. and is asked again in 60 s"):
+            await http.get_json("/x", {"who": "a"})
+    for other in ("b", "c", ""):
+        with asking(subject=other):
+            await http.get_json("/x", {"who": other})
+    assert len(provider.requests) == 4
+    provider.answer("GET /x", json={}, where={"who": "a"})
+    clock.advance(60.0)
+    with asking(subject="a"):
+        await http.get_json("/x", {"who": "a"})
+
+
+async def test_a_limit_is_everybodys_whoever_met_it(provider: HttpProvider, http: ProviderHttp) -> None:
+    provider.answer("GET /x", status=429, headers={"retry-after": "40"})
+    with asking(subject="a"), pytest.raises(ProviderFailure, match="not asked for anybody for 40 s"):
+        await http.get_json("/x")
+    with asking(subject="b"), pytest.raises(ProviderFailure, match="not asked for another 40 s"):
+        await http.get_json("/x")
+    assert len(provider.requests) == 1
+
+
+@pytest.mark.parametrize("status", [429, 418, 403, 500])
+@pytest.mark.parametrize("subject", ["", "a"])
+async def test_a_forced_ask_passes_a_wait_once_and_what_it_finds_holds_for_all(
+    provider: HttpProvider, http: ProviderHttp, status: int, subject: str
+) -> None:
+    provider.answer("GET /x", status=status)
+    with asking(subject=subject):
+        for _ in range(5):
+            await failure_of(http)
+        asked_count = len(provider.requests)
+        with asking(forced=True):
+            results = await asyncio.gather(*(http.get_json("/x") for _ in range(4)), return_exceptions=True)
+        assert all(isinstance(result, ProviderFailure) for result in results)
+        assert len(provider.requests) == asked_count + 1, "the others take what the first one found"
+        await failure_of(http)
+        assert len(provider.requests) == asked_count + 1, "the wait goes on for those that are not forced"
+        provider.answer("GET /x", json={})
+        with asking(forced=True):
+            await asyncio.gather(*(http.get_json("/x") for _ in range(4)))
+        await http.get_json("/x")
 
 
 @pytest.mark.parametrize("fault", [{"status": 500}, {"close": True}, {"text": "<html>"}])
@@ -214,7 +270,7 @@ async def test_one_success_forgets_the_failures_before_it(provider: HttpProvider
 async def test_a_call_that_was_tried_often_is_one_failure_of_the_circuit(
     provider: HttpProvider, clock: PushedClock
 ) -> None:
-    http = asking(provider, clock, retries=5)
+    http = asker(provider, clock, retries=5)
     provider.answer("GET /x", status=500, times=6)
     provider.answer("GET /x", json={"ok": True})
     asked = asyncio.ensure_future(http.get_json("/x"))
@@ -269,7 +325,7 @@ async def test_a_cancelled_probe_leaves_room_for_the_next(
 
 
 async def test_the_pace_is_kept_and_its_wait_is_no_timeout(provider: HttpProvider) -> None:
-    http = asking(provider, SystemClock(), per_second=10.0, timeout_seconds=0.2)
+    http = asker(provider, SystemClock(), per_second=10.0, timeout_seconds=0.2)
     provider.answer("GET /x", json={})
     started_seconds = time.monotonic()
     await asyncio.gather(*(http.get_json("/x") for _ in range(14)))

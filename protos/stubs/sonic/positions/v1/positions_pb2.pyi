@@ -2145,10 +2145,13 @@ class SyncPositionsRequest(_message.Message):
     CYCLE_ID_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     WALLETS_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand. The same cycle again answers from its record."""
     epoch: _builtins.int
     """Epoch of the cycle's owner, >= 0."""
+    force: _builtins.bool
+    """Ask also a venue whose wait is still running (a limit, a refusal, an open circuit): once a call."""
     @_builtins.property
     def wallets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these wallets; empty = all active ones."""
@@ -2159,10 +2162,11 @@ class SyncPositionsRequest(_message.Message):
         cycle_id: _builtins.str = ...,
         epoch: _builtins.int = ...,
         wallets: _abc.Iterable[_builtins.str] | None = ...,
+        force: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "epoch", b"epoch", "wallets", b"wallets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "epoch", b"epoch", "force", b"force", "wallets", b"wallets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
