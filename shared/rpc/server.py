@@ -8,12 +8,12 @@ from typing import Any
 import grpc
 from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from shared.clock import Clock, SystemClock
 from shared.log import get_logger
 from shared.metrics import Metrics, process
 from shared.rpc.intercept import Authorise, Interceptor
+from shared.rpc.reflection import add_reflection
 
 # `add_XServicer_to_server` of a generated module, and the servicer. The generated function is untyped inside.
 Registration = tuple[Callable[[Any, Any], None], object]
@@ -111,9 +111,7 @@ class GrpcServer:
             add(servicer, coat)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         channelz.add_channelz_servicer(server)  # type: ignore[arg-type]  # it takes an aio server too
-        reflection.enable_server_reflection(
-            (*self._names, health.SERVICE_NAME, _CHANNELZ_NAME, reflection.SERVICE_NAME), server
-        )
+        add_reflection((*self._names, health.SERVICE_NAME, _CHANNELZ_NAME), server)
 
     async def _keep_polling(self, pause_seconds: float) -> None:
         while True:

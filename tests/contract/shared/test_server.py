@@ -73,6 +73,22 @@ async def test_reflection_and_channelz_are_open() -> None:
     assert servers.server
 
 
+@pytest.mark.parametrize(
+    "name", ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"]
+)
+async def test_reflection_answers_under_both_of_its_names(name: str) -> None:
+    async with served(Servicer()) as (server, _), grpc.aio.insecure_channel(server.address) as bare:
+        ask = bare.stream_stream(
+            f"/{name}/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        answers = ask(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+        listed = (await anext(aiter(answers))).list_services_response.service
+        answers.cancel()
+    assert {echo.SERVICE, name} <= {service.name for service in listed}
+
+
 async def test_stopping_finishes_calls_and_ends_streams() -> None:
     servicer = Servicer()
     async with served(servicer, grace_seconds=4.0) as (server, peer):

@@ -1,0 +1,29 @@
+"""Reflection under both of its names: tools of today ask for v1, those from before 2023 for v1alpha."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+V1_NAME = "grpc.reflection.v1.ServerReflection"
+NAMES = (reflection.SERVICE_NAME, V1_NAME)
+
+
+def add_reflection(service_names: Sequence[str], server: grpc.aio.Server) -> None:
+    """Serve both; each lists `service_names` and the two themselves.
+
+    The messages of v1 are those of v1alpha under another package name, the same bytes.
+    """
+    names = (*service_names, *NAMES)
+    reflection.enable_server_reflection(names, server)
+    servicer: Any = reflection.aio.ReflectionServicer(names)
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    handlers = grpc.method_handlers_generic_handler(V1_NAME, {"ServerReflectionInfo": handler})
+    server.add_generic_rpc_handlers((handlers,))
