@@ -7,12 +7,15 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 ARGS ?=
+# Where protos-export writes, and why a release may break its clients.
+TO ?= build/protos
+BREAKING ?=
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protos/stubs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run cycle db test chaos kills check lint types imports protos protos-check release bench lock clean
+.PHONY: help run cycle db test chaos kills check lint types imports protos protos-check protos-export release bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,8 +63,12 @@ protos-check: $(TOOLS)
 	@echo "protos: drift, lint, format, breaking"
 	@$(BIN)/python protos/generate.py --check
 
-release: $(TOOLS) ## record the present protos as released; later ones must stay compatible
-	@$(BIN)/python protos/generate.py --release
+protos-export: $(TOOLS) ## sources with all they import, for any protobuf tool (TO=build/protos)
+	@$(BIN)/python protos/generate.py --export $(TO)
+	@echo "protos: $(TO)"
+
+release: $(TOOLS) ## record the present protos as released; later ones must stay compatible (BREAKING="reason")
+	@$(BIN)/python protos/generate.py --release --breaking "$(BREAKING)"
 
 bench: $(TOOLS) ## measurements, never part of check (ARGS=...)
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -1,12 +1,15 @@
-"""Turns protos/sonic into the committed stubs and judges the schemas; knows no message by name.
+"""Turns protos/sonic into the committed stubs and image, and judges the schemas.
 
-python protos/generate.py             write protos/stubs/sonic
-python protos/generate.py --check     stubs are fresh, buf lint, format and breaking are clean; writes nothing
-python protos/generate.py --release   write protos/release.binpb: what later schemas must stay compatible with
+python protos/generate.py               write protos/stubs/sonic and protos/sonic.binpb
+python protos/generate.py --check       both are fresh; buf lint, format, breaking are clean; writes nothing
+python protos/generate.py --release     write protos/release.binpb, which later schemas stay compatible with;
+                                        a breaking change is refused unless --breaking says why
+python protos/generate.py --export DIR  write a folder of sources that any protobuf tool reads as it is
 """
 
 import argparse
 import filecmp
+import importlib
 import shutil
 import subprocess
 import sys
@@ -15,6 +18,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import google.api
+import google.rpc
 from google.api import annotations_pb2
 from google.protobuf import (
     descriptor_pb2,
@@ -26,12 +31,34 @@ from google.protobuf import (
     wrappers_pb2,
 )
 from google.protobuf.descriptor import FileDescriptor
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from proto_text import proto_text
 from protovalidate._gen.buf.validate import validate_pb
 
 PROTOS = Path(__file__).resolve().parent
 STUBS = PROTOS / "stubs"
+# Everything a client needs in one file: our schemas with their comments, and all they import.
+IMAGE = PROTOS / "sonic.binpb"
 RELEASE = PROTOS / "release.binpb"
+# RPCs that are not in the release yet, and so may still change.
+UNRELEASED = PROTOS / "unreleased.txt"
+UNRELEASED_NOTE = "# RPCs that no release holds yet; `make release` empties this list.\n"
+CHANGELOG = PROTOS.parent / "CHANGELOG.md"
+RULES_NAME = "buf/validate/validate.proto"
+RULES_NOTE = (
+    "// From the descriptor in the protovalidate package (Apache-2.0); its comments are not in there.\n"
+)
+# What a refusal is made of; no schema of ours imports it, and every client needs it.
+REFUSALS = ("google/rpc/code.proto", "google/rpc/error_details.proto", "google/rpc/status.proto")
+ANNOTATIONS = ("google/api/annotations.proto", "google/api/http.proto")
+EXPORTED_BUF = """version: v2
+modules:
+  - path: .
+lint:
+  use: [STANDARD]
+  except: [RPC_RESPONSE_STANDARD_NAME, RPC_REQUEST_RESPONSE_UNIQUE]
+  ignore: [buf, google]
+"""
 DEPENDENCIES = (
     descriptor_pb2,
     duration_pb2,
@@ -41,6 +68,7 @@ DEPENDENCIES = (
     timestamp_pb2,
     wrappers_pb2,
     annotations_pb2,
+    code_pb2,
     status_pb2,
     error_details_pb2,
 )
@@ -57,29 +85,89 @@ def main() -> int:
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--check", action="store_true", help="fail on drift or unclean schemas")
     action.add_argument("--release", action="store_true", help="record the present schemas as released")
+    action.add_argument(
+        "--export", type=Path, metavar="DIR", help="write sources with everything they import"
+    )
+    parser.add_argument(
+        "--breaking", default="", metavar="REASON", help="release a breaking change, saying why"
+    )
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sonic-protos-") as scratch:
         try:
-            act(Path(scratch), check=asked.check, release=asked.release)
+            if asked.export:
+                export(Path(scratch), asked.export)
+            else:
+                act(Path(scratch), check=asked.check, release=asked.release, breaking=asked.breaking.strip())
         except Failed as failure:
             print(failure, file=sys.stderr)
             return 1
     return 0
 
 
-def act(scratch: Path, *, check: bool, release: bool) -> None:
+def act(scratch: Path, *, check: bool, release: bool, breaking: str = "") -> None:
     """Generates into a scratch folder, then compares, installs or records."""
     fresh = scratch / "stubs"
     image = scratch / "image.binpb"
-    generate(fresh, image, wheel_descriptors(scratch))
+    wheels = wheel_descriptors(scratch)
+    describe(image, wheels)
+    generate(fresh, image, wheels)
     if check:
         problems = [*drift(fresh / "sonic", STUBS / "sonic"), *judge(image)]
+        if not IMAGE.exists() or not filecmp.cmp(image, IMAGE, shallow=False):
+            problems.append("protos/sonic.binpb: differs from the schemas; run `make protos`")
         if problems:
             raise Failed("\n".join(problems))
     elif release:
-        record(image)
+        record(image, breaking)
     else:
         install(fresh / "sonic", STUBS / "sonic")
+        shutil.copyfile(image, IMAGE)
+
+
+def describe(image: Path, wheels: Path) -> None:
+    """Writes the image: our schemas with their comments, all they import, and the messages of refusals."""
+    run(
+        *protoc(wheels),
+        f"--descriptor_set_out={image}",
+        "--include_imports",
+        "--include_source_info",
+        *sources(),
+        *REFUSALS,
+        silent=True,
+    )
+
+
+def protoc(wheels: Path) -> tuple[str, ...]:
+    """The compiler, told where schemas are found."""
+    return (
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        f"--descriptor_set_in={wheels}",
+        f"--proto_path={PROTOS}",
+    )
+
+
+def export(scratch: Path, to: Path) -> None:
+    """Writes our sources and all they import but Google's well-known types, which every tool brings."""
+    importlib.import_module("buf.validate.validate_pb2")  # so that options of its kinds can be read
+    wheels = descriptor_pb2.FileDescriptorSet.FromString(wheel_descriptors(scratch).read_bytes()).file
+    rules = next(file for file in wheels if file.name == RULES_NAME)
+    if (to / "sonic").exists():
+        shutil.rmtree(to / "sonic")
+    for name in sources():
+        write(to / name, (PROTOS / name).read_text())
+    for name in (*ANNOTATIONS, *REFUSALS):
+        module = google.api if name in ANNOTATIONS else google.rpc
+        write(to / name, (Path(next(iter(module.__path__))) / Path(name).name).read_text())
+    write(to / RULES_NAME, RULES_NOTE + proto_text(rules))
+    write(to / "buf.yaml", EXPORTED_BUF)
+
+
+def write(path: Path, text: str) -> None:
+    """A text file, with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def wheel_descriptors(scratch: Path) -> Path:
@@ -113,20 +201,13 @@ def generate(out: Path, image: Path, wheels: Path) -> None:
     out.mkdir()
     scripts = Path(sysconfig.get_path("scripts"))
     run(
-        sys.executable,
-        "-m",
-        "grpc_tools.protoc",
-        f"--descriptor_set_in={wheels}",
-        f"--proto_path={PROTOS}",
+        *protoc(wheels),
         f"--plugin=protoc-gen-mypy={scripts / 'protoc-gen-mypy'}",
         f"--plugin=protoc-gen-mypy_grpc={scripts / 'protoc-gen-mypy_grpc'}",
         f"--python_out={out}",
         f"--grpc_python_out={out}",
         f"--mypy_out=quiet:{out}",
         f"--mypy_grpc_out=quiet,only_async:{out}",
-        f"--descriptor_set_out={image}",
-        "--include_imports",
-        "--include_source_info",
         *sources(),
         silent=True,
     )
@@ -181,11 +262,10 @@ def judge(image: Path) -> Iterator[str]:
     if not RELEASE.exists():
         yield "protos/release.binpb: missing; nothing to stay compatible with"
         return
-    # The image holds our imports too; only our own files are judged.
     checks = (
         ("lint", str(image), "--path", "sonic"),
         ("format", "--diff", "--exit-code"),
-        ("breaking", str(image), "--against", str(RELEASE), "--path", "sonic"),
+        breaking_check(image),
     )
     for name, *rest in checks:
         try:
@@ -200,12 +280,44 @@ def buf() -> str:
     return str(own) if own.exists() else "buf"
 
 
-def record(image: Path) -> None:
-    """Keeps the schemas without comments: compatibility reads only shapes."""
+def record(image: Path, breaking: str) -> None:
+    """Keeps the schemas without comments: compatibility reads only shapes. All RPCs are released then.
+
+    Refuses a breaking change without a reason; with one, the reason goes into the changelog.
+    """
+    if RELEASE.exists():
+        try:
+            run(buf(), *breaking_check(image))
+        except Failed as failure:
+            if not breaking:
+                raise Failed(
+                    f'{failure}\nA breaking change needs its reason: make release BREAKING="..."'
+                ) from None
+            CHANGELOG.write_text(with_breaking(CHANGELOG.read_text(), breaking))
     schemas = descriptor_pb2.FileDescriptorSet.FromString(image.read_bytes())
     for file in schemas.file:
         file.ClearField("source_code_info")
     RELEASE.write_bytes(schemas.SerializeToString(deterministic=True))
+    UNRELEASED.write_text(UNRELEASED_NOTE)
+
+
+def breaking_check(image: Path) -> tuple[str, ...]:
+    """Arguments of buf that hold an image against the release; our imports in it are not judged."""
+    return ("breaking", str(image), "--against", str(RELEASE), "--path", "sonic")
+
+
+def with_breaking(changelog: str, reason: str) -> str:
+    """The changelog with one more line under Breaking of what is not released yet."""
+    head, mark, rest = changelog.partition("## Unreleased\n")
+    if not mark:
+        raise Failed("CHANGELOG.md: no section '## Unreleased' to note the breaking change in")
+    present, following, older = rest.partition("\n## ")
+    before, breaking, listed = present.partition("### Breaking\n")
+    if not breaking:
+        present = f"\n### Breaking\n- {reason}\n{present}"
+    else:
+        present = f"{before}{breaking}- {reason}\n{listed}"
+    return f"{head}{mark}{present}{following}{older}"
 
 
 if __name__ == "__main__":

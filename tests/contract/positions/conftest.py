@@ -51,6 +51,7 @@ class House:
     """One positions server and typed stubs to it."""
 
     def __init__(self, channel: Channel, clock: PushedClock, price: PricePeer, databases: Databases) -> None:
+        self.address = channel.target
         self.clock = clock
         self.price = price
         self.databases = databases
