@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
+from grpc_reflection.v1alpha import _async as aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 V1_NAME = "grpc.reflection.v1.ServerReflection"
@@ -19,7 +20,7 @@ def add_reflection(service_names: Sequence[str], server: grpc.aio.Server) -> Non
     """
     names = (*service_names, *NAMES)
     reflection.enable_server_reflection(names, server)
-    servicer: Any = reflection.aio.ReflectionServicer(names)
+    servicer: Any = aio.ReflectionServicer(names)
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
