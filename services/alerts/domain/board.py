@@ -38,6 +38,8 @@ ALERT_COLUMNS: Mapping[str, tuple[str, str]] = {
 }
 # Traits: switched off by hand; has words of a person.
 OFF_BIT, WORDED_BIT = 1, 2
+# Beside a level in `Readings.falling`.
+JUDGED_BIT = 8
 # What an evaluation holds of an alert.
 READING_COLUMNS: Mapping[str, str] = {"value": "f8", "observed_micros": "i8", "state": "i1", "falling": "i1"}
 
@@ -52,7 +54,10 @@ for _kind in range(KIND_COUNT):
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """The last readings, row by row of the board; NaN: never known. `falling` is the memory of judge()."""
+    """The last readings, row by row of the board; NaN: never known.
+
+    `falling` is the memory of judge(), with JUDGED_BIT where this very observation was judged.
+    """
 
     value: NDArray[np.float64]
     observed_micros: NDArray[np.int64]
@@ -67,6 +72,17 @@ class Readings:
             np.full(count, ReadingState.UNKNOWN, np.int8),
             np.zeros(count, np.int8),
         )
+
+    @property
+    def falling_level(self) -> NDArray[np.int8]:
+        """The level the last judged observation would have let it fall to; 0 none."""
+        return self.falling & ~np.int8(JUDGED_BIT)
+
+    @property
+    def judged(self) -> NDArray[np.bool_]:
+        """Whether a level was judged by this observation."""
+        judged: NDArray[np.bool_] = self.falling & np.int8(JUDGED_BIT) != 0
+        return judged
 
     def pick(self, rows: Column) -> Readings:
         return Readings(*(getattr(self, field.name)[rows] for field in fields(self)))

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.domain.board import OFF_BIT, Board
+from services.alerts.domain.board import JUDGED_BIT, OFF_BIT, Board
 from services.alerts.domain.kinds import DEATH_KIND, Level, ReadingState
 from services.alerts.domain.levels import Reading, flips, judge, signs
-from services.alerts.domain.readings import Beside, Inputs, Positions, Seating, kept, lay
+from services.alerts.domain.readings import Beside, Inputs, Order, Positions, Seating, kept, lay, ordered
 from services.alerts.domain.telling import Settled, due, expiry, settle
 
 Floats = NDArray[np.float64]
@@ -112,25 +112,36 @@ def evaluate(board: Board, tables: Tables, inputs: Inputs, *, telling: bool = Tr
     """Judge every active alert by what is known now; without `telling` what is due waits for the next."""
     ground = tables.ground(board)
     beside = lay(board, inputs, ground.seating)
-    level, falling = _judged(board, beside, ground)
-    after = replace(board, readings=kept(board, beside, falling), evaluated_micros=inputs.now_micros)
+    order = ordered(board.readings, beside, inputs.now_micros)
+    level, falling = _judged(board, beside, order, ground)
+    # What is older than a reading known already may raise, and else says nothing.
+    past = order.older & (level <= board.level)
+    readings = kept(board, beside, falling, past)
+    after = replace(board, readings=readings, evaluated_micros=inputs.now_micros)
     waiting = due(after, level, ground.active & telling, inputs.steady_micros)
     rows = np.flatnonzero((level != board.level) | waiting)
     settled = settle(after, rows, level[rows], ground.active[rows], inputs.steady_micros, telling=telling)
     return _outcome(settled, tables, inputs.positions, _counts(ground.judged, beside))
 
 
-def _judged(board: Board, beside: Beside, ground: Ground) -> tuple[Levels, Levels]:
-    """The levels, and the memory of judge(). A row at NORMAL that reaches no limit stays so, and has none."""
+def _judged(board: Board, beside: Beside, order: Order, ground: Ground) -> tuple[Levels, Levels]:
+    """The levels, and what is remembered of their falling. A row at NORMAL that reaches no limit stays so.
+
+    Where a level would be lower by an observation judged before, the reading is marked STALE: it held it.
+    """
     level, falling = board.level, np.zeros(len(board), np.int8)
     reached = beside.value * ground.sign >= ground.nearest
     rows = np.flatnonzero(ground.judged & (reached | (level > Level.NORMAL)))
     if len(rows):
-        now, before = beside.pick(rows), level[rows]
-        reading = Reading(now.value, now.state == ReadingState.FRESH)
-        memory, limits, sign = board.readings.falling[rows], ground.limits[rows], ground.sign[rows]
+        now, last, present = beside.pick(rows), board.readings.pick(rows), order.pick(rows)
+        reading = Reading(now.value, now.state == ReadingState.FRESH, present.new)
+        judged = judge(level[rows], last.falling_level, reading, ground.limits[rows], ground.sign[rows])
+        stays = np.isnan(now.value) | (present.older & (judged.level <= level[rows]))
+        was_judged = ~stays | last.judged
         level = level.copy()
-        level[rows], falling[rows] = judge(before, memory, reading, limits, sign)
+        level[rows] = judged.level
+        falling[rows] = judged.falling | np.where(was_judged, JUDGED_BIT, 0)
+        beside.state[rows[judged.held]] = ReadingState.STALE
     return level, falling
 
 
@@ -158,7 +169,11 @@ def enrich(board: Board, tables: Tables, inputs: Inputs) -> Outcome:
     """Other readings, the same levels."""
     ground = tables.ground(board)
     beside = lay(board, inputs, ground.seating)
-    readings = kept(board, beside, board.readings.falling)
+    order = ordered(board.readings, beside, inputs.now_micros)
+    _judged(board, beside, order, ground)
+    last = board.readings
+    falling = np.where(order.new, last.falling_level, last.falling).astype(np.int8)
+    readings = kept(board, beside, falling, order.older)
     settled = settle(
         replace(board, readings=readings), np.empty(0, np.int64), _NO_LEVELS, _NO_TRUTHS, inputs.steady_micros
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +26,21 @@ NOT_FALLING = 0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is judged now."""
+    """What is judged now; `new`: observed later than anything judged before."""
 
     value: Floats
     fresh: Truths
+    new: Truths
+
+
+class Judged(NamedTuple):
+    """`falling`: the level the last observation would have let it fall to (0: none). `held`: the level would
+    be lower, had the observation not been judged before.
+    """
+
+    level: NDArray[np.int8]
+    falling: NDArray[np.int8]
+    held: Truths
 
 
 def signs(condition: Numbers) -> Floats:
@@ -50,22 +62,23 @@ def floor_level(value: Floats, limits: Floats, sign: Floats) -> NDArray[np.int8]
 
 def judge(
     level: NDArray[np.int8], falling: NDArray[np.int8], reading: Reading, limits: Floats, sign: Floats
-) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """The next level, and the level the last evaluation would have fallen to (0: it would not have).
+) -> Judged:
+    """The next levels by the present ones and what the last observation would have let them fall to.
 
-    Up at once, also on an old value. Down only when two evaluations in a row, both fresh, are away from the
-    edge; each edge needs its two. A mark entered by hand stands until it is entered again, so the same
-    observation counts in each evaluation. Absent and stale values hold.
+    Up at once, also on an old value or one judged before. Down only when two different observations in a row,
+    both fresh, are away from the edge; each edge needs its two. An observation judged before counts for
+    nothing, absent and stale values hold and begin anew.
     """
     known = ~np.isnan(reading.value)
     raw = np.where(known, raw_level(reading.value, limits, sign), Level.NORMAL)
     floor = np.minimum(floor_level(reading.value, limits, sign), level)
-    may_fall = known & reading.fresh & (floor < level)
-    falls = may_fall & (falling != NOT_FALLING)
+    away = known & reading.fresh & (floor < level)
+    pending = falling != NOT_FALLING
     fallen = np.minimum(np.maximum(floor, falling), level)
-    after = np.where(raw > level, raw, np.where(falls, fallen, level)).astype(np.int8)
-    memory = np.where(may_fall & (floor < after), floor, NOT_FALLING).astype(np.int8)
-    return after, memory
+    after = np.where(raw > level, raw, np.where(away & reading.new & pending, fallen, level)).astype(np.int8)
+    counted = np.where(reading.new, floor, np.where(pending, np.maximum(floor, falling), NOT_FALLING))
+    memory = np.where(away & (counted < after), counted, NOT_FALLING).astype(np.int8)
+    return Judged(after, memory, away & ~reading.new)
 
 
 def _highest(reached: Truths) -> NDArray[np.int8]:

@@ -28,6 +28,7 @@ Places = Integers | slice
 HELD = (1, 2)
 _ACTIVE = 1
 _MARK_STALE_BIT = 1 << 5
+_ROW_REFUSED_BIT = 1 << 8
 _DEMO_BIT = 1 << 7
 
 MARK_PRICE = "mark_price_usd"
@@ -62,13 +63,14 @@ class Positions:
 
     @property
     def stale(self) -> NDArray[np.bool_]:
-        """A position missing from its venue's last answer is stale whatever its mark says."""
-        old: NDArray[np.bool_] = (self.flag_bits & _MARK_STALE_BIT != 0) | (self.status != _ACTIVE)
+        """Missing from its venue's last answer, or refused in it: stale whatever its mark says."""
+        doubtful = self.flag_bits & (_MARK_STALE_BIT | _ROW_REFUSED_BIT) != 0
+        old: NDArray[np.bool_] = doubtful | (self.status != _ACTIVE)
         return old
 
     @property
     def are_doubtful(self) -> bool:
-        """Whether a sum over them rests on an old mark: it must not lower anything."""
+        """Whether a sum over them rests on an old mark or a refused row: it must not lower anything."""
         return bool(self.stale.any())
 
     @property
@@ -209,14 +211,35 @@ def lay(board: Board, inputs: Inputs, seating: Seating) -> Beside:
     return beside
 
 
-def kept(board: Board, beside: Beside, falling: NDArray[np.int8]) -> Readings:
-    """What is remembered of an evaluation: the reading, or where it was absent the last one there was."""
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Of each reading: whether no level was judged by it yet, and whether a later one is known."""
+
+    new: NDArray[np.bool_]
+    older: NDArray[np.bool_]
+
+    def pick(self, rows: Integers) -> Order:
+        return Order(self.new[rows], self.older[rows])
+
+
+def ordered(last: Readings, beside: Beside, now_micros: int) -> Order:
+    """By the times of observation. One without a time is never new; a last one of the future, left by a clock
+    that was ahead, holds nothing up.
+    """
+    seen, before = beside.observed_micros, last.observed_micros
+    known, ahead = ~np.isnan(beside.value), before > now_micros
+    later = (seen > before) | ((seen == before) & ~last.judged) | (ahead & (seen != before))
+    return Order(known & (seen > 0) & later, known & (seen < before) & ~ahead)
+
+
+def kept(board: Board, beside: Beside, falling: NDArray[np.int8], past: NDArray[np.bool_]) -> Readings:
+    """What is remembered of an evaluation: the reading, or the last one there was where it was absent or `past`."""
     value, micros = beside.value, beside.observed_micros
-    odd = np.flatnonzero(~np.isfinite(value))
+    odd = np.flatnonzero(past | ~np.isfinite(value))
     if len(odd):
-        absent, last = np.isnan(value[odd]), board.readings.pick(odd)
+        absent, last = np.isnan(value[odd]) | past[odd], board.readings.pick(odd)
         value, micros = value.copy(), micros.copy()
-        value[odd] = np.where(absent, last.value, np.nan)
+        value[odd] = np.where(absent, last.value, np.where(np.isfinite(value[odd]), value[odd], np.nan))
         micros[odd] = np.where(absent, last.observed_micros, micros[odd])
     return Readings(value, micros, beside.state, falling)
 

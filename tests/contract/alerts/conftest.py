@@ -41,14 +41,17 @@ class House:
     clock: PushedClock = field(default_factory=lambda: PushedClock(START))
     apps: dict[str, App] = field(default_factory=dict)
 
-    async def start_positions(self, listen: str = "127.0.0.1:0") -> None:
+    async def start_positions(self, listen: str = "127.0.0.1:0", **settings: str) -> None:
         # A price service without prices: one that is away costs every call its retries.
-        market = FakePeers()
+        self.market = market = FakePeers()
         market.told["price.ListPrices"] = answers(price_pb.ListPricesResponse())
         await market.start()
         self.stack.push_async_callback(market.stop)
         config = positions_server.Config(
-            database_url=self.databases.url("positions"), listen_address=listen, price_address=market.address
+            database_url=self.databases.url("positions"),
+            listen_address=listen,
+            price_address=market.address,
+            **settings,
         )
         await self._enter("positions", positions_server.build(config, self.clock))
         channel = await self._channel("positions")

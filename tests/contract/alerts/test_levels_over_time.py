@@ -55,7 +55,12 @@ async def test_danger_rises_at_once_holds_when_stale_and_falls_after_two_fresh_r
     await house.mark(id, SAFE)
     await house.evaluate()
     assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
-    await house.evaluate()  # the mark entered by hand still stands
+    for _ in range(2):
+        await house.evaluate()  # the same observation again
+        alert = await house.alert(TRAVEL, id)
+        assert (alert.level, alert.reading_state) == (pb.LEVEL_HIGH, pb.READING_STATE_STALE)
+    await house.mark(id, SAFE)  # the same mark entered again is a new observation
+    await house.evaluate()
     assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
 
 
@@ -78,6 +83,7 @@ async def test_a_sum_over_an_old_mark_lowers_nothing_whatever_the_cycle_says(hou
 
     await house.mark(old, SAFE)
     for level in (pb.LEVEL_MEDIUM, pb.LEVEL_NORMAL):
+        house.clock.advance(10)
         totals.observed_time.FromDatetime(house.clock.now())
         await house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
         assert (await house.alert(pb.ALERT_TYPE_TOTAL_SIZE)).level == level

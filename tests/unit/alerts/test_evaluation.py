@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.alerts.domain.board import Board, Readings, fresh_columns
+from services.alerts.domain.board import JUDGED_BIT, Board, Readings, fresh_columns
 from services.alerts.domain.judging import Tables, evaluate
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, ReadingState, kind_of
 from services.alerts.domain.levels import Reading, judge, signs
@@ -31,9 +31,9 @@ def _board(count: int, chance: np.random.Generator) -> Board:
     board = Board.of(["", "SOL"], columns)
     known = Readings(
         chance.choice([np.nan, 10.0, 30.0], count),
-        np.full(count, _NOW - 1),
+        chance.choice([_NOW - 2, _NOW - 1], count),
         np.full(count, ReadingState.FRESH, np.int8),
-        chance.integers(0, 4, count).astype(np.int8),
+        (chance.integers(0, 4, count) + chance.choice([0, JUDGED_BIT], count)).astype(np.int8),
     )
     return board.with_readings(board.alert_key, known, _NOW - 1)
 
@@ -41,10 +41,9 @@ def _board(count: int, chance: np.random.Generator) -> Board:
 def _positions(chance: np.random.Generator) -> Positions:
     keys = np.arange(1, 50)
     figures = {name: chance.choice([np.nan, 10.0, 19.5, 30.0, 90.0], len(keys)) for name in FIGURES}
-    micros = chance.choice([_NOW - 1, _NOW], len(keys))
-    return Positions(
-        1, keys, chance.choice([1, 2], len(keys)), np.zeros(len(keys), np.int64), micros, figures
-    )
+    micros = chance.choice([_NOW - 2, _NOW - 1, _NOW], len(keys))
+    flags = chance.choice([0, 0, 0, 1 << 8], len(keys))
+    return Positions(1, keys, chance.choice([1, 2], len(keys)), flags, micros, figures)
 
 
 def _tables(chance: np.random.Generator) -> Tables:
@@ -67,14 +66,24 @@ def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
         metric = positions.metric(AlertType(int(board.kind[row]) // 4))
         value = metric[place] if len(place) else np.full(1, np.nan)
         one = board.pick(np.array([row]))
-        fresh = ~np.isnan(value) & (positions.status[place] == 1 if len(place) else np.zeros(1, bool))
+        seen = positions.observed_micros[place] if len(place) else np.zeros(1, np.int64)
+        # ACTIVE, and its row was not refused.
+        trusted = (positions.status[place] == 1) & (positions.flag_bits[place] == 0)
+        fresh = ~np.isnan(value) & (trusted if len(place) else np.zeros(1, bool))
+        last = one.readings
+        new = (seen > last.observed_micros) | ((seen == last.observed_micros) & ~last.judged)
         limits, sign = tables.limits_of(one), signs(one.kind % 4)
-        level, memory = judge(one.level, one.readings.falling, Reading(value, fresh), limits, sign)
+        level, memory, held = judge(
+            one.level, last.falling_level, Reading(value, fresh, new & ~np.isnan(value)), limits, sign
+        )
         if not tables.active(one)[0]:
-            level, memory = one.level, np.zeros(1, np.int8)
-        assert (after.level[row], after.readings.falling[row]) == (level[0], memory[0]), row
-        kept = one.readings.value if np.isnan(value) else value
-        np.testing.assert_array_equal(after.readings.value[row], kept[0])
+            level, memory, held = one.level, np.zeros(1, np.int8), np.zeros(1, bool)
+        assert after.level[row] == level[0], row
+        assert after.readings.falling_level[row] == memory[0], row
+        state = ReadingState.FRESH if fresh[0] and not held[0] else ReadingState.STALE
+        assert after.readings.state[row] == (ReadingState.UNKNOWN if np.isnan(value) else state), row
+        past = np.isnan(value) | ((seen < last.observed_micros) & (level <= one.level))
+        np.testing.assert_array_equal(after.readings.value[row], np.where(past, last.value, value)[0])
 
 
 def test_limits_of_another_board_are_not_taken_for_this_one() -> None:

@@ -34,11 +34,12 @@ class Alert:
 
     def __init__(self, condition: Condition, limits: tuple[float, float, float]) -> None:
         self.sign, self.limits = signs(np.array([condition])), _limits(limits)
-        self.level, self.falling = np.array([1], np.int8), np.array([0], np.int8)
+        self.level, self.falling, self.held = np.array([1], np.int8), np.array([0], np.int8), False
 
-    def see(self, value: float, *, fresh: bool = True) -> Level:
-        reading = Reading(np.array([value]), np.array([fresh]))
-        self.level, self.falling = judge(self.level, self.falling, reading, self.limits, self.sign)
+    def see(self, value: float, *, fresh: bool = True, new: bool = True) -> Level:
+        reading = Reading(np.array([value]), np.array([fresh]), np.array([new]))
+        judged = judge(self.level, self.falling, reading, self.limits, self.sign)
+        self.level, self.falling, self.held = judged.level, judged.falling, bool(judged.held[0])
         return Level(self.level[0])
 
 
@@ -94,6 +95,25 @@ def test_a_stale_reading_breaks_the_row() -> None:
 
 def test_an_old_value_may_raise() -> None:
     assert Alert(BELOW, TRAVEL).see(-80, fresh=False) is Level.HIGH
+    assert Alert(BELOW, TRAVEL).see(-80, new=False) is Level.HIGH
+
+
+def test_one_observation_judged_again_and_again_lowers_nothing() -> None:
+    alert = Alert(ABOVE, HEAT)
+    alert.see(60)
+    alert.see(10)
+    for _ in range(5):
+        assert alert.see(10, new=False) is Level.HIGH
+        assert alert.held
+    # And it is still the first of two.
+    assert alert.see(10) is Level.NORMAL
+
+
+def test_an_observation_judged_before_counts_for_nothing_at_a_level_it_did_not_see() -> None:
+    alert = Alert(ABOVE, HEAT)
+    alert.see(10)
+    alert.see(60, new=False)
+    assert [alert.see(10, new=False), alert.see(10), alert.see(10)] == [Level.HIGH, Level.HIGH, Level.NORMAL]
 
 
 def test_the_flip_is_the_edge_moved_by_five_percent_of_itself() -> None:
@@ -135,7 +155,7 @@ def test_a_stale_or_missing_value_never_lowers(
 
 
 class Sequences(RuleBasedStateMachine):
-    """Any sequence of readings: what the level may do, told by the last two fresh ones."""
+    """Any sequence of readings: what the level may do, told by the last two different fresh observations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,13 +164,13 @@ class Sequences(RuleBasedStateMachine):
         self.row: list[float] = []
         self.value = math.nan
 
-    def _see(self, value: float, fresh: bool) -> None:
+    def _see(self, value: float, fresh: bool, new: bool = True) -> None:
         self.before = self.after
-        self.after = self.alert.see(value, fresh=fresh)
+        self.after = self.alert.see(value, fresh=fresh, new=new)
         self.value = value
         if not fresh or math.isnan(value):
             self.row = []
-        else:
+        elif new:
             self.row.append(value)
 
     @rule(value=st.floats(0, 100))
@@ -160,7 +180,11 @@ class Sequences(RuleBasedStateMachine):
     @rule()
     def same_again(self) -> None:
         if self.row:
-            self._see(self.row[-1], True)
+            self._see(self.row[-1], True, new=False)
+
+    @rule(value=st.floats(0, 100))
+    def changed_without_a_new_observation(self, value: float) -> None:
+        self._see(value, True, new=False)
 
     @rule(value=st.floats(0, 100))
     def stale(self, value: float) -> None:
@@ -176,7 +200,7 @@ class Sequences(RuleBasedStateMachine):
             assert self.after >= _raw(self.value, ABOVE, HEAT)
 
     @invariant()
-    def falls_only_after_two_away_from_the_edge(self) -> None:
+    def falls_only_after_two_different_observations_away_from_the_edge(self) -> None:
         if self.after < self.before:
             edge = HEAT[self.before - 2]
             assert len(self.row) >= 2
