@@ -130,6 +130,7 @@ rule = Table(
     Column("anchor_price_usd", Double),
     Column("anchor_micros", BigInteger, nullable=False),
     Column("state", SmallInteger, nullable=False),
+    Column("falling", SmallInteger, nullable=False, server_default="0"),
     Column("ratio", Double),
     Column("price_usd", Double),
     Column("price_micros", BigInteger, nullable=False),

@@ -89,7 +89,7 @@ def readings(
 
 @dataclass
 class Judge:
-    """Levels by the rules: up at once, down after two looks away from the edge, never on missing data."""
+    """Levels by the rules: up at once, down after two observations away from it, never on missing data."""
 
     levels: dict[tuple[str, str], int] = field(default_factory=dict)
     pending: dict[tuple[str, str], int] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Market rules: how near a price is to what somebody waits for, and what follows. No store, no text.
 
-ratio = metric / threshold; WARN from 0.7, BREACH from 1; back down only 5 % below an edge. The anchor is the
-first price seen; with a window it is the oldest price within the window.
+ratio = metric / threshold; WARN from 0.7, BREACH from 1; back down only after two fresh observations in a row
+5 % below an edge. The anchor is the first price seen; with a window it is the oldest price within the window.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ class Rule:
     anchor_price_usd: float | None = None
     anchor_micros: int = 0
     state: RuleState = RuleState.NONE
+    # What the last observation would have let the state fall to; NONE: it would not have.
+    falling: RuleState = RuleState.NONE
     ratio: float | None = None
     price_usd: float | None = None
     price_micros: int = 0
@@ -92,7 +94,7 @@ class Rule:
     def rearmed(self) -> Rule:
         """As new: the next price is its anchor."""
         fresh = replace(self, armed=True, anchor_price_usd=None, anchor_micros=0)
-        return replace(fresh, state=RuleState.NONE, ratio=None, price_usd=None)
+        return replace(fresh, state=RuleState.NONE, falling=RuleState.NONE, ratio=None, price_usd=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ def check(rule: Rule) -> None:
 
 
 def judge(rule: Rule, sight: Sight, now_micros: int) -> tuple[Rule, list[Event]]:
-    """The rule after a sight, and what happened. A stale price sets no first anchor and lowers nothing.
+    """The rule after a sight, and what happened. A stale price raises, sets no anchor and lowers nothing.
 
     An observation that is not later than the last one changes nothing.
     """
@@ -155,15 +157,15 @@ def judge(rule: Rule, sight: Sight, now_micros: int) -> tuple[Rule, list[Event]]
         rule = replace(rule, anchor_price_usd=sight.price_usd, anchor_micros=sight.observed_micros)
     anchor = _anchor(rule, sight)
     move, ratio = measure(rule, anchor, sight.price_usd)
-    state = _state(rule.state, ratio)
-    if sight.stale and state < rule.state:
-        state = rule.state
     seen = replace(rule, ratio=ratio, price_usd=sight.price_usd, price_micros=sight.observed_micros)
+    state, falling = _state(rule, ratio, stale=sight.stale)
+    seen = replace(seen, falling=falling)
     if state is rule.state:
-        return seen, []
+        stands = state is RuleState.BREACH and falling is RuleState.NONE and not sight.stale
+        return _anchored_anew(seen, anchor, move) if stands else (seen, [])
     if rule.state is RuleState.NONE and state is RuleState.NORMAL:
         return replace(seen, state=state), []
-    return _turned(seen, state, anchor, move, ratio, now_micros)
+    return _turned(seen, state, anchor, move, ratio, now_micros, stale=sight.stale)
 
 
 def measure(rule: Rule, anchor: float, price: float) -> tuple[float, float]:
@@ -203,10 +205,18 @@ def _before(rule: Rule, anchor: float) -> float:
     return rule.price_usd if is_crossing and rule.price_usd is not None else anchor
 
 
-def _state(before: RuleState, ratio: float) -> RuleState:
-    """Up at an edge, down 5 % below it."""
-    raw = _plain_state(ratio)
-    return max(raw, min(before, _plain_state(ratio / (1 - MARGIN_RATIO))))
+def _state(rule: Rule, ratio: float, *, stale: bool) -> tuple[RuleState, RuleState]:
+    """The next state, and what is remembered: up at an edge, down when two in a row are 5 % below it."""
+    before, raw = rule.state, _plain_state(ratio)
+    floor = max(raw, min(before, _plain_state(ratio / (1 - MARGIN_RATIO))))
+    if floor >= before:
+        return floor, RuleState.NONE
+    if stale:
+        return before, RuleState.NONE
+    if rule.falling is RuleState.NONE:
+        return before, floor
+    fallen = min(max(floor, rule.falling), before)
+    return fallen, floor if floor < fallen else RuleState.NONE
 
 
 def _plain_state(ratio: float) -> RuleState:
@@ -216,7 +226,7 @@ def _plain_state(ratio: float) -> RuleState:
 
 
 def _turned(
-    rule: Rule, state: RuleState, anchor: float, move: float, ratio: float, now_micros: int
+    rule: Rule, state: RuleState, anchor: float, move: float, ratio: float, now_micros: int, *, stale: bool
 ) -> tuple[Rule, list[Event]]:
     before, level = rule.state, rule.level_of(state)
     rises = state > max(before, RuleState.NORMAL)
@@ -233,23 +243,37 @@ def _turned(
         incident_count=rule.incident_count + starts,
         breach_count=rule.breach_count + breach,
     )
-    final, steps = _after_breach(after, move) if breach else (after, 0)
+    final, steps = _after_breach(after, move, stale=stale) if breach else (after, 0)
     event = Event(after, max(before, RuleState.NORMAL), state, anchor, _price(rule), ratio, move, told, steps)
+    return final, [event, *_ended(final, state, anchor, move)]
+
+
+def _ended(final: Rule, state: RuleState, anchor: float, move: float) -> list[Event]:
+    """A level above the new one ends with the new anchor."""
     if final.state is state:
-        return final, [event]
-    # A level above the new one ended with the new anchor.
-    again = Event(final, state, final.state, anchor, _price(rule), final.ratio or 0.0, move, False, 0)
-    return final, [event, again]
+        return []
+    return [Event(final, state, final.state, anchor, _price(final), final.ratio or 0.0, move, False, 0)]
+
+
+def _anchored_anew(rule: Rule, anchor: float, move: float) -> tuple[Rule, list[Event]]:
+    """A breach that an old price raised still stands: now its anchor moves. A SINGLE one is disarmed."""
+    final, _ = _after_breach(rule, move, stale=False)
+    return final, _ended(final, rule.state, anchor, move)
 
 
 def _price(rule: Rule) -> float:
     return math.nan if rule.price_usd is None else rule.price_usd
 
 
-def _after_breach(rule: Rule, move: float) -> tuple[Rule, int]:
-    """SINGLE disarms; RESET takes the price as anchor; LADDER moves the anchor by whole steps."""
+def _after_breach(rule: Rule, move: float, *, stale: bool) -> tuple[Rule, int]:
+    """SINGLE disarms; RESET takes the price as anchor; LADDER moves the anchor by whole steps.
+
+    A stale price moves no anchor: the next fresh one does.
+    """
     if rule.recurrence is RuleRecurrence.SINGLE:
         return replace(rule, armed=False), 1
+    if stale:
+        return rule, 1
     price, steps = _price(rule), 1
     anchor = price
     if rule.recurrence is RuleRecurrence.LADDER:

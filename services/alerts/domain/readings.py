@@ -233,7 +233,7 @@ def ordered(last: Readings, beside: Beside, now_micros: int) -> Order:
 
 
 def kept(board: Board, beside: Beside, falling: NDArray[np.int8], past: NDArray[np.bool_]) -> Readings:
-    """What is remembered of an evaluation: the reading, or the last one there was where it was absent or `past`."""
+    """What is remembered: the reading, or the last one there was where it was absent or `past`."""
     value, micros = beside.value, beside.observed_micros
     odd = np.flatnonzero(past | ~np.isfinite(value))
     if len(odd):

@@ -114,14 +114,15 @@ async def _sight(store: Store, rule: Rule, single: Single | None, now_micros: in
     """What a rule sees; None when its price was not asked for, is absent or cannot be one."""
     if single is None or single.value is None or single.value <= 0 or not (rule.enabled and rule.armed):
         return None
-    micros = single.observed_micros or now_micros
+    # Nobody knows how old a price without a time is.
+    stale, micros = single.stale or not single.observed_micros, single.observed_micros or now_micros
     reference = None
     if rule.window_seconds:
-        if not single.stale:
+        if not stale:
             await store.rules.sample(rule.asset, single.value, micros)
         since = max(micros - rule.window_seconds * 1_000_000, rule.anchor_micros)
         reference = await store.rules.reference(rule.asset, since)
-    return Sight(single.value, micros, single.stale, reference)
+    return Sight(single.value, micros, stale, reference)
 
 
 async def _present(store: Store, id: str, etag: str) -> Rule:

@@ -85,6 +85,7 @@ def _rule(row: Row[Any]) -> Rule:
             "recurrence": RuleRecurrence(row.recurrence),
             "level": Level(row.level),
             "state": RuleState(row.state),
+            "falling": RuleState(row.falling),
             "channels": tuple(row.channels),
         }
     )

@@ -52,8 +52,9 @@ def _run(rule: Rule, prices: list[float], stale: bool = False) -> tuple[Rule, li
         (_rule(PERCENT, BOTH, 10), [100, 93, 107, 90], "nWWB"),
         (_rule(ABS, UP, 500), [1000, 1349, 1350, 1500], "nnWB"),
         (_rule(ABS, DOWN, 500), [1000, 1500, 650, 500], "nnWB"),
-        # A warning ends 5 % below its edge, not at it.
-        (_rule(PERCENT, UP, 10), [100, 107, 106.7, 106.6], "nWWn"),
+        # A warning ends 5 % below its edge, not at it, and only after two observations there.
+        (_rule(PERCENT, UP, 10), [100, 107, 106.7, 106.6, 106.6], "nWWWn"),
+        (_rule(PERCENT, UP, 10), [100, 107, 106.6, 106.7, 106.6], "nWWWW"),
         (_rule(TARGET, UP, 120), [100, 113, 114, 119.99, 120], "nnWWB"),
         (_rule(TARGET, DOWN, 80), [100, 87, 86, 80.01, 80], "nnWWB"),
         # Beyond the target at first sight: it is reached.
@@ -112,9 +113,9 @@ def test_ladder_moves_its_anchor_by_whole_steps(
 
 def test_a_target_that_recurs_fires_again_only_after_the_price_has_left_it() -> None:
     rule, happened = _run(
-        _rule(TARGET, UP, 110, recurrence=RESET, cooldown_seconds=0), [100, 111, 115, 109, 110]
+        _rule(TARGET, UP, 110, recurrence=RESET, cooldown_seconds=0), [100, 111, 115, 109, 110, 109, 109, 110]
     )
-    assert [sum(event.told for event in events) for events in happened] == [0, 1, 0, 0, 1]
+    assert [sum(event.told for event in events) for events in happened] == [0, 1, 0, 0, 0, 0, 0, 1]
     assert rule.breach_count == 2
 
 
@@ -191,10 +192,39 @@ def test_after_any_prices_a_rule_is_armed_below_its_breach_or_disarmed(rule: Rul
 def test_a_stale_price_lowers_nothing_and_anchors_nothing(rule: Rule, seen: list[float], old: float) -> None:
     assert judge(rule, Sight(old, MINUTE, stale=True), 0)[0].anchor_price_usd is None
     last, _ = _run(rule, seen)
-    after, events = judge(last, Sight(old, last.price_micros + MINUTE, stale=True), 0)
-    if not any(event.state_after is RuleState.BREACH for event in events):
-        assert after.state >= last.state
-        assert after.anchor_price_usd == last.anchor_price_usd
+    after, _ = judge(last, Sight(old, last.price_micros + MINUTE, stale=True), 0)
+    assert after.state >= last.state
+    assert after.anchor_price_usd == last.anchor_price_usd
+
+
+@pytest.mark.parametrize(("recurrence", "anchor"), [(RESET, 118), (LADDER, 110)])
+def test_a_breach_by_a_stale_price_is_told_once_and_anchored_by_the_next_fresh_one(
+    recurrence: RuleRecurrence, anchor: float
+) -> None:
+    rule, _ = _run(_rule(PERCENT, UP, 10, recurrence=recurrence), [100])
+    rule, events = judge(rule, Sight(115, rule.price_micros + MINUTE, stale=True), 0)
+    assert [(event.state_after, event.told) for event in events] == [(RuleState.BREACH, True)]
+    assert (rule.anchor_price_usd, rule.state) == (100, RuleState.BREACH)
+    rule, events = judge(rule, Sight(116, rule.price_micros + MINUTE, stale=True), 0)
+    assert (rule.anchor_price_usd, events) == (100, [])
+    rule, events = judge(rule, Sight(118, rule.price_micros + MINUTE), 0)
+    assert not any(event.told for event in events)
+    assert (rule.anchor_price_usd, rule.breach_count) == (pytest.approx(anchor), 1)
+    assert rule.state < RuleState.BREACH
+
+
+@given(rule=rules, seen=st.lists(st.tuples(prices, st.booleans()), min_size=1, max_size=12))
+def test_a_state_falls_only_by_two_fresh_observations_in_a_row(
+    rule: Rule, seen: list[tuple[float, bool]]
+) -> None:
+    fresh_count = 0
+    for minute, (price, stale) in enumerate(seen, 1):
+        before, level = rule, rule.state
+        rule, events = judge(rule, Sight(price, minute * MINUTE, stale), minute * MINUTE)
+        fresh_count = 0 if stale else fresh_count + 1
+        if rule.state < level and rule.anchor_price_usd == before.anchor_price_usd:
+            assert fresh_count >= 2
+            assert not any(event.told for event in events)
 
 
 @given(rule=rules, seen=st.lists(prices, min_size=1, max_size=6), again=prices)
