@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.monitor.domain.findings import KeptBadge
+from services.monitor.domain.badges import KeptBadge
 from services.monitor.domain.states import State
 from services.monitor.service.board import View
 from shared.clock import Clock

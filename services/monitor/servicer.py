@@ -12,7 +12,8 @@ from sonic.monitor.v1 import monitor_pb2 as pb
 from sonic.monitor.v1 import monitor_pb2_grpc as rpc
 
 from services.monitor.checks import Handed, HoldingsReading, PriceReading, WalletReading
-from services.monitor.domain.findings import KeptBadge, Level, Run
+from services.monitor.domain.badges import KeptBadge, parts_of
+from services.monitor.domain.findings import Badge, Level, Run
 from services.monitor.domain.settings import Chosen
 from services.monitor.domain.states import Health, State, Status
 from services.monitor.service.board import Board
@@ -126,7 +127,9 @@ class MonitorServicer(rpc.MonitorServiceServicer):
         return pb.ListBadgesResponse(badges=map(_badge, badges))
 
     async def DismissBadge(self, request: pb.DismissBadgeRequest, context: Context) -> pb.Badge:
-        return _badge(await self._board.dismiss(request.name))
+        level = pb.Level.Name(request.level).removeprefix("LEVEL_") if request.level else None
+        kept = await self._board.dismiss(request.name, request.subject, Level(level) if level else None)
+        return _badge(kept)
 
     async def ClearData(self, request: pb.ClearDataRequest, context: Context) -> pb.ClearDataResponse:
         return pb.ClearDataResponse(deleted_count=await self._board.clear(request.confirm))
@@ -218,15 +221,23 @@ def _status(status: Status, now: datetime) -> pb.Status:
 
 
 def _badge(kept: KeptBadge) -> pb.Badge:
+    shown = kept.shown
+    badge = shown or kept.badge
     return pb.Badge(
-        name=kept.badge.name,
-        value=kept.badge.value,
-        level=kept.badge.level.value,
+        name=badge.name,
+        value=badge.value,
+        level=badge.level.value,
         badge_time=to_timestamp(kept.badge_time),
         monitor=kept.monitor,
-        stale=kept.badge.stale,
-        dismissed=kept.dismissed,
+        stale=badge.stale,
+        dismissed=shown is None,
+        subject=badge.parts[0].subject if badge.parts and not badge.listed else "",
+        other_count=0 if badge.listed else _others(badge),
     )
+
+
+def _others(badge: Badge) -> int:
+    return max(sum(part.level is not Level.NORMAL for part in parts_of(badge)) - 1, 0)
 
 
 def _run(run: Run, *, with_metadata: bool = True) -> pb.Run:

@@ -69,7 +69,20 @@ badge = Table(
     Column("badge_time", DateTime(timezone=True), nullable=False),
     Column("monitor", Text, nullable=False),
     Column("stale", Boolean, nullable=False),
-    Column("dismissed_level", Text),
+    # Subject by subject: [{subject, value, level, stale, badness}], the worst first.
+    Column("parts", JSONB, nullable=False, server_default="[]"),
+    Column("listed", Boolean, nullable=False, server_default="false"),
+)
+
+# What somebody has seen of a badge: hidden while that subject is no worse.
+dismissal = Table(
+    "dismissal",
+    metadata,
+    Column("badge", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("level", Text, nullable=False),
+    Column("badness", Float(53)),
+    Column("dismissed_time", DateTime(timezone=True), nullable=False),
 )
 
 # At most one open incident a monitor.

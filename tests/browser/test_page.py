@@ -38,6 +38,8 @@ class House:
     def __init__(self) -> None:
         self.down: set[str] = set()
         self.runs = 0
+        self.next_badges: list[dict[str, Any]] = []
+        self.dismissed: list[dict[str, Any]] = []
         self._pages = Pages()
 
     async def answer(self, request: Request) -> Response:
@@ -59,6 +61,11 @@ class House:
         if path == "/v1/cycles:run":
             self.runs += 1
             return self._events({"cycle": CYCLE, "done": False}, {"cycle": CYCLE, "done": True})
+        if path.startswith("/v1/badges/") and path.endswith(":dismiss"):
+            self.dismissed.append(await request.json())
+            return JSONResponse(self.next_badges[0])
+        if path == "/v1/badges" and self.dismissed:
+            return JSONResponse({"badges": self.next_badges})
         return JSONResponse(ANSWERS[path])
 
     def _events(self, *messages: dict[str, Any]) -> Response:
@@ -120,6 +127,15 @@ async def test_what_the_silence_rests_on_is_said_at_the_top(page: Browser) -> No
     assert "HEARTBEAT_URL is not set" in told
     assert "schedule is off" not in told
     assert await page.run("document.getElementById('notices').offsetHeight") > 0
+
+
+async def test_a_dismissed_badge_is_dismissed_at_the_server_and_the_next_danger_shows(
+    page: Browser, house: House
+) -> None:
+    house.next_badges = [{**ANSWERS["/v1/badges"]["badges"][0], "subject": "other", "value": "SOL 55.0"}]
+    await page.run("document.querySelector('#badges .badge').click()")
+    await page.until("document.querySelector('#badges .badge b').textContent === 'SOL 55.0'")
+    assert house.dismissed == [{"subject": "near", "level": "LEVEL_HIGH"}]
 
 
 async def test_the_bar_grows_left_towards_liquidation_and_right_towards_profit(page: Browser) -> None:

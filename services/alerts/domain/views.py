@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -239,6 +239,21 @@ def worst_first(board: Board, mask: NDArray[np.bool_], after: tuple[int, int] | 
     return rows
 
 
+# A book in a crash has more: those who show them say how many.
+_MOST_RAISED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A subject above NORMAL; `value` None = no reading."""
+
+    subject_key: int
+    asset: str
+    level: Level
+    value: float | None
+    stale: bool
+
+
 @dataclass(frozen=True, slots=True)
 class MetricSummary:
     """One metric of one class; `worst_subject_key` is None when no reading is known."""
@@ -254,6 +269,8 @@ class MetricSummary:
     unknown_count: int
     level_count: Mapping[str, int]
     worst_by_asset: Mapping[str, float]
+    raised: Sequence[Raised] = ()
+    raised_count: int = 0
 
 
 def summarise(board: Board, tables: Tables) -> list[MetricSummary]:
@@ -286,6 +303,8 @@ def _summary(board: Board, rows: NDArray[np.int64], kind: int) -> MetricSummary:
     is_read = alert_type is not AlertType.DEATH_NAIL
     state = board.readings.state[rows]
     unknown = (state == ReadingState.UNKNOWN) & (board.level[rows] == Level.NORMAL)
+    raised = np.flatnonzero(board.level[rows] > Level.NORMAL)
+    ranked = raised[np.lexsort((-danger[raised], -board.level[rows[raised]].astype(np.int64)))]
     return MetricSummary(
         type=alert_type,
         alert_class=METRICS[alert_type].alert_class,
@@ -298,6 +317,18 @@ def _summary(board: Board, rows: NDArray[np.int64], kind: int) -> MetricSummary:
         unknown_count=int(unknown.sum()) if is_read else 0,
         level_count={level.name: levels[level] for level in Level},
         worst_by_asset=worst_by_asset,
+        raised=[_raised(board, row) for row in rows[ranked[:_MOST_RAISED]].tolist()],
+        raised_count=len(raised),
+    )
+
+
+def _raised(board: Board, row: int) -> Raised:
+    return Raised(
+        int(board.subject_key[row]),
+        board.assets[board.asset_key[row]],
+        Level(int(board.level[row])),
+        _present(float(board.readings.value[row])),
+        bool(board.readings.state[row] != ReadingState.FRESH),
     )
 
 
@@ -315,4 +346,6 @@ def _merged(one: MetricSummary, other: MetricSummary) -> MetricSummary:
         unknown_count=one.unknown_count + other.unknown_count,
         level_count={name: one.level_count[name] + other.level_count[name] for name in one.level_count},
         worst_by_asset={**second.worst_by_asset, **leader.worst_by_asset},
+        raised=sorted((*leader.raised, *second.raised), key=lambda one: -one.level)[:_MOST_RAISED],
+        raised_count=one.raised_count + other.raised_count,
     )

@@ -33,7 +33,7 @@ _Versions = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All alerts at a glance; `names` are of the worst subjects by key, times in microseconds, 0 never."""
+    """All alerts at a glance; `names` are of the subjects named by key, times in microseconds, 0 never."""
 
     level: Level
     metrics: Sequence[MetricSummary]
@@ -86,6 +86,7 @@ class Reading:
         if self._summed is None or self._summed[0] != versions:
             metrics = await apart(len(image.board), summarise, image.board, image.tables)
             keys = {metric.worst_subject_key for metric in metrics if metric.worst_subject_key is not None}
+            keys |= {raised.subject_key for metric in metrics for raised in metric.raised}
             same = self._summed is not None and self._summed[0][0] == docket.alert_version
             names = self._summed[2] if self._summed is not None and same else {}
             if not keys <= names.keys():

@@ -15,7 +15,7 @@ from services.alerts.domain.kinds import AlertClass, AlertType, Condition
 from services.alerts.domain.ledger import Sealed
 from services.alerts.domain.readings import Single
 from services.alerts.domain.thresholds import Scope, Threshold, check_scope
-from services.alerts.domain.views import Alert, MetricSummary
+from services.alerts.domain.views import Alert, MetricSummary, Raised
 from services.alerts.service.judging import Evaluated, Transition
 from services.alerts.service.limits import CHANGEABLE, Edit, channel_names
 from services.alerts.service.market import RuleEvent
@@ -179,8 +179,21 @@ def _metric_message(metric: MetricSummary, summary: Summary) -> pb.MetricSummary
         unknown_count=metric.unknown_count,
         level_count=metric.level_count,
         worst_by_asset=metric.worst_by_asset,
+        raised=[_raised_message(one, summary) for one in metric.raised],
+        raised_count=metric.raised_count,
     )
     put(message, worst_value=metric.worst_value)
+    return message
+
+
+def _raised_message(raised: Raised, summary: Summary) -> pb.SubjectReading:
+    message = pb.SubjectReading(
+        subject=summary.names.get(raised.subject_key, ""),
+        asset=raised.asset,
+        level=pb.Level.ValueType(raised.level),
+        stale=raised.stale,
+    )
+    put(message, value=raised.value)
     return message
 
 

@@ -17,6 +17,17 @@ export async function get(path) {
   return answer(response);
 }
 
+/** Does something: POSTs a JSON body, resolves with the answer's. */
+export async function post(path, body) {
+  const response = await fetch(path, {
+    method: "POST",
+    signal: AbortSignal.timeout(LIMIT_MS),
+    headers: { "Content-Type": "application/json", Accept: "application/json" },
+    body: JSON.stringify(body),
+  });
+  return answer(response);
+}
+
 /** State of every service; a house that is not well is an answer too. */
 export async function health() {
   const response = await fetch("/healthz", { signal: AbortSignal.timeout(LIMIT_MS) });

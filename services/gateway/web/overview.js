@@ -1,6 +1,7 @@
 // The title bar and the totals: mode, prices, health, badges, sums.
 
 import { age } from "/web/ages.js";
+import { get, post } from "/web/api.js";
 import { byId, h, show, unknown } from "/web/dom.js";
 import { code, heatBand, percent, plain, present, price, signed, times, travelBand, usd, word } from "/web/format.js";
 
@@ -49,22 +50,29 @@ export function showHealth(services) {
   show(byId("health"), dots);
 }
 
-const dismissed = new Set();
 const seen = new Set();
 
+// What was dismissed is kept by the server, subject by subject: it stays hidden after a reload, and on every screen.
 export function showBadges(badges) {
-  const fresh = badges.filter((badge) => !dismissed.has(identity(badge)));
   const first = seen.size === 0;
-  show(byId("badges"), fresh.map((badge) => chip(badge, !first && !seen.has(identity(badge)))));
+  show(byId("badges"), badges.map((badge) => chip(badge, !first && !seen.has(identity(badge)))));
   for (const badge of badges) seen.add(identity(badge));
 }
 
-const identity = (badge) => `${badge.name}:${badge.level}:${badge.value}`;
+const identity = (badge) => `${badge.name}:${badge.subject}:${badge.level}:${badge.value}`;
 
 function chip(badge, isNew) {
-  const dismiss = (event) => {
-    dismissed.add(identity(badge));
-    event.currentTarget.remove();
+  const dismiss = async (event) => {
+    const button = event.currentTarget;
+    button.disabled = true;
+    try {
+      const path = `/v1/badges/${encodeURIComponent(badge.name)}:dismiss`;
+      await post(path, { subject: badge.subject, level: `LEVEL_${badge.level}` });
+      showBadges((await get("/v1/badges")).badges);
+    } catch (problem) {
+      button.disabled = false;
+      button.title = `Not dismissed: ${problem.message}`;
+    }
   };
   const title = `${word(badge.level)}, set by the ${badge.monitor} monitor; click to dismiss`;
   return h(
@@ -72,6 +80,7 @@ function chip(badge, isNew) {
     { class: `badge level-${badge.level}${badge.name === "profit_badge" ? " news" : ""}${isNew ? " new" : ""}`, type: "button", title, data: { key: identity(badge) }, on: { click: dismiss } },
     h("span", {}, word(badge.name, "_badge")),
     h("b", {}, badge.value),
+    badge.other_count ? h("span", {}, `+${badge.other_count}`) : null,
     badge.stale ? h("em", {}, "stale") : null,
     age(badge.badge_time, { coloured: badge.stale }),
   );

@@ -53,10 +53,22 @@ class HoldingsReading:
 
 
 @dataclass(frozen=True, slots=True)
+class SubjectReading:
+    """A subject (position id; empty for the portfolio) judged above NORMAL; None = no reading."""
+
+    subject: str
+    asset: str
+    level: Level
+    value: float | None
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedReading:
     """What was judged of one metric: the worst level, its value and subject; old readings among them.
 
-    An alert that never had a reading has none that is old: it does not count as stale.
+    An alert that never had a reading has none that is old: it does not count as stale. `raised`: the subjects
+    above NORMAL, worst first, the worst few of them.
     """
 
     kind: str
@@ -67,6 +79,7 @@ class JudgedReading:
     alert_count: int
     stale_count: int
     worst_by_asset: Mapping[str, float] = field(default_factory=dict)
+    raised: tuple[SubjectReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

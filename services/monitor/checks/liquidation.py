@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 
 from services.monitor.checks import Check, JudgedReading, Look, metric
-from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
+from services.monitor.domain.badges import worst_first
+from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 
 class LiquidationCheck(Check):
@@ -29,8 +31,34 @@ class LiquidationCheck(Check):
         if reading is None or level is Level.NORMAL:
             return Finding(RunStatus.SUCCESS, metadata, {"liquidation_badge": None})
         shown = "?" if value is None else f"{asset} {value:.2f} %".strip()
-        badge = Badge("liquidation_badge", shown, level, stale=reading.stale_count > 0)
+        parts = _parts(reading, look.threshold_percent)
+        badge = Badge("liquidation_badge", shown, level, reading.stale_count > 0, parts)
         return Finding(RunStatus.BREACH, metadata, {"liquidation_badge": badge})
+
+
+def _parts(reading: JudgedReading, threshold_percent: float | None) -> tuple[Part, ...]:
+    """Position by position as judged; with a threshold those beyond it are left out, and an asset that only
+    the threshold finds near is one part."""
+    limit = math.inf if threshold_percent is None else threshold_percent
+    near = [one for one in reading.raised if one.value is None or one.value <= limit]
+    parts = [
+        Part(
+            one.subject,
+            f"{one.asset} {'?' if one.value is None else f'{one.value:.2f} %'}".strip(),
+            one.level,
+            one.stale,
+            None if one.value is None else -one.value,
+        )
+        for one in near
+    ]
+    named = {one.asset for one in near}
+    if threshold_percent is not None:
+        parts += [
+            Part(asset, f"{asset} {value:.2f} %", Level.LOW, badness=-value)
+            for asset, value in reading.worst_by_asset.items()
+            if value <= limit and asset not in named
+        ]
+    return worst_first(parts)
 
 
 def _worst(reading: JudgedReading | None, threshold_percent: float | None) -> tuple[str, float | None, Level]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.monitor.checks import Check, Look, PastPrice, PriceReading, metric
-from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
+from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 # Percent moved, either way, that is worth a word; by hours looked back.
 MOVE_LIMITS: Mapping[int, float] = {1: 2.0, 6: 2.0, 24: 5.0}
@@ -59,7 +59,8 @@ class MarketCheck(Check):
         if not breaches:
             return Finding(RunStatus.SUCCESS, metadata, {"market_badge": None})
         words = list(breaches.values())
-        badge = Badge("market_badge", words[0], Level.MEDIUM)
+        parts = tuple(Part(about, word, Level.MEDIUM) for about, word in breaches.items())
+        badge = Badge("market_badge", words[0], Level.MEDIUM, parts=parts)
         return Finding(RunStatus.BREACH, metadata, {"market_badge": badge}, concern=", ".join(words))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.monitor.checks import Check, Look, is_too_many
-from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
+from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 
 class OperationsCheck(Check):
@@ -33,7 +33,10 @@ class OperationsCheck(Check):
         if not is_too_many(len(down), len(services), look.threshold_percent):
             return Finding(RunStatus.SUCCESS, metadata, {"operations_badge": None})
         words = ", ".join(f"{name} ({problem})" for name, problem in sorted(down.items()))
-        badge = Badge("operations_badge", f"down: {', '.join(sorted(down))}", Level.HIGH)
+        parts = tuple(Part(name, f"{name} down", Level.HIGH) for name in sorted(down))
+        badge = Badge(
+            "operations_badge", f"down: {', '.join(sorted(down))}", Level.HIGH, parts=parts, listed=True
+        )
         before = look.last.metadata.get("down") if look.last else None
         again = isinstance(before, dict) and bool(down.keys() & before.keys())
         return Finding(

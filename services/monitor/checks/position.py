@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.monitor.checks import Check, Look, is_too_many
-from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
+from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 
 class PositionCheck(Check):
@@ -28,9 +28,12 @@ class PositionCheck(Check):
         }
         is_breach = is_too_many(len(failed), len(held.wallets), look.threshold_percent)
         level = Level.MEDIUM if is_breach else Level.NORMAL
-        badge = Badge(
-            "position_badge", str(held.position_count), level, stale=bool(failed or held.stale_count)
+        count, stale = str(held.position_count), bool(failed or held.stale_count)
+        parts = (
+            *(Part(name, count, Level.MEDIUM, stale=True) for name in (sorted(failed) if is_breach else ())),
+            Part("", count, Level.NORMAL, stale),
         )
+        badge = Badge("position_badge", count, level, stale, parts)
         badges = {"position_badge": badge if held.position_count or failed else None}
         if not is_breach:
             return Finding(RunStatus.SUCCESS, metadata, badges)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.monitor.checks import Check, Look, is_too_many
-from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
+from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 # SINGLE is usable and CLOSED is normal for an index; these are not.
 BAD_QUALITIES = ("STALE", "NONE", "DISAGREE")
@@ -28,7 +28,10 @@ class PriceCheck(Check):
         if not is_too_many(len(bad), len(prices), look.threshold_percent):
             return Finding(RunStatus.SUCCESS, metadata, {"price_badge": None})
         words = ", ".join(f"{asset} {quality.lower()}" for asset, quality in sorted(bad.items()))
-        badge = Badge("price_badge", words, Level.MEDIUM)
+        parts = tuple(
+            Part(asset, f"{asset} {quality.lower()}", Level.MEDIUM) for asset, quality in sorted(bad.items())
+        )
+        badge = Badge("price_badge", words, Level.MEDIUM, parts=parts, listed=True)
         return Finding(
             RunStatus.BREACH,
             metadata,

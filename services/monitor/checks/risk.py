@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.monitor.checks import Check, JudgedReading, Look, metric
-from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
+from services.monitor.domain.badges import worst_first
+from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 
 class RiskCheck(Check):
@@ -22,9 +23,9 @@ class RiskCheck(Check):
         judged = await look.readings.judged()
         heat, travel = metric(judged, "HEAT_INDEX"), metric(judged, "TRAVEL_PERCENT")
         badges = {
-            "risk_badge": _badge("risk_badge", heat, "{:.1f}", heat.level if heat else Level.NORMAL),
+            "risk_badge": _badge("risk_badge", heat, "{:.1f}", 1, heat.level if heat else Level.NORMAL),
             "travel_risk_badge": _badge(
-                "travel_risk_badge", travel, "{:+.1f} %", _travel_level(travel, look.threshold_percent)
+                "travel_risk_badge", travel, "{:+.1f} %", -1, _travel_level(travel, look.threshold_percent)
             ),
         }
         metadata: dict[str, object] = {
@@ -49,12 +50,23 @@ def _travel_level(travel: JudgedReading | None, threshold_percent: float | None)
     return max(travel.level, Level.LOW, key=lambda level: level.rank)
 
 
-def _badge(name: str, reading: JudgedReading | None, pattern: str, level: Level) -> Badge | None:
+def _badge(name: str, reading: JudgedReading | None, pattern: str, sign: int, level: Level) -> Badge | None:
+    """`sign`: 1 where the higher value is the worse one, -1 where the lower is."""
     if reading is None or level is Level.NORMAL:
         return None
-    value = (
-        "?"
-        if reading.worst_value is None
-        else f"{reading.worst_asset} {pattern.format(reading.worst_value)}".strip()
+
+    def words(asset: str, value: float | None) -> str:
+        return f"{asset} {'?' if value is None else pattern.format(value)}".strip()
+
+    parts = worst_first(
+        [
+            Part(one.subject, words(one.asset, one.value), one.level, one.stale, _times(one.value, sign))
+            for one in reading.raised
+        ]
     )
-    return Badge(name, value, level, stale=reading.stale_count > 0)
+    asset = "" if reading.worst_value is None else reading.worst_asset
+    return Badge(name, words(asset, reading.worst_value), level, reading.stale_count > 0, parts)
+
+
+def _times(value: float | None, sign: int) -> float | None:
+    return None if value is None else sign * value

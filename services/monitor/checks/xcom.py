@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from services.monitor.checks import ChannelReading, Check, Look, is_too_many
-from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
+from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 _PING_EVERY = timedelta(hours=24)
 _UNPROVEN_AFTER = timedelta(hours=26)
@@ -52,10 +52,12 @@ def _unproven(
     unproven: Mapping[str, str], others: tuple[str, ...], metadata: Mapping[str, object]
 ) -> Finding:
     words = ", ".join(f"{name} ({problem})" for name, problem in sorted(unproven.items()))
+    parts = tuple(Part(name, f"{name} unproven", Level.HIGH) for name in sorted(unproven))
+    value = f"unproven: {', '.join(sorted(unproven))}"
     return Finding(
         RunStatus.BREACH,
         metadata,
-        {"xcom_badge": Badge("xcom_badge", f"unproven: {', '.join(sorted(unproven))}", Level.HIGH)},
+        {"xcom_badge": Badge("xcom_badge", value, Level.HIGH, parts=parts, listed=True)},
         concern=f"channels that delivered nothing for 26 h: {words}",
         level=Level.HIGH,
         channels=others,

@@ -21,6 +21,7 @@ from services.monitor.checks import (
     JudgedReading,
     PastPrice,
     PriceReading,
+    SubjectReading,
     WalletReading,
 )
 from services.monitor.clients.surroundings import Surroundings
@@ -219,14 +220,23 @@ def _wallet(wallet: positions_pb2.Wallet) -> WalletReading:
 
 
 def _judged(metric: alerts_pb2.MetricSummary) -> JudgedReading:
-    level = alerts_pb2.Level.Name(metric.level).removeprefix("LEVEL_")
     return JudgedReading(
         kind=alerts_pb2.AlertType.Name(metric.type).removeprefix("ALERT_TYPE_"),
         scope=alerts_pb2.AlertClass.Name(metric.alert_class).removeprefix("ALERT_CLASS_"),
-        level=Level(level) if level in Level.__members__ else Level.NORMAL,
+        level=_level(metric.level),
         worst_value=number(metric, "worst_value"),
         worst_asset=metric.worst_asset,
         alert_count=metric.alert_count,
         stale_count=metric.stale_count - metric.unknown_count,
         worst_by_asset=dict(metric.worst_by_asset),
+        raised=tuple(map(_raised, metric.raised)),
     )
+
+
+def _raised(one: alerts_pb2.SubjectReading) -> SubjectReading:
+    return SubjectReading(one.subject, one.asset, _level(one.level), number(one, "value"), one.stale)
+
+
+def _level(level: alerts_pb2.Level.ValueType) -> Level:
+    name = alerts_pb2.Level.Name(level).removeprefix("LEVEL_")
+    return Level(name) if name in Level.__members__ else Level.NORMAL

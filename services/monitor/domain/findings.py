@@ -32,28 +32,33 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What a badge says of one subject: a position id, a wallet, an asset, a service, a channel.
+
+    `badness`: the bigger the worse, in whatever unit; None = only the level tells.
+    """
+
+    subject: str
+    value: str
+    level: Level
+    stale: bool = False
+    badness: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Badge:
-    """A value with a level, shown until its cause is gone."""
+    """A value with a level, shown until its cause is gone.
+
+    `parts` say the same subject by subject, the worst first, so that dismissing one does not hide the others;
+    what is left of them is shown as a list when `listed`, else the worst of them. None: it has one subject.
+    """
 
     name: str
     value: str
     level: Level
     stale: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class KeptBadge:
-    """A badge as it is set. `dismissed_level`: hidden up to this level; None = not dismissed."""
-
-    badge: Badge
-    monitor: str
-    badge_time: datetime
-    dismissed_level: Level | None = None
-
-    @property
-    def dismissed(self) -> bool:
-        """Hidden until its level rises above the one it was dismissed at, or its cause comes back."""
-        return self.dismissed_level is not None and self.badge.level.rank <= self.dismissed_level.rank
+    parts: tuple[Part, ...] = ()
+    listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

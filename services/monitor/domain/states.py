@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from services.monitor.domain.findings import KeptBadge, Level, Run, RunStatus
+from services.monitor.domain.badges import KeptBadge
+from services.monitor.domain.findings import Level, Run, RunStatus
 from services.monitor.domain.settings import Chosen, Setting, resting_reason, snoozed_until
 
 
@@ -120,7 +121,7 @@ def status(
     """The worst of those that do not rest; a monitor with nothing configured to check rests too."""
     at_work = [one for one in states if not (one.resting_reason or one.skipped_reason == "NOT_CONFIGURED")]
     counts = {kind: sum(one.health is kind for one in at_work) for kind in Health}
-    shown = [kept.badge.level for kept in badges if not kept.dismissed]
+    shown = [badge.level for kept in badges if (badge := kept.shown) is not None]
     return Status(
         health=max((one.health for one in at_work), default=Health.HEALTHY),
         counts=counts,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from services.monitor.domain.findings import KeptBadge, Run
+from services.monitor.domain.badges import KeptBadge, dismissed_parts
+from services.monitor.domain.findings import Level, Run
 from services.monitor.domain.settings import Chosen
 from services.monitor.domain.states import State, Status, status
 from services.monitor.service.passes import Begin
@@ -71,7 +72,7 @@ class Board:
         now = self._clock.now()
         async with self._read() as store:
             standings, _ = await store.standings(self._roster.names)
-            badges = await store.badges()
+            badges = self._known(await store.badges())
         return View(
             tuple(self._roster.state(name, standings[name], now) for name in self._roster.names),
             tuple(badges),
@@ -89,7 +90,7 @@ class Board:
         now = self._clock.now()
         async with self._read() as store:
             standings, beat = await store.standings(self._roster.names)
-            badges = await store.badges()
+            badges = self._known(await store.badges())
             waiting_count = await store.waiting_count()
         states = [self._roster.state(name, standings[name], now) for name in self._roster.names]
         return status(states, badges, waiting_count, beat.call_time)
@@ -136,18 +137,28 @@ class Board:
     async def badges(self, *, include_dismissed: bool) -> list[KeptBadge]:
         """Badges that are set, by name."""
         async with self._read() as store:
-            badges = await store.badges()
+            badges = self._known(await store.badges())
         return [kept for kept in badges if include_dismissed or not kept.dismissed]
 
-    async def dismiss(self, name: str) -> KeptBadge:
-        """Hide a badge; NotFound BADGE_NOT_FOUND."""
+    async def dismiss(self, name: str, subject: str = "", level: Level | None = None) -> KeptBadge:
+        """Hide what a badge shows, or one subject of it, as bad as it is and not above the `level` seen.
+
+        NotFound BADGE_NOT_FOUND.
+        """
         async with self._begin() as store:
-            found = await store.dismiss(name)
-            badges = await store.badges()
-        if not found:
-            raise NotFound("BADGE_NOT_FOUND", f"no badge {name[:80]!r} is set")
+            kept = next((one for one in await store.badges() if one.badge.name == name), None)
+            hidden = dismissed_parts(kept, subject, level) if kept else []
+            if kept is None or not hidden:
+                about = f" about {subject[:80]!r}" if subject else ""
+                raise NotFound("BADGE_NOT_FOUND", f"no badge {name[:80]!r}{about} is set")
+            await store.dismiss(name, hidden, self._clock.now())
         self._changed()
-        return next(kept for kept in badges if kept.badge.name == name)
+        dismissals = {**kept.dismissals, **{one.subject: one for one in hidden}}
+        return replace(kept, dismissals=dismissals)
+
+    def _known(self, badges: Sequence[KeptBadge]) -> list[KeptBadge]:
+        """Without those of monitors that are no longer installed."""
+        return [kept for kept in badges if kept.monitor in self._roster.names]
 
     async def list_runs(self, page_size: int, page_token: str, wanted: RunFilter) -> Page[Run]:
         """The ledger of runs, newest first."""

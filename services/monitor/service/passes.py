@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from services.monitor.checks import Handed, Look, Readings
 from services.monitor.checks.registry import Registered
+from services.monitor.domain.badges import Dismissal, KeptBadge, outlived
 from services.monitor.domain.findings import Badge, Finding, Run, Runs, RunStatus, counted, follow, skipped
 from services.monitor.domain.settings import Setting, is_due, resting_reason
 from services.monitor.domain.states import Beat, Standing
@@ -20,6 +21,7 @@ from services.monitor.store import Store
 from services.monitor.store.passes import Outcome, PassBook
 from shared.clock import Clock
 from shared.database.fence import Step
+from shared.log import get_logger
 from shared.names import new_id
 
 Begin = Callable[[], AbstractAsyncContextManager[Store]]
@@ -94,6 +96,7 @@ class Passes:
         self._changed = changed
         self._tell = tell
         self._start_time = clock.now()
+        self._is_tidy = False
 
     async def run_one(self, name: str, left_seconds: float | None = None, *, force: bool = False) -> Run:
         """Run a monitor now, SKIPPED when it rests unless forced; NotFound MONITOR_NOT_FOUND.
@@ -236,13 +239,23 @@ class Passes:
 
     async def _keep(self, made: _Pass, looked: Looked) -> Runs:
         """Runs, badges and incidents of a pass: one statement, a transaction when somebody is to be told."""
-        badges, gone = _changes(made.standings, looked)
+        await self._drop_strangers()
+        badges, gone, forgotten, lowered = _changes(made.standings, looked)
         concerns = self._concerns(
             made, looked, {name: one.incident_id for name, one in made.standings.items()}
         )
         runs = [replace(run, cycle_id=made.step.cycle_id) for run, _ in looked]
         in_cycle = bool(made.step.cycle_id)
-        outcome = Outcome(runs, badges, gone, in_cycle, made.cycle_interval, in_cycle and not concerns)
+        outcome = Outcome(
+            runs,
+            badges,
+            gone,
+            in_cycle,
+            made.cycle_interval,
+            in_cycle and not concerns,
+            forgotten,
+            lowered,
+        )
         told = False
         if concerns:
             async with self._begin() as store:
@@ -255,6 +268,16 @@ class Passes:
         if told:
             self._tell()
         return answer
+
+    async def _drop_strangers(self) -> None:
+        """Once a process: what monitors left behind that are no longer installed."""
+        if self._is_tidy:
+            return
+        async with self._begin() as store:
+            badges = await store.drop_strangers(self._roster.names)
+        self._is_tidy = True
+        if badges:
+            get_logger().info("badges of monitors that are not installed are gone", badges=badges)
 
     def _concerns(
         self, made: _Pass, looked: Looked, open_incidents: Mapping[str, str | None]
@@ -288,20 +311,41 @@ def _within(limit_seconds: float, left_seconds: float | None) -> float:
     return limit_seconds if left_seconds is None else min(limit_seconds, left_seconds * _LEFT_SHARE)
 
 
-def _changes(
-    standings: Mapping[str, Standing], looked: Looked
-) -> tuple[list[tuple[str, Badge]], list[tuple[str, str]]]:
-    """Badges that are new or other than they are set, and set ones whose cause is gone; by monitor."""
-    changed: list[tuple[str, Badge]] = []
-    gone: list[tuple[str, str]] = []
+class _Changes(NamedTuple):
+    """Badges that are new or other than they are set, set ones whose cause is gone, both by monitor; what is
+    to be forgotten and lowered of dismissals, both by badge."""
+
+    badges: list[tuple[str, Badge]]
+    gone: list[tuple[str, str]]
+    forgotten: list[tuple[str, str | None]]
+    lowered: list[tuple[str, Dismissal]]
+
+
+def _changes(standings: Mapping[str, Standing], looked: Looked) -> _Changes:
+    changes = _Changes([], [], [], [])
     for run, finding in looked:
-        kept = {one.badge.name: one.badge for one in standings[run.monitor].badges}
-        for name, badge in finding.badges.items():
-            if badge is not None and kept.get(name) != badge:
-                changed.append((run.monitor, badge))
-            if badge is None and name in kept:
-                gone.append((run.monitor, name))
-    return _once(changed), gone
+        kept = {one.badge.name: one for one in standings[run.monitor].badges}
+        for name, badge in _badges_after(run, finding, kept).items():
+            before = kept.get(name)
+            if badge is None:
+                if before is not None:
+                    changes.gone.append((run.monitor, name))
+                    changes.forgotten.append((name, None))
+                continue
+            if before is None or before.badge != badge:
+                changes.badges.append((run.monitor, badge))
+            if before is not None and before.dismissals:
+                forgotten, lowered = outlived(before, badge)
+                changes.forgotten.extend((name, subject) for subject in forgotten)
+                changes.lowered.extend((name, one) for one in lowered)
+    return changes._replace(badges=_once(changes.badges))
+
+
+def _badges_after(run: Run, finding: Finding, kept: Mapping[str, KeptBadge]) -> Mapping[str, Badge | None]:
+    """What a run says of badges; of a monitor that somebody turned off nothing stays shown."""
+    if run.status is RunStatus.SKIPPED and run.error.startswith("DISABLED"):
+        return dict.fromkeys(kept)
+    return finding.badges
 
 
 def _once(badges: Iterable[tuple[str, Badge]]) -> list[tuple[str, Badge]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.monitor.domain.findings import Badge, KeptBadge, Level, Run, Runs, RunStatus, counted
+from services.monitor.domain.badges import Dismissal, KeptBadge
+from services.monitor.domain.findings import Badge, Level, Part, Run, Runs, RunStatus, counted
 from services.monitor.domain.settings import Chosen
 from services.monitor.domain.states import Beat, Standing
 from shared.database import fence
@@ -27,7 +27,9 @@ _STANDINGS = (
     " looked.metadata::text as metadata, looked.error,"
     " looked.cycle_id, newest.started_time as last_time, newest.status as last_status,"
     " newest.error as last_error,"
-    " (select jsonb_agg(to_jsonb(badge))::text from badge where badge.monitor = names.name) as badges,"
+    " (select jsonb_agg(to_jsonb(badge) || jsonb_build_object('dismissals', coalesce("
+    "  (select jsonb_agg(to_jsonb(seen)) from dismissal seen where seen.badge = badge.name), '[]')))::text"
+    "  from badge where badge.monitor = names.name) as badges,"
     " (select call_time from beat) as call_time,"
     " (select cycle_interval_seconds from beat) as cycle_interval_seconds"
     " from unnest($1::text[]) as names(name)"
@@ -49,15 +51,24 @@ _KEEP = fence.whole(
     "  duration_seconds float8, status int2, metadata jsonb, error text, cycle_id text)"
     " returning id, monitor),"
     " shown as ("
-    " insert into badge (name, value, level, stale, monitor, badge_time)"
-    " select name, value, level, stale, monitor, $7::timestamptz"
+    " insert into badge (name, value, level, stale, parts, listed, monitor, badge_time)"
+    " select name, value, level, stale, parts, listed, monitor, $7::timestamptz"
     " from allowed, jsonb_to_recordset($9::text::jsonb) as one(name text, value text, level text,"
-    "  stale boolean, monitor text)"
+    "  stale boolean, parts jsonb, listed boolean, monitor text)"
     " on conflict (name) do update set value = excluded.value, level = excluded.level,"
-    "  stale = excluded.stale, badge_time = excluded.badge_time where badge.monitor = excluded.monitor),"
+    "  stale = excluded.stale, parts = excluded.parts, listed = excluded.listed,"
+    "  badge_time = excluded.badge_time where badge.monitor = excluded.monitor),"
     " gone as ("
     " delete from badge using allowed, jsonb_to_recordset($10::text::jsonb) as one(name text, monitor text)"
     " where badge.name = one.name and badge.monitor = one.monitor),"
+    " forgotten as ("
+    " delete from dismissal"
+    " using allowed, jsonb_to_recordset($14::text::jsonb) as one(badge text, subject text)"
+    " where dismissal.badge = one.badge and (one.subject is null or dismissal.subject = one.subject)),"
+    " lowered as ("
+    " update dismissal set level = one.level"
+    " from allowed, jsonb_to_recordset($15::text::jsonb) as one(badge text, subject text, level text)"
+    " where dismissal.badge = one.badge and dismissal.subject = one.subject),"
     " beaten as ("
     " insert into beat (id, call_time, cycle_interval_seconds)"
     " select 1, $7::timestamptz, $11::float8 from allowed where $12::boolean"
@@ -79,9 +90,17 @@ _CLAIM = text(
 )
 
 
+_DROP_BADGES = text("delete from badge where monitor <> all(:names) returning name")
+_DROP_DISMISSALS = text("delete from dismissal where badge not in (select name from badge)")
+_DROP_INCIDENTS = text("delete from incident where monitor <> all(:names)")
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a pass writes: runs, badges that changed and badges that are gone, by monitor."""
+    """What a pass writes: runs, badges that changed and badges that are gone, by monitor.
+
+    `forgotten` are dismissals by badge and subject, None = all of the badge's; `lowered` by badge.
+    """
 
     runs: Sequence[Run]
     badges: Sequence[tuple[str, Badge]] = ()
@@ -89,6 +108,8 @@ class Outcome:
     is_beat: bool = False
     cycle_interval: timedelta | None = None
     in_a_hurry: bool = False
+    forgotten: Sequence[tuple[str, str | None]] = ()
+    lowered: Sequence[tuple[str, Dismissal]] = ()
 
 
 class PassBook:
@@ -125,6 +146,13 @@ class PassBook:
             None if interval is None else interval.total_seconds(),
             outcome.is_beat,
             outcome.in_a_hurry,
+            json.dumps([{"badge": name, "subject": subject} for name, subject in outcome.forgotten]),
+            json.dumps(
+                [
+                    {"badge": name, "subject": one.subject, "level": one.level.value}
+                    for name, one in outcome.lowered
+                ]
+            ),
         )
         if made.recorded is None:
             return _numbered(counted(outcome.runs), json.loads(made.returned or "{}")), True
@@ -145,6 +173,13 @@ class PassRows:
     async def keep(self, step: Step, outcome: Outcome, now: datetime) -> tuple[Runs, bool]:
         """See PassBook.keep."""
         return await PassBook((await raw(self._connection)).fetch).keep(step, outcome, now)
+
+    async def drop_strangers(self, names: Sequence[str]) -> list[str]:
+        """Delete badges, dismissals and incidents of monitors not among `names`; the badges' names."""
+        gone = list(await self._connection.scalars(_DROP_BADGES, {"names": list(names)}))
+        await self._connection.execute(_DROP_DISMISSALS)
+        await self._connection.execute(_DROP_INCIDENTS, {"names": list(names)})
+        return gone
 
     async def claim(self, ends: Mapping[str, datetime], now: datetime) -> set[str]:
         """Those of the monitors that no other process runs now; ours until the times given."""
@@ -187,16 +222,25 @@ def _standing(row: Row) -> Standing:
         last_time=row["last_time"],
         last_skipped=row["last_error"] if row["last_status"] == RunStatus.SKIPPED else "",
         incident_id=row["incident_id"],
-        badges=tuple(_badge(one) for one in json.loads(row["badges"] or "[]")),
+        badges=tuple(
+            read_badge(one, datetime.fromisoformat(one["badge_time"]), one["dismissals"])
+            for one in json.loads(row["badges"] or "[]")
+        ),
     )
 
 
-def _badge(one: Mapping[str, Any]) -> KeptBadge:
+def read_badge(row: Row, badge_time: datetime, dismissals: Iterable[Row]) -> KeptBadge:
+    """A badge from columns of the badge table, and of its rows of the dismissal table."""
+    parts = tuple(
+        Part(one["subject"], one["value"], Level(one["level"]), one["stale"], one["badness"])
+        for one in row["parts"]
+    )
+    seen = [Dismissal(one["subject"], Level(one["level"]), one["badness"]) for one in dismissals]
     return KeptBadge(
-        badge=Badge(one["name"], one["value"], Level(one["level"]), one["stale"]),
-        monitor=one["monitor"],
-        badge_time=datetime.fromisoformat(one["badge_time"]),
-        dismissed_level=Level(one["dismissed_level"]) if one["dismissed_level"] else None,
+        Badge(row["name"], row["value"], Level(row["level"]), row["stale"], parts, row["listed"]),
+        row["monitor"],
+        badge_time,
+        {one.subject: one for one in seen},
     )
 
 
@@ -210,6 +254,8 @@ def _badge_values(monitor: str, badge: Badge) -> dict[str, object]:
         "value": badge.value,
         "level": badge.level.value,
         "stale": badge.stale,
+        "parts": [asdict(part) for part in badge.parts],
+        "listed": badge.listed,
         "monitor": monitor,
     }
 

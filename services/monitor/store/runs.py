@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.monitor.domain.findings import Badge, KeptBadge, Level, Run
-from services.monitor.store.passes import read_run
-from services.monitor.tables import badge, run
+from services.monitor.domain.badges import Dismissal, KeptBadge
+from services.monitor.domain.findings import Run
+from services.monitor.store.passes import read_badge, read_run
+from services.monitor.tables import badge, dismissal, run
 from shared.database.keyset import apply
+from shared.database.statement import Row
 from shared.paging import PageRequest
 
 # Row numbers grow with time: the oldest few thousand are looked at, no more.
@@ -60,24 +64,24 @@ class RunRows:
 
     async def badges(self) -> list[KeptBadge]:
         """Badges by name, the dismissed ones too."""
-        rows = await self._connection.execute(select(badge).order_by(badge.c.name))
-        return [
-            KeptBadge(
-                Badge(row.name, row.value, Level(row.level), row.stale),
-                row.monitor,
-                row.badge_time,
-                Level(row.dismissed_level) if row.dismissed_level else None,
-            )
-            for row in rows
-        ]
+        rows = (await self._connection.execute(select(badge).order_by(badge.c.name))).mappings().all()
+        dismissed: dict[str, list[Row]] = {}
+        for one in (await self._connection.execute(select(dismissal))).mappings():
+            dismissed.setdefault(one["badge"], []).append(one)
+        return [read_badge(row, row["badge_time"], dismissed.get(row["name"], ())) for row in rows]
 
-    async def dismiss(self, name: str) -> bool:
-        """Hide a badge up to its present level; whether it is set."""
-        statement = update(badge).where(badge.c.name == name).values(dismissed_level=badge.c.level)
-        return bool((await self._connection.execute(statement)).rowcount)
+    async def dismiss(self, name: str, dismissals: Iterable[Dismissal], now: datetime) -> None:
+        """Keep that these were seen."""
+        for one in dismissals:
+            values = {"level": one.level.value, "badness": one.badness, "dismissed_time": now}
+            statement = upsert(dismissal).values(badge=name, subject=one.subject, **values)
+            await self._connection.execute(
+                statement.on_conflict_do_update(index_elements=["badge", "subject"], set_=values)
+            )
 
     async def clear(self) -> int:
         """Delete runs and badges; how many rows there were."""
         counted = await self._connection.scalar(select(func.count()).select_from(badge)) or 0
         await self._connection.execute(delete(badge))
+        await self._connection.execute(delete(dismissal))
         return counted + (await self._connection.execute(delete(run))).rowcount

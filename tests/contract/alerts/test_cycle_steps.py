@@ -208,6 +208,10 @@ async def test_the_summary_names_the_worst(house: House) -> None:
     assert travel.worst_value == pytest.approx(-55)
     assert dict(travel.worst_by_asset) == pytest.approx({"SOL": -55.0, "BTC": 5.0})
     assert travel.level_count["HIGH"] == travel.level_count["NORMAL"] == 1
+    (raised,) = travel.raised
+    assert (raised.subject, raised.asset, raised.level, raised.stale) == (id, "SOL", pb.LEVEL_HIGH, False)
+    assert raised.value == pytest.approx(-55)
+    assert travel.raised_count == 1
     assert summary.waiting_count > 0
 
 

@@ -66,6 +66,20 @@ def judged(kind: str, level: str, value: float | None = None, asset: str = "SOL"
     return summary
 
 
+def heats(*raised: tuple[str, float, str]) -> alerts_pb2.MetricSummary:
+    """Heat as judged position by position (id, heat, level), worst first; all of SOL."""
+    readings = [
+        alerts_pb2.SubjectReading(
+            subject=id, asset="SOL", value=heat, level=alerts_pb2.Level.Value(f"LEVEL_{level}")
+        )
+        for id, heat, level in raised
+    ]
+    summary = judged("HEAT_INDEX", raised[0][2], raised[0][1])
+    summary.raised.extend(readings)
+    summary.raised_count = len(readings)
+    return summary
+
+
 class Judge(FakePeers):
     """Alerts as it is played, with the health every server has."""
 
@@ -166,6 +180,13 @@ class House:
         connection = await asyncpg.connect(self._databases.url("monitor"))
         try:
             return await connection.fetchval(sql, *arguments)
+        finally:
+            await connection.close()
+
+    async def execute(self, sql: str) -> None:
+        connection = await asyncpg.connect(self._databases.url("monitor"))
+        try:
+            await connection.execute(sql)
         finally:
             await connection.close()
 

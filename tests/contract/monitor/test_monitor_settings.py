@@ -10,7 +10,17 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.monitor.v1 import monitor_pb2 as pb
 
 from shared.errors import Conflict, InvalidArgument, NotFound
-from tests.contract.monitor.conftest import QUIET, House, badges_of, cycle, judged, outcomes, runs_of, until
+from tests.contract.monitor.conftest import (
+    QUIET,
+    House,
+    badges_of,
+    cycle,
+    heats,
+    judged,
+    outcomes,
+    runs_of,
+    until,
+)
 
 
 async def update(stub, name: str, *paths: str, etag: str = "", **fields) -> pb.Monitor:
@@ -223,6 +233,93 @@ async def test_a_dismissed_badge_stays_hidden_until_its_level_rises_or_its_cause
     assert (await stub.GetStatus(pb.GetStatusRequest())).level == "NORMAL"
     assert await seen(4) == (False, "")
     assert await seen(5, judged("HEAT_INDEX", "LOW", 31.0)) == (True, "SOL 31.0")
+
+
+async def test_another_positions_danger_shows_at_once_and_the_dismissed_one_stays_hidden(
+    house: House,
+) -> None:
+    await house.peers()
+    stub = await house.monitor(**QUIET)
+
+    async def seen(number: int, *raised: tuple[str, float, str]) -> tuple[str, str, str] | None:
+        house.judge(heats(*raised))
+        await cycle(stub, number)
+        badge = (await badges_of(stub)).get("risk_badge")
+        return None if badge is None else (badge.subject, badge.value, badge.level)
+
+    first, second = ("one", 60.0, "HIGH"), ("two", 55.0, "HIGH")
+    assert await seen(1, first, second) == ("one", "SOL 60.0", "HIGH")
+    shown = await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge"))
+    assert (shown.subject, shown.value, shown.dismissed) == ("two", "SOL 55.0", False)
+    # Both are of one asset: it is the position that counts, also on another screen and after a restart.
+    stub = await house.monitor(**QUIET)
+    assert await seen(2, first, second) == ("two", "SOL 55.0", "HIGH")
+    hidden = await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge", subject="two"))
+    assert hidden.dismissed
+    assert await seen(3, ("one", 61.0, "HIGH"), second) is None
+    assert (await stub.GetStatus(pb.GetStatusRequest())).level == "NORMAL"
+    third = ("three", 31.0, "LOW")
+    assert await seen(4, first, second, third) == ("three", "SOL 31.0", "LOW")
+    await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge"))
+    # A worse value of the same level, and a worse level.
+    assert await seen(5, ("one", 64.0, "HIGH"), second, third) == ("one", "SOL 64.0", "HIGH")
+    assert await seen(6, first, second, ("three", 41.0, "MEDIUM")) == ("three", "SOL 41.0", "MEDIUM")
+    # A level that fell and rises again is news; so is a position that was gone.
+    assert await seen(7, ("one", 40.0, "MEDIUM"), third) is None
+    assert await seen(8, first, second, third) == ("one", "SOL 60.0", "HIGH")
+    await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge", subject="one"))
+    assert await seen(9, first, second, third) == ("two", "SOL 55.0", "HIGH")
+    with pytest.raises(NotFound):
+        await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge", subject="nobody"))
+
+
+async def test_a_dismissal_does_not_hide_what_got_worse_since_it_was_seen(house: House) -> None:
+    await house.peers()
+    stub = await house.monitor(**QUIET)
+    house.judge(heats(("one", 60.0, "HIGH")))
+    await cycle(stub, 1)
+    request = pb.DismissBadgeRequest(name="risk_badge", subject="one", level=pb.LEVEL_MEDIUM)
+    assert not (await stub.DismissBadge(request)).dismissed
+
+
+async def test_of_a_list_only_what_was_shown_is_dismissed(house: House) -> None:
+    await house.peers()
+    stub = await house.monitor(**QUIET)
+
+    async def seen(number: int, **qualities: str) -> str | None:
+        prices = [pb.PriceReading(asset=asset, quality=quality) for asset, quality in qualities.items()]
+        await cycle(stub, number, prices=pb.PricesReading(prices=prices))
+        badge = (await badges_of(stub)).get("price_badge")
+        return None if badge is None else badge.value
+
+    assert await seen(1, BTC="GOOD", SPX="STALE") == "SPX stale"
+    await stub.DismissBadge(pb.DismissBadgeRequest(name="price_badge"))
+    assert await seen(2, BTC="GOOD", SPX="STALE") is None
+    assert await seen(3, BTC="STALE", SPX="STALE") == "BTC stale"
+
+
+async def test_the_badges_of_a_monitor_that_is_gone_or_turned_off_go_too(house: House) -> None:
+    await house.peers()
+    stub = await house.monitor(**QUIET)
+    house.judge(heats(("one", 60.0, "HIGH")))
+    await cycle(stub, 1)
+    await house.execute(
+        "insert into badge (name, value, level, badge_time, monitor, stale)"
+        " values ('old_badge', 'x', 'HIGH', now(), 'uninstalled', false)"
+    )
+    await house.execute("insert into incident (monitor, id, since_time) values ('uninstalled', 'i', now())")
+    assert "old_badge" not in await badges_of(stub)
+    stub = await house.monitor(**QUIET)
+    await cycle(stub, 2)
+    assert set(await badges_of(stub)) == {"risk_badge"}
+    assert await house.value("select count(*) from badge where name = 'old_badge'") == 0
+    assert await house.value("select count(*) from incident") == 0
+    change = pb.Monitor(name="risk", enabled=False)
+    await stub.UpdateMonitor(
+        pb.UpdateMonitorRequest(monitor=change, update_mask=FieldMask(paths=["enabled"]))
+    )
+    await cycle(stub, 3)
+    assert await badges_of(stub) == {}
 
 
 async def test_the_status_counts_health_and_says_when_a_cycle_last_called(house: House) -> None:

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from services.monitor.domain.findings import Badge, KeptBadge, Level
+from services.monitor.domain.badges import KeptBadge
+from services.monitor.domain.findings import Badge, Level
 from services.monitor.loop import MonitorFeed, News
 from services.monitor.service.board import View
 from shared.clock import PushedClock

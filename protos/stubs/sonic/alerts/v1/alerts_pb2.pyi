@@ -1854,6 +1854,8 @@ class MetricSummary(_message.Message):
     LEVEL_COUNT_FIELD_NUMBER: _builtins.int
     WORST_BY_ASSET_FIELD_NUMBER: _builtins.int
     UNKNOWN_COUNT_FIELD_NUMBER: _builtins.int
+    RAISED_FIELD_NUMBER: _builtins.int
+    RAISED_COUNT_FIELD_NUMBER: _builtins.int
     type: Global___AlertType.ValueType
     """Metric."""
     alert_class: Global___AlertClass.ValueType
@@ -1872,6 +1874,8 @@ class MetricSummary(_message.Message):
     """Alerts with a stale or absent reading, >= 0."""
     unknown_count: _builtins.int
     """Of the stale_count: alerts without any reading that hold no level, so that nothing of them is old; >= 0."""
+    raised_count: _builtins.int
+    """Subjects above NORMAL, >= 0, shown or not."""
     @_builtins.property
     def level_count(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Alerts by level name."""
@@ -1879,6 +1883,10 @@ class MetricSummary(_message.Message):
     @_builtins.property
     def worst_by_asset(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Worst reading by asset; absent assets have none."""
+
+    @_builtins.property
+    def raised(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubjectReading]:
+        """The subjects above NORMAL, highest level first, then worst reading; at most 20."""
 
     def __init__(
         self,
@@ -1894,16 +1902,58 @@ class MetricSummary(_message.Message):
         level_count: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         worst_by_asset: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         unknown_count: _builtins.int = ...,
+        raised: _abc.Iterable[Global___SubjectReading] | None = ...,
+        raised_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_worst_value", b"_worst_value", "worst_value", b"worst_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_worst_value", b"_worst_value", "alert_class", b"alert_class", "alert_count", b"alert_count", "level", b"level", "level_count", b"level_count", "stale_count", b"stale_count", "type", b"type", "unknown_count", b"unknown_count", "worst_asset", b"worst_asset", "worst_by_asset", b"worst_by_asset", "worst_subject", b"worst_subject", "worst_value", b"worst_value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_worst_value", b"_worst_value", "alert_class", b"alert_class", "alert_count", b"alert_count", "level", b"level", "level_count", b"level_count", "raised", b"raised", "raised_count", b"raised_count", "stale_count", b"stale_count", "type", b"type", "unknown_count", b"unknown_count", "worst_asset", b"worst_asset", "worst_by_asset", b"worst_by_asset", "worst_subject", b"worst_subject", "worst_value", b"worst_value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__worst_value: _TypeAlias = _typing.Literal["worst_value"]  # noqa: Y015
     _WhichOneofArgType__worst_value: _TypeAlias = _typing.Literal["_worst_value", b"_worst_value"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__worst_value) -> _WhichOneofReturnType__worst_value | None: ...
 
 Global___MetricSummary: _TypeAlias = MetricSummary  # noqa: Y015
+
+@_typing.final
+class SubjectReading(_message.Message):
+    """How one subject of a metric stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """Position id or wallet; empty for the portfolio."""
+    asset: _builtins.str
+    """Asset; empty without one."""
+    level: Global___Level.ValueType
+    """Level it holds."""
+    value: _builtins.float
+    """Last reading, in the metric's unit; absent when there was none."""
+    stale: _builtins.bool
+    """Whether the reading is old or missing."""
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        level: Global___Level.ValueType = ...,
+        value: _builtins.float | None = ...,
+        stale: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "asset", b"asset", "level", b"level", "stale", b"stale", "subject", b"subject", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+
+Global___SubjectReading: _TypeAlias = SubjectReading  # noqa: Y015
 
 @_typing.final
 class Summary(_message.Message):

@@ -458,6 +458,8 @@ class Badge(_message.Message):
     MONITOR_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
     DISMISSED_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    OTHER_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name: risk_badge, travel_risk_badge, liquidation_badge, profit_badge, position_badge, price_badge, market_badge,
     operations_badge, xcom_badge, heartbeat_badge, and those of monitors of others.
@@ -471,7 +473,13 @@ class Badge(_message.Message):
     stale: _builtins.bool
     """Whether it rests on old data."""
     dismissed: _builtins.bool
-    """Whether it was dismissed: hidden until its level rises or its cause is gone and comes back."""
+    """Whether all of it was dismissed: hidden until a subject's level rises, its value gets worse by a twentieth, its
+    cause is gone and comes back, or another subject joins.
+    """
+    subject: _builtins.str
+    """What the shown value is about: a position id, a wallet, an asset; empty for a badge of one subject or of a list."""
+    other_count: _builtins.int
+    """Further subjects behind the shown one, dismissed ones not counted, >= 0."""
     @_builtins.property
     def badge_time(self) -> _timestamp_pb2.Timestamp:
         """Set at."""
@@ -486,10 +494,12 @@ class Badge(_message.Message):
         monitor: _builtins.str = ...,
         stale: _builtins.bool = ...,
         dismissed: _builtins.bool = ...,
+        subject: _builtins.str = ...,
+        other_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["badge_time", b"badge_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["badge_time", b"badge_time", "dismissed", b"dismissed", "level", b"level", "monitor", b"monitor", "name", b"name", "stale", b"stale", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["badge_time", b"badge_time", "dismissed", b"dismissed", "level", b"level", "monitor", b"monitor", "name", b"name", "other_count", b"other_count", "stale", b"stale", "subject", b"subject", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1062,16 +1072,24 @@ class DismissBadgeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Badge name."""
+    subject: _builtins.str
+    """Only what it says of this subject; empty = what it shows now."""
+    level: Global___Level.ValueType
+    """The level that was seen: hidden up to this one; LEVEL_UNSPECIFIED = the present one."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        level: Global___Level.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "name", b"name", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

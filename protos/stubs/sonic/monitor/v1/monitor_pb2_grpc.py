@@ -175,7 +175,8 @@ class MonitorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DismissBadge(self, request, context):
-        """Hides a badge until its level rises or its cause is gone and comes back. Fails with BADGE_NOT_FOUND.
+        """Hides what a badge shows until that gets worse, or is gone and comes back; what it says of other subjects shows
+        at once. Fails with BADGE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

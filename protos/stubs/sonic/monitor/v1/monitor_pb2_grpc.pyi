@@ -42,7 +42,9 @@ class MonitorServiceStub:
     ListBadges: _aio.UnaryUnaryMultiCallable[_monitor_pb2.ListBadgesRequest, _monitor_pb2.ListBadgesResponse]
     """Badges that are set."""
     DismissBadge: _aio.UnaryUnaryMultiCallable[_monitor_pb2.DismissBadgeRequest, _monitor_pb2.Badge]
-    """Hides a badge until its level rises or its cause is gone and comes back. Fails with BADGE_NOT_FOUND."""
+    """Hides what a badge shows until that gets worse, or is gone and comes back; what it says of other subjects shows
+    at once. Fails with BADGE_NOT_FOUND.
+    """
     ClearData: _aio.UnaryUnaryMultiCallable[_monitor_pb2.ClearDataRequest, _monitor_pb2.ClearDataResponse]
     """Deletes runs and badges; settings and open concerns stay. Fails with NOT_CONFIRMED."""
 
@@ -140,7 +142,9 @@ class MonitorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _monitor_pb2.DismissBadgeRequest,
         context: _aio.ServicerContext[_monitor_pb2.DismissBadgeRequest, _abc.Awaitable[_monitor_pb2.Badge]],
     ) -> _abc.Awaitable[_monitor_pb2.Badge]:
-        """Hides a badge until its level rises or its cause is gone and comes back. Fails with BADGE_NOT_FOUND."""
+        """Hides what a badge shows until that gets worse, or is gone and comes back; what it says of other subjects shows
+        at once. Fails with BADGE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ClearData(
