@@ -88,7 +88,8 @@ def _operation(route: Route, schemas: dict[str, Schema], comments: Mapping[str, 
         },
     }
     if route.body:
-        schema = _reference(route.body_type, schemas, comments)
+        withheld = route.withheld if route.body == "*" else frozenset()
+        schema = _reference(route.body_type, schemas, comments, withheld)
         operation["requestBody"] = {
             "required": route.body != "*",
             "content": {"application/json": {"schema": schema}},
@@ -106,7 +107,7 @@ def _path_parameters(route: Route) -> list[Schema]:
 def _query_parameters(route: Route, schemas: dict[str, Schema], comments: Mapping[str, str]) -> list[Schema]:
     if route.body == "*":
         return []
-    taken = {route.body, *route.path_fields}
+    taken = {route.body, *route.path_fields, *route.withheld}
     return [
         {
             "name": field.name,
@@ -120,7 +121,12 @@ def _query_parameters(route: Route, schemas: dict[str, Schema], comments: Mappin
     ]
 
 
-def _reference(descriptor: Descriptor, schemas: dict[str, Schema], comments: Mapping[str, str]) -> Schema:
+def _reference(
+    descriptor: Descriptor,
+    schemas: dict[str, Schema],
+    comments: Mapping[str, str],
+    withheld: frozenset[str] = frozenset(),
+) -> Schema:
     if descriptor.full_name in _WELL_KNOWN:
         return dict(_WELL_KNOWN[descriptor.full_name])
     name = descriptor.full_name
@@ -130,7 +136,9 @@ def _reference(descriptor: Descriptor, schemas: dict[str, Schema], comments: Map
             "type": "object",
             "description": comments.get(name, ""),
             "properties": {
-                field.name: _field_schema(field, schemas, comments) for field in descriptor.fields
+                field.name: _field_schema(field, schemas, comments)
+                for field in descriptor.fields
+                if field.name not in withheld
             },
         }
     return {"$ref": f"#/components/schemas/{name}"}

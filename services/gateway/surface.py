@@ -34,6 +34,9 @@ FILES: Mapping[str, FileDescriptor] = {
     "xcom": xcom_pb2.DESCRIPTOR,
     "cyclone": cyclone_pb2.DESCRIPTOR,
 }
+# The words of a cycle, in the request of every step: only the owner of the schedule sends them, and it never
+# comes by HTTP. Known by the pair, so that a new step is covered too.
+_OF_OWNERS = frozenset({"cycle_id", "epoch"})
 _VERBS = ("get", "put", "post", "delete", "patch")
 _FIELD = re.compile(r"\{([a-z0-9_.]+)\}")
 
@@ -72,6 +75,12 @@ class Route:
         whole: Descriptor = self.method.input_type
         inside = None if self.body in ("", "*") else whole.fields_by_name[self.body].message_type
         return inside or whole
+
+    @property
+    def withheld(self) -> frozenset[str]:
+        """Fields of the request that are not offered here."""
+        names = frozenset(field.name for field in self.method.input_type.fields)
+        return _OF_OWNERS if names >= _OF_OWNERS else frozenset()
 
     @property
     def request_class(self) -> type[Message]:

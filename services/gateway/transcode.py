@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf import json_format
@@ -30,6 +30,8 @@ def request_message(
     Names of enum values are taken in any case and without their prefix: `long` is SIDE_LONG.
     """
     sent = _body(route, body)
+    if route.body == "*":
+        _refuse_withheld(route, sent)
     fields = sent if route.body == "*" else _query(route, query)
     if route.body == "*":
         _refuse_query(route, query)
@@ -81,6 +83,17 @@ def _refuse_query(route: Route, query: Sequence[tuple[str, str]]) -> None:
         )
 
 
+def _refuse_withheld(route: Route, names: Iterable[str]) -> None:
+    for name in names:
+        field = _field(route.method.input_type, name)
+        if field is not None and field.name in route.withheld:
+            raise InvalidArgument(
+                "UNKNOWN_FIELD",
+                f"{field.name} of {route.method.name} is for the owner of the schedule, and not offered here",
+                fields={field.name: "leave it out"},
+            )
+
+
 def _query(route: Route, query: Sequence[tuple[str, str]]) -> Json:
     """Parameters as fields: repeated ones add up, fields of messages take dotted names."""
     fields: Json = {}
@@ -106,7 +119,8 @@ def _chain(route: Route, name: str) -> list[FieldDescriptor]:
     """The fields a dotted parameter goes through; those of the body and of the path are not parameters."""
     descriptor: Descriptor | None = route.method.input_type
     chain: list[FieldDescriptor] = []
-    taken = {route.body, *route.path_fields}
+    _refuse_withheld(route, [name])
+    taken = {route.body, *route.path_fields, *route.withheld}
     for part in name.split("."):
         field = None if descriptor is None or (chain and chain[-1].is_repeated) else _field(descriptor, part)
         if field is None or (not chain and field.name in taken):

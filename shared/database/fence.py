@@ -2,6 +2,9 @@
 
 Each schema that takes part holds two small tables: the highest epoch seen of each caller, and the answers of
 steps that were done. Refuses to know what a step does.
+
+An epoch is a moment: milliseconds since 1970 by a database's clock. One of the future would shut the true
+caller out, whoever sent it, so it can reach at most AHEAD into it, and one stored from further on is as none.
 """
 
 from __future__ import annotations
@@ -17,33 +20,49 @@ from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Tabl
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.engine import Database, raw
-from shared.errors import Conflict
+from shared.errors import Conflict, FailedPrecondition
 
 T = TypeVar("T")
 Run = Callable[..., Awaitable[list[asyncpg.Record]]]
 KEPT = timedelta(hours=6)
+# How far an epoch may be ahead of the database's clock.
+AHEAD = timedelta(minutes=5)
+# In the metadata of STALE_EPOCH: the epoch to go beyond.
+SEEN_EPOCH = "seen_epoch"
 _adapters: dict[type[Any], TypeAdapter[Any]] = {}
+
+# SQL: this moment as an epoch, and the highest epoch that is taken or believed at this moment.
+NOW_EPOCH = "(extract(epoch from clock_timestamp()) * 1000)::int8"
+LATEST_EPOCH = f"({NOW_EPOCH} + {AHEAD // timedelta(milliseconds=1)})"
 
 # Raises the caller's epoch unless a higher one is known: $1 caller, $2 epoch, $3 cycle. A step by hand has no
 # cycle: it passes, and leaves nothing.
 ENTERED = (
-    "entered as (insert into caller_epoch as known (caller, epoch) select $1::text, $2::int8 where $3 <> ''"
-    " on conflict (caller) do update set epoch = excluded.epoch where known.epoch <= excluded.epoch"
+    "entered as (insert into caller_epoch as known (caller, epoch) select $1::text, $2::int8"
+    f" where $3 <> '' and $2::int8 <= {LATEST_EPOCH}"
+    " on conflict (caller) do update set epoch = excluded.epoch"
+    f" where known.epoch <= excluded.epoch or known.epoch > {LATEST_EPOCH}"
     " returning epoch)"
+)
+# Why `entered` let the step not in, for `check`: the epoch seen (if any) and the latest one that is taken;
+# null when it is in.
+REFUSED = (
+    "(select array[(select max(epoch) from caller_epoch where caller = $1::text), "
+    f"{LATEST_EPOCH}] where $3 <> '' and not exists (select from entered)) as refused"
 )
 # One round trip: raise the epoch, and look the answer up.
 _ENTER = (
-    f"with {ENTERED} select (select epoch from entered) as epoch,"
+    f"with {ENTERED} select {REFUSED},"
     " (select answer from step_answer where cycle_id = $3 and step = $4) as answer"
 )
 _WHOLE = (
-    f"with {ENTERED}, known as (select answer from step_answer where cycle_id = $3 and step = $4),"
+    "with {entered}, known as (select answer from step_answer where cycle_id = $3 and step = $4),"
     " allowed as (select where $3 = '' or exists (select from entered) and not exists (select from known)),"
     " {effect},"
     " old as (delete from step_answer using done where answer_time < $5),"
     " recorded as (insert into step_answer (cycle_id, step, epoch, answer, answer_time)"
     " select $3, $4, $2, $6::bytea, $7::timestamptz from done where $3 <> '' on conflict do nothing)"
-    " select (select epoch from entered) as epoch, (select answer from known) as answer,"
+    " select {refused}, (select answer from known) as answer,"
     " exists (select from done) as is_done, {returned} as returned"
 )
 _RECORD = (
@@ -88,7 +107,7 @@ def whole(effect: str, returned: str = "null") -> str:
     `effect` is named queries of a `with`. They act only while the query `allowed` has a row; the one named
     `done` has a row when they acted. Their own arguments begin with $8. `returned`: a value to bring along.
     """
-    return _WHOLE.format(effect=effect, returned=returned)
+    return _WHOLE.format(entered=ENTERED, refused=REFUSED, effect=effect, returned=returned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +120,11 @@ class Attempt(Generic[T]):
 
 
 async def attempt(run: Run, sql: str, step: Step, answer: T, now: datetime, *arguments: object) -> Attempt[T]:
-    """Do a step by one statement of `whole()`, by the driver's `fetch`; Conflict STALE_EPOCH as `enter`."""
+    """Do a step by one statement of `whole()`, by the driver's `fetch`; refuses as `enter`."""
     adapter = _adapter(type(answer))
     fence = (step.caller, step.epoch, step.cycle_id, step.name, now - KEPT, adapter.dump_json(answer), now)
-    ((epoch, recorded, is_done, returned),) = await run(sql, *fence, *arguments)
-    check(step, epoch)
+    ((refused, recorded, is_done, returned),) = await run(sql, *fence, *arguments)
+    check(step, refused)
     return Attempt(None if recorded is None else adapter.validate_json(recorded), is_done, returned)
 
 
@@ -120,10 +139,38 @@ async def at_once(
     return made.recorded if made.recorded is not None else answer if made.is_done else None
 
 
-def check(step: Step, entered_epoch: int | None) -> None:
-    """Conflict STALE_EPOCH when the query `entered` let the step not in."""
-    if step.cycle_id and entered_epoch is None:
-        raise Conflict("STALE_EPOCH", f"epoch {step.epoch} of {step.caller} is older than one already seen")
+class StaleEpoch(Conflict):
+    """A higher epoch of the caller was seen: the caller lost its lease."""
+
+    def __init__(self, step: Step, seen_epoch: int) -> None:
+        super().__init__(
+            "STALE_EPOCH",
+            f"epoch {step.epoch} of {step.caller} is older than one already seen",
+            metadata={SEEN_EPOCH: str(seen_epoch)},
+        )
+
+
+class EpochAhead(FailedPrecondition):
+    """An epoch further ahead of the database's clock than one can be that was taken from a clock."""
+
+    def __init__(self, step: Step, latest_epoch: int) -> None:
+        super().__init__(
+            "EPOCH_AHEAD",
+            f"epoch {step.epoch} of {step.caller} is more than {AHEAD // timedelta(minutes=1)} minutes ahead"
+            " of this database's clock: take one from the clock, and see that the clocks agree",
+            metadata={"latest_epoch": str(latest_epoch)},
+        )
+
+
+def check(step: Step, refused: list[int | None] | None) -> None:
+    """Raise why the query `entered` let the step not in, by what REFUSED found; nothing when it did."""
+    if refused is None:
+        return
+    seen_epoch, latest_epoch = refused
+    if latest_epoch is not None and step.epoch > latest_epoch:
+        raise EpochAhead(step, latest_epoch)
+    # The one seen may have been written since this statement began: then it is at least as high as ours.
+    raise StaleEpoch(step, max(seen_epoch or 0, step.epoch))
 
 
 def answered(kind: type[T], answer: bytes) -> T:
@@ -141,14 +188,15 @@ async def enter(connection: AsyncConnection, step: Step, kind: type[T]) -> T | N
     """Begin a step in this transaction.
 
     Returns the recorded answer when the step of this cycle was done before, else None.
-    Raises Conflict STALE_EPOCH when a higher epoch of the caller was seen: the caller lost its lease.
+    Raises StaleEpoch when a higher epoch of the caller was seen, which lost its lease then; EpochAhead when
+    it is of the future.
     """
     if not step.cycle_id:
         return None
     driver = await raw(connection)
     rows = await driver.fetch(_ENTER, step.caller, step.epoch, step.cycle_id, step.name)
-    epoch, answer = rows[0]
-    check(step, epoch)
+    refused, answer = rows[0]
+    check(step, refused)
     return None if answer is None else answered(kind, answer)
 
 

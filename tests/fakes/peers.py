@@ -11,12 +11,16 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import Message
+from grpc_status import rpc_status
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.hedges.v1 import hedges_pb2, hedges_pb2_grpc
 from sonic.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.price.v1 import price_pb2, price_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
+
+from shared.errors import SonicError
+from shared.rpc import failures
 
 # (service, module of messages, module of stubs)
 _FILES = (
@@ -43,6 +47,16 @@ def aborts(code: grpc.StatusCode, details: str = "down") -> Behaviour:
 
     async def behave(_request: Message, context: Context) -> Message:
         await context.abort(code, details)
+        raise AssertionError("abort raises")
+
+    return behave
+
+
+def refuses(error: SonicError) -> Behaviour:
+    """As a service of ours refuses: with the reason and its metadata."""
+
+    async def behave(_request: Message, context: Context) -> Message:
+        await context.abort_with_status(rpc_status.to_status(failures.to_status(error, "sonic.test")))
         raise AssertionError("abort raises")
 
     return behave

@@ -14,7 +14,7 @@ from services.alerts.store.docket import GLANCE, Docket, Glance
 from services.alerts.store.evaluations import packed
 from shared.database import fence
 from shared.database.engine import Database
-from shared.database.fence import ENTERED, Step
+from shared.database.fence import ENTERED, REFUSED, Step
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ _EVALUATE = fence.whole(
     " select $8::int8, $14::int8, $15::bytea, $16::bytea, $17::bytea, $18::bytea, $19::bytea from done)"
 )
 _NAMES = "select subject_key, name from subject where subject_key = any($1::int8[])"
-_FLUSH = f"with {ENTERED} select (select epoch from entered) as epoch, {_WAITING} as waiting_count, {_HURRY}"
+_FLUSH = f"with {ENTERED} select {REFUSED}, {_WAITING} as waiting_count, {_HURRY}"
 
 
 class AtOnce:
@@ -73,9 +73,9 @@ class AtOnce:
         )
 
     async def waiting_count(self, step: Step) -> int:
-        """Rows of the outbox that nobody took yet; STALE_EPOCH."""
-        ((epoch, count, _),) = await self._database.fetch(_FLUSH, step.caller, step.epoch, step.cycle_id)
-        fence.check(step, epoch)
+        """Rows of the outbox that nobody took yet; raises as `fence.enter`."""
+        ((refused, count, _),) = await self._database.fetch(_FLUSH, step.caller, step.epoch, step.cycle_id)
+        fence.check(step, refused)
         return int(count)
 
     async def glance(self) -> Glance:

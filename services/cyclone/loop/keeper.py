@@ -31,11 +31,13 @@ _SHORTEST_RENEWAL_SECONDS = 0.1
 class Tenure:
     """One holding of the lease, which nobody else can have before `until` (seconds of time.monotonic()).
 
-    `wake`: there may be work. `cancelled`: ids of cycles to stop.
+    `wake`: there may be work. `cancelled`: ids of cycles to stop. `epoch` changes under `changing` only.
     """
 
     epoch: int
     until: float
+    exceed: Exceed
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: set[str] = field(default_factory=set)
@@ -54,6 +56,8 @@ class Tenure:
 
 
 Begin = Callable[[], AbstractAsyncContextManager[LeaseStore]]
+# Takes an epoch above the one given, which somebody saw; False when the lease is another's.
+Exceed = Callable[["Tenure", int], Awaitable[bool]]
 Work = Callable[[Tenure], Awaitable[None]]
 
 
@@ -106,7 +110,8 @@ class Keeper:
         if grant.epoch is None:
             return min(max(grant.left_seconds, 0.0) + _MARGIN_SECONDS, _LONGEST_WAIT_SECONDS)
         get_logger().info("lease taken", epoch=grant.epoch)
-        await self._hold(Tenure(grant.epoch, asked_at + grant.left_seconds), grant.left_seconds)
+        tenure = Tenure(grant.epoch, asked_at + grant.left_seconds, self._exceed)
+        await self._hold(tenure, grant.left_seconds)
         return _MARGIN_SECONDS
 
     async def _hold(self, tenure: Tenure, left_seconds: float) -> None:
@@ -130,7 +135,7 @@ class Keeper:
             asked_at = time.monotonic()
             try:
                 async with asyncio.timeout(max(tenure.until - asked_at, _SHORTEST_RENEWAL_SECONDS)):
-                    renewal = await self._renewed(tenure.epoch)
+                    renewal = await self._renewed(tenure)
             except (SonicError, TimeoutError) as error:
                 get_logger().warning("lease not renewed", problem=str(error))
                 left_seconds = min(left_seconds, _RETRY_SECONDS)
@@ -141,9 +146,18 @@ class Keeper:
             tenure.until = asked_at + left_seconds
             self._pass_on(tenure, renewal)
 
-    async def _renewed(self, epoch: int) -> Renewal | None:
-        async with self._begin() as store:
-            return await store.renew(epoch, self._owner)
+    async def _renewed(self, tenure: Tenure) -> Renewal | None:
+        async with tenure.changing, self._begin() as store:
+            return await store.renew(tenure.epoch, self._owner)
+
+    async def _exceed(self, tenure: Tenure, seen_epoch: int) -> bool:
+        async with tenure.changing, self._begin() as store:
+            epoch = await store.exceed(tenure.epoch, self._owner, seen_epoch)
+            if epoch is None:
+                return False
+            tenure.epoch = epoch
+        get_logger().warning("new epoch", epoch=epoch, seen_epoch=seen_epoch)
+        return True
 
     def _pass_on(self, tenure: Tenure, renewal: Renewal) -> None:
         """What a lost notice would have said."""

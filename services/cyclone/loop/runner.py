@@ -27,6 +27,7 @@ from services.cyclone.domain.cycle import (
 from services.cyclone.domain.outcomes import DOWN_REASONS, Answer, Call, Outcome, PriceReading, read_failure
 from services.cyclone.loop.aftermath import Aftermath
 from services.cyclone.loop.keeper import Tenure
+from services.cyclone.loop.passage import Passage
 from services.cyclone.store.progress import ProgressStore
 from shared import log
 from shared.clock import Clock
@@ -66,6 +67,7 @@ class Runner:
         self.aftermath = aftermath
         self.clock = clock
         self.caps = caps
+        self.passage = Passage(clock)
 
     async def begin(self, tenure: Tenure, interval: timedelta) -> None:
         """A new owner first tells what the one before left untold."""
@@ -98,6 +100,7 @@ class Run:
         self._store = runner.store
         self._performer = runner.performer
         self._aftermath = runner.aftermath
+        self._passage = runner.passage
         self._clock = runner.clock
         self._caps = runner.caps
         self._interval = interval or bounds.USUAL_INTERVAL
@@ -109,6 +112,7 @@ class Run:
         self._call = Call(cycle.id, tenure.epoch, forced, "", self._clock.now(), interval=interval)
         self._up: set[str] = set()
         self._down: dict[str, str] = {}
+        self._asked_again: set[str] = set()
 
     async def run(self) -> None:
         stopping = asyncio.create_task(self._asked_to_stop(), name="cancel")
@@ -157,7 +161,7 @@ class Run:
         await self._write()
         done, _ = await asyncio.wait({*self._calls, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for task in list(self._calls):
-            if task in done:
+            if task in done and not await self._asks_again(task):
                 self._finish(task)
         return True
 
@@ -169,7 +173,8 @@ class Run:
     def _send(self, step: Step) -> None:
         again = steps.BY_NAME[step.name].service in self._down
         seconds = bounds.step_seconds(step.name, self._interval, self._caps, again=again)
-        call = replace(self._call, now=self._clock.now(), bound_seconds=seconds)
+        epoch, now = self._tenure.epoch, self._clock.now()
+        call = replace(self._call, epoch=epoch, now=now, bound_seconds=seconds)
         task = asyncio.create_task(self._perform(step.name, call), name=step.name)
         self._calls[task] = (step.name, self._clock.monotonic())
 
@@ -185,6 +190,21 @@ class Run:
         except SonicError as error:
             self._say(Severity.WARNING, "price", f"judged without market prices: {error.message}")
             return ()
+
+    async def _asks_again(self, task: asyncio.Task[Answer]) -> bool:
+        """Whether a step that was refused for its epoch waits to be sent again, once, with a new one."""
+        error = task.exception()
+        name, _ = self._calls[task]
+        if not isinstance(error, SonicError) or name in self._asked_again:
+            return False
+        if not await self._passage.opened(self._tenure, error):
+            return False
+        del self._calls[task]
+        self._asked_again.add(name)
+        self._change(replace(self._steps[name], state=StepState.PENDING))
+        if sentence := self._passage.sentence(steps.BY_NAME[name].service, name, error):
+            self._say(Severity.WARNING, "fence", sentence)
+        return True
 
     def _finish(self, task: asyncio.Task[Answer]) -> None:
         name, started = self._calls.pop(task)

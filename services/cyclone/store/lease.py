@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.cyclone.domain.schedule import Lease, Setting
 from services.cyclone.store.rows import CHANNEL, FENCE, setting_of
+from shared.database.fence import LATEST_EPOCH, NOW_EPOCH
 
 _TTL = "make_interval(secs => least(10, (select interval_seconds from setting) / 3))"
 _LEFT = "cast(extract(epoch from {time} - clock_timestamp()) as float8)"
@@ -18,8 +19,11 @@ _ENSURE = text(
     "insert into setting (id, interval_seconds, enabled, next_time, missed_count, version)"
     " values (1, :interval_seconds, true, :now, 0, 1) on conflict (id) do nothing"
 )
+# An epoch is this moment, and above what was seen; what was seen of the future is as nothing seen.
+_ABOVE = f"case when {{seen}} > {LATEST_EPOCH} then 0 else {{seen}} end + 1"
+_NEXT_EPOCH = f"greatest({NOW_EPOCH}, {_ABOVE.format(seen='epoch')})"
 _TAKE = text(
-    "with taken as (update lease set epoch = epoch + 1, owner = :owner,"
+    f"with taken as (update lease set epoch = {_NEXT_EPOCH}, owner = :owner,"
     f" expires_time = clock_timestamp() + {_TTL} where expires_time < clock_timestamp()"
     " returning epoch, expires_time)"
     f" select taken.epoch, {_LEFT.format(time='coalesce(taken.expires_time, lease.expires_time)')}"
@@ -32,6 +36,10 @@ _RENEW = text(
     " exists (select from cycle where state = 1) as queued,"
     " (select id from cycle where state = 2 and cancel) as cancelled_id,"
     " set_config('synchronous_commit', 'off', true)"
+)
+_EXCEED = text(
+    f"update lease set epoch = greatest({_NEXT_EPOCH}, {_ABOVE.format(seen='cast(:seen_epoch as int8)')})"
+    " where epoch = :epoch and owner = :owner returning epoch"
 )
 _RELEASE = text(
     "update lease set expires_time = '-infinity', owner = '' where epoch = :epoch"
@@ -86,6 +94,12 @@ class LeaseStore:
         """None: the lease is another's."""
         row = (await self._connection.execute(_RENEW, {"epoch": epoch, "owner": owner})).one_or_none()
         return None if row is None else Renewal(row.left_seconds, row.queued, row.cancelled_id or "")
+
+    async def exceed(self, epoch: int, owner: str, seen_epoch: int) -> int | None:
+        """A new epoch for the same owner, above `seen_epoch`; None: the lease is another's."""
+        values = {"epoch": epoch, "owner": owner, "seen_epoch": seen_epoch}
+        row = (await self._connection.execute(_EXCEED, values)).one_or_none()
+        return None if row is None else int(row.epoch)
 
     async def release(self, epoch: int) -> None:
         await self._connection.execute(_RELEASE, {"epoch": epoch})

@@ -28,8 +28,7 @@ from services.positions.store import Store
 from services.positions.store.memory import Memory
 from services.positions.store.sightings import Stamp
 from shared.clock import Clock
-from shared.database.fence import Step
-from shared.errors import Conflict
+from shared.database.fence import EpochAhead, StaleEpoch, Step
 from shared.names import new_id
 
 _GONE: Final = (
@@ -91,7 +90,7 @@ class Storing:
         try:
             outcomes = await self._store(group)
         except Exception as error:  # noqa: BLE001  told to those who wait; the others are tried by themselves
-            if len(group) > 1 and not (isinstance(error, Conflict) and error.reason == "STALE_EPOCH"):
+            if len(group) > 1 and not isinstance(error, (StaleEpoch, EpochAhead)):
                 return await self._apart(group)
             for one in group:
                 one.outcome.set_exception(error)

@@ -24,7 +24,7 @@ from services.positions.service.synced import Mode, Synced, WalletSync
 from services.positions.store import Store
 from services.positions.store.memory import Memory
 from shared.clock import Clock
-from shared.database.fence import Step
+from shared.database.fence import StaleEpoch, Step
 from shared.errors import Conflict, NotFound, SonicError
 from shared.http import asking
 from shared.log import get_logger
@@ -221,9 +221,9 @@ class SyncService:
         try:
             outcome = replace(await this.storing.keep(wallet.name, venue.name, answer), latency=latency)
             return await self._confirm(this, wallet, venue, outcome)
+        except StaleEpoch:
+            raise
         except Conflict as conflict:
-            if conflict.reason == "STALE_EPOCH":
-                raise
             failed = WalletSyncState.FAILED
             return WalletSync(
                 wallet.name, venue.name, failed, conflict.reason, conflict.message, latency=latency

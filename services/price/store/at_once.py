@@ -12,10 +12,10 @@ from services.price.store.prices import written, written_effect
 from services.price.store.rows import HURRY, READ, State, state_of
 from shared.database import fence
 from shared.database.engine import Database
-from shared.database.fence import ENTERED, Step
+from shared.database.fence import ENTERED, REFUSED, Step
 
 _OPEN = (
-    f"with {ENTERED} select (select epoch from entered) as epoch,"
+    f"with {ENTERED} select {REFUSED},"
     " (select answer from step_answer where cycle_id = $3 and step = $4) as answer,"
     f" s.market, s.revision, s.demo_start_time, {READ} from {HURRY}, service_state s"
     " left join price p on p.market = coalesce(nullif($5::smallint, 0), s.market)"
@@ -34,8 +34,8 @@ class AtOnce:
         """What was answered before, or the state with the prices of `market` (None: the present one)."""
         number = market.value if market else 0
         rows = await self._database.fetch(_OPEN, step.caller, step.epoch, step.cycle_id, step.name, number)
-        epoch, answer = rows[0][:2]
-        fence.check(step, epoch)
+        refused, answer = rows[0][:2]
+        fence.check(step, refused)
         if answer is not None:
             return fence.answered(Refreshed, answer)
         return state_of([row[2:] for row in rows])

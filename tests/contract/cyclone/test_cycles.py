@@ -80,7 +80,7 @@ async def test_counts_and_milliseconds_are_kept_with_the_step(house: House) -> N
 async def test_readings_of_prices_and_totals_reach_the_alerts(house: House) -> None:
     cycle = await house.run(await house.start())
     (request,) = house.peers.requests("alerts.EvaluateAlerts")
-    assert (request.cycle_id, request.epoch) == (cycle.id, 1)
+    assert (request.cycle_id, request.epoch) == (cycle.id, cycle.epoch)
     assert [(price.asset, price.price_usd, price.stale) for price in request.prices] == [
         ("BTC", 100_000.0, False)
     ]

@@ -187,4 +187,4 @@ async def test_death_requests_carry_cycle_and_epoch(house: House) -> None:
     cycle = await house.run(await house.start())
     request = (await until(lambda: house.peers.requests("alerts.RaiseDeath")))[0]
     assert isinstance(request, alerts_pb2.RaiseDeathRequest)
-    assert (request.cycle_id, request.epoch) == (cycle.id, 1)
+    assert (request.cycle_id, request.epoch) == (cycle.id, cycle.epoch)

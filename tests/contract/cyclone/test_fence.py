@@ -152,7 +152,7 @@ async def test_of_many_that_try_at_once_one_gets_the_lease(stores: Stores) -> No
             return (await store.take(owner)).epoch
 
     epochs = await asyncio.gather(*(attempt(f"owner-{number}") for number in range(5)))
-    assert sorted(epoch for epoch in epochs if epoch is not None) == [1]
+    assert len([epoch for epoch in epochs if epoch is not None]) == 1
 
 
 @pytest.mark.parametrize(("interval_seconds", "ttl_seconds"), [(6, 2), (60, 10), (86_400, 10)])
@@ -163,7 +163,8 @@ async def test_the_lease_lives_a_third_of_the_interval_and_ten_seconds_at_most(
         await store.ensure(timedelta(seconds=interval_seconds), START)
         grant = await store.take("first")
         assert grant.left_seconds == pytest.approx(ttl_seconds, abs=0.05)
-        renewal = await store.renew(1, "first")
+        assert grant.epoch is not None
+        renewal = await store.renew(grant.epoch, "first")
     assert renewal is not None
     assert renewal.left_seconds == pytest.approx(ttl_seconds, abs=0.05)
 

@@ -43,6 +43,18 @@ async def test_a_threshold_is_switched_off_and_its_etag_is_kept(house: httpx.Asy
     assert again.json()["error"]["details"][0]["reason"] == "ETAG_MISMATCH"
 
 
+async def test_a_step_by_hand_cannot_speak_with_the_words_of_a_cycle(house: httpx.AsyncClient) -> None:
+    """Today's attack: a high epoch made every later cycle's step STALE_EPOCH."""
+    for body in ({"cycle_id": "c", "epoch": str(2**62)}, {"cycleId": "c"}, {"epoch": "1"}):
+        refused = await house.post("/v1/prices:refresh", json={"market": "demo", **body})
+        assert refused.status_code == 400
+        info, problems = refused.json()["error"]["details"]
+        assert info["reason"] == "UNKNOWN_FIELD"
+        named = "cycle_id" if "epoch" not in body or "cycle_id" in body else "epoch"
+        assert problems["field_violations"][0]["field"] == named
+    assert (await house.post("/v1/prices:refresh", json={"market": "demo"})).status_code == 200
+
+
 async def test_a_private_key_is_refused_and_not_repeated(house: httpx.AsyncClient) -> None:
     key = "0x" + "ab" * 32
     refused = await house.post("/v1/wallets", json={"name": "x", "chain": "ethereum", "public_address": key})

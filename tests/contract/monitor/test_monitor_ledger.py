@@ -289,7 +289,7 @@ def test_every_reason_raised_is_in_the_contract_and_the_reverse() -> None:
     named = {value.name.removeprefix("ERROR_REASON_") for value in values} - {"UNSPECIFIED"}
     # Raised for us by masks, names, pages, fences, numbers and times.
     plumbing = {"UNKNOWN_FIELD", "UNKNOWN_NAME", "BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH", "STALE_EPOCH"}
-    plumbing |= {"NOT_FINITE", "BAD_DURATION", "BAD_TIME", "PRIVATE_KEY_REFUSED"}
+    plumbing |= {"EPOCH_AHEAD", "NOT_FINITE", "BAD_DURATION", "BAD_TIME", "PRIVATE_KEY_REFUSED"}
     # A broken monitor of others ends as a row, never as an answer.
     assert raised() - {"INTERNAL"} <= named
     assert named <= raised() | plumbing

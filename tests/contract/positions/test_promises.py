@@ -16,8 +16,7 @@ _ERRORS = {name for name in vars(errors) if name[0].isupper()}
 # Raised for us by the plumbing: masks, names, pages, fences, numbers, validation.
 _PLUMBING = (
     *("UNKNOWN_FIELD", "UNKNOWN_NAME", "BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH", "STALE_EPOCH", "NOT_FINITE"),
-    "INVALID_FIELD",
-    "PRIVATE_KEY_REFUSED",
+    *("INVALID_FIELD", "EPOCH_AHEAD", "PRIVATE_KEY_REFUSED"),
 )
 # A refused row of a file carries these as data.
 _DATA = {"PROVIDER"}

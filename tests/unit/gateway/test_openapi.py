@@ -62,6 +62,20 @@ def test_numbers_of_64_bits_are_strings_and_enums_are_names() -> None:
     assert alert["evaluated_time"]["format"] == "date-time"
 
 
+def test_the_words_of_a_cycle_are_not_offered_in_any_request() -> None:
+    for route in ROUTES:
+        operation = DOCUMENT["paths"][route.template][route.verb.lower()]
+        offered = {parameter["name"] for parameter in operation["parameters"]}
+        if "requestBody" in operation:
+            reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            schema = DOCUMENT["components"]["schemas"][reference.removeprefix("#/components/schemas/")]
+            offered |= set(schema["properties"])
+        assert not {"cycle_id", "epoch"} <= set(route.method.input_type.fields_by_name) or not offered & {
+            "cycle_id",
+            "epoch",
+        }, route.method.full_name
+
+
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A schema with comments, compiled here."""

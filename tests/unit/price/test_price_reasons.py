@@ -11,8 +11,8 @@ from shared import errors
 
 PREFIX = "ERROR_REASON_"
 # Raised for this service by the plumbing it uses: pages, the fence of cycles, times and masks on the wire.
-PLUMBING = {"BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH", "STALE_EPOCH", "BAD_TIME", "UNKNOWN_FIELD"}
-PLUMBING |= {"PRIVATE_KEY_REFUSED"}
+PLUMBING = {"BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH", "BAD_TIME", "UNKNOWN_FIELD"}
+PLUMBING |= {"STALE_EPOCH", "EPOCH_AHEAD", "PRIVATE_KEY_REFUSED"}
 RAISED = {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)
 }

@@ -420,6 +420,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A moment is not within the years 1970 to 9998."""
     ERROR_REASON_BAD_DURATION: _ErrorReason.ValueType  # 22
     """A span is longer than 10000 years, or its parts differ in sign."""
+    ERROR_REASON_EPOCH_AHEAD: _ErrorReason.ValueType  # 23
+    """The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
+    the clocks disagree.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -472,6 +476,10 @@ ERROR_REASON_BAD_TIME: ErrorReason.ValueType  # 21
 """A moment is not within the years 1970 to 9998."""
 ERROR_REASON_BAD_DURATION: ErrorReason.ValueType  # 22
 """A span is longer than 10000 years, or its parts differ in sign."""
+ERROR_REASON_EPOCH_AHEAD: ErrorReason.ValueType  # 23
+"""The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
+the clocks disagree.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -1209,7 +1217,9 @@ class CreateAlertsRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     membership_epoch: _builtins.int
     """Membership epoch as EnrichPositions of the same cycle told it; absent = asked from positions."""
     def __init__(
@@ -1268,7 +1278,9 @@ class EvaluateAlertsRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     @_builtins.property
     def totals(self) -> Global___TotalsReading:
         """Portfolio readings; absent = asked from positions."""
@@ -1306,7 +1318,9 @@ class EnrichAlertsRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     @_builtins.property
     def totals(self) -> Global___TotalsReading:
         """Portfolio readings; absent = asked from positions."""
@@ -1344,7 +1358,9 @@ class ProcessAlertsRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     @_builtins.property
     def totals(self) -> Global___TotalsReading:
         """Portfolio readings; absent = asked from positions."""
@@ -1457,7 +1473,9 @@ class ClearStaleAlertsRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     membership_epoch: _builtins.int
     """Membership epoch as EnrichPositions of the same cycle told it; absent = asked from positions."""
     def __init__(
@@ -1659,7 +1677,9 @@ class RaiseDeathRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle; may be empty."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     def __init__(
         self,
         *,
@@ -1690,7 +1710,9 @@ class ResolveDeathRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle; may be empty."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     def __init__(
         self,
         *,
@@ -1739,7 +1761,9 @@ class FlushOutboxRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     def __init__(
         self,
         *,

@@ -118,7 +118,7 @@ class AlertsServiceServicer:
 
     def CreateAlerts(self, request, context):
         """Makes the alerts that should exist, by (type, class, subject); existing ones stay.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,7 +126,7 @@ class AlertsServiceServicer:
 
     def EvaluateAlerts(self, request, context):
         """Reads positions as columns, judges every alert, writes ledger and outbox with every change of level.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,7 +134,7 @@ class AlertsServiceServicer:
 
     def ClearStaleAlerts(self, request, context):
         """Deletes alerts whose position is CLOSED, LIQUIDATED or deleted, and only those.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,7 +142,7 @@ class AlertsServiceServicer:
 
     def EnrichAlerts(self, request, context):
         """Updates the readings of every alert without judging them; levels, ledger and outbox stay.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,7 +150,7 @@ class AlertsServiceServicer:
 
     def ProcessAlerts(self, request, context):
         """Enriches and judges without telling anybody: the next EvaluateAlerts tells what is still untold. Market rules wait
-        for it too. Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        for it too. Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,14 +196,15 @@ class AlertsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RaiseDeath(self, request, context):
-        """Raises a DEATH_NAIL for an incident once; the same incident again changes nothing. Fails with STALE_EPOCH.
+        """Raises a DEATH_NAIL for an incident once; the same incident again changes nothing. Fails with STALE_EPOCH,
+        EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveDeath(self, request, context):
-        """Ends the incident of a DEATH_NAIL and tells the recovery once. Fails with STALE_EPOCH.
+        """Ends the incident of a DEATH_NAIL and tells the recovery once. Fails with STALE_EPOCH, EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

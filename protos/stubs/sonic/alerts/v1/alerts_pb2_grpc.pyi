@@ -18,23 +18,23 @@ class AlertsServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CreateAlertsRequest, _alerts_pb2.CreateAlertsResponse]
     """Makes the alerts that should exist, by (type, class, subject); existing ones stay.
-    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
     """
     EvaluateAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.EvaluateAlertsRequest, _alerts_pb2.EvaluateAlertsResponse]
     """Reads positions as columns, judges every alert, writes ledger and outbox with every change of level.
-    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
     """
     ClearStaleAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ClearStaleAlertsRequest, _alerts_pb2.ClearStaleAlertsResponse]
     """Deletes alerts whose position is CLOSED, LIQUIDATED or deleted, and only those.
-    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
     """
     EnrichAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.EnrichAlertsRequest, _alerts_pb2.EvaluateAlertsResponse]
     """Updates the readings of every alert without judging them; levels, ledger and outbox stay.
-    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
     """
     ProcessAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ProcessAlertsRequest, _alerts_pb2.EvaluateAlertsResponse]
     """Enriches and judges without telling anybody: the next EvaluateAlerts tells what is still untold. Market rules wait
-    for it too. Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+    for it too. Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
     """
     CreateAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CreateAlertRequest, _alerts_pb2.Alert]
     """Makes the alert of (type, condition, subject) with an own limit; one that is there gets the limit instead.
@@ -54,9 +54,11 @@ class AlertsServiceStub:
     makes it again: disable the threshold to be rid of it. Fails with ALERT_NOT_FOUND.
     """
     RaiseDeath: _aio.UnaryUnaryMultiCallable[_alerts_pb2.RaiseDeathRequest, _alerts_pb2.Alert]
-    """Raises a DEATH_NAIL for an incident once; the same incident again changes nothing. Fails with STALE_EPOCH."""
+    """Raises a DEATH_NAIL for an incident once; the same incident again changes nothing. Fails with STALE_EPOCH,
+    EPOCH_AHEAD.
+    """
     ResolveDeath: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ResolveDeathRequest, _alerts_pb2.ResolveDeathResponse]
-    """Ends the incident of a DEATH_NAIL and tells the recovery once. Fails with STALE_EPOCH."""
+    """Ends the incident of a DEATH_NAIL and tells the recovery once. Fails with STALE_EPOCH, EPOCH_AHEAD."""
     FlushOutbox: _aio.UnaryUnaryMultiCallable[_alerts_pb2.FlushOutboxRequest, _alerts_pb2.FlushOutboxResponse]
     """Hands every waiting outbox row to xcom. Fails with XCOM_UNAVAILABLE."""
     GetSummary: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetSummaryRequest, _alerts_pb2.Summary]
@@ -74,7 +76,7 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_alerts_pb2.CreateAlertsRequest, _abc.Awaitable[_alerts_pb2.CreateAlertsResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.CreateAlertsResponse]:
         """Makes the alerts that should exist, by (type, class, subject); existing ones stay.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
         """
 
     @_abc_1.abstractmethod
@@ -84,7 +86,7 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_alerts_pb2.EvaluateAlertsRequest, _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]:
         """Reads positions as columns, judges every alert, writes ledger and outbox with every change of level.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
         """
 
     @_abc_1.abstractmethod
@@ -94,7 +96,7 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_alerts_pb2.ClearStaleAlertsRequest, _abc.Awaitable[_alerts_pb2.ClearStaleAlertsResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.ClearStaleAlertsResponse]:
         """Deletes alerts whose position is CLOSED, LIQUIDATED or deleted, and only those.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
         """
 
     @_abc_1.abstractmethod
@@ -104,7 +106,7 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_alerts_pb2.EnrichAlertsRequest, _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]:
         """Updates the readings of every alert without judging them; levels, ledger and outbox stay.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
         """
 
     @_abc_1.abstractmethod
@@ -114,7 +116,7 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_alerts_pb2.ProcessAlertsRequest, _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]:
         """Enriches and judges without telling anybody: the next EvaluateAlerts tells what is still untold. Market rules wait
-        for it too. Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        for it too. Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
         """
 
     @_abc_1.abstractmethod
@@ -170,7 +172,9 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.RaiseDeathRequest,
         context: _aio.ServicerContext[_alerts_pb2.RaiseDeathRequest, _abc.Awaitable[_alerts_pb2.Alert]],
     ) -> _abc.Awaitable[_alerts_pb2.Alert]:
-        """Raises a DEATH_NAIL for an incident once; the same incident again changes nothing. Fails with STALE_EPOCH."""
+        """Raises a DEATH_NAIL for an incident once; the same incident again changes nothing. Fails with STALE_EPOCH,
+        EPOCH_AHEAD.
+        """
 
     @_abc_1.abstractmethod
     def ResolveDeath(
@@ -178,7 +182,7 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.ResolveDeathRequest,
         context: _aio.ServicerContext[_alerts_pb2.ResolveDeathRequest, _abc.Awaitable[_alerts_pb2.ResolveDeathResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.ResolveDeathResponse]:
-        """Ends the incident of a DEATH_NAIL and tells the recovery once. Fails with STALE_EPOCH."""
+        """Ends the incident of a DEATH_NAIL and tells the recovery once. Fails with STALE_EPOCH, EPOCH_AHEAD."""
 
     @_abc_1.abstractmethod
     def FlushOutbox(

@@ -289,7 +289,7 @@ class Cycle(_message.Message):
     cause: Global___Cause.ValueType
     """Who asked."""
     epoch: _builtins.int
-    """Epoch of the owner that ended it."""
+    """Epoch of the owner that ended it: milliseconds since 1970 when it took over."""
     message: _builtins.str
     """One sentence when not SUCCEEDED."""
     demo: _builtins.bool
@@ -409,7 +409,7 @@ class Schedule(_message.Message):
     owner: _builtins.str
     """Owner of the lease."""
     epoch: _builtins.int
-    """Epoch of the lease."""
+    """Epoch of the lease: milliseconds since 1970 when it was taken."""
     heartbeat_configured: _builtins.bool
     """Whether an address outside (HEARTBEAT_URL) is called after every good cycle, so that somebody notices when the
     house itself is gone. Ignored in requests.

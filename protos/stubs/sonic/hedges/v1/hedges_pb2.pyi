@@ -71,6 +71,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A modifier is negative."""
     ERROR_REASON_UNKNOWN_NAME: _ErrorReason.ValueType  # 20
     """The order is by no field of the list, or has no such direction; the known ones are named."""
+    ERROR_REASON_EPOCH_AHEAD: _ErrorReason.ValueType  # 21
+    """The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
+    the clocks disagree.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -119,6 +123,10 @@ ERROR_REASON_MODIFIER_NEGATIVE: ErrorReason.ValueType  # 19
 """A modifier is negative."""
 ERROR_REASON_UNKNOWN_NAME: ErrorReason.ValueType  # 20
 """The order is by no field of the list, or has no such direction; the known ones are named."""
+ERROR_REASON_EPOCH_AHEAD: ErrorReason.ValueType  # 21
+"""The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
+the clocks disagree.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _Side:
@@ -926,7 +934,9 @@ class LinkHedgesRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     def __init__(
         self,
         *,

@@ -113,7 +113,7 @@ class HedgesServiceServicer:
 
     def LinkHedges(self, request, context):
         """Groups ACTIVE and STALE positions by wallet and asset; groups that no longer qualify are unlinked.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

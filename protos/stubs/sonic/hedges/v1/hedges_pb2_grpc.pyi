@@ -18,7 +18,7 @@ class HedgesServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     LinkHedges: _aio.UnaryUnaryMultiCallable[_hedges_pb2.LinkHedgesRequest, _hedges_pb2.LinkHedgesResponse]
     """Groups ACTIVE and STALE positions by wallet and asset; groups that no longer qualify are unlinked.
-    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
     """
     UnlinkHedges: _aio.UnaryUnaryMultiCallable[_hedges_pb2.UnlinkHedgesRequest, _hedges_pb2.UnlinkHedgesResponse]
     """Unlinks every hedge; the next LinkHedges makes new ones."""
@@ -72,7 +72,7 @@ class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_hedges_pb2.LinkHedgesRequest, _abc.Awaitable[_hedges_pb2.LinkHedgesResponse]],
     ) -> _abc.Awaitable[_hedges_pb2.LinkHedgesResponse]:
         """Groups ACTIVE and STALE positions by wallet and asset; groups that no longer qualify are unlinked.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH.
+        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
         """
 
     @_abc_1.abstractmethod

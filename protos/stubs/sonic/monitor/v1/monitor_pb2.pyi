@@ -154,6 +154,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A time is outside the years 1970 to 9998."""
     ERROR_REASON_UNKNOWN_NAME: _ErrorReason.ValueType  # 13
     """No notification channel of this name; the known ones are listed."""
+    ERROR_REASON_EPOCH_AHEAD: _ErrorReason.ValueType  # 14
+    """The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
+    the clocks disagree.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -188,6 +192,10 @@ ERROR_REASON_BAD_TIME: ErrorReason.ValueType  # 12
 """A time is outside the years 1970 to 9998."""
 ERROR_REASON_UNKNOWN_NAME: ErrorReason.ValueType  # 13
 """No notification channel of this name; the known ones are listed."""
+ERROR_REASON_EPOCH_AHEAD: ErrorReason.ValueType  # 14
+"""The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
+the clocks disagree.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -742,7 +750,9 @@ class RunMonitorsRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand. In a cycle monitors read its results and refresh nothing."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these; empty = price, position, profit, risk, liquidation and all that are due."""

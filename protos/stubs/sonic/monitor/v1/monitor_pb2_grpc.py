@@ -154,7 +154,8 @@ class MonitorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RunMonitors(self, request, context):
-        """Runs the monitors of a cycle and every other one that is due. Fails with STALE_EPOCH, MONITOR_NOT_FOUND.
+        """Runs the monitors of a cycle and every other one that is due. Fails with STALE_EPOCH, EPOCH_AHEAD,
+        MONITOR_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

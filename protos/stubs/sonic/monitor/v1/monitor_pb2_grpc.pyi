@@ -36,7 +36,9 @@ class MonitorServiceStub:
     RunMonitor: _aio.UnaryUnaryMultiCallable[_monitor_pb2.RunMonitorRequest, _monitor_pb2.Run]
     """Runs one monitor now; a failure of the check is a result, not an error. Fails with MONITOR_NOT_FOUND."""
     RunMonitors: _aio.UnaryUnaryMultiCallable[_monitor_pb2.RunMonitorsRequest, _monitor_pb2.RunMonitorsResponse]
-    """Runs the monitors of a cycle and every other one that is due. Fails with STALE_EPOCH, MONITOR_NOT_FOUND."""
+    """Runs the monitors of a cycle and every other one that is due. Fails with STALE_EPOCH, EPOCH_AHEAD,
+    MONITOR_NOT_FOUND.
+    """
     ListRuns: _aio.UnaryUnaryMultiCallable[_monitor_pb2.ListRunsRequest, _monitor_pb2.ListRunsResponse]
     """Ledger of runs, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, BAD_TIME, INVALID_FIELD."""
     ListBadges: _aio.UnaryUnaryMultiCallable[_monitor_pb2.ListBadgesRequest, _monitor_pb2.ListBadgesResponse]
@@ -118,7 +120,9 @@ class MonitorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _monitor_pb2.RunMonitorsRequest,
         context: _aio.ServicerContext[_monitor_pb2.RunMonitorsRequest, _abc.Awaitable[_monitor_pb2.RunMonitorsResponse]],
     ) -> _abc.Awaitable[_monitor_pb2.RunMonitorsResponse]:
-        """Runs the monitors of a cycle and every other one that is due. Fails with STALE_EPOCH, MONITOR_NOT_FOUND."""
+        """Runs the monitors of a cycle and every other one that is due. Fails with STALE_EPOCH, EPOCH_AHEAD,
+        MONITOR_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListRuns(

@@ -336,6 +336,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A broker of this name exists."""
     ERROR_REASON_SNAPSHOT_NOT_FOUND: _ErrorReason.ValueType  # 26
     """No snapshot with this id."""
+    ERROR_REASON_EPOCH_AHEAD: _ErrorReason.ValueType  # 27
+    """The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
+    the clocks disagree.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -392,6 +396,10 @@ ERROR_REASON_BROKER_EXISTS: ErrorReason.ValueType  # 25
 """A broker of this name exists."""
 ERROR_REASON_SNAPSHOT_NOT_FOUND: ErrorReason.ValueType  # 26
 """No snapshot with this id."""
+ERROR_REASON_EPOCH_AHEAD: ErrorReason.ValueType  # 27
+"""The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
+the clocks disagree.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _HeatModel:
@@ -2149,7 +2157,9 @@ class SyncPositionsRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand. The same cycle again answers from its record."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     force: _builtins.bool
     """Ask also a venue whose wait is still running (a limit, a refusal, an open circuit): once a call."""
     @_builtins.property
@@ -2227,7 +2237,9 @@ class EnrichPositionsRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     def __init__(
         self,
         *,
@@ -2880,7 +2892,9 @@ class RecordSnapshotRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     def __init__(
         self,
         *,

@@ -113,7 +113,7 @@ class PositionsServiceServicer:
 
     def SyncPositions(self, request, context):
         """Fetches every active wallet by itself; inserts and updates, never deletes. Without a wallet, the demo venue.
-        Fails with STALE_EPOCH, WALLET_NOT_FOUND.
+        Fails with STALE_EPOCH, EPOCH_AHEAD, WALLET_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,7 +121,7 @@ class PositionsServiceServicer:
 
     def EnrichPositions(self, request, context):
         """Computes every metric of every ACTIVE and STALE position in one pass and stores it with the totals.
-        Without market prices it goes on with what the venues say. Fails with STALE_EPOCH.
+        Without market prices it goes on with what the venues say. Fails with STALE_EPOCH, EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1851,7 +1851,8 @@ class PortfolioServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordSnapshot(self, request, context):
-        """Stores the totals with a time. The same cycle again answers with its first snapshot. Fails with STALE_EPOCH.
+        """Stores the totals with a time. The same cycle again answers with its first snapshot. Fails with STALE_EPOCH,
+        EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -18,11 +18,11 @@ class PositionsServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     SyncPositions: _aio.UnaryUnaryMultiCallable[_positions_pb2.SyncPositionsRequest, _positions_pb2.SyncPositionsResponse]
     """Fetches every active wallet by itself; inserts and updates, never deletes. Without a wallet, the demo venue.
-    Fails with STALE_EPOCH, WALLET_NOT_FOUND.
+    Fails with STALE_EPOCH, EPOCH_AHEAD, WALLET_NOT_FOUND.
     """
     EnrichPositions: _aio.UnaryUnaryMultiCallable[_positions_pb2.EnrichPositionsRequest, _positions_pb2.EnrichPositionsResponse]
     """Computes every metric of every ACTIVE and STALE position in one pass and stores it with the totals.
-    Without market prices it goes on with what the venues say. Fails with STALE_EPOCH.
+    Without market prices it goes on with what the venues say. Fails with STALE_EPOCH, EPOCH_AHEAD.
     """
     CreatePosition: _aio.UnaryUnaryMultiCallable[_positions_pb2.CreatePositionRequest, _positions_pb2.Position]
     """Adds one position by hand and enriches it.
@@ -67,7 +67,7 @@ class PositionsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_positions_pb2.SyncPositionsRequest, _abc.Awaitable[_positions_pb2.SyncPositionsResponse]],
     ) -> _abc.Awaitable[_positions_pb2.SyncPositionsResponse]:
         """Fetches every active wallet by itself; inserts and updates, never deletes. Without a wallet, the demo venue.
-        Fails with STALE_EPOCH, WALLET_NOT_FOUND.
+        Fails with STALE_EPOCH, EPOCH_AHEAD, WALLET_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -77,7 +77,7 @@ class PositionsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_positions_pb2.EnrichPositionsRequest, _abc.Awaitable[_positions_pb2.EnrichPositionsResponse]],
     ) -> _abc.Awaitable[_positions_pb2.EnrichPositionsResponse]:
         """Computes every metric of every ACTIVE and STALE position in one pass and stores it with the totals.
-        Without market prices it goes on with what the venues say. Fails with STALE_EPOCH.
+        Without market prices it goes on with what the venues say. Fails with STALE_EPOCH, EPOCH_AHEAD.
         """
 
     @_abc_1.abstractmethod
@@ -481,7 +481,9 @@ class PortfolioServiceStub:
     GetTotals: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetTotalsRequest, _positions_pb2.Totals]
     """Sums over ACTIVE and STALE positions as last enriched."""
     RecordSnapshot: _aio.UnaryUnaryMultiCallable[_positions_pb2.RecordSnapshotRequest, _positions_pb2.Snapshot]
-    """Stores the totals with a time. The same cycle again answers with its first snapshot. Fails with STALE_EPOCH."""
+    """Stores the totals with a time. The same cycle again answers with its first snapshot. Fails with STALE_EPOCH,
+    EPOCH_AHEAD.
+    """
     ListSnapshots: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListSnapshotsRequest, _positions_pb2.ListSnapshotsResponse]
     """Snapshots, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
     CreateSnapshot: _aio.UnaryUnaryMultiCallable[_positions_pb2.CreateSnapshotRequest, _positions_pb2.Snapshot]
@@ -514,7 +516,9 @@ class PortfolioServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _positions_pb2.RecordSnapshotRequest,
         context: _aio.ServicerContext[_positions_pb2.RecordSnapshotRequest, _abc.Awaitable[_positions_pb2.Snapshot]],
     ) -> _abc.Awaitable[_positions_pb2.Snapshot]:
-        """Stores the totals with a time. The same cycle again answers with its first snapshot. Fails with STALE_EPOCH."""
+        """Stores the totals with a time. The same cycle again answers with its first snapshot. Fails with STALE_EPOCH,
+        EPOCH_AHEAD.
+        """
 
     @_abc_1.abstractmethod
     def ListSnapshots(

@@ -190,6 +190,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The mask names a field that cannot be changed."""
     ERROR_REASON_NO_CANDLES: _ErrorReason.ValueType  # 14
     """The provider of candles has none of this asset."""
+    ERROR_REASON_EPOCH_AHEAD: _ErrorReason.ValueType  # 15
+    """The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
+    the clocks disagree.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -224,6 +228,10 @@ ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 13
 """The mask names a field that cannot be changed."""
 ERROR_REASON_NO_CANDLES: ErrorReason.ValueType  # 14
 """The provider of candles has none of this asset."""
+ERROR_REASON_EPOCH_AHEAD: ErrorReason.ValueType  # 15
+"""The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
+the clocks disagree.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -684,7 +692,9 @@ class RefreshPricesRequest(_message.Message):
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand. The same cycle again answers from its record."""
     epoch: _builtins.int
-    """Epoch of the cycle's owner, >= 0; a lower one than seen is refused."""
+    """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
+    one more than 5 minutes ahead of the clock of this service's database.
+    """
     force: _builtins.bool
     """Ask even if the last refresh is younger than min_refresh_seconds."""
     market: Global___Market.ValueType

@@ -103,7 +103,7 @@ class PriceServiceServicer:
 
     def RefreshPrices(self, request, context):
         """Asks every enabled source at once and stores the consensus of each asset.
-        Fails with UNKNOWN_ASSET, STALE_EPOCH.
+        Fails with UNKNOWN_ASSET, STALE_EPOCH, EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

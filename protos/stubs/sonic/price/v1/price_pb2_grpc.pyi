@@ -18,7 +18,7 @@ class PriceServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     RefreshPrices: _aio.UnaryUnaryMultiCallable[_price_pb2.RefreshPricesRequest, _price_pb2.RefreshPricesResponse]
     """Asks every enabled source at once and stores the consensus of each asset.
-    Fails with UNKNOWN_ASSET, STALE_EPOCH.
+    Fails with UNKNOWN_ASSET, STALE_EPOCH, EPOCH_AHEAD.
     """
     GetPrice: _aio.UnaryUnaryMultiCallable[_price_pb2.GetPriceRequest, _price_pb2.Price]
     """The price of one asset with its quotes and 24 hours' range, in the present market. Fails with PRICE_NOT_FOUND."""
@@ -70,7 +70,7 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_price_pb2.RefreshPricesRequest, _abc.Awaitable[_price_pb2.RefreshPricesResponse]],
     ) -> _abc.Awaitable[_price_pb2.RefreshPricesResponse]:
         """Asks every enabled source at once and stores the consensus of each asset.
-        Fails with UNKNOWN_ASSET, STALE_EPOCH.
+        Fails with UNKNOWN_ASSET, STALE_EPOCH, EPOCH_AHEAD.
         """
 
     @_abc_1.abstractmethod
