@@ -1,10 +1,6 @@
-"""Keeps a step from happening twice and a paused caller from happening late.
+"""Keeps a step from happening twice and a paused caller from happening late. Knows no step.
 
-Each schema that takes part holds two small tables: the highest epoch seen of each caller, and the answers of
-steps that were done. Refuses to know what a step does.
-
-An epoch is a moment: milliseconds since 1970 by a database's clock. One of the future would shut the true
-caller out, whoever sent it, so it can reach at most AHEAD into it, and one stored from further on is as none.
+Each schema that takes part holds the highest epoch seen of each caller, and the answers of steps done.
 """
 
 from __future__ import annotations
@@ -25,7 +21,8 @@ from shared.errors import Conflict, FailedPrecondition
 T = TypeVar("T")
 Run = Callable[..., Awaitable[list[asyncpg.Record]]]
 KEPT = timedelta(hours=6)
-# How far an epoch may be ahead of the database's clock.
+# An epoch is a moment: milliseconds since 1970 by a database's clock. One of the future shuts the true caller
+# out, whoever sent it: none is taken from further ahead than this, and one stored from further on is as none.
 AHEAD = timedelta(minutes=5)
 # In the metadata of STALE_EPOCH: the epoch to go beyond.
 SEEN_EPOCH = "seen_epoch"
