@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.loopback import is_local
 
 C = TypeVar("C", bound="ProcessConfig")
 _SECRETS_DIR = "SONIC_SECRETS_DIR"
@@ -67,6 +69,23 @@ class ServiceConfig(ProcessConfig):
         description="Postgres URL of the service's own role",
         examples=["postgresql://name:password@host/sonic"],
     )
+    allow_insecure_listen: bool = Field(
+        default=False,
+        validate_default=True,
+        description="1 where a network policy says who may connect",
+        examples=["1"],
+    )
+
+    @field_validator("allow_insecure_listen")
+    @classmethod
+    def _is_not_open_to_everybody(cls, allowed: bool, others: ValidationInfo) -> bool:
+        listen = str(others.data.get("listen_address", ""))
+        if allowed or not listen or is_local(listen):
+            return allowed
+        raise ValueError(
+            f"LISTEN_ADDRESS {listen} can be reached by others, and a service knows no users: "
+            "listen on 127.0.0.1 or on a unix: socket, or say that the network keeps others away"
+        )
 
 
 def environment_name(config_class: type[ProcessConfig], field: str) -> str:

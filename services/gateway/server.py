@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from services.gateway.application import Application
 from services.gateway.events import Streams
-from services.gateway.guard import Guard, is_loopback
+from services.gateway.guard import Guard
 from services.gateway.listener import HttpServer
 from services.gateway.peers import Peers
 from services.gateway.surface import FILES
@@ -16,6 +16,7 @@ from shared import metrics
 from shared.clock import Clock
 from shared.config import ProcessConfig
 from shared.lifecycle import App, run
+from shared.loopback import is_loopback
 
 
 class Config(ProcessConfig):

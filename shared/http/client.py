@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from ipaddress import ip_address
 
 import httpx
 from aiolimiter import AsyncLimiter
@@ -19,6 +18,7 @@ from shared.http import body, patience
 from shared.http.circuit import Circuit
 from shared.http.failure import FailureKind, ProviderFailure
 from shared.http.scope import Scope, current
+from shared.loopback import is_loopback
 from shared.rpc import call
 
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -267,7 +267,7 @@ class ProviderHttp:
                 limits=httpx.Limits(max_connections=_MAX_CONNECTIONS),
                 verify=_trust(),
                 # A proxy of the environment is for the world outside, not for this machine.
-                trust_env=not _is_loopback(httpx.URL(self._base_url).host),
+                trust_env=not is_loopback(httpx.URL(self._base_url).host),
             )
         return self._client
 
@@ -288,12 +288,3 @@ def _hush() -> None:
 def _trust() -> ssl.SSLContext:
     """Made once: reading the certificates takes longer than a call."""
     return httpx.create_ssl_context()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

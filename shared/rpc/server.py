@@ -11,6 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from shared.clock import Clock, SystemClock
 from shared.log import get_logger
+from shared.loopback import is_local
 from shared.metrics import Metrics, process
 from shared.rpc.intercept import Authorise, Interceptor
 from shared.rpc.reflection import add_reflection
@@ -81,6 +82,11 @@ class GrpcServer:
         except BaseException:
             await server.stop(None)
             raise
+        if self._credentials is None and not is_local(self._listen_address):
+            get_logger().warning(
+                "others can reach this server, and it knows no users; ALLOW_INSECURE_LISTEN says so",
+                listen_address=self._listen_address,
+            )
         self._server = server
         pause = await self._poll()
         self._polling = asyncio.create_task(self._keep_polling(pause), name="health")

@@ -157,6 +157,9 @@ def test_a_server_listens_where_the_plan_says(service: str) -> None:
     listen = f"0.0.0.0:{port(service)}"
     assert composed_environment(service)["LISTEN_ADDRESS"] == listen
     assert k8s_environment(service)["LISTEN_ADDRESS"] == listen
+    # The policies beside it say who may connect; the gateway asks for a proxy in its own words.
+    for environment in (composed_environment(service), k8s_environment(service)):
+        assert environment.get("ALLOW_INSECURE_LISTEN") == (None if service == GATEWAY else "1")
     assert port(service) in {found["containerPort"] for found in container(service)["ports"]}
     assert [found["port"] for found in one("Service", service)["spec"]["ports"]] == [port(service)]
     probes = [container(service)[kind] for kind in ("readinessProbe", "livenessProbe")]

@@ -130,3 +130,10 @@ async def test_calls_are_counted_by_service_method_and_code() -> None:
     for method, code in (("GetWord", "OK"), ("Fail", "NOT_FOUND")):
         labels = {"service": echo.SERVICE, "method": method, "code": code}
         assert metrics.registry.get_sample_value("rpc_handled_total", labels) == 1
+
+
+async def test_a_server_that_others_reach_says_so_in_its_log(capsys: pytest.CaptureFixture[str]) -> None:
+    server = GrpcServer("0.0.0.0:0", [], service_names=[], metrics=Metrics())
+    await server.start()
+    await server.stop()
+    assert "ALLOW_INSECURE_LISTEN" in capsys.readouterr().out

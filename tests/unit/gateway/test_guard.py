@@ -8,10 +8,11 @@ import pytest
 from starlette.requests import Request
 
 from services.gateway.failures import Refused, failure_json, failure_response, http_status
-from services.gateway.guard import Guard, host_name, is_loopback
+from services.gateway.guard import Guard, host_name
 from services.gateway.server import Config
 from shared import errors
 from shared.config import load
+from shared.loopback import is_loopback
 
 
 def request(method: str = "POST", **headers: str) -> Request:
