@@ -15,6 +15,9 @@ Key = tuple[object, ...]
 Row = TypeVar("Row")
 
 _CHECK_BYTES = 6
+_INT64 = 1 << 63
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def _after(token: str, context: str) -> Key:
             raise ValueError("altered")
         asked, values = json.loads(body)
         key = tuple(_value(value) for value in values)
-    except (binascii.Error, ValueError, TypeError, KeyError) as error:
+    except (binascii.Error, ValueError, TypeError, KeyError, RecursionError) as error:
         raise _refused("BAD_PAGE_TOKEN", "page_token is not one of ours") from error
     if asked != context:
         raise _refused("PAGE_TOKEN_MISMATCH", "page_token belongs to another filter or order")
@@ -90,4 +93,18 @@ def _plain(value: object) -> object:
 
 
 def _value(plain: object) -> object:
-    return datetime.fromisoformat(plain["t"]) if isinstance(plain, dict) else plain
+    """A value that a query can take; the check above is no signature, so anybody can make a token."""
+    if isinstance(plain, dict):
+        moment = datetime.fromisoformat(plain["t"])
+        if not _EARLIEST <= moment < _LATEST:  # TypeError without a time zone
+            raise ValueError("no time of ours")
+        return moment
+    if isinstance(plain, str):
+        if "\0" in plain:
+            raise ValueError("no text of ours")
+        plain.encode()  # a lone surrogate raises here, not in the database
+    elif isinstance(plain, int) and not -_INT64 <= plain < _INT64:
+        raise ValueError("no number of ours")
+    elif isinstance(plain, list):
+        raise TypeError("no value of ours")
+    return plain

@@ -6,9 +6,10 @@ Knows order and limits; the meaning of a page token is shared.paging's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Select, SmallInteger, and_, bindparam, or_, tuple_
+from sqlalchemy.types import TypeEngine
 
 from shared.errors import InvalidArgument
 
@@ -60,7 +61,14 @@ def _bound(column: ColumnElement[Any], value: object) -> ColumnElement[Any]:
     allowed = (int, float) if wanted is float else wanted
     if not isinstance(value, allowed) or isinstance(value, bool) != (wanted is bool):
         raise _bad_token()
+    if wanted is int and not _fits(column.type, cast("int", value)):
+        raise _bad_token()
     return bindparam(None, value, type_=column.type, unique=True)
+
+
+def _fits(kind: TypeEngine[Any], value: int) -> bool:
+    bits = 63 if isinstance(kind, BigInteger) else 15 if isinstance(kind, SmallInteger) else 31
+    return -(1 << bits) <= value < 1 << bits
 
 
 def _bad_token() -> InvalidArgument:

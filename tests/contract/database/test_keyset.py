@@ -85,6 +85,9 @@ async def test_rows_that_come_and_go_between_pages_disturb_no_other_row(database
     ("column", "value"),
     [
         (sample.c.id, "1"),
+        (sample.c.id, 2**63),
+        (sample.c.middle, 2**31),
+        (sample.c.middle, -(2**31) - 1),
         (sample.c.id, 1.5),
         (sample.c.id, True),
         (sample.c.id, None),

@@ -1,5 +1,7 @@
 """Tokens continue the question they came from, and no other."""
 
+import base64
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
@@ -53,3 +55,35 @@ def test_one_row_more_than_asked_makes_a_next_page() -> None:
     assert page.rows == ["a", "b"]
     assert paging.parse(2, page.next_page_token, context=ASKED).after == ("b",)
     assert paging.cut(["a", "b"], request, ASKED, lambda row: (row,)).next_page_token == ""
+
+
+def forged(body: str) -> str:
+    """A token as anybody can make it who has read the code."""
+    raw = body.encode(errors="surrogatepass")
+    return base64.urlsafe_b64encode(hashlib.sha256(b"page" + raw).digest()[:6] + raw).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "[" * 100_000,
+        "[" * 900 + "]" * 900,
+        "[" + "9" * 5000 + "]",
+        "[9223372036854775808]",
+        "[-9223372036854775809]",
+        r'["\ud800"]',
+        r'["a\u0000b"]',
+        '[{"t": "2026-01-01T00:00:00"}]',
+        '[{"t": "9999-12-31T23:59:59+00:00"}]',
+        '[{"t": "0001-01-01T00:00:00+00:00"}]',
+        '[{"t": 5}]',
+        '[{"x": 5}]',
+        "5",
+        "null",
+    ],
+)
+def test_a_forged_key_that_no_query_can_take_is_refused(values: str) -> None:
+    with pytest.raises(InvalidArgument) as raised:
+        paging.parse(10, forged(f'["{ASKED}",{values}]'), context=ASKED)
+    assert raised.value.reason == "BAD_PAGE_TOKEN"
+    assert paging.parse(10, forged(f'["{ASKED}",[9223372036854775807]]'), context=ASKED).after == (2**63 - 1,)
