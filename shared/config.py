@@ -34,6 +34,9 @@ class ProcessConfig(BaseSettings):
     shutdown_grace_seconds: float = Field(
         default=8.0, gt=0, le=600, description="time to finish calls at the end"
     )
+    sonic_parent_pid: int | None = Field(
+        default=None, gt=0, description="process that started this one and whose end ends it"
+    )
 
     @field_validator("listen_address", "metrics_address")
     @classmethod

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from shared import config as configuration
-from shared import log
+from shared import log, parent
 from shared.clock import Clock
 from shared.names import new_id
 
@@ -198,6 +198,8 @@ async def _live(config: C, build: Callable[[C], App]) -> int:
     app = build(config)
     app.grace_seconds = config.shutdown_grace_seconds
     asked = _signals()
+    if config.sonic_parent_pid is not None:
+        parent.end_with(config.sonic_parent_pid)
     starting = asyncio.ensure_future(app.start())
     if not await _first(starting, asked):
         starting.cancel()

@@ -1,50 +1,81 @@
-"""Servers as child processes: started, watched, restarted with back-off when they die, drained at the end."""
+"""Servers as child processes: started, asked for a sign of life, replaced when they die or hang, drained."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
+import json
+import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
+
+from shared.clock import Clock, SystemClock
 
 Say = Callable[[str], None]
 
-_BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-# A child that lived this long is healthy again: its next death starts the back-off from the beginning.
-_HEALTHY_SECONDS = 60.0
-_PR_SET_PDEATHSIG = 1
+BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+# What lived this long is healthy again: its next death starts the back-off from the beginning.
+HEALTHY_SECONDS = 60.0
+# A child that has not answered yet since its start is given this long.
+START_SECONDS = 60.0
 # What a server ends with when its settings are wrong: starting it again would not mend them.
 SETTINGS_REFUSED = 2
+_WORDS_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How often a child is asked (0: never) and how many answers in a row it may owe."""
+
+    interval_seconds: float = 10.0
+    patience_count: int = 3
 
 
 @dataclass(slots=True)
 class Child:
-    """One server: its module, its environment, and what became of it."""
+    """One server: its command, its environment, how it is asked whether it lives, what became of it."""
 
     name: str
+    command: Sequence[str]
     environment: Mapping[str, str]
     log_file: Path
+    # True when the process answers at all; whether it is ready is another question.
+    answers: Callable[[], Awaitable[bool]]
     process: asyncio.subprocess.Process | None = None
     # Where this start begins in the log: what earlier ones said is over.
     log_start: int = 0
-    restart_count: int = 0
+    start_count: int = 0
+    death_count: int = 0
+    # Killed by us, since it owed too many answers.
+    is_replaced: bool = False
     watcher: asyncio.Task[None] | None = field(default=None, repr=False)
 
-    @property
-    def command(self) -> list[str]:
-        return [sys.executable, "-m", f"services.{self.name}.server"]
+
+def server_command(name: str) -> list[str]:
+    """How a server is started as a process of its own."""
+    return [sys.executable, "-m", f"services.{name}.server"]
 
 
 class Children:
-    """All child processes of the house."""
+    """All child processes of the house. Time is asked of `clock`."""
 
-    def __init__(self, children: Sequence[Child], say: Say, grace_seconds: float = 9.0) -> None:
+    def __init__(
+        self,
+        children: Sequence[Child],
+        say: Say,
+        *,
+        clock: Clock | None = None,
+        health: Health | None = None,
+        grace_seconds: float = 9.0,
+    ) -> None:
         self._children = children
         self._say = say
+        self._clock = clock or SystemClock()
+        self._health = health or Health()
         self._grace_seconds = grace_seconds
         self._stopping = False
 
@@ -57,6 +88,10 @@ class Children:
     async def stop(self) -> None:
         """SIGTERM to all at once, so that they drain together; SIGKILL to those that outlive the grace."""
         self._stopping = True
+        for child in self._children:
+            # A watcher in its back-off would start one that nobody stops.
+            if child.watcher is not None:
+                child.watcher.cancel()
         running = [child.process for child in self._children if _alive(child)]
         for process in running:
             if process is not None:
@@ -65,17 +100,15 @@ class Children:
         if waits:
             await asyncio.wait(waits, timeout=self._grace_seconds)
         for child in self._children:
-            if child.watcher is not None:
-                child.watcher.cancel()
             if _alive(child) and child.process is not None:
                 self._say(f"{child.name} did not stop in {self._grace_seconds:.0f} s; killed")
                 child.process.kill()
                 await child.process.wait()
 
     async def _spawn(self, child: Child) -> None:
-        child.log_file.parent.mkdir(parents=True, exist_ok=True)
-        with child.log_file.open("ab") as log:
+        with _opened(child.log_file) as log:
             child.log_start = log.tell()
+            # Nothing of ours runs between fork and exec (no preexec_fn): gRPC's threads would be in the way.
             child.process = await asyncio.create_subprocess_exec(
                 *child.command,
                 env=dict(child.environment),
@@ -84,43 +117,107 @@ class Children:
                 stderr=log,
                 # Ctrl-C reaches the whole terminal group; the children must drain when we say so, not before.
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
+        child.start_count += 1
 
     async def _watch(self, child: Child) -> None:
         """Runs until the house stops, which cancels it."""
         while child.process is not None:
-            started = time.monotonic()
-            code = await child.process.wait()
-            if self._stopping or code == SETTINGS_REFUSED:
+            started = self._clock.monotonic()
+            asking = asyncio.create_task(self._ask(child, child.process), name=f"health-{child.name}")
+            try:
+                code = await child.process.wait()
+            finally:
+                asking.cancel()
+            if self._stopping:
                 return
-            if time.monotonic() - started > _HEALTHY_SECONDS:
-                child.restart_count = 0
-            delay = _BACKOFF_SECONDS[min(child.restart_count, len(_BACKOFF_SECONDS) - 1)]
-            child.restart_count += 1
-            self._say(f"{child.name} died ({_cause(code)}); again in {delay:g} s. {last_words(child)}")
-            await asyncio.sleep(delay)
-            await self._spawn(child)
+            if code == SETTINGS_REFUSED:
+                if child.start_count > 1:
+                    self._say(f"{child.name} refuses its settings and stays down. {last_words(child)}")
+                return
+            if self._clock.monotonic() - started > HEALTHY_SECONDS:
+                child.death_count = 0
+            await self._revive(child, code)
+
+    async def _revive(self, child: Child, code: int) -> None:
+        """Start it again after its wait; a start that fails is said and tried again."""
+        cause = f"died ({cause_of(code)})"
+        while True:
+            delay_seconds = backoff_seconds(child.death_count)
+            child.death_count += 1
+            if child.is_replaced:
+                self._say(f"{child.name} starts again in {delay_seconds:g} s")
+            else:
+                self._say(f"{child.name} {cause}; again in {delay_seconds:g} s. {last_words(child)}")
+            child.is_replaced = False
+            await self._clock.sleep(delay_seconds)
+            try:
+                await self._spawn(child)
+            except OSError as problem:
+                cause = f"cannot start: {problem.strerror or problem}"
+            else:
+                return
+
+    async def _ask(self, child: Child, process: asyncio.subprocess.Process) -> None:
+        """Ask for a sign of life; kill the process when it owes too many."""
+        if self._health.interval_seconds <= 0:
+            return
+        born = next_time = self._clock.monotonic()
+        missed, answered = 0, False
+        while True:
+            next_time += self._health.interval_seconds
+            await self._clock.sleep(next_time - self._clock.monotonic())
+            if await child.answers():
+                missed, answered = 0, True
+                continue
+            missed += 1
+            is_starting = not answered and self._clock.monotonic() - born < START_SECONDS
+            if missed >= self._health.patience_count and not is_starting:
+                self._say(f"{child.name} does not answer: {missed} health checks in a row; killed")
+                child.is_replaced = True
+                with suppress(ProcessLookupError):
+                    process.kill()
+                return
+
+
+def backoff_seconds(death_count: int) -> float:
+    """The wait after so many deaths before this one."""
+    return BACKOFF_SECONDS[min(death_count, len(BACKOFF_SECONDS) - 1)]
+
+
+def _opened(log_file: Path) -> BinaryIO:
+    """The log, for its owner's eyes; every write goes to its end."""
+    log_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    log = os.fdopen(descriptor, "ab")
+    log.seek(0, os.SEEK_END)
+    return log
 
 
 def _alive(child: Child) -> bool:
     return child.process is not None and child.process.returncode is None
 
 
-def _cause(code: int) -> str:
+def cause_of(code: int) -> str:
+    """An exit code as people say it."""
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
 
 def last_words(child: Child, line_count: int = 1) -> str:
-    """The end of what a child wrote into its log since its start."""
+    """The last whole lines a child wrote into its log since its start, JSON told as a sentence."""
     try:
         written = child.log_file.read_bytes()[child.log_start :]
     except OSError:
         return ""
-    lines = written.decode(errors="replace").strip().splitlines()
-    return "\n".join(lines[-line_count:])[-500:]
+    lines = [line for line in written.decode(errors="replace").splitlines() if line.strip()]
+    return "\n".join(_sentence(line) for line in lines[-line_count:])
 
 
-def _die_with_parent() -> None:
-    """Runs in the child before it becomes the server: the kernel ends it when `sonic up` is killed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _sentence(line: str) -> str:
+    try:
+        told = json.loads(line)
+        words = [told["event"], told.get("problem"), (told.get("exception") or "").rpartition("\n")[2]]
+        line = ": ".join(str(word) for word in words if word)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        line = line.strip()
+    return line if len(line) <= _WORDS_LENGTH else f"{line[:_WORDS_LENGTH].rpartition(' ')[0]} …"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,23 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.cli.children import SETTINGS_REFUSED, Child, Children, last_words
+from services.cli.children import (
+    SETTINGS_REFUSED,
+    START_SECONDS,
+    Child,
+    Children,
+    last_words,
+    server_command,
+)
 from services.cli.plan import BAD_SETTINGS, GATEWAY, SERVICES, Plan, environment
 from shared import config as configuration
 from shared.errors import InvalidArgument, Unavailable
 from shared.lifecycle import App
+from shared.rpc.server import LIVENESS
 
 Say = Callable[[str], None]
 Serving = AbstractAsyncContextManager[dict[str, str]]
-START_SECONDS = 60.0
-_REFUSING_SECONDS = 1.0
+_DECIDING_SECONDS = 10.0
 
 
 @asynccontextmanager
@@ -30,11 +38,18 @@ async def in_processes(plan: Plan, urls: Mapping[str, str], say: Say) -> AsyncIt
     """Every server as a child process; answers their addresses once all are serving."""
     addresses = plan.addresses
     listens = addresses | {GATEWAY: plan.http_address}
+    health = plan.health
     children = [
-        Child(name, environment(name, listen, addresses, urls, plan.home), _log_file(plan.home, name))
+        Child(
+            name,
+            server_command(name),
+            environment(name, listen, addresses, urls, plan.home) | {"SONIC_PARENT_PID": str(os.getpid())},
+            _log_file(plan.home, name),
+            partial(_serves_pages if name == GATEWAY else answers, listen, health.interval_seconds),
+        )
         for name, listen in listens.items()
     ]
-    house = Children(children, say)
+    house = Children(children, say, health=health)
     await house.start()
     try:
         for name, address in addresses.items():
@@ -91,6 +106,34 @@ async def is_serving(address: str, timeout_seconds: float = 1.0) -> bool:
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
+async def answers(address: str, timeout_seconds: float) -> bool:
+    """Whether a gRPC server answers there at all, ready or not: one that hangs does not."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        try:
+            await health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(service=LIVENESS), timeout=timeout_seconds
+            )
+        except grpc.aio.AioRpcError as error:
+            # Any word of the server is a sign of life; these two are ours.
+            return error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    return True
+
+
+async def _serves_pages(address: str, timeout_seconds: float) -> bool:
+    """Whether an HTTP server answers there at all."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            try:
+                writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return (await reader.readline()).startswith(b"HTTP/")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+
+
 async def _is_listening(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
@@ -109,8 +152,7 @@ async def _until_serving(
             return
         await asyncio.sleep(0.1)
         if any(_has_refused(child) for child in children):
-            # The others find their own mistakes as fast: all are said together.
-            await asyncio.sleep(_REFUSING_SECONDS)
+            await _until_decided(children)
             refused = [last_words(child, line_count=50) for child in children if _has_refused(child)]
             words = dict.fromkeys("\n".join(refused).splitlines())
             raise InvalidArgument(BAD_SETTINGS, "\n".join(["the house cannot start like this", *words]))
@@ -119,6 +161,15 @@ async def _until_serving(
         "NOT_SERVING",
         f"{name} did not become ready; the end of its log:\n{last_words(child, line_count=5)}",
     )
+
+
+async def _until_decided(children: Sequence[Child]) -> None:
+    """Until each has refused its settings, died or answered: all mistakes are said together."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DECIDING_SECONDS):
+            for child in children:
+                while not (child.process and child.process.returncode is not None or await child.answers()):
+                    await asyncio.sleep(0.1)
 
 
 def _has_refused(child: Child) -> bool:

@@ -16,6 +16,8 @@ from typing import Annotated
 from pydantic import Field, PlainValidator, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.cli.children import Health
+
 # In the order of starting: who is called comes before who calls. The number is the offset of the port.
 SERVICES: Mapping[str, int] = {
     "price": 1,
@@ -44,11 +46,22 @@ class Plan(BaseSettings):
     sonic_http_port: int = Field(8080, ge=0, le=65535)
     sonic_host: str = "127.0.0.1"
     database_url: SecretStr | None = Field(None, description=DATABASE_URL_HELP)
+    sonic_health_seconds: float = Field(
+        10.0, ge=0, le=600, description="time between health checks of each process; 0: none is replaced"
+    )
+    sonic_health_patience: int = Field(
+        3, ge=1, le=100, description="checks in a row without an answer until a process is replaced"
+    )
 
     @property
     def home(self) -> Path:
         """Where state is kept, absolute."""
         return self.sonic_home.absolute()
+
+    @property
+    def health(self) -> Health:
+        """When a process counts as hung."""
+        return Health(self.sonic_health_seconds, self.sonic_health_patience)
 
     @property
     def addresses(self) -> dict[str, str]:

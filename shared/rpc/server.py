@@ -19,6 +19,9 @@ from shared.rpc.reflection import add_reflection
 # `add_XServicer_to_server` of a generated module, and the servicer. The generated function is untyped inside.
 Registration = tuple[Callable[[Any, Any], None], object]
 
+# The health name that asks nothing else: SERVING while the process answers, whatever the database does.
+# A process is replaced for this one alone; readiness is "" and the names of the services.
+LIVENESS = "liveness"
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 _READY_SECONDS = 5.0
 _NOT_READY_SECONDS = 1.0
@@ -34,7 +37,8 @@ async def always_ready() -> None:
 class GrpcServer:
     """Serves `registrations`; `address` is where, with the real port once started.
 
-    `ready` is a real query, polled by `clock`: while it raises, health of every name is NOT_SERVING.
+    `ready` is a real query, polled by `clock`: while it raises, health of every name but LIVENESS is
+    NOT_SERVING.
     `grace_seconds` is the time calls in flight have at the end; streams get one second of it.
     """
 
@@ -78,6 +82,7 @@ class GrpcServer:
         try:
             self.address = _dialled(self._listen_address, self._bind(server))
             await self._tell(health_pb2.HealthCheckResponse.NOT_SERVING)
+            await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
             await server.start()
         except BaseException:
             await server.stop(None)

@@ -1,0 +1,223 @@
+"""Children that die, hang or refuse their settings, as real processes, at a time that tests push."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from services.cli import house
+from services.cli.children import Child, Children, Health, last_words
+from shared.clock import PushedClock
+from shared.rpc.server import GrpcServer
+from tests.contract.cli.conftest import pushed
+
+ROOT = Path(__file__).parents[3]
+_PATIENT = "import time; print('listening', flush=True); time.sleep(600)"
+_REFUSING = "import sys; sys.exit(2) if sys.argv[1:] else print('up', flush=True); sys.stdin.read()"
+
+
+@asynccontextmanager
+async def patient(tmp_path: Path, clock: PushedClock, said: list[str]) -> AsyncIterator[Child]:
+    """A process that answers as long as it is not stopped."""
+
+    async def answers() -> bool:
+        status = psutil.Process(pid(child)).status()
+        return status not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
+
+    log = tmp_path / "logs" / "x.log"
+    child = Child("x", [sys.executable, "-c", _PATIENT], {"PATH": os.environ["PATH"]}, log, answers)
+    children = Children([child], said.append, clock=clock, health=Health(10, 3), grace_seconds=5)
+    await children.start()
+    try:
+        async with asyncio.timeout(20):
+            while not last_words(child):
+                await asyncio.sleep(0.01)
+        yield child
+    finally:
+        await children.stop()
+
+
+def pid(child: Child) -> int:
+    assert child.process is not None
+    return child.process.pid
+
+
+async def stopped(child: Child) -> None:
+    os.kill(pid(child), signal.SIGSTOP)
+    while await child.answers():
+        await asyncio.sleep(0.01)
+
+
+async def check(clock: PushedClock) -> None:
+    """One health check."""
+    clock.advance(10)
+    await asyncio.sleep(0.05)
+
+
+async def test_a_child_that_hangs_is_said_within_three_health_checks_and_replaced(
+    tmp_path: Path, clock: PushedClock, said: list[str]
+) -> None:
+    async with patient(tmp_path, clock, said) as child:
+        first = pid(child)
+        await check(clock)
+        await stopped(child)
+        for expected in ([], [], ["x does not answer: 3 health checks in a row; killed"]):
+            assert not said
+            await check(clock)
+            assert said[:1] == expected
+        await pushed(clock, lambda: pid(child) != first)
+        assert said[1:] == ["x starts again in 0.5 s"]
+        assert await child.answers()
+
+
+async def test_a_child_that_answers_is_left_alone_however_long(
+    tmp_path: Path, clock: PushedClock, said: list[str]
+) -> None:
+    async with patient(tmp_path, clock, said) as child:
+        first = pid(child)
+        for _ in range(10):
+            await check(clock)
+        assert (pid(child), said) == (first, [])
+
+
+async def test_hangs_shorter_than_the_patience_do_not_add_up(
+    tmp_path: Path, clock: PushedClock, said: list[str]
+) -> None:
+    async with patient(tmp_path, clock, said) as child:
+        first = pid(child)
+        await check(clock)
+        for _ in range(3):
+            await stopped(child)
+            await check(clock)
+            await check(clock)
+            os.kill(first, signal.SIGCONT)
+            while not await child.answers():
+                await asyncio.sleep(0.01)
+            await check(clock)
+        assert (pid(child), said) == (first, [])
+
+
+async def test_a_child_that_never_answered_gets_its_time_to_start(
+    tmp_path: Path, clock: PushedClock, said: list[str]
+) -> None:
+    async with patient(tmp_path, clock, said) as child:
+        await stopped(child)
+        for _ in range(5):
+            await check(clock)
+        assert said == []
+        await check(clock)
+        assert said[0] == "x does not answer: 6 health checks in a row; killed"
+
+
+async def test_a_killed_child_comes_back_after_its_wait_and_its_last_words_are_whole(
+    tmp_path: Path, clock: PushedClock, said: list[str]
+) -> None:
+    async with patient(tmp_path, clock, said) as child:
+        first = pid(child)
+        os.kill(first, signal.SIGKILL)
+        await pushed(clock, lambda: pid(child) != first)
+        assert said == ["x died (signal SIGKILL); again in 0.5 s. listening"]
+
+
+async def test_nothing_is_said_and_nothing_started_after_the_stop(
+    tmp_path: Path, clock: PushedClock, said: list[str]
+) -> None:
+    async with patient(tmp_path, clock, said) as child:
+        os.kill(pid(child), signal.SIGKILL)
+        await pushed(clock, lambda: bool(said), step_seconds=0)
+    assert len(said) == 1
+    assert child.start_count == 1
+
+
+async def test_a_child_whose_settings_are_refused_at_a_later_start_is_not_dropped_without_a_word(
+    tmp_path: Path, clock: PushedClock, said: list[str]
+) -> None:
+    command = [sys.executable, "-c", _REFUSING]
+    child = Child("xcom", command, {}, tmp_path / "x.log", lambda: asyncio.sleep(0, True))
+    children = Children([child], said.append, clock=clock)
+    await children.start()
+    child.command = [*command, "refuse"]
+    os.kill(pid(child), signal.SIGKILL)
+    await pushed(clock, lambda: len(said) == 2)
+    assert said[1].startswith("xcom refuses its settings and stays down.")
+    await children.stop()
+
+
+async def test_a_child_of_a_process_that_speaks_grpc_prints_no_fork_warning(tmp_path: Path) -> None:
+    program = """
+import asyncio, sys
+from pathlib import Path
+from services.cli.children import Child, Children
+from services.cli.house import answers
+async def main():
+    asyncio.ensure_future(answers("127.0.0.1:1", 0.3))
+    await asyncio.sleep(0.1)
+    child = Child("true", ["/bin/true"], {}, Path(sys.argv[1]), lambda: asyncio.sleep(0, True))
+    children = Children([child], print)
+    await children.start()
+    await child.process.wait()
+    await asyncio.to_thread(__import__("subprocess").run, ["/bin/true"], user=__import__("os").geteuid())
+    await children.stop()
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "x.log")],
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'protos/stubs'}", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr == ""
+
+
+async def test_a_server_that_is_not_ready_lives_and_one_that_hangs_does_not() -> None:
+    async def broken() -> None:
+        raise OSError("no database")
+
+    server = GrpcServer("127.0.0.1:0", [], service_names=[], ready=broken)
+    await server.start()
+    assert not await house.is_serving(server.address)
+    assert await house.answers(server.address, 2.0)
+    await server.stop()
+    assert not await house.answers(server.address, 0.5)
+
+
+def test_last_words_are_whole_lines_of_this_start(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    before = b"of an earlier start\n"
+    log.write_bytes(before + b'{"event": "could not start", "exception": "Traceback\\nOSError: full"}\n')
+    child = Child("x", [], {}, log, lambda: asyncio.sleep(0, True), log_start=len(before))
+    assert last_words(child) == "could not start: OSError: full"
+    log.write_bytes(before + b"word " * 300)
+    assert last_words(child).endswith("word …")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_a_child_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    program = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1], str(os.getpid())])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+    inner = "import sys, time; from shared.parent import end_with; end_with(int(sys.argv[1])); time.sleep(60)"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program, inner], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.communicate()
+    child.wait(10)
+    late = subprocess.run([sys.executable, "-c", inner, "1"], cwd=ROOT, check=False)
+    assert late.returncode == -signal.SIGTERM
