@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -25,18 +26,33 @@ def migrations_folder(service: str) -> Path:
     return SERVICES_FOLDER / service / "migrations"
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A database that runs: the administrator's URL, and the server when it is ours."""
+
+    url: str
+    owned: EmbeddedPostgres | None
+
+
 @asynccontextmanager
-async def administrator_url(plan: Plan) -> AsyncIterator[str]:
-    """The administrator's URL while the database runs; the embedded one stops with the block."""
+async def opened(plan: Plan) -> AsyncIterator[Opened]:
+    """The database while the block runs; the embedded one stops with it."""
     if named := plan.database_url.get_secret_value() if plan.database_url else given("DATABASE_URL"):
-        yield named
+        yield Opened(named, None)
         return
     embedded = EmbeddedPostgres(plan.home / "postgres")
     url = await asyncio.to_thread(embedded.start)
     try:
-        yield url
+        yield Opened(url, embedded)
     finally:
         await asyncio.to_thread(embedded.stop)
+
+
+@asynccontextmanager
+async def administrator_url(plan: Plan) -> AsyncIterator[str]:
+    """As opened(), for those who only need the URL."""
+    async with opened(plan) as found:
+        yield found.url
 
 
 async def prepare(url: str, home: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -165,11 +165,15 @@ async def _until_serving(
 
 async def _until_decided(children: Sequence[Child]) -> None:
     """Until each has refused its settings, died or answered: all mistakes are said together."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_DECIDING_SECONDS):
-            for child in children:
-                while not (child.process and child.process.returncode is not None or await child.answers()):
-                    await asyncio.sleep(0.1)
+    for _ in range(int(_DECIDING_SECONDS / 0.1)):
+        undecided = [child for child in children if not _has_ended(child)]
+        if all(await asyncio.gather(*(child.answers() for child in undecided))):
+            return
+        await asyncio.sleep(0.1)
+
+
+def _has_ended(child: Child) -> bool:
+    return child.process is not None and child.process.returncode is not None
 
 
 def _has_refused(child: Child) -> bool:

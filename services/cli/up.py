@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from services.cli import database, house
+from services.cli import database, house, keeper
+from services.cli.alarm import Alarm
 from services.cli.connection import connected
 from services.cli.notices import gather, notices
 from services.cli.output import command, console, show_notices
 from services.cli.plan import GATEWAY, Plan, known_addresses, running_file, taken_addresses, write_running
+from services.cli.voice import Voice
 from shared import log
+from shared.clock import SystemClock
 from shared.errors import FailedPrecondition, SonicError
-
-
-def say(line: str) -> None:
-    console.print(Text("  " + line))
 
 
 @command
@@ -35,13 +35,15 @@ async def up(
     to + 7, and SONIC_HTTP_PORT.
     """
     plan = Plan()
+    say = Voice(plan.home)
     await _refuse_taken(plan)
     asked = _asked_to_stop()
     async with AsyncExitStack() as stack:
         console.print("[bold]Sonic[/bold] is waking up")
-        url = await stack.enter_async_context(database.administrator_url(plan))
-        urls = await database.prepare(url, plan.home)
-        where = "embedded" if plan.database_url is None else "DATABASE_URL"
+        opened = await stack.enter_async_context(database.opened(plan))
+        await stack.enter_async_context(kept(plan, opened, say))
+        urls = await database.prepare(opened.url, plan.home)
+        where = "DATABASE_URL" if opened.owned is None else "embedded"
         say(f"{'postgres':<10} {where}, schemas up to date")
         listens = plan.addresses | {GATEWAY: plan.http_address}
         if one_process:
@@ -64,6 +66,25 @@ async def up(
         console.print("Draining ...")
     console.print("Stopped. Data stays in", str(plan.home))
     return 0
+
+
+@asynccontextmanager
+async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator[None]:
+    """The database looked after, and somebody told when that does not help."""
+    clock = SystemClock()
+    alarm = Alarm(lambda: plan.addresses["xcom"], say, clock)
+    look = partial(keeper.look, opened.url, plan.health.interval_seconds)
+    keeping = keeper.Keeper(look, opened.owned, say, alarm, clock, plan.health)
+    tasks = [
+        asyncio.create_task(keeping.run(), name="keeper"),
+        asyncio.create_task(alarm.run(), name="alarm"),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _refuse_taken(plan: Plan) -> None:

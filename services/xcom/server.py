@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
+from sonic.xcom.v1 import unrecorded_pb2_grpc as unrecorded_rpc
 from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
 from services.xcom.channels import registry
@@ -21,9 +22,11 @@ from services.xcom.service.escalation import EscalationService
 from services.xcom.service.links import Links
 from services.xcom.service.messages import MessageService
 from services.xcom.service.sounds import SoundService
+from services.xcom.service.unrecorded import UnrecordedService
 from services.xcom.servicer.channels import ChannelsServicer
 from services.xcom.servicer.escalation import EscalationServicer
 from services.xcom.servicer.messages import XComServicer
+from services.xcom.servicer.unrecorded import UnrecordedServicer
 from services.xcom.store.bell import Bell
 from services.xcom.store.channels import ChannelStore
 from services.xcom.store.deliveries import DeliveryStore
@@ -40,6 +43,8 @@ from shared.database.migrations import migrated
 from shared.lifecycle import App, Loop, Part, run
 from shared.names import new_id
 from shared.rpc.server import GrpcServer
+
+_SERVICES = ("XCom", "Channels", "Escalation", "Unrecorded")
 
 
 class Config(registry.ChannelSettings, ServiceConfig):
@@ -130,14 +135,18 @@ def build(config: Config, clock: Clock | None = None) -> App:
     poll_seconds = config.xcom_poll_seconds
     escalation = EscalationService(high_database.bind(EscalationStore), reach.by_name, poll_seconds, clock)
     sounds = SoundService(database.bind(DeliveryStore), clock)
+    unrecorded = UnrecordedService(
+        database.bind(ChannelStore), reach.by_name, config.levels, messages.send, clock
+    )
+    remembering = Loop("xcom settings", unrecorded.turn, clock)
     escalating = Loop("xcom escalation", escalation.turn, clock)
     sounding = Loop("xcom sounds", sounds.turn, clock)
     bell = Bell(bell_database, own_name, {QUIET: quiet.wake, HIGH: high.wake, SOUNDS: sounding.wake})
     ready = migrated(database, Path(__file__).parent / "migrations")
-    server = _server(config, clock, ready, messages, channels, escalation, sounds)
+    server = _server(config, clock, ready, messages, channels, escalation, sounds, unrecorded)
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
     stores: list[Part] = [database, high_database, bell_database, reach]
-    return App("xcom", [*stores, quiet, high, escalating, sounding, bell, side, server])
+    return App("xcom", [*stores, quiet, high, escalating, sounding, remembering, bell, side, server])
 
 
 def _server(
@@ -148,6 +157,7 @@ def _server(
     channels: ChannelService,
     escalation: EscalationService,
     sounds: SoundService,
+    unrecorded: UnrecordedService,
 ) -> GrpcServer:
     return GrpcServer(
         config.listen_address,
@@ -155,10 +165,9 @@ def _server(
             (rpc.add_XComServiceServicer_to_server, XComServicer(messages, channels)),
             (rpc.add_ChannelsServiceServicer_to_server, ChannelsServicer(channels, sounds)),
             (rpc.add_EscalationServiceServicer_to_server, EscalationServicer(escalation, messages)),
+            (unrecorded_rpc.add_UnrecordedServiceServicer_to_server, UnrecordedServicer(unrecorded)),
         ],
-        service_names=[
-            f"sonic.xcom.v1.{name}" for name in ("XComService", "ChannelsService", "EscalationService")
-        ],
+        service_names=[f"sonic.xcom.v1.{name}Service" for name in _SERVICES],
         ready=ready,
         clock=clock,
     )

@@ -6,10 +6,11 @@ Knows processes and PostgreSQL's files; nothing of who wants it.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,10 @@ DATABASE = "sonic"
 _STATUS_LINE = 7
 _POLL_SECONDS = 0.005
 _LOG_CEILING_BYTES = 10 * 1024 * 1024
+_FATAL = re.compile(r"\b(?:FATAL|PANIC): +")
+_COULD_NOT = re.compile(r"\bLOG: +(could not .+)")
+_MORE = re.compile(r"\b(?:DETAIL|HINT): +(.+)")
+_SENTENCE_LENGTH = 600
 
 # A detached shell holds the reading end of a pipe. A word on it is a farewell; its end means the owner is
 # gone, however it went, and the server goes too: politely, and a second later without asking. The shell
@@ -73,7 +78,8 @@ class Programs:
         """Start the server with its watcher; its standard input is the pipe the watcher reads."""
         if log.exists() and log.stat().st_size > _LOG_CEILING_BYTES:
             log.rename(log.with_suffix(".1"))
-        with log.open("ab") as out:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "ab") as out:
             return subprocess.Popen(
                 ["/bin/sh", "-c", _WATCHED, "sh", str(self.folder / "postgres"), *arguments],
                 stdin=subprocess.PIPE,
@@ -114,16 +120,52 @@ def arguments(data: Path, port: int, settings: Mapping[str, str]) -> list[str]:
     return ["-D", str(data), "-p", str(port), *pairs]
 
 
+class Words:
+    """What the server says in its log from now on."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._start = log.stat().st_size if log.exists() else 0
+
+    def gravest(self) -> str:
+        """Its last fatal line with the detail and the hint that follow, as one line; else its last line.
+
+        What earlier starts said is over, and a wall of it hides the one sentence that matters.
+        """
+        try:
+            text = self._log.read_bytes()
+        except OSError:
+            return "(no log)"
+        # Renamed for its size meanwhile: a new one began.
+        text = text[self._start :] if self._start <= len(text) else text
+        lines = text.decode(errors="replace").strip().splitlines()
+        found = [at for at, line in enumerate(lines) if _FATAL.search(line)]
+        if not found:
+            return lines[-1].strip()[:_SENTENCE_LENGTH] if lines else "(it said nothing)"
+        told = [said[1] for line in lines[: found[-1]] if (said := _COULD_NOT.search(line))]
+        told.append(_FATAL.split(lines[found[-1]])[-1])
+        told += [said[1] for line in lines[found[-1] + 1 :] if (said := _MORE.search(line))]
+        return " ".join(part.strip().rstrip(".") + "." for part in told)[:_SENTENCE_LENGTH]
+
+
 def wait_until_ready(
-    server: subprocess.Popen[bytes], data: Path, log: Path, *, within_seconds: float
+    server: subprocess.Popen[bytes],
+    data: Path,
+    words: Words,
+    *,
+    within_seconds: float,
+    given_up: Callable[[], bool],
 ) -> None:
     """Wait for the line in postmaster.pid that says connections are taken."""
     until = time.monotonic() + within_seconds
     while not _is_ready(data, server.pid):
+        if given_up():
+            raise Unavailable("POSTGRES_NOT_RUNNING", "stopped before it was ready")
         if server.poll() is not None:
-            raise Unavailable("POSTGRES_FAILED", f"PostgreSQL did not start: {tail(log)}")
+            raise Unavailable("POSTGRES_FAILED", f"PostgreSQL did not start: {words.gravest()}")
         if time.monotonic() > until:
-            raise Unavailable("POSTGRES_FAILED", f"PostgreSQL not ready in {within_seconds:g} s: {tail(log)}")
+            said = words.gravest()
+            raise Unavailable("POSTGRES_FAILED", f"PostgreSQL not ready in {within_seconds:g} s: {said}")
         time.sleep(_POLL_SECONDS)
 
 
@@ -181,10 +223,6 @@ def port_of(data: Path) -> int | None:
     lines = _pid_file(data)
     ready = len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready"
     return int(lines[3]) if ready else None
-
-
-def tail(log: Path) -> str:
-    return log.read_text(errors="replace")[-1500:].strip() if log.exists() else "(no log)"
 
 
 def _is_ready(data: Path, pid: int) -> bool:

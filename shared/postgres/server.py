@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
-from shared.errors import Unavailable
+from shared.errors import FailedPrecondition, Unavailable
 from shared.postgres import account, binaries, process
 from shared.postgres.home import Home, discard
 
 _START_SECONDS = 60.0
+# After a crash it first repeats what the log holds beyond the last checkpoint.
+_RESTART_SECONDS = 300.0
 _STOP_SECONDS = 10.0
 _PORT_TRIES = 5
 
@@ -55,7 +59,8 @@ class EmbeddedPostgres:
     """PostgreSQL 18 on loopback, its data under `home`, one owner at a time.
 
     start() answers the administrator's URL; `port` 0 takes a free one; `settings` overrides the tuning.
-    Blocking: from asynchronous code call start and stop in a thread. Raises FailedPrecondition
+    Blocking: from asynchronous code call start, restart and stop in a thread; stop() ends a start in
+    flight. Raises FailedPrecondition
     (HOME_IN_USE, POSTGRES_NEEDS_A_USER, ...) or Unavailable (POSTGRES_FAILED with the server's own words).
     """
 
@@ -65,26 +70,49 @@ class EmbeddedPostgres:
         self._settings = {**_TUNING, **(settings or {})}
         self._server: subprocess.Popen[bytes] | None = None
         self._url: str | None = None
+        self._one_at_a_time = threading.RLock()
+        self._leaving = threading.Event()
 
     def start(self) -> str:
         """Take the home, clean up after an earlier owner, start; a second call answers the same URL."""
         if self._url is not None:
             return self._url
-        self._home.take()
-        try:
-            self._url = self._start_owned()
-        except BaseException:
-            self._home.release()
-            raise
-        return self._url
+        with self._one_at_a_time:
+            self._leaving.clear()
+            self._home.take()
+            try:
+                self._url = self._start_owned(self._port, _START_SECONDS)
+            except BaseException:
+                self._home.release()
+                raise
+            return self._url
+
+    def restart(self) -> None:
+        """Start it again after it died or hangs, on its port, so that every URL handed out holds.
+
+        What is left of it is killed. Raises as start does, and may be called again then; FailedPrecondition
+        DATA_MISSING when the data are gone: a new, empty database would be taken for the old one.
+        """
+        with self._one_at_a_time:
+            port = urlsplit(self.url).port or 0
+            if self._server is not None:
+                self._server.kill()
+                self._server.wait()
+                process.say_farewell(self._server)
+                self._server = None
+            if not self._home.data.is_dir():
+                raise FailedPrecondition("DATA_MISSING", f"{self._home.data} is gone")
+            self._start_owned(port, _RESTART_SECONDS)
 
     def stop(self) -> None:
         """Stop the server and give the home back; harmless when nothing runs."""
-        if self._server is not None:
-            process.stop(self._server, grace_seconds=_STOP_SECONDS)
-            self._server = None
-        self._url = None
-        self._home.release()
+        self._leaving.set()
+        with self._one_at_a_time:
+            if self._server is not None:
+                process.stop(self._server, grace_seconds=_STOP_SECONDS)
+                self._server = None
+            self._url = None
+            self._home.release()
 
     def destroy(self) -> None:
         """Stop, and delete the data for good: for homes that live no longer than a demonstration."""
@@ -108,6 +136,11 @@ class EmbeddedPostgres:
         """Whether the server we own is alive."""
         return self._server is not None and self._server.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the server ended by itself: an exit code, or a signal as a negative number."""
+        return self._server.poll() if self._server is not None else None
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -124,7 +157,7 @@ class EmbeddedPostgres:
             raise Unavailable("POSTGRES_NOT_RUNNING", "the embedded PostgreSQL is not started")
         return self._url
 
-    def _start_owned(self) -> str:
+    def _start_owned(self, port: int, within_seconds: float) -> str:
         home = self._home
         home.prepare()
         programs = process.Programs(binaries.folder(home.account), home.account)
@@ -133,18 +166,23 @@ class EmbeddedPostgres:
             discard(home.data.with_name("data.new"))
             process.initialise(programs, home.data, password)
         process.sweep(home.data)
-        return _url(password, self._launch(programs))
+        return _url(password, self._launch(programs, port, within_seconds))
 
-    def _launch(self, programs: process.Programs) -> int:
+    def _launch(self, programs: process.Programs, wanted_port: int, within_seconds: float) -> int:
         """A free port may be taken by somebody else before the server has it: try another."""
-        tries = 1 if self._port else _PORT_TRIES
+        tries = 1 if wanted_port else _PORT_TRIES
         for left in reversed(range(tries)):
-            port = self._port or _free_port()
+            port = wanted_port or _free_port()
             line = process.arguments(self._home.data, port, self._settings)
+            words = process.Words(self._home.log)
             server = programs.spawn(line, self._home.log)
             try:
                 process.wait_until_ready(
-                    server, self._home.data, self._home.log, within_seconds=_START_SECONDS
+                    server,
+                    self._home.data,
+                    words,
+                    within_seconds=within_seconds,
+                    given_up=self._leaving.is_set,
                 )
             except BaseException as problem:
                 process.stop(server, grace_seconds=0.5)

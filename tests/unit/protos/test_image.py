@@ -61,7 +61,7 @@ def test_every_schema_says_its_package_in_go_and_java() -> None:
         assert file.options.go_package == f"sonic/{service}/v1;{service}v1"
         assert file.options.java_package == file.package
         assert file.options.java_multiple_files
-    assert len(ours) == len(SERVICES)
+    assert {file.package for file in ours} == {f"sonic.{name}.v1" for name in SERVICES}
 
 
 def test_every_rpc_is_released_or_named_as_not_released_yet() -> None:

@@ -222,6 +222,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The link is too old."""
     ERROR_REASON_BAD_DURATION: _ErrorReason.ValueType  # 17
     """A duration is malformed."""
+    ERROR_REASON_NOT_LOCAL: _ErrorReason.ValueType  # 30
+    """Only a process on the same machine may ask for this."""
+    ERROR_REASON_TOO_MANY_UNRECORDED: _ErrorReason.ValueType  # 31
+    """So many messages past the queue within an hour are no news any more."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -264,6 +268,10 @@ ERROR_REASON_LINK_EXPIRED: ErrorReason.ValueType  # 16
 """The link is too old."""
 ERROR_REASON_BAD_DURATION: ErrorReason.ValueType  # 17
 """A duration is malformed."""
+ERROR_REASON_NOT_LOCAL: ErrorReason.ValueType  # 30
+"""Only a process on the same machine may ask for this."""
+ERROR_REASON_TOO_MANY_UNRECORDED: ErrorReason.ValueType  # 31
+"""So many messages past the queue within an hour are no news any more."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _AttemptOutcome:

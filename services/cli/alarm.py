@@ -1,0 +1,81 @@
+"""Tells people what `sonic up` alone sees, through xcom, without the database, until somebody is reached."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+from sonic.xcom.v1 import unrecorded_pb2, unrecorded_pb2_grpc
+
+from services.cli.children import Say, backoff_seconds
+from shared.clock import Clock
+from shared.errors import SonicError
+from shared.names import new_id
+from shared.rpc.client import Channel
+
+_SEND_SECONDS = 90.0
+
+
+class Alarm:
+    """An incident is raised once and over once, in this order. `address` finds xcom when it is needed."""
+
+    def __init__(self, address: Callable[[], str], say: Say, clock: Clock) -> None:
+        self._address = address
+        self._say = say
+        self._clock = clock
+        self._request_id = ""
+        self._queue: asyncio.Queue[unrecorded_pb2.SendUnrecordedRequest] = asyncio.Queue()
+
+    def raised(self, subject: str, body: str) -> None:
+        """Tell that it began."""
+        self._request_id = new_id("up")
+        self._put(self._request_id, subject, body, ends="")
+
+    def over(self, subject: str, body: str) -> None:
+        """Tell whoever heard of it that it is over."""
+        self._put(f"{self._request_id}-over", subject, body, ends=self._request_id)
+
+    async def run(self) -> None:
+        """For ever: what is in the queue goes out, again and again until a channel takes it."""
+        while True:
+            await self._send(await self._queue.get())
+
+    async def _send(self, request: unrecorded_pb2.SendUnrecordedRequest) -> None:
+        for tries in itertools.count():
+            problem = await self._try(request)
+            if not problem:
+                return
+            if not tries:
+                self._say(f"could not tell anybody {request.subject!r}: {problem}; trying on")
+            await self._clock.sleep(backoff_seconds(tries + 2))
+
+    async def _try(self, request: unrecorded_pb2.SendUnrecordedRequest) -> str:
+        """What kept everybody from being reached; empty when somebody was, or nobody is to be told."""
+        channel = Channel(self._address(), unary_seconds=_SEND_SECONDS)
+        await channel.start()
+        try:
+            stub = channel.stub(unrecorded_pb2_grpc.UnrecordedServiceStub)
+            answer = await stub.SendUnrecorded(request)
+        except SonicError as error:
+            return error.message
+        finally:
+            await channel.stop()
+        taken = [one.channel for one in answer.tries if one.accepted]
+        if taken:
+            self._say(f"told by {', '.join(taken)}: {request.subject}")
+        if taken or (request.ends_request_id and not answer.tries):
+            return ""
+        refused = "; ".join(f"{one.channel}: {one.provider_status}" for one in answer.tries)
+        return refused or "no channel is configured"
+
+    def _put(self, request_id: str, subject: str, body: str, *, ends: str) -> None:
+        self._queue.put_nowait(
+            unrecorded_pb2.SendUnrecordedRequest(
+                request_id=request_id,
+                subject=subject[:300],
+                body=body[:4000],
+                source="sonic up",
+                ends_request_id=ends,
+            )
+        )
