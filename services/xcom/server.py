@@ -117,8 +117,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     bell_database = Database(url, pool_size=1, application_name="xcom-bell")
     reach = registry.Channels(config, clock)
     own_name = new_id("xcom")
-    quiet = _worker("quiet", config, database, reach, (Level.LOW, Level.MEDIUM), clock)
-    high = _worker("high", config, high_database, reach, (Level.HIGH, Level.ACTION), clock)
+    quiet = _worker("quiet", config, database, reach, clock, urgent=False)
+    high = _worker("high", config, high_database, reach, clock, urgent=True)
     messages = MessageService(
         database.bind(MessageStore),
         database.bind(MessageStore, isolation="REPEATABLE READ"),
@@ -127,7 +127,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         config.levels,
         timedelta(seconds=config.xcom_dedupe_seconds),
         timedelta(seconds=config.xcom_escalation_seconds),
-        lambda level: (high if level.is_urgent else quiet).wake(),
+        lambda urgent: (high if urgent else quiet).wake(),
         clock,
         own_name,
     )
@@ -178,11 +178,12 @@ def _worker(
     config: Config,
     database: Database,
     reach: registry.Channels,
-    levels: tuple[Level, Level],
     clock: Clock,
+    *,
+    urgent: bool,
 ) -> Worker:
     rules = QueueRules(
-        *levels,
+        urgent,
         claim_margin_seconds=config.xcom_claim_margin_seconds,
         poll_seconds=config.xcom_poll_seconds,
         budget=Budget(

@@ -8,6 +8,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -54,6 +55,7 @@ message = Table(
     Column("source", Text, nullable=False),
     Column("dedupe_key", Text, nullable=False),
     Column("facts", JSONB, nullable=False),
+    Column("kind", SmallInteger, nullable=False, server_default=text("1")),
     Column("created_time", DateTime(timezone=True), nullable=False),
     Column("suppressed_reason", Text, nullable=False),
     Column("channels_reason", Text, nullable=False),
@@ -67,7 +69,10 @@ message = Table(
     Column("incident_key", Text, nullable=False, server_default=text("''")),
     Column("ends_incident", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint("level between 1 and 4", name="message_level"),
+    # How early it goes, larger first; see domain/messages.py.
+    Column("urgency", Double, nullable=False),
     CheckConstraint("escalation_step >= 0", name="message_escalation_step"),
+    CheckConstraint("kind between 1 and 2", name="message_kind"),
 )
 Index(
     "message_escalation",
@@ -127,6 +132,8 @@ delivery = Table(
     Column("digest_id", Text, nullable=False, server_default=text("''")),
     # Tries made before it was queued again by hand: they do not count against the last one.
     Column("spent_tries", Integer, nullable=False, server_default=text("0")),
+    # That of its message; of a digest, that of the most urgent one it carries.
+    Column("urgency", Double, nullable=False),
     UniqueConstraint("message_id", "channel", "address", name="delivery_once"),
     CheckConstraint("state between 1 and 5", name="delivery_state"),
     CheckConstraint("reason between 1 and 4", name="delivery_reason"),
@@ -138,7 +145,7 @@ delivery = Table(
 Index(
     "delivery_queue",
     delivery.c.channel,
-    delivery.c.level.desc(),
+    delivery.c.urgency.desc(),
     delivery.c.due_time,
     delivery.c.id,
     postgresql_where=text("state = 1"),

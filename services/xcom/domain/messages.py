@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,10 +22,12 @@ class Level(IntEnum):
     HIGH = 3
     ACTION = 4
 
-    @property
-    def is_urgent(self) -> bool:
-        """Nothing holds it back: no quiet hours, no budget, no digest."""
-        return self >= Level.HIGH
+
+class Kind(IntEnum):
+    """What a message is about; the numbers are those of the protocol. News never rings unless told to."""
+
+    DANGER = 1
+    NEWS = 2
 
 
 class DeliveryState(IntEnum):
@@ -62,6 +65,7 @@ class ChannelsReason(StrEnum):
     EXPLICIT = "EXPLICIT"
     FALLBACK_ALL_CONFIGURED = "FALLBACK_ALL_CONFIGURED"
     WHO_HEARD = "WHO_HEARD"
+    FALLBACK_NEWS = "FALLBACK_NEWS"
 
 
 DUPLICATE = "DUPLICATE"
@@ -71,6 +75,14 @@ NO_CHANNEL = "NO_CHANNEL"
 LAST_RESORT = "log"
 # A sound in a room where nobody is reaches nobody either: it never stands alone, unless asked for.
 UNSURE = frozenset({LAST_RESORT, "sound"})
+# They get people out of bed: news takes them only by their name.
+RINGING = frozenset({"sms", "voice", "sound"})
+
+# Of HIGH danger, and of ACTION: nothing holds it back, no quiet hours, no budget.
+URGENT = 6000.0
+_URGENCY_STEP = 1000.0
+_DANGER_STEPS = 3
+_MOST_NEAR = 499.0
 
 MAX_TRIES = 8
 # Waits after the first, second, ... failed try; the last one repeats.
@@ -103,6 +115,12 @@ class Draft:
     def ended_keys(self) -> list[str]:
         """Every incident that is over by this message."""
         return [*((self.incident_key,) if self.ends_incident else ()), *self.ended_incident_keys]
+    kind: Kind = Kind.DANGER
+
+    @property
+    def urgency(self) -> float:
+        """See `urgency`."""
+        return urgency(self.level, self.kind, self.facts)
 
     @property
     def fingerprint(self) -> str:
@@ -116,9 +134,11 @@ class Draft:
             sorted(set(self.channels)),
             sorted(self.facts.items()),
         ]
-        # Left out where there is none: what was accepted by a release that knew no incidents stays the same.
+        # Left out where there is none: what was accepted by a release that knew less stays the same.
         if self.incident_key or self.ended_keys:
             content.append([self.incident_key, self.ends_incident, sorted(self.ended_incident_keys)])
+        if self.kind is not Kind.DANGER:
+            content.append(self.kind.value)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -153,6 +173,7 @@ class Delivery:
     contact: str = ""
     address: str = ""
     digest_id: str = ""
+    urgency: float = 0.0
     attempts: Sequence[Attempt] = ()
     # What holds it besides `due_time`; worked out when it is shown.
     quiet_until_time: datetime | None = None
@@ -181,6 +202,7 @@ class Message:
     escalation_due_time: datetime | None = None
     incident_key: str = ""
     ends_incident: bool = False
+    kind: Kind = Kind.DANGER
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +225,7 @@ class Letter:
     created_time: datetime
     try_number: int = 1
     fresh_try_number: int = 1
+    kind: Kind = Kind.DANGER
     reason: DeliveryReason = DeliveryReason.ACCEPTED
     address: str = ""
     link: str = ""
@@ -237,23 +260,47 @@ class Verdict:
     wait: timedelta | None = None
 
 
-def choose_channels(explicit: Sequence[str], mapped: Sequence[str], configured: Collection[str]) -> Choice:
+def urgency(level: Level, kind: Kind, facts: Mapping[str, str]) -> float:
+    """How early it goes, larger first: danger before news, then the louder, then the nearer to liquidation.
+
+    Thousands say which of these it is, from 1000 (LOW news) to 7000 (ACTION); 0 to 998 what is left of 499
+    after the distance to liquidation in percent, 0 when that is not known.
+    """
+    is_news = kind is Kind.NEWS and level is not Level.ACTION
+    step = level.value + (0 if is_news else _DANGER_STEPS)
+    try:
+        distance_percent = float(facts.get("liquidation_distance_percent", ""))
+    except ValueError:
+        return _URGENCY_STEP * step
+    if not math.isfinite(distance_percent):
+        return _URGENCY_STEP * step
+    return _URGENCY_STEP * step + _MOST_NEAR - min(max(distance_percent, -_MOST_NEAR), _MOST_NEAR)
+
+
+def choose_channels(
+    explicit: Sequence[str], mapped: Sequence[str], configured: Collection[str], kind: Kind = Kind.DANGER
+) -> Choice:
     """Explicit channels replace the level's; those not configured are left out.
 
     When none is left that surely reaches people, every configured channel is used, the last resort only if
-    there is no other. Who names `sound` or `log` alone gets what they named.
+    there is no other. Who names `sound` or `log` alone gets what they named. News takes no channel that rings
+    unless it is named.
     """
     wanted, reason = (explicit, ChannelsReason.EXPLICIT) if explicit else (mapped, ChannelsReason.LEVEL_MAP)
+    if kind is Kind.NEWS and not explicit:
+        wanted = [name for name in mapped if name not in RINGING]
     usable = tuple(name for name in dict.fromkeys(wanted) if name in configured)
     if usable and (set(wanted) <= UNSURE or not set(usable) <= UNSURE):
         return Choice(usable, reason)
-    return Choice(everywhere(configured), ChannelsReason.FALLBACK_ALL_CONFIGURED)
+    fallback = ChannelsReason.FALLBACK_NEWS if kind is Kind.NEWS else ChannelsReason.FALLBACK_ALL_CONFIGURED
+    return Choice(everywhere(configured, kind), fallback)
 
 
-def everywhere(configured: Collection[str]) -> tuple[str, ...]:
+def everywhere(configured: Collection[str], kind: Kind = Kind.DANGER) -> tuple[str, ...]:
     """Every channel that is configured, the last resort only when nothing else surely reaches people."""
-    surely = any(name not in UNSURE for name in configured)
-    return tuple(name for name in configured if name != LAST_RESORT or not surely)
+    fit = [name for name in configured if kind is not Kind.NEWS or name not in RINGING]
+    surely = any(name not in UNSURE for name in fit)
+    return tuple(name for name in fit if name != LAST_RESORT or not surely)
 
 
 def retry_wait(try_number: int, chance: float, retry_after: timedelta | None = None) -> timedelta:

@@ -6,19 +6,55 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from services.xcom.domain.digests import cut, worst_of
 from services.xcom.domain.messages import Letter
+from services.xcom.domain.phrases import far, is_demo, joined, rounded, to_do
 
 SMS_LENGTH = 160
 _SPOKEN_LENGTH = 600
-_LISTED_COUNT = 20
 # The basic alphabet of GSM 03.38; each of its characters is one of 160. Others would halve the message.
 _GSM = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _TYPOGRAPHY = str.maketrans(
-    {"–": "-", "—": "-", "−": "-", "„": '"', "“": '"', "”": '"', "’": "'", "…": "..."}
+    {
+        "–": "-",
+        "—": "-",
+        "−": "-",
+        "„": '"',
+        "“": '"',
+        "”": '"',
+        "’": "'",
+        "…": "...",
+        "≤": "<=",
+        "≥": ">=",
+        # They cost two characters each, or are none at all.
+        "[": "(",
+        "]": ")",
+        "{": "(",
+        "}": ")",
+        "|": "/",
+        "~": "-",
+        "\\": "/",
+    }
 )
+_SPOKEN: Sequence[tuple[str, str]] = (
+    (r"(?<=\d),(?=\d{3})", ""),
+    (r"<=", " at or below "),
+    (r">=", " at or above "),
+    (r"<", " below "),
+    (r">", " above "),
+    (r"(?<![\w.])-\s?(?=\d)", " minus "),
+    (r"(?<![\w.])\+\s?(?=\d)", " plus "),
+    (r"(?<=\d)x\b", " times"),
+    (r"%", " percent"),
+    (r"\$|\bUSD\b", " dollars"),
+    (r"&", " and "),
+    (r"[()\[\]{}]", ", "),
+)
+_DECIMAL = re.compile(r"(?<=\d)\.(\d+)")
+_SHOUTED = re.compile(r"\b(?:LOW|MEDIUM|HIGH|RESOLVED|CLOSED|DEMO|PAST LIQUIDATION)\b")
 
 
 def whole_text(letter: Letter) -> str:
@@ -28,38 +64,55 @@ def whole_text(letter: Letter) -> str:
 
 
 def short_text(letter: Letter) -> str:
-    """At most 160 GSM characters: what, where, how far, what to do; the link if it leaves half of them."""
+    """At most 160 GSM characters: what, how far, what to do, where; the link if it leaves half of them.
+
+    What does not fit is left out whole, the least needed first.
+    """
     link = f" {letter.link}" if letter.link and len(letter.link) < SMS_LENGTH // 2 else ""
     room = SMS_LENGTH - len(link)
-    text = gsm(_joined(_parts(letter), ". "))
-    return (text if len(text) <= room else f"{text[: room - 3].rstrip()}...") + link
+    worst = worst_of(letter)
+    if worst is not None:
+        return gsm(worst.within(room)) + link
+    first, *more = (gsm(part) for part in _parts(letter))
+    text = cut(joined([first], ""), room)
+    for part in filter(None, more):
+        longer = joined([text, part], ". ")
+        if len(longer) > room:
+            break
+        text = longer
+    return text + link
 
 
 def spoken_text(letter: Letter) -> str:
     """Sentences to be read aloud, twice: a phone is slow to reach the ear."""
-    words = _joined([f"Sonic. {letter.level.name.lower()} message", *_parts(letter)], ". ")
-    words = (
-        words.translate(_TYPOGRAPHY)
-        .replace("%", " percent")
-        .replace("USD", "dollars")
-        .replace(" -", " minus ")
-    )
-    words = re.sub(r"\s+", " ", words)[:_SPOKEN_LENGTH]
+    worst = worst_of(letter)
+    parts = worst.sentences() if worst is not None else _parts(letter)
+    marks = ["Demo, simulated data"] if is_demo(letter.facts) else []
+    head = [] if parts[0].startswith(("DEMO", letter.level.name)) else [letter.level.name]
+    words = joined(["Sonic", *marks, *head, *(spoken(part) for part in parts)], ". ")
+    words = cut(_capitals_low(words), _SPOKEN_LENGTH).rstrip(".")
     return f"{words}. I repeat. {words}."
 
 
-def digest_texts(count: int, channel: str, subjects: Sequence[str]) -> tuple[str, str]:
-    """Subject and body of one message that stands for `count` of them; the loudest and oldest are named."""
-    listed = [f"- {subject}" for subject in subjects[:_LISTED_COUNT]]
-    if count > len(listed):
-        listed.append(f"... and {count - len(listed)} more")
-    return f"{count} messages in one", f"Held together on {channel}:\n" + "\n".join(listed)
+def spoken(text: str) -> str:
+    """As a voice reads it well: numbers without signs, no symbols."""
+    text = text.translate(_TYPOGRAPHY)
+    for pattern, word in _SPOKEN:
+        text = re.sub(pattern, word, text)
+    text = _DECIMAL.sub(lambda found: f" point {' '.join(found[1])}", text)
+    text = re.sub(r"[^\w\s.,:;?!'-]|_", " ", text)
+    return re.sub(r"[\s,]+(?=[.,:;?!])", "", re.sub(r"\s+", " ", text)).strip(" ,;")
 
 
 def gsm(text: str) -> str:
     """The text in the GSM alphabet on one line; accents it lacks are dropped, the rest becomes `?`."""
     text = re.sub(r"\s+", " ", text.translate(_TYPOGRAPHY)).strip()
     return "".join(_gsm_character(character) for character in text)
+
+
+def _capitals_low(text: str) -> str:
+    # A voice spells words in capitals.
+    return _SHOUTED.sub(lambda found: found[0].capitalize(), text)
 
 
 def _gsm_character(character: str) -> str:
@@ -70,38 +123,32 @@ def _gsm_character(character: str) -> str:
 
 
 def _parts(letter: Letter) -> list[str]:
-    """What, where, how far, what to do, as far as the facts say."""
+    """What, how far, what to do, where, as far as the facts say; the first is never empty."""
     facts = letter.facts
-    parts = [letter.subject]
     named = " ".join(filter(None, (facts.get("asset"), facts.get("side"), facts.get("wallet"))))
+    whose = ""
     if named and facts.get("asset", "") not in letter.subject:
-        parts.append(named)
+        whose = named
     elif facts.get("wallet") and f"({facts['wallet']})" not in letter.subject:
-        parts.append(f"wallet {facts['wallet']}")
+        whose = f"wallet {facts['wallet']}"
     where = _labelled(facts, {"price": "price_usd", "liquidation": "liquidation_price_usd"}, " USD")
-    far = _far(facts.get("liquidation_distance_percent", ""))
-    rest = facts.get("action", "")
-    if not (where or far or rest):
-        rest = letter.body.partition("\n")[0]
-    return [*parts, *where, *far, rest]
+    rest = _rest(letter, bool(where))
+    return [letter.subject, whose, far(facts), rest, *where]
 
 
-def _far(percent: str) -> list[str]:
-    if percent.startswith("-") or percent == "0":
-        return [f"PAST LIQUIDATION by {_rounded(percent.removeprefix('-'))} %"]
-    return [f"distance {_rounded(percent)} %"] if percent else []
+def _rest(letter: Letter, located: bool) -> str:
+    """What to do with its amount, if one is known; else the action in words, else the first line."""
+    facts = letter.facts
+    amount = to_do(facts)
+    if "USD" in amount:
+        return amount
+    if facts.get("action"):
+        return facts["action"]
+    if located or far(facts):
+        return amount
+    first = letter.body.partition("\n")[0]
+    return "" if first == letter.subject else first
 
 
 def _labelled(facts: Mapping[str, str], labels: Mapping[str, str], unit: str) -> list[str]:
-    return [f"{label} {_rounded(facts[name])}{unit}" for label, name in labels.items() if facts.get(name)]
-
-
-def _rounded(text: str) -> str:
-    try:
-        return f"{float(text):.6g}"
-    except ValueError:
-        return text
-
-
-def _joined(parts: Sequence[str], glue: str) -> str:
-    return glue.join(part.strip().rstrip(".") for part in parts if part.strip())
+    return [f"{label} {rounded(facts[name])}{unit}" for label, name in labels.items() if facts.get(name)]

@@ -20,6 +20,7 @@ from services.xcom.domain.messages import (
     Answer,
     DeliveryReason,
     DeliveryState,
+    Kind,
     Letter,
     Level,
     Verdict,
@@ -50,10 +51,9 @@ _SETTLE_PAUSES_SECONDS = (0.1, 0.5, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class QueueRules:
-    """Which levels one queue serves and how."""
+    """Whether one queue serves the urgent ones or all the others, and how."""
 
-    lowest: Level
-    highest: Level
+    urgent: bool
     sends_per_channel: int = 4
     claim_margin_seconds: float = 10.0
     poll_seconds: float = 5.0
@@ -69,7 +69,7 @@ class Claimed:
 
 
 class DeliveryService:
-    """The queue for some levels, every channel by itself: one that hangs fills only its own room."""
+    """The queue, or its urgent part: every channel by itself: one that hangs fills only its own room."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class DeliveryService:
     async def claim(self, sending: Mapping[str, Letter]) -> Claimed:
         """Take what is due on channels with room; `sending` are those in flight here by delivery id."""
         rules, now = self._rules, self._clock.now()
-        band = Band(rules.lowest, rules.highest, now)
+        band = Band(rules.urgent, now)
         lanes = self._lanes(sending)
         if not lanes:
             return Claimed((), rules.poll_seconds)
@@ -175,7 +175,8 @@ class DeliveryService:
             now + timedelta(seconds=cooldown_seconds) if answer.accepted and cooldown_seconds else None
         )
         receipt = Receipt(letter, answer, verdict, now, rested_time)
-        if verdict.state is not DeliveryState.DEAD or letter.level is not Level.HIGH:
+        is_loud = letter.level is Level.HIGH and letter.kind is Kind.DANGER
+        if verdict.state is not DeliveryState.DEAD or not is_loud:
             await self._receipts.add(receipt)
             return
         async with self._begin() as store:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.xcom.channels.channel import Channel
-from services.xcom.domain.messages import DeliveryReason, Letter, Level
+from services.xcom.domain.messages import DeliveryReason, Kind, Letter, Level
 from services.xcom.store.queue import Queue
 
 _TOKEN_BYTES = 16
@@ -36,6 +36,7 @@ class Links:
             for letter in letters
             if self._url
             and letter.level is Level.HIGH
+            and letter.kind is Kind.DANGER
             and letter.reason is not DeliveryReason.DIGEST
             and channels[letter.channel].links
         }

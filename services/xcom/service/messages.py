@@ -13,14 +13,17 @@ from services.xcom.domain.messages import (
     DUPLICATE,
     NO_CHANNEL,
     ChannelsReason,
+    URGENT,
     Choice,
     Delivery,
     DeliveryState,
     Draft,
+    Kind,
     Level,
     Message,
     choose_channels,
 )
+from services.xcom.domain.phrases import marked
 from services.xcom.domain.settings import LevelDefaults, Route, Settings
 from services.xcom.service.reach import Reach
 from services.xcom.store.door import Door
@@ -39,7 +42,7 @@ _AFTERWARDS = timedelta(seconds=1)
 
 
 class MessageService:
-    """Messages and their deliveries. `wake(level)` is called after a message with deliveries is stored.
+    """Messages and their deliveries. `wake(urgent)` is called after a message with deliveries is stored.
 
     `look` opens a store that sees one moment: what a worker writes meanwhile is not half seen.
     """
@@ -53,7 +56,7 @@ class MessageService:
         levels: LevelDefaults,
         dedupe_window: timedelta,
         escalation_wait: timedelta,
-        wake: Callable[[Level], None],
+        wake: Callable[[bool], None],
         clock: Clock,
         own_name: str,
     ) -> None:
@@ -83,7 +86,7 @@ class MessageService:
             async with self._begin() as store:
                 return self.shown(await _repeated(store, draft))
         if message.deliveries:
-            self._wake(draft.level)
+            self._wake(draft.urgency >= URGENT)
         return self.shown(message)
 
     async def _end(self, keys: Sequence[str]) -> Ended:
@@ -111,7 +114,8 @@ class MessageService:
     async def _drafted(self, draft: Draft, settings: Settings, ended: Ended | None) -> Message:
         """The message as it is when nobody was told of it yet."""
         mapped = self._levels.route(draft.level, settings.levels).channels
-        choice = choose_channels(draft.channels, mapped, Reach(self._channels, settings).configured())
+        configured = Reach(self._channels, settings).configured()
+        choice = choose_channels(draft.channels, mapped, configured, draft.kind)
         heard = who_hears_the_end(ended.heard, self._channels) if ended else []
         if ended and ended.known and draft.ends_incident:
             choice = Choice((), ChannelsReason.WHO_HEARD)
@@ -138,7 +142,7 @@ class MessageService:
                 f"the delivery is {found.state.name}",
                 metadata={"state": found.state.name},
             )
-        self._wake(found.level)
+        self._wake(found.urgency >= URGENT)
         return self._shown(found, settings)
 
     def _shown(self, delivery: Delivery, settings: Settings) -> Delivery:
@@ -147,7 +151,7 @@ class MessageService:
         if delivery.address:
             masked = channel.masked(delivery.address) if channel else "***"
             delivery = replace(delivery, address=masked)
-        waits = delivery.state is DeliveryState.QUEUED and not delivery.level.is_urgent
+        waits = delivery.state is DeliveryState.QUEUED and delivery.urgency < URGENT
         if waits and channel and channel.paced and hours and hours.hold(now := self._clock.now()):
             delivery = replace(delivery, quiet_until_time=hours.end(now))
         return delivery
@@ -214,7 +218,8 @@ class MessageService:
         )
 
     def _escalation_time(self, message: Message, settings: Settings) -> datetime | None:
-        if message.level is not Level.HIGH or message.ends_incident or not message.deliveries:
+        is_loud = message.level is Level.HIGH and message.kind is Kind.DANGER
+        if not is_loud or message.ends_incident or not message.deliveries:
             return None
         contacts = settings.chain.contacts
         wait = timedelta(seconds=contacts[0].wait_seconds) if contacts else self._escalation_wait
@@ -226,7 +231,8 @@ class MessageService:
         if draft.ends_incident and not draft.incident_key:
             raise _invalid("incident_key", "must be set: which incident has ended?")
         names = (choose(name, self._channels, field="channels") for name in draft.channels)
-        return replace(draft, channels=tuple(dict.fromkeys(names)))
+        subject, body = marked(draft.subject, draft.body, draft.facts)
+        return replace(draft, subject=subject, body=body, channels=tuple(dict.fromkeys(names)))
 
 
 def _suppressed(message: Message) -> Message:
@@ -253,6 +259,7 @@ def _message(draft: Draft, choice: Choice, heard: Sequence[Heard], now: datetime
         channels_reason=choice.reason.value,
         incident_key=draft.incident_key,
         ends_incident=draft.ends_incident,
+        kind=draft.kind,
         deliveries=[_delivery(draft, message_id, one, now) for one in ways.values()],
     )
 
@@ -275,6 +282,7 @@ def _delivery(draft: Draft, message_id: str, heard: Heard, now: datetime) -> Del
         created_time=now,
         address=heard.route.address,
         contact=heard.contact,
+        urgency=draft.urgency,
     )
 
 
@@ -309,13 +317,8 @@ def _rebuilt(draft: Draft, accepted: Accepted) -> Message:
         channels_reason=accepted.channels_reason,
         incident_key=draft.incident_key,
         ends_incident=draft.ends_incident,
+        kind=draft.kind,
     )
-
-
-def _check_text(**texts: str) -> None:
-    for field, value in texts.items():
-        if "\x00" in value:
-            raise _invalid(field, "must not hold a NUL character")
 
 
 def _invalid(field: str, problem: str) -> InvalidArgument:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from services.xcom.channels.channel import Channel
+from services.xcom.domain.digests import digest_of
 from services.xcom.domain.pacing import Budget
-from services.xcom.domain.texts import digest_texts
 from services.xcom.service.reach import Reach
 from services.xcom.store.queue import Band, Lane, Pace, Queue
 from services.xcom.store.queueing import Extra, QueueStore
@@ -67,10 +67,9 @@ class Pacer:
         extra = Extra(new_id("dlv"), new_id("msg"), channel, band.now, address)
         group = await store.group(channel, address, band, extra.id)
         if group is not None:
-            subject, body = digest_texts(group.member_count, channel, group.subjects)
-            subject = f"{group.level.name}: {subject}"
-            await store.add_digest(extra, group.level, subject, body, band.now)
+            digest = digest_of(group.member_count, group.worst, group.is_demo)
+            await store.add_digest(extra, group, digest, band.now)
 
 
 def _is_quiet(band: Band) -> bool:
-    return not band.lowest.is_urgent
+    return not band.urgent

@@ -8,7 +8,7 @@ import grpc
 from sonic.xcom.v1 import xcom_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
-from services.xcom.domain.messages import DeliveryState, Draft, Level
+from services.xcom.domain.messages import DeliveryState, Draft, Kind, Level
 from services.xcom.service.channels import ChannelService
 from services.xcom.service.messages import MessageService
 from services.xcom.servicer.shapes import to_channel, to_delivery, to_message
@@ -36,6 +36,7 @@ class XComServicer(rpc.XComServiceServicer):
             incident_key=request.incident_key,
             ends_incident=request.ends_incident,
             ended_incident_keys=tuple(request.ended_incident_keys),
+            kind=Kind(request.kind or Kind.DANGER),
         )
         return to_message(await self._messages.send(draft))
 

@@ -31,6 +31,7 @@ def to_message(message: Message) -> pb.Message:
         escalation_due_time=to_timestamp(message.escalation_due_time),
         incident_key=message.incident_key,
         ends_incident=message.ends_incident,
+        kind=pb.Kind.ValueType(message.kind.value),
     )
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.xcom.domain.messages import DUPLICATE, Draft, Message
+from services.xcom.domain.messages import DUPLICATE, URGENT, Draft, Message
 from services.xcom.store.queue import Fetch
 from services.xcom.store.rows import BELL, HIGH, QUIET
 from services.xcom.store.settings import STORED
@@ -33,14 +33,15 @@ _ACCEPT = Statement(
     "  from present, told where settings is not distinct from cast(:settings as text)"
     " on conflict do nothing returning suppressed_reason),"
     " stored as (insert into message (id, request_id, level, subject, body, source, dedupe_key, facts,"
-    "  created_time, suppressed_reason, channels_reason, incident_key, ends_incident, escalation_due_time)"
-    " select :id, :request_id, :level, :subject, :body, :source, :dedupe_key, cast(:facts as jsonb), :now,"
-    "  suppressed_reason, :channels_reason, :incident_key, :ends_incident,"
+    "  kind, urgency, created_time, suppressed_reason, channels_reason, incident_key, ends_incident, escalation_due_time)"
+    " select :id, :request_id, :level, :subject, :body, :source, :dedupe_key, cast(:facts as jsonb),"
+    "  :kind, :urgency, :now, suppressed_reason, :channels_reason, :incident_key, :ends_incident,"
     f"  case when suppressed_reason = '' and ({_ESCALATES})"
     "  then cast(:escalation_due_time as timestamptz) end from fresh),"
-    " queued as (insert into delivery (id, message_id, channel, state, level, tries, due_time, last_error,"
-    "  provider_status, created_time, address, contact)"
-    " select own.id, :id, own.channel, 1, :level, 0, own.due_time, '', '', :now, own.address, own.contact"
+    " queued as (insert into delivery (id, message_id, channel, state, level, urgency, tries, due_time,"
+    "  last_error, provider_status, created_time, address, contact)"
+    " select own.id, :id, own.channel, 1, :level, :urgency, 0, own.due_time, '', '', :now, own.address,"
+    "   own.contact"
     "  from fresh, unnest(cast(:delivery_ids as text[]), cast(:channels as text[]),"
     "   cast(:due_times as timestamptz[]), cast(:addresses as text[]), cast(:contacts as text[]))"
     "  as own(id, channel, due_time, address, contact) where suppressed_reason = '' returning 1)"
@@ -84,13 +85,15 @@ class Door:
                     "fingerprint": draft.fingerprint,
                     "id": stored.id,
                     "level": draft.level.value,
+                    "kind": draft.kind.value,
+                    "urgency": draft.urgency,
                     "dedupe_key": draft.dedupe_key,
                     "now": now,
                     "after": now - window,
                     "before": now + window,
                     "settings": settings,
                     # Our own worker is woken by us.
-                    "ring": f"{HIGH if draft.level.is_urgent else QUIET} {own_name}",
+                    "ring": f"{HIGH if draft.urgency >= URGENT else QUIET} {own_name}",
                     "suppressed_reason": stored.suppressed_reason,
                     "channels_reason": stored.channels_reason,
                     "subject": draft.subject,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Protocol
 
 import asyncpg
 
-from services.xcom.domain.messages import Answer, DeliveryReason, Letter, Level, Verdict
+from services.xcom.domain.messages import URGENT, Answer, DeliveryReason, Kind, Letter, Level, Verdict
 from services.xcom.domain.settings import Settings
 from services.xcom.store import statements
 from services.xcom.store.settings import parsed
@@ -26,16 +27,16 @@ class Fetch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Levels of one queue at one moment."""
+    """The urgent ones, or all the others, at one moment."""
 
-    lowest: Level
-    highest: Level
+    urgent: bool
     now: datetime
 
     @property
     def words(self) -> dict[str, object]:
-        """Parameters of the statements."""
-        return {"lowest": self.lowest.value, "highest": self.highest.value, "now": self.now}
+        """Parameters of the statements: the least urgency, and one that is too much."""
+        least, below = (URGENT, math.inf) if self.urgent else (0.0, URGENT)
+        return {"least": least, "below": below, "now": self.now}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Queue:
         return Pace(row["may"], used, fresh, parsed(row["settings"]))
 
     async def claim(self, lanes: Sequence[Lane], band: Band, busy: Collection[str]) -> Taken:
-        """Take what is due, loudest and oldest first; nobody else gets it until the claim runs out."""
+        """Take what is due, most urgent and oldest first; nobody else gets it until the claim runs out."""
         rows = await self._run(
             statements.CLAIM,
             {
@@ -170,6 +171,7 @@ def _letter(row: asyncpg.Record) -> Letter:
         created_time=row["created_time"],
         try_number=row["tries"],
         fresh_try_number=row["tries"] - row["spent_tries"],
+        kind=Kind(row["kind"]),
         reason=DeliveryReason(row["reason"]),
         address=row["address"],
         claimed_until=row["claimed_until"],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
 
-from services.xcom.domain.messages import DeliveryReason, Level
+from services.xcom.domain.digests import NAMED_COUNT, Digest, Member
+from services.xcom.domain.messages import DeliveryReason, Kind, Level
 from services.xcom.store.queue import Band
 from services.xcom.store.rows import BELL
 from services.xcom.store.settings import SettingStore
@@ -21,26 +23,30 @@ _GROUP = text(
     "with grouped as (update delivery set state = 4, digest_id = :digest_id"
     f" where id in (select id from delivery where channel = :channel and {FRESH}"
     "  and address = :address order by id for update skip locked)"
-    " returning message_id, level),"
-    " loudest as (select message.subject from message join grouped on grouped.message_id = message.id"
-    "  order by message.level desc, message.id limit 20)"
-    " select (select count(*) from grouped) as member_count, (select max(level) from grouped) as level,"
-    " (select array_agg(subject) from loudest) as subjects"
+    " returning message_id),"
+    " told as (select message.* from message join grouped on grouped.message_id = message.id),"
+    f" worst as (select * from told order by urgency desc, id limit {NAMED_COUNT})"
+    " select (select count(*) from told) as member_count, (select max(urgency) from told) as urgency,"
+    " (select min(kind) from told) as kind,"
+    " coalesce((select bool_or(facts ->> 'demo' = 'true') from told), false) as is_demo,"
+    " (select json_agg(json_build_object('level', level, 'subject', subject, 'facts', facts)"
+    "  order by urgency desc, id) from worst) as worst"
 )
 _DIGEST = text(
-    "with told as (insert into message (id, request_id, level, subject, body, source, dedupe_key, facts,"
-    "  created_time, suppressed_reason, channels_reason)"
-    " values (:message_id, :message_id, :level, :subject, :body, 'xcom', '', '{}', :now, '', 'DIGEST'))"
-    " insert into delivery (id, message_id, channel, state, level, tries, due_time, last_error,"
+    "with told as (insert into message (id, request_id, level, kind, urgency, subject, body, source,"
+    "  dedupe_key, facts, created_time, suppressed_reason, channels_reason)"
+    " values (:message_id, :message_id, :level, :kind, :urgency, :subject, :body, 'xcom', '',"
+    "  cast(:facts as jsonb), :now, '', 'DIGEST'))"
+    " insert into delivery (id, message_id, channel, state, level, urgency, tries, due_time, last_error,"
     "  provider_status, created_time, reason, address)"
-    f" values (:id, :message_id, :channel, 1, :level, 0, :now, '', '', :now, {DeliveryReason.DIGEST.value},"
-    "  :address)"
+    " values (:id, :message_id, :channel, 1, :level, :urgency, 0, :now, '', '', :now,"
+    f"  {DeliveryReason.DIGEST.value}, :address)"
 )
 _QUEUE = text(
-    "with queued as (insert into delivery (id, message_id, channel, state, level, tries, due_time,"
-    "  last_error, provider_status, created_time, reason, contact, address)"
-    " select own.id, own.message_id, own.channel, 1, message.level, 0, own.due_time, '', '', :now,"
-    "  :reason, :contact, own.address"
+    "with queued as (insert into delivery (id, message_id, channel, state, level, urgency, tries,"
+    "  due_time, last_error, provider_status, created_time, reason, contact, address)"
+    " select own.id, own.message_id, own.channel, 1, message.level, message.urgency, 0, own.due_time, '', '',"
+    "  :now, :reason, :contact, own.address"
     " from unnest(cast(:ids as text[]), cast(:message_ids as text[]), cast(:channels as text[]),"
     "  cast(:addresses as text[]), cast(:due_times as timestamptz[]))"
     "  as own(id, message_id, channel, address, due_time)"
@@ -65,11 +71,13 @@ class Extra:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What was taken together: how many, how loud, and the first subjects."""
+    """What was taken together: how many, and the most urgent ones, worst first."""
 
     member_count: int
-    level: Level
-    subjects: Sequence[str]
+    kind: Kind
+    urgency: float
+    is_demo: bool
+    worst: Sequence[Member]
 
 
 class QueueStore(SettingStore):
@@ -85,9 +93,12 @@ class QueueStore(SettingStore):
         """Take what waits together; None when nothing does any more."""
         words = {**band.words, "channel": channel, "address": address, "digest_id": digest_id}
         row = (await self._connection.execute(_GROUP, words)).one()
-        return Group(row.member_count, Level(row.level), row.subjects) if row.member_count else None
+        if not row.member_count:
+            return None
+        worst = [Member(Level(one["level"]), one["subject"], one["facts"]) for one in row.worst]
+        return Group(row.member_count, Kind(row.kind), row.urgency, row.is_demo, worst)
 
-    async def add_digest(self, extra: Extra, level: Level, subject: str, body: str, now: datetime) -> None:
+    async def add_digest(self, extra: Extra, group: Group, digest: Digest, now: datetime) -> None:
         """The message that stands for a group, with its one delivery."""
         await self._connection.execute(
             _DIGEST,
@@ -96,9 +107,12 @@ class QueueStore(SettingStore):
                 "message_id": extra.message_id,
                 "channel": extra.channel,
                 "address": extra.address,
-                "level": level.value,
-                "subject": subject,
-                "body": body,
+                "level": digest.level.value,
+                "kind": group.kind.value,
+                "urgency": group.urgency,
+                "subject": digest.subject,
+                "body": digest.body,
+                "facts": json.dumps(digest.facts),
                 "now": now,
             },
         )

@@ -12,6 +12,7 @@ from services.xcom.domain.messages import (
     Delivery,
     DeliveryReason,
     DeliveryState,
+    Kind,
     Level,
     Message,
 )
@@ -44,6 +45,7 @@ def to_message(row: Row[Any]) -> Message:
         escalation_due_time=row.escalation_due_time,
         incident_key=row.incident_key,
         ends_incident=row.ends_incident,
+        kind=Kind(row.kind),
     )
 
 
@@ -66,6 +68,7 @@ def to_delivery(row: Row[Any]) -> Delivery:
         contact=row.contact,
         address=row.address,
         digest_id=row.digest_id,
+        urgency=row.urgency,
     )
 
 

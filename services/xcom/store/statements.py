@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from services.xcom.domain.messages import MAX_TRIES, AttemptOutcome, DeliveryReason
+from services.xcom.domain.messages import MAX_TRIES, AttemptOutcome, DeliveryReason, Level
 from services.xcom.store.rows import BELL, SOUNDS
 from services.xcom.store.settings import STORED
 from shared.database.statement import Statement
 
 _WAITS = (
-    " state = 1 and channel = any(cast(:channels as text[])) and level between :lowest and :highest"
+    " state = 1 and channel = any(cast(:channels as text[])) and urgency >= :least and urgency < :below"
     " and id <> all(cast(:busy as text[]))"
 )
 # `busy` are those this process is still sending: a clock that jumps ahead must not send them twice.
@@ -19,10 +19,10 @@ LOOK = Statement(
     "  as next_time"
     f" from delivery where {_WAITS} group by channel"
 )
-# Never tried, nobody's at this moment, and not a digest itself: a digest of digests would tell nothing.
+# Never tried, nobody's at this moment, for people, and no digest: one of digests would tell nothing.
 FRESH = (
-    "state = 1 and level between :lowest and :highest and due_time <= :now and tries = 0"
-    f" and claimed_until is null and reason <> {DeliveryReason.DIGEST.value}"
+    "state = 1 and urgency >= :least and urgency < :below and due_time <= :now and tries = 0"
+    f" and claimed_until is null and reason <> {DeliveryReason.DIGEST.value} and level < {Level.ACTION.value}"
 )
 # More than any budget holds.
 _MOST_FRESH = 10_001
@@ -43,9 +43,9 @@ CLAIM = Statement(
     " from unnest(cast(:channels as text[]), cast(:free_counts as int[]), cast(:claim_seconds as float8[]))"
     "  as lane(channel, free_count, claim_seconds)"
     " cross join lateral (select id from delivery where state = 1 and delivery.channel = lane.channel"
-    "  and level between :lowest and :highest and due_time <= :now"
+    "  and urgency >= :least and urgency < :below and due_time <= :now"
     "  and (claimed_until is null or claimed_until <= :now) and id <> all(cast(:busy as text[]))"
-    "  order by level desc, due_time, id limit lane.free_count for update skip locked) as picked),"
+    "  order by urgency desc, due_time, id limit lane.free_count for update skip locked) as picked),"
     " claimed as (update delivery set tries = tries + 1,"
     "  claimed_until = cast(:now as timestamptz) + make_interval(secs => due.claim_seconds)"
     "  from due where delivery.id = due.id returning delivery.*),"
@@ -55,10 +55,11 @@ CLAIM = Statement(
     " select claimed.id, claimed.message_id, claimed.channel, claimed.level, claimed.tries,"
     " claimed.spent_tries, claimed.reason, claimed.address, claimed.claimed_until,"
     " message.subject, message.body, message.source, message.facts::text as facts, message.created_time,"
+    " message.kind,"
     # Seen at the same moment: what was set before a message was accepted holds for it.
     f" {STORED} as settings"
     " from claimed join message on message.id = claimed.message_id"
-    " order by claimed.level desc, claimed.due_time, claimed.id"
+    " order by claimed.urgency desc, claimed.due_time, claimed.id"
 )
 RENEW = Statement(
     "update delivery set claimed_until = :until"

@@ -38,14 +38,12 @@ async def test_a_text_says_what_where_how_far_and_what_to_do(house: House, twili
     assert text == {
         "To": "+491701234567",
         "From": "+15005550006",
-        "Body": "HIGH: SOL long travel -75.3 %. wallet main. price 92.1 USD. liquidation 88.4 USD."
-        " distance 4.01 %. Add collateral or close",
+        "Body": "HIGH: SOL long travel -75.3 %. wallet main. 4.01 % to liquidation. Add collateral or close."
+        " price 92.1 USD. liquidation 88.4 USD",
     }
     await house.settled(message.id, "voice")
     (call,) = twilio.calls
-    assert call["Twiml"].startswith(
-        "<Response><Say>Sonic. high message. HIGH: SOL long travel minus 75.3 percent"
-    )
+    assert call["Twiml"].startswith("<Response><Say>Sonic. High: SOL long travel minus 75 point 3 percent")
     tokens = {one.headers["i-twilio-idempotency-token"] for one in twilio.received}
     assert tokens == {one.id for one in (await house.deliveries(message.id)).values()}
 

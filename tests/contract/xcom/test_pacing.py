@@ -42,8 +42,8 @@ async def test_what_the_budget_does_not_hold_is_told_in_one_digest(house: House,
     await house.push_until(lambda: len(hook.received) == 5, 5)
     await until(lambda: all_sent(house, held))
     digest = hook.received[4].body
-    assert digest["subject"] == "LOW: 30 messages in one"
-    assert "message 0" in digest["body"] and "and 10 more" in digest["body"]
+    assert digest["subject"] == "LOW: 30 messages: message 0; message 1; message 2; and 27 more"
+    assert "- message 19" in digest["body"] and "and 10 more" in digest["body"]
     carried = [(await house.deliveries(one.id))["webhook"] for one in held]
     assert {one.digest_id for one in carried} == {hook.received[4].key}
 
@@ -123,7 +123,7 @@ async def test_calls_rest_and_what_waited_is_spoken_in_one(
     await house.channel("voice")
     assert (len(twilio.calls), len(twilio.texts)) == (1, 4)
     await house.push_until(lambda: len(twilio.calls) == 2)
-    assert "3 messages in one" in twilio.calls[1]["Twiml"]
+    assert "3 messages" in twilio.calls[1]["Twiml"]
 
     async def carried() -> bool | None:
         found = [(await house.deliveries(one.id))["voice"].state for one in later]
@@ -139,13 +139,14 @@ async def test_one_loud_message_overtakes_ten_thousand_quiet_ones(
     connection = await asyncpg.connect(databases.url("xcom"))
     await connection.execute(
         "insert into message (id, request_id, level, subject, body, source, dedupe_key, facts, created_time,"
-        " suppressed_reason, channels_reason) select 'm' || n, 'm' || n, 1, 'quiet ' || n, '', 'alerts', '',"
-        " '{}', $1, '', 'EXPLICIT' from generate_series(1, 10000) as n",
+        " suppressed_reason, channels_reason, urgency) select 'm' || n, 'm' || n, 1, 'quiet ' || n, '',"
+        " 'alerts', '', '{}', $1, '', 'EXPLICIT', 4000 from generate_series(1, 10000) as n",
         START_TIME,
     )
     await connection.execute(
         "insert into delivery (id, message_id, channel, state, level, tries, due_time, last_error,"
-        " provider_status, created_time) select 'd' || n, 'm' || n, 'webhook', 1, 1, 0, $1, '', '', $1"
+        " provider_status, created_time, urgency)"
+        " select 'd' || n, 'm' || n, 'webhook', 1, 1, 0, $1, '', '', $1, 4000"
         " from generate_series(1, 10000) as n",
         START_TIME,
     )

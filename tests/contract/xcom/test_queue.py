@@ -252,7 +252,7 @@ async def test_a_send_whose_claim_ran_out_begins_only_when_nobody_else_has_it(
 def sender(database: Database, hook: FakeWebhook, clock: PushedClock) -> DeliveryService:
     """The queue of a process of its own."""
     channels = Channels(ChannelSettings.model_validate(hook_settings(hook)), clock).by_name
-    rules = QueueRules(Level.HIGH, Level.HIGH)
+    rules = QueueRules(urgent=True)
     links = Links("", timedelta(days=1))
     return DeliveryService(database.bind(DeliveryStore), Queue(database.fetch), channels, rules, links, clock)
 

@@ -58,6 +58,34 @@ never escalated.
 """
 Global___Level: _TypeAlias = Level  # noqa: Y015
 
+class _Kind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    KIND_UNSPECIFIED: _Kind.ValueType  # 0
+    """Taken as danger."""
+    KIND_DANGER: _Kind.ValueType  # 1
+    """Something may be lost, or is over that was."""
+    KIND_NEWS: _Kind.ValueType  # 2
+    """Good to know: waits behind danger and escalates to nobody. Takes SMS, calls and sounds only by their name in
+    `channels`.
+    """
+
+class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+    """What a message is about."""
+
+KIND_UNSPECIFIED: Kind.ValueType  # 0
+"""Taken as danger."""
+KIND_DANGER: Kind.ValueType  # 1
+"""Something may be lost, or is over that was."""
+KIND_NEWS: Kind.ValueType  # 2
+"""Good to know: waits behind danger and escalates to nobody. Takes SMS, calls and sounds only by their name in
+`channels`.
+"""
+Global___Kind: _TypeAlias = Kind  # noqa: Y015
+
 class _DeliveryState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -349,6 +377,7 @@ class Message(_message.Message):
     SNOOZED_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     ESCALATION_STEP_FIELD_NUMBER: _builtins.int
     ESCALATION_DUE_TIME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     INCIDENT_KEY_FIELD_NUMBER: _builtins.int
     ENDS_INCIDENT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -370,11 +399,15 @@ class Message(_message.Message):
     exist.
     """
     channels_reason: _builtins.str
-    """Why these channels (LEVEL_MAP, EXPLICIT, FALLBACK_ALL_CONFIGURED, WHO_HEARD: those who heard of the incident)."""
+    """Why these channels (LEVEL_MAP, EXPLICIT, FALLBACK_ALL_CONFIGURED, WHO_HEARD: those who heard of the incident,
+    FALLBACK_NEWS: every configured one that does not ring).
+    """
     acknowledged_by: _builtins.str
     """Who acknowledged, as told by the caller; "link" for a link; empty when nobody did."""
     escalation_step: _builtins.int
     """Contacts of the escalation chain told so far, >= 0."""
+    kind: Global___Kind.ValueType
+    """What it is about."""
     incident_key: _builtins.str
     """The incident it belongs to; empty when it stands alone."""
     ends_incident: _builtins.bool
@@ -423,12 +456,13 @@ class Message(_message.Message):
         snoozed_until_time: _timestamp_pb2.Timestamp | None = ...,
         escalation_step: _builtins.int = ...,
         escalation_due_time: _timestamp_pb2.Timestamp | None = ...,
+        kind: Global___Kind.ValueType = ...,
         incident_key: _builtins.str = ...,
         ends_incident: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged_time", b"acknowledged_time", "created_time", b"created_time", "escalation_due_time", b"escalation_due_time", "snoozed_until_time", b"snoozed_until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_by", b"acknowledged_by", "acknowledged_time", b"acknowledged_time", "body", b"body", "channels_reason", b"channels_reason", "created_time", b"created_time", "dedupe_key", b"dedupe_key", "deliveries", b"deliveries", "ends_incident", b"ends_incident", "escalation_due_time", b"escalation_due_time", "escalation_step", b"escalation_step", "facts", b"facts", "id", b"id", "incident_key", b"incident_key", "level", b"level", "request_id", b"request_id", "snoozed_until_time", b"snoozed_until_time", "source", b"source", "subject", b"subject", "suppressed_reason", b"suppressed_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_by", b"acknowledged_by", "acknowledged_time", b"acknowledged_time", "body", b"body", "channels_reason", b"channels_reason", "created_time", b"created_time", "dedupe_key", b"dedupe_key", "deliveries", b"deliveries", "ends_incident", b"ends_incident", "escalation_due_time", b"escalation_due_time", "escalation_step", b"escalation_step", "facts", b"facts", "id", b"id", "incident_key", b"incident_key", "kind", b"kind", "level", b"level", "request_id", b"request_id", "snoozed_until_time", b"snoozed_until_time", "source", b"source", "subject", b"subject", "suppressed_reason", b"suppressed_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -986,6 +1020,7 @@ class SendRequest(_message.Message):
     DEDUPE_KEY_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     INCIDENT_KEY_FIELD_NUMBER: _builtins.int
     ENDS_INCIDENT_FIELD_NUMBER: _builtins.int
     ENDED_INCIDENT_KEYS_FIELD_NUMBER: _builtins.int
@@ -1001,6 +1036,8 @@ class SendRequest(_message.Message):
     """Who says it."""
     dedupe_key: _builtins.str
     """Same key within 300 s = one message to people; empty = never merged."""
+    kind: Global___Kind.ValueType
+    """What it is about; unset = danger."""
     incident_key: _builtins.str
     """The incident it belongs to, as its source names it: what is said of one incident is acknowledged, put off and
     ended together. Empty: the message stands alone.
@@ -1032,13 +1069,14 @@ class SendRequest(_message.Message):
         dedupe_key: _builtins.str = ...,
         channels: _abc.Iterable[_builtins.str] | None = ...,
         facts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        kind: Global___Kind.ValueType = ...,
         incident_key: _builtins.str = ...,
         ends_incident: _builtins.bool = ...,
         ended_incident_keys: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "channels", b"channels", "dedupe_key", b"dedupe_key", "ended_incident_keys", b"ended_incident_keys", "ends_incident", b"ends_incident", "facts", b"facts", "incident_key", b"incident_key", "level", b"level", "request_id", b"request_id", "source", b"source", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "channels", b"channels", "dedupe_key", b"dedupe_key", "ended_incident_keys", b"ended_incident_keys", "ends_incident", b"ends_incident", "facts", b"facts", "incident_key", b"incident_key", "kind", b"kind", "level", b"level", "request_id", b"request_id", "source", b"source", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
