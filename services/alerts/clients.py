@@ -193,6 +193,7 @@ class XComClient:
             incident_key=letter.incident_key,
             ends_incident=letter.ends_incident,
             ended_incident_keys=letter.ended_incident_keys,
+            kind=xcom_pb2.KIND_NEWS if letter.is_news else xcom_pb2.KIND_DANGER,
         )
         try:
             await self._stub.Send(request, timeout=_SEND_SECONDS)

@@ -21,6 +21,8 @@ RESOLVED: Final = "RESOLVED"
 CLOSED: Final = "CLOSED"
 # The fact that names other incidents that are over too, with spaces between.
 ENDED_INCIDENTS: Final = "ended_incident_ids"
+# In letters that every channel has, SMS too.
+DEMO: Final = "DEMO"
 _SUBJECT_LENGTH = 300
 
 
@@ -44,6 +46,7 @@ class Letter:
     incident_key: str = ""
     ends_incident: bool = False
     ended_incident_keys: Sequence[str] = ()
+    is_news: bool = False
 
 
 def plain(number: float) -> str:
@@ -72,7 +75,7 @@ def compose(facts: Mapping[str, str]) -> Text:
     if facts.get("wallet"):
         subject += f" ({facts['wallet']})"
     if facts.get("demo") == "true":
-        subject = f"[DEMO] {subject}"
+        subject = f"{DEMO} {subject}"
     lines = [subject, "", *filter(None, _lines(facts))]
     return Text(subject[:_SUBJECT_LENGTH], "\n".join(lines))
 
@@ -88,6 +91,14 @@ def _matter(facts: Mapping[str, str]) -> str:
         return f"{about(facts)} is no longer held (was {facts['previous_level']})"
     metric = METRICS[AlertType[facts["type"]]]
     return f"{about(facts)} {metric.noun} {_told(facts, 'value', metric.unit)}"
+
+
+def is_news(facts: Mapping[str, str]) -> bool:
+    """Whether it is good to know rather than a danger: it must wake nobody."""
+    if "rule_id" in facts:
+        return False
+    metric = METRICS.get(AlertType[facts["type"]])
+    return metric is not None and metric.opportunity
 
 
 def about(facts: Mapping[str, str]) -> str:

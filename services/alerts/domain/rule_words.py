@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from services.alerts.domain.facts import Setting, moment
 from services.alerts.domain.kinds import Level
 from services.alerts.domain.market import Event, RuleMetric
-from services.alerts.domain.messages import RAISED, RESOLVED, Facts, Text, plain, short
+from services.alerts.domain.messages import DEMO, RAISED, RESOLVED, Facts, Text, plain, short
 
 
 def rule_facts(event: Event, setting: Setting) -> Facts:
@@ -50,7 +50,7 @@ def rule_text(facts: Mapping[str, str]) -> Text:
     """The message for an event of a rule."""
     subject = f"{facts['level']}: {facts['asset']} {_matter(facts)}"
     if facts.get("demo") == "true":
-        subject = f"[DEMO] {subject}"
+        subject = f"{DEMO} {subject}"
     way = f"{facts['direction'].lower()}, rule {facts['rule_id']}"
     limit = short(float(facts["limit"]), _unit(facts))
     lines = [

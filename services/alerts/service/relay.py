@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from services.alerts.domain.kinds import Level, kind_named
 from services.alerts.domain.messages import CLOSED, ENDED_INCIDENTS, RESOLVED, Letter, compose
+from services.alerts.domain.messages import Letter, compose, is_news
 from services.alerts.domain.rule_words import rule_text
 from services.alerts.domain.thresholds import Rules
 from services.alerts.service.desk import Desk
@@ -24,6 +26,7 @@ _AT_ONCE = 8
 _TURN_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 300.0
 _ENDS = frozenset({RESOLVED, CLOSED})
+_TOLD_BEFORE = "REQUEST_ID_REUSED"
 _ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -70,7 +73,7 @@ class Relay:
         while self._desk.clock.monotonic() <= end_seconds:
             now = self._desk.clock.now()
             async with self._desk.begin() as store:
-                rows = await store.outbox.claim(now, due_time, _PORTION, anyway=anyway)
+                rows = sorted(await store.outbox.claim(now, due_time, _PORTION, anyway=anyway), key=_place)
                 if not rows:
                     return sent
                 rules = await self._desk.rules(store)
@@ -100,6 +103,9 @@ class Relay:
             failure: Unavailable | None = None
             for row, answer in zip(group, answers, strict=True):
                 if answer is None:
+                    accepted.append(row)
+                elif isinstance(answer, SonicError) and answer.reason == _TOLD_BEFORE:
+                    # A release that chose other words had handed it over already.
                     accepted.append(row)
                 elif isinstance(answer, Unavailable):
                     failure = answer
@@ -140,8 +146,25 @@ def _groups(rows: Sequence[Waiting]) -> Iterator[slice]:
                 break
             seen.add(row.alert_id)
             end += 1
+    """Places of rows, worst first, that go together: lesser ones wait until the worse are taken over."""
+    start = 0
+    while start < len(rows):
+        group = rows[start : start + _AT_ONCE]
+        first = _rank(group[0])
+        end = start + sum(_rank(row) == first for row in group)
         yield slice(start, end)
         start = end
+
+
+def _rank(row: Waiting) -> tuple[bool, int]:
+    """Danger before news, the louder before the quieter."""
+    return is_news(json.loads(row.facts_json)), -row.level
+
+
+def _place(row: Waiting) -> tuple[bool, int, float]:
+    """Of equal rank the nearest to liquidation first, those whose distance is not known last."""
+    far = json.loads(row.facts_json).get("liquidation_distance_percent")
+    return *_rank(row), math.inf if far is None else float(far)
 
 
 def _pause(tries: int) -> timedelta:
@@ -167,4 +190,5 @@ def _letter(row: Waiting, rules: Rules, own: Mapping[str, tuple[str, ...]]) -> L
         incident_key=facts["incident_id"],
         ends_incident=facts["event"] in _ENDS,
         ended_incident_keys=facts.get(ENDED_INCIDENTS, "").split(),
+        is_news=is_news(facts),
     )

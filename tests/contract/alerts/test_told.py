@@ -66,9 +66,49 @@ async def test_profit_is_told_when_it_rises_and_not_when_it_ends(house: House) -
         await house.mark(id, 99.0)
         await house.evaluate()
     assert (await house.alert(pb.ALERT_TYPE_PROFIT, id)).level == pb.LEVEL_NORMAL
-    assert [message.subject for message in await house.messages()] == [
-        "HIGH: SOL long profit 100 USD (manual)"
-    ]
+    (message,) = await house.messages()
+    assert message.subject == "HIGH: SOL long profit 100 USD (manual)"
+    assert message.kind == xcom_pb.KIND_NEWS
+
+
+async def test_danger_is_handed_over_before_news_of_any_level(bare_house: House) -> None:
+    await bare_house.start_positions()
+    await bare_house.start_alerts()
+    await bare_house.only(pb.ALERT_TYPE_PROFIT, TRAVEL)
+    winner, loser = await bare_house.hold(100.0), await bare_house.hold(100.0)
+    await bare_house.create()
+    await bare_house.evaluate()
+    await bare_house.mark(winner, 110.0)
+    await bare_house.mark(loser, 92.0)
+    await bare_house.evaluate()
+    await bare_house.start_xcom()
+    await bare_house.stop("alerts")
+    await bare_house.start_alerts()
+    bare_house.clock.advance(31)
+    told = await bare_house.messages()
+    assert [one.subject.partition(":")[0] for one in told] == ["MEDIUM", "HIGH"]
+    assert [one.kind for one in told] == [xcom_pb.KIND_DANGER, xcom_pb.KIND_NEWS]
+
+
+async def test_what_was_accepted_before_in_other_words_is_not_offered_for_ever(bare_house: House) -> None:
+    await bare_house.start_positions()
+    await bare_house.start_alerts()
+    await _incident(bare_house)
+    await bare_house.start_xcom()
+    await bare_house.stop("alerts")
+    await bare_house.start_alerts()
+    row = (await bare_house.entries())[-1]
+    other = xcom_pb.SendRequest(
+        request_id=f"alerts-{row.hash[:32]}",
+        level=xcom_pb.LEVEL_HIGH,
+        subject="as said before",
+        source="alerts",
+    )
+    await bare_house.xcom.Send(other)
+    bare_house.clock.advance(31)
+    await bare_house.flush()
+    assert (await bare_house.alerts.GetSummary(pb.GetSummaryRequest())).waiting_count == 0
+    assert [one.subject for one in await bare_house.messages()] == ["as said before"]
 
 
 async def test_a_partial_fall_is_recorded_and_not_told(deaf_house: House) -> None:
@@ -170,5 +210,5 @@ async def test_a_death_is_told_once_and_its_end_once(house: House) -> None:
     assert not (await house.alerts.ResolveDeath(end)).resolved
     assert not (await house.alerts.ResolveDeath(pb.ResolveDeathRequest(incident="other"))).resolved
     subjects = [message.subject for message in await house.messages()]
-    assert subjects == ["[DEMO] HIGH: price does not answer", "[DEMO] RESOLVED: price does not answer"]
+    assert subjects == ["DEMO HIGH: price does not answer", "DEMO RESOLVED: price does not answer"]
     assert (await house.alerts.RaiseDeath(death)).incident_id != first.incident_id

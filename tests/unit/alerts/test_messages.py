@@ -52,7 +52,7 @@ def test_the_body_says_what_price_how_far_why_what_to_do_and_when() -> None:
 
 
 def test_the_simulation_says_so_first() -> None:
-    assert compose({**FACTS, "demo": "true"}).subject.startswith("[DEMO] HIGH: ")
+    assert compose({**FACTS, "demo": "true"}).subject.startswith("DEMO HIGH: ")
 
 
 def test_an_end_is_told_as_resolved_without_advice() -> None:
