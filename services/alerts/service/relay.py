@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from services.alerts.domain.kinds import Level, kind_named
-from services.alerts.domain.messages import CLOSED, ENDED_INCIDENTS, RESOLVED, Letter, compose
-from services.alerts.domain.messages import Letter, compose, is_news
+from services.alerts.domain.messages import CLOSED, ENDED_INCIDENTS, RESOLVED, Letter, compose, is_news
 from services.alerts.domain.rule_words import rule_text
 from services.alerts.domain.thresholds import Rules
 from services.alerts.service.desk import Desk
@@ -73,7 +72,7 @@ class Relay:
         while self._desk.clock.monotonic() <= end_seconds:
             now = self._desk.clock.now()
             async with self._desk.begin() as store:
-                rows = sorted(await store.outbox.claim(now, due_time, _PORTION, anyway=anyway), key=_place)
+                rows = _worst_first(await store.outbox.claim(now, due_time, _PORTION, anyway=anyway))
                 if not rows:
                     return sent
                 rules = await self._desk.rules(store)
@@ -134,7 +133,7 @@ class Relay:
 
 
 def _groups(rows: Sequence[Waiting]) -> Iterator[slice]:
-    """Places of rows, loudest first, that go together: quieter ones wait until the louder are taken over.
+    """Places of rows, worst first, that go together: lesser ones wait until the worse are taken over.
 
     What is told of one alert goes in order: its end must not come first.
     """
@@ -142,16 +141,10 @@ def _groups(rows: Sequence[Waiting]) -> Iterator[slice]:
     while start < len(rows):
         end, seen = start, set[str]()
         for row in rows[start : start + _AT_ONCE]:
-            if row.level != rows[start].level or row.alert_id in seen:
+            if _rank(row) != _rank(rows[start]) or row.alert_id in seen:
                 break
             seen.add(row.alert_id)
             end += 1
-    """Places of rows, worst first, that go together: lesser ones wait until the worse are taken over."""
-    start = 0
-    while start < len(rows):
-        group = rows[start : start + _AT_ONCE]
-        first = _rank(group[0])
-        end = start + sum(_rank(row) == first for row in group)
         yield slice(start, end)
         start = end
 
@@ -161,10 +154,14 @@ def _rank(row: Waiting) -> tuple[bool, int]:
     return is_news(json.loads(row.facts_json)), -row.level
 
 
-def _place(row: Waiting) -> tuple[bool, int, float]:
-    """Of equal rank the nearest to liquidation first, those whose distance is not known last."""
-    far = json.loads(row.facts_json).get("liquidation_distance_percent")
-    return *_rank(row), math.inf if far is None else float(far)
+def _worst_first(rows: Sequence[Waiting]) -> list[Waiting]:
+    """Of equal rank the nearest to liquidation first, the unknown last; of one alert in order."""
+    nearest: dict[str, float] = {}
+    for row in rows:
+        far = json.loads(row.facts_json).get("liquidation_distance_percent")
+        percent = math.inf if far is None else float(far)
+        nearest[row.alert_id] = min(percent, nearest.get(row.alert_id, math.inf))
+    return sorted(rows, key=lambda row: (*_rank(row), nearest[row.alert_id]))
 
 
 def _pause(tries: int) -> timedelta:

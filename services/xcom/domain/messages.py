@@ -115,6 +115,7 @@ class Draft:
     def ended_keys(self) -> list[str]:
         """Every incident that is over by this message."""
         return [*((self.incident_key,) if self.ends_incident else ()), *self.ended_incident_keys]
+
     kind: Kind = Kind.DANGER
 
     @property

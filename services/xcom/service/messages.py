@@ -12,8 +12,8 @@ from services.xcom.domain.incidents import NOBODY_TOLD, Ended, Heard, who_hears_
 from services.xcom.domain.messages import (
     DUPLICATE,
     NO_CHANNEL,
-    ChannelsReason,
     URGENT,
+    ChannelsReason,
     Choice,
     Delivery,
     DeliveryState,
