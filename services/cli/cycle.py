@@ -54,8 +54,8 @@ async def _some_house(*, quiet: bool) -> AsyncIterator[dict[str, str]]:
     say("No house is running; starting one for this cycle")
     log.configure("sonic", "WARNING", json=False)
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(database.administrator_url(plan))
-        urls = await database.prepare(url, plan.home)
+        opened = await stack.enter_async_context(database.opened(plan))
+        urls = await database.prepare(opened, plan.home)
         # No schedule: this house runs what it was started for and nothing else.
         yield await stack.enter_async_context(
             house.in_one_process(

@@ -6,19 +6,24 @@ import asyncio
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from services.cli.plan import SERVICES, SERVICES_FOLDER, Plan
+import asyncpg
+
+from services.cli.plan import BAD_SETTINGS, SERVICES, SERVICES_FOLDER, Plan
 from shared.config import word
+from shared.database import roles
 from shared.database.address import as_role, plain
 from shared.database.migrations import upgrade_all
 from shared.database.roles import initialise
-from shared.errors import InvalidArgument
+from shared.errors import FailedPrecondition, InvalidArgument
 from shared.postgres import EmbeddedPostgres
+
+ROLES_FILE = "roles.json"
 
 
 def migrations_folder(service: str) -> Path:
@@ -55,18 +60,58 @@ async def administrator_url(plan: Plan) -> AsyncIterator[str]:
         yield found.url
 
 
-async def prepare(url: str, home: Path) -> dict[str, str]:
-    """Bring roles, schemas and migrations up to date; answers each service's own URL."""
+async def prepare(opened: Opened, home: Path, *, replace_given: bool = False) -> dict[str, str]:
+    """Bring roles, schemas and migrations up to date; answers each service's own URL.
+
+    A role that has a password keeps it: another house may be using it now. Only a database of this home
+    alone gets the home's passwords, and with `replace_given` a role the one of its <SERVICE>_DATABASE_URL.
+    InvalidArgument BAD_SETTINGS names the secrets that are missing here.
+    """
     passwords = given_passwords()
+    given_services = set(passwords)
     passwords |= _kept_passwords(home, [service for service in SERVICES if service not in passwords])
-    await bring_up_to_date(url, passwords)
-    return {service: as_role(url, service, passwords[service]) for service in SERVICES}
+    with _said("DATABASE_URL"):
+        if replace_given:
+            await initialise(opened.url, list(SERVICES), {name: passwords[name] for name in given_services})
+        await initialise(opened.url, list(SERVICES), passwords, replace=opened.owned is not None)
+        refused = await roles.refused(opened.url, passwords)
+        if refused:
+            raise InvalidArgument(BAD_SETTINGS, _missing(refused, given_services, home))
+        await upgrade_all(opened.url, {service: migrations_folder(service) for service in SERVICES})
+    return {service: as_role(opened.url, service, passwords[service]) for service in SERVICES}
 
 
 async def bring_up_to_date(url: str, passwords: Mapping[str, str]) -> None:
     """Roles, schemas and migrations; a role without a password here keeps the login it has."""
     await initialise(url, list(SERVICES), passwords)
     await upgrade_all(url, {service: migrations_folder(service) for service in SERVICES})
+
+
+def _missing(refused: Mapping[str, str], given_services: Collection[str], home: Path) -> str:
+    """Which secrets another home has, and how they come here."""
+    named = [service for service in refused if service in given_services]
+    kept = [service for service in refused if service not in given_services]
+    lines = ["the database has roles whose passwords another home made; they are left as they are"]
+    if kept:
+        urls = ", ".join(f"{service.upper()}_DATABASE_URL" for service in kept)
+        lines.append(
+            f"{', '.join(kept)}: copy roles.json of the home that made them to {home / ROLES_FILE} "
+            f"(mode 0600), or set {urls}"
+        )
+    if named:
+        urls = ", ".join(f"{service.upper()}_DATABASE_URL" for service in named)
+        lines.append(f"{urls}: the database has another password; correct it, or set it with: sonic db init")
+    return "\n".join(lines)
+
+
+@contextmanager
+def _said(setting: str) -> Iterator[None]:
+    """What a database of somebody else answers, as one sentence with the setting that leads to it."""
+    try:
+        yield
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FailedPrecondition("DATABASE_UNAVAILABLE", f"{setting}: {words}") from error
 
 
 def given(variable: str) -> str:
@@ -78,6 +123,13 @@ def given_passwords() -> dict[str, str]:
     """Passwords of the services whose <SERVICE>_DATABASE_URL is given: somebody else made them."""
     urls = {service: given(f"{service.upper()}_DATABASE_URL") for service in SERVICES}
     return {service: _password(service, url) for service, url in urls.items() if url}
+
+
+def known_passwords(home: Path) -> dict[str, str]:
+    """The passwords given or kept here, as far as there are any; makes none."""
+    file = home / ROLES_FILE
+    kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    return {service: kept[service] for service in SERVICES if service in kept} | given_passwords()
 
 
 def _password(service: str, url: str) -> str:
@@ -93,7 +145,7 @@ def _password(service: str, url: str) -> str:
 
 def _kept_passwords(home: Path, services: Iterable[str]) -> dict[str, str]:
     """A password per running role, made once and kept readable for the owner alone."""
-    file = home / "roles.json"
+    file = home / ROLES_FILE
     kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
     wanted = list(services)
     missing = [service for service in wanted if service not in kept]

@@ -27,13 +27,13 @@ async def init(
     """Make roles and schemas and bring every migration to its head; harmless when all is there.
 
     Works on DATABASE_URL (an administrator's), else on the embedded Postgres. The password of a service's
-    role is the one in <SERVICE>_DATABASE_URL when that is given, else one made here and kept in
-    SONIC_HOME/roles.json (see --show-urls). Each URL comes from the environment or from a file of that
-    name in SONIC_SECRETS_DIR.
+    role is set to the one in <SERVICE>_DATABASE_URL when that is given. Else a role that has none gets one
+    made here and kept in SONIC_HOME/roles.json (see --show-urls); one that has is left as it is. Each URL
+    comes from the environment or from a file of that name in SONIC_SECRETS_DIR.
     """
     plan = Plan()
-    async with database.administrator_url(plan) as url:
-        urls = await database.prepare(url, plan.home)
+    async with database.opened(plan) as opened:
+        urls = await database.prepare(opened, plan.home, replace_given=True)
     heads = {service: head(database.migrations_folder(service)) for service in urls}
     if json:
         print_json({"migrated": heads} | ({"urls": urls} if show_urls else {}))

@@ -17,9 +17,12 @@ import typer
 from pydantic import ValidationError
 from rich.text import Text
 
-from services.cli import house
+from services.cli import database, house
 from services.cli.output import command, console, print_json, table
 from services.cli.plan import Plan, known_addresses, running_file, taken_addresses
+from shared.database import roles
+from shared.database.address import plain
+from shared.errors import SonicError
 
 NEEDED = (
     "grpc",
@@ -65,7 +68,7 @@ async def doctor(json: Annotated[bool, typer.Option("--json", help="Print as JSO
             *_machine(),
             *_home(plan.home),
             *_settings(os.environ),
-            await _database(plan),
+            *await _database(plan),
             *await _ports(plan),
         ]
     if json:
@@ -147,16 +150,27 @@ def _settings(environ: Mapping[str, str]) -> Iterable[Finding]:
     )
 
 
-async def _database(plan: Plan) -> Finding:
-    if plan.database_url is None:
-        return Finding("database", "ok", "embedded")
+async def _database(plan: Plan) -> list[Finding]:
+    url = plan.database_url.get_secret_value() if plan.database_url else database.given("DATABASE_URL")
+    if not url:
+        return [Finding("database", "ok", "embedded")]
     try:
-        connection = await asyncpg.connect(plan.database_url.get_secret_value(), timeout=5)
+        connection = await asyncpg.connect(plain(url), timeout=5)
         version = await connection.fetchval("show server_version")
         await connection.close()
-    except (OSError, asyncpg.PostgresError, ValueError) as error:
-        return Finding("DATABASE_URL", "problem", type(error).__name__, "check host, port, name and password")
-    return Finding("DATABASE_URL", "ok", f"PostgreSQL {version}")
+        refused = await roles.refused(url, database.known_passwords(plan.home))
+    except (OSError, TimeoutError, asyncpg.PostgresError, SonicError) as error:
+        # The server's own words: they name a role or a host, never a password.
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return [Finding("DATABASE_URL", "problem", words, "check host, port, name and password")]
+    fix = (
+        "roles.json or the <SERVICE>_DATABASE_URL of the home that set these passwords belongs here; "
+        "or set them anew with sonic db init"
+    )
+    return [
+        Finding("DATABASE_URL", "ok", f"PostgreSQL {version}"),
+        *(Finding(f"login of {role}", "problem", words, fix) for role, words in refused.items()),
+    ]
 
 
 async def _ports(plan: Plan) -> list[Finding]:

@@ -42,7 +42,7 @@ async def up(
         console.print("[bold]Sonic[/bold] is waking up")
         opened = await stack.enter_async_context(database.opened(plan))
         await stack.enter_async_context(kept(plan, opened, say))
-        urls = await database.prepare(opened.url, plan.home)
+        urls = await database.prepare(opened, plan.home)
         where = "DATABASE_URL" if opened.owned is None else "embedded"
         say(f"{'postgres':<10} {where}, schemas up to date")
         listens = plan.addresses | {GATEWAY: plan.http_address}

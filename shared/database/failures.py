@@ -19,15 +19,17 @@ _CONFLICTS = {
     "40P01": "DEADLOCK",
     "55P03": "LOCK_NOT_AVAILABLE",
 }
-# Connection exceptions, shutdown, start-up, out of connections or of room, statement timeout.
-_UNAVAILABLE_STATES = frozenset(
-    {"57P01", "57P02", "57P03", "57P05", "25P03", "53000", "53100", "53200", "53300"}
-)
+# Shutdown, start-up, out of connections or of memory.
+_UNAVAILABLE_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "53000", "53200", "53300"})
 _CANCELLED = "57014"
+_FULL = "53100"
+# The server is there and refuses us: somebody changed the role, its password or the database's name.
+_REFUSED_STATES = frozenset({"28P01", "28000", "3D000"})
 _READ_ONLY = "25006"
 # A text with NUL, as such and inside JSON: protobuf and Python carry it, PostgreSQL cannot keep it.
 _UNWRITABLE_STATES = frozenset({"22021", "22P05"})
 _RETRY_AFTER = timedelta(seconds=1)
+_FULL_RETRY_AFTER = timedelta(seconds=10)
 
 
 @contextmanager
@@ -51,6 +53,14 @@ def meaning_of(error: BaseException) -> SonicError | None:
         return InvalidArgument("INVALID_FIELD", "a text holds the character NUL")
     if state == _CANCELLED:
         return Unavailable("STATEMENT_TIMEOUT", "the database took too long", retry_after=_RETRY_AFTER)
+    if state == _FULL:
+        return Unavailable(
+            "DATABASE_FULL", "the database's disk is full: make room", retry_after=_FULL_RETRY_AFTER
+        )
+    if state in _REFUSED_STATES:
+        # The server's words name the role or the database, never a password.
+        said = f"the database refuses the login ({_words(error)}); see sonic doctor"
+        return Unavailable("DATABASE_LOGIN_REFUSED", said, retry_after=_RETRY_AFTER)
     if isinstance(error, exc.TimeoutError):
         return Unavailable("DATABASE_BUSY", "no database connection became free", retry_after=_RETRY_AFTER)
     if _is_lost(error, state):
@@ -61,6 +71,11 @@ def meaning_of(error: BaseException) -> SonicError | None:
 def _state(error: BaseException) -> str:
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     return str(getattr(cause, "sqlstate", None) or "")
+
+
+def _words(error: BaseException) -> str:
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    return str(cause).splitlines()[0].strip()[:200] if str(cause) else type(cause).__name__
 
 
 def _is_lost(error: BaseException, state: str) -> bool:

@@ -11,11 +11,11 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import asyncpg
 
-from shared.database.address import database_name, plain
+from shared.database.address import as_role, database_name, plain
 from shared.errors import InvalidArgument
 
 LOCK_KEY = 0x50_4E_49_43
@@ -29,19 +29,22 @@ def owner(service: str) -> str:
     return f"{service}_owner"
 
 
-async def initialise(admin_url: str, services: Sequence[str], passwords: Mapping[str, str]) -> None:
+async def initialise(
+    admin_url: str, services: Sequence[str], passwords: Mapping[str, str], *, replace: bool = True
+) -> None:
     """Make the roles `<service>` and `<service>_owner` and the schema `<service>`, or bring them up to date.
 
     `passwords` is by role name. A role without one keeps the login it has, a new one cannot log in (owners
-    usually need none: the administrator becomes them to migrate). Idempotent; safe to run from many places
-    at once. The names of the services must be the administrator's own choice.
+    usually need none: the administrator becomes them to migrate). With `replace` false a role that has a
+    login keeps it: somebody else may be using it now. Idempotent; safe to run from many places at once. The
+    names of the services must be the administrator's own choice.
     """
     for service in services:
         if not _NAME.fullmatch(service):
             raise InvalidArgument("BAD_SERVICE_NAME", f"'{service}' cannot name a schema and a role")
     connection = await asyncpg.connect(plain(admin_url), timeout=10)
     try:
-        await _until_undisturbed(connection, database_name(admin_url), services, passwords)
+        await _until_undisturbed(connection, database_name(admin_url), services, passwords, replace)
     finally:
         await connection.close()
 
@@ -51,18 +54,47 @@ async def _until_undisturbed(
     database: str,
     services: Sequence[str],
     passwords: Mapping[str, str],
+    replace: bool,
 ) -> None:
     """Roles belong to the whole server, the lock only to this database: another one may interfere."""
     for left in reversed(range(_TRIES)):
         try:
             async with connection.transaction():
                 await connection.execute("select pg_advisory_xact_lock($1)", LOCK_KEY)
-                await _initialise(connection, database, services, passwords)
+                kept = set() if replace else await _with_login(connection, passwords)
+                wanted = {role: word for role, word in passwords.items() if role not in kept}
+                await _initialise(connection, database, services, wanted)
             return
         except (asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError, asyncpg.InternalServerError):
             if not left:
                 raise
             await asyncio.sleep(0.05)
+
+
+async def refused(url: str, passwords: Mapping[str, str]) -> dict[str, str]:
+    """The roles that cannot log in with the password given here, and what the server says about each."""
+
+    async def words(role: str, password: str) -> str:
+        try:
+            connection = await asyncpg.connect(as_role(url, role, password), timeout=10)
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError) as error:
+            return str(error)
+        await connection.close()
+        return ""
+
+    said = await asyncio.gather(*(words(role, password) for role, password in passwords.items()))
+    return {role: word for role, word in zip(passwords, said, strict=True) if word}
+
+
+async def _with_login(connection: asyncpg.Connection[asyncpg.Record], roles: Collection[str]) -> set[str]:
+    """Those of the roles that can log in already. Who has a password only a superuser may see."""
+    superuser = await connection.fetchval("select rolsuper from pg_roles where rolname = current_user")
+    table = "pg_authid" if superuser else "pg_roles"
+    rows = await connection.fetch(
+        f"select rolname from {table} where rolcanlogin and rolpassword is not null and rolname = any($1)",
+        list(roles),
+    )
+    return {row[0] for row in rows}
 
 
 async def _initialise(

@@ -50,22 +50,22 @@ async def main() -> None:
 async def _measure(plan: Plan, options: argparse.Namespace) -> list[Figure]:
     figures: list[Figure] = []
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(database.administrator_url(plan))
-        urls = await database.prepare(url, plan.home)
+        opened = await stack.enter_async_context(database.opened(plan))
+        urls = await database.prepare(opened, plan.home)
         addresses = await stack.enter_async_context(house.in_processes(plan, urls, _progress))
         for count in options.sizes:
             _progress(f"{count} positions")
             await cycles.fill(addresses, count)
             taken = await cycles.run(addresses, warm=3, counted=options.cycles if count <= 1000 else 7)
-            figures += cycles.figures(count, taken, await floor.measure(url, count))
+            figures += cycles.figures(count, taken, await floor.measure(opened.url, count))
         if options.reads:
             _progress("reads")
             figures += await reads.measure(addresses["positions"], options.reads)
-        evaluations = await _evaluations(addresses, url, options.alerts)
+        evaluations = await _evaluations(addresses, opened.url, options.alerts)
         if options.sync:
             # Last: it works at the tables, past the server that knows what it wrote there.
             _progress(f"sync of {options.sync} positions")
-            figures += await sync.measure(urls["positions"], url, options.sync)
+            figures += await sync.measure(urls["positions"], opened.url, options.sync)
     # The house is down: a rival, and what is measured beside it, has the machine for itself.
     if evaluations is not None:
         figures += await _beside_prometheus(evaluations, options.alerts)
