@@ -140,7 +140,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One fetch of one wallet. Only a complete answer may age the wallet's positions (domain page, 4)."""
+    """One fetch of one wallet. Only a complete answer may age the wallet's positions (domain page, 4).
+
+    `message`: a sentence to be told with the outcome, without addresses; empty when there is nothing to say.
+    """
 
     holdings: tuple[Holding, ...]
     refusals: tuple[Refusal, ...]
@@ -148,3 +151,4 @@ class Answer:
     incomplete_reason: str
     row_count: int
     observed_time: datetime
+    message: str = ""

@@ -218,6 +218,7 @@ def _outcomes(group: Sequence[_Fetched], decision: Decision) -> list[WalletSync]
                 venue=one.venue,
                 state=stamp.state,
                 reason=stamp.reason,
+                message=one.answer.message,
                 row_count=one.answer.row_count,
                 refused_count=len(one.answer.refusals),
                 opened_count=opened[place],

@@ -13,6 +13,7 @@ from services.positions.domain.holding import Answer, Chain, Holding, Refusal, W
 from services.positions.venues.dydx_shapes import (
     Market,
     children,
+    missing_positions,
     read_markets,
     read_subaccount,
     subaccount,
@@ -113,16 +114,25 @@ def read_accounts(
     """The answer that subaccounts state together. Raises ProviderFailure BAD_BODY."""
     holdings: list[Holding] = []
     refusals: list[Refusal] = []
-    row_count = 0
+    row_count, hollow = 0, ""
     for number, account in accounts:
         with _of_shape(account):
             held, refused, count = read_subaccount(account, number, markets, address, observed_time)
+            if not count and missing_positions(account):
+                hollow = f"subaccount {number} lists no position and cannot be without one"
         holdings, refusals, row_count = holdings + held, refusals + refused, row_count + count
+    unmarked = sorted({held.asset for held in holdings if held.mark_price_usd is None})
     if any(off_scale(held.mark_price_usd, reference_prices.get(held.asset)) for held in holdings):
         whole = Refusal("PRICE_SCALE", "oraclePrice", "")
         return Answer((), (whole,), False, "PRICE_SCALE", row_count, observed_time)
-    reason = incomplete_reason or ("ROWS_REFUSED" if refusals else "")
-    return Answer(tuple(holdings), tuple(refusals), not reason, reason, row_count, observed_time)
+    found = [
+        (incomplete_reason, "the isolated subaccounts could not be read"),
+        ("POSITIONS_MISSING" if hollow else "", f"dydx's {hollow}"),
+        ("ROWS_REFUSED" if refusals else "", ""),
+        ("MARKETS_MISSING" if unmarked else "", f"dydx lists no market of {', '.join(unmarked)}"),
+    ]
+    reason, message = next((one for one in found if one[0]), ("", ""))
+    return Answer(tuple(holdings), tuple(refusals), not reason, reason, row_count, observed_time, message)
 
 
 @contextmanager

@@ -77,10 +77,12 @@ class _Row:
 
 
 def read_markets(body: object) -> dict[str, Market]:
-    """Markets by ticker. Raises NotThat when the body is no list of markets."""
+    """Markets by ticker. Raises NotThat when the body is no list of markets, or an empty one."""
     markets = body.get("markets") if isinstance(body, dict) else None
     if not isinstance(markets, dict):
         raise NotThat("an object without markets")
+    if not markets:
+        raise NotThat("a list of markets with none in it")
     return {ticker: _market(row) for ticker, row in markets.items() if isinstance(row, dict)}
 
 
@@ -227,6 +229,27 @@ def _quote(account: Mapping[str, object], rows: Sequence[_Row], refusals: Sequen
         if abs(quote + notional - equity) > EQUITY_TOLERANCE_RATIO * (gross + abs(equity)):
             raise RowRefused("EQUITY_DISAGREES", "equity")
     return quote
+
+
+def missing_positions(account: Mapping[str, object]) -> bool:
+    """Whether a subaccount that lists no open position cannot be without one: its equity is then its USDC,
+    all of it free, and nothing is owed."""
+    try:
+        equity, free = stated(account, "equity"), stated(account, "freeCollateral")
+        quote = _stated_quote(account)
+    except RowRefused:
+        return True
+    if quote is not None and quote < 0:
+        return True
+    others = account.get("assetPositions")
+    only_quote = isinstance(others, dict) and set(others) <= {QUOTE}
+    figures = [(equity, quote if only_quote else None), (equity, free)]
+    return any(
+        one is not None
+        and other is not None
+        and abs(one - other) > EQUITY_TOLERANCE_RATIO * (abs(one) + abs(other)) + 1.0
+        for one, other in figures
+    )
 
 
 def _stated_quote(account: Mapping[str, object]) -> float | None:

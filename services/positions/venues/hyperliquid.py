@@ -91,7 +91,13 @@ def read_answer(
     if any(off_scale(one.mark_price_usd, reference_prices.get(one.asset)) for one in held):
         whole = Refusal("PRICE_SCALE", "positionValue", masked(body, wallet_address))
         return Answer((), (whole,), False, "PRICE_SCALE", state.row_count, observed_time)
-    reason = "ROWS_REFUSED" if state.refusals else ""
+    reason, message = "", ""
     if received_time - observed_time > OLD_STATE:
-        reason = "ANSWER_OLD"
-    return Answer(tuple(held), state.refusals, not reason, reason, state.row_count, observed_time)
+        reason, message = "ANSWER_OLD", "hyperliquid's answer is over five minutes old"
+    elif state.refusals:
+        reason = "ROWS_REFUSED"
+    elif state.short:
+        reason, message = "POSITIONS_MISSING", "hyperliquid states more positions than it lists"
+    elif held and not funding:
+        message = "hyperliquid's funding rates cannot be read: what the positions cost an hour is not known"
+    return Answer(tuple(held), state.refusals, not reason, reason, state.row_count, observed_time, message)

@@ -59,6 +59,13 @@ class State:
     cross_value_usd: float | None
     cross_maintenance_usd: float | None
     state_time: datetime | None
+    notional_usd: float | None = None  # of all positions, as the account states it
+
+    @property
+    def short(self) -> bool:
+        """Whether the account states more positions than it lists."""
+        listed = sum(row.notional_usd for row in self.rows)
+        return self.notional_usd is not None and self.notional_usd > listed * 1.05 + 1.0
 
 
 def position_id(address: str, coin: str) -> str:
@@ -92,6 +99,7 @@ def read_state(body: object, address: str, received_time: datetime) -> State:
         _account_number(body.get("crossMarginSummary"), "accountValue"),
         _account_number(body, "crossMaintenanceMarginUsed"),
         _state_time(body, received_time),
+        _account_number(body.get("marginSummary"), "totalNtlPos"),
     )
 
 
@@ -250,6 +258,8 @@ def read_funding(body: object) -> dict[str, float]:
     universe = meta.get("universe") if isinstance(meta, dict) else None
     if not isinstance(universe, list) or not isinstance(contexts, list) or len(universe) != len(contexts):
         raise NotThat("a universe and contexts that do not match")
+    if not universe:
+        raise NotThat("a universe with nothing in it")
     rates: dict[str, float] = {}
     for coin, context in zip(universe, contexts, strict=True):
         name = coin.get("name") if isinstance(coin, dict) else None

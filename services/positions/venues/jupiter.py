@@ -29,13 +29,18 @@ from shared.log import get_logger
 DEFAULT_BASE_URL = "https://perps-api.jup.ag"
 VERSIONS = ("auto", "v1", "v2")
 FALLBACK_SECONDS = 86_400.0
+# One answer that a version is gone may be a slip: it is believed when a second one says so this much later.
+SECOND_LOOK_SECONDS = 30.0
 _CODE = re.compile(r"[A-Za-z_]{1,60}|[0-9]{1,6}")
 _GONE = frozenset({404, 410})
 _MICRO_FACTOR = MICRO_DOLLARS_PER_DOLLAR / SCALE_FACTOR_LIMIT
 
 
 class JupiterVenue:
-    """`version` is auto (v2; v1 for a day when v2 is gone), v1 or v2."""
+    """`version` is auto (v2; v1 for a day when v2 is gone), v1 or v2.
+
+    While v2 is said to be gone for the first time v1 answers in its place, and v2 is asked again next time.
+    """
 
     name = "jupiter"
     chains = frozenset({Chain.SOLANA})
@@ -49,6 +54,7 @@ class JupiterVenue:
         self._clock = clock
         self._version = version
         self._fallback_until_seconds = 0.0  # On the monotonic clock; v1 is asked before this moment.
+        self._gone_seconds: float | None = None  # When v2 was said to be gone without an answer since.
 
     async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime) -> Answer:
         answer = await self._positions(wallet, reference_prices)
@@ -63,17 +69,32 @@ class JupiterVenue:
         return read_liquidations(answer.body)
 
     async def _positions(self, wallet: WalletRef, reference_prices: Mapping[str, float]) -> Answer:
-        if self._version == "v1" or (self._version == "auto" and self._falls_back()):
+        if self._version == "v1":
             return await self._ask(V1, wallet, reference_prices)
+        if self._version == "auto" and self._falls_back():
+            return _said(await self._ask(V1, wallet, reference_prices), "v2 is gone: v1 is asked for a day")
         try:
-            return await self._ask(V2, wallet, reference_prices)
+            answer = await self._ask(V2, wallet, reference_prices)
         except ProviderFailure as failure:
             if self._version == "v2" or failure.status not in _GONE:
                 raise
+            status = failure.status
+        else:
+            self._gone_seconds = None
+            return answer
         answer = await self._ask(V1, wallet, reference_prices)
-        self._fallback_until_seconds = self._clock.monotonic() + FALLBACK_SECONDS
+        return _said(answer, f"v2 answered HTTP {status}: v1 was asked{self._believed()}")
+
+    def _believed(self) -> str:
+        """What follows of v2 being said to be gone, now that v1 has answered."""
+        now_seconds = self._clock.monotonic()
+        if self._gone_seconds is None:
+            self._gone_seconds = now_seconds
+        if now_seconds - self._gone_seconds < SECOND_LOOK_SECONDS:
+            return ", v2 is asked again next time"
+        self._fallback_until_seconds, self._gone_seconds = now_seconds + FALLBACK_SECONDS, None
         get_logger().warning("jupiter_v2_gone", asked_instead="v1", for_seconds=FALLBACK_SECONDS)
-        return answer
+        return ", for a day"
 
     def _falls_back(self) -> bool:
         return self._clock.monotonic() < self._fallback_until_seconds
@@ -132,6 +153,11 @@ def read_answer(
     believed = _without_refused(holdings, refusals)
     incomplete = _incomplete_reason(body, rows, refusals)
     return Answer(believed, tuple(refusals), not incomplete, incomplete, len(rows), observed_time)
+
+
+def _said(answer: Answer, words: str) -> Answer:
+    """The answer with a sentence about how it was come by."""
+    return replace(answer, message=f"jupiter's {words}" + (f"; {answer.message}" if answer.message else ""))
 
 
 def _rows(body: object) -> Sequence[object]:

@@ -20,7 +20,7 @@ from services.price.sources.paced import PacedHttp
 from services.price.sources.registry import REGISTRY
 from services.price.sources.source import Source
 from shared.clock import Clock
-from shared.http import ProviderFailure
+from shared.http import FailureKind, ProviderFailure
 from shared.log import get_logger
 from shared.metrics import Metrics
 from shared.names import new_id
@@ -83,7 +83,12 @@ class Panel:
         failure = message = ""
         try:
             unknown = Quote(source.name, dropped_reason=Dropped.UNSUPPORTED)
-            quotes = {**dict.fromkeys(assets, unknown), **await source.quotes(known)}
+            answered = await source.quotes(known)
+            quotes = {**dict.fromkeys(assets, unknown), **answered}
+            # One asset may be unknown to a source; an answer with none of several is no answer.
+            if len(known) > 1 and all(one.dropped_reason is Dropped.MISSING for one in answered.values()):
+                failure = FailureKind.BAD_BODY.value
+                message = f"{source.name} answered with none of the {len(known)} assets it was asked for"
         except ProviderFailure as problem:
             failure, message = problem.kind.value, problem.message
             get_logger().warning("price source failed", source=source.name, kind=failure, problem=message)

@@ -236,21 +236,38 @@ async def test_a_limit_is_kept_to_the_second_it_names(stand: HttpProvider) -> No
 
 
 @pytest.mark.parametrize("status", [404, 410])
-async def test_auto_asks_the_first_version_for_a_day_when_the_second_is_gone(
+async def test_auto_asks_the_first_version_for_a_day_when_the_second_is_twice_said_to_be_gone(
     stand: HttpProvider, status: int
 ) -> None:
     clock = HastyClock(REFERENCE_TIME)
     script(stand, "v2", Reply(b'{"code":404,"message":"gone"}', status))
     script(stand, "v1", positions("v1"))
     async with jupiter(stand, clock, "auto") as venue:
-        assert (await venue.fetch(WALLET, PRICES, clock.now())).complete
-        clock.advance(DAY_SECONDS - 1)
-        assert (await venue.fetch(WALLET, PRICES, clock.now())).complete
-        assert paths(stand) == ["/v2/positions", "/v1/positions", "/v1/positions"]
+        for seconds, words in ((0, "asked again"), (29, "asked again"), (1, "for a day"), (1, "for a day")):
+            clock.advance(seconds)
+            answer = await venue.fetch(WALLET, PRICES, clock.now())
+            assert answer.complete and words in answer.message, "and it is said"
+        assert paths(stand) == ["/v2/positions", "/v1/positions"] * 3 + ["/v1/positions"]
+        clock.advance(DAY_SECONDS - 2)
+        await venue.fetch(WALLET, PRICES, clock.now())
+        assert paths(stand)[7:] == ["/v1/positions"]
         script(stand, "v2", positions("v2"))
         clock.advance(2)
         await venue.fetch(WALLET, PRICES, clock.now())
-        assert paths(stand)[3:] == ["/v2/positions"]
+        assert paths(stand)[8:] == ["/v2/positions"]
+
+
+async def test_one_404_of_the_second_version_is_looked_at_again_at_the_next_sync(stand: HttpProvider) -> None:
+    clock = HastyClock(REFERENCE_TIME)
+    stand.answer("GET /v2/positions", status=404, json={"code": 404}, times=1)
+    script(stand, "v2", positions("v2"))
+    script(stand, "v1", positions("v1"))
+    async with jupiter(stand, clock, "auto") as venue:
+        assert "HTTP 404" in (await venue.fetch(WALLET, PRICES, clock.now())).message
+        for _ in range(3):
+            clock.advance(60)
+            assert (await venue.fetch(WALLET, PRICES, clock.now())).message == ""
+    assert paths(stand) == ["/v2/positions", "/v1/positions", *["/v2/positions"] * 3]
 
 
 async def test_auto_does_not_settle_on_a_version_that_does_not_answer(stand: HttpProvider) -> None:

@@ -189,6 +189,18 @@ async def test_a_limit_of_the_host_names_its_length_to_each_wallet_and_force_ask
     assert {outcomes[name].reason for name in ("evm", "evm2")} == {""}
 
 
+async def test_markets_with_none_in_them_are_no_answer_and_old_marks_are_told_old(live, outside) -> None:
+    await told(live)
+    marks = {one.id: one.mark_price_usd for one in await listed(live, wallet="dydx")}
+    outside.dydx.answer("GET /v4/perpetualMarkets", json={"markets": {}})
+    live.clock.advance(60)
+    outcome = (await told(live))["dydx"]
+    assert (outcome.state, outcome.reason) == (pb.WALLET_SYNC_STATE_FAILED, "BAD_BODY")
+    kept = await listed(live, wallet="dydx")
+    assert {one.id: one.mark_price_usd for one in kept} == marks
+    assert all(pb.FLAG_MARK_STALE in one.flags for one in kept)
+
+
 async def test_a_dydx_wallet_that_never_traded_is_complete_and_an_outage_closes_nothing(
     live, outside
 ) -> None:

@@ -362,3 +362,21 @@ async def test_each_source_can_say_how_it_stands(desk: Desk) -> None:
     assert (limited.last_answer_time, limited.failure_count) == (REFERENCE_TIME, 1)
     desk.clock.advance(21)
     assert desk.panel("kraken").status()[4].state is SourceState.READY
+
+
+EMPTY_ANSWERS = {
+    "coingecko": {},
+    "pyth": {"parsed": []},
+    "jupiter": {},
+    "binance": [],
+    "kraken": {"error": [], "result": {}},
+}
+
+
+@pytest.mark.parametrize(("name", "body"), EMPTY_ANSWERS.items())
+async def test_an_answer_with_nothing_of_what_was_asked_for_is_a_failure(
+    desk: Desk, name: str, body: object
+) -> None:
+    desk.provider.answer(PATHS[name], json=body)
+    answer = await desk.ask(name, "BTC", "ETH")
+    assert answer.result.failure == "BAD_BODY" and "none of the 2 assets" in answer.result.message

@@ -166,7 +166,10 @@ def test_a_market_that_cannot_be_read_refuses_its_rows(fields: dict[str, object]
 def test_a_market_that_is_not_listed_leaves_the_price_absent_and_nobody_judged() -> None:
     listed = copy.deepcopy(MARKETS)
     del listed["markets"]["ETH-USD"]
-    btc, eth = answer_to(account(), listed).holdings
+    answer = answer_to(account(), listed)
+    btc, eth = answer.holdings
+    assert (answer.complete, answer.incomplete_reason) == (False, "MARKETS_MISSING")
+    assert "no market of ETH" in answer.message
     assert eth.mark_price_usd is None and btc.mark_price_usd == BTC
     assert btc.own_liquidation_price_usd is eth.own_liquidation_price_usd is None
 
@@ -203,6 +206,34 @@ def test_what_is_no_subaccount_is_none(body: object) -> None:
         subaccount(body, ADDRESS)
 
 
+EMPTY = {"openPerpetualPositions": {}, "equity": "500", "freeCollateral": "500"}
+LONG = {"USDC": {"symbol": "USDC", "side": "LONG", "size": "500"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "missing"),
+    [
+        ({"assetPositions": LONG}, False),
+        ({"assetPositions": {}, "equity": "0", "freeCollateral": "0"}, False),
+        ({"assetPositions": None}, False),
+        ({"assetPositions": LONG | {"OTHER": {"side": "LONG", "size": "2"}}, "equity": "600"}, False),
+        ({"assetPositions": LONG, "equity": "900"}, True),
+        ({"assetPositions": LONG, "freeCollateral": "90"}, True),
+        ({"assetPositions": {"USDC": {"side": "SHORT", "size": "44425"}}}, True),
+        ({"assetPositions": {"USDC": {"side": "SHORT", "size": "much"}}}, True),
+        ({"equity": "NaN"}, True),
+        ({"openPerpetualPositions": None, "equity": "900", "assetPositions": LONG}, True),
+    ],
+)
+def test_a_subaccount_that_lists_no_position_is_complete_only_when_it_can_be_without_one(
+    fields: dict[str, object], missing: bool
+) -> None:
+    free = {"freeCollateral": "600"} if fields.get("equity") == "600" else {}
+    answer = answer_to(account(**EMPTY | fields | free))
+    expected = (False, "POSITIONS_MISSING") if missing else (True, "")
+    assert (answer.complete, answer.incomplete_reason, answer.holdings) == (*expected, ())
+
+
 def test_anothers_subaccount_is_refused() -> None:
     with pytest.raises(NotThat, match="another"):
         subaccount(account(address="dydx1other"), ADDRESS)
@@ -220,7 +251,7 @@ def test_positions_that_are_a_list_are_a_failure() -> None:
     assert caught.value.kind is FailureKind.BAD_BODY
 
 
-@pytest.mark.parametrize("body", [None, [], {}, {"markets": []}])
+@pytest.mark.parametrize("body", [None, [], {}, {"markets": []}, {"markets": {}}])
 def test_what_is_no_list_of_markets_is_none(body: object) -> None:
     with pytest.raises(NotThat):
         read_markets(body)

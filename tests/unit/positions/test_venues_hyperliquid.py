@@ -163,11 +163,31 @@ def test_what_is_no_state_is_a_failure(body: object) -> None:
     assert caught.value.kind is FailureKind.BAD_BODY
 
 
+def test_an_account_that_states_more_than_it_lists_is_not_complete() -> None:
+    for rows in ([], STATE["assetPositions"][:1]):
+        answer = answer_to({**STATE, "assetPositions": rows})
+        assert (answer.complete, answer.incomplete_reason) == (False, "POSITIONS_MISSING")
+        assert "more positions than it lists" in answer.message
+
+
+def test_funding_that_cannot_be_read_is_said_beside_a_complete_answer() -> None:
+    answer = read_answer(STATE, ADDRESS, PRICES, NOW, {})
+    assert answer.complete and "funding rates cannot be read" in answer.message
+    assert answer_to().message == ""
+
+
 def test_rates_that_cannot_be_read_are_left_out() -> None:
     body = copy.deepcopy(CONTEXTS)
     body[1][0]["funding"] = "NaN"
     body[1][1] = None
     assert read_funding(body) == {"SOL": -0.0000311}
-    for other in (None, [], [{}], [{"universe": []}, None], [CONTEXTS[0], CONTEXTS[1][:2]]):
+    for other in (
+        None,
+        [],
+        [{}],
+        [{"universe": []}, None],
+        [{"universe": []}, []],
+        [CONTEXTS[0], CONTEXTS[1][:2]],
+    ):
         with pytest.raises(NotThat):
             read_funding(other)
