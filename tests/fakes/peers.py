@@ -147,9 +147,7 @@ PLAIN: Mapping[str, Message] = {
     ),
     "positions.GetMode": positions_pb2.GetModeResponse(mode=positions_pb2.MODE_DEMO),
     "positions.EnrichPositions": positions_pb2.EnrichPositionsResponse(
-        enriched_count=3,
-        absent_count=1,
-        reasons={"MARK_MISSING": 1},
+        enriched_count=4,
         totals=positions_pb2.Totals(position_count=4, total_value_usd=1_234.5, avg_heat_index=17.0),
     ),
     "alerts.GetSummary": alerts_pb2.Summary(ledger_head="ab12"),

@@ -84,7 +84,9 @@ class StepClient:
         request = positions_pb2.EnrichPositionsRequest(cycle_id=call.cycle_id, epoch=call.epoch)
         answer = await self._positions.EnrichPositions(request, timeout=seconds)
         totals = readings.totals_reading(answer.totals)
-        read = outcomes.EnrichAnswer(answer.enriched_count, answer.absent_count, dict(answer.reasons), totals)
+        read = outcomes.EnrichAnswer(
+            answer.enriched_count, answer.absent_count, dict(answer.reasons), totals, tuple(answer.absent)
+        )
         return Answer(outcomes.read_enrich(read), totals=totals, membership_epoch=answer.membership_epoch)
 
     async def _link_hedges(self, call: Call, seconds: float) -> Answer:

@@ -15,6 +15,9 @@ from services.cyclone.domain.cycle import StepState
 PRICE_MAX_AGE = timedelta(seconds=120)
 UNTRUSTED_QUALITIES = frozenset({"STALE", "NONE", "CLOSED"})
 # How a call ends when its service is not there, as opposed to a service that answers with a refusal.
+# A step that is PARTIAL for this alone works: the venue states no such price, or a person entered none.
+NO_LIQUIDATION_PRICE = "NO_LIQUIDATION_PRICE"
+_NO_LIQUIDATION_PRICE = "LIQUIDATION_PRICE_MISSING"
 DOWN_REASONS = frozenset({"PEER_UNAVAILABLE", "DEADLINE_EXCEEDED"})
 
 
@@ -89,6 +92,7 @@ class EnrichAnswer:
     absent_count: int
     reasons: Mapping[str, int]
     totals: TotalsReading
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +194,18 @@ def read_sync(answer: SyncAnswer) -> Outcome:
 
 
 def read_enrich(answer: EnrichAnswer) -> Outcome:
-    """A position that cannot be judged is a fact, not a failure of the step: the counts say so."""
+    """PARTIAL while a position cannot be judged, with how many, why and which. Where a venue states no
+    liquidation price nothing is amiss, and the reason is a word of its own: NO_LIQUIDATION_PRICE."""
     reasons = {f"absent_{reason.lower()}": count for reason, count in answer.reasons.items()}
     counts = {"enriched": answer.enriched_count, "absent": answer.absent_count, **reasons}
-    return Outcome(StepState.SUCCEEDED, counts)
+    if not answer.absent_count:
+        return Outcome(StepState.SUCCEEDED, counts)
+    unstated = set(answer.reasons) == {_NO_LIQUIDATION_PRICE}
+    why = ", ".join(f"{reason} {count}" for reason, count in answer.reasons.items())
+    total = answer.enriched_count + answer.absent_count
+    message = f"{answer.absent_count} of {total} positions cannot be judged ({why}){_listed(answer.absent)}"
+    reason = NO_LIQUIDATION_PRICE if unstated else "POSITIONS_NOT_JUDGED"
+    return Outcome(StepState.PARTIAL, counts, reason, message)
 
 
 def read_counts(counts: Mapping[str, int]) -> Outcome:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from services.cyclone.domain import incidents, steps
-from services.cyclone.domain.cycle import Cycle, CycleState, Event, Severity
+from services.cyclone.domain.cycle import Cycle, CycleState, Event, Severity, StepState
 from services.cyclone.domain.incidents import Incident, Told
-from services.cyclone.domain.outcomes import TotalsReading
+from services.cyclone.domain.outcomes import NO_LIQUIDATION_PRICE, TotalsReading
 from services.cyclone.store.progress import Fenced, ProgressStore
 from shared.clock import Clock
 from shared.errors import SonicError
@@ -79,7 +79,7 @@ class Aftermath:
         await self._tell(cycle.id, epoch, telling_seconds)
         # Only the whole cycle shows that everything works; a good part of it says nothing of the rest.
         whole = tuple(step.name for step in cycle.steps) == steps.NAMES
-        if self._pinger is not None and whole and cycle.state is CycleState.SUCCEEDED:
+        if self._pinger is not None and whole and _works(cycle):
             task = asyncio.create_task(self._ping(self._pinger, cycle, epoch, totals), name="ping")
             self._pinging.add(task)
             task.add_done_callback(self._pinging.discard)
@@ -141,3 +141,10 @@ class Aftermath:
             await self._store.note(epoch, [event])
         except (SonicError, Fenced):
             get_logger().warning("the failed ping could not be written down", problem=message)
+
+
+def _works(cycle: Cycle) -> bool:
+    """Whether every step did its work: a position without a liquidation price keeps no ping back for ever."""
+    return cycle.state in (CycleState.SUCCEEDED, CycleState.PARTIAL) and all(
+        step.state is StepState.SUCCEEDED or step.reason == NO_LIQUIDATION_PRICE for step in cycle.steps
+    )

@@ -35,6 +35,7 @@ CORE_METRICS: Final = (
     "liquidation_distance_percent",
     "heat_index",
 )
+_MOST_NAMED = 20
 _BLOCK_ROWS = 8192  # what the processor's cache holds: twice as fast as all rows at once
 _COMPUTED_FLAGS = (
     Flag.LIQUIDATION_ON_WRONG_SIDE,
@@ -77,6 +78,7 @@ class Enriched:
     enriched_count: int
     absent_count: int
     reasons: Mapping[str, int]
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,10 @@ def enrich(inputs: Mapping[str, Column], around: Surroundings) -> Enriched:
         for start in range(0, max(rows, 1), _BLOCK_ROWS)
     ]
     results = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    reasons, absent = _reasons(inputs, results)
-    return Enriched(results, rows - absent, absent, reasons)
+    causes = _causes(inputs, results)
+    reasons = {name: int(np.count_nonzero(where)) for name, where in causes.items()}
+    absent = sum(reasons.values())
+    return Enriched(results, rows - absent, absent, reasons, _named_absent(inputs, causes, around))
 
 
 def _block(inputs: Mapping[str, Column], around: Surroundings) -> Columns:
@@ -213,10 +217,9 @@ class _Marks:
         self.stale = (self.time_micros < limit) | failed[feed_key] | (from_market & ~market.usable)
 
 
-def _reasons(inputs: Mapping[str, Column], results: Columns) -> tuple[dict[str, int], int]:
-    """Why a core metric is absent: the first cause that applies to each row; and how many rows."""
-    absent = np.isnan(np.stack([results[name] for name in CORE_METRICS])).any(axis=0)
-    left = absent.copy()
+def _causes(inputs: Mapping[str, Column], results: Columns) -> dict[str, NDArray[np.bool_]]:
+    """Why a core metric is absent: the rows of each cause that is the first to apply to them."""
+    left = np.isnan(np.stack([results[name] for name in CORE_METRICS])).any(axis=0)
     with np.errstate(invalid="ignore"):
         causes = {
             "SIDE_UNKNOWN": side_sign(inputs["side"]) == 0,
@@ -227,12 +230,25 @@ def _reasons(inputs: Mapping[str, Column], results: Columns) -> tuple[dict[str, 
             "LIQUIDATION_ON_WRONG_SIDE": (results["flag_bits"] & bit(Flag.LIQUIDATION_ON_WRONG_SIDE)) != 0,
             "COLLATERAL_MISSING": ~(inputs["collateral_usd"] > 0),
         }
-    reasons: dict[str, int] = {}
+    found: dict[str, NDArray[np.bool_]] = {}
     for name, where in causes.items():
-        counted = int(np.count_nonzero(left & where))
-        if counted:
-            reasons[name] = counted
-            left &= ~where
-    if rest := int(np.count_nonzero(left)):
-        reasons["LIQUIDATION_AT_ENTRY"] = rest
-    return reasons, int(np.count_nonzero(absent))
+        if (left & where).any():
+            found[name] = left & where
+            left = left & ~where
+    if left.any():
+        found["LIQUIDATION_AT_ENTRY"] = left
+    return found
+
+
+def _named_absent(
+    inputs: Mapping[str, Column], causes: Mapping[str, NDArray[np.bool_]], around: Surroundings
+) -> tuple[str, ...]:
+    """The first rows with a metric absent, in words: wallet, asset, side and the cause."""
+    listed = [(row, name) for name, where in causes.items() for row in np.flatnonzero(where)[:_MOST_NAMED]]
+    words = []
+    for row, name in sorted(listed)[:_MOST_NAMED]:
+        feed = around.feeds.get(int(inputs["feed_key"][row]))
+        asset = around.assets.get(int(inputs["asset_key"][row]), UNKNOWN_ASSET)
+        wallet = feed.wallet if feed else ""
+        words.append(f"{wallet} {asset} {Side(int(inputs['side'][row])).name}: {name}".strip())
+    return tuple(words)

@@ -32,6 +32,7 @@ class Enrichment:
     reasons: Mapping[str, int]
     totals: Totals
     membership_epoch: int
+    absent: tuple[str, ...] = ()
 
 
 class Passes:
@@ -96,7 +97,12 @@ class Passes:
         await store.passes.close(house, enriched.results, sums)
         return (
             Enrichment(
-                enriched.enriched_count, enriched.absent_count, enriched.reasons, sums, house.membership_epoch
+                enriched.enriched_count,
+                enriched.absent_count,
+                enriched.reasons,
+                sums,
+                house.membership_epoch,
+                enriched.absent,
             ),
             frame,
         )

@@ -83,6 +83,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
             reasons=done.reasons,
             totals=totals_message(done.totals),
             membership_epoch=done.membership_epoch,
+            absent=done.absent,
         )
 
     async def CreatePosition(self, request: pb.CreatePositionRequest, context: Context) -> pb.Position:

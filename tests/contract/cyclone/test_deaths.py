@@ -168,6 +168,23 @@ async def test_no_ping_goes_out_after_a_cycle_that_was_not_wholly_good(
     assert [json.loads(request.body)["cycle_id"] for request in outside.requests] == [good.id]
 
 
+@pytest.mark.parametrize(
+    ("reason", "ping_count"), [("LIQUIDATION_PRICE_MISSING", 2), ("MARK_MISSING", 1)], ids=str
+)
+async def test_positions_not_judged_keep_the_ping_back_unless_their_venue_states_no_price(
+    house: House, outside: HttpProvider, reason: str, ping_count: int
+) -> None:
+    stub = await house.start(heartbeat_url=_url(outside))
+    house.peers.told["positions.EnrichPositions"] = answers(
+        positions_pb2.EnrichPositionsResponse(enriched_count=1, absent_count=1, reasons={reason: 1})
+    )
+    assert (await house.run(stub)).state == pb.CYCLE_STATE_PARTIAL
+    del house.peers.told["positions.EnrichPositions"]
+    await house.run(stub)
+    await until(lambda: len(outside.requests) >= ping_count)
+    assert len(outside.requests) == ping_count
+
+
 async def test_a_failed_ping_is_a_line_in_the_log_without_the_url(
     house: House, outside: HttpProvider
 ) -> None:

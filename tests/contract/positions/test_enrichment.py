@@ -88,6 +88,19 @@ async def test_the_same_cycle_again_answers_from_its_record(house) -> None:
     assert (await enrich(house, "c2")).totals.position_count == 2
 
 
+async def test_what_is_absent_is_named_with_its_reason(house) -> None:
+    await house.create()
+    await house.create(asset="ETH", mark_price_usd=None)
+    await house.create(asset="SOL", side=pb.SIDE_SHORT, liquidation_price_usd=None)
+    done = await enrich(house)
+    assert (done.enriched_count, done.absent_count) == (1, 2)
+    assert dict(done.reasons) == {"MARK_MISSING": 1, "LIQUIDATION_PRICE_MISSING": 1}
+    assert list(done.absent) == [
+        "manual ETH LONG: MARK_MISSING",
+        "manual SOL SHORT: LIQUIDATION_PRICE_MISSING",
+    ]
+
+
 async def test_another_process_reads_what_the_first_enriched(open_house) -> None:
     first = await open_house()
     made = await first.create()

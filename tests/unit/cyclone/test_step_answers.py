@@ -66,10 +66,25 @@ def test_a_sync_fails_only_when_every_wallet_did(
     assert read.counts["refused"] == refused
 
 
-def test_positions_that_cannot_be_judged_show_in_the_counts_of_a_step_that_succeeded() -> None:
-    read = outcomes.read_enrich(EnrichAnswer(2, 3, {"MARK_MISSING": 3}, _totals()))
-    assert read.state is SUCCEEDED
-    assert dict(read.counts) == {"enriched": 2, "absent": 3, "absent_mark_missing": 3}
+def test_positions_that_cannot_be_judged_leave_the_step_partial_with_counts_reasons_and_names() -> None:
+    names = ("main BTC LONG: MARK_MISSING", "main ETH SHORT: MARK_MISSING", "hot SOL LONG: MARK_MISSING")
+    read = outcomes.read_enrich(EnrichAnswer(12, 3, {"MARK_MISSING": 3}, _totals(), names))
+    assert (read.state, read.reason) == (PARTIAL, "POSITIONS_NOT_JUDGED")
+    assert dict(read.counts) == {"enriched": 12, "absent": 3, "absent_mark_missing": 3}
+    assert read.message.startswith("3 of 15 positions cannot be judged (MARK_MISSING 3): main BTC LONG")
+
+
+@pytest.mark.parametrize(
+    ("reasons", "reason"),
+    [
+        ({}, ""),
+        ({"LIQUIDATION_PRICE_MISSING": 2}, "NO_LIQUIDATION_PRICE"),
+        ({"LIQUIDATION_PRICE_MISSING": 1, "SIDE_UNKNOWN": 1}, "POSITIONS_NOT_JUDGED"),
+    ],
+)
+def test_a_price_that_no_venue_states_has_a_reason_of_its_own(reasons: dict[str, int], reason: str) -> None:
+    read = outcomes.read_enrich(EnrichAnswer(2, sum(reasons.values()), reasons, _totals()))
+    assert (read.state, read.reason) == (PARTIAL if reason else SUCCEEDED, reason)
 
 
 @pytest.mark.parametrize(

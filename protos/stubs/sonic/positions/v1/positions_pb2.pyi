@@ -2285,6 +2285,7 @@ class EnrichPositionsResponse(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
     MEMBERSHIP_EPOCH_FIELD_NUMBER: _builtins.int
+    ABSENT_FIELD_NUMBER: _builtins.int
     enriched_count: _builtins.int
     """Positions with every core metric present, >= 0."""
     absent_count: _builtins.int
@@ -2299,6 +2300,10 @@ class EnrichPositionsResponse(_message.Message):
     def totals(self) -> Global___Totals:
         """Totals of the same pass."""
 
+    @_builtins.property
+    def absent(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which ones, the first 20: wallet, asset, side and the reason, e.g. "main BTC LONG: MARK_MISSING"."""
+
     def __init__(
         self,
         *,
@@ -2307,10 +2312,11 @@ class EnrichPositionsResponse(_message.Message):
         reasons: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         totals: Global___Totals | None = ...,
         membership_epoch: _builtins.int = ...,
+        absent: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent_count", b"absent_count", "enriched_count", b"enriched_count", "membership_epoch", b"membership_epoch", "reasons", b"reasons", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent", b"absent", "absent_count", b"absent_count", "enriched_count", b"enriched_count", "membership_epoch", b"membership_epoch", "reasons", b"reasons", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
