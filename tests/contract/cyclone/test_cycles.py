@@ -68,14 +68,9 @@ async def test_a_stream_begins_with_the_present_state_and_shows_each_step_start_
 
 
 async def test_counts_and_milliseconds_are_kept_with_the_step(house: House) -> None:
-    house.peers.told["positions.EnrichPositions"] = answers(
-        positions_pb2.EnrichPositionsResponse(
-            enriched_count=3,
-            absent_count=1,
-            reasons={"MARK_MISSING": 1},
-            absent=["main BTC LONG: MARK_MISSING"],
-        )
-    )
+    absent = {"reasons": {"MARK_MISSING": 1}, "absent": ["main BTC LONG: MARK_MISSING"]}
+    enriched = positions_pb2.EnrichPositionsResponse(enriched_count=3, absent_count=1, **absent)
+    house.peers.told["positions.EnrichPositions"] = answers(enriched)
     cycle = await house.run(await house.start())
     enrich = _step(cycle, "ENRICH_POSITIONS")
     assert dict(enrich.counts) == {"enriched": 3, "absent": 1, "absent_mark_missing": 1}
