@@ -16,7 +16,7 @@ _FOUND: Final = (
     *("heat_index", "liquidation_probability"),
 )
 POSITION_FIELDS: Final = (
-    *("id", "wallet", "venue", "asset", "side", "status", *_ENTERED, "note"),
+    *("id", "wallet", "venue", "asset", "side", "status", *_ENTERED, "mark_time", "note"),
     *("leverage_ratio", *_FOUND),
 )
 WALLET_FIELDS: Final = (
@@ -27,7 +27,8 @@ Cell = str | float | bool | list[str] | None
 
 
 def position_cells(position: Position) -> Mapping[str, Cell]:
-    """One position; the mark is the stated one, so that an import does not fix a market price as a mark."""
+    """One position. The mark is the stated one with its time: an import neither makes a market price a mark
+    nor makes an old mark fresh."""
     inputs, risk = position.inputs, position.risk
     cells: dict[str, Cell] = {
         "id": inputs.id,
@@ -37,6 +38,7 @@ def position_cells(position: Position) -> Mapping[str, Cell]:
         "side": inputs.side.name,
         "status": inputs.status.name,
         "note": inputs.note,
+        "mark_time": inputs.mark_time.isoformat() if inputs.mark_time and inputs.mark_price_usd else None,
     }
     cells |= {name: getattr(inputs, name) for name in _ENTERED}
     return cells | {name: getattr(risk, name, None) for name in ("leverage_ratio", *_FOUND)}
@@ -68,7 +70,7 @@ def written(
         present = [{name: row[name] for name in fields if row[name] is not None} for row in rows]
         return json.dumps({noun: present}, ensure_ascii=False, indent=1).encode()
     out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(fields)
     writer.writerows([[_cell(row[name]) for name in fields] for row in rows])
     return out.getvalue().encode()
@@ -77,4 +79,10 @@ def written(
 def _cell(value: Cell) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return ";".join(value) if isinstance(value, list) else value
+    if isinstance(value, list):
+        # Labels that hold the separator would come back as two.
+        is_plain = all(
+            part == part.strip() and ";" not in part and not part.startswith("[") for part in value
+        )
+        return ";".join(value) if is_plain else json.dumps(value, ensure_ascii=False)
+    return value

@@ -3,9 +3,11 @@
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 
-from services.positions.domain.holding import Side
+from services.positions.domain.holding import Side, Status
+from services.positions.domain.position import MANUAL
 
 REQUIRED_FIELDS = frozenset({"asset", "side", "entry_price_usd"})
 KNOWN_FIELDS = REQUIRED_FIELDS | {
@@ -17,6 +19,11 @@ KNOWN_FIELDS = REQUIRED_FIELDS | {
     "liquidation_price_usd",
     "mark_price_usd",
     "note",
+    "size",
+    "size_tokens",
+    "venue",
+    "status",
+    "mark_time",
 }
 
 # Names in other people's files, without case, spaces and punctuation.
@@ -35,11 +42,17 @@ _ALIASES = {
     "entry": "entry_price_usd",
     "entryprice": "entry_price_usd",
     "entrypriceusd": "entry_price_usd",
-    "size": "size_usd",
     "sizeusd": "size_usd",
-    "notional": "size_usd",
     "notionalusd": "size_usd",
-    "positionsize": "size_usd",
+    "positionsizeusd": "size_usd",
+    "sizetokens": "size_tokens",
+    # These do not say their unit: dollars in one program, coins in the next.
+    "size": "size",
+    "notional": "size",
+    "positionsize": "size",
+    "quantity": "size",
+    "qty": "size",
+    "amount": "size",
     "collateral": "collateral_usd",
     "collateralusd": "collateral_usd",
     "leverage": "leverage_ratio",
@@ -52,8 +65,11 @@ _ALIASES = {
     "markprice": "mark_price_usd",
     "markpriceusd": "mark_price_usd",
     "currentprice": "mark_price_usd",
+    "marktime": "mark_time",
     "note": "note",
     "notes": "note",
+    "venue": "venue",
+    "status": "status",
 }
 _SIDES = {
     "LONG": Side.LONG,
@@ -128,9 +144,53 @@ def side_of(cells: Mapping[str, object]) -> Side:
     return side
 
 
-def label(cells: Mapping[str, object], field: str, *, limit: int) -> str:
-    """Free text without surrounding space; empty when the cell is."""
+def venue_of(cells: Mapping[str, object]) -> None:
+    """Only what is by hand comes in by a file; anything else comes from its venue, or is a simulation."""
+    venue = _text(cells.get("venue"), "venue").lower()
+    if venue in ("", MANUAL):
+        return
+    if venue == "demo":
+        raise RowProblem("venue", "DEMO_REFUSED", "A simulated position is not taken among real ones.")
+    raise RowProblem(
+        "venue",
+        "NOT_BY_HAND",
+        "Is read from its venue once its wallet is added; to enter it by hand, say venue manual.",
+    )
+
+
+def status_of(cells: Mapping[str, object]) -> Status | None:
+    """None when the file does not say. STALE comes of a sync, which has no part in what is by hand."""
+    text = _text(cells.get("status"), "status").upper().removeprefix("STATUS_")
+    if not text:
+        return None
+    if text not in Status.__members__ or text == Status.STALE.name:
+        known = ", ".join(status.name for status in Status if status is not Status.STALE)
+        raise RowProblem("status", "UNKNOWN_NAME", f"Known for a position by hand: {known}.")
+    return Status[text]
+
+
+def moment(cells: Mapping[str, object], field: str) -> datetime | None:
+    """RFC 3339 with its offset, as UTC; None when the cell is empty."""
     text = _text(cells.get(field), field)
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None or found.year < 1970:
+        raise RowProblem(field, "NOT_A_TIME", "Must be a time with its offset, as 2026-01-31T23:59:00Z.")
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise RowProblem(field, "NOT_A_TIME", "Lies outside of what a calendar holds.") from None
+
+
+def label(cells: Mapping[str, object], field: str, *, limit: int, is_kept_whole: bool = False) -> str:
+    """Free text, without surrounding space unless it is kept whole; empty when the cell is."""
+    text = _text(cells.get(field), field)
+    if is_kept_whole and text:
+        text = str(cells[field])
     if len(text) > limit:
         raise RowProblem(field, "INVALID_FIELD", f"Must not be longer than {limit} characters.")
     if "\0" in text:

@@ -4,15 +4,16 @@ A bad row is refused with line, field and reason and the rest is taken; an unrea
 """
 
 import csv
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from math import isfinite
 from typing import Literal
 
-from services.positions.domain.holding import Side
+from services.positions.domain.csv_text import csv_rows
+from services.positions.domain.holding import Side, Status
 from services.positions.domain.import_fields import (
     KNOWN_FIELDS,
     REQUIRED_FIELDS,
@@ -21,10 +22,14 @@ from services.positions.domain.import_fields import (
     asset_name,
     canonical,
     label,
+    moment,
     optional_price,
     price,
     side_of,
+    status_of,
+    venue_of,
 )
+from services.positions.domain.plausibility import leverage_problem
 from shared.errors import InvalidArgument
 from shared.secret_shapes import looks_secret, refuse_secret
 
@@ -37,6 +42,7 @@ class ManualTerms:
     """A position as entered by hand: prices in USD per unit > 0, size > 0 and collateral >= 0 in USD.
 
     `id` None = to be made; `line` is the CSV's (the header is 1) or the place in the JSON list (from 1).
+    `status` and `mark_time` None = the file does not say.
     """
 
     id: str | None
@@ -50,6 +56,8 @@ class ManualTerms:
     collateral_usd: float
     note: str
     line: int
+    status: Status | None = None
+    mark_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +83,10 @@ def parse_positions(
     format: Format,  # noqa: A002 - the word of the wire
     default_wallet: str,
 ) -> Parsed:
-    """Every row of the file, taken or refused. A column `venue` is ignored: what is imported is by hand.
+    """Every row of the file, taken or refused. A row that says another venue than `manual` is refused.
 
-    Size may be left out when collateral and leverage are given, collateral when size and leverage are.
+    Size may be left out when collateral and leverage are given, collateral when size and leverage are; a size
+    in coins is taken at the entry price.
     Raises InvalidArgument BAD_FILE, or PRIVATE_KEY_REFUSED when a column is named by a secret.
     """
     text = _decoded(content)
@@ -116,17 +125,14 @@ def _bad_file(problem: str) -> InvalidArgument:
 
 
 def _csv_rows(text: str) -> Iterator[Row]:
-    first_line = text.lstrip("\r\n").partition("\n")[0]
-    delimiter = max(",;\t", key=first_line.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows = csv_rows(text)
     try:
-        header = next((cells for cells in reader if any(map(str.strip, cells))), [])
+        _, header = next(rows, (1, []))
         fields = _header_fields(header)
-        for cells in reader:
-            if any(cells) and any(map(str.strip, cells)):
-                yield reader.line_num, _named(cells, fields)
+        for line, cells in rows:
+            yield line, _named(cells, fields)
     except csv.Error as error:
-        raise _bad_file(f"is not CSV near line {reader.line_num}: {error}") from None
+        raise _bad_file(f"is not CSV {error}") from None
 
 
 def _header_fields(header: Sequence[str]) -> list[str]:
@@ -200,24 +206,28 @@ def _terms(cells: Mapping[str, object], line: int, default_wallet: str) -> Manua
         raise RowProblem(
             "", "BAD_ROW", "Has more cells than the header, or is not an object; one value per field."
         )
-    size_usd, collateral_usd = _amounts(cells)
+    venue_of(cells)
+    entry_price_usd = price(cells, "entry_price_usd")
+    size_usd, collateral_usd = _amounts(cells, entry_price_usd)
     return ManualTerms(
         id=label(cells, "id", limit=128) or None,
         wallet=label(cells, "wallet", limit=64) or default_wallet,
         asset=asset_name(cells),
         side=side_of(cells),
-        entry_price_usd=price(cells, "entry_price_usd"),
+        entry_price_usd=entry_price_usd,
         liquidation_price_usd=optional_price(cells, "liquidation_price_usd"),
         mark_price_usd=optional_price(cells, "mark_price_usd"),
         size_usd=size_usd,
         collateral_usd=collateral_usd,
-        note=label(cells, "note", limit=2000),
+        note=label(cells, "note", limit=2000, is_kept_whole=True),
         line=line,
+        status=status_of(cells),
+        mark_time=moment(cells, "mark_time"),
     )
 
 
-def _amounts(cells: Mapping[str, object]) -> tuple[float, float]:
-    size = amount(cells, "size_usd")
+def _amounts(cells: Mapping[str, object], entry_price_usd: float) -> tuple[float, float]:
+    size = _size_usd(cells, entry_price_usd)
     collateral = amount(cells, "collateral_usd")
     leverage = None if size is not None and collateral is not None else amount(cells, "leverage_ratio")
     if leverage is not None and leverage <= 0:
@@ -237,4 +247,22 @@ def _amounts(cells: Mapping[str, object]) -> tuple[float, float]:
     for field, number in (("size_usd", size), ("collateral_usd", collateral)):
         if not isfinite(number):
             raise RowProblem(field, "NOT_FINITE", "The amount that follows from the leverage is too large.")
+    if problem := leverage_problem(size, collateral):
+        raise RowProblem("size_usd", "IMPLAUSIBLE", problem)
     return size, collateral
+
+
+def _size_usd(cells: Mapping[str, object], entry_price_usd: float) -> float | None:
+    """USD at entry; of a size in coins, coins times the entry price. A bare `size` says neither."""
+    size_usd, size_tokens = amount(cells, "size_usd"), amount(cells, "size_tokens")
+    if size_usd is not None and size_tokens is not None:
+        raise RowProblem("size_tokens", "AMBIGUOUS_UNIT", "Give size_usd or size_tokens, not both.")
+    if size_tokens is not None:
+        return size_tokens * entry_price_usd
+    if size_usd is None and cells.get("size") not in (None, ""):
+        raise RowProblem(
+            "size",
+            "AMBIGUOUS_UNIT",
+            "A bare size may be dollars or coins: name the column size_usd (dollars) or size_tokens (coins).",
+        )
+    return size_usd

@@ -1,16 +1,15 @@
 """Wallets from a file: CSV or JSON in, values and refused rows out. Knows no storage and no address rule."""
 
 import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
+from services.positions.domain.csv_text import csv_rows
 from services.positions.domain.exports import WALLET_FIELDS
 from services.positions.domain.holding import Chain, WalletType
-from services.positions.domain.import_fields import RowProblem
+from services.positions.domain.import_fields import RowProblem, amount
 from services.positions.domain.imports import Format, RefusedTerms
 from shared.errors import InvalidArgument
 from shared.secret_shapes import looks_secret
@@ -54,11 +53,16 @@ def parse_wallets(content: bytes, kind: Format) -> tuple[list[WalletRow], list[R
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, object]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    if "name" not in (reader.fieldnames or ()):
+    rows = csv_rows(text)
+    _, header = next(rows, (1, ()))
+    fields = [cell.strip().lower() for cell in header]
+    if "name" not in fields:
         raise _bad_file("has no header line with a column name")
-    for row in reader:
-        yield reader.line_num, {key: cell for key, cell in row.items() if cell not in ("", None)}
+    for line, cells in rows:
+        if len(cells) > len(fields):
+            yield line, {"": "more cells than the header"}
+        else:
+            yield line, {field: cell for field, cell in zip(fields, cells, strict=False) if cell != ""}
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, object]]]:
@@ -76,6 +80,8 @@ def _row(line: int, cells: Mapping[str, object]) -> WalletRow:
         if looks_secret(str(cell)) or looks_secret(str(field)):
             known = field if field in WALLET_FIELDS else "other"
             raise RowProblem(known, "PRIVATE_KEY_REFUSED", "Looks like a private key or a seed phrase.")
+    if "" in cells:
+        raise RowProblem("", "BAD_ROW", "Has more cells than the header; one value a field.")
     name = str(cells.get("name", "")).strip()
     if not name:
         raise RowProblem("name", "MISSING_FIELD", "Give the wallet a name.")
@@ -87,24 +93,28 @@ def _read(field: str, cell: object) -> object:
     if field == "type":
         return _member(WalletType, cell, field)
     if field == "tags":
-        parts = cell if isinstance(cell, list) else str(cell).split(";")
-        return tuple(part for part in (str(part).strip() for part in parts) if part)
+        return _tags(cell)
     if field == "active":
         word = str(cell).strip().lower()
         if word not in _TRUE | _FALSE:
             raise RowProblem(field, "NOT_A_BOOLEAN", "Must be true or false.")
         return word in _TRUE
-    return _number(field, cell) if field.startswith("balance") else str(cell)
+    return amount({field: cell}, field) if field.startswith("balance") else str(cell)
 
 
-def _number(field: str, cell: object) -> float:
-    try:
-        value = float(str(cell))
-    except ValueError:
-        raise RowProblem(field, "NOT_A_NUMBER", "Must be a plain number with a dot.") from None
-    if not isfinite(value):
-        raise RowProblem(field, "NOT_FINITE", "Must be a finite number.")
-    return value + 0.0
+def _tags(cell: object) -> tuple[str, ...]:
+    if isinstance(cell, str) and cell.startswith("["):
+        try:
+            cell = json.loads(cell)
+        except (ValueError, RecursionError):
+            raise RowProblem(
+                "tags", "INVALID_FIELD", "Must be labels with ; between, or a JSON list."
+            ) from None
+    parts = cell if isinstance(cell, list) else str(cell).split(";")
+    if not all(isinstance(part, str) for part in parts):
+        raise RowProblem("tags", "INVALID_FIELD", "Each label must be a text.")
+    is_listed = isinstance(cell, list)
+    return tuple(part for part in (part if is_listed else part.strip() for part in parts) if part)
 
 
 def _member(kind: Any, cell: object, field: str) -> Any:

@@ -4,7 +4,16 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.positions.domain.imports import Format, ManualTerms, RefusedTerms, parse_positions
+from services.positions.domain.enrichment import MarketPrice
+from services.positions.domain.holding import Status
+from services.positions.domain.import_checks import against_what_is_there
+from services.positions.domain.imports import (
+    Format,
+    ManualTerms,
+    Parsed,
+    RefusedTerms,
+    parse_positions,
+)
 from services.positions.domain.position import MANUAL
 from services.positions.service.needs import Begin
 from services.positions.service.passes import Passes
@@ -61,28 +70,33 @@ class ImportService:
         `tell` hears of each 5,000 rows written; they show when all are.
         """
         parsed = await asyncio.to_thread(parse_positions, content, kind, wallet or MANUAL)
-        refusals = parsed.refusals[:_MAX_REFUSALS]
-        if dry_run or not parsed.rows:
-            created, updated = await self._foresee(parsed.rows)
-            return Imported(len(parsed.rows), created, updated, len(parsed.refusals), refusals)
         market = await self._passes.market()
+        if dry_run or not parsed.rows:
+            async with self._begin() as store:
+                rows, refusals, known_count = await self._checked(store, parsed, market)
+            return _imported(rows, len(rows) - known_count, known_count, refusals)
         async with self._begin() as store:
+            rows, refusals, _ = await self._checked(store, parsed, market)
             created = updated = 0
-            for start in range(0, len(parsed.rows), _CHUNK_ROWS):
-                tell(Progress(len(parsed.rows), start, len(parsed.refusals)))
-                fresh, changed = await self._write(store, parsed.rows[start : start + _CHUNK_ROWS])
+            for start in range(0, len(rows), _CHUNK_ROWS):
+                tell(Progress(len(rows), start, len(refusals)))
+                fresh, changed = await self._write(store, rows[start : start + _CHUNK_ROWS])
                 created, updated = created + fresh, updated + changed
-            tell(Progress(len(parsed.rows), len(parsed.rows), len(parsed.refusals)))
+            tell(Progress(len(rows), len(rows), len(refusals)))
             if created or updated:
                 await store.passes.bump_membership()
             _, frame = await self._passes.run(store, market)
         self._passes.install(frame)
-        return Imported(len(parsed.rows), created, updated, len(parsed.refusals), refusals)
+        return _imported(rows, created, updated, refusals)
 
-    async def _foresee(self, rows: Sequence[ManualTerms]) -> tuple[int, int]:
-        async with self._begin() as store:
-            known = await store.positions.existing_count([row.id for row in rows if row.id is not None])
-        return len(rows) - known, known
+    async def _checked(
+        self, store: Store, parsed: Parsed, market: Mapping[str, MarketPrice]
+    ) -> tuple[Sequence[ManualTerms], Sequence[RefusedTerms], int]:
+        """Rows to take, all refusals by line, and how many of the rows' ids are known."""
+        known = await store.positions.known([row.id for row in parsed.rows if row.id is not None])
+        rows, refused = against_what_is_there(parsed.rows, market, known, self._clock.now())
+        refusals = sorted([*parsed.refusals, *refused], key=lambda refusal: refusal.line)
+        return rows, refusals, sum(row.id in known for row in rows)
 
     async def _write(self, store: Store, rows: Sequence[ManualTerms]) -> tuple[int, int]:
         now = self._clock.now()
@@ -92,8 +106,14 @@ class ImportService:
         feeds = await store.wallets.feed_keys([(name, MANUAL) for name in names])
         assets = await store.positions.asset_keys([row.asset for row in rows])
         columns = _columns(rows, feeds, assets)
-        columns["mark_time"] = [NEVER if row.mark_price_usd is None else now for row in rows]
-        return await store.positions.write(columns, now)
+        columns["mark_time"] = [NEVER if row.mark_price_usd is None else row.mark_time or now for row in rows]
+        return await store.positions.write_by_hand(columns, now)
+
+
+def _imported(
+    rows: Sequence[ManualTerms], created: int, updated: int, refusals: Sequence[RefusedTerms]
+) -> Imported:
+    return Imported(len(rows), created, updated, len(refusals), refusals[:_MAX_REFUSALS])
 
 
 def _columns(
@@ -108,4 +128,5 @@ def _columns(
         "flag_bits": [0] * len(rows),
         **{name: [stored(getattr(row, name, None)) for row in rows] for name in INPUT_NUMBERS},
         "note": [row.note for row in rows],
+        "status": [int(row.status or Status.ACTIVE) for row in rows],
     }

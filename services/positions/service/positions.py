@@ -9,6 +9,7 @@ import numpy as np
 from services.positions.domain.addresses import refuse_secret
 from services.positions.domain.frame import Frame
 from services.positions.domain.holding import Chain, Flag, Side, Status, WalletType
+from services.positions.domain.plausibility import MEASURED, check_plausible
 from services.positions.domain.position import MANUAL, VENUES, Draft, Position, Risk, check_draft
 from services.positions.domain.risk import (
     DEFAULT_WEIGHTS,
@@ -78,13 +79,14 @@ class PositionsService:
         self._clock = clock
 
     async def create(self, draft: Draft, request_id: str = "") -> Position:
-        """Raises InvalidArgument INVALID_FIELD, PRIVATE_KEY_REFUSED, AlreadyExists POSITION_EXISTS."""
+        """Raises INVALID_FIELD, IMPLAUSIBLE, PRIVATE_KEY_REFUSED, AlreadyExists POSITION_EXISTS."""
         check_draft(draft)
         refuse_secret(draft.id, "position.id")
         refuse_secret(draft.note, "position.note")
         venue = choose(draft.venue or MANUAL, VENUES, field="position.venue")
         draft = replace(draft, id=draft.id or new_id("pos"), wallet=draft.wallet or MANUAL, venue=venue)
         market, now = await self._passes.market(), self._clock.now()
+        check_plausible(draft, market.get(draft.asset))
         frame = None
         async with self._begin() as store:
             first = await store.positions.keep_request(request_id, draft.id, now) if request_id else None
@@ -134,12 +136,16 @@ class PositionsService:
         return Page([await self.with_risk(found) for found, _ in page.rows], page.next_page_token)
 
     async def update(self, position_id: str, values: Mapping[str, object]) -> Position:
-        """`values` by names of CHANGEABLE. Raises POSITION_NOT_FOUND, INVALID_FIELD."""
+        """`values` by names of CHANGEABLE. Raises POSITION_NOT_FOUND, INVALID_FIELD, IMPLAUSIBLE."""
         _check_values(values)
         refuse_secret(str(values.get("note", "")), "position.note")
         market, now = await self._passes.market(), self._clock.now()
         async with self._begin() as store:
             found = _there(await store.positions.find(position_id), position_id)
+            if values.keys() & MEASURED:
+                numbers = {name: value for name, value in values.items() if name in MEASURED}
+                changed = replace(found.inputs, **numbers)  # type: ignore[arg-type]  # checked above
+                check_plausible(changed, market.get(found.inputs.asset))
             columns: dict[str, object] = {
                 name: stored(value) if name in INPUT_NUMBERS else value  # type: ignore[arg-type]  # checked above
                 for name, value in values.items()

@@ -128,7 +128,7 @@ def _key(wallet: Wallet, order: str) -> tuple[object, ...]:
 def checked(wallet: Wallet) -> Wallet:
     """The wallet with its address in its one written form. Raises what `create` raises of its fields."""
     _check_texts(wallet)
-    _check_balance(wallet.balance_native)
+    _check_balances(wallet)
     return replace(wallet, public_address=check_address(wallet.chain, wallet.public_address))
 
 
@@ -142,7 +142,11 @@ def _check_texts(wallet: Wallet) -> None:
         raise InvalidArgument("INVALID_FIELD", f"a name has {problem}", fields={"wallet.name": problem})
 
 
-def _check_balance(balance_native: float | None) -> None:
-    if balance_native is not None and balance_native < 0:
-        fields = {"wallet.balance_native": "0 or more"}
-        raise InvalidArgument("INVALID_FIELD", "balance_native is 0 or more", fields=fields)
+def _check_balances(wallet: Wallet) -> None:
+    fields = {
+        f"wallet.{name}": "0 or more"
+        for name in ("balance_native", "balance_usd")
+        if (getattr(wallet, name) or 0) < 0
+    }
+    if fields:
+        raise InvalidArgument("INVALID_FIELD", "a balance is 0 or more", fields=fields)

@@ -111,6 +111,12 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
 
 def _entered(totals: pb.Totals) -> Totals:
     """Totals of an entry by hand. Raises NOT_FINITE, INVALID_FIELD."""
+    if not totals.HasField("total_value_usd"):
+        raise InvalidArgument(
+            "INVALID_FIELD",
+            "an entry by hand says at least the total value",
+            fields={"snapshot.totals.total_value_usd": "must be set"},
+        )
     numbers = {name: getattr(totals, name) + 0.0 for name in TOTALS_NUMBERS}
     problems = {
         f"snapshot.totals.{name}": "0 or more"

@@ -62,25 +62,49 @@ _ROW_TYPES = {
     "note": "text",
 }
 _COMPARED = [name for name in _ROW_TYPES if name not in ("id", "mark_time", "note")]
-# The columns are $1, $2 ... and the time of the change comes last.
-_NOW = f"${len(_ROW_TYPES) + 1}::timestamptz"
-_WRITE = (
-    "with written as ("
-    f" insert into position as old ({', '.join(_ROW_TYPES)},"
-    " status, first_seen_time, last_seen_time, updated_time)"
-    f" select {', '.join('new.' + name for name in _ROW_TYPES)}, 1, {_NOW}, {_NOW}, {_NOW}"
-    f" from unnest({', '.join(f'${place}::{kind}[]' for place, kind in enumerate(_ROW_TYPES.values(), 1))})"
-    f" as new ({', '.join(_ROW_TYPES)})"
-    " on conflict (id) do update set"
-    f" {', '.join(f'{name} = excluded.{name}' for name in [*_COMPARED, 'mark_time'])},"
-    " note = case when excluded.note = '' then old.note else excluded.note end,"
-    f" status = case when old.status = 5 then 5 else 1 end, last_seen_time = {_NOW}, updated_time = {_NOW}"
-    f" where ({', '.join('old.' + name for name in _COMPARED)})"
-    f" is distinct from ({', '.join('excluded.' + name for name in _COMPARED)})"
-    " or old.status not in (1, 5) or (excluded.note <> '' and excluded.note <> old.note)"
-    " or (not excluded.in_last_answer and old.mark_time <> excluded.mark_time)"
-    " returning (xmax = 0) as created)"
-    " select count(*) filter (where created) as created, count(*) as written from written"
+_ROW_TYPES_BY_HAND = {**_ROW_TYPES, "status": "int2"}
+
+
+def _write(types: Mapping[str, str], *, status: str, new_status: str, changes_status: str) -> str:
+    """The SQL of rows by columns $1, $2 ...; the time of the change comes last.
+
+    `status`: of a new row; `new_status`: of one that is there; `changes_status`: when that is a change.
+    """
+    now = f"${len(types) + 1}::timestamptz"
+    return (
+        "with written as ("
+        f" insert into position as old ({', '.join(_ROW_TYPES)},"
+        " status, first_seen_time, last_seen_time, updated_time)"
+        f" select {', '.join('new.' + name for name in _ROW_TYPES)}, {status}, {now}, {now}, {now}"
+        f" from unnest({', '.join(f'${place}::{kind}[]' for place, kind in enumerate(types.values(), 1))})"
+        f" as new ({', '.join(types)})"
+        " on conflict (id) do update set"
+        f" {', '.join(f'{name} = excluded.{name}' for name in [*_COMPARED, 'mark_time'])},"
+        " note = case when excluded.note = '' then old.note else excluded.note end,"
+        f" status = {new_status}, last_seen_time = {now}, updated_time = {now}"
+        f" where ({', '.join('old.' + name for name in _COMPARED)})"
+        f" is distinct from ({', '.join('excluded.' + name for name in _COMPARED)})"
+        f" or {changes_status} or (excluded.note <> '' and excluded.note <> old.note)"
+        " or (not excluded.in_last_answer and old.mark_time <> excluded.mark_time)"
+        " returning (xmax = 0) as created)"
+        " select count(*) filter (where created) as created, count(*) as written from written"
+    )
+
+
+_WRITE = _write(
+    _ROW_TYPES,
+    status="1",
+    new_status="case when old.status = 5 then 5 else 1 end",
+    changes_status="old.status not in (1, 5)",
+)
+_WRITE_BY_HAND = _write(
+    _ROW_TYPES_BY_HAND,
+    status="new.status",
+    new_status="excluded.status",
+    changes_status="old.status <> excluded.status",
+)
+_KNOWN = (
+    "select p.id, f.venue, p.status from position p join feed f using (feed_key) where p.id = any($1::text[])"
 )
 # Thousands of changed rows come by COPY, into a table of the connection's own that the commit empties.
 _STAGED = {name: kind for name, kind in _ROW_TYPES.items() if name not in ("id", "note")}
@@ -225,6 +249,12 @@ class PositionStore:
         row = (await driver.fetch(_WRITE, *(columns[name] for name in _ROW_TYPES), now))[0]
         return row["created"], row["written"] - row["created"]
 
+    async def write_by_hand(self, columns: Mapping[str, Sequence[object]], now: datetime) -> tuple[int, int]:
+        """As `write`, with a status for each row."""
+        driver = await raw(self._connection)
+        row = (await driver.fetch(_WRITE_BY_HAND, *(columns[name] for name in _ROW_TYPES_BY_HAND), now))[0]
+        return row["created"], row["written"] - row["created"]
+
     async def merge(self, columns: Mapping[str, NDArray[Any]], now: datetime) -> None:
         """Change many stored rows at once, given as columns by position_key; a deleted one stays deleted."""
         driver = await raw(self._connection)
@@ -232,10 +262,10 @@ class PositionStore:
         await copy_in(self._connection, "changed_position", columns)
         await driver.execute(_MERGE, now)
 
-    async def existing_count(self, ids: Sequence[str]) -> int:
-        """How many of these ids are taken."""
-        query = text("select count(*) from position where id = any(cast(:ids as text[]))")
-        return int((await self._connection.execute(query, {"ids": list(ids)})).scalar_one())
+    async def known(self, ids: Sequence[str]) -> dict[str, tuple[str, Status]]:
+        """Venue and status of the positions that have one of these ids."""
+        rows = await (await raw(self._connection)).fetch(_KNOWN, list(ids))
+        return {row["id"]: (row["venue"], Status(row["status"])) for row in rows}
 
     async def change(self, position_key: int, values: Mapping[str, object], now: datetime) -> None:
         """Set columns of one position."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from services.positions.domain.holding import Answer, Chain, Holding, Refusal, WalletRef
+from services.positions.domain.scale import off_scale
 from services.positions.venues.dydx_shapes import (
     Market,
     children,
@@ -18,7 +19,7 @@ from services.positions.venues.dydx_shapes import (
     read_subaccount,
     subaccount,
 )
-from services.positions.venues.rows import NotThat, masked_text, off_scale
+from services.positions.venues.rows import NotThat, masked_text
 from services.positions.venues.venue import Built, Surroundings
 from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from services.positions.domain.holding import Answer, Chain, Refusal, WalletRef
+from services.positions.domain.scale import off_scale
 from services.positions.venues.hyperliquid_shapes import (
     OLD_STATE,
     holdings,
     read_funding,
     read_state,
 )
-from services.positions.venues.rows import NotThat, masked, off_scale
+from services.positions.venues.rows import NotThat, masked
 from services.positions.venues.venue import Built, Surroundings
 from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from services.positions.domain.holding import Answer, Chain, Holding, Refusal, WalletRef
+from services.positions.domain.scale import SCALE_FACTOR_LIMIT, off_scale
 from services.positions.venues.jupiter_extras import BorrowRates, read_liquidations
 from services.positions.venues.jupiter_shapes import (
     MICRO_DOLLARS_PER_DOLLAR,
@@ -19,7 +20,7 @@ from services.positions.venues.jupiter_shapes import (
     read_row,
     refusal,
 )
-from services.positions.venues.rows import SCALE_FACTOR_LIMIT, RowRefused, masked, off_scale
+from services.positions.venues.rows import RowRefused, masked
 from services.positions.venues.venue import Built, Surroundings
 from shared.clock import Clock
 from shared.errors import InvalidArgument

@@ -8,8 +8,6 @@ from datetime import timedelta
 
 FUTURE_TOLERANCE = timedelta(minutes=5)  # The venue's clock and ours may differ by this much.
 MASKED_BODY_LIMIT = 2000
-# Further from an independent price than any market moves within a position's life: another unit was used.
-SCALE_FACTOR_LIMIT = 20.0
 
 DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 INTEGER = re.compile(r"-?[0-9]+")
@@ -63,13 +61,6 @@ def positive(row: Mapping[str, object], field: str) -> float:
     if number <= 0:
         raise RowRefused("NEGATIVE" if number < 0 else "NOT_POSITIVE", field)
     return number
-
-
-def off_scale(price_usd: float | None, reference_usd: float | None) -> bool:
-    """Whether a price lies a factor over 20 from an independent one; unknown prices do not."""
-    if price_usd is None or reference_usd is None:
-        return False
-    return not 1 / SCALE_FACTOR_LIMIT <= price_usd / reference_usd <= SCALE_FACTOR_LIMIT
 
 
 def masked(body: object, wallet_address: str) -> str:

@@ -33,6 +33,82 @@ async def test_an_export_of_positions_is_imported_as_it_was(house, kind) -> None
     assert "mark_price_usd" not in json.loads(document)["positions"][1]
 
 
+@pytest.mark.parametrize("kind", [CSV, JSON])
+async def test_a_whole_export_read_back_changes_nothing_in_its_house_and_nothing_elsewhere(
+    house, kind
+) -> None:
+    """Closed ones stay closed, an old mark stays old, and what came from a venue is not made by hand."""
+    await house.create(id="open", mark_price_usd=80.0)
+    await house.create(id="over", note=" was mine\n")
+    closing = pb.Position(id="over", status=pb.STATUS_CLOSED)
+    await house.positions.UpdatePosition(pb.UpdatePositionRequest(position=closing))
+    await house.create(id="aside")
+    aside = pb.Position(id="aside", status=pb.STATUS_INACTIVE)
+    await house.positions.UpdatePosition(pb.UpdatePositionRequest(position=aside))
+    paper = pb.Wallet(name="paper", chain=pb.CHAIN_DEMO, active=True)
+    await house.wallets.CreateWallet(pb.CreateWalletRequest(wallet=paper))
+    await house.create(id="simulated", wallet="paper", venue="demo")
+    everything = pb.ExportPositionsRequest(format=kind, all_statuses=True)
+    out = (await house.files.ExportPositions(everything)).content
+    before = list((await house.positions.ListPositions(pb.ListPositionsRequest())).positions)
+    totals = await house.portfolio.GetTotals(pb.GetTotalsRequest())
+    house.clock.advance(3600)
+
+    back = pb.ImportPositionsRequest(format=kind, content=out)
+    same = await house.positions.ImportPositions(back)
+    assert (same.created_count, same.updated_count) == (0, 0)
+    assert [(one.field, one.reason) for one in same.refusals] == [("venue", "DEMO_REFUSED")]
+    assert (await house.files.ExportPositions(everything)).content == out
+    after = await house.portfolio.GetTotals(pb.GetTotalsRequest())
+    assert after.total_value_usd == totals.total_value_usd
+
+    await house.positions.DeleteAllPositions(pb.DeleteAllPositionsRequest(confirm="delete"))
+    anew = await house.positions.ImportPositions(back)
+    assert (anew.created_count, anew.refused_count) == (3, 1)
+    restored = list((await house.positions.ListPositions(pb.ListPositionsRequest())).positions)
+    assert [one.id for one in restored] == ["open"] and [one.id for one in before] == ["open", "simulated"]
+    assert restored[0].mark_time == before[0].mark_time, "an old mark must not come back as a fresh one"
+    aside_and_over = (await house.files.ExportPositions(everything)).content
+    for word in (b"CLOSED", b"INACTIVE", b"was mine"):
+        assert word in aside_and_over
+
+
+async def test_a_file_moves_no_position_away_from_its_venue(house) -> None:
+    paper = pb.Wallet(name="paper", chain=pb.CHAIN_DEMO, active=True)
+    await house.wallets.CreateWallet(pb.CreateWalletRequest(wallet=paper))
+    await house.create(id="a", wallet="paper", venue="demo")
+    content = b"id,asset,side,entry_price_usd,size_usd,collateral_usd\na,BTC,LONG,100,900,90\n"
+    done = await house.positions.ImportPositions(pb.ImportPositionsRequest(format=CSV, content=content))
+    assert [(one.field, one.reason) for one in done.refusals] == [("id", "NOT_BY_HAND")]
+    kept = await house.positions.GetPosition(pb.GetPositionRequest(id="a"))
+    assert (kept.venue, kept.size_usd) == ("demo", 1000.0)
+
+
+async def test_a_row_far_from_the_market_or_from_tomorrow_is_refused(house) -> None:
+    house.price.set("BTC", 91_250.0)
+    rows = [
+        {"id": "near", "entry_price_usd": 90_000.0},
+        {"id": "far", "entry_price_usd": 90.0},
+        {"id": "mark", "entry_price_usd": 90_000.0, "mark_price_usd": 9.1},
+        {
+            "id": "late",
+            "entry_price_usd": 90_000.0,
+            "mark_price_usd": 9e4,
+            "mark_time": "2026-11-21T00:00:00Z",
+        },
+    ]
+    rows = [{"asset": "BTC", "side": "LONG", "size_usd": 1000, "collateral_usd": 100, **row} for row in rows]
+    for dry_run in (True, False):
+        request = pb.ImportPositionsRequest(format=JSON, content=json.dumps(rows).encode(), dry_run=dry_run)
+        done = await house.positions.ImportPositions(request)
+        assert done.created_count == 1
+        assert [(one.line, one.field, one.reason) for one in done.refusals] == [
+            (2, "entry_price_usd", "IMPLAUSIBLE"),
+            (3, "mark_price_usd", "IMPLAUSIBLE"),
+            (4, "mark_time", "IN_THE_FUTURE"),
+        ]
+
+
 async def test_an_export_takes_the_filters_of_the_list(house) -> None:
     await house.create(id="a")
     await house.create(id="b", asset="ETH")

@@ -183,3 +183,25 @@ async def test_a_position_that_is_not_there_is_not_found(house) -> None:
     ):
         with pytest.raises(NotFound, match="POSITION_NOT_FOUND"):
             await call
+
+
+async def test_what_cannot_be_meant_is_refused_by_name_when_created_and_when_changed(house) -> None:
+    house.price.set("BTC", 91_250.0)
+    wrong = {
+        "entry_price_usd": {"entry_price_usd": 912.0, "mark_price_usd": None},
+        "mark_price_usd": {"entry_price_usd": 90_000.0, "mark_price_usd": 9.1e9},
+        "size_usd": {"entry_price_usd": 90_000.0, "mark_price_usd": None, "size_usd": 0.5},
+    }
+    for field, terms in wrong.items():
+        with pytest.raises(InvalidArgument) as refused:
+            await house.create(**terms)
+        assert (refused.value.reason, set(refused.value.fields)) == ("IMPLAUSIBLE", {f"position.{field}"})
+    meant = await house.create(
+        entry_price_usd=90_000.0, liquidation_price_usd=80_000.0, mark_price_usd=91_000.0
+    )
+    change = pb.Position(id=meant.id, mark_price_usd=91.0)
+    with pytest.raises(InvalidArgument) as refused:
+        await house.positions.UpdatePosition(pb.UpdatePositionRequest(position=change))
+    assert set(refused.value.fields) == {"position.mark_price_usd"}
+    noted = pb.Position(id=meant.id, note="a note is no figure")
+    assert (await house.positions.UpdatePosition(pb.UpdatePositionRequest(position=noted))).note

@@ -49,6 +49,7 @@ async def test_a_wallet_is_made_active_read_changed_and_deleted(house) -> None:
         ({"name": ""}, "INVALID_FIELD"),
         ({"chain": 0}, "INVALID_FIELD"),
         ({"balance_native": -1.0}, "INVALID_FIELD"),
+        ({"balance_usd": -0.01}, "INVALID_FIELD"),
     ],
 )
 async def test_a_bad_wallet_is_refused_without_repeating_it(house, capsys, fields, reason) -> None:

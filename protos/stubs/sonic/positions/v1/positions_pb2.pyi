@@ -340,6 +340,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
     the clocks disagree.
     """
+    ERROR_REASON_IMPLAUSIBLE: _ErrorReason.ValueType  # 28
+    """A figure entered by hand is a factor over 20 off: a wrong unit, or a lost decimal sign."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -400,6 +402,8 @@ ERROR_REASON_EPOCH_AHEAD: ErrorReason.ValueType  # 27
 """The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
 the clocks disagree.
 """
+ERROR_REASON_IMPLAUSIBLE: ErrorReason.ValueType  # 28
+"""A figure entered by hand is a factor over 20 off: a wrong unit, or a lost decimal sign."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _HeatModel:
@@ -1011,7 +1015,7 @@ class Totals(_message.Message):
         position_count: _builtins.int = ...,
         stale_count: _builtins.int = ...,
         total_size_usd: _builtins.float = ...,
-        total_value_usd: _builtins.float = ...,
+        total_value_usd: _builtins.float | None = ...,
         total_collateral_usd: _builtins.float = ...,
         total_long_size_usd: _builtins.float = ...,
         total_short_size_usd: _builtins.float = ...,
@@ -1026,9 +1030,9 @@ class Totals(_message.Message):
         oldest_mark_time: _timestamp_pb2.Timestamp | None = ...,
         totals_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_avg_heat_index", b"_avg_heat_index", "_avg_leverage_ratio", b"_avg_leverage_ratio", "_avg_travel_percent", b"_avg_travel_percent", "_total_heat", b"_total_heat", "_value_to_collateral_ratio", b"_value_to_collateral_ratio", "avg_heat_index", b"avg_heat_index", "avg_leverage_ratio", b"avg_leverage_ratio", "avg_travel_percent", b"avg_travel_percent", "oldest_mark_time", b"oldest_mark_time", "total_heat", b"total_heat", "totals_time", b"totals_time", "value_to_collateral_ratio", b"value_to_collateral_ratio"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_avg_heat_index", b"_avg_heat_index", "_avg_leverage_ratio", b"_avg_leverage_ratio", "_avg_travel_percent", b"_avg_travel_percent", "_total_heat", b"_total_heat", "_total_value_usd", b"_total_value_usd", "_value_to_collateral_ratio", b"_value_to_collateral_ratio", "avg_heat_index", b"avg_heat_index", "avg_leverage_ratio", b"avg_leverage_ratio", "avg_travel_percent", b"avg_travel_percent", "oldest_mark_time", b"oldest_mark_time", "total_heat", b"total_heat", "total_value_usd", b"total_value_usd", "totals_time", b"totals_time", "value_to_collateral_ratio", b"value_to_collateral_ratio"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_avg_heat_index", b"_avg_heat_index", "_avg_leverage_ratio", b"_avg_leverage_ratio", "_avg_travel_percent", b"_avg_travel_percent", "_total_heat", b"_total_heat", "_value_to_collateral_ratio", b"_value_to_collateral_ratio", "absent_count", b"absent_count", "avg_heat_index", b"avg_heat_index", "avg_leverage_ratio", b"avg_leverage_ratio", "avg_travel_percent", b"avg_travel_percent", "oldest_mark_time", b"oldest_mark_time", "position_count", b"position_count", "stale_count", b"stale_count", "total_collateral_usd", b"total_collateral_usd", "total_heat", b"total_heat", "total_long_size_usd", b"total_long_size_usd", "total_pnl_usd", b"total_pnl_usd", "total_profit_usd", b"total_profit_usd", "total_short_size_usd", b"total_short_size_usd", "total_size_usd", b"total_size_usd", "total_value_usd", b"total_value_usd", "totals_time", b"totals_time", "value_to_collateral_ratio", b"value_to_collateral_ratio"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_avg_heat_index", b"_avg_heat_index", "_avg_leverage_ratio", b"_avg_leverage_ratio", "_avg_travel_percent", b"_avg_travel_percent", "_total_heat", b"_total_heat", "_total_value_usd", b"_total_value_usd", "_value_to_collateral_ratio", b"_value_to_collateral_ratio", "absent_count", b"absent_count", "avg_heat_index", b"avg_heat_index", "avg_leverage_ratio", b"avg_leverage_ratio", "avg_travel_percent", b"avg_travel_percent", "oldest_mark_time", b"oldest_mark_time", "position_count", b"position_count", "stale_count", b"stale_count", "total_collateral_usd", b"total_collateral_usd", "total_heat", b"total_heat", "total_long_size_usd", b"total_long_size_usd", "total_pnl_usd", b"total_pnl_usd", "total_profit_usd", b"total_profit_usd", "total_short_size_usd", b"total_short_size_usd", "total_size_usd", b"total_size_usd", "total_value_usd", b"total_value_usd", "totals_time", b"totals_time", "value_to_collateral_ratio", b"value_to_collateral_ratio"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__avg_heat_index: _TypeAlias = _typing.Literal["avg_heat_index"]  # noqa: Y015
     _WhichOneofArgType__avg_heat_index: _TypeAlias = _typing.Literal["_avg_heat_index", b"_avg_heat_index"]  # noqa: Y015
@@ -1038,6 +1042,8 @@ class Totals(_message.Message):
     _WhichOneofArgType__avg_travel_percent: _TypeAlias = _typing.Literal["_avg_travel_percent", b"_avg_travel_percent"]  # noqa: Y015
     _WhichOneofReturnType__total_heat: _TypeAlias = _typing.Literal["total_heat"]  # noqa: Y015
     _WhichOneofArgType__total_heat: _TypeAlias = _typing.Literal["_total_heat", b"_total_heat"]  # noqa: Y015
+    _WhichOneofReturnType__total_value_usd: _TypeAlias = _typing.Literal["total_value_usd"]  # noqa: Y015
+    _WhichOneofArgType__total_value_usd: _TypeAlias = _typing.Literal["_total_value_usd", b"_total_value_usd"]  # noqa: Y015
     _WhichOneofReturnType__value_to_collateral_ratio: _TypeAlias = _typing.Literal["value_to_collateral_ratio"]  # noqa: Y015
     _WhichOneofArgType__value_to_collateral_ratio: _TypeAlias = _typing.Literal["_value_to_collateral_ratio", b"_value_to_collateral_ratio"]  # noqa: Y015
     @_typing.overload
@@ -1048,6 +1054,8 @@ class Totals(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__avg_travel_percent) -> _WhichOneofReturnType__avg_travel_percent | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__total_heat) -> _WhichOneofReturnType__total_heat | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_value_usd) -> _WhichOneofReturnType__total_value_usd | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__value_to_collateral_ratio) -> _WhichOneofReturnType__value_to_collateral_ratio | None: ...
 
@@ -2588,7 +2596,9 @@ class ImportPositionsRequest(_message.Message):
     format: Global___FileFormat.ValueType
     """Format of content."""
     content: _builtins.bytes
-    """The file. Columns or keys are the field names of Position; travel or other metrics are ignored."""
+    """The file. Columns or keys are the field names of Position; metrics are ignored. A size is size_usd (dollars) or
+    size_tokens (coins), never a bare size. Rows of another venue than manual are refused: they come by a sync.
+    """
     wallet: _builtins.str
     """Wallet for rows that name none; empty = manual."""
     dry_run: _builtins.bool

@@ -1060,7 +1060,8 @@ class FilesServiceServicer:
     """
 
     def ExportPositions(self, request, context):
-        """Positions as a file that ImportPositions takes back. Metrics come along and are ignored by an import.
+        """Positions as a file that ImportPositions takes back. Metrics come along and are ignored by an import, which
+        takes positions by hand as they were, status and time of the mark included, and refuses any other.
         Fails with INVALID_FIELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

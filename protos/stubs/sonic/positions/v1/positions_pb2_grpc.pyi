@@ -287,7 +287,8 @@ class FilesServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ExportPositions: _aio.UnaryUnaryMultiCallable[_positions_pb2.ExportPositionsRequest, _positions_pb2.ExportPositionsResponse]
-    """Positions as a file that ImportPositions takes back. Metrics come along and are ignored by an import.
+    """Positions as a file that ImportPositions takes back. Metrics come along and are ignored by an import, which
+    takes positions by hand as they were, status and time of the mark included, and refuses any other.
     Fails with INVALID_FIELD.
     """
     ImportPositionsStream: _aio.UnaryStreamMultiCallable[_positions_pb2.ImportPositionsStreamRequest, _positions_pb2.ImportProgress]
@@ -308,7 +309,8 @@ class FilesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _positions_pb2.ExportPositionsRequest,
         context: _aio.ServicerContext[_positions_pb2.ExportPositionsRequest, _abc.Awaitable[_positions_pb2.ExportPositionsResponse]],
     ) -> _abc.Awaitable[_positions_pb2.ExportPositionsResponse]:
-        """Positions as a file that ImportPositions takes back. Metrics come along and are ignored by an import.
+        """Positions as a file that ImportPositions takes back. Metrics come along and are ignored by an import, which
+        takes positions by hand as they were, status and time of the mark included, and refuses any other.
         Fails with INVALID_FIELD.
         """
 
