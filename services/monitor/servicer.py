@@ -143,6 +143,7 @@ def _handed(request: pb.RunMonitorsRequest) -> Handed:
     return Handed(
         prices=tuple(map(_price, request.prices.prices)) if request.HasField("prices") else None,
         holdings=_holdings(request.holdings) if request.HasField("holdings") else None,
+        demo=request.demo if request.HasField("demo") else None,
     )
 
 
@@ -232,6 +233,7 @@ def _badge(kept: KeptBadge) -> pb.Badge:
         stale=badge.stale,
         dismissed=shown is None,
         subject=badge.parts[0].subject if badge.parts and not badge.listed else "",
+        demo=kept.demo,
         other_count=0 if badge.listed else _others(badge),
     )
 

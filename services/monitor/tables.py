@@ -92,6 +92,8 @@ incident = Table(
     Column("monitor", Text, primary_key=True),
     Column("id", Text, nullable=False),
     Column("since_time", DateTime(timezone=True), nullable=False),
+    # Who was told of, each with since when it is well again (null: it is not).
+    Column("members", JSONB, nullable=False, server_default="{}"),
 )
 
 # What must be told; a row goes when xcom has it.
@@ -104,6 +106,7 @@ outbox = Table(
     Column("body", Text, nullable=False),
     Column("created_time", DateTime(timezone=True), nullable=False),
     Column("channels", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("demo", Boolean, nullable=False, server_default="false"),
 )
 
 # One row: when Cyclone last called.
@@ -113,6 +116,8 @@ beat = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("call_time", DateTime(timezone=True), nullable=False),
     Column("cycle_interval_seconds", Float(53)),
+    # Whether prices and positions were simulated; null: it never said.
+    Column("demo", Boolean),
     CheckConstraint("id = 1", name="beat_one"),
 )
 

@@ -32,18 +32,18 @@ class DeathClient:
         request = alerts_pb2.ResolveDeathRequest(incident=incident.name, cycle_id=cycle_id, epoch=epoch)
         await self._alerts.ResolveDeath(request, timeout=seconds)
 
-    async def send_death(self, incident: Incident, cycle_id: str, seconds: float) -> None:
+    async def send_death(self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool) -> None:
         body = f"{incident.summary}\nThe alerts service could not tell this itself: its alerts may be late."
         subject = f"HIGH: {incident.name} is down"
         await self._send(
-            f"cyclone-{incident.id}", xcom_pb2.LEVEL_HIGH, subject, body, incident, cycle_id, seconds
+            f"cyclone-{incident.id}", xcom_pb2.LEVEL_HIGH, subject, body, incident, cycle_id, seconds, demo
         )
 
-    async def send_recovery(self, incident: Incident, cycle_id: str, seconds: float) -> None:
+    async def send_recovery(self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool) -> None:
         subject = f"Resolved: {incident.name} works again"
         request_id = f"cyclone-{incident.id}-over"
         await self._send(
-            request_id, xcom_pb2.LEVEL_LOW, subject, incident.summary, incident, cycle_id, seconds
+            request_id, xcom_pb2.LEVEL_LOW, subject, incident.summary, incident, cycle_id, seconds, demo
         )
 
     async def _send(
@@ -55,7 +55,11 @@ class DeathClient:
         incident: Incident,
         cycle_id: str,
         seconds: float,
+        demo: bool,
     ) -> None:
+        facts = {"incident": incident.name, "incident_id": incident.id, "cycle_id": cycle_id}
+        if demo:
+            facts["demo"] = "true"
         request = xcom_pb2.SendRequest(
             request_id=request_id,
             level=level,
@@ -63,6 +67,6 @@ class DeathClient:
             body=without_secrets(body),
             source="cyclone",
             dedupe_key=request_id,
-            facts={"incident": incident.name, "incident_id": incident.id, "cycle_id": cycle_id},
+            facts=facts,
         )
         await self._xcom.Send(request, timeout=seconds)

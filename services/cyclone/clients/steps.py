@@ -142,6 +142,7 @@ class StepClient:
             cycle_interval=to_duration(call.interval),
             prices=readings.monitor_prices(call),
             holdings=readings.monitor_holdings(call),
+            demo=call.market == "DEMO" if call.market else None,
         )
         answer = await self._monitor.RunMonitors(request, timeout=seconds)
         errors = tuple(run.monitor for run in answer.runs if run.status == monitor_pb2.RUN_STATUS_ERROR)

@@ -27,11 +27,13 @@ class Teller(Protocol):
 
     async def resolve_death(self, incident: Incident, cycle_id: str, epoch: int, seconds: float) -> None: ...
 
-    async def send_death(self, incident: Incident, cycle_id: str, seconds: float) -> None:
+    async def send_death(self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool) -> None:
         """Directly through xcom, HIGH, when alerts cannot tell; the same incident again is one message."""
         ...
 
-    async def send_recovery(self, incident: Incident, cycle_id: str, seconds: float) -> None: ...
+    async def send_recovery(
+        self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool
+    ) -> None: ...
 
 
 class Pinger(Protocol):
@@ -52,6 +54,8 @@ class Aftermath:
         self._clock = clock
         self._pinging: set[asyncio.Task[None]] = set()
         self.incidents: dict[str, Incident] = {}
+        # As last known: who is down may be the one who knows.
+        self.demo = False
 
     async def start(self) -> None:
         """Nothing to do: the first owner loads."""
@@ -64,6 +68,7 @@ class Aftermath:
 
     async def load(self, epoch: int, telling_seconds: float) -> None:
         self.incidents = await self._store.incidents()
+        self.demo = await self._store.last_demo()
         await self._tell("", epoch, telling_seconds)
 
     async def after(
@@ -115,7 +120,7 @@ class Aftermath:
         try:
             await self._teller.raise_death(incident, cycle_id, epoch, seconds)
         except SonicError:
-            await self._teller.send_death(incident, cycle_id, seconds)
+            await self._teller.send_death(incident, cycle_id, seconds, demo=self.demo)
             return replace(incident, told=Told.XCOM), f"told through xcom: {incident.summary}"
         return replace(incident, told=Told.ALERTS), f"told through alerts: {incident.summary}"
 
@@ -125,7 +130,7 @@ class Aftermath:
         if incident.told is Told.ALERTS:
             await self._teller.resolve_death(incident, cycle_id, epoch, seconds)
         else:
-            await self._teller.send_recovery(incident, cycle_id, seconds)
+            await self._teller.send_recovery(incident, cycle_id, seconds, demo=self.demo)
         return Incident(incident.name, incident.bad_count), "over"
 
     async def _ping(self, pinger: Pinger, cycle: Cycle, epoch: int, totals: TotalsReading | None) -> None:

@@ -42,13 +42,11 @@ class Owner:
         self._clock = clock
         self._scheduled = scheduled
         self._kept = kept
-        self._interval: timedelta | None = None
         self._read_at: tuple[datetime, float] | None = None
         self._forgot_at = float("-inf")
 
     async def work(self, tenure: Tenure) -> None:
         self._read_at = None
-        # How long a step may take depends on the interval, also for requests that wait already.
         setting, _ = await self._setting(tenure.epoch)
         await self._runner.begin(tenure, setting.interval)
         anew = True
@@ -65,7 +63,9 @@ class Owner:
     async def _run_waiting(self, tenure: Tenure) -> bool:
         cycle = await self._store.take(tenure.epoch, self._clock.now())
         if cycle is not None:
-            await self._runner.run(cycle, tenure, self._interval)
+            # Read now: who changed the schedule a moment ago and asks for a cycle means the new one.
+            setting, _ = await self._setting(tenure.epoch)
+            await self._runner.run(cycle, tenure, setting.interval)
         return cycle is not None
 
     async def _run_slot(self, tenure: Tenure, anew: bool) -> float:
@@ -97,7 +97,6 @@ class Owner:
                 if step and not await store.shift(epoch, step):
                     raise Fenced
             setting = await store.setting()
-        self._interval = setting.interval
         return setting, now
 
     async def _tell_missed(self, epoch: int, count: int, now: datetime) -> None:

@@ -137,7 +137,10 @@ class Run:
                 mode = asking.result()
                 self._call = replace(self._call, market=mode)
                 self._cycle = replace(self._cycle, demo=mode == "DEMO")
+                self._aftermath.demo = self._cycle.demo
         except SonicError as error:
+            # Who cannot say it now said it before: a demo is not shown as real meanwhile.
+            self._cycle = replace(self._cycle, demo=self._aftermath.demo)
             self._say(Severity.WARNING, "positions", f"the mode is not known: {error.message}")
         finally:
             asking.cancel()

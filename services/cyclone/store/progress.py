@@ -101,6 +101,7 @@ _NOTE = Statement(f"with {_TOLD}, {_WATCHED} select {_UNHURRIED} from {FENCE}")
 _INCIDENTS = Statement(
     'select name, bad_count, "open", id, summary, told, resolving from incident order by name'
 )
+_LAST_DEMO = Statement("select demo from cycle where state > 2 order by created_time desc, id desc limit 1")
 _FORGET = Statement(f"""
 with old_events as (delete from event using {FENCE} where event_time < :before_time returning 1)
 delete from cycle using {FENCE} where state > 2 and created_time < :before_time
@@ -183,6 +184,10 @@ class ProgressStore:
 
     async def incidents(self) -> dict[str, Incident]:
         return {row["name"]: incident_of(row) for row in await self._rows(_INCIDENTS, {})}
+
+    async def last_demo(self) -> bool:
+        """Whether the newest cycle ran on simulated prices and positions; False without one."""
+        return any(row["demo"] for row in await self._rows(_LAST_DEMO, {}))
 
     async def forget(self, epoch: int, before_time: datetime) -> None:
         """Deletes ended cycles and lines of the log from before."""

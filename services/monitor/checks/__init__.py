@@ -103,10 +103,11 @@ class ChannelReading:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """What a cycle read already and hands over; None = to be asked for."""
+    """What a cycle read already and hands over; None = to be asked for. `demo`: whether all is simulated."""
 
     prices: tuple[PriceReading, ...] | None = None
     holdings: HoldingsReading | None = None
+    demo: bool | None = None
 
 
 class Readings(Protocol):

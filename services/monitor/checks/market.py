@@ -61,7 +61,9 @@ class MarketCheck(Check):
         words = list(breaches.values())
         parts = tuple(Part(about, word, Level.MEDIUM) for about, word in breaches.items())
         badge = Badge("market_badge", words[0], Level.MEDIUM, parts=parts)
-        return Finding(RunStatus.BREACH, metadata, {"market_badge": badge}, concern=", ".join(words))
+        return Finding(
+            RunStatus.BREACH, metadata, {"market_badge": badge}, concern=", ".join(words), members=breaches
+        )
 
 
 def survey(

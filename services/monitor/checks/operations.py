@@ -32,17 +32,18 @@ class OperationsCheck(Check):
         }
         if not is_too_many(len(down), len(services), look.threshold_percent):
             return Finding(RunStatus.SUCCESS, metadata, {"operations_badge": None})
-        words = ", ".join(f"{name} ({problem})" for name, problem in sorted(down.items()))
         parts = tuple(Part(name, f"{name} down", Level.HIGH) for name in sorted(down))
         badge = Badge(
             "operations_badge", f"down: {', '.join(sorted(down))}", Level.HIGH, parts=parts, listed=True
         )
         before = look.last.metadata.get("down") if look.last else None
-        again = isinstance(before, dict) and bool(down.keys() & before.keys())
+        twice = down.keys() & before.keys() if isinstance(before, dict) else set()
+        members = {name: f"{name} ({down[name]})" for name in sorted(twice)}
         return Finding(
             RunStatus.BREACH,
             metadata,
             {"operations_badge": badge},
-            concern=f"services down: {words}" if again else "",
+            concern=f"services down: {', '.join(members.values())}" if members else "",
             level=Level.HIGH,
+            members=members,
         )

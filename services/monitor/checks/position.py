@@ -37,11 +37,12 @@ class PositionCheck(Check):
         badges = {"position_badge": badge if held.position_count or failed else None}
         if not is_breach:
             return Finding(RunStatus.SUCCESS, metadata, badges)
-        words = ", ".join(f"{name} ({reason})" for name, reason in sorted(failed.items()))
+        members = {name: f"{name} ({reason})" for name, reason in sorted(failed.items())}
         return Finding(
             RunStatus.BREACH,
             metadata,
             badges,
-            concern=f"wallets that cannot be read: {words}",
+            concern=f"wallets that cannot be read: {', '.join(members.values())}",
             advice="Look at the venue itself: what is shown here is old, and levels only hold.",
+            members=members,
         )

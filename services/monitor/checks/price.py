@@ -27,10 +27,9 @@ class PriceCheck(Check):
         metadata = {"assets": {price.asset: price.quality for price in prices}, "bad": bad}
         if not is_too_many(len(bad), len(prices), look.threshold_percent):
             return Finding(RunStatus.SUCCESS, metadata, {"price_badge": None})
-        words = ", ".join(f"{asset} {quality.lower()}" for asset, quality in sorted(bad.items()))
-        parts = tuple(
-            Part(asset, f"{asset} {quality.lower()}", Level.MEDIUM) for asset, quality in sorted(bad.items())
-        )
+        members = {asset: f"{asset} {quality.lower()}" for asset, quality in sorted(bad.items())}
+        words = ", ".join(members.values())
+        parts = tuple(Part(asset, word, Level.MEDIUM) for asset, word in members.items())
         badge = Badge("price_badge", words, Level.MEDIUM, parts=parts, listed=True)
         return Finding(
             RunStatus.BREACH,
@@ -38,4 +37,5 @@ class PriceCheck(Check):
             {"price_badge": badge},
             concern=f"prices not to be trusted: {words}",
             advice="Look at the market elsewhere; no level is lowered by these prices.",
+            members=members,
         )

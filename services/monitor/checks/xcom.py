@@ -51,15 +51,16 @@ class XComCheck(Check):
 def _unproven(
     unproven: Mapping[str, str], others: tuple[str, ...], metadata: Mapping[str, object]
 ) -> Finding:
-    words = ", ".join(f"{name} ({problem})" for name, problem in sorted(unproven.items()))
+    members = {name: f"{name} ({problem})" for name, problem in sorted(unproven.items())}
     parts = tuple(Part(name, f"{name} unproven", Level.HIGH) for name in sorted(unproven))
     value = f"unproven: {', '.join(sorted(unproven))}"
     return Finding(
         RunStatus.BREACH,
         metadata,
         {"xcom_badge": Badge("xcom_badge", value, Level.HIGH, parts=parts, listed=True)},
-        concern=f"channels that delivered nothing for 26 h: {words}",
+        concern=f"channels that delivered nothing for 26 h: {', '.join(members.values())}",
         level=Level.HIGH,
+        members=members,
         channels=others,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from services.monitor.checks import ChannelReading
-from services.monitor.domain.findings import Notice
+from services.monitor.domain.incidents import Notice
 from shared.codec import from_timestamp
 from shared.errors import InvalidArgument
 from shared.rpc.client import Channel
@@ -31,6 +31,7 @@ class XComClient:
             body=without_secrets(notice.body)[:10_000],
             source="monitor",
             channels=notice.channels,
+            facts={"demo": "true"} if notice.demo else {},
         )
         try:
             await self._stub.Send(request, timeout=_SECONDS)

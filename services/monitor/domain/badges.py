@@ -25,12 +25,13 @@ class Dismissal:
 
 @dataclass(frozen=True, slots=True)
 class KeptBadge:
-    """A badge as it is set, and what was dismissed of it, by subject."""
+    """A badge as it is set, what was dismissed of it by subject, and whether it is of simulated positions."""
 
     badge: Badge
     monitor: str
     badge_time: datetime
     dismissals: Mapping[str, Dismissal] = field(default_factory=dict)
+    demo: bool = False
 
     @property
     def shown(self) -> Badge | None:

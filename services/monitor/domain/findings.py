@@ -67,8 +67,9 @@ class Finding:
 
     `badges` maps every badge the check owns to its value, or to None when its cause is gone. `concern` is
     one sentence for people when the monitor itself tells them, at `level` unless a setting says otherwise,
-    on `channels` when only these can be used, with `advice` on what to do; else empty. `error` says what
-    failed, or why it was SKIPPED.
+    on `channels` when only these can be used, with `advice` on what to do; else empty. `members` are those
+    the concern is about, each with its words: one that joins later is told too. `error` says what failed, or
+    why it was SKIPPED.
     """
 
     status: RunStatus
@@ -79,6 +80,7 @@ class Finding:
     error: str = ""
     level: Level = Level.MEDIUM
     channels: tuple[str, ...] = ()
+    members: Mapping[str, str] = field(default_factory=dict)
 
 
 def skipped(reason: str, words: str = "") -> Finding:
@@ -116,62 +118,3 @@ def counted(runs: Sequence[Run]) -> Runs:
         breach_count=sum(run.status is RunStatus.BREACH for run in runs),
         error_count=sum(run.status is RunStatus.ERROR for run in runs),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something to tell people once; its id is the idempotency key. No channels: those of the level."""
-
-    id: str
-    level: Level
-    subject: str
-    body: str
-    channels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """How people chose to be told by a monitor: None and empty leave it to the finding."""
-
-    level: Level | None = None
-    channels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentChange:
-    """What a finding does to the monitor's incident, with the reason; at most one notice."""
-
-    reason: str
-    opened: bool = False
-    closed: bool = False
-    notice: Notice | None = None
-
-
-def follow(
-    monitor: str, incident_id: str | None, finding: Finding, fresh_id: str, telling: Telling | None = None
-) -> IncidentChange:
-    """One notice when a concern begins, one when it is over; an ERROR or SKIPPED changes nothing.
-
-    `incident_id` is the open incident or None; `fresh_id` names a new one. Told at NORMAL is not told.
-    """
-    if finding.status in (RunStatus.ERROR, RunStatus.SKIPPED):
-        return IncidentChange("NOT_KNOWN")
-    telling = telling or Telling()
-    level = telling.level or finding.level
-    if finding.concern and incident_id is None:
-        subject = f"{monitor} monitor: {finding.concern}"
-        body = f"{finding.concern}\n\nWhat to do: {finding.advice}" if finding.advice else finding.concern
-        begin = Notice(f"{fresh_id}-begin", level, subject, body, _channels(telling, finding))
-        return IncidentChange("OPENED", opened=True, notice=None if level is Level.NORMAL else begin)
-    if not finding.concern and incident_id is not None:
-        subject = f"{monitor} monitor: all is well again"
-        end = Notice(f"{incident_id}-end", Level.LOW, subject, subject, telling.channels)
-        return IncidentChange("CLOSED", closed=True, notice=None if level is Level.NORMAL else end)
-    return IncidentChange("UNCHANGED")
-
-
-def _channels(telling: Telling, finding: Finding) -> tuple[str, ...]:
-    """The chosen ones among those that can be used; none of them: all that can be used."""
-    if not finding.channels:
-        return telling.channels
-    return tuple(name for name in telling.channels if name in finding.channels) or finding.channels

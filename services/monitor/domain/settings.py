@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from services.monitor.domain.findings import Level, Run, RunStatus, Telling
+from services.monitor.domain.findings import Level, Run, RunStatus
+from services.monitor.domain.incidents import Telling
 
 # Due this much early already: a cycle that comes a moment before the interval has passed is not made to wait.
 _EARLY_SHARE = 0.05

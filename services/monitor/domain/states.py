@@ -9,6 +9,7 @@ from enum import IntEnum
 
 from services.monitor.domain.badges import KeptBadge
 from services.monitor.domain.findings import Level, Run, RunStatus
+from services.monitor.domain.incidents import Incident
 from services.monitor.domain.settings import Chosen, Setting, resting_reason, snoozed_until
 
 
@@ -28,10 +29,12 @@ _LATE_INTERVAL_COUNT = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """When Cyclone last called with a cycle, and the time between cycles it told; None = never, not told."""
+    """When Cyclone last called with a cycle, and what it told: the time between cycles, whether all is
+    simulated; None = never, not told."""
 
     call_time: datetime | None = None
     cycle_interval: timedelta | None = None
+    demo: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Standing:
     last_run: Run | None = None
     last_time: datetime | None = None
     last_skipped: str = ""
-    incident_id: str | None = None
+    incident: Incident | None = None
     badges: tuple[KeptBadge, ...] = ()
 
 
@@ -111,7 +114,7 @@ def state(
         snoozed_until_time=end,
         resting_reason=resting_reason(setting, standing.last_run, now).partition(":")[0],
         skipped_reason=standing.last_skipped.partition(":")[0],
-        incident_open=standing.incident_id is not None,
+        incident_open=standing.incident is not None,
     )
 
 

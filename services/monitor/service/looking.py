@@ -44,14 +44,18 @@ def _checked(finding: object) -> Finding:
     if not isinstance(finding, Finding):
         raise TypeError(f"a check returns a Finding, not {type(finding).__name__}")
     kept = json.dumps(dict(finding.metadata), allow_nan=False)
-    words = [finding.concern, finding.error]
+    words = [finding.concern, finding.error, *finding.members.keys(), *finding.members.values()]
     badges: Mapping[str, object] = finding.badges
     for badge_name, badge in badges.items():
         if badge is None:
             continue
         if not isinstance(badge, Badge) or badge.name != badge_name:
             raise TypeError(f"badge {badge_name!r} is not a Badge of that name")
-        words += [badge_name, badge.value]
+        words += [
+            badge_name,
+            badge.value,
+            *(word for part in badge.parts for word in (part.subject, part.value)),
+        ]
     if "\\u0000" in kept or any(_plain(word) != word for word in words):
         raise ValueError("a finding holds a NUL, which cannot be stored")
     return finding

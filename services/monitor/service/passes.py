@@ -12,7 +12,8 @@ from typing import NamedTuple, Protocol
 from services.monitor.checks import Handed, Look, Readings
 from services.monitor.checks.registry import Registered
 from services.monitor.domain.badges import Dismissal, KeptBadge, outlived
-from services.monitor.domain.findings import Badge, Finding, Run, Runs, RunStatus, counted, follow, skipped
+from services.monitor.domain.findings import Badge, Finding, Run, Runs, RunStatus, counted, skipped
+from services.monitor.domain.incidents import Incident, follow
 from services.monitor.domain.settings import Setting, is_due, resting_reason
 from services.monitor.domain.states import Beat, Standing
 from services.monitor.service.looking import run_check
@@ -140,7 +141,12 @@ class Passes:
             step,
             readings,
             standings,
-            replace(beat, call_time=now, cycle_interval=cycle_interval or beat.cycle_interval)
+            replace(
+                beat,
+                call_time=now,
+                cycle_interval=cycle_interval or beat.cycle_interval,
+                demo=beat.demo if handed.demo is None else handed.demo,
+            )
             if in_cycle
             else beat,
             now,
@@ -241,8 +247,9 @@ class Passes:
         """Runs, badges and incidents of a pass: one statement, a transaction when somebody is to be told."""
         await self._drop_strangers()
         badges, gone, forgotten, lowered = _changes(made.standings, looked)
-        concerns = self._concerns(
-            made, looked, {name: one.incident_id for name, one in made.standings.items()}
+        concerns = any(
+            follow(run.monitor, made.standings[run.monitor].incident, finding, "", made.now).changed
+            for run, finding in looked
         )
         runs = [replace(run, cycle_id=made.step.cycle_id) for run, _ in looked]
         in_cycle = bool(made.step.cycle_id)
@@ -255,6 +262,7 @@ class Passes:
             in_cycle and not concerns,
             forgotten,
             lowered,
+            made.beat.demo,
         )
         told = False
         if concerns:
@@ -279,30 +287,19 @@ class Passes:
         if badges:
             get_logger().info("badges of monitors that are not installed are gone", badges=badges)
 
-    def _concerns(
-        self, made: _Pass, looked: Looked, open_incidents: Mapping[str, str | None]
-    ) -> list[tuple[str, bool]]:
-        """Monitors whose incident begins (True) or ends (False)."""
-        changes = (
-            (run.monitor, follow(run.monitor, open_incidents.get(run.monitor), finding, ""))
-            for run, finding in looked
-        )
-        return [(monitor, change.opened) for monitor, change in changes if change.opened or change.closed]
-
     async def _follow(self, store: Store, made: _Pass, looked: Looked) -> bool:
         """Incidents as they are behind their lock; whether somebody must be told."""
-        open_incidents = await store.incidents()
+        incidents: Mapping[str, Incident] = await store.incidents()
         told = False
         for run, finding in looked:
             fresh_id = new_id(f"monitor-{run.monitor}")
             telling = self._setting(made, run.monitor).telling
-            change = follow(run.monitor, open_incidents.get(run.monitor), finding, fresh_id, telling)
-            if change.opened:
-                await store.open_incident(run.monitor, fresh_id, made.now)
-            if change.closed:
-                await store.close_incident(run.monitor)
+            incident = incidents.get(run.monitor)
+            change = follow(run.monitor, incident, finding, fresh_id, made.now, telling)
+            if change.changed:
+                await store.keep_incident(run.monitor, change.after, made.now)
             if change.notice is not None:
-                await store.add_notice(change.notice, made.now)
+                await store.add_notice(replace(change.notice, demo=bool(made.beat.demo)), made.now)
                 told = True
         return told
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from services.monitor.domain.findings import Notice
+from services.monitor.domain.incidents import Notice
 from services.monitor.service.passes import Begin
 from shared.errors import SonicError, Unavailable
 from shared.log import get_logger

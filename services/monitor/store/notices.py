@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.monitor.domain.findings import Level, Notice
+from services.monitor.domain.findings import Level
+from services.monitor.domain.incidents import Incident, Notice
+from services.monitor.store.passes import read_incident
 from services.monitor.tables import incident, outbox
 
 
@@ -16,19 +19,22 @@ class NoticeRows:
 
     _connection: AsyncConnection
 
-    async def incidents(self) -> dict[str, str]:
+    async def incidents(self) -> dict[str, Incident]:
         """Open incidents by monitor, locked until the end of the transaction."""
         await self._connection.exec_driver_sql("select pg_advisory_xact_lock(hashtext('monitor incidents'))")
-        rows = await self._connection.execute(select(incident.c.monitor, incident.c.id))
-        return {row.monitor: row.id for row in rows}
+        rows = await self._connection.execute(select(incident))
+        return {row.monitor: read_incident(row.id, row.members) for row in rows}
 
-    async def open_incident(self, monitor: str, id: str, now: datetime) -> None:
-        """Begin an incident."""
-        await self._connection.execute(insert(incident).values(monitor=monitor, id=id, since_time=now))
-
-    async def close_incident(self, monitor: str) -> None:
-        """End an incident."""
-        await self._connection.execute(delete(incident).where(incident.c.monitor == monitor))
+    async def keep_incident(self, monitor: str, one: Incident | None, now: datetime) -> None:
+        """Keep it as it is now, since `now` when it is new; None ends it."""
+        if one is None:
+            await self._connection.execute(delete(incident).where(incident.c.monitor == monitor))
+            return
+        members = {name: None if since is None else since.isoformat() for name, since in one.members.items()}
+        statement = upsert(incident).values(monitor=monitor, id=one.id, since_time=now, members=members)
+        await self._connection.execute(
+            statement.on_conflict_do_update(index_elements=["monitor"], set_={"members": members})
+        )
 
     async def add_notice(self, notice: Notice, now: datetime) -> None:
         """Keep something to tell until it was told."""
@@ -39,6 +45,7 @@ class NoticeRows:
                 subject=notice.subject,
                 body=notice.body,
                 channels=list(notice.channels),
+                demo=notice.demo,
                 created_time=now,
             )
         )
@@ -48,7 +55,10 @@ class NoticeRows:
         rows = await self._connection.execute(
             select(outbox).order_by(outbox.c.created_time, outbox.c.id).limit(100)
         )
-        return [Notice(row.id, Level(row.level), row.subject, row.body, tuple(row.channels)) for row in rows]
+        return [
+            Notice(row.id, Level(row.level), row.subject, row.body, tuple(row.channels), row.demo)
+            for row in rows
+        ]
 
     async def waiting_count(self) -> int:
         """How much was not told yet."""

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.monitor.domain.badges import Dismissal, KeptBadge
 from services.monitor.domain.findings import Badge, Level, Part, Run, Runs, RunStatus, counted
+from services.monitor.domain.incidents import Incident
 from services.monitor.domain.settings import Chosen
 from services.monitor.domain.states import Beat, Standing
 from shared.database import fence
@@ -22,7 +23,7 @@ from shared.database.statement import Row
 _STANDINGS = (
     "select names.name, setting.enabled, setting.interval_seconds, setting.threshold_percent,"
     " setting.notification_level, setting.channels, setting.snooze_seconds, setting.snoozed_until_time,"
-    " setting.version, incident.id as incident_id,"
+    " setting.version, incident.id as incident_id, incident.members::text as members,"
     " looked.id, looked.started_time, looked.duration_seconds, looked.status,"
     " looked.metadata::text as metadata, looked.error,"
     " looked.cycle_id, newest.started_time as last_time, newest.status as last_status,"
@@ -31,7 +32,8 @@ _STANDINGS = (
     "  (select jsonb_agg(to_jsonb(seen)) from dismissal seen where seen.badge = badge.name), '[]')))::text"
     "  from badge where badge.monitor = names.name) as badges,"
     " (select call_time from beat) as call_time,"
-    " (select cycle_interval_seconds from beat) as cycle_interval_seconds"
+    " (select cycle_interval_seconds from beat) as cycle_interval_seconds,"
+    " (select demo from beat) as demo"
     " from unnest($1::text[]) as names(name)"
     " left join setting on setting.monitor = names.name"
     " left join incident on incident.monitor = names.name"
@@ -70,10 +72,11 @@ _KEEP = fence.whole(
     " from allowed, jsonb_to_recordset($15::text::jsonb) as one(badge text, subject text, level text)"
     " where dismissal.badge = one.badge and dismissal.subject = one.subject),"
     " beaten as ("
-    " insert into beat (id, call_time, cycle_interval_seconds)"
-    " select 1, $7::timestamptz, $11::float8 from allowed where $12::boolean"
+    " insert into beat (id, call_time, cycle_interval_seconds, demo)"
+    " select 1, $7::timestamptz, $11::float8, $16::boolean from allowed where $12::boolean"
     " on conflict (id) do update set call_time = excluded.call_time, cycle_interval_seconds ="
-    "  coalesce(excluded.cycle_interval_seconds, beat.cycle_interval_seconds)),"
+    "  coalesce(excluded.cycle_interval_seconds, beat.cycle_interval_seconds),"
+    "  demo = coalesce(excluded.demo, beat.demo)),"
     " done as (select case when $13::boolean then set_config('synchronous_commit', 'off', true) end"
     "  from allowed)",
     returned="(select jsonb_object_agg(monitor, id)::text from written)",
@@ -110,6 +113,7 @@ class Outcome:
     in_a_hurry: bool = False
     forgotten: Sequence[tuple[str, str | None]] = ()
     lowered: Sequence[tuple[str, Dismissal]] = ()
+    demo: bool | None = None
 
 
 class PassBook:
@@ -122,7 +126,8 @@ class PassBook:
         """Where each of the monitors stands, and the heartbeat; `names` is not empty."""
         rows = await self._run(_STANDINGS, list(names))
         interval = rows[0]["cycle_interval_seconds"]
-        beat = Beat(rows[0]["call_time"], None if interval is None else timedelta(seconds=interval))
+        told = None if interval is None else timedelta(seconds=interval)
+        beat = Beat(rows[0]["call_time"], told, rows[0]["demo"])
         return {row["name"]: _standing(row) for row in rows}, beat
 
     async def keep(self, step: Step, outcome: Outcome, now: datetime) -> tuple[Runs, bool]:
@@ -153,6 +158,7 @@ class PassBook:
                     for name, one in outcome.lowered
                 ]
             ),
+            outcome.demo,
         )
         if made.recorded is None:
             return _numbered(counted(outcome.runs), json.loads(made.returned or "{}")), True
@@ -221,12 +227,22 @@ def _standing(row: Row) -> Standing:
         last_run=None if row["id"] is None else read_run(row, row["name"], json.loads(row["metadata"])),
         last_time=row["last_time"],
         last_skipped=row["last_error"] if row["last_status"] == RunStatus.SKIPPED else "",
-        incident_id=row["incident_id"],
+        incident=None
+        if row["incident_id"] is None
+        else read_incident(row["incident_id"], json.loads(row["members"])),
         badges=tuple(
             read_badge(one, datetime.fromisoformat(one["badge_time"]), one["dismissals"])
             for one in json.loads(row["badges"] or "[]")
         ),
     )
+
+
+def read_incident(id: str, members: Mapping[str, str | None]) -> Incident:
+    """An open incident from columns of its table."""
+    times = {
+        name: None if since is None else datetime.fromisoformat(since) for name, since in members.items()
+    }
+    return Incident(id, times)
 
 
 def read_badge(row: Row, badge_time: datetime, dismissals: Iterable[Row]) -> KeptBadge:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import delete, func, select, text
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.monitor.domain.badges import Dismissal, KeptBadge
 from services.monitor.domain.findings import Run
 from services.monitor.store.passes import read_badge, read_run
-from services.monitor.tables import badge, dismissal, run
+from services.monitor.tables import badge, beat, dismissal, run
 from shared.database.keyset import apply
 from shared.database.statement import Row
 from shared.paging import PageRequest
@@ -68,7 +68,11 @@ class RunRows:
         dismissed: dict[str, list[Row]] = {}
         for one in (await self._connection.execute(select(dismissal))).mappings():
             dismissed.setdefault(one["badge"], []).append(one)
-        return [read_badge(row, row["badge_time"], dismissed.get(row["name"], ())) for row in rows]
+        demo = bool(await self._connection.scalar(select(beat.c.demo)))
+        return [
+            replace(read_badge(row, row["badge_time"], dismissed.get(row["name"], ())), demo=demo)
+            for row in rows
+        ]
 
     async def dismiss(self, name: str, dismissals: Iterable[Dismissal], now: datetime) -> None:
         """Keep that these were seen."""

@@ -112,6 +112,7 @@ async def test_what_the_cycle_read_reaches_the_monitors(house: House) -> None:
         ("BTC", 100_000.0, "GOOD")
     ]
     assert request.holdings.position_count == 4
+    assert request.demo
     assert [(wallet.name, wallet.state, wallet.reason) for wallet in request.holdings.wallets] == [
         ("main", "FAILED", "TIMEOUT"),
         ("quiet", "COMPLETE", ""),

@@ -97,6 +97,7 @@ async def test_when_alerts_itself_is_down_xcom_is_told_directly_once_an_incident
     messages = _sent(house).values()
     assert {message.facts["incident"] for message in messages} == {"cycle", "service:alerts"}
     assert {message.level for message in messages} == {xcom_pb2.LEVEL_HIGH}
+    assert {message.facts["demo"] for message in messages} == {"true"}
     for name in _ALERTS:
         del house.peers.told[name]
     await house.run(stub)
@@ -197,6 +198,15 @@ async def test_a_failed_ping_is_a_line_in_the_log_without_the_url(
     assert "secret" not in message
     assert json.loads(outside.requests[0].body)["ledger_head"] == ""
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
+
+
+async def test_while_nobody_can_say_the_mode_what_was_known_of_it_counts(house: House) -> None:
+    stub = await house.start()
+    assert (await house.run(stub)).demo
+    house.peers.told["positions.GetMode"] = DOWN
+    assert (await house.run(stub)).demo
+    await house.rows("update lease set expires_time = '-infinity', owner = '', epoch = epoch + 1 returning 1")
+    assert (await house.run(await house.start())).demo
 
 
 async def test_death_requests_carry_cycle_and_epoch(house: House) -> None:

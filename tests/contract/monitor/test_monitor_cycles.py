@@ -147,7 +147,37 @@ async def test_a_concern_is_told_once_when_it_begins_and_once_when_it_ends_over_
         return len(await house.messages()) >= 2
 
     await until(told)
-    assert [message.subject for message in await house.messages()][1:] == ["price monitor: all is well again"]
+    assert [message.subject for message in await house.messages()][1:] == [
+        "price monitor: all is well again: BTC, ETH, SOL"
+    ]
+
+
+async def test_prices_that_die_after_the_first_one_are_told_too_and_simulated_ones_say_so(
+    house: House,
+) -> None:
+    await house.peers()
+    stub = await house.monitor(**QUIET)
+
+    async def look(number: int, **qualities: str) -> list[str]:
+        prices = [pb.PriceReading(asset=asset, quality=quality) for asset, quality in qualities.items()]
+        await cycle(stub, number, prices=pb.PricesReading(prices=prices), demo=True)
+        await until(lambda: house.value("select count(*) = 0 from outbox"))
+        return [message.subject for message in await house.messages()]
+
+    assert len(await look(1, BTC="GOOD", SPX="STALE")) == 1
+    assert len(await look(2, BTC="GOOD", SPX="STALE")) == 1
+    assert "now also BTC none, ETH stale" in (await look(3, BTC="NONE", ETH="STALE", SPX="STALE"))[1]
+    for number in range(4, 8):
+        qualities = {"BTC": "GOOD" if number % 2 else "NONE", "ETH": "STALE", "SPX": "STALE"}
+        assert len(await look(number, **qualities)) == 2
+    # Whoever restarts knows who was told.
+    stub = await house.monitor(**QUIET)
+    told = await look(8, BTC="GOOD", ETH="GOOD", SPX="GOOD")
+    assert told[2].endswith("price monitor: all is well again: BTC, ETH, SPX")
+    assert [message.facts["demo"] for message in await house.messages()] == ["true"] * 3
+    house.judge(judged("HEAT_INDEX", "MEDIUM", 41.0))
+    await cycle(stub, 9)
+    assert (await badges_of(stub))["risk_badge"].demo
 
 
 async def test_a_notice_waits_while_nobody_takes_it_and_is_told_by_the_next_process(house: House) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.monitor.checks import (
     AnswerReading,
@@ -22,7 +24,8 @@ from services.monitor.checks.position import PositionCheck
 from services.monitor.checks.price import PriceCheck
 from services.monitor.checks.profit import ProfitCheck
 from services.monitor.checks.risk import RiskCheck
-from services.monitor.domain.findings import Finding, Level, Run, RunStatus, Telling, follow
+from services.monitor.domain.findings import Finding, Level, Run, RunStatus
+from services.monitor.domain.incidents import Incident, Telling, follow
 from services.monitor.domain.settings import is_due
 from services.monitor.domain.states import Health, health
 
@@ -149,25 +152,83 @@ def finding(status: RunStatus, concern: str = "") -> Finding:
 
 
 def test_a_concern_is_told_once_when_it_begins_and_once_when_it_is_over() -> None:
-    begins = follow("price", None, finding(RunStatus.BREACH, "BTC stale"), "i1")
-    assert begins.opened
+    begins = follow("price", None, finding(RunStatus.BREACH, "BTC stale"), "i1", NOW)
+    assert begins.reason == "OPENED"
     assert begins.notice is not None
     assert (begins.notice.id, begins.notice.level) == ("i1-begin", Level.MEDIUM)
-    goes_on = follow("price", "i1", finding(RunStatus.BREACH, "BTC stale, ETH stale"), "i2")
+    goes_on = follow("price", begins.after, finding(RunStatus.BREACH, "BTC stale, ETH stale"), "i2", NOW)
     assert goes_on.notice is None
-    ends = follow("price", "i1", finding(RunStatus.SUCCESS), "i3")
-    assert ends.closed
+    ends = follow("price", goes_on.after, finding(RunStatus.SUCCESS), "i3", NOW)
+    assert (ends.reason, ends.after) == ("CLOSED", None)
     assert ends.notice is not None
     assert (ends.notice.id, ends.notice.level) == ("i1-end", Level.LOW)
 
 
-@pytest.mark.parametrize("status", [RunStatus.ERROR, RunStatus.SKIPPED])
-@pytest.mark.parametrize("incident_id", [None, "i1"])
-def test_a_check_that_did_not_look_neither_opens_nor_closes_an_incident(
-    status: RunStatus, incident_id: str | None
+def of(*names: str) -> Finding:
+    """A breach of these members; none: all is well."""
+    members = {name: f"{name} stale" for name in names}
+    status = RunStatus.BREACH if names else RunStatus.SUCCESS
+    return Finding(status, concern=", ".join(members.values()), members=members)
+
+
+def test_who_joins_a_breach_is_told_once_and_the_end_names_who_recovered() -> None:
+    told, incident = [], None
+    for number, found in enumerate(
+        (of("SPX"), of("SPX"), of("SPX", "BTC", "ETH"), of("BTC", "ETH"), of("BTC", "ETH"), of())
+    ):
+        change = follow("price", incident, found, f"i{number}", NOW)
+        incident = change.after
+        told += [] if change.notice is None else [(change.notice.id, change.notice.subject)]
+    assert told == [
+        ("i0-begin", "price monitor: SPX stale"),
+        ("i2-joined", "price monitor: now also BTC stale, ETH stale"),
+        ("i0-end", "price monitor: all is well again: BTC, ETH, SPX"),
+    ]
+
+
+@pytest.mark.parametrize(("well_minutes", "told_count"), [(1, 1), (14, 1), (15, 2), (60, 2)])
+def test_a_member_that_flaps_is_told_once_and_one_that_was_well_for_long_again(
+    well_minutes: int, told_count: int
 ) -> None:
-    change = follow("price", incident_id, finding(status), "i2")
-    assert (change.opened, change.closed, change.notice) == (False, False, None)
+    incident = follow("price", None, of("SPX"), "i0", NOW).after
+    joined = 0
+    moment = NOW
+    for names in (("SPX", "BTC"), ("SPX",), ("SPX", "BTC")):
+        change = follow("price", incident, of(*names), "i1", moment)
+        incident = change.after
+        joined += change.notice is not None
+        moment += timedelta(minutes=well_minutes)
+    assert joined == told_count
+
+
+def test_a_breach_that_has_no_concern_yet_neither_opens_nor_closes() -> None:
+    look = Finding(RunStatus.BREACH)
+    assert follow("operations", None, look, "i1", NOW).after is None
+    assert follow("operations", Incident("i0"), look, "i1", NOW).after == Incident("i0")
+
+
+@given(st.lists(st.sets(st.sampled_from("abcd")), max_size=20))
+def test_within_a_quarter_of_an_hour_each_member_is_told_at_most_once_an_incident(
+    looks: list[set[str]],
+) -> None:
+    incident, told = None, 0
+    for number, names in enumerate(looks):
+        change = follow("price", incident, of(*names), f"i{number}", NOW)
+        if change.reason == "OPENED":
+            told = 0
+        told += change.notice is not None and change.reason != "CLOSED"
+        incident = change.after
+        assert told <= 4
+        assert (incident is not None) is bool(names)
+
+
+@pytest.mark.parametrize("status", [RunStatus.ERROR, RunStatus.SKIPPED])
+@pytest.mark.parametrize("incident", [None, Incident("i1")])
+def test_a_check_that_did_not_look_neither_opens_nor_closes_an_incident(
+    status: RunStatus, incident: Incident | None
+) -> None:
+    change = follow("price", incident, finding(status), "i2", NOW)
+    assert (change.changed, change.after, change.notice) == (False, incident, None)
 
 
 @pytest.mark.parametrize(
@@ -183,14 +244,15 @@ def test_a_notice_goes_where_people_chose_as_far_as_that_can_be_used(
     telling: Telling, usable: tuple[str, ...], expected: tuple[Level, tuple[str, ...]]
 ) -> None:
     found = Finding(RunStatus.BREACH, concern="email is silent", channels=usable)
-    notice = follow("xcom", None, found, "i1", telling).notice
+    notice = follow("xcom", None, found, "i1", NOW, telling).notice
     assert notice is not None
     assert (notice.level, notice.channels) == expected
 
 
 def test_a_concern_that_nobody_wants_to_hear_is_still_an_incident() -> None:
-    change = follow("price", None, finding(RunStatus.BREACH, "BTC stale"), "i1", Telling(Level.NORMAL))
-    assert (change.opened, change.notice) == (True, None)
+    silent = Telling(Level.NORMAL)
+    change = follow("price", None, finding(RunStatus.BREACH, "BTC stale"), "i1", NOW, silent)
+    assert (change.reason, change.notice) == ("OPENED", None)
 
 
 def run(status: RunStatus, age: timedelta) -> Run:

@@ -29,7 +29,8 @@ from services.monitor.checks.operations import OperationsCheck
 from services.monitor.checks.price import PriceCheck
 from services.monitor.checks.risk import RiskCheck
 from services.monitor.checks.xcom import XComCheck
-from services.monitor.domain.findings import Level, Run, RunStatus, Telling
+from services.monitor.domain.findings import Level, Run, RunStatus
+from services.monitor.domain.incidents import Telling
 from services.monitor.domain.settings import (
     Chosen,
     Defaults,

@@ -468,6 +468,7 @@ class Badge(_message.Message):
     DISMISSED_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     OTHER_COUNT_FIELD_NUMBER: _builtins.int
+    DEMO_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name: risk_badge, travel_risk_badge, liquidation_badge, profit_badge, position_badge, price_badge, market_badge,
     operations_badge, xcom_badge, heartbeat_badge, and those of monitors of others.
@@ -488,6 +489,8 @@ class Badge(_message.Message):
     """What the shown value is about: a position id, a wallet, an asset; empty for a badge of one subject or of a list."""
     other_count: _builtins.int
     """Further subjects behind the shown one, dismissed ones not counted, >= 0."""
+    demo: _builtins.bool
+    """Whether prices and positions are simulated, as the last cycle said."""
     @_builtins.property
     def badge_time(self) -> _timestamp_pb2.Timestamp:
         """Set at."""
@@ -504,10 +507,11 @@ class Badge(_message.Message):
         dismissed: _builtins.bool = ...,
         subject: _builtins.str = ...,
         other_count: _builtins.int = ...,
+        demo: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["badge_time", b"badge_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["badge_time", b"badge_time", "dismissed", b"dismissed", "level", b"level", "monitor", b"monitor", "name", b"name", "other_count", b"other_count", "stale", b"stale", "subject", b"subject", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["badge_time", b"badge_time", "demo", b"demo", "dismissed", b"dismissed", "level", b"level", "monitor", b"monitor", "name", b"name", "other_count", b"other_count", "stale", b"stale", "subject", b"subject", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -747,12 +751,15 @@ class RunMonitorsRequest(_message.Message):
     CYCLE_INTERVAL_FIELD_NUMBER: _builtins.int
     PRICES_FIELD_NUMBER: _builtins.int
     HOLDINGS_FIELD_NUMBER: _builtins.int
+    DEMO_FIELD_NUMBER: _builtins.int
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand. In a cycle monitors read its results and refresh nothing."""
     epoch: _builtins.int
     """Epoch of the cycle's owner, >= 0: milliseconds since 1970 when it took over. A lower one than seen is refused, and
     one more than 5 minutes ahead of the clock of this service's database.
     """
+    demo: _builtins.bool
+    """Whether prices and positions are simulated; absent = not known now."""
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these; empty = price, position, profit, risk, liquidation and all that are due."""
@@ -778,12 +785,15 @@ class RunMonitorsRequest(_message.Message):
         cycle_interval: _duration_pb2.Duration | None = ...,
         prices: Global___PricesReading | None = ...,
         holdings: Global___HoldingsReading | None = ...,
+        demo: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cycle_interval", b"cycle_interval", "holdings", b"holdings", "prices", b"prices"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_demo", b"_demo", "cycle_interval", b"cycle_interval", "demo", b"demo", "holdings", b"holdings", "prices", b"prices"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "cycle_interval", b"cycle_interval", "epoch", b"epoch", "holdings", b"holdings", "names", b"names", "prices", b"prices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_demo", b"_demo", "cycle_id", b"cycle_id", "cycle_interval", b"cycle_interval", "demo", b"demo", "epoch", b"epoch", "holdings", b"holdings", "names", b"names", "prices", b"prices"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__demo: _TypeAlias = _typing.Literal["demo"]  # noqa: Y015
+    _WhichOneofArgType__demo: _TypeAlias = _typing.Literal["_demo", b"_demo"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__demo) -> _WhichOneofReturnType__demo | None: ...
 
 Global___RunMonitorsRequest: _TypeAlias = RunMonitorsRequest  # noqa: Y015
 

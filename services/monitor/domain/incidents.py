@@ -1,0 +1,154 @@
+"""When a monitor's incident begins, who joins it and when it ends; each is told once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from services.monitor.domain.findings import Finding, Level, RunStatus
+
+# Who was well for less than this and fails again has not joined anew: members that flap are told once.
+REJOINS_AFTER = timedelta(minutes=15)
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to tell people once; its id is the idempotency key. No channels: those of the level.
+
+    `demo`: it is about simulated prices and positions.
+    """
+
+    id: str
+    level: Level
+    subject: str
+    body: str
+    channels: tuple[str, ...] = ()
+    demo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How people chose to be told by a monitor: None and empty leave it to the finding."""
+
+    level: Level | None = None
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """An open incident; `members` were told, each with since when it is well again (None: it is not)."""
+
+    id: str
+    members: Mapping[str, datetime | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentChange:
+    """What a finding does to the monitor's incident: as it is after (None: closed); at most one notice."""
+
+    reason: str
+    after: Incident | None = None
+    notice: Notice | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is something to write."""
+        return self.reason in ("OPENED", "JOINED", "LEFT", "CLOSED")
+
+
+def follow(
+    monitor: str,
+    incident: Incident | None,
+    finding: Finding,
+    fresh_id: str,
+    now: datetime,
+    telling: Telling | None = None,
+) -> IncidentChange:
+    """One notice when a concern begins, one for those that join it, one when it is over.
+
+    An ERROR or SKIPPED changes nothing, nor does a BREACH without a concern. `incident` is the open one or
+    None; `fresh_id` names a new one. Told at NORMAL is not told.
+    """
+    if finding.status in (RunStatus.ERROR, RunStatus.SKIPPED):
+        return IncidentChange("NOT_KNOWN", incident)
+    telling = telling or Telling()
+    change = _change(monitor, incident, finding, fresh_id, now, telling)
+    return change if (telling.level or finding.level) is not Level.NORMAL else _untold(change)
+
+
+def _change(
+    monitor: str,
+    incident: Incident | None,
+    finding: Finding,
+    fresh_id: str,
+    now: datetime,
+    telling: Telling,
+) -> IncidentChange:
+    level = telling.level or finding.level
+    if finding.concern and incident is None:
+        subject = f"{monitor} monitor: {finding.concern}"
+        begin = Notice(f"{fresh_id}-begin", level, subject, _body(finding), _channels(telling, finding))
+        return IncidentChange("OPENED", Incident(fresh_id, dict.fromkeys(finding.members)), begin)
+    if finding.concern and incident is not None:
+        return _joined(monitor, incident, finding, fresh_id, now, telling)
+    if incident is not None and finding.status is RunStatus.SUCCESS:
+        names = f": {_listed(sorted(incident.members))}" if incident.members else ""
+        subject = f"{monitor} monitor: all is well again{names}"
+        end = Notice(f"{incident.id}-end", Level.LOW, subject, subject, telling.channels)
+        return IncidentChange("CLOSED", None, end)
+    return IncidentChange("UNCHANGED", incident)
+
+
+def _joined(
+    monitor: str, incident: Incident, finding: Finding, fresh_id: str, now: datetime, telling: Telling
+) -> IncidentChange:
+    """Who is new is told; who recovered is not, until all have."""
+    before = incident.members
+    new = [name for name in finding.members if _is_new(name, before, now)]
+    after = {
+        **{name: since or now for name, since in before.items() if name not in finding.members},
+        **dict.fromkeys(finding.members),
+    }
+    if not new:
+        moved = Incident(incident.id, after)
+        return IncidentChange("UNCHANGED" if after == dict(before) else "LEFT", moved)
+    words = _listed([finding.members[name] for name in new])
+    subject = f"{monitor} monitor: now also {words}"
+    notice = Notice(
+        f"{fresh_id}-joined",
+        telling.level or finding.level,
+        subject,
+        _body(finding),
+        _channels(telling, finding),
+    )
+    return IncidentChange("JOINED", Incident(incident.id, after), notice)
+
+
+def _is_new(name: str, before: Mapping[str, datetime | None], now: datetime) -> bool:
+    if name not in before:
+        return True
+    well_since = before[name]
+    return well_since is not None and now - well_since >= REJOINS_AFTER
+
+
+def _untold(change: IncidentChange) -> IncidentChange:
+    return IncidentChange(change.reason, change.after)
+
+
+def _body(finding: Finding) -> str:
+    return f"{finding.concern}\n\nWhat to do: {finding.advice}" if finding.advice else finding.concern
+
+
+def _listed(words: Iterable[str]) -> str:
+    listed = list(words)
+    more = f" and {len(listed) - _MOST_NAMED} more" if len(listed) > _MOST_NAMED else ""
+    return ", ".join(listed[:_MOST_NAMED]) + more
+
+
+def _channels(telling: Telling, finding: Finding) -> tuple[str, ...]:
+    """The chosen ones among those that can be used; none of them: all that can be used."""
+    if not finding.channels:
+        return telling.channels
+    return tuple(name for name in telling.channels if name in finding.channels) or finding.channels
