@@ -10,7 +10,9 @@ from services.price.domain.prices import Dropped, Note, Quote
 from services.price.sources.paced import Pace, PacedHttp, bad_body
 from services.price.sources.reading import Refused, bound, decimal, milliseconds_moment, quote_or_reason
 from services.price.sources.source import Source, SourceSetup
-from shared.http import Answer
+from services.price.sources.unknown_assets import UnknownAssets
+from shared.clock import Clock
+from shared.http import Answer, ProviderFailure
 from shared.http.client import Params
 
 NAME = "binance"
@@ -18,6 +20,7 @@ ASSETS = frozenset({"ADA", "AVAX", "BNB", "BTC", "DOGE", "ETH", "LINK", "SOL", "
 _PATH = "/api/v3/ticker/24hr"
 # A limit is told by Retry-After; asking on against it earns a ban, so nothing is tried twice.
 _PACE = Pace(240, 60.0, retries=0)
+_UNKNOWN_SYMBOL_CODE = -1121
 _WEIGHT_HEADER = "x-mbx-used-weight-1m"
 # Of 6000 a minute, which all users of one address share.
 _MOST_WEIGHT = 5_400
@@ -46,10 +49,14 @@ class Binance:
     name = NAME
     assets = ASSETS
 
-    def __init__(self, http: PacedHttp) -> None:
+    def __init__(self, http: PacedHttp, clock: Clock) -> None:
         self._http = http
+        self._unknown = UnknownAssets(NAME, clock, is_unknown_symbol)
 
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
+        return await self._unknown.quotes(assets, self._ask)
+
+    async def _ask(self, assets: Sequence[str]) -> Mapping[str, Quote]:
         symbols = json.dumps([symbol(asset) for asset in assets], separators=(",", ":"))
         tickers = _by_symbol((await self._http.get_json(_PATH, {"symbols": symbols})).body)
         return {asset: quote_or_reason(NAME, read, tickers.get(symbol(asset))) for asset in assets}
@@ -57,7 +64,12 @@ class Binance:
 
 def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
     http = BinanceHttp(setup, _PACE)
-    return Binance(http), http
+    return Binance(http, setup.clock), http
+
+
+def is_unknown_symbol(failure: ProviderFailure) -> bool:
+    """It does not say which one."""
+    return isinstance(failure.body, dict) and failure.body.get("code") == _UNKNOWN_SYMBOL_CODE
 
 
 def symbol(asset: str) -> str:

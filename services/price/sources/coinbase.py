@@ -7,7 +7,9 @@ from services.price.domain.prices import Quote
 from services.price.sources.paced import Pace, PacedHttp, bad_body
 from services.price.sources.reading import decimal, quote_or_reason, written_moment
 from services.price.sources.source import Source, SourceSetup
-from shared.http import ProviderFailure
+from services.price.sources.unknown_assets import UnknownAssets
+from shared.clock import Clock
+from shared.http import FailureKind, ProviderFailure
 
 NAME = "coinbase"
 ASSETS = frozenset({"ADA", "AVAX", "BTC", "DOGE", "ETH", "LINK", "SOL", "XRP"})
@@ -21,17 +23,25 @@ class Coinbase:
     name = NAME
     assets = ASSETS
 
-    def __init__(self, http: PacedHttp) -> None:
+    def __init__(self, http: PacedHttp, clock: Clock) -> None:
         self._http = http
+        self._unknown = UnknownAssets(NAME, clock, _is_unknown)
 
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
-        found = await asyncio.gather(*(self._ask(asset) for asset in assets))
-        failures = [one for one in found if isinstance(one, ProviderFailure)]
+        left_out = self._unknown.leave_out(assets)
+        asked = [asset for asset in assets if asset not in left_out]
+        found = dict(zip(asked, await asyncio.gather(*map(self._ask, asked)), strict=True))
+        failures = {asset: one for asset, one in found.items() if isinstance(one, ProviderFailure)}
         if failures and len(failures) == len(found):
-            raise failures[0]
-        return {
+            raise next(iter(failures.values()))
+        self._unknown.learn(
+            [asset for asset, failure in failures.items() if _is_unknown(failure)],
+            [asset for asset in found if asset not in failures],
+        )
+        unknown = dict.fromkeys(left_out, Quote(NAME, dropped_reason=FailureKind.NOT_FOUND))
+        return unknown | {
             asset: Quote(NAME, dropped_reason=one.kind) if isinstance(one, ProviderFailure) else one
-            for asset, one in zip(assets, found, strict=True)
+            for asset, one in found.items()
         }
 
     async def _ask(self, asset: str) -> Quote | ProviderFailure:
@@ -48,7 +58,11 @@ class Coinbase:
 
 def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
     http = PacedHttp(NAME, setup, _PACE)
-    return Coinbase(http), http
+    return Coinbase(http, setup.clock), http
+
+
+def _is_unknown(failure: ProviderFailure) -> bool:
+    return failure.kind is FailureKind.NOT_FOUND
 
 
 def read(ticker: Mapping[str, object]) -> Quote:

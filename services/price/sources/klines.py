@@ -22,7 +22,6 @@ _NAMES = {
     Interval.DAY: "1d",
 }
 _LEAST_MEMBERS = 7
-_UNKNOWN_SYMBOL_CODE = -1121
 # Two pages a second leave most of the weight to the prices of now.
 _PAUSE_SECONDS = 0.5
 
@@ -52,7 +51,7 @@ class Klines:
         try:
             answer = await self._http.get_json(_PATH, asked)
         except ProviderFailure as failure:
-            if isinstance(failure.body, dict) and failure.body.get("code") == _UNKNOWN_SYMBOL_CODE:
+            if binance.is_unknown_symbol(failure):
                 raise _unknown(asset) from failure
             raise
         return read(answer.body, interval, start, end)

@@ -10,6 +10,8 @@ from services.price.domain.prices import Dropped, Note, Quote
 from services.price.sources.paced import Pace, PacedHttp, bad_body
 from services.price.sources.reading import Refused, answer_moment, bound, decimal, quote_or_reason
 from services.price.sources.source import Source, SourceSetup
+from services.price.sources.unknown_assets import UnknownAssets
+from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure
 
 NAME = "kraken"
@@ -39,10 +41,15 @@ class Kraken:
     name = NAME
     assets = ASSETS
 
-    def __init__(self, http: PacedHttp) -> None:
+    def __init__(self, http: PacedHttp, clock: Clock) -> None:
         self._http = http
+        # One unknown pair makes the whole answer an error, and it does not say which one.
+        self._unknown = UnknownAssets(NAME, clock, lambda failure: failure.kind is FailureKind.NOT_FOUND)
 
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
+        return await self._unknown.quotes(assets, self._ask)
+
+    async def _ask(self, assets: Sequence[str]) -> Mapping[str, Quote]:
         asked = {"pair": ",".join(PAIRS[asset][0] for asset in assets)}
         answer = await self._http.get_json(_PATH, asked)
         tickers = self._checked(answer.body)
@@ -76,7 +83,7 @@ class Kraken:
 
 def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
     http = PacedHttp(NAME, setup, _PACE)
-    return Kraken(http), http
+    return Kraken(http, setup.clock), http
 
 
 def _called(tickers: Mapping[str, object], names: Sequence[str]) -> object:

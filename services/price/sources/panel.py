@@ -85,6 +85,7 @@ class Panel:
             unknown = Quote(source.name, dropped_reason=Dropped.UNSUPPORTED)
             answered = await source.quotes(known)
             quotes = {**dict.fromkeys(assets, unknown), **answered}
+            message = _unknown_of(answered)
             # One asset may be unknown to a source; an answer with none of several is no answer.
             if len(known) > 1 and all(one.dropped_reason is Dropped.MISSING for one in answered.values()):
                 failure = FailureKind.BAD_BODY.value
@@ -128,3 +129,9 @@ class Panel:
         for quote in quotes.values():
             if quote.dropped_reason:
                 self._refused.labels(source, quote.dropped_reason).inc()
+
+
+def _unknown_of(quotes: Mapping[str, Quote]) -> str:
+    """The assets a source that answered says it does not know, as a sentence; empty when it knows all."""
+    unknown = [asset for asset, quote in quotes.items() if quote.dropped_reason == FailureKind.NOT_FOUND]
+    return f"it does not know {', '.join(sorted(unknown))}" if unknown else ""

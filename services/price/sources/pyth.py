@@ -6,6 +6,9 @@ from services.price.domain.prices import Dropped, Quote
 from services.price.sources.paced import Pace, PacedHttp, bad_body
 from services.price.sources.reading import Refused, moment, quote_or_reason, scaled
 from services.price.sources.source import Source, SourceSetup
+from services.price.sources.unknown_assets import UnknownAssets
+from shared.clock import Clock
+from shared.http import FailureKind
 
 NAME = "pyth"
 FEEDS = {
@@ -25,18 +28,24 @@ class Pyth:
     name = NAME
     assets = ASSETS
 
-    def __init__(self, http: PacedHttp) -> None:
+    def __init__(self, http: PacedHttp, clock: Clock) -> None:
         self._http = http
+        # A mirror may not know the word that leaves unknown feeds out, and answer 404 for all of them.
+        self._unknown = UnknownAssets(NAME, clock, lambda failure: failure.kind is FailureKind.NOT_FOUND)
 
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
-        answer = await self._http.get_json(_PATH, [("ids[]", FEEDS[asset]) for asset in assets])
+        return await self._unknown.quotes(assets, self._ask)
+
+    async def _ask(self, assets: Sequence[str]) -> Mapping[str, Quote]:
+        feeds = [("ids[]", FEEDS[asset]) for asset in assets]
+        answer = await self._http.get_json(_PATH, [*feeds, ("ignore_invalid_price_ids", "true")])
         updates = _updates(answer.body)
         return {asset: quote_or_reason(NAME, read, updates.get(FEEDS[asset])) for asset in assets}
 
 
 def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
     http = PacedHttp(NAME, setup, _PACE)
-    return Pyth(http), http
+    return Pyth(http, setup.clock), http
 
 
 def _updates(body: object) -> Mapping[str, object]:

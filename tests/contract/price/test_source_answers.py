@@ -156,7 +156,7 @@ async def test_pyth_is_asked_for_each_feed(desk: Desk) -> None:
     desk.provider.answer(PYTH_PATH, json=PYTH)
     await desk.ask("pyth", "BTC", "ETH")
     pairs = desk.provider.asked(PYTH_PATH)[0].pairs
-    assert [name for name, _ in pairs] == ["ids[]", "ids[]"]
+    assert [name for name, _ in pairs] == ["ids[]", "ids[]", "ignore_invalid_price_ids"]
     assert pairs[0][1].startswith("e62df6c8")
 
 

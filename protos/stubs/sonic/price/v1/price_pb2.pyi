@@ -334,7 +334,7 @@ class SourceResult(_message.Message):
     CIRCUIT_OPEN, INTERNAL; empty when ok. RATE_LIMITED and CIRCUIT_OPEN may mean that no call was made.
     """
     message: _builtins.str
-    """One sentence about the failure without addresses; empty when ok."""
+    """One sentence about the failure without addresses; when ok the assets the source says it does not know, else empty."""
     quote_count: _builtins.int
     """Number of quotes taken from the answer, >= 0."""
     @_builtins.property
