@@ -228,7 +228,7 @@ async def test_a_frozen_service_holds_a_cycle_for_less_than_its_interval_and_the
     assert _step(cycle, "EVALUATE_ALERTS").state == PARTIAL
     assert _step(cycle, "RUN_MONITORS").state == SUCCEEDED
     assert cycle.state == pb.CYCLE_STATE_PARTIAL
-    (death,) = house.peers.requests("alerts.RaiseDeath")
+    (death,) = await until(lambda: house.peers.requests("alerts.RaiseDeath"))
     assert death.incident == "cycle"
     assert death.summary.startswith("Positions were not judged.")
 
