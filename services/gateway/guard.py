@@ -61,7 +61,10 @@ class Guard:
             raise Refused(403, "ORIGIN_NOT_ALLOWED", "changes are taken from this house's own page only")
 
     def _is_own(self, origin: str, authority: str) -> bool:
-        parts = urlsplit(origin.lower())
+        try:
+            parts = urlsplit(origin.lower())
+        except ValueError:
+            return False
         if parts.scheme not in ("http", "https"):
             return False
         # A proxy may ask us by another name than the browser asked it.

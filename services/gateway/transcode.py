@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from services.gateway.surface import Route
+from services.gateway.values import Json, checked, field_of, shown
 from shared.errors import InvalidArgument
-from shared.names import normalise
 
-Json = dict[str, Any]
 MASK = "update_mask"
 # What says which version was read is sent along, not changed.
 _NEVER_MASKED = "etag"
 _FIELD_MASK = "google.protobuf.FieldMask"
+_ENUM_NUMBER = re.compile(r"-?[0-9]{1,10}")
 _WORDS = {"true": True, "1": True, "": True, "false": False, "0": False}
 
 
@@ -39,12 +40,12 @@ def request_message(
         fields[route.body] = sent
     for name, value in path.items():
         _place(fields, name, value)
-    named = _name_enums(route.method.input_type, fields, "")
+    named = checked(route.method.input_type, fields)
     request = route.request_class()
     try:
         json_format.ParseDict(named, request)
-    except (json_format.ParseError, RecursionError) as error:
-        raise InvalidArgument("BAD_JSON", f"the request does not fit: {str(error)[:300]}") from error
+    except (json_format.ParseError, ValueError) as error:
+        raise InvalidArgument("BAD_JSON", f"the request does not fit: {_first(error)}") from error
     _fill_mask(route, request, sent, path)
     return request
 
@@ -61,9 +62,11 @@ def _body(route: Route, body: bytes) -> Json:
     if not route.body or not body.strip():
         return {}
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        value = json.loads(
+            body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_each_once
+        )
     except (ValueError, RecursionError) as error:
-        raise InvalidArgument("BAD_JSON", f"the body is not JSON: {str(error)[:300]}") from error
+        raise InvalidArgument("BAD_JSON", f"the body is not JSON: {_first(error)}") from error
     if not isinstance(value, dict):
         raise InvalidArgument("BAD_JSON", "the body must be a JSON object")
     return value
@@ -73,9 +76,23 @@ def _refuse_constant(word: str) -> float:
     raise ValueError(f"{word} is not a number")
 
 
+def _each_once(pairs: list[tuple[str, Any]]) -> Json:
+    found: Json = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{shown(name)} is given twice")
+        found[name] = value
+    return found
+
+
+def _first(error: Exception) -> str:
+    """The first words of a reader that may repeat what was sent."""
+    return str(error)[:300].encode("utf-8", "backslashreplace").decode()
+
+
 def _refuse_query(route: Route, query: Sequence[tuple[str, str]]) -> None:
     if query:
-        name = query[0][0][:60]
+        name = shown(query[0][0])
         raise InvalidArgument(
             "UNKNOWN_FIELD",
             f"{route.method.name} takes {name} in its body",
@@ -85,7 +102,7 @@ def _refuse_query(route: Route, query: Sequence[tuple[str, str]]) -> None:
 
 def _refuse_withheld(route: Route, names: Iterable[str]) -> None:
     for name in names:
-        field = _field(route.method.input_type, name)
+        field = field_of(route.method.input_type, name)
         if field is not None and field.name in route.withheld:
             raise InvalidArgument(
                 "UNKNOWN_FIELD",
@@ -104,12 +121,16 @@ def _query(route: Route, query: Sequence[tuple[str, str]]) -> Json:
         for field in chain[:-1]:
             place = place.setdefault(field.name, {})
             if not isinstance(place, dict):
-                raise InvalidArgument("BAD_JSON", f"{name} is given twice", fields={dotted: "give it once"})
+                raise InvalidArgument(
+                    "BAD_JSON", f"{shown(name)} is given twice", fields={dotted: "give it once"}
+                )
         last = chain[-1]
         if last.is_repeated:
             place.setdefault(last.name, []).append(_scalar(last, value))
         elif last.name in place:
-            raise InvalidArgument("BAD_JSON", f"{name} is given twice", fields={dotted: "give it once"})
+            raise InvalidArgument(
+                "BAD_JSON", f"{shown(name)} is given twice", fields={dotted: "give it once"}
+            )
         else:
             place[last.name] = _scalar(last, value)
     return fields
@@ -122,28 +143,25 @@ def _chain(route: Route, name: str) -> list[FieldDescriptor]:
     _refuse_withheld(route, [name])
     taken = {route.body, *route.path_fields, *route.withheld}
     for part in name.split("."):
-        field = None if descriptor is None or (chain and chain[-1].is_repeated) else _field(descriptor, part)
+        field = (
+            None if descriptor is None or (chain and chain[-1].is_repeated) else field_of(descriptor, part)
+        )
         if field is None or (not chain and field.name in taken):
             known = ", ".join(f.name for f in route.method.input_type.fields if f.name not in taken) or "none"
             raise InvalidArgument(
                 "UNKNOWN_FIELD",
-                f"{name[:60]} is no parameter of {route.method.name}; known are {known}",
-                fields={name[:60]: f"one of {known}"},
+                f"{shown(name)} is no parameter of {route.method.name}; known are {known}",
+                fields={shown(name): f"one of {known}"},
             )
         chain.append(field)
         descriptor = field.message_type
     return chain
 
 
-def _field(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
-    found: FieldDescriptor | None = descriptor.fields_by_name.get(name)
-    return found or descriptor.fields_by_camelcase_name.get(name)
-
-
 def _scalar(field: FieldDescriptor, text: str) -> object:
     if field.type == FieldDescriptor.TYPE_BOOL:
         return _WORDS.get(text.lower(), text)
-    if field.enum_type is not None and text.lstrip("-").isdecimal():
+    if field.enum_type is not None and _ENUM_NUMBER.fullmatch(text):
         return int(text)
     if field.message_type is not None and field.message_type.full_name == _FIELD_MASK:
         # The JSON form of a mask has camel case paths; both are taken.
@@ -166,43 +184,11 @@ def _place(fields: Json, name: str, value: object) -> None:
     place[last] = value
 
 
-def _name_enums(descriptor: Descriptor, fields: Json, at: str) -> Json:
-    """The same fields with the names of enum values as the proto writes them."""
-    named: Json = {}
-    for name, value in fields.items():
-        field = _field(descriptor, name)
-        named[name] = value if field is None else _name_enum(field, value, f"{at}{name}")
-    return named
-
-
-def _name_enum(field: FieldDescriptor, value: object, at: str) -> object:
-    if isinstance(value, list):
-        return [_name_enum(field, item, at) for item in value]
-    if field.enum_type is not None and isinstance(value, str):
-        return _enum_value(field.enum_type, value, at)
-    inside = field.message_type
-    if inside is None or not isinstance(value, dict) or inside.GetOptions().map_entry:
-        return value
-    return _name_enums(inside, value, f"{at}.")
-
-
-def _enum_value(enum: EnumDescriptor, text: str, at: str) -> str:
-    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    wanted = normalise(text)
-    for name in (wanted, prefix + wanted):
-        if name in enum.values_by_name:
-            return name
-    known = ", ".join(value.name.removeprefix(prefix) for value in enum.values if value.number)
-    raise InvalidArgument(
-        "UNKNOWN_NAME", f"{at} {text[:60]!r} is not known; known are {known}", fields={at: f"one of {known}"}
-    )
-
-
 def _fill_mask(route: Route, request: Message, sent: Json, path: Mapping[str, str]) -> None:
     """PATCH without a mask changes what the body names: a false, a 0 or a null written there is meant."""
     if route.verb != "PATCH" or MASK not in route.method.input_type.fields_by_name or request.HasField(MASK):
         return
     skipped = {_NEVER_MASKED, *(name.rpartition(".")[2] for name in path)}
-    named = (field.name for name in sent if (field := _field(route.body_type, name)) is not None)
+    named = (field.name for name in sent if (field := field_of(route.body_type, name)) is not None)
     # The path was placed into the same body: it is no change.
     getattr(request, MASK).paths.extend(name for name in named if name not in skipped)

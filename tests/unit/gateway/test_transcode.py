@@ -173,7 +173,7 @@ def test_a_dotted_parameter_reaches_into_a_message() -> None:
         ("ListPositions", [("all_statuses", "perhaps")], None, "BAD_JSON"),
         ("CreatePosition", [("position.asset", "BTC")], {}, "UNKNOWN_FIELD"),
         ("CreatePosition", [], {"side": "sideways"}, "UNKNOWN_NAME"),
-        ("CreatePosition", [], {"colour": "red"}, "BAD_JSON"),
+        ("CreatePosition", [], {"colour": "red"}, "UNKNOWN_FIELD"),
         ("CreatePosition", [], [], "BAD_JSON"),
         ("CreatePosition", [], b"{", "BAD_JSON"),
         ("CreatePosition", [], b"\xff\xfe{}", "BAD_JSON"),
