@@ -133,7 +133,13 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     channels = ChannelService(database.bind(ChannelStore), reach.by_name, config.levels, clock)
     poll_seconds = config.xcom_poll_seconds
-    escalation = EscalationService(high_database.bind(EscalationStore), reach.by_name, poll_seconds, clock)
+    escalation = EscalationService(
+        high_database.bind(EscalationStore),
+        reach.by_name,
+        timedelta(seconds=config.xcom_escalation_seconds),
+        poll_seconds,
+        clock,
+    )
     sounds = SoundService(database.bind(DeliveryStore), clock)
     unrecorded = UnrecordedService(
         database.bind(ChannelStore), reach.by_name, config.levels, messages.send, clock

@@ -4,14 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import IntEnum
 
-from services.xcom.domain.messages import LAST_RESORT
+from services.xcom.domain.messages import LAST_RESORT, Level
 from services.xcom.domain.settings import Route
 
+# How long an acknowledgement keeps an incident quiet when nobody says how long.
+ACKNOWLEDGED_FOR = timedelta(hours=1)
 NOBODY_TOLD = "NOBODY_TOLD"
 # Good news wakes nobody who hears it by another way too.
 _WAKING = frozenset({"voice", "sound"})
+
+
+class IncidentAction(IntEnum):
+    """What is said of an incident; the numbers are those of the protocol."""
+
+    ACKNOWLEDGE = 1
+    SNOOZE = 2
+    RELEASE = 3
+    END = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What somebody said of an incident, up to and including a level; `until`: how long it counts."""
+
+    incident_key: str
+    level: Level
+    by: str
+    now: datetime
+    until: datetime
+    is_snooze: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What was said here, for the source of the incident's messages."""
+
+    sequence: int
+    incident_key: str
+    level: Level
+    by: str
+    snoozed_until_time: datetime | None
+    created_time: datetime
 
 
 @dataclass(frozen=True, slots=True)

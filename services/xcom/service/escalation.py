@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from services.xcom.channels.channel import Channel
-from services.xcom.domain.messages import DeliveryReason, DeliveryState, Message, everywhere
+from services.xcom.domain.incidents import ACKNOWLEDGED_FOR, Acknowledgement, IncidentAction, Word
+from services.xcom.domain.messages import DeliveryReason, DeliveryState, Level, Message, everywhere
 from services.xcom.domain.settings import CHAIN, Chain, Contact, Route
 from services.xcom.service.links import token_hash
 from services.xcom.service.reach import Reach
-from services.xcom.store.escalation import EscalationStore, StoredLink
+from services.xcom.store.escalation import Carried, EscalationStore, StoredLink
 from services.xcom.store.queueing import Extra
 from shared.clock import Clock
 from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound
@@ -24,6 +25,7 @@ Begin = Callable[[], AbstractAsyncContextManager[EscalationStore]]
 
 _LINK_SNOOZE = timedelta(minutes=15)
 _BY_LINK = "link"
+_PAGE_COUNT, _MOST_COUNT = 50, 500
 
 
 class LinkAction(IntEnum):
@@ -53,9 +55,15 @@ class EscalationService:
     """HIGH that nobody acknowledges goes to the next contact."""
 
     def __init__(
-        self, begin: Begin, channels: Mapping[str, Channel], poll_seconds: float, clock: Clock
+        self,
+        begin: Begin,
+        channels: Mapping[str, Channel],
+        escalation_wait: timedelta,
+        poll_seconds: float,
+        clock: Clock,
     ) -> None:
         self._begin = begin
+        self._escalation_wait = escalation_wait
         self._channels = channels
         self._poll_seconds = poll_seconds
         self._clock = clock
@@ -92,6 +100,36 @@ class EscalationService:
         """Stop the escalation, or put it off. NotFound MESSAGE_NOT_FOUND."""
         async with self._begin() as store:
             return await self._acknowledged(store, id, by, snooze)
+
+    async def settle(
+        self, incident_key: str, action: IncidentAction, level: Level, until: datetime | None, by: str
+    ) -> None:
+        """What its source was told elsewhere; nothing of it goes back there."""
+        now = self._clock.now()
+        until = until or now + ACKNOWLEDGED_FOR
+        async with self._begin() as store:
+            if action is IncidentAction.END:
+                await store.end([incident_key], now)
+            elif action is IncidentAction.RELEASE:
+                await self._release(store, incident_key, now)
+            else:
+                snooze = action is IncidentAction.SNOOZE
+                await _say(store, Word(incident_key, level, by, now, until, is_snooze=snooze))
+
+    async def acknowledgements(self, source: str, after: int, size: int) -> tuple[list[Acknowledgement], int]:
+        """What was said here of the incidents of a source, and the last number of all."""
+        async with self._begin() as store:
+            last = await store.last_sequence()
+            return await store.acknowledgements(source, after, min(size or _PAGE_COUNT, _MOST_COUNT)), last
+
+    async def _release(self, store: EscalationStore, incident_key: str, now: datetime) -> None:
+        """The newest message goes on where it was stopped, after the time those before have."""
+        halted = await store.release_incident(incident_key)
+        if halted is None:
+            return
+        left = (await store.settings()).chain.contacts[halted.step :]
+        wait = timedelta(seconds=left[0].wait_seconds) if left else self._escalation_wait
+        await store.resume(halted.message_id, now + wait)
 
     async def preview(self, token: str) -> ShownLink:
         """What the link leads to; changes nothing."""
@@ -161,14 +199,21 @@ class EscalationService:
         self, store: EscalationStore, id: str, by: str, snooze: timedelta | None
     ) -> Message:
         now = self._clock.now()
-        if snooze is None:
-            await store.acknowledge(id, by, now)
-        else:
-            await store.snooze(id, now + snooze)
-        found = await store.message(id)
-        if found is None:
+        message = await store.message(id)
+        if message is None:
             raise NotFound("MESSAGE_NOT_FOUND", f"no message {id[:60]!r}")
-        return found
+        itself = Carried(message.id, message.incident_key, message.level)
+        for one in [itself, *await store.carried(id)]:
+            if snooze is None:
+                await store.acknowledge(one.id, by, now)
+            else:
+                await store.snooze(one.id, now + snooze)
+            if one.incident_key:
+                until = now + (ACKNOWLEDGED_FOR if snooze is None else snooze)
+                word = Word(one.incident_key, one.level, by, now, until, is_snooze=snooze is not None)
+                await _say(store, word)
+                await store.note_word(word)
+        return await store.message(id) or message
 
     async def _shown(self, store: EscalationStore, token: str, now: datetime) -> ShownLink:
         link = await store.link(token_hash(token))
@@ -203,6 +248,13 @@ class EscalationService:
 
         contacts = (replace(one, routes=tuple(map(shown, one.routes))) for one in chain.contacts)
         return Chain(tuple(contacts))
+
+
+async def _say(store: EscalationStore, word: Word) -> None:
+    if word.is_snooze:
+        await store.snooze_incident(word)
+    else:
+        await store.acknowledge_incident(word)
 
 
 async def check_destination(channel: Channel, address: str, field: str) -> None:

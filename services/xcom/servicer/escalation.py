@@ -9,11 +9,13 @@ import grpc
 from sonic.xcom.v1 import xcom_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
+from services.xcom.domain.incidents import Acknowledgement, IncidentAction
+from services.xcom.domain.messages import Level
 from services.xcom.domain.settings import Chain, Contact, Route
 from services.xcom.service.escalation import EscalationService, LinkAction, ShownChain, ShownLink
 from services.xcom.service.messages import MessageService
 from services.xcom.servicer.shapes import to_message
-from shared.codec import from_duration, to_duration, to_timestamp
+from shared.codec import from_duration, from_timestamp, to_duration, to_timestamp
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -42,6 +44,24 @@ class EscalationServicer(rpc.EscalationServiceServicer):
         message = await self._escalation.acknowledge(request.id, request.by, snooze)
         return to_message(self._messages.shown(message))
 
+    async def SettleIncident(
+        self, request: pb.SettleIncidentRequest, context: Context
+    ) -> pb.SettleIncidentResponse:
+        until = from_timestamp(request, "until_time")
+        level, action = Level(request.level or Level.HIGH), IncidentAction(request.action)
+        await self._escalation.settle(request.incident_key, action, level, until, request.by)
+        return pb.SettleIncidentResponse()
+
+    async def ListAcknowledgements(
+        self, request: pb.ListAcknowledgementsRequest, context: Context
+    ) -> pb.ListAcknowledgementsResponse:
+        rows, last = await self._escalation.acknowledgements(
+            request.source, request.after_sequence, request.page_size
+        )
+        return pb.ListAcknowledgementsResponse(
+            acknowledgements=map(_acknowledgement, rows), last_sequence=last
+        )
+
     async def PreviewLink(self, request: pb.PreviewLinkRequest, context: Context) -> pb.Link:
         return _link(await self._escalation.preview(request.token))
 
@@ -68,6 +88,17 @@ def _chain(found: ShownChain) -> pb.EscalationChain:
         for contact in found.chain.contacts
     ]
     return pb.EscalationChain(contacts=contacts, etag=found.etag)
+
+
+def _acknowledgement(said: Acknowledgement) -> pb.Acknowledgement:
+    return pb.Acknowledgement(
+        sequence=said.sequence,
+        incident_key=said.incident_key,
+        level=pb.Level.ValueType(said.level.value),
+        by=said.by,
+        snoozed_until_time=to_timestamp(said.snoozed_until_time),
+        created_time=to_timestamp(said.created_time),
+    )
 
 
 def _link(shown: ShownLink) -> pb.Link:

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import select, text
 
-from services.xcom.domain.messages import Message
+from services.xcom.domain.messages import Level, Message
+from services.xcom.store.incidents import CANCEL
 from services.xcom.store.messages import MessageStore
 from services.xcom.store.rows import to_message
 from services.xcom.tables import link, message
@@ -34,10 +35,26 @@ _SNOOZE = text(
     " escalation_due_time = case when escalation_due_time is null then null"
     "  else cast(:until as timestamptz) end where id = :id"
 )
+_CANCEL = text(f"{CANCEL} and message.id = :id")
+_CARRIED = text(
+    "select distinct message.id, message.incident_key, message.level from message"
+    " join delivery on delivery.message_id = message.id"
+    " join delivery as digest on digest.id = delivery.digest_id"
+    " where digest.message_id = :id order by message.id"
+)
 _USE_LINK = text(
     "update link set used_time = :now where token_hash = :token_hash and used_time is null"
     " and expires_time > :now returning message_id"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A message, itself or within a digest."""
+
+    id: str
+    incident_key: str
+    level: Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +84,18 @@ class EscalationStore(MessageStore):
         await self._connection.execute(_STEP, {"id": id, "step": step, "due_time": due_time})
 
     async def acknowledge(self, id: str, by: str, now: datetime) -> None:
-        """The first one counts; nothing escalates any more."""
+        """The first one counts; nothing escalates any more, and what waits of it is not sent."""
         await self._connection.execute(_ACKNOWLEDGE, {"id": id, "by": by, "now": now})
+        await self._connection.execute(_CANCEL, {"id": id, "now": now, "why": f"acknowledged by {by or '?'}"})
 
     async def snooze(self, id: str, until: datetime) -> None:
         """No contact before this."""
         await self._connection.execute(_SNOOZE, {"id": id, "until": until})
+
+    async def carried(self, id: str) -> list[Carried]:
+        """The messages whose deliveries a digest carries; none for any other message."""
+        rows = await self._connection.execute(_CARRIED, {"id": id})
+        return [Carried(row.id, row.incident_key, Level(row.level)) for row in rows]
 
     async def link(self, token_hash: str) -> StoredLink | None:
         """The link of this token."""

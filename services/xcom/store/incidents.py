@@ -1,14 +1,15 @@
-"""Incidents over several messages: ended, and who heard of them. Every time is an argument."""
+"""Incidents over several messages: acknowledged, put off, ended, and who heard. Every time is an argument."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
-from services.xcom.domain.incidents import Ended, Heard
-from services.xcom.domain.messages import DeliveryReason, DeliveryState
+from services.xcom.domain.incidents import Acknowledgement, Ended, Heard, Word
+from services.xcom.domain.messages import DeliveryReason, DeliveryState, Level
 from services.xcom.domain.settings import Route
 from services.xcom.store.queueing import QueueStore
 
@@ -46,6 +47,64 @@ _HEARD = text(
     " group by delivery.channel, delivery.address order by min(delivery.id)"
 )
 
+_QUIET = text(
+    "insert into incident (key, quiet_level, quiet_until_time, updated_time)"
+    " values (:key, :level, :until, :now)"
+    " on conflict (key) do update set quiet_level = excluded.quiet_level,"
+    " quiet_until_time = excluded.quiet_until_time, updated_time = excluded.updated_time"
+)
+_UP_TO = "message.incident_key = :key and message.incident_key <> '' and message.level <= :level"
+_ACKNOWLEDGE = text(
+    "update message set acknowledged_time = coalesce(acknowledged_time, :now),"
+    " acknowledged_by = case when acknowledged_time is null then :by else acknowledged_by end,"
+    f" escalation_due_time = null where {_UP_TO} and not ends_incident"
+)
+_CANCEL_UP_TO = text(f"{CANCEL} and {_UP_TO}")
+_SNOOZE = text(
+    "update message set snoozed_until_time = cast(:until as timestamptz),"
+    " escalation_due_time = case when escalation_due_time is null then null"
+    f"  else cast(:until as timestamptz) end where {_UP_TO} and not ends_incident"
+)
+_PUT_OFF = text(
+    "update delivery set due_time = greatest(delivery.due_time, cast(:until as timestamptz)) from message"
+    " where message.id = delivery.message_id and delivery.state = 1"
+    f" and delivery.reason in ({DeliveryReason.FALLBACK.value}, {DeliveryReason.ESCALATION.value})"
+    f" and delivery.claimed_until is null and {_UP_TO}"
+)
+_LOUD = text("update incident set quiet_level = 0, quiet_until_time = null where key = :key")
+_NEWEST = text(
+    "select id, escalation_step from message where incident_key = :key and incident_key <> ''"
+    f" and level = {Level.HIGH.value} and not ends_incident and suppressed_reason = ''"
+    " and (acknowledged_time is not null or snoozed_until_time is not null)"
+    " and not exists (select from incident where key = :key and ended_time is not null)"
+    " order by id desc limit 1 for update"
+)
+_RESUME = text(
+    "update message set acknowledged_time = null, acknowledged_by = '', snoozed_until_time = null,"
+    " escalation_due_time = least(escalation_due_time, cast(:due_time as timestamptz)) where id = :id"
+)
+# One after the other: whoever reads them in order must not miss one that commits late.
+_ORDER = text("select pg_advisory_xact_lock(hashtextextended('xcom acknowledgements', 0))")
+_SAID = text(
+    "insert into acknowledgement (incident_key, source, level, said_by, snoozed_until_time, created_time)"
+    " select :key, source, :level, :by, cast(:snoozed_until_time as timestamptz), :now"
+    " from message where incident_key = :key and incident_key <> '' order by id desc limit 1"
+)
+_FORGET = text("delete from acknowledgement where created_time < :before")
+_LIST = text(
+    "select sequence, incident_key, level, said_by, snoozed_until_time, created_time from acknowledgement"
+    " where source = :source and sequence > :after order by sequence limit :size"
+)
+_LAST = text("select coalesce(max(sequence), 0) from acknowledgement")
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """A message whose escalation was stopped or put off, and how many contacts were told."""
+
+    message_id: str
+    step: int
+
 
 class IncidentStore(QueueStore):
     """Incidents of one transaction."""
@@ -60,3 +119,53 @@ class IncidentStore(QueueStore):
         rows = await self._connection.execute(_HEARD, words) if known else ()
         heard = [Heard(Route(row.channel, row.address), row.contact, row.waits_until) for row in rows]
         return Ended(known, heard)
+
+    async def acknowledge_incident(self, word: Word) -> None:
+        """Somebody knows: its messages up to the level escalate no more, and what waits is not sent."""
+        words = _words(word)
+        await self._connection.execute(_QUIET, words)
+        await self._connection.execute(_ACKNOWLEDGE, words)
+        await self._connection.execute(_CANCEL_UP_TO, {**words, "why": f"acknowledged by {word.by or '?'}"})
+
+    async def snooze_incident(self, word: Word) -> None:
+        """No contact of its messages up to the level before the end of this."""
+        words = _words(word)
+        await self._connection.execute(_QUIET, words)
+        await self._connection.execute(_SNOOZE, words)
+        await self._connection.execute(_PUT_OFF, words)
+
+    async def release_incident(self, key: str) -> Halted | None:
+        """It is quiet no more; the message whose escalation is to go on, None without one."""
+        await self._connection.execute(_LOUD, {"key": key})
+        row = (await self._connection.execute(_NEWEST, {"key": key})).one_or_none()
+        return Halted(row.id, row.escalation_step) if row else None
+
+    async def resume(self, message_id: str, due_time: datetime) -> None:
+        """Nobody acknowledged it after all; its next contact is told then, or earlier if that was planned."""
+        await self._connection.execute(_RESUME, {"id": message_id, "due_time": due_time})
+
+    async def note_word(self, word: Word) -> None:
+        """For the source of the incident's messages, in order."""
+        await self._connection.execute(_ORDER)
+        await self._connection.execute(_FORGET, {"before": word.now - _KEPT})
+        until = word.until if word.is_snooze else None
+        await self._connection.execute(_SAID, {**_words(word), "snoozed_until_time": until})
+
+    async def acknowledgements(self, source: str, after: int, size: int) -> list[Acknowledgement]:
+        """Oldest first."""
+        rows = await self._connection.execute(_LIST, {"source": source, "after": after, "size": size})
+        return [Acknowledgement(row[0], row[1], Level(row[2]), *row[3:]) for row in rows]
+
+    async def last_sequence(self) -> int:
+        """Of all acknowledgements; 0 without one."""
+        return int(await self._connection.scalar(_LAST) or 0)
+
+
+def _words(word: Word) -> dict[str, object]:
+    return {
+        "key": word.incident_key,
+        "level": word.level.value,
+        "by": word.by,
+        "now": word.now,
+        "until": word.until,
+    }

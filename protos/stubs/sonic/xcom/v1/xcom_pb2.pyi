@@ -206,6 +206,38 @@ LINK_ACTION_SNOOZE: LinkAction.ValueType  # 2
 """Puts the escalation off."""
 Global___LinkAction: _TypeAlias = LinkAction  # noqa: Y015
 
+class _IncidentAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IncidentActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IncidentAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INCIDENT_ACTION_UNSPECIFIED: _IncidentAction.ValueType  # 0
+    """Refused."""
+    INCIDENT_ACTION_ACKNOWLEDGE: _IncidentAction.ValueType  # 1
+    """Somebody knows of it: its escalation stops."""
+    INCIDENT_ACTION_SNOOZE: _IncidentAction.ValueType  # 2
+    """Its escalation waits."""
+    INCIDENT_ACTION_RELEASE: _IncidentAction.ValueType  # 3
+    """What was said before is taken back: its escalation goes on."""
+    INCIDENT_ACTION_END: _IncidentAction.ValueType  # 4
+    """It is over, and nobody is told."""
+
+class IncidentAction(_IncidentAction, metaclass=_IncidentActionEnumTypeWrapper):
+    """What is said of an incident."""
+
+INCIDENT_ACTION_UNSPECIFIED: IncidentAction.ValueType  # 0
+"""Refused."""
+INCIDENT_ACTION_ACKNOWLEDGE: IncidentAction.ValueType  # 1
+"""Somebody knows of it: its escalation stops."""
+INCIDENT_ACTION_SNOOZE: IncidentAction.ValueType  # 2
+"""Its escalation waits."""
+INCIDENT_ACTION_RELEASE: IncidentAction.ValueType  # 3
+"""What was said before is taken back: its escalation goes on."""
+INCIDENT_ACTION_END: IncidentAction.ValueType  # 4
+"""It is over, and nobody is told."""
+Global___IncidentAction: _TypeAlias = IncidentAction  # noqa: Y015
+
 class _ErrorReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -250,6 +282,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The link is too old."""
     ERROR_REASON_BAD_DURATION: _ErrorReason.ValueType  # 17
     """A duration is malformed."""
+    ERROR_REASON_BAD_TIME: _ErrorReason.ValueType  # 18
+    """A time is malformed."""
     ERROR_REASON_NOT_LOCAL: _ErrorReason.ValueType  # 30
     """Only a process on the same machine may ask for this."""
     ERROR_REASON_TOO_MANY_UNRECORDED: _ErrorReason.ValueType  # 31
@@ -296,6 +330,8 @@ ERROR_REASON_LINK_EXPIRED: ErrorReason.ValueType  # 16
 """The link is too old."""
 ERROR_REASON_BAD_DURATION: ErrorReason.ValueType  # 17
 """A duration is malformed."""
+ERROR_REASON_BAD_TIME: ErrorReason.ValueType  # 18
+"""A time is malformed."""
 ERROR_REASON_NOT_LOCAL: ErrorReason.ValueType  # 30
 """Only a process on the same machine may ask for this."""
 ERROR_REASON_TOO_MANY_UNRECORDED: ErrorReason.ValueType  # 31
@@ -947,6 +983,52 @@ class Link(_message.Message):
 Global___Link: _TypeAlias = Link  # noqa: Y015
 
 @_typing.final
+class Acknowledgement(_message.Message):
+    """What somebody said here about an incident."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    INCIDENT_KEY_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    SNOOZED_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    CREATED_TIME_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """Place in the order of all of them, from 1; later ones have higher numbers."""
+    incident_key: _builtins.str
+    """The incident, as the source of its messages names it."""
+    level: Global___Level.ValueType
+    """It is about messages up to and including this level."""
+    by: _builtins.str
+    """Who said so, as told by the caller; "link" for a link."""
+    @_builtins.property
+    def snoozed_until_time(self) -> _timestamp_pb2.Timestamp:
+        """Only put off until then; unset: acknowledged."""
+
+    @_builtins.property
+    def created_time(self) -> _timestamp_pb2.Timestamp:
+        """Said at."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        incident_key: _builtins.str = ...,
+        level: Global___Level.ValueType = ...,
+        by: _builtins.str = ...,
+        snoozed_until_time: _timestamp_pb2.Timestamp | None = ...,
+        created_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time", "snoozed_until_time", b"snoozed_until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "created_time", b"created_time", "incident_key", b"incident_key", "level", b"level", "sequence", b"sequence", "snoozed_until_time", b"snoozed_until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Acknowledgement: _TypeAlias = Acknowledgement  # noqa: Y015
+
+@_typing.final
 class Sound(_message.Message):
     """Something to be heard."""
 
@@ -1547,6 +1629,121 @@ class AckMessageRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AckMessageRequest: _TypeAlias = AckMessageRequest  # noqa: Y015
+
+@_typing.final
+class SettleIncidentRequest(_message.Message):
+    """Request of SettleIncident."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENT_KEY_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    incident_key: _builtins.str
+    """The incident, as the source of its messages names it."""
+    action: Global___IncidentAction.ValueType
+    """What is said."""
+    level: Global___Level.ValueType
+    """ACKNOWLEDGE and SNOOZE: up to and including this level; unset = HIGH."""
+    by: _builtins.str
+    """Who said so."""
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """ACKNOWLEDGE and SNOOZE: until then; unset = 1 hour from now."""
+
+    def __init__(
+        self,
+        *,
+        incident_key: _builtins.str = ...,
+        action: Global___IncidentAction.ValueType = ...,
+        level: Global___Level.ValueType = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+        by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "by", b"by", "incident_key", b"incident_key", "level", b"level", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleIncidentRequest: _TypeAlias = SettleIncidentRequest  # noqa: Y015
+
+@_typing.final
+class SettleIncidentResponse(_message.Message):
+    """Answer of SettleIncident."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleIncidentResponse: _TypeAlias = SettleIncidentResponse  # noqa: Y015
+
+@_typing.final
+class ListAcknowledgementsRequest(_message.Message):
+    """Request of ListAcknowledgements."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Only about messages of this source."""
+    after_sequence: _builtins.int
+    """Only after this one: the last `sequence` that was seen, 0 at first."""
+    page_size: _builtins.int
+    """Rows wanted: 0 = 50, more than 500 gives 500."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        after_sequence: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "page_size", b"page_size", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAcknowledgementsRequest: _TypeAlias = ListAcknowledgementsRequest  # noqa: Y015
+
+@_typing.final
+class ListAcknowledgementsResponse(_message.Message):
+    """Answer of ListAcknowledgements."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACKNOWLEDGEMENTS_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    last_sequence: _builtins.int
+    """The last one there is of any source, 0 for none: lower than what was seen means that they began anew."""
+    @_builtins.property
+    def acknowledgements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Acknowledgement]:
+        """One page, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        acknowledgements: _abc.Iterable[Global___Acknowledgement] | None = ...,
+        last_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledgements", b"acknowledgements", "last_sequence", b"last_sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAcknowledgementsResponse: _TypeAlias = ListAcknowledgementsResponse  # noqa: Y015
 
 @_typing.final
 class PreviewLinkRequest(_message.Message):

@@ -648,6 +648,16 @@ class EscalationServiceStub:
                 request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.AckMessageRequest.SerializeToString,
                 response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Message.FromString,
                 _registered_method=True)
+        self.SettleIncident = channel.unary_unary(
+                '/sonic.xcom.v1.EscalationService/SettleIncident',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SettleIncidentRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SettleIncidentResponse.FromString,
+                _registered_method=True)
+        self.ListAcknowledgements = channel.unary_unary(
+                '/sonic.xcom.v1.EscalationService/ListAcknowledgements',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListAcknowledgementsRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListAcknowledgementsResponse.FromString,
+                _registered_method=True)
         self.PreviewLink = channel.unary_unary(
                 '/sonic.xcom.v1.EscalationService/PreviewLink',
                 request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.PreviewLinkRequest.SerializeToString,
@@ -679,8 +689,24 @@ class EscalationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AckMessage(self, request, context):
-        """Stops the escalation of a message, or puts it off by `snooze`. Again is the same.
+        """Stops the escalation of a message, or puts it off by `snooze`, and with it that of its incident up to its level;
+        of a digest, that of all it carries. Again is the same.
         Fails with MESSAGE_NOT_FOUND, INVALID_FIELD, BAD_DURATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SettleIncident(self, request, context):
+        """Says of an incident as a whole what its source was told elsewhere. An incident nobody heard of is no error.
+        Fails with INVALID_FIELD, BAD_TIME.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAcknowledgements(self, request, context):
+        """What was said here, by AckMessage and by links, about incidents of one source, oldest first; kept for 30 days.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -717,6 +743,16 @@ def add_EscalationServiceServicer_to_server(servicer, server):
                     servicer.AckMessage,
                     request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.AckMessageRequest.FromString,
                     response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Message.SerializeToString,
+            ),
+            'SettleIncident': grpc.unary_unary_rpc_method_handler(
+                    servicer.SettleIncident,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SettleIncidentRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SettleIncidentResponse.SerializeToString,
+            ),
+            'ListAcknowledgements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAcknowledgements,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListAcknowledgementsRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListAcknowledgementsResponse.SerializeToString,
             ),
             'PreviewLink': grpc.unary_unary_rpc_method_handler(
                     servicer.PreviewLink,
@@ -811,6 +847,60 @@ class EscalationService:
             '/sonic.xcom.v1.EscalationService/AckMessage',
             sonic_dot_xcom_dot_v1_dot_xcom__pb2.AckMessageRequest.SerializeToString,
             sonic_dot_xcom_dot_v1_dot_xcom__pb2.Message.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SettleIncident(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.EscalationService/SettleIncident',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.SettleIncidentRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.SettleIncidentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAcknowledgements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.EscalationService/ListAcknowledgements',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListAcknowledgementsRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListAcknowledgementsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -181,9 +181,16 @@ class EscalationServiceStub:
     UpdateEscalationChain: _aio.UnaryUnaryMultiCallable[_xcom_pb2.UpdateEscalationChainRequest, _xcom_pb2.EscalationChain]
     """Replaces the chain. Fails with UNKNOWN_NAME, ETAG_MISMATCH, INVALID_FIELD, BAD_DURATION, DESTINATION_REFUSED."""
     AckMessage: _aio.UnaryUnaryMultiCallable[_xcom_pb2.AckMessageRequest, _xcom_pb2.Message]
-    """Stops the escalation of a message, or puts it off by `snooze`. Again is the same.
+    """Stops the escalation of a message, or puts it off by `snooze`, and with it that of its incident up to its level;
+    of a digest, that of all it carries. Again is the same.
     Fails with MESSAGE_NOT_FOUND, INVALID_FIELD, BAD_DURATION.
     """
+    SettleIncident: _aio.UnaryUnaryMultiCallable[_xcom_pb2.SettleIncidentRequest, _xcom_pb2.SettleIncidentResponse]
+    """Says of an incident as a whole what its source was told elsewhere. An incident nobody heard of is no error.
+    Fails with INVALID_FIELD, BAD_TIME.
+    """
+    ListAcknowledgements: _aio.UnaryUnaryMultiCallable[_xcom_pb2.ListAcknowledgementsRequest, _xcom_pb2.ListAcknowledgementsResponse]
+    """What was said here, by AckMessage and by links, about incidents of one source, oldest first; kept for 30 days."""
     PreviewLink: _aio.UnaryUnaryMultiCallable[_xcom_pb2.PreviewLinkRequest, _xcom_pb2.Link]
     """What a link leads to; changes nothing. Fails with LINK_NOT_FOUND, LINK_EXPIRED."""
     UseLink: _aio.UnaryUnaryMultiCallable[_xcom_pb2.UseLinkRequest, _xcom_pb2.Link]
@@ -214,9 +221,28 @@ class EscalationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _xcom_pb2.AckMessageRequest,
         context: _aio.ServicerContext[_xcom_pb2.AckMessageRequest, _abc.Awaitable[_xcom_pb2.Message]],
     ) -> _abc.Awaitable[_xcom_pb2.Message]:
-        """Stops the escalation of a message, or puts it off by `snooze`. Again is the same.
+        """Stops the escalation of a message, or puts it off by `snooze`, and with it that of its incident up to its level;
+        of a digest, that of all it carries. Again is the same.
         Fails with MESSAGE_NOT_FOUND, INVALID_FIELD, BAD_DURATION.
         """
+
+    @_abc_1.abstractmethod
+    def SettleIncident(
+        self,
+        request: _xcom_pb2.SettleIncidentRequest,
+        context: _aio.ServicerContext[_xcom_pb2.SettleIncidentRequest, _abc.Awaitable[_xcom_pb2.SettleIncidentResponse]],
+    ) -> _abc.Awaitable[_xcom_pb2.SettleIncidentResponse]:
+        """Says of an incident as a whole what its source was told elsewhere. An incident nobody heard of is no error.
+        Fails with INVALID_FIELD, BAD_TIME.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAcknowledgements(
+        self,
+        request: _xcom_pb2.ListAcknowledgementsRequest,
+        context: _aio.ServicerContext[_xcom_pb2.ListAcknowledgementsRequest, _abc.Awaitable[_xcom_pb2.ListAcknowledgementsResponse]],
+    ) -> _abc.Awaitable[_xcom_pb2.ListAcknowledgementsResponse]:
+        """What was said here, by AckMessage and by links, about incidents of one source, oldest first; kept for 30 days."""
 
     @_abc_1.abstractmethod
     def PreviewLink(
