@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
-from services.alerts.domain.kinds import AlertType
+from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.domain.members import Members
-from services.alerts.domain.messages import Letter
+from services.alerts.domain.messages import Letter, Note, Said
 from services.alerts.domain.readings import FIGURES, HELD, Positions, Single
 from shared import columns
 from shared.codec import from_timestamp, number
@@ -28,6 +28,7 @@ POSITIONS_READS = idempotent(pb.DESCRIPTOR)
 _READ_SECONDS = 20.0
 _SHORT_SECONDS = 5.0
 _SEND_SECONDS = 10.0
+_ACTOR_LENGTH = 64
 _STATES = ("status", "flag_bits", "mark_time_micros")
 _NAMED = ("position_id", "asset_index", "wallet_index", "side_sign")
 # Set aside by hand: not judged, and not gone.
@@ -171,10 +172,11 @@ def _members(parts: Sequence[Any]) -> Members:
 
 
 class XComClient:
-    """See services.alerts.service.ports.Telling."""
+    """See services.alerts.service.ports.Telling and Hearing."""
 
     def __init__(self, channel: Channel) -> None:
         self._stub = channel.stub(xcom_pb2_grpc.XComServiceStub)
+        self._escalation = channel.stub(xcom_pb2_grpc.EscalationServiceStub)
 
     async def tell(self, letter: Letter) -> None:
         request = xcom_pb2.SendRequest(
@@ -198,6 +200,38 @@ class XComClient:
         try:
             await self._stub.Send(request, timeout=_SEND_SECONDS)
         except Unavailable as error:
-            raise _unavailable(
-                "XCOM_UNAVAILABLE", "the notification service cannot be reached", error
-            ) from error
+            raise _xcom_unavailable(error) from error
+
+    async def note(self, note: Note) -> None:
+        request = xcom_pb2.SettleIncidentRequest(
+            incident_key=note.incident_key,
+            action=xcom_pb2.IncidentAction.Value(f"INCIDENT_ACTION_{note.settlement}"),
+            level=_LEVELS[note.level],
+            by=note.actor[:_ACTOR_LENGTH],
+        )
+        if note.until_time:
+            request.until_time.FromJsonString(note.until_time)
+        try:
+            await self._escalation.SettleIncident(request, timeout=_SEND_SECONDS)
+        except Unavailable as error:
+            raise _xcom_unavailable(error) from error
+
+    async def said(self, after_sequence: int) -> tuple[Sequence[Said], int]:
+        request = xcom_pb2.ListAcknowledgementsRequest(source="alerts", after_sequence=after_sequence)
+        try:
+            answer = await self._escalation.ListAcknowledgements(request, timeout=_SHORT_SECONDS)
+        except Unavailable as error:
+            raise _xcom_unavailable(error) from error
+        return [_said(one) for one in answer.acknowledgements], answer.last_sequence
+
+
+def _xcom_unavailable(error: SonicError) -> Unavailable:
+    return _unavailable("XCOM_UNAVAILABLE", "the notification service cannot be reached", error)
+
+
+def _said(one: xcom_pb2.Acknowledgement) -> Said:
+    until = from_timestamp(one, "snoozed_until_time")
+    said_time = from_timestamp(one, "created_time") or datetime.fromtimestamp(0, UTC)
+    # Machines have a level of their own above ours.
+    level = {wire: level for level, wire in _LEVELS.items()}.get(one.level, Level.HIGH)
+    return Said(one.sequence, one.incident_key, level, one.by, said_time, until)

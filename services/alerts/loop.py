@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.alerts.service.attention import Attention
 from services.alerts.service.desk import Desk
+from services.alerts.service.ports import Hearing
 from services.alerts.service.relay import Relay
 from shared.clock import Clock
 from shared.errors import Unavailable
@@ -33,6 +34,27 @@ class RelayLoop(Loop):
             return pause
         self._unreached = 0
         return 0.0 if sent else _PAUSE_SECONDS
+
+
+class HearingLoop(Loop):
+    """Reads what people said to the notification service: every 2 s, from where it stopped last."""
+
+    def __init__(self, attention: Attention, hearing: Hearing, clock: Clock) -> None:
+        super().__init__("alerts hearing", self._once_more, clock, first_delay_seconds=0.5)
+        self._attention = attention
+        self._hearing = hearing
+        self._unreached = 0
+
+    async def _once_more(self) -> float:
+        try:
+            more = await self._attention.hear(self._hearing)
+        except Unavailable as error:
+            self._unreached += 1
+            if self._unreached == 1:
+                get_logger().warning("acknowledgements wait", reason=error.reason)
+            return min(_PAUSE_SECONDS * 2.0 ** min(self._unreached - 1, 10), _LONGEST_PAUSE_SECONDS)
+        self._unreached = 0
+        return 0.0 if more else _PAUSE_SECONDS
 
 
 class HoldLoop(Loop):

@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
 from services.alerts.clients import POSITIONS_READS, PositionsClient, XComClient
-from services.alerts.loop import HoldLoop, RelayLoop
+from services.alerts.loop import HearingLoop, HoldLoop, RelayLoop
 from services.alerts.service.attention import Attention
 from services.alerts.service.creation import Creation
 from services.alerts.service.deaths import Deaths
@@ -104,7 +104,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ledger_key(config),
     )
     peer = PositionsClient(positions)
-    relay = Relay(desk, XComClient(xcom))
+    tellers = XComClient(xcom)
+    relay = Relay(desk, tellers)
     market, reading, record = Market(desk), Reading(desk), Record(desk)
     attention = Attention(desk, peer, reading)
     watching = Watching(desk, reading)
@@ -132,7 +133,11 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock=clock,
     )
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
-    loops = [RelayLoop(relay, desk, clock), HoldLoop(attention, clock)]
+    loops = [
+        RelayLoop(relay, desk, clock),
+        HoldLoop(attention, clock),
+        HearingLoop(attention, tellers, clock),
+    ]
     return App("alerts", [database, positions, xcom, *loops, side, server])
 
 

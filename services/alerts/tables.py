@@ -44,6 +44,8 @@ docket = Table(
     Column("next_subject_key", BigInteger, nullable=False),
     Column("demo", Boolean, nullable=False),
     Column("next_rule_key", BigInteger, nullable=False, server_default="1"),
+    # The last acknowledgement read from the notification service.
+    Column("heard_sequence", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("id = 1", name="one_row"),
 )
 
@@ -235,6 +237,8 @@ outbox = Table(
     Column("sent_time", DateTime(timezone=True)),
     Column("tries", Integer, nullable=False),
     Column("level", SmallInteger, nullable=False),
+    # Not for people: the notification service alone is to know.
+    Column("noted", Boolean, nullable=False, server_default="false"),
     CheckConstraint("level between 2 and 4", name="level_can_be_told"),
     Index(
         "outbox_waiting", text("level desc"), "ledger_sequence", postgresql_where=text("sent_time is null")

@@ -181,6 +181,41 @@ async def test_high_that_nobody_acknowledges_goes_to_the_next_contact_and_no_fur
     assert await night.heard("10:04", "10:08", by="mail") == []
 
 
+async def test_who_acknowledges_the_alert_has_stopped_its_contacts_too(night: Night) -> None:
+    await night.contacts("one@example.org", wait_seconds=120)
+    await night.at("10:00", mark=HIGH)
+    await night.acknowledge(minutes=60)
+    await night.until("10:08")
+    assert await night.heard("10:00", "10:08", by="mail") == [HIGH_IS_HEARD]
+
+
+async def test_who_acknowledges_the_message_has_acknowledged_the_alert(night: Night) -> None:
+    await night.contacts("one@example.org", wait_seconds=120)
+    await night.at("10:00", mark=HIGH)
+    await night.acknowledge_message()
+    await night.until("10:02")
+    assert (await night.alert()).status == alerts_pb2.ALERT_STATUS_ACKNOWLEDGED
+    await night.until("10:08")
+    assert await night.heard("10:00", "10:08", by="mail") == [HIGH_IS_HEARD]
+
+
+async def test_what_is_over_wakes_nobody_and_a_contact_who_was_told_hears_that(night: Night) -> None:
+    await night.contacts("one@example.org", "two@example.org", wait_seconds=120)
+    await night.at("10:00", mark=HIGH)
+    await night.until("10:03")
+    await night.at("10:03", mark=SAFE)
+    await night.at("10:03", mark=SAFE)
+    await night.until("10:12")
+    mails = await night.arrived("10:00", "10:12", by="mail")
+    # The owner and the first contact, each both; nobody else.
+    assert [one.subject for one in mails] == [HIGH_IS_HEARD] * 2 + [ALL_IS_WELL] * 2
+    assert {mail.recipients[0] for mail in night.ears.mailbox.mails[-2:]} == {
+        "holder@example.test",
+        "one@example.org",
+    }
+    assert await night.heard("10:00", "10:12") == [HIGH_IS_HEARD, ALL_IS_WELL]
+
+
 @pytest.mark.parametrize("gone", ["xcom", "alerts"])
 async def test_danger_that_comes_while_a_server_is_away_is_told_once(night: Night, gone: str) -> None:
     await night.at("10:00", mark=SAFE)

@@ -104,6 +104,8 @@ class Change(NamedTuple):
     told: bool
     reason: str
     text: str
+    # Not for people: the notification service alone is to know.
+    noted: bool = False
 
 
 class _Texts:
@@ -193,10 +195,12 @@ def changes(
         outcome.told.tolist(),
         outcome.position_row.tolist(),
         outcome.expired.tolist(),
+        outcome.unsaid.tolist(),
         strict=True,
     )
     for (
-        head, key, kind, asset, about, count, before, after, value, seen, state, flip, told, row, expired
+        head, key, kind, asset, about, count, before, after, value, seen, state, flip, told, row, expired,
+        unsaid,
     ) in columns:  # fmt: skip
         subject = subjects[about]
         own = f', "alert_id": "alert-{key}", "incident_id": "alert-{key}.{count}", '
@@ -209,7 +213,8 @@ def changes(
         )
         name = subject.name or board.assets[asset]
         reason = _reason(before, after, expired)
-        yield Change(key, kind, name, before, after, value, flip, told, reason, head + own + last)
+        text = head + own + last
+        yield Change(key, kind, name, before, after, value, flip, told, reason, text, unsaid)
 
 
 def _reason(before: int, after: int, expired: bool) -> str:

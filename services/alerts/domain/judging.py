@@ -92,6 +92,7 @@ class Outcome:
     told: Truths
     expired: Truths
     released: Truths
+    unsaid: Truths
     limits: Floats
     flip_value: Floats
     position_row: Integers
@@ -196,6 +197,7 @@ def _outcome(settled: Settled, tables: Tables, positions: Positions, counts: Cou
         told=settled.told,
         expired=settled.expired,
         released=settled.released,
+        unsaid=settled.unsaid,
         limits=limits,
         flip_value=flips(board.level[rows], limits, signs(board.kind[rows] % 4)),
         position_row=positions.rows_of(board.subject_key[rows]),

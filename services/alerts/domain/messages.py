@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final
 
 from services.alerts.domain.kinds import METRICS, AlertClass, AlertType, Condition, Level
@@ -47,6 +49,39 @@ class Letter:
     ends_incident: bool = False
     ended_incident_keys: Sequence[str] = ()
     is_news: bool = False
+
+
+class Settlement(StrEnum):
+    """What the notification service is to do about an incident it was told of."""
+
+    ACKNOWLEDGE = "ACKNOWLEDGE"
+    SNOOZE = "SNOOZE"
+    RELEASE = "RELEASE"
+    END = "END"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something about an incident that is not for people. `level` as in Letter, until when as RFC 3339."""
+
+    incident_key: str
+    settlement: Settlement
+    level: int
+    until_time: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What somebody said to the notification service about an incident; `level` as in Letter."""
+
+    sequence: int
+    incident_key: str
+    level: int
+    actor: str
+    said_time: datetime
+    # Only put off until then; None: acknowledged.
+    snoozed_until_time: datetime | None
 
 
 def plain(number: float) -> str:

@@ -39,6 +39,8 @@ class Settled:
     told: Truths
     expired: Truths
     released: Truths
+    # HIGH of danger was told, and that it is over is not: whoever still tells of it must stop.
+    unsaid: Truths
 
 
 def expiry(board: Board, now_micros: int) -> Truths:
@@ -69,7 +71,7 @@ def settle(
     """
     if not len(rows):
         none = np.empty(0, bool)
-        return Settled(board, rows, level, none, none, none)
+        return Settled(board, rows, level, none, none, none, none)
     one = board.pick(rows)
     before, rises = one.level, level > one.level
     starts, ends = rises & (before == Level.NORMAL), (level == Level.NORMAL) & (before > Level.NORMAL)
@@ -87,6 +89,7 @@ def settle(
     silenced = held & (one.held_status == AlertStatus.SILENCED)
     told = telling & (wanted | (ends & (one.told_level > 0) & danger & ~silenced))
     loud = told & wanted
+    unsaid = ends & (one.told_level == Level.HIGH) & danger & ~told
     released = expired | broken | (held & ends & (one.held_status == AlertStatus.ACKNOWLEDGED))
     values = {
         "level": level,
@@ -103,7 +106,7 @@ def settle(
             name: np.where(kept, getattr(one, name), 0)
             for name in ("held_status", "held_level", "held_until_micros")
         }
-    return Settled(board.with_values(rows, values), rows, before, told, expired, released)
+    return Settled(board.with_values(rows, values), rows, before, told, expired, released, unsaid)
 
 
 def hold(board: Board, row: int, status: AlertStatus, level: int, until_micros: int) -> Board:

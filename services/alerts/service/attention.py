@@ -8,14 +8,16 @@ from datetime import timedelta
 
 import numpy as np
 
-from services.alerts.domain.facts import Change, Setting, changes, moment
+from services.alerts.domain.board import Board
+from services.alerts.domain.facts import Change, Setting, changes, key_of, moment
 from services.alerts.domain.judging import Outcome, expire, stand
 from services.alerts.domain.kinds import AlertStatus, Level
+from services.alerts.domain.messages import Said
 from services.alerts.domain.readings import NOTHING_HELD, Positions
 from services.alerts.domain.telling import LONGEST_HOLD_SECONDS, hold, release
 from services.alerts.domain.views import Alert
 from services.alerts.service.desk import Desk, Image, micros_of
-from services.alerts.service.ports import PositionsPeer
+from services.alerts.service.ports import Hearing, PositionsPeer
 from services.alerts.service.reading import Reading
 from services.alerts.service.recording import record_changes
 from services.alerts.store import Store
@@ -25,6 +27,8 @@ from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 DEFAULT_HOLD = timedelta(hours=1)
 _LOOK_SECONDS = 5.0
 _SHORTEST_SECONDS = 0.05
+# The same said twice is one hold.
+_SAME_MICROS = 60_000_000
 
 
 class Attention:
@@ -52,7 +56,9 @@ class Attention:
             row = image.row(id)
             board, steady = release(image.board, row), self._desk.steady.micros()
             outcome = stand(board, image.tables, positions, np.array([row]), steady)
-            after = await self._write(store, image, outcome, positions, "UNSILENCED", actor or "person")
+            held = bool(image.board.held_status[row])
+            by = actor or "person"
+            after = await self._write(store, image, outcome, positions, "UNSILENCED", by, noted=held)
             (alert,) = await self._reading.shown(store, after, [row])
         self._finish(after, image, outcome)
         return alert
@@ -74,6 +80,48 @@ class Attention:
         self._finish(after, image, outcome)
         return _SHORTEST_SECONDS
 
+    async def hear(self, hearing: Hearing) -> bool:
+        """What people said to the notification service, held as if said here; whether more may wait.
+
+        XCOM_UNAVAILABLE. Each word counts for the incident and up to the level it was said of, and no longer
+        than said here at that moment.
+        """
+        async with self._desk.begin_reading() as store:
+            seen = (await store.docket.read()).heard_sequence
+        said, last = await hearing.said(seen)
+        if not said and last >= seen:
+            return False
+        for one in said:
+            await self._heed(one)
+        if last < seen:
+            # Another database than before: it is read from its beginning.
+            async with self._desk.begin() as store:
+                await store.docket.change(heard_sequence=0)
+        return True
+
+    async def _heed(self, said: Said) -> None:
+        """One word and how far was read, in one transaction: after a crash it is neither lost nor twice."""
+        until = said.snoozed_until_time or said.said_time + DEFAULT_HOLD
+        status = AlertStatus.ACKNOWLEDGED if said.snoozed_until_time is None else AlertStatus.SILENCED
+        made: tuple[Image, Outcome] | None = None
+        async with self._desk.begin() as store:
+            image = await self._desk.image(store, await store.docket.lock())
+            if said.sequence <= image.docket.heard_sequence:
+                return
+            left = min((until - self._desk.clock.now()).total_seconds(), LONGEST_HOLD_SECONDS)
+            steady = self._desk.steady.micros()
+            until_micros = steady + round(left * 1_000_000)
+            row = _raised_in(image.board, said.incident_key)
+            if row is not None and left > 0 and _says_more(image.board, row, said.level, until_micros):
+                board = hold(image.board, row, status, said.level, until_micros)
+                outcome = stand(board, image.tables, NOTHING_HELD, np.array([row]), steady, telling=False)
+                words = (status.name, said.actor or "person")
+                made = await self._write(store, image, outcome, NOTHING_HELD, *words, noted=False), outcome
+            await store.docket.change(heard_sequence=said.sequence)
+        if made is not None:
+            self._finish(made[0], image, made[1])
+            self.held()
+
     async def _hold(
         self, id: str, status: AlertStatus, duration: timedelta | None, level: Level | None, actor: str
     ) -> Alert:
@@ -92,12 +140,20 @@ class Attention:
         return alert
 
     async def _write(
-        self, store: Store, image: Image, outcome: Outcome, positions: Positions, reason: str, actor: str
+        self,
+        store: Store,
+        image: Image,
+        outcome: Outcome,
+        positions: Positions,
+        reason: str,
+        actor: str,
+        *,
+        noted: bool = True,
     ) -> Image:
         """Rows that somebody or the clock touched, with their record; everything as it is then."""
         await store.alerts.update(outcome.board, outcome.changed)
         await store.alerts.update_by_hand(outcome.board, outcome.changed)
-        await self._record(store, image, outcome, positions, reason, actor)
+        await self._record(store, image, outcome, positions, reason, actor, noted=noted)
         version = new_version()
         await store.docket.change(alert_version=version)
         docket = image.docket.with_changes({"alert_version": version})
@@ -105,18 +161,27 @@ class Attention:
 
     def _finish(self, after: Image, before: Image, outcome: Outcome) -> None:
         self._desk.keep(after.docket, after.board, before)
-        if outcome.told.any():
+        # Also what only the notification service is to know waits in the outbox.
+        if len(outcome.changed):
             self._desk.told()
 
     async def _record(
-        self, store: Store, image: Image, outcome: Outcome, positions: Positions, reason: str, actor: str
+        self,
+        store: Store,
+        image: Image,
+        outcome: Outcome,
+        positions: Positions,
+        reason: str,
+        actor: str,
+        *,
+        noted: bool,
     ) -> None:
         now = self._desk.clock.now()
         subjects = await store.subjects.read(outcome.board.subject_key[outcome.changed])
         setting = Setting("", image.docket.demo, micros_of(now))
         made = list(changes(outcome, subjects, positions, setting))
         if reason:
-            made = [_by_hand(change, outcome, reason) for change in made]
+            made = [_by_hand(change, outcome, reason, noted=noted) for change in made]
         await record_changes(self._desk, store, made, actor=actor, cycle_id="", now=now)
 
     async def _figures(self) -> Positions:
@@ -125,6 +190,23 @@ class Attention:
             return await self._positions.figures()
         except Unavailable:
             return NOTHING_HELD
+
+
+def _raised_in(board: Board, incident_key: str) -> int | None:
+    """The row of the alert whose present incident this is, while it is raised."""
+    id, _, count = incident_key.rpartition(".")
+    key = key_of(id)
+    row = int(board.rows_of(np.array([-1 if key is None else key]))[0])
+    if row < 0 or count != str(board.incident_count[row]) or board.level[row] == Level.NORMAL:
+        return None
+    return row
+
+
+def _says_more(board: Board, row: int, level: int, until_micros: int) -> bool:
+    """Not of a level that was passed since, and not what is held as high and as long already."""
+    longer = until_micros - int(board.held_until_micros[row]) > _SAME_MICROS
+    held = board.held_status[row] > 0 and board.held_level[row] >= level
+    return bool(board.level[row] <= level and not (held and not longer))
 
 
 def _seconds(duration: timedelta | None) -> float:
@@ -144,11 +226,15 @@ def _held_level(present: Level, status: AlertStatus, wanted: Level | None) -> Le
     return max(present, Level.LOW) if wanted is None else wanted
 
 
-def _by_hand(change: Change, outcome: Outcome, reason: str) -> Change:
+def _by_hand(change: Change, outcome: Outcome, reason: str, *, noted: bool) -> Change:
+    """`noted`: the notification service is to know of it; not when it comes from there."""
     row = outcome.changed[0]
     level, until = int(outcome.board.held_level[row]), int(outcome.board.held_until_micros[row])
     held = {"held_level": Level(level).name, "held_until_time": moment(until)} if level else {}
-    return change._replace(reason=reason, text=json.dumps({**json.loads(change.text), **held}))
+    # At NORMAL there is no incident.
+    noted = noted and change.level_after > Level.NORMAL
+    text = json.dumps({**json.loads(change.text), **held})
+    return change._replace(reason=reason, text=text, noted=noted)
 
 
 def _nobody() -> None:

@@ -106,6 +106,7 @@ class Deaths:
             told=told,
             reason="RAISED" if level > before else "LOWERED",
             text=json.dumps(facts),
+            noted=level is Level.NORMAL and not told,
         )
         await record_changes(self._desk, store, [change], actor="system", cycle_id=setting.cycle_id, now=now)
         changes = {"alert_version": new_version(), "demo": setting.demo}

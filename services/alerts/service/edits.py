@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from services.alerts.domain.board import OFF_BIT, WORDED_BIT, Board, fresh_columns
-from services.alerts.domain.facts import alert_id
+from services.alerts.domain.facts import alert_id, incident_id
 from services.alerts.domain.judging import Tables
-from services.alerts.domain.kinds import DEATH_KIND, METRICS, AlertClass, AlertStatus, kind_of
+from services.alerts.domain.kinds import DEATH_KIND, METRICS, AlertClass, AlertStatus, Level, kind_of
 from services.alerts.domain.ledger import Entry
 from services.alerts.domain.members import Members, Subject
 from services.alerts.domain.thresholds import Scope, check_scope
@@ -21,7 +21,7 @@ from services.alerts.domain.views import Alert, Words
 from services.alerts.service.desk import Desk, Image, micros_of
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.reading import Reading
-from services.alerts.service.recording import present
+from services.alerts.service.recording import present, tell
 from services.alerts.store import Store
 from services.alerts.store.docket import new_version
 from shared.errors import AlreadyExists, InvalidArgument, NotFound
@@ -64,6 +64,7 @@ class Edits:
             after = await self._apply(store, image, row, values, "UPDATED")
             (alert,) = await self._reading.shown(store, after, [row])
         self._desk.keep(after.docket, after.board, image)
+        self._desk.told()
         return alert
 
     async def create(self, wish: Wish) -> Alert:
@@ -101,7 +102,10 @@ class Edits:
             fresh["trait_bits"] = fresh.get("trait_bits", int(board.trait_bits[row])) | WORDED_BIT
         after = board.with_values(rows, {**fresh, "revision": int(board.revision[row]) + 1})
         await store.alerts.update_by_hand(after, rows)
-        await self._desk.write(store, [self._entry(board, after, row, values, reason)])
+        sealed = await self._desk.write(store, [self._entry(board, after, row, values, reason)])
+        if values.get("status") is AlertStatus.INACTIVE and board.level[row] > Level.NORMAL:
+            # Who switches it off knows of it: nobody else needs to be woken.
+            await tell(store, sealed, self._desk.clock.now(), noted=True)
         version = new_version()
         await store.docket.change(alert_version=version)
         return Image(image.docket.with_changes({"alert_version": version}), after, image.rules, image.tables)
@@ -138,6 +142,7 @@ class Edits:
             "before": {name: present(float(getattr(before, name)[row])) for name in _COLUMNS},
             "after": {name: present(float(getattr(after, name)[row])) for name in _COLUMNS},
             "changed": sorted(values),
+            "incident_id": incident_id(int(after.alert_key[row]), int(after.incident_count[row])),
         }
         level, value = int(after.level[row]), present(float(after.readings.value[row]))
         id, kind = alert_id(int(after.alert_key[row])), int(after.kind[row])

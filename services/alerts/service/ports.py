@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from services.alerts.domain.kinds import AlertType
 from services.alerts.domain.members import Members
-from services.alerts.domain.messages import Letter
+from services.alerts.domain.messages import Letter, Note, Said
 from services.alerts.domain.readings import FIGURES, Positions, Single
 
 # The membership epoch, and the keys of positions.
@@ -54,4 +54,16 @@ class Telling(Protocol):
 
     async def tell(self, letter: Letter) -> None:
         """Durably accepted when it returns; XCOM_UNAVAILABLE, or another SonicError for a refusal."""
+        ...
+
+    async def note(self, note: Note) -> None:
+        """As tell, for what is not for people."""
+        ...
+
+
+class Hearing(Protocol):
+    """What people said to the notification service."""
+
+    async def said(self, after_sequence: int) -> tuple[Sequence[Said], int]:
+        """What came later, oldest first, a page of it, and the last number of all; XCOM_UNAVAILABLE."""
         ...

@@ -22,22 +22,27 @@ def present(number: float) -> float | None:
 async def record_changes(
     desk: Desk, store: Store, made: Sequence[Change], *, actor: str, cycle_id: str, now: datetime
 ) -> bool:
-    """One ledger row a change, one outbox row a change that is told; whether there is one of these."""
+    """One ledger row a change, one outbox row a change that is told or noted; whether there is one."""
     if not made:
         return False
     entries = await apart(len(made) * PYTHON_ROW_COST, _entries, made, actor, cycle_id, now)
     rows = await desk.write(store, entries)
     told = [row for change, row in zip(made, rows, strict=True) if change.told]
+    noted = [row for change, row in zip(made, rows, strict=True) if change.noted and not change.told]
     await tell(store, told, now)
-    return bool(told)
+    await tell(store, noted, now, noted=True)
+    return bool(told or noted)
 
 
-async def tell(store: Store, rows: Iterable[Sealed], now: datetime) -> None:
-    """Into the outbox: rows of the ledger that people must hear of; the end of an incident at LOW."""
+async def tell(store: Store, rows: Iterable[Sealed], now: datetime, *, noted: bool = False) -> None:
+    """Into the outbox: rows of the ledger that people must hear of; the end of an incident at LOW.
+
+    `noted`: the notification service alone is to know, before anything quieter than HIGH is told.
+    """
     places = [(row.sequence, max(row.entry.level_after, Level.LOW)) for row in rows]
     if places:
         sequence, level = np.array(places).T
-        await store.outbox.append(sequence, level, micros_of(now))
+        await store.outbox.append(sequence, level, micros_of(now), np.full(len(places), noted))
 
 
 def _entries(made: Sequence[Change], actor: str, cycle_id: str, now: datetime) -> list[Entry]:

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from services.alerts.domain.kinds import Level, kind_named
-from services.alerts.domain.messages import CLOSED, ENDED_INCIDENTS, RESOLVED, Letter, compose, is_news
+from services.alerts.domain.messages import (
+    CLOSED,
+    ENDED_INCIDENTS,
+    RESOLVED,
+    Letter,
+    Note,
+    Settlement,
+    compose,
+    is_news,
+)
 from services.alerts.domain.rule_words import rule_text
 from services.alerts.domain.thresholds import Rules
 from services.alerts.service.desk import Desk
@@ -26,6 +35,14 @@ _TURN_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 300.0
 _ENDS = frozenset({RESOLVED, CLOSED})
 _TOLD_BEFORE = "REQUEST_ID_REUSED"
+# By the reason of a row of the ledger.
+_SETTLEMENTS = {
+    "ACKNOWLEDGED": Settlement.ACKNOWLEDGE,
+    "SILENCED": Settlement.SNOOZE,
+    "UNSILENCED": Settlement.RELEASE,
+    # Switched off.
+    "UPDATED": Settlement.ACKNOWLEDGE,
+}
 _ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -33,6 +50,14 @@ _ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 class Flushed:
     sent_count: int
     waiting_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What becomes of a row: something for the notification service, something for people, or both."""
+
+    note: Note | None
+    letter: Letter | None
 
 
 class Relay:
@@ -77,9 +102,10 @@ class Relay:
                     return sent
                 rules = await self._desk.rules(store)
                 own = await store.words.channels([row.alert_id for row in rows])
-            accepted, refused, failure = await self._tell([_letter(row, rules, own) for row in rows], rows)
+            told = [_Told(_note(row), None if row.noted else _letter(row, rules, own)) for row in rows]
+            accepted, refused, failure = await self._tell(told, rows)
             await self._settle(accepted, refused, [row for row in rows if row not in (*accepted, *refused)])
-            sent += len(accepted)
+            sent += sum(not row.noted for row in accepted)
             if failure is not None:
                 raise failure
             # With no due time to wait for, a refused row would come back for ever.
@@ -89,7 +115,7 @@ class Relay:
         return sent
 
     async def _tell(
-        self, letters: Sequence[Letter], rows: Sequence[Waiting]
+        self, told: Sequence[_Told], rows: Sequence[Waiting]
     ) -> tuple[list[Waiting], list[Waiting], Unavailable | None]:
         """Rows accepted, rows refused, and why the rest was not tried or not reached."""
         accepted: list[Waiting] = []
@@ -97,7 +123,7 @@ class Relay:
         for place in _groups(rows):
             group = rows[place]
             answers = await asyncio.gather(
-                *(self._telling.tell(letter) for letter in letters[place]), return_exceptions=True
+                *(self._hand_over(one) for one in told[place]), return_exceptions=True
             )
             failure: Unavailable | None = None
             for row, answer in zip(group, answers, strict=True):
@@ -117,6 +143,13 @@ class Relay:
                 return accepted, refused, failure
         return accepted, refused, None
 
+    async def _hand_over(self, one: _Told) -> None:
+        # First: what is told because a hold ended must not meet it.
+        if one.note is not None:
+            await self._telling.note(one.note)
+        if one.letter is not None:
+            await self._telling.tell(one.letter)
+
     async def _settle(
         self, accepted: Sequence[Waiting], refused: Sequence[Waiting], rest: Sequence[Waiting]
     ) -> None:
@@ -124,8 +157,11 @@ class Relay:
         async with self._desk.begin() as store:
             if accepted:
                 await store.outbox.mark_sent(accepted, now)
-                last = max(accepted, key=lambda row: row.ledger_sequence)
-                await store.ledger.put_anchor(last.ledger_sequence, last.ledger_hash)
+                # Only what is told to people takes its hash along.
+                outside = [row for row in accepted if not row.noted]
+                if outside:
+                    last = max(outside, key=lambda row: row.ledger_sequence)
+                    await store.ledger.put_anchor(last.ledger_sequence, last.ledger_hash)
             if rest:
                 await store.outbox.release(rest, now)
             for row in refused:
@@ -166,6 +202,16 @@ def _worst_first(rows: Sequence[Waiting]) -> list[Waiting]:
 
 def _pause(tries: int) -> timedelta:
     return timedelta(seconds=min(2.0 ** min(tries, 20), _LONGEST_PAUSE_SECONDS))
+
+
+def _note(row: Waiting) -> Note | None:
+    # What is told because a hold was taken back takes it back there too.
+    if not row.noted and row.reason != "UNSILENCED":
+        return None
+    settlement = _SETTLEMENTS.get(row.reason, Settlement.END)
+    facts: dict[str, str] = json.loads(row.facts_json)
+    level = Level[facts.get("held_level", Level.HIGH.name)]
+    return Note(facts["incident_id"], settlement, level, facts.get("held_until_time", ""), row.actor)
 
 
 def _letter(row: Waiting, rules: Rules, own: Mapping[str, tuple[str, ...]]) -> Letter:

@@ -62,10 +62,10 @@ class Removal:
         async with self._desk.begin() as store:
             image = await self._desk.image(store, await store.docket.lock())
             rows = np.array([image.row(id, etag)])
-            made = await self._gone(store, image, rows, Step("DELETE_ALERT"), now)
-            await self._desk.write(store, _entries(image.board, made, "person", now))
+            await self._unsaid_end(store, image, rows, Step("DELETE_ALERT"), now)
             kept = await self._delete(store, image, rows, {"complete": False})
         self._desk.keep(*kept, image)
+        self._desk.told()
 
     async def clear(self, confirm: str) -> int:
         """All alerts and readings; InvalidArgument NOT_CONFIRMED. Thresholds, ledger and outbox stay."""
@@ -77,12 +77,26 @@ class Removal:
         async with self._desk.begin() as store:
             image = await self._desk.image(store, await store.docket.lock())
             await self._desk.write(store, _summary(image.board, now))
+            await self._unsaid_end(
+                store, image, np.flatnonzero(_loud(image.board)), Step("CLEAR_ALERTS"), now
+            )
             count = await store.alerts.delete_all()
             await store.evaluations.delete_all()
             await store.words.delete_all()
             await store.docket.change(alert_version=new_version(), membership_epoch=-1, complete=False)
         self._desk.forget()
+        self._desk.told()
         return count
+
+    async def _unsaid_end(
+        self, store: Store, image: Image, rows: NDArray[np.int64], step: Step, now: datetime
+    ) -> None:
+        """Ledger rows of what a person takes away; nobody is told, but nothing of it escalates any more."""
+        made = await self._gone(store, image, rows, step, now)
+        sealed = await self._desk.write(store, _entries(image.board, made, "person", now))
+        loud = _loud(image.board)
+        noted = [row for item, row in zip(made, sealed, strict=True) if loud[item.row]]
+        await tell(store, noted, now, noted=True)
 
     async def _pass(self, step: Step, seen: Present) -> Cleared:
         now = self._desk.clock.now()
@@ -141,6 +155,12 @@ def _listed(
     board: Board, rows: Sequence[int], subjects: Mapping[int, Subject], setting: Setting
 ) -> list[Gone]:
     return list(gone(board, rows, subjects, setting))
+
+
+def _loud(board: Board) -> NDArray[np.bool_]:
+    """Whose danger was told at HIGH."""
+    loud: NDArray[np.bool_] = (board.told_level == Level.HIGH) & ~IS_OPPORTUNITY[board.kind]
+    return loud
 
 
 def _lost(board: Board, keys: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ _CREATE = fence.whole(
     " and threshold_version = $9 and created_threshold_version = $9 and membership_epoch = $10)"
 )
 _CLEAR = fence.whole(f"done as (select {_HURRY} from docket, allowed where cleared_epoch = $8)")
-_WAITING = "(select count(*) from outbox where sent_time is null)"
+_WAITING = "(select count(*) from outbox where sent_time is null and not noted)"
 # The evaluation before the last stays for a reader that began before this commit.
 _EVALUATE = fence.whole(
     "moved as (update docket set evaluation_version = $8, demo = $9 where exists (select from allowed)"

@@ -30,6 +30,7 @@ class Docket:
     next_subject_key: int
     demo: bool
     next_rule_key: int
+    heard_sequence: int
 
     def with_changes(self, changes: Mapping[str, Any]) -> Docket:
         """As it is after these columns were written."""
@@ -49,7 +50,7 @@ _NAMES = ", ".join(field.name for field in fields(Docket))
 _READ = f"select {_NAMES} from docket"
 _LOCK = f"{_READ} for update"
 GLANCE = (
-    f"select {_NAMES}, (select count(*) from outbox where sent_time is null),"
+    f"select {_NAMES}, (select count(*) from outbox where sent_time is null and not noted),"
     " coalesce((select hash from ledger order by sequence desc limit 1), '') from docket"
 )
 

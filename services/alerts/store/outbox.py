@@ -21,9 +21,9 @@ _CLAIM = text(
     " select ledger_sequence from outbox where sent_time is null and due_time <= :due_time"
     " and (claimed_until is null or claimed_until <= :now or cast(:anyway as boolean))"
     " order by level desc, ledger_sequence for update skip locked limit :size)"
-    " returning ledger_sequence, level, tries)"
+    " returning ledger_sequence, level, tries, noted)"
     " select claimed.ledger_sequence, claimed.level, claimed.tries, ledger.hash, ledger.inputs_json,"
-    " ledger.alert_id"
+    " ledger.alert_id, ledger.reason, ledger.actor, claimed.noted"
     " from claimed join ledger on ledger.sequence = claimed.ledger_sequence"
     " order by claimed.level desc, claimed.ledger_sequence"
 )
@@ -47,6 +47,10 @@ class Waiting(NamedTuple):
     ledger_hash: bytes
     facts_json: str
     alert_id: str
+    reason: str
+    actor: str
+    # The notification service alone is to know.
+    noted: bool
 
     @property
     def request_id(self) -> str:
@@ -58,12 +62,15 @@ class OutboxStore:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def append(self, ledger_sequence: Column, level: Column, created_micros: int) -> None:
-        """Rows of the ledger that must be told."""
+    async def append(
+        self, ledger_sequence: Column, level: Column, created_micros: int, noted: Column
+    ) -> None:
+        """Rows of the ledger that must be told, those noted not to people."""
         moments = np.full(len(ledger_sequence), created_micros)
         columns = {
             "ledger_sequence": ledger_sequence,
             "level": level,
+            "noted": noted,
             "created_time": moments,
             "due_time": moments,
             "tries": np.zeros(len(ledger_sequence), np.int64),
@@ -76,7 +83,7 @@ class OutboxStore:
         """Take rows that nobody else holds, loudest first; `anyway` those that somebody holds too."""
         wanted = {"now": now, "due_time": due_time, "until": now + CLAIM, "size": size, "anyway": anyway}
         answer = await self._connection.execute(_CLAIM, wanted)
-        return [Waiting(row[0], row[1], row[2], bytes(row[3]), row[4], row[5]) for row in answer]
+        return [Waiting(row[0], row[1], row[2], bytes(row[3]), *row[4:]) for row in answer]
 
     async def mark_sent(self, rows: Sequence[Waiting], now: datetime) -> None:
         await self._connection.execute(_SENT, {"sequences": _sequences(rows), "now": now})

@@ -13,8 +13,8 @@ from services.xcom.store.settings import STORED
 from shared.database.statement import Statement
 
 _HOLD = Statement("select pg_advisory_xact_lock(hashtextextended('xcom dedupe ' || :dedupe_key, 0))")
-# One chain an incident: a message of one that is over, quiet, or escalating already begins no other. What comes
-# when the quiet is about to end comes because it ends, by another clock.
+# One chain an incident: a message of one that is over, quiet, or escalating already begins no other.
+# What comes when the quiet is about to end comes because it ends, by another clock.
 _ESCALATES = (
     "cast(:incident_key as text) = '' or not exists (select from incident where key = :incident_key"
     "  and (ended_time is not null or quiet_level >= :level"

@@ -61,7 +61,9 @@ class House:
     async def start_xcom(self, listen: str = "127.0.0.1:0") -> None:
         config = xcom_server.Config(database_url=self.databases.url("xcom"), listen_address=listen)
         await self._enter("xcom", xcom_server.build(config, self.clock))
-        self.xcom = (await self._channel("xcom")).stub(xcom_rpc.XComServiceStub)
+        channel = await self._channel("xcom")
+        self.xcom = channel.stub(xcom_rpc.XComServiceStub)
+        self.escalation = channel.stub(xcom_rpc.EscalationServiceStub)
 
     async def start_alerts(self, name: str = "alerts", **peers: str) -> None:
         addresses = {
@@ -109,6 +111,10 @@ class House:
             }
         )
         return (await self.positions.CreatePosition(positions_pb.CreatePositionRequest(position=position))).id
+
+    async def lets_go(self, id: str) -> None:
+        """The position is deleted."""
+        await self.positions.DeletePosition(positions_pb.DeletePositionRequest(id=id))
 
     async def mark(self, id: str, price: float) -> None:
         """Enter a new mark, ten seconds later."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from sonic.xcom.v1 import xcom_pb2 as pb
 
 from shared.clock import PushedClock
@@ -128,3 +129,125 @@ async def test_what_comes_late_of_an_incident_that_is_over_escalates_to_nobody(
     assert late.deliveries
     kept = await house.stub.GetMessage(pb.GetMessageRequest(id=late.id))
     assert not kept.HasField("escalation_due_time")
+
+
+async def settle(house: House, action: str, **fields: object) -> None:
+    wanted = pb.IncidentAction.Value(f"INCIDENT_ACTION_{action}")
+    await house.escalation.SettleIncident(pb.SettleIncidentRequest(incident_key=KEY, action=wanted, **fields))
+
+
+async def said(house: House, after: int = 0) -> list[pb.Acknowledgement]:
+    request = pb.ListAcknowledgementsRequest(source="alerts", after_sequence=after)
+    return list((await house.escalation.ListAcknowledgements(request)).acknowledgements)
+
+
+async def due(house: House, message: pb.Message) -> bool:
+    found = await house.stub.GetMessage(pb.GetMessageRequest(id=message.id))
+    return found.HasField("escalation_due_time")
+
+
+async def test_an_acknowledgement_is_of_the_incident_up_to_its_level_and_is_kept_for_its_source(
+    house: House, hook: FakeWebhook
+) -> None:
+    await house.start(**hook_settings(hook))
+    medium = await house.send("MEDIUM", incident_key=KEY, channels=["webhook"])
+    first = await house.send("HIGH", incident_key=KEY)
+    again = await house.send("HIGH", incident_key=KEY)
+    other = await house.send("HIGH", incident_key="alert-6.1", source="monitor")
+    # One incident, one chain.
+    assert [await due(house, one) for one in (first, again, other)] == [True, False, True]
+    await house.escalation.AckMessage(pb.AckMessageRequest(id=medium.id, by="jane"))
+    assert await due(house, first), "what is worse was not acknowledged"
+    await house.escalation.AckMessage(pb.AckMessageRequest(id=again.id, by="joe"))
+    assert not await due(house, first)
+    kept = await house.stub.GetMessage(pb.GetMessageRequest(id=first.id))
+    assert (kept.acknowledged_by, kept.incident_key) == ("joe", KEY)
+    assert await due(house, other)
+    words = await said(house)
+    assert [(one.incident_key, one.level, one.by) for one in words] == [
+        (KEY, pb.LEVEL_MEDIUM, "jane"),
+        (KEY, pb.LEVEL_HIGH, "joe"),
+    ]
+    assert [one.by for one in await said(house, words[0].sequence)] == ["joe"]
+
+
+async def test_a_snooze_is_of_the_incident_and_is_kept_with_its_end(
+    house: House, hook: FakeWebhook, clock: PushedClock
+) -> None:
+    await house.start(**hook_settings(hook))
+    first = await house.send("HIGH", incident_key=KEY)
+    again = await house.send("HIGH", incident_key=KEY)
+    await house.escalation.AckMessage(pb.AckMessageRequest(id=again.id, snooze=Duration(seconds=900)))
+    found = await house.stub.GetMessage(pb.GetMessageRequest(id=first.id))
+    until_time = clock.now().replace(tzinfo=None).timestamp() + 900
+    assert found.escalation_due_time.ToDatetime().timestamp() == pytest.approx(until_time, abs=1)
+    (word,) = await said(house)
+    assert word.snoozed_until_time == found.snoozed_until_time
+
+
+async def test_what_its_source_heard_stops_a_chain_calls_back_what_waits_and_does_not_come_back(
+    house: House, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
+) -> None:
+    mail.reply = "451 later"
+    await house.start(**hook_settings(hook), **mail_settings(mail))
+    await set_chain(
+        house, contact("jane", 60, email="one@example.org"), contact("joe", 60, email="two@example.org")
+    )
+    message = await house.send("HIGH", channels=["webhook"], incident_key=KEY)
+    while not (told := await by_reason(house, message.id, "ESCALATION")) or not told[0].last_error:
+        clock.advance(5)
+    await settle(house, "ACKNOWLEDGE", by="Ann")
+    mail.reply = "250 OK"
+    for _ in range(20):
+        clock.advance(60)
+        await house.channel("email")
+    (told,) = await by_reason(house, message.id, "ESCALATION")
+    assert (told.state, told.last_error) == (pb.DELIVERY_STATE_CANCELLED, "acknowledged by Ann")
+    assert not mail.mails
+    found = await house.stub.GetMessage(pb.GetMessageRequest(id=message.id))
+    assert (found.acknowledged_by, await said(house)) == ("Ann", [])
+
+
+async def test_an_acknowledgement_taken_back_lets_the_chain_go_on_where_it_was(
+    house: House, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
+) -> None:
+    await house.start(**hook_settings(hook), **mail_settings(mail))
+    await set_chain(
+        house, contact("jane", 60, email="one@example.org"), contact("joe", 60, email="two@example.org")
+    )
+    message = await house.send("HIGH", channels=["webhook"], incident_key=KEY)
+    await house.push_until(lambda: len(mail.mails) == 1, 10)
+    await settle(house, "ACKNOWLEDGE")
+    assert not await due(house, message)
+    await settle(house, "RELEASE")
+    await house.push_until(lambda: len(mail.mails) == 2, 10)
+    assert mail.mails[1].recipients == ["two@example.org"]
+
+
+async def test_a_quiet_incident_begins_no_chain_until_its_quiet_ends_or_it_gets_worse(
+    house: House, hook: FakeWebhook, clock: PushedClock
+) -> None:
+    await house.start(**hook_settings(hook))
+    await settle(house, "SNOOZE", level=pb.LEVEL_MEDIUM)
+    worse = await house.send("HIGH", incident_key=KEY)
+    assert await due(house, worse)
+    await settle(house, "ACKNOWLEDGE")
+    assert not await due(house, await house.send("HIGH", incident_key=KEY))
+    clock.advance(3600)
+    assert await due(house, await house.send("HIGH", incident_key=KEY))
+    await settle(house, "END")
+    assert not await due(house, await house.send("HIGH", incident_key=KEY))
+
+
+async def test_an_acknowledged_digest_acknowledges_all_it_carries(
+    house: House, twilio: FakeTwilio, clock: PushedClock
+) -> None:
+    await house.start(**twilio_settings(twilio))
+    await house.send("HIGH", channels=["voice"])
+    await house.push_until(lambda: len(twilio.calls) == 1)
+    carried = [await house.send("HIGH", channels=["voice"], incident_key=f"alert-{n}.1") for n in (7, 8)]
+    await house.push_until(lambda: len(twilio.calls) == 2, 10)
+    listed = await house.stub.ListMessages(pb.ListMessagesRequest(source="xcom"))
+    await house.escalation.AckMessage(pb.AckMessageRequest(id=listed.messages[0].id, by="jane"))
+    assert [await due(house, one) for one in carried] == [False, False]
+    assert {one.incident_key for one in await said(house)} == {"alert-7.1", "alert-8.1"}
