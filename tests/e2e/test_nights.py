@@ -200,11 +200,11 @@ async def test_who_acknowledges_the_message_has_acknowledged_the_alert(night: Ni
 
 
 async def test_what_is_over_wakes_nobody_and_a_contact_who_was_told_hears_that(night: Night) -> None:
-    await night.contacts("one@example.org", "two@example.org", wait_seconds=120)
+    await night.contacts("one@example.org", "two@example.org", wait_seconds=180)
     await night.at("10:00", mark=HIGH)
-    await night.until("10:03")
-    await night.at("10:03", mark=SAFE)
-    await night.at("10:03", mark=SAFE)
+    await night.until("10:04")
+    await night.at("10:04", mark=SAFE)
+    await night.at("10:05", mark=SAFE)
     await night.until("10:12")
     mails = await night.arrived("10:00", "10:12", by="mail")
     # The owner and the first contact, each both; nobody else.
