@@ -187,7 +187,7 @@ def _groups(rows: Sequence[Waiting]) -> Iterator[slice]:
 
 def _rank(row: Waiting) -> tuple[bool, int]:
     """Danger before news, the louder before the quieter."""
-    return is_news(json.loads(row.facts_json)), -row.level
+    return not row.noted and is_news(json.loads(row.facts_json)), -row.level
 
 
 def _worst_first(rows: Sequence[Waiting]) -> list[Waiting]:
