@@ -89,13 +89,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="alerts")
-    positions = Channel(
-        config.positions_address,
-        max_message_bytes=_COLUMN_MESSAGE_BYTES,
-        retry=POSITIONS_READS,
-    )
-    # Without retries: the relay itself comes back.
-    xcom = Channel(config.xcom_address)
+    positions, xcom = _channels(config)
     desk = Desk(
         database.bind(Store),
         database.bind(Store, isolation="REPEATABLE READ"),
@@ -139,6 +133,16 @@ def build(config: Config, clock: Clock | None = None) -> App:
         HearingLoop(attention, tellers, clock),
     ]
     return App("alerts", [database, positions, xcom, *loops, side, server])
+
+
+def _channels(config: Config) -> tuple[Channel, Channel]:
+    positions = Channel(
+        config.positions_address,
+        max_message_bytes=_COLUMN_MESSAGE_BYTES,
+        retry=POSITIONS_READS,
+    )
+    # Without retries: the relay itself comes back.
+    return positions, Channel(config.xcom_address)
 
 
 def main() -> None:
