@@ -72,6 +72,7 @@ class ServiceConfig(ProcessConfig):
         description="Postgres URL of the service's own role",
         examples=["postgresql://name:password@host/sonic"],
     )
+    channelz: bool = Field(default=False, description="1: the server shows its connections by channelz")
     allow_insecure_listen: bool = Field(
         default=False,
         validate_default=True,

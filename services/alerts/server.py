@@ -125,6 +125,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         service_names=_SERVICE_NAMES,
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
+        channelz=config.channelz,
     )
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
     loops = [

@@ -102,6 +102,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         service_names=["sonic.cyclone.v1.CycloneService"],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
+        channelz=config.channelz,
     )
     outside: list[Part] = [heartbeat] if heartbeat else []
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)

@@ -54,6 +54,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         service_names=["sonic.hedges.v1.HedgesService"],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
+        channelz=config.channelz,
     )
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
     return App("hedges", [database, positions, feed, side, server])

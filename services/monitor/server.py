@@ -151,6 +151,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         service_names=["sonic.monitor.v1.MonitorService"],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
+        channelz=config.channelz,
     )
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
     loops = [rounds(passes.run_outside, clock), telling]

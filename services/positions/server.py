@@ -54,7 +54,7 @@ from shared.lifecycle import App, Part, run
 from shared.rpc.server import GrpcServer, Registration
 
 # A file of 64 MiB, as the schema allows, and its envelope.
-_MAX_MESSAGE_BYTES = 65 * 1024 * 1024
+_FILE_BYTES = 65 * 1024 * 1024
 _SERVICES = (
     *("PositionsService", "PortfolioService", "WalletsService", "RiskService"),
     *("FilesService", "SessionsService", "BrokersService"),
@@ -106,7 +106,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         service_names=[f"sonic.positions.v1.{name}" for name in _SERVICES],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
-        max_message_bytes=_MAX_MESSAGE_BYTES,
+        channelz=config.channelz,
+        large=dict.fromkeys(("ImportPositions", "ImportPositionsStream"), _FILE_BYTES),
     )
     asked = [*(part for one in built for part in one.parts), *balances.parts]
     forgetting = retention_loop(Retention(begin, clock, _kept_days(config)), clock)

@@ -159,6 +159,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         service_names=[NAME],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
+        channelz=config.channelz,
     )
     side = serve(config.metrics_address, healthy=lambda: server.serving)
     https = {*parts.values(), candles}

@@ -175,6 +175,7 @@ def _server(
         ],
         service_names=[f"sonic.xcom.v1.{name}Service" for name in _SERVICES],
         ready=ready,
+        channelz=config.channelz,
         clock=clock,
     )
 

@@ -20,7 +20,10 @@ from shared.names import new_id
 INTERNAL_SENTENCE: Final = "Something went wrong on our side; the incident id finds it in the log."
 # Reasons that come from here and not from a service.
 REASONS: Final = frozenset(
-    {"INTERNAL", "UNIMPLEMENTED", "DEADLINE_EXCEEDED", "SHUTTING_DOWN", "PEER_UNAVAILABLE"}
+    {
+        *("INTERNAL", "UNIMPLEMENTED", "DEADLINE_EXCEEDED", "SHUTTING_DOWN", "PEER_UNAVAILABLE"),
+        *("MALFORMED_REQUEST", "MESSAGE_TOO_LARGE", "REQUEST_TOO_SLOW", "TOO_MANY_STREAMS", "TOO_MANY_CALLS"),
+    }
 )
 
 _INTERNAL: Final[int] = code_pb2.INTERNAL

@@ -7,18 +7,22 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
-from shared.errors import Unavailable
+from shared.errors import Exhausted, InvalidArgument, Unavailable
 from shared.log import get_logger
 from shared.metrics import CallMeter, Metrics
 from shared.names import new_id
 from shared.rpc import call, failures, validation
+from shared.rpc.limits import MAX_MESSAGE_BYTES, Gate, Limits
 
 # Gets the full method ("/package.Service/Method") and metadata; raises Unauthenticated or PermissionDenied.
 Authorise = Callable[[str, Mapping[str, str | bytes]], None]
@@ -28,17 +32,31 @@ Handler = Any
 Body = Callable[[Any, Context], Awaitable[Any]]
 
 _RETRY_AFTER_DRAIN = timedelta(seconds=1)
+_LARGE_READ_SECONDS = 60.0
 
 
 class Interceptor:
     """What all methods of a server share: settings, and the calls in flight with their time limits."""
 
     def __init__(
-        self, metrics: Metrics, *, unary_seconds: float = 60.0, authorise: Authorise | None = None
+        self,
+        metrics: Metrics,
+        *,
+        unary_seconds: float = 60.0,
+        authorise: Authorise | None = None,
+        limits: Limits | None = None,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        large: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
+        limits = limits or Limits()
         self.metrics = metrics
         self.unary_seconds = unary_seconds
         self.authorise = authorise
+        self.max_message_bytes = max_message_bytes
+        self.large = large
+        self.calls = Gate("CALLS", limits.calls, limits.calls_per_peer)
+        self.streams = Gate("STREAMS", limits.streams, limits.streams_per_peer)
+        self.large_turns = asyncio.Semaphore(limits.large_requests)
         self.unary_limits: set[asyncio.Timeout] = set()
         self.stream_limits: set[asyncio.Timeout] = set()
         self.draining = False
@@ -71,6 +89,12 @@ class Method:
             handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         )
         self._is_coroutine = inspect.iscoroutinefunction(self._behaviour)
+        # A request of many megabytes is read only when its turn comes.
+        self._large_bytes = 0 if handler.request_streaming else shared.large.get(name, 0)
+        self._turn: AbstractAsyncContextManager[object] = (
+            shared.large_turns if self._large_bytes else nullcontext()
+        )
+        self._gate = shared.streams if self._is_streaming() else shared.calls
         self._limits = shared.stream_limits if self._is_streaming() else shared.unary_limits
         # A stream (Watch) may last for ever; only a unary call must end.
         self._default_seconds = None if self._is_streaming() else shared.unary_seconds
@@ -82,13 +106,15 @@ class Method:
             (True, False): grpc.stream_unary_rpc_method_handler,
             (True, True): grpc.stream_stream_rpc_method_handler,
         }
-        make: Callable[..., object] = kinds[self._handler.request_streaming, self._handler.response_streaming]
         body = self._body()
 
         async def guarded(request: Any, context: Context) -> Any:
             return await self._guard(body, request, context)
 
-        return make(guarded, self._handler.request_deserializer, self._serializer())
+        # Requests come as bytes: gRPC's own words for bytes that are no message are a traceback and UNKNOWN.
+        streams_in = self._handler.request_streaming or bool(self._large_bytes)
+        make: Callable[..., object] = kinds[streams_in, self._handler.response_streaming]
+        return make(guarded, None, self._serializer())
 
     def _is_streaming(self) -> bool:
         return bool(self._handler.request_streaming or self._handler.response_streaming)
@@ -105,18 +131,51 @@ class Method:
             return serialize
         return lambda message: message if type(message) is bytes else serialize(message)
 
-    async def _answer(self, request: Any, context: Context) -> Any:
-        validation.check(request)
-        return await self._call(request, context)
+    async def _answer(self, raw: Any, context: Context) -> Any:
+        async with self._turn:
+            return await self._call(await self._message(raw), context)
 
-    async def _collect(self, requests: Any, context: Context) -> Any:
-        return await self._call(_checked(requests), context)
+    async def _collect(self, raws: Any, context: Context) -> Any:
+        return await self._call(self._messages(raws), context)
 
-    async def _stream(self, request: Any, context: Context) -> None:
+    async def _stream(self, raw: Any, context: Context) -> None:
         if self._handler.request_streaming:
-            request = _checked(request)
-        else:
-            validation.check(request)
+            await self._reply(self._messages(raw), context)
+            return
+        async with self._turn:
+            await self._reply(await self._message(raw), context)
+
+    async def _message(self, raw: Any) -> Any:
+        return self._read(await self._received(raw) if self._large_bytes else raw)
+
+    async def _messages(self, raws: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for raw in raws:
+            yield self._read(raw)
+
+    async def _received(self, raws: AsyncIterator[bytes]) -> bytes:
+        """The one message of a large request, asked for now and not before."""
+        try:
+            async with asyncio.timeout(_LARGE_READ_SECONDS):
+                return await anext(aiter(raws))
+        except TimeoutError as error:
+            raise Unavailable("REQUEST_TOO_SLOW", "The request did not arrive in time.") from error
+        except StopAsyncIteration:
+            return b""
+
+    def _read(self, raw: bytes) -> Any:
+        """The message, held against its schema. Raises InvalidArgument, Exhausted MESSAGE_TOO_LARGE."""
+        most = self._large_bytes or self._shared.max_message_bytes
+        if len(raw) > most:
+            raise Exhausted("MESSAGE_TOO_LARGE", f"A request of {self._path} has at most {most} bytes.")
+        try:
+            request = self._handler.request_deserializer(raw)
+        except DecodeError as error:
+            get_logger().warning("request is no message", method=self._path, bytes=len(raw))
+            raise InvalidArgument("MALFORMED_REQUEST", "The bytes are no message of this method.") from error
+        validation.check(request)
+        return request
+
+    async def _reply(self, request: Any, context: Context) -> None:
         replies = self._behaviour(request, context)
         if inspect.isawaitable(replies):  # written with context.write, not yield
             await replies
@@ -140,8 +199,9 @@ class Method:
         limit = None
         try:
             limit = self._enter(context)
-            async with limit:
-                return await self._within(limit, body, request, context)
+            with self._gate.entered(context.peer()):
+                async with limit:
+                    return await self._within(limit, body, request, context)
         except asyncio.CancelledError:
             code = "CANCELLED"
             raise
@@ -189,12 +249,6 @@ class Method:
         status = failures.to_status(error, self._domain, incident_id)
         await context.abort_with_status(rpc_status.to_status(status))
         raise AssertionError("abort returns never")
-
-
-async def _checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    async for request in requests:
-        validation.check(request)
-        yield request
 
 
 def _shutting_down() -> Unavailable:

@@ -13,18 +13,17 @@ V1_NAME = "grpc.reflection.v1.ServerReflection"
 NAMES = (reflection.SERVICE_NAME, V1_NAME)
 
 
-def add_reflection(service_names: Sequence[str], server: grpc.aio.Server) -> None:
-    """Serve both; each lists `service_names` and the two themselves.
+def add_reflection(service_names: Sequence[str], server: Any) -> None:
+    """Serve both; each lists `service_names` and the two themselves. `server` is a grpc.aio.Server or what
+    stands in for one.
 
     The messages of v1 are those of v1alpha under another package name, the same bytes.
     """
-    names = (*service_names, *NAMES)
-    reflection.enable_server_reflection(names, server)
-    servicer: Any = aio.ReflectionServicer(names)
+    servicer: Any = aio.ReflectionServicer((*service_names, *NAMES))
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    handlers = grpc.method_handlers_generic_handler(V1_NAME, {"ServerReflectionInfo": handler})
-    server.add_generic_rpc_handlers((handlers,))
+    for name in NAMES:
+        server.add_registered_method_handlers(name, {"ServerReflectionInfo": handler})

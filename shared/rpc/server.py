@@ -2,18 +2,23 @@
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import grpc
-from grpc_channelz.v1 import channelz, channelz_pb2
+from grpc_channelz.v1 import channelz as grpc_channelz
+from grpc_channelz.v1 import channelz_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from shared.clock import Clock, SystemClock
+from shared.errors import Exhausted
 from shared.log import get_logger
 from shared.loopback import is_local
 from shared.metrics import Metrics, process
 from shared.rpc.intercept import Authorise, Interceptor
+from shared.rpc.limits import MAX_MESSAGE_BYTES, Gate, Limits
 from shared.rpc.reflection import add_reflection
 
 # `add_XServicer_to_server` of a generated module, and the servicer. The generated function is untyped inside.
@@ -22,12 +27,15 @@ Registration = tuple[Callable[[Any, Any], None], object]
 # The health name that asks nothing else: SERVING while the process answers, whatever the database does.
 # A process is replaced for this one alone; readiness is "" and the names of the services.
 LIVENESS = "liveness"
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 _READY_SECONDS = 5.0
 _NOT_READY_SECONDS = 1.0
 _READY_LIMIT_SECONDS = 3.0
 _STREAM_DRAIN_SECONDS = 1.0
-_MAX_STREAMS_PER_CONNECTION = 1000
+# More than one client may have open; what is over our own limits is refused by name, not made to wait.
+_MAX_STREAMS_PER_CONNECTION = 2000
+# What nobody uses is closed: a client connects again with its next call.
+_IDLE_MILLISECONDS = 15 * 60_000
+_NO_COMPRESSION = 1
 
 
 async def always_ready() -> None:
@@ -38,8 +46,9 @@ class GrpcServer:
     """Serves `registrations`; `address` is where, with the real port once started.
 
     `ready` is a real query, polled by `clock`: while it raises, health of every name but LIVENESS is
-    NOT_SERVING.
-    `grace_seconds` is the time calls in flight have at the end; streams get one second of it.
+    NOT_SERVING. `grace_seconds` is the time calls in flight have at the end; streams get one second of it.
+    `large` names methods whose one request may be larger than `max_message_bytes`; such a server takes no
+    compressed ones.
     """
 
     def __init__(
@@ -51,10 +60,12 @@ class GrpcServer:
         ready: Callable[[], Awaitable[None]] = always_ready,
         clock: Clock | None = None,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
+        large: Mapping[str, int] = MappingProxyType({}),
         metrics: Metrics | None = None,
         grace_seconds: float = 5.0,
         unary_seconds: float = 60.0,
-        max_concurrent_calls: int = 2000,
+        limits: Limits | None = None,
+        channelz: bool = False,
         authorise: Authorise | None = None,
         credentials: grpc.ServerCredentials | None = None,
     ) -> None:
@@ -65,19 +76,28 @@ class GrpcServer:
         self._names = tuple(service_names)
         self._ready = ready
         self._clock = clock or SystemClock()
-        self._options = _options(max_message_bytes)
+        most = max(max_message_bytes, *large.values(), 0)
+        self._options = _options(most, is_large=bool(large), channelz=channelz)
         self._grace_seconds = grace_seconds
-        self._max_concurrent_calls = max_concurrent_calls
         self._credentials = credentials
+        self._channelz = channelz
         self._interceptor = Interceptor(
-            metrics or process(), unary_seconds=unary_seconds, authorise=authorise
+            metrics or process(),
+            unary_seconds=unary_seconds,
+            authorise=authorise,
+            limits=limits,
+            max_message_bytes=max_message_bytes,
+            large=large,
         )
+        limits = limits or Limits()
+        self._probes = Gate("PROBES", limits.probes, limits.probes_per_peer)
         self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]  # stubs know no aio
         self._server: grpc.aio.Server | None = None
         self._polling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        server = grpc.aio.server(options=self._options, maximum_concurrent_rpcs=self._max_concurrent_calls)
+        # No maximum_concurrent_rpcs: it counts held streams and refuses health checks with the rest.
+        server = grpc.aio.server(options=self._options)
         self._register(server)
         try:
             self.address = _dialled(self._listen_address, self._bind(server))
@@ -120,9 +140,13 @@ class GrpcServer:
         coat = _Coat(server, self._interceptor)
         for add, servicer in self._registrations:
             add(servicer, coat)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        channelz.add_channelz_servicer(server)  # type: ignore[arg-type]  # it takes an aio server too
-        add_reflection((*self._names, health.SERVICE_NAME, _CHANNELZ_NAME), server)
+        probes = _Bounded(server, self._probes)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, probes)
+        names = [*self._names, health.SERVICE_NAME]
+        if self._channelz:
+            grpc_channelz.add_channelz_servicer(server)  # type: ignore[arg-type]  # it takes an aio server too
+            names.append(_CHANNELZ_NAME)
+        add_reflection(names, probes)
 
     async def _keep_polling(self, pause_seconds: float) -> None:
         while True:
@@ -168,6 +192,45 @@ class _Coat:
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
 
 
+class _Bounded:
+    """Stands in for the server likewise: only so many streams are open, and an answer waits for none."""
+
+    def __init__(self, server: grpc.aio.Server, gate: Gate) -> None:
+        self._server = server
+        self._gate = gate
+
+    def add_generic_rpc_handlers(self, handlers: Iterable[object]) -> None:
+        """The same handlers come again, by name, in the next call."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        bounded = {name: self._bounded(handler) for name, handler in handlers.items()}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, bounded),))
+
+    def _bounded(self, handler: Any) -> Any:
+        if not handler.response_streaming:
+            return handler
+        behaviour = handler.stream_stream or handler.unary_stream
+
+        async def within(request: Any, context: Any) -> None:
+            try:
+                with self._gate.entered(context.peer()):
+                    replies = behaviour(request, context)
+                    if inspect.isawaitable(replies):
+                        await replies
+                        return
+                    async for reply in replies:
+                        await context.write(reply)
+            except Exhausted as refused:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, refused.message)
+
+        make = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.request_streaming
+            else grpc.unary_stream_rpc_method_handler
+        )
+        return make(within, handler.request_deserializer, handler.response_serializer)
+
+
 _CHANNELZ_NAME = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
 
 
@@ -179,15 +242,21 @@ def _dialled(listen_address: str, port: int) -> str:
     return f"{'127.0.0.1' if host in ('0.0.0.0', '[::]', '') else host}:{port}"
 
 
-def _options(max_message_bytes: int) -> list[tuple[str, int]]:
-    return [
+def _options(max_message_bytes: int, *, is_large: bool, channelz: bool) -> list[tuple[str, int]]:
+    options = [
         ("grpc.so_reuseport", 0),  # two servers on one port must be an error, not a lottery
+        # Counted after decompression.
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_concurrent_streams", _MAX_STREAMS_PER_CONNECTION),
+        ("grpc.max_connection_idle_ms", _IDLE_MILLISECONDS),
         ("grpc.keepalive_time_ms", 60_000),  # finds the watcher whose machine is gone
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
         ("grpc.http2.max_ping_strikes", 2),
-        ("grpc.enable_channelz", 1),
+        ("grpc.enable_channelz", int(channelz)),
     ]
+    if is_large:
+        # A few kilobytes would become the whole of a large request before anybody can look at it.
+        options.append(("grpc.compression_enabled_algorithms_bitset", _NO_COMPRESSION))
+    return options

@@ -58,8 +58,12 @@ async def test_a_service_that_is_not_ready_says_so_from_its_first_moment() -> No
             assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-async def test_reflection_and_channelz_are_open() -> None:
-    async with served(Servicer()) as (server, _), grpc.aio.insecure_channel(server.address) as bare:
+@pytest.mark.parametrize("channelz", [True, False])
+async def test_channelz_is_open_only_where_it_was_asked_for(channelz: bool) -> None:
+    async with (
+        served(Servicer(), channelz=channelz) as (server, _),
+        grpc.aio.insecure_channel(server.address) as bare,
+    ):
         asked = reflection_pb2.ServerReflectionRequest(list_services="")
 
         async def ask() -> AsyncIterator[Any]:
@@ -67,10 +71,16 @@ async def test_reflection_and_channelz_are_open() -> None:
 
         answers = reflection_pb2_grpc.ServerReflectionStub(bare).ServerReflectionInfo(ask())
         names = {service.name for service in (await anext(aiter(answers))).list_services_response.service}
-        servers = await channelz_pb2_grpc.ChannelzStub(bare).GetServers(channelz_pb2.GetServersRequest())
         answers.cancel()
-    assert {echo.SERVICE, "grpc.health.v1.Health", "grpc.channelz.v1.Channelz"} <= names
-    assert servers.server
+        look = channelz_pb2_grpc.ChannelzStub(bare).GetServers
+        if channelz:
+            assert (await look(channelz_pb2.GetServersRequest())).server
+        else:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await look(channelz_pb2.GetServersRequest())
+            assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert {echo.SERVICE, "grpc.health.v1.Health"} <= names
+    assert ("grpc.channelz.v1.Channelz" in names) is channelz
 
 
 @pytest.mark.parametrize(
