@@ -51,10 +51,11 @@ def check(request: Message) -> None:
     if (wire is None or _NUL in wire) and (path := _nul_path(request)):
         words = "must not hold a NUL character"
         raise InvalidArgument("INVALID_FIELD", f"{path}: {words}", fields={path: words})
-    if ruled and (violations := protovalidate.collect_violations(request)):
-        raise _refusal(violations)
+    # Before the rules: a key is refused as a key, whatever else is wrong with the field.
     if wire is None or (len(wire) >= SHORTEST_SECRET_LENGTH and _LONG_TEXT.search(wire)):
         refuse_secrets(request)
+    if ruled and (violations := protovalidate.collect_violations(request)):
+        raise _refusal(violations)
 
 
 def has_rules(message_class: type[Message]) -> bool:

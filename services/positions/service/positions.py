@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
-from services.positions.domain.addresses import refuse_secret
+from services.positions.domain.addresses import refuse_secret, said
 from services.positions.domain.frame import Frame
 from services.positions.domain.holding import Chain, Flag, Side, Status, WalletType
 from services.positions.domain.plausibility import MEASURED, check_plausible
@@ -126,12 +126,17 @@ class PositionsService:
         return await self.with_risk(_there(await self._reads.find(position_id), position_id))
 
     async def list(self, wanted: Filter, order_by: str, page_size: int, page_token: str) -> Page[Position]:
-        """Raises InvalidArgument UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+        """Raises UNKNOWN_NAME, WALLET_NOT_FOUND, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+        if wanted.venue:
+            choose(wanted.venue, VENUES, field="venue")
         order = _order(order_by)
         context = paging.context(wanted, order)
         request = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
             rows = await store.positions.page(wanted, order, request)
+            if not rows and wanted.wallet and not await store.wallets.existing([wanted.wallet]):
+                # An empty list would say that this wallet holds nothing.
+                raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {said(wanted.wallet)}")
         page = paging.cut(rows, request, context, lambda row: row[1])
         return Page([await self.with_risk(found) for found, _ in page.rows], page.next_page_token)
 

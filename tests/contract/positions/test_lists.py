@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sonic.positions.v1 import positions_pb2 as pb
 
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, NotFound
 
 
 async def listed(house, **filters) -> list[pb.Position]:
@@ -128,3 +128,15 @@ async def test_an_import_reports_bad_rows_and_keeps_good_ones(house) -> None:
         await house.positions.ImportPositions(
             pb.ImportPositionsRequest(format=pb.FILE_FORMAT_JSON, content=b"not json")
         )
+
+
+async def test_a_wallet_or_venue_that_is_not_there_is_said_and_no_empty_list(house) -> None:
+    await house.create(id="a", wallet="cold")
+    with pytest.raises(NotFound, match="WALLET_NOT_FOUND"):
+        await house.positions.ListPositions(pb.ListPositionsRequest(wallet="cool"))
+    with pytest.raises(InvalidArgument, match="UNKNOWN_NAME"):
+        await house.positions.ListPositions(pb.ListPositionsRequest(venue="pigeon"))
+    held = await house.positions.ListPositions(pb.ListPositionsRequest(wallet="cold", venue="Manual"))
+    assert [one.id for one in held.positions] == ["a"]
+    none = await house.positions.ListPositions(pb.ListPositionsRequest(wallet="cold", asset="SOL"))
+    assert not none.positions
