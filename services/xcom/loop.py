@@ -20,7 +20,7 @@ class Worker:
     def __init__(
         self, name: str, deliveries: DeliveryService, clock: Clock, *, grace_seconds: float = 1.5
     ) -> None:
-        self._deliveries = deliveries
+        self.deliveries = deliveries
         self._grace_seconds = grace_seconds
         self._loop = Loop(f"xcom {name}", self._turn, clock, grace_seconds=grace_seconds)
         self._sending: dict[str, Letter] = {}
@@ -44,7 +44,7 @@ class Worker:
         self._loop.wake()
 
     async def _turn(self) -> float:
-        claimed = await self._deliveries.claim(self._sending)
+        claimed = await self.deliveries.claim(self._sending)
         for letter in claimed.letters:
             self._sending[letter.delivery_id] = letter
             task = asyncio.create_task(self._send(letter), name=f"delivery {letter.delivery_id}")
@@ -54,7 +54,7 @@ class Worker:
 
     async def _send(self, letter: Letter) -> None:
         try:
-            await self._deliveries.deliver(letter)
+            await self.deliveries.deliver(letter)
         except Exception as error:  # noqa: BLE001  the claim runs out and the delivery is tried again
             get_logger().error("delivery broke off", delivery=letter.delivery_id, exc_info=error)
         finally:

@@ -19,6 +19,7 @@ from services.xcom.loop import Worker
 from services.xcom.service.channels import ChannelService
 from services.xcom.service.deliveries import DeliveryService, QueueRules
 from services.xcom.service.escalation import EscalationService
+from services.xcom.service.following import FollowService
 from services.xcom.service.links import Links
 from services.xcom.service.messages import MessageService
 from services.xcom.service.sounds import SoundService
@@ -141,6 +142,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock,
     )
     sounds = SoundService(database.bind(DeliveryStore), clock)
+    following = _following(config, high_database, reach, high, clock)
     unrecorded = UnrecordedService(
         database.bind(ChannelStore), reach.by_name, config.levels, messages.send, clock
     )
@@ -152,7 +154,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
     server = _server(config, clock, ready, messages, channels, escalation, sounds, unrecorded)
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
     stores: list[Part] = [database, high_database, bell_database, reach]
-    return App("xcom", [*stores, quiet, high, escalating, sounding, remembering, bell, side, server])
+    return App(
+        "xcom", [*stores, quiet, high, following, escalating, sounding, remembering, bell, side, server]
+    )
 
 
 def _server(
@@ -203,6 +207,14 @@ def _worker(
     queue = Queue(database.fetch)
     deliveries = DeliveryService(database.bind(DeliveryStore), queue, reach.by_name, rules, links, clock)
     return Worker(name, deliveries, clock)
+
+
+def _following(
+    config: Config, database: Database, reach: registry.Channels, worker: Worker, clock: Clock
+) -> Loop:
+    settle, poll_seconds = worker.deliveries.settle, config.xcom_poll_seconds
+    follow = FollowService(Queue(database.fetch), reach.by_name, settle, poll_seconds, clock)
+    return Loop("xcom following", follow.turn, clock)
 
 
 def main() -> None:

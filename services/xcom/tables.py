@@ -132,10 +132,13 @@ delivery = Table(
     Column("digest_id", Text, nullable=False, server_default=text("''")),
     # Tries made before it was queued again by hand: they do not count against the last one.
     Column("spent_tries", Integer, nullable=False, server_default=text("0")),
+    # What the provider calls what it took last, and when it took it.
+    Column("receipt_id", Text, nullable=False, server_default=text("''")),
+    Column("handed_over_time", DateTime(timezone=True)),
     # That of its message; of a digest, that of the most urgent one it carries.
     Column("urgency", Double, nullable=False),
     UniqueConstraint("message_id", "channel", "address", name="delivery_once"),
-    CheckConstraint("state between 1 and 5", name="delivery_state"),
+    CheckConstraint("state between 1 and 6", name="delivery_state"),
     CheckConstraint("reason between 1 and 4", name="delivery_reason"),
     CheckConstraint("spent_tries between 0 and tries", name="delivery_spent_tries"),
     CheckConstraint("level between 1 and 4", name="delivery_level"),
@@ -150,6 +153,7 @@ Index(
     delivery.c.id,
     postgresql_where=text("state = 1"),
 )
+Index("delivery_handed_over", delivery.c.due_time, postgresql_where=text("state = 6"))
 Index("delivery_dead", delivery.c.channel, postgresql_where=text("state = 3"))
 Index("delivery_digest", delivery.c.digest_id, postgresql_where=text("digest_id <> ''"))
 Index(
@@ -169,7 +173,7 @@ attempt = Table(
     Column("outcome", SmallInteger, nullable=False),
     Column("provider_status", Text, nullable=False),
     Column("error", Text, nullable=False),
-    CheckConstraint("outcome between 1 and 4", name="attempt_outcome"),
+    CheckConstraint("outcome between 1 and 5", name="attempt_outcome"),
     CheckConstraint("try_number >= 1", name="attempt_try"),
 )
 Index("attempt_recent", attempt.c.attempt_time)

@@ -118,4 +118,5 @@ class FakeWebhook:
 async def _read(reader: asyncio.StreamReader) -> Received:
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return Received(first.split(" ")[1], headers, await reader.readexactly(int(headers["content-length"])))
+    length = int(headers.get("content-length", "0"))
+    return Received(first.split(" ")[1], headers, await reader.readexactly(length))

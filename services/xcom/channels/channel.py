@@ -21,6 +21,7 @@ class Channel(Protocol):
 
     `name`: lower case. `timeout_seconds`: bound of one whole try, held by the caller.
     `cooldown_seconds`: rest between two sends to one address. `paced`: LOW and MEDIUM keep to a budget.
+    `followed_seconds`: how long it is asked whether what it took has arrived.
     `links`: its texts carry a link to acknowledge. `destination_setting`: the environment variable that an
     address given by a call replaces; empty when none can.
     """
@@ -29,6 +30,7 @@ class Channel(Protocol):
     timeout_seconds: float
     cooldown_seconds: float = 0.0
     paced: bool = True
+    followed_seconds: float = 0.0
     links: bool = False
     destination_setting: str = ""
 
@@ -53,6 +55,18 @@ class Channel(Protocol):
 
         A failure is an answer, not an exception.
         """
+
+    async def follow(self, letter: Letter) -> Answer | str:
+        """How what was taken under `letter.receipt_id` ended, or a word on where it stands; may be empty.
+
+        Asked again until it ends or `followed_seconds` are over.
+        """
+        return ""
+
+    def unended(self, letter: Letter, status: str) -> Answer:
+        """What to make of it when they are over; `status` is the last word."""
+        seconds = f"{self.followed_seconds:g}"
+        return Answer(accepted=False, error=f"not known to have arrived within {seconds} s: {status}"[:300])
 
     async def close(self) -> None:
         """Let go of connections."""

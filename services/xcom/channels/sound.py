@@ -18,12 +18,17 @@ class SoundSettings(BaseModel):
     xcom_sound_command: str = Field("", description="plays a sound on this machine; empty: none")
 
 
+# Whoever hands it to a page writes that down.
+_OFFERED = Answer(accepted=True, provider_status="offered to pages", receipt_id="pages")
+
+
 class Sound(Channel):
-    """Sent means stored for every page that listens; with a player, that it ended well."""
+    """Sent means heard: the player ended well, or a page that listens got it within a minute."""
 
     name = "sound"
     paced = False
     timeout_seconds = 20.0
+    followed_seconds = 60.0
 
     def __init__(self, settings: SoundSettings) -> None:
         self._on = settings.xcom_sound
@@ -42,8 +47,15 @@ class Sound(Channel):
 
     async def send(self, letter: Letter) -> Answer:
         """See Channel."""
-        if not self._command:
-            return Answer(accepted=True, provider_status="stored for pages")
+        answer = await self._played() if self._command else _OFFERED
+        # A page may hear what the player could not play.
+        return _OFFERED if self._on and not answer.accepted else answer
+
+    def unended(self, letter: Letter, status: str) -> Answer:
+        """Too late to be of use: others are told instead."""
+        return Answer(accepted=False, error="no page listened", permanent=True)
+
+    async def _played(self) -> Answer:
         try:
             # No shell, and nothing of the message among the words.
             player = await asyncio.create_subprocess_exec(

@@ -15,6 +15,7 @@ from services.xcom.domain.messages import Answer, Letter
 from services.xcom.domain.texts import short_text, spoken_text
 
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
+_SID = re.compile(r"[A-Za-z0-9]{1,64}")
 _PASSING = frozenset({408, 425, 429})
 _BODY_LENGTH = 100_000
 
@@ -28,6 +29,9 @@ class TwilioSettings(BaseModel):
     twilio_to: str = Field("", description="number that is told", examples=["+491701234567"])
     twilio_url: str = Field("https://api.twilio.com", description="where Twilio answers")
     twilio_timeout_seconds: float = Field(15.0, gt=0, le=120, description="bound of one try")
+    sms_cooldown_seconds: float = Field(
+        10.0, ge=0, le=3600, description="rest between two texts to one number; what waits becomes one"
+    )
     voice_cooldown_seconds: float = Field(
         180.0, ge=0, le=86400, description="rest between two calls to one number"
     )
@@ -45,6 +49,8 @@ class _Twilio(Channel):
 
     destination_setting = "TWILIO_TO"
     _resource = ""
+    _arrived: frozenset[str] = frozenset()
+    _failed: frozenset[str] = frozenset()
 
     def __init__(self, settings: TwilioSettings) -> None:
         self._settings = settings
@@ -81,10 +87,11 @@ class _Twilio(Channel):
     async def send(self, letter: Letter) -> Answer:
         """See Channel."""
         number = letter.address or self._settings.twilio_to
-        url = f"{self._settings.twilio_url.rstrip('/')}/2010-04-01/Accounts/{self._sid}/{self._resource}.json"
+        url = self._url(self._resource)
         form = {"To": number, "From": self._settings.twilio_from, **self._words(letter)}
-        # Twilio keeps the first of two requests with the same token.
-        headers = {"I-Twilio-Idempotency-Token": letter.delivery_id}
+        # Twilio keeps the first of two requests with the same token. One that failed there needs another.
+        parts = filter(None, (letter.delivery_id, letter.receipt_id))
+        headers = {"I-Twilio-Idempotency-Token": "-".join(parts)}
         try:
             response = await self._opened().post(url, data=form, headers=headers)
         except httpx.TimeoutException:
@@ -92,6 +99,23 @@ class _Twilio(Channel):
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
         return self._read(response, number)
+
+    async def follow(self, letter: Letter) -> Answer | str:
+        """See Channel."""
+        try:
+            response = await self._opened().get(self._url(f"{self._resource}/{letter.receipt_id}"))
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return ""
+        status = _found(response, "status")
+        if not response.is_success or not status:
+            return ""
+        hidden = (self._token, self._sid, letter.address or self._settings.twilio_to)
+        word = said(" ".join(filter(None, (status, _found(response, "error_code")))), hidden)
+        if status in self._arrived:
+            return Answer(accepted=True, provider_status=word)
+        if status in self._failed:
+            return Answer(accepted=False, provider_status=word, error=f"did not arrive: {word}")
+        return word
 
     async def close(self) -> None:
         """See Channel."""
@@ -101,6 +125,9 @@ class _Twilio(Channel):
 
     def _words(self, letter: Letter) -> Mapping[str, str]:
         raise NotImplementedError
+
+    def _url(self, path: str) -> str:
+        return f"{self._settings.twilio_url.rstrip('/')}/2010-04-01/Accounts/{self._sid}/{path}.json"
 
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -118,7 +145,11 @@ class _Twilio(Channel):
         hidden = (self._token, self._sid, number, self._settings.twilio_from)
         line = said(f"HTTP {status} {told}", hidden)
         if response.is_success:
-            return Answer(accepted=True, provider_status=line)
+            # Queued there is not arrived: it is asked about by this name.
+            name = _found(response, "sid")
+            return Answer(
+                accepted=True, provider_status=line, receipt_id=name if _SID.fullmatch(name) else ""
+            )
         wait = response.headers.get("Retry-After", "")
         return Answer(
             accepted=False,
@@ -134,7 +165,20 @@ class Sms(_Twilio):
 
     name = "sms"
     links = True
+    followed_seconds = 300.0
     _resource = "Messages"
+    _arrived = frozenset({"delivered", "read"})
+    _failed = frozenset({"undelivered", "failed", "canceled"})
+
+    def __init__(self, settings: TwilioSettings) -> None:
+        super().__init__(settings)
+        self.cooldown_seconds = settings.sms_cooldown_seconds
+
+    def unended(self, letter: Letter, status: str) -> Answer:
+        """Not every operator tells of arrival: what left Twilio counts, what did not is sent again."""
+        if status == "sent":
+            return Answer(accepted=True, provider_status="sent; the operator does not tell of arrival")
+        return super().unended(letter, status)
 
     def _words(self, letter: Letter) -> Mapping[str, str]:
         return {"Body": short_text(letter)}
@@ -144,7 +188,10 @@ class Voice(_Twilio):
     """One call a letter, in which the text is spoken."""
 
     name = "voice"
+    followed_seconds = 180.0
     _resource = "Calls"
+    _arrived = frozenset({"in-progress", "completed"})
+    _failed = frozenset({"busy", "failed", "no-answer", "canceled"})
 
     def __init__(self, settings: TwilioSettings) -> None:
         super().__init__(settings)
@@ -160,12 +207,16 @@ def _speakable(text: str) -> str:
 
 def _told(response: httpx.Response) -> str:
     """Status and code of Twilio's own answer."""
+    return " ".join(filter(None, (_found(response, name) for name in ("status", "code", "message"))))
+
+
+def _found(response: httpx.Response, name: str) -> str:
+    """A field of the answer as text; empty when there is none."""
     if len(response.content) > _BODY_LENGTH:
         return ""
     try:
         body = response.json()
     except ValueError:
         return ""
-    if not isinstance(body, dict):
-        return ""
-    return " ".join(str(body[name]) for name in ("status", "code", "message") if body.get(name))
+    found = body.get(name) if isinstance(body, dict) else None
+    return str(found) if found else ""

@@ -38,6 +38,7 @@ class DeliveryState(IntEnum):
     DEAD = 3
     GROUPED = 4
     CANCELLED = 5
+    HANDED_OVER = 6
 
 
 class DeliveryReason(IntEnum):
@@ -56,6 +57,7 @@ class AttemptOutcome(IntEnum):
     SENT = 2
     FAILED = 3
     REFUSED = 4
+    HANDED_OVER = 5
 
 
 class ChannelsReason(StrEnum):
@@ -175,6 +177,7 @@ class Delivery:
     address: str = ""
     digest_id: str = ""
     urgency: float = 0.0
+    handed_over_time: datetime | None = None
     attempts: Sequence[Attempt] = ()
     # What holds it besides `due_time`; worked out when it is shown.
     quiet_until_time: datetime | None = None
@@ -212,7 +215,8 @@ class Letter:
 
     `address` replaces the channel's own destination: it was set by a call, and is not to be trusted.
     `link` is where a person says that they heard; empty for none.
-    `claimed_until`: nobody else sends it before.
+    `claimed_until`: nobody else sends it before. `receipt_id` is what the channel called the last one that it
+    took, at `handed_over_time`.
     """
 
     delivery_id: str
@@ -231,14 +235,20 @@ class Letter:
     address: str = ""
     link: str = ""
     claimed_until: datetime | None = None
+    receipt_id: str = ""
+    handed_over_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a channel says about one try; without secrets. `permanent`: another try would not help."""
+    """What a channel says about one try; without secrets. `permanent`: another try would not help.
+
+    With a `receipt_id` it was taken and is not known to have arrived: the channel can be asked by it.
+    """
 
     accepted: bool
     provider_status: str = ""
+    receipt_id: str = ""
     error: str = ""
     permanent: bool = False
     retry_after: timedelta | None = None
@@ -259,6 +269,16 @@ class Verdict:
     state: DeliveryState
     outcome: AttemptOutcome
     wait: timedelta | None = None
+
+
+# Whether something arrived is asked about this long after it was handed over, then ever more rarely.
+_FIRST_LOOK_SECONDS, _LAST_LOOK_SECONDS = 2.0, 30.0
+
+
+def next_look(age: timedelta) -> timedelta:
+    """How long to wait before asking again about what was handed over `age` ago."""
+    seconds = min(max(age.total_seconds() / 2, _FIRST_LOOK_SECONDS), _LAST_LOOK_SECONDS)
+    return timedelta(seconds=seconds)
 
 
 def urgency(level: Level, kind: Kind, facts: Mapping[str, str]) -> float:
@@ -315,7 +335,11 @@ def retry_wait(try_number: int, chance: float, retry_after: timedelta | None = N
 
 
 def judge(answer: Answer, try_number: int, chance: float) -> Verdict:
-    """SENT when accepted; DEAD when refused for good or after the last try; else QUEUED again."""
+    """SENT when accepted, HANDED_OVER when that is not all; DEAD when refused for good or after the last try;
+    else QUEUED again.
+    """
+    if answer.accepted and answer.receipt_id:
+        return Verdict(DeliveryState.HANDED_OVER, AttemptOutcome.HANDED_OVER, next_look(timedelta()))
     if answer.accepted:
         return Verdict(DeliveryState.SENT, AttemptOutcome.SENT)
     if answer.permanent:

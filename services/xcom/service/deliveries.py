@@ -17,13 +17,13 @@ from services.xcom.domain.messages import (
     CRASHED,
     LAST_RESORT,
     MAX_TRIES,
+    UNSURE,
     Answer,
     DeliveryReason,
     DeliveryState,
     Kind,
     Letter,
     Level,
-    Verdict,
     everywhere,
     judge,
 )
@@ -132,6 +132,10 @@ class DeliveryService:
             return
         else:
             answer = await self._attempt(letter)
+        await self.settle(letter, answer, self._rested_time(letter, answer))
+
+    async def settle(self, letter: Letter, answer: Answer, rested_time: datetime | None = None) -> None:
+        """Write down how a try ended, until it is written."""
         verdict = judge(answer, letter.fresh_try_number, self._chance())
         if verdict.state is DeliveryState.DEAD:
             get_logger().error(
@@ -144,7 +148,7 @@ class DeliveryService:
             )
         for pause_seconds in (*_SETTLE_PAUSES_SECONDS, None):
             try:
-                await self._settle(letter, answer, verdict)
+                await self._settle(Receipt(letter, answer, verdict, self._clock.now(), rested_time))
                 return
             except SonicError as error:
                 if pause_seconds is None:
@@ -168,15 +172,16 @@ class DeliveryService:
         margin = timedelta(seconds=self._rules.claim_margin_seconds)
         return await self._queue.renew(letter, now + try_time + margin)
 
-    async def _settle(self, letter: Letter, answer: Answer, verdict: Verdict) -> None:
-        now = self._clock.now()
+    def _rested_time(self, letter: Letter, answer: Answer) -> datetime | None:
         cooldown_seconds = self._channels[letter.channel].cooldown_seconds
-        rested_time = (
-            now + timedelta(seconds=cooldown_seconds) if answer.accepted and cooldown_seconds else None
-        )
-        receipt = Receipt(letter, answer, verdict, now, rested_time)
+        if not answer.accepted or not cooldown_seconds:
+            return None
+        return self._clock.now() + timedelta(seconds=cooldown_seconds)
+
+    async def _settle(self, receipt: Receipt) -> None:
+        letter, now = receipt.letter, receipt.now
         is_loud = letter.level is Level.HIGH and letter.kind is Kind.DANGER
-        if verdict.state is not DeliveryState.DEAD or not is_loud:
+        if receipt.verdict.state is not DeliveryState.DEAD or not is_loud:
             await self._receipts.add(receipt)
             return
         async with self._begin() as store:
@@ -187,6 +192,10 @@ class DeliveryService:
         """What died here goes out on every other channel at once, and the next contact hurries."""
         configured = everywhere(Reach(self._channels, await store.settings()).configured())
         died = await store.died_loudly(letter.delivery_id)
+        if letter.channel in UNSURE:
+            # A room where nobody is: only what reaches nobody by another way goes further.
+            for message_id in await store.reached(list(died)):
+                del died[message_id]
         extras = []
         for message_id, tried in died.items():
             left = [name for name in configured if name not in tried] or [LAST_RESORT]

@@ -212,7 +212,8 @@ class MessageService:
         if not cooldown:
             return delivery
         async with self._begin() as store:
-            last = await store.last_sent(delivery.channel, delivery.address)
+            urgent = delivery.urgency >= URGENT
+            last = await store.last_sent(delivery.channel, delivery.address, urgent=urgent)
         return (
             delivery if last is None else replace(delivery, due_time=max(delivery.due_time, last + cooldown))
         )

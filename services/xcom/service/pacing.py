@@ -15,7 +15,7 @@ from shared.names import new_id
 
 
 class Pacer:
-    """HIGH waits for no budget and no hour; only a channel that rests makes one message of several."""
+    """Danger at HIGH waits for no budget and no hour; a channel that rests makes one message of several."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -42,12 +42,13 @@ class Pacer:
         if _is_quiet(band):
             reach = Reach(channels, pace.settings)
             held = [await self._quiet(store, reach, lane, band, pace) for lane in paced]
-            return free + [lane for lane in held if lane is not None]
+            paced = [lane for lane in held if lane is not None]
         for lane in paced:
-            if pace.fresh_counts[lane.channel] > 1:
+            # Where a rest follows each send, what waits is told at once.
+            if channels[lane.channel].cooldown_seconds and pace.fresh_counts[lane.channel] > 1:
                 for address in await store.crowds(lane.channel, band):
                     await self._gather(store, lane.channel, address, band)
-        return lanes
+        return free + paced
 
     async def _quiet(
         self, store: QueueStore, reach: Reach, lane: Lane, band: Band, pace: Pace

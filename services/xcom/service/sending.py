@@ -11,6 +11,18 @@ from shared.log import get_logger
 from shared.names import new_id
 
 
+async def follow(channel: Channel, letter: Letter) -> Answer | str:
+    """See Channel.follow; bounded in time, and whatever fails is no news."""
+    try:
+        async with asyncio.timeout(channel.timeout_seconds):
+            return await channel.follow(letter)
+    except TimeoutError:
+        return ""
+    except Exception as error:  # noqa: BLE001  a fault of one channel must not end the asking of the others
+        get_logger().error("channel fault", channel=channel.name, kind=type(error).__name__)
+        return ""
+
+
 async def attempt(channel: Channel, letter: Letter, missing_settings: Sequence[str] = ()) -> Answer:
     """Whatever happens is an answer; the error holds no secret."""
     if missing_settings:

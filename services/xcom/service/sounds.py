@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
-from services.xcom.domain.messages import Delivery
+from services.xcom.domain.messages import Delivery, DeliveryState
 from services.xcom.store.deliveries import DeliveryStore
 from shared.clock import Clock
 
@@ -50,12 +50,21 @@ class SoundService:
             for delivery in await self._recent():
                 told.add(delivery.id)
                 yield delivery
+                await self._heard_by_page(delivery)
             while True:
                 delivery = await listener.get()
                 if delivery.id not in told:
                     yield delivery
+                    await self._heard_by_page(delivery)
         finally:
             self._listeners.discard(listener)
+
+    async def _heard_by_page(self, delivery: Delivery) -> None:
+        """After the page has got it: a stream that broke has heard nothing."""
+        if delivery.state is not DeliveryState.HANDED_OVER:
+            return
+        async with self._begin() as store:
+            await store.heard(delivery.id, self._clock.now())
 
     async def _recent(self) -> list[Delivery]:
         after = self._clock.now() - _KEPT

@@ -56,7 +56,7 @@ class ChannelsServicer(rpc.ChannelsServiceServicer):
                     message_id=delivery.message_id,
                     level=pb.Level.ValueType(delivery.level.value),
                     subject=delivery.subject,
-                    sent_time=to_timestamp(delivery.sent_time),
+                    sent_time=to_timestamp(delivery.handed_over_time or delivery.sent_time),
                 )
 
 

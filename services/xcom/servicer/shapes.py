@@ -56,6 +56,7 @@ def to_delivery(delivery: Delivery) -> pb.Delivery:
         digest_id=delivery.digest_id,
         attempts=map(_to_attempt, delivery.attempts),
         quiet_until_time=to_timestamp(delivery.quiet_until_time),
+        handed_over_time=to_timestamp(delivery.handed_over_time),
     )
 
 

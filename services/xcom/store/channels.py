@@ -12,7 +12,7 @@ from services.xcom.store.settings import SettingStore
 _RECORDS = text(
     "select name as channel, last_sent_time, coalesce(last_error, '') as last_error, last_error_time,"
     " verified_time,"
-    " (select count(*) from delivery where delivery.channel = name and state = 1) as queued_count,"
+    " (select count(*) from delivery where delivery.channel = name and state in (1, 6)) as queued_count,"
     " (select count(*) from delivery where delivery.channel = name and state = 3) as dead_count"
     " from unnest(cast(:channels as text[])) as known(name)"
     " left join channel_record on channel_record.channel = name"

@@ -42,7 +42,7 @@ _HEARD = text(
     " max(greatest(delivery.due_time, delivery.claimed_until)) filter (where delivery.state = 1)"
     "  as waits_until"
     f" from delivery join message on message.id = delivery.message_id where {_OF_THESE}"
-    " and (delivery.state in (1, 2, 4) or delivery.state = 5 and delivery.tries > 0"
+    " and (delivery.state in (1, 2, 4, 6) or delivery.state = 5 and delivery.tries > 0"
     "  and delivery.provider_status = '')"
     " group by delivery.channel, delivery.address order by min(delivery.id)"
 )

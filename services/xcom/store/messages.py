@@ -24,7 +24,7 @@ _RESEND = text(
 )
 _CLEAR = text(
     "with gone as (delete from message where not exists"
-    " (select from delivery where delivery.message_id = message.id and delivery.state in (1, 4))"
+    " (select from delivery where delivery.message_id = message.id and delivery.state in (1, 4, 6))"
     " returning id)"
     " select (select count(*) from gone)"
     " + (select count(*) from delivery where message_id in (select id from gone))"

@@ -12,7 +12,16 @@ from typing import Protocol
 
 import asyncpg
 
-from services.xcom.domain.messages import URGENT, Answer, DeliveryReason, Kind, Letter, Level, Verdict
+from services.xcom.domain.messages import (
+    URGENT,
+    Answer,
+    DeliveryReason,
+    DeliveryState,
+    Kind,
+    Letter,
+    Level,
+    Verdict,
+)
 from services.xcom.domain.settings import Settings
 from services.xcom.store import statements
 from services.xcom.store.settings import parsed
@@ -125,8 +134,8 @@ class Queue:
 
     async def settle(self, receipts: Sequence[Receipt]) -> None:
         """Write down how tries ended, for the deliveries, what they carry, the attempts and the channels."""
-        accepted = [one.answer.accepted for one in receipts]
-        pairs = list(zip(receipts, accepted, strict=True))
+        states = [one.verdict.state for one in receipts]
+        pairs = list(zip(receipts, states, strict=True))
         await self._run(
             statements.SETTLE,
             {
@@ -140,11 +149,33 @@ class Queue:
                 "due_times": [
                     None if one.verdict.wait is None else one.now + one.verdict.wait for one in receipts
                 ],
-                "sent_times": [one.now if well else None for one, well in pairs],
-                "error_times": [None if well else one.now for one, well in pairs],
+                "sent_times": [one.now if state is DeliveryState.SENT else None for one, state in pairs],
+                "error_times": [None if one.answer.accepted else one.now for one in receipts],
                 "rested_times": [one.rested_time for one in receipts],
+                "receipt_ids": [one.answer.receipt_id for one in receipts],
+                "handed_over_times": [
+                    one.now if state is DeliveryState.HANDED_OVER else None for one, state in pairs
+                ],
             },
         )
+
+    async def follow(self, now: datetime, until: datetime, size: int) -> list[Letter]:
+        """Take what was handed over and is to be asked about now; nobody else gets it before `until`."""
+        return [
+            _letter(row)
+            for row in await self._run(statements.FOLLOW, {"now": now, "until": until, "size": size})
+        ]
+
+    async def ask_again(self, letter: Letter, due_time: datetime, provider_status: str) -> None:
+        """It is still not known whether this one arrived."""
+        words = {"id": letter.delivery_id, "try_number": letter.try_number, "due_time": due_time}
+        await self._run(statements.ASK_AGAIN, {**words, "provider_status": provider_status})
+
+    async def next_look(self) -> datetime | None:
+        """When the next one that was handed over is to be asked about."""
+        (row,) = await self._run(statements.NEXT_LOOK, {})
+        found: datetime | None = row["due_time"]
+        return found
 
     async def add_links(
         self, hashes: Sequence[str], message_ids: Sequence[str], now: datetime, expires_time: datetime
@@ -175,4 +206,6 @@ def _letter(row: asyncpg.Record) -> Letter:
         reason=DeliveryReason(row["reason"]),
         address=row["address"],
         claimed_until=row["claimed_until"],
+        receipt_id=row["receipt_id"],
+        handed_over_time=row["handed_over_time"],
     )

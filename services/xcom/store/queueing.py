@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from services.xcom.domain.digests import NAMED_COUNT, Digest, Member
-from services.xcom.domain.messages import DeliveryReason, Kind, Level
+from services.xcom.domain.messages import URGENT, DeliveryReason, Kind, Level
 from services.xcom.store.queue import Band
 from services.xcom.store.rows import BELL
 from services.xcom.store.settings import SettingStore
@@ -53,8 +53,13 @@ _QUEUE = text(
     " join message on message.id = own.message_id on conflict do nothing returning 1)"
     f" select case when exists (select from queued) then pg_notify('{BELL}', '') end"
 )
+# Urgent ones rest only behind urgent ones.
 _LAST_SENT = text(
-    "select max(sent_time) from delivery where state = 2 and channel = :channel and address = :address"
+    "select greatest("
+    " (select max(sent_time) from delivery where state = 2 and channel = :channel and address = :address"
+    "  and urgency >= :least),"
+    " (select max(handed_over_time) from delivery where state = 6 and channel = :channel"
+    "  and address = :address and urgency >= :least))"
 )
 
 
@@ -135,9 +140,10 @@ class QueueStore(SettingStore):
             },
         )
 
-    async def last_sent(self, channel: str, address: str) -> datetime | None:
-        """When the channel was last accepted for this address."""
+    async def last_sent(self, channel: str, address: str, *, urgent: bool = True) -> datetime | None:
+        """When the channel last took something for this address, as far as it holds up what is `urgent`."""
+        least = URGENT if urgent else 0.0
         found: datetime | None = await self._connection.scalar(
-            _LAST_SENT, {"channel": channel, "address": address}
+            _LAST_SENT, {"channel": channel, "address": address, "least": least}
         )
         return found

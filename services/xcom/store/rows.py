@@ -69,6 +69,7 @@ def to_delivery(row: Row[Any]) -> Delivery:
         address=row.address,
         digest_id=row.digest_id,
         urgency=row.urgency,
+        handed_over_time=row.handed_over_time,
     )
 
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from services.xcom.domain.messages import MAX_TRIES, AttemptOutcome, DeliveryReason, Level
+from services.xcom.domain.messages import (
+    MAX_TRIES,
+    URGENT,
+    AttemptOutcome,
+    DeliveryReason,
+    DeliveryState,
+    Level,
+)
 from services.xcom.store.rows import BELL, SOUNDS
 from services.xcom.store.settings import STORED
 from shared.database.statement import Statement
 
+_HANDED_OVER = DeliveryState.HANDED_OVER.value
 _WAITS = (
     " state = 1 and channel = any(cast(:channels as text[])) and urgency >= :least and urgency < :below"
     " and id <> all(cast(:busy as text[]))"
@@ -37,6 +45,12 @@ PACE = Statement(
     "   from unnest(cast(:channels as text[])) as lane(channel))::text as fresh,"
     f" {STORED} as settings"
 )
+_CLAIMED = (
+    "claimed.id, claimed.message_id, claimed.channel, claimed.level, claimed.tries, claimed.spent_tries,"
+    " claimed.reason, claimed.address, claimed.claimed_until, claimed.receipt_id, claimed.handed_over_time,"
+    " message.subject, message.body, message.source, message.facts::text as facts, message.created_time,"
+    " message.kind"
+)
 # A claim that ran out is one whose worker died: it counts as a try and is taken again.
 CLAIM = Statement(
     "with due as (select picked.id, lane.claim_seconds"
@@ -52,10 +66,7 @@ CLAIM = Statement(
     " noted as (insert into attempt (delivery_id, try_number, attempt_time, outcome, provider_status, error)"
     f" select id, tries, :now, {AttemptOutcome.UNFINISHED.value}, '', '' from claimed"
     f" where tries - spent_tries <= {MAX_TRIES})"
-    " select claimed.id, claimed.message_id, claimed.channel, claimed.level, claimed.tries,"
-    " claimed.spent_tries, claimed.reason, claimed.address, claimed.claimed_until,"
-    " message.subject, message.body, message.source, message.facts::text as facts, message.created_time,"
-    " message.kind,"
+    f" select {_CLAIMED},"
     # Seen at the same moment: what was set before a message was accepted holds for it.
     f" {STORED} as settings"
     " from claimed join message on message.id = claimed.message_id"
@@ -71,27 +82,34 @@ SETTLE = Statement(
     "  cast(:try_numbers as int[]), cast(:states as int2[]), cast(:outcomes as int2[]),"
     "  cast(:provider_statuses as text[]), cast(:errors as text[]), cast(:due_times as timestamptz[]),"
     "  cast(:sent_times as timestamptz[]), cast(:error_times as timestamptz[]),"
-    "  cast(:rested_times as timestamptz[])) as own(id, channel, try_number, state, outcome, provider_status,"
-    "  error, due_time, sent_time, error_time, rested_time)),"
+    "  cast(:rested_times as timestamptz[]), cast(:receipt_ids as text[]),"
+    "  cast(:handed_over_times as timestamptz[]))"
+    "  as own(id, channel, try_number, state, outcome, provider_status,"
+    "  error, due_time, sent_time, error_time, rested_time, receipt_id, handed_over_time)),"
     " tried as (update attempt set outcome = told.outcome, provider_status = told.provider_status,"
     "  error = told.error from told where delivery_id = told.id and attempt.try_number = told.try_number),"
     " settled as (update delivery set state = told.state, claimed_until = null,"
     f"  tries = least(tries, spent_tries + {MAX_TRIES}),"
     "  due_time = coalesce(told.due_time, delivery.due_time),"
     "  sent_time = told.sent_time, provider_status = told.provider_status,"
+    "  handed_over_time = coalesce(told.handed_over_time, delivery.handed_over_time),"
+    "  receipt_id = coalesce(nullif(told.receipt_id, ''), delivery.receipt_id),"
     "  last_error = coalesce(nullif(told.error, ''), last_error) from told"
-    "  where delivery.id = told.id and delivery.state = 1 and (tries = told.try_number or told.state = 2)"
+    f"  where delivery.id = told.id and delivery.state in (1, {_HANDED_OVER})"
+    f"  and (tries = told.try_number or told.state in (2, {_HANDED_OVER}))"
     "  returning delivery.id, told.channel, told.state, told.sent_time, told.provider_status, told.error),"
     # What a digest carries ends as it ends.
     " carried as (update delivery set state = settled.state, sent_time = settled.sent_time,"
     "  provider_status = settled.provider_status,"
     "  last_error = coalesce(nullif(settled.error, ''), last_error) from settled"
-    "  where settled.state <> 1 and delivery.state = 4 and digest_id = settled.id and digest_id <> ''),"
+    "  where settled.state in (2, 3) and delivery.state = 4 and digest_id = settled.id and digest_id <> ''),"
     # A channel that was just used rests: what waits for the same person waits a little longer.
     " rested as (update delivery set due_time = greatest(delivery.due_time, told.rested_time)"
     "  from told join delivery as sent on sent.id = told.id where told.rested_time is not null"
     "  and delivery.state = 1 and delivery.channel = told.channel and delivery.address = sent.address"
-    "  and delivery.id <> told.id and delivery.claimed_until is null),"
+    "  and delivery.id <> told.id and delivery.claimed_until is null"
+    # Danger rests behind danger alone.
+    f"  and (delivery.urgency < {URGENT} or sent.urgency >= {URGENT})),"
     " recorded as (insert into channel_record (channel, last_sent_time, last_error, last_error_time)"
     "  select channel, max(sent_time),"
     "   coalesce((array_agg(error order by error_time desc nulls last))[1], ''),"
@@ -101,9 +119,27 @@ SETTLE = Statement(
     "  last_error = case when excluded.last_error_time is null then channel_record.last_error"
     "   else excluded.last_error end,"
     "  last_error_time = coalesce(excluded.last_error_time, channel_record.last_error_time))"
-    " select case when exists (select from settled where channel = 'sound' and state = 2)"
+    " select case when exists (select from settled where channel = 'sound'"
+    f"  and state in (2, {_HANDED_OVER}))"
     f"  then pg_notify('{BELL}', '{SOUNDS}') end"
 )
+# What was handed over and is to be asked about, like a claim: nobody else asks meanwhile.
+FOLLOW = Statement(
+    "with due as (select id from delivery"
+    f"  where state = {_HANDED_OVER} and due_time <= :now"
+    "  and (claimed_until is null or claimed_until <= :now)"
+    "  order by urgency desc, due_time, id limit :size for update skip locked),"
+    " claimed as (update delivery set claimed_until = :until from due where delivery.id = due.id"
+    "  returning delivery.*)"
+    f" select {_CLAIMED} from claimed join message on message.id = claimed.message_id"
+)
+# Nothing new of it, or only a word: ask again later.
+ASK_AGAIN = Statement(
+    "update delivery set claimed_until = null, due_time = :due_time,"
+    " provider_status = coalesce(nullif(:provider_status, ''), provider_status)"
+    f" where id = :id and state = {_HANDED_OVER} and tries = :try_number"
+)
+NEXT_LOOK = Statement(f"select min(due_time) as due_time from delivery where state = {_HANDED_OVER}")
 LINKS = Statement(
     "insert into link (token_hash, message_id, created_time, expires_time)"
     " select own.hash, own.id, :now, :expires_time"

@@ -111,7 +111,7 @@ async def test_a_budget_set_by_a_call_holds_for_its_channel(house: House, hook: 
 async def test_calls_rest_and_what_waited_is_spoken_in_one(
     house: House, twilio: FakeTwilio, clock: PushedClock
 ) -> None:
-    await house.start(**twilio_settings(twilio), xcom_escalation_seconds=86400)
+    await house.start(**twilio_settings(twilio), xcom_escalation_seconds=86400, sms_cooldown_seconds=0)
     first = await house.send("HIGH", channels=["voice", "sms"])
     await house.settled(first.id, "voice")
     later = [
@@ -126,6 +126,7 @@ async def test_calls_rest_and_what_waited_is_spoken_in_one(
     assert "3 messages" in twilio.calls[1]["Twiml"]
 
     async def carried() -> bool | None:
+        clock.advance(1)
         found = [(await house.deliveries(one.id))["voice"].state for one in later]
         return set(found) == {pb.DELIVERY_STATE_SENT} or None
 

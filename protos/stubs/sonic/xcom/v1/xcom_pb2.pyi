@@ -97,13 +97,15 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     DELIVERY_STATE_QUEUED: _DeliveryState.ValueType  # 1
     """Stored; due now or later."""
     DELIVERY_STATE_SENT: _DeliveryState.ValueType  # 2
-    """The channel accepted it."""
+    """It arrived, as far as the channel tells: a call was answered, a text was delivered, a server took the mail."""
     DELIVERY_STATE_DEAD: _DeliveryState.ValueType  # 3
     """Given up after the last try; the reason is kept."""
     DELIVERY_STATE_GROUPED: _DeliveryState.ValueType  # 4
     """Told as part of a digest; ends as the digest ends."""
     DELIVERY_STATE_CANCELLED: _DeliveryState.ValueType  # 5
     """Not sent: somebody acknowledged, or the incident was over, before its turn came."""
+    DELIVERY_STATE_HANDED_OVER: _DeliveryState.ValueType  # 6
+    """The channel took it; whether it arrived is being asked, or a page that listens is awaited."""
 
 class DeliveryState(_DeliveryState, metaclass=_DeliveryStateEnumTypeWrapper):
     """Where a delivery stands."""
@@ -113,13 +115,15 @@ DELIVERY_STATE_UNSPECIFIED: DeliveryState.ValueType  # 0
 DELIVERY_STATE_QUEUED: DeliveryState.ValueType  # 1
 """Stored; due now or later."""
 DELIVERY_STATE_SENT: DeliveryState.ValueType  # 2
-"""The channel accepted it."""
+"""It arrived, as far as the channel tells: a call was answered, a text was delivered, a server took the mail."""
 DELIVERY_STATE_DEAD: DeliveryState.ValueType  # 3
 """Given up after the last try; the reason is kept."""
 DELIVERY_STATE_GROUPED: DeliveryState.ValueType  # 4
 """Told as part of a digest; ends as the digest ends."""
 DELIVERY_STATE_CANCELLED: DeliveryState.ValueType  # 5
 """Not sent: somebody acknowledged, or the incident was over, before its turn came."""
+DELIVERY_STATE_HANDED_OVER: DeliveryState.ValueType  # 6
+"""The channel took it; whether it arrived is being asked, or a page that listens is awaited."""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
 
 class _DeliveryReason:
@@ -349,11 +353,13 @@ class _AttemptOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Attemp
     ATTEMPT_OUTCOME_UNFINISHED: _AttemptOutcome.ValueType  # 1
     """Being made, or cut short by a crash: whether it arrived is not known."""
     ATTEMPT_OUTCOME_SENT: _AttemptOutcome.ValueType  # 2
-    """The channel accepted it."""
+    """It arrived, as far as the channel tells."""
     ATTEMPT_OUTCOME_FAILED: _AttemptOutcome.ValueType  # 3
     """Failed; another try follows, unless it was the last one."""
     ATTEMPT_OUTCOME_REFUSED: _AttemptOutcome.ValueType  # 4
     """Refused for good by the channel; no other try follows."""
+    ATTEMPT_OUTCOME_HANDED_OVER: _AttemptOutcome.ValueType  # 5
+    """The channel took it; how it ends is not known yet."""
 
 class AttemptOutcome(_AttemptOutcome, metaclass=_AttemptOutcomeEnumTypeWrapper):
     """How a try ended."""
@@ -363,11 +369,13 @@ ATTEMPT_OUTCOME_UNSPECIFIED: AttemptOutcome.ValueType  # 0
 ATTEMPT_OUTCOME_UNFINISHED: AttemptOutcome.ValueType  # 1
 """Being made, or cut short by a crash: whether it arrived is not known."""
 ATTEMPT_OUTCOME_SENT: AttemptOutcome.ValueType  # 2
-"""The channel accepted it."""
+"""It arrived, as far as the channel tells."""
 ATTEMPT_OUTCOME_FAILED: AttemptOutcome.ValueType  # 3
 """Failed; another try follows, unless it was the last one."""
 ATTEMPT_OUTCOME_REFUSED: AttemptOutcome.ValueType  # 4
 """Refused for good by the channel; no other try follows."""
+ATTEMPT_OUTCOME_HANDED_OVER: AttemptOutcome.ValueType  # 5
+"""The channel took it; how it ends is not known yet."""
 Global___AttemptOutcome: _TypeAlias = AttemptOutcome  # noqa: Y015
 
 @_typing.final
@@ -528,6 +536,7 @@ class Delivery(_message.Message):
     DESTINATION_FIELD_NUMBER: _builtins.int
     DIGEST_ID_FIELD_NUMBER: _builtins.int
     QUIET_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    HANDED_OVER_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Delivery id, the idempotency key of every try."""
     message_id: _builtins.str
@@ -574,6 +583,10 @@ class Delivery(_message.Message):
     def quiet_until_time(self) -> _timestamp_pb2.Timestamp:
         """Held by the quiet hours of its channel until; unset when they do not hold it."""
 
+    @_builtins.property
+    def handed_over_time(self) -> _timestamp_pb2.Timestamp:
+        """Taken by the channel at, last; unset when it was not, or when taking is all the channel tells of."""
+
     def __init__(
         self,
         *,
@@ -595,10 +608,11 @@ class Delivery(_message.Message):
         destination: _builtins.str = ...,
         digest_id: _builtins.str = ...,
         quiet_until_time: _timestamp_pb2.Timestamp | None = ...,
+        handed_over_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time", "due_time", b"due_time", "quiet_until_time", b"quiet_until_time", "sent_time", b"sent_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time", "due_time", b"due_time", "handed_over_time", b"handed_over_time", "quiet_until_time", b"quiet_until_time", "sent_time", b"sent_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "channel", b"channel", "contact", b"contact", "created_time", b"created_time", "destination", b"destination", "digest_id", b"digest_id", "due_time", b"due_time", "id", b"id", "last_error", b"last_error", "level", b"level", "message_id", b"message_id", "provider_status", b"provider_status", "quiet_until_time", b"quiet_until_time", "reason", b"reason", "sent_time", b"sent_time", "state", b"state", "subject", b"subject", "tries", b"tries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "channel", b"channel", "contact", b"contact", "created_time", b"created_time", "destination", b"destination", "digest_id", b"digest_id", "due_time", b"due_time", "handed_over_time", b"handed_over_time", "id", b"id", "last_error", b"last_error", "level", b"level", "message_id", b"message_id", "provider_status", b"provider_status", "quiet_until_time", b"quiet_until_time", "reason", b"reason", "sent_time", b"sent_time", "state", b"state", "subject", b"subject", "tries", b"tries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
