@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +14,7 @@ from services.alerts.loop import HearingLoop, HoldLoop, RelayLoop
 from services.alerts.service.attention import Attention
 from services.alerts.service.creation import Creation
 from services.alerts.service.deaths import Deaths
-from services.alerts.service.desk import Desk
+from services.alerts.service.desk import Desk, Keys
 from services.alerts.service.edits import Edits
 from services.alerts.service.exchange import Exchange
 from services.alerts.service.judging import Judging
@@ -34,6 +32,7 @@ from services.alerts.servicer.rules import RulesServicer
 from services.alerts.servicer.thresholds import ThresholdsServicer
 from services.alerts.store import Store
 from services.alerts.store.at_once import AtOnce
+from services.alerts.store.key import GivenKey, KeyFile
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
@@ -43,7 +42,6 @@ from shared.lifecycle import App, run
 from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
 
-_KEY_BYTES = 32
 _SERVICE_NAMES = tuple(
     f"sonic.alerts.v1.{noun}Service" for noun in ("Alerts", "Thresholds", "Ledger", "Attention", "Rules")
 )
@@ -58,31 +56,15 @@ class Config(ServiceConfig):
     positions_address: str = Field("127.0.0.1:50052", description="host:port of positions")
     xcom_address: str = Field("127.0.0.1:50056", description="host:port of xcom")
     alerts_ledger_key: SecretStr | None = Field(
-        None, description="key of the ledger's hashes; empty: one is made in the state directory"
+        None, description="key of the ledger's hashes; empty: ledger.key of the state directory, made once"
     )
     sonic_home: Path = Field(Path(".sonic"), description="state directory")
 
 
-def ledger_key(config: Config) -> bytes:
-    """The key given, or the one of the state directory, made once with mode 0600."""
-    if config.alerts_ledger_key is not None and config.alerts_ledger_key.get_secret_value():
-        return config.alerts_ledger_key.get_secret_value().encode()
-    path = config.sonic_home / "ledger.key"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"ledger.key.{secrets.token_hex(8)}")
-    if not path.exists():
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_hex(_KEY_BYTES).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            # A link fails when another process was faster; the key is never seen half written.
-            os.link(fresh, path)
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
-    return path.read_bytes().strip()
+def ledger_keys(config: Config) -> Keys:
+    """The key given, or the one of the state directory."""
+    given = config.alerts_ledger_key.get_secret_value() if config.alerts_ledger_key else ""
+    return GivenKey(given.encode()) if given else KeyFile(config.sonic_home)
 
 
 def build(config: Config, clock: Clock | None = None) -> App:
@@ -95,7 +77,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         database.bind(Store, isolation="REPEATABLE READ"),
         AtOnce(database),
         clock,
-        ledger_key(config),
+        ledger_keys(config),
     )
     peer = PositionsClient(positions)
     tellers = XComClient(xcom)
@@ -123,7 +105,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         config.listen_address,
         servicers,
         service_names=_SERVICE_NAMES,
-        ready=migrated(database, Path(__file__).parent / "migrations"),
+        ready=_ready(database, desk),
         clock=clock,
         channelz=config.channelz,
     )
@@ -144,6 +126,17 @@ def _channels(config: Config) -> tuple[Channel, Channel]:
     )
     # Without retries: the relay itself comes back.
     return positions, Channel(config.xcom_address)
+
+
+def _ready(database: Database, desk: Desk) -> Callable[[], Awaitable[None]]:
+    """The schema is there, and the ledger's key is the one that wrote it."""
+    is_migrated = migrated(database, Path(__file__).parent / "migrations")
+
+    async def ready() -> None:
+        await is_migrated()
+        await desk.proven()
+
+    return ready
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
+from typing import Protocol
 
 from sonic.xcom.v1 import unrecorded_pb2, unrecorded_pb2_grpc
 
@@ -17,24 +18,36 @@ from shared.rpc.client import Channel
 _SEND_SECONDS = 90.0
 
 
+class Alarms(Protocol):
+    """Tells people without the database; an incident is raised once and over once, in this order."""
+
+    def raised(self, subject: str, body: str) -> str:
+        """Tell that it began; answers the incident."""
+        ...
+
+    def over(self, incident: str, subject: str, body: str) -> None:
+        """Tell whoever heard of it that it is over."""
+        ...
+
+
 class Alarm:
-    """An incident is raised once and over once, in this order. `address` finds xcom when it is needed."""
+    """Alarms by xcom. `address` finds it when it is needed."""
 
     def __init__(self, address: Callable[[], str], say: Say, clock: Clock) -> None:
         self._address = address
         self._say = say
         self._clock = clock
-        self._request_id = ""
         self._queue: asyncio.Queue[unrecorded_pb2.SendUnrecordedRequest] = asyncio.Queue()
 
-    def raised(self, subject: str, body: str) -> None:
-        """Tell that it began."""
-        self._request_id = new_id("up")
-        self._put(self._request_id, subject, body, ends="")
+    def raised(self, subject: str, body: str) -> str:
+        """See Alarms."""
+        incident = new_id("up")
+        self._put(incident, subject, body, ends="")
+        return incident
 
-    def over(self, subject: str, body: str) -> None:
-        """Tell whoever heard of it that it is over."""
-        self._put(f"{self._request_id}-over", subject, body, ends=self._request_id)
+    def over(self, incident: str, subject: str, body: str) -> None:
+        """See Alarms."""
+        self._put(f"{incident}-over", subject, body, ends=incident)
 
     async def run(self) -> None:
         """For ever: what is in the queue goes out, again and again until a channel takes it."""

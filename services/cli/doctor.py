@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from rich.text import Text
 from services.cli import database, house
 from services.cli.output import command, console, print_json, table
 from services.cli.plan import Plan, known_addresses, running_file, taken_addresses
+from services.cli.room import LAST_BYTES, LOW_BYTES, free_bytes, written_folders
 from shared.database import roles
 from shared.database.address import plain
 from shared.errors import SonicError
@@ -35,7 +35,6 @@ NEEDED = (
     "httpx",
     "starlette",
 )
-LEAST_FREE_BYTES = 500 * 1024 * 1024
 # Settings that only work together: when the first is set, the others must be.
 TOGETHER = (
     ("SMTP_SERVER", ("SMTP_DEFAULT_RECIPIENT",)),
@@ -115,12 +114,13 @@ def _home(home: Path) -> Iterable[Finding]:
         str(home),
         "" if writable else "set SONIC_HOME to a folder you may write to",
     )
-    free = shutil.disk_usage(nearest).free
+    free = min(free_bytes(folder) for folder in written_folders(home))
+    verdict = "ok" if free > LOW_BYTES else "warning" if free > LAST_BYTES else "problem"
     yield Finding(
         "disk",
-        "ok" if free > LEAST_FREE_BYTES else "warning",
+        verdict,
         f"{free / 1024**3:.1f} GiB free",
-        "" if free > LEAST_FREE_BYTES else "make room: the record only grows",
+        "" if free > LOW_BYTES else "make room: the record only grows",
     )
 
 

@@ -26,10 +26,12 @@ from services.cli.plan import BAD_SETTINGS, GATEWAY, SERVICES, Plan, environment
 from shared import config as configuration
 from shared.errors import InvalidArgument, Unavailable
 from shared.lifecycle import App
-from shared.rpc.server import LIVENESS
+from shared.rpc.health import LIVENESS, Problem, problem_of
 
 Say = Callable[[str], None]
 Serving = AbstractAsyncContextManager[dict[str, str]]
+# What no waiting mends.
+_LASTING = frozenset({"LEDGER_KEY_MISSING", "SCHEMA_TOO_OLD"})
 _DECIDING_SECONDS = 10.0
 
 
@@ -53,9 +55,9 @@ async def in_processes(plan: Plan, urls: Mapping[str, str], say: Say) -> AsyncIt
     await house.start()
     try:
         for name, address in addresses.items():
-            await _until_serving(name, partial(is_serving, address), children)
+            await _until_serving(name, partial(readiness, address), children)
             say(f"{name:<10} {address}")
-        await _until_serving(GATEWAY, partial(_is_listening, plan.http_address), children)
+        await _until_serving(GATEWAY, partial(_listens, plan.http_address), children)
         yield addresses
     finally:
         await house.stop()
@@ -96,14 +98,21 @@ def free_ports(names: Sequence[str] = tuple(SERVICES)) -> dict[str, str]:
 
 async def is_serving(address: str, timeout_seconds: float = 1.0) -> bool:
     """Whether a gRPC server answers there and says it is ready."""
+    return (await readiness(address, timeout_seconds))[0]
+
+
+async def readiness(address: str, timeout_seconds: float = 1.0) -> tuple[bool, Problem | None]:
+    """Whether a gRPC server is ready, and what it says when it is not."""
     async with grpc.aio.insecure_channel(address) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check(
+            health_pb2.HealthCheckRequest(), timeout=timeout_seconds
+        )
         try:
-            answer = await health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(), timeout=timeout_seconds
-            )
+            answer = await check
         except grpc.aio.AioRpcError:
-            return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+            return False, None
+        is_ready = answer.status == health_pb2.HealthCheckResponse.SERVING
+        return is_ready, None if is_ready else problem_of(await check.trailing_metadata())
 
 
 async def answers(address: str, timeout_seconds: float) -> bool:
@@ -134,22 +143,28 @@ async def _serves_pages(address: str, timeout_seconds: float) -> bool:
         return False
 
 
-async def _is_listening(address: str) -> bool:
+async def _listens(address: str) -> tuple[bool, Problem | None]:
     host, _, port = address.rpartition(":")
     try:
         _, writer = await asyncio.open_connection(host, int(port))
     except OSError:
-        return False
+        return False, None
     writer.close()
-    return True
+    return True, None
 
 
 async def _until_serving(
-    name: str, is_ready: Callable[[], Awaitable[bool]], children: Sequence[Child]
+    name: str,
+    readiness: Callable[[], Awaitable[tuple[bool, Problem | None]]],
+    children: Sequence[Child],
 ) -> None:
+    problem: Problem | None = None
     for _ in range(int(START_SECONDS / 0.1)):
-        if await is_ready():
+        is_ready, problem = await readiness()
+        if is_ready:
             return
+        if problem is not None and problem.reason in _LASTING:
+            raise InvalidArgument(BAD_SETTINGS, f"{name} cannot start like this\n{problem.words}")
         await asyncio.sleep(0.1)
         if any(_has_refused(child) for child in children):
             await _until_decided(children)
@@ -157,10 +172,8 @@ async def _until_serving(
             words = dict.fromkeys("\n".join(refused).splitlines())
             raise InvalidArgument(BAD_SETTINGS, "\n".join(["the house cannot start like this", *words]))
     child = next(child for child in children if child.name == name)
-    raise Unavailable(
-        "NOT_SERVING",
-        f"{name} did not become ready; the end of its log:\n{last_words(child, line_count=5)}",
-    )
+    said = problem.words if problem else f"the end of its log:\n{last_words(child, line_count=5)}"
+    raise Unavailable("NOT_SERVING", f"{name} did not become ready; {said}")
 
 
 async def _until_decided(children: Sequence[Child]) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import asyncpg
 
+from services.cli.alarm import Alarms
 from services.cli.children import HEALTHY_SECONDS, Health, Say, backoff_seconds, cause_of
 from shared.clock import Clock
 from shared.database.address import plain
@@ -39,14 +40,6 @@ class Owned(Protocol):
     def restart(self) -> None: ...
 
 
-class Alarm(Protocol):
-    """Tells people without the database."""
-
-    def raised(self, subject: str, body: str) -> None: ...
-
-    def over(self, subject: str, body: str) -> None: ...
-
-
 class Keeper:
     """Looks after one database. `owned` is None for a server of somebody else: its silence is only told."""
 
@@ -55,7 +48,7 @@ class Keeper:
         look: Callable[[], Awaitable[Sign]],
         owned: Owned | None,
         say: Say,
-        alarm: Alarm,
+        alarm: Alarms,
         clock: Clock,
         health: Health,
     ) -> None:
@@ -68,7 +61,7 @@ class Keeper:
         self._missed_count = 0
         self._death_count = 0
         self._healthy_since = clock.monotonic()
-        self._is_told = False
+        self._incident = ""
         self._next_check = clock.monotonic() + health.interval_seconds
 
     async def run(self) -> None:
@@ -126,18 +119,17 @@ class Keeper:
         self._missed_count = 0
         self._healthy_since = self._clock.monotonic()
         self._say(f"postgres is back after {self._healthy_since - since:.0f} s")
-        if self._death_count >= _DEATHS_WORTH_A_WORD and not self._is_told:
+        if self._death_count >= _DEATHS_WORTH_A_WORD and not self._incident:
             self._tell(f"The embedded PostgreSQL died {self._death_count} times; it runs now. See its log.")
 
     def _tell(self, body: str) -> None:
-        if not self._is_told:
-            self._is_told = True
-            self._alarm.raised("Sonic has no database: nothing is judged", body)
+        if not self._incident:
+            self._incident = self._alarm.raised("Sonic has no database: nothing is judged", body)
 
     def _tell_over(self) -> None:
-        if self._is_told and self._death_count < _DEATHS_WORTH_A_WORD:
-            self._is_told = False
-            self._alarm.over("The database of Sonic is back", "It answers; cycles run again.")
+        if self._incident and self._death_count < _DEATHS_WORTH_A_WORD:
+            self._alarm.over(self._incident, "The database of Sonic is back", "It answers; cycles run again.")
+            self._incident = ""
 
 
 async def look(url: str, timeout_seconds: float) -> Sign:

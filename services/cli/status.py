@@ -28,8 +28,13 @@ from services.cli.output import (
     show_notices,
     table,
 )
+from services.cli.plan import Plan
+from services.cli.room import LOW_BYTES, MIB, free_bytes, written_folders
 from shared.codec import from_timestamp
 from shared.errors import SonicError
+from shared.rpc.health import Problem
+
+Ready = tuple[bool, Problem | None]
 
 _NEWS = frozenset(
     {
@@ -45,18 +50,19 @@ _NEWS = frozenset(
 async def status(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> int:
     """Show the state of the house. Exit code 0 when every service is serving, else 1."""
     async with connected() as found:
-        serving = await _serving(found.addresses)
+        ready = await _ready(found.addresses)
+        serving = {name: is_ready for name, (is_ready, _) in ready.items()}
         facts = await _facts(found, serving)
     if json:
         told = {name: as_json(fact) for name, fact in facts.items()}
-        print_json({"services": serving, "notices": notices(facts)} | told)
+        print_json({"services": serving, "notices": notices(facts) + _room()} | told)
     else:
-        _show(found.addresses, serving, facts)
+        _show(found.addresses, ready, facts)
     return 0 if all(serving.values()) else 1
 
 
-async def _serving(addresses: Mapping[str, str]) -> dict[str, bool]:
-    answers = await asyncio.gather(*(house.is_serving(address) for address in addresses.values()))
+async def _ready(addresses: Mapping[str, str]) -> dict[str, Ready]:
+    answers = await asyncio.gather(*(house.readiness(address) for address in addresses.values()))
     return dict(zip(addresses, answers, strict=True))
 
 
@@ -78,16 +84,25 @@ async def _facts(found: House, serving: Mapping[str, bool]) -> dict[str, Any]:
     return facts
 
 
-def _show(addresses: Mapping[str, str], serving: Mapping[str, bool], facts: Mapping[str, Any]) -> None:
+def _show(addresses: Mapping[str, str], ready: Mapping[str, Ready], facts: Mapping[str, Any]) -> None:
     made = table("Services", ["service", "address", "state"])
     for name, address in addresses.items():
-        state = Text("serving", style="green") if serving[name] else Text("down", style="bold red")
+        is_ready, problem = ready[name]
+        words = f"not ready: {problem.words}" if problem else "down"
+        state = Text("serving", style="green") if is_ready else Text(words, style="bold red")
         made.add_row(name, address, state)
     console.print(made)
     for name, show in (("mode", _mode), ("totals", _totals), ("alerts", _alerts), ("cycle", _cycle)):
         if name in facts:
             show(facts[name])
-    show_notices(notices(facts))
+    show_notices(notices(facts) + _room())
+
+
+def _room() -> list[str]:
+    """What is left on the disk of a house of this machine."""
+    folders = [folder for folder in written_folders(Plan().home) if folder.exists()]
+    free = min(map(free_bytes, folders), default=LOW_BYTES)
+    return [f"Only {free / MIB:,.0f} MiB free on the disk: make room."] if free < LOW_BYTES else []
 
 
 def _mode(mode: positions_pb2.GetModeResponse) -> None:

@@ -17,10 +17,13 @@ from services.cli.connection import connected
 from services.cli.notices import gather, notices
 from services.cli.output import command, console, show_notices
 from services.cli.plan import GATEWAY, Plan, known_addresses, running_file, taken_addresses, write_running
+from services.cli.room import Room, written_folders
 from services.cli.voice import Voice
 from shared import log
-from shared.clock import SystemClock
+from shared.clock import Clock, SystemClock
 from shared.errors import FailedPrecondition, SonicError
+
+_ROOM_SECONDS = 30.0
 
 
 @command
@@ -75,16 +78,32 @@ async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator
     alarm = Alarm(lambda: plan.addresses["xcom"], say, clock)
     look = partial(keeper.look, opened.url, plan.health.interval_seconds)
     keeping = keeper.Keeper(look, opened.owned, say, alarm, clock, plan.health)
+    room = Room(written_folders(plan.home), say, alarm)
     tasks = [
         asyncio.create_task(keeping.run(), name="keeper"),
         asyncio.create_task(alarm.run(), name="alarm"),
+        asyncio.create_task(_looking(room, clock), name="room"),
     ]
+    for task in tasks:
+        task.add_done_callback(partial(_say_its_end, say))
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+def _say_its_end(say: Voice, task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (problem := task.exception()):
+        say(f"{task.get_name()} ended: {type(problem).__name__}: {problem}")
+
+
+async def _looking(room: Room, clock: Clock) -> None:
+    while True:
+        with suppress(OSError):
+            room.look()
+        await clock.sleep(_ROOM_SECONDS)
 
 
 async def _refuse_taken(plan: Plan) -> None:

@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from services.gateway.surface import FILES, Route
 from shared.errors import SonicError, Unavailable
 from shared.rpc.client import Channel, idempotent
+from shared.rpc.health import problem_of
 
 # A body of 8 MiB is at most as much on the wire, a page of 500 rows far less.
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -60,11 +61,14 @@ class Peers:
 
     async def _state(self, channel: Channel) -> dict[str, str]:
         stub = channel.stub(health_pb2_grpc.HealthStub)
+        check: Any = stub.Check(health_pb2.HealthCheckRequest(), timeout=_HEALTH_SECONDS)
         try:
-            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=_HEALTH_SECONDS)
+            answer = await check
+            problem = problem_of(await check.trailing_metadata())
         except SonicError as error:
             return {"state": "UNREACHABLE", "reason": error.reason}
-        return {"state": health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}
+        state = {"state": health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}
+        return state | ({"reason": problem.reason, "message": problem.words} if problem else {})
 
     def _call(self, route: Route) -> Any:
         if route.full_name not in self._calls:

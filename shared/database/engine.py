@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from shared.database.address import plain
-from shared.database.failures import meaning_of, translated
+from shared.database.failures import FULL, meaning_of, translated
 from shared.errors import Unavailable
 
 StoreT = TypeVar("StoreT")
@@ -24,6 +24,11 @@ Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCO
 
 _CONNECT_SECONDS = 5.0
 _POOL_WAIT_SECONDS = 10.0
+# Three pages of a table that is gone with the transaction.
+_WRITE_A_LITTLE = (
+    "create temporary table room_probe (filler text) on commit drop",
+    "insert into room_probe select md5(n::text) from generate_series(1, 400) n",
+)
 
 
 class Database:
@@ -44,6 +49,8 @@ class Database:
         )
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
         self._pool_size = pool_size
+        # The last write found no room; only another one can tell that there is some again.
+        self._is_full = False
         self._readers: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def start(self) -> None:
@@ -61,12 +68,24 @@ class Database:
         async with self.begin() as connection:
             await connection.exec_driver_sql("select 1")
 
+    async def has_room(self) -> None:
+        """Unavailable DATABASE_FULL while the disk is full: reading goes on then, and would look well.
+
+        Asks nothing unless a write failed for it; then it writes a little that is taken back.
+        """
+        if not self._is_full:
+            return
+        async with self.begin() as connection:
+            for statement in _WRITE_A_LITTLE:
+                await connection.exec_driver_sql(statement)
+        self._is_full = False
+
     async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         """The rows of one statement with $1, $2 ..., committed by itself; errors as in begin().
 
         For what is one row, or one step of a cycle, of which SQLAlchemy's share would be the greater part.
         """
-        with translated(), _busy():
+        with self._noticing(), translated(), _busy():
             if self._readers is None:
                 self._readers = asyncpg.create_pool(
                     min_size=0, max_size=self._pool_size, connect=self._open, reset=_leave
@@ -83,7 +102,7 @@ class Database:
         REPEATABLE READ reads one moment over several statements; AUTOCOMMIT commits each statement by
         itself. Raises Conflict (serialisation, deadlock, lock) and Unavailable (connection, pool, timeout).
         """
-        with translated():
+        with self._noticing(), translated():
             async with self._engine.connect() as connection:
                 if isolation is not None:
                     await connection.execution_options(isolation_level=isolation)
@@ -101,6 +120,14 @@ class Database:
                 yield store(connection)
 
         return opened
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        try:
+            yield
+        except Unavailable as error:
+            self._is_full = self._is_full or error.reason == FULL
+            raise
 
     async def _open(self, *_pool: object, **_settings: object) -> asyncpg.Connection[asyncpg.Record]:
         try:

@@ -14,6 +14,8 @@ from sqlalchemy import exc
 
 from shared.errors import Conflict, InvalidArgument, SonicError, Unavailable
 
+# Reason of a write for which there is no room on the database's disk.
+FULL = "DATABASE_FULL"
 _CONFLICTS = {
     "40001": "SERIALIZATION_FAILURE",
     "40P01": "DEADLOCK",
@@ -22,7 +24,7 @@ _CONFLICTS = {
 # Shutdown, start-up, out of connections or of memory.
 _UNAVAILABLE_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "53000", "53200", "53300"})
 _CANCELLED = "57014"
-_FULL = "53100"
+_DISK_FULL = "53100"
 # The server is there and refuses us: somebody changed the role, its password or the database's name.
 _REFUSED_STATES = frozenset({"28P01", "28000", "3D000"})
 _READ_ONLY = "25006"
@@ -53,10 +55,8 @@ def meaning_of(error: BaseException) -> SonicError | None:
         return InvalidArgument("INVALID_FIELD", "a text holds the character NUL")
     if state == _CANCELLED:
         return Unavailable("STATEMENT_TIMEOUT", "the database took too long", retry_after=_RETRY_AFTER)
-    if state == _FULL:
-        return Unavailable(
-            "DATABASE_FULL", "the database's disk is full: make room", retry_after=_FULL_RETRY_AFTER
-        )
+    if state == _DISK_FULL:
+        return Unavailable(FULL, "the database's disk is full: make room", retry_after=_FULL_RETRY_AFTER)
     if state in _REFUSED_STATES:
         # The server's words name the role or the database, never a password.
         said = f"the database refuses the login ({_words(error)}); see sonic doctor"

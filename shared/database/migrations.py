@@ -80,7 +80,7 @@ def head(script_location: Path) -> str | None:
 
 
 def migrated(database: Database, script_location: Path) -> Callable[[], Awaitable[None]]:
-    """A server's `ready`: a real query, and a schema that is not older than this program.
+    """A server's `ready`: a real query, a schema that is not older than this program, and room to write.
 
     A newer one, whose revision is none of ours, is ready: replicas of the last version serve until replaced.
     """
@@ -93,6 +93,7 @@ def migrated(database: Database, script_location: Path) -> Callable[[], Awaitabl
         if present is None or present in older:
             wanted = head(script_location)
             raise FailedPrecondition("SCHEMA_TOO_OLD", f"the schema is at {present}, this needs {wanted}")
+        await database.has_room()
 
     return ready
 

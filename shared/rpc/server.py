@@ -13,10 +13,11 @@ from grpc_channelz.v1 import channelz_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from shared.clock import Clock, SystemClock
-from shared.errors import Exhausted
+from shared.errors import Exhausted, SonicError
 from shared.log import get_logger
 from shared.loopback import is_local
 from shared.metrics import Metrics, process
+from shared.rpc.health import LIVENESS, Health
 from shared.rpc.intercept import Authorise, Interceptor
 from shared.rpc.limits import MAX_MESSAGE_BYTES, Gate, Limits
 from shared.rpc.reflection import add_reflection
@@ -24,9 +25,6 @@ from shared.rpc.reflection import add_reflection
 # `add_XServicer_to_server` of a generated module, and the servicer. The generated function is untyped inside.
 Registration = tuple[Callable[[Any, Any], None], object]
 
-# The health name that asks nothing else: SERVING while the process answers, whatever the database does.
-# A process is replaced for this one alone; readiness is "" and the names of the services.
-LIVENESS = "liveness"
 _READY_SECONDS = 5.0
 _NOT_READY_SECONDS = 1.0
 _READY_LIMIT_SECONDS = 3.0
@@ -91,7 +89,7 @@ class GrpcServer:
         )
         limits = limits or Limits()
         self._probes = Gate("PROBES", limits.probes, limits.probes_per_peer)
-        self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]  # stubs know no aio
+        self._health = Health()
         self._server: grpc.aio.Server | None = None
         self._polling: asyncio.Task[None] | None = None
 
@@ -166,6 +164,7 @@ class GrpcServer:
                 "readiness changed", serving=problem is None, problem=repr(problem) if problem else None
             )
         self.serving = problem is None
+        self._health.problem = problem if isinstance(problem, SonicError) else None
         status = health_pb2.HealthCheckResponse
         await self._tell(status.NOT_SERVING if problem else status.SERVING)
         return _NOT_READY_SECONDS if problem else _READY_SECONDS

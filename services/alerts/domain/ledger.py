@@ -93,6 +93,11 @@ def seal(key: bytes, previous_hash: bytes, sequence: int, entry: Entry) -> bytes
     return outer.digest()
 
 
+def is_sealed_with(key: bytes, row: Sealed) -> bool:
+    """Whether this key wrote the row as it stands."""
+    return hmac.compare_digest(seal(key, row.previous_hash, row.sequence, row.entry), row.hash)
+
+
 @lru_cache(maxsize=4)
 def _pads(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
     # The half of each HMAC that only depends on the key, done once: half the time of a row.
@@ -149,7 +154,7 @@ class Walk:
             self._stop(self._head.sequence + 1, "a row is missing here")
         elif row.previous_hash != self._head.hash:
             self._stop(row.sequence, "the row does not follow the one before it")
-        elif not hmac.compare_digest(seal(self._key, row.previous_hash, row.sequence, row.entry), row.hash):
+        elif not is_sealed_with(self._key, row):
             self._stop(row.sequence, "the row is not what was written")
         else:
             self._head = Head(row.sequence, row.hash)

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
 from services.alerts.domain.board import Board
 from services.alerts.domain.facts import key_of
 from services.alerts.domain.judging import Tables
-from services.alerts.domain.ledger import Entry, Head, Sealed, chain
+from services.alerts.domain.ledger import Entry, Head, Sealed, chain, is_sealed_with
 from services.alerts.domain.thresholds import Rules
 from services.alerts.domain.views import etag
 from services.alerts.service.steady import Steady
@@ -23,7 +23,7 @@ from services.alerts.store import Store
 from services.alerts.store.at_once import AtOnce
 from services.alerts.store.docket import Docket
 from shared.clock import Clock
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, FailedPrecondition, NotFound
 
 Begin = Callable[[], AbstractAsyncContextManager[Store]]
 
@@ -84,18 +84,28 @@ class Image:
         return row
 
 
+class Keys(Protocol):
+    """Where the ledger's key is kept, and how a first one is made."""
+
+    @property
+    def origin(self) -> str: ...
+
+    def read(self) -> bytes | None: ...
+
+    def make(self) -> bytes: ...
+
+
 class Desk:
     """Shared by the use cases of one process."""
 
-    def __init__(
-        self, begin: Begin, begin_reading: Begin, at_once: AtOnce, clock: Clock, ledger_key: bytes
-    ) -> None:
+    def __init__(self, begin: Begin, begin_reading: Begin, at_once: AtOnce, clock: Clock, keys: Keys) -> None:
         self.begin = begin
         # One moment over several statements.
         self.begin_reading = begin_reading
         self.at_once = at_once
         self.clock = clock
-        self.ledger_key = ledger_key
+        self._keys = keys
+        self._key: bytes | None = None
         self.told: Callable[[], None] = _nobody
         self.changed: Callable[[], None] = _nobody
         self.steady = Steady(clock)
@@ -147,11 +157,40 @@ class Desk:
         self._image = None
         self.changed()
 
+    async def ledger_key(self, store: Store) -> bytes:
+        """The key, proven on the rows that are there, so that no second one is ever mixed in.
+
+        FailedPrecondition LEDGER_KEY_MISSING. One altered row does not hide the key: either end proves it. An
+        empty ledger proves nothing, and is looked at again: another process may write its first row.
+        """
+        if self._key is not None:
+            return self._key
+        ends = await store.ledger.ends()
+        key = self._keys.read() if ends else self._keys.read() or self._keys.make()
+        if key is None or (ends and not any(is_sealed_with(key, row) for row in ends)):
+            found = "is another one" if key else "is not there"
+            raise FailedPrecondition(
+                "LEDGER_KEY_MISSING",
+                "the ledger of this database was written with a key that is not here: "
+                f"{self._keys.origin} {found}. Copy ledger.key of the home that wrote it there (mode 0600), "
+                "or set ALERTS_LEDGER_KEY to what it holds",
+            )
+        if ends:
+            self._key = key
+        return key
+
+    async def proven(self) -> None:
+        """Raises what ledger_key raises: a server with the wrong key is not ready."""
+        if self._key is None:
+            async with self.begin_reading() as store:
+                await self.ledger_key(store)
+
     async def write(self, store: Store, entries: Iterable[Entry]) -> list[Sealed]:
         """Append to the ledger. The docket must be locked: the chain has one end."""
         prepared = list(entries)
         if not prepared:
             return []
+        key = await self.ledger_key(store)
         head = await store.ledger.head()
         rows: list[Sealed] = []
 
@@ -159,7 +198,7 @@ class Desk:
             last = head
             for start in range(0, len(prepared), _CHAIN_ROWS):
                 portion = prepared[start : start + _CHAIN_ROWS]
-                sealed = await apart(len(portion) * PYTHON_ROW_COST, chain, self.ledger_key, last, portion)
+                sealed = await apart(len(portion) * PYTHON_ROW_COST, chain, key, last, portion)
                 last = Head(sealed[-1].sequence, sealed[-1].hash)
                 rows.extend(sealed)
                 yield sealed

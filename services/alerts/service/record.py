@@ -49,7 +49,8 @@ class Record:
         """Walk the chain; with no anchor given, the last head that left this service is used."""
         given = _hash(anchor_hash) if anchor_hash else None
         async with self._desk.begin_reading() as store:
-            walk = Walk(self._desk.ledger_key, given or await store.ledger.anchor())
+            key = await self._desk.ledger_key(store)
+            walk = Walk(key, given or await store.ledger.anchor())
             async for rows in store.ledger.walk():
                 await apart(len(rows) * PYTHON_ROW_COST, walk.follow, rows)
         return walk.end()

@@ -31,6 +31,17 @@ class LedgerStore:
         row = (await self._connection.execute(_HEAD)).one_or_none()
         return Head() if row is None else Head(row.sequence, bytes(row.hash))
 
+    async def ends(self) -> list[Sealed]:
+        """The first row and the last; empty before the first."""
+        order = ledger.c.sequence
+        rows = []
+        for query in (
+            select(ledger).order_by(order).limit(1),
+            select(ledger).order_by(order.desc()).limit(1),
+        ):
+            rows += [_sealed(row) for row in await self._connection.execute(query)]
+        return rows
+
     async def append(self, portions: AsyncIterable[Sequence[Sealed]]) -> None:
         """By COPY: a crash of the market writes tens of thousands at once."""
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import stat
 
 import asyncpg
 import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 
-from services.alerts.server import Config, ledger_key
 from shared.errors import InvalidArgument
 from tests.contract.alerts.conftest import House
 
@@ -166,22 +164,3 @@ async def test_clearing_keeps_thresholds_and_ledger(deaf_house: House) -> None:
     assert (await _verified(deaf_house)).intact
     assert len((await deaf_house.thresholds.ListThresholds(pb.ListThresholdsRequest())).thresholds) == 14
     assert (await deaf_house.create()).created_count == 15
-
-
-def test_the_key_is_made_once_and_only_its_owner_reads_it(tmp_path) -> None:
-    config = Config(database_url="postgresql://x@localhost/x", sonic_home=tmp_path / "home")
-    key = ledger_key(config)
-    assert len(key) >= 32
-    assert ledger_key(config) == key
-    assert stat.S_IMODE((tmp_path / "home" / "ledger.key").stat().st_mode) == 0o600
-    assert [path.name for path in (tmp_path / "home").iterdir()] == ["ledger.key"]
-
-
-def test_a_key_of_the_environment_wins(tmp_path) -> None:
-    config = Config(
-        database_url="postgresql://x@localhost/x",
-        sonic_home=tmp_path / "home",
-        alerts_ledger_key="from outside",
-    )
-    assert ledger_key(config) == b"from outside"
-    assert not (tmp_path / "home").exists()

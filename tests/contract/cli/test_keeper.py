@@ -29,11 +29,13 @@ class Told:
         self.subjects: list[str] = []
         self.bodies: list[str] = []
 
-    def raised(self, subject: str, body: str) -> None:
+    def raised(self, subject: str, body: str) -> str:
         self.subjects.append(subject)
         self.bodies.append(body)
+        return f"incident {len(self.subjects)}"
 
-    def over(self, subject: str, body: str) -> None:
+    def over(self, incident: str, subject: str, body: str) -> None:
+        assert incident == f"incident {len(self.subjects)}"
         self.raised(subject, body)
 
 

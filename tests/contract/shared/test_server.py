@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from shared import errors
 from shared.clock import PushedClock
 from shared.metrics import Metrics
+from shared.rpc.health import LIVENESS, Problem, problem_of
 from shared.rpc.server import GrpcServer
 from tests.contract.shared import echo
 from tests.contract.shared.talk import Servicer, served
@@ -147,3 +148,34 @@ async def test_a_server_that_others_reach_says_so_in_its_log(capsys: pytest.Capt
     await server.start()
     await server.stop()
     assert "ALLOW_INSECURE_LISTEN" in capsys.readouterr().out
+
+
+async def test_health_says_why_it_is_not_serving_except_for_liveness() -> None:
+    problem: list[Exception] = [errors.Unavailable("DATABASE_FULL", "the disk is full: mäke\nroom")]
+
+    async def ready() -> None:
+        if problem:
+            raise problem[0]
+
+    clock = PushedClock(datetime(2026, 1, 1, tzinfo=UTC))
+    server = GrpcServer("127.0.0.1:0", [], service_names=["a.B"], ready=ready, clock=clock)
+    await server.start()
+    async with grpc.aio.insecure_channel(server.address) as channel:
+
+        async def check(name: str) -> tuple[int, Problem | None]:
+            asked = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name))
+            return (await asked).status, problem_of(await asked.trailing_metadata())
+
+        status = health_pb2.HealthCheckResponse
+        told = Problem("DATABASE_FULL", "the disk is full: m?ke room")
+        assert await check("") == await check("a.B") == (status.NOT_SERVING, told)
+        assert await check(LIVENESS) == (status.SERVING, None)
+        problem[:] = [RuntimeError("a secret may be in here")]
+        clock.advance(1)
+        await asyncio.sleep(0.05)
+        assert await check("") == (status.NOT_SERVING, None)
+        problem.clear()
+        clock.advance(1)
+        await asyncio.sleep(0.05)
+        assert await check("") == (status.SERVING, None)
+    await server.stop()

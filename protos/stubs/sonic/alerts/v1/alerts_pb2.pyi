@@ -424,6 +424,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
     the clocks disagree.
     """
+    ERROR_REASON_LEDGER_KEY_MISSING: _ErrorReason.ValueType  # 40
+    """The key that wrote the ledger is not here; the message says where it belongs."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -480,6 +482,8 @@ ERROR_REASON_EPOCH_AHEAD: ErrorReason.ValueType  # 23
 """The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
 the clocks disagree.
 """
+ERROR_REASON_LEDGER_KEY_MISSING: ErrorReason.ValueType  # 40
+"""The key that wrote the ledger is not here; the message says where it belongs."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
