@@ -12,14 +12,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from services.gateway import comments, openapi
+from services.gateway.conditions import place_if_match, tagged
+from services.gateway.encoding import encoded
 from services.gateway.events import Streams
-from services.gateway.failures import DOMAIN, Refused, failure_response
+from services.gateway.failures import DOMAIN, Refused, failure_response, precondition_failed
 from services.gateway.guard import HEADERS, Guard, json_body
+from services.gateway.limits import Limit
 from services.gateway.pages import Pages
 from services.gateway.peers import Peers
 from services.gateway.surface import Route, routes
 from services.gateway.transcode import request_message, response_json
-from shared.errors import SonicError
+from shared.errors import Conflict, SonicError
 from shared.log import get_logger
 from shared.metrics import Metrics
 from shared.names import new_id
@@ -27,7 +30,10 @@ from shared.rpc import call
 from shared.secret_shapes import looks_secret
 
 # Asked by address, without a name: by the kubelet, a balancer. They tell nothing about what is held.
-_PROBES = frozenset({"/livez", "/healthz"})
+_PROBES = frozenset({"/livez", "/healthz", "/readyz"})
+# At once, in all and by one client. A connection that is busy is one of these or a stream.
+_MAX_CALLS, _MAX_CALLS_OF_ONE = 256, 128
+_MAX_BODY_BYTES, _MAX_BODY_BYTES_OF_ONE = 64 * 1024 * 1024, 32 * 1024 * 1024
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REST = "(other)"
@@ -48,9 +54,14 @@ class Application:
         self._routes = routes()
         self._document = openapi.document(self._routes, comments.packaged())
         self._registry = metrics.registry
+        self._calls = Limit("TOO_MANY_CALLS", "calls", most=_MAX_CALLS, most_of_one=_MAX_CALLS_OF_ONE)
+        self._bodies = Limit(
+            "TOO_MANY_BODIES", "bytes of bodies", most=_MAX_BODY_BYTES, most_of_one=_MAX_BODY_BYTES_OF_ONE
+        )
         self._own: Mapping[str, Read] = {
             "/livez": self._livez,
             "/healthz": self._healthz,
+            "/readyz": self._readyz,
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
         }
@@ -71,7 +82,7 @@ class Application:
         # As sent: percent signs are read only after the path is taken apart.
         path = bytes(scope["raw_path"]).decode("ascii", errors="replace")
         found = self._find(path)
-        response = await self._safely(request, path, found)
+        response = await encoded(await self._safely(request, path, found), request)
         for name, value in {**HEADERS, call.REQUEST_ID: request_id}.items():
             response.headers[name] = value
         response.headers.setdefault("Cache-Control", "no-store")
@@ -97,6 +108,12 @@ class Application:
             self._guard.check_origin(request)
             return await self._answer(request, path, found)
         except (Refused, SonicError) as error:
+            if (
+                isinstance(error, Conflict)
+                and error.reason == "ETAG_MISMATCH"
+                and "if-match" in request.headers
+            ):
+                return precondition_failed(error, domain)
             return failure_response(error, domain)
         except Exception as error:  # noqa: BLE001  # the edge: whatever it is, the caller gets an answer
             incident_id = new_id("inc")
@@ -110,18 +127,32 @@ class Application:
             return await _read_only(request, lambda: self._pages.answer(path, request))
         if not found:
             raise Refused(404, "ROUTE_NOT_FOUND", "nothing is at this path; /openapi.json lists what is")
+        verb = "GET" if request.method == "HEAD" else request.method
         for route, at in found:
-            if route.verb == request.method:
+            if route.verb == verb:
                 return await self._rpc(route, at, request)
-        raise _wrong_verb(request, {route.verb for route, _ in found})
+        verbs = {route.verb for route, _ in found}
+        raise _wrong_verb(request, verbs | {"HEAD"} if "GET" in verbs else verbs)
 
     async def _rpc(self, route: Route, at: Mapping[str, str], request: Request) -> Response:
-        body = await json_body(request) if route.body else b""
+        client = self._guard.client(request)
+        if not route.body:
+            return await self._ask(route, at, request, b"", client)
+        async with json_body(request, self._bodies, client) as body:
+            return await self._ask(route, at, request, body, client)
+
+    async def _ask(
+        self, route: Route, at: Mapping[str, str], request: Request, body: bytes, client: str
+    ) -> Response:
         message = request_message(route, at, request.query_params.multi_items(), body)
+        place_if_match(route, message, request.headers)
+        if route.streams and request.method == "HEAD":
+            return Response(media_type="text/event-stream")
         if route.streams:
-            return await self._streams.respond(self._peers.watch(route, message), route.package)
-        answer = await self._peers.ask(route, message)
-        return Response(response_json(answer), media_type="application/json")
+            return await self._streams.respond(self._peers.watch(route, message), route.package, client)
+        with self._calls.held(client):
+            answer = await self._peers.ask(route, message)
+        return tagged(Response(response_json(answer), media_type="application/json"), answer)
 
     async def _livez(self) -> Response:
         return JSONResponse({"status": "SERVING"})
@@ -131,6 +162,11 @@ class Application:
         well = all(service["state"] == "SERVING" for service in services.values())
         body = {"status": "SERVING" if well else "NOT_SERVING", "services": services}
         return JSONResponse(body, 200 if well else 503)
+
+    async def _readyz(self) -> Response:
+        """Whether to send more here."""
+        leaving = self._streams.leaving.is_set()
+        return JSONResponse({"status": "NOT_SERVING" if leaving else "SERVING"}, 503 if leaving else 200)
 
     async def _metrics(self) -> Response:
         kind = "text/plain; version=0.0.4; charset=utf-8"

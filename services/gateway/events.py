@@ -14,11 +14,14 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.failures import failure_json
+from services.gateway.limits import Limit
 from services.gateway.transcode import response_json
-from shared.errors import Exhausted, SonicError, Unavailable
+from shared.errors import SonicError, Unavailable
 from shared.log import get_logger
 
 MAX_STREAMS = 200
+# Behind a proxy that does not say who asks, everybody is one client.
+MAX_STREAMS_OF_ONE = 64
 KEEP_ALIVE_SECONDS = 15.0
 # A failure that comes at once is still an HTTP status; after that the answer has begun.
 _FIRST_SECONDS = 1.0
@@ -31,22 +34,28 @@ class Streams:
     """The streams that are open."""
 
     def __init__(
-        self, *, keep_alive_seconds: float = KEEP_ALIVE_SECONDS, max_count: int = MAX_STREAMS
+        self,
+        *,
+        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+        max_count: int = MAX_STREAMS,
+        max_of_one: int = MAX_STREAMS_OF_ONE,
     ) -> None:
-        self.open_count = 0
+        self.open = Limit("TOO_MANY_STREAMS", "streams", most=max_count, most_of_one=max_of_one)
         self.keep_alive_seconds = keep_alive_seconds
         self.leaving = asyncio.Event()
-        self._max_count = max_count
+
+    @property
+    def open_count(self) -> int:
+        return self.open.count
 
     def end(self) -> None:
         """Ends every stream with an error event that says so."""
         self.leaving.set()
 
-    async def respond(self, messages: Messages, domain: str) -> EventStream:
-        """The response; what fails before the first message is raised."""
-        if self.open_count >= self._max_count:
-            raise Exhausted("TOO_MANY_STREAMS", "too many streams are open; try again", retry_after=_RETRY)
-        response = EventStream(self, messages, domain)
+    async def respond(self, messages: Messages, domain: str, client: str = "") -> EventStream:
+        """The response; what fails before the first message is raised, as is Exhausted TOO_MANY_STREAMS."""
+        self.open.take(client)
+        response = EventStream(self, messages, domain, client)
         try:
             await response.begin()
         except BaseException:
@@ -58,14 +67,14 @@ class Streams:
 class EventStream(StreamingResponse):
     """One stream. It holds one message at a time: a slow reader slows the service, not our memory."""
 
-    def __init__(self, streams: Streams, messages: Messages, domain: str) -> None:
+    def __init__(self, streams: Streams, messages: Messages, domain: str, client: str) -> None:
         super().__init__(self._events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
         self._streams = streams
         self._messages = messages
         self._domain = domain
+        self._client = client
         self._pending = asyncio.ensure_future(self._next())
         self._leaving = asyncio.ensure_future(streams.leaving.wait())
-        streams.open_count += 1
 
     async def begin(self) -> None:
         """Waits a moment for the first message; raises when it is a failure."""
@@ -75,7 +84,7 @@ class EventStream(StreamingResponse):
 
     async def close(self) -> None:
         """Ends the call behind the stream."""
-        self._streams.open_count -= 1
+        self._streams.open.give(self._client)
         self._leaving.cancel()
         self._pending.cancel()
         with suppress(asyncio.CancelledError, SonicError):

@@ -68,6 +68,13 @@ def failure_json(error: BaseException, domain: str = DOMAIN, incident_id: str = 
     }
 
 
+def precondition_failed(error: SonicError, domain: str) -> JSONResponse:
+    """A failure of the version that If-Match named."""
+    told = failure_json(error, domain)
+    told["error"]["code"] = 412
+    return JSONResponse(told, 412)
+
+
 def failure_response(error: BaseException, domain: str = DOMAIN, incident_id: str = "") -> JSONResponse:
     """A failure as a response, with Retry-After when it is known."""
     headers = dict(error.headers) if isinstance(error, Refused) else {}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 
 from services.gateway.failures import Refused
+from services.gateway.limits import Limit
 from shared.loopback import is_loopback
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -39,8 +41,15 @@ def host_name(authority: str) -> str:
 class Guard:
     """Lets through what comes from here: a page elsewhere, or a name that was rebound to us, does not."""
 
-    def __init__(self, hosts: Iterable[str]) -> None:
+    def __init__(self, hosts: Iterable[str], *, behind_proxy: bool = False) -> None:
         self._hosts = frozenset(host.strip("[]").lower() for host in hosts)
+        self._behind_proxy = behind_proxy
+
+    def client(self, request: Request) -> str:
+        """Who asks, to be counted: the address, or the one that our proxy, the last of all, has added."""
+        if self._behind_proxy and (passed := request.headers.get("x-forwarded-for")):
+            return passed.rpartition(",")[2].strip()[:64]
+        return request.client.host if request.client is not None else ""
 
     def check_host(self, request: Request) -> None:
         """Refuses a Host that is neither loopback nor allowed: the browser was led here by another name."""
@@ -74,12 +83,24 @@ class Guard:
         return is_loopback(host) or host in self._hosts
 
 
-async def json_body(request: Request) -> bytes:
-    """The body, bounded in size and time; only application/json, or nothing at all."""
+@asynccontextmanager
+async def json_body(request: Request, held: Limit, client: str) -> AsyncIterator[bytes]:
+    """The body, bounded in size and time; only application/json, or nothing at all.
+
+    Its bytes are taken of `held` until the block ends.
+    """
+    pieces: list[bytes] = []
+    try:
+        await _read(request, held, client, pieces)
+        yield _json(request, b"".join(pieces))
+    finally:
+        held.give(client, sum(len(piece) for piece in pieces))
+
+
+async def _read(request: Request, held: Limit, client: str, pieces: list[bytes]) -> None:
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared) > MAX_BODY_BYTES:
         raise _too_large()
-    pieces: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(_BODY_SECONDS):
@@ -87,13 +108,17 @@ async def json_body(request: Request) -> bytes:
                 size += len(piece)
                 if size > MAX_BODY_BYTES:
                     raise _too_large()
+                held.take(client, len(piece))
                 pieces.append(piece)
     except (TimeoutError, ClientDisconnect) as error:
         raise Refused(408, "BODY_TOO_SLOW", "the body did not arrive in time") from error
+
+
+def _json(request: Request, body: bytes) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and (size or kind):
+    if kind != "application/json" and (body or kind):
         raise Refused(415, "NOT_JSON", "a body must be sent as Content-Type: application/json")
-    return b"".join(pieces)
+    return body
 
 
 def _too_large() -> Refused:

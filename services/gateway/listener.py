@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.gateway.connection import Connection, Room
+
 _BACKLOG = 512
 _MAX_CONNECTIONS = 1000
+# Files of ours besides: the channels to the services, the log, what the event loop needs.
+_OTHER_FILES = 128
 _HEADER_BYTES = 32 * 1024
 _KEEP_ALIVE_SECONDS = 30
 
@@ -32,7 +39,13 @@ class HttpServer:
     """
 
     def __init__(
-        self, listen_address: str, application: ASGIApp, *, leaving: Callable[[], None], grace_seconds: float
+        self,
+        listen_address: str,
+        application: ASGIApp,
+        *,
+        leaving: Callable[[], None],
+        grace_seconds: float,
+        room: Room | None = None,
     ) -> None:
         self.address = listen_address
         self.failed = asyncio.Event()
@@ -40,6 +53,7 @@ class HttpServer:
         self._application = application
         self._leaving = leaving
         self._grace_seconds = grace_seconds
+        self._room = room or Room(most_connections())
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -70,10 +84,11 @@ class HttpServer:
             await asyncio.wait({task}, timeout=1.0)
 
     def _config(self) -> uvicorn.Config:
+        protocol: Any = functools.partial(Connection, room=self._room)
         return uvicorn.Config(
             self._application,
             loop="none",
-            http="h11",
+            http=protocol,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -83,12 +98,21 @@ class HttpServer:
             proxy_headers=False,
             server_header=False,
             backlog=_BACKLOG,
-            limit_concurrency=_MAX_CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, int(self._grace_seconds) - 1),
             h11_max_incomplete_event_size=_HEADER_BYTES,
             reset_contextvars=True,
         )
+
+
+def most_connections() -> int:
+    """As many as this process may have files open, so that the next one can still be accepted."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        _MAX_CONNECTIONS
+        if soft == resource.RLIM_INFINITY
+        else max(64, min(_MAX_CONNECTIONS, soft - _OTHER_FILES))
+    )
 
 
 def _bind(listen_address: str) -> socket.socket:

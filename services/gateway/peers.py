@@ -33,8 +33,19 @@ class Peers:
             name: Channel(address, max_message_bytes=_MAX_MESSAGE_BYTES, retry=idempotent(FILES[name]))
             for name, address in addresses.items()
         }
+        # Streams have a connection of their own: however many are held, calls and health do not wait.
+        self._watching = {
+            name: Channel(address, max_message_bytes=_MAX_MESSAGE_BYTES)
+            for name, address in addresses.items()
+        }
+        self._looking: asyncio.Task[list[dict[str, str]]] | None = None
         # Callables of gRPC, made once a route.
         self._calls: dict[str, Any] = {}
+
+    @property
+    def parts(self) -> list[Channel]:
+        """What is closed at the end."""
+        return [*self.channels.values(), *self._watching.values()]
 
     async def ask(self, route: Route, request: Message) -> Message:
         """One answer; raises the SonicError the service raised."""
@@ -55,9 +66,16 @@ class Peers:
             raise _plain(route, error) from error
 
     async def health(self) -> dict[str, dict[str, str]]:
-        """State of every service: SERVING, NOT_SERVING or UNREACHABLE with a reason."""
-        states = await asyncio.gather(*(self._state(channel) for channel in self.channels.values()))
-        return dict(zip(self.channels, states, strict=True))
+        """State of every service: SERVING, NOT_SERVING or UNREACHABLE with a reason.
+
+        Whoever asks while somebody else's question is under way gets that answer.
+        """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._states(), name="health")
+        return dict(zip(self.channels, await asyncio.shield(self._looking), strict=True))
+
+    async def _states(self) -> list[dict[str, str]]:
+        return await asyncio.gather(*(self._state(channel) for channel in self.channels.values()))
 
     async def _state(self, channel: Channel) -> dict[str, str]:
         stub = channel.stub(health_pb2_grpc.HealthStub)
@@ -72,7 +90,7 @@ class Peers:
 
     def _call(self, route: Route) -> Any:
         if route.full_name not in self._calls:
-            channel = self.channels[route.service].channel
+            channel = (self._watching if route.streams else self.channels)[route.service].channel
             make = channel.unary_stream if route.streams else channel.unary_unary
             self._calls[route.full_name] = make(
                 route.full_name,

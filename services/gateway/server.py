@@ -60,7 +60,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     del clock
     peers = Peers({name: str(getattr(config, f"{name}_address")) for name in FILES})
     streams = Streams()
-    application = Application(peers, streams, Guard(config.gateway_hosts), metrics.process())
+    guard = Guard(config.gateway_hosts, behind_proxy=config.gateway_behind_proxy)
+    application = Application(peers, streams, guard, metrics.process())
     server = HttpServer(
         config.listen_address,
         application,
@@ -68,9 +69,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         grace_seconds=config.shutdown_grace_seconds * 0.8,
     )
     side = metrics.serve(config.metrics_address)
-    return App(
-        "gateway", [*peers.channels.values(), side, server], grace_seconds=config.shutdown_grace_seconds
-    )
+    return App("gateway", [*peers.parts, side, server], grace_seconds=config.shutdown_grace_seconds)
 
 
 def main() -> None:

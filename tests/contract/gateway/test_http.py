@@ -90,7 +90,7 @@ async def test_the_answer_is_json_with_the_names_of_the_schema(web: httpx.AsyncC
         ("GET", "/web/../server.py", 404, "ROUTE_NOT_FOUND"),
         ("GET", "/web/server.py", 404, "ROUTE_NOT_FOUND"),
         ("PUT", "/v1/prices/BTC", 405, "VERB_NOT_ALLOWED"),
-        ("HEAD", "/v1/prices/BTC", 405, None),
+        ("HEAD", "/v1/prices:refresh", 405, None),
         ("OPTIONS", "/v1/prices", 405, "VERB_NOT_ALLOWED"),
         ("POST", "/healthz", 405, "VERB_NOT_ALLOWED"),
         ("POST", "/", 405, "VERB_NOT_ALLOWED"),

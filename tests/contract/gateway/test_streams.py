@@ -34,7 +34,7 @@ async def around(scripted: str, streams: Streams) -> AsyncIterator[httpx.AsyncCl
     peers = Peers({peer: scripted if peer == "price" else NOWHERE for peer in PEERS})
     application = Application(peers, streams, Guard([]), Metrics())
     server = HttpServer("127.0.0.1:0", application, leaving=streams.end, grace_seconds=2)
-    async with App("gateway", [*peers.channels.values(), server]) as app, client(app) as web:
+    async with App("gateway", [*peers.parts, server]) as app, client(app) as web:
         yield web
 
 
