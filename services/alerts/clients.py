@@ -178,6 +178,13 @@ class XComClient:
         self._stub = channel.stub(xcom_pb2_grpc.XComServiceStub)
         self._escalation = channel.stub(xcom_pb2_grpc.EscalationServiceStub)
 
+    async def channels(self) -> list[str]:
+        try:
+            answer = await self._stub.ListChannels(xcom_pb2.ListChannelsRequest(), timeout=_SHORT_SECONDS)
+        except SonicError as error:
+            raise _unavailable("XCOM_UNAVAILABLE", "channels cannot be checked", error) from error
+        return [channel.name for channel in answer.channels]
+
     async def tell(self, letter: Letter) -> None:
         request = xcom_pb2.SendRequest(
             request_id=letter.request_id,

@@ -18,7 +18,9 @@ from services.alerts.service.desk import Desk, Keys
 from services.alerts.service.edits import Edits
 from services.alerts.service.exchange import Exchange
 from services.alerts.service.judging import Judging
+from services.alerts.service.known import Channels
 from services.alerts.service.limits import Limits
+from services.alerts.service.making import Making
 from services.alerts.service.market import Market
 from services.alerts.service.reading import Reading
 from services.alerts.service.record import Record
@@ -79,28 +81,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock,
         ledger_keys(config),
     )
-    peer = PositionsClient(positions)
-    tellers = XComClient(xcom)
-    relay = Relay(desk, tellers)
-    market, reading, record = Market(desk), Reading(desk), Record(desk)
-    attention = Attention(desk, peer, reading)
-    watching = Watching(desk, reading)
-    cases = UseCases(
-        Creation(desk, peer),
-        Judging(desk, peer, market),
-        Removal(desk, peer),
-        reading,
-        Deaths(desk, peer),
-        relay,
-        Edits(desk, peer, reading),
-    )
-    servicers: list[tuple[Callable[[Any, Any], None], object]] = [
-        (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, clock)),
-        (rpc.add_ThresholdsServiceServicer_to_server, ThresholdsServicer(Limits(desk), Exchange(desk))),
-        (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(record)),
-        (rpc.add_AttentionServiceServicer_to_server, AttentionServicer(attention, watching, record, clock)),
-        (rpc.add_RulesServiceServicer_to_server, RulesServicer(market)),
-    ]
+    peer, telling = PositionsClient(positions), XComClient(xcom)
+    relay, attention = Relay(desk, telling), Attention(desk, peer, Reading(desk))
+    servicers = _servicers(desk, peer, relay, attention, Channels(telling, clock), clock)
     server = GrpcServer(
         config.listen_address,
         servicers,
@@ -113,7 +96,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     loops = [
         RelayLoop(relay, desk, clock),
         HoldLoop(attention, clock),
-        HearingLoop(attention, tellers, clock),
+        HearingLoop(attention, telling, clock),
     ]
     return App("alerts", [database, positions, xcom, *loops, side, server])
 
@@ -137,6 +120,39 @@ def _ready(database: Database, desk: Desk) -> Callable[[], Awaitable[None]]:
         await desk.proven()
 
     return ready
+
+
+def _servicers(
+    desk: Desk,
+    peer: PositionsClient,
+    relay: Relay,
+    attention: Attention,
+    channels: Channels,
+    clock: Clock,
+) -> list[tuple[Callable[[Any, Any], None], object]]:
+    market, reading, record = Market(desk, channels), Reading(desk), Record(desk)
+    edits = Edits(desk, channels, reading)
+    cases = UseCases(
+        Creation(desk, peer),
+        Judging(desk, peer, market),
+        Removal(desk, peer),
+        reading,
+        Deaths(desk, peer),
+        relay,
+        edits,
+        Making(desk, peer, channels, edits, reading),
+    )
+    watching, limits = Watching(desk, reading), Limits(desk, channels)
+    return [
+        (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, clock)),
+        (
+            rpc.add_ThresholdsServiceServicer_to_server,
+            ThresholdsServicer(limits, Exchange(desk, channels)),
+        ),
+        (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(record)),
+        (rpc.add_AttentionServiceServicer_to_server, AttentionServicer(attention, watching, record, clock)),
+        (rpc.add_RulesServiceServicer_to_server, RulesServicer(market)),
+    ]
 
 
 def main() -> None:

@@ -46,6 +46,8 @@ docket = Table(
     Column("next_rule_key", BigInteger, nullable=False, server_default="1"),
     # The last acknowledgement read from the notification service.
     Column("heard_sequence", BigInteger, nullable=False, server_default="0"),
+    # Assets whose prices the last cycle brought.
+    Column("tracked_assets", ARRAY(Text), nullable=False, server_default="{}"),
     CheckConstraint("id = 1", name="one_row"),
 )
 
@@ -91,11 +93,11 @@ alert = Table(
     Column("held_status", SmallInteger, nullable=False, server_default="0"),
     Column("held_level", SmallInteger, nullable=False, server_default="0"),
     Column("held_until_micros", BigInteger, nullable=False, server_default="0"),
-    # Sum of: 1 switched off by hand, 2 has words.
+    # Sum of: 1 switched off by hand, 2 has words, 4 made by hand.
     Column("trait_bits", SmallInteger, nullable=False, server_default="0"),
     Column("revision", Integer, nullable=False, server_default="1"),
     Index("alert_held", "held_until_micros", postgresql_where=text("held_status <> 0")),
-    UniqueConstraint("subject_key", "kind", name="alert_once"),
+    Index("alert_once", "subject_key", "kind", unique=True, postgresql_where=text("(trait_bits & 4) = 0")),
     CheckConstraint("level between 1 and 4 and previous_level between 1 and 4", name="level_known"),
     CheckConstraint("told_level between 0 and 4", name="told_level_known"),
     CheckConstraint("incident_count >= 0 and trigger_count >= 0", name="counts_not_negative"),

@@ -42,7 +42,7 @@ FORBIDDEN_NAMES = {
     "data",
 }
 TRADE_WORDS = {"position", "alert", "price", "hedge", "wallet", "liquidation"}
-PURE = {"numpy", "shared.errors", "shared.secret_shapes", "shared.base58"}
+PURE = {"numpy", "shared.errors", "shared.secret_shapes", "shared.base58", "shared.texts"}
 
 SERVICE_NAMES = ("price", "positions", "hedges", "alerts", "monitor", "xcom", "cyclone", "withdrawals")
 ANY = set(SERVICE_NAMES)

@@ -36,8 +36,8 @@ ALERT_COLUMNS: Mapping[str, tuple[str, str]] = {
     "trait_bits": ("int2", "i1"),
     "revision": ("int4", "i4"),
 }
-# Traits: switched off by hand; has words of a person.
-OFF_BIT, WORDED_BIT = 1, 2
+# Traits: switched off by hand; has words of a person; was made by hand, with its own limit.
+OFF_BIT, WORDED_BIT, HAND_BIT = 1, 2, 4
 # Beside a level in `Readings.falling`.
 JUDGED_BIT = 8
 # What an evaluation holds of an alert.
@@ -142,6 +142,12 @@ class Board:
     @property
     def alert_class(self) -> NDArray[np.int8]:
         return CLASS_OF_KIND[self.kind]
+
+    @property
+    def automatic(self) -> NDArray[np.bool_]:
+        """Alerts that thresholds or events made: one a kind and subject."""
+        automatic: NDArray[np.bool_] = self.trait_bits & HAND_BIT == 0
+        return automatic
 
     def rows_of(self, alert_keys: Column) -> NDArray[np.int64]:
         """Row of each key; -1 for a key that is not here."""

@@ -83,7 +83,7 @@ def _positions(
         if alert_type is AlertType.LIQUIDATION_PROBABILITY:
             complete = complete and not (eligible & np.isnan(value)).any()
             eligible = eligible & ~np.isnan(value)
-        existing = board.subject_key[board.kind == kind]
+        existing = board.subject_key[(board.kind == kind) & board.automatic]
         rows = np.flatnonzero(eligible & ~np.isin(members.position_key, existing))
         found.add(kind, members.position_key[rows], asset_key[rows], value[rows])
         touched[rows] = True
@@ -101,7 +101,7 @@ def _subject(members: Members, row: int) -> Subject:
 
 
 def _portfolio(board: Board, rules: Rules, found: _Found) -> None:
-    existing = set(board.kind[board.alert_class == AlertClass.PORTFOLIO].tolist())
+    existing = set(board.kind[(board.alert_class == AlertClass.PORTFOLIO) & board.automatic].tolist())
     for kind in rules.kinds(AlertClass.PORTFOLIO):
         if kind not in existing:
             found.add(kind, np.zeros(1, np.int64), np.zeros(1, np.int64), np.full(1, np.nan))
@@ -112,7 +112,8 @@ def _market(
 ) -> tuple[list[Subject], int]:
     """Prices: both conditions of one asset are about one subject."""
     rows = np.flatnonzero(board.alert_class == AlertClass.MARKET).tolist()
-    existing = {(int(board.kind[row]), int(board.asset_key[row])) for row in rows}
+    automatic = board.automatic
+    existing = {(int(board.kind[row]), int(board.asset_key[row])) for row in rows if automatic[row]}
     keys = {int(board.asset_key[row]): int(board.subject_key[row]) for row in rows}
     made = []
     for kind, asset in market:

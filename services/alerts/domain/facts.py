@@ -125,12 +125,30 @@ class _Texts:
             shared = self._places[place] = json.dumps(facts)[1:-1]
         return f'"position_id": {encode_basestring_ascii(subject.name)}, {shared}{self._figures[row]}}}'
 
-    def of_reading(self, kind: int, value: float, seen: int, state: int) -> str:
-        facts: Facts = {}
+    def of_reading(self, kind: int, value: float, seen: int, state: int, own: Facts) -> str:
+        facts = dict(own)
         _put_time(facts, seen, state, self._setting)
         if kind // 4 == AlertType.PRICE_THRESHOLD and present(value):
             facts["price_usd"] = plain(value)
         return json.dumps(facts)[1:]
+
+
+def _particular(outcome: Outcome, subjects: Mapping[int, Subject]) -> dict[int, Facts]:
+    """What only price changes and reminders have, by alert key: the start, the moment and its note."""
+    board, found = outcome.board, {}
+    types = board.kind[outcome.changed] // 4
+    for row in outcome.changed[(types == AlertType.DELTA_CHANGE) | (types == AlertType.TIME)].tolist():
+        key, start = int(board.alert_key[row]), float(board.starting_value[row])
+        if board.kind[row] // 4 == AlertType.TIME:
+            summary = subjects[int(board.subject_key[row])].summary
+            due = moment(round(float(board.trigger_value[row]) * 1_000_000))
+            found[key] = {"trigger_time": due, "summary": summary}
+        elif present(start):
+            value = float(board.readings.value[row])
+            found[key] = {"starting_price_usd": plain(start)}
+            if present(value):
+                found[key]["price_usd"] = plain(start * (1 + value / 100))
+    return found
 
 
 def _heads(outcome: Outcome, setting: Setting) -> list[str]:
@@ -179,6 +197,7 @@ def changes(
     """Every change of an evaluation with its facts, in order of the board."""
     board, rows = outcome.board, outcome.changed
     texts = _Texts(outcome, positions, setting)
+    particular = _particular(outcome, subjects)
     columns = zip(
         _heads(outcome, setting),
         board.alert_key[rows].tolist(),
@@ -209,7 +228,7 @@ def changes(
         last = (
             texts.of_position(row, subject, seen, state)
             if row >= 0
-            else texts.of_reading(kind, value, seen, state)
+            else texts.of_reading(kind, value, seen, state, particular.get(key, {}))
         )
         name = subject.name or board.assets[asset]
         reason = _reason(before, after, expired)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.domain.board import JUDGED_BIT, OFF_BIT, Board
-from services.alerts.domain.kinds import DEATH_KIND, Level, ReadingState
+from services.alerts.domain.kinds import DEATH_KIND, TIME_KIND, TIME_STANDS_SECONDS, Level, ReadingState
 from services.alerts.domain.levels import Reading, flips, judge, signs
-from services.alerts.domain.readings import Beside, Inputs, Order, Positions, Seating, kept, lay, ordered
+from services.alerts.domain.readings import (
+    Beside,
+    Inputs,
+    Order,
+    Positions,
+    Seating,
+    kept,
+    lay,
+    ordered,
+    unstarted,
+)
 from services.alerts.domain.telling import Settled, due, expiry, settle
 
 Floats = NDArray[np.float64]
@@ -99,6 +110,8 @@ class Outcome:
     evaluated_count: int
     stale_count: int
     unknown_count: int
+    # Price changes that got their start.
+    started: Sequence[int] = ()
 
     @property
     def raised(self) -> Truths:
@@ -112,6 +125,10 @@ class Outcome:
 def evaluate(board: Board, tables: Tables, inputs: Inputs, *, telling: bool = True) -> Outcome:
     """Judge every active alert by what is known now; without `telling` what is due waits for the next."""
     ground = tables.ground(board)
+    starts = unstarted(board, inputs, ground.seating)
+    if starts:
+        rows = np.array(list(starts))
+        board = board.with_values(rows, {"starting_value": list(starts.values())})
     beside = lay(board, inputs, ground.seating)
     order = ordered(board.readings, beside, inputs.now_micros)
     level, falling = _judged(board, beside, order, ground)
@@ -122,7 +139,8 @@ def evaluate(board: Board, tables: Tables, inputs: Inputs, *, telling: bool = Tr
     waiting = due(after, level, ground.active & telling, inputs.steady_micros)
     rows = np.flatnonzero((level != board.level) | waiting)
     settled = settle(after, rows, level[rows], ground.active[rows], inputs.steady_micros, telling=telling)
-    return _outcome(settled, tables, inputs.positions, _counts(ground.judged, beside))
+    outcome = _outcome(settled, tables, inputs.positions, _counts(ground.judged, beside))
+    return replace(outcome, started=list(starts)) if starts else outcome
 
 
 def _judged(board: Board, beside: Beside, order: Order, ground: Ground) -> tuple[Levels, Levels]:
@@ -199,12 +217,24 @@ def _outcome(settled: Settled, tables: Tables, positions: Positions, counts: Cou
         released=settled.released,
         unsaid=settled.unsaid,
         limits=limits,
-        flip_value=flips(board.level[rows], limits, signs(board.kind[rows] % 4)),
+        flip_value=flip_values(
+            board.kind[rows], board.level[rows], board.last_triggered_micros[rows], limits
+        ),
         position_row=positions.rows_of(board.subject_key[rows]),
         evaluated_count=counts[0],
         stale_count=counts[1],
         unknown_count=counts[2],
     )
+
+
+def flip_values(kind: NDArray[np.int16], level: Levels, raised_micros: Integers, limits: Floats) -> Floats:
+    """The value at which each level may fall; of a reminder the moment it is over, in seconds since 1970."""
+    flip = flips(level, limits, signs(kind % 4))
+    moments = kind == TIME_KIND
+    if moments.any():
+        over = raised_micros / 1_000_000 + TIME_STANDS_SECONDS
+        flip = np.where(moments, np.where(level > Level.NORMAL, over, np.nan), flip)
+    return flip
 
 
 def _counts(judged: Truths, beside: Beside) -> Counts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -61,7 +62,9 @@ class ReadingState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a type measures: its field name, how people call it, its unit, and what to do about it."""
+    """What a type measures: its field name, how people call it, its unit, what to do about it, and the limits
+    that make sense: from `lowest` (with `beyond` above it) to `highest`.
+    """
 
     alert_class: AlertClass
     name: str
@@ -69,6 +72,19 @@ class Metric:
     unit: str
     action: str
     opportunity: bool = False
+    lowest: float = -math.inf
+    highest: float = math.inf
+    beyond: bool = False
+
+    def limit_problem(self, limit: float) -> str:
+        """Why this is no limit, in words that name the fix; empty when it is one."""
+        if self.lowest <= limit <= self.highest and not (self.beyond and limit == self.lowest):
+            return ""
+        unit = f" {self.unit}" if self.unit else ""
+        least = f"{'more than' if self.beyond else 'at least'} {self.lowest:g}"
+        most = f"at most {self.highest:g}"
+        words = [least] * math.isfinite(self.lowest) + [most] * math.isfinite(self.highest)
+        return f"a limit of {self.noun} is {' and '.join(words)}{unit}"
 
 
 _ADD = "Add collateral, cut size or close the position."
@@ -76,13 +92,30 @@ _TAKE = "Consider taking profit or moving your stop."
 _LOOK = "Look at the portfolio: reduce size or add collateral where the distance is smallest."
 
 METRICS: Mapping[AlertType, Metric] = {
-    AlertType.HEAT_INDEX: Metric(AlertClass.POSITION, "heat_index", "heat", "", _ADD),
-    AlertType.TRAVEL_PERCENT: Metric(AlertClass.POSITION, "travel_percent", "travel", "%", _ADD),
+    AlertType.HEAT_INDEX: Metric(
+        AlertClass.POSITION, "heat_index", "heat", "", _ADD, lowest=0.0, highest=100.0
+    ),
+    # -100 is liquidation; a win has no end.
+    AlertType.TRAVEL_PERCENT: Metric(
+        AlertClass.POSITION, "travel_percent", "travel", "%", _ADD, lowest=-100.0
+    ),
     AlertType.LIQUIDATION_DISTANCE: Metric(
-        AlertClass.POSITION, "liquidation_distance_percent", "liquidation distance", "%", _ADD
+        AlertClass.POSITION,
+        "liquidation_distance_percent",
+        "liquidation distance",
+        "%",
+        _ADD,
+        lowest=0.0,
+        highest=100.0,
     ),
     AlertType.LIQUIDATION_PROBABILITY: Metric(
-        AlertClass.POSITION, "liquidation_probability", "liquidation probability in 24 h", "", _ADD
+        AlertClass.POSITION,
+        "liquidation_probability",
+        "liquidation probability in 24 h",
+        "",
+        _ADD,
+        lowest=0.0,
+        highest=1.0,
     ),
     AlertType.PROFIT: Metric(AlertClass.POSITION, "profit_usd", "profit", "USD", _TAKE, opportunity=True),
     AlertType.TOTAL_VALUE: Metric(
@@ -94,23 +127,58 @@ METRICS: Mapping[AlertType, Metric] = {
         opportunity=True,
     ),
     AlertType.TOTAL_SIZE: Metric(
-        AlertClass.PORTFOLIO, "total_size_usd", "total size", "USD", "For your information.", opportunity=True
+        AlertClass.PORTFOLIO,
+        "total_size_usd",
+        "total size",
+        "USD",
+        "For your information.",
+        opportunity=True,
+        lowest=0.0,
     ),
     AlertType.TOTAL_PROFIT: Metric(
-        AlertClass.PORTFOLIO, "total_profit_usd", "total profit", "USD", _TAKE, opportunity=True
+        AlertClass.PORTFOLIO, "total_profit_usd", "total profit", "USD", _TAKE, opportunity=True, lowest=0.0
     ),
     AlertType.AVG_LEVERAGE: Metric(
-        AlertClass.PORTFOLIO, "avg_leverage_ratio", "average leverage", "x", _LOOK
+        AlertClass.PORTFOLIO, "avg_leverage_ratio", "average leverage", "x", _LOOK, lowest=0.0, beyond=True
     ),
     AlertType.AVG_TRAVEL_PERCENT: Metric(
-        AlertClass.PORTFOLIO, "avg_travel_percent", "average travel", "%", _LOOK
+        AlertClass.PORTFOLIO, "avg_travel_percent", "average travel", "%", _LOOK, lowest=-100.0
     ),
     AlertType.VALUE_TO_COLLATERAL_RATIO: Metric(
-        AlertClass.PORTFOLIO, "value_to_collateral_ratio", "value to collateral", "", _LOOK
+        AlertClass.PORTFOLIO, "value_to_collateral_ratio", "value to collateral", "", _LOOK, lowest=0.0
     ),
-    AlertType.TOTAL_HEAT: Metric(AlertClass.PORTFOLIO, "avg_heat_index", "average heat", "", _LOOK),
+    AlertType.TOTAL_HEAT: Metric(
+        AlertClass.PORTFOLIO, "avg_heat_index", "average heat", "", _LOOK, lowest=0.0, highest=100.0
+    ),
     AlertType.PRICE_THRESHOLD: Metric(
-        AlertClass.MARKET, "price_usd", "price", "USD", "Look at the positions in this asset."
+        AlertClass.MARKET,
+        "price_usd",
+        "price",
+        "USD",
+        "Look at the positions in this asset.",
+        lowest=0.0,
+        beyond=True,
+    ),
+    # Of the alert's starting price; nothing falls by 100 percent.
+    AlertType.DELTA_CHANGE: Metric(
+        AlertClass.MARKET,
+        "price_change_percent",
+        "price change",
+        "%",
+        "Look at the positions in this asset.",
+        lowest=-100.0,
+        beyond=True,
+    ),
+    # Seconds since 1970; what people read is the moment.
+    AlertType.TIME: Metric(
+        AlertClass.SYSTEM,
+        "time_seconds",
+        "time",
+        "UTC",
+        "You asked to be reminded now.",
+        opportunity=True,
+        lowest=0.0,
+        beyond=True,
     ),
     AlertType.DEATH_NAIL: Metric(
         AlertClass.SYSTEM,
@@ -121,8 +189,10 @@ METRICS: Mapping[AlertType, Metric] = {
     ),
 }
 
-# Types that a threshold can judge; DELTA_CHANGE and TIME have no reading in this release.
-JUDGED = tuple(kind for kind in METRICS if kind is not AlertType.DEATH_NAIL)
+# Types that a person can ask for; a death is raised by events.
+BY_HAND = tuple(kind for kind in METRICS if kind is not AlertType.DEATH_NAIL)
+# Types that a threshold can judge: these two are of one alert, by its own start or moment.
+JUDGED = tuple(kind for kind in BY_HAND if kind not in (AlertType.DELTA_CHANGE, AlertType.TIME))
 OF_POSITIONS = tuple(kind for kind in METRICS if METRICS[kind].alert_class is AlertClass.POSITION)
 OF_PORTFOLIO = tuple(kind for kind in METRICS if METRICS[kind].alert_class is AlertClass.PORTFOLIO)
 
@@ -144,3 +214,6 @@ def parts_of(kind: int) -> tuple[AlertType, Condition]:
 
 
 DEATH_KIND = kind_of(AlertType.DEATH_NAIL, Condition.NONE)
+TIME_KIND = kind_of(AlertType.TIME, Condition.ABOVE)
+# A reminder stands this long after it was told; then it is over.
+TIME_STANDS_SECONDS = 3600

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
 from services.alerts.domain.kinds import METRICS, AlertClass, AlertType, Condition, Level
 from services.alerts.domain.levels import next_limit
+from shared.texts import cut
 
 Facts = dict[str, str]
 
@@ -93,7 +94,12 @@ def plain(number: float) -> str:
 
 
 def short(number: float, unit: str = "") -> str:
-    """For people: thousands marked, two digits after the point for money, four else; small ones whole."""
+    """For people: thousands marked, two digits after the point for money, four else; small ones whole.
+
+    Of unit UTC the number is seconds since 1970, and what is read is the moment.
+    """
+    if unit == "UTC":
+        return f"{datetime.fromtimestamp(number, UTC):%Y-%m-%d %H:%M} UTC"
     if 0 < abs(number) < 1:
         text = format(Decimal(f"{number:.4g}"), "f")
     else:
@@ -112,7 +118,7 @@ def compose(facts: Mapping[str, str]) -> Text:
     if facts.get("demo") == "true":
         subject = f"{DEMO} {subject}"
     lines = [subject, "", *filter(None, _lines(facts))]
-    return Text(subject[:_SUBJECT_LENGTH], "\n".join(lines))
+    return Text(cut(subject, _SUBJECT_LENGTH), "\n".join(lines))
 
 
 def _head(facts: Mapping[str, str]) -> str:
@@ -122,6 +128,8 @@ def _head(facts: Mapping[str, str]) -> str:
 def _matter(facts: Mapping[str, str]) -> str:
     if facts["type"] == AlertType.DEATH_NAIL.name:
         return facts["summary"]
+    if facts["type"] == AlertType.TIME.name:
+        return f"{facts.get('summary') or 'reminder'} ({facts['trigger_time']})"
     if facts["event"] == CLOSED:
         return f"{about(facts)} is no longer held (was {facts['previous_level']})"
     metric = METRICS[AlertType[facts["type"]]]
@@ -145,6 +153,8 @@ def about(facts: Mapping[str, str]) -> str:
 def _lines(facts: Mapping[str, str]) -> list[str]:
     if facts["type"] == AlertType.DEATH_NAIL.name:
         return [_told_line("Incident", facts.get("incident")), *_closing(facts)]
+    if facts["type"] == AlertType.TIME.name:
+        return [f"Why: its moment, {facts['trigger_time']}, has come", *_closing(facts)]
     metric = METRICS[AlertType[facts["type"]]]
     held = metric.alert_class is AlertClass.POSITION and facts["event"] != CLOSED
     return [*(_position(facts) if held else []), _why(facts, metric.noun, metric.unit), *_closing(facts)]
@@ -228,6 +238,8 @@ def why(standing: Standing) -> str:
         )
     if not standing.active:
         return "not judged: its threshold is disabled"
+    if standing.type is AlertType.TIME:
+        return _why_of_time(standing)
     up, down = (">=", "<=") if standing.condition is Condition.ABOVE else ("<=", ">=")
     if standing.level is Level.NORMAL:
         limit = next_limit(Level.NORMAL, standing.limits)
@@ -237,6 +249,12 @@ def why(standing: Standing) -> str:
     else:
         line = f"{standing.level.name} until {metric.noun} {down} {short(standing.flip_value, metric.unit)}"
     return line + _held(standing, metric.noun, metric.unit)
+
+
+def _why_of_time(standing: Standing) -> str:
+    if standing.level is not Level.NORMAL:
+        return f"{standing.level.name} until {short(standing.flip_value, 'UTC')}, then it is over"
+    return f"NORMAL: its moment is {short(standing.limits[2], 'UTC')}"
 
 
 def _held(standing: Standing, noun: str, unit: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from services.alerts.domain.board import Board, Readings
 from services.alerts.domain.kinds import (
     METRICS,
     OF_POSITIONS,
+    TIME_KIND,
+    TIME_STANDS_SECONDS,
     AlertClass,
     AlertType,
     Condition,
@@ -162,6 +164,7 @@ class Seating:
         types = np.where(classes == AlertClass.POSITION, board.kind // 4, 0)
         self.portfolio = np.flatnonzero(classes == AlertClass.PORTFOLIO).tolist()
         self.market = np.flatnonzero(classes == AlertClass.MARKET).tolist()
+        self.moments = np.flatnonzero(board.kind == TIME_KIND).tolist()
         self._rows = {kind: rows for kind in OF_POSITIONS if len(rows := np.flatnonzero(types == kind))}
         self._subjects = {kind: board.subject_key[rows] for kind, rows in self._rows.items()}
         self._last: tuple[Integers, Sequence[_Seat]] | None = None
@@ -205,10 +208,44 @@ def lay(board: Board, inputs: Inputs, seating: Seating) -> Beside:
     for row in seating.market:
         single = inputs.prices.get(board.assets[board.asset_key[row]])
         known = not np.isnan(board.readings.value[row])
-        _lay_single(beside, row, single)
+        _lay_single(beside, row, _moved(board, row, single))
         if single is None and known:
             beside.state[row] = ReadingState.STALE
+    for row in seating.moments:
+        _lay_single(beside, row, _clock(board, row, inputs))
     return beside
+
+
+def unstarted(board: Board, inputs: Inputs, seating: Seating) -> dict[int, float]:
+    """Rows of price changes without a start, and the fresh price each starts from now."""
+    found = {}
+    for row in seating.market:
+        if board.kind[row] // 4 == AlertType.DELTA_CHANGE and np.isnan(board.starting_value[row]):
+            single = inputs.prices.get(board.assets[board.asset_key[row]])
+            if single is not None and single.value and not single.stale and single.observed_micros:
+                found[row] = single.value
+    return found
+
+
+def _moved(board: Board, row: int, single: Single | None) -> Single | None:
+    """The price, or of a DELTA_CHANGE how far it is from its start, in percent of it."""
+    if single is None or single.value is None or board.kind[row] // 4 != AlertType.DELTA_CHANGE:
+        return single
+    start = float(board.starting_value[row])
+    change = None if math.isnan(start) else 100 * (single.value - start) / start
+    return replace(single, value=change)
+
+
+def _clock(board: Board, row: int, inputs: Inputs) -> Single:
+    """The moment of now, in seconds since 1970, while a reminder stands; else it is known to be of no danger.
+
+    It stands from its moment until an hour after it was raised: one that came in an outage is told late.
+    """
+    now, due = inputs.steady_micros, float(board.trigger_value[row]) * 1_000_000
+    raised = int(board.last_triggered_micros[row])
+    is_over = raised >= due and now >= raised + TIME_STANDS_SECONDS * 1_000_000
+    stands = now >= due and not is_over
+    return Single(now / 1_000_000 if stands else -math.inf, inputs.now_micros)
 
 
 @dataclass(frozen=True, slots=True)

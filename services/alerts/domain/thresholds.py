@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.domain.kinds import (
+    BY_HAND,
     JUDGED,
     KIND_COUNT,
     METRICS,
@@ -87,7 +88,10 @@ def check_scope(scope: Scope) -> None:
     """InvalidArgument UNKNOWN_NAME or INVALID_FIELD for what cannot be judged."""
     if scope.type not in JUDGED:
         known = ", ".join(kind.name for kind in JUDGED)
-        raise _refused("UNKNOWN_NAME", "threshold.type", f"{scope.type.name} has no reading; one of {known}")
+        problem = f"no threshold judges {scope.type.name}; one of {known}"
+        if scope.type in BY_HAND:
+            problem = f"{scope.type.name} is of single alerts (CreateAlert); a threshold judges {known}"
+        raise _refused("UNKNOWN_NAME", "threshold.type", problem)
     if scope.condition is Condition.NONE:
         raise _refused("INVALID_FIELD", "threshold.condition", "ABOVE or BELOW")
     if scope.alert_class is AlertClass.MARKET and not scope.asset:
@@ -96,8 +100,19 @@ def check_scope(scope: Scope) -> None:
         raise _refused("INVALID_FIELD", "threshold.asset", "a portfolio limit has no asset")
 
 
-def check_limits(threshold: Threshold) -> None:
-    """ABOVE needs low <= medium <= high, BELOW low >= medium >= high, over the limits that are set."""
+def check_limits(threshold: Threshold, before: Threshold | None = None) -> None:
+    """ABOVE needs low <= medium <= high, BELOW low >= medium >= high, over the limits that are set.
+
+    Each within the range of its metric; one that stood so `before` may stay. INVALID_FIELD,
+    LIMITS_OUT_OF_ORDER.
+    """
+    metric = METRICS[threshold.scope.type]
+    for name in ("low", "medium", "high"):
+        limit = getattr(threshold, name)
+        if limit is None or (before is not None and limit == getattr(before, name)):
+            continue
+        if problem := metric.limit_problem(limit):
+            raise _refused("INVALID_FIELD", f"threshold.{name}", problem)
     present = [limit for limit in (threshold.low, threshold.medium, threshold.high) if limit is not None]
     if not present:
         raise _refused("INVALID_FIELD", "threshold.high", "one limit at least")

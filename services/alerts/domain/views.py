@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.domain.board import Board
-from services.alerts.domain.facts import alert_id, incident_id, side_name
-from services.alerts.domain.judging import Tables
+from services.alerts.domain.board import OFF_BIT, Board
+from services.alerts.domain.facts import alert_id, incident_id, moment, side_name
+from services.alerts.domain.judging import Tables, flip_values
 from services.alerts.domain.kinds import (
     METRICS,
     AlertClass,
@@ -23,7 +23,7 @@ from services.alerts.domain.kinds import (
     ReadingState,
     parts_of,
 )
-from services.alerts.domain.levels import flips, next_limit, progress_percent, signs
+from services.alerts.domain.levels import next_limit, progress_percent
 from services.alerts.domain.members import Subject
 from services.alerts.domain.messages import Standing, why
 
@@ -63,6 +63,7 @@ class Alert:
     held_level: int
     held_until_micros: int
     etag: str
+    trigger_micros: int
 
 
 class Words(NamedTuple):
@@ -75,6 +76,23 @@ class Words(NamedTuple):
 NO_WORDS = Words()
 
 
+def settings(board: Board, row: int, words: Words) -> dict[str, Any]:
+    """What people may set on an alert, by the names and in the words they know."""
+    alert_type, condition = parts_of(int(board.kind[row]))
+    trigger = _present(float(board.trigger_value[row]))
+    limit = {"trigger_value": trigger, "condition": condition.name}
+    if alert_type is AlertType.TIME and trigger is not None:
+        limit = {"trigger_time": moment(round(trigger * 1_000_000))}
+    return {
+        **limit,
+        "starting_value": _present(float(board.starting_value[row])),
+        "cooldown_seconds": int(board.cooldown_seconds[row]),
+        "status": "INACTIVE" if board.trait_bits[row] & OFF_BIT else "ACTIVE",
+        "channels": list(words.channels),
+        "notes": words.notes,
+    }
+
+
 def etag(revision: int) -> str:
     return f"r{revision}"
 
@@ -82,7 +100,8 @@ def etag(revision: int) -> str:
 def show(board: Board, tables: Tables, row: int, subject: Subject, words: Words = NO_WORDS) -> Alert:
     """The alert of a row."""
     standing = _standing(board.pick(np.array([row])), tables)
-    metric = METRICS[standing.type]
+    metric, trigger = METRICS[standing.type], _present(float(board.trigger_value[row]))
+    is_time = standing.type is AlertType.TIME
     is_position = metric.alert_class is AlertClass.POSITION
     side = side_name(subject.side_sign, metric.alert_class)
     asset = board.assets[board.asset_key[row]]
@@ -98,7 +117,7 @@ def show(board: Board, tables: Tables, row: int, subject: Subject, words: Words 
         side=side,
         metric=metric.name,
         condition=standing.condition,
-        trigger_value=_present(board.trigger_value[row]),
+        trigger_value=None if is_time else trigger,
         starting_value=start,
         level=standing.level,
         previous_level=Level(board.previous_level[row]),
@@ -120,6 +139,7 @@ def show(board: Board, tables: Tables, row: int, subject: Subject, words: Words 
         held_level=int(board.held_level[row]),
         held_until_micros=int(board.held_until_micros[row]),
         etag=etag(int(board.revision[row])),
+        trigger_micros=round(trigger * 1_000_000) if is_time and trigger is not None else 0,
     )
 
 
@@ -135,7 +155,7 @@ def _standing(one: Board, tables: Tables) -> Standing:
         level=Level(one.level[0]),
         value=float(one.readings.value[0]),
         limits=(low, medium, high),
-        flip_value=float(flips(one.level, limits, signs(one.kind % 4))[0]),
+        flip_value=float(flip_values(one.kind, one.level, one.last_triggered_micros, limits)[0]),
         active=bool(tables.active(one)[0]),
         known=state != ReadingState.UNKNOWN,
         stale=bool(state == ReadingState.STALE),

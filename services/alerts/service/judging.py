@@ -86,6 +86,8 @@ class Judging:
     ) -> Evaluated:
         """Judge by what positions says now; portfolio readings are asked for when not given."""
         last = self._desk.last()
+        if last is not None and _newly_tracked(step, prices, last.docket) is not None:
+            return await self._in_full(step, totals, prices, work)
         is_ruled = work is Work.EVALUATE and prices and (last is None or last.docket.next_rule_key > 1)
         if last is not None and not is_ruled:
             done = await self._at_once(step, last, totals, prices, work)
@@ -107,7 +109,7 @@ class Judging:
         now = self._desk.clock.now()
         inputs = Inputs(positions, totals, prices, micros_of(now), self._desk.steady.micros())
         outcome = await _judge(work, image, inputs)
-        if len(outcome.changed):
+        if len(outcome.changed) or outcome.started:
             return None
         after = _moved_on(image.docket, positions)
         evaluated = _evaluated(image, outcome, [], ())
@@ -140,16 +142,21 @@ class Judging:
                 told = await record_changes(
                     self._desk, store, made, actor="evaluation", cycle_id=step.cycle_id, now=now
                 )
-            await store.alerts.update_by_hand(outcome.board, outcome.changed[outcome.released])
+            by_hand = np.union1d(outcome.changed[outcome.released], np.array(outcome.started, np.int64))
+            await store.alerts.update_by_hand(outcome.board, by_hand)
             events: Sequence[RuleEvent] = ()
             if work is Work.EVALUATE and prices and docket.next_rule_key > 1:
                 events = await self._market.judge(store, prices, setting, now)
                 told = told or any(event.told for event in events)
-            quiet = not len(outcome.changed)
+            quiet = not len(outcome.changed) and not outcome.started
             if not quiet:
                 docket = replace(docket, alert_version=new_version())
             elif not events:
                 await store.hurry()
+            tracked = _newly_tracked(step, prices, docket)
+            if tracked is not None:
+                docket = replace(docket, tracked_assets=tracked)
+                await store.docket.change(tracked_assets=tracked)
             await store.evaluations.write(outcome.board, docket, image.docket.evaluation_version)
             evaluated = _evaluated(image, outcome, made, events)
             await store.record(step, Evaluated, evaluated, now)
@@ -168,6 +175,12 @@ class Judging:
 
 async def _judge(work: Work, image: Image, inputs: Inputs) -> Outcome:
     return await apart(len(image.board), _WORKS[work], image.board, image.tables, inputs)
+
+
+def _newly_tracked(step: Step, prices: Mapping[str, Single], docket: Docket) -> list[str] | None:
+    """The assets whose prices a cycle brings, when they are others than the last one's."""
+    names = sorted(prices)
+    return names if step.cycle_id and names and names != docket.tracked_assets else None
 
 
 def _moved_on(docket: Docket, positions: Positions) -> Docket:

@@ -17,11 +17,15 @@ from services.alerts.domain.thresholds import (
     scope_from_id,
 )
 from services.alerts.service.desk import Desk
+from services.alerts.service.known import Channels, check_scope_asset
+from services.alerts.store import Store
+from services.alerts.store.docket import Docket
 from shared import paging
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
 from shared.paging import Page
 
-CHANGEABLE = ("low", "medium", "high", "enabled", "low_channels", "medium_channels", "high_channels")
+CHANNELS = ("low_channels", "medium_channels", "high_channels")
+CHANGEABLE = ("low", "medium", "high", "enabled", *CHANNELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,9 @@ class Edit:
 class Limits:
     """The thresholds."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, channels: Channels) -> None:
         self._desk = desk
+        self._channels = channels
 
     async def list(self, page_size: int, page_token: str) -> Page[Threshold]:
         """By id."""
@@ -50,27 +55,36 @@ class Limits:
         return paging.cut(rows, page, context, lambda row: (row.scope.id,))
 
     async def update(self, edit: Edit) -> Threshold:
-        """Change or make one. THRESHOLD_NOT_FOUND, ETAG_MISMATCH, LIMITS_OUT_OF_ORDER, INVALID_FIELD."""
+        """Change or make one.
+
+        THRESHOLD_NOT_FOUND, ETAG_MISMATCH, LIMITS_OUT_OF_ORDER, INVALID_FIELD, UNKNOWN_NAME,
+        XCOM_UNAVAILABLE.
+        """
         now = self._desk.clock.now()
         scope = _scope(edit)
+        id = edit.id or (scope.id if scope else "")
+        await self._check_channels(id, edit.values)
         async with self._desk.begin() as store:
-            await store.docket.lock()
-            present = await store.thresholds.get(edit.id or (scope.id if scope else ""))
+            docket = await store.docket.lock()
+            present = await store.thresholds.get(id)
             before = present or _missing(edit, scope, now)
+            if present is None:
+                await self._check_asset(store, docket, before.scope)
             if edit.etag and edit.etag != before.etag:
                 raise Conflict("ETAG_MISMATCH", "the threshold changed since it was read; read it again")
             after = replace(before, **edit.values, revision=before.revision + 1, updated_time=now)
-            check_limits(after)
+            check_limits(after, present)
             await store.thresholds.write(after)
             await self._desk.write(store, [entry(present, after, now)])
         return after
 
     async def create(self, scope: Scope, values: Mapping[str, Any]) -> Threshold:
-        """A new one. ALREADY_THERE, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD."""
+        """A new one. ALREADY_THERE, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD, XCOM_UNAVAILABLE."""
         check_scope(scope)
         now = self._desk.clock.now()
+        await self._check_channels(scope.id, values)
         async with self._desk.begin() as store:
-            await store.docket.lock()
+            await self._check_asset(store, await store.docket.lock(), scope)
             if await store.thresholds.get(scope.id) is not None:
                 raise AlreadyExists("ALREADY_THERE", f"there is a threshold {scope.id}; change that one")
             fresh = {**values, "enabled": True, "revision": 1}
@@ -96,6 +110,22 @@ class Limits:
                 )
             await store.thresholds.delete(id)
             await self._desk.write(store, [entry(before, None, now)])
+
+    async def _check_channels(self, id: str, values: Mapping[str, Any]) -> None:
+        """Outside a transaction: somebody else is asked."""
+        named = {name: values[name] for name in CHANNELS if values.get(name)}
+        if not named:
+            return
+        async with self._desk.begin_reading() as store:
+            present = await store.thresholds.get(id)
+        for name, channels in named.items():
+            before = () if present is None else getattr(present, name)
+            await self._channels.check(channels, before, f"threshold.{name}")
+
+    async def _check_asset(self, store: Store, docket: Docket, scope: Scope) -> None:
+        if scope.asset and docket.tracked_assets:
+            image = await self._desk.image(store, docket)
+            check_scope_asset(scope, docket, image.board, "threshold.asset")
 
 
 def _scope(edit: Edit) -> Scope | None:

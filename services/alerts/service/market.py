@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import IntEnum
 from typing import Any
 
 from services.alerts.domain.facts import Setting
@@ -15,6 +16,7 @@ from services.alerts.domain.market import Event, Rule, RuleState, Sight, check, 
 from services.alerts.domain.readings import Single
 from services.alerts.domain.rule_words import rule_facts
 from services.alerts.service.desk import Desk, micros_of
+from services.alerts.service.known import Channels, check_asset
 from services.alerts.service.recording import tell
 from services.alerts.store import Store
 from shared import paging
@@ -37,8 +39,9 @@ class RuleEvent:
 class Market:
     """The market rules."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, channels: Channels) -> None:
         self._desk = desk
+        self._channels = channels
 
     async def list(self, page_size: int, page_token: str) -> Page[Rule]:
         """Oldest first."""
@@ -54,11 +57,13 @@ class Market:
             return await _present(store, id, "")
 
     async def create(self, rule: Rule) -> Rule:
-        """A new one; its first price is its anchor. INVALID_FIELD."""
+        """A new one; its first price is its anchor. INVALID_FIELD, UNKNOWN_NAME, XCOM_UNAVAILABLE."""
         check(rule)
+        await self._channels.check(rule.channels, (), "rule.channels")
         now = self._desk.clock.now()
         async with self._desk.begin() as store:
             docket = await store.docket.lock()
+            check_asset(rule.asset, docket, "rule.asset")
             made = replace(rule, rule_key=docket.next_rule_key, created_micros=micros_of(now))
             await store.docket.change(next_rule_key=docket.next_rule_key + 1)
             await store.rules.write([made])
@@ -68,9 +73,13 @@ class Market:
     async def update(self, id: str, etag: str, values: Mapping[str, Any]) -> Rule:
         """Change fields; an armed rule, or one that measures something else, begins anew.
 
-        RULE_NOT_FOUND, ETAG_MISMATCH, INVALID_FIELD.
+        RULE_NOT_FOUND, ETAG_MISMATCH, INVALID_FIELD, UNKNOWN_NAME, XCOM_UNAVAILABLE.
         """
         now = self._desk.clock.now()
+        if values.get("channels"):
+            async with self._desk.begin_reading() as store:
+                named = (await _present(store, id, etag)).channels
+            await self._channels.check(values["channels"], named, "rule.channels")
         async with self._desk.begin() as store:
             await store.docket.lock()
             before = await _present(store, id, etag)
@@ -176,10 +185,14 @@ def _seen(event: Event) -> RuleEvent:
 
 
 def _edited(reason: str, before: Rule | None, after: Rule | None, now: datetime) -> Entry:
-    """Settings as they were and are; of notes only that they changed."""
+    """Settings as they were and are; of an edit those alone that changed."""
     rule = after or before
     id, asset = (rule.id, rule.asset) if rule else ("", "")
-    inputs: Mapping[str, Any] = {"before": _plain(before), "after": _plain(after)}
+    was, now_is = _plain(before), _plain(after)
+    if was is not None and now_is is not None:
+        changed = [name for name in now_is if now_is[name] != was[name]]
+        was, now_is = ({name: each[name] for name in changed} for each in (was, now_is))
+    inputs: Mapping[str, Any] = {"before": was, "after": now_is}
     text = json.dumps(inputs)
     return Entry(now, id, AlertType.PRICE_THRESHOLD, "person", reason, 0, 0, None, None, text, "", asset)
 
@@ -194,10 +207,18 @@ _RECORDED: Sequence[str] = (
     "level",
     "enabled",
     "channels",
+    "notes",
     "armed",
     "anchor_price_usd",
 )
 
 
 def _plain(rule: Rule | None) -> dict[str, Any] | None:
-    return None if rule is None else {name: getattr(rule, name) for name in _RECORDED}
+    if rule is None:
+        return None
+    return {name: _said(getattr(rule, name)) for name in _RECORDED}
+
+
+def _said(value: object) -> object:
+    """Names instead of numbers."""
+    return value.name if isinstance(value, IntEnum) else value

@@ -52,6 +52,10 @@ class PositionsPeer(Protocol):
 class Telling(Protocol):
     """The notification service."""
 
+    async def channels(self) -> Collection[str]:
+        """Names of every channel, set up or not; XCOM_UNAVAILABLE."""
+        ...
+
     async def tell(self, letter: Letter) -> None:
         """Durably accepted when it returns; XCOM_UNAVAILABLE, or another SonicError for a refusal."""
         ...

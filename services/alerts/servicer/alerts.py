@@ -13,6 +13,7 @@ from services.alerts.service.creation import Creation
 from services.alerts.service.deaths import Deaths
 from services.alerts.service.edits import Edits
 from services.alerts.service.judging import Judging, Work
+from services.alerts.service.making import Making
 from services.alerts.service.reading import Reading
 from services.alerts.service.relay import Relay
 from services.alerts.service.removal import Removal
@@ -43,6 +44,7 @@ class UseCases:
     deaths: Deaths
     relay: Relay
     edits: Edits
+    making: Making
 
 
 class AlertsServicer(rpc.AlertsServiceServicer):
@@ -74,7 +76,8 @@ class AlertsServicer(rpc.AlertsServiceServicer):
         return await self._judge(request, "PROCESS_ALERTS", Work.PROCESS)
 
     async def CreateAlert(self, request: pb.CreateAlertRequest, context: Context) -> pb.Alert:
-        return alert_message(await self._cases.edits.create(wish_of(request)), self._clock.now())
+        made = await self._cases.making.create(wish_of(request, self._clock.now()))
+        return alert_message(made, self._clock.now())
 
     async def UpdateAlert(self, request: pb.UpdateAlertRequest, context: Context) -> pb.Alert:
         alert = request.alert

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from sonic.alerts.v1 import alerts_pb2 as pb
 
-from services.alerts.domain.kinds import JUDGED, AlertClass, AlertStatus, AlertType, Condition, Level
+from services.alerts.domain.kinds import (
+    BY_HAND,
+    METRICS,
+    AlertClass,
+    AlertStatus,
+    AlertType,
+    Condition,
+    Level,
+)
 from services.alerts.domain.market import Rule, RuleDirection, RuleMetric, RuleRecurrence
 from services.alerts.domain.thresholds import Scope
-from services.alerts.service.edits import EDITABLE, Wish
+from services.alerts.service.edits import EDITABLE
 from services.alerts.service.exchange import TYPE_ALIASES
 from services.alerts.service.limits import channel_names
+from services.alerts.service.making import Wish
 from services.alerts.servicer.words import chosen, moment_of
-from shared.codec import apply_mask, from_duration, number, put, to_duration
+from shared.codec import apply_mask, from_duration, from_timestamp, number, put, to_duration
 from shared.errors import InvalidArgument
 from shared.names import choose
 
@@ -35,6 +44,7 @@ _EDITABLE_RULE = (
     "armed",
     "anchor_price_usd",
 )
+_LATEST = timedelta(days=3653)
 _SET_BY_HAND = (AlertStatus.ACTIVE, AlertStatus.INACTIVE)
 
 
@@ -51,7 +61,9 @@ def alert_edit(request: pb.UpdateAlertRequest) -> dict[str, Any]:
 def _alert_values(message: pb.Alert, paths: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for path in paths:
-        if path in ("trigger_value", "starting_value"):
+        if path == "trigger_time":
+            values[path] = _moment(from_timestamp(message, path))
+        elif path in ("trigger_value", "starting_value"):
             values[path] = number(message, path)
         elif path == "cooldown":
             values[path] = seconds_of(message, path)
@@ -74,10 +86,10 @@ def _status(message: pb.Alert) -> AlertStatus:
     return status
 
 
-def wish_of(request: pb.CreateAlertRequest) -> Wish:
+def wish_of(request: pb.CreateAlertRequest, now: datetime) -> Wish:
     """An alert to be made; names of people are understood."""
     message = request.alert
-    known = [kind.name for kind in JUDGED]
+    known = [kind.name for kind in BY_HAND]
     if request.type_name:
         name = choose(request.type_name, known, field="type_name", aliases=TYPE_ALIASES)
         alert_type: AlertType | None = AlertType[name]
@@ -88,21 +100,52 @@ def wish_of(request: pb.CreateAlertRequest) -> Wish:
         condition: Condition | None = Condition[name]
     else:
         condition = chosen(Condition, message.condition, "alert.condition")
+    if alert_type is AlertType.TIME and condition is None:
+        condition = Condition.ABOVE
     scope = Scope(
         _needed(alert_type, "alert.type"),
         _needed(condition, "alert.condition"),
         message.asset.strip().upper(),
     )
     alert_class = chosen(AlertClass, message.alert_class, "alert.alert_class")
-    if alert_class not in (None, scope.alert_class):
+    if scope.type in METRICS and alert_class not in (None, scope.alert_class):
         problem = f"{scope.type.name} is of class {scope.alert_class.name}"
         raise InvalidArgument("INVALID_FIELD", problem, fields={"alert.alert_class": problem})
     given = {descriptor.name for descriptor, _ in message.ListFields()}
-    paths = [
-        "trigger_value",
-        *(name for name in ("starting_value", "cooldown", "channels", "notes") if name in given),
-    ]
-    return Wish(scope, message.position_id, _alert_values(message, paths))
+    paths: list[str] = [name for name in ("starting_value", "cooldown", "channels", "notes") if name in given]
+    is_time = scope.type is AlertType.TIME
+    trigger = _moment_of(request, now) if is_time else _limit_of(request)
+    return Wish(scope, message.position_id, trigger, _alert_values(message, paths))
+
+
+def _limit_of(request: pb.CreateAlertRequest) -> float:
+    if request.alert.HasField("trigger_time") or request.HasField("after"):
+        raise _invalid("alert.trigger_time", "only a TIME alert has a moment; others have trigger_value")
+    trigger = number(request.alert, "trigger_value")
+    if trigger is None:
+        raise _invalid("alert.trigger_value", "an alert by hand needs its own limit")
+    return trigger
+
+
+def _moment_of(request: pb.CreateAlertRequest, now: datetime) -> float:
+    """Seconds since 1970 at which a TIME alert fires."""
+    if request.alert.HasField("trigger_value") or request.alert.HasField("starting_value"):
+        raise _invalid("alert.trigger_value", "a TIME alert has trigger_time, or after a span")
+    moment, span = from_timestamp(request.alert, "trigger_time"), from_duration(request, "after")
+    if (moment is None) is (span is None):
+        raise _invalid("alert.trigger_time", "a TIME alert needs trigger_time or after, and not both")
+    if span is not None:
+        if not timedelta(0) < span <= _LATEST:
+            raise _invalid("after", "more than 0, at most 10 years")
+        moment = now + span
+    seconds = _moment(moment)
+    if not now < datetime.fromtimestamp(seconds, UTC) <= now + _LATEST:
+        raise _invalid("alert.trigger_time", "later than now, at most by 10 years")
+    return seconds
+
+
+def _moment(moment: datetime | None) -> float:
+    return _needed(moment, "alert.trigger_time").timestamp()
 
 
 def new_rule(message: pb.Rule) -> Rule:
@@ -185,6 +228,10 @@ def rule_message(rule: Rule) -> pb.Rule:
 
 def _span(seconds: int) -> Duration | None:
     return to_duration(timedelta(seconds=seconds))
+
+
+def _invalid(field: str, problem: str) -> InvalidArgument:
+    return InvalidArgument("INVALID_FIELD", f"{field}: {problem}", fields={field: problem})
 
 
 def _needed(value: T | None, field: str) -> T:

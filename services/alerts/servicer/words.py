@@ -92,6 +92,7 @@ def alert_message(alert: Alert, now: datetime) -> pb.Alert:
         held_level=pb.Level.ValueType(alert.held_level),
         held_until_time=moment_of(alert.held_until_micros),
         etag=alert.etag,
+        trigger_time=moment_of(alert.trigger_micros),
     )
     put(
         message,

@@ -31,6 +31,7 @@ class Docket:
     demo: bool
     next_rule_key: int
     heard_sequence: int
+    tracked_assets: list[str]
 
     def with_changes(self, changes: Mapping[str, Any]) -> Docket:
         """As it is after these columns were written."""

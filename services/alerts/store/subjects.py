@@ -25,6 +25,7 @@ _READ = (
     " array_agg(summary) from subject where subject_key = any($1::int8[])"
 )
 _FIND = text("select subject_key from subject where name = :name")
+_DESCRIBE = text("update subject set summary = :summary where subject_key = :subject_key")
 _DELETE = text(
     "delete from subject where subject_key <> 0 and subject_key = any(cast(:subject_keys as int8[]))"
     " and not exists (select from alert where alert.subject_key = subject.subject_key)"
@@ -50,6 +51,10 @@ class SubjectStore:
     async def find(self, name: str) -> list[int]:
         """Keys of the subjects of a name."""
         return [row[0] for row in await self._connection.execute(_FIND, {"name": name})]
+
+    async def describe(self, subject_key: int, summary: str) -> None:
+        """Other words about one of them."""
+        await self._connection.execute(_DESCRIBE, {"subject_key": subject_key, "summary": summary})
 
     async def delete_unused(self, subject_keys: Iterable[int]) -> None:
         """Remove those of these that no alert is about any more."""

@@ -44,15 +44,15 @@ async def test_a_new_house_has_the_defaults(deaf_house: House) -> None:
         assert pb.Condition.Name(row.condition) == f"CONDITION_{words[2]}"
 
 
-async def test_only_named_fields_change_and_the_etag_moves(deaf_house: House) -> None:
-    first = await _update(deaf_house, "high", id=HEAT, high=90.0, low=1.0)
+async def test_only_named_fields_change_and_the_etag_moves(house: House) -> None:
+    first = await _update(house, "high", id=HEAT, high=90.0, low=1.0)
     assert (first.low, first.medium, first.high) == (30, 40, 90)
-    second = await _update(deaf_house, id=HEAT, low_channels=["Email", " email "], etag=first.etag)
+    second = await _update(house, id=HEAT, low_channels=["Email", " email "], etag=first.etag)
     assert list(second.low_channels) == ["email"]
     with pytest.raises(Conflict) as caught:
-        await _update(deaf_house, id=HEAT, low=1.0, etag=first.etag)
+        await _update(house, id=HEAT, low=1.0, etag=first.etag)
     assert caught.value.reason == "ETAG_MISMATCH"
-    last = (await deaf_house.entries())[-1]
+    last = (await house.entries())[-1]
     assert (last.reason, last.subject) == ("THRESHOLD_CHANGED", HEAT)
 
 

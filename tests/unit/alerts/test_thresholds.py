@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from services.alerts.domain.kinds import AlertClass, AlertType, Condition, kind_of
+from services.alerts.domain.kinds import BY_HAND, METRICS, AlertClass, AlertType, Condition, kind_of
 from services.alerts.domain.thresholds import (
     Rules,
     Scope,
@@ -35,11 +36,53 @@ def _threshold(
         (HEAT, (None, None, 50)),
         (HEAT, (30, None, 50)),
         (DISTANCE, (10, 7, 5)),
-        (DISTANCE, (10, 10, -5)),
+        (DISTANCE, (10, 10, 0)),
     ],
 )
 def test_limits_in_order_are_taken(scope: Scope, limits: tuple) -> None:
     check_limits(_threshold(scope, *limits))
+
+
+# The ends of what a limit of each metric may be, and what lies just beyond them.
+RANGES = {
+    AlertType.HEAT_INDEX: ((0, 100), (-0.1, 100.1)),
+    AlertType.TRAVEL_PERCENT: ((-100, 0, 500), (-100.1, -200)),
+    AlertType.LIQUIDATION_DISTANCE: ((0, 100), (-0.1, 100.1, -200)),
+    AlertType.LIQUIDATION_PROBABILITY: ((0, 1), (-0.01, 1.01, 5)),
+    AlertType.PROFIT: ((-1e9, 0, 1e9), ()),
+    AlertType.TOTAL_VALUE: ((-1e9, 0, 1e9), ()),
+    AlertType.TOTAL_SIZE: ((0, 1e9), (-1,)),
+    AlertType.TOTAL_PROFIT: ((0, 1e9), (-1,)),
+    AlertType.AVG_LEVERAGE: ((0.1, 100), (0, -1)),
+    AlertType.AVG_TRAVEL_PERCENT: ((-100, 500), (-100.1,)),
+    AlertType.VALUE_TO_COLLATERAL_RATIO: ((0, 5), (-0.1,)),
+    AlertType.TOTAL_HEAT: ((0, 100), (-1, 101)),
+    AlertType.PRICE_THRESHOLD: ((1e-9, 1e9), (0, -5)),
+    AlertType.DELTA_CHANGE: ((-99, 1e6), (-100, -150)),
+    AlertType.TIME: ((1,), (0, -1)),
+}
+
+
+@pytest.mark.parametrize("alert_type", BY_HAND)
+def test_a_limit_outside_what_its_metric_can_be_is_no_limit(alert_type: AlertType) -> None:
+    good, bad = RANGES[alert_type]
+    assert [METRICS[alert_type].limit_problem(float(limit)) for limit in good] == [""] * len(good)
+    for limit in bad:
+        assert METRICS[alert_type].noun in METRICS[alert_type].limit_problem(float(limit))
+
+
+@pytest.mark.parametrize("name", ["low", "medium", "high"])
+def test_each_limit_of_a_threshold_is_checked_by_its_name(name: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        check_limits(replace(_threshold(HEAT, None, None, None), **{name: 150.0}))
+    assert (caught.value.reason, list(caught.value.fields)) == ("INVALID_FIELD", [f"threshold.{name}"])
+
+
+def test_a_limit_that_stood_so_before_may_stay() -> None:
+    before = _threshold(HEAT, 30, 40, 150)
+    check_limits(replace(before, enabled=False, low=20), before)
+    with pytest.raises(InvalidArgument):
+        check_limits(replace(before, low=-1), before)
 
 
 @pytest.mark.parametrize(

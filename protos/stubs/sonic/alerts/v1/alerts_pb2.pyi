@@ -65,7 +65,7 @@ class _AlertTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertType.V
     ALERT_TYPE_PRICE_THRESHOLD: _AlertType.ValueType  # 1
     """Price of an asset, USD."""
     ALERT_TYPE_DELTA_CHANGE: _AlertType.ValueType  # 2
-    """Net delta, tokens."""
+    """Move of an asset's price against the alert's starting_value, percent."""
     ALERT_TYPE_TRAVEL_PERCENT: _AlertType.ValueType  # 3
     """Travel to liquidation, percent."""
     ALERT_TYPE_LIQUIDATION_DISTANCE: _AlertType.ValueType  # 4
@@ -77,7 +77,7 @@ class _AlertTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertType.V
     ALERT_TYPE_PROFIT: _AlertType.ValueType  # 7
     """Profit after fees when known, USD."""
     ALERT_TYPE_TIME: _AlertType.ValueType  # 8
-    """A moment."""
+    """A moment: it is told once, as news, stands for an hour and is over."""
     ALERT_TYPE_TOTAL_VALUE: _AlertType.ValueType  # 9
     """Sum of values, USD."""
     ALERT_TYPE_TOTAL_SIZE: _AlertType.ValueType  # 10
@@ -103,7 +103,7 @@ ALERT_TYPE_UNSPECIFIED: AlertType.ValueType  # 0
 ALERT_TYPE_PRICE_THRESHOLD: AlertType.ValueType  # 1
 """Price of an asset, USD."""
 ALERT_TYPE_DELTA_CHANGE: AlertType.ValueType  # 2
-"""Net delta, tokens."""
+"""Move of an asset's price against the alert's starting_value, percent."""
 ALERT_TYPE_TRAVEL_PERCENT: AlertType.ValueType  # 3
 """Travel to liquidation, percent."""
 ALERT_TYPE_LIQUIDATION_DISTANCE: AlertType.ValueType  # 4
@@ -115,7 +115,7 @@ ALERT_TYPE_HEAT_INDEX: AlertType.ValueType  # 6
 ALERT_TYPE_PROFIT: AlertType.ValueType  # 7
 """Profit after fees when known, USD."""
 ALERT_TYPE_TIME: AlertType.ValueType  # 8
-"""A moment."""
+"""A moment: it is told once, as news, stands for an hour and is over."""
 ALERT_TYPE_TOTAL_VALUE: AlertType.ValueType  # 9
 """Sum of values, USD."""
 ALERT_TYPE_TOTAL_SIZE: AlertType.ValueType  # 10
@@ -524,6 +524,7 @@ class Alert(_message.Message):
     HELD_LEVEL_FIELD_NUMBER: _builtins.int
     HELD_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    TRIGGER_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Alert id."""
     type: Global___AlertType.ValueType
@@ -541,9 +542,11 @@ class Alert(_message.Message):
     condition: Global___Condition.ValueType
     """Dangerous side."""
     trigger_value: _builtins.float
-    """Own single limit in the metric's unit; absent = thresholds judge."""
+    """Own single limit in the metric's unit, within what the metric can be; absent = thresholds judge."""
     starting_value: _builtins.float
-    """Value when the alert was made."""
+    """Value when the alert was made. Of a DELTA_CHANGE the price, USD, > 0, that moves are measured from; absent = the
+    next fresh one.
+    """
     level: Global___Level.ValueType
     """Level now."""
     previous_level: Global___Level.ValueType
@@ -602,6 +605,10 @@ class Alert(_message.Message):
     def held_until_time(self) -> _timestamp_pb2.Timestamp:
         """When SILENCED or ACKNOWLEDGED ends by itself."""
 
+    @_builtins.property
+    def trigger_time(self) -> _timestamp_pb2.Timestamp:
+        """Of a TIME alert: when it fires. Absent for every other."""
+
     def __init__(
         self,
         *,
@@ -637,10 +644,11 @@ class Alert(_message.Message):
         held_level: Global___Level.ValueType = ...,
         held_until_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        trigger_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "cooldown", b"cooldown", "created_time", b"created_time", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_until_time", b"held_until_time", "last_triggered_time", b"last_triggered_time", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "starting_value", b"starting_value", "trigger_value", b"trigger_value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "cooldown", b"cooldown", "created_time", b"created_time", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_until_time", b"held_until_time", "last_triggered_time", b"last_triggered_time", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "starting_value", b"starting_value", "trigger_time", b"trigger_time", "trigger_value", b"trigger_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "alert_class", b"alert_class", "asset", b"asset", "channels", b"channels", "condition", b"condition", "cooldown", b"cooldown", "created_time", b"created_time", "description", b"description", "etag", b"etag", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_level", b"held_level", "held_until_time", b"held_until_time", "id", b"id", "incident_id", b"incident_id", "last_triggered_time", b"last_triggered_time", "level", b"level", "metric", b"metric", "notes", b"notes", "position_id", b"position_id", "previous_level", b"previous_level", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "reading_state", b"reading_state", "side", b"side", "starting_value", b"starting_value", "status", b"status", "trigger_count", b"trigger_count", "trigger_value", b"trigger_value", "type", b"type", "wallet", b"wallet", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "alert_class", b"alert_class", "asset", b"asset", "channels", b"channels", "condition", b"condition", "cooldown", b"cooldown", "created_time", b"created_time", "description", b"description", "etag", b"etag", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_level", b"held_level", "held_until_time", b"held_until_time", "id", b"id", "incident_id", b"incident_id", "last_triggered_time", b"last_triggered_time", "level", b"level", "metric", b"metric", "notes", b"notes", "position_id", b"position_id", "previous_level", b"previous_level", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "reading_state", b"reading_state", "side", b"side", "starting_value", b"starting_value", "status", b"status", "trigger_count", b"trigger_count", "trigger_time", b"trigger_time", "trigger_value", b"trigger_value", "type", b"type", "wallet", b"wallet", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__evaluated_value: _TypeAlias = _typing.Literal["evaluated_value"]  # noqa: Y015
     _WhichOneofArgType__evaluated_value: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value"]  # noqa: Y015
@@ -2292,6 +2300,7 @@ class CreateAlertRequest(_message.Message):
     ALERT_FIELD_NUMBER: _builtins.int
     TYPE_NAME_FIELD_NUMBER: _builtins.int
     CONDITION_NAME_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     type_name: _builtins.str
     """Metric as people write it, e.g. "Travel Percent" or TravelPercentLiquid; instead of alert.type."""
     condition_name: _builtins.str
@@ -2299,8 +2308,12 @@ class CreateAlertRequest(_message.Message):
     @_builtins.property
     def alert(self) -> Global___Alert:
         """type and condition (or their names below), trigger_value; position_id for a metric of positions, asset for a
-        price; notes, channels, cooldown and starting_value as wished.
+        price; notes, channels, cooldown and starting_value as wished. TIME needs trigger_time, or after, alone.
         """
+
+    @_builtins.property
+    def after(self) -> _duration_pb2.Duration:
+        """TIME: fires so long after now, > 0, at most 10 years; instead of alert.trigger_time."""
 
     def __init__(
         self,
@@ -2308,10 +2321,11 @@ class CreateAlertRequest(_message.Message):
         alert: Global___Alert | None = ...,
         type_name: _builtins.str = ...,
         condition_name: _builtins.str = ...,
+        after: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "alert", b"alert"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "condition_name", b"condition_name", "type_name", b"type_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "alert", b"alert", "condition_name", b"condition_name", "type_name", b"type_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

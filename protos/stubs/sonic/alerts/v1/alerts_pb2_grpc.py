@@ -157,8 +157,10 @@ class AlertsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateAlert(self, request, context):
-        """Makes the alert of (type, condition, subject) with an own limit; one that is there gets the limit instead.
-        Fails with POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+        """Makes an alert with a limit of its own, beside those that thresholds make: none that is there is changed. An equal
+        one answers ALREADY_THERE with its id in alert_id.
+        Fails with POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE, ALREADY_THERE,
+        XCOM_UNAVAILABLE, BAD_TIME, BAD_DURATION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,8 +37,10 @@ class AlertsServiceStub:
     for it too. Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
     """
     CreateAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CreateAlertRequest, _alerts_pb2.Alert]
-    """Makes the alert of (type, condition, subject) with an own limit; one that is there gets the limit instead.
-    Fails with POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+    """Makes an alert with a limit of its own, beside those that thresholds make: none that is there is changed. An equal
+    one answers ALREADY_THERE with its id in alert_id.
+    Fails with POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE, ALREADY_THERE,
+    XCOM_UNAVAILABLE, BAD_TIME, BAD_DURATION.
     """
     UpdateAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.UpdateAlertRequest, _alerts_pb2.Alert]
     """Changes notes, channels, trigger_value, condition (of an alert with its own limit), starting_value, cooldown and
@@ -125,8 +127,10 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.CreateAlertRequest,
         context: _aio.ServicerContext[_alerts_pb2.CreateAlertRequest, _abc.Awaitable[_alerts_pb2.Alert]],
     ) -> _abc.Awaitable[_alerts_pb2.Alert]:
-        """Makes the alert of (type, condition, subject) with an own limit; one that is there gets the limit instead.
-        Fails with POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+        """Makes an alert with a limit of its own, beside those that thresholds make: none that is there is changed. An equal
+        one answers ALREADY_THERE with its id in alert_id.
+        Fails with POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE, ALREADY_THERE,
+        XCOM_UNAVAILABLE, BAD_TIME, BAD_DURATION.
         """
 
     @_abc_1.abstractmethod
