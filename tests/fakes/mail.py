@@ -21,6 +21,7 @@ class Mail:
     sender: str
     recipients: list[str]
     message: EmailMessage
+    raw: bytes = b""
 
     @property
     def text(self) -> str:
@@ -96,6 +97,8 @@ class FakeMailServer:
             message = email.message_from_bytes(envelope.content, policy=email.policy.default)
             assert isinstance(message, EmailMessage)
             async with self._arrived:
-                self.mails.append(Mail(envelope.mail_from or "", list(envelope.rcpt_tos), message))
+                self.mails.append(
+                    Mail(envelope.mail_from or "", list(envelope.rcpt_tos), message, envelope.content)
+                )
                 self._arrived.notify_all()
         return self.reply

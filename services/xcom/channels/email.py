@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from base64 import b64encode
 from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
@@ -17,7 +18,34 @@ from services.xcom.domain.texts import whole_text
 
 _IMPLICIT_TLS_PORT = 465
 _GOODBYE_SECONDS = 1.0
+# With the name before it a line of at most 76 characters.
+_PLAIN_HEADER_LENGTH = 66
+_WORD_BYTES = 39
 _ADDRESS = re.compile(r"[^\s@<>,;\"()]+@[^\s@<>,;\"()]+")
+
+
+def header_text(text: str) -> str:
+    """The text as a header's value that says exactly this, on several lines when it is long.
+
+    What is not short plain ASCII is written as encoded words (RFC 2047), also what looks like one.
+    """
+    text = re.sub(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+", " ", text).strip()
+    if text.isascii() and "=?" not in text and len(text) <= _PLAIN_HEADER_LENGTH:
+        return text
+    words: list[bytes] = []
+    word = b""
+    for character in text.encode("utf-8", "replace").decode():
+        encoded = character.encode()
+        if len(word) + len(encoded) > _WORD_BYTES:
+            words, word = [*words, word], b""
+        word += encoded
+    encoded_words = (f"=?utf-8?b?{b64encode(one).decode()}?=" for one in (*words, word))
+    return "\r\n ".join(encoded_words)
+
+
+def _is_address(text: str) -> bool:
+    """Also no encoded word: the library would read it."""
+    return bool(_ADDRESS.fullmatch(text)) and text.isascii() and text.isprintable() and "=?" not in text
 
 
 class EmailSettings(BaseModel):
@@ -38,8 +66,8 @@ class EmailSettings(BaseModel):
     @field_validator("smtp_default_recipient", "smtp_sender")
     @classmethod
     def _is_mail_address(cls, value: str) -> str:
-        if value and not _ADDRESS.fullmatch(value):
-            raise ValueError("not a mail address")
+        if value and not _is_address(value):
+            raise ValueError("not a mail address in ASCII; a domain beyond it is written as xn--...")
         return value
 
 
@@ -88,7 +116,8 @@ class Email(Channel):
         try:
             await client.connect()
             await self._enter(client)
-            _, reply = await client.send_message(self._mail(letter))
+            recipient = letter.address or self._settings.smtp_default_recipient
+            _, reply = await client.sendmail(self._sender, [recipient], self._mail(letter))
             with suppress(aiosmtplib.SMTPException, OSError):
                 # Accepted already: a goodbye that fails must not send it again.
                 await client.quit(timeout=_GOODBYE_SECONDS)
@@ -103,13 +132,13 @@ class Email(Channel):
 
     async def check(self, address: str) -> None:
         """See Channel."""
-        if not _ADDRESS.fullmatch(address) or not address.isascii():
+        if not _is_address(address):
             raise ValueError("not a mail address")
 
     @property
     def _sender(self) -> str:
         settings = self._settings
-        username = settings.smtp_username if _ADDRESS.fullmatch(settings.smtp_username) else ""
+        username = settings.smtp_username if _is_address(settings.smtp_username) else ""
         return settings.smtp_sender or username or settings.smtp_default_recipient or "sonic@localhost"
 
     @property
@@ -133,10 +162,8 @@ class Email(Channel):
             raise aiosmtplib.SMTPException("no TLS offered: the password is not sent over an open line")
         await client.login(self._settings.smtp_username, self._password)
 
-    def _mail(self, letter: Letter) -> EmailMessage:
+    def _mail(self, letter: Letter) -> bytes:
         mail = EmailMessage(policy=SMTP_POLICY)
-        # A newline in a header would begin another one.
-        mail["Subject"] = re.sub(r"[\x00-\x20\x7f\x85\u2028\u2029]+", " ", letter.subject).strip()
         mail["From"] = self._sender
         mail["To"] = letter.address or self._settings.smtp_default_recipient
         mail["Date"] = letter.created_time
@@ -149,7 +176,8 @@ class Email(Channel):
         text = whole_text(letter)
         # Every server takes seven bits; what is ASCII stays as it is.
         mail.set_content(text, charset="utf-8", cte=None if text.isascii() else "quoted-printable")
-        return mail
+        # The library would read encoded words in a subject, newlines among them (Python before 3.11.10).
+        return f"Subject: {header_text(letter.subject)}\r\n".encode() + mail.as_bytes()
 
     def _failure(self, error: aiosmtplib.SMTPException, recipient: str) -> Answer:
         """Refused for good only for what is about the mail; a wrong password may be right tomorrow."""

@@ -7,22 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import logging
+import re
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, Field, SecretStr
 
 from services.xcom.channels.channel import Channel
+from services.xcom.domain.fitting import Size, cut, utf8_size, utf16_size
 from services.xcom.domain.messages import Answer, Letter, Level
-from services.xcom.domain.texts import whole_text
+from services.xcom.domain.texts import titled_text, whole_text
 
 # A service that hangs keeps its thread; more than this many and it is refused until they come back.
 _THREADS_PER_CHANNEL = 8
+# Left free for what the library puts between title and body.
+_SPARE = 4
+_FORMAT = re.compile(r"([?&])format=[^&]*&?")
 _TALKATIVE = ("apprise", "urllib3", "requests", "requests_oauthlib")
 RELAYED: Final = ("slack", "telegram", "discord", "ntfy", "pushover", "apprise")
 
@@ -71,19 +78,83 @@ class Relay(Channel):
 
     def _notify(self, letter: Letter) -> Answer:
         apprise = _library()
-        relay = apprise.Apprise()
-        # Every one is added, also after one that is not understood.
-        if [url for url in self._urls if not relay.add(url)]:
+        # A markup that the URL asks for would be read into plain text.
+        services = [apprise.Apprise.instantiate(_unformatted(url)) for url in self._urls]
+        if None in services:
             return Answer(accepted=False, error=f"{self._setting.upper()} is not understood", permanent=True)
+        if not all(len(service) for service in services):
+            return Answer(accepted=False, error=f"{self._setting.upper()} names no receiver", permanent=True)
         kind = {
             Level.LOW: apprise.NotifyType.INFO,
             Level.MEDIUM: apprise.NotifyType.WARNING,
             Level.HIGH: apprise.NotifyType.FAILURE,
             Level.ACTION: apprise.NotifyType.INFO,
         }[letter.level]
-        if relay.notify(title=letter.subject, body=whole_text(letter), notify_type=kind):
+        # Every one gets it, also after one that refuses it.
+        done = [_notified(service, letter, kind, apprise.NotifyFormat.TEXT) for service in services]
+        if all(done):
             return Answer(accepted=True, provider_status="accepted")
         return Answer(accepted=False, error="not accepted")
+
+
+def _notified(service: Any, letter: Letter, kind: object, plain: object) -> bool:
+    """One service of the library: plain text, within what it takes."""
+    dialect = _DIALECTS.get(str(service.service_name), _Dialect())
+    room = min(service.body_maxlen or dialect.room, dialect.room) - _SPARE
+    title = cut(letter.subject, service.title_maxlen) if service.title_maxlen > 0 else ""
+    if dialect.titled or not title:
+        title, body = "", titled_text(letter, room, dialect.size)
+    else:
+        body = whole_text(letter, room - dialect.size(title), dialect.size)
+    # Through the library's front door: behind it plain text is not always escaped.
+    relay = _library().Apprise()
+    relay.add(service)
+    return bool(relay.notify(title=title, body=dialect.written(body), notify_type=kind, body_format=plain))
+
+
+def _unformatted(url: str) -> str:
+    return _FORMAT.sub(r"\1", url).rstrip("?&")
+
+
+def _telegram_size(text: str) -> int:
+    """The library ends lines with two characters there."""
+    return utf16_size(text) + text.count("\n")
+
+
+def _ntfy_size(text: str) -> int:
+    """More bytes, or more of JSON's escapes, and it becomes an attachment."""
+    return max(utf8_size(text), len(json.dumps(text)) // 2)
+
+
+def _discord(text: str) -> str:
+    """Discord reads its markup in everything, and calls whoever is named after an @."""
+    text = re.sub(r"([\\*_~`|\[\]])", r"\\\1", text)
+    text = re.sub(r"^(\s*)([>#-])", r"\1\\\2", text, flags=re.MULTILINE)
+    return re.sub(r"<(?=[@#:/a-z])", "\\\\<", text).replace("@", "@\u200b")
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """How one service takes plain text: how much, how it counts, what must be written otherwise.
+
+    `titled`: the subject goes as first line, there is no other place that stays plain.
+    """
+
+    room: int = 32_000
+    measure: Size = utf16_size
+    written: Callable[[str], str] = str
+    titled: bool = False
+
+    def size(self, text: str) -> int:
+        """As it is written."""
+        return self.measure(self.written(text))
+
+
+_DIALECTS: Final[Mapping[str, _Dialect]] = {
+    "Discord": _Dialect(2_000, written=_discord, titled=True),
+    "Telegram": _Dialect(4_096, measure=_telegram_size, titled=True),
+    "ntfy": _Dialect(3_700, measure=_ntfy_size),
+}
 
 
 @cache

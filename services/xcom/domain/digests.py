@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from services.xcom.domain.fitting import cut
 from services.xcom.domain.messages import DeliveryReason, Letter, Level
 from services.xcom.domain.phrases import DEMO, about, far, joined, phrase, to_do
 
@@ -90,17 +91,6 @@ def worst_of(letter: Letter) -> Worst | None:
     if letter.reason is not DeliveryReason.DIGEST or "worst" not in letter.facts:
         return None
     return Worst(**json.loads(letter.facts["worst"]))
-
-
-def cut(text: str, room: int) -> str:
-    """The text, or as many of its words as fit with three points behind."""
-    if len(text) <= room:
-        return text
-    kept = text[: max(room - 3, 0)]
-    words, space, _ = kept.rpartition(" ")
-    # A single word longer than half the room is cut within.
-    kept = words if space and len(words) >= room // 2 else kept
-    return f"{kept.rstrip(' ,;:.')}..."[: max(room, 0)]
 
 
 def _worst(count: int, members: Sequence[Member], is_demo: bool) -> Worst:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from services.xcom.domain.digests import cut, worst_of
-from services.xcom.domain.messages import Letter
+from services.xcom.domain.digests import worst_of
+from services.xcom.domain.fitting import Size, cut, fitted
+from services.xcom.domain.messages import DeliveryReason, Letter
 from services.xcom.domain.phrases import far, is_demo, joined, rounded, to_do
 
 SMS_LENGTH = 160
@@ -57,10 +59,24 @@ _DECIMAL = re.compile(r"(?<=\d)\.(\d+)")
 _SHOUTED = re.compile(r"\b(?:LOW|MEDIUM|HIGH|RESOLVED|CLOSED|DEMO|PAST LIQUIDATION)\b")
 
 
-def whole_text(letter: Letter) -> str:
-    """The body, or the subject when there is none, and the link."""
+def whole_text(letter: Letter, room: int | None = None, size: Size = len) -> str:
+    """The body, or the subject when there is none, and the link; within `room` as far as `size` measures."""
     text = letter.body or letter.subject
-    return f"{text}\n\nAcknowledge or snooze: {letter.link}" if letter.link else text
+    link = f"\n\nAcknowledge or snooze: {letter.link}" if letter.link else ""
+    if room is not None:
+        unit = "" if letter.reason is DeliveryReason.DIGEST else " lines"
+        text = fitted(text, room - size(link), size, unit)
+    return text + link
+
+
+def titled_text(letter: Letter, room: int, size: Size = len) -> str:
+    """The subject as first line of the whole text, for services that know no title."""
+    if letter.body.startswith(letter.subject):
+        return whole_text(letter, room, size)
+    head = fitted(letter.subject, room // 2, size)
+    if not letter.body:
+        return whole_text(replace(letter, body=head), room, size)
+    return f"{head}\n\n" + whole_text(letter, room - size(head) - 2, size)
 
 
 def short_text(letter: Letter) -> str:

@@ -29,6 +29,7 @@ from shared.names import choose, new_id
 
 Begin = Callable[[], AbstractAsyncContextManager[ChannelStore]]
 
+_SIGNS = "Signs of an alert: SOL <long> my_main_wallet *1*, 92.10 USD <= limit 93 USD & -75 %, [x] \U0001f6a8"
 CHANGEABLE = tuple(field.name for field in fields(ChannelSetting))
 
 
@@ -161,7 +162,8 @@ class ChannelService:
             channel=channel,
             level=Level.LOW,
             subject=f"Test of the {channel} channel",
-            body=f"This is a test. Messages on the {channel} channel reach you.",
+            # The signs of a real alert: what a service takes for markup shows here and not at night.
+            body=f"This is a test. Messages on the {channel} channel reach you.\n{_SIGNS}",
             source="test",
             facts={},
             created_time=self._clock.now(),
