@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.domain.board import JUDGED_BIT, OFF_BIT, Board
-from services.alerts.domain.kinds import DEATH_KIND, TIME_KIND, TIME_STANDS_SECONDS, Level, ReadingState
+from services.alerts.domain.kinds import (
+    DEATH_KIND,
+    TIME_KIND,
+    TIME_STANDS_SECONDS,
+    AlertClass,
+    Level,
+    ReadingState,
+)
 from services.alerts.domain.levels import Reading, flips, judge, signs
 from services.alerts.domain.readings import (
     Beside,
@@ -29,8 +36,8 @@ Integers = NDArray[np.int64]
 Truths = NDArray[np.bool_]
 
 Levels = NDArray[np.int8]
-# Alerts judged; of them with a stale, with an absent reading.
-Counts = tuple[int, int, int]
+# Alerts judged; of them with a stale, with an absent reading; alerts that were not, as nobody could be asked.
+Counts = tuple[int, int, int, int]
 
 _NO_LEVELS, _NO_TRUTHS = np.empty(0, np.int8), np.empty(0, bool)
 
@@ -110,6 +117,7 @@ class Outcome:
     evaluated_count: int
     stale_count: int
     unknown_count: int
+    unjudged_count: int
     # Price changes that got their start.
     started: Sequence[int] = ()
 
@@ -139,7 +147,7 @@ def evaluate(board: Board, tables: Tables, inputs: Inputs, *, telling: bool = Tr
     waiting = due(after, level, ground.active & telling, inputs.steady_micros)
     rows = np.flatnonzero((level != board.level) | waiting)
     settled = settle(after, rows, level[rows], ground.active[rows], inputs.steady_micros, telling=telling)
-    outcome = _outcome(settled, tables, inputs.positions, _counts(ground.judged, beside))
+    outcome = _outcome(settled, tables, inputs.positions, _counts(board, ground, beside, inputs))
     return replace(outcome, started=list(starts)) if starts else outcome
 
 
@@ -181,7 +189,7 @@ def stand(
     """Settle these rows at the level they have: what was kept quiet is told."""
     active = tables.active(board)[rows]
     settled = settle(board, rows, board.level[rows], active, now_micros, telling=telling)
-    return _outcome(settled, tables, positions, (0, 0, 0))
+    return _outcome(settled, tables, positions, (0, 0, 0, 0))
 
 
 def enrich(board: Board, tables: Tables, inputs: Inputs) -> Outcome:
@@ -196,7 +204,7 @@ def enrich(board: Board, tables: Tables, inputs: Inputs) -> Outcome:
     settled = settle(
         replace(board, readings=readings), np.empty(0, np.int64), _NO_LEVELS, _NO_TRUTHS, inputs.steady_micros
     )
-    return _outcome(settled, tables, inputs.positions, _counts(ground.judged, beside))
+    return _outcome(settled, tables, inputs.positions, _counts(board, ground, beside, inputs))
 
 
 def with_level(board: Board, row: int, level: Level, now_micros: int) -> tuple[Board, bool]:
@@ -224,6 +232,7 @@ def _outcome(settled: Settled, tables: Tables, positions: Positions, counts: Cou
         evaluated_count=counts[0],
         stale_count=counts[1],
         unknown_count=counts[2],
+        unjudged_count=counts[3],
     )
 
 
@@ -237,7 +246,12 @@ def flip_values(kind: NDArray[np.int16], level: Levels, raised_micros: Integers,
     return flip
 
 
-def _counts(judged: Truths, beside: Beside) -> Counts:
+def _counts(board: Board, ground: Ground, beside: Beside, inputs: Inputs) -> Counts:
+    judged, unjudged = ground.judged, 0
+    if inputs.unread:
+        asked = (board.alert_class == AlertClass.POSITION) | (board.alert_class == AlertClass.PORTFOLIO)
+        left = judged & asked & np.isnan(beside.value)
+        judged, unjudged = judged & ~left, int(np.count_nonzero(left))
     states = (ReadingState.STALE, ReadingState.UNKNOWN)
     stale, unknown = (int(np.count_nonzero(judged & (beside.state == state))) for state in states)
-    return int(np.count_nonzero(judged)), stale, unknown
+    return int(np.count_nonzero(judged)), stale, unknown, unjudged

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.domain.readings import Positions
+from services.alerts.domain.readings import NOTHING_HELD, Positions
 
 
 class Subject(NamedTuple):
@@ -38,3 +38,7 @@ class Members:
     wallet_index: NDArray[np.int64]
     side_sign: NDArray[np.int64]
     positions: Positions
+
+
+_NO_NUMBERS = np.empty(0, np.int64)
+NOBODY = Members(-1, _NO_NUMBERS, (), (), _NO_NUMBERS, (), _NO_NUMBERS, _NO_NUMBERS, NOTHING_HELD)

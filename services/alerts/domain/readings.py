@@ -133,6 +133,8 @@ class Inputs:
     prices: Mapping[str, Single]
     now_micros: int
     steady_micros: int
+    # Positions could not be read: that nothing is held is then not known.
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,10 @@ def lay(board: Board, inputs: Inputs, seating: Seating) -> Beside:
         np.full(count, np.nan), np.zeros(count, np.int64), np.full(count, ReadingState.UNKNOWN, np.int8)
     )
     _lay_positions(inputs.positions, seating, beside)
-    doubtful = inputs.positions.are_doubtful
+    if inputs.unread:
+        held = (board.alert_class == AlertClass.POSITION) | (board.alert_class == AlertClass.PORTFOLIO)
+        beside.state[held & ~np.isnan(board.readings.value)] = ReadingState.STALE
+    doubtful = inputs.positions.are_doubtful or inputs.unread
     for row in seating.portfolio:
         _lay_single(beside, row, _portfolio(board, inputs, row), stale=doubtful)
     for row in seating.market:
@@ -294,7 +299,7 @@ def _lay_positions(positions: Positions, seating: Seating, beside: Beside) -> No
 def _portfolio(board: Board, inputs: Inputs, row: int) -> Single | None:
     alert_type, condition = parts_of(int(board.kind[row]))
     single = inputs.totals.get(alert_type)
-    if len(inputs.positions):
+    if len(inputs.positions) or inputs.unread:
         return single
     # Nothing is held: that is known, and known now; an average over nothing endangers nothing.
     safest = -math.inf if condition is Condition.ABOVE else math.inf

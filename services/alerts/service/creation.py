@@ -13,18 +13,23 @@ from services.alerts.domain.board import Board
 from services.alerts.domain.creation import Wanted, wanted
 from services.alerts.domain.kinds import parts_of
 from services.alerts.domain.ledger import Entry
-from services.alerts.domain.members import Members
+from services.alerts.domain.members import NOBODY, Members
 from services.alerts.service.desk import Desk, Image, apart, micros_of
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.store import Store
 from services.alerts.store.docket import Docket, new_version
 from shared.database.fence import Step
+from shared.errors import Unavailable
+from shared.log import get_logger
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
+    """`unread`: positions could not be asked, so that nothing was made for them."""
+
     created_count: int
     alert_count: int
+    unread: bool = False
 
 
 class Creation:
@@ -37,8 +42,16 @@ class Creation:
     async def create(self, step: Step, membership_epoch: int | None) -> Created:
         """Make what is missing by (type, class, subject); nothing while members and thresholds stay.
 
-        `membership_epoch` is what the caller was told by positions; None is asked for.
+        `membership_epoch` is what the caller was told by positions; None is asked for. Without positions the
+        alerts of portfolio and prices are made all the same.
         """
+        try:
+            return await self._create(step, membership_epoch)
+        except Unavailable as error:
+            get_logger().warning("alerts made without positions", reason=error.reason, detail=error.message)
+            return await self._pass(step, None)
+
+    async def _create(self, step: Step, membership_epoch: int | None) -> Created:
         last = self._desk.last()
         members: Members | None = None
         if last is not None and _is_settled(last.docket):
@@ -53,7 +66,7 @@ class Creation:
         # Nothing known here, or it was old: other members, other thresholds.
         return await self._pass(step, members or await self._positions.members())
 
-    async def _pass(self, step: Step, members: Members) -> Created:
+    async def _pass(self, step: Step, members: Members | None) -> Created:
         async with self._desk.begin() as store:
             done = await store.enter(step, Created)
             if done is not None:
@@ -61,10 +74,12 @@ class Creation:
             image = await self._desk.image(store, await store.docket.lock())
             kept = await self._make(store, step, image, members)
         self._desk.keep(*kept, image)
-        return Created(len(kept[1]) - len(image.board), len(kept[1]))
+        return Created(len(kept[1]) - len(image.board), len(kept[1]), members is None)
 
-    async def _make(self, store: Store, step: Step, image: Image, members: Members) -> tuple[Docket, Board]:
-        now = self._desk.clock.now()
+    async def _make(
+        self, store: Store, step: Step, image: Image, known: Members | None
+    ) -> tuple[Docket, Board]:
+        now, members = self._desk.clock.now(), known or NOBODY
         docket, board = image.docket, image.board
         found = await apart(
             len(members.position_key) * 5,
@@ -75,11 +90,14 @@ class Creation:
             docket.next_subject_key,
             micros_of(now),
         )
-        changes: dict[str, Any] = {
-            "membership_epoch": members.membership_epoch,
-            "created_threshold_version": docket.threshold_version,
-            "complete": found.complete,
-        }
+        # Without members nothing is settled: who comes next looks again.
+        changes: dict[str, Any] = {"complete": False}
+        if known is not None:
+            changes = {
+                "membership_epoch": members.membership_epoch,
+                "created_threshold_version": docket.threshold_version,
+                "complete": found.complete,
+            }
         if len(found):
             board = await self._insert(store, step, image, found)
             changes |= {
@@ -90,7 +108,7 @@ class Creation:
                 "cleared_epoch": -1,
             }
         await store.docket.change(**changes)
-        await store.record(step, Created, Created(len(found), len(board)), now)
+        await store.record(step, Created, Created(len(found), len(board), known is None), now)
         return docket.with_changes(changes), board
 
     async def _insert(self, store: Store, step: Step, image: Image, found: Wanted) -> Board:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum
 from functools import partial
 
@@ -15,7 +16,7 @@ from services.alerts.domain.facts import Change, Setting, alert_id, changes, wor
 from services.alerts.domain.judging import Outcome, Tables, enrich, evaluate
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.domain.members import Subject
-from services.alerts.domain.readings import FIGURES, Inputs, Positions, Single, figures_of
+from services.alerts.domain.readings import FIGURES, NOTHING_HELD, Inputs, Positions, Single, figures_of
 from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of, uncollected
 from services.alerts.service.market import Market, RuleEvent
 from services.alerts.service.ports import PositionsPeer
@@ -23,6 +24,8 @@ from services.alerts.service.recording import present, record_changes
 from services.alerts.store import Store
 from services.alerts.store.docket import Docket, new_version
 from shared.database.fence import Step
+from shared.errors import Unavailable
+from shared.log import get_logger
 
 _MOST_TRANSITIONS = 500
 
@@ -67,6 +70,17 @@ class Evaluated:
     transitions: Sequence[Transition]
     level_count: Mapping[str, int]
     rule_events: Sequence[RuleEvent] = ()
+    # Alerts whose levels were only held: positions could not be read.
+    unjudged_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What positions said; `unread`: nothing, it does not answer."""
+
+    positions: Positions
+    totals: Mapping[AlertType, Single]
+    unread: bool = False
 
 
 class Judging:
@@ -84,16 +98,20 @@ class Judging:
         prices: Mapping[str, Single],
         work: Work = Work.EVALUATE,
     ) -> Evaluated:
-        """Judge by what positions says now; portfolio readings are asked for when not given."""
-        last = self._desk.last()
-        if last is not None and _newly_tracked(step, prices, last.docket) is not None:
-            return await self._in_full(step, totals, prices, work)
+        """Judge by what positions says now; portfolio readings are asked for when not given.
+
+        Without positions the rest is judged all the same: their levels hold, and the answer counts them.
+        """
+        last, read = self._desk.last(), None
         is_ruled = work is Work.EVALUATE and prices and (last is None or last.docket.next_rule_key > 1)
-        if last is not None and not is_ruled:
-            done = await self._at_once(step, last, totals, prices, work)
+        if last is not None and not is_ruled and _newly_tracked(step, prices, last.docket) is None:
+            done, read = await self._at_once(step, last, totals, prices, work)
             if done is not None:
                 return done
-        return await self._in_full(step, totals, prices, work)
+        # Who could not be read a moment ago is not asked again.
+        if read is None or not read.unread:
+            read = await self._read(totals, FIGURES)
+        return await self._in_full(step, read, prices, work)
 
     async def _at_once(
         self,
@@ -102,33 +120,25 @@ class Judging:
         totals: Mapping[AlertType, Single] | None,
         prices: Mapping[str, Single],
         work: Work,
-    ) -> Evaluated | None:
+    ) -> tuple[Evaluated | None, _Read]:
         """One statement when nothing but readings changed, by the figures that are judged; else None."""
         ground = await apart(len(image.board), image.tables.ground, image.board)
-        positions, totals = await self._read(totals, figures_of(ground.seating.types))
+        read = await self._read(totals, figures_of(ground.seating.types))
         now = self._desk.clock.now()
-        inputs = Inputs(positions, totals, prices, micros_of(now), self._desk.steady.micros())
-        outcome = await _judge(work, image, inputs)
+        outcome = await _judge(work, image, self._inputs(read, prices, now))
         if len(outcome.changed) or outcome.started:
-            return None
-        after = _moved_on(image.docket, positions)
+            return None, read
+        after = _moved_on(image.docket, read.positions)
         evaluated = _evaluated(image, outcome, [], ())
         done = await self._desk.at_once.evaluate(step, evaluated, outcome.board, image.docket, after, now)
         if done is evaluated:
             self._desk.keep(after, outcome.board, image)
-        return done
+        return done, read
 
-    async def _in_full(
-        self,
-        step: Step,
-        totals: Mapping[AlertType, Single] | None,
-        prices: Mapping[str, Single],
-        work: Work,
-    ) -> Evaluated:
+    async def _in_full(self, step: Step, read: _Read, prices: Mapping[str, Single], work: Work) -> Evaluated:
         """One transaction, with records and messages, by all figures."""
-        positions, totals = await self._read(totals, FIGURES)
-        now = self._desk.clock.now()
-        inputs = Inputs(positions, totals, prices, micros_of(now), self._desk.steady.micros())
+        positions, now = read.positions, self._desk.clock.now()
+        inputs = self._inputs(read, prices, now)
         async with self._desk.begin() as store:
             done = await store.enter(step, Evaluated)
             if done is not None:
@@ -165,12 +175,18 @@ class Judging:
             self._desk.told()
         return evaluated
 
-    async def _read(
-        self, totals: Mapping[AlertType, Single] | None, names: Collection[str]
-    ) -> tuple[Positions, Mapping[AlertType, Single]]:
-        if totals is not None:
-            return await self._positions.figures(names), totals
-        return await asyncio.gather(self._positions.figures(names), self._positions.totals())
+    def _inputs(self, read: _Read, prices: Mapping[str, Single], now: datetime) -> Inputs:
+        steady = self._desk.steady.micros()
+        return Inputs(read.positions, read.totals, prices, micros_of(now), steady, read.unread)
+
+    async def _read(self, totals: Mapping[AlertType, Single] | None, names: Collection[str]) -> _Read:
+        try:
+            if totals is not None:
+                return _Read(await self._positions.figures(names), totals)
+            return _Read(*await asyncio.gather(self._positions.figures(names), self._positions.totals()))
+        except Unavailable as error:
+            get_logger().warning("judged without positions", reason=error.reason, detail=error.message)
+            return _Read(NOTHING_HELD, totals or {}, unread=True)
 
 
 async def _judge(work: Work, image: Image, inputs: Inputs) -> Outcome:
@@ -225,6 +241,7 @@ def _evaluated(
         transitions=[_transition(made[place]) for place in first],
         level_count={level.name: int(np.count_nonzero(active & (levels == level))) for level in Level},
         rule_events=events,
+        unjudged_count=outcome.unjudged_count,
     )
 
 

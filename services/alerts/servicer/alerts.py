@@ -58,7 +58,11 @@ class AlertsServicer(rpc.AlertsServiceServicer):
         step = Step("CREATE_ALERTS", request.cycle_id, request.epoch)
         epoch = request.membership_epoch if request.HasField("membership_epoch") else None
         created = await self._cases.creation.create(step, epoch)
-        return pb.CreateAlertsResponse(created_count=created.created_count, alert_count=created.alert_count)
+        return pb.CreateAlertsResponse(
+            created_count=created.created_count,
+            alert_count=created.alert_count,
+            positions_unavailable=created.unread,
+        )
 
     async def EvaluateAlerts(
         self, request: pb.EvaluateAlertsRequest, context: Context

@@ -129,6 +129,7 @@ def evaluated_message(evaluated: Evaluated) -> pb.EvaluateAlertsResponse:
         transitions=map(_transition_message, evaluated.transitions),
         level_count=evaluated.level_count,
         rule_events=map(_rule_event_message, evaluated.rule_events),
+        unjudged_count=evaluated.unjudged_count,
     )
 
 

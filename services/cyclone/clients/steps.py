@@ -120,8 +120,9 @@ class StepClient:
             "lowered": answer.lowered_count,
             "stale": answer.stale_count,
             "unknown": answer.unknown_count,
+            "unjudged": answer.unjudged_count,
         }
-        return Answer(outcomes.read_counts(counts))
+        return Answer(outcomes.read_evaluation(counts))
 
     async def _clear_stale_alerts(self, call: Call, seconds: float) -> Answer:
         request = alerts_pb2.ClearStaleAlertsRequest(

@@ -213,6 +213,18 @@ def read_counts(counts: Mapping[str, int]) -> Outcome:
     return Outcome(StepState.SUCCEEDED, counts)
 
 
+def read_evaluation(counts: Mapping[str, int]) -> Outcome:
+    """PARTIAL while an alert has nothing to be judged by; an old reading is judged and lowers nothing."""
+    left, unknown = counts["unjudged"], counts["unknown"]
+    if left:
+        message = f"positions could not be read: {left} alerts hold their levels, the others were judged"
+        return Outcome(StepState.PARTIAL, counts, "POSITIONS_NOT_READ", message)
+    if unknown:
+        message = f"alerts without a reading: {unknown}; their levels hold"
+        return Outcome(StepState.PARTIAL, counts, "READING_UNKNOWN", message)
+    return Outcome(StepState.SUCCEEDED, counts)
+
+
 def read_monitors(answer: MonitorsAnswer) -> Outcome:
     """A breach is what monitors are for; only a run that failed leaves the step PARTIAL."""
     counts = {"runs": answer.run_count, "breaches": answer.breach_count, "errors": answer.error_count}

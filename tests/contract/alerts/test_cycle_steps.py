@@ -52,21 +52,72 @@ async def test_a_paused_caller_is_refused_everywhere(house: House) -> None:
     assert await house.entries() == before
 
 
-async def test_without_positions_nothing_changes(house: House) -> None:
+async def test_without_positions_no_level_falls_and_no_alert_goes(house: House) -> None:
     id = await _high(house)
     before = await house.entries()
     await house.stop("positions")
-    for call in (
-        house.evaluate("cycle-1", 1),
-        house.create("cycle-1", 1),
-        house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest(cycle_id="cycle-1", epoch=1)),
-    ):
-        with pytest.raises(Unavailable) as caught:
-            await call
-        assert caught.value.reason == "POSITIONS_UNAVAILABLE"
-        assert caught.value.retry_after is not None
+    evaluated = await house.evaluate("cycle-1", 1)
+    assert (evaluated.evaluated_count, evaluated.unjudged_count, evaluated.lowered_count) == (0, 11, 0)
+    assert (await house.create("cycle-1", 1)).positions_unavailable
+    with pytest.raises(Unavailable) as caught:
+        await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest(cycle_id="cycle-1", epoch=1))
+    assert caught.value.reason == "POSITIONS_UNAVAILABLE"
+    assert caught.value.retry_after is not None
     assert await house.entries() == before
+    alert = await house.alert(TRAVEL, id)
+    assert (alert.level, alert.reading_state) == (pb.LEVEL_HIGH, pb.READING_STATE_STALE)
+    assert alert.evaluated_value == pytest.approx(-55)
+
+
+async def test_prices_are_judged_while_positions_is_away(house: House) -> None:
+    id = await _high(house)
+    mean = await house.alert(pb.ALERT_TYPE_AVG_TRAVEL_PERCENT)
+    await house.stop("positions")
+    limit = pb.Threshold(
+        type=pb.ALERT_TYPE_PRICE_THRESHOLD, condition=pb.CONDITION_ABOVE, asset="BTC", high=110.0
+    )
+    await house.thresholds.CreateThreshold(pb.CreateThresholdRequest(threshold=limit))
+    rule = pb.Rule(
+        asset="BTC", metric=pb.RULE_METRIC_MOVE_PERCENT, direction=pb.RULE_DIRECTION_UP, threshold=5.0
+    )
+    await house.rules.CreateRule(pb.CreateRuleRequest(rule=rule))
+    assert (await house.create("cycle-1", 1)).created_count == 1
+
+    async def at(number: int, price: float) -> pb.EvaluateAlertsResponse:
+        house.clock.advance(60)
+        request = pb.EvaluateAlertsRequest(cycle_id=f"cycle-{number}", epoch=1)
+        request.prices.add(asset="BTC", price_usd=price).price_time.FromDatetime(house.clock.now())
+        return await house.alerts.EvaluateAlerts(request)
+
+    await at(1, 100.0)
+    answer = await at(2, 112.0)
+    assert [change.told for change in (*answer.transitions, *answer.rule_events)] == [True, True]
+    assert (answer.evaluated_count, answer.unjudged_count) == (1, 11)
+    for number in (3, 4):
+        answer = await at(number, 100.0)
+    assert (await house.alert(pb.ALERT_TYPE_PRICE_THRESHOLD)).level == pb.LEVEL_NORMAL
+    # A sum given by the cycle may raise, and lowers nothing.
+    for leverage, level in ((12.0, pb.LEVEL_HIGH), (1.0, pb.LEVEL_HIGH), (1.0, pb.LEVEL_HIGH)):
+        house.clock.advance(60)
+        totals = pb.TotalsReading(avg_leverage_ratio=leverage, avg_travel_percent=0.0, position_count=1)
+        totals.observed_time.FromDatetime(house.clock.now())
+        await house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
+        assert (await house.alert(pb.ALERT_TYPE_AVG_LEVERAGE)).level == level
     assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
+    assert (await house.alert(pb.ALERT_TYPE_AVG_TRAVEL_PERCENT)).level == mean.level
+
+
+async def test_what_opened_while_positions_was_away_gets_its_alerts_then(bare_house: House) -> None:
+    house = bare_house
+    await house.start_positions()
+    address = house.apps["positions"].address
+    await house.start_alerts()
+    await house.stop("positions")
+    assert (await house.create()).created_count == 7
+    await house.start_positions(address)
+    await house.hold(SAFE)
+    made = await house.create()
+    assert (made.created_count, made.alert_count, made.positions_unavailable) == (4, 11, False)
 
 
 async def test_a_hint_of_the_caller_saves_asking_positions(house: House) -> None:
@@ -86,8 +137,8 @@ async def test_a_hint_of_the_caller_saves_asking_positions(house: House) -> None
     await house.stop("positions")
     assert await house.alerts.CreateAlerts(create) == pb.CreateAlertsResponse(created_count=0, alert_count=11)
     assert (await house.alerts.ClearStaleAlerts(clear)).cleared_count == 0
-    with pytest.raises(Unavailable):
-        await house.alerts.CreateAlerts(pb.CreateAlertsRequest(membership_epoch=epoch + 1))
+    asked = await house.alerts.CreateAlerts(pb.CreateAlertsRequest(membership_epoch=epoch + 1))
+    assert (asked.created_count, asked.positions_unavailable) == (0, True)
 
 
 async def test_the_first_of_two_readings_is_remembered_over_a_restart(house: House) -> None:

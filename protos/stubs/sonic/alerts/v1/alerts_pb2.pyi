@@ -1259,19 +1259,23 @@ class CreateAlertsResponse(_message.Message):
 
     CREATED_COUNT_FIELD_NUMBER: _builtins.int
     ALERT_COUNT_FIELD_NUMBER: _builtins.int
+    POSITIONS_UNAVAILABLE_FIELD_NUMBER: _builtins.int
     created_count: _builtins.int
     """New alerts, >= 0."""
     alert_count: _builtins.int
     """Alerts after the step, >= 0."""
+    positions_unavailable: _builtins.bool
+    """Positions could not be read: nothing was made for them, and nothing taken away."""
     def __init__(
         self,
         *,
         created_count: _builtins.int = ...,
         alert_count: _builtins.int = ...,
+        positions_unavailable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_count", b"alert_count", "created_count", b"created_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_count", b"alert_count", "created_count", b"created_count", "positions_unavailable", b"positions_unavailable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1431,6 +1435,7 @@ class EvaluateAlertsResponse(_message.Message):
     TRANSITIONS_FIELD_NUMBER: _builtins.int
     LEVEL_COUNT_FIELD_NUMBER: _builtins.int
     RULE_EVENTS_FIELD_NUMBER: _builtins.int
+    UNJUDGED_COUNT_FIELD_NUMBER: _builtins.int
     evaluated_count: _builtins.int
     """Alerts judged, >= 0."""
     raised_count: _builtins.int
@@ -1441,6 +1446,8 @@ class EvaluateAlertsResponse(_message.Message):
     """Alerts with a stale reading, >= 0."""
     unknown_count: _builtins.int
     """Alerts with an absent reading, >= 0."""
+    unjudged_count: _builtins.int
+    """Alerts that were not judged as positions could not be read, >= 0: their levels are held."""
     @_builtins.property
     def transitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Transition]:
         """The first 500 changes of level, worst first."""
@@ -1464,10 +1471,11 @@ class EvaluateAlertsResponse(_message.Message):
         transitions: _abc.Iterable[Global___Transition] | None = ...,
         level_count: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         rule_events: _abc.Iterable[Global___Transition] | None = ...,
+        unjudged_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated_count", b"evaluated_count", "level_count", b"level_count", "lowered_count", b"lowered_count", "raised_count", b"raised_count", "rule_events", b"rule_events", "stale_count", b"stale_count", "transitions", b"transitions", "unknown_count", b"unknown_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated_count", b"evaluated_count", "level_count", b"level_count", "lowered_count", b"lowered_count", "raised_count", b"raised_count", "rule_events", b"rule_events", "stale_count", b"stale_count", "transitions", b"transitions", "unjudged_count", b"unjudged_count", "unknown_count", b"unknown_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

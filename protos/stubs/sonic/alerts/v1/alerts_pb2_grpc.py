@@ -117,16 +117,17 @@ class AlertsServiceServicer:
     """
 
     def CreateAlerts(self, request, context):
-        """Makes the alerts that should exist, by (type, class, subject); existing ones stay.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
+        """Makes the alerts that should exist, by (type, class, subject); existing ones stay. Without positions those of
+        portfolio and prices. Fails with STALE_EPOCH, EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EvaluateAlerts(self, request, context):
-        """Reads positions as columns, judges every alert, writes ledger and outbox with every change of level.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
+        """Reads positions as columns, judges every alert, writes ledger and outbox with every change of level. A level falls by
+        two different observations in a row. Without positions the others are judged, and the answer counts the rest.
+        Fails with STALE_EPOCH, EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,7 +143,7 @@ class AlertsServiceServicer:
 
     def EnrichAlerts(self, request, context):
         """Updates the readings of every alert without judging them; levels, ledger and outbox stay.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
+        Fails with STALE_EPOCH, EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,7 +151,7 @@ class AlertsServiceServicer:
 
     def ProcessAlerts(self, request, context):
         """Enriches and judges without telling anybody: the next EvaluateAlerts tells what is still untold. Market rules wait
-        for it too. Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
+        for it too. Fails with STALE_EPOCH, EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

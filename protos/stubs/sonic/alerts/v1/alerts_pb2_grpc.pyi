@@ -17,12 +17,13 @@ class AlertsServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CreateAlertsRequest, _alerts_pb2.CreateAlertsResponse]
-    """Makes the alerts that should exist, by (type, class, subject); existing ones stay.
-    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
+    """Makes the alerts that should exist, by (type, class, subject); existing ones stay. Without positions those of
+    portfolio and prices. Fails with STALE_EPOCH, EPOCH_AHEAD.
     """
     EvaluateAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.EvaluateAlertsRequest, _alerts_pb2.EvaluateAlertsResponse]
-    """Reads positions as columns, judges every alert, writes ledger and outbox with every change of level.
-    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
+    """Reads positions as columns, judges every alert, writes ledger and outbox with every change of level. A level falls by
+    two different observations in a row. Without positions the others are judged, and the answer counts the rest.
+    Fails with STALE_EPOCH, EPOCH_AHEAD.
     """
     ClearStaleAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ClearStaleAlertsRequest, _alerts_pb2.ClearStaleAlertsResponse]
     """Deletes alerts whose position is CLOSED, LIQUIDATED or deleted, and only those.
@@ -30,11 +31,11 @@ class AlertsServiceStub:
     """
     EnrichAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.EnrichAlertsRequest, _alerts_pb2.EvaluateAlertsResponse]
     """Updates the readings of every alert without judging them; levels, ledger and outbox stay.
-    Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
+    Fails with STALE_EPOCH, EPOCH_AHEAD.
     """
     ProcessAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ProcessAlertsRequest, _alerts_pb2.EvaluateAlertsResponse]
     """Enriches and judges without telling anybody: the next EvaluateAlerts tells what is still untold. Market rules wait
-    for it too. Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
+    for it too. Fails with STALE_EPOCH, EPOCH_AHEAD.
     """
     CreateAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CreateAlertRequest, _alerts_pb2.Alert]
     """Makes an alert with a limit of its own, beside those that thresholds make: none that is there is changed. An equal
@@ -77,8 +78,8 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.CreateAlertsRequest,
         context: _aio.ServicerContext[_alerts_pb2.CreateAlertsRequest, _abc.Awaitable[_alerts_pb2.CreateAlertsResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.CreateAlertsResponse]:
-        """Makes the alerts that should exist, by (type, class, subject); existing ones stay.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
+        """Makes the alerts that should exist, by (type, class, subject); existing ones stay. Without positions those of
+        portfolio and prices. Fails with STALE_EPOCH, EPOCH_AHEAD.
         """
 
     @_abc_1.abstractmethod
@@ -87,8 +88,9 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.EvaluateAlertsRequest,
         context: _aio.ServicerContext[_alerts_pb2.EvaluateAlertsRequest, _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]:
-        """Reads positions as columns, judges every alert, writes ledger and outbox with every change of level.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
+        """Reads positions as columns, judges every alert, writes ledger and outbox with every change of level. A level falls by
+        two different observations in a row. Without positions the others are judged, and the answer counts the rest.
+        Fails with STALE_EPOCH, EPOCH_AHEAD.
         """
 
     @_abc_1.abstractmethod
@@ -108,7 +110,7 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_alerts_pb2.EnrichAlertsRequest, _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]:
         """Updates the readings of every alert without judging them; levels, ledger and outbox stay.
-        Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
+        Fails with STALE_EPOCH, EPOCH_AHEAD.
         """
 
     @_abc_1.abstractmethod
@@ -118,7 +120,7 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_alerts_pb2.ProcessAlertsRequest, _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.EvaluateAlertsResponse]:
         """Enriches and judges without telling anybody: the next EvaluateAlerts tells what is still untold. Market rules wait
-        for it too. Fails with POSITIONS_UNAVAILABLE, STALE_EPOCH, EPOCH_AHEAD.
+        for it too. Fails with STALE_EPOCH, EPOCH_AHEAD.
         """
 
     @_abc_1.abstractmethod
