@@ -159,8 +159,9 @@ class Check(Protocol):
     """One named check.
 
     `every_cycle` ones run in every cycle, the others when their interval has passed; `outside` ones are also
-    run when no cycle comes. `threshold_percent` is its own limit, None = as judged by others;
-    `takes_threshold`: another one may be chosen.
+    run when no cycle comes. After a BREACH or an ERROR it is looked at again after `retry_interval`, when
+    that is shorter. `threshold_percent` is its own limit, None = as judged by others; `takes_threshold`:
+    another one may be chosen.
     """
 
     name: str
@@ -168,6 +169,7 @@ class Check(Protocol):
     interval: timedelta
     every_cycle: bool = False
     outside: bool = False
+    retry_interval: timedelta | None = None
     threshold_percent: float | None = None
     takes_threshold: bool = False
 

@@ -121,7 +121,10 @@ def _registered(name: str, check: Check, origin: str = "") -> Registered:
         description=str(getattr(check, "description", "")),
         check=check,
         defaults=Defaults(
-            check.interval, threshold, bool(getattr(check, "takes_threshold", threshold is not None))
+            check.interval,
+            threshold,
+            bool(getattr(check, "takes_threshold", threshold is not None)),
+            retry if isinstance(retry := getattr(check, "retry_interval", None), timedelta) else None,
         ),
         every_cycle=bool(getattr(check, "every_cycle", False)),
         outside=bool(getattr(check, "outside", False)),

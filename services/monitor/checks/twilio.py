@@ -15,6 +15,7 @@ class TwilioCheck(Check):
     description = "Credentials of Twilio, verified without a call"
     interval = timedelta(hours=6)
     outside = True
+    retry_interval = timedelta(minutes=5)
 
     async def run(self, look: Look) -> Finding:
         """BREACH when the account refuses them or is not active; SKIPPED without credentials."""

@@ -28,6 +28,7 @@ from services.monitor.clients.surroundings import Surroundings
 from services.monitor.clients.telling import XComClient
 from services.monitor.domain.findings import Level
 from shared.codec import from_duration, from_timestamp, number, to_timestamp
+from shared.http.scope import asking
 from shared.rpc.client import Channel, idempotent
 
 T = TypeVar("T")
@@ -132,7 +133,9 @@ class PeerReadings:
 
     def _begin(self, name: str, ask: Callable[[], Coroutine[Any, Any, object]]) -> None:
         if name not in self._asked:
-            asked = asyncio.create_task(ask(), name=f"reading {name}")
+            # Who runs a monitor by hand wants to know how it is now, not what is remembered.
+            with asking(forced=self._refresh):
+                asked = asyncio.create_task(ask(), name=f"reading {name}")
             asked.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._asked[name] = asked
 

@@ -19,6 +19,7 @@ from services.monitor.checks import AnswerReading
 from shared.errors import SonicError
 from shared.http.client import ProviderHttp
 from shared.http.failure import FailureKind, ProviderFailure
+from shared.http.scope import asking
 from shared.rpc.client import Channel
 
 _SERVICE_SECONDS = 2.5
@@ -62,7 +63,9 @@ class Surroundings:
         headers = {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
         path = f"/2010-04-01/Accounts/{self._account.sid}.json"
         try:
-            answer = await self._account.http.get_json(path, headers=headers)
+            # Never from memory: an answer of an hour ago says nothing of the credentials of now.
+            with asking(forced=True):
+                answer = await self._account.http.get_json(path, headers=headers)
         except ProviderFailure as failure:
             if failure.kind in (FailureKind.REFUSED, FailureKind.NOT_FOUND):
                 return f"refused with HTTP {failure.status}"

@@ -42,11 +42,13 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a monitor brings itself. `takes_threshold`: a percent means something to it."""
+    """What a monitor brings itself. `takes_threshold`: a percent means something to it; `retry_interval`
+    counts after a BREACH or an ERROR when it is shorter, None: it makes no difference."""
 
     interval: timedelta
     threshold_percent: float | None = None
     takes_threshold: bool = False
+    retry_interval: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,14 @@ class Setting:
     telling: Telling
     version: int
     environment: Mapping[str, str] = field(default_factory=dict)
+    retry_interval: timedelta | None = None
+
+    def interval_after(self, last: Run | None) -> timedelta:
+        """The time to the next run; `last`: not SKIPPED."""
+        failed = last is not None and last.status in (RunStatus.BREACH, RunStatus.ERROR)
+        if not failed or self.retry_interval is None:
+            return self.interval
+        return min(self.retry_interval, self.interval)
 
 
 def effective(defaults: Defaults, chosen: Chosen, overrides: Mapping[str, Override]) -> Setting:
@@ -98,6 +108,7 @@ def effective(defaults: Defaults, chosen: Chosen, overrides: Mapping[str, Overri
         telling=Telling(chosen.notification_level, chosen.channels),
         version=chosen.version,
         environment={name: override.variable for name, override in overrides.items()},
+        retry_interval=defaults.retry_interval,
     )
 
 

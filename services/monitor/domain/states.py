@@ -100,7 +100,8 @@ def state(
     now: datetime,
 ) -> State:
     """Puts together what a monitor is, what was chosen and what happened."""
-    due = None if standing.last_time is None else standing.last_time + setting.interval
+    interval = setting.interval_after(standing.last_run)
+    due = None if standing.last_time is None else standing.last_time + interval
     end = snoozed_until(setting, standing.last_run, now)
     return State(
         name=name,

@@ -201,13 +201,14 @@ class Passes:
         return f"FRESH: ran {(made.now - last.started_time).total_seconds():.0f} s ago"
 
     def _is_due(self, made: _Pass, name: str, moment: datetime) -> bool:
-        last_time = made.standings[name].last_time
+        last_time, last_run = made.standings[name].last_time, made.standings[name].last_run
         if last_time is None and moment < made.now:
             # Never ran: due since this process looks.
             return self._start_time <= moment
         if last_time is not None and last_time > made.now:
             return True
-        return is_due(last_time, self._setting(made, name).interval, max(moment, last_time or moment))
+        interval = self._setting(made, name).interval_after(last_run)
+        return is_due(last_time, interval, max(moment, last_time or moment))
 
     async def _claim(self, made: _Pass, names: Sequence[str]) -> list[str]:
         """Those that no other process is running."""

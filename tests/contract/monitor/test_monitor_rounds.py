@@ -184,6 +184,35 @@ async def test_twilio_is_verified_without_a_call_and_skipped_without_credentials
     assert "t0ken" not in str(runs)
 
 
+async def test_a_401_is_asked_again_by_hand_at_once_and_by_itself_soon(house: House) -> None:
+    async with HttpProvider() as provider:
+        route = "GET /2010-04-01/Accounts/AC1.json"
+        provider.answer(route, status=401, json={}, times=2)
+        provider.answer(route, json={"status": "active"})
+        await house.peers()
+        stub = await house.monitor(
+            twilio_url=provider.url, twilio_account_sid="AC1", twilio_auth_token="t0ken", **QUIET
+        )
+        runs = [await stub.RunMonitor(pb.RunMonitorRequest(name="twilio")) for _ in range(3)]
+        assert [facts(run)["verified"] for run in runs] == [False, False, True]
+        assert len(provider.asked(route)) == 3
+        provider.answer(route, status=401, json={}, times=1)
+        await stub.RunMonitor(pb.RunMonitorRequest(name="twilio"))
+        monitor = await stub.GetMonitor(pb.GetMonitorRequest(name="twilio"))
+        began = house.clock.now().timestamp()
+        assert monitor.next_run_time.seconds - began == 300
+
+        async def verified() -> bool:
+            return facts((await runs_of(stub, "twilio"))[0])["verified"] is True
+
+        await house.push(verified, 30)
+        assert house.clock.now().timestamp() - began < 900
+        # From then on it is looked at as rarely as before.
+        monitor = await stub.GetMonitor(pb.GetMonitorRequest(name="twilio"))
+        last = monitor.last_run.started_time.seconds
+        assert monitor.next_run_time.seconds - last == 6 * 3600
+
+
 async def test_of_two_servers_one_runs_what_is_due(house: House) -> None:
     await house.peers()
     await house.monitor(**QUIET)
