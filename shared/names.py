@@ -1,4 +1,4 @@
-"""Names: fresh identifiers, and words that people write in many ways; knows no word itself."""
+"""Names: fresh identifiers, words people write in many ways, words cut to length; knows no word itself."""
 
 import os
 import re
@@ -31,6 +31,17 @@ def new_id(prefix: str) -> str:
 
 def _text(value: int) -> str:
     return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
+
+
+def shortened(text: str, length: int) -> str:
+    """At most `length` (>= 2) characters: cut between words where there are any, with an ellipsis."""
+    if len(text) <= length:
+        return text
+    head = text[: length - 1]
+    if head[-1].isalnum() and text[length - 1].isalnum():
+        words = head.rsplit(maxsplit=1)
+        head = words[0] if len(words) > 1 and len(words[0]) >= length // 2 else head
+    return head.rstrip(" ,;:(-\n") + "\u2026"
 
 
 def normalise(text: str) -> str:

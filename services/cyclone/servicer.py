@@ -76,7 +76,8 @@ class CycloneServicer(rpc.CycloneServiceServicer):
         return pb.Schedule(
             interval=to_duration(setting.interval),
             enabled=setting.enabled,
-            next_time=to_timestamp(setting.next_time),
+            # A slot that nobody will run is none.
+            next_time=to_timestamp(setting.next_time) if setting.enabled else None,
             missed_count=setting.missed_count,
             etag=str(setting.version),
             owner=lease.owner,

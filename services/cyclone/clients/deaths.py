@@ -8,8 +8,13 @@ from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from services.cyclone.domain.incidents import Incident
+from shared.names import shortened
 from shared.rpc.client import Channel
 from shared.secret_shapes import without_secrets
+
+# As the receivers bound them.
+_SUMMARY_LENGTH = 300
+_BODY_LENGTH = 10_000
 
 
 class DeathClient:
@@ -22,7 +27,7 @@ class DeathClient:
     async def raise_death(self, incident: Incident, cycle_id: str, epoch: int, seconds: float) -> None:
         request = alerts_pb2.RaiseDeathRequest(
             incident=incident.name,
-            summary=without_secrets(incident.summary),
+            summary=shortened(without_secrets(incident.summary), _SUMMARY_LENGTH),
             cycle_id=cycle_id,
             epoch=epoch,
         )
@@ -64,7 +69,7 @@ class DeathClient:
             request_id=request_id,
             level=level,
             subject=subject,
-            body=without_secrets(body),
+            body=shortened(without_secrets(body), _BODY_LENGTH),
             source="cyclone",
             dedupe_key=request_id,
             facts=facts,

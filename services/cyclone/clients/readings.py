@@ -49,7 +49,7 @@ def price_message(reading: PriceReading) -> alerts_pb2.PriceReading:
 
 def totals_reading(totals: positions_pb2.Totals) -> TotalsReading:
     return TotalsReading(
-        total_value_usd=totals.total_value_usd,
+        total_value_usd=codec.number(totals, "total_value_usd"),
         total_size_usd=totals.total_size_usd,
         total_profit_usd=totals.total_profit_usd,
         avg_leverage_ratio=codec.number(totals, "avg_leverage_ratio"),

@@ -100,4 +100,4 @@ def _after(old: Incident, found: Finding, new_id: str) -> Incident:
     bad_count = min(old.bad_count + 1, found.limit)
     if old.open or bad_count < found.limit:
         return replace(old, bad_count=bad_count)
-    return Incident(found.name, bad_count, True, f"{new_id}-{found.name}", found.summary[:300])
+    return Incident(found.name, bad_count, True, f"{new_id}-{found.name}", found.summary)

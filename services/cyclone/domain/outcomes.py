@@ -14,6 +14,8 @@ from services.cyclone.domain.cycle import StepState
 # A price older than this lowers no level; positions marks its own readings by the same age.
 PRICE_MAX_AGE = timedelta(seconds=120)
 UNTRUSTED_QUALITIES = frozenset({"STALE", "NONE", "CLOSED"})
+# A market that is closed has the price it closed at: nothing of it is missing.
+MISSING_QUALITIES = frozenset({"STALE", "NONE"})
 # How a call ends when its service is not there, as opposed to a service that answers with a refusal.
 # A step that is PARTIAL for this alone works: the venue states no such price, or a person entered none.
 NO_LIQUIDATION_PRICE = "NO_LIQUIDATION_PRICE"
@@ -156,9 +158,11 @@ def read_prices(answer: PricesAnswer) -> Outcome:
         "missing": answer.missing_count,
         "failed_sources": len(answer.failed_sources),
     }
+    if closed_count := sum(price.quality == "CLOSED" for price in answer.prices):
+        counts["closed"] = closed_count
     if not answer.missing_count:
         return Outcome(StepState.SUCCEEDED, counts)
-    without = _listed([price.asset for price in answer.prices if price.stale])
+    without = _listed([price.asset for price in answer.prices if price.quality in MISSING_QUALITIES])
     if not answer.fresh_count:
         return Outcome(
             StepState.FAILED, counts, "NO_FRESH_PRICE", f"no tracked asset has a fresh price{without}"

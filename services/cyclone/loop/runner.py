@@ -32,7 +32,7 @@ from services.cyclone.store.progress import ProgressStore
 from shared import log
 from shared.clock import Clock
 from shared.errors import SonicError
-from shared.names import new_id
+from shared.names import new_id, shortened
 
 _SEVERITIES = {StepState.SUCCEEDED: Severity.INFO, StepState.FAILED: Severity.ERROR}
 _CYCLE_SEVERITIES = {CycleState.SUCCEEDED: Severity.INFO, CycleState.FAILED: Severity.ERROR}
@@ -107,7 +107,7 @@ class Run:
         self._steps = {step.name: step for step in steps.resumed(cycle.steps)}
         self._changed: dict[str, Step] = {}
         self._events: list[Event] = []
-        self._calls: dict[asyncio.Task[Answer], tuple[str, float]] = {}
+        self._calls: dict[asyncio.Task[Answer], tuple[str, float, float]] = {}
         forced = cycle.cause is Cause.REQUEST
         self._call = Call(cycle.id, tenure.epoch, forced, "", self._clock.now(), interval=interval)
         self._up: set[str] = set()
@@ -179,7 +179,7 @@ class Run:
         epoch, now = self._tenure.epoch, self._clock.now()
         call = replace(self._call, epoch=epoch, now=now, bound_seconds=seconds)
         task = asyncio.create_task(self._perform(step.name, call), name=step.name)
-        self._calls[task] = (step.name, self._clock.monotonic())
+        self._calls[task] = (step.name, self._clock.monotonic(), seconds)
 
     async def _perform(self, name: str, call: Call) -> Answer:
         if name == steps.EVALUATE_ALERTS and not call.has_prices:
@@ -197,7 +197,7 @@ class Run:
     async def _asks_again(self, task: asyncio.Task[Answer]) -> bool:
         """Whether a step that was refused for its epoch waits to be sent again, once, with a new one."""
         error = task.exception()
-        name, _ = self._calls[task]
+        name = self._calls[task][0]
         if not isinstance(error, SonicError) or name in self._asked_again:
             return False
         if not await self._passage.opened(self._tenure, error):
@@ -210,9 +210,9 @@ class Run:
         return True
 
     def _finish(self, task: asyncio.Task[Answer]) -> None:
-        name, started = self._calls.pop(task)
+        name, started, bound_seconds = self._calls.pop(task)
         service = steps.BY_NAME[name].service
-        outcome = self._outcome(task, name, service)
+        outcome = self._outcome(task, name, service, bound_seconds)
         if name == steps.EVALUATE_ALERTS and self._is_without_positions():
             outcome = outcomes.without_positions(outcome)
         duration = self._clock.monotonic() - started
@@ -227,12 +227,15 @@ class Run:
         self._change(step)
         self._log_step(step)
 
-    def _outcome(self, task: asyncio.Task[Answer], name: str, service: str) -> Outcome:
+    def _outcome(self, task: asyncio.Task[Answer], name: str, service: str, bound_seconds: float) -> Outcome:
         try:
             answer = task.result()
         except SonicError as error:
-            self._note_failure(service, error)
-            return read_failure(error.reason, error.message)
+            message = error.message
+            if error.reason == "DEADLINE_EXCEEDED":
+                message = f"no answer from {service} within {bound_seconds:.3g} s"
+            self._note_failure(service, error, message)
+            return read_failure(error.reason, message)
         except Exception as error:  # noqa: BLE001  an answer we cannot read fails its step, not every cycle to come
             incident_id = new_id("inc")
             log.get_logger().error("step failed", step=name, incident_id=incident_id, exc_info=error)
@@ -248,9 +251,9 @@ class Run:
             self._call = replace(self._call, totals=answer.totals, membership_epoch=answer.membership_epoch)
         return answer.outcome
 
-    def _note_failure(self, service: str, error: SonicError) -> None:
+    def _note_failure(self, service: str, error: SonicError, message: str) -> None:
         if error.reason in DOWN_REASONS:
-            self._down[service] = error.message
+            self._down[service] = message
             return
         self._up.add(service)
         if error.reason == _NO_XCOM:
@@ -327,4 +330,6 @@ class Run:
         self._say(_SEVERITIES.get(step.state, Severity.WARNING), step.name, message)
 
     def _say(self, severity: Severity, source: str, message: str) -> None:
-        self._events.append(Event(self._clock.now(), severity, source, message[:1000], self._cycle.id))
+        self._events.append(
+            Event(self._clock.now(), severity, source, shortened(message, 1000), self._cycle.id)
+        )

@@ -20,6 +20,7 @@ from shared.errors import SonicError
 from shared.http.client import ProviderHttp
 from shared.http.failure import FailureKind, ProviderFailure
 from shared.http.scope import asking
+from shared.names import shortened
 from shared.rpc.client import Channel
 
 _SERVICE_SECONDS = 2.5
@@ -71,7 +72,7 @@ class Surroundings:
                 return f"refused with HTTP {failure.status}"
             raise
         state = answer.body.get("status") if isinstance(answer.body, dict) else None
-        return "" if state == "active" else f"the account is {str(state)[:40]}"
+        return "" if state == "active" else f"the account is {shortened(str(state), 40)}"
 
     async def _service(self, name: str, channel: Channel) -> AnswerReading:
         began = time.perf_counter()

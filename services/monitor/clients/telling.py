@@ -8,6 +8,7 @@ from services.monitor.checks import ChannelReading
 from services.monitor.domain.incidents import Notice
 from shared.codec import from_timestamp
 from shared.errors import InvalidArgument
+from shared.names import shortened
 from shared.rpc.client import Channel
 from shared.secret_shapes import without_secrets
 
@@ -27,8 +28,8 @@ class XComClient:
         request = xcom_pb2.SendRequest(
             request_id=notice.id,
             level=xcom_pb2.Level.Value(f"LEVEL_{notice.level.value}"),
-            subject=without_secrets(notice.subject)[:300],
-            body=without_secrets(notice.body)[:10_000],
+            subject=shortened(without_secrets(notice.subject), 300),
+            body=shortened(without_secrets(notice.body), 10_000),
             source="monitor",
             channels=notice.channels,
             facts={"demo": "true"} if notice.demo else {},

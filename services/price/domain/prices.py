@@ -1,7 +1,7 @@
 """The words of the service: quotes, prices, records. Knows no rule that weighs them."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
@@ -200,10 +200,18 @@ def wanted_assets(asked: Iterable[str], tracked: tuple[str, ...], field: str = "
     names = {name.strip().upper() for name in asked}
     unknown = sorted(names - set(tracked))
     if unknown:
-        listed = ", ".join(tracked)
-        raise InvalidArgument(
-            "UNKNOWN_ASSET",
-            f"{', '.join(map(repr, unknown))[:100]} is not tracked; tracked are {listed}",
-            fields={field: f"among {listed}"},
-        )
+        raise not_tracked(unknown, tracked, field)
     return tuple(asset for asset in tracked if asset in names or not names)
+
+
+def not_tracked(unknown: Sequence[str], tracked: Sequence[str], field: str) -> InvalidArgument:
+    """The refusal of assets that are not tracked; it names those that are."""
+    listed = ", ".join(tracked)
+    named = ", ".join(repr(name[:20]) for name in unknown[:5])
+    more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+    verb = "is" if len(unknown) == 1 else "are"
+    return InvalidArgument(
+        "UNKNOWN_ASSET",
+        f"{named}{more} {verb} not tracked; tracked are {listed}",
+        fields={field: f"among {listed}"},
+    )

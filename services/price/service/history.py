@@ -17,6 +17,7 @@ from services.price.domain.prices import (
     Market,
     Price,
     PriceRecord,
+    not_tracked,
     wanted_assets,
 )
 from services.price.store.history import HistoryStore
@@ -79,7 +80,8 @@ class HistoryService:
     ) -> Page[PriceRecord]:
         """Rows of the asset in the present market, newest first.
 
-        Raises InvalidArgument INVALID_FIELD, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        Raises InvalidArgument UNKNOWN_ASSET of one that is not tracked and was not before, INVALID_FIELD,
+        BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
         """
         _check_order(wanted.start, wanted.end)
         wanted = replace(
@@ -90,6 +92,7 @@ class HistoryService:
             market = await store.market()
             context = paging.context("history", market.value, asset, wanted)
             page = paging.parse(page_size, page_token, context=context)
+            await self._check_asset(store, market, asset)
             found = await store.page(market, asset, wanted, page)
         return paging.cut(found, page, context, lambda record: (record.price_time, record.id))
 
@@ -164,12 +167,14 @@ class HistoryService:
     ) -> CandlePage:
         """Candles and gaps of the present market, oldest first; a page covers `page_size` intervals.
 
-        Raises InvalidArgument INVALID_FIELD, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        Raises InvalidArgument UNKNOWN_ASSET of one that is not tracked and was not before, INVALID_FIELD,
+        BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
         """
         now = self._clock.now()
         await self._settle()
         async with self._begin() as store:
             market = await store.market()
+            await self._check_asset(store, market, asset)
             context = paging.context("candles", market.value, asset, interval.value, start, end)
             page = paging.parse(page_size, page_token, context=context)
             first, until = _stretch(interval, start, end, now, page.after, interval.span * page.size)
@@ -212,6 +217,12 @@ class HistoryService:
             total += count
             if count < _TRIM_ROWS:
                 return total
+
+    async def _check_asset(self, store: HistoryStore, market: Market, asset: str) -> None:
+        """An empty list would say that it has no history, where nobody ever looked."""
+        tracked = self._settings.assets
+        if asset not in tracked and await store.newest(market, asset) is None:
+            raise not_tracked([asset], tracked, "asset")
 
     async def _fill(self, asset: str, rows: Sequence[tuple[datetime, float]]) -> int:
         if not rows:

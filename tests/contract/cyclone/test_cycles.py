@@ -220,6 +220,7 @@ async def test_a_frozen_service_holds_a_cycle_for_less_than_its_interval_and_the
     cycle = await house.run(stub)
     assert time.monotonic() - began < 5
     assert _step(cycle, "SYNC_POSITIONS").reason == "DEADLINE_EXCEEDED"
+    assert _step(cycle, "SYNC_POSITIONS").message == "no answer from positions within 2 s"
     assert _step(cycle, "ENRICH_POSITIONS").reason == "DEADLINE_EXCEEDED"
     # Once it did not answer, it is asked again only briefly.
     enrich_seconds = _step(cycle, "ENRICH_POSITIONS").duration.ToTimedelta().total_seconds()
@@ -372,6 +373,14 @@ async def test_requests_made_together_run_one_after_the_other(house: House) -> N
     cycles = await asyncio.gather(*(house.run(stub, "NOTIFY") for _ in range(5)))
     spans = sorted((c.started_time.ToDatetime(), c.ended_time.ToDatetime()) for c in cycles)
     assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
+
+
+async def test_a_schedule_that_is_off_has_no_next_slot(house: House) -> None:
+    stub = await house.start(sonic_schedule=True)
+    assert (await stub.GetSchedule(pb.GetScheduleRequest())).HasField("next_time")
+    off = pb.UpdateScheduleRequest(schedule=pb.Schedule(), update_mask=FieldMask(paths=["enabled"]))
+    assert not (await stub.UpdateSchedule(off)).HasField("next_time")
+    assert not (await stub.GetSchedule(pb.GetScheduleRequest())).HasField("next_time")
 
 
 async def test_an_edit_of_a_schedule_somebody_else_changed_is_refused(house: House) -> None:

@@ -39,6 +39,8 @@ async def test_a_text_with_nul_is_refused_by_its_field(
     [
         ("RefreshPrices", pb.RefreshPricesRequest(assets=["BTC", " "]), "assets"),
         ("InsertPrice", pb.InsertPriceRequest(asset="BTX", price_usd=1.0), "asset"),
+        ("ListPriceHistory", pb.ListPriceHistoryRequest(asset="BTX"), "asset"),
+        ("ListCandles", pb.ListCandlesRequest(asset="BTX"), "asset"),
     ],
 )
 async def test_an_asset_that_is_not_tracked_is_refused_by_its_field(

@@ -38,11 +38,22 @@ def _totals(stale_count: int = 0, oldest: datetime | None = NOW) -> TotalsReadin
 def test_prices_are_partial_without_one_and_failed_without_any(
     fresh: int, missing: int, state: StepState, reason: str
 ) -> None:
-    prices = (PriceReading("BTC", 1.0, NOW, stale=True),)
+    prices = (PriceReading("BTC", 1.0, NOW, stale=True, quality="STALE"),)
     read = outcomes.read_prices(PricesAnswer(prices, fresh, missing, ("kraken",)))
     assert (read.state, read.reason) == (state, reason)
     assert dict(read.counts) == {"fresh": fresh, "missing": missing, "failed_sources": 1}
     assert ("BTC" in read.message) is (missing > 0)
+
+
+def test_a_closed_market_is_not_blamed_and_is_counted() -> None:
+    prices = (
+        PriceReading("BTC", 1.0, NOW, stale=False, quality="GOOD"),
+        PriceReading("DOGE", None, None, stale=True, quality="NONE"),
+        PriceReading("SPX", 6_000.0, NOW, stale=True, quality="CLOSED"),
+    )
+    read = outcomes.read_prices(PricesAnswer(prices, 2, 1))
+    assert read.message == "1 without a fresh price: DOGE"
+    assert dict(read.counts) == {"fresh": 2, "missing": 1, "failed_sources": 0, "closed": 1}
 
 
 @pytest.mark.parametrize(

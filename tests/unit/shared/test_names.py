@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidArgument
-from shared.names import choose, new_id, normalise
+from shared.names import choose, new_id, normalise, shortened
 
 
 def test_ids_differ_and_sort_by_time() -> None:
@@ -42,3 +42,25 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
         choose("warm", ["LOW", "HIGH"], field="level")
     assert raised.value.reason == "UNKNOWN_NAME"
     assert raised.value.fields == {"level": "one of LOW, HIGH"}
+
+
+@pytest.mark.parametrize(
+    ("text", "length", "expected"),
+    [
+        ("a wallet failed", 15, "a wallet failed"),
+        ("a wallet failed", 14, "a wallet\u2026"),
+        ("a wallet failed", 9, "a wallet\u2026"),
+        ("wallets: main, bot, vault", 19, "wallets: main, bot\u2026"),
+        ("wallets: main, bot, vault", 16, "wallets: main\u2026"),
+        ("unbreakable", 6, "unbre\u2026"),
+    ],
+)
+def test_a_text_is_cut_between_words(text: str, length: int, expected: str) -> None:
+    assert shortened(text, length) == expected
+
+
+@given(st.text(max_size=60), st.integers(2, 60))
+def test_a_text_that_was_cut_says_so_and_fits(text: str, length: int) -> None:
+    cut = shortened(text, length)
+    assert len(cut) <= length
+    assert cut == text if len(text) <= length else cut.endswith("\u2026")

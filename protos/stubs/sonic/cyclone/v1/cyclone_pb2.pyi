@@ -420,7 +420,7 @@ class Schedule(_message.Message):
 
     @_builtins.property
     def next_time(self) -> _timestamp_pb2.Timestamp:
-        """Next slot."""
+        """Next slot; not set while the schedule is off. In the past: a slot that is late, or nobody holds the lease."""
 
     def __init__(
         self,
