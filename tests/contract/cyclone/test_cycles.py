@@ -18,7 +18,7 @@ from sonic.price.v1 import price_pb2
 from services.cyclone.domain.steps import NAMES
 from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound
 from tests.contract.cyclone.conftest import House, until
-from tests.fakes.peers import Gate, aborts, answers, hangs
+from tests.fakes.peers import Gate, aborts, answers
 
 SUCCEEDED, PARTIAL, FAILED, SKIPPED = (
     pb.STEP_STATE_SUCCEEDED,
@@ -171,14 +171,6 @@ async def test_a_service_that_is_down_fails_its_step_and_alerts_are_still_evalua
     assert "UPDATE_PRICES FAILED" in cycle.message
 
 
-async def test_a_slow_service_is_given_up_at_its_limit(house: House) -> None:
-    house.peers.told["hedges.LinkHedges"] = Gate(price_pb2.Price())
-    cycle = await house.run(await house.start(step_timeout_seconds=0.2))
-    hedges = _step(cycle, "LINK_HEDGES")
-    assert (hedges.state, hedges.reason) == (FAILED, "DEADLINE_EXCEEDED")
-    assert cycle.state == pb.CYCLE_STATE_PARTIAL
-
-
 async def test_a_failed_enrichment_skips_what_needs_it_and_the_market_is_still_judged(house: House) -> None:
     house.peers.told["positions.EnrichPositions"] = aborts(grpc.StatusCode.INTERNAL)
     cycle = await house.run(await house.start())
@@ -208,42 +200,6 @@ async def test_alerts_that_cannot_be_created_are_still_evaluated(house: House) -
     assert cycle.state == pb.CYCLE_STATE_PARTIAL
     assert _step(cycle, "EVALUATE_ALERTS").state == SUCCEEDED
     assert _step(cycle, "CLEAR_STALE_ALERTS").state == SKIPPED
-
-
-async def test_a_frozen_service_holds_a_cycle_for_less_than_its_interval_and_the_rest_is_judged(
-    house: House,
-) -> None:
-    for method in ("GetMode", "SyncPositions", "EnrichPositions", "RecordSnapshot"):
-        house.peers.told[f"positions.{method}"] = hangs()
-    stub = await house.start(sonic_cycle_interval_seconds=5)
-    began = time.monotonic()
-    cycle = await house.run(stub)
-    assert time.monotonic() - began < 5
-    assert _step(cycle, "SYNC_POSITIONS").reason == "DEADLINE_EXCEEDED"
-    assert _step(cycle, "SYNC_POSITIONS").message == "no answer from positions within 2 s"
-    assert _step(cycle, "ENRICH_POSITIONS").reason == "DEADLINE_EXCEEDED"
-    # Once it did not answer, it is asked again only briefly.
-    enrich_seconds = _step(cycle, "ENRICH_POSITIONS").duration.ToTimedelta().total_seconds()
-    sync_seconds = _step(cycle, "SYNC_POSITIONS").duration.ToTimedelta().total_seconds()
-    assert 0.4 < enrich_seconds < 1.5 < sync_seconds < 3
-    assert _step(cycle, "EVALUATE_ALERTS").state == PARTIAL
-    assert _step(cycle, "RUN_MONITORS").state == SUCCEEDED
-    assert cycle.state == pb.CYCLE_STATE_PARTIAL
-    (death,) = await until(lambda: house.peers.requests("alerts.RaiseDeath"))
-    assert death.incident == "cycle"
-    assert death.summary.startswith("Positions were not judged.")
-
-
-async def test_the_interval_of_the_schedule_bounds_the_steps_whoever_asked(house: House) -> None:
-    stub = await house.start()
-    change = pb.Schedule()
-    change.interval.FromSeconds(5)
-    await stub.UpdateSchedule(pb.UpdateScheduleRequest(schedule=change))
-    house.peers.told["hedges.LinkHedges"] = hangs()
-    cycle = await house.run(stub)
-    hedges = _step(cycle, "LINK_HEDGES")
-    assert hedges.reason == "DEADLINE_EXCEEDED"
-    assert hedges.duration.ToTimedelta().total_seconds() < 1.5
 
 
 async def test_partial_answers_leave_their_steps_partial(house: House) -> None:
