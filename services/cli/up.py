@@ -11,21 +11,12 @@ from typing import Annotated
 
 import typer
 
-from services.cli import database, house, keeper, privacy
+from services.cli import database, house, keeper
 from services.cli.alarm import Alarm
 from services.cli.connection import connected
-from services.cli.declared import declared_names
 from services.cli.notices import gather, notices
 from services.cli.output import command, console, show_notices
-from services.cli.plan import (
-    GATEWAY,
-    SERVICES,
-    Plan,
-    known_addresses,
-    running_file,
-    taken_addresses,
-    write_running,
-)
+from services.cli.plan import GATEWAY, Plan, known_addresses, running_file, taken_addresses, write_running
 from services.cli.room import Room, written_folders
 from services.cli.voice import Voice
 from shared import log
@@ -49,10 +40,7 @@ async def up(
     plan = Plan()
     say = Voice(plan.home)
     await _refuse_taken(plan)
-    privacy.make(plan.home)
     asked = _asked_to_stop()
-    # Beside the database's start: it takes as long.
-    declaring = None if one_process else asyncio.create_task(declared_names((*SERVICES, GATEWAY)))
     async with AsyncExitStack() as stack:
         console.print("[bold]Sonic[/bold] is waking up")
         opened = await stack.enter_async_context(database.opened(plan))
@@ -65,7 +53,7 @@ async def up(
             log.configure("sonic", "WARNING", json=False)
             serving = house.in_one_process(plan, urls, say, listens=listens)
         else:
-            serving = house.in_processes(plan, urls, say, declaring)
+            serving = house.in_processes(plan, urls, say)
         addresses = await _unless(asked, stack, serving)
         if addresses is None:
             return 0

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.domain.kinds import Level
 from services.alerts.domain.market import Rule, RuleDirection, RuleMetric, RuleRecurrence, RuleState
-from services.alerts.store.words import bounded
 from services.alerts.tables import rule
 from shared.database.keyset import apply
 from shared.paging import PageRequest
@@ -87,6 +86,6 @@ def _rule(row: Row[Any]) -> Rule:
             "level": Level(row.level),
             "state": RuleState(row.state),
             "falling": RuleState(row.falling),
-            "channels": bounded(row.channels),
+            "channels": tuple(row.channels),
         }
     )

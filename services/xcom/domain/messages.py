@@ -67,6 +67,7 @@ class ChannelsReason(StrEnum):
     EXPLICIT = "EXPLICIT"
     FALLBACK_ALL_CONFIGURED = "FALLBACK_ALL_CONFIGURED"
     WHO_HEARD = "WHO_HEARD"
+    DELIVERY_DEAD = "DELIVERY_DEAD"
     FALLBACK_NEWS = "FALLBACK_NEWS"
 
 
@@ -93,6 +94,9 @@ RETRY_SECONDS = (5.0, 15.0, 60.0, 300.0, 900.0)
 JITTER_RATIO = 0.2
 # A provider that asks for more patience than this gets this.
 LONGEST_WAIT = timedelta(hours=1)
+
+# What was refused for good is asked once more after this.
+SECOND_LOOK = timedelta(seconds=10)
 
 CRASHED = "the try was cut short; whether it arrived is not known"
 
@@ -215,6 +219,7 @@ class Letter:
 
     `address` replaces the channel's own destination: it was set by a call, and is not to be trusted.
     `link` is where a person says that they heard; empty for none.
+    `was_refused`: an earlier try was refused for good.
     `claimed_until`: nobody else sends it before. `receipt_id` is what the channel called the last one that it
     took, at `handed_over_time`.
     """
@@ -237,6 +242,8 @@ class Letter:
     claimed_until: datetime | None = None
     receipt_id: str = ""
     handed_over_time: datetime | None = None
+    contact: str = ""
+    was_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,14 +341,19 @@ def retry_wait(try_number: int, chance: float, retry_after: timedelta | None = N
     return max(wait, min(retry_after, LONGEST_WAIT)) if retry_after is not None else wait
 
 
-def judge(answer: Answer, try_number: int, chance: float) -> Verdict:
-    """SENT when accepted, HANDED_OVER when that is not all; DEAD when refused for good or after the last try;
-    else QUEUED again.
+def judge(answer: Answer, try_number: int, chance: float, *, was_refused: bool) -> Verdict:
+    """SENT when accepted, HANDED_OVER when that is not all; else QUEUED again.
+
+    DEAD when refused for good twice, or after the last try.
     """
     if answer.accepted and answer.receipt_id:
         return Verdict(DeliveryState.HANDED_OVER, AttemptOutcome.HANDED_OVER, next_look(timedelta()))
     if answer.accepted:
         return Verdict(DeliveryState.SENT, AttemptOutcome.SENT)
+    if answer.permanent and not was_refused and try_number < MAX_TRIES:
+        # One answer may be a mistake: a deployment, a proxy. The same one again is believed.
+        wait = max(SECOND_LOOK * (1 + JITTER_RATIO * chance), answer.retry_after or timedelta())
+        return Verdict(DeliveryState.QUEUED, AttemptOutcome.REFUSED, min(wait, LONGEST_WAIT))
     if answer.permanent:
         return Verdict(DeliveryState.DEAD, AttemptOutcome.REFUSED)
     if try_number >= MAX_TRIES:

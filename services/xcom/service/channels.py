@@ -21,7 +21,7 @@ from services.xcom.domain.settings import (
 from services.xcom.service.escalation import check_destination
 from services.xcom.service.reach import Reach
 from services.xcom.service.sending import attempt
-from services.xcom.store.channels import ChannelRecord, ChannelStore
+from services.xcom.store.channels import ChannelHealth, ChannelRecord, ChannelStore
 from services.xcom.store.settings import channel_document
 from shared.clock import Clock
 from shared.errors import Conflict, FailedPrecondition, InvalidArgument
@@ -45,6 +45,12 @@ class ChannelStatus:
     quiet_now: bool
     etag: str
     record: ChannelRecord
+
+    @property
+    def health(self) -> ChannelHealth:
+        """How far it can be trusted."""
+        usable = self.setting.enabled and not self.missing_settings
+        return self.record.health if usable else ChannelHealth.OFF
 
 
 @dataclass(frozen=True, slots=True)

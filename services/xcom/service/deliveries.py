@@ -15,19 +15,14 @@ from datetime import datetime, timedelta
 from services.xcom.channels.channel import Channel
 from services.xcom.domain.messages import (
     CRASHED,
-    LAST_RESORT,
     MAX_TRIES,
-    UNSURE,
     Answer,
-    DeliveryReason,
     DeliveryState,
-    Kind,
     Letter,
-    Level,
-    everywhere,
     judge,
 )
 from services.xcom.domain.pacing import Budget
+from services.xcom.service.deaths import Deaths
 from services.xcom.service.links import Links
 from services.xcom.service.pacing import Pacer
 from services.xcom.service.reach import Reach
@@ -35,11 +30,9 @@ from services.xcom.service.receipts import Receipts
 from services.xcom.service.sending import attempt
 from services.xcom.store.deliveries import DeliveryStore
 from services.xcom.store.queue import Band, Lane, Queue, Receipt, Taken
-from services.xcom.store.queueing import Extra
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.log import get_logger
-from shared.names import new_id
 
 Begin = Callable[[], AbstractAsyncContextManager[DeliveryStore]]
 
@@ -87,6 +80,7 @@ class DeliveryService:
         self._channels = channels
         self._rules = rules
         self._links = links
+        self._deaths = Deaths(channels)
         self._clock = clock
         self._chance = chance
         self._pacer = Pacer(rules.budget)
@@ -136,7 +130,7 @@ class DeliveryService:
 
     async def settle(self, letter: Letter, answer: Answer, rested_time: datetime | None = None) -> None:
         """Write down how a try ended, until it is written."""
-        verdict = judge(answer, letter.fresh_try_number, self._chance())
+        verdict = judge(answer, letter.fresh_try_number, self._chance(), was_refused=letter.was_refused)
         if verdict.state is DeliveryState.DEAD:
             get_logger().error(
                 "delivery given up",
@@ -179,30 +173,14 @@ class DeliveryService:
         return self._clock.now() + timedelta(seconds=cooldown_seconds)
 
     async def _settle(self, receipt: Receipt) -> None:
-        letter, now = receipt.letter, receipt.now
-        is_loud = letter.level is Level.HIGH and letter.kind is Kind.DANGER
-        if receipt.verdict.state is not DeliveryState.DEAD or not is_loud:
+        letter = receipt.letter
+        if receipt.verdict.state is not DeliveryState.DEAD or not self._deaths.concern(letter):
             await self._receipts.add(receipt)
             return
         async with self._begin() as store:
+            await store.hold(letter.delivery_id)
             await (await store.waiting()).settle([receipt])
-            await self._fall_back(store, letter, now)
-
-    async def _fall_back(self, store: DeliveryStore, letter: Letter, now: datetime) -> None:
-        """What died here goes out on every other channel at once, and the next contact hurries."""
-        configured = everywhere(Reach(self._channels, await store.settings()).configured())
-        died = await store.died_loudly(letter.delivery_id)
-        if letter.channel in UNSURE:
-            # A room where nobody is: only what reaches nobody by another way goes further.
-            for message_id in await store.reached(list(died)):
-                del died[message_id]
-        extras = []
-        for message_id, tried in died.items():
-            left = [name for name in configured if name not in tried] or [LAST_RESORT]
-            extras += [Extra(new_id("dlv"), message_id, name, now) for name in left if name not in tried]
-        if extras:
-            await store.queue(extras, DeliveryReason.FALLBACK, "", now)
-        await store.hurry(list(died), now)
+            await self._deaths.follow(store, receipt)
 
     def _pause_seconds(self, due: datetime | None) -> float:
         # From now on, not from when the queue was asked: time may have passed since.

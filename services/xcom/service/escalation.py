@@ -166,10 +166,15 @@ class EscalationService:
     async def _escalate(self, store: EscalationStore, reach: Reach, message: Message, now: datetime) -> None:
         contacts = reach.settings.chain.contacts
         step = message.escalation_step
+        while step < len(contacts) and not reach.usable(contacts[step].routes):
+            # Nobody waits for one who cannot be reached.
+            get_logger().error("contact cannot be reached", message_id=message.id, step=step + 1)
+            step += 1
         if step >= len(contacts):
             await self._last(store, reach, message, now)
             return
-        extras = [await self._extra(store, message.id, route, now) for route in contacts[step].routes]
+        routes = reach.usable(contacts[step].routes)
+        extras = [await self._extra(store, message.id, route, now) for route in routes]
         await store.queue(extras, DeliveryReason.ESCALATION, contacts[step].name, now)
         get_logger().warning("not acknowledged: next contact", message_id=message.id, step=step + 1)
         later = contacts[step + 1 :]

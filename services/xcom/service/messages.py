@@ -119,7 +119,7 @@ class MessageService:
         heard = who_hears_the_end(ended.heard, self._channels) if ended else []
         if ended and ended.known and draft.ends_incident:
             choice = Choice((), ChannelsReason.WHO_HEARD)
-        message = _message(draft, choice, heard, self._clock.now())
+        message = message_of(draft, choice, heard, self._clock.now())
         return replace(
             message,
             deliveries=[await self._rested(one) for one in message.deliveries],
@@ -240,7 +240,7 @@ def _suppressed(message: Message) -> Message:
     return replace(message, suppressed_reason=DUPLICATE, deliveries=(), escalation_due_time=None)
 
 
-def _message(draft: Draft, choice: Choice, heard: Sequence[Heard], now: datetime) -> Message:
+def message_of(draft: Draft, choice: Choice, heard: Sequence[Heard], now: datetime) -> Message:
     """With a delivery a channel, and one to each of those who heard of what is over."""
     message_id = new_id("msg")
     chosen = [Heard(Route(channel)) for channel in choice.channels]

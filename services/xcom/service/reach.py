@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.xcom.channels.channel import Channel
-from services.xcom.domain.settings import ChannelSetting, Settings, SettingSource
+from services.xcom.domain.settings import ChannelSetting, Route, Settings, SettingSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,19 @@ class Reach:
         if self.address(name):
             return SettingSource.STORED
         return SettingSource.ENVIRONMENT if self.channels[name].destination else SettingSource.DEFAULT
+
+    def usable(self, routes: Sequence[Route]) -> list[Route]:
+        """Those of a contact's ways that lead somewhere: an address stands in for the environment's."""
+        return [
+            one
+            for one in routes
+            if one.channel in self.channels
+            and self.setting(one.channel).enabled
+            and not set(self.missing(one.channel)) - self._stands_in(one)
+        ]
+
+    def _stands_in(self, route: Route) -> set[str]:
+        return {self.channels[route.channel].destination_setting} if route.address else set()
 
     def configured(self) -> list[str]:
         """Channels that are complete and not switched off, best first."""

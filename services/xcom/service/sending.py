@@ -26,7 +26,9 @@ async def follow(channel: Channel, letter: Letter) -> Answer | str:
 async def attempt(channel: Channel, letter: Letter, missing_settings: Sequence[str] = ()) -> Answer:
     """Whatever happens is an answer; the error holds no secret."""
     if missing_settings:
-        return Answer(accepted=False, error=f"not configured: needs {', '.join(missing_settings)}")
+        problem = f"not configured: needs {', '.join(missing_settings)}"
+        # Waiting does not set it: others must be told.
+        return Answer(accepted=False, error=problem, permanent=True)
     try:
         async with asyncio.timeout(channel.timeout_seconds):
             return await channel.send(letter)

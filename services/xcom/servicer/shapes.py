@@ -94,4 +94,5 @@ def to_channel(status: ChannelStatus) -> pb.Channel:
         quiet_budget_count=setting.quiet_budget_count,
         etag=status.etag,
         quiet_now=status.quiet_now,
+        health=pb.ChannelHealth.ValueType(status.health.value),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from enum import IntEnum
 
 from sqlalchemy import text
 
@@ -13,9 +14,12 @@ _RECORDS = text(
     "select name as channel, last_sent_time, coalesce(last_error, '') as last_error, last_error_time,"
     " verified_time,"
     " (select count(*) from delivery where delivery.channel = name and state in (1, 6)) as queued_count,"
-    " (select count(*) from delivery where delivery.channel = name and state = 3) as dead_count"
+    # Also those that are tried anew for want of another way: they rest until they are due.
+    " dead.count as dead_count, dead.last_time as gave_up_time"
     " from unnest(cast(:channels as text[])) as known(name)"
     " left join channel_record on channel_record.channel = name"
+    " cross join lateral (select count(*) as count, max(due_time) as last_time from delivery"
+    "  where delivery.channel = name and (state = 3 or state = 1 and spent_tries > 0)) as dead"
 )
 _VERIFIED = text(
     "insert into channel_record (channel, last_error, verified_time) values (:channel, '', :now)"
@@ -28,6 +32,19 @@ _FAILED = text(
 )
 
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class ChannelHealth(IntEnum):
+    """How far a channel can be trusted; the numbers are those of the protocol."""
+
+    OFF = 1
+    UNPROVEN = 2
+    PROVEN = 3
+    FAILING = 4
+    DEAD = 5
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelRecord:
     """How a channel has done so far."""
@@ -38,6 +55,18 @@ class ChannelRecord:
     verified_time: datetime | None
     queued_count: int
     dead_count: int
+    gave_up_time: datetime | None = None
+
+    @property
+    def health(self) -> ChannelHealth:
+        """Of a channel that is configured and switched on."""
+        worked = [one for one in (self.last_sent_time, self.verified_time) if one is not None]
+        proven_time = max(worked, default=_NEVER)
+        if self.gave_up_time is not None and self.gave_up_time > proven_time:
+            return ChannelHealth.DEAD
+        if self.last_error_time is not None and self.last_error_time > proven_time:
+            return ChannelHealth.FAILING
+        return ChannelHealth.PROVEN if worked else ChannelHealth.UNPROVEN
 
 
 class ChannelStore(SettingStore):
@@ -54,6 +83,7 @@ class ChannelStore(SettingStore):
                 row.verified_time,
                 row.queued_count,
                 row.dead_count,
+                row.gave_up_time,
             )
             for row in rows
         }

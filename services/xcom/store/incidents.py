@@ -16,12 +16,11 @@ from services.xcom.store.queueing import QueueStore
 # Longer than any message of an incident may still be on its way.
 _KEPT = timedelta(days=30)
 _OF_THESE = "message.incident_key = any(cast(:keys as text[])) and message.incident_key <> ''"
-# What is being sent at this moment cannot be called back.
+# What is being sent at this moment counts as sent when it arrives, and is not tried again when it does not.
 CANCEL = (
-    f"update delivery set state = {DeliveryState.CANCELLED.value}, claimed_until = null, last_error = :why"
+    f"update delivery set state = {DeliveryState.CANCELLED.value}, last_error = :why"
     " from message where message.id = delivery.message_id and delivery.state = 1"
     f" and delivery.reason in ({DeliveryReason.FALLBACK.value}, {DeliveryReason.ESCALATION.value})"
-    " and (delivery.claimed_until is null or delivery.claimed_until <= :now)"
 )
 _MARK_ENDED = text(
     "with old as (delete from incident where updated_time < :before)"
@@ -39,11 +38,12 @@ _IS_KNOWN = text(f"select exists (select from message where {_OF_THESE})")
 # A try that was never answered may have been heard.
 _HEARD = text(
     "select delivery.channel, delivery.address, max(delivery.contact) as contact,"
-    " max(greatest(delivery.due_time, delivery.claimed_until)) filter (where delivery.state = 1)"
+    " max(greatest(delivery.due_time, delivery.claimed_until))"
+    "  filter (where delivery.state = 1 or delivery.state = 5 and delivery.claimed_until > :now)"
     "  as waits_until"
     f" from delivery join message on message.id = delivery.message_id where {_OF_THESE}"
     " and (delivery.state in (1, 2, 4, 6) or delivery.state = 5 and delivery.tries > 0"
-    "  and delivery.provider_status = '')"
+    "  and (delivery.provider_status = '' or delivery.claimed_until > :now))"
     " group by delivery.channel, delivery.address order by min(delivery.id)"
 )
 

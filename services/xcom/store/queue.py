@@ -208,4 +208,6 @@ def _letter(row: asyncpg.Record) -> Letter:
         claimed_until=row["claimed_until"],
         receipt_id=row["receipt_id"],
         handed_over_time=row["handed_over_time"],
+        contact=row["contact"],
+        was_refused=row["was_refused"],
     )

@@ -49,7 +49,10 @@ _CLAIMED = (
     "claimed.id, claimed.message_id, claimed.channel, claimed.level, claimed.tries, claimed.spent_tries,"
     " claimed.reason, claimed.address, claimed.claimed_until, claimed.receipt_id, claimed.handed_over_time,"
     " message.subject, message.body, message.source, message.facts::text as facts, message.created_time,"
-    " message.kind"
+    " message.kind, claimed.contact,"
+    # Refused for good before: the second time it is believed.
+    " claimed.tries - claimed.spent_tries > 1 and exists (select from attempt where delivery_id = claimed.id"
+    f"  and try_number > claimed.spent_tries and outcome = {AttemptOutcome.REFUSED.value}) as was_refused"
 )
 # A claim that ran out is one whose worker died: it counts as a try and is taken again.
 CLAIM = Statement(
@@ -95,7 +98,9 @@ SETTLE = Statement(
     "  handed_over_time = coalesce(told.handed_over_time, delivery.handed_over_time),"
     "  receipt_id = coalesce(nullif(told.receipt_id, ''), delivery.receipt_id),"
     "  last_error = coalesce(nullif(told.error, ''), last_error) from told"
-    f"  where delivery.id = told.id and delivery.state in (1, {_HANDED_OVER})"
+    # What was called back while it was sent has arrived all the same.
+    f"  where delivery.id = told.id and (delivery.state in (1, {_HANDED_OVER})"
+    f"   or delivery.state = {DeliveryState.CANCELLED.value} and told.state in (2, {_HANDED_OVER}))"
     f"  and (tries = told.try_number or told.state in (2, {_HANDED_OVER}))"
     "  returning delivery.id, told.channel, told.state, told.sent_time, told.provider_status, told.error),"
     # What a digest carries ends as it ends.

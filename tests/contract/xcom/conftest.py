@@ -88,6 +88,18 @@ class House:
 
         return await until(look)
 
+    async def refused(self, message_id: str, channel: str) -> pb.Delivery:
+        """The delivery once it was refused twice: one final answer is asked once more."""
+
+        async def look() -> pb.Delivery | None:
+            delivery = (await self.deliveries(message_id))[channel]
+            refused = [one for one in delivery.attempts if one.outcome == pb.ATTEMPT_OUTCOME_REFUSED]
+            if len(refused) < 2:
+                self.clock.advance(1)
+            return delivery if len(refused) >= 2 else None
+
+        return await until(look)
+
     async def push_until(self, done: Callable[[], bool], step_seconds: float = 1.0) -> None:
         """Push the clock in steps: the server may still be reading the time before a push."""
 

@@ -73,7 +73,9 @@ async def test_an_escalation_that_waits_is_not_sent_after_the_end(
 ) -> None:
     mail.reply = "451 later"
     await house.start(**hook_settings(hook), **mail_settings(mail))
-    await set_chain(house, contact("jane", 60, email="one@example.org"))
+    await set_chain(
+        house, contact("jane", 60, email="one@example.org"), contact("joe", 600, email="two@example.org")
+    )
     raised = await house.send("HIGH", channels=["webhook"], incident_key=KEY)
     while not (told := await by_reason(house, raised.id, "ESCALATION")) or not told[0].last_error:
         clock.advance(5)
@@ -191,12 +193,14 @@ async def test_what_its_source_heard_stops_a_chain_calls_back_what_waits_and_doe
     mail.reply = "451 later"
     await house.start(**hook_settings(hook), **mail_settings(mail))
     await set_chain(
-        house, contact("jane", 60, email="one@example.org"), contact("joe", 60, email="two@example.org")
+        house, contact("jane", 60, email="one@example.org"), contact("joe", 600, email="two@example.org")
     )
     message = await house.send("HIGH", channels=["webhook"], incident_key=KEY)
     while not (told := await by_reason(house, message.id, "ESCALATION")) or not told[0].last_error:
         clock.advance(5)
     await settle(house, "ACKNOWLEDGE", by="Ann")
+    # Also what is just being sent is not tried again.
+    assert (await by_reason(house, message.id, "ESCALATION"))[0].state == pb.DELIVERY_STATE_CANCELLED
     mail.reply = "250 OK"
     for _ in range(20):
         clock.advance(60)

@@ -46,7 +46,7 @@ async def test_news_that_reaches_nobody_wakes_nobody_either(
     hook.answer = lambda _received: Reply(410)
     await house.start(**twilio_settings(twilio), **hook_settings(hook))
     message = await house.send("HIGH", kind=NEWS)
-    dead = await house.settled(message.id, "webhook")
+    dead = await house.refused(message.id, "webhook")
     assert dead.state == pb.DELIVERY_STATE_DEAD
     assert [*await house.deliveries(message.id)] == ["webhook"]
     assert not twilio.received

@@ -190,7 +190,7 @@ async def test_a_destination_is_checked_again_when_it_is_connected_to(
     await house.set_channel("webhook", "destination", destination=hook.url)
     await house.app.stop()
     await house.start(webhook_secret="key")
-    message = await house.send("HIGH", channels=["webhook"])
-    dead = await house.settled(message.id, "webhook")
+    message = await house.send("LOW", channels=["webhook"])
+    dead = await house.refused(message.id, "webhook")
     assert (dead.state, hook.received) == (pb.DELIVERY_STATE_DEAD, [])
     assert "destination refused" in dead.last_error

@@ -28,7 +28,7 @@ from tests.fakes.webhook import OK, STALL, FakeWebhook
 
 # Said by shared code in the name of a service.
 SHARED_REASONS = {"UNKNOWN_NAME", "UNKNOWN_FIELD", "BAD_DURATION", "BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH"}
-SHARED_REASONS |= {"PRIVATE_KEY_REFUSED"}
+SHARED_REASONS |= {"PRIVATE_KEY_REFUSED", "BAD_TIME"}
 
 
 async def test_a_delivery_killed_between_claim_and_receipt_is_sent_again_with_the_same_key(

@@ -58,6 +58,6 @@ def test_a_provider_that_asks_for_patience_gets_it_within_bounds(asked: timedelt
 def test_a_delivery_ends_sent_or_dead_or_waits(
     answer: Answer, try_number: int, state: DeliveryState, outcome: AttemptOutcome
 ) -> None:
-    verdict = judge(answer, try_number, 0.5)
+    verdict = judge(answer, try_number, 0.5, was_refused=True)
     assert (verdict.state, verdict.outcome) == (state, outcome)
     assert (verdict.wait is not None) == (state is DeliveryState.QUEUED)

@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 def receipt(number: int) -> Receipt:
     letter = Letter(f"dlv-{number}", "msg", "webhook", Level.HIGH, "", "", "", {}, NOW)
     answer = Answer(accepted=True)
-    return Receipt(letter, answer, judge(answer, 1, 0.0), NOW)
+    return Receipt(letter, answer, judge(answer, 1, 0.0, was_refused=False), NOW)
 
 
 class Table:

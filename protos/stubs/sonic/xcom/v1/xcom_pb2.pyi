@@ -158,6 +158,42 @@ DELIVERY_REASON_DIGEST: DeliveryReason.ValueType  # 4
 """It carries other deliveries of its channel."""
 Global___DeliveryReason: _TypeAlias = DeliveryReason  # noqa: Y015
 
+class _ChannelHealth:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChannelHealthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChannelHealth.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANNEL_HEALTH_UNSPECIFIED: _ChannelHealth.ValueType  # 0
+    """Never sent."""
+    CHANNEL_HEALTH_OFF: _ChannelHealth.ValueType  # 1
+    """Not configured, or switched off."""
+    CHANNEL_HEALTH_UNPROVEN: _ChannelHealth.ValueType  # 2
+    """Nothing was ever accepted by it: not a message, not a test."""
+    CHANNEL_HEALTH_PROVEN: _ChannelHealth.ValueType  # 3
+    """What it was last given it accepted."""
+    CHANNEL_HEALTH_FAILING: _ChannelHealth.ValueType  # 4
+    """Its last try failed; it is tried again."""
+    CHANNEL_HEALTH_DEAD: _ChannelHealth.ValueType  # 5
+    """It has accepted nothing since it gave something up."""
+
+class ChannelHealth(_ChannelHealth, metaclass=_ChannelHealthEnumTypeWrapper):
+    """How far a channel can be trusted."""
+
+CHANNEL_HEALTH_UNSPECIFIED: ChannelHealth.ValueType  # 0
+"""Never sent."""
+CHANNEL_HEALTH_OFF: ChannelHealth.ValueType  # 1
+"""Not configured, or switched off."""
+CHANNEL_HEALTH_UNPROVEN: ChannelHealth.ValueType  # 2
+"""Nothing was ever accepted by it: not a message, not a test."""
+CHANNEL_HEALTH_PROVEN: ChannelHealth.ValueType  # 3
+"""What it was last given it accepted."""
+CHANNEL_HEALTH_FAILING: ChannelHealth.ValueType  # 4
+"""Its last try failed; it is tried again."""
+CHANNEL_HEALTH_DEAD: ChannelHealth.ValueType  # 5
+"""It has accepted nothing since it gave something up."""
+Global___ChannelHealth: _TypeAlias = ChannelHealth  # noqa: Y015
+
 class _SettingSource:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -443,7 +479,8 @@ class Message(_message.Message):
     exist.
     """
     channels_reason: _builtins.str
-    """Why these channels (LEVEL_MAP, EXPLICIT, FALLBACK_ALL_CONFIGURED, WHO_HEARD: those who heard of the incident,
+    """Why these channels (LEVEL_MAP, EXPLICIT, FALLBACK_ALL_CONFIGURED, WHO_HEARD: those who heard of the incident;
+    DELIVERY_DEAD: everybody but the way on which another message could not be delivered,
     FALLBACK_NEWS: every configured one that does not ring).
     """
     acknowledged_by: _builtins.str
@@ -680,6 +717,7 @@ class Channel(_message.Message):
     QUIET_BUDGET_COUNT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     QUIET_NOW_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name: email, sms, voice, webhook, slack, telegram, discord, ntfy, pushover, apprise, sound, log."""
     configured: _builtins.bool
@@ -691,7 +729,7 @@ class Channel(_message.Message):
     queued_count: _builtins.int
     """Deliveries waiting, >= 0."""
     dead_count: _builtins.int
-    """Deliveries given up, >= 0."""
+    """Deliveries given up, those included that are tried anew now and then for want of another way, >= 0."""
     enabled: _builtins.bool
     """Whether it may be used; by default it may."""
     destination_source: Global___SettingSource.ValueType
@@ -704,6 +742,8 @@ class Channel(_message.Message):
     """Changes with every change of the settings."""
     quiet_now: _builtins.bool
     """Whether LOW and MEDIUM wait at this moment for the end of the quiet hours."""
+    health: Global___ChannelHealth.ValueType
+    """How far it can be trusted."""
     @_builtins.property
     def missing_settings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is missing, as names of environment variables; empty when configured."""
@@ -743,10 +783,11 @@ class Channel(_message.Message):
         quiet_budget_count: _builtins.int | None = ...,
         etag: _builtins.str = ...,
         quiet_now: _builtins.bool = ...,
+        health: Global___ChannelHealth.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_quiet_budget_count", b"_quiet_budget_count", "last_error_time", b"last_error_time", "last_sent_time", b"last_sent_time", "quiet_budget_count", b"quiet_budget_count", "quiet_hours", b"quiet_hours", "verified_time", b"verified_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quiet_budget_count", b"_quiet_budget_count", "configured", b"configured", "dead_count", b"dead_count", "destination", b"destination", "destination_source", b"destination_source", "enabled", b"enabled", "etag", b"etag", "last_error", b"last_error", "last_error_time", b"last_error_time", "last_sent_time", b"last_sent_time", "missing_settings", b"missing_settings", "name", b"name", "queued_count", b"queued_count", "quiet_budget_count", b"quiet_budget_count", "quiet_hours", b"quiet_hours", "quiet_now", b"quiet_now", "verified_time", b"verified_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quiet_budget_count", b"_quiet_budget_count", "configured", b"configured", "dead_count", b"dead_count", "destination", b"destination", "destination_source", b"destination_source", "enabled", b"enabled", "etag", b"etag", "health", b"health", "last_error", b"last_error", "last_error_time", b"last_error_time", "last_sent_time", b"last_sent_time", "missing_settings", b"missing_settings", "name", b"name", "queued_count", b"queued_count", "quiet_budget_count", b"quiet_budget_count", "quiet_hours", b"quiet_hours", "quiet_now", b"quiet_now", "verified_time", b"verified_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__quiet_budget_count: _TypeAlias = _typing.Literal["quiet_budget_count"]  # noqa: Y015
     _WhichOneofArgType__quiet_budget_count: _TypeAlias = _typing.Literal["_quiet_budget_count", b"_quiet_budget_count"]  # noqa: Y015
