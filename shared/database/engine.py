@@ -46,6 +46,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=_POOL_WAIT_SECONDS,
+            hide_parameters=True,
         )
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
         self._pool_size = pool_size

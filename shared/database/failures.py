@@ -12,6 +12,7 @@ from datetime import timedelta
 import asyncpg
 from sqlalchemy import exc
 
+from shared.database.hiding import hide_values
 from shared.errors import Conflict, InvalidArgument, SonicError, Unavailable
 
 # Reason of a write for which there is no room on the database's disk.
@@ -41,6 +42,7 @@ def translated() -> Iterator[None]:
         yield
     except (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
         meaning = meaning_of(error)
+        hide_values(error)
         if meaning is None:
             raise
         raise meaning from error

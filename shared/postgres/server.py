@@ -52,6 +52,8 @@ _TUNING = {
     # A failing statement would bring its values into the log.
     "log_min_error_statement": "panic",
     "log_parameter_max_length_on_error": "0",
+    # So would the detail of a broken constraint: Key (public_address)=(...) already exists.
+    "log_error_verbosity": "terse",
 }
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import traceback
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 from asyncpg.transaction import Transaction
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.address import as_role, database_name, plain, with_database
 from shared.database.engine import Database, Isolation, raw
 from shared.errors import Conflict, InvalidArgument, Unavailable
+from shared.postgres import EmbeddedPostgres
 from tests.fakes.databases import Databases
 
 
@@ -209,3 +211,43 @@ def test_urls_are_rewritten_part_by_part() -> None:
     assert as_role(url, "alpha", "a/b@c") == "postgresql://alpha:a%2Fb%40c@[::1]:5433/one?sslmode=require"
     assert with_database(url, "two") == "postgresql://admin:p%40ss@[::1]:5433/two?sslmode=require"
     assert database_name(url) == "one"
+
+
+ADDRESS = "HskfdWhZTfsEL2he8iqJmXmbHdj5vr5xBooRnUfQs5PY"
+SECRETIVE = "create temporary table secretive (address text unique, size int) on commit drop"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into secretive values ($1), ($1)",
+        "insert into secretive (size) values ($1)",
+        "insert into secretive values (null, $1::text::int)",
+    ],
+    ids=["constraint", "argument of another type", "cast"],
+)
+async def test_a_statement_that_fails_says_nothing_of_its_values(database: Database, statement: str) -> None:
+    async def fail() -> None:
+        async with database.begin() as connection:
+            await connection.exec_driver_sql(SECRETIVE)
+            await connection.exec_driver_sql(statement, (ADDRESS,))
+
+    with pytest.raises(DBAPIError) as raised:
+        await fail()
+    said = "".join(traceback.format_exception(raised.value)) + repr(raised.value)
+    assert ADDRESS not in said and "insert into secretive" in said
+
+
+async def test_a_read_by_the_driver_says_nothing_of_its_values_either(database: Database) -> None:
+    with pytest.raises(asyncpg.PostgresError) as raised:
+        await database.fetch("select cast($1::text as int)", ADDRESS)
+    assert ADDRESS not in "".join(traceback.format_exception(raised.value)) + repr(raised.value)
+
+
+async def test_postgres_logs_no_detail_and_no_statement_of_what_failed(postgres: EmbeddedPostgres) -> None:
+    names = ("log_error_verbosity", "log_min_error_statement")
+    connection = await asyncpg.connect(postgres.url)
+    try:
+        assert [await connection.fetchval(f"show {name}") for name in names] == ["terse", "panic"]
+    finally:
+        await connection.close()
