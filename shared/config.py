@@ -30,6 +30,9 @@ class ProcessConfig(BaseSettings):
     listen_address: str = Field(description="host:port to serve on", examples=["127.0.0.1:50051"])
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_json: bool = True
+    log_file: str | None = Field(
+        default=None, description="where log lines go, 10 MB and four older files; empty: standard error"
+    )
     metrics_address: str | None = Field(default=None, description="host:port of /metrics, empty for none")
     shutdown_grace_seconds: float = Field(
         default=8.0, gt=0, le=600, description="time to finish calls at the end"

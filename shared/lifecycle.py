@@ -194,7 +194,7 @@ def run(config_class: type[C], build: Callable[[C], App], environ: Mapping[str, 
 
 
 async def _live(config: C, build: Callable[[C], App]) -> int:
-    log.configure(config.service or "sonic", config.log_level, config.log_json)
+    log.configure(config.service or "sonic", config.log_level, config.log_json, config.log_file)
     app = build(config)
     app.grace_seconds = config.shutdown_grace_seconds
     asked = _signals()

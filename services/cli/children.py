@@ -206,7 +206,9 @@ def cause_of(code: int) -> str:
 def last_words(child: Child, line_count: int = 1) -> str:
     """The last whole lines a child wrote into its log since its start, JSON told as a sentence."""
     try:
-        written = child.log_file.read_bytes()[child.log_start :]
+        written = child.log_file.read_bytes()
+        # A file shorter than it was has been begun anew since.
+        written = written[child.log_start if child.log_start <= len(written) else 0 :]
     except OSError:
         return ""
     lines = [line for line in written.decode(errors="replace").splitlines() if line.strip()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from services.cli import database
 from services.cli.output import command, console, print_json
@@ -58,7 +59,7 @@ async def check_schemas() -> int:
                 console.print(f"{service:<10} tables and migrations agree")
             except SonicError as drift:
                 drifts += 1
-                console.print(f"[red]{drift.reason}[/red] {drift.message}")
+                console.print(Text(drift.reason, style="red").append(f" {drift.message}", style="default"))
     return 1 if drifts else 0
 
 

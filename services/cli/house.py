@@ -45,7 +45,7 @@ async def in_processes(plan: Plan, urls: Mapping[str, str], say: Say) -> AsyncIt
         Child(
             name,
             server_command(name),
-            environment(name, listen, addresses, urls, plan.home) | {"SONIC_PARENT_PID": str(os.getpid())},
+            environment(name, listen, addresses, urls, plan.home) | own_words(plan.home, name),
             _log_file(plan.home, name),
             partial(_serves_pages if name == GATEWAY else answers, listen, health.interval_seconds),
         )
@@ -191,6 +191,11 @@ def _has_ended(child: Child) -> bool:
 
 def _has_refused(child: Child) -> bool:
     return child.process is not None and child.process.returncode == SETTINGS_REFUSED
+
+
+def own_words(home: Path, name: str) -> dict[str, str]:
+    """What a child is told of its parent, and of its log: it keeps that small itself."""
+    return {"SONIC_PARENT_PID": str(os.getpid()), "LOG_FILE": str(_log_file(home, name))}
 
 
 def _log_file(home: Path, name: str) -> Path:

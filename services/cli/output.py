@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,8 @@ import typer
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from pydantic import ValidationError
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -23,8 +25,44 @@ from shared.errors import SonicError, Unavailable
 
 P = ParamSpec("P")
 
-console = Console()
-complaints = Console(stderr=True)
+# What a terminal obeys (escapes, C0 and C1) or what turns the reading order or hides: shown, never sent.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+)
+
+
+def visible(text: str) -> str:
+    """The text with such characters written out: the name of a thing may hold a terminal's commands."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class _Visible:
+    """A renderable whose texts are visible; the colours are ours and stay."""
+
+    def __init__(self, renderable: ConsoleRenderable) -> None:
+        self._renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+class _Careful(RenderHook):
+    """Stands before everything that is printed."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Visible(one) for one in renderables]
+
+
+def _console(*, stderr: bool = False) -> Console:
+    # Without markup: a name like [red] or [/] is a name.
+    made = Console(stderr=stderr, markup=False, emoji=False)
+    made.push_render_hook(_Careful())
+    return made
+
+
+console = _console()
+complaints = _console(stderr=True)
 
 LEVEL_STYLES = {"NORMAL": "green", "LOW": "cyan", "MEDIUM": "yellow", "HIGH": "bold red"}
 STATE_STYLES = {

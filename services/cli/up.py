@@ -10,6 +10,7 @@ from functools import partial
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from services.cli import database, house, keeper
 from services.cli.alarm import Alarm
@@ -42,7 +43,7 @@ async def up(
     await _refuse_taken(plan)
     asked = _asked_to_stop()
     async with AsyncExitStack() as stack:
-        console.print("[bold]Sonic[/bold] is waking up")
+        console.print(Text("Sonic", style="bold").append(" is waking up", style="not bold"))
         opened = await stack.enter_async_context(database.opened(plan))
         await stack.enter_async_context(kept(plan, opened, say))
         urls = await database.prepare(opened, plan.home)
@@ -64,7 +65,7 @@ async def up(
             async with connected(addresses) as found:
                 # Marks are as old as the last stop until the first cycle: not yet worth a word.
                 show_notices(notices(await gather(found, {"xcom", "cyclone"})))
-        console.print("Ready. Try [bold]sonic cycle[/bold] or [bold]sonic status[/bold]; Ctrl-C stops.")
+        console.print("Ready. Try `sonic cycle` or `sonic status`; Ctrl-C stops.")
         await asked.wait()
         console.print("Draining ...")
     console.print("Stopped. Data stays in", str(plan.home))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.text import Text
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
@@ -36,7 +37,7 @@ async def add(
     if json:
         print_json(made)
     else:
-        console.print(f"Watching [bold]{made.name}[/bold] from the next cycle on")
+        console.print(Text("Watching ").append(made.name, style="bold").append(" from the next cycle on"))
 
 
 @app.command("list")

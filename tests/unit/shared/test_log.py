@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,27 @@ def test_an_exception_is_told_with_its_trace(capsys: pytest.CaptureFixture[str])
     log.configure("price")
     log.get_logger().error("failed", exc_info=OSError("gone"))
     assert "OSError: gone" in lines(capsys)[0]["exception"]
+
+
+def test_a_file_is_kept_small_in_whole_lines_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "price.log"
+    handler = log.WholeLines(path, max_bytes=1000, kept_count=2)
+    for number in range(100):
+        handler.emit(logging.makeLogRecord({"msg": f"line {number:03} " + "x" * 90}))
+    handler.close()
+    files = sorted(path.parent.iterdir())
+    assert [file.name for file in files] == ["price.log", "price.log.1", "price.log.2"]
+    assert all(file.stat().st_size <= 1000 and file.stat().st_mode & 0o077 == 0 for file in files)
+    told = [line for file in reversed(files) for line in file.read_text().splitlines()]
+    assert [line.split()[1] for line in told] == [f"{number:03}" for number in range(100 - len(told), 100)]
+
+
+def test_a_process_with_a_log_file_writes_there_and_not_to_its_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "price.log"
+    log.configure("price", file=str(path))
+    log.get_logger().error("failed", exc_info=ValueError("a\nb \ud800"))
+    (line,) = path.read_text().splitlines()
+    assert json.loads(line)["event"] == "failed"
+    assert capsys.readouterr().err == ""
