@@ -88,7 +88,8 @@ async def test_an_outage_of_every_provider_keeps_the_level_and_is_itself_told_on
     assert await night.level() == "NORMAL"
     assert await night.heard("10:06", "10:08") == [ALL_IS_WELL]
     ends = await night.heard("10:06", "10:08", by="mail")
-    assert sorted(ends) == sorted(["position" + WELL_AGAIN, "price" + WELL_AGAIN, ALL_IS_WELL])
+    recovered = ["position" + WELL_AGAIN + ": main", "price" + WELL_AGAIN + ": BTC, ETH, SOL", ALL_IS_WELL]
+    assert sorted(ends) == sorted(recovered)
 
 
 async def test_prices_that_stand_still_lower_nothing(night: Night) -> None:
@@ -244,7 +245,7 @@ async def test_a_server_whose_schema_is_behind_its_program_is_told_as_down_and_o
     assert await night.heard("10:00", "10:07") == ["operations monitor: services down: hedges (not serving)"]
     await night.schema_is_at("hedges", newest)
     await night.until("10:10")
-    assert await night.heard("10:07", "10:10", by="mail") == ["operations" + WELL_AGAIN]
+    assert await night.heard("10:07", "10:10", by="mail") == ["operations" + WELL_AGAIN + ": hedges"]
 
 
 async def test_a_cut_tail_of_the_ledger_is_found_by_the_head_that_the_webhook_heard(night: Night) -> None:

@@ -150,5 +150,6 @@ PLAIN: Mapping[str, Message] = {
         enriched_count=4,
         totals=positions_pb2.Totals(position_count=4, total_value_usd=1_234.5, avg_heat_index=17.0),
     ),
+    "alerts.EvaluateAlerts": alerts_pb2.EvaluateAlertsResponse(evaluated_count=16),
     "alerts.GetSummary": alerts_pb2.Summary(ledger_head="ab12"),
 }

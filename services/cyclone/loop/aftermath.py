@@ -84,7 +84,7 @@ class Aftermath:
         await self._tell(cycle.id, epoch, telling_seconds)
         # Only the whole cycle shows that everything works; a good part of it says nothing of the rest.
         whole = tuple(step.name for step in cycle.steps) == steps.NAMES
-        if self._pinger is not None and whole and _works(cycle):
+        if self._pinger is not None and whole and _works(cycle) and not _judged_nothing(cycle, totals):
             task = asyncio.create_task(self._ping(self._pinger, cycle, epoch, totals), name="ping")
             self._pinging.add(task)
             task.add_done_callback(self._pinging.discard)
@@ -146,6 +146,14 @@ class Aftermath:
             await self._store.note(epoch, [event])
         except (SonicError, Fenced):
             get_logger().warning("the failed ping could not be written down", problem=message)
+
+
+def _judged_nothing(cycle: Cycle, totals: TotalsReading | None) -> bool:
+    """Positions are held and not one alert was looked at: a good cycle by its states alone."""
+    evaluated = next(
+        (step.counts.get("evaluated", 0) for step in cycle.steps if step.name == steps.EVALUATE_ALERTS), 0
+    )
+    return totals is not None and totals.position_count > 0 and evaluated == 0
 
 
 def _works(cycle: Cycle) -> bool:

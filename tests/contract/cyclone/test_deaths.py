@@ -186,6 +186,18 @@ async def test_positions_not_judged_keep_the_ping_back_unless_their_venue_states
     assert len(outside.requests) == ping_count
 
 
+async def test_no_ping_goes_out_after_a_cycle_that_held_positions_and_judged_nothing(
+    house: House, outside: HttpProvider
+) -> None:
+    stub = await house.start(heartbeat_url=_url(outside))
+    house.peers.told["alerts.EvaluateAlerts"] = answers(alerts_pb2.EvaluateAlertsResponse())
+    assert (await house.run(stub)).state == pb.CYCLE_STATE_SUCCEEDED
+    house.peers.told["positions.EnrichPositions"] = answers(positions_pb2.EnrichPositionsResponse())
+    empty = await house.run(stub)
+    await until(lambda: outside.requests)
+    assert [json.loads(request.body)["cycle_id"] for request in outside.requests] == [empty.id]
+
+
 async def test_a_failed_ping_is_a_line_in_the_log_without_the_url(
     house: House, outside: HttpProvider
 ) -> None:
