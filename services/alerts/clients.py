@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,13 +14,14 @@ from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
+from services.alerts.domain.ends import Ended, Record
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.domain.members import Members
 from services.alerts.domain.messages import Letter, Note, Said
 from services.alerts.domain.readings import FIGURES, HELD, Positions, Single
 from shared import columns
 from shared.codec import from_timestamp, number
-from shared.errors import SonicError, Unavailable
+from shared.errors import NotFound, SonicError, Unavailable
 from shared.rpc.client import Channel, idempotent
 from shared.secret_shapes import without_secrets
 
@@ -29,6 +32,9 @@ _READ_SECONDS = 20.0
 _SHORT_SECONDS = 5.0
 _SEND_SECONDS = 10.0
 _ACTOR_LENGTH = 64
+# How many positions that ended are asked for one by one, and how many of them at once.
+_ENDS_ASKED, _ENDS_AT_ONCE = 200, 8
+_BY_HAND_VENUES = ("manual", "demo")
 _STATES = ("status", "flag_bits", "mark_time_micros")
 _NAMED = ("position_id", "asset_index", "wallet_index", "side_sign")
 # Set aside by hand: not judged, and not gone.
@@ -74,6 +80,24 @@ class PositionsClient:
     async def present_since(self, known_epoch: int) -> tuple[int, NDArray[np.int64]] | None:
         parts = await self._read(("status",), known_epoch)
         return None if parts is None else _present(parts)
+
+    async def ends(self, position_ids: Collection[str]) -> Mapping[str, Ended]:
+        places = asyncio.Semaphore(_ENDS_AT_ONCE)
+
+        async def one(id: str) -> Ended:
+            async with places:
+                try:
+                    position = await self._stub.GetPosition(
+                        pb.GetPositionRequest(id=id), timeout=_SHORT_SECONDS
+                    )
+                except NotFound:
+                    return Ended(Record.BY_HAND)
+                except SonicError as error:
+                    raise _unavailable("POSITIONS_UNAVAILABLE", "positions cannot be read", error) from error
+            return _ended(position)
+
+        asked = list(position_ids)[:_ENDS_ASKED]
+        return dict(zip(asked, await asyncio.gather(*map(one, asked)), strict=True))
 
     async def totals(self) -> Mapping[AlertType, Single]:
         try:
@@ -150,6 +174,18 @@ def _positions(epoch: int, joined: Mapping[str, columns.Array], names: Iterable[
 def _present(parts: Sequence[Any]) -> tuple[int, NDArray[np.int64]]:
     joined = _join(parts)
     return _epoch(parts), _whole(joined, "position_key")[np.isin(joined["status"], (*HELD, _INACTIVE))]
+
+
+def _ended(position: pb.Position) -> Ended:
+    mark, liquidation = number(position, "mark_price_usd"), number(position, "liquidation_price_usd")
+    sign = {pb.SIDE_LONG: 1, pb.SIDE_SHORT: -1}.get(position.side, 0)
+    known = bool(mark and liquidation and sign)
+    distance = 100 * sign * (mark - liquidation) / mark if known and mark and liquidation else math.nan
+    if position.status == pb.STATUS_LIQUIDATED:
+        return Ended(Record.LIQUIDATED, distance)
+    if position.venue in _BY_HAND_VENUES:
+        return Ended(Record.BY_HAND, distance)
+    return Ended(Record.CLOSED, distance)
 
 
 def _members(parts: Sequence[Any]) -> Members:

@@ -22,6 +22,14 @@ Facts = dict[str, str]
 RAISED: Final = "RAISED"
 RESOLVED: Final = "RESOLVED"
 CLOSED: Final = "CLOSED"
+# Ends of a position that are worse than anything before: a record says so, or there is none and it was near.
+LIQUIDATED: Final = "LIQUIDATED"
+GONE: Final = "GONE"
+_ENDINGS = {
+    CLOSED: "is no longer held (was {level})",
+    LIQUIDATED: "was LIQUIDATED (was {level})",
+    GONE: "is gone, may have been liquidated (was {level})",
+}
 # The fact that names other incidents that are over too, with spaces between.
 ENDED_INCIDENTS: Final = "ended_incident_ids"
 # In letters that every channel has, SMS too.
@@ -122,7 +130,7 @@ def compose(facts: Mapping[str, str]) -> Text:
 
 
 def _head(facts: Mapping[str, str]) -> str:
-    return facts["level"] if facts["event"] == RAISED else facts["event"]
+    return facts["level"] if facts["event"] in (RAISED, LIQUIDATED, GONE) else facts["event"]
 
 
 def _matter(facts: Mapping[str, str]) -> str:
@@ -130,16 +138,19 @@ def _matter(facts: Mapping[str, str]) -> str:
         return facts["summary"]
     if facts["type"] == AlertType.TIME.name:
         return f"{facts.get('summary') or 'reminder'} ({facts['trigger_time']})"
-    if facts["event"] == CLOSED:
-        return f"{about(facts)} is no longer held (was {facts['previous_level']})"
+    if facts["event"] in _ENDINGS:
+        ending = _ENDINGS[facts["event"]].format(level=facts["previous_level"])
+        return f"{about(facts)} {ending}"
     metric = METRICS[AlertType[facts["type"]]]
     return f"{about(facts)} {metric.noun} {_told(facts, 'value', metric.unit)}"
 
 
 def is_news(facts: Mapping[str, str]) -> bool:
     """Whether it is good to know rather than a danger: it must wake nobody."""
-    if "rule_id" in facts:
+    if "rule_id" in facts or facts["event"] in (LIQUIDATED, GONE):
         return False
+    if facts["event"] == CLOSED:
+        return True
     metric = METRICS.get(AlertType[facts["type"]])
     return metric is not None and metric.opportunity
 
@@ -156,7 +167,7 @@ def _lines(facts: Mapping[str, str]) -> list[str]:
     if facts["type"] == AlertType.TIME.name:
         return [f"Why: its moment, {facts['trigger_time']}, has come", *_closing(facts)]
     metric = METRICS[AlertType[facts["type"]]]
-    held = metric.alert_class is AlertClass.POSITION and facts["event"] != CLOSED
+    held = metric.alert_class is AlertClass.POSITION and facts["event"] not in _ENDINGS
     return [*(_position(facts) if held else []), _why(facts, metric.noun, metric.unit), *_closing(facts)]
 
 
@@ -179,13 +190,23 @@ def _distance(facts: Mapping[str, str]) -> str:
 
 
 def _why(facts: Mapping[str, str], noun: str, unit: str) -> str:
-    if facts["event"] == CLOSED:
-        return f"Why: the position is closed or deleted; last {noun} {_told(facts, 'value', unit)}"
+    if facts["event"] in _ENDINGS:
+        return _why_ended(facts, noun, unit)
     if facts["event"] == RESOLVED:
         return f"Why: {noun} is back to NORMAL from {facts['previous_level']}"
     sign = "<=" if facts.get("condition") == Condition.BELOW.name else ">="
     flip = f"; {facts['level']} until {_until(facts, unit)}" if "flip_value" in facts else ""
     return f"Why: {noun} {_told(facts, 'value', unit)} {sign} limit {_told(facts, 'limit', unit)}{flip}"
+
+
+def _why_ended(facts: Mapping[str, str], noun: str, unit: str) -> str:
+    far = facts.get("last_distance_percent")
+    last = f"; last distance to liquidation {_of(far, '%')}" if far else ""
+    if facts["event"] == LIQUIDATED:
+        return f"Why: a trade record of the venue says so{last}"
+    if facts["event"] == GONE:
+        return f"Why: the venue does not show it any more and no record says why{last}"
+    return f"Why: the position is closed or deleted; last {noun} {_told(facts, 'value', unit)}{last}"
 
 
 def _until(facts: Mapping[str, str], unit: str) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from services.alerts.domain.ends import Ended
 from services.alerts.domain.kinds import AlertType
 from services.alerts.domain.members import Members
 from services.alerts.domain.messages import Letter, Note, Said
@@ -38,6 +39,10 @@ class PositionsPeer(Protocol):
 
     async def present_since(self, known_epoch: int) -> Present | None:
         """Who is not closed; None when the membership epoch still is `known_epoch`."""
+        ...
+
+    async def ends(self, position_ids: Collection[str]) -> Mapping[str, Ended]:
+        """How these ended, of the first 200 of them."""
         ...
 
     async def totals(self) -> Mapping[AlertType, Single]:

@@ -34,15 +34,17 @@ async def record_changes(
     return bool(told or noted)
 
 
-async def tell(store: Store, rows: Iterable[Sealed], now: datetime, *, noted: bool = False) -> None:
-    """Into the outbox: rows of the ledger that people must hear of; the end of an incident at LOW.
+async def tell(
+    store: Store, rows: Iterable[Sealed], now: datetime, *, noted: bool = False, level: Level = Level.LOW
+) -> None:
+    """Into the outbox: rows of the ledger that people must hear of, not below `level`.
 
     `noted`: the notification service alone is to know, before anything quieter than HIGH is told.
     """
-    places = [(row.sequence, max(row.entry.level_after, Level.LOW)) for row in rows]
+    places = [(row.sequence, max(row.entry.level_after, level)) for row in rows]
     if places:
-        sequence, level = np.array(places).T
-        await store.outbox.append(sequence, level, micros_of(now), np.full(len(places), noted))
+        sequences, levels = np.array(places).T
+        await store.outbox.append(sequences, levels, micros_of(now), np.full(len(places), noted))
 
 
 def _entries(made: Sequence[Change], actor: str, cycle_id: str, now: datetime) -> list[Entry]:

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.domain.board import WORDED_BIT, Board
+from services.alerts.domain.ends import UNRECORDED, Ended, tell_end
 from services.alerts.domain.facts import Gone, Setting, alert_id, gone
 from services.alerts.domain.kinds import AlertClass, AlertType, Level
 from services.alerts.domain.ledger import Entry
 from services.alerts.domain.members import Subject
-from services.alerts.domain.messages import ENDED_INCIDENTS
+from services.alerts.domain.messages import CLOSED, GONE, LIQUIDATED
 from services.alerts.domain.telling import IS_OPPORTUNITY
 from services.alerts.service.desk import PYTHON_ROW_COST, Desk, Image, apart, micros_of
 from services.alerts.service.ports import PositionsPeer, Present
@@ -99,17 +100,17 @@ class Removal:
         await tell(store, noted, now, noted=True)
 
     async def _pass(self, step: Step, seen: Present) -> Cleared:
-        now = self._desk.clock.now()
+        now, (epoch, keys) = self._desk.clock.now(), seen
+        ends = await self._ends(keys)
         async with self._desk.begin() as store:
             done = await store.enter(step, Cleared)
             if done is not None:
                 return done
             image = await self._desk.image(store, await store.docket.lock())
-            epoch, keys = seen
             rows = _lost(image.board, keys)
             cleared = Cleared(len(rows))
             if len(rows):
-                await self._end(store, image, rows, step, now)
+                await self._end(store, image, rows, ends, step, now)
                 kept = await self._delete(store, image, rows, {"complete": False, "cleared_epoch": epoch})
             else:
                 await store.hurry()
@@ -121,14 +122,40 @@ class Removal:
             self._desk.told()
         return cleared
 
+    async def _ends(self, keys: NDArray[np.int64]) -> Mapping[str, Ended]:
+        """How those that are lost ended, asked before the transaction begins."""
+        async with self._desk.begin_reading() as store:
+            image = await self._desk.image(store, await store.docket.read())
+            rows = _lost(image.board, keys)
+            subjects = await store.subjects.read(image.board.subject_key[rows]) if len(rows) else {}
+        worst = _levels_of(image.board, rows)
+        # Should there be more than can be asked for, then those in danger first.
+        order = sorted(subjects.values(), key=lambda subject: -worst[subject.subject_key])
+        return await self._positions.ends([subject.name for subject in order]) if order else {}
+
     async def _end(
-        self, store: Store, image: Image, rows: NDArray[np.int64], step: Step, now: datetime
+        self,
+        store: Store,
+        image: Image,
+        rows: NDArray[np.int64],
+        ends: Mapping[str, Ended],
+        step: Step,
+        now: datetime,
     ) -> None:
-        """Ledger rows of all, and one message for each position of which danger was told."""
+        """Ledger rows of all, and one message for each position: what happened to it."""
         made = await self._gone(store, image, rows, step, now)
-        worst = _worst_told(image.board, made)
+        of_one: dict[int, list[Gone]] = {}
+        for item in made:
+            of_one.setdefault(int(image.board.subject_key[item.row]), []).append(item)
+        tellers = [
+            tell_end(image.board, items, ends.get(items[0].subject.name, UNRECORDED))
+            for items in of_one.values()
+        ]
         sealed = await self._desk.write(store, _entries(image.board, made, "clear", now))
-        await tell(store, [row for item, row in zip(made, sealed, strict=True) if item.row in worst], now)
+        by_row = {item.row: row for item, row in zip(made, sealed, strict=True)}
+        worst = [by_row[item.row] for item in tellers if item.facts["event"] != CLOSED]
+        await tell(store, worst, now, level=Level.HIGH)
+        await tell(store, [by_row[item.row] for item in tellers if item.facts["event"] == CLOSED], now)
 
     async def _gone(
         self, store: Store, image: Image, rows: NDArray[np.int64], step: Step, now: datetime
@@ -168,22 +195,12 @@ def _lost(board: Board, keys: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[~np.isin(board.subject_key[rows], keys)]
 
 
-def _worst_told(board: Board, ended: Iterable[Gone]) -> set[int]:
-    """Of each position whose danger was told, the row of the alert with the highest level.
-
-    Its facts name the incidents of the others: one word ends them all.
-    """
-    told: dict[int, list[Gone]] = {}
-    for item in ended:
-        if board.told_level[item.row] and not IS_OPPORTUNITY[board.kind[item.row]]:
-            told.setdefault(int(board.subject_key[item.row]), []).append(item)
-    worst = set()
-    for items in told.values():
-        first, *others = sorted(items, key=lambda item: -int(board.level[item.row]))
-        worst.add(first.row)
-        if others:
-            first.facts[ENDED_INCIDENTS] = " ".join(item.facts["incident_id"] for item in others)
-    return worst
+def _levels_of(board: Board, rows: NDArray[np.int64]) -> dict[int, int]:
+    """The highest level of each subject among these rows."""
+    levels: dict[int, int] = {}
+    for key, level in zip(board.subject_key[rows].tolist(), board.level[rows].tolist(), strict=True):
+        levels[key] = max(levels.get(key, 0), level)
+    return levels
 
 
 def _entries(board: Board, ended: Iterable[Gone], actor: str, now: datetime) -> list[Entry]:
@@ -193,7 +210,7 @@ def _entries(board: Board, ended: Iterable[Gone], actor: str, now: datetime) -> 
             alert_id=item.facts["alert_id"],
             type=int(board.kind[item.row]) // 4,
             actor=actor,
-            reason="DELETED",
+            reason=item.facts["event"] if item.facts["event"] in (LIQUIDATED, GONE) else "DELETED",
             level_before=int(board.level[item.row]),
             level_after=0,
             value=present(float(board.readings.value[item.row])),

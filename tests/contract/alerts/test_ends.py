@@ -1,0 +1,94 @@
+"""The end of a position between two looks: what happened worst is told once, whatever was told before."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+from sonic.alerts.v1 import alerts_pb2 as pb
+from sonic.positions.v1 import positions_pb2 as positions_pb
+from sonic.xcom.v1 import xcom_pb2 as xcom_pb
+
+from shared.errors import Unavailable
+from tests.contract.alerts.conftest import House
+
+CLOSED, LIQUIDATED = 3, 4
+# Entry 100, liquidation 80.
+CALM, NEAR, HIGH_MARK = 101.0, 88.0, 81.0
+
+
+async def _ends(house: House, id: str, status: int) -> None:
+    """The venue says so between two looks: its positions are not those entered by hand."""
+    owner = await asyncpg.connect(house.databases.owner_url("positions"))
+    await owner.execute("update feed set venue = 'jupiter'")
+    await owner.execute("update position set status = $1 where id = $2", status, id)
+    await owner.execute("update house set membership_epoch = membership_epoch + 1")
+    await owner.close()
+    await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
+
+
+async def _seen(house: House, mark: float) -> str:
+    id = await house.hold(CALM)
+    await house.create()
+    await house.at(id, CALM, mark)
+    await house.messages()
+    return id
+
+
+async def _cleared(house: House) -> list[xcom_pb.Message]:
+    """What is told when the alerts of a position go, each message once."""
+    before = {message.id for message in await house.messages()}
+    for _ in range(2):
+        house.clock.advance(60)
+        await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())
+        await house.evaluate()
+    return [message for message in await house.messages() if message.id not in before]
+
+
+@pytest.mark.parametrize("mark", [CALM, NEAR, HIGH_MARK])
+async def test_a_liquidation_is_told_high_once_whatever_was_told_before(house: House, mark: float) -> None:
+    id = await _seen(house, mark)
+    await _ends(house, id, LIQUIDATED)
+    told = [message for message in await _cleared(house) if message.facts.get("position_id") == id]
+    assert [message.level for message in told] == [xcom_pb.LEVEL_HIGH]
+    assert "SOL long was LIQUIDATED" in told[0].subject
+    assert told[0].kind == xcom_pb.KIND_DANGER
+    assert "LIQUIDATED" in [entry.reason for entry in await house.entries()]
+
+
+async def test_gone_without_a_record_and_near_may_have_been_liquidated(house: House) -> None:
+    id = await _seen(house, NEAR)
+    await _ends(house, id, CLOSED)
+    (message,) = [one for one in await _cleared(house) if one.facts.get("position_id") == id]
+    assert message.level == xcom_pb.LEVEL_HIGH
+    assert "is gone, may have been liquidated" in message.subject
+    assert message.facts["last_distance_percent"].startswith("9.09")
+
+
+async def test_closed_at_ease_is_news_and_never_nothing(house: House) -> None:
+    id = await _seen(house, CALM)
+    await _ends(house, id, CLOSED)
+    (message,) = [one for one in await _cleared(house) if one.facts.get("position_id") == id]
+    assert (message.kind, message.level) == (xcom_pb.KIND_NEWS, xcom_pb.LEVEL_LOW)
+    assert message.subject.startswith("CLOSED: SOL long is no longer held")
+
+
+async def test_what_was_told_before_is_over_and_the_liquidation_is_an_incident_of_its_own(
+    house: House,
+) -> None:
+    id = await _seen(house, HIGH_MARK)
+    raised = {
+        message.incident_key for message in await house.messages() if message.level == xcom_pb.LEVEL_HIGH
+    }
+    await _ends(house, id, LIQUIDATED)
+    (message,) = [one for one in await _cleared(house) if one.facts.get("position_id") == id]
+    assert message.incident_key not in raised
+    assert set(message.facts["ended_incident_ids"].split()) & raised
+
+
+async def test_who_cannot_be_asked_loses_no_alert(house: House) -> None:
+    id = await _seen(house, NEAR)
+    await _ends(house, id, LIQUIDATED)
+    await house.stop("positions")
+    with pytest.raises(Unavailable):
+        await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())
+    assert (await house.alerts.ListAlerts(pb.ListAlertsRequest(position_id=id))).alerts
