@@ -15,7 +15,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/protos/stubs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run cycle db test chaos kills check lint types imports protos protos-check protos-export release bench lock clean
+.PHONY: help run cycle db test slow chaos kills check lint types imports protos protos-check protos-export release bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ db: $(RUNTIME) ## roles, schemas and migrations in the database of DATABASE_URL
 
 test: $(TOOLS) ## every test (ARGS="tests/unit -k alert")
 	@$(BIN)/python -m pytest -q $(ARGS)
+
+slow: $(TOOLS) ## the HTTP document against the gateway by schemathesis, some ten minutes (ARGS="-k alert")
+	@$(BIN)/python -m pytest -q tests/slow $(ARGS)
 
 chaos: $(TOOLS) ## servers killed at every step, and the page in a browser when Chromium is there
 	@$(BIN)/python -m pytest -q tests/chaos tests/browser $(ARGS)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from google.api import annotations_pb2
 from google.protobuf import message_factory
-from google.protobuf.descriptor import Descriptor, FileDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from sonic.alerts.v1 import alerts_pb2
@@ -113,6 +113,15 @@ def message_class(descriptor: Descriptor) -> type[Message]:
     """The class of a message."""
     made: type[Message] = message_factory.GetMessageClass(descriptor)
     return made
+
+
+def field_at(descriptor: Descriptor, dotted: str) -> FieldDescriptor:
+    """The field a dotted name of a path leads to."""
+    *outer, last = dotted.split(".")
+    for name in outer:
+        descriptor = cast("Descriptor", descriptor.fields_by_name[name].message_type)
+    found: FieldDescriptor = descriptor.fields_by_name[last]
+    return found
 
 
 def routes() -> tuple[Route, ...]:

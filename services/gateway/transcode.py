@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,16 +10,23 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from services.gateway.surface import Route
-from services.gateway.values import Json, checked, field_of, shown
+from services.gateway.surface import Route, field_at
+from services.gateway.values import FIELD_MASK, NUMBER, WHOLE, Json, checked, field_of, shown
 from shared.errors import InvalidArgument
 
 MASK = "update_mask"
 # What says which version was read is sent along, not changed.
 _NEVER_MASKED = "etag"
-_FIELD_MASK = "google.protobuf.FieldMask"
-_ENUM_NUMBER = re.compile(r"-?[0-9]{1,10}")
-_WORDS = {"true": True, "1": True, "": True, "false": False, "0": False}
+_WHOLE_KINDS = frozenset(
+    {
+        FieldDescriptor.CPPTYPE_INT32,
+        FieldDescriptor.CPPTYPE_INT64,
+        FieldDescriptor.CPPTYPE_UINT32,
+        FieldDescriptor.CPPTYPE_UINT64,
+    }
+)
+_REAL_KINDS = frozenset({FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT})
+_WORDS = {"true": True, "false": False}
 
 
 def request_message(
@@ -39,7 +45,7 @@ def request_message(
     elif route.body:
         fields[route.body] = sent
     for name, value in path.items():
-        _place(fields, name, value)
+        _place(fields, name, _scalar(field_at(route.method.input_type, name), value))
     named = checked(route.method.input_type, fields)
     request = route.request_class()
     try:
@@ -59,7 +65,7 @@ def response_json(message: Message) -> str:
 
 
 def _body(route: Route, body: bytes) -> Json:
-    if not route.body or not body.strip():
+    if not route.body or not body.strip(b" \t\r\n"):
         return {}
     try:
         value = json.loads(
@@ -159,11 +165,14 @@ def _chain(route: Route, name: str) -> list[FieldDescriptor]:
 
 
 def _scalar(field: FieldDescriptor, text: str) -> object:
+    """What a text in a path or a query means for the field; left as it is when it means nothing."""
     if field.type == FieldDescriptor.TYPE_BOOL:
         return _WORDS.get(text.lower(), text)
-    if field.enum_type is not None and _ENUM_NUMBER.fullmatch(text):
+    if field.cpp_type in _WHOLE_KINDS and WHOLE.fullmatch(text):
         return int(text)
-    if field.message_type is not None and field.message_type.full_name == _FIELD_MASK:
+    if field.cpp_type in _REAL_KINDS and NUMBER.fullmatch(text):
+        return float(text)
+    if field.message_type is not None and field.message_type.full_name == FIELD_MASK:
         # The JSON form of a mask has camel case paths; both are taken.
         return ",".join(_camel(path) for path in text.split(","))
     return text

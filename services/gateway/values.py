@@ -17,7 +17,8 @@ from shared.names import normalise
 
 Json = dict[str, Any]
 # Messages that are written as a string.
-WELL_KNOWN = frozenset({"google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"})
+FIELD_MASK = "google.protobuf.FieldMask"
+WELL_KNOWN = frozenset({"google.protobuf.Timestamp", "google.protobuf.Duration", FIELD_MASK})
 # Other words for the names of enums, by the enum's name, in every package that has one.
 ALIASES: Mapping[str, Mapping[str, str]] = {
     "Level": {"WARNING": "MEDIUM", "CRITICAL": "HIGH"},
@@ -35,14 +36,16 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
         "PRICE": "PRICE_THRESHOLD",
     },
 }
-_NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][-+]?[0-9]{1,4})?")
-_WHOLE = re.compile(r"-?[0-9]{1,20}")
-_SIGNED_32, _SIGNED_64 = (-(2**31), 2**31 - 1), (-(2**63), 2**63 - 1)
+NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][-+]?[0-9]{1,4})?")
+_PATHS = re.compile(r"[A-Za-z0-9_., ]*")
+WHOLE = re.compile(r"-?[0-9]{1,20}")
+_SIGNED_32 = (-(2**31), 2**31 - 1)
+_SIGNED_64, _UNSIGNED_64 = (-(2**63), 2**63 - 1), (0, 2**64 - 1)
 _RANGES: Mapping[int, tuple[int, int]] = {
     FieldDescriptor.CPPTYPE_INT32: _SIGNED_32,
     FieldDescriptor.CPPTYPE_INT64: _SIGNED_64,
     FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
-    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
+    FieldDescriptor.CPPTYPE_UINT64: _UNSIGNED_64,
 }
 _REALS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
 
@@ -103,6 +106,8 @@ def _of_map(entry: Descriptor, value: object, at: str) -> Json:
 
 def _single(field: FieldDescriptor, value: object, at: str) -> object:
     if field.message_type is not None:
+        if field.message_type.full_name == FIELD_MASK:
+            return _mask(value, at)
         if field.message_type.full_name in WELL_KNOWN:
             return _text(value, at)
         return checked(field.message_type, _object(value, at), f"{at}.")
@@ -136,9 +141,16 @@ def _text(value: object, at: str) -> str:
     return value
 
 
+def _mask(value: object, at: str) -> str:
+    if not isinstance(value, str) or not _PATHS.fullmatch(value):
+        raise _unfit(at, "names of fields with commas between", value)
+    return value
+
+
 def _whole(value: object, limits: tuple[int, int], at: str) -> int:
     wanted = f"a whole number from {limits[0]} to {limits[1]}"
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
+    # The JSON of protobuf writes numbers of 64 bits as text, and those alone.
+    if limits in (_SIGNED_64, _UNSIGNED_64) and isinstance(value, str) and WHOLE.fullmatch(value):
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -149,8 +161,7 @@ def _whole(value: object, limits: tuple[int, int], at: str) -> int:
 
 def _real(value: object, at: str) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    is_written = isinstance(value, str) and _NUMBER.fullmatch(value) is not None
-    number = _float(value) if is_number or is_written else math.nan
+    number = _float(value) if is_number else math.nan
     if not math.isfinite(number):
         raise _unfit(at, "a number", value)
     return number
@@ -163,7 +174,7 @@ def _float(value: Any) -> float:
         return math.inf
 
 
-def _enum_value(enum: EnumDescriptor, value: object, at: str) -> str | int:
+def _enum_value(enum: EnumDescriptor, value: object, at: str) -> str:
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
     if isinstance(value, str):
         wanted = normalise(value)
@@ -171,8 +182,6 @@ def _enum_value(enum: EnumDescriptor, value: object, at: str) -> str | int:
         for name in (wanted, prefix + wanted, prefix + also):
             if name in enum.values_by_name:
                 return str(name)
-    elif isinstance(value, int) and not isinstance(value, bool) and value in enum.values_by_number:
-        return value
     known = ", ".join(one.name.removeprefix(prefix) for one in enum.values if one.number)
     told = f"{at} {_sample(value)} is not known; known are {known}"
     raise InvalidArgument("UNKNOWN_NAME", told, fields={at: f"one of {known}"})

@@ -129,13 +129,30 @@ def test_what_is_no_value_of_its_field_is_refused_by_the_fields_name(body: Any, 
     caught.value.message.encode()
 
 
-@pytest.mark.parametrize("written", [5, 5.0, "5", "5.0", "0.5e1", "+5"])
-def test_a_number_may_be_written_as_json_or_as_its_text(written: Any) -> None:
-    if written == "+5":
-        with pytest.raises(InvalidArgument):
+def test_a_number_is_a_number_and_text_only_where_it_has_64_bits() -> None:
+    assert sent("CreatePosition", body={"size_usd": 5}).position.size_usd == 5
+    assert sent("ListLedger", [("page_size", "5")]).page_size == 5
+    for written in ("5", 5):
+        assert sent("CreateAlert", body={"alert": {"trigger_count": written}}).alert.trigger_count == 5
+    for written in ("5", "0.5e1", "+5"):
+        with pytest.raises(InvalidArgument) as caught:
             sent("CreatePosition", body={"size_usd": written})
-    else:
-        assert sent("CreatePosition", body={"size_usd": written}).position.size_usd == 5
+        assert caught.value.fields == {"position.size_usd": "a number"}
+
+
+@pytest.mark.parametrize("written", [1, "1", 1.0])
+def test_a_name_is_not_its_number(written: Any) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        sent("CreatePosition", body={"side": written})
+    assert caught.value.reason == "UNKNOWN_NAME"
+
+
+@pytest.mark.parametrize("written", ["1", "0", "", "yes"])
+def test_true_and_false_are_written_as_such(written: str) -> None:
+    assert sent("ListPositions", [("all_statuses", "True")]).all_statuses is True
+    with pytest.raises(InvalidArgument) as caught:
+        sent("ListPositions", [("all_statuses", written)])
+    assert caught.value.fields == {"all_statuses": "true or false"}
 
 
 @pytest.mark.parametrize(
