@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.positions.domain.answered import NUMBERS
+from services.positions.domain.leaps import COMPARED
 from shared.database.fence import declare_fence
 
 metadata = MetaData()
@@ -175,6 +176,23 @@ venue_terms = Table(
     _number("maintenance_ratio"),
     _number("hourly_carry_usd"),
     Column("carry_source", Text, nullable=False, server_default=""),
+)
+
+# A row whose figures leapt away from what was last good, until it was observed often enough to be believed.
+quarantined_row = Table(
+    "quarantined_row",
+    metadata,
+    Column(
+        "position_key",
+        BigInteger,
+        ForeignKey("position.position_key", ondelete="CASCADE", name="quarantined_row_position_key"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("first_micros", BigInteger, nullable=False),
+    Column("last_micros", BigInteger, nullable=False),
+    Column("observed_count", Integer, nullable=False),
+    *(_number(name) for name in COMPARED),
 )
 
 # Results of a pass are recomputed every cycle: no log for them, and after a crash they are absent until then.

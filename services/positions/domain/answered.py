@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from services.positions.domain.holding import Answer, Holding, VenueTerms
+from services.positions.domain.holding import Answer, Holding, Side, VenueTerms
 from services.positions.domain.risk import bits_of
 
 T = TypeVar("T")
@@ -27,6 +27,7 @@ NUMBERS: Final = (
     "close_fee_usd",
     "borrow_fee_usd",
 )
+SIDES: Final = (Side.LONG, Side.SHORT)
 TERMS: Final = ("maintenance_ratio", "hourly_carry_usd")
 
 
@@ -34,7 +35,8 @@ TERMS: Final = ("maintenance_ratio", "hourly_carry_usd")
 class Answered:
     """Rows of one or more answers, each id once; NaN = the venue did not say.
 
-    `columns`: `place` (of the row's answer), `asset` (an index into asset_names), side, flag_bits, NUMBERS.
+    `columns`: `place` (of the row's answer), `asset` (an index into asset_names), side, one_way, flag_bits,
+    NUMBERS.
     `terms`: what the venue asks, by row; their numbers stand in `columns` too. The rest: by answer.
     """
 
@@ -58,7 +60,12 @@ def answered(answer: Answer) -> Answered:
     assets, asset = _numbered(map(attrgetter("asset"), rows))
     flags, flag = _numbered(map(attrgetter("flags"), rows))
     ids, terms = list(map(attrgetter("position_id"), rows)), list(map(attrgetter("terms"), rows))
-    refused = {one.position_id for one in answer.refusals if one.position_id is not None}
+    refused = {
+        name
+        for one in answer.refusals
+        if one.position_id is not None
+        for name in (one.position_id, *(of_side(one.position_id, side) for side in SIDES))
+    }
     return Answered(
         ids,
         tuple(assets),
@@ -66,6 +73,7 @@ def answered(answer: Answer) -> Answered:
             "place": np.zeros(len(rows), np.int32),
             "asset": asset,
             "side": np.fromiter(map(attrgetter("side"), rows), np.int16, len(rows)),
+            "one_way": np.fromiter(map(attrgetter("one_way"), rows), np.bool_, len(rows)),
             "flag_bits": np.array([bits_of(one) for one in flags], np.int64)[flag],
             **{name: _figures(rows, name) for name in NUMBERS},
             **{name: _figures(terms, name) for name in TERMS},
@@ -75,6 +83,11 @@ def answered(answer: Answer) -> Answered:
         (is_complete(answer),),
         (frozenset(refused.difference(ids) if refused else refused),),
     )
+
+
+def of_side(position_id: str, side: int) -> str:
+    """The id of a one-way venue's position on the other side than the first that was held under this id."""
+    return f"{position_id}-{Side(side).name.lower()}"
 
 
 def joined(parts: Sequence[Answered]) -> Answered:

@@ -106,7 +106,8 @@ NO_TERMS = VenueTerms()
 class Holding:
     """One position as its venue states it; None = the venue did not say. Prices in USD per unit, > 0.
 
-    `terms` move every hour and are kept apart: a change of them alone is no news of the position.
+    `terms` move every hour and are kept apart: a change of them alone is no news of the position. `one_way`:
+    the venue holds one position a market, so that one on the other side is another position.
     """
 
     position_id: str
@@ -126,6 +127,7 @@ class Holding:
     opened_time: datetime | None = None
     flags: frozenset[Flag] = frozenset()
     terms: VenueTerms = field(default=NO_TERMS, compare=False)
+    one_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Pure: knows no venue, no storage and no clock. Nothing removes a position; only 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, Final
@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.positions.domain.answered import NUMBERS, Answered
+from services.positions.domain.answered import NUMBERS, Answered, of_side
 from services.positions.domain.enrichment import micros
 from services.positions.domain.holding import Flag, Status
 from services.positions.domain.risk import bit
@@ -35,6 +35,9 @@ class Reason(IntEnum):
     MISSING_TOO_SOON = 10
     MISSING_TWICE = 11
     SET_ASIDE = 12  # INACTIVE by hand: neither aged nor woken
+    CONTRADICTED = 13  # its row states another side or asset: the last good version stays
+    IMPLAUSIBLE = 14  # its row leapt away from the last good version, which stays
+    TURNED = 15  # its venue holds one position a market, and holds one on the other side now
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +118,49 @@ def matched(
     return np.fromiter((places.get(one, -1) for one in held_ids), np.int64, len(held_ids))
 
 
+def under_side_names(stored: Stored, answers: Answered, at: NDArray[np.int64]) -> Answered | None:
+    """The answers with other ids where a one-way venue holds the other side than is stored under the id;
+    None when there is none. The first position of a market keeps the plain id."""
+    if not len(stored.columns["side"]):
+        return None
+    sides = stored.columns["side"][at]
+    turned = answers.columns["one_way"] & (at >= 0) & (sides != answers.columns["side"])
+    if not turned.any():
+        return None
+    ids = list(answers.ids)
+    for row in np.flatnonzero(turned).tolist():
+        ids[row] = of_side(ids[row], int(answers.columns["side"][row]))
+    return replace(answers, ids=ids)
+
+
+def turned_away(
+    stored: Stored, answers: Answered, plain_ids: Sequence[str], missing: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Stored rows that are over because their market is held on the other side. `plain_ids`: by row of the
+    answers, before `under_side_names`."""
+    over = np.zeros(len(missing), np.bool_)
+    one_way = answers.columns["one_way"]
+    if not missing.any() or not one_way.any() or not len(stored.ids):
+        return over
+    held = {plain_ids[row]: int(answers.columns["side"][row]) for row in np.flatnonzero(one_way).tolist()}
+    for row in np.flatnonzero(missing).tolist():
+        name, side = stored.ids[row], int(stored.columns["side"][row])
+        plain = name.removesuffix(of_side("", side)) if name not in held else name
+        over[row] = held.get(plain, side) != side
+    return over
+
+
 def decide(
-    stored: Stored, answers: Answered, asset_keys: NDArray[np.int32], at: NDArray[np.int64], now: datetime
+    stored: Stored,
+    answers: Answered,
+    asset_keys: NDArray[np.int32],
+    at: NDArray[np.int64],
+    now: datetime,
+    doubted: NDArray[np.int8] | None = None,
+    plain_ids: Sequence[str] | None = None,
 ) -> Decision:
-    """`asset_keys`: by row of the answers; `at`: see `matched`.
+    """`asset_keys`: by row of the answers; `at`: see `matched`; `doubted`: Reason of rows that are not
+    believed, else 0; `plain_ids`: see `turned_away`.
 
     A position missing in one complete answer is STALE; in two of different cycles 30 s or more apart, CLOSED.
     """
@@ -129,13 +171,22 @@ def decide(
     }
     moved = known & ((before["asset"] != asset_keys) | (before["side"] != answers.columns["side"]))
     held = _held(known, before, moved, answers)
+    if doubted is not None:
+        held = np.where(doubted > 0, doubted, held)
+    refused = (held == Reason.CONTRADICTED) | (held == Reason.IMPLAUSIBLE)
     missing = np.ones(row_count, np.bool_)
     missing[at[known]] = False
     gone = _gone(stored, missing, answers, now)
+    gone[turned_away(stored, answers, plain_ids or answers.ids, missing) & (gone > 0)] = Reason.TURNED
+    unseen = missing.copy()
+    unseen[at[refused]] = True
     keys = columns["position_key"]
     known_keys = np.where(known, before["position_key"], -1)
-    regrouped = np.bincount(places[(held <= Reason.REOPENED) | moved], minlength=len(answers.complete)) > 0
-    closed = gone == Reason.MISSING_TWICE
+    regrouped = (
+        np.bincount(places[(held <= Reason.REOPENED) | (moved & ~refused)], minlength=len(answers.complete))
+        > 0
+    )
+    closed = (gone == Reason.MISSING_TWICE) | (gone == Reason.TURNED)
     regrouped[columns["place"][closed]] = True
     return Decision(
         held=held,
@@ -143,8 +194,8 @@ def decide(
         known_keys=known_keys,
         stale_keys=keys[gone == Reason.MISSING_ONCE],
         closed_keys=keys[closed],
-        refused_keys=keys[gone == Reason.REFUSED],
-        unseen_keys=keys[missing & columns["in_last_answer"]],
+        refused_keys=np.concatenate([keys[gone == Reason.REFUSED], known_keys[refused]]),
+        unseen_keys=keys[unseen & columns["in_last_answer"]],
         found_keys=known_keys[stored.absences.places(known_keys) >= 0],
         regrouped=regrouped,
         by_answer=_by_answer(held, gone, places, columns["place"], len(answers.complete)),

@@ -2,8 +2,9 @@
 through one at a time anyway. An answer that cannot be stored is stored alone, so that it stops no other."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -20,8 +21,9 @@ from services.positions.domain.answered import (
     overlap,
 )
 from services.positions.domain.enrichment import micros
-from services.positions.domain.holding import NO_TERMS, Answer, WalletSyncState
-from services.positions.domain.sync import Decision, Reason, decide
+from services.positions.domain.holding import NO_TERMS, Answer, Refusal, WalletSyncState
+from services.positions.domain.sync import Decision, Reason, decide, under_side_names
+from services.positions.service.doubts import Doubt, doubts
 from services.positions.service.needs import Begin
 from services.positions.service.synced import Synced, WalletSync
 from services.positions.store import Store
@@ -39,6 +41,7 @@ _GONE: Final = (
 )
 # Changed rows above this number are merged by COPY, and arithmetic on so many leaves the event loop.
 _BULK_ROWS: Final = 2000
+_MOST_TOLD: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,17 @@ class _Fetched:
 class Storing:
     """The answers of one sync."""
 
-    def __init__(self, begin: Begin, clock: Clock, step: Step, memory: Memory) -> None:
+    def __init__(
+        self,
+        begin: Begin,
+        clock: Clock,
+        step: Step,
+        memory: Memory,
+        market_usd: Mapping[str, float] | None = None,
+    ) -> None:
+        """`market_usd`: fresh prices by asset, against which leaps of marks are checked."""
         self._begin = begin
+        self._market_usd = market_usd or {}
         self._clock = clock
         self._step = step
         self._memory = memory
@@ -112,30 +124,44 @@ class Storing:
                 if len(group) > 1:
                     raise LookupError("a wallet was deleted while it was fetched")
                 return [_deleted(group[0])]
-            decision = await self._apply(store, [feeds[pair] for pair in pairs], rows)
-            await store.sightings.stamp([_stamp(one, feeds[one.wallet, one.venue]) for one in group])
-            for one in group:
+            decision, records = await self._apply(store, [feeds[pair] for pair in pairs], rows)
+            told = [_told(one, place, records) for place, one in enumerate(group)]
+            await store.sightings.stamp([_stamp(one, feeds[one.wallet, one.venue]) for one in told])
+            for one in told:
                 if one.answer.refusals:
                     refusals = one.answer.refusals
                     await store.sightings.refuse(one.wallet, one.venue, refusals, self._clock.now())
-        return _outcomes(group, decision)
+        return _outcomes(told, decision)
 
-    async def _apply(self, store: Store, feed_keys: Sequence[int], rows: Answered) -> Decision:
+    async def _apply(
+        self, store: Store, feed_keys: Sequence[int], rows: Answered
+    ) -> tuple[Decision, Sequence[Doubt]]:
         known, at, assets = await store.sightings.stored(feed_keys, rows, self._cycle_id, self._memory)
+        plain_ids, turned = rows.ids, under_side_names(known, rows, at)
+        if turned is not None:
+            rows = turned
+            known, at, assets = await store.sightings.stored(feed_keys, rows, self._cycle_id, self._memory)
         if not assets.keys() >= set(rows.asset_names):
             assets = await store.positions.asset_keys(rows.asset_names)
         asset_keys = np.array([assets[name] for name in rows.asset_names], np.int32)[rows.columns["asset"]]
-        now = self._clock.now()
+        now, quarantined = self._clock.now(), await store.quarantine.read(feed_keys)
+        doubted = doubts(known, rows, at, asset_keys, assets, self._market_usd, quarantined)
+        if doubted.records:
+            doubtful = {one.place for one in doubted.records}
+            complete = tuple(one and place not in doubtful for place, one in enumerate(rows.complete))
+            rows = replace(rows, complete=complete)
+        judged = (known, rows, asset_keys, at, now, doubted.reasons, plain_ids)
         if len(rows.ids) + len(known.columns["side"]) > _BULK_ROWS:
-            decision = await asyncio.to_thread(decide, known, rows, asset_keys, at, now)
+            decision = await asyncio.to_thread(decide, *judged)
         else:
-            decision = decide(known, rows, asset_keys, at, now)
+            decision = decide(*judged)
         await store.sightings.apply(decision, self._cycle_id, now)
         await _write(store, decision, rows, np.array(feed_keys, np.int32), asset_keys, now)
         await _keep_terms(store, feed_keys, decision, rows)
+        await doubted.settle(store.quarantine)
         if decision.regrouped.any():
             await store.passes.bump_membership()
-        return decision
+        return decision, doubted.records
 
 
 async def _write(
@@ -192,6 +218,22 @@ async def _keep_terms(store: Store, feed_keys: Sequence[int], decision: Decision
         )
 
 
+def _told(fetched: _Fetched, place: int, records: Sequence[Doubt]) -> _Fetched:
+    """The answer with those of its rows as refused that are not believed for what is known of them."""
+    refused = [one for one in records if one.place == place]
+    if not refused:
+        return fetched
+    answer = fetched.answer
+    refusals = tuple(
+        Refusal(one.reason, one.field, json.dumps(one.figures, separators=(",", ":")), one.position_id)
+        for one in refused
+    )
+    words = "; ".join(dict.fromkeys(one.message for one in refused[:_MOST_TOLD]))
+    message = f"{answer.message}; {words}" if answer.message else words
+    answer = replace(answer, refusals=answer.refusals + refusals, message=message)
+    return replace(fetched, answer=answer)
+
+
 def _stamp(fetched: _Fetched, feed_key: int) -> Stamp:
     answer = fetched.answer
     state = WalletSyncState.COMPLETE if is_complete(answer) else WalletSyncState.PARTIAL
@@ -207,7 +249,8 @@ def _deleted(fetched: _Fetched) -> WalletSync:
 def _outcomes(group: Sequence[_Fetched], decision: Decision) -> list[WalletSync]:
     opened = decision.counts(Reason.OPENED, Reason.REOPENED)
     changed = decision.counts(Reason.CHANGED, Reason.RETURNED)
-    stale, closed = decision.counts(Reason.MISSING_ONCE), decision.counts(Reason.MISSING_TWICE)
+    stale = decision.counts(Reason.MISSING_ONCE)
+    closed = decision.counts(Reason.MISSING_TWICE, Reason.TURNED)
     gone = decision.counts(*_GONE)
     outcomes = []
     for place, one in enumerate(group):

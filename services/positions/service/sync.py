@@ -90,7 +90,8 @@ class SyncService:
         mode, wallets, ended_count = start
         _check_names(wallet_names, wallets)
         prices = _fresh(market, self._clock.now() - self._mark_max_age)
-        this = _Round(step, Storing(self._begin, self._clock, step, self._memory), prices, force)
+        storing = Storing(self._begin, self._clock, step, self._memory, prices)
+        this = _Round(step, storing, prices, force)
         outcomes = await self._fetch_all(this, wallets)
         return await self._finish(step, mode, outcomes, market, pass_needed=ended_count > 0)
 

@@ -9,6 +9,7 @@ from services.positions.store.brokers import BrokerStore
 from services.positions.store.passes import PassStore
 from services.positions.store.portfolio import PortfolioStore
 from services.positions.store.positions import PositionStore
+from services.positions.store.quarantine import QuarantineStore
 from services.positions.store.retention import RetentionStore
 from services.positions.store.sessions import SessionStore
 from services.positions.store.sightings import SightingStore
@@ -30,6 +31,7 @@ class Store:
         self.passes = PassStore(connection)
         self.portfolio = PortfolioStore(connection)
         self.positions = PositionStore(connection)
+        self.quarantine = QuarantineStore(connection)
         self.retention = RetentionStore(connection)
         self.sessions = SessionStore(connection)
         self.sightings = SightingStore(connection)

@@ -13,6 +13,7 @@ from services.positions.domain.holding import Answer, Chain, Holding, Refusal, W
 from services.positions.domain.scale import off_scale
 from services.positions.venues.dydx_shapes import (
     Market,
+    asset_of,
     children,
     missing_positions,
     read_markets,
@@ -123,7 +124,7 @@ def read_accounts(
                 hollow = f"subaccount {number} lists no position and cannot be without one"
         holdings, refusals, row_count = holdings + held, refusals + refused, row_count + count
     unmarked = sorted({held.asset for held in holdings if held.mark_price_usd is None})
-    if any(off_scale(held.mark_price_usd, reference_prices.get(held.asset)) for held in holdings):
+    if _off_scale(accounts, markets, reference_prices):
         whole = Refusal("PRICE_SCALE", "oraclePrice", "")
         return Answer((), (whole,), False, "PRICE_SCALE", row_count, observed_time)
     found = [
@@ -134,6 +135,18 @@ def read_accounts(
     ]
     reason, message = next((one for one in found if one[0]), ("", ""))
     return Answer(tuple(holdings), tuple(refusals), not reason, reason, row_count, observed_time, message)
+
+
+def _off_scale(
+    accounts: Sequence[Account], markets: Mapping[str, Market], reference_prices: Mapping[str, float]
+) -> bool:
+    """Whether the oracle price of a market that is held is in another unit than the market's."""
+    rows = [account.get("openPerpetualPositions") for _, account in accounts]
+    tickers = {ticker for held in rows if isinstance(held, dict) for ticker in held}
+    return any(
+        off_scale(markets[ticker].price_usd, reference_prices.get(asset_of(ticker)))
+        for ticker in tickers & markets.keys()
+    )
 
 
 @contextmanager

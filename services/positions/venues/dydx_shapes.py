@@ -19,6 +19,7 @@ from services.positions.domain.holding import (
     Side,
     VenueTerms,
 )
+from services.positions.domain.leaps import entry_fault
 from services.positions.domain.liquidation import dydx_liquidation_price
 from services.positions.venues.rows import (
     FUTURE_TOLERANCE,
@@ -168,6 +169,12 @@ def position_id(address: str, number: int, ticker: str) -> str:
     return f"dydx-{sha256(address.lower().encode()).hexdigest()[:12]}-{number}-{ticker}"
 
 
+def asset_of(ticker: str) -> str:
+    """The asset of a market, UNKNOWN when its name is not understood."""
+    found = _TICKER.fullmatch(ticker)
+    return found[1] if found else UNKNOWN_ASSET
+
+
 def _refusal(refused: RowRefused, ticker: str, row: object, number: int, address: str) -> Refusal:
     known = position_id(address, number, ticker) if _MARKET_WORD.fullmatch(ticker) else None
     return Refusal(refused.reason, refused.field, masked(row, address), known)
@@ -190,7 +197,13 @@ def _row(ticker: str, row: object, markets: Mapping[str, Market], observed_time:
     market = markets.get(ticker, UNLISTED)
     if market.faulty_field:
         raise RowRefused("NOT_A_NUMBER", market.faulty_field)
-    return _Row(ticker, base, positive(row, "entryPrice"), _moment(row, observed_time), market)
+    read = _Row(ticker, base, positive(row, "entryPrice"), _moment(row, observed_time), market)
+    size_usd, sign = abs(base) * read.entry_price_usd, math.copysign(1.0, base)
+    profit = stated(row, "unrealizedPnl")
+    fault = entry_fault(sign, size_usd, read.entry_price_usd, market.price_usd, profit)
+    if fault:
+        raise RowRefused(fault, "entryPrice" if fault == "ENTRY_SCALE" else "unrealizedPnl")
+    return read
 
 
 def _side(base: float) -> Side:
@@ -290,13 +303,13 @@ def _liquidation(row: _Row, equity_usd: float, other_maintenance_usd: float) -> 
 
 
 def _holding(row: _Row, collateral_usd: float, liquidation_price_usd: float | None, key: str) -> Holding:
-    ticker, market = _TICKER.fullmatch(row.ticker), row.market
+    asset, market = asset_of(row.ticker), row.market
     price, funding = market.price_usd, market.hourly_funding_ratio
     # Longs pay shorts when the rate is > 0.
     carry = None if price is None or funding is None else row.base * price * funding + 0.0
     return Holding(
         position_id=key,
-        asset=ticker[1] if ticker else UNKNOWN_ASSET,
+        asset=asset,
         side=_side(row.base),
         entry_price_usd=row.entry_price_usd,
         liquidation_price_usd=None,
@@ -310,8 +323,9 @@ def _holding(row: _Row, collateral_usd: float, liquidation_price_usd: float | No
         close_fee_usd=None,
         borrow_fee_usd=None,
         opened_time=row.opened_time,
-        flags=frozenset() if ticker else frozenset({Flag.CANNOT_JUDGE}),
+        flags=frozenset({Flag.CANNOT_JUDGE} if asset == UNKNOWN_ASSET else ()),
         terms=VenueTerms(
             market.maintenance_ratio, carry, None if carry is None else CarrySource.DYDX_FUNDING
         ),
+        one_way=True,
     )

@@ -89,7 +89,7 @@ def read_answer(
         ) from problem
     observed_time = state.state_time or received_time
     held = holdings(state, funding, wallet_address)
-    if any(off_scale(one.mark_price_usd, reference_prices.get(one.asset)) for one in held):
+    if any(off_scale(mark, reference_prices.get(coin)) for coin, mark in state.marks_usd.items()):
         whole = Refusal("PRICE_SCALE", "positionValue", masked(body, wallet_address))
         return Answer((), (whole,), False, "PRICE_SCALE", state.row_count, observed_time)
     reason, message = "", ""

@@ -6,15 +6,17 @@ Numbers are strings but leverage, maxLeverage and time. Knows no network.
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from services.positions.domain.holding import CarrySource, Holding, Refusal, Side, VenueTerms
+from services.positions.domain.leaps import entry_fault
 from services.positions.domain.liquidation import (
     hyperliquid_liquidation_price,
     hyperliquid_maintenance_ratio,
 )
+from services.positions.domain.scale import off_scale
 from services.positions.venues.rows import (
     FUTURE_TOLERANCE,
     NotThat,
@@ -25,8 +27,12 @@ from services.positions.venues.rows import (
     stated,
 )
 
+# An account's value is its raw USD and its positions at the mark; further off, one is in another unit.
+ACCOUNT_TOLERANCE_RATIO = 0.5
 # A state older than this shows what was: it may update, but nothing is gone for not being in it.
 OLD_STATE = timedelta(minutes=5)
+# Beyond this share of what is listed, what the account states to hold is not prices of another moment.
+MISSING_RATIO = 1.25
 _COIN = re.compile(r"[A-Za-z0-9:@/._-]{1,32}")
 
 
@@ -60,12 +66,13 @@ class State:
     cross_maintenance_usd: float | None
     state_time: datetime | None
     notional_usd: float | None = None  # of all positions, as the account states it
+    marks_usd: Mapping[str, float] = field(default_factory=dict)  # by coin, also of rows that were refused
 
     @property
     def short(self) -> bool:
         """Whether the account states more positions than it lists."""
         listed = sum(row.notional_usd for row in self.rows)
-        return self.notional_usd is not None and self.notional_usd > listed * 1.05 + 1.0
+        return self.notional_usd is not None and self.notional_usd > listed * MISSING_RATIO + 1.0
 
 
 def position_id(address: str, coin: str) -> str:
@@ -80,27 +87,68 @@ def read_state(body: object, address: str, received_time: datetime) -> State:
     listed = body.get("assetPositions")
     if not isinstance(listed, list):
         raise NotThat("an object without assetPositions")
-    rows: dict[str, Row] = {}
-    refusals: list[Refusal] = []
-    for entry in _once_each(listed):
-        try:
-            row = _row(entry)
-            if row.coin in rows:
-                raise RowRefused("DUPLICATE_DIFFERS", "coin")
-        except RowRefused as refused:
-            refusals.append(_refusal(refused, entry, address))
-            continue
-        rows[row.coin] = row
+    rows, marks, refusals = _read_rows(listed, address)
+    try:
+        value, maintenance = _cross_account(body, rows)
+    except RowRefused as refused:
+        # Cross positions share the account: what it is cannot be told for any of them.
+        refusals += [
+            _refusal(refused, entry, address)
+            for entry in _once_each(listed)
+            if (row := rows.get(str(_inner(entry).get("coin")))) is not None and not row.isolated
+        ]
+        value = maintenance = None
     doubted = {refusal.position_id for refusal in refusals}
     return State(
         tuple(row for row in rows.values() if position_id(address, row.coin) not in doubted),
         tuple(refusals),
         len(listed),
-        _account_number(body.get("crossMarginSummary"), "accountValue"),
-        _account_number(body, "crossMaintenanceMarginUsed"),
+        value,
+        maintenance,
         _state_time(body, received_time),
-        _account_number(body.get("marginSummary"), "totalNtlPos"),
+        _notional(body),
+        marks,
     )
+
+
+def _read_rows(
+    listed: Sequence[object], address: str
+) -> tuple[dict[str, Row], dict[str, float], list[Refusal]]:
+    """Rows by coin, marks by coin (also of rows that are not believed), refusals."""
+    rows: dict[str, Row] = {}
+    marks: dict[str, float] = {}
+    refusals: list[Refusal] = []
+    for entry in _once_each(listed):
+        try:
+            row = _row(entry)
+            marks[row.coin] = row.mark_price_usd
+            if row.coin in rows:
+                raise RowRefused("DUPLICATE_DIFFERS", "coin")
+            _check(row, _inner(entry).get("leverage"))
+        except RowRefused as refused:
+            refusals.append(_refusal(refused, entry, address))
+            continue
+        rows[row.coin] = row
+    return rows, marks, refusals
+
+
+def _cross_account(body: Mapping[str, object], rows: Mapping[str, Row]) -> tuple[float | None, float | None]:
+    """The cross account's value and the maintenance it must keep, USD; None where they are not stated: then
+    cross positions have no liquidation price of our own. Raises RowRefused when they cannot be believed."""
+    summary = body.get("crossMarginSummary")
+    maintenance = stated(body, "crossMaintenanceMarginUsed")
+    if not isinstance(summary, dict):
+        return None, maintenance
+    value, raw = stated(summary, "accountValue"), stated(summary, "totalRawUsd")
+    if maintenance is not None and maintenance < 0:
+        raise RowRefused("NEGATIVE", "crossMaintenanceMarginUsed")
+    cross = [row for row in rows.values() if not row.isolated]
+    if value is not None and raw is not None and len(cross) == len(rows):
+        expected = raw + sum(math.copysign(row.notional_usd, row.base) for row in cross)
+        gross = sum(row.notional_usd for row in cross) + max(abs(value), abs(expected))
+        if abs(value - expected) > ACCOUNT_TOLERANCE_RATIO * gross + 1.0:
+            raise RowRefused("ACCOUNT_DISAGREES", "accountValue")
+    return value, maintenance
 
 
 def _once_each(listed: Sequence[object]) -> list[object]:
@@ -135,7 +183,7 @@ def _row(entry: object) -> Row:
     liquidation = stated(row, "liquidationPx")
     if liquidation is not None and liquidation < 0:
         raise RowRefused("NEGATIVE", "liquidationPx")
-    margin = needed(row, "marginUsed")
+    margin = positive(row, "marginUsed")
     leverage = row.get("leverage")
     kind = leverage.get("type") if isinstance(leverage, dict) else None
     if kind not in ("cross", "isolated"):
@@ -153,6 +201,21 @@ def _row(entry: object) -> Row:
     )
 
 
+def _check(row: Row, leverage: object) -> None:
+    """Whether the figures of a row agree with each other. Raises RowRefused."""
+    size_usd = abs(row.base) * row.entry_price_usd
+    sign = math.copysign(1.0, row.base)
+    fault = entry_fault(sign, size_usd, row.entry_price_usd, row.mark_price_usd, row.profit_usd)
+    if fault:
+        raise RowRefused(fault, "entryPx" if fault == "ENTRY_SCALE" else "unrealizedPnl")
+    ratio = leverage.get("value") if isinstance(leverage, dict) else None
+    if row.isolated or isinstance(ratio, bool) or not isinstance(ratio, int | float) or ratio <= 0:
+        return
+    # A cross position locks its value over the chosen leverage.
+    if off_scale(row.margin_usd, row.notional_usd / ratio):
+        raise RowRefused("MARGIN_SCALE", "marginUsed")
+
+
 def _max_leverage(row: Mapping[str, object]) -> float:
     value = row.get("maxLeverage")
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 1000:
@@ -160,10 +223,10 @@ def _max_leverage(row: Mapping[str, object]) -> float:
     return float(value)
 
 
-def _account_number(place: object, field: str) -> float | None:
-    # Without it cross positions have no liquidation price of our own; the venue's stays.
+def _notional(body: Mapping[str, object]) -> float | None:
+    summary = body.get("marginSummary")
     try:
-        return stated(place, field) if isinstance(place, dict) else None
+        return stated(summary, "totalNtlPos") if isinstance(summary, dict) else None
     except RowRefused:
         return None
 
@@ -197,7 +260,7 @@ def holdings(state: State, funding: Mapping[str, float], address: str) -> list[H
         if row.isolated:
             collateral: float = max(row.margin_usd - row.profit_usd, 0.0)
         elif deposit is None:
-            collateral = max(row.margin_usd, 0.0)
+            collateral = row.margin_usd
         else:
             collateral = max(deposit * _weight(row) / weights, 0.0)
         found.append(_holding(row, collateral, _own_liquidation(row, state), funding.get(row.coin), address))
@@ -247,6 +310,7 @@ def _holding(
             carry,
             None if carry is None else CarrySource.HYPERLIQUID_FUNDING,
         ),
+        one_way=True,
     )
 
 

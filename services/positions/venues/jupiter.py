@@ -16,6 +16,7 @@ from services.positions.venues.jupiter_shapes import (
     V1,
     V2,
     Shape,
+    check,
     position_key,
     read_row,
     refusal,
@@ -146,6 +147,11 @@ def read_answer(
         if reason:
             whole = Refusal(reason, "", masked(body, wallet_address))
             return Answer((), (whole,), False, reason, len(rows), observed_time)
+        try:
+            check(holding, shape)
+        except RowRefused as refused:
+            refusals.append(refusal(row, refused.reason, refused.field, wallet_address))
+            continue
         if holding.position_id in holdings:
             # Two rows of one position that differ: neither can be believed.
             refusals.append(refusal(row, "DUPLICATE_DIFFERS", "positionPubkey", wallet_address))

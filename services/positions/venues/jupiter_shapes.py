@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.positions.domain.holding import UNKNOWN_ASSET, Flag, Holding, Refusal, Side
+from services.positions.domain.leaps import entry_fault
 from services.positions.domain.liquidation import jupiter_impact_scalar, jupiter_liquidation_price
+from services.positions.domain.scale import off_scale
 from services.positions.venues.rows import DECIMAL, FUTURE_TOLERANCE, INTEGER, RowRefused, masked, stated
 
 ASSETS_BY_MINT: Mapping[str, str] = {
@@ -19,6 +21,8 @@ ASSETS_BY_MINT: Mapping[str, str] = {
     "So11111111111111111111111111111111111111112": "SOL",
 }
 MICRO_DOLLARS_PER_DOLLAR = 1_000_000
+# The venue opens no position above 500; what it charges later is no part of the collateral.
+HIGHEST_LEVERAGE_RATIO = 1_000.0
 _SIDES = {"long": Side.LONG, "short": Side.SHORT}
 _POSITION_KEY = re.compile(r"[1-9A-HJ-NP-Za-km-z]{32,44}")
 
@@ -76,7 +80,7 @@ def read_row(row: object, shape: Shape, observed_time: datetime) -> Holding:
     asset, side = _asset(row, shape), _side(row)
     entry = _positive(row, shape.entry, shape)
     size = _positive(row, shape.size, shape)
-    collateral = _needed(row, shape.collateral, shape)
+    collateral = _positive(row, shape.collateral, shape)
     borrow_fee = _optional(row, shape.borrow_fee, shape)
     _moment(row, "updatedTime", observed_time)  # Old is normal (no trade); from the future is not.
     return Holding(
@@ -97,6 +101,26 @@ def read_row(row: object, shape: Shape, observed_time: datetime) -> Holding:
         opened_time=_moment(row, "createdTime", observed_time),
         flags=frozenset({Flag.CANNOT_JUDGE} if asset == UNKNOWN_ASSET or side is Side.UNKNOWN else ()),
     )
+
+
+def check(held: Holding, shape: Shape) -> None:
+    """Whether the figures of a row agree with each other. Raises RowRefused."""
+    size, collateral, after = held.size_usd or 0.0, held.collateral_usd or 0.0, held.pnl_after_fees_usd
+    if size > HIGHEST_LEVERAGE_RATIO * collateral:
+        raise RowRefused("LEVERAGE_SCALE", shape.collateral)
+    fees = [held.open_fee_usd, held.close_fee_usd, held.borrow_fee_usd]
+    profit = None if after is None else after + sum(fee or 0.0 for fee in fees)
+    sign = {Side.LONG: 1.0, Side.SHORT: -1.0}.get(held.side)
+    if sign is not None:
+        fault = entry_fault(sign, size, held.entry_price_usd or 0.0, held.mark_price_usd, profit)
+        if fault:
+            raise RowRefused(fault, shape.entry if fault == "ENTRY_SCALE" else shape.pnl_after_fees)
+    value = held.venue_value_usd
+    # value = collateral + pnl; a factor over 20 from it, one of them is in another unit.
+    if value is None or after is None or abs(value - collateral - after) <= size:
+        return
+    if value <= 0 or collateral + after <= 0 or off_scale(value, collateral + after):
+        raise RowRefused("VALUE_SCALE", shape.value)
 
 
 def refusal(row: object, reason: str, field: str, wallet_address: str) -> Refusal:

@@ -93,6 +93,13 @@ def test_a_coin_keeps_the_name_the_venue_gives_it() -> None:
         ({"liquidationPx": "-1"}, "NEGATIVE", "liquidationPx"),
         ({"liquidationPx": "soon"}, "NOT_A_NUMBER", "liquidationPx"),
         ({"marginUsed": None}, "MISSING_FIELD", "marginUsed"),
+        ({"marginUsed": "0"}, "NOT_POSITIVE", "marginUsed"),
+        ({"marginUsed": "-912"}, "NEGATIVE", "marginUsed"),
+        ({"marginUsed": "912000"}, "MARGIN_SCALE", "marginUsed"),
+        ({"marginUsed": "9.12"}, "MARGIN_SCALE", "marginUsed"),
+        ({"entryPx": "19520.0"}, "ENTRY_SCALE", "entryPx"),
+        ({"unrealizedPnl": "-640000000"}, "PROFIT_SCALE", "unrealizedPnl"),
+        ({"szi": "50000000.0", "positionValue": "9120000000"}, "MARGIN_SCALE", "marginUsed"),
         ({"unrealizedPnl": "x"}, "NOT_A_NUMBER", "unrealizedPnl"),
         ({"maxLeverage": None}, "MISSING_FIELD", "maxLeverage"),
         ({"maxLeverage": "20"}, "NOT_A_NUMBER", "maxLeverage"),
@@ -161,6 +168,54 @@ def test_what_is_no_state_is_a_failure(body: object) -> None:
     with pytest.raises(ProviderFailure) as caught:
         answer_to(body)
     assert caught.value.kind is FailureKind.BAD_BODY
+
+
+def scaled(factor: int) -> dict[str, object]:
+    """The example with every number of its positions and accounts so many times as large."""
+
+    def times(value: object) -> object:
+        return f"{float(value) * factor:f}" if isinstance(value, str) else value
+
+    body = copy.deepcopy(STATE)
+    for entry in body["assetPositions"]:
+        row = entry["position"]
+        row |= {name: times(value) for name, value in row.items() if name != "coin"}
+    for name in ("crossMarginSummary", "marginSummary"):
+        body[name] = {field: times(value) for field, value in body[name].items()}
+    return body
+
+
+def test_numbers_a_million_times_too_large_are_refused_at_first_sight() -> None:
+    answer = answer_to(scaled(1_000_000))
+    assert not answer.holdings and not answer.complete
+    assert {one.reason for one in answer.refusals} == {"ENTRY_SCALE"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"crossMarginSummary": {"accountValue": "NaN"}}, "NOT_FINITE"),
+        ({"crossMarginSummary": {"accountValue": "much"}}, "NOT_A_NUMBER"),
+        ({"crossMaintenanceMarginUsed": "-1"}, "NEGATIVE"),
+        ({"crossMaintenanceMarginUsed": "Infinity"}, "NOT_FINITE"),
+    ],
+)
+def test_an_account_that_cannot_be_believed_refuses_those_that_share_it(
+    fields: dict[str, object], reason: str
+) -> None:
+    answer = answer_to({**STATE, **fields})
+    assert [(one.reason, one.position_id) for one in answer.refusals] == [
+        (reason, position_id(ADDRESS, "SOL"))
+    ]
+    assert [held.asset for held in answer.holdings] == ["BTC"], "the isolated one stands by itself"
+
+
+def test_an_account_value_in_another_unit_is_refused() -> None:
+    rows = STATE["assetPositions"][:1]
+    body = {**STATE, "assetPositions": rows, "marginSummary": {"totalNtlPos": "9120.0"}}
+    assert answer_to(body).complete
+    body["crossMarginSummary"] = STATE["crossMarginSummary"] | {"accountValue": "2118220000.0"}
+    assert [one.reason for one in answer_to(body).refusals] == ["ACCOUNT_DISAGREES"]
 
 
 def test_an_account_that_states_more_than_it_lists_is_not_complete() -> None:

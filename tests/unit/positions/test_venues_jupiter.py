@@ -271,7 +271,27 @@ def test_dollars_under_the_names_of_micro_dollars_refuse_the_whole_answer() -> N
     ("mark", "taken"), [("3640", True), ("3641", False), ("9.11", True), ("9.09", False)]
 )
 def test_the_mark_may_differ_twenty_times_from_the_market_and_no_more(mark: str, taken: bool) -> None:
-    assert bool(answer_to({**row_of("v1"), "markPrice": mark}).holdings) is taken
+    row = {**row_of("v1"), "markPrice": mark, "entryPrice": mark, "pnlAfterFeesUsd": None, "value": None}
+    assert bool(answer_to(row).holdings) is taken
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "field"),
+    [
+        ({"collateral": "0"}, "NOT_POSITIVE", "collateral"),
+        ({"collateral": "0.001"}, "LEVERAGE_SCALE", "collateral"),
+        ({"entryPrice": "19520"}, "ENTRY_SCALE", "entryPrice"),
+        ({"pnlAfterFeesUsd": "-640000"}, "PROFIT_SCALE", "pnlAfterFeesUsd"),
+        ({"value": "90000"}, "VALUE_SCALE", "value"),
+        ({"value": "-90000"}, "VALUE_SCALE", "value"),
+    ],
+)
+def test_figures_that_contradict_each_other_refuse_their_row(
+    fields: dict[str, object], reason: str, field: str
+) -> None:
+    answer = answer_to({**row_of("v1"), **fields})
+    assert [(one.reason, one.field) for one in answer.refusals] == [(reason, field)]
+    assert not answer.complete and answer.refusals[0].position_id
 
 
 def test_an_old_update_is_normal_and_a_near_future_one_is_skew() -> None:
