@@ -37,8 +37,8 @@ RULES = (
     Rule(SYNC_POSITIONS, "positions", after=(UPDATE_PRICES,)),
     Rule(ENRICH_POSITIONS, "positions", after=(SYNC_POSITIONS,)),
     Rule(LINK_HEDGES, "hedges", after=(ENRICH_POSITIONS,), needs=(ENRICH_POSITIONS,)),
-    Rule(CREATE_ALERTS, "alerts", after=(ENRICH_POSITIONS,), needs=(ENRICH_POSITIONS,)),
-    # Judged even when positions cannot be read: their levels hold, the market's rules need none of them.
+    # Made and judged even when positions cannot be read: their levels hold, the market's need none of them.
+    Rule(CREATE_ALERTS, "alerts", after=(ENRICH_POSITIONS,)),
     Rule(EVALUATE_ALERTS, "alerts", after=(CREATE_ALERTS,)),
     Rule(
         CLEAR_STALE_ALERTS,

@@ -57,7 +57,6 @@ def test_a_cycle_that_was_not_to_judge_is_partial_at_worst(state: StepState) -> 
 
 NEEDS = {
     "LINK_HEDGES": {"ENRICH_POSITIONS"},
-    "CREATE_ALERTS": {"ENRICH_POSITIONS"},
     "RECORD_SNAPSHOT": {"ENRICH_POSITIONS"},
     "CLEAR_STALE_ALERTS": {"EVALUATE_ALERTS", "CREATE_ALERTS", "SYNC_POSITIONS"},
 }
@@ -104,17 +103,17 @@ def test_independent_steps_run_together() -> None:
 def test_judging_monitors_and_notify_run_whatever_failed() -> None:
     ended, _ = _play(steps.NAMES, dict.fromkeys(steps.NAMES, StepState.FAILED))
     states = {step.name: step.state for step in ended}
-    assert {states[name] for name in ("EVALUATE_ALERTS", "RUN_MONITORS", "NOTIFY")} == {StepState.FAILED}
-    assert states["CREATE_ALERTS"] is StepState.SKIPPED
+    run = ("CREATE_ALERTS", "EVALUATE_ALERTS", "RUN_MONITORS", "NOTIFY")
+    assert {states[name] for name in run} == {StepState.FAILED}
+    assert states["CLEAR_STALE_ALERTS"] is StepState.SKIPPED
 
 
 def test_a_skipped_step_says_which_need_failed() -> None:
-    listed = [Step("ENRICH_POSITIONS", StepState.FAILED), Step("CREATE_ALERTS")]
-    listed.append(Step("CLEAR_STALE_ALERTS"))
+    listed = [Step("ENRICH_POSITIONS", StepState.FAILED), Step("LINK_HEDGES"), Step("RECORD_SNAPSHOT")]
     found = steps.skipped(listed)
     assert [(step.name, step.reason) for step in found] == [
-        ("CREATE_ALERTS", "NEED_FAILED"),
-        ("CLEAR_STALE_ALERTS", "NEED_FAILED"),
+        ("LINK_HEDGES", "NEED_FAILED"),
+        ("RECORD_SNAPSHOT", "NEED_FAILED"),
     ]
     assert "ENRICH_POSITIONS" in found[0].message
 
