@@ -117,6 +117,8 @@ class Children:
                 stderr=log,
                 # Ctrl-C reaches the whole terminal group; the children must drain when we say so, not before.
                 start_new_session=True,
+                # What they write is for their owner's eyes.
+                umask=0o077,
             )
         child.start_count += 1
 

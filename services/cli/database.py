@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
+from services.cli import privacy
 from services.cli.plan import BAD_SETTINGS, SERVICES, SERVICES_FOLDER, Plan
 from shared.config import word
 from shared.database import roles
@@ -45,6 +46,7 @@ async def opened(plan: Plan) -> AsyncIterator[Opened]:
     if named := plan.database_url.get_secret_value() if plan.database_url else given("DATABASE_URL"):
         yield Opened(named, None)
         return
+    privacy.make(plan.home)
     embedded = EmbeddedPostgres(plan.home / "postgres")
     url = await asyncio.to_thread(embedded.start)
     try:
@@ -151,8 +153,5 @@ def _kept_passwords(home: Path, services: Iterable[str]) -> dict[str, str]:
     missing = [service for service in wanted if service not in kept]
     if missing:
         kept |= {service: secrets.token_urlsafe(24) for service in missing}
-        home.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        file.chmod(0o600)
-        file.write_text(json.dumps(kept, indent=1))
+        privacy.write(file, json.dumps(kept, indent=1))
     return {service: kept[service] for service in wanted}

@@ -16,13 +16,14 @@ import typer
 from pydantic import ValidationError
 from rich.text import Text
 
-from services.cli import database, house
+from services.cli import database, house, privacy
 from services.cli.output import command, console, print_json, table
 from services.cli.plan import Plan, known_addresses, running_file, taken_addresses
 from services.cli.room import LAST_BYTES, LOW_BYTES, free_bytes, written_folders
 from shared.database import roles
 from shared.database.address import plain
 from shared.errors import SonicError
+from shared.postgres import permissions
 
 NEEDED = (
     "grpc",
@@ -114,6 +115,10 @@ def _home(home: Path) -> Iterable[Finding]:
         str(home),
         "" if writable else "set SONIC_HOME to a folder you may write to",
     )
+    for exposure in privacy.exposures(home):
+        yield Finding("privacy", "warning" if exposure.is_ours else "problem", exposure.words, exposure.fix)
+    for fault in permissions.faults(home / "postgres"):
+        yield Finding("database folder", "problem", fault.words, fault.fix)
     free = min(free_bytes(folder) for folder in written_folders(home))
     verdict = "ok" if free > LOW_BYTES else "warning" if free > LAST_BYTES else "problem"
     yield Finding(

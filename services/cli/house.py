@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from services.cli.children import (
     last_words,
     server_command,
 )
+from services.cli.declared import declared_names
 from services.cli.plan import BAD_SETTINGS, GATEWAY, SERVICES, Plan, environment
 from shared import config as configuration
 from shared.errors import InvalidArgument, Unavailable
@@ -36,16 +37,27 @@ _DECIDING_SECONDS = 10.0
 
 
 @asynccontextmanager
-async def in_processes(plan: Plan, urls: Mapping[str, str], say: Say) -> AsyncIterator[dict[str, str]]:
-    """Every server as a child process; answers their addresses once all are serving."""
+async def in_processes(
+    plan: Plan,
+    urls: Mapping[str, str],
+    say: Say,
+    declaring: Awaitable[Mapping[str, Collection[str]]] | None = None,
+) -> AsyncIterator[dict[str, str]]:
+    """Every server as a child process; answers their addresses once all are serving.
+
+    Each gets the variables it declared; `declaring` is the question for them, when it was asked before.
+    """
     addresses = plan.addresses
     listens = addresses | {GATEWAY: plan.http_address}
+    declared = await (declaring or declared_names(listens))
     health = plan.health
+    also = plan.sonic_pass_environment
     children = [
         Child(
             name,
             server_command(name),
-            environment(name, listen, addresses, urls, plan.home) | own_words(plan.home, name),
+            environment(name, listen, addresses, urls, plan.home, declared[name], also=also)
+            | own_words(plan.home, name),
             _log_file(plan.home, name),
             partial(_serves_pages if name == GATEWAY else answers, listen, health.interval_seconds),
         )

@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PlainValidator, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, PlainValidator, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.cli import privacy
 from services.cli.children import Health
 
 # In the order of starting: who is called comes before who calls. The number is the offset of the port.
@@ -36,6 +37,10 @@ SERVICES_FOLDER = Path(__file__).parents[1]
 DATABASE_URL_HELP = "Postgres administrator's URL; without it the house brings its own Postgres"
 
 
+def _names(value: object) -> object:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
 class Plan(BaseSettings):
     """Settings of `sonic` itself; the services read the rest of the environment by themselves."""
 
@@ -46,6 +51,11 @@ class Plan(BaseSettings):
     sonic_http_port: int = Field(8080, ge=0, le=65535)
     sonic_host: str = "127.0.0.1"
     database_url: SecretStr | None = Field(None, description=DATABASE_URL_HELP)
+    sonic_pass_environment: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(
+        (),
+        description="further variables that every server gets, those of a plug-in of yours",
+        examples=["MY_CHECK_TOKEN"],
+    )
     sonic_health_seconds: float = Field(
         10.0, ge=0, le=600, description="time between health checks of each process; 0: none is replaced"
     )
@@ -76,24 +86,55 @@ class Plan(BaseSettings):
         return f"{self.sonic_host}:{self.sonic_http_port}"
 
 
+# What programs and libraries read for themselves, whatever server they run in.
+_GENERAL_NAMES = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TZDIR", "TMPDIR", "VIRTUAL_ENV"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "LD_LIBRARY_PATH", "LD_PRELOAD"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SONIC_SECRETS_DIR"),
+        # A sound needs to know where its speakers are.
+        *("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "PULSE_SERVER", "DBUS_SESSION_BUS_ADDRESS"),
+    }
+)
+_GENERAL_PREFIXES = ("LC_", "PYTHON", "GRPC_", "OTEL_", "MALLOC_", "OMP_", "OPENBLAS_", "COVERAGE_")
+
+
 def environment(
-    name: str, listen_address: str, addresses: Mapping[str, str], urls: Mapping[str, str], home: Path
+    name: str,
+    listen_address: str,
+    addresses: Mapping[str, str],
+    urls: Mapping[str, str],
+    home: Path,
+    declared: Collection[str] | None = None,
+    *,
+    also: Collection[str] = (),
 ) -> dict[str, str]:
-    """What one server of the house reads: its place, its peers, its database, the person's settings."""
+    """What one server of the house reads: its place, its peers, its database, the person's settings.
+
+    Of the person's only what it `declared`, what any program reads and what is named in `also`: the secrets
+    of the others are none of its business. None: in one process nothing can be kept apart.
+    """
     own = {"LISTEN_ADDRESS": listen_address, "SONIC_HOME": str(home)}
     peers = {f"{peer.upper()}_ADDRESS": address for peer, address in addresses.items()}
     # The administrator's URL and the other services' passwords are nobody's business but `sonic`'s.
     secret = {"DATABASE_URL"} | {f"{other.upper()}_DATABASE_URL" for other in urls}
-    person = {key: value for key, value in os.environ.items() if key not in secret}
+    person = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in secret and (declared is None or key in declared or key in also or _is_general(key))
+    }
     database = {f"{name.upper()}_DATABASE_URL": urls[name]} if name in urls else {}
     return person | peers | database | own
 
 
+def _is_general(name: str) -> bool:
+    return name.upper() in _GENERAL_NAMES or name.startswith(_GENERAL_PREFIXES)
+
+
 def write_running(home: Path, addresses: Mapping[str, str], http_address: str) -> None:
     """Leave a note for `sonic status` and the others about where the house is."""
-    home.mkdir(parents=True, exist_ok=True)
     note = {"pid": os.getpid(), "addresses": dict(addresses), "http_address": http_address}
-    running_file(home).write_text(json.dumps(note, indent=1))
+    privacy.write(running_file(home), json.dumps(note, indent=1))
 
 
 def taken_addresses(plan: Plan) -> list[str]:

@@ -12,12 +12,21 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from services.cli import database, house, keeper
+from services.cli import database, house, keeper, privacy
 from services.cli.alarm import Alarm
 from services.cli.connection import connected
+from services.cli.declared import declared_names
 from services.cli.notices import gather, notices
 from services.cli.output import command, console, show_notices
-from services.cli.plan import GATEWAY, Plan, known_addresses, running_file, taken_addresses, write_running
+from services.cli.plan import (
+    GATEWAY,
+    SERVICES,
+    Plan,
+    known_addresses,
+    running_file,
+    taken_addresses,
+    write_running,
+)
 from services.cli.room import Room, written_folders
 from services.cli.voice import Voice
 from shared import log
@@ -41,7 +50,10 @@ async def up(
     plan = Plan()
     say = Voice(plan.home)
     await _refuse_taken(plan)
+    privacy.make(plan.home)
     asked = _asked_to_stop()
+    # Beside the database's start: it takes as long.
+    declaring = None if one_process else asyncio.create_task(declared_names((*SERVICES, GATEWAY)))
     async with AsyncExitStack() as stack:
         console.print(Text("Sonic", style="bold").append(" is waking up", style="not bold"))
         opened = await stack.enter_async_context(database.opened(plan))
@@ -54,7 +66,7 @@ async def up(
             log.configure("sonic", "WARNING", json=False)
             serving = house.in_one_process(plan, urls, say, listens=listens)
         else:
-            serving = house.in_processes(plan, urls, say)
+            serving = house.in_processes(plan, urls, say, declaring)
         addresses = await _unless(asked, stack, serving)
         if addresses is None:
             return 0

@@ -84,6 +84,8 @@ class Home:
         """The administrator's password; made once, together with the data."""
         file = self.path / "password"
         if file.exists():
+            if file.stat().st_mode & 0o077:
+                file.chmod(0o600)
             return file.read_text().strip()
         if self.data.exists():
             raise FailedPrecondition(

@@ -15,7 +15,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from shared.errors import FailedPrecondition, Unavailable
-from shared.postgres import account, binaries, process
+from shared.postgres import account, binaries, permissions, process
 from shared.postgres.home import Home, discard
 
 _START_SECONDS = 60.0
@@ -81,7 +81,10 @@ class EmbeddedPostgres:
             return self._url
         with self._one_at_a_time:
             self._leaving.clear()
-            self._home.take()
+            try:
+                self._home.take()
+            except PermissionError as error:
+                raise self._unreadable(error) from error
             try:
                 self._url = self._start_owned(self._port, _START_SECONDS)
             except BaseException:
@@ -159,7 +162,16 @@ class EmbeddedPostgres:
             raise Unavailable("POSTGRES_NOT_RUNNING", "the embedded PostgreSQL is not started")
         return self._url
 
+    def _unreadable(self, error: PermissionError) -> FailedPrecondition:
+        return FailedPrecondition("DATA_NOT_OURS", str(permissions.unreadable(error, self._home.path)))
+
     def _start_owned(self, port: int, within_seconds: float) -> str:
+        try:
+            return self._prepared(port, within_seconds)
+        except PermissionError as error:
+            raise self._unreadable(error) from error
+
+    def _prepared(self, port: int, within_seconds: float) -> str:
         home = self._home
         home.prepare()
         programs = process.Programs(binaries.folder(home.account), home.account)
@@ -167,6 +179,7 @@ class EmbeddedPostgres:
         if not home.data.exists():
             discard(home.data.with_name("data.new"))
             process.initialise(programs, home.data, password)
+        permissions.mend(home.data, home.account)
         process.sweep(home.data)
         return _url(password, self._launch(programs, port, within_seconds))
 
