@@ -23,6 +23,7 @@ from services.cli.room import LAST_BYTES, LOW_BYTES, free_bytes, written_folders
 from shared.database import roles
 from shared.database.address import plain
 from shared.errors import SonicError
+from shared.ports import holder_of
 from shared.postgres import permissions
 
 NEEDED = (
@@ -182,7 +183,6 @@ async def _ports(plan: Plan) -> list[Finding]:
     if running_file(plan.home).exists() and await house.is_serving(known_addresses(plan)["cyclone"]):
         return [Finding("ports", "ok", "the house is running")]
     taken = taken_addresses(plan)
+    listed = ", ".join(f"{address} by {holder_of(address) or 'somebody'}" for address in taken)
     fix = "stop what listens there, or set SONIC_PORT_BASE and SONIC_HTTP_PORT" if taken else ""
-    return [
-        Finding("ports", "problem" if taken else "ok", f"taken: {', '.join(taken)}" if taken else "free", fix)
-    ]
+    return [Finding("ports", "problem" if taken else "ok", f"taken: {listed}" if taken else "free", fix)]

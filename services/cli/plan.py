@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.cli import privacy
 from services.cli.children import Health
+from shared.ports import is_free
 
 # In the order of starting: who is called comes before who calls. The number is the offset of the port.
 SERVICES: Mapping[str, int] = {
@@ -139,18 +139,7 @@ def write_running(home: Path, addresses: Mapping[str, str], http_address: str) -
 
 def taken_addresses(plan: Plan) -> list[str]:
     """Those of the plan's addresses that somebody else listens on."""
-    return [address for address in (*plan.addresses.values(), plan.http_address) if not _is_free(address)]
-
-
-def _is_free(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, int(port)))
-        except OSError:
-            return False
-    return True
+    return [address for address in (*plan.addresses.values(), plan.http_address) if not is_free(address)]
 
 
 def running_file(home: Path) -> Path:

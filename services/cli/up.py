@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Annotated
@@ -32,8 +32,10 @@ from services.cli.voice import Voice
 from shared import log
 from shared.clock import Clock, SystemClock
 from shared.errors import FailedPrecondition, SonicError
+from shared.ports import Holder, hold, holder_of
 
 _ROOM_SECONDS = 30.0
+_WAIT_SECONDS = 1.0
 
 
 @command
@@ -49,12 +51,16 @@ async def up(
     """
     plan = Plan()
     say = Voice(plan.home)
-    await _refuse_taken(plan)
+    await _until_free(plan, say)
+    # Before anything connects out: the default ports lie where outgoing connections take theirs.
+    held = hold((*plan.addresses.values(), plan.http_address))
     privacy.make(plan.home)
     asked = _asked_to_stop()
     # Beside the database's start: it takes as long.
     declaring = None if one_process else asyncio.create_task(declared_names((*SERVICES, GATEWAY)))
     async with AsyncExitStack() as stack:
+        for one in held:
+            stack.callback(one.close)
         console.print(Text("Sonic", style="bold").append(" is waking up", style="not bold"))
         opened = await stack.enter_async_context(database.opened(plan))
         await stack.enter_async_context(kept(plan, opened, say))
@@ -119,18 +125,31 @@ async def _looking(room: Room, clock: Clock) -> None:
         await clock.sleep(_ROOM_SECONDS)
 
 
-async def _refuse_taken(plan: Plan) -> None:
-    """Say at once what would otherwise be found by one dying server after the other."""
-    taken = taken_addresses(plan)
-    if not taken:
-        return
+async def _until_free(plan: Plan, say: Voice) -> None:
+    """Refuse ports that somebody listens on; wait for those that an outgoing connection has by chance.
+
+    Said at once what would otherwise be found by one dying server after the other.
+    """
+    said: set[str] = set()
+    while taken := {address: holder_of(address) for address in taken_addresses(plan)}:
+        passing = {a: holder for a, holder in taken.items() if holder and not holder.is_listening}
+        if len(passing) < len(taken):
+            await _refuse(plan, taken)
+        for address, holder in passing.items():
+            if address not in said:
+                said.add(address)
+                say(f"{address} is taken by {holder}; waiting until it is free")
+        await asyncio.sleep(_WAIT_SECONDS)
+
+
+async def _refuse(plan: Plan, taken: Mapping[str, Holder | None]) -> None:
     if running_file(plan.home).exists() and await house.is_serving(known_addresses(plan)["cyclone"]):
         raise FailedPrecondition(
             "ALREADY_RUNNING", f"the house in {plan.home} is running; sonic status shows it"
         )
+    listed = ", ".join(f"{address} by {holder or 'somebody'}" for address, holder in taken.items())
     raise FailedPrecondition(
-        "PORTS_TAKEN",
-        f"somebody listens on {', '.join(taken)}; stop that, or set SONIC_PORT_BASE and SONIC_HTTP_PORT",
+        "PORTS_TAKEN", f"taken: {listed}; stop that, or set SONIC_PORT_BASE and SONIC_HTTP_PORT"
     )
 
 

@@ -17,6 +17,7 @@ from shared.errors import Exhausted, SonicError
 from shared.log import get_logger
 from shared.loopback import is_local
 from shared.metrics import Metrics, process
+from shared.ports import holder_of
 from shared.rpc.health import LIVENESS, Health
 from shared.rpc.intercept import Authorise, Interceptor
 from shared.rpc.limits import MAX_MESSAGE_BYTES, Gate, Limits
@@ -130,9 +131,15 @@ class GrpcServer:
         await server.stop(self._grace_seconds)
 
     def _bind(self, server: grpc.aio.Server) -> int:
-        if self._credentials is not None:
-            return server.add_secure_port(self._listen_address, self._credentials)
-        return server.add_insecure_port(self._listen_address)
+        try:
+            if self._credentials is not None:
+                return server.add_secure_port(self._listen_address, self._credentials)
+            return server.add_insecure_port(self._listen_address)
+        except RuntimeError as error:
+            holder = None if self._listen_address.startswith("unix:") else holder_of(self._listen_address)
+            raise OSError(
+                f"cannot listen on {self._listen_address}: taken by {holder}" if holder else str(error)
+            ) from error
 
     def _register(self, server: grpc.aio.Server) -> None:
         coat = _Coat(server, self._interceptor)

@@ -128,7 +128,7 @@ async def test_a_message_over_the_limit_is_refused() -> None:
 async def test_two_servers_cannot_share_a_port() -> None:
     async with served(Servicer()) as (server, _):
         second = GrpcServer(server.address, [], service_names=[], metrics=Metrics())
-        with pytest.raises(RuntimeError):
+        with pytest.raises(OSError):
             await second.start()
 
 

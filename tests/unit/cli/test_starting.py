@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -38,7 +39,9 @@ def test_a_taken_port_is_named_and_nothing_is_started(plan: Plan, capsys: pytest
         assert taken_addresses(plan) == [address]
         assert _exit_code() == 1
     said = capsys.readouterr()
-    assert f"PORTS_TAKEN: somebody listens on {address}" in " ".join(said.err.split())
+    words = " ".join(said.err.split())
+    assert f"PORTS_TAKEN: taken: {address} by" in words
+    assert f"(process {os.getpid()})" in words
     assert not plan.home.exists()
 
 
