@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from services.xcom.domain.messages import Answer, Letter
 
 _SAID_LENGTH = 200
+_OWN = "own:"
 _MASK = "***"
 # A part of a path this long is a token more often than a word.
 _PATH_WORD_LENGTH = 12
@@ -33,6 +36,8 @@ class Channel(Protocol):
     followed_seconds: float = 0.0
     links: bool = False
     destination_setting: str = ""
+    # Several destinations of the environment: each by a reference that is no secret. Empty with one.
+    own: Mapping[str, str] = MappingProxyType({})
 
     @property
     def missing_settings(self) -> tuple[str, ...]:
@@ -49,6 +54,15 @@ class Channel(Protocol):
     def masked(self, address: str) -> str:
         """The address as it may be shown."""
         return masked_address(address)
+
+    def shown(self, address: str) -> str:
+        """The same, also of a reference to one of several own destinations: which of them it is."""
+        if not address.startswith(_OWN):
+            return self.masked(address)
+        if address not in self.own:
+            return "one that is set no longer"
+        place = list(self.own).index(address) + 1
+        return f"{self.masked(self.own[address])}, {place} of {len(self.own)}"
 
     async def send(self, letter: Letter) -> Answer:
         """One try with the letter's delivery id as idempotency key; what it answers holds no secret.
@@ -71,6 +85,23 @@ class Channel(Protocol):
     async def close(self) -> None:
         """Let go of connections."""
         return
+
+
+def listed(text: str) -> list[str]:
+    """Destinations with commas or spaces between, each once."""
+    return list(dict.fromkeys(re.split(r"[\s,]+", text.strip()))) if text.strip() else []
+
+
+def several(destinations: Sequence[str]) -> Mapping[str, str]:
+    """References to these, when there is more than one: the same for the same destination after a restart."""
+    if len(destinations) < 2:
+        return MappingProxyType({})
+    return {f"{_OWN}{hashlib.sha256(one.encode()).hexdigest()[:16]}": one for one in destinations}
+
+
+def is_own(address: str) -> bool:
+    """Whether it refers to one of several destinations of the environment."""
+    return address.startswith(_OWN)
 
 
 def said(text: str, secrets: Iterable[str] = ()) -> str:

@@ -12,7 +12,7 @@ from email.policy import SMTP as SMTP_POLICY
 import aiosmtplib
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from services.xcom.channels.channel import Channel, masked_address, said
+from services.xcom.channels.channel import Channel, listed, masked_address, said, several
 from services.xcom.domain.messages import Answer, Letter, Level
 from services.xcom.domain.texts import whole_text
 
@@ -57,13 +57,22 @@ class EmailSettings(BaseModel):
     )
     smtp_username: str = Field("", description="empty: no login")
     smtp_password: SecretStr = Field(SecretStr(""), description="empty: no login")
-    smtp_default_recipient: str = Field("", description="who gets the mails", examples=["jane@example.com"])
+    smtp_default_recipient: str = Field(
+        "", description="who gets the mails; several with commas between", examples=["jane@example.com"]
+    )
     smtp_sender: str = Field(
         "", description="From; else the username if it is an address, else the recipient"
     )
     smtp_timeout_seconds: float = Field(20.0, gt=0, le=120, description="bound of one try")
 
-    @field_validator("smtp_default_recipient", "smtp_sender")
+    @field_validator("smtp_default_recipient")
+    @classmethod
+    def _are_mail_addresses(cls, value: str) -> str:
+        if not all(map(_ADDRESS.fullmatch, listed(value))):
+            raise ValueError("not a mail address, or several with commas between")
+        return value
+
+    @field_validator("smtp_sender")
     @classmethod
     def _is_mail_address(cls, value: str) -> str:
         if value and not _is_address(value):
@@ -80,6 +89,8 @@ class Email(Channel):
 
     def __init__(self, settings: EmailSettings) -> None:
         self._settings = settings
+        self._recipients = listed(settings.smtp_default_recipient)
+        self.own = several(self._recipients)
         self._password = settings.smtp_password.get_secret_value()
         self.timeout_seconds = settings.smtp_timeout_seconds
 
@@ -99,8 +110,7 @@ class Email(Channel):
     @property
     def destination(self) -> str:
         """See Channel."""
-        recipient = self._settings.smtp_default_recipient
-        return masked_address(recipient) if recipient else ""
+        return ", ".join(map(masked_address, self._recipients))
 
     async def send(self, letter: Letter) -> Answer:
         """See Channel."""
@@ -116,18 +126,18 @@ class Email(Channel):
         try:
             await client.connect()
             await self._enter(client)
-            recipient = letter.address or self._settings.smtp_default_recipient
+            recipient = letter.address or self._recipients[0]
             _, reply = await client.sendmail(self._sender, [recipient], self._mail(letter))
             with suppress(aiosmtplib.SMTPException, OSError):
                 # Accepted already: a goodbye that fails must not send it again.
                 await client.quit(timeout=_GOODBYE_SECONDS)
         except aiosmtplib.SMTPException as error:
-            return self._failure(error, letter.address or self._settings.smtp_default_recipient)
+            return self._failure(error, letter.address or self._recipients[0])
         except (OSError, ValueError) as error:
             return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
         finally:
             client.close()
-        recipient = letter.address or self._settings.smtp_default_recipient
+        recipient = letter.address or self._recipients[0]
         return Answer(accepted=True, provider_status=self._said(f"250 {reply}", recipient))
 
     async def check(self, address: str) -> None:
@@ -139,7 +149,7 @@ class Email(Channel):
     def _sender(self) -> str:
         settings = self._settings
         username = settings.smtp_username if _is_address(settings.smtp_username) else ""
-        return settings.smtp_sender or username or settings.smtp_default_recipient or "sonic@localhost"
+        return settings.smtp_sender or username or next(iter(self._recipients), "") or "sonic@localhost"
 
     @property
     def _is_loopback(self) -> bool:
@@ -165,7 +175,7 @@ class Email(Channel):
     def _mail(self, letter: Letter) -> bytes:
         mail = EmailMessage(policy=SMTP_POLICY)
         mail["From"] = self._sender
-        mail["To"] = letter.address or self._settings.smtp_default_recipient
+        mail["To"] = letter.address or self._recipients[0]
         mail["Date"] = letter.created_time
         mail["Message-ID"] = f"<{letter.delivery_id}@{self._sender.rpartition('@')[2]}>"
         mail["X-Sonic-Level"] = letter.level.name

@@ -14,13 +14,14 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from types import ModuleType
 from typing import Any, Final
 
 from pydantic import BaseModel, Field, SecretStr
 
-from services.xcom.channels.channel import Channel
+from services.xcom.channels.channel import Channel, several
 from services.xcom.domain.fitting import Size, cut, utf8_size, utf16_size
 from services.xcom.domain.messages import Answer, Letter, Level
 from services.xcom.domain.texts import titled_text, whole_text
@@ -30,6 +31,9 @@ _THREADS_PER_CHANNEL = 8
 # Left free for what the library puts between title and body.
 _SPARE = 4
 _FORMAT = re.compile(r"([?&])format=[^&]*&?")
+# Answers of 400 to 499 that may be better next time.
+_PASSING = frozenset({408, 425, 429})
+_HEARD = threading.local()
 _TALKATIVE = ("apprise", "urllib3", "requests", "requests_oauthlib")
 RELAYED: Final = ("slack", "telegram", "discord", "ntfy", "pushover", "apprise")
 
@@ -56,6 +60,7 @@ class Relay(Channel):
         self._setting = "xcom_apprise_urls" if name == "apprise" else f"xcom_{name}_url"
         secret: SecretStr = getattr(settings, self._setting)
         self._urls = secret.get_secret_value().split()
+        self.own = several(self._urls)
         self.timeout_seconds = settings.xcom_apprise_timeout_seconds
         self._threads = threading.Semaphore(_THREADS_PER_CHANNEL)
 
@@ -70,6 +75,10 @@ class Relay(Channel):
         # After the scheme nearly everything is a key.
         return ", ".join(f"{url.partition('://')[0][:20]}://***" for url in self._urls)
 
+    def masked(self, address: str) -> str:
+        """See Channel."""
+        return f"{address.partition('://')[0][:20]}://***"
+
     async def send(self, letter: Letter) -> Answer:
         """See Channel."""
         if not self._threads.acquire(blocking=False):
@@ -79,10 +88,13 @@ class Relay(Channel):
     def _notify(self, letter: Letter) -> Answer:
         apprise = _library()
         # A markup that the URL asks for would be read into plain text.
-        services = [apprise.Apprise.instantiate(_unformatted(url)) for url in self._urls]
-        if None in services:
+        url = letter.address if letter.is_own else self._urls[0]
+        # In this thread, bounded by the caller: what is answered in it is the answer to this try.
+        asset = apprise.AppriseAsset(async_mode=False, service_timeout=0)
+        service = apprise.Apprise.instantiate(_unformatted(url), asset=asset)
+        if service is None:
             return Answer(accepted=False, error=f"{self._setting.upper()} is not understood", permanent=True)
-        if not all(len(service) for service in services):
+        if not len(service):
             return Answer(accepted=False, error=f"{self._setting.upper()} names no receiver", permanent=True)
         kind = {
             Level.LOW: apprise.NotifyType.INFO,
@@ -90,11 +102,24 @@ class Relay(Channel):
             Level.HIGH: apprise.NotifyType.FAILURE,
             Level.ACTION: apprise.NotifyType.INFO,
         }[letter.level]
-        # Every one gets it, also after one that refuses it.
-        done = [_notified(service, letter, kind, apprise.NotifyFormat.TEXT) for service in services]
-        if all(done):
+        _HEARD.last = None
+        if _notified(service, letter, kind, apprise.NotifyFormat.TEXT):
             return Answer(accepted=True, provider_status="accepted")
+        return _refusal(_HEARD.last)
+
+
+def _refusal(heard: tuple[int, str] | None) -> Answer:
+    """Why, by the last HTTP answer that the library got in this thread, if it spoke HTTP at all."""
+    if heard is None or heard[0] < 300:
         return Answer(accepted=False, error="not accepted")
+    status, wait = heard
+    return Answer(
+        accepted=False,
+        provider_status=f"HTTP {status}",
+        error=f"answered HTTP {status}",
+        permanent=400 <= status < 500 and status not in _PASSING,
+        retry_after=timedelta(seconds=int(wait[:9])) if wait.isdecimal() else None,
+    )
 
 
 def _notified(service: Any, letter: Letter, kind: object, plain: object) -> bool:
@@ -164,7 +189,22 @@ def _library() -> ModuleType:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return importlib.import_module("apprise")
+        library = importlib.import_module("apprise")
+        session = importlib.import_module("requests").Session
+    # The library says only whether it worked: what was answered, and how long to wait, is seen on the way.
+    session.send = _listening(session.send)
+    return library
+
+
+def _listening(send: Callable[..., Any]) -> Callable[..., Any]:
+    """Each try has a thread of its own, so what it hears last is its own answer."""
+
+    def sent(*words: Any, **options: Any) -> Any:
+        response = send(*words, **options)
+        _HEARD.last = (int(response.status_code), str(response.headers.get("Retry-After", "")))
+        return response
+
+    return sent
 
 
 async def _in_thread(work: Callable[[], Answer], done: Callable[[], None]) -> Answer:

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 import httpx
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from services.xcom.channels.channel import Channel, masked_number, said
+from services.xcom.channels.channel import Channel, listed, masked_number, said, several
 from services.xcom.domain.messages import Answer, Letter
 from services.xcom.domain.texts import short_text, spoken_text
 
@@ -26,7 +26,9 @@ class TwilioSettings(BaseModel):
     twilio_account_sid: SecretStr = Field(SecretStr(""), description="Twilio account", examples=["AC..."])
     twilio_auth_token: SecretStr = Field(SecretStr(""), description="Twilio password")
     twilio_from: str = Field("", description="number that sends and calls", examples=["+15005550006"])
-    twilio_to: str = Field("", description="number that is told", examples=["+491701234567"])
+    twilio_to: str = Field(
+        "", description="number that is told; several with commas between", examples=["+491701234567"]
+    )
     twilio_url: str = Field("https://api.twilio.com", description="where Twilio answers")
     twilio_timeout_seconds: float = Field(15.0, gt=0, le=120, description="bound of one try")
     sms_cooldown_seconds: float = Field(
@@ -36,7 +38,14 @@ class TwilioSettings(BaseModel):
         180.0, ge=0, le=86400, description="rest between two calls to one number"
     )
 
-    @field_validator("twilio_from", "twilio_to")
+    @field_validator("twilio_to")
+    @classmethod
+    def _are_numbers(cls, value: str) -> str:
+        if not all(map(_NUMBER.fullmatch, listed(value))):
+            raise ValueError("not a phone number like +491701234567, or several with commas between")
+        return value
+
+    @field_validator("twilio_from")
     @classmethod
     def _is_number(cls, value: str) -> str:
         if value and not _NUMBER.fullmatch(value):
@@ -54,6 +63,8 @@ class _Twilio(Channel):
 
     def __init__(self, settings: TwilioSettings) -> None:
         self._settings = settings
+        self._numbers = listed(settings.twilio_to)
+        self.own = several(self._numbers)
         self._sid = settings.twilio_account_sid.get_secret_value()
         self._token = settings.twilio_auth_token.get_secret_value()
         self._client: httpx.AsyncClient | None = None
@@ -73,7 +84,7 @@ class _Twilio(Channel):
     @property
     def destination(self) -> str:
         """See Channel."""
-        return masked_number(self._settings.twilio_to) if self._settings.twilio_to else ""
+        return ", ".join(map(masked_number, self._numbers))
 
     async def check(self, address: str) -> None:
         """See Channel."""
@@ -86,7 +97,7 @@ class _Twilio(Channel):
 
     async def send(self, letter: Letter) -> Answer:
         """See Channel."""
-        number = letter.address or self._settings.twilio_to
+        number = letter.address or self._numbers[0]
         url = self._url(self._resource)
         form = {"To": number, "From": self._settings.twilio_from, **self._words(letter)}
         # Twilio keeps the first of two requests with the same token. One that failed there needs another.
@@ -109,7 +120,7 @@ class _Twilio(Channel):
         status = _found(response, "status")
         if not response.is_success or not status:
             return ""
-        hidden = (self._token, self._sid, letter.address or self._settings.twilio_to)
+        hidden = (self._token, self._sid, letter.address or self._numbers[0])
         word = said(" ".join(filter(None, (status, _found(response, "error_code")))), hidden)
         if status in self._arrived:
             return Answer(accepted=True, provider_status=word)

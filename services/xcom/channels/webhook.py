@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from services.xcom.channels.channel import Channel, masked_url, said
+from services.xcom.channels.channel import Channel, masked_url, said, several
 from services.xcom.channels.guard import Guard, Refused
 from services.xcom.channels.post import BadAnswer, Head, Poster
 from services.xcom.domain.messages import Answer, Letter
@@ -26,7 +26,9 @@ class WebhookSettings(BaseModel):
     """Environment of the webhook channel."""
 
     webhook_url: SecretStr = Field(
-        SecretStr(""), description="http or https URL", examples=["https://example.com/hook"]
+        SecretStr(""),
+        description="http or https URL; several with spaces between",
+        examples=["https://example.com/hook"],
     )
     webhook_secret: SecretStr = Field(SecretStr(""), description="key of the signature")
     webhook_key_id: str = Field(
@@ -41,16 +43,18 @@ class WebhookSettings(BaseModel):
     @field_validator("webhook_url")
     @classmethod
     def _is_webhook_url(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value()
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable = False
-        if url and not usable:
+        if not all(map(_is_usable, value.get_secret_value().split())):
             # Not the value itself: it may hold a password.
             raise ValueError("not an http or https URL")
         return value
+
+
+def _is_usable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 class Webhook(Channel):
@@ -76,25 +80,26 @@ class Webhook(Channel):
     destination_setting = "WEBHOOK_URL"
 
     def __init__(self, settings: WebhookSettings, clock: Clock, guard: Guard) -> None:
-        self._url = settings.webhook_url.get_secret_value()
+        self._urls = settings.webhook_url.get_secret_value().split()
+        self.own = several(self._urls)
         self._secret = settings.webhook_secret.get_secret_value()
         self._key_id = settings.webhook_key_id
         self._clock = clock
         self._guard = guard
-        self._poster: Poster | None = None
+        self._posters: dict[str, Poster] = {}
         self._guarded: httpx.AsyncClient | None = None
         self.timeout_seconds = settings.webhook_timeout_seconds
 
     @property
     def missing_settings(self) -> tuple[str, ...]:
         """See Channel."""
-        values = {"WEBHOOK_URL": self._url, "WEBHOOK_SECRET": self._secret}
+        values = {"WEBHOOK_URL": self._urls, "WEBHOOK_SECRET": self._secret}
         return tuple(name for name, value in values.items() if not value)
 
     @property
     def destination(self) -> str:
         """See Channel."""
-        return masked_url(self._url) if self._url else ""
+        return ", ".join(map(masked_url, self._urls))
 
     async def check(self, address: str) -> None:
         """See Channel."""
@@ -109,11 +114,11 @@ class Webhook(Channel):
         body = _body(letter)
         headers = self._headers(letter.delivery_id, body)
         try:
-            if letter.address:
+            if letter.address and not letter.is_own:
                 return await self._send_guarded(letter.address, headers, body)
-            if self._poster is None:
-                self._poster = Poster(self._url)
-            return self._read(await self._poster.post(headers, body), self._url)
+            url = letter.address or self._urls[0]
+            poster = self._posters.get(url) or self._posters.setdefault(url, Poster(url))
+            return self._read(await poster.post(headers, body), url)
         except Refused as error:
             return Answer(accepted=False, error=f"destination refused: {error}", permanent=True)
         except httpx.TimeoutException:
@@ -134,9 +139,10 @@ class Webhook(Channel):
         """See Channel."""
         if self._guarded is not None:
             await self._guarded.aclose()
-        if self._poster is not None:
-            await self._poster.close()
-        self._guarded = self._poster = None
+        for poster in self._posters.values():
+            await poster.close()
+        self._posters.clear()
+        self._guarded = None
 
     def _headers(self, delivery_id: str, body: bytes) -> dict[str, str]:
         timestamp = str(int(self._clock.now().timestamp()))

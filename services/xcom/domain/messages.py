@@ -244,6 +244,8 @@ class Letter:
     handed_over_time: datetime | None = None
     contact: str = ""
     was_refused: bool = False
+    # The address is one of several that the environment names, and trusted.
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from services.xcom.channels.channel import Channel
+from services.xcom.channels.channel import Channel, is_own
 from services.xcom.domain.deaths import NOTICE_WINDOW, Victim, obituary, reason_of
 from services.xcom.domain.incidents import Heard
 from services.xcom.domain.messages import (
@@ -100,7 +100,9 @@ class Deaths:
                 for route in reach.usable(contact.routes)
                 if route != dead
             ]
-        way = f"{letter.channel} ({letter.contact})" if letter.contact else letter.channel
+        named = self._channels[letter.channel].shown(letter.address) if is_own(letter.address) else ""
+        named = letter.contact or named
+        way = f"{letter.channel} ({named})" if named else letter.channel
         subject, body = obituary(victims, way, answer, letter.reason, bool(heard))
         draft = Draft(
             request_id=new_id("death"),
@@ -119,4 +121,4 @@ class Deaths:
 
 
 def _ways(reach: Reach) -> list[Route]:
-    return [Route(name) for name in everywhere(reach.configured())]
+    return reach.ways(everywhere(reach.configured()))

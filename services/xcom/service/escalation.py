@@ -186,9 +186,9 @@ class EscalationService:
         """Nobody is left to be told: every other channel; without contacts only if it reached nobody."""
         reached = any(one.state is DeliveryState.SENT for one in message.deliveries)
         if message.escalation_step or not reached:
-            used = {one.channel for one in message.deliveries if not one.address}
-            names = [name for name in everywhere(reach.configured()) if name not in used]
-            extras = [Extra(new_id("dlv"), message.id, name, now) for name in names]
+            used = {Route(one.channel, one.address) for one in message.deliveries}
+            ways = [one for one in reach.ways(everywhere(reach.configured())) if one not in used]
+            extras = [Extra(new_id("dlv"), message.id, one.channel, now, one.address) for one in ways]
             if extras:
                 await store.queue(extras, DeliveryReason.FALLBACK, "", now)
         get_logger().error("not acknowledged by anybody", message_id=message.id)

@@ -24,7 +24,7 @@ from services.xcom.domain.messages import (
     choose_channels,
 )
 from services.xcom.domain.phrases import marked
-from services.xcom.domain.settings import LevelDefaults, Route, Settings
+from services.xcom.domain.settings import LevelDefaults, Settings
 from services.xcom.service.reach import Reach
 from services.xcom.store.door import Door
 from services.xcom.store.messages import Accepted, MessageStore
@@ -114,11 +114,12 @@ class MessageService:
     async def _drafted(self, draft: Draft, settings: Settings, ended: Ended | None) -> Message:
         """The message as it is when nobody was told of it yet."""
         mapped = self._levels.route(draft.level, settings.levels).channels
-        configured = Reach(self._channels, settings).configured()
-        choice = choose_channels(draft.channels, mapped, configured, draft.kind)
+        reach = Reach(self._channels, settings)
+        choice = choose_channels(draft.channels, mapped, reach.configured(), draft.kind)
         heard = who_hears_the_end(ended.heard, self._channels) if ended else []
         if ended and ended.known and draft.ends_incident:
             choice = Choice((), ChannelsReason.WHO_HEARD)
+        heard = [*heard, *map(Heard, reach.ways(choice.channels))]
         message = message_of(draft, choice, heard, self._clock.now())
         return replace(
             message,
@@ -149,7 +150,7 @@ class MessageService:
         """The address as its channel hides it, and what holds the delivery now."""
         channel, hours = self._channels.get(delivery.channel), settings.channel(delivery.channel).quiet_hours
         if delivery.address:
-            masked = channel.masked(delivery.address) if channel else "***"
+            masked = channel.shown(delivery.address) if channel else "***"
             delivery = replace(delivery, address=masked)
         waits = delivery.state is DeliveryState.QUEUED and delivery.urgency < URGENT
         if waits and channel and channel.paced and hours and hours.hold(now := self._clock.now()):
@@ -241,10 +242,9 @@ def _suppressed(message: Message) -> Message:
 
 
 def message_of(draft: Draft, choice: Choice, heard: Sequence[Heard], now: datetime) -> Message:
-    """With a delivery a channel, and one to each of those who heard of what is over."""
+    """With a delivery to each of these, once a way."""
     message_id = new_id("msg")
-    chosen = [Heard(Route(channel)) for channel in choice.channels]
-    ways = {one.route: one for one in (*heard, *chosen)}
+    ways = {one.route: one for one in reversed(heard)}
     nobody = NOBODY_TOLD if choice.reason is ChannelsReason.WHO_HEARD else NO_CHANNEL
     return Message(
         id=message_id,
@@ -261,7 +261,7 @@ def message_of(draft: Draft, choice: Choice, heard: Sequence[Heard], now: dateti
         incident_key=draft.incident_key,
         ends_incident=draft.ends_incident,
         kind=draft.kind,
-        deliveries=[_delivery(draft, message_id, one, now) for one in ways.values()],
+        deliveries=[_delivery(draft, message_id, one, now) for one in reversed(ways.values())],
     )
 
 

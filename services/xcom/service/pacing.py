@@ -60,7 +60,8 @@ class Pacer:
         if not left:
             return None
         if pace.fresh_counts[lane.channel] > left:
-            await self._gather(store, lane.channel, "", band)
+            for way in reach.ways([lane.channel]):
+                await self._gather(store, lane.channel, way.address, band)
         return replace(lane, free_count=min(lane.free_count, left))
 
     async def _gather(self, store: QueueStore, channel: str, address: str, band: Band) -> None:

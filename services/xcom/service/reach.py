@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.xcom.channels.channel import Channel
@@ -44,15 +44,24 @@ class Reach:
             return SettingSource.STORED
         return SettingSource.ENVIRONMENT if self.channels[name].destination else SettingSource.DEFAULT
 
+    def ways(self, names: Iterable[str]) -> list[Route]:
+        """One a destination: a channel may lead to several."""
+        return [way for name in names for way in self._ways(name)]
+
+    def _ways(self, name: str) -> list[Route]:
+        own = () if self.address(name) else self.channels[name].own
+        return [Route(name, reference) for reference in own] or [Route(name)]
+
     def usable(self, routes: Sequence[Route]) -> list[Route]:
         """Those of a contact's ways that lead somewhere: an address stands in for the environment's."""
-        return [
+        found = [
             one
             for one in routes
             if one.channel in self.channels
             and self.setting(one.channel).enabled
             and not set(self.missing(one.channel)) - self._stands_in(one)
         ]
+        return [way for one in found for way in ([one] if one.address else self._ways(one.channel))]
 
     def _stands_in(self, route: Route) -> set[str]:
         return {self.channels[route.channel].destination_setting} if route.address else set()
