@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,6 +50,7 @@ def notices(facts: Mapping[str, Any], now: datetime | None = None) -> list[str]:
         for channel in (channels.channels if channels else ())
         if channel.configured and channel.enabled and channel.dead_count
     )
+    found.extend(_doubtful(channels.channels if channels else ()))
     schedule: cyclone_pb2.Schedule | None = facts.get("schedule")
     if schedule and not schedule.enabled:
         found.append("The schedule is off: cycles run only when somebody asks for one.")
@@ -58,6 +59,19 @@ def notices(facts: Mapping[str, Any], now: datetime | None = None) -> list[str]:
     if schedule and not schedule.heartbeat_configured:
         found.append("HEARTBEAT_URL is not set: nobody outside notices when this machine dies.")
     return found
+
+
+def _doubtful(channels: Iterable[xcom_pb2.Channel]) -> list[str]:
+    """Channels that people count on though nothing shows that they work."""
+    said = {
+        xcom_pb2.CHANNEL_HEALTH_UNPROVEN: "is unproven: it never took a message; test it before you need it",
+        xcom_pb2.CHANNEL_HEALTH_FAILING: "fails now and is tried again",
+    }
+    return [
+        f"Channel {one.name} {said[one.health]}{f': {one.last_error}' if one.last_error else ''}"
+        for one in channels
+        if one.health in said and one.name not in _UNHEARD
+    ]
 
 
 def _old_marks(totals: positions_pb2.Totals, now: datetime) -> list[str]:

@@ -60,7 +60,7 @@ async def test_a_digest_that_is_given_up_gives_up_what_it_carries_and_each_can_b
     await hook.wait_for(3)
     hook.answer = lambda _received: Reply(410)
     held = await told(house, 5)
-    await house.push_until(lambda: len(hook.received) == 4, 5)
+    await house.push_until(lambda: len(hook.received) == 5, 5)
 
     async def dead() -> bool | None:
         return set(await states(house, held)) == {"DEAD"} or None
