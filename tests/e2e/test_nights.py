@@ -200,6 +200,19 @@ async def test_who_acknowledges_the_message_has_acknowledged_the_alert(night: Ni
     assert await night.heard("10:00", "10:08", by="mail") == [HIGH_IS_HEARD]
 
 
+async def test_high_that_its_webhook_refuses_for_good_is_heard_by_mail_and_by_the_contact_at_once(
+    night: Night,
+) -> None:
+    await night.contacts("one@example.org", wait_seconds=3600)
+    night.ears.answer = Reply(410)
+    await night.at("10:00", mark=HIGH)
+    await night.until("10:02")
+    mails = await night.heard("10:00", "10:02", by="mail")
+    # The owner has HIGH by mail anyway; the contact hears it now, and both hear of the dead webhook.
+    assert sorted(mails) == sorted([HIGH_IS_HEARD] * 2 + ["HIGH could not be delivered by webhook: 410"] * 2)
+    night.ears.mend()
+
+
 async def test_what_is_over_wakes_nobody_and_a_contact_who_was_told_hears_that(night: Night) -> None:
     await night.contacts("one@example.org", "two@example.org", wait_seconds=180)
     await night.at("10:00", mark=HIGH)
