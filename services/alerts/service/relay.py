@@ -219,6 +219,7 @@ def _letter(row: Waiting, rules: Rules, own: Mapping[str, tuple[str, ...]]) -> L
     text = rule_text(facts) if "rule_id" in facts else compose(facts)
     threshold = rules.find(kind_named(facts["type"], facts["condition"]), facts.get("asset", ""))
     channels = own.get(row.alert_id, ())
+    is_calm = facts["previous_level"] == Level.NORMAL.name
     if not channels and threshold is not None and "rule_id" not in facts:
         channels = threshold.channels(Level(row.level))
     return Letter(
@@ -230,8 +231,9 @@ def _letter(row: Waiting, rules: Rules, own: Mapping[str, tuple[str, ...]]) -> L
         # A name the notification service does not know must not keep people from hearing of it.
         channels=channels if row.tries <= 1 else (),
         facts={**facts, "ledger_head": row.ledger_hash.hex()},
-        incident_key=facts["incident_id"],
-        ends_incident=facts["event"] in _ENDS,
+        # Back at NORMAL the incident had ended before, and was told to be over.
+        incident_key="" if facts["event"] == CLOSED and is_calm else facts["incident_id"],
+        ends_incident=facts["event"] in _ENDS and not is_calm,
         ended_incident_keys=facts.get(ENDED_INCIDENTS, "").split(),
         is_news=is_news(facts),
     )
