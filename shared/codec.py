@@ -14,6 +14,8 @@ from shared.errors import InvalidArgument
 
 M = TypeVar("M", bound=Message)
 
+# More than the fields of any message; the type is not ours, so no schema can say it.
+_MOST_PATHS = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -92,6 +94,7 @@ def apply_mask(message: Message, mask: FieldMask, allowed: Iterable[str]) -> lis
     """The paths to update, each once: those of the mask, `*` for all allowed, or with an empty mask every
     allowed field that is set. Raises InvalidArgument UNKNOWN_FIELD naming the allowed ones."""
     known = list(allowed)
+    _check_length(mask, "update_mask")
     if not mask.paths:
         filled = {descriptor.name for descriptor, _ in message.ListFields()}
         return [path for path in known if path in filled]
@@ -126,6 +129,7 @@ def masked(messages: Iterable[M], mask: FieldMask) -> list[M]:
 
 def check_mask(kind: type[Message], mask: FieldMask) -> None:
     """Raises InvalidArgument UNKNOWN_FIELD for a read mask that names what a message has not."""
+    _check_length(mask, "read_mask")
     known = [descriptor.name for descriptor in kind.DESCRIPTOR.fields]
     unknown = [path for path in mask.paths if path not in known and list(mask.paths) != ["*"]]
     if unknown:
@@ -134,4 +138,12 @@ def check_mask(kind: type[Message], mask: FieldMask) -> None:
             "UNKNOWN_FIELD",
             f"read_mask names {', '.join(unknown)[:200]}; fields are {listed}",
             fields={"read_mask": f"one of {listed}"},
+        )
+
+
+def _check_length(mask: FieldMask, field: str) -> None:
+    if len(mask.paths) > _MOST_PATHS:
+        problem = f"at most {_MOST_PATHS} paths"
+        raise InvalidArgument(
+            "UNKNOWN_FIELD", f"{field} has {len(mask.paths)} paths", fields={field: problem}
         )

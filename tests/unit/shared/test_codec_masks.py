@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from shared.codec import check_mask, masked
+from shared.codec import apply_mask, check_mask, masked
 from shared.errors import InvalidArgument
 
 
@@ -24,3 +24,11 @@ def test_a_field_that_is_not_there_is_refused_with_the_known_ones() -> None:
         check_mask(Duration, FieldMask(paths=["hours"]))
     assert refused.value.reason == "UNKNOWN_FIELD"
     assert "seconds, nanos" in refused.value.message
+
+
+def test_a_mask_of_endless_paths_is_refused_before_it_is_read() -> None:
+    endless = FieldMask(paths=["seconds"] * 201)
+    for ask in (lambda: check_mask(Duration, endless), lambda: apply_mask(Duration(), endless, ["seconds"])):
+        with pytest.raises(InvalidArgument) as refused:
+            ask()
+        assert refused.value.reason == "UNKNOWN_FIELD"
