@@ -89,6 +89,8 @@ alert = Table(
     Column("level", SmallInteger, nullable=False),
     Column("previous_level", SmallInteger, nullable=False),
     Column("told_level", SmallInteger, nullable=False),
+    # A rise that a cooldown or a hold kept back; 0 none.
+    Column("kept_level", SmallInteger, nullable=False, server_default="0"),
     # What a person made of it: SILENCED or ACKNOWLEDGED up to a level and until a moment; 0 nothing.
     Column("held_status", SmallInteger, nullable=False, server_default="0"),
     Column("held_level", SmallInteger, nullable=False, server_default="0"),

@@ -22,6 +22,7 @@ ALERT_COLUMNS: Mapping[str, tuple[str, str]] = {
     "level": ("int2", "i1"),
     "previous_level": ("int2", "i1"),
     "told_level": ("int2", "i1"),
+    "kept_level": ("int2", "i1"),
     "told_micros": ("int8", "i8"),
     "incident_count": ("int4", "i4"),
     "trigger_count": ("int4", "i4"),
@@ -112,6 +113,7 @@ class Board:
     level: NDArray[np.int8]
     previous_level: NDArray[np.int8]
     told_level: NDArray[np.int8]
+    kept_level: NDArray[np.int8]
     told_micros: NDArray[np.int64]
     incident_count: NDArray[np.int32]
     trigger_count: NDArray[np.int32]

@@ -51,8 +51,10 @@ def expiry(board: Board, now_micros: int) -> Truths:
 
 
 def due(board: Board, level: Levels, active: Truths, now_micros: int) -> Truths:
-    """Rows to settle though their level may stay: a hold expired, or a level that stands was never told."""
+    """Rows to settle though their level may stay: a hold or a cooldown is over, or a level was never told."""
     owed: Truths = active & (level > board.told_level) & (level > Level.NORMAL)
+    if board.kept_level.any():
+        owed = owed | (active & _stands(board, level) & ~_quiet(board, now_micros))
     held: Truths = board.held_status > 0
     if not held.any():
         return owed
@@ -60,14 +62,27 @@ def due(board: Board, level: Levels, active: Truths, now_micros: int) -> Truths:
     return expired | (owed & ~(held & ~expired & (level <= board.held_level)))
 
 
+def _quiet(board: Board, now_micros: int) -> Truths:
+    """Rows within their cooldown."""
+    age = now_micros - board.told_micros
+    quiet: Truths = (age >= 0) & (age < board.cooldown_seconds.astype(np.int64) * _MICROS)
+    return quiet
+
+
+def _stands(board: Board, level: Levels) -> Truths:
+    """Rows of which a rise was kept back, and it still stands."""
+    stands: Truths = (board.kept_level > 0) & (level >= board.kept_level)
+    return stands
+
+
 def settle(
     board: Board, rows: Integers, level: Levels, active: Truths, now_micros: int, *, telling: bool = True
 ) -> Settled:
     """Give these rows these levels, with incidents, counters, holds, and which of it is told.
 
-    A rise is told unless it is held, or this incident was told at least this level within the cooldown. The
-    way back to NORMAL is told when the incident was, is of danger and not silenced; a partial fall is only
-    recorded.
+    A rise is told unless it is held, or this incident was told at least this level within the cooldown; it is
+    then kept, and told when hold and cooldown are over if it still stands. The way back to NORMAL is told
+    when the incident was, is of danger and not silenced; a partial fall is only recorded.
     """
     if not len(rows):
         none = np.empty(0, bool)
@@ -82,28 +97,29 @@ def settle(
     # What counts as told already: nothing after a hold ran out, at most its level after it broke.
     base = np.where((expired & danger) | starts, 0, one.told_level)
     base = np.where(broken, np.minimum(base, one.held_level), base)
-    age = now_micros - one.told_micros
-    quiet = (age >= 0) & (age < one.cooldown_seconds.astype(np.int64) * _MICROS)
+    quiet = _quiet(one, now_micros)
     repeated = ~starts & (level <= base) & quiet
-    wanted = active & (level > Level.NORMAL) & ~held & ((rises & ~repeated) | (level > base))
+    again = _stands(one, level) & ~quiet
+    wanted = active & (level > Level.NORMAL) & ~held & ((rises & ~repeated) | (level > base) | again)
     silenced = held & (one.held_status == AlertStatus.SILENCED)
     told = telling & (wanted | (ends & (one.told_level > 0) & danger & ~silenced))
     loud = told & wanted
     unsaid = ends & (one.told_level == Level.HIGH) & danger & ~told
+    kept = np.where(active & rises & ~told, level, one.kept_level)
     released = expired | broken | (held & ends & (one.held_status == AlertStatus.ACKNOWLEDGED))
     values = {
         "level": level,
         "previous_level": np.where(level != before, before, one.previous_level),
         "told_level": np.where(ends, 0, np.where(loud, np.maximum(level, base), base)),
         "told_micros": np.where(loud, now_micros, one.told_micros),
+        "kept_level": np.where(loud | (level < kept), 0, kept),
         "incident_count": one.incident_count + starts,
         "trigger_count": one.trigger_count + rises,
         "last_triggered_micros": np.where(rises, now_micros, one.last_triggered_micros),
     }
     if released.any():
-        kept = ~released
         values |= {
-            name: np.where(kept, getattr(one, name), 0)
+            name: np.where(released, 0, getattr(one, name))
             for name in ("held_status", "held_level", "held_until_micros")
         }
     return Settled(board.with_values(rows, values), rows, before, told, expired, released, unsaid)

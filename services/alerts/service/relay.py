@@ -227,7 +227,8 @@ def _letter(row: Waiting, rules: Rules, own: Mapping[str, tuple[str, ...]]) -> L
         level=row.level,
         subject=text.subject,
         body=text.body,
-        dedupe_key=f"{facts['alert_id']}:{facts['incident_id']}:{facts['level']}",
+        # What is told again was decided here, by the cooldown: no window of others may take it for the same.
+        dedupe_key=f"{facts['alert_id']}:{facts['incident_id']}:{facts['level']}:{row.ledger_sequence}",
         # A name the notification service does not know must not keep people from hearing of it.
         channels=channels if row.tries <= 1 else (),
         facts={**facts, "ledger_head": row.ledger_hash.hex()},

@@ -17,6 +17,7 @@ _CHANGING = {
     "level": "int2",
     "previous_level": "int2",
     "told_level": "int2",
+    "kept_level": "int2",
     "told_micros": "int8",
     "incident_count": "int4",
     "trigger_count": "int4",

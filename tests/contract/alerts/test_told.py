@@ -215,3 +215,30 @@ async def test_a_death_is_told_once_and_its_end_once(house: House) -> None:
     subjects = [message.subject for message in await house.messages()]
     assert subjects == ["DEMO HIGH: price does not answer", "DEMO RESOLVED: price does not answer"]
     assert (await house.alerts.RaiseDeath(death)).incident_id != first.incident_id
+
+
+async def test_a_cooldown_shorter_than_any_window_is_kept_on_the_whole_way(house: House) -> None:
+    id = await _incident(house)
+    alert = await house.alert(TRAVEL, id)
+    edit = pb.Alert(id=alert.id, cooldown={"seconds": 30})
+    await house.alerts.UpdateAlert(pb.UpdateAlertRequest(alert=edit))
+    await house.at(id, 92.0, 92.0)
+    assert (await house.at(id, HIGH_MARK)).transitions[0].told
+    told = [message for message in await house.messages() if message.subject.startswith("HIGH")]
+    assert [message.suppressed_reason for message in told] == [told[0].suppressed_reason] * 2
+    assert "DUPLICATE" not in {message.suppressed_reason for message in told}
+
+
+async def test_what_a_cooldown_kept_back_is_told_at_its_end_if_it_stands(deaf_house: House) -> None:
+    house = deaf_house
+    id = await _incident(house)
+    await house.at(id, 92.0, 92.0, HIGH_MARK)
+    assert await house.waiting() == 1
+    await house.stop("alerts")
+    await house.start_alerts()
+    house.clock.advance(300)
+    await house.at(id, HIGH_MARK)
+    assert await house.waiting() == 2
+    assert (await house.entries())[-1].reason == "TOLD"
+    await house.at(id, HIGH_MARK, HIGH_MARK)
+    assert await house.waiting() == 2

@@ -1,7 +1,8 @@
 """Every sequence of what may happen to an alert, up to six long: exactly what must be told is told.
 
 The rules are written down once more from what people were promised: a level is heard when it rises, again
-when the quiet somebody asked for ends, again when it comes back after the cooldown, and else never.
+when the quiet somebody asked for ends, again when it comes back after the cooldown or stands at its end, and
+else never.
 """
 
 from __future__ import annotations
@@ -53,12 +54,12 @@ def _asked(board: Board, event: NDArray[np.int64], now: int) -> Board:
 @pytest.mark.parametrize("tick_seconds", [60, 400])
 def test_exactly_what_must_be_told_is_told(tick_seconds: int) -> None:
     board, now = _board(1), 1_000 * HOUR
-    heard_level, heard_time = np.zeros(1, np.int8), np.zeros(1, np.int64)
+    heard_level, heard_time, kept = np.zeros(1, np.int8), np.zeros(1, np.int64), np.zeros(1, np.int8)
     told_count = 0
     for length in range(1, LENGTH + 1):
         now += tick_seconds * SECOND
         rows = np.repeat(np.arange(len(board)), len(EVENTS))
-        heard_level, heard_time = heard_level[rows], heard_time[rows]
+        heard_level, heard_time, kept = heard_level[rows], heard_time[rows], kept[rows]
         event = np.arange(len(rows)) % len(EVENTS)
         board = _asked(replace(board.pick(rows), alert_key=np.arange(1, len(rows) + 1)), event, now)
         level, before = _after(event, board.level), board.level
@@ -71,13 +72,17 @@ def test_exactly_what_must_be_told_is_told(tick_seconds: int) -> None:
         starts, ends = rises & (before == Level.NORMAL), ~raised & (before > Level.NORMAL)
         is_new = level > np.where(starts, 0, heard_level)
         is_back = rises & (now - heard_time >= COOLDOWN_SECONDS * SECOND)
-        must = raised & ~quiet & (is_new | is_back | ran_out | broken)
+        # Somebody or the cooldown kept a rise quiet, and it stands when that is over.
+        is_kept = (kept > 0) & (level >= kept) & (now - heard_time >= COOLDOWN_SECONDS * SECOND)
+        must = raised & ~quiet & (is_new | is_back | ran_out | broken | is_kept)
         must |= ends & (heard_level > 0) & ~(quiet & (board.held_status == AlertStatus.SILENCED))
 
         board, told = _evaluated(board, level, now)
         assert (told == must).all(), _story(int(np.flatnonzero(told != must)[0]), length)
         assert not (board.held_status > 0)[ran_out | broken].any()
         loud = told & raised
+        kept = np.where(rises & ~told, level, kept)
+        kept = np.where(loud | (level < kept), 0, kept).astype(np.int8)
         # Who asked for quiet and gets it no longer hears anew.
         forgotten = starts | ran_out | ends
         heard_level = np.where(loud, level, np.where(forgotten, 0, heard_level)).astype(np.int8)

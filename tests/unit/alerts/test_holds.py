@@ -171,6 +171,32 @@ def test_an_end_by_hand_tells_only_what_was_never_told() -> None:
     assert alerts.to(Level.HIGH) == [False]
 
 
+def test_what_a_cooldown_kept_back_is_told_when_it_ends_if_it_still_stands() -> None:
+    alerts = Alerts(_board(1))
+    # Told, lower, and back within five minutes of it: quiet until they are over, and then told once.
+    assert alerts.to(Level.HIGH, Level.MEDIUM, Level.HIGH, Level.HIGH) == [True, False, False, False]
+    assert alerts.to(Level.HIGH, Level.HIGH, Level.HIGH) == [False, True, False]
+    # What was never lower is never told again.
+    steady = Alerts(_board(1))
+    assert steady.to(*[Level.HIGH] * 10) == [True] + [False] * 9
+    # What does not stand any more is not told.
+    gone = Alerts(_board(1))
+    levels = (Level.HIGH, Level.MEDIUM, Level.HIGH, Level.MEDIUM, *[Level.MEDIUM] * 4)
+    assert gone.to(*levels) == [True] + [False] * 7
+
+
+@pytest.mark.parametrize("kind", [KIND, PROFIT])
+@pytest.mark.parametrize("status", [AlertStatus.SILENCED, AlertStatus.ACKNOWLEDGED])
+def test_what_a_hold_kept_back_is_told_when_it_ends_after_having_been_lower(
+    kind: int, status: AlertStatus
+) -> None:
+    alerts = Alerts(_board(1, kind))
+    alerts.to(Level.HIGH)
+    alerts.hold(status, seconds=600)
+    assert alerts.to(Level.LOW, *[Level.HIGH] * 8) == [False] * 9
+    assert alerts.to(Level.HIGH, Level.HIGH) == [True, False]
+
+
 def test_a_hold_that_a_clock_set_back_made_endless_has_ended() -> None:
     alerts = Alerts(_board(1))
     alerts.to(Level.HIGH)
