@@ -13,7 +13,7 @@ from services.cyclone.domain.cycle import StepState
 
 # A price older than this lowers no level; positions marks its own readings by the same age.
 PRICE_MAX_AGE = timedelta(seconds=120)
-UNTRUSTED_QUALITIES = frozenset({"STALE", "NONE", "CLOSED"})
+UNTRUSTED_QUALITIES = frozenset({"STALE", "NONE", "CLOSED", "DISAGREE"})
 # A market that is closed has the price it closed at: nothing of it is missing.
 MISSING_QUALITIES = frozenset({"STALE", "NONE"})
 # How a call ends when its service is not there, as opposed to a service that answers with a refusal.

@@ -122,7 +122,7 @@ def test_a_call_without_an_answer_is_failed_with_its_reason() -> None:
         ("GOOD", 120, False),
         ("GOOD", 121, True),
         ("SINGLE", 5, False),
-        ("DISAGREE", 5, False),
+        ("DISAGREE", 5, True),
         ("STALE", 5, True),
         ("NONE", 0, True),
         ("CLOSED", 5, True),
