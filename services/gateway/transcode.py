@@ -46,7 +46,7 @@ def request_message(
         fields[route.body] = sent
     for name, value in path.items():
         _place(fields, name, _scalar(field_at(route.method.input_type, name), value))
-    named = checked(route.method.input_type, fields)
+    named = checked(route.method.input_type, fields, withheld=route.withheld)
     request = route.request_class()
     try:
         json_format.ParseDict(named, request)

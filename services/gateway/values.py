@@ -50,8 +50,12 @@ _RANGES: Mapping[int, tuple[int, int]] = {
 _REALS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
 
 
-def checked(descriptor: Descriptor, fields: Json, at: str = "") -> Json:
+def checked(
+    descriptor: Descriptor, fields: Json, at: str = "", *, withheld: frozenset[str] = frozenset()
+) -> Json:
     """The same fields with the names of enum values as the proto writes them; `at` is the dotted place.
+
+    Those `withheld` are not named to whoever asks for another one.
 
     Raises InvalidArgument BAD_JSON, UNKNOWN_FIELD or UNKNOWN_NAME, which name the field.
     """
@@ -59,7 +63,8 @@ def checked(descriptor: Descriptor, fields: Json, at: str = "") -> Json:
     for name, value in fields.items():
         field = field_of(descriptor, name)
         if field is None:
-            known = ", ".join(field.name for field in descriptor.fields) or "none"
+            names = [field.name for field in descriptor.fields if field.name not in withheld]
+            known = ", ".join(names) or "none"
             place = f"{at}{shown(name)}"
             raise InvalidArgument(
                 "UNKNOWN_FIELD", f"there is no {place}; known are {known}", fields={place: "leave it out"}

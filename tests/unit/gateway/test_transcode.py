@@ -219,6 +219,14 @@ def test_no_step_takes_the_words_of_a_cycle(route: Route, name: str, value: Any)
     assert "owner of the schedule" in caught.value.message
 
 
+def test_a_step_that_is_asked_for_something_unknown_names_what_it_offers() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        sent("SyncPositions", body={"colour": "red"})
+    known = caught.value.message.rpartition("known are ")[2].split(", ")
+    assert "wallets" in known
+    assert not {"cycle_id", "epoch"} & set(known)
+
+
 def test_the_steps_are_known_by_their_fields() -> None:
     assert len(STEPS) >= 13
     assert {route.method.name for route in ROUTES.values() if route.withheld} == {
