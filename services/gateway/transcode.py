@@ -179,7 +179,7 @@ def _scalar(field: FieldDescriptor, text: str) -> object:
 
 
 def _camel(path: str) -> str:
-    first, *rest = path.strip().split("_")
+    first, *rest = path.strip(" ").split("_")
     return first + "".join(part[:1].upper() + part[1:] for part in rest)
 
 

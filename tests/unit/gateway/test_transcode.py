@@ -171,6 +171,7 @@ def test_a_dotted_parameter_reaches_into_a_message() -> None:
         ("ListPositions", [("page_size", "many")], None, "BAD_JSON"),
         ("ListPositions", [("page_size", "1"), ("page_size", "2")], None, "BAD_JSON"),
         ("ListPositions", [("all_statuses", "perhaps")], None, "BAD_JSON"),
+        ("ListPositions", [("read_mask", "\x1e")], None, "BAD_JSON"),
         ("CreatePosition", [("position.asset", "BTC")], {}, "UNKNOWN_FIELD"),
         ("CreatePosition", [], {"side": "sideways"}, "UNKNOWN_NAME"),
         ("CreatePosition", [], {"colour": "red"}, "UNKNOWN_FIELD"),
