@@ -139,7 +139,7 @@ delivery = Table(
     Column("urgency", Double, nullable=False),
     UniqueConstraint("message_id", "channel", "address", name="delivery_once"),
     CheckConstraint("state between 1 and 6", name="delivery_state"),
-    CheckConstraint("reason between 1 and 4", name="delivery_reason"),
+    CheckConstraint("reason between 1 and 5", name="delivery_reason"),
     CheckConstraint("spent_tries between 0 and tries", name="delivery_spent_tries"),
     CheckConstraint("level between 1 and 4", name="delivery_level"),
     CheckConstraint("tries >= 0", name="delivery_tries"),

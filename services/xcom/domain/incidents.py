@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from services.xcom.domain.messages import LAST_RESORT, Level
+from services.xcom.domain.messages import LAST_RESORT, DeliveryReason, Letter, Level
 from services.xcom.domain.settings import Route
 
 # How long an acknowledgement keeps an incident quiet when nobody says how long.
 ACKNOWLEDGED_FOR = timedelta(hours=1)
 NOBODY_TOLD = "NOBODY_TOLD"
 # Good news wakes nobody who hears it by another way too.
+_END = re.compile(r"(DEMO:? )?(?:RESOLVED|CLOSED|Resolved): ")
 _WAKING = frozenset({"voice", "sound"})
 
 
@@ -60,6 +62,20 @@ class Heard:
     route: Route
     contact: str = ""
     waits_until: datetime | None = None
+    # What would have been told there was called back before any try.
+    untold: bool = False
+
+
+def ended_untold(letter: Letter) -> Letter:
+    """The end as it is told to whom nothing was told while it lasted; any other letter as it is."""
+    if letter.reason is not DeliveryReason.ENDED_UNTOLD:
+        return letter
+    was = letter.facts.get("previous_level", "")
+    found = _END.match(letter.subject)
+    demo, matter = (found[1] or "", letter.subject[found.end() :]) if found else ("", letter.subject)
+    subject = f"{demo}OVER BEFORE IT WAS TOLD{f' (was {was})' if was else ''}: {matter}"
+    body = f"{demo}It began and ended before it could be told here.\n{letter.body or letter.subject}"
+    return replace(letter, subject=subject, body=body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class DeliveryReason(IntEnum):
     FALLBACK = 2
     ESCALATION = 3
     DIGEST = 4
+    ENDED_UNTOLD = 5
 
 
 class AttemptOutcome(IntEnum):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from services.xcom.domain.digests import worst_of
 from services.xcom.domain.fitting import Size, cut, fitted
-from services.xcom.domain.messages import DeliveryReason, Letter
+from services.xcom.domain.messages import DeliveryReason, Letter, Level
 from services.xcom.domain.phrases import far, is_demo, joined, rounded, to_do
 
 SMS_LENGTH = 160
@@ -56,7 +56,9 @@ _SPOKEN: Sequence[tuple[str, str]] = (
     (r"[()\[\]{}]", ", "),
 )
 _DECIMAL = re.compile(r"(?<=\d)\.(\d+)")
-_SHOUTED = re.compile(r"\b(?:LOW|MEDIUM|HIGH|RESOLVED|CLOSED|DEMO|PAST LIQUIDATION)\b")
+_SHOUTED = re.compile(
+    r"\b(?:LOW|MEDIUM|HIGH|RESOLVED|CLOSED|DEMO|PAST LIQUIDATION|OVER BEFORE IT WAS TOLD)\b"
+)
 
 
 def whole_text(letter: Letter, room: int | None = None, size: Size = len) -> str:
@@ -104,7 +106,8 @@ def spoken_text(letter: Letter) -> str:
     worst = worst_of(letter)
     parts = worst.sentences() if worst is not None else _parts(letter)
     marks = ["Demo, simulated data"] if is_demo(letter.facts) else []
-    head = [] if parts[0].startswith(("DEMO", letter.level.name)) else [letter.level.name]
+    is_plain = letter.level is Level.LOW or parts[0].startswith(("DEMO", letter.level.name))
+    head = [] if is_plain else [letter.level.name]
     words = joined(["Sonic", *marks, *head, *(spoken(part) for part in parts)], ". ")
     words = cut(_capitals_low(words), _SPOKEN_LENGTH).rstrip(".")
     return f"{words}. I repeat. {words}."

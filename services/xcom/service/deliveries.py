@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from services.xcom.channels.channel import Channel
+from services.xcom.domain.incidents import ended_untold
 from services.xcom.domain.messages import (
     CRASHED,
     MAX_TRIES,
@@ -105,6 +106,7 @@ class DeliveryService:
             return Claimed((), self._pause_seconds(now if lanes else look.next_time))
         reach = Reach(self._channels, taken.settings)
         letters = [replace(one, address=one.address or reach.address(one.channel)) for one in taken.letters]
+        letters = [ended_untold(letter) for letter in letters]
         letters = await self._links.enclose(self._queue, letters, self._channels, now)
         return Claimed(letters, self._pause_seconds(look.next_time))
 

@@ -16,6 +16,7 @@ from services.xcom.domain.messages import (
     ChannelsReason,
     Choice,
     Delivery,
+    DeliveryReason,
     DeliveryState,
     Draft,
     Kind,
@@ -284,6 +285,7 @@ def _delivery(draft: Draft, message_id: str, heard: Heard, now: datetime) -> Del
         address=heard.route.address,
         contact=heard.contact,
         urgency=draft.urgency,
+        reason=DeliveryReason.ENDED_UNTOLD if heard.untold else DeliveryReason.ACCEPTED,
     )
 
 

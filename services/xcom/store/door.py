@@ -42,12 +42,13 @@ _ACCEPT = Statement(
     f"  case when suppressed_reason = '' and ({_ESCALATES})"
     "  then cast(:escalation_due_time as timestamptz) end from fresh),"
     " queued as (insert into delivery (id, message_id, channel, state, level, urgency, tries, due_time,"
-    "  last_error, provider_status, created_time, address, contact)"
+    "  last_error, provider_status, created_time, address, contact, reason)"
     " select own.id, :id, own.channel, 1, :level, :urgency, 0, own.due_time, '', '', :now, own.address,"
-    "   own.contact"
+    "   own.contact, own.reason"
     "  from fresh, unnest(cast(:delivery_ids as text[]), cast(:channels as text[]),"
-    "   cast(:due_times as timestamptz[]), cast(:addresses as text[]), cast(:contacts as text[]))"
-    "  as own(id, channel, due_time, address, contact) where suppressed_reason = '' returning 1)"
+    "   cast(:due_times as timestamptz[]), cast(:addresses as text[]), cast(:contacts as text[]),"
+    "   cast(:reasons as int2[]))"
+    "  as own(id, channel, due_time, address, contact, reason) where suppressed_reason = '' returning 1)"
     " select (select settings from present) as settings,"
     " (select suppressed_reason from fresh) as suppressed_reason,"
     f" case when exists (select from queued) then pg_notify('{BELL}', :ring) end"
@@ -108,6 +109,7 @@ class Door:
                     "due_times": [one.due_time for one in stored.deliveries],
                     "addresses": [one.address for one in stored.deliveries],
                     "contacts": [one.contact for one in stored.deliveries],
+                    "reasons": [one.reason.value for one in stored.deliveries],
                     "incident_key": draft.incident_key,
                     "ends_incident": draft.ends_incident,
                     "escalation_due_time": stored.escalation_due_time,

@@ -34,16 +34,28 @@ _STOP = text(
     f"update message set escalation_due_time = null where {_OF_THESE} and escalation_due_time is not null"
 )
 _CANCEL = text(f"{CANCEL} and {_OF_THESE}")
+_UNTOLD = "over before it was told"
+# What was never tried and is nobody's at this moment need not be told as if it still were.
+_CALL_BACK = text(
+    f"update delivery set state = {DeliveryState.CANCELLED.value}, last_error = '{_UNTOLD}' from message"
+    " where message.id = delivery.message_id and delivery.state = 1 and delivery.tries = 0"
+    f" and delivery.claimed_until is null and delivery.reason = {DeliveryReason.ACCEPTED.value}"
+    f" and not message.ends_incident and {_OF_THESE}"
+)
 _IS_KNOWN = text(f"select exists (select from message where {_OF_THESE})")
 # A try that was never answered may have been heard.
+_TOLD = (
+    "(delivery.state in (1, 2, 4, 6) or delivery.state = 5 and delivery.tries > 0"
+    " and (delivery.provider_status = '' or delivery.claimed_until > :now))"
+)
 _HEARD = text(
     "select delivery.channel, delivery.address, max(delivery.contact) as contact,"
     " max(greatest(delivery.due_time, delivery.claimed_until))"
     "  filter (where delivery.state = 1 or delivery.state = 5 and delivery.claimed_until > :now)"
-    "  as waits_until"
+    "  as waits_until,"
+    f" not bool_or({_TOLD}) as untold"
     f" from delivery join message on message.id = delivery.message_id where {_OF_THESE}"
-    " and (delivery.state in (1, 2, 4, 6) or delivery.state = 5 and delivery.tries > 0"
-    "  and (delivery.provider_status = '' or delivery.claimed_until > :now))"
+    f" and not message.ends_incident and ({_TOLD} or delivery.state = 5 and last_error = '{_UNTOLD}')"
     " group by delivery.channel, delivery.address order by min(delivery.id)"
 )
 
@@ -115,9 +127,12 @@ class IncidentStore(QueueStore):
         await self._connection.execute(_MARK_ENDED, {**words, "before": now - _KEPT})
         await self._connection.execute(_STOP, words)
         await self._connection.execute(_CANCEL, {**words, "why": "over before its turn"})
+        await self._connection.execute(_CALL_BACK, words)
         known = bool(await self._connection.scalar(_IS_KNOWN, words))
         rows = await self._connection.execute(_HEARD, words) if known else ()
-        heard = [Heard(Route(row.channel, row.address), row.contact, row.waits_until) for row in rows]
+        heard = [
+            Heard(Route(row.channel, row.address), row.contact, row.waits_until, row.untold) for row in rows
+        ]
         return Ended(known, heard)
 
     async def acknowledge_incident(self, word: Word) -> None:

@@ -255,3 +255,46 @@ async def test_an_acknowledged_digest_acknowledges_all_it_carries(
     await house.escalation.AckMessage(pb.AckMessageRequest(id=listed.messages[0].id, by="jane"))
     assert [await due(house, one) for one in carried] == [False, False]
     assert {one.incident_key for one in await said(house)} == {"alert-7.1", "alert-8.1"}
+
+
+async def test_what_ended_before_it_could_be_told_is_told_once_as_such(
+    house: House, twilio: FakeTwilio, clock: PushedClock
+) -> None:
+    await house.start(**twilio_settings(twilio))
+    other = await house.send("HIGH", channels=["voice"])
+    await house.settled(other.id, "voice")
+    raised = await house.send(
+        "HIGH", channels=["voice"], incident_key=KEY, subject="HIGH: SOL long travel -80 %"
+    )
+    end = await house.send(
+        "LOW",
+        subject="RESOLVED: SOL long travel 5 %",
+        incident_key=KEY,
+        ends_incident=True,
+        facts={"previous_level": "HIGH"},
+    )
+    assert [(one.channel, one.reason) for one in end.deliveries] == [
+        ("voice", pb.DELIVERY_REASON_ENDED_UNTOLD)
+    ]
+    await house.push_until(lambda: len(twilio.calls) == 2)
+    assert "Over before it was told, was High: SOL long travel 5 percent" in twilio.calls[1]["Twiml"]
+    clock.advance(400)
+    await house.channel("voice")
+    assert len(twilio.calls) == 2
+    called_back = (await house.deliveries(raised.id))["voice"]
+    assert (called_back.state, called_back.last_error) == (
+        pb.DELIVERY_STATE_CANCELLED,
+        "over before it was told",
+    )
+
+
+async def test_who_was_told_of_it_before_hears_a_plain_end(house: House, hook: FakeWebhook) -> None:
+    hours = pb.QuietHours(start_minute=0, end_minute=1439)
+    await house.start(**hook_settings(hook))
+    first = await house.send("HIGH", channels=["webhook"], incident_key=KEY)
+    await house.settled(first.id, "webhook")
+    await house.set_channel("webhook", "quiet_hours", quiet_hours=hours)
+    waiting = await house.send("MEDIUM", channels=["webhook"], incident_key=KEY)
+    end = await over(house)
+    assert [one.reason for one in end.deliveries] == [pb.DELIVERY_REASON_ACCEPTED]
+    assert (await house.deliveries(waiting.id))["webhook"].state == pb.DELIVERY_STATE_CANCELLED

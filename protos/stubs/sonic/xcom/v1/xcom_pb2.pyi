@@ -142,6 +142,8 @@ class _DeliveryReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Delive
     """Nobody acknowledged in time."""
     DELIVERY_REASON_DIGEST: _DeliveryReason.ValueType  # 4
     """It carries other deliveries of its channel."""
+    DELIVERY_REASON_ENDED_UNTOLD: _DeliveryReason.ValueType  # 5
+    """It tells, in one, of what began and ended before it could be told here."""
 
 class DeliveryReason(_DeliveryReason, metaclass=_DeliveryReasonEnumTypeWrapper):
     """Why a message got this delivery besides those of its acceptance."""
@@ -156,6 +158,8 @@ DELIVERY_REASON_ESCALATION: DeliveryReason.ValueType  # 3
 """Nobody acknowledged in time."""
 DELIVERY_REASON_DIGEST: DeliveryReason.ValueType  # 4
 """It carries other deliveries of its channel."""
+DELIVERY_REASON_ENDED_UNTOLD: DeliveryReason.ValueType  # 5
+"""It tells, in one, of what began and ended before it could be told here."""
 Global___DeliveryReason: _TypeAlias = DeliveryReason  # noqa: Y015
 
 class _ChannelHealth:
