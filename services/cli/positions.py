@@ -38,6 +38,7 @@ async def list_positions(
 ) -> None:
     """Show positions, the nearest to liquidation first."""
     found: list[pb.Position] = []
+    unwatched: list[str] = []
     request = pb.ListPositionsRequest(
         page_size=min(limit, 500), wallet=wallet, asset=asset, order_by=order_by, all_statuses=everything
     )
@@ -45,6 +46,7 @@ async def list_positions(
         positions = await house.stub("positions", rpc.PositionsServiceStub)
         while len(found) < limit:
             page = await positions.ListPositions(request)
+            unwatched = list(page.unwatched)
             found.extend(page.positions[: limit - len(found)])
             if not page.next_page_token:
                 break
@@ -53,6 +55,8 @@ async def list_positions(
         print_json([dict(as_json(position)) for position in found])
     else:
         _show(found)
+        for words in unwatched:
+            console.print(Text(words, style="yellow"))
 
 
 def _show(found: list[pb.Position]) -> None:

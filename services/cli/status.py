@@ -117,6 +117,8 @@ def _totals(totals: positions_pb2.Totals) -> None:
     )
     line.append(f"leverage {number(totals, 'avg_leverage_ratio')}")
     console.print(line)
+    for words in totals.unwatched:
+        console.print(Text(f"  {words}", style="yellow"))
 
 
 def _alerts(summary: alerts_pb2.Summary) -> None:

@@ -105,6 +105,7 @@ wallet = Table(
     _time("last_sync_time", nullable=True),
     Column("last_sync_state", SmallInteger, nullable=False, server_default=text("0")),
     Column("last_sync_reason", Text, nullable=False, server_default=""),
+    Column("unwatched", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     CheckConstraint("balance_native >= 0 and balance_native < 'infinity'", name="wallet_balance_native"),
     CheckConstraint("balance_usd > '-infinity' and balance_usd < 'infinity'", name="wallet_balance_usd"),
 )

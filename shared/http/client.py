@@ -54,7 +54,7 @@ class ProviderHttp:
     `retry_after` says how a 429 tells its end: "seconds" or "milliseconds" of Retry-After, else the name of
     the header with a unix second. Back-off, circuit and limits go by `clock`; URLs are never logged. Inside
     `asking(subject=...)` a refusal is that subject's alone; inside `asking(forced=True)` a wait is passed
-    once.
+    once. `burst` calls may come at once before `per_second` holds.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class ProviderHttp:
         max_body_bytes: int = 5 * _MIB,
         max_depth: int = 32,
         per_second: float | None = None,
+        burst: float | None = None,
         retries: int = 2,
         retry_after: str = patience.SECONDS,
         headers: Mapping[str, str] | None = None,
@@ -83,6 +84,7 @@ class ProviderHttp:
         self._max_body_bytes = max_body_bytes
         self._max_depth = max_depth
         self._per_second = per_second
+        self._burst = burst
         self._retries = retries
         self._retry_after = retry_after
         self._headers = dict(headers or {})
@@ -181,7 +183,7 @@ class ProviderHttp:
         if self._per_second is None:
             return
         if self._turn is None:
-            burst = max(self._per_second, 1.0)
+            burst = self._burst or max(self._per_second, 1.0)
             self._turn = AsyncLimiter(burst, burst / self._per_second)
         await self._turn.acquire()
 

@@ -75,6 +75,7 @@ def totals_message(reading: TotalsReading, call: Call) -> alerts_pb2.TotalsReadi
 
 # Of the venues of one wallet the worst answer counts; a later state is a worse one.
 _STATES = positions_pb2.WalletSyncState
+_MOST_SIGNS = 200
 
 
 def wallet_readings(syncs: Iterable[positions_pb2.WalletSync]) -> tuple[WalletReading, ...]:
@@ -83,9 +84,15 @@ def wallet_readings(syncs: Iterable[positions_pb2.WalletSync]) -> tuple[WalletRe
         if sync.wallet not in worst or sync.state > worst[sync.wallet].state:
             worst[sync.wallet] = sync
     return tuple(
-        WalletReading(name, _STATES.Name(sync.state).removeprefix("WALLET_SYNC_STATE_"), sync.reason)
+        WalletReading(name, _STATES.Name(sync.state).removeprefix("WALLET_SYNC_STATE_"), _reason(sync))
         for name, sync in worst.items()
     )
+
+
+def _reason(sync: positions_pb2.WalletSync) -> str:
+    """Parts of an account that are not read are told by name, as far as there is room."""
+    is_read = sync.state != _STATES.WALLET_SYNC_STATE_PARTIAL or not sync.unwatched
+    return str(sync.reason) if is_read else "; ".join(sync.unwatched)[:_MOST_SIGNS]
 
 
 def monitor_prices(call: Call) -> monitor_pb2.PricesReading | None:

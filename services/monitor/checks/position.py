@@ -7,6 +7,9 @@ from datetime import timedelta
 from services.monitor.checks import Check, Look, is_too_many
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
+# How positions words a part of an account that no row shows.
+_UNREAD = ("not watched", "not looked at")
+
 
 class PositionCheck(Check):
     """Says which wallets could not be read. Threshold: share of the active wallets that are fetched."""
@@ -18,31 +21,45 @@ class PositionCheck(Check):
     takes_threshold = True
 
     async def run(self, look: Look) -> Finding:
-        """BREACH when the last fetch of an active wallet failed."""
+        """BREACH when the last fetch of an active wallet failed, or a part of its account is not read."""
         held = await look.readings.holdings()
         failed = {wallet.name: wallet.reason for wallet in held.wallets if wallet.state == "FAILED"}
+        unread = {
+            wallet.name: wallet.reason
+            for wallet in held.wallets
+            if wallet.state == "PARTIAL" and wallet.reason.startswith(_UNREAD)
+        }
         metadata: dict[str, object] = {
             "position_count": held.position_count,
             "stale_count": held.stale_count,
             "failed_wallets": failed,
+            "unread_parts": unread,
         }
-        is_breach = is_too_many(len(failed), len(held.wallets), look.threshold_percent)
+        are_too_many = is_too_many(len(failed), len(held.wallets), look.threshold_percent)
+        is_breach = are_too_many or bool(unread)
+        failed = failed if are_too_many else {}
         level = Level.MEDIUM if is_breach else Level.NORMAL
-        count, stale = str(held.position_count), bool(failed or held.stale_count)
+        count, stale = str(held.position_count), bool(metadata["failed_wallets"] or held.stale_count)
         parts = (
-            *(Part(name, count, Level.MEDIUM, stale=True) for name in (sorted(failed) if is_breach else ())),
+            *(Part(name, count, Level.MEDIUM, stale=True) for name in sorted({**failed, **unread})),
             Part("", count, Level.NORMAL, stale),
         )
         badge = Badge("position_badge", count, level, stale, parts)
-        badges = {"position_badge": badge if held.position_count or failed else None}
+        badges = {
+            "position_badge": badge if held.position_count or metadata["failed_wallets"] or unread else None
+        }
         if not is_breach:
             return Finding(RunStatus.SUCCESS, metadata, badges)
-        members = {name: f"{name} ({reason})" for name, reason in sorted(failed.items())}
+        members = {name: f"{name} ({reason})" for name, reason in sorted({**unread, **failed}.items())}
         return Finding(
             RunStatus.BREACH,
             metadata,
             badges,
-            concern=f"wallets that cannot be read: {', '.join(members.values())}",
-            advice="Look at the venue itself: what is shown here is old, and levels only hold.",
+            concern=f"wallets that cannot be read: {', '.join(members.values())}"
+            if failed
+            else f"parts of accounts that are not read: {', '.join(members.values())}",
+            advice="Look at the venue itself: what is shown here is old, and levels only hold."
+            if failed
+            else "Look at the venue itself: what lies there is in no row, no total and no alert here.",
             members=members,
         )

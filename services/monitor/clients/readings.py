@@ -219,7 +219,11 @@ def _is_fetched(wallet: positions_pb2.Wallet) -> bool:
 
 def _wallet(wallet: positions_pb2.Wallet) -> WalletReading:
     state = positions_pb2.WalletSyncState.Name(wallet.last_sync_state).removeprefix("WALLET_SYNC_STATE_")
-    return WalletReading(wallet.name, state, wallet.last_sync_reason)
+    # Parts of its account that are not read are told by name.
+    unread = state == "PARTIAL" and wallet.unwatched
+    return WalletReading(
+        wallet.name, state, "; ".join(wallet.unwatched) if unread else wallet.last_sync_reason
+    )
 
 
 def _judged(metric: alerts_pb2.MetricSummary) -> JudgedReading:

@@ -37,6 +37,7 @@ class Flag(IntEnum):
     MARK_MISSING = 6
     DEMO = 7
     ROW_REFUSED = 8
+    ACCOUNT_MODE_UNKNOWN = 9
 
 
 class Chain(IntEnum):
@@ -141,10 +142,31 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwatched:
+    """A part of an account that is not read here: what it is, why, its worth in USD if known.
+
+    `reason`: NOT_WATCHED, API_WALLET, or UNREAD when it could not be looked at; `address`: of a part that
+    could be a wallet of its own.
+    """
+
+    part: str
+    reason: str
+    value_usd: float | None = None
+    address: str = field(default="", repr=False)
+
+    @property
+    def words(self) -> str:
+        """The part for people, without addresses."""
+        verb = "not looked at" if self.reason == "UNREAD" else "not watched"
+        return f"{verb}: {self.part}" + ("" if self.value_usd is None else f", {self.value_usd:,.0f} USD")
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One fetch of one wallet. Only a complete answer may age the wallet's positions (domain page, 4).
 
     `message`: a sentence to be told with the outcome, without addresses; empty when there is nothing to say.
+    `unwatched`: parts of the account that the answer says nothing about.
     """
 
     holdings: tuple[Holding, ...]
@@ -154,3 +176,4 @@ class Answer:
     row_count: int
     observed_time: datetime
     message: str = ""
+    unwatched: tuple[Unwatched, ...] = ()

@@ -26,6 +26,7 @@ class Wallet:
     last_sync_time: datetime | None = None
     last_sync_state: WalletSyncState | None = None
     last_sync_reason: str = ""
+    unwatched: tuple[str, ...] = ()  # parts of its account that are not read, in words
 
     def __repr__(self) -> str:
         # No address in a log or a traceback.

@@ -52,6 +52,12 @@ class PortfolioService:
         self._read = read
         self._clock = clock
 
+    async def unwatched(self, wallet: str = "") -> list[str]:
+        """Parts of active wallets' accounts that no total counts, in words with the wallet's name."""
+        async with self._read() as store:
+            listed = await store.wallets.unwatched(wallet)
+        return [f"{name}: {words}" for name, parts in listed for words in parts]
+
     async def totals(self) -> Totals:
         """As of the last pass."""
         async with self._read() as store:

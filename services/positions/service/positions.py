@@ -121,6 +121,12 @@ class PositionsService:
         if not await store.positions.create(row, now):
             raise AlreadyExists("POSITION_EXISTS", f"a position with id {draft.id[:60]!r} exists")
 
+    async def unwatched(self, wallet: str = "") -> list[str]:
+        """Parts of active wallets' accounts that no total counts, in words with the wallet's name."""
+        async with self._read() as store:
+            listed = await store.wallets.unwatched(wallet)
+        return [f"{name}: {words}" for name, parts in listed for words in parts]
+
     async def get(self, position_id: str) -> Position:
         """Raises NotFound POSITION_NOT_FOUND."""
         return await self.with_risk(_there(await self._reads.find(position_id), position_id))

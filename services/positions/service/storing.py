@@ -236,9 +236,13 @@ def _told(fetched: _Fetched, place: int, records: Sequence[Doubt]) -> _Fetched:
 
 def _stamp(fetched: _Fetched, feed_key: int) -> Stamp:
     answer = fetched.answer
-    state = WalletSyncState.COMPLETE if is_complete(answer) else WalletSyncState.PARTIAL
+    complete, unwatched = is_complete(answer), tuple(one.words for one in answer.unwatched)
+    whole = complete and not unwatched
+    state = WalletSyncState.COMPLETE if whole else WalletSyncState.PARTIAL
     reason = answer.incomplete_reason or ("ROWS_REFUSED" if answer.refusals else "")
-    return Stamp(fetched.wallet, feed_key, state, reason, answer.observed_time)
+    if unwatched and not reason:
+        reason = "NOT_WATCHED"
+    return Stamp(fetched.wallet, feed_key, state, reason, answer.observed_time, complete, unwatched)
 
 
 def _deleted(fetched: _Fetched) -> WalletSync:
@@ -261,7 +265,7 @@ def _outcomes(group: Sequence[_Fetched], decision: Decision) -> list[WalletSync]
                 venue=one.venue,
                 state=stamp.state,
                 reason=stamp.reason,
-                message=one.answer.message,
+                message="; ".join(filter(None, (one.answer.message, *stamp.unwatched))),
                 row_count=one.answer.row_count,
                 refused_count=len(one.answer.refusals),
                 opened_count=opened[place],
@@ -269,6 +273,7 @@ def _outcomes(group: Sequence[_Fetched], decision: Decision) -> list[WalletSync]
                 stale_count=stale[place],
                 closed_count=closed[place],
                 urgent=bool(decision.regrouped[place]),
+                unwatched=stamp.unwatched,
                 gone=gone[place] > 0,
             )
         )

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from services.positions.domain.addresses import said
 from services.positions.domain.enrichment import MarketPrice
 from services.positions.domain.holding import (
+    Answer,
     Chain,
     WalletRef,
     WalletSyncState,
@@ -219,6 +220,7 @@ class SyncService:
         latency = timedelta(seconds=self._clock.monotonic() - start)
         if answer is None:
             return replace(await self._fail(this, wallet, venue, reason, message), latency=latency)
+        answer = await self._without_watched(answer)
         try:
             outcome = replace(await this.storing.keep(wallet.name, venue.name, answer), latency=latency)
             return await self._confirm(this, wallet, venue, outcome)
@@ -229,6 +231,15 @@ class SyncService:
             return WalletSync(
                 wallet.name, venue.name, failed, conflict.reason, conflict.message, latency=latency
             )
+
+    async def _without_watched(self, answer: Answer) -> Answer:
+        """The answer without those parts of its account that another active wallet of the house is."""
+        if not any(one.address for one in answer.unwatched):
+            return answer
+        async with self._read() as store:
+            watched = {wallet.public_address.lower() for wallet in await store.wallets.active()}
+        left = tuple(one for one in answer.unwatched if one.address.lower() not in watched or not one.address)
+        return replace(answer, unwatched=left)
 
     async def _fail(
         self, this: _Round, wallet: Wallet, venue: Venue, reason: str, message: str

@@ -17,7 +17,7 @@ class Mode(IntEnum):
 @dataclass(frozen=True, slots=True)
 class WalletSync:
     """Outcome of one wallet at one venue. `urgent`: readers must see it before the next pass of the cycle;
-    `gone`: a position was missing in a complete answer."""
+    `gone`: a position was missing in a complete answer; `unwatched`: parts of the account not read."""
 
     wallet: str
     venue: str
@@ -33,6 +33,7 @@ class WalletSync:
     latency: timedelta = timedelta()
     urgent: bool = False
     gone: bool = False
+    unwatched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,9 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
         self._wealth = wealth
 
     async def GetTotals(self, request: pb.GetTotalsRequest, context: Context) -> pb.Totals:
-        return totals_message(await self._service.totals())
+        message = totals_message(await self._service.totals())
+        message.unwatched.extend(await self._service.unwatched())
+        return message
 
     async def RecordSnapshot(self, request: pb.RecordSnapshotRequest, context: Context) -> pb.Snapshot:
         return snapshot_message(

@@ -102,6 +102,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         return pb.ListPositionsResponse(
             positions=masked(map(position_message, page.rows), request.read_mask),
             next_page_token=page.next_page_token,
+            unwatched=await self._service.unwatched(request.wallet),
         )
 
     async def UpdatePosition(self, request: pb.UpdatePositionRequest, context: Context) -> pb.Position:
@@ -280,4 +281,5 @@ def _wallet_sync(outcome: WalletSync) -> pb.WalletSync:
         stale_count=outcome.stale_count,
         closed_count=outcome.closed_count,
         latency=to_duration(outcome.latency),
+        unwatched=outcome.unwatched,
     )

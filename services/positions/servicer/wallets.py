@@ -95,6 +95,7 @@ def _message(wallet: Wallet) -> pb.Wallet:
         last_sync_time=to_timestamp(wallet.last_sync_time),
         last_sync_state=pb.WalletSyncState.ValueType(wallet.last_sync_state or 0),
         last_sync_reason=wallet.last_sync_reason,
+        unwatched=wallet.unwatched,
     )
     put(message, balance_native=wallet.balance_native, balance_usd=wallet.balance_usd)
     return message

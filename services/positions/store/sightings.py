@@ -65,9 +65,10 @@ _INPUTS = f"select {', '.join(_COLUMNS)} from position"
 _NAMED = f"select id, {', '.join(_COLUMNS)} from position where id = any($1::text[])"
 _STAMP = (
     "with stamped as (update wallet w set last_sync_state = new.state, last_sync_reason = new.reason,"
-    " last_sync_time = coalesce(new.completed_time, w.last_sync_time)"
-    " from unnest($1::text[], $2::int2[], $3::text[], $4::timestamptz[])"
-    " as new (name, state, reason, completed_time) where w.name = new.name)"
+    " last_sync_time = coalesce(new.completed_time, w.last_sync_time),"
+    " unwatched = case when new.unwatched = '' then '{}' else string_to_array(new.unwatched, chr(10)) end"
+    " from unnest($1::text[], $2::int2[], $3::text[], $4::timestamptz[], $7::text[])"
+    " as new (name, state, reason, completed_time, unwatched) where w.name = new.name)"
     " update feed f set observed_time = new.observed_time, failed = false"
     " from unnest($5::int[], $6::timestamptz[]) as new (feed_key, observed_time)"
     " where f.feed_key = new.feed_key"
@@ -122,13 +123,16 @@ _TERMS = (
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A fetch that was answered; its time counts as the wallet's when the answer was complete."""
+    """A fetch that was answered; its time counts as the wallet's when the answer was complete, whatever of
+    the account is not read: `unwatched`, in words."""
 
     wallet: str
     feed_key: int
     state: WalletSyncState
     reason: str
     observed_time: datetime
+    complete: bool
+    unwatched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +215,10 @@ class SightingStore:
             [one.wallet for one in by_wallet],
             [int(one.state) for one in by_wallet],
             [one.reason for one in by_wallet],
-            [one.observed_time if one.state is WalletSyncState.COMPLETE else None for one in by_wallet],
+            [one.observed_time if one.complete else None for one in by_wallet],
             [one.feed_key for one in stamps],
             [one.observed_time for one in stamps],
+            ["\n".join(one.unwatched) for one in by_wallet],
         )
 
     async def stored_terms(self, feed_keys: Sequence[int]) -> dict[str, Column]:

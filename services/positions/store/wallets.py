@@ -52,6 +52,10 @@ _STAMP = text(
 )
 
 
+_UNWATCHED = (
+    "select name, unwatched from wallet where active and unwatched <> '{}' and ($1 = '' or name = $1)"
+    " order by name"
+)
 _ANY = WalletFilter()
 # Asked by every cycle.
 _FIRST = "select * from wallet order by name limit $1"
@@ -156,6 +160,11 @@ class WalletStore:
             }
         return {pair: known[pair] for pair in wanted if pair in known}
 
+    async def unwatched(self, name: str = "") -> list[tuple[str, Sequence[str]]]:
+        """Active wallets with parts that are not read, and these in words; or the one of this name."""
+        driver = await raw(self._connection)
+        return [(row["name"], row["unwatched"]) for row in await driver.fetch(_UNWATCHED, name)]
+
     async def existing(self, names: Sequence[str]) -> set[str]:
         """Which of these names are wallets."""
         query = select(wallet.c.name).where(wallet.c.name.in_(sorted(set(names))))
@@ -187,6 +196,7 @@ def _columns(fresh: Wallet) -> dict[str, object]:
         "chain": int(fresh.chain),
         "type": int(fresh.type),
         "tags": list(fresh.tags),
+        "unwatched": list(fresh.unwatched),
         "last_sync_state": int(fresh.last_sync_state or 0),
     }
 
@@ -200,6 +210,7 @@ def _wallet(row: Mapping[str, Any]) -> Wallet:
             "chain": Chain(values["chain"]),
             "type": WalletType(values["type"]),
             "tags": tuple(values["tags"]),
+            "unwatched": tuple(values["unwatched"]),
             "last_sync_state": WalletSyncState(state) if state else None,
         }
     )

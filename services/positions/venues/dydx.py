@@ -5,16 +5,18 @@ Decides whether an answer is usable and complete. Knows no storage, and never wr
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
-from services.positions.domain.holding import Answer, Chain, Holding, Refusal, WalletRef
+from services.positions.domain.holding import Answer, Chain, Holding, Refusal, Unwatched, WalletRef
 from services.positions.domain.scale import off_scale
 from services.positions.venues.dydx_shapes import (
     Market,
     asset_of,
     children,
+    listed_subaccounts,
     missing_positions,
     read_markets,
     read_subaccount,
@@ -35,7 +37,7 @@ Account = tuple[int, Mapping[str, object]]  # A subaccount's number and its body
 
 
 class DydxVenue:
-    """Positions of subaccount 0 and of the isolated subaccounts (128 and up) of the same parent."""
+    """Positions of every subaccount of an address: 0 and its isolated ones (128 and up), and all others."""
 
     name = "dydx"
     chains = frozenset({Chain.DYDX})
@@ -56,7 +58,13 @@ class DydxVenue:
             accounts += await self._isolated(address)
         except ProviderFailure:
             reason = "ISOLATED_UNREAD"
-        return read_accounts(accounts, markets, address, reference_prices, self._clock.now(), reason)
+        unwatched: tuple[Unwatched, ...] = ()
+        try:
+            accounts += await self._others(address, {number for number, _ in accounts})
+        except ProviderFailure:
+            unwatched = (Unwatched("other subaccounts", "UNREAD"),)
+        answer = read_accounts(accounts, markets, address, reference_prices, self._clock.now(), reason)
+        return replace(answer, unwatched=unwatched)
 
     async def _read_markets(self) -> Mapping[str, Market]:
         async with self._reading:
@@ -82,10 +90,20 @@ class DydxVenue:
                 accounts += children(subaccount(body, address), address)
         return [account for account in accounts if account[0] != CROSS_NUMBER]
 
+    async def _others(self, address: str, known: Set[int]) -> list[Account]:
+        """Every other subaccount of the address, with the children of other parents."""
+        accounts: list[Account] = []
+        for body in await self._ask("", address):
+            with _of_shape(body):
+                accounts += listed_subaccounts(body, address)
+        if known and not known <= {number for number, _ in accounts} | {CROSS_NUMBER}:
+            raise _bad_body("a list of subaccounts that lacks one")
+        return [account for account in accounts if account[0] not in known]
+
     async def _ask(self, place: str, address: str) -> list[object]:
         """The body; none when the address never traded there, which is an answer too."""
         try:
-            return [(await self._http.get_json(f"/v4/addresses/{address}/{place}")).body]
+            return [(await self._http.get_json(f"/v4/addresses/{address}/{place}".rstrip("/"))).body]
         except ProviderFailure as failure:
             words = _words(failure.body)
             if failure.kind is FailureKind.NOT_FOUND and _NEVER_TRADED.search(words):

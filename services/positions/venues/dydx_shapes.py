@@ -120,6 +120,14 @@ def children(parent: Mapping[str, object], address: str) -> list[tuple[int, Mapp
     return [(_number(child), subaccount(child, address)) for child in listed]
 
 
+def listed_subaccounts(body: object, address: str) -> list[tuple[int, Mapping[str, object]]]:
+    """The subaccounts of an address with their numbers. Raises NotThat."""
+    listed = body.get("subaccounts") if isinstance(body, dict) else None
+    if not isinstance(listed, list):
+        raise NotThat("an object without subaccounts")
+    return [(_number(one), subaccount(one, address)) for one in listed]
+
+
 def _number(child: object) -> int:
     number = child.get("subaccountNumber") if isinstance(child, dict) else None
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1_000_000:

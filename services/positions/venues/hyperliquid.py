@@ -5,10 +5,12 @@ Decides whether an answer is usable and complete. Knows no storage, and never wr
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
-from services.positions.domain.holding import Answer, Chain, Refusal, WalletRef
+from services.positions.domain.holding import Answer, Chain, Flag, Refusal, WalletRef
 from services.positions.domain.scale import off_scale
+from services.positions.venues.hyperliquid_account import STANDARD_ACCOUNT, Account, Accounts, Mode
 from services.positions.venues.hyperliquid_shapes import (
     OLD_STATE,
     holdings,
@@ -30,7 +32,8 @@ class HyperliquidVenue:
     name = "hyperliquid"
     chains = frozenset({Chain.ETHEREUM})
 
-    def __init__(self, http: ProviderHttp, rates: ProviderHttp, clock: Clock) -> None:
+    def __init__(self, http: ProviderHttp, rates: ProviderHttp, accounts: Accounts, clock: Clock) -> None:
+        self._accounts = accounts
         self._http = http
         self._rates = rates
         self._clock = clock
@@ -43,8 +46,9 @@ class HyperliquidVenue:
         answer = await self._http.post_json("/info", asked)
         held = isinstance(answer.body, dict) and bool(answer.body.get("assetPositions"))
         funding = await self._read_funding() if held else {}
+        account = await self._accounts.look(wallet.public_address, reference_prices, empty=not held)
         return read_answer(
-            answer.body, wallet.public_address, reference_prices, answer.received_time, funding
+            answer.body, wallet.public_address, reference_prices, answer.received_time, funding, account
         )
 
     async def _read_funding(self) -> Mapping[str, float]:
@@ -61,13 +65,24 @@ class HyperliquidVenue:
 
 
 def build(surroundings: Surroundings) -> Built:
-    """Settings: hyperliquid_url. Rates have a connection, patience and circuit of their own."""
+    """Settings: hyperliquid_url. Rates, and questions about accounts, have a connection, patience and circuit
+    of their own; the latter weigh much at the venue and are spread."""
     address = surroundings.settings.get("hyperliquid_url") or DEFAULT_BASE_URL
     http = ProviderHttp("hyperliquid", address, clock=surroundings.clock, per_second=5.0)
     rates = ProviderHttp(
         "hyperliquid rates", address, clock=surroundings.clock, timeout_seconds=3.0, retries=0
     )
-    return Built(HyperliquidVenue(http, rates, surroundings.clock), (http, rates))
+    about = ProviderHttp(
+        "hyperliquid accounts",
+        address,
+        clock=surroundings.clock,
+        timeout_seconds=3.0,
+        retries=0,
+        per_second=1.0,
+        burst=40.0,
+    )
+    accounts = Accounts(about, surroundings.clock)
+    return Built(HyperliquidVenue(http, rates, accounts, surroundings.clock), (http, rates, about))
 
 
 def read_answer(
@@ -76,6 +91,7 @@ def read_answer(
     reference_prices: Mapping[str, float],
     received_time: datetime,
     funding: Mapping[str, float],
+    account: Account = STANDARD_ACCOUNT,
 ) -> Answer:
     """The answer a body states. Raises ProviderFailure BAD_BODY when it is no clearinghouse state.
 
@@ -88,10 +104,14 @@ def read_answer(
             FailureKind.BAD_BODY, f"hyperliquid answered {problem}", status=200
         ) from problem
     observed_time = state.state_time or received_time
-    held = holdings(state, funding, wallet_address)
+    held = holdings(state, funding, wallet_address, standard=account.mode is Mode.STANDARD)
+    if account.mode is Mode.UNKNOWN:
+        flags = frozenset({Flag.ACCOUNT_MODE_UNKNOWN})
+        held = [replace(one, flags=one.flags | flags) for one in held]
     if any(off_scale(mark, reference_prices.get(coin)) for coin, mark in state.marks_usd.items()):
         whole = Refusal("PRICE_SCALE", "positionValue", masked(body, wallet_address))
-        return Answer((), (whole,), False, "PRICE_SCALE", state.row_count, observed_time)
+        left = account.unwatched
+        return Answer((), (whole,), False, "PRICE_SCALE", state.row_count, observed_time, "", left)
     reason, message = "", ""
     if received_time - observed_time > OLD_STATE:
         reason, message = "ANSWER_OLD", "hyperliquid's answer is over five minutes old"
@@ -101,4 +121,13 @@ def read_answer(
         reason, message = "POSITIONS_MISSING", "hyperliquid states more positions than it lists"
     elif held and not funding:
         message = "hyperliquid's funding rates cannot be read: what the positions cost an hour is not known"
-    return Answer(tuple(held), state.refusals, not reason, reason, state.row_count, observed_time, message)
+    return Answer(
+        tuple(held),
+        state.refusals,
+        not reason,
+        reason,
+        state.row_count,
+        observed_time,
+        message,
+        account.unwatched,
+    )

@@ -243,8 +243,12 @@ def _state_time(body: Mapping[str, object], received_time: datetime) -> datetime
     return min(moment, received_time)
 
 
-def holdings(state: State, funding: Mapping[str, float], address: str) -> list[Holding]:
-    """The rows of a state as holdings. `funding`: hourly rate by coin, longs pay when > 0.
+def holdings(
+    state: State, funding: Mapping[str, float], address: str, *, standard: bool = True
+) -> list[Holding]:
+    """The rows of a state as holdings. `funding`: hourly rate by coin, longs pay when > 0; `standard`:
+    whether the account keeps its perps apart. In any other mode this state is not the account: no cross price
+    of our own is computed, and each cross row counts with the margin it locks.
 
     Collateral (domain page, C): isolated: margin less unrealised profit; cross: the account's value less
     unrealised profit, divided among the cross positions by size at entry over their highest leverage.
@@ -253,7 +257,7 @@ def holdings(state: State, funding: Mapping[str, float], address: str) -> list[H
     weights = sum(_weight(row) for row in cross)
     deposit = None
     # A refused row has an unknown share of the account: then each row counts with the margin it locks.
-    if state.cross_value_usd is not None and not state.refusals:
+    if standard and state.cross_value_usd is not None and not state.refusals:
         deposit = state.cross_value_usd - sum(row.profit_usd for row in cross)
     found = []
     for row in state.rows:
@@ -263,7 +267,8 @@ def holdings(state: State, funding: Mapping[str, float], address: str) -> list[H
             collateral = row.margin_usd
         else:
             collateral = max(deposit * _weight(row) / weights, 0.0)
-        found.append(_holding(row, collateral, _own_liquidation(row, state), funding.get(row.coin), address))
+        own = _own_liquidation(row, state) if standard or row.isolated else None
+        found.append(_holding(row, collateral, own, funding.get(row.coin), address))
     return found
 
 

@@ -55,6 +55,8 @@ async def outside() -> AsyncIterator[Outside]:
         outside.state(STATE)
         outside.account(ACCOUNT)
         outside.dydx.answer("GET /v4/perpetualMarkets", json=MARKETS)
+        every = {"subaccounts": [ACCOUNT["subaccount"]]}
+        outside.dydx.answer(f"GET /v4/addresses/{DYDX}", json=every)
         never = {"errors": [{"msg": "No subaccounts found with address x and parentSubaccountNumber 0"}]}
         outside.dydx.answer(f"GET /v4/addresses/{DYDX}/parentSubaccountNumber/0", status=404, json=never)
         outside.hyperliquid.answer(

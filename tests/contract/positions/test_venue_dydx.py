@@ -25,6 +25,7 @@ WALLET = WalletRef("main", Chain.DYDX, ADDRESS)
 PRICES = {"BTC": 97400.0, "ETH": 3380.0}
 MARKETS = "GET /v4/perpetualMarkets"
 CROSS = f"GET /v4/addresses/{ADDRESS}/subaccountNumber/0"
+EVERY = f"GET /v4/addresses/{ADDRESS}"
 PARENT = f"GET /v4/addresses/{ADDRESS}/parentSubaccountNumber/0"
 SUBACCOUNT = json.loads((FIXTURES / "dydx_v4_subaccount.json").read_text())
 NEVER_TRADED = {"errors": [{"msg": f"No subaccount found with address {ADDRESS} and subaccountNumber 0"}]}
@@ -60,6 +61,7 @@ async def stand() -> AsyncIterator[HttpProvider]:
         stand.answer(MARKETS, text=(FIXTURES / "dydx_v4_perpetual_markets.json").read_bytes())
         stand.answer(CROSS, json=SUBACCOUNT)
         stand.answer(PARENT, status=404, json=NEVER_TRADED)
+        stand.answer(EVERY, json={"subaccounts": [SUBACCOUNT["subaccount"]]})
         yield stand
 
 
@@ -106,8 +108,46 @@ async def test_isolated_positions_stand_beside_the_cross_ones(venue, stand) -> N
 
 async def test_an_address_that_never_traded_holds_nothing_and_that_is_complete(venue, stand) -> None:
     stand.answer(CROSS, status=404, json=NEVER_TRADED)
+    stand.answer(EVERY, status=404, json=NEVER_TRADED)
     answer = await venue.fetch(WALLET, PRICES, START)
-    assert (answer.complete, answer.holdings, answer.row_count) == (True, (), 0)
+    assert (answer.complete, answer.holdings, answer.row_count, answer.unwatched) == (True, (), 0, ())
+
+
+OTHER = json.loads((FIXTURES / "dydx_other_subaccount.json").read_text())["GET /v4/addresses/{a}"]
+
+
+async def test_positions_of_every_other_subaccount_and_of_their_children_are_read(venue, stand) -> None:
+    markets = json.loads((FIXTURES / "dydx_v4_perpetual_markets.json").read_text())
+    markets["markets"]["BTC-USD"]["oraclePrice"] = "91250"
+    stand.answer(MARKETS, json=markets)
+    stand.answer(CROSS, json={"subaccount": OTHER["subaccounts"][0]})
+    child = {**ISOLATED, "subaccountNumber": 129}
+    stand.answer(EVERY, json={"subaccounts": [*OTHER["subaccounts"], child]})
+    answer = await venue.fetch(WALLET, PRICES, START)
+    assert (answer.complete, answer.unwatched, answer.row_count) == (True, (), 2)
+    btc, eth = answer.holdings
+    assert (btc.asset, btc.side, eth.asset, eth.side) == ("BTC", Side.LONG, "ETH", Side.SHORT)
+    assert "-1-BTC-USD" in btc.position_id and "-129-ETH-USD" in eth.position_id
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"status": 500},
+        {"status": 404, "json": {}},
+        {"json": {}},
+        {"json": {"subaccounts": None}},
+        {"json": {"subaccounts": [7]}},
+        {"json": {"subaccounts": [{"subaccountNumber": True, "openPerpetualPositions": {}}]}},
+        {"json": {"errors": [{"msg": "x"}]}},
+    ],
+    ids=str,
+)
+async def test_other_subaccounts_that_cannot_be_looked_at_are_said(venue, stand, reply) -> None:
+    stand.answer(EVERY, **reply)
+    answer = await venue.fetch(WALLET, PRICES, START)
+    assert answer.complete and len(answer.holdings) == 2
+    assert [one.words for one in answer.unwatched] == ["not looked at: other subaccounts"]
 
 
 async def test_another_404_is_a_failure_that_tells_no_address(venue, stand) -> None:

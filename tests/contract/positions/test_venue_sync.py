@@ -61,6 +61,8 @@ async def outside() -> AsyncIterator[Outside]:
         outside.dydx.answer(CROSS, json=ACCOUNT)
         never = {"errors": [{"msg": "No subaccounts found with address x and parentSubaccountNumber 0"}]}
         outside.dydx.answer(f"GET /v4/addresses/{DYDX}/parentSubaccountNumber/0", status=404, json=never)
+        every = {"subaccounts": [ACCOUNT["subaccount"]]}
+        outside.dydx.answer(f"GET /v4/addresses/{DYDX}", json=every)
         outside.hyperliquid.answer("POST /info/clearinghouseState", json=STATE)
         outside.hyperliquid.answer(
             "POST /info/metaAndAssetCtxs",
@@ -179,11 +181,11 @@ async def test_a_limit_of_the_host_names_its_length_to_each_wallet_and_force_ask
     outcomes = await told(live)
     assert {outcomes[name].reason for name in ("evm", "evm2")} == {"RATE_LIMITED"}
     assert all("900 s" in outcomes[name].message for name in ("evm", "evm2"))
-    asked_count = len(outside.hyperliquid.requests)
+    asked_count = len(outside.hyperliquid.types())
     await told(live)
-    assert len(outside.hyperliquid.requests) == asked_count
+    assert len(outside.hyperliquid.types()) == asked_count
     await told(live, force=True)
-    assert len(outside.hyperliquid.requests) == asked_count + 1
+    assert len(outside.hyperliquid.types()) == asked_count + 1
     outside.hyperliquid.answer(state, json=STATE)
     outcomes = await told(live, force=True)
     assert {outcomes[name].reason for name in ("evm", "evm2")} == {""}
@@ -213,6 +215,7 @@ async def test_a_dydx_wallet_that_never_traded_is_complete_and_an_outage_closes_
     assert {one.status for one in await listed(live, wallet="dydx")} == {pb.STATUS_ACTIVE}
     never = {"errors": [{"msg": f"No subaccount found with address {DYDX} and subaccountNumber 0"}]}
     outside.dydx.answer(CROSS, status=404, json=never)
+    outside.dydx.answer(f"GET /v4/addresses/{DYDX}", status=404, json=never)
     outcome = (await sync(live, "c5"))["dydx"]
     assert (outcome.state, outcome.stale_count) == (pb.WALLET_SYNC_STATE_COMPLETE, 2)
 

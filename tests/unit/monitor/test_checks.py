@@ -109,6 +109,14 @@ async def test_a_wallet_that_failed_is_told_and_the_badge_is_marked_stale() -> N
     assert (badge.value, badge.stale) == ("3", True)
 
 
+async def test_a_part_of_an_account_that_is_not_read_is_a_breach_that_names_it() -> None:
+    words = "not watched: dex xyz, 1,000 USD"
+    wallets = (WalletReading("main", "PARTIAL", words), WalletReading("hot", "PARTIAL", "ROWS_REFUSED"))
+    finding = await PositionCheck().run(Look(Known(held=HoldingsReading(3, 0, 0.0, 0.0, wallets)), NOW))
+    assert finding.status is RunStatus.BREACH
+    assert finding.concern == f"parts of accounts that are not read: main ({words})"
+
+
 async def test_nothing_held_and_nothing_wrong_shows_no_position_badge() -> None:
     finding = await PositionCheck().run(Look(Known(), NOW))
     assert finding.status is RunStatus.SUCCESS

@@ -110,6 +110,8 @@ class _FlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Flag.ValueType],
     """Simulated: the demo venue."""
     FLAG_ROW_REFUSED: _Flag.ValueType  # 8
     """The last answer held this position with a refused number; the last good version is kept."""
+    FLAG_ACCOUNT_MODE_UNKNOWN: _Flag.ValueType  # 9
+    """How the account keeps its collateral is not known: the venue's liquidation price drives, none of ours is computed."""
 
 class Flag(_Flag, metaclass=_FlagEnumTypeWrapper):
     """A remark about a position's figures."""
@@ -132,6 +134,8 @@ FLAG_DEMO: Flag.ValueType  # 7
 """Simulated: the demo venue."""
 FLAG_ROW_REFUSED: Flag.ValueType  # 8
 """The last answer held this position with a refused number; the last good version is kept."""
+FLAG_ACCOUNT_MODE_UNKNOWN: Flag.ValueType  # 9
+"""How the account keeps its collateral is not known: the venue's liquidation price drives, none of ours is computed."""
 Global___Flag: _TypeAlias = Flag  # noqa: Y015
 
 class _Chain:
@@ -862,6 +866,7 @@ class Wallet(_message.Message):
     LAST_SYNC_TIME_FIELD_NUMBER: _builtins.int
     LAST_SYNC_STATE_FIELD_NUMBER: _builtins.int
     LAST_SYNC_REASON_FIELD_NUMBER: _builtins.int
+    UNWATCHED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique short name, 1 to 64 characters; used in messages instead of the address."""
     chain: Global___Chain.ValueType
@@ -894,6 +899,10 @@ class Wallet(_message.Message):
     def last_sync_time(self) -> _timestamp_pb2.Timestamp:
         """Last complete answer of its venue."""
 
+    @_builtins.property
+    def unwatched(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts of its account that are not read, as of the last answer, e.g. "not watched: dex xyz, 1,000 USD". Output only."""
+
     def __init__(
         self,
         *,
@@ -910,10 +919,11 @@ class Wallet(_message.Message):
         last_sync_time: _timestamp_pb2.Timestamp | None = ...,
         last_sync_state: Global___WalletSyncState.ValueType = ...,
         last_sync_reason: _builtins.str = ...,
+        unwatched: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_balance_native", b"_balance_native", "_balance_usd", b"_balance_usd", "balance_native", b"balance_native", "balance_usd", b"balance_usd", "created_time", b"created_time", "last_sync_time", b"last_sync_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_balance_native", b"_balance_native", "_balance_usd", b"_balance_usd", "active", b"active", "balance_native", b"balance_native", "balance_usd", b"balance_usd", "chain", b"chain", "created_time", b"created_time", "image_path", b"image_path", "last_sync_reason", b"last_sync_reason", "last_sync_state", b"last_sync_state", "last_sync_time", b"last_sync_time", "name", b"name", "public_address", b"public_address", "tags", b"tags", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_balance_native", b"_balance_native", "_balance_usd", b"_balance_usd", "active", b"active", "balance_native", b"balance_native", "balance_usd", b"balance_usd", "chain", b"chain", "created_time", b"created_time", "image_path", b"image_path", "last_sync_reason", b"last_sync_reason", "last_sync_state", b"last_sync_state", "last_sync_time", b"last_sync_time", "name", b"name", "public_address", b"public_address", "tags", b"tags", "type", b"type", "unwatched", b"unwatched"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__balance_native: _TypeAlias = _typing.Literal["balance_native"]  # noqa: Y015
     _WhichOneofArgType__balance_native: _TypeAlias = _typing.Literal["_balance_native", b"_balance_native"]  # noqa: Y015
@@ -969,6 +979,7 @@ class Totals(_message.Message):
     ABSENT_COUNT_FIELD_NUMBER: _builtins.int
     OLDEST_MARK_TIME_FIELD_NUMBER: _builtins.int
     TOTALS_TIME_FIELD_NUMBER: _builtins.int
+    UNWATCHED_FIELD_NUMBER: _builtins.int
     position_count: _builtins.int
     """Positions counted, >= 0."""
     stale_count: _builtins.int
@@ -1009,6 +1020,12 @@ class Totals(_message.Message):
     def totals_time(self) -> _timestamp_pb2.Timestamp:
         """When the totals were computed."""
 
+    @_builtins.property
+    def unwatched(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts of active wallets' accounts that no sum counts, e.g. "main: not watched: dex xyz, 1,000 USD". Output only,
+        of GetTotals alone.
+        """
+
     def __init__(
         self,
         *,
@@ -1029,10 +1046,11 @@ class Totals(_message.Message):
         absent_count: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         oldest_mark_time: _timestamp_pb2.Timestamp | None = ...,
         totals_time: _timestamp_pb2.Timestamp | None = ...,
+        unwatched: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_avg_heat_index", b"_avg_heat_index", "_avg_leverage_ratio", b"_avg_leverage_ratio", "_avg_travel_percent", b"_avg_travel_percent", "_total_heat", b"_total_heat", "_total_value_usd", b"_total_value_usd", "_value_to_collateral_ratio", b"_value_to_collateral_ratio", "avg_heat_index", b"avg_heat_index", "avg_leverage_ratio", b"avg_leverage_ratio", "avg_travel_percent", b"avg_travel_percent", "oldest_mark_time", b"oldest_mark_time", "total_heat", b"total_heat", "total_value_usd", b"total_value_usd", "totals_time", b"totals_time", "value_to_collateral_ratio", b"value_to_collateral_ratio"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_avg_heat_index", b"_avg_heat_index", "_avg_leverage_ratio", b"_avg_leverage_ratio", "_avg_travel_percent", b"_avg_travel_percent", "_total_heat", b"_total_heat", "_total_value_usd", b"_total_value_usd", "_value_to_collateral_ratio", b"_value_to_collateral_ratio", "absent_count", b"absent_count", "avg_heat_index", b"avg_heat_index", "avg_leverage_ratio", b"avg_leverage_ratio", "avg_travel_percent", b"avg_travel_percent", "oldest_mark_time", b"oldest_mark_time", "position_count", b"position_count", "stale_count", b"stale_count", "total_collateral_usd", b"total_collateral_usd", "total_heat", b"total_heat", "total_long_size_usd", b"total_long_size_usd", "total_pnl_usd", b"total_pnl_usd", "total_profit_usd", b"total_profit_usd", "total_short_size_usd", b"total_short_size_usd", "total_size_usd", b"total_size_usd", "total_value_usd", b"total_value_usd", "totals_time", b"totals_time", "value_to_collateral_ratio", b"value_to_collateral_ratio"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_avg_heat_index", b"_avg_heat_index", "_avg_leverage_ratio", b"_avg_leverage_ratio", "_avg_travel_percent", b"_avg_travel_percent", "_total_heat", b"_total_heat", "_total_value_usd", b"_total_value_usd", "_value_to_collateral_ratio", b"_value_to_collateral_ratio", "absent_count", b"absent_count", "avg_heat_index", b"avg_heat_index", "avg_leverage_ratio", b"avg_leverage_ratio", "avg_travel_percent", b"avg_travel_percent", "oldest_mark_time", b"oldest_mark_time", "position_count", b"position_count", "stale_count", b"stale_count", "total_collateral_usd", b"total_collateral_usd", "total_heat", b"total_heat", "total_long_size_usd", b"total_long_size_usd", "total_pnl_usd", b"total_pnl_usd", "total_profit_usd", b"total_profit_usd", "total_short_size_usd", b"total_short_size_usd", "total_size_usd", b"total_size_usd", "total_value_usd", b"total_value_usd", "totals_time", b"totals_time", "unwatched", b"unwatched", "value_to_collateral_ratio", b"value_to_collateral_ratio"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__avg_heat_index: _TypeAlias = _typing.Literal["avg_heat_index"]  # noqa: Y015
     _WhichOneofArgType__avg_heat_index: _TypeAlias = _typing.Literal["_avg_heat_index", b"_avg_heat_index"]  # noqa: Y015
@@ -1918,6 +1936,7 @@ class WalletSync(_message.Message):
     STALE_COUNT_FIELD_NUMBER: _builtins.int
     CLOSED_COUNT_FIELD_NUMBER: _builtins.int
     LATENCY_FIELD_NUMBER: _builtins.int
+    UNWATCHED_FIELD_NUMBER: _builtins.int
     wallet: _builtins.str
     """Wallet name."""
     venue: _builtins.str
@@ -1944,6 +1963,10 @@ class WalletSync(_message.Message):
     def latency(self) -> _duration_pb2.Duration:
         """How long it took."""
 
+    @_builtins.property
+    def unwatched(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts of the account that are not read, e.g. "not watched: dex xyz, 1,000 USD"; PARTIAL while there are any."""
+
     def __init__(
         self,
         *,
@@ -1959,10 +1982,11 @@ class WalletSync(_message.Message):
         stale_count: _builtins.int = ...,
         closed_count: _builtins.int = ...,
         latency: _duration_pb2.Duration | None = ...,
+        unwatched: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_count", b"changed_count", "closed_count", b"closed_count", "latency", b"latency", "message", b"message", "opened_count", b"opened_count", "reason", b"reason", "refused_count", b"refused_count", "row_count", b"row_count", "stale_count", b"stale_count", "state", b"state", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_count", b"changed_count", "closed_count", b"closed_count", "latency", b"latency", "message", b"message", "opened_count", b"opened_count", "reason", b"reason", "refused_count", b"refused_count", "row_count", b"row_count", "stale_count", b"stale_count", "state", b"state", "unwatched", b"unwatched", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2450,21 +2474,27 @@ class ListPositionsResponse(_message.Message):
 
     POSITIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    UNWATCHED_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty on the last page."""
     @_builtins.property
     def positions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Position]:
         """One page."""
 
+    @_builtins.property
+    def unwatched(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts of the wallets' accounts that are not read, so that no row shows them."""
+
     def __init__(
         self,
         *,
         positions: _abc.Iterable[Global___Position] | None = ...,
         next_page_token: _builtins.str = ...,
+        unwatched: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "positions", b"positions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "positions", b"positions", "unwatched", b"unwatched"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

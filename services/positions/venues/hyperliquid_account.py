@@ -1,0 +1,222 @@
+"""What a Hyperliquid address is besides its first dex: its mode, and the parts of it that are not read here.
+
+A formula holds in the standard mode alone. Nothing here may harm a fetch: what cannot be asked is unread.
+"""
+
+import asyncio
+import math
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from services.positions.domain.holding import Unwatched
+from services.positions.venues.rows import NotThat, RowRefused, stated
+from shared.clock import Clock
+from shared.http import ProviderFailure, ProviderHttp
+
+T = TypeVar("T")
+
+KNOWN_SECONDS = 300.0
+# What was known stays so long when it cannot be asked again.
+STALE_SECONDS = 900.0
+ROLE_SECONDS = 86_400.0
+# A fetch waits so long for what is beside it; the rest is looked at by the next one.
+LOOK_SECONDS = 4.0
+_DEX = re.compile(r"[A-Za-z0-9_-]{1,16}")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_NAME_LENGTH = 40
+_SMALL_USD = 1.0  # less is dust, and no part that somebody misses
+
+
+class Mode(StrEnum):
+    """How an account holds its collateral; the words are the venue's."""
+
+    STANDARD = "disabled"
+    DEX_ABSTRACTION = "dexAbstraction"
+    UNIFIED = "unifiedAccount"
+    PORTFOLIO = "portfolioMargin"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The mode of an address, and what of it is not read."""
+
+    mode: Mode
+    unwatched: tuple[Unwatched, ...] = ()
+
+
+STANDARD_ACCOUNT = Account(Mode.STANDARD)
+
+
+class Accounts:
+    """Asks about addresses, and keeps the answers for five minutes."""
+
+    def __init__(self, http: ProviderHttp, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self._known: dict[tuple[str, ...], tuple[float, object]] = {}
+
+    async def look(self, address: str, prices: Mapping[str, float], *, empty: bool) -> Account:
+        """`empty`: nothing is held on the first dex, so that the address may be an agent's."""
+        try:
+            mode = await self._ask("userAbstraction", address, read_mode)
+        except (ProviderFailure, NotThat):
+            mode = Mode.UNKNOWN
+        found: list[Unwatched] = []
+        unread = ["account mode"] if mode is Mode.UNKNOWN else []
+        parts: list[tuple[str, Callable[[], Awaitable[list[Unwatched]]]]] = [
+            ("other dexes", lambda: self._dexes(address)),
+            ("subaccounts", lambda: self._ask("subAccounts2", address, read_subaccounts)),
+        ]
+        if mode is not Mode.STANDARD:
+            parts.append(("spot balances", lambda: self._spot(address, prices)))
+        if empty:
+            parts.append(
+                ("role of the address", lambda: self._ask("userRole", address, read_role, ROLE_SECONDS))
+            )
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                for name, ask in parts:
+                    try:
+                        found += await ask()
+                    except (ProviderFailure, NotThat):
+                        unread.append(name)
+        except TimeoutError:
+            unread.append("what could not be looked at in time")
+        if unread:
+            found.append(Unwatched(", ".join(unread), "UNREAD"))
+        return Account(mode, tuple(found))
+
+    async def _dexes(self, address: str) -> list[Unwatched]:
+        names = await self._ask("perpDexs", "", read_dexes)
+        found = []
+        for name in names:
+            value, count = await self._ask("clearinghouseState", address, read_worth, dex=name)
+            if count or value >= _SMALL_USD:
+                found.append(Unwatched(f"dex {name}", "NOT_WATCHED", value))
+        return found
+
+    async def _spot(self, address: str, prices: Mapping[str, float]) -> list[Unwatched]:
+        body = await self._ask("spotClearinghouseState", address, lambda body: body)
+        value = spot_usd(body, prices)
+        return [Unwatched("spot balances", "NOT_WATCHED", value)] if value >= _SMALL_USD else []
+
+    async def _ask(
+        self,
+        kind: str,
+        address: str,
+        read: Callable[[object], T],
+        seconds: float = KNOWN_SECONDS,
+        dex: str = "",
+    ) -> T:
+        """The answer as it is kept or asked anew; a failure leaves what was known for a while."""
+        key, now_seconds = (kind, address, dex), self._clock.monotonic()
+        asked_seconds, known = self._known.get(key, (-math.inf, None))
+        if now_seconds - asked_seconds < seconds:
+            return known  # type: ignore[return-value]  # what this key's own reader made of it
+        sent = {"type": kind} | ({"user": address} if address else {}) | ({"dex": dex} if dex else {})
+        try:
+            found = read((await self._http.post_json("/info", sent)).body)
+        except (ProviderFailure, NotThat):
+            if now_seconds - asked_seconds < max(seconds, STALE_SECONDS):
+                return known  # type: ignore[return-value]
+            raise
+        self._known[key] = (now_seconds, found)
+        return found
+
+
+def read_mode(body: object) -> Mode:
+    """`default` and `disabled` keep perp and spot apart; another word is UNKNOWN. Raises NotThat."""
+    if not isinstance(body, str):
+        raise NotThat("no word for an account mode")
+    if body == "default":
+        return Mode.STANDARD
+    return Mode(body) if body in {mode.value for mode in Mode} else Mode.UNKNOWN
+
+
+def read_dexes(body: object) -> list[str]:
+    """Names of the dexes beside the first, which stands there as null. Raises NotThat."""
+    if not isinstance(body, list):
+        raise NotThat("no list of dexes")
+    names = []
+    for one in body:
+        if one is None:
+            continue
+        name = one.get("name") if isinstance(one, dict) else None
+        if not isinstance(name, str) or not _DEX.fullmatch(name):
+            raise NotThat("a dex without a name")
+        names.append(name)
+    return names
+
+
+def read_worth(state: object) -> tuple[float, int]:
+    """The value of a clearinghouse state, USD, and how many positions it lists. Raises NotThat."""
+    summary = state.get("marginSummary") if isinstance(state, dict) else None
+    listed = state.get("assetPositions") if isinstance(state, dict) else None
+    if not isinstance(summary, dict) or not isinstance(listed, list):
+        raise NotThat("no clearinghouse state")
+    return _number(summary, "accountValue"), len(listed)
+
+
+def read_subaccounts(body: object) -> list[Unwatched]:
+    """Those that hold something; null when there are none. Raises NotThat."""
+    if body is None:
+        return []
+    if not isinstance(body, list):
+        raise NotThat("no list of subaccounts")
+    found = []
+    for one in body:
+        states = one.get("dexToClearinghouseState") if isinstance(one, dict) else None
+        if not isinstance(one, dict) or not isinstance(states, list):
+            raise NotThat("a subaccount without its states")
+        worths = [read_worth(pair[1]) for pair in states if isinstance(pair, list) and len(pair) == 2]
+        value = sum(worth for worth, _ in worths) + spot_usd(one.get("spotState"), {})
+        if value >= _SMALL_USD or any(count for _, count in worths):
+            address = str(one.get("subAccountUser", ""))
+            part = f"subaccount {_plain(one.get('name'))}".strip()
+            found.append(Unwatched(part, "NOT_WATCHED", value, address))
+    return found
+
+
+def read_role(body: object) -> list[Unwatched]:
+    """An API wallet holds nothing itself: its master does. Raises NotThat."""
+    role = body.get("role") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or not isinstance(role, str):
+        raise NotThat("no role")
+    if role != "agent":
+        return []
+    data = body.get("data")
+    masters = [data.get(name) for name in ("user", "master")] if isinstance(data, dict) else []
+    master = next((one for one in masters if isinstance(one, str) and _ADDRESS.fullmatch(one)), "")
+    named = f" {master[:6]}...{master[-4:]}" if master else ""
+    return [Unwatched(f"master account{named} of this API wallet", "API_WALLET", None, master)]
+
+
+def spot_usd(body: object, prices: Mapping[str, float]) -> float:
+    """What spot balances are worth: dollars, coins at their price, else what was paid. Raises NotThat."""
+    balances = body.get("balances") if isinstance(body, dict) else None
+    if not isinstance(balances, list):
+        raise NotThat("no spot balances")
+    total = 0.0
+    for one in balances:
+        if not isinstance(one, dict):
+            raise NotThat("a balance that is none")
+        coin, amount = str(one.get("coin")), _number(one, "total")
+        price = 1.0 if coin.startswith("USD") else prices.get(coin)
+        total += _number(one, "entryNtl") if price is None else amount * price
+    return total
+
+
+def _number(row: Mapping[str, object], field: str) -> float:
+    try:
+        return stated(row, field) or 0.0
+    except RowRefused as refused:
+        raise NotThat(f"a {field} that is no number") from refused
+
+
+def _plain(name: object) -> str:
+    text = name if isinstance(name, str) else ""
+    return "".join(sign for sign in text if sign.isprintable())[:_NAME_LENGTH]

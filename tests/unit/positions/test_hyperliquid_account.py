@@ -1,0 +1,132 @@
+"""What Hyperliquid says of an account beside its first dex, and every way to say it badly."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from services.positions.domain.holding import Flag
+from services.positions.venues.hyperliquid import read_answer
+from services.positions.venues.hyperliquid_account import (
+    Account,
+    Mode,
+    read_dexes,
+    read_mode,
+    read_role,
+    read_subaccounts,
+    read_worth,
+    spot_usd,
+)
+from services.positions.venues.rows import NotThat
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+MASTER = "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"
+NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
+PRICES = {"BTC": 91250.0, "ETH": 3140.0}
+NOW_MILLISECONDS = int(NOW.timestamp() * 1000)
+PORTFOLIO = json.loads((FIXTURES / "hyperliquid_portfolio_margin.json").read_text()) | {
+    "time": NOW_MILLISECONDS
+}
+STATE = {"marginSummary": {"accountValue": "1000.4"}, "assetPositions": [{}]}
+GARBAGE = [None, 7, "", [], {}, {"error": "x"}, [7], [None, {}], {"balances": None}]
+
+
+@pytest.mark.parametrize(
+    ("word", "mode"),
+    [
+        ("default", Mode.STANDARD),
+        ("disabled", Mode.STANDARD),
+        ("unifiedAccount", Mode.UNIFIED),
+        ("portfolioMargin", Mode.PORTFOLIO),
+        ("dexAbstraction", Mode.DEX_ABSTRACTION),
+        ("somethingNew", Mode.UNKNOWN),
+    ],
+)
+def test_an_account_mode_is_a_bare_word_and_another_one_is_unknown(word: str, mode: Mode) -> None:
+    assert read_mode(word) is mode
+
+
+@pytest.mark.parametrize("body", [None, 7, [], {}, {"mode": "default"}])
+def test_what_is_no_mode_is_none(body: object) -> None:
+    with pytest.raises(NotThat):
+        read_mode(body)
+
+
+def test_the_first_dex_stands_as_null_before_the_others() -> None:
+    assert read_dexes([None, {"name": "xyz", "fullName": "XYZ"}, {"name": "a1"}]) == ["xyz", "a1"]
+    assert read_dexes([None]) == read_dexes([]) == []
+
+
+@pytest.mark.parametrize(
+    "body", [None, "x", {}, [7], [{"name": ""}], [{"name": "a b"}], [{"name": "x" * 40}]]
+)
+def test_what_is_no_list_of_dexes_is_none(body: object) -> None:
+    with pytest.raises(NotThat):
+        read_dexes(body)
+
+
+def test_a_state_is_worth_its_account_value() -> None:
+    assert read_worth(STATE) == (1000.4, 1)
+    for body in (*GARBAGE, {"marginSummary": {"accountValue": "NaN"}, "assetPositions": []}):
+        with pytest.raises(NotThat):
+            read_worth(body)
+
+
+def test_a_subaccount_that_holds_something_is_named_with_its_worth_and_never_its_address() -> None:
+    holding = {
+        "name": "Grid\x1b[31m",
+        "subAccountUser": MASTER,
+        "dexToClearinghouseState": [["", STATE], ["xyz", STATE]],
+        "spotState": {"balances": [{"coin": "USDC", "total": "99.6"}]},
+    }
+    empty = {"name": "old", "dexToClearinghouseState": [], "spotState": {"balances": []}}
+    (one,) = read_subaccounts([holding, empty])
+    assert one.words == "not watched: subaccount Grid[31m, 2,100 USD" and one.address == MASTER
+    assert MASTER not in repr(one) and read_subaccounts(None) == []
+    for body in ({}, "x", [7], [{"name": "a"}], [{**holding, "spotState": None}]):
+        with pytest.raises(NotThat):
+            read_subaccounts(body)
+
+
+@pytest.mark.parametrize("field", ["user", "master"])
+def test_an_api_wallet_names_its_master_shortened(field: str) -> None:
+    (one,) = read_role({"role": "agent", "data": {field: MASTER}})
+    assert one.words == "not watched: master account 0xfB69...d359 of this API wallet"
+    assert one.address == MASTER
+    for role in ("user", "vault", "missing", "subAccount"):
+        assert read_role({"role": role, "data": {"master": MASTER}}) == []
+    assert read_role({"role": "agent", "data": {"user": "no address"}})[0].address == ""
+    for body in (None, "agent", [], {}, {"role": 7}):
+        with pytest.raises(NotThat):
+            read_role(body)
+
+
+def test_spot_is_worth_dollars_prices_or_what_was_paid() -> None:
+    rows = [
+        {"coin": "USDC", "total": "10"},
+        {"coin": "BTC", "total": "0.1"},
+        {"coin": "HYPE", "total": "5", "entryNtl": "77"},
+    ]
+    assert spot_usd({"balances": rows}, PRICES) == pytest.approx(10 + 9125 + 77)
+    for body in (None, {}, {"balances": [7]}, {"balances": [{"coin": "USDC", "total": "Infinity"}]}):
+        with pytest.raises(NotThat):
+            spot_usd(body, PRICES)
+
+
+@pytest.mark.parametrize("mode", [Mode.PORTFOLIO, Mode.UNIFIED, Mode.DEX_ABSTRACTION, Mode.UNKNOWN])
+def test_outside_the_standard_mode_the_venues_price_drives_and_none_stays_none(mode: Mode) -> None:
+    answer = read_answer(PORTFOLIO, ADDRESS, PRICES, NOW, {}, Account(mode))
+    btc, eth = answer.holdings
+    assert (btc.liquidation_price_usd, btc.own_liquidation_price_usd) == (27183.5, None)
+    assert eth.liquidation_price_usd is eth.own_liquidation_price_usd is None
+    assert (btc.collateral_usd, eth.collateral_usd) == (125.64, 9.64), "the margin each locks"
+    assert all((Flag.ACCOUNT_MODE_UNKNOWN in one.flags) is (mode is Mode.UNKNOWN) for one in answer.holdings)
+
+
+def test_in_the_standard_mode_the_same_state_has_a_price_of_our_own() -> None:
+    btc = read_answer(PORTFOLIO, ADDRESS, PRICES, NOW, {}).holdings[0]
+    assert btc.own_liquidation_price_usd == pytest.approx(82_097, abs=500)
