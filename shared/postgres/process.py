@@ -128,7 +128,7 @@ class Words:
         self._start = log.stat().st_size if log.exists() else 0
 
     def gravest(self) -> str:
-        """Its last fatal line with the detail and the hint that follow, as one line; else its last line.
+        """Its last fatal line with the detail and the hint that follow, as one line; else its last lines.
 
         What earlier starts said is over, and a wall of it hides the one sentence that matters.
         """
@@ -141,7 +141,8 @@ class Words:
         lines = text.decode(errors="replace").strip().splitlines()
         found = [at for at, line in enumerate(lines) if _FATAL.search(line)]
         if not found:
-            return lines[-1].strip()[:_SENTENCE_LENGTH] if lines else "(it said nothing)"
+            # A server that does not find its files speaks in several lines without a word of their weight.
+            return " ".join(line.strip() for line in lines[-3:])[:_SENTENCE_LENGTH] or "(it said nothing)"
         told = [said[1] for line in lines[: found[-1]] if (said := _COULD_NOT.search(line))]
         told.append(_FATAL.split(lines[found[-1]])[-1])
         told += [said[1] for line in lines[found[-1] + 1 :] if (said := _MORE.search(line))]
