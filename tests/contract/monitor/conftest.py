@@ -157,9 +157,9 @@ class House:
             wallet="main",
             asset=asset,
             side=positions_pb2.SIDE_LONG,
-            entry_price_usd=100.0,
-            mark_price_usd=90.0,
-            liquidation_price_usd=50.0,
+            entry_price_usd=100_000.0,
+            mark_price_usd=90_000.0,
+            liquidation_price_usd=50_000.0,
             size_usd=1000.0,
             collateral_usd=100.0,
         )
