@@ -151,7 +151,8 @@ class House:
         stub = await self.stub("price", price_pb2_grpc.PriceServiceStub)
         await stub.RefreshPrices(price_pb2.RefreshPricesRequest(force=refresh))
 
-    async def hold(self, asset: str = "BTC") -> None:
+    async def hold(self, asset: str = "ADA") -> None:
+        """A position of an asset without a market price: its figures are believed as they are."""
         stub = await self.stub("positions", positions_pb2_grpc.PositionsServiceStub)
         position = positions_pb2.Position(
             wallet="main",
