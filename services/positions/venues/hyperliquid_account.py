@@ -62,8 +62,10 @@ class Accounts:
     async def look(self, address: str, prices: Mapping[str, float], *, empty: bool) -> Account:
         """`empty`: nothing is held on the first dex, so that the address may be an agent's."""
         try:
-            mode = await self._ask("userAbstraction", address, read_mode)
-        except (ProviderFailure, NotThat):
+            # Also the wait for a turn, which many wallets share, holds up no fetch.
+            async with asyncio.timeout(LOOK_SECONDS):
+                mode = await self._ask("userAbstraction", address, read_mode)
+        except (ProviderFailure, NotThat, TimeoutError):
             mode = Mode.UNKNOWN
         found: list[Unwatched] = []
         unread = ["account mode"] if mode is Mode.UNKNOWN else []
