@@ -21,7 +21,7 @@ from shared.errors import Exhausted, InvalidArgument, Unavailable
 from shared.log import get_logger
 from shared.metrics import CallMeter, Metrics
 from shared.names import new_id
-from shared.rpc import call, failures, validation
+from shared.rpc import call, failures, fit, validation
 from shared.rpc.limits import MAX_MESSAGE_BYTES, Gate, Limits
 
 # Gets the full method ("/package.Service/Method") and metadata; raises Unauthenticated or PermissionDenied.
@@ -53,6 +53,7 @@ class Interceptor:
         self.unary_seconds = unary_seconds
         self.authorise = authorise
         self.max_message_bytes = max_message_bytes
+        self.most_bytes = max(max_message_bytes, *large.values(), 0)
         self.large = large
         self.calls = Gate("CALLS", limits.calls, limits.calls_per_peer)
         self.streams = Gate("STREAMS", limits.streams, limits.streams_per_peer)
@@ -125,18 +126,42 @@ class Method:
         return self._collect if self._handler.request_streaming else self._answer
 
     def _serializer(self) -> Callable[[Any], bytes] | None:
-        """A column stream hands over bytes that are encoded already."""
-        serialize: Callable[[Any], bytes] | None = self._handler.response_serializer
-        if serialize is None or not self._handler.response_streaming:
-            return serialize
-        return lambda message: message if type(message) is bytes else serialize(message)
+        """An answer was encoded to learn its size, columns and news for many before that."""
+        return self._encoded if self._handler.response_serializer is not None else None
+
+    def _encoded(self, message: Any) -> bytes:
+        if type(message) is bytes or self._handler.response_serializer is None:
+            return message  # type: ignore[no-any-return]  # bytes, or whatever the handler wants to send
+        encoded: bytes = self._handler.response_serializer(message)
+        return encoded
 
     async def _answer(self, raw: Any, context: Context) -> Any:
         async with self._turn:
-            return await self._call(await self._message(raw), context)
+            request = await self._message(raw)
+            answer = await self._call(request, context)
+        encoded = self._encoded(answer)
+        if len(encoded) <= fit.PAGE_BYTES:
+            return encoded
+        return await self._smaller(request, answer, encoded, context)
+
+    async def _smaller(self, request: Any, answer: Any, encoded: bytes, context: Context) -> bytes:
+        """A page of fewer rows, asked for again so that its token fits; else the answer without what no rule
+        allows. A file is whole or refused: Exhausted ANSWER_TOO_LARGE."""
+        if fit.is_page(type(answer)):
+            request.page_size = fit.rows_that_fit(answer)
+            answer = await self._call(request, context)
+            encoded = self._encoded(answer)
+        if len(encoded) > self._shared.most_bytes:
+            if self._path.rpartition("/")[2].startswith("Export"):
+                most = self._shared.most_bytes
+                raise Exhausted("ANSWER_TOO_LARGE", f"The file has {len(encoded)} bytes, at most are {most}.")
+            get_logger().warning("answer was cut", method=self._path, bytes=len(encoded))
+            fit.cut(answer)
+            encoded = self._encoded(answer)
+        return encoded
 
     async def _collect(self, raws: Any, context: Context) -> Any:
-        return await self._call(self._messages(raws), context)
+        return self._encoded(await self._call(self._messages(raws), context))
 
     async def _stream(self, raw: Any, context: Context) -> None:
         if self._handler.request_streaming:

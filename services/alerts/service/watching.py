@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +17,20 @@ from services.alerts.domain.views import Alert, Filter, changed_rows, choose, wo
 from services.alerts.service.desk import Desk, Image
 from services.alerts.service.reading import Reading
 from services.alerts.store import Store
+from shared.feed import Alike
 
-_PORTION = 500
+# With the longest notes a message of so many stays far below what a client takes.
+_PORTION = 150
 # Commits of other processes are found by looking.
 _LOOK_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class News:
-    """Alerts as they are now; `gap`: more than one change came since the last news, this is the newest."""
+    """Alerts as they are now; `gap`: more than one change came since the last news, this is the newest.
+
+    Watchers who are told the same get the same object.
+    """
 
     alerts: Sequence[Alert]
     removed_ids: Sequence[str]
@@ -42,6 +48,14 @@ class _Watcher:
     shown: NDArray[np.int64] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The news between two states, and the keys of what fits the filter now."""
+
+    news: Sequence[News]
+    shown: NDArray[np.int64]
+
+
 class Watching:
     """Everybody who watches."""
 
@@ -49,6 +63,7 @@ class Watching:
         self._desk = desk
         self._reading = reading
         self._watchers: list[_Watcher] = []
+        self._alike: Alike[_Told] = Alike()
         desk.changed = self._changed
 
     @property
@@ -90,19 +105,31 @@ class Watching:
             if versions == watcher.versions:
                 return
             image = await self._desk.image(store, docket)
-            keys = await store.subjects.find(wanted.position_id) if wanted.position_id else None
+        # Most watchers want all and keep up: what they are told is read and judged once.
+        key = (wanted, watcher.versions, versions)
+        told = await self._alike.get(key, partial(self._between, wanted, watcher, image, gap=gap))
+        watcher.versions, watcher.board, watcher.shown = versions, image.board, told.shown
+        for news in told.news:
+            yield news
+
+    async def _between(self, wanted: Filter, watcher: _Watcher, image: Image, *, gap: bool) -> _Told:
+        """From what a watcher has seen to the image; of the watcher only reads, and that at once."""
+        before, seen = watcher.board, watcher.shown
+        keys = None
+        if wanted.position_id:
+            async with self._desk.begin_reading() as store:
+                keys = await store.subjects.find(wanted.position_id)
         mask = choose(image.board, image.tables, wanted, keys)
-        first = watcher.board is None
-        fresh = mask if watcher.board is None else mask & changed_rows(watcher.board, image.board)
+        fresh = mask if before is None else mask & changed_rows(before, image.board)
         shown = image.board.alert_key[mask]
-        gone = [] if watcher.shown is None else np.setdiff1d(watcher.shown, shown).tolist()
-        if watcher.shown is not None:
-            fresh |= mask & ~np.isin(image.board.alert_key, watcher.shown)
-        watcher.versions, watcher.board, watcher.shown = versions, image.board, shown
+        gone = [] if seen is None else np.setdiff1d(seen, shown).tolist()
+        if seen is not None:
+            fresh |= mask & ~np.isin(image.board.alert_key, seen)
         rows = worst_first(image.board, fresh, None, int(fresh.sum()))
-        if first or rows or gone:
-            async for news in self._portions(image, rows, [alert_id(key) for key in gone], gap=gap):
-                yield news
+        if before is not None and not rows and not gone:
+            return _Told((), shown)
+        ids = [alert_id(key) for key in gone]
+        return _Told([news async for news in self._portions(image, rows, ids, gap=gap)], shown)
 
     async def _portions(
         self, image: Image, rows: Sequence[int], gone: Sequence[str], *, gap: bool

@@ -11,10 +11,11 @@ from services.alerts.domain.kinds import AlertClass, AlertType, Level
 from services.alerts.domain.views import Filter
 from services.alerts.service.attention import Attention
 from services.alerts.service.record import Record
-from services.alerts.service.watching import Watching
+from services.alerts.service.watching import News, Watching
 from services.alerts.servicer.words import Context, alert_message, chosen, statistics_message
 from shared.clock import Clock
 from shared.codec import from_duration
+from shared.rpc.once import Once
 
 
 class AttentionServicer(rpc.AttentionServiceServicer):
@@ -23,6 +24,7 @@ class AttentionServicer(rpc.AttentionServiceServicer):
         self._watching = watching
         self._record = record
         self._clock = clock
+        self._told = Once(self._news_message)
 
     async def AcknowledgeAlert(self, request: pb.AcknowledgeAlertRequest, context: Context) -> pb.Alert:
         span = from_duration(request, "duration")
@@ -49,12 +51,15 @@ class AttentionServicer(rpc.AttentionServiceServicer):
             asset=request.asset.strip().upper(),
         )
         async for news in self._watching.watch(wanted):
-            now = self._clock.now()
-            yield pb.WatchAlertsResponse(
-                alerts=[alert_message(alert, now) for alert in news.alerts],
-                removed_ids=news.removed_ids,
-                gap=news.gap,
-            )
+            yield self._told(news)
+
+    def _news_message(self, news: News) -> pb.WatchAlertsResponse:
+        now = self._clock.now()
+        return pb.WatchAlertsResponse(
+            alerts=[alert_message(alert, now) for alert in news.alerts],
+            removed_ids=news.removed_ids,
+            gap=news.gap,
+        )
 
     async def GetStatistics(
         self, request: pb.GetStatisticsRequest, context: Context

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
 from services.alerts.service.record import Record
 from services.alerts.servicer.words import Context, entry_message
+
+# The lines are plain ASCII.
+_PIECE_BYTES = 1024 * 1024
 
 
 class LedgerServicer(rpc.LedgerServiceServicer):
@@ -40,4 +43,16 @@ class LedgerServicer(rpc.LedgerServiceServicer):
         self, request: pb.ExportLedgerRequest, context: Context
     ) -> AsyncIterator[pb.ExportLedgerResponse]:
         async for lines in self._record.export(request.after_sequence):
-            yield pb.ExportLedgerResponse(lines=lines)
+            for piece in _pieces(lines):
+                yield pb.ExportLedgerResponse(lines=piece)
+
+
+def _pieces(lines: str) -> Iterator[str]:
+    """Whole lines up to what a message may hold; a longer line goes on in the next piece."""
+    start = 0
+    while start < len(lines):
+        end = start + _PIECE_BYTES
+        if end < len(lines):
+            end = lines.rfind("\n", start, end) + 1 or end
+        yield lines[start:end]
+        start = end

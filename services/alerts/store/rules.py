@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.domain.kinds import Level
 from services.alerts.domain.market import Rule, RuleDirection, RuleMetric, RuleRecurrence, RuleState
+from services.alerts.store.words import bounded
 from services.alerts.tables import rule
 from shared.database.keyset import apply
 from shared.paging import PageRequest
@@ -86,6 +87,6 @@ def _rule(row: Row[Any]) -> Rule:
             "level": Level(row.level),
             "state": RuleState(row.state),
             "falling": RuleState(row.falling),
-            "channels": tuple(row.channels),
+            "channels": bounded(row.channels),
         }
     )

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.domain.kinds import AlertType, Condition
 from services.alerts.domain.thresholds import Scope, Threshold
+from services.alerts.store.words import bounded
 from services.alerts.tables import docket, threshold
 from shared.database.keyset import apply
 from shared.paging import PageRequest
@@ -65,5 +66,5 @@ class ThresholdStore:
 
 def _threshold(row: Row[Any]) -> Threshold:
     values = {name: getattr(row, name) for name in _VALUES}
-    values |= {name: tuple(values[name]) for name in _CHANNELS}
+    values |= {name: bounded(values[name]) for name in _CHANNELS}
     return Threshold(Scope(AlertType(row.type), Condition(row.condition), row.asset), **values)

@@ -19,7 +19,15 @@ _PUT = text(
     "insert into wording (alert_id, notes, channels) values (:id, :notes, cast(:channels as text[]))"
     " on conflict (alert_id) do update set notes = excluded.notes, channels = excluded.channels"
 )
+# As many as a request may name, each as long as it may be.
+_MOST_CHANNELS = 20
+_NAME_LENGTH = 64
 _DELETE = text("delete from wording where alert_id = any(cast(:ids as text[]))")
+
+
+def bounded(channels: Sequence[str]) -> tuple[str, ...]:
+    """Channels as stored, without what an earlier release took and no channel can be named."""
+    return tuple(name for name in channels[:_MOST_CHANNELS] if len(name) <= _NAME_LENGTH)
 
 
 class WordStore:
@@ -28,12 +36,12 @@ class WordStore:
 
     async def read(self, alert_ids: Sequence[str]) -> dict[str, Words]:
         rows = await self._connection.execute(_READ, {"ids": list(alert_ids)}) if alert_ids else ()
-        return {row[0]: Words(row[1], tuple(row[2])) for row in rows}
+        return {row[0]: Words(row[1], bounded(row[2])) for row in rows}
 
     async def channels(self, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """The own channels of those alerts and rules that have some."""
         rows = await self._connection.execute(_CHANNELS, {"ids": list(ids)})
-        return {row[0]: tuple(row[1]) for row in rows}
+        return {row[0]: bounded(row[1]) for row in rows}
 
     async def put(self, alert_id: str, words: Words) -> None:
         wanted = {"id": alert_id, "notes": words.notes, "channels": list(words.channels)}

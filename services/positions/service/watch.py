@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 
@@ -17,15 +18,20 @@ from services.positions.service.passes import Passes
 from services.positions.service.positions import judged_by
 from services.positions.store.positions import Filter, Found, Ordered
 from shared.clock import Clock
+from shared.feed import Alike
 from shared.paging import PageRequest
 
 _POLL_SECONDS = 2.0  # for passes of other processes
-_ROWS = 500
+# With the longest notes a message of so many stays far below what a client takes.
+_ROWS = 150
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class News:
-    """Positions new or changed, ids gone; `gap`: passes were left out, what is here is the latest."""
+    """Positions new or changed, ids gone; `gap`: passes were left out, what is here is the latest.
+
+    Watchers who are told the same get the same object.
+    """
 
     positions: Sequence[Position]
     removed_ids: Sequence[str]
@@ -41,9 +47,10 @@ class Watch:
         self._read = read
         self._passes = passes
         self._clock = clock
+        self._alike: Alike[Sequence[News]] = Alike()
 
     async def news(self, wanted: Filter) -> AsyncIterator[News]:
-        """The present state in one or more pieces of 500, then every change."""
+        """The present state in one or more pieces of 150, then every change."""
         shown: dict[int, str] = {}
         with self._passes.watching() as something:
             something.clear()
@@ -78,19 +85,30 @@ class Watch:
         self, wanted: Filter, before: Frame, frame: Frame, shown: dict[int, str]
     ) -> AsyncIterator[News]:
         gap = frame.pass_number - before.pass_number > 1
+        # Most watchers want all and keep up: what they are told is read and judged once.
+        key = (wanted, before.pass_number, frame.pass_number)
+        changed = await self._alike.get(key, partial(self._changed, wanted, before, frame))
         present = set(frame.columns["position_key"].tolist())
         gone = [shown.pop(key) for key in list(shown) if key not in present]
+        if gone or (gap and not changed):
+            yield _news(frame, (), gone, gap=gap)
+        for news in changed:
+            shown.update((one.inputs.position_key, one.inputs.id) for one in news.positions)
+            yield news
+
+    async def _changed(self, wanted: Filter, before: Frame, frame: Frame) -> Sequence[News]:
+        told: list[News] = []
         keys = changed_keys(before, frame)
+        gap = frame.pass_number - before.pass_number > 1
         pieces = np.array_split(keys, max(-(-len(keys) // _ROWS), 1))
         for place, piece in enumerate(pieces):
             # What no figure shows, a note say, is found by the time of the edit.
             since = before.enriched_time if place == 0 else None
             async with self._read() as store:
                 rows: Sequence[Found] = await store.positions.changed(wanted, piece.tolist(), since)
-            shown.update((one.inputs.position_key, one.inputs.id) for one in rows)
-            if rows or gone or gap:
-                yield _news(frame, [judged_by(one, frame) for one in rows], gone, gap=gap)
-            gone, gap = [], False
+            if rows:
+                told.append(_news(frame, [judged_by(one, frame) for one in rows], gap=gap and not told))
+        return told
 
     async def _wait(self, something: asyncio.Event) -> None:
         wakes = asyncio.ensure_future(something.wait())

@@ -14,7 +14,7 @@ from services.positions.service.passes import Passes
 from services.positions.service.positions import CHANGEABLE, PositionsService, WhatIf, evaluate
 from services.positions.service.sync import SyncService
 from services.positions.service.synced import WalletSync
-from services.positions.service.watch import Watch
+from services.positions.service.watch import News, Watch
 from services.positions.servicer.messages import (
     Context,
     flag_numbers,
@@ -28,6 +28,7 @@ from services.positions.store.sightings import RefusedRow
 from shared import columns
 from shared.codec import apply_mask, check_mask, masked, number, put, to_duration, to_timestamp
 from shared.database.fence import Step
+from shared.rpc.once import Once
 
 _DRAFT_NUMBERS = ("entry_price_usd", "size_usd", "collateral_usd", "liquidation_price_usd", "mark_price_usd")
 _TERM_NUMBERS = (
@@ -55,6 +56,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         self._sync = sync
         self._imports = imports
         self._watch = watch
+        self._told = Once(_news_message)
 
     async def SyncPositions(
         self, request: pb.SyncPositionsRequest, context: Context
@@ -187,17 +189,21 @@ class PositionsServicer(rpc.PositionsServiceServicer):
     ) -> AsyncIterator[pb.WatchPositionsResponse]:
         wanted = Filter(request.wallet, request.venue.lower(), request.asset.upper())
         async for news in self._watch.news(wanted):
-            yield pb.WatchPositionsResponse(
-                positions=map(position_message, news.positions),
-                removed_ids=news.removed_ids,
-                gap=news.gap,
-                enriched_time=to_timestamp(news.enriched_time),
-                membership_epoch=news.membership_epoch,
-            )
+            yield self._told(news)
 
     async def GetMode(self, request: pb.GetModeRequest, context: Context) -> pb.GetModeResponse:
         mode, reason = await self._sync.mode()
         return pb.GetModeResponse(mode=pb.Mode.ValueType(mode), reason=reason)
+
+
+def _news_message(news: News) -> pb.WatchPositionsResponse:
+    return pb.WatchPositionsResponse(
+        positions=map(position_message, news.positions),
+        removed_ids=news.removed_ids,
+        gap=news.gap,
+        enriched_time=to_timestamp(news.enriched_time),
+        membership_epoch=news.membership_epoch,
+    )
 
 
 def _draft(position: pb.Position) -> Draft:

@@ -112,6 +112,23 @@ async def test_a_large_house_comes_in_pieces(house) -> None:
         pb.ImportPositionsRequest(format=pb.FILE_FORMAT_CSV, content="\n".join(lines).encode())
     )
     news = watch(house)
-    sizes = [len((await news.next()).positions) for _ in range(3)]
-    assert sizes == [500, 500, 100]
+    sizes = [len((await news.next()).positions) for _ in range(8)]
+    assert sizes == [*[150] * 7, 50]
     news.cancel()
+
+
+async def test_who_watches_alike_is_told_alike_and_who_leaves_takes_nothing_along(house) -> None:
+    await house.create(id="a")
+    watchers = [watch(house) for _ in range(3)] + [watch(house, asset="ETH")]
+    for watcher in watchers:
+        await watcher.next()
+    watchers.pop(0).cancel()
+    house.clock.advance(1)
+    await remark(house, "a", 80.0)
+    first, second = [await watcher.next() for watcher in watchers[:2]]
+    assert first == second and [one.mark_price_usd for one in first.positions] == [80.0]
+    house.clock.advance(1)
+    await house.create(id="e", asset="ETH")
+    assert [one.id for one in (await watchers[2].next()).positions] == ["e"]
+    for watcher in watchers:
+        watcher.cancel()

@@ -2514,7 +2514,7 @@ class WatchAlertsResponse(_message.Message):
     """Changes in between were left out: this is the newest state."""
     @_builtins.property
     def alerts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alert]:
-        """Alerts as they are now, worst first; at most 500 a message."""
+        """Alerts as they are now, worst first; at most 150 a message."""
 
     @_builtins.property
     def removed_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -2952,7 +2952,7 @@ class ExportLedgerResponse(_message.Message):
 
     LINES_FIELD_NUMBER: _builtins.int
     lines: _builtins.str
-    """JSON lines, each ended by a newline."""
+    """JSON lines, each ended by a newline; one longer than 1 MiB goes on in the next message."""
     def __init__(
         self,
         *,
