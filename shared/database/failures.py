@@ -31,8 +31,18 @@ _REFUSED_STATES = frozenset({"28P01", "28000", "3D000"})
 _READ_ONLY = "25006"
 # A text with NUL, as such and inside JSON: protobuf and Python carry it, PostgreSQL cannot keep it.
 _UNWRITABLE_STATES = frozenset({"22021", "22P05"})
+# asyncpg's words about a connection that died or was cancelled in the middle of something.
+_BROKEN_WORDS = ("closed", "another operation")
 _RETRY_AFTER = timedelta(seconds=1)
 _FULL_RETRY_AFTER = timedelta(seconds=10)
+# The third: the driver lost its own place on a connection; SQLAlchemy lets it through as it is.
+_CAUGHT = (
+    exc.SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InternalClientError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+)
 
 
 @contextmanager
@@ -40,7 +50,7 @@ def translated() -> Iterator[None]:
     """Raise Conflict, Unavailable or InvalidArgument for what the body meets; leave all else as it is."""
     try:
         yield
-    except (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
+    except _CAUGHT as error:
         meaning = meaning_of(error)
         hide_values(error)
         if meaning is None:
@@ -83,8 +93,11 @@ def _words(error: BaseException) -> str:
 def _is_lost(error: BaseException, state: str) -> bool:
     if state.startswith("08") or state in _UNAVAILABLE_STATES or state == _READ_ONLY:
         return True
-    if isinstance(error, exc.DBAPIError):
-        return error.connection_invalidated or isinstance(error.orig, ConnectionError)
-    return isinstance(error, ConnectionError) or (
-        isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
-    )
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+        return True
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    if isinstance(cause, (ConnectionError, asyncpg.InternalClientError)):
+        return True
+    # SQLAlchemy's adapter has an InterfaceError of its own with the driver's words.
+    is_interface = isinstance(error, (exc.InterfaceError, asyncpg.InterfaceError))
+    return is_interface and any(words in str(cause) for words in _BROKEN_WORDS)
