@@ -35,8 +35,8 @@ TERMS: Final = ("maintenance_ratio", "hourly_carry_usd")
 class Answered:
     """Rows of one or more answers, each id once; NaN = the venue did not say.
 
-    `columns`: `place` (of the row's answer), `asset` (an index into asset_names), side, one_way, flag_bits,
-    NUMBERS.
+    `columns`: `place` (of the row's answer), `asset` (an index into asset_names), side, one_way,
+    shares_collateral, flag_bits, NUMBERS.
     `terms`: what the venue asks, by row; their numbers stand in `columns` too. The rest: by answer.
     """
 
@@ -74,6 +74,7 @@ def answered(answer: Answer) -> Answered:
             "asset": asset,
             "side": np.fromiter(map(attrgetter("side"), rows), np.int16, len(rows)),
             "one_way": np.fromiter(map(attrgetter("one_way"), rows), np.bool_, len(rows)),
+            "shares_collateral": np.fromiter(map(attrgetter("shares_collateral"), rows), np.bool_, len(rows)),
             "flag_bits": np.array([bits_of(one) for one in flags], np.int64)[flag],
             **{name: _figures(rows, name) for name in NUMBERS},
             **{name: _figures(terms, name) for name in TERMS},

@@ -109,6 +109,7 @@ class Holding:
 
     `terms` move every hour and are kept apart: a change of them alone is no news of the position. `one_way`:
     the venue holds one position a market, so that one on the other side is another position.
+    `shares_collateral`: its collateral is its part of one that stands for several positions.
     """
 
     position_id: str
@@ -129,6 +130,7 @@ class Holding:
     flags: frozenset[Flag] = frozenset()
     terms: VenueTerms = field(default=NO_TERMS, compare=False)
     one_way: bool = False
+    shares_collateral: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Whether a venue's figures can be believed: against themselves, the market, and what was last good."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,22 +13,21 @@ from services.positions.domain.scale import SCALE_FACTOR_LIMIT, off_scale
 # The rule, for each row of an answer. A row that breaks it is refused: the last good one stays, marked.
 #
 # 1. An open position has a size > 0, and a margin > 0 where its venue gives one (the adapters see to that).
-# 2. An entry further than a factor 20 from the mark is refused, unless the profit the venue states says the
-#    same: `profit = side * size * (mark / entry - 1)` within a tenth of what is at stake. A profit over 20
-#    times from that one refuses the row too: a number is in another unit.
+# 2. Size, entry, mark and profit say one thing: `profit = side * size * (mark / entry - 1)` within a tenth of
+#    what is at stake. A factor 10 in one of them moves a liquidation, or hides one, as well as a factor 100.
+#    Without a profit an entry further than a factor 20 from the mark is refused.
 # 3. Of a known position side and asset do not change. (Where a venue holds one position a market, another
 #    side is another position: see services.positions.domain.sync.)
 # 4. Of a known position size, entry and collateral stay within a factor 20 of what they were, and so do the
 #    mark, unless the market confirms the new one, and the venue's liquidation price, unless our own formula
-#    does; a mark that was there does not vanish. Positions may share a collateral: one that leapt while that
-#    of all its wallet's positions together did not is taken.
+#    does; a mark that was there does not vanish. Of positions that share a collateral, one whose part leapt
+#    while that of all of them together did not is taken.
 # 5. People do add thirty times their collateral. What breaks rule 4 alone waits in quarantine and is taken
 #    when three different observations, a minute or more from first to last, stated about the same (factor 2).
 
 Column = NDArray[Any]
 
-PROFIT_TOLERANCE_RATIO: Final = 0.1
-PROFIT_NOISE_RATIO: Final = 0.02  # of what is at stake: fees, and a mark of another moment
+PROFIT_TOLERANCE_RATIO: Final = 0.1  # of what is at stake: fees, and a mark of another moment
 CONFIRMATIONS: Final = 3
 CONFIRMED_APART: Final = timedelta(seconds=60)
 SAME_FACTOR: Final = 2.0
@@ -55,18 +53,17 @@ def entry_fault(
     mark_price_usd: float | None,
     profit_usd: float | None,
 ) -> str:
-    """Rule 2: ENTRY_SCALE, PROFIT_SCALE or empty. Size at entry; `profit_usd`: before or after fees."""
+    """Rule 2: ENTRY_SCALE, PROFIT_DISAGREES or empty. Size at entry; `profit_usd`: before or after fees."""
     if mark_price_usd is None:
         return ""
+    far = off_scale(entry_price_usd, mark_price_usd)
+    if profit_usd is None:
+        return "ENTRY_SCALE" if far else ""
     run = mark_price_usd / entry_price_usd
     expected, at_stake = side_sign * size_usd * (run - 1.0), size_usd * (1.0 + run)
-    apart = math.inf if profit_usd is None else abs(expected - profit_usd)
-    if off_scale(entry_price_usd, mark_price_usd):
-        return "" if apart <= PROFIT_TOLERANCE_RATIO * at_stake + 1.0 else "ENTRY_SCALE"
-    if profit_usd is None:
+    if abs(expected - profit_usd) <= PROFIT_TOLERANCE_RATIO * at_stake + 1.0:
         return ""
-    most = SCALE_FACTOR_LIMIT * max(abs(expected), PROFIT_NOISE_RATIO * at_stake, 1.0)
-    return "PROFIT_SCALE" if apart > most else ""
+    return "ENTRY_SCALE" if far else "PROFIT_DISAGREES"
 
 
 def leaps(
@@ -74,14 +71,17 @@ def leaps(
     after: Mapping[str, Column],
     known: NDArray[np.bool_],
     market_usd: Column,
+    shared: NDArray[np.bool_],
     totals_leap: NDArray[np.bool_],
 ) -> dict[str, NDArray[np.bool_]]:
     """Rule 4: by name of the figure the rows in which it leapt. `known`: rows whose `before` holds;
-    `market_usd`: NaN where there is no price; `totals_leap`: rows whose answer's collateral leapt as a whole.
+    `market_usd`: NaN where there is no price; `shared`: rows whose collateral is a part of a shared one;
+    `totals_leap`: those of them whose whole leapt.
     """
     with np.errstate(all="ignore"):
         found = {name: known & _apart(after[name], before[name]) for name in _AMOUNTS}
-        collateral = known & totals_leap & _apart(after["collateral_usd"], before["collateral_usd"])
+        own = known & (~shared | totals_leap)
+        collateral = own & _apart(after["collateral_usd"], before["collateral_usd"])
         mark = known & _apart(after["mark_price_usd"], before["mark_price_usd"])
         gone = known & np.isnan(after["mark_price_usd"]) & (before["mark_price_usd"] > 0)
         liquidation = known & _apart(after["liquidation_price_usd"], before["liquidation_price_usd"])

@@ -69,7 +69,8 @@ def doubts(
     _contradicted(found, rows, before, known, asset_keys, assets)
     market = np.array([market_usd.get(name, np.nan) for name in rows.asset_names] or [np.nan])
     prices = market[rows.columns["asset"]]
-    leapt = leaps(before, rows.columns, known, prices, _totals(before, rows, known))
+    shared = rows.columns["shares_collateral"]
+    leapt = leaps(before, rows.columns, known, prices, shared, _totals(before, rows, known & shared))
     for row in np.flatnonzero(np.any(list(leapt.values()), axis=0) & (found.reasons == 0)).tolist():
         names = [name for name, where in leapt.items() if where[row]]
         _doubt_leap(found, rows, before, row, names, quarantined)

@@ -21,6 +21,7 @@ from services.positions.domain.holding import (
 )
 from services.positions.domain.leaps import entry_fault
 from services.positions.domain.liquidation import dydx_liquidation_price
+from services.positions.domain.scale import off_scale
 from services.positions.venues.rows import (
     FUTURE_TOLERANCE,
     NotThat,
@@ -91,9 +92,11 @@ def _market(row: Mapping[str, object]) -> Market:
     try:
         price = positive(row, "oraclePrice")
         maintenance = positive(row, "maintenanceMarginFraction")
+        initial = stated(row, "initialMarginFraction")
     except RowRefused as refused:
         return Market(None, None, None, refused.field)
-    if maintenance >= 1:
+    # What must stay is a good part of what opening asks for, never more; the only liquidation price follows.
+    if maintenance >= 1 or (initial and (maintenance > initial or off_scale(maintenance, initial))):
         return Market(None, None, None, "maintenanceMarginFraction")
     try:
         funding = stated(row, "nextFundingRate")
@@ -336,4 +339,5 @@ def _holding(row: _Row, collateral_usd: float, liquidation_price_usd: float | No
             market.maintenance_ratio, carry, None if carry is None else CarrySource.DYDX_FUNDING
         ),
         one_way=True,
+        shares_collateral=True,
     )

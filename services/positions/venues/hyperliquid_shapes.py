@@ -27,8 +27,9 @@ from services.positions.venues.rows import (
     stated,
 )
 
-# An account's value is its raw USD and its positions at the mark; further off, one is in another unit.
-ACCOUNT_TOLERANCE_RATIO = 0.5
+# An account's value, and an isolated margin, is its raw USD and its positions at the mark, of one moment:
+# what is further off than this share of them is in another unit, and moves a liquidation price.
+ACCOUNT_TOLERANCE_RATIO = 0.01
 # A state older than this shows what was: it may update, but nothing is gone for not being in it.
 OLD_STATE = timedelta(minutes=5)
 # Beyond this share of what is listed, what the account states to hold is not prices of another moment.
@@ -89,7 +90,7 @@ def read_state(body: object, address: str, received_time: datetime) -> State:
         raise NotThat("an object without assetPositions")
     rows, marks, refusals = _read_rows(listed, address)
     try:
-        value, maintenance = _cross_account(body, rows)
+        value, maintenance = _cross_account(body, rows, whole=not refusals)
     except RowRefused as refused:
         # Cross positions share the account: what it is cannot be told for any of them.
         refusals += [
@@ -132,9 +133,14 @@ def _read_rows(
     return rows, marks, refusals
 
 
-def _cross_account(body: Mapping[str, object], rows: Mapping[str, Row]) -> tuple[float | None, float | None]:
+def _cross_account(
+    body: Mapping[str, object], rows: Mapping[str, Row], *, whole: bool
+) -> tuple[float | None, float | None]:
     """The cross account's value and the maintenance it must keep, USD; None where they are not stated: then
-    cross positions have no liquidation price of our own. Raises RowRefused when they cannot be believed."""
+    cross positions have no liquidation price of our own. Raises RowRefused when they cannot be believed.
+
+    `whole`: no row was refused, so that what the rows add up to can be held against the account.
+    """
     summary = body.get("crossMarginSummary")
     maintenance = stated(body, "crossMaintenanceMarginUsed")
     if not isinstance(summary, dict):
@@ -143,12 +149,20 @@ def _cross_account(body: Mapping[str, object], rows: Mapping[str, Row]) -> tuple
     if maintenance is not None and maintenance < 0:
         raise RowRefused("NEGATIVE", "crossMaintenanceMarginUsed")
     cross = [row for row in rows.values() if not row.isolated]
-    if value is not None and raw is not None and len(cross) == len(rows):
+    notional = sum(row.notional_usd for row in cross)
+    if whole and value is not None and raw is not None:
         expected = raw + sum(math.copysign(row.notional_usd, row.base) for row in cross)
-        gross = sum(row.notional_usd for row in cross) + max(abs(value), abs(expected))
-        if abs(value - expected) > ACCOUNT_TOLERANCE_RATIO * gross + 1.0:
+        if not _agree(value, expected, notional + abs(raw)):
             raise RowRefused("ACCOUNT_DISAGREES", "accountValue")
+    # To open takes at least as much as to stay.
+    most = sum(row.margin_usd for row in cross) * 1.05 + 1.0
+    if whole and cross and maintenance is not None and maintenance > most:
+        raise RowRefused("MAINTENANCE_SCALE", "crossMaintenanceMarginUsed")
     return value, maintenance
+
+
+def _agree(value: float, expected: float, gross: float) -> bool:
+    return abs(value - expected) <= ACCOUNT_TOLERANCE_RATIO * gross + 1.0
 
 
 def _once_each(listed: Sequence[object]) -> list[object]:
@@ -208,7 +222,11 @@ def _check(row: Row, leverage: object) -> None:
     fault = entry_fault(sign, size_usd, row.entry_price_usd, row.mark_price_usd, row.profit_usd)
     if fault:
         raise RowRefused(fault, "entryPx" if fault == "ENTRY_SCALE" else "unrealizedPnl")
-    ratio = leverage.get("value") if isinstance(leverage, dict) else None
+    terms = leverage if isinstance(leverage, dict) else {}
+    raw = stated(terms, "rawUsd") if row.isolated else None
+    if raw is not None and not _agree(row.margin_usd, raw + sign * row.notional_usd, row.notional_usd):
+        raise RowRefused("MARGIN_DISAGREES", "marginUsed")
+    ratio = terms.get("value")
     if row.isolated or isinstance(ratio, bool) or not isinstance(ratio, int | float) or ratio <= 0:
         return
     # A cross position locks its value over the chosen leverage.
@@ -316,6 +334,7 @@ def _holding(
             None if carry is None else CarrySource.HYPERLIQUID_FUNDING,
         ),
         one_way=True,
+        shares_collateral=not row.isolated,
     )
 
 

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from services.positions.domain.holding import UNKNOWN_ASSET, Flag, Holding, Refusal, Side
 from services.positions.domain.leaps import entry_fault
 from services.positions.domain.liquidation import jupiter_impact_scalar, jupiter_liquidation_price
-from services.positions.domain.scale import off_scale
 from services.positions.venues.rows import DECIMAL, FUTURE_TOLERANCE, INTEGER, RowRefused, masked, stated
 
 ASSETS_BY_MINT: Mapping[str, str] = {
@@ -23,6 +22,8 @@ ASSETS_BY_MINT: Mapping[str, str] = {
 MICRO_DOLLARS_PER_DOLLAR = 1_000_000
 # The venue opens no position above 500; what it charges later is no part of the collateral.
 HIGHEST_LEVERAGE_RATIO = 1_000.0
+# Value, collateral and profit are of one moment; further off, one of them is in another unit.
+VALUE_TOLERANCE_RATIO = 0.5
 _SIDES = {"long": Side.LONG, "short": Side.SHORT}
 _POSITION_KEY = re.compile(r"[1-9A-HJ-NP-Za-km-z]{32,44}")
 
@@ -115,12 +116,12 @@ def check(held: Holding, shape: Shape) -> None:
         fault = entry_fault(sign, size, held.entry_price_usd or 0.0, held.mark_price_usd, profit)
         if fault:
             raise RowRefused(fault, shape.entry if fault == "ENTRY_SCALE" else shape.pnl_after_fees)
-    value = held.venue_value_usd
-    # value = collateral + pnl; a factor over 20 from it, one of them is in another unit.
-    if value is None or after is None or abs(value - collateral - after) <= size:
+    if held.venue_value_usd is None or after is None:
         return
-    if value <= 0 or collateral + after <= 0 or off_scale(value, collateral + after):
-        raise RowRefused("VALUE_SCALE", shape.value)
+    # value = collateral + pnl, none below 0; with less than a 500th of the size it is liquidated.
+    value, expected = max(held.venue_value_usd, 0.0), max(collateral + after, 0.0)
+    if abs(value - expected) > VALUE_TOLERANCE_RATIO * max(value, expected) + size / 500 + 1.0:
+        raise RowRefused("VALUE_DISAGREES", shape.value)
 
 
 def refusal(row: object, reason: str, field: str, wallet_address: str) -> Refusal:

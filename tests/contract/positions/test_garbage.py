@@ -145,10 +145,27 @@ GARBAGE = {
     "hyperliquid, entry a hundred times": ("evm", "SOL", hyperliquid(100, "entryPx")),
     "hyperliquid, margin 0": ("evm", "SOL", hyperliquid(0, "marginUsed")),
     "hyperliquid, margin negative": ("evm", "SOL", hyperliquid(-1, "marginUsed")),
+    "hyperliquid, account value a tenth": ("evm", "SOL", account_value("211.82")),
+    "hyperliquid, mark ten times": ("evm", "SOL", hyperliquid(10, "positionValue")),
     "hyperliquid, account value NaN": ("evm", "SOL", account_value("NaN")),
     "dydx, entry a hundred times": ("dydx", "BTC", dydx(entryPrice="9512000")),
     "dydx, size a million times": ("dydx", "BTC", dydx(size="350000")),
     "jupiter, collateral 0": ("sol", KEY, jupiter(collateral="0")),
+    "jupiter, collateral a hundredth beside larger ones": (
+        "sol",
+        KEY,
+        jupiter(collateral=str(float(ROWS[0]["collateral"]) / 100), value=None),
+    ),
+    "jupiter, collateral a tenth": (
+        "sol",
+        KEY,
+        jupiter(collateral=str(float(ROWS[0]["collateral"]) / 10)),
+    ),
+    "jupiter, mark ten times": (
+        "sol",
+        KEY,
+        jupiter(markPrice=str(float(ROWS[0]["markPrice"]) * 10)),
+    ),
     "jupiter, asset unknown": ("sol", KEY, jupiter(marketMint=DYDX)),
     "jupiter, side gone": ("sol", KEY, jupiter(side=None)),
     "jupiter, side turned": (

@@ -49,6 +49,15 @@ def test_an_entry_in_another_unit_than_its_profit_is_refused(
     assert entry_fault(1.0, size, entry * factor, entry * run, profit) == "ENTRY_SCALE"
 
 
+@given(prices, st.floats(0.7, 1.5), st.floats(100.0, 1e7), st.sampled_from([10.0, 0.1]))
+def test_an_entry_or_a_mark_ten_times_off_contradicts_the_profit(
+    entry: float, run: float, size: float, factor: float
+) -> None:
+    profit = size * (run - 1.0)
+    assert entry_fault(1.0, size, entry * factor, entry * run, profit) != ""
+    assert entry_fault(1.0, size, entry, entry * run * factor, profit) != ""
+
+
 def columns(**changes: float) -> dict[str, np.ndarray]:
     return {
         name: np.array([value])
@@ -56,9 +65,13 @@ def columns(**changes: float) -> dict[str, np.ndarray]:
     }
 
 
-def leapt(*, market: float = math.nan, known: bool = True, whole: bool = True, **changes: float) -> list[str]:
+def leapt(
+    *, market: float = math.nan, known: bool = True, whole: bool | None = None, **changes: float
+) -> list[str]:
+    """`whole`: whether the collateral that it shares leapt; None: it shares none."""
     before, after = columns(), columns(**changes)
-    found = leaps(before, after, np.array([known]), np.array([market]), np.array([whole]))
+    shared, totals = np.array([whole is not None]), np.array([bool(whole)])
+    found = leaps(before, after, np.array([known]), np.array([market]), shared, totals)
     return [name for name, where in found.items() if where[0]]
 
 
@@ -72,6 +85,7 @@ def leapt(*, market: float = math.nan, known: bool = True, whole: bool = True, *
         ({"collateral_usd": 3_000.0}, ["collateral_usd"]),
         ({"collateral_usd": 4.0}, ["collateral_usd"]),
         ({"collateral_usd": 3_000.0, "whole": False}, []),
+        ({"collateral_usd": 3_000.0, "whole": True}, ["collateral_usd"]),
         ({"entry_price_usd": 10_000.0}, ["entry_price_usd"]),
         ({"mark_price_usd": 4_000.0}, ["mark_price_usd"]),
         ({"mark_price_usd": 4_000.0, "market": 3_900.0}, []),

@@ -124,8 +124,10 @@ def test_a_balance_that_is_not_stated_is_what_the_equity_leaves() -> None:
         ({"entryPrice": "-1"}, "NEGATIVE", "entryPrice"),
         ({"entryPrice": None}, "MISSING_FIELD", "entryPrice"),
         ({"entryPrice": "9512000"}, "ENTRY_SCALE", "entryPrice"),
+        ({"entryPrice": "951200"}, "PROFIT_DISAGREES", "unrealizedPnl"),
+        ({"entryPrice": "9512"}, "PROFIT_DISAGREES", "unrealizedPnl"),
         ({"entryPrice": "9512000", "unrealizedPnl": None}, "ENTRY_SCALE", "entryPrice"),
-        ({"unrealizedPnl": "802375000"}, "PROFIT_SCALE", "unrealizedPnl"),
+        ({"unrealizedPnl": "802375000"}, "PROFIT_DISAGREES", "unrealizedPnl"),
         ({"market": "SOL-USD"}, "BAD_ID", "market"),
         ({"createdAt": "yesterday"}, "NOT_A_TIME", "createdAt"),
         ({"createdAt": "2026-11-20T09:06:40"}, "NOT_A_TIME", "createdAt"),
@@ -159,7 +161,15 @@ def test_a_balance_that_cannot_be_believed_refuses_every_row(fields: dict[str, o
 
 
 @pytest.mark.parametrize(
-    "fields", [{"oraclePrice": "0"}, {"oraclePrice": None}, {"maintenanceMarginFraction": "1.2"}]
+    "fields",
+    [
+        {"oraclePrice": "0"},
+        {"oraclePrice": None},
+        {"maintenanceMarginFraction": "1.2"},
+        {"maintenanceMarginFraction": "0.12"},  # above what opening asks for, 0.02
+        {"maintenanceMarginFraction": "0.00012"},
+        {"initialMarginFraction": "x"},
+    ],
 )
 def test_a_market_that_cannot_be_read_refuses_its_rows(fields: dict[str, object]) -> None:
     answer = answer_to(account(), markets(**fields))

@@ -54,6 +54,7 @@ def test_own_liquidation_prices_are_the_venues() -> None:
 
 def test_cross_positions_divide_the_account_and_their_values_add_up_to_it() -> None:
     body = changed(1, leverage={"type": "cross", "value": 20}, marginUsed="487.06")
+    body["crossMarginSummary"] = STATE["crossMarginSummary"] | {"totalRawUsd": "2739.47"}
     sol, btc = answer_to(body).holdings
     assert sol.collateral_usd + btc.collateral_usd + (-640 + 83.75) == pytest.approx(2118.22)
     assert sol.collateral_usd / btc.collateral_usd == pytest.approx((9760 / 20) / (9825 / 40))
@@ -98,7 +99,7 @@ def test_a_coin_keeps_the_name_the_venue_gives_it() -> None:
         ({"marginUsed": "912000"}, "MARGIN_SCALE", "marginUsed"),
         ({"marginUsed": "9.12"}, "MARGIN_SCALE", "marginUsed"),
         ({"entryPx": "19520.0"}, "ENTRY_SCALE", "entryPx"),
-        ({"unrealizedPnl": "-640000000"}, "PROFIT_SCALE", "unrealizedPnl"),
+        ({"unrealizedPnl": "-640000000"}, "PROFIT_DISAGREES", "unrealizedPnl"),
         ({"szi": "50000000.0", "positionValue": "9120000000"}, "MARGIN_SCALE", "marginUsed"),
         ({"unrealizedPnl": "x"}, "NOT_A_NUMBER", "unrealizedPnl"),
         ({"maxLeverage": None}, "MISSING_FIELD", "maxLeverage"),
@@ -208,6 +209,50 @@ def test_an_account_that_cannot_be_believed_refuses_those_that_share_it(
         (reason, position_id(ADDRESS, "SOL"))
     ]
     assert [held.asset for held in answer.holdings] == ["BTC"], "the isolated one stands by itself"
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"crossMarginSummary": STATE["crossMarginSummary"] | {"accountValue": value}}, "ACCOUNT_DISAGREES")
+        for value in ("0.0", "2.118", "211.822", "-2118.22", "21182.2", "2118220.0")
+    ]
+    + [
+        ({"crossMaintenanceMarginUsed": value}, "MAINTENANCE_SCALE")
+        for value in ("2280.0", "22800.0", "228000000.0")
+    ],
+)
+def test_a_figure_of_the_account_off_by_ten_raises_no_liquidation_price_beside_an_isolated_position(
+    fields: dict[str, object], reason: str
+) -> None:
+    answer = answer_to({**STATE, **fields})
+    assert [(one.reason, one.position_id) for one in answer.refusals] == [
+        (reason, position_id(ADDRESS, "SOL"))
+    ]
+    assert [held.asset for held in answer.holdings] == ["BTC"]
+
+
+@pytest.mark.parametrize(
+    ("at", "fields", "reason", "field"),
+    [
+        (0, {"positionValue": "91200.0"}, "PROFIT_DISAGREES", "unrealizedPnl"),
+        (0, {"szi": "500.0"}, "PROFIT_DISAGREES", "unrealizedPnl"),
+        (0, {"entryPx": "1952.0"}, "PROFIT_DISAGREES", "unrealizedPnl"),
+        (0, {"entryPx": "19.52"}, "PROFIT_DISAGREES", "unrealizedPnl"),
+        (1, {"marginUsed": "57.625"}, "MARGIN_DISAGREES", "marginUsed"),
+        (1, {"marginUsed": "5762.5"}, "MARGIN_DISAGREES", "marginUsed"),
+        (1, {"szi": "0.1"}, "MARGIN_DISAGREES", "marginUsed"),
+    ],
+)
+def test_one_figure_of_a_position_off_by_ten_or_turned_refuses_it_at_first_sight(
+    at: int, fields: dict[str, object], reason: str, field: str
+) -> None:
+    answer = answer_to(changed(at, **fields))
+    assert [(one.reason, one.field) for one in answer.refusals] == [(reason, field)]
+
+
+def test_a_cross_position_whose_size_alone_turned_is_refused_with_those_that_share_the_account() -> None:
+    assert [one.reason for one in answer_to(changed(szi="-50.0")).refusals] == ["ACCOUNT_DISAGREES"]
 
 
 def test_an_account_value_in_another_unit_is_refused() -> None:
