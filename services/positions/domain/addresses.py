@@ -28,13 +28,23 @@ def check_address(chain: Chain, text: str) -> str:
     refuse_secret(address, FIELD)
     if chain in (Chain.MANUAL, Chain.DEMO):
         if address:
-            raise _bad("a wallet without a chain has no address; leave it empty")
+            raise _bad("must be left empty for a wallet without a chain")
         return ""
     if not address:
         raise _bad("is empty; a wallet of this chain needs its public address")
+    other = _chain_of(address)
+    if other not in (None, chain):
+        raise _bad(f"is one of the chain {other.name}: say that chain with it")
     if chain is Chain.SOLANA:
         return _solana(address)
     return _dydx(address) if chain is Chain.DYDX else _ethereum(address)
+
+
+def _chain_of(address: str) -> Chain | None:
+    """The chain whose addresses alone look like this, if one does."""
+    if _EVM.fullmatch(address):
+        return Chain.ETHEREUM
+    return Chain.DYDX if address.lower().startswith(f"{_DYDX_PREFIX}1") else None
 
 
 def said(name: str) -> str:

@@ -8,6 +8,14 @@ from collections.abc import Iterator, Sequence
 # A spreadsheet writes it before the header, to tell its own kind which separator follows.
 _SEPARATOR_LINE = re.compile(r"\s*\"?sep=(.)\"?[ ,;\t]*\r?\n", re.IGNORECASE)
 _SEPARATORS = ",;\t"
+_DOTTED = re.compile(r"\s*[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+\s*")
+
+
+class DottedNumber(str):
+    """A cell like 1.250 of a file with semicolons: where programs write these the dot mostly parts thousands,
+    and a number without cents does not say which it does."""
+
+    __slots__ = ()
 
 
 def csv_rows(text: str) -> Iterator[tuple[int, Sequence[str]]]:
@@ -27,6 +35,10 @@ def csv_rows(text: str) -> Iterator[tuple[int, Sequence[str]]]:
     try:
         for cells in reader:
             if any(map(str.strip, cells)):
-                yield reader.line_num + skipped_count, cells
+                yield reader.line_num + skipped_count, _marked(cells) if delimiter == ";" else cells
     except csv.Error as error:
         raise csv.Error(f"near line {reader.line_num + skipped_count}: {error}") from None
+
+
+def _marked(cells: Sequence[str]) -> Sequence[str]:
+    return [DottedNumber(cell) if _DOTTED.fullmatch(cell) else cell for cell in cells]

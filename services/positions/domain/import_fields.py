@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from services.positions.domain.csv_text import DottedNumber
 from services.positions.domain.holding import Side, Status
 from services.positions.domain.position import MANUAL
 
@@ -213,6 +214,12 @@ def _text(cell: object, field: str) -> str:
 def _number(cell: object, field: str) -> float | None:
     if cell is None or cell == "":
         return None
+    if isinstance(cell, DottedNumber):
+        raise RowProblem(
+            field,
+            "AMBIGUOUS_NUMBER",
+            "The dot may be a decimal or a thousand sign: write 1250, or 1.25 for one and a quarter.",
+        )
     if isinstance(cell, str):
         return _number_of_text(cell.strip(), field)
     if isinstance(cell, bool) or not isinstance(cell, int | float):

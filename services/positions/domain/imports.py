@@ -114,10 +114,16 @@ def _take_id(position_id: str | None, taken: set[str]) -> None:
 
 
 def _decoded(content: bytes) -> str:
+    if content.startswith(b"PK\x03\x04"):
+        raise _bad_file("is a spreadsheet's own format or an archive; save it as CSV in UTF-8")
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _bad_file(f"is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    # Every second byte of Latin letters in UTF-16 is 0, which is UTF-8 too.
+    if "\0" in text[:4]:
+        raise _bad_file("is not UTF-8 but looks like UTF-16; save it as UTF-8")
+    return text
 
 
 def _bad_file(problem: str) -> InvalidArgument:

@@ -89,6 +89,22 @@ def test_a_wrong_address_is_refused_without_repeating_it(chain: Chain, text: str
     assert not text.strip() or text not in repr(vars(caught.value)) + str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("chain", "text", "words"),
+    [
+        (Chain.SOLANA, CHECKSUMMED[0], "chain ETHEREUM"),
+        (Chain.SOLANA, "dydx1m9euquwentjaqxm96a4scnwy5h9t95l3rspgqc", "chain DYDX"),
+        (Chain.DYDX, CHECKSUMMED[0], "chain ETHEREUM"),
+        (Chain.ETHEREUM, "dydx1m9euquwentjaqxm96a4scnwy5h9t95l3rspgqc", "chain DYDX"),
+    ],
+)
+def test_an_address_of_another_chain_is_refused_with_that_chains_name(
+    chain: Chain, text: str, words: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        check_address(chain, text)
+
+
 def test_wallets_without_a_chain_have_no_address() -> None:
     assert check_address(Chain.MANUAL, "") == check_address(Chain.DEMO, " ") == ""
 

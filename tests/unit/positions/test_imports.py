@@ -138,6 +138,38 @@ def test_files_of_real_people(name: str) -> None:
         assert [(row.line, row.entry_price_usd, row.wallet) for row in parsed.rows] == [(3, 91234.5, "sep")]
 
 
+@pytest.mark.parametrize("cell", ["1.250", "87.000", "1.250.000", " 12.500 "])
+def test_a_dotted_number_in_a_file_with_semicolons_is_refused_not_read_a_thousand_times_too_small(
+    cell: str,
+) -> None:
+    parsed = csv_of(f"ETH;SHORT;3400;{cell};2500", header="asset;side;entry;size_usd;collateral")
+    assert [(one.field, one.reason) for one in parsed.refusals] == [("size_usd", "AMBIGUOUS_NUMBER")]
+    assert not parsed.rows
+
+
+@pytest.mark.parametrize(("cell", "number"), [("1250.5", 1250.5), ("1250", 1250.0), ("2000.125", 2000.125)])
+def test_a_number_that_can_only_be_meant_one_way_is_read_in_a_file_with_semicolons(
+    cell: str, number: float
+) -> None:
+    parsed = csv_of(f"ETH;SHORT;3400;{cell};2500", header="asset;side;entry;size_usd;collateral")
+    assert [row.size_usd for row in parsed.rows] == [number]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PK\x03\x04" + bytes(range(256)), "save it as CSV"),
+        (HEADER.encode("utf-16-le"), "looks like UTF-16"),
+        (HEADER.encode("utf-16-be"), "looks like UTF-16"),
+        (HEADER.encode("utf-16"), "save it as UTF-8"),
+    ],
+)
+def test_a_file_in_another_form_is_refused_with_what_to_save_it_as(content: bytes, words: str) -> None:
+    with pytest.raises(InvalidArgument, match=words) as refused:
+        parse_positions(content, "CSV", "manual")
+    assert refused.value.reason == "BAD_FILE"
+
+
 def test_lines_are_the_files_own_below_a_separator_line() -> None:
     text = "sep=;\nasset;side;entry;size_usd;collateral\nBTC;LONG;1,5;10;1\n"
     assert [(one.line, one.field) for one in parse_positions(text.encode(), "CSV", "x").refusals] == [
