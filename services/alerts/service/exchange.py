@@ -109,6 +109,8 @@ def _check_asset(docket: Docket, board: Board, scope: Scope) -> None:
 
 
 def _plain(row: Threshold) -> dict[str, Any]:
+    """All fields that a file may say: a limit or channels that are not there are said to be none, for what a
+    file does not mention stays as it is where it is read."""
     scope = row.scope
     fields = {
         "type": scope.type.name,
@@ -117,7 +119,7 @@ def _plain(row: Threshold) -> dict[str, Any]:
         "asset": scope.asset,
         **{name: getattr(row, name) for name in (*_LIMITS, "enabled", *CHANNELS)},
     }
-    return {name: value for name, value in fields.items() if value not in (None, "", ())}
+    return {name: value for name, value in fields.items() if value != ""}
 
 
 def _read(text: str) -> _Wishes:

@@ -161,13 +161,16 @@ class Board:
         return [kept for kept in badges if kept.monitor in self._roster.names]
 
     async def list_runs(self, page_size: int, page_token: str, wanted: RunFilter) -> Page[Run]:
-        """The ledger of runs, newest first."""
+        """The ledger of runs, newest first. NotFound MONITOR_NOT_FOUND when neither a run nor a monitor has
+        that name; those of a monitor that is no longer installed stay readable."""
         if wanted.start_time and wanted.end_time and wanted.end_time <= wanted.start_time:
             raise _invalid("end_time", "end_time is not after start_time")
         context = paging.context("runs", wanted)
         page = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
             rows = await store.list_runs(page, wanted)
+            if wanted.monitor and not rows and not await store.has_runs(wanted.monitor):
+                self._roster.named(wanted.monitor)
         return paging.cut(rows, page, context, lambda run: (run.id,))
 
     async def clear(self, confirm: str) -> int:

@@ -58,6 +58,10 @@ class RunRows:
         rows = (await self._connection.execute(query)).mappings()
         return [read_run(row, row["monitor"], row["metadata"]) for row in rows]
 
+    async def has_runs(self, monitor: str) -> bool:
+        """Whether the ledger knows a monitor of this name, installed or not."""
+        return bool(await self._connection.scalar(select(run.c.id).where(run.c.monitor == monitor).limit(1)))
+
     async def forget_runs(self, before: datetime) -> int:
         """Delete some of the runs older than this, oldest first; how many, 0 when none is left."""
         return (await self._connection.execute(_FORGET, {"before": before})).rowcount

@@ -1,6 +1,6 @@
 """PortfolioService over gRPC; decides nothing."""
 
-from math import isfinite
+from math import inf, isfinite
 
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
@@ -125,10 +125,15 @@ def _entered(totals: pb.Totals) -> Totals:
         for name, value in numbers.items()
         if value < 0 and name not in ("total_value_usd", "total_pnl_usd")
     }
+    ratios = ("avg_leverage_ratio", "avg_heat_index", "total_heat")
+    problems |= {f"snapshot.totals.{name}": "0 or more" for name in ratios if getattr(totals, name) < 0}
+    if 100 < totals.avg_heat_index < inf:
+        problems["snapshot.totals.avg_heat_index"] = "100 at the most"
     if totals.position_count < 0 or totals.stale_count < 0:
         problems["snapshot.totals.position_count"] = "0 or more"
     if problems:
-        raise InvalidArgument("INVALID_FIELD", "amounts are 0 or more", fields=problems)
+        listed = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+        raise InvalidArgument("INVALID_FIELD", listed, fields=problems)
     if not all(map(isfinite, numbers.values())):
         raise InvalidArgument(
             "NOT_FINITE", "amounts are finite numbers", fields={"snapshot.totals": "finite numbers"}

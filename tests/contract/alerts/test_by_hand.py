@@ -6,6 +6,7 @@ import json
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
 
@@ -204,6 +205,19 @@ async def test_thresholds_travel_as_files(house: House) -> None:
             await house.thresholds.ImportThresholds(pb.ImportThresholdsRequest(json=bad))
         assert caught.value.reason == "BAD_IMPORT"
     assert await house.thresholds.ExportThresholds(pb.ExportThresholdsRequest()) == before
+
+
+async def test_a_limit_that_was_taken_away_is_not_there_either_where_its_export_is_read(house: House) -> None:
+    default = pb.Threshold(id="HEAT_INDEX-POSITION-ABOVE", low=30.0)
+    mask = FieldMask(paths=["low"])
+    update = pb.UpdateThresholdRequest(threshold=default, update_mask=mask)
+    update.threshold.ClearField("low")
+    await house.thresholds.UpdateThreshold(update)
+    without = (await house.thresholds.ExportThresholds(pb.ExportThresholdsRequest())).json
+    await house.thresholds.UpdateThreshold(pb.UpdateThresholdRequest(threshold=default, update_mask=mask))
+    back = await house.thresholds.ImportThresholds(pb.ImportThresholdsRequest(json=without))
+    assert (back.created_count, back.changed_count) == (0, 1)
+    assert (await house.thresholds.ExportThresholds(pb.ExportThresholdsRequest())).json == without
 
 
 async def test_a_threshold_of_an_asset_comes_and_goes(house: House) -> None:

@@ -49,6 +49,10 @@ async def test_runs_are_found_by_monitor_outcome_cycle_and_time_in_pages(house: 
         return list((await stub.ListRuns(pb.ListRunsRequest(page_size=500, **fields))).runs)
 
     assert len(await found(monitor="Price")) == 3
+    assert await found(monitor="twilio", cycle_id="nope") == [], "known, but without such a run"
+    with pytest.raises(NotFound, match="known are") as unknown:
+        await found(monitor="pricey")
+    assert unknown.value.reason == "MONITOR_NOT_FOUND"
     assert {run.cycle_id for run in await found(cycle_id="cycle-2")} == {"cycle-2"}
     assert {run.monitor for run in await found(status=pb.RUN_STATUS_SKIPPED)} <= {
         "market",

@@ -162,7 +162,8 @@ class MonitorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Ledger of runs, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, BAD_TIME, INVALID_FIELD.
+        """Ledger of runs, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, BAD_TIME, INVALID_FIELD,
+        MONITOR_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

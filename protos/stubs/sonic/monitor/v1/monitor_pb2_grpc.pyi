@@ -40,7 +40,9 @@ class MonitorServiceStub:
     MONITOR_NOT_FOUND.
     """
     ListRuns: _aio.UnaryUnaryMultiCallable[_monitor_pb2.ListRunsRequest, _monitor_pb2.ListRunsResponse]
-    """Ledger of runs, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, BAD_TIME, INVALID_FIELD."""
+    """Ledger of runs, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, BAD_TIME, INVALID_FIELD,
+    MONITOR_NOT_FOUND.
+    """
     ListBadges: _aio.UnaryUnaryMultiCallable[_monitor_pb2.ListBadgesRequest, _monitor_pb2.ListBadgesResponse]
     """Badges that are set."""
     DismissBadge: _aio.UnaryUnaryMultiCallable[_monitor_pb2.DismissBadgeRequest, _monitor_pb2.Badge]
@@ -130,7 +132,9 @@ class MonitorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _monitor_pb2.ListRunsRequest,
         context: _aio.ServicerContext[_monitor_pb2.ListRunsRequest, _abc.Awaitable[_monitor_pb2.ListRunsResponse]],
     ) -> _abc.Awaitable[_monitor_pb2.ListRunsResponse]:
-        """Ledger of runs, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, BAD_TIME, INVALID_FIELD."""
+        """Ledger of runs, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, BAD_TIME, INVALID_FIELD,
+        MONITOR_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListBadges(
