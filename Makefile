@@ -70,8 +70,10 @@ protos-export: $(TOOLS) ## sources with all they import, for any protobuf tool (
 	@$(BIN)/python protos/generate.py --export $(TO)
 	@echo "protos: $(TO)"
 
+# By the environment: a reason is prose, with quotes and backticks that no shell is to read.
+release: export BREAKING := $(BREAKING)
 release: $(TOOLS) ## record the present protos as released; later ones must stay compatible (BREAKING="reason")
-	@$(BIN)/python protos/generate.py --release --breaking "$(BREAKING)"
+	@$(BIN)/python protos/generate.py --release --breaking "$$BREAKING"
 
 bench: $(TOOLS) ## measurements, never part of check (ARGS=...)
 	@$(BIN)/python -m tests.bench $(ARGS)

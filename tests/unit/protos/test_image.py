@@ -163,3 +163,21 @@ def test_a_breaking_release_is_refused_without_its_reason(
     assert (
         "### Breaking\n- a second one\n- nobody used it\n\n### Added\n- this\n\n## 0.1.0\n- that\n" in again
     )
+
+
+def test_the_reason_of_a_breaking_release_is_prose_that_no_shell_reads(tmp_path: Path) -> None:
+    reason = """it's "Run.name" now, not `touch harm`; see $HOME"""
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/told\n')
+    python.chmod(0o755)
+    stamps = ("-o", f"{tmp_path}/.tools", "-o", f"{tmp_path}/.runtime")
+    escaped = reason.replace("$", "$$")  # make's own sign
+    subprocess.run(
+        ["make", "-s", *stamps, "release", f"VENV={tmp_path}", f"BREAKING={escaped}"],
+        cwd=PROTOS.parent,
+        check=True,
+        timeout=20,
+    )
+    told = (tmp_path / "told").read_text().splitlines()
+    assert told == ["protos/generate.py", "--release", "--breaking", reason]
