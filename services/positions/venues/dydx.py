@@ -139,7 +139,7 @@ def read_accounts(
         with _of_shape(account):
             held, refused, count = read_subaccount(account, number, markets, address, observed_time)
             if not count and missing_positions(account):
-                hollow = f"subaccount {number} lists no position and cannot be without one"
+                hollow = f"subaccount {number} lists no position and is not known to be without one"
         holdings, refusals, row_count = holdings + held, refusals + refused, row_count + count
     unmarked = sorted({held.asset for held in holdings if held.mark_price_usd is None})
     if _off_scale(accounts, markets, reference_prices):

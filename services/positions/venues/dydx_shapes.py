@@ -256,23 +256,21 @@ def _quote(account: Mapping[str, object], rows: Sequence[_Row], refusals: Sequen
 
 
 def missing_positions(account: Mapping[str, object]) -> bool:
-    """Whether a subaccount that lists no open position cannot be without one: its equity is then its USDC,
-    all of it free, and nothing is owed."""
+    """Whether a subaccount that lists no open position cannot be known to be without one: its equity is then
+    stated, its USDC and all of it free, and nothing is owed."""
     try:
         equity, free = stated(account, "equity"), stated(account, "freeCollateral")
         quote = _stated_quote(account)
     except RowRefused:
         return True
-    if quote is not None and quote < 0:
+    if equity is None or (quote is not None and quote < 0):
         return True
     others = account.get("assetPositions")
     only_quote = isinstance(others, dict) and set(others) <= {QUOTE}
-    figures = [(equity, quote if only_quote else None), (equity, free)]
+    others_usd = (quote if only_quote else None, free)
     return any(
-        one is not None
-        and other is not None
-        and abs(one - other) > EQUITY_TOLERANCE_RATIO * (abs(one) + abs(other)) + 1.0
-        for one, other in figures
+        other is not None and abs(equity - other) > EQUITY_TOLERANCE_RATIO * (abs(equity) + abs(other)) + 1.0
+        for other in others_usd
     )
 
 

@@ -117,6 +117,8 @@ def read_answer(
         reason, message = "ANSWER_OLD", "hyperliquid's answer is over five minutes old"
     elif state.refusals:
         reason = "ROWS_REFUSED"
+    elif state.hollow:
+        reason, message = "POSITIONS_MISSING", "hyperliquid lists no position and does not state their total"
     elif state.short:
         reason, message = "POSITIONS_MISSING", "hyperliquid states more positions than it lists"
     elif held and not funding:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from services.positions.domain.holding import Unwatched
-from services.positions.venues.rows import NotThat, RowRefused, stated
+from services.positions.venues.rows import NotThat, RowRefused, needed
 from shared.clock import Clock
 from shared.http import ProviderFailure, ProviderHttp
 
@@ -174,7 +174,9 @@ def read_subaccounts(body: object) -> list[Unwatched]:
         states = one.get("dexToClearinghouseState") if isinstance(one, dict) else None
         if not isinstance(one, dict) or not isinstance(states, list):
             raise NotThat("a subaccount without its states")
-        worths = [read_worth(pair[1]) for pair in states if isinstance(pair, list) and len(pair) == 2]
+        if not all(isinstance(pair, list) and len(pair) == 2 for pair in states):
+            raise NotThat("a subaccount with a state of no dex")
+        worths = [read_worth(pair[1]) for pair in states]
         value = sum(worth for worth, _ in worths) + spot_usd(one.get("spotState"), {})
         if value >= _SMALL_USD or any(count for _, count in worths):
             address = str(one.get("subAccountUser", ""))
@@ -214,7 +216,7 @@ def spot_usd(body: object, prices: Mapping[str, float]) -> float:
 
 def _number(row: Mapping[str, object], field: str) -> float:
     try:
-        return stated(row, field) or 0.0
+        return needed(row, field)
     except RowRefused as refused:
         raise NotThat(f"a {field} that is no number") from refused
 

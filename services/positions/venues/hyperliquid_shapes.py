@@ -70,6 +70,12 @@ class State:
     marks_usd: Mapping[str, float] = field(default_factory=dict)  # by coin, also of rows that were refused
 
     @property
+    def hollow(self) -> bool:
+        """Whether it lists nothing and does not state that it holds nothing either: a body cut down to an
+        empty list is no account without positions."""
+        return not self.row_count and self.notional_usd is None
+
+    @property
     def short(self) -> bool:
         """Whether the account states more positions than it lists."""
         listed = sum(row.notional_usd for row in self.rows)

@@ -16,7 +16,11 @@ EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 MASTER = "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"
 STATE = json.loads((FIXTURES / "hyperliquid_clearinghouse_state.json").read_text())
 PORTFOLIO = json.loads((FIXTURES / "hyperliquid_portfolio_margin.json").read_text())
-EMPTY = {"assetPositions": [], "crossMarginSummary": {"accountValue": "0.0"}}
+EMPTY = {
+    "assetPositions": [],
+    "crossMarginSummary": {"accountValue": "0.0"},
+    "marginSummary": {"accountValue": "0.0", "totalNtlPos": "0.0"},
+}
 PARTIAL, COMPLETE = pb.WALLET_SYNC_STATE_PARTIAL, pb.WALLET_SYNC_STATE_COMPLETE
 
 

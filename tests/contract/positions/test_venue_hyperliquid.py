@@ -30,6 +30,7 @@ EMPTY = {
     "assetPositions": [],
     "crossMaintenanceMarginUsed": "0.0",
     "crossMarginSummary": {"accountValue": "0.0"},
+    "marginSummary": {"accountValue": "0.0", "totalNtlPos": "0.0"},
     "time": 1795215600000,
 }
 

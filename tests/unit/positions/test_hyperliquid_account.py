@@ -32,6 +32,7 @@ PORTFOLIO = json.loads((FIXTURES / "hyperliquid_portfolio_margin.json").read_tex
     "time": NOW_MILLISECONDS
 }
 STATE = {"marginSummary": {"accountValue": "1000.4"}, "assetPositions": [{}]}
+UNSAID = {"balances": [{"coin": "USDC", "total": None}]}
 GARBAGE = [None, 7, "", [], {}, {"error": "x"}, [7], [None, {}], {"balances": None}]
 
 
@@ -71,7 +72,11 @@ def test_what_is_no_list_of_dexes_is_none(body: object) -> None:
 
 def test_a_state_is_worth_its_account_value() -> None:
     assert read_worth(STATE) == (1000.4, 1)
-    for body in (*GARBAGE, {"marginSummary": {"accountValue": "NaN"}, "assetPositions": []}):
+    unsaid = [
+        {"marginSummary": summary, "assetPositions": []}
+        for summary in ({"accountValue": "NaN"}, {"accountValue": None}, {})
+    ]
+    for body in (*GARBAGE, *unsaid):
         with pytest.raises(NotThat):
             read_worth(body)
 
@@ -87,7 +92,9 @@ def test_a_subaccount_that_holds_something_is_named_with_its_worth_and_never_its
     (one,) = read_subaccounts([holding, empty])
     assert one.words == "not watched: subaccount Grid[31m, 2,100 USD" and one.address == MASTER
     assert MASTER not in repr(one) and read_subaccounts(None) == []
-    for body in ({}, "x", [7], [{"name": "a"}], [{**holding, "spotState": None}]):
+    odd_states = [[STATE], [[STATE]], [["", STATE], "x"], [["", STATE, 1]], [["", None]]]
+    odd = [[{**holding, "dexToClearinghouseState": states}] for states in odd_states]
+    for body in ({}, "x", [7], [{"name": "a"}], [{**holding, "spotState": None}], *odd):
         with pytest.raises(NotThat):
             read_subaccounts(body)
 
@@ -112,7 +119,7 @@ def test_spot_is_worth_dollars_prices_or_what_was_paid() -> None:
         {"coin": "HYPE", "total": "5", "entryNtl": "77"},
     ]
     assert spot_usd({"balances": rows}, PRICES) == pytest.approx(10 + 9125 + 77)
-    for body in (None, {}, {"balances": [7]}, {"balances": [{"coin": "USDC", "total": "Infinity"}]}):
+    for body in (None, {}, {"balances": [7]}, {"balances": [{"coin": "USDC", "total": "Infinity"}]}, UNSAID):
         with pytest.raises(NotThat):
             spot_usd(body, PRICES)
 

@@ -235,6 +235,8 @@ LONG = {"USDC": {"symbol": "USDC", "side": "LONG", "size": "500"}}
         ({"assetPositions": {"USDC": {"side": "SHORT", "size": "44425"}}}, True),
         ({"assetPositions": {"USDC": {"side": "SHORT", "size": "much"}}}, True),
         ({"equity": "NaN"}, True),
+        ({"equity": None}, True),
+        ({"equity": None, "assetPositions": LONG}, True),
         ({"openPerpetualPositions": None, "equity": "900", "assetPositions": LONG}, True),
     ],
 )

@@ -263,6 +263,13 @@ def test_an_account_value_in_another_unit_is_refused() -> None:
     assert [one.reason for one in answer_to(body).refusals] == ["ACCOUNT_DISAGREES"]
 
 
+@pytest.mark.parametrize("summary", [None, {}, {"totalNtlPos": None}, {"totalNtlPos": "NaN"}, []])
+def test_an_empty_list_without_the_total_that_goes_with_it_is_not_complete(summary: object) -> None:
+    answer = answer_to({"assetPositions": [], "marginSummary": summary, "time": STATE["time"]})
+    assert (answer.complete, answer.incomplete_reason) == (False, "POSITIONS_MISSING")
+    assert answer_to({"assetPositions": [], "marginSummary": {"totalNtlPos": "0.0"}}).complete
+
+
 def test_an_account_that_states_more_than_it_lists_is_not_complete() -> None:
     for rows in ([], STATE["assetPositions"][:1]):
         answer = answer_to({**STATE, "assetPositions": rows})
