@@ -73,7 +73,8 @@ class Webhook(Channel):
     4. Idempotency-Key is the delivery id, the same on every try: when you have seen it, answer 200 and do
        nothing.
     5. Answer 2xx once it is stored. 408, 425, 429, 5xx and silence are tried again (Retry-After is honoured),
-       any other 4xx is final. Redirects are not followed. Proxies of the environment are not used.
+       any other 4xx is final, and asked once more before it is believed. Redirects are not followed. Proxies
+       of the environment are not used.
     """
 
     name = "webhook"
