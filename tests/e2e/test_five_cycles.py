@@ -148,10 +148,11 @@ def steps(one: cyclone_pb2.Cycle) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("version", ["v2", "v1"])
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS, ids=["1", "2", "unknown"])
 async def test_calm_worse_past_liquidation_dead_and_recovered(
     open_house: OpenHouse, seed: int, version: str
 ) -> None:
+    print(f"SONIC_E2E_SEED={seed}")  # shown when the test fails, to run it again
     chance = random.Random(seed)
     address = base58_address(chance)
     async with world(seed) as outside:
