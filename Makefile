@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 ARGS ?=
+# Processes of `make test`; the tests wait more than they work, so more than cores. 0: one, with its output.
+JOBS ?= 4
 # Where protos-export writes, and why a release may break its clients.
 TO ?= build/protos
 BREAKING ?=
@@ -29,8 +31,8 @@ cycle: $(RUNTIME) ## one cycle (ARGS=...); fails when the cycle fails, make nami
 db: $(RUNTIME) ## roles, schemas and migrations in the database of DATABASE_URL
 	@$(BIN)/sonic db init $(ARGS)
 
-test: $(TOOLS) ## every test (ARGS="tests/unit -k alert")
-	@$(BIN)/python -m pytest -q $(ARGS)
+test: $(TOOLS) ## every test (ARGS="tests/unit -k alert"; JOBS=0 for one process)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
 slow: $(TOOLS) ## the HTTP document against the gateway by schemathesis, some ten minutes (ARGS="-k alert")
 	@$(BIN)/python -m pytest -q tests/slow $(ARGS)
