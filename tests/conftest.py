@@ -2,19 +2,57 @@
 
 from __future__ import annotations
 
+import gc
+import logging
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
+from shared import log
 from shared.postgres import EmbeddedPostgres
 from tests.fakes.databases import Databases, Template, found, template
 
 _REPOSITORY = Path(__file__).parent.parent
 # Tests lose nothing in a crash; what is promised about crashes is tested on servers of its own.
+_MEMORY_BYTES = 4 * 1024**3
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def pytest_configure() -> None:
+    """Temporary files in memory where there is room: each database is a thousand files."""
+    folder = Path("/dev/shm")
+    if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _MEMORY_BYTES:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
+
+def pytest_collection_finish() -> None:
+    """What is collected stays until the end: no garbage collection need look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def log_of_this_test() -> Iterator[None]:
+    """Plain lines on standard output, whatever an earlier test configured or bound; traces as text, since the
+    pictures that structlog draws of them take seconds."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    structlog.reset_defaults()
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+        ]
+    )
+    log.rebind({})
+    yield
+    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture(scope="session")

@@ -230,6 +230,10 @@ class Method:
         except asyncio.CancelledError:
             code = "CANCELLED"
             raise
+        except grpc.aio.InternalError as error:
+            # The library's word for a message that could no longer be sent: the reader left.
+            code = "CANCELLED"
+            raise asyncio.CancelledError from error
         except grpc.aio.AbortError:
             code = "ABORTED_BY_HANDLER"
             raise

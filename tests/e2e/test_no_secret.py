@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-import structlog
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
@@ -99,11 +98,9 @@ async def seen(databases: Databases, tmp_path: Path) -> AsyncIterator[Seen]:
 
 
 @pytest.fixture
-def debug(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+def debug(capsys: pytest.CaptureFixture[str]) -> None:
     """Everything that is ever said, as one process says it."""
     log.configure("house", "DEBUG")
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.mark.usefixtures("debug")

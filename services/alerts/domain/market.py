@@ -256,8 +256,13 @@ def _ended(final: Rule, state: RuleState, anchor: float, move: float) -> list[Ev
 
 
 def _anchored_anew(rule: Rule, anchor: float, move: float) -> tuple[Rule, list[Event]]:
-    """A breach that an old price raised still stands: now its anchor moves. A SINGLE one is disarmed."""
-    final, _ = _after_breach(rule, move, stale=False)
+    """A breach that an old price raised still stands: now its anchor moves. A SINGLE one is disarmed.
+
+    A ladder that is held by the margin alone has no whole step to move by: it stands as it is.
+    """
+    final, steps = _after_breach(rule, move, stale=False)
+    if not steps:
+        return rule, []
     return final, _ended(final, rule.state, anchor, move)
 
 

@@ -68,8 +68,11 @@ class EmailSettings(BaseModel):
     @field_validator("smtp_default_recipient")
     @classmethod
     def _are_mail_addresses(cls, value: str) -> str:
-        if not all(map(_ADDRESS.fullmatch, listed(value))):
-            raise ValueError("not a mail address, or several with commas between")
+        if not all(map(_is_address, listed(value))):
+            raise ValueError(
+                "not a mail address in ASCII (a domain beyond it is written as xn--...), "
+                "or several with commas between"
+            )
         return value
 
     @field_validator("smtp_sender")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 import asyncpg
 import pytest
@@ -160,7 +161,10 @@ async def test_clearing_keeps_thresholds_and_ledger(deaf_house: House) -> None:
     assert not (await deaf_house.alerts.ListAlerts(pb.ListAlertsRequest())).alerts
     after = await deaf_house.entries()
     assert after[: len(entries)] == entries
-    assert {entry.reason for entry in after[len(entries) :]} == {"CLEARED"}
+    counts = Counter(entry.reason for entry in after[len(entries) :])
+    told = [entry for entry in entries if entry.level_after == pb.LEVEL_HIGH]
+    assert counts.keys() == {"CLEARED", "DELETED"}
+    assert counts["DELETED"] == len({entry.alert_id for entry in told}), "what was told ends by name"
     assert (await _verified(deaf_house)).intact
     assert len((await deaf_house.thresholds.ListThresholds(pb.ListThresholdsRequest())).thresholds) == 14
     assert (await deaf_house.create()).created_count == 15

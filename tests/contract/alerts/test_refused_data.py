@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -78,7 +79,14 @@ async def _look(house: House, stand: HttpProvider, answer: dict[str, Any]) -> pb
     price.price_time.FromDatetime(house.clock.now())
     house.market.told["price.ListPrices"] = answers(price_pb.ListPricesResponse(prices=[price]))
     stand.answer("GET /v1/positions", **answer)
-    await house.positions.SyncPositions(positions_pb.SyncPositionsRequest(), timeout=50)
+    sync = asyncio.ensure_future(
+        house.positions.SyncPositions(positions_pb.SyncPositionsRequest(), timeout=50)
+    )
+    while not sync.done():
+        # A venue that does not answer is asked again after a while.
+        await asyncio.wait({sync}, timeout=0.1)
+        house.clock.advance(0 if sync.done() else 1)
+    await sync
     return await house.evaluate()
 
 

@@ -137,4 +137,4 @@ async def test_what_the_server_says_is_one_sentence_of_this_start(home: Path) ->
     assert len(failed.value.message.splitlines()) == 1
     assert len(failed.value.message) < 400
     assert "earlier start" not in failed.value.message
-    assert "not compatible" in failed.value.message
+    assert "incompatible" in failed.value.message

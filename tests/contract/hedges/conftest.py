@@ -10,6 +10,7 @@ import pytest
 from sonic.hedges.v1 import hedges_pb2 as pb
 from sonic.hedges.v1 import hedges_pb2_grpc as rpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
+from sonic.price.v1 import price_pb2
 
 from services.hedges import server as hedges_server
 from services.positions import server as positions_server
@@ -17,6 +18,7 @@ from shared.clock import PushedClock
 from shared.lifecycle import App
 from shared.rpc.client import Channel
 from tests.fakes.databases import Databases
+from tests.fakes.peers import FakePeers, answers
 
 START = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
@@ -91,11 +93,15 @@ def hedges_of(databases: Databases, positions_app: App, clock: PushedClock) -> A
 @pytest.fixture
 async def bench(databases: Databases) -> AsyncIterator[Bench]:
     clock = PushedClock(START)
+    # A price service without prices: one that is away costs every call its retries.
+    market = FakePeers()
+    market.told["price.ListPrices"] = answers(price_pb2.ListPricesResponse())
+    await market.start()
     positions_app = positions_server.build(
         positions_server.Config(
             listen_address="127.0.0.1:0",
             database_url=databases.url("positions"),
-            price_address="127.0.0.1:1",
+            price_address=market.address,
         ),
         clock,
     )
@@ -112,3 +118,4 @@ async def bench(databases: Databases) -> AsyncIterator[Bench]:
             )
             await to_hedges.stop()
             await to_positions.stop()
+    await market.stop()

@@ -32,6 +32,7 @@ from services.xcom import server as xcom_server
 from shared.clock import PushedClock
 from shared.lifecycle import App
 from shared.rpc.client import Channel
+from tests.fakes import pushing
 from tests.fakes.databases import Databases
 from tests.fakes.peers import FakePeers, answers
 
@@ -198,8 +199,7 @@ class House:
         for _ in range(most):
             if found := await holds():
                 return found
-            self.clock.advance(step_seconds)
-            await asyncio.sleep(0.02)
+            await pushing.push(self.clock, step_seconds)
         raise AssertionError("did not come true in time")
 
 

@@ -12,6 +12,7 @@ from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 from tests.contract.monitor.conftest import QUIET, House, badges_of, cycle, facts, runs_of
 from tests.fakes.http_provider import HttpProvider
 from tests.fakes.mail import FakeMailServer
+from tests.fakes.pushing import push
 
 
 def only(name: str) -> dict[str, object]:
@@ -65,7 +66,7 @@ async def test_cyclone_tells_its_interval_and_an_hourly_schedule_is_no_silence(h
     stub = await house.monitor(**only("heartbeat"))
     await cycle(stub, 1, cycle_interval=Duration(seconds=3600))
     for _ in range(40):
-        house.clock.advance(60)
+        await push(house.clock, 60)
         await asyncio.sleep(0.01)
     (run, *_) = await runs_of(stub, "heartbeat")
     assert (run.status, facts(run)["limit_seconds"]) == (pb.RUN_STATUS_SUCCESS, 10_800)

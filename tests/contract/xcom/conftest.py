@@ -18,6 +18,7 @@ from services.xcom.server import Config, build
 from shared.clock import PushedClock
 from shared.lifecycle import App
 from shared.rpc.client import Channel
+from tests.fakes import pushing
 from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.twilio import SID, TOKEN, FakeTwilio
@@ -95,7 +96,7 @@ class House:
             delivery = (await self.deliveries(message_id))[channel]
             refused = [one for one in delivery.attempts if one.outcome == pb.ATTEMPT_OUTCOME_REFUSED]
             if len(refused) < 2:
-                self.clock.advance(1)
+                await self.push(1)
             return delivery if len(refused) >= 2 else None
 
         return await until(look)
@@ -105,10 +106,20 @@ class House:
 
         async def look() -> bool | None:
             if not done():
-                self.clock.advance(step_seconds)
+                await self.push(step_seconds)
             return done() or None
 
         await until(look)
+
+    async def push(self, seconds: float) -> None:
+        """Push the clock, and wait until what is under way has been sent, half a second at most."""
+        await pushing.push(self.clock, seconds)
+        for _ in range(50):
+            listed = await self.stub.ListDeliveries(pb.ListDeliveriesRequest(page_size=500))
+            tries = [attempt.outcome for one in listed.deliveries for attempt in one.attempts]
+            if pb.ATTEMPT_OUTCOME_UNFINISHED not in tries:
+                return
+            await asyncio.sleep(0.01)
 
     async def channel(self, name: str) -> pb.Channel:
         listed = await self.stub.ListChannels(pb.ListChannelsRequest())

@@ -42,7 +42,7 @@ async def test_a_call_is_sent_when_it_was_answered_and_not_while_it_rings(
     message = await house.send("HIGH", channels=["voice"])
     await house.settled(message.id, "voice")
     for _ in range(10):
-        clock.advance(3)
+        await house.push(3)
         await house.channel("voice")
     ringing = (await house.deliveries(message.id))["voice"]
     assert ringing.state == pb.DELIVERY_STATE_HANDED_OVER

@@ -62,7 +62,7 @@ async def test_the_death_of_high_goes_to_every_channel_and_contact_at_once_and_i
         assert sorted(m.recipients[0] for m in mail.mails if m.message["Subject"] == subject) == everybody
     assert message.subject in mail.mails[subjects(mail).index(NOTICE)].text
     for _ in range(30):
-        clock.advance(60)
+        await house.push(60)
         await house.channel("email")
     assert len(mail.mails) == 6
 
@@ -77,7 +77,7 @@ async def test_the_death_of_a_word_about_a_death_is_told_no_further(
     await house.refused(message.id, "webhook")
     await house.refused(message.id, "email")
     for _ in range(60):
-        clock.advance(60)
+        await house.push(60)
         await house.channel("email")
     listed = await house.stub.ListMessages(pb.ListMessagesRequest(source="xcom"))
     told = [one.subject for one in listed.messages if one.suppressed_reason == ""]

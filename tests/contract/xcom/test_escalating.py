@@ -124,7 +124,7 @@ async def test_contacts_are_told_in_order_until_somebody_acknowledges(
     again = await house.escalation.AckMessage(pb.AckMessageRequest(id=message.id, by="jim"))
     assert (again.acknowledged_by, again.acknowledged_time) == ("joe", done.acknowledged_time)
     for _ in range(20):
-        clock.advance(60)
+        await house.push(60)
         await house.channel("email")
     assert len(mail.mails) == 3
 
@@ -141,7 +141,7 @@ async def test_a_snooze_puts_the_next_contact_off_and_no_longer(
     )
     assert not snoozed.HasField("acknowledged_time")
     for _ in range(9):
-        clock.advance(60)
+        await house.push(60)
         await house.channel("email")
     assert len(mail.mails) == 1
     await house.push_until(lambda: len(mail.mails) == 2, 10)
@@ -173,7 +173,7 @@ async def test_what_no_contact_acknowledged_goes_to_every_channel_once(
     assert [one.channel for one in await by_reason(house, message.id, "FALLBACK")] == ["webhook"]
     await house.settled(message.id, "webhook")
     for _ in range(20):
-        clock.advance(60)
+        await house.push(60)
         await house.channel("email")
     assert (len(mail.mails), len(hook.received)) == (2, 1)
 

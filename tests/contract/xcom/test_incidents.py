@@ -44,7 +44,7 @@ async def test_the_end_goes_to_everybody_who_heard_and_to_nobody_else(
     assert mail.mails[1].recipients == ["one@example.org"]
     assert [one.body["subject"][:8] for one in hook.received] == ["SOL long", "RESOLVED"]
     for _ in range(20):
-        clock.advance(60)
+        await house.push(60)
         await house.channel("email")
     assert (len(mail.mails), len(hook.received)) == (2, 2)
     later = await house.stub.GetMessage(pb.GetMessageRequest(id=raised.id))
@@ -56,10 +56,11 @@ async def test_the_end_of_what_nobody_heard_is_told_to_nobody_and_that_of_an_unk
 ) -> None:
     hook.answer = lambda _received: Reply(410)
     await house.start(**hook_settings(hook), **mail_settings(mail))
-    raised = await house.send("MEDIUM", channels=["webhook"], incident_key=KEY)
+    # A LOW that dies on its way goes by no other.
+    raised = await house.send("LOW", channels=["webhook"], incident_key=KEY)
     await house.push_until(lambda: len(hook.received) >= 1)
     while (await house.deliveries(raised.id))["webhook"].state != pb.DELIVERY_STATE_DEAD:
-        house.clock.advance(10)
+        await house.push(10)
     end = await over(house)
     assert (ways(end), end.suppressed_reason) == ([], "NOBODY_TOLD")
     unknown = await over(house, "alert-6.1")
@@ -78,11 +79,11 @@ async def test_an_escalation_that_waits_is_not_sent_after_the_end(
     )
     raised = await house.send("HIGH", channels=["webhook"], incident_key=KEY)
     while not (told := await by_reason(house, raised.id, "ESCALATION")) or not told[0].last_error:
-        clock.advance(5)
+        await house.push(5)
     assert ways(await over(house)) == [("webhook", "")]
     mail.reply = "250 OK"
     for _ in range(20):
-        clock.advance(60)
+        await house.push(60)
         await house.channel("email")
     (told,) = await by_reason(house, raised.id, "ESCALATION")
     assert (told.state, mail.mails) == (pb.DELIVERY_STATE_CANCELLED, [])
@@ -197,13 +198,13 @@ async def test_what_its_source_heard_stops_a_chain_calls_back_what_waits_and_doe
     )
     message = await house.send("HIGH", channels=["webhook"], incident_key=KEY)
     while not (told := await by_reason(house, message.id, "ESCALATION")) or not told[0].last_error:
-        clock.advance(5)
+        await house.push(5)
     await settle(house, "ACKNOWLEDGE", by="Ann")
     # Also what is just being sent is not tried again.
     assert (await by_reason(house, message.id, "ESCALATION"))[0].state == pb.DELIVERY_STATE_CANCELLED
     mail.reply = "250 OK"
     for _ in range(20):
-        clock.advance(60)
+        await house.push(60)
         await house.channel("email")
     (told,) = await by_reason(house, message.id, "ESCALATION")
     assert (told.state, told.last_error) == (pb.DELIVERY_STATE_CANCELLED, "acknowledged by Ann")

@@ -115,7 +115,7 @@ async def test_a_relayed_service_that_fails_or_hangs_is_a_failed_try(house: Hous
         xcom_apprise_timeout_seconds=0.5,
     )
     failed = await house.stub.TestChannel(pb.TestChannelRequest(channel="apprise"))
-    assert (failed.ok, failed.provider_status) == (False, "not accepted")
+    assert (failed.ok, failed.provider_status) == (False, "answered HTTP 500")
     hung = await house.stub.TestChannel(pb.TestChannelRequest(channel="apprise"))
     assert (hung.ok, hung.provider_status) == (False, "no answer within 0.5 s")
     wrong = await house.stub.TestChannel(pb.TestChannelRequest(channel="slack"))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import structlog
 from sonic.xcom.v1 import unrecorded_pb2 as pb
 from sonic.xcom.v1 import unrecorded_pb2_grpc as rpc
 from sonic.xcom.v1 import xcom_pb2
@@ -17,14 +14,6 @@ from tests.contract.xcom.conftest import House, hook_settings, until
 from tests.fakes.webhook import OK, FakeWebhook, Reply
 
 NOWHERE = "postgresql://xcom:x@127.0.0.1:1/none"
-
-
-@pytest.fixture(autouse=True)
-def plain_log() -> Iterator[None]:
-    """Loops without a database complain: in one line each, not as the pictures that take seconds to draw."""
-    structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
-    yield
-    structlog.reset_defaults()
 
 
 def request(id: str = "r1", **fields: str) -> pb.SendUnrecordedRequest:

@@ -213,6 +213,14 @@ def test_a_breach_by_a_stale_price_is_told_once_and_anchored_by_the_next_fresh_o
     assert rule.state < RuleState.BREACH
 
 
+def test_a_ladder_that_an_old_price_raised_and_the_margin_holds_is_not_lowered_by_one_price() -> None:
+    rule, _ = _run(_rule(PERCENT, BOTH, 66, recurrence=LADDER), [1.0])
+    rule, _ = judge(rule, Sight(2.0, rule.price_micros + MINUTE, stale=True), 0)
+    for _ in range(3):
+        rule, events = judge(rule, Sight(0.34375, rule.price_micros + MINUTE), 0)
+        assert (rule.state, rule.anchor_price_usd, events) == (RuleState.BREACH, 1.0, [])
+
+
 @given(rule=rules, seen=st.lists(st.tuples(prices, st.booleans()), min_size=1, max_size=12))
 def test_a_state_falls_only_by_two_fresh_observations_in_a_row(
     rule: Rule, seen: list[tuple[float, bool]]

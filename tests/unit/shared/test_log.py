@@ -10,13 +10,6 @@ import pytest
 from shared import log
 
 
-@pytest.fixture(autouse=True)
-def quiet_afterwards() -> object:
-    kept = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = kept
-
-
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
