@@ -15,6 +15,8 @@ BREAKING ?=
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protos/stubs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Every server is a process of its own: compiled once, they start from the cache.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run cycle db test slow chaos kills check lint types imports protos protos-check protos-export release bench lock clean
@@ -32,7 +34,7 @@ db: $(RUNTIME) ## roles, schemas and migrations in the database of DATABASE_URL
 	@$(BIN)/sonic db init $(ARGS)
 
 test: $(TOOLS) ## every test (ARGS="tests/unit -k alert"; JOBS=0 for one process)
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -p no:schemathesis $(ARGS)
 
 slow: $(TOOLS) ## the HTTP document against the gateway by schemathesis, some ten minutes (ARGS="-k alert")
 	@$(BIN)/python -m pytest -q tests/slow $(ARGS)

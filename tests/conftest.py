@@ -69,9 +69,10 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture(scope="session")
-async def house_template(postgres: EmbeddedPostgres) -> Template:
+async def house_template(postgres: EmbeddedPostgres) -> AsyncIterator[Template]:
     """Roles, schemas and tables of every service that has migrations."""
-    return await template(postgres.url, found(_REPOSITORY / "services"))
+    async with template(postgres.url, found(_REPOSITORY / "services")) as made:
+        yield made
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from shared.errors import InvalidArgument
 
 LOCK_KEY = 0x50_4E_49_43
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
-_SCRAM_ROUNDS = 4096
+SCRAM_ROUNDS = 4096
 _TRIES = 10
 
 
@@ -30,21 +30,27 @@ def owner(service: str) -> str:
 
 
 async def initialise(
-    admin_url: str, services: Sequence[str], passwords: Mapping[str, str], *, replace: bool = True
+    admin_url: str,
+    services: Sequence[str],
+    passwords: Mapping[str, str],
+    *,
+    replace: bool = True,
+    scram_rounds: int = SCRAM_ROUNDS,
 ) -> None:
     """Make the roles `<service>` and `<service>_owner` and the schema `<service>`, or bring them up to date.
 
     `passwords` is by role name. A role without one keeps the login it has, a new one cannot log in (owners
     usually need none: the administrator becomes them to migrate). With `replace` false a role that has a
     login keeps it: somebody else may be using it now. Idempotent; safe to run from many places at once. The
-    names of the services must be the administrator's own choice.
+    names of the services must be the administrator's own choice. `scram_rounds` is what every login costs.
     """
     for service in services:
         if not _NAME.fullmatch(service):
             raise InvalidArgument("BAD_SERVICE_NAME", f"'{service}' cannot name a schema and a role")
     connection = await asyncpg.connect(plain(admin_url), timeout=10)
     try:
-        await _until_undisturbed(connection, database_name(admin_url), services, passwords, replace)
+        database = database_name(admin_url)
+        await _until_undisturbed(connection, database, services, passwords, replace, scram_rounds)
     finally:
         await connection.close()
 
@@ -55,6 +61,7 @@ async def _until_undisturbed(
     services: Sequence[str],
     passwords: Mapping[str, str],
     replace: bool,
+    scram_rounds: int,
 ) -> None:
     """Roles belong to the whole server, the lock only to this database: another one may interfere."""
     for left in reversed(range(_TRIES)):
@@ -62,13 +69,22 @@ async def _until_undisturbed(
             async with connection.transaction():
                 await connection.execute("select pg_advisory_xact_lock($1)", LOCK_KEY)
                 kept = set() if replace else await _with_login(connection, passwords)
-                wanted = {role: word for role, word in passwords.items() if role not in kept}
+                wanted = {
+                    role: verifier(word, scram_rounds) for role, word in passwords.items() if role not in kept
+                }
                 await _initialise(connection, database, services, wanted)
             return
         except (asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError, asyncpg.InternalServerError):
             if not left:
                 raise
             await asyncio.sleep(0.05)
+
+
+async def admit(
+    connection: asyncpg.Connection[asyncpg.Record], database: str, services: Sequence[str]
+) -> None:
+    """Who may connect to a copy of a database that `initialise` prepared: what a copy does not keep."""
+    await connection.execute(";\n".join(_admissions(database, services)))
 
 
 async def refused(url: str, passwords: Mapping[str, str]) -> dict[str, str]:
@@ -101,7 +117,7 @@ async def _initialise(
     connection: asyncpg.Connection[asyncpg.Record],
     database: str,
     services: Sequence[str],
-    passwords: Mapping[str, str],
+    verifiers: Mapping[str, str],
 ) -> None:
     wanted = [role for service in services for role in (service, owner(service))]
     present = {
@@ -113,19 +129,24 @@ async def _initialise(
     if not superuser:
         # To give a schema to a role, and to become it, one has to be a member.
         script += [f"grant {owner(service)} to current_user" for service in services]
-    name = database.replace('"', '""')
-    script += [f'revoke all on database "{name}" from public', "revoke all on schema public from public"]
+    script += ["revoke all on schema public from public", *_admissions(database, services)]
     for service in services:
-        script += _rights(service, name)
-    script += [
-        f"alter role {role} login password '{verifier(passwords[role])}'"
-        for role in wanted
-        if role in passwords
-    ]
+        script += _rights(service)
+    for role in filter(verifiers.__contains__, wanted):
+        script.append(f"alter role {role} login password '{verifiers[role]}'")
     await connection.execute(";\n".join(script))
 
 
-def _rights(service: str, database: str) -> list[str]:
+def _admissions(database: str, services: Sequence[str]) -> list[str]:
+    name = database.replace('"', '""')
+    script = [f'revoke all on database "{name}" from public']
+    for service in services:
+        script.append(f'grant connect, temporary on database "{name}" to {service}')
+        script.append(f'grant connect on database "{name}" to {owner(service)}')
+    return script
+
+
+def _rights(service: str) -> list[str]:
     holder = owner(service)
     defaults = f"alter default privileges for role {holder} in schema {service} grant"
     return [
@@ -138,16 +159,14 @@ def _rights(service: str, database: str) -> list[str]:
         f"alter role {holder} set search_path = {service}",
         # A process that is paused in a transaction must not hold its locks for ever.
         f"alter role {service} set idle_in_transaction_session_timeout = '60s'",
-        f'grant connect, temporary on database "{database}" to {service}',
-        f'grant connect on database "{database}" to {holder}',
     ]
 
 
-def verifier(password: str) -> str:
+def verifier(password: str, rounds: int = SCRAM_ROUNDS) -> str:
     """What the server keeps of a password (RFC 5803), made here so that its log never sees the password."""
     salt = secrets.token_bytes(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _SCRAM_ROUNDS)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server = hmac.digest(salted, b"Server Key", "sha256")
     encoded = [base64.b64encode(part).decode() for part in (salt, stored, server)]
-    return f"SCRAM-SHA-256${_SCRAM_ROUNDS}:{encoded[0]}${encoded[1]}:{encoded[2]}"
+    return f"SCRAM-SHA-256${rounds}:{encoded[0]}${encoded[1]}:{encoded[2]}"

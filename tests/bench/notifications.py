@@ -140,8 +140,7 @@ async def _xcom(
     server = EmbeddedPostgres(home)
     server.start()
     try:
-        prepared = await template(server.url, {"xcom": _MIGRATIONS})
-        async with prepared.copy() as databases:
+        async with template(server.url, {"xcom": _MIGRATIONS}) as made, made.copy() as databases:
             hook = {
                 "WEBHOOK_URL": f"http://{receiver}/hook",
                 "WEBHOOK_SECRET": "bench",

@@ -23,11 +23,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 async def kills(url: str, count: int) -> int:
     """How many kills broke a promise."""
-    prepared = await template(url, found(REPOSITORY / "services"))
     broken = 0
-    for moment in Moment:
-        async with prepared.copy() as databases, FakeWebhook() as hook:
-            broken += await _kills_at(databases, hook, moment, count)
+    async with template(url, found(REPOSITORY / "services")) as prepared:
+        for moment in Moment:
+            async with prepared.copy() as databases, FakeWebhook() as hook:
+                broken += await _kills_at(databases, hook, moment, count)
     return broken
 
 

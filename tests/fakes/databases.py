@@ -46,20 +46,20 @@ class Template:
     name: str
     services: tuple[str, ...]
     broken: Mapping[str, Exception]
+    administrator: asyncpg.Connection[asyncpg.Record]
 
     @asynccontextmanager
     async def copy(self) -> AsyncIterator[Databases]:
         """A database of its own, dropped afterwards even when somebody is still connected."""
         name = f"test_{uuid.uuid4().hex[:16]}"
         # Without the log of every page: a sixth of the time.
-        await _command(self.server_url, f"create database {name} template {self.name} strategy file_copy")
+        await self.administrator.execute(f"create database {name} template {self.name} strategy file_copy")
         try:
-            admin_url = with_database(self.server_url, name)
             # Rights on schemas and tables are copied, those on the database itself are not.
-            await roles.initialise(admin_url, self.services, {})
-            yield Databases(admin_url, self.services, self.broken)
+            await roles.admit(self.administrator, name, self.services)
+            yield Databases(with_database(self.server_url, name), self.services, self.broken)
         finally:
-            await _command(self.server_url, f"drop database {name} with (force)")
+            await self.administrator.execute(f"drop database {name} with (force)")
 
 
 def password(role: str) -> str:
@@ -72,25 +72,25 @@ def found(services_folder: Path) -> dict[str, Path]:
     return {folder.parent.name: folder for folder in sorted(services_folder.glob("*/migrations"))}
 
 
-async def template(server_url: str, histories: Mapping[str, Path], name: str = "template_house") -> Template:
+@asynccontextmanager
+async def template(
+    server_url: str, histories: Mapping[str, Path], name: str = "template_house"
+) -> AsyncIterator[Template]:
     """Make the template; one service's broken migration spoils only the tests that ask for that service."""
     services = tuple(histories)
-    await _command(server_url, f"create database {name}")
-    url = with_database(server_url, name)
-    everybody = [role for service in services for role in (service, roles.owner(service))]
-    await roles.initialise(url, services, {role: password(role) for role in everybody})
-    broken: dict[str, Exception] = {}
-    for service, history in histories.items():
-        try:
-            await migrations.upgrade(url, service, history)
-        except Exception as problem:  # noqa: BLE001 - whatever a migration raises is for that service's tests
-            broken[service] = problem
-    return Template(server_url, name, services, broken)
-
-
-async def _command(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
+    administrator = await asyncpg.connect(server_url)
     try:
-        await connection.execute(statement)
+        await administrator.execute(f"create database {name}")
+        url = with_database(server_url, name)
+        everybody = [role for service in services for role in (service, roles.owner(service))]
+        # Their passwords are in this file: a login need not be hard to guess, and a test has dozens.
+        await roles.initialise(url, services, {role: password(role) for role in everybody}, scram_rounds=1)
+        broken: dict[str, Exception] = {}
+        for service, history in histories.items():
+            try:
+                await migrations.upgrade(url, service, history)
+            except Exception as problem:  # noqa: BLE001 - whatever a migration raises is for that service's tests
+                broken[service] = problem
+        yield Template(server_url, name, services, broken, administrator)
     finally:
-        await connection.close()
+        await administrator.close()

@@ -99,10 +99,11 @@ class House:
 
 
 @pytest.fixture(scope="session")
-async def cyclone_template(postgres: EmbeddedPostgres) -> Template:
+async def cyclone_template(postgres: EmbeddedPostgres) -> AsyncIterator[Template]:
     """Cyclone's schema alone: these tests do not wait for the other services' tables."""
     history = {"cyclone": REPOSITORY / "services" / "cyclone" / "migrations"}
-    return await template(postgres.url, history, "template_cyclone")
+    async with template(postgres.url, history, "template_cyclone") as made:
+        yield made
 
 
 @pytest.fixture

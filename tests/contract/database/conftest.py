@@ -89,8 +89,9 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-async def sample_template(postgres: EmbeddedPostgres, histories: dict[str, Path]) -> Template:
-    return await template(postgres.url, histories, "template_samples")
+async def sample_template(postgres: EmbeddedPostgres, histories: dict[str, Path]) -> AsyncIterator[Template]:
+    async with template(postgres.url, histories, "template_samples") as made:
+        yield made
 
 
 @pytest.fixture

@@ -132,14 +132,14 @@ async def test_channels_are_pinged_daily_and_a_silent_one_is_told_on_the_others(
         async def pinged(count: int) -> bool:
             return len(mail.mails) >= count
 
-        await house.push(lambda: pinged(1), 600)
+        await house.push(lambda: pinged(1), 1800)
         first_seconds = house.clock.now().timestamp()
         assert str(mail.mails[0].message["subject"]) == "Test of the email channel"
         await house.monitor(**only("xcom"))
-        await house.push(lambda: pinged(2), 600)
+        await house.push(lambda: pinged(2), 1800)
         assert 86_000 < house.clock.now().timestamp() - first_seconds < 92_000
         mail.reply = "554 no"
-        (begin,) = await house.push(lambda: told(house, "delivered nothing for 26 h"), 600, most=400)
+        (begin,) = await house.push(lambda: told(house, "delivered nothing for 26 h"), 1800, most=140)
     assert begin.level == xcom_pb2.LEVEL_HIGH
     xcom = await house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
     message = await xcom.GetMessage(xcom_pb2.GetMessageRequest(id=begin.id))
