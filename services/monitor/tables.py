@@ -92,8 +92,9 @@ incident = Table(
     Column("monitor", Text, primary_key=True),
     Column("id", Text, nullable=False),
     Column("since_time", DateTime(timezone=True), nullable=False),
-    # Who was told of, each with since when it is well again (null: it is not).
+    # Who was found, each with since when it is well again (null: it is not).
     Column("members", JSONB, nullable=False, server_default="{}"),
+    Column("told", Boolean, nullable=False, server_default="true"),
 )
 
 # What must be told; a row goes when xcom has it.
@@ -107,6 +108,8 @@ outbox = Table(
     Column("created_time", DateTime(timezone=True), nullable=False),
     Column("channels", ARRAY(Text), nullable=False, server_default="{}"),
     Column("demo", Boolean, nullable=False, server_default="false"),
+    Column("incident_key", Text, nullable=False, server_default=""),
+    Column("ends_incident", Boolean, nullable=False, server_default="false"),
 )
 
 # One row: when Cyclone last called.

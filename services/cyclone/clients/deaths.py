@@ -8,6 +8,7 @@ from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from services.cyclone.domain.incidents import Incident
+from shared.errors import AlreadyExists
 from shared.names import shortened
 from shared.rpc.client import Channel
 from shared.secret_shapes import without_secrets
@@ -23,6 +24,7 @@ class DeathClient:
     def __init__(self, channels: Mapping[str, Channel]) -> None:
         self._alerts = channels["alerts"].stub(alerts_pb2_grpc.AlertsServiceStub)
         self._xcom = channels["xcom"].stub(xcom_pb2_grpc.XComServiceStub)
+        self._escalation = channels["xcom"].stub(xcom_pb2_grpc.EscalationServiceStub)
 
     async def raise_death(self, incident: Incident, cycle_id: str, epoch: int, seconds: float) -> None:
         request = alerts_pb2.RaiseDeathRequest(
@@ -41,15 +43,21 @@ class DeathClient:
         body = f"{incident.summary}\nThe alerts service could not tell this itself: its alerts may be late."
         subject = f"HIGH: {incident.name} is down"
         await self._send(
-            f"cyclone-{incident.id}", xcom_pb2.LEVEL_HIGH, subject, body, incident, cycle_id, seconds, demo
+            _key(incident), xcom_pb2.LEVEL_HIGH, subject, body, incident, cycle_id, seconds, demo
         )
 
     async def send_recovery(self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool) -> None:
         subject = f"Resolved: {incident.name} works again"
-        request_id = f"cyclone-{incident.id}-over"
+        request_id = f"{_key(incident)}-over"
         await self._send(
             request_id, xcom_pb2.LEVEL_LOW, subject, incident.summary, incident, cycle_id, seconds, demo
         )
+
+    async def end_death(self, incident: Incident, seconds: float) -> None:
+        request = xcom_pb2.SettleIncidentRequest(
+            incident_key=_key(incident), action=xcom_pb2.INCIDENT_ACTION_END, by="cyclone"
+        )
+        await self._escalation.SettleIncident(request, timeout=seconds)
 
     async def _send(
         self,
@@ -73,5 +81,16 @@ class DeathClient:
             source="cyclone",
             dedupe_key=request_id,
             facts=facts,
+            incident_key=_key(incident),
+            ends_incident=request_id != _key(incident),
         )
-        await self._xcom.Send(request, timeout=seconds)
+        try:
+            await self._xcom.Send(request, timeout=seconds)
+        except AlreadyExists:
+            # Told before, when it was another cycle; only the answer was lost.
+            return
+
+
+def _key(incident: Incident) -> str:
+    """Names it to xcom from its first telling to its end, whoever owns the schedule then."""
+    return f"cyclone-{incident.id}"

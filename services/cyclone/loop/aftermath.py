@@ -31,9 +31,13 @@ class Teller(Protocol):
         """Directly through xcom, HIGH, when alerts cannot tell; the same incident again is one message."""
         ...
 
-    async def send_recovery(
-        self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool
-    ) -> None: ...
+    async def send_recovery(self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool) -> None:
+        """To those who heard of it directly, and to nobody's contacts any more."""
+        ...
+
+    async def end_death(self, incident: Incident, seconds: float) -> None:
+        """What was perhaps sent directly goes to no further contact; tells nobody."""
+        ...
 
 
 class Pinger(Protocol):
@@ -127,10 +131,13 @@ class Aftermath:
     async def _tell_end(
         self, incident: Incident, cycle_id: str, epoch: int, seconds: float
     ) -> tuple[Incident, str]:
+        # Whoever did not answer in time may have told it all the same: over here, it is over there too.
         if incident.told is Told.ALERTS:
             await self._teller.resolve_death(incident, cycle_id, epoch, seconds)
+            await self._teller.end_death(incident, seconds)
         else:
             await self._teller.send_recovery(incident, cycle_id, seconds, demo=self.demo)
+            await self._teller.resolve_death(incident, cycle_id, epoch, seconds)
         return Incident(incident.name, incident.bad_count), "over"
 
     async def _ping(self, pinger: Pinger, cycle: Cycle, epoch: int, totals: TotalsReading | None) -> None:

@@ -33,6 +33,8 @@ class XComClient:
             source="monitor",
             channels=notice.channels,
             facts={"demo": "true"} if notice.demo else {},
+            incident_key=notice.incident_key,
+            ends_incident=notice.ends_incident,
         )
         try:
             await self._stub.Send(request, timeout=_SECONDS)

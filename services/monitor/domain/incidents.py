@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from services.monitor.domain.findings import Finding, Level, RunStatus
@@ -17,7 +17,8 @@ _MOST_NAMED = 10
 class Notice:
     """Something to tell people once; its id is the idempotency key. No channels: those of the level.
 
-    `demo`: it is about simulated prices and positions.
+    `incident_key` is the same from the first notice of an incident to the last, which `ends_incident` and
+    goes to those who heard of it. `demo`: it is about simulated prices and positions.
     """
 
     id: str
@@ -26,6 +27,8 @@ class Notice:
     body: str
     channels: tuple[str, ...] = ()
     demo: bool = False
+    incident_key: str = ""
+    ends_incident: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,14 @@ class Telling:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """An open incident; `members` were told, each with since when it is well again (None: it is not)."""
+    """An open incident; `members` were found, each with since when it is well again (None: it is not).
+
+    `told`: somebody heard of it, or will, and is to hear of its end.
+    """
 
     id: str
     members: Mapping[str, datetime | None] = field(default_factory=dict)
+    told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +76,18 @@ def follow(
     """One notice when a concern begins, one for those that join it, one when it is over.
 
     An ERROR or SKIPPED changes nothing, nor does a BREACH without a concern. `incident` is the open one or
-    None; `fresh_id` names a new one. Told at NORMAL is not told.
+    None; `fresh_id` names a new one. Told at NORMAL is not told, but whoever heard of it hears of its end.
     """
     if finding.status in (RunStatus.ERROR, RunStatus.SKIPPED):
         return IncidentChange("NOT_KNOWN", incident)
     telling = telling or Telling()
-    change = _change(monitor, incident, finding, fresh_id, now, telling)
-    return change if (telling.level or finding.level) is not Level.NORMAL else _untold(change)
+    if not finding.concern:
+        return _ended(monitor, incident, finding, telling)
+    change = _begun(monitor, incident, finding, fresh_id, now, telling)
+    return change if (telling.level or finding.level) is not Level.NORMAL else _untold(change, incident)
 
 
-def _change(
+def _begun(
     monitor: str,
     incident: Incident | None,
     finding: Finding,
@@ -86,19 +95,36 @@ def _change(
     now: datetime,
     telling: Telling,
 ) -> IncidentChange:
-    level = telling.level or finding.level
-    if finding.concern and incident is None:
-        subject = f"{monitor} monitor: {finding.concern}"
-        begin = Notice(f"{fresh_id}-begin", level, subject, _body(finding), _channels(telling, finding))
-        return IncidentChange("OPENED", Incident(fresh_id, dict.fromkeys(finding.members)), begin)
-    if finding.concern and incident is not None:
+    if incident is not None:
         return _joined(monitor, incident, finding, fresh_id, now, telling)
-    if incident is not None and finding.status is RunStatus.SUCCESS:
-        names = f": {_listed(sorted(incident.members))}" if incident.members else ""
-        subject = f"{monitor} monitor: all is well again{names}"
-        end = Notice(f"{incident.id}-end", Level.LOW, subject, subject, telling.channels)
-        return IncidentChange("CLOSED", None, end)
-    return IncidentChange("UNCHANGED", incident)
+    begin = Notice(
+        f"{fresh_id}-begin",
+        telling.level or finding.level,
+        f"{monitor} monitor: {finding.concern}",
+        _body(finding),
+        _channels(telling, finding),
+        incident_key=fresh_id,
+    )
+    return IncidentChange("OPENED", Incident(fresh_id, dict.fromkeys(finding.members)), begin)
+
+
+def _ended(monitor: str, incident: Incident | None, finding: Finding, telling: Telling) -> IncidentChange:
+    if incident is None or finding.status is not RunStatus.SUCCESS:
+        return IncidentChange("UNCHANGED", incident)
+    if not incident.told:
+        return IncidentChange("CLOSED")
+    names = f": {_listed(sorted(incident.members))}" if incident.members else ""
+    subject = f"{monitor} monitor: all is well again{names}"
+    end = Notice(
+        f"{incident.id}-end",
+        Level.LOW,
+        subject,
+        subject,
+        telling.channels,
+        incident_key=incident.id,
+        ends_incident=True,
+    )
+    return IncidentChange("CLOSED", None, end)
 
 
 def _joined(
@@ -112,7 +138,7 @@ def _joined(
         **dict.fromkeys(finding.members),
     }
     if not new:
-        moved = Incident(incident.id, after)
+        moved = Incident(incident.id, after, incident.told)
         return IncidentChange("UNCHANGED" if after == dict(before) else "LEFT", moved)
     words = _listed([finding.members[name] for name in new])
     subject = f"{monitor} monitor: now also {words}"
@@ -122,6 +148,7 @@ def _joined(
         subject,
         _body(finding),
         _channels(telling, finding),
+        incident_key=incident.id,
     )
     return IncidentChange("JOINED", Incident(incident.id, after), notice)
 
@@ -133,8 +160,9 @@ def _is_new(name: str, before: Mapping[str, datetime | None], now: datetime) -> 
     return well_since is not None and now - well_since >= REJOINS_AFTER
 
 
-def _untold(change: IncidentChange) -> IncidentChange:
-    return IncidentChange(change.reason, change.after)
+def _untold(change: IncidentChange, before: Incident | None) -> IncidentChange:
+    told = before is not None and before.told
+    return IncidentChange(change.reason, change.after and replace(change.after, told=told))
 
 
 def _body(finding: Finding) -> str:

@@ -23,7 +23,7 @@ class NoticeRows:
         """Open incidents by monitor, locked until the end of the transaction."""
         await self._connection.exec_driver_sql("select pg_advisory_xact_lock(hashtext('monitor incidents'))")
         rows = await self._connection.execute(select(incident))
-        return {row.monitor: read_incident(row.id, row.members) for row in rows}
+        return {row.monitor: read_incident(row.id, row.members, row.told) for row in rows}
 
     async def keep_incident(self, monitor: str, one: Incident | None, now: datetime) -> None:
         """Keep it as it is now, since `now` when it is new; None ends it."""
@@ -31,10 +31,9 @@ class NoticeRows:
             await self._connection.execute(delete(incident).where(incident.c.monitor == monitor))
             return
         members = {name: None if since is None else since.isoformat() for name, since in one.members.items()}
-        statement = upsert(incident).values(monitor=monitor, id=one.id, since_time=now, members=members)
-        await self._connection.execute(
-            statement.on_conflict_do_update(index_elements=["monitor"], set_={"members": members})
-        )
+        kept = {"members": members, "told": one.told}
+        statement = upsert(incident).values(monitor=monitor, id=one.id, since_time=now, **kept)
+        await self._connection.execute(statement.on_conflict_do_update(index_elements=["monitor"], set_=kept))
 
     async def add_notice(self, notice: Notice, now: datetime) -> None:
         """Keep something to tell until it was told."""
@@ -46,6 +45,8 @@ class NoticeRows:
                 body=notice.body,
                 channels=list(notice.channels),
                 demo=notice.demo,
+                incident_key=notice.incident_key,
+                ends_incident=notice.ends_incident,
                 created_time=now,
             )
         )
@@ -56,7 +57,16 @@ class NoticeRows:
             select(outbox).order_by(outbox.c.created_time, outbox.c.id).limit(100)
         )
         return [
-            Notice(row.id, Level(row.level), row.subject, row.body, tuple(row.channels), row.demo)
+            Notice(
+                row.id,
+                Level(row.level),
+                row.subject,
+                row.body,
+                tuple(row.channels),
+                row.demo,
+                row.incident_key,
+                row.ends_incident,
+            )
             for row in rows
         ]
 

@@ -23,7 +23,7 @@ from shared.database.statement import Row
 _STANDINGS = (
     "select names.name, setting.enabled, setting.interval_seconds, setting.threshold_percent,"
     " setting.notification_level, setting.channels, setting.snooze_seconds, setting.snoozed_until_time,"
-    " setting.version, incident.id as incident_id, incident.members::text as members,"
+    " setting.version, incident.id as incident_id, incident.members::text as members, incident.told,"
     " looked.id, looked.started_time, looked.duration_seconds, looked.status,"
     " looked.metadata::text as metadata, looked.error,"
     " looked.cycle_id, newest.started_time as last_time, newest.status as last_status,"
@@ -229,7 +229,7 @@ def _standing(row: Row) -> Standing:
         last_skipped=row["last_error"] if row["last_status"] == RunStatus.SKIPPED else "",
         incident=None
         if row["incident_id"] is None
-        else read_incident(row["incident_id"], json.loads(row["members"])),
+        else read_incident(row["incident_id"], json.loads(row["members"]), row["told"]),
         badges=tuple(
             read_badge(one, datetime.fromisoformat(one["badge_time"]), one["dismissals"])
             for one in json.loads(row["badges"] or "[]")
@@ -237,12 +237,12 @@ def _standing(row: Row) -> Standing:
     )
 
 
-def read_incident(id: str, members: Mapping[str, str | None]) -> Incident:
+def read_incident(id: str, members: Mapping[str, str | None], told: bool) -> Incident:
     """An open incident from columns of its table."""
     times = {
         name: None if since is None else datetime.fromisoformat(since) for name, since in members.items()
     }
-    return Incident(id, times)
+    return Incident(id, times, told)
 
 
 def read_badge(row: Row, badge_time: datetime, dismissals: Iterable[Row]) -> KeptBadge:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from pydantic import SecretStr
 from sonic.alerts.v1 import alerts_pb2
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.positions.v1 import positions_pb2
-from sonic.xcom.v1 import xcom_pb2
+from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
+from services.xcom import server as xcom_server
 from shared.clock import PushedClock
 from shared.codec import to_timestamp
+from shared.errors import AlreadyExists
+from shared.rpc.client import Channel
 from tests.contract.cyclone.conftest import START, House, until
+from tests.fakes import pushing
+from tests.fakes.databases import Template
 from tests.fakes.http_provider import HttpProvider
-from tests.fakes.peers import aborts, answers
+from tests.fakes.mail import FakeMailServer
+from tests.fakes.peers import aborts, answers, refuses
+from tests.fakes.webhook import FakeWebhook
 
 DOWN = aborts(grpc.StatusCode.UNAVAILABLE)
 BROKEN = aborts(grpc.StatusCode.INTERNAL)
@@ -106,6 +115,87 @@ async def test_when_alerts_itself_is_down_xcom_is_told_directly_once_an_incident
     assert {message.level for message in over} == {xcom_pb2.LEVEL_LOW}
     await house.run(stub)
     assert len(_sent(house)) == 4
+    # Alerts may have taken the death and not said so in time.
+    assert sorted(set(_resolved(house))) == ["cycle", "service:alerts"]
+
+
+async def test_a_death_sent_to_xcom_escalates_until_its_end_which_goes_to_those_who_heard(
+    house: House, house_template: Template
+) -> None:
+    """Xcom is real: one webhook for HIGH, one contact by mail, and the owner's mail for LOW."""
+    async with FakeWebhook() as hook, FakeMailServer() as mail, AsyncExitStack() as stack:
+        clock = PushedClock(START)
+        databases = await stack.enter_async_context(house_template.copy())
+        config = xcom_server.Config(
+            listen_address="127.0.0.1:0",
+            database_url=SecretStr(databases.url("xcom")),
+            webhook_url=hook.url,
+            webhook_secret=SecretStr("hook-secret-3f9a"),
+            xcom_high_channels=("webhook",),
+            smtp_server=mail.host,
+            smtp_port=mail.port,
+            smtp_default_recipient="owner@example.org",
+        )
+        xcom = await stack.enter_async_context(xcom_server.build(config, clock))
+        channel = Channel(xcom.address)
+        stack.push_async_callback(channel.stop)
+        escalation = channel.stub(xcom_pb2_grpc.EscalationServiceStub)
+        jane = xcom_pb2.Contact(
+            name="jane",
+            wait=Duration(seconds=60),
+            routes=[xcom_pb2.ContactRoute(channel="email", address="jane@example.org")],
+        )
+        chain = xcom_pb2.EscalationChain(contacts=[jane])
+        await escalation.UpdateEscalationChain(xcom_pb2.UpdateEscalationChainRequest(escalation_chain=chain))
+        stub = await house.start(xcom_address=xcom.address)
+        house.peers.told |= dict.fromkeys(_ALERTS, DOWN)
+        await house.run(stub)
+        await until(lambda: house.value("select told = 'XCOM' from incident where name = 'cycle'"))
+        await hook.wait_for(1)
+        for _ in range(20):
+            if mail.mails:
+                break
+            await pushing.push(clock, 10)
+        assert [one.recipients for one in mail.mails] == [["jane@example.org"]]
+        # The next owner ends what this one told.
+        await house.rows(
+            "update lease set expires_time = '-infinity', owner = '', epoch = epoch + 1 returning 1"
+        )
+        for name in _ALERTS:
+            del house.peers.told[name]
+        stub = await house.start(xcom_address=xcom.address)
+        await house.run(stub)
+        await hook.wait_for(2)
+        await mail.wait_for(2)
+        listed = await channel.stub(xcom_pb2_grpc.XComServiceStub).ListMessages(
+            xcom_pb2.ListMessagesRequest(source="cyclone")
+        )
+        end, begin = listed.messages
+        assert begin.incident_key == end.incident_key != ""
+        assert (end.ends_incident, end.channels_reason) == (True, "WHO_HEARD")
+        assert {(one.channel, one.contact) for one in end.deliveries} == {("webhook", ""), ("email", "jane")}
+        assert not begin.HasField("escalation_due_time")
+
+
+async def test_a_death_whose_answer_was_lost_is_told_all_the_same(house: House) -> None:
+    stub = await house.start()
+    house.peers.told |= dict.fromkeys(_ALERTS, DOWN)
+    house.peers.told["xcom.Send"] = refuses(AlreadyExists("REQUEST_ID_REUSED", "used before"))
+    await house.run(stub)
+    await until(lambda: house.value("select told = 'XCOM' from incident where name = 'cycle'"))
+
+
+async def test_what_alerts_told_ends_for_xcom_too(house: House) -> None:
+    stub = await house.start()
+    house.peers.told["alerts.EvaluateAlerts"] = BROKEN
+    await house.run(stub)
+    await until(lambda: _raised(house) == ["cycle"])
+    id = await house.value("select id from incident where name = 'cycle'")
+    del house.peers.told["alerts.EvaluateAlerts"]
+    await house.run(stub)
+    (settled,) = await until(lambda: house.peers.requests("xcom.SettleIncident"))
+    assert settled.incident_key == f"cyclone-{id}"
+    assert settled.action == xcom_pb2.INCIDENT_ACTION_END
 
 
 async def test_a_death_nobody_could_be_told_is_told_by_the_next_owner(house: House) -> None:

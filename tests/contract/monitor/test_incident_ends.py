@@ -1,0 +1,155 @@
+"""The end of a monitor's incident: it stops the chain of contacts and goes to exactly those who heard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
+from sonic.monitor.v1 import monitor_pb2 as pb
+from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
+
+from tests.contract.monitor.conftest import QUIET, House, cycle, until
+from tests.fakes.mail import FakeMailServer
+from tests.fakes.webhook import FakeWebhook
+
+CONTACT = "jane@example.org"
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[FakeWebhook]:
+    async with FakeWebhook() as server:
+        yield server
+
+
+@pytest.fixture
+async def mail() -> AsyncIterator[FakeMailServer]:
+    async with FakeMailServer() as server:
+        yield server
+
+
+def only(name: str) -> dict[str, object]:
+    return {key: value for key, value in QUIET.items() if key != f"{name}_mon_enabled"}
+
+
+async def start(house: House, hook: FakeWebhook, mail: FakeMailServer) -> None:
+    """Peers whose xcom has a webhook for everything, and one contact by mail after a minute."""
+    price = await house.start("price")
+    await house.start("positions", price_address=price.address)
+    await house.start(
+        "xcom",
+        webhook_url=hook.url,
+        webhook_secret="hook-secret-3f9a",
+        xcom_high_channels=("webhook",),
+        smtp_server=mail.host,
+        smtp_port=mail.port,
+        smtp_default_recipient="owner@example.org",
+    )
+    route = xcom_pb2.ContactRoute(channel="email", address=CONTACT)
+    jane = xcom_pb2.Contact(name="jane", wait=Duration(seconds=60), routes=[route])
+    joe = xcom_pb2.Contact(name="joe", wait=Duration(seconds=3600), routes=[route])
+    chain = xcom_pb2.EscalationChain(contacts=[jane, joe])
+    stub = await house.stub("xcom", xcom_pb2_grpc.EscalationServiceStub)
+    await stub.UpdateEscalationChain(xcom_pb2.UpdateEscalationChainRequest(escalation_chain=chain))
+
+
+def _holds(look: Callable[[], object]) -> Callable[[], Awaitable[object]]:
+    async def holds() -> object:
+        return look()
+
+    return holds
+
+
+async def _breach(house: House, stub: object, name: str) -> None:
+    """The silence of cyclone, or a dead service, begins."""
+    if name == "heartbeat":
+        await cycle(stub)
+    else:
+        await house.apps["positions"].stop()
+
+
+async def _heal(house: House, stub: object, name: str) -> None:
+    if name == "heartbeat":
+        await cycle(stub, 2)
+        return
+    # On the port it had: monitor finds it where it was.
+    await house.start(
+        "positions",
+        listen_address=house.apps["positions"].address,
+        price_address=house.apps["price"].address,
+    )
+
+
+@pytest.mark.parametrize("name", ["heartbeat", "operations"])
+async def test_a_recovery_stops_the_chain_and_reaches_everybody_who_heard(
+    house: House, hook: FakeWebhook, mail: FakeMailServer, name: str
+) -> None:
+    await start(house, hook, mail)
+    stub = await house.monitor(**only(name))
+    await _breach(house, stub, name)
+    await house.push(_holds(lambda: mail.mails))
+    assert [one.recipients for one in mail.mails] == [[CONTACT]]
+    assert len(hook.received) == 1
+    # Another process of monitor ends what this one began.
+    await house.apps["monitor"].stop()
+    stub = await house.monitor(**only(name))
+    await _heal(house, stub, name)
+    await house.push(_holds(lambda: len(hook.received) == 2 and len(mail.mails) == 2))
+    begin, end = await house.messages()
+    assert begin.level == xcom_pb2.LEVEL_HIGH
+    assert begin.incident_key == end.incident_key != ""
+    assert (end.ends_incident, end.channels_reason) == (True, "WHO_HEARD")
+    assert sorted((one.channel, one.contact) for one in end.deliveries) == [
+        ("email", "jane"),
+        ("webhook", ""),
+    ]
+    assert not begin.HasField("escalation_due_time")
+
+
+async def test_who_joins_an_incident_belongs_to_it(
+    house: House, hook: FakeWebhook, mail: FakeMailServer
+) -> None:
+    await start(house, hook, mail)
+    stub = await house.monitor(**QUIET)
+    for number, stale in enumerate((["SPX"], ["SPX", "BTC"], [])):
+        prices = [
+            pb.PriceReading(asset=asset, quality="STALE" if asset in stale else "GOOD")
+            for asset in ("SPX", "BTC")
+        ]
+        await cycle(stub, number, prices=pb.PricesReading(prices=prices))
+        await until(lambda: house.value("select count(*) = 0 from outbox"))
+    begin, joined, end = await house.messages()
+    assert begin.incident_key == joined.incident_key == end.incident_key != ""
+    assert [one.ends_incident for one in (begin, joined, end)] == [False, False, True]
+
+
+async def test_a_monitor_that_was_silenced_meanwhile_still_ends_what_was_told(
+    house: House, hook: FakeWebhook, mail: FakeMailServer
+) -> None:
+    await start(house, hook, mail)
+    stub = await house.monitor(**QUIET)
+
+    async def look(number: int, quality: str) -> None:
+        prices = [pb.PriceReading(asset="SPX", quality=quality)]
+        await cycle(stub, number, prices=pb.PricesReading(prices=prices))
+        await until(lambda: house.value("select count(*) = 0 from outbox"))
+
+    async def tell_at(level: pb.Level.ValueType) -> None:
+        setting = pb.Monitor(name="price", notification_level=level)
+        await stub.UpdateMonitor(
+            pb.UpdateMonitorRequest(monitor=setting, update_mask=FieldMask(paths=["notification_level"]))
+        )
+
+    await tell_at(pb.LEVEL_HIGH)
+    await look(1, "STALE")
+    await tell_at(pb.LEVEL_NORMAL)
+    await look(2, "GOOD")
+    begin, end = await house.messages()
+    assert end.ends_incident
+    assert not begin.HasField("escalation_due_time")
+    # What began silenced and ends audible is told to nobody.
+    await look(3, "STALE")
+    await tell_at(pb.LEVEL_HIGH)
+    await look(4, "GOOD")
+    assert len(await house.messages()) == 2
