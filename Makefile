@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 ARGS ?=
+# "full": what is run once a release, not on every change.
+SLOW ?=
 # Processes of `make test`; the tests wait more than they work, so more than cores. 0: one, with its output.
 JOBS ?= 4
 # Where protos-export writes, and why a release may break its clients.
@@ -19,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run cycle db test slow chaos kills check lint types imports protos protos-check protos-export release bench lock clean
+.PHONY: help run cycle db test slow kills check lint types imports protos protos-check protos-export release bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,11 +38,9 @@ db: $(RUNTIME) ## roles, schemas and migrations in the database of DATABASE_URL
 test: $(TOOLS) ## every test (ARGS="tests/unit -k alert"; JOBS=0 for one process)
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -p no:schemathesis $(ARGS)
 
-slow: $(TOOLS) ## the HTTP document against the gateway by schemathesis, some ten minutes (ARGS="-k alert")
-	@$(BIN)/python -m pytest -q tests/slow $(ARGS)
-
-chaos: $(TOOLS) ## servers killed at every step, and the page in a browser when Chromium is there
-	@$(BIN)/python -m pytest -q tests/chaos tests/browser $(ARGS)
+slow: $(TOOLS) ## kills, repeated seeds, the HTTP document, the page in Chromium; twenty minutes (SLOW=full: more)
+	@$(BIN)/python -m pytest -q -m slow tests $(ARGS)
+	@if [ "$(SLOW)" = full ]; then $(BIN)/python -m tests.chaos.kills; fi
 
 kills: $(TOOLS) ## xcom killed 100 times at each moment of a delivery, some ten minutes (ARGS=10)
 	@$(BIN)/python -m tests.chaos.kills $(ARGS)

@@ -22,7 +22,10 @@ from tests.browser.chromium import Browser, found, started
 MARKUP = "<img src=x onerror=document.title='broken'><script>document.title='broken'</script>"
 FILLED = "document.querySelectorAll('#positions tr').length === 3"
 
-pytestmark = pytest.mark.skipif(found() is None, reason="no Chromium on this machine: the page is not tested")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(found() is None, reason="no Chromium on this machine: the page is not tested"),
+]
 
 
 # What the gateway says, invented; every text a person or a provider could have written is markup.

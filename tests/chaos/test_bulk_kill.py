@@ -19,7 +19,7 @@ from tests.chaos.test_kills import until_serving
 from tests.e2e.world import base58_address
 from tests.fakes.http_provider import HttpProvider
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 COUNT = 100_000
 WALLETS = 20  # an answer of a provider is no longer than the house takes
 

@@ -15,7 +15,7 @@ from shared.postgres import EmbeddedPostgres
 from tests.chaos.conftest import Up, house_of, up
 from tests.e2e.test_five_cycles import cycle, state
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 async def said(running: Up, words: str, seconds: float = 60) -> str:

@@ -18,7 +18,7 @@ from tests.chaos.conftest import Up, house_of, up
 from tests.e2e.test_five_cycles import cycle, invent, state, steps
 from tests.e2e.world import World, base58_address, world
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 OWNERS = {
     "UPDATE_PRICES": "price",

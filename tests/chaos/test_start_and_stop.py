@@ -16,7 +16,7 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from tests.chaos.conftest import house_of, up
 from tests.e2e.test_five_cycles import cycle, state
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 
 async def alive(processes: list[psutil.Process]) -> list[psutil.Process]:

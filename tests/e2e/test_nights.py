@@ -283,7 +283,11 @@ _ROUNDS = [
 ]
 
 
-@pytest.mark.parametrize("restarted", _ROUNDS, ids="-".join)
+@pytest.mark.parametrize(
+    "restarted",
+    [_ROUNDS[0], *(pytest.param(one, marks=pytest.mark.slow) for one in _ROUNDS[1:])],
+    ids="-".join,
+)
 async def test_a_restart_between_any_two_events_changes_nothing(night: Night, restarted: list[str]) -> None:
     restarts = iter(restarted)
     await night.at("10:00", mark=SAFE)

@@ -55,6 +55,7 @@ async def test_a_delivery_killed_between_claim_and_receipt_is_sent_again_with_th
     assert (again.id, exit_code) == (message.id, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", Moment)
 async def test_a_kill_loses_nothing_and_repeats_only_what_was_sent_without_a_receipt(
     databases: Databases, hook: FakeWebhook, moment: Moment
