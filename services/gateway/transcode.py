@@ -11,7 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from services.gateway.surface import Route, field_at
-from services.gateway.values import FIELD_MASK, NUMBER, WHOLE, Json, checked, field_of, shown
+from services.gateway.values import FIELD_MASK, NUMBER, WHOLE, Json, checked, field_of, named, shown
 from shared.errors import InvalidArgument
 
 MASK = "update_mask"
@@ -45,11 +45,12 @@ def request_message(
     elif route.body:
         fields[route.body] = sent
     for name, value in path.items():
-        _place(fields, name, _scalar(field_at(route.method.input_type, name), value))
-    named = checked(route.method.input_type, fields, withheld=route.withheld)
+        field = field_at(route.method.input_type, name)
+        _place(fields, name, field, _scalar(field, value))
+    fitting = checked(route.method.input_type, fields, withheld=route.withheld)
     request = route.request_class()
     try:
-        json_format.ParseDict(named, request)
+        json_format.ParseDict(fitting, request)
     except (json_format.ParseError, ValueError) as error:
         raise InvalidArgument("BAD_JSON", f"the request does not fit: {_first(error)}") from error
     _fill_mask(route, request, sent, path)
@@ -65,7 +66,7 @@ def response_json(message: Message) -> str:
 
 
 def _body(route: Route, body: bytes) -> Json:
-    if not route.body or not body.strip(b" \t\r\n"):
+    if not route.body or not body:
         return {}
     try:
         value = json.loads(
@@ -183,13 +184,15 @@ def _camel(path: str) -> str:
     return first + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
-def _place(fields: Json, name: str, value: object) -> None:
+def _place(fields: Json, name: str, field: FieldDescriptor, value: object) -> None:
     *outer, last = name.split(".")
     place = fields
     for part in outer:
         place = place.setdefault(part, {})
         if not isinstance(place, dict):
             raise InvalidArgument("BAD_JSON", f"{part} must be an object", fields={part: "an object"})
+    # What the body says there gives way to the path, but has to fit.
+    named(field, place.get(last), name)
     place[last] = value
 
 
@@ -198,6 +201,6 @@ def _fill_mask(route: Route, request: Message, sent: Json, path: Mapping[str, st
     if route.verb != "PATCH" or MASK not in route.method.input_type.fields_by_name or request.HasField(MASK):
         return
     skipped = {_NEVER_MASKED, *(name.rpartition(".")[2] for name in path)}
-    named = (field.name for name in sent if (field := field_of(route.body_type, name)) is not None)
+    changed = (field.name for name in sent if (field := field_of(route.body_type, name)) is not None)
     # The path was placed into the same body: it is no change.
-    getattr(request, MASK).paths.extend(name for name in named if name not in skipped)
+    getattr(request, MASK).paths.extend(name for name in changed if name not in skipped)

@@ -59,7 +59,7 @@ def checked(
 
     Raises InvalidArgument BAD_JSON, UNKNOWN_FIELD or UNKNOWN_NAME, which name the field.
     """
-    named: Json = {}
+    fitting: Json = {}
     for name, value in fields.items():
         field = field_of(descriptor, name)
         if field is None:
@@ -69,8 +69,8 @@ def checked(
             raise InvalidArgument(
                 "UNKNOWN_FIELD", f"there is no {place}; known are {known}", fields={place: "leave it out"}
             )
-        named[name] = _of_field(field, value, f"{at}{field.name}")
-    return named
+        fitting[name] = named(field, value, f"{at}{field.name}")
+    return fitting
 
 
 def field_of(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
@@ -87,7 +87,8 @@ def shown(text: str) -> str:
     return text[:60].encode("utf-8", "backslashreplace").decode()
 
 
-def _of_field(field: FieldDescriptor, value: object, at: str) -> object:
+def named(field: FieldDescriptor, value: object, at: str) -> object:
+    """The value of one field as `checked` gives it, with the same errors."""
     if value is None:
         return None
     message = field.message_type

@@ -124,8 +124,18 @@ def _is_across(response: Any) -> bool:
 
 
 def _is_wrong(case: Any) -> bool:
-    """Whether something is wrong about what was sent: a list of nothing in a query is not sent at all."""
-    if any(value in ([], {}) for value in (case.query or {}).values()):
+    """Whether something is wrong about what was sent: a list of nothing in a query is not sent at all, and
+    one value in place of a list is a list of one there."""
+    if any(
+        not value or not any(value) for value in (case.query or {}).values() if isinstance(value, list | dict)
+    ):
+        return False
+    lists = {
+        one["name"] for one in case.operation.definition.raw["parameters"] if one["schema"]["type"] == "array"
+    }
+    if any(
+        name in lists and not isinstance(value, list | dict) for name, value in (case.query or {}).items()
+    ):
         return False
     return any(part.mode is GenerationMode.NEGATIVE for part in case.meta.components.values())
 

@@ -141,6 +141,12 @@ def test_a_patch_without_a_mask_changes_what_its_body_names(body: dict[str, Any]
     assert message.threshold.id == "a"
 
 
+@pytest.mark.parametrize("body", [{"id": {"a": 1}}, {"id": 7}, b" "])
+def test_a_body_that_does_not_fit_is_refused_where_the_path_wins_too(body: Any) -> None:
+    with pytest.raises(InvalidArgument, match="BAD_JSON"):
+        sent("UpdateThreshold", path={"threshold.id": "a"}, body=body)
+
+
 @pytest.mark.parametrize("written", ["low_channels,enabled", "lowChannels, enabled"])
 def test_a_mask_in_the_query_wins_in_either_spelling(written: str) -> None:
     message = sent(
