@@ -19,6 +19,8 @@ import httpx
 _STATUS = re.compile(r"HTTP/1\.[01] (\d{3})(?: (.*))?")
 # Bytes of a body that are worth reading to keep its connection.
 _SHORT = 4096
+# What was answered is not made doubtful by a body that does not come.
+_BODY_SECONDS = 1.0
 _KEPT = 8
 _LONGEST_HEAD = 65_536
 # What a URL may hold as it stands; the rest is percent-encoded.
@@ -96,6 +98,7 @@ class _Connection(asyncio.Protocol):
         self._buffer = b""
         self._head: Head | None = None
         self._answered: asyncio.Future[Head] | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -133,7 +136,12 @@ class _Connection(asyncio.Protocol):
         if self._transport.is_closing():
             raise EOFError
         self._transport.write(request)
-        return await self._answered
+        try:
+            return await self._answered
+        finally:
+            if self._patience is not None:
+                self._patience.cancel()
+                self._patience = None
 
     def _read(self, answered: asyncio.Future[Head]) -> None:
         while self._head is None:
@@ -149,6 +157,13 @@ class _Connection(asyncio.Protocol):
         if length is None or len(self._buffer) >= length:
             self.is_idle = length is not None and len(self._buffer) == length
             answered.set_result(self._head)
+        elif self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(_BODY_SECONDS, self._answer)
+
+    def _answer(self) -> None:
+        """Without the rest of the body: the connection is left."""
+        if self._head is not None and self._answered is not None and not self._answered.done():
+            self._answered.set_result(self._head)
 
 
 def _parsed(head: bytes) -> Head:

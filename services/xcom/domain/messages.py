@@ -247,6 +247,8 @@ class Letter:
     was_refused: bool = False
     # The address is one of several that the environment names, and trusted.
     is_own: bool = False
+    # Its channel was switched off since.
+    is_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)

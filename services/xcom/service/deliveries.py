@@ -18,6 +18,7 @@ from services.xcom.domain.messages import (
     CRASHED,
     MAX_TRIES,
     Answer,
+    DeliveryReason,
     DeliveryState,
     Letter,
     judge,
@@ -27,6 +28,7 @@ from services.xcom.service.deaths import Deaths
 from services.xcom.service.links import Links
 from services.xcom.service.pacing import Pacer
 from services.xcom.service.reach import Reach
+from services.xcom.service.recalls import call_back
 from services.xcom.service.receipts import Receipts
 from services.xcom.service.sending import attempt
 from services.xcom.store.deliveries import DeliveryStore
@@ -105,7 +107,14 @@ class DeliveryService:
             # Held by another process, or for later: it is looked at again soon, or at the next poll.
             return Claimed((), self._pause_seconds(now if lanes else look.next_time))
         reach = Reach(self._channels, taken.settings)
-        letters = [replace(one, address=one.address or reach.address(one.channel)) for one in taken.letters]
+        letters = [
+            replace(
+                one,
+                address=one.address or reach.address(one.channel),
+                is_off=not reach.setting(one.channel).enabled,
+            )
+            for one in taken.letters
+        ]
         letters = [ended_untold(letter) for letter in letters]
         letters = await self._links.enclose(self._queue, letters, self._channels, now)
         return Claimed(letters, self._pause_seconds(look.next_time))
@@ -153,6 +162,9 @@ class DeliveryService:
                 await self._clock.sleep(pause_seconds)
 
     async def _attempt(self, letter: Letter) -> Answer:
+        if letter.is_off:
+            # Who switched it off meant what waits too; danger goes on by the others.
+            return Answer(accepted=False, error="this channel is switched off", permanent=True)
         channel = self._channels[letter.channel]
         # The letter's address stands in for what the environment lacks.
         held = {channel.destination_setting} if letter.address else set[str]()
@@ -175,14 +187,21 @@ class DeliveryService:
         return self._clock.now() + timedelta(seconds=cooldown_seconds)
 
     async def _settle(self, receipt: Receipt) -> None:
-        letter = receipt.letter
-        if receipt.verdict.state is not DeliveryState.DEAD or not self._deaths.concern(letter):
+        letter, state = receipt.letter, receipt.verdict.state
+        follows = state is DeliveryState.DEAD and self._deaths.concern(letter)
+        if state is not DeliveryState.QUEUED and not follows:
             await self._receipts.add(receipt)
             return
         async with self._begin() as store:
             await store.hold(letter.delivery_id)
             await (await store.waiting()).settle([receipt])
-            await self._deaths.follow(store, receipt)
+            if follows:
+                await self._deaths.follow(store, receipt)
+                return
+            # Before it is tried again: meanwhile it may be over, or known.
+            await call_back(store, await store.waiting_itself(letter.delivery_id), receipt.now)
+            if letter.reason is DeliveryReason.DIGEST:
+                await store.put_ends_behind(letter.delivery_id)
 
     def _pause_seconds(self, due: datetime | None) -> float:
         # From now on, not from when the queue was asked: time may have passed since.

@@ -14,6 +14,7 @@ from services.xcom.domain.messages import DeliveryReason, DeliveryState, Level, 
 from services.xcom.domain.settings import CHAIN, Chain, Contact, Route
 from services.xcom.service.links import token_hash
 from services.xcom.service.reach import Reach
+from services.xcom.service.recalls import call_back, end_incidents
 from services.xcom.store.escalation import Carried, EscalationStore, StoredLink
 from services.xcom.store.queueing import Extra
 from shared.clock import Clock
@@ -109,7 +110,7 @@ class EscalationService:
         until = until or now + ACKNOWLEDGED_FOR
         async with self._begin() as store:
             if action is IncidentAction.END:
-                await store.end([incident_key], now)
+                await end_incidents(store, [incident_key], now)
             elif action is IncidentAction.RELEASE:
                 await self._release(store, incident_key, now)
             else:
@@ -124,6 +125,7 @@ class EscalationService:
 
     async def _release(self, store: EscalationStore, incident_key: str, now: datetime) -> None:
         """The newest message goes on where it was stopped, after the time those before have."""
+        await store.hold_incidents([incident_key])
         halted = await store.release_incident(incident_key)
         if halted is None:
             return
@@ -218,6 +220,7 @@ class EscalationService:
                 word = Word(one.incident_key, one.level, by, now, until, is_snooze=snooze is not None)
                 await _say(store, word)
                 await store.note_word(word)
+        await call_back(store, await store.waiting_of([message.id]), now)
         return await store.message(id) or message
 
     async def _shown(self, store: EscalationStore, token: str, now: datetime) -> ShownLink:
@@ -256,10 +259,13 @@ class EscalationService:
 
 
 async def _say(store: EscalationStore, word: Word) -> None:
+    """What waits of it rings nobody, and goes to nobody else."""
+    ids = await store.hold_incidents([word.incident_key])
     if word.is_snooze:
         await store.snooze_incident(word)
     else:
         await store.acknowledge_incident(word)
+    await call_back(store, await store.waiting_of(ids), word.now)
 
 
 async def check_destination(channel: Channel, address: str, field: str) -> None:

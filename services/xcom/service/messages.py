@@ -27,6 +27,7 @@ from services.xcom.domain.messages import (
 from services.xcom.domain.phrases import marked
 from services.xcom.domain.settings import LevelDefaults, Settings
 from services.xcom.service.reach import Reach
+from services.xcom.service.recalls import end_incidents
 from services.xcom.store.door import Door
 from services.xcom.store.messages import Accepted, MessageStore
 from services.xcom.store.settings import parsed
@@ -93,7 +94,7 @@ class MessageService:
     async def _end(self, keys: Sequence[str]) -> Ended:
         """Before the message is stored: again with the same request, it is the same."""
         async with self._begin() as store:
-            return await store.end(keys, self._clock.now())
+            return await end_incidents(store, keys, self._clock.now())
 
     async def _accepted(self, draft: Draft, ended: Ended | None) -> Message | None:
         """What was stored; None when the request id is taken."""

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.xcom.channels.channel import Channel
-from services.xcom.domain.messages import Answer, Draft, Letter, Level, choose_channels, everywhere
+from services.xcom.domain.messages import (
+    UNSURE,
+    Answer,
+    Draft,
+    Letter,
+    Level,
+    choose_channels,
+    everywhere,
+)
 from services.xcom.domain.settings import LevelDefaults, Route, Settings
 from services.xcom.service.reach import Reach
 from services.xcom.service.sending import attempt
@@ -54,7 +62,10 @@ class _Said:
 
     @property
     def reached(self) -> list[Route]:
-        return [one.route for one in self.tries if one.answer.accepted]
+        """A sound, or a line in the log, counts where nothing else was tried."""
+        taken = [one.route for one in self.tries if one.answer.accepted]
+        surely = [route for route in taken if route.channel not in UNSURE]
+        return taken if surely or all(one.route.channel in UNSURE for one in self.tries) else []
 
 
 class UnrecordedService:
@@ -118,9 +129,10 @@ class UnrecordedService:
         mapped = self._levels.route(Level.HIGH, self._settings.levels).channels
         first = [Route(name) for name in choose_channels((), mapped, reach.configured()).channels]
         tries = await self._try(notice, first)
-        if not any(one.answer.accepted for one in tries):
+        if not any(one.answer.accepted and one.route.channel not in UNSURE for one in tries):
             get_logger().error("told nobody by the channels of HIGH", request_id=notice.request_id)
-            contacts = [route for contact in self._settings.chain.contacts for route in contact.routes]
+            chain = self._settings.chain
+            contacts = [route for contact in chain.contacts for route in reach.usable(contact.routes)]
             others = [*map(Route, everywhere(reach.configured())), *contacts]
             tries += await self._try(notice, [one for one in dict.fromkeys(others) if one not in first])
         return tries

@@ -11,7 +11,7 @@ from services.xcom.domain.deaths import Sibling, Victim
 from services.xcom.domain.messages import UNSURE, DeliveryReason, DeliveryState, Kind, Level
 from services.xcom.domain.settings import Route
 from services.xcom.store.door import Door
-from services.xcom.store.queueing import QueueStore
+from services.xcom.store.recalls import RecallStore
 from services.xcom.store.settings import STORED
 from shared.database.engine import raw
 
@@ -42,7 +42,7 @@ _ALL_TOLD = text(
 _SETTINGS = text(f"select {STORED}")
 
 
-class DeathStore(QueueStore):
+class DeathStore(RecallStore):
     """Deaths of one transaction."""
 
     async def hold(self, delivery_id: str) -> None:

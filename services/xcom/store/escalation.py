@@ -8,7 +8,6 @@ from datetime import datetime
 from sqlalchemy import select, text
 
 from services.xcom.domain.messages import Level, Message
-from services.xcom.store.incidents import CANCEL
 from services.xcom.store.messages import MessageStore
 from services.xcom.store.rows import to_message
 from services.xcom.tables import link, message
@@ -35,7 +34,6 @@ _SNOOZE = text(
     " escalation_due_time = case when escalation_due_time is null then null"
     "  else cast(:until as timestamptz) end where id = :id"
 )
-_CANCEL = text(f"{CANCEL} and message.id = :id")
 _CARRIED = text(
     "select distinct message.id, message.incident_key, message.level from message"
     " join delivery on delivery.message_id = message.id"
@@ -84,9 +82,8 @@ class EscalationStore(MessageStore):
         await self._connection.execute(_STEP, {"id": id, "step": step, "due_time": due_time})
 
     async def acknowledge(self, id: str, by: str, now: datetime) -> None:
-        """The first one counts; nothing escalates any more, and what waits of it is not sent."""
+        """The first one counts; nothing escalates any more."""
         await self._connection.execute(_ACKNOWLEDGE, {"id": id, "by": by, "now": now})
-        await self._connection.execute(_CANCEL, {"id": id, "now": now, "why": f"acknowledged by {by or '?'}"})
 
     async def snooze(self, id: str, until: datetime) -> None:
         """No contact before this."""

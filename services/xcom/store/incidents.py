@@ -9,19 +9,16 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 
 from services.xcom.domain.incidents import Acknowledgement, Ended, Heard, Word
-from services.xcom.domain.messages import DeliveryReason, DeliveryState, Level
+from services.xcom.domain.messages import Level
+from services.xcom.domain.recalls import UNTOLD
 from services.xcom.domain.settings import Route
-from services.xcom.store.queueing import QueueStore
+from services.xcom.store.recalls import RecallStore
 
 # Longer than any message of an incident may still be on its way.
 _KEPT = timedelta(days=30)
 _OF_THESE = "message.incident_key = any(cast(:keys as text[])) and message.incident_key <> ''"
-# What is being sent at this moment counts as sent when it arrives, and is not tried again when it does not.
-CANCEL = (
-    f"update delivery set state = {DeliveryState.CANCELLED.value}, last_error = :why"
-    " from message where message.id = delivery.message_id and delivery.state = 1"
-    f" and delivery.reason in ({DeliveryReason.FALLBACK.value}, {DeliveryReason.ESCALATION.value})"
-)
+# Before the incident itself, by everybody: two cannot wait for each other.
+_HOLD = text(f"select id from message where {_OF_THESE} order by id for update")
 _MARK_ENDED = text(
     "with old as (delete from incident where updated_time < :before)"
     " insert into incident (key, ended_time, updated_time)"
@@ -33,29 +30,24 @@ _MARK_ENDED = text(
 _STOP = text(
     f"update message set escalation_due_time = null where {_OF_THESE} and escalation_due_time is not null"
 )
-_CANCEL = text(f"{CANCEL} and {_OF_THESE}")
-_UNTOLD = "over before it was told"
-# What was never tried and is nobody's at this moment need not be told as if it still were.
-_CALL_BACK = text(
-    f"update delivery set state = {DeliveryState.CANCELLED.value}, last_error = '{_UNTOLD}' from message"
-    " where message.id = delivery.message_id and delivery.state = 1 and delivery.tries = 0"
-    f" and delivery.claimed_until is null and delivery.reason = {DeliveryReason.ACCEPTED.value}"
-    f" and not message.ends_incident and {_OF_THESE}"
-)
-_IS_KNOWN = text(f"select exists (select from message where {_OF_THESE})")
 # A try that was never answered may have been heard.
 _TOLD = (
     "(delivery.state in (1, 2, 4, 6) or delivery.state = 5 and delivery.tries > 0"
-    " and (delivery.provider_status = '' or delivery.claimed_until > :now))"
+    " and (delivery.provider_status = '' or coalesce(delivery.claimed_until > :now, false)))"
 )
+# A digest that waits tells of what it carries later.
 _HEARD = text(
     "select delivery.channel, delivery.address, max(delivery.contact) as contact,"
-    " max(greatest(delivery.due_time, delivery.claimed_until))"
-    "  filter (where delivery.state = 1 or delivery.state = 5 and delivery.claimed_until > :now)"
+    " max(greatest(teller.due_time, teller.claimed_until))"
+    "  filter (where teller.state = 1 or teller.state = 5 and teller.claimed_until > :now)"
     "  as waits_until,"
     f" not bool_or({_TOLD}) as untold"
-    f" from delivery join message on message.id = delivery.message_id where {_OF_THESE}"
-    f" and not message.ends_incident and ({_TOLD} or delivery.state = 5 and last_error = '{_UNTOLD}')"
+    " from delivery join message on message.id = delivery.message_id"
+    " join delivery as teller on teller.id = case when delivery.state = 4 and delivery.digest_id <> ''"
+    "  then delivery.digest_id else delivery.id end"
+    f" where {_OF_THESE}"
+    f" and not message.ends_incident and ({_TOLD} or delivery.state = 5"
+    f"  and delivery.last_error = '{UNTOLD}')"
     " group by delivery.channel, delivery.address order by min(delivery.id)"
 )
 
@@ -71,17 +63,10 @@ _ACKNOWLEDGE = text(
     " acknowledged_by = case when acknowledged_time is null then :by else acknowledged_by end,"
     f" escalation_due_time = null where {_UP_TO} and not ends_incident"
 )
-_CANCEL_UP_TO = text(f"{CANCEL} and {_UP_TO}")
 _SNOOZE = text(
     "update message set snoozed_until_time = cast(:until as timestamptz),"
     " escalation_due_time = case when escalation_due_time is null then null"
     f"  else cast(:until as timestamptz) end where {_UP_TO} and not ends_incident"
-)
-_PUT_OFF = text(
-    "update delivery set due_time = greatest(delivery.due_time, cast(:until as timestamptz)) from message"
-    " where message.id = delivery.message_id and delivery.state = 1"
-    f" and delivery.reason in ({DeliveryReason.FALLBACK.value}, {DeliveryReason.ESCALATION.value})"
-    f" and delivery.claimed_until is null and {_UP_TO}"
 )
 _LOUD = text("update incident set quiet_level = 0, quiet_until_time = null where key = :key")
 _NEWEST = text(
@@ -118,36 +103,38 @@ class Halted:
     step: int
 
 
-class IncidentStore(QueueStore):
+class IncidentStore(RecallStore):
     """Incidents of one transaction."""
 
-    async def end(self, keys: Collection[str], now: datetime) -> Ended:
-        """Nothing of these escalates any more; who heard of them."""
+    async def hold_incidents(self, keys: Collection[str]) -> list[str]:
+        """Ids of their messages, which are this transaction's until its end."""
+        return list(await self._connection.scalars(_HOLD, {"keys": list(keys)}))
+
+    async def mark_ended(self, keys: Collection[str], now: datetime) -> None:
+        """They are over for good, and nothing of them escalates any more."""
         words = {"keys": list(keys), "now": now}
         await self._connection.execute(_MARK_ENDED, {**words, "before": now - _KEPT})
         await self._connection.execute(_STOP, words)
-        await self._connection.execute(_CANCEL, {**words, "why": "over before its turn"})
-        await self._connection.execute(_CALL_BACK, words)
-        known = bool(await self._connection.scalar(_IS_KNOWN, words))
-        rows = await self._connection.execute(_HEARD, words) if known else ()
+
+    async def ended(self, keys: Collection[str], now: datetime) -> Ended:
+        """Who heard of these, or would have; to be asked after what waits was called back."""
+        rows = await self._connection.execute(_HEARD, {"keys": list(keys), "now": now})
         heard = [
             Heard(Route(row.channel, row.address), row.contact, row.waits_until, row.untold) for row in rows
         ]
-        return Ended(known, heard)
+        return Ended(known=True, heard=heard)
 
     async def acknowledge_incident(self, word: Word) -> None:
-        """Somebody knows: its messages up to the level escalate no more, and what waits is not sent."""
+        """Somebody knows: its messages up to the level escalate no more."""
         words = _words(word)
         await self._connection.execute(_QUIET, words)
         await self._connection.execute(_ACKNOWLEDGE, words)
-        await self._connection.execute(_CANCEL_UP_TO, {**words, "why": f"acknowledged by {word.by or '?'}"})
 
     async def snooze_incident(self, word: Word) -> None:
         """No contact of its messages up to the level before the end of this."""
         words = _words(word)
         await self._connection.execute(_QUIET, words)
         await self._connection.execute(_SNOOZE, words)
-        await self._connection.execute(_PUT_OFF, words)
 
     async def release_incident(self, key: str) -> Halted | None:
         """It is quiet no more; the message whose escalation is to go on, None without one."""

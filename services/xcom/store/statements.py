@@ -107,7 +107,8 @@ SETTLE = Statement(
     " carried as (update delivery set state = settled.state, sent_time = settled.sent_time,"
     "  provider_status = settled.provider_status,"
     "  last_error = coalesce(nullif(settled.error, ''), last_error) from settled"
-    "  where settled.state in (2, 3) and delivery.state = 4 and digest_id = settled.id and digest_id <> ''),"
+    "  where settled.state in (2, 3) and delivery.state in (4, 5) and digest_id = settled.id"
+    "  and digest_id <> ''),"
     # A channel that was just used rests: what waits for the same person waits a little longer.
     " rested as (update delivery set due_time = greatest(delivery.due_time, told.rested_time)"
     "  from told join delivery as sent on sent.id = told.id where told.rested_time is not null"

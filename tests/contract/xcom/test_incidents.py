@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from sonic.xcom.v1 import xcom_pb2 as pb
@@ -12,7 +14,7 @@ from tests.contract.xcom.conftest import House, hook_settings, mail_settings, tw
 from tests.contract.xcom.test_escalating import by_reason, contact, set_chain
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.twilio import FakeTwilio
-from tests.fakes.webhook import OK, FakeWebhook, Reply
+from tests.fakes.webhook import FakeWebhook, Reply
 
 KEY = "alert-5.1"
 
@@ -89,18 +91,24 @@ async def test_an_escalation_that_waits_is_not_sent_after_the_end(
     assert (told.state, mail.mails) == (pb.DELIVERY_STATE_CANCELLED, [])
 
 
-async def test_the_end_comes_after_what_still_waits_on_the_same_channel(
+async def test_the_end_comes_after_what_is_being_sent_on_the_same_channel(
     house: House, hook: FakeWebhook
 ) -> None:
-    hook.answer = lambda _received: Reply(503)
+    gate = asyncio.Event()
+    hook.answer = lambda _received: Reply(after=gate)
     await house.start(**hook_settings(hook))
     raised = await house.send("HIGH", channels=["webhook"], incident_key=KEY)
-    await house.settled(raised.id, "webhook")
+    await hook.wait_for(1)
     end = await over(house)
-    hook.answer = lambda _received: OK
-    await house.push_until(lambda: len(hook.received) == 3)
-    first = (await house.settled(raised.id, "webhook", tries=2)).id
-    assert hook.keys == [first, first, end.deliveries[0].id]
+    assert [one.reason for one in end.deliveries] == [pb.DELIVERY_REASON_ACCEPTED]
+    for _ in range(5):
+        await house.push(1)
+    assert len(hook.received) == 1
+    gate.set()
+    await house.push_until(lambda: len(hook.received) == 2)
+    first = (await house.settled(raised.id, "webhook")).id
+    assert hook.keys == [first, end.deliveries[0].id]
+    assert (await house.deliveries(raised.id))["webhook"].state == pb.DELIVERY_STATE_SENT
 
 
 async def test_an_end_makes_no_call_where_there_is_a_quieter_way(house: House, twilio: FakeTwilio) -> None:

@@ -14,7 +14,7 @@ from shared.errors import Conflict, InvalidArgument
 from tests.contract.xcom.conftest import START_TIME, House, hook_settings, mail_settings, until
 from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
-from tests.fakes.webhook import FakeWebhook
+from tests.fakes.webhook import FakeWebhook, Reply
 
 
 def level_map(etag: str = "", **channels: list[str]) -> pb.UpdateLevelMapRequest:
@@ -86,6 +86,21 @@ async def test_a_channel_switched_off_gets_nothing_new(
     assert [one.channel for one in (await house.send("HIGH")).deliveries] == ["email"]
     await house.set_channel("webhook", "enabled", enabled=True)
     assert [one.channel for one in (await house.send("HIGH")).deliveries] == ["email", "webhook"]
+
+
+async def test_what_waits_on_a_channel_that_is_switched_off_goes_by_the_others(
+    house: House, hook: FakeWebhook, mail: FakeMailServer
+) -> None:
+    hook.answer = lambda _received: Reply(503)
+    await house.start(**hook_settings(hook), **mail_settings(mail))
+    raised = await house.send("HIGH", channels=["webhook"])
+    await house.settled(raised.id, "webhook")
+    await house.set_channel("webhook", "enabled", enabled=False)
+    await house.push_until(lambda: len(mail.mails) == 2)
+    assert raised.subject in [one.message["Subject"] for one in mail.mails]
+    dead = (await house.deliveries(raised.id))["webhook"]
+    assert (dead.state, dead.last_error) == (pb.DELIVERY_STATE_DEAD, "this channel is switched off")
+    assert len(hook.received) == 1
 
 
 async def test_only_settings_can_be_changed_and_only_as_they_were_read(

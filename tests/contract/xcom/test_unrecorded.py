@@ -10,7 +10,10 @@ from sonic.xcom.v1 import xcom_pb2
 from shared.clock import PushedClock
 from shared.errors import Exhausted, InvalidArgument, PermissionDenied
 from shared.rpc.client import Channel
-from tests.contract.xcom.conftest import House, hook_settings, until
+from tests.contract.xcom.conftest import House, hook_settings, mail_settings, twilio_settings, until
+from tests.contract.xcom.test_escalating import contact, set_chain
+from tests.fakes.mail import FakeMailServer
+from tests.fakes.twilio import FakeTwilio, answer
 from tests.fakes.webhook import OK, FakeWebhook, Reply
 
 NOWHERE = "postgresql://xcom:x@127.0.0.1:1/none"
@@ -34,8 +37,8 @@ async def test_high_goes_out_without_a_database_by_the_channels_of_the_environme
     house.database_url = NOWHERE
     await house.start(**hook_settings(hook))
     stub = await stub_of(house)
-    answer = await stub.SendUnrecorded(request())
-    assert [(one.channel, one.accepted) for one in answer.tries] == [("webhook", True)]
+    found = await stub.SendUnrecorded(request())
+    assert [(one.channel, one.accepted) for one in found.tries] == [("webhook", True)]
     assert [one.body["level"] for one in hook.received] == ["HIGH"]
     assert hook.received[0].body["subject"] == "no database"
 
@@ -53,6 +56,41 @@ async def test_the_same_request_is_sent_once_and_tried_again_only_when_it_reache
         assert [one.accepted for one in (await stub.SendUnrecorded(request())).tries] == [True]
     assert len(hook.received) == 2
     assert len(set(hook.keys)) == 1
+
+
+async def test_a_sound_that_no_page_can_hear_now_has_reached_nobody(
+    house: House, hook: FakeWebhook, twilio: FakeTwilio
+) -> None:
+    house.database_url = NOWHERE
+    twilio.refusal = answer(503, {})
+    await house.start(
+        **hook_settings(hook), **twilio_settings(twilio), xcom_sound=True, xcom_high_channels=("sms", "sound")
+    )
+    hook.answer = lambda _received: Reply(500)
+    stub = await stub_of(house)
+    tries = {one.channel: one.accepted for one in (await stub.SendUnrecorded(request())).tries}
+    assert tries == {"sms": False, "sound": True, "voice": False, "webhook": False}
+    hook.answer = lambda _received: OK
+    tries = {one.channel: one.accepted for one in (await stub.SendUnrecorded(request())).tries}
+    assert tries["webhook"]
+
+
+async def test_a_contact_is_not_told_on_a_channel_that_was_switched_off(
+    house: House, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
+) -> None:
+    hook.answer = lambda _received: Reply(500)
+    await house.start(**hook_settings(hook), **mail_settings(mail))
+    await set_chain(house, contact("jane", 60, email="one@example.org"))
+    await house.set_channel("email", "enabled", enabled=False)
+    stub = await stub_of(house)
+
+    async def remembered() -> bool | None:
+        clock.advance(15)
+        before = len(mail.mails)
+        await stub.SendUnrecorded(request(f"r{clock.monotonic()}"))
+        return len(mail.mails) == before or None
+
+    await until(remembered)
 
 
 async def test_the_end_goes_to_whom_the_beginning_reached_and_to_nobody_else(
@@ -78,8 +116,8 @@ async def test_a_destination_set_by_a_call_is_remembered_when_the_database_goes(
 
     async def remembered() -> bool | None:
         clock.advance(15)
-        answer = await stub.SendUnrecorded(request(f"r{clock.monotonic()}"))
-        return any(one.channel == "webhook" and one.accepted for one in answer.tries) or None
+        found = await stub.SendUnrecorded(request(f"r{clock.monotonic()}"))
+        return any(one.channel == "webhook" and one.accepted for one in found.tries) or None
 
     await until(remembered)
     assert hook.received

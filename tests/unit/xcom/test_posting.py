@@ -76,6 +76,13 @@ async def test_a_connection_whose_rest_is_not_known_is_left(answer: bytes) -> No
     assert receiver.connection_count == 2
 
 
+async def test_what_was_answered_stands_though_its_body_does_not_come() -> None:
+    async with receiving(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nok", OK) as receiver:
+        async with asyncio.timeout(5):
+            assert await statuses(receiver, 2) == [200, 200]
+    assert receiver.connection_count == 2
+
+
 async def test_interim_answers_are_passed_over() -> None:
     async with receiving(
         b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n"

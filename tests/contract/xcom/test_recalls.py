@@ -1,0 +1,151 @@
+"""What is over is told to nobody as if it still were, and what somebody knows of rings nobody."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from sonic.xcom.v1 import xcom_pb2 as pb
+
+from tests.contract.xcom.conftest import House, hook_settings, twilio_settings
+from tests.contract.xcom.test_incidents import KEY, over
+from tests.fakes.twilio import FakeTwilio, answer
+from tests.fakes.webhook import OK, FakeWebhook, Reply
+
+
+async def acknowledge(house: House, message: pb.Message, **fields: object) -> None:
+    await house.escalation.AckMessage(pb.AckMessageRequest(id=message.id, by="jane", **fields))
+
+
+async def a_while(house: House, step_seconds: float, count: int = 40) -> None:
+    for _ in range(count):
+        await house.push(step_seconds)
+
+
+def said(twilio: FakeTwilio) -> list[str]:
+    return [text["Body"][:8] for text in twilio.texts]
+
+
+async def test_what_ended_between_two_tries_is_told_as_over_and_no_more_as_it_was(
+    house: House, hook: FakeWebhook
+) -> None:
+    hook.answer = lambda _received: Reply(503)
+    await house.start(**hook_settings(hook))
+    raised = await house.send("HIGH", channels=["webhook"], incident_key=KEY)
+    await house.settled(raised.id, "webhook")
+    end = await over(house)
+    assert [one.reason for one in end.deliveries] == [pb.DELIVERY_REASON_ENDED_UNTOLD]
+    await hook.wait_for(2)
+    hook.answer = lambda _received: OK
+    await a_while(house, 2)
+    assert hook.keys[1:] == [end.deliveries[0].id] * 2
+    assert (await house.deliveries(raised.id))["webhook"].last_error == "over before it was told"
+
+
+async def test_a_text_that_fails_on_its_way_after_the_end_is_not_sent_again(
+    house: House, twilio: FakeTwilio
+) -> None:
+    twilio.standing["Messages"] = "sent"
+    await house.start(**twilio_settings(twilio))
+    raised = await house.send("HIGH", channels=["sms"], incident_key=KEY)
+    await house.settled(raised.id, "sms")
+    await over(house)
+    twilio.standing["M1"] = "undelivered"
+    await a_while(house, 2)
+    assert said(twilio) == ["SOL long", "RESOLVED"]
+    assert (await house.deliveries(raised.id))["sms"].state == pb.DELIVERY_STATE_CANCELLED
+
+
+async def test_the_end_comes_after_a_digest_that_holds_the_beginning_however_often_that_fails(
+    house: House, twilio: FakeTwilio
+) -> None:
+    await house.start(**twilio_settings(twilio))
+    other = await house.send("HIGH", channels=["sms"])
+    await house.settled(other.id, "sms")
+    first = await house.send("HIGH", channels=["sms"], incident_key=KEY)
+    await house.send("HIGH", channels=["sms"], incident_key="alert-9.1", subject="HIGH: BTC long")
+    twilio.refusal = answer(503, {})
+    await house.push_until(lambda: len(twilio.texts) == 2)
+    assert (await house.deliveries(first.id))["sms"].state == pb.DELIVERY_STATE_GROUPED
+    await over(house)
+    await house.push_until(lambda: len(twilio.texts) == 3)
+    twilio.refusal = None
+    await a_while(house, 2)
+    assert said(twilio) == ["SOL long", *["HIGH: 2 "] * 3, "RESOLVED"]
+
+
+async def test_a_digest_is_not_tried_again_when_all_that_it_carries_is_over(
+    house: House, twilio: FakeTwilio
+) -> None:
+    await house.start(**twilio_settings(twilio))
+    other = await house.send("HIGH", channels=["sms"])
+    await house.settled(other.id, "sms")
+    keys = [KEY, "alert-9.1"]
+    carried = [await house.send("HIGH", channels=["sms"], incident_key=key) for key in keys]
+    twilio.refusal = answer(503, {})
+    await house.push_until(lambda: len(twilio.texts) == 2)
+    ends = [await over(house, key) for key in keys]
+    # The first one could not know that the digest would not come.
+    assert [end.deliveries[0].reason for end in ends] == [
+        pb.DELIVERY_REASON_ACCEPTED,
+        pb.DELIVERY_REASON_ENDED_UNTOLD,
+    ]
+    twilio.refusal = None
+    await a_while(house, 2)
+    assert "HIGH: 2 " not in said(twilio)[2:]
+    for one in carried:
+        assert (await house.deliveries(one.id))["sms"].state == pb.DELIVERY_STATE_CANCELLED
+
+
+async def test_a_phone_that_rings_in_vain_rings_no_more_once_somebody_knows(
+    house: House, twilio: FakeTwilio
+) -> None:
+    twilio.standing["Calls"] = "no-answer"
+    await house.start(**twilio_settings(twilio))
+    raised = await house.send("HIGH", channels=["voice"], incident_key=KEY)
+    await house.settled(raised.id, "voice")
+    await acknowledge(house, raised)
+    await a_while(house, 5)
+    call = (await house.deliveries(raised.id))["voice"]
+    assert (len(twilio.calls), call.state) == (1, pb.DELIVERY_STATE_CANCELLED)
+    assert call.last_error == "acknowledged by jane"
+
+
+@pytest.mark.parametrize("channel", ["voice", "sms"])
+async def test_what_waits_for_a_phone_that_rests_is_called_back_by_an_acknowledgement(
+    house: House, twilio: FakeTwilio, channel: str
+) -> None:
+    await house.start(**twilio_settings(twilio))
+    other = await house.send("HIGH", channels=[channel])
+    await house.settled(other.id, channel)
+    raised = await house.send("HIGH", channels=[channel], incident_key=KEY)
+    await acknowledge(house, raised)
+    await a_while(house, 5)
+    assert len(twilio.calls) + len(twilio.texts) == 1
+
+
+async def test_a_snooze_holds_a_call_back_and_then_it_rings(house: House, twilio: FakeTwilio) -> None:
+    twilio.standing["C1"] = "busy"
+    await house.start(**twilio_settings(twilio))
+    raised = await house.send("HIGH", channels=["voice"], incident_key=KEY)
+    await house.settled(raised.id, "voice")
+    await acknowledge(house, raised, snooze=Duration(seconds=600))
+    await a_while(house, 10, 50)
+    assert len(twilio.calls) == 1
+    await house.push_until(lambda: len(twilio.calls) == 2, 10)
+
+
+async def test_a_spoken_digest_rings_until_everything_in_it_is_known(
+    house: House, twilio: FakeTwilio
+) -> None:
+    await house.start(**twilio_settings(twilio))
+    other = await house.send("HIGH", channels=["voice"])
+    await house.settled(other.id, "voice")
+    twilio.standing |= {"Calls": "no-answer", "C1": "completed"}
+    keys = [KEY, "alert-9.1"]
+    first, second = [await house.send("HIGH", channels=["voice"], incident_key=key) for key in keys]
+    await house.push_until(lambda: len(twilio.calls) == 2, 10)
+    await acknowledge(house, first)
+    await house.push_until(lambda: len(twilio.calls) == 3, 10)
+    await acknowledge(house, second)
+    await a_while(house, 10)
+    assert len(twilio.calls) == 3
