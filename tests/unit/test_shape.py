@@ -27,6 +27,15 @@ EXTRA_ROOMS = {
     "monitor": {"checks"},
     "cyclone": {"report"},
 }
+# The nouns of a service that has several: a folder each, with rooms of these names inside.
+NOUNS: dict[str, set[str]] = {
+    "alerts": {"alerts", "thresholds", "price_rules", "silences", "notifications", "ledger"},
+    "positions": {"positions", "sync", "wallets", "portfolio", "risk", "files", "sessions"},
+    "xcom": {"messages", "deliveries", "escalation"},
+    "price": {"prices", "history"},
+    "monitor": {"monitors", "badges", "runs"},
+    "cyclone": {"cycles", "schedule", "lease"},
+}
 # A gateway and a command line hold no domain: their rooms are their own.
 FREE_ROOMS = {"cli", "gateway"}
 FORBIDDEN_NAMES = {
@@ -103,7 +112,11 @@ def test_every_room_of_a_service_has_a_name_of_the_plan() -> None:
         for folder in folders()
         if folder.name not in FREE_ROOMS
         for path in folder.iterdir()
-        if path.stem not in ROOMS | EXTRA_ROOMS.get(folder.name, set()) | {"__init__", "__pycache__", "py"}
+        if path.stem
+        not in ROOMS
+        | EXTRA_ROOMS.get(folder.name, set())
+        | NOUNS.get(folder.name, set())
+        | {"__init__", "__pycache__", "py"}
     ]
     assert not strangers
 
@@ -206,18 +219,21 @@ def test_domains_know_the_standard_library_numpy_and_the_pure_part_of_shared_onl
         for path in modules("services")
         if is_domain(path)
         for name in imported(path)
-        if not under(name, PURE | {own_domain(path)}) and name.split(".")[0] in foreign_roots()
+        if not under(name, PURE | own_domains(path)) and name.split(".")[0] in foreign_roots()
     ]
     assert not impure
 
 
 def is_domain(path: Path) -> bool:
     inside = path.relative_to(SERVICES).with_suffix("").parts
-    return len(inside) > 1 and inside[1] == "domain"
+    return "domain" in inside[1:3]
 
 
-def own_domain(path: Path) -> str:
-    return f"services.{path.relative_to(SERVICES).parts[0]}.domain"
+def own_domains(path: Path) -> set[str]:
+    """What a domain may import of its service: every domain there."""
+    service = path.relative_to(SERVICES).parts[0]
+    tops = [f"services.{service}.{noun}" for noun in NOUNS.get(service, ())]
+    return {f"{top}.domain" for top in (f"services.{service}", *tops)}
 
 
 @cache
