@@ -14,11 +14,11 @@ from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
-from services.alerts.domain.ends import Ended, Record
+from services.alerts.alerts.domain.ends import Ended, Record
+from services.alerts.alerts.domain.readings import FIGURES, HELD, Positions, Single
+from services.alerts.alerts.domain.subjects import Members
 from services.alerts.domain.kinds import AlertType, Level
-from services.alerts.domain.members import Members
-from services.alerts.domain.messages import Letter, Note, Said
-from services.alerts.domain.readings import FIGURES, HELD, Positions, Single
+from services.alerts.notifications.domain import Letter, Note, Said
 from shared import columns
 from shared.codec import from_timestamp, number
 from shared.errors import NotFound, SonicError, Unavailable

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from services.alerts.service.attention import Attention
-from services.alerts.service.desk import Desk
+from services.alerts.notifications.service.relay import Relay
 from services.alerts.service.ports import Hearing
-from services.alerts.service.relay import Relay
+from services.alerts.service.snapshot_cache import Desk
+from services.alerts.silences.service import Attention
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.lifecycle import Loop

@@ -9,32 +9,32 @@ from typing import Any, ClassVar
 from pydantic import Field, SecretStr
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
+from services.alerts.alerts.service.alert_edits import Edits
+from services.alerts.alerts.service.by_hand import Making
+from services.alerts.alerts.service.deaths import Deaths
+from services.alerts.alerts.service.delete import Removal
+from services.alerts.alerts.service.ensure import Creation
+from services.alerts.alerts.service.evaluate import Judging
+from services.alerts.alerts.service.queries import Reading
+from services.alerts.alerts.service.watch import Watching
+from services.alerts.alerts.servicer import AlertsServicer, UseCases
 from services.alerts.clients import POSITIONS_READS, PositionsClient, XComClient
+from services.alerts.ledger.service import Record
+from services.alerts.ledger.servicer import LedgerServicer
+from services.alerts.ledger.store.key import GivenKey, KeyFile
 from services.alerts.loop import HearingLoop, HoldLoop, RelayLoop
-from services.alerts.service.attention import Attention
-from services.alerts.service.creation import Creation
-from services.alerts.service.deaths import Deaths
-from services.alerts.service.desk import Desk, Keys
-from services.alerts.service.edits import Edits
-from services.alerts.service.exchange import Exchange
-from services.alerts.service.judging import Judging
-from services.alerts.service.known import Channels
-from services.alerts.service.limits import Limits
-from services.alerts.service.making import Making
-from services.alerts.service.market import Market
-from services.alerts.service.reading import Reading
-from services.alerts.service.record import Record
-from services.alerts.service.relay import Relay
-from services.alerts.service.removal import Removal
-from services.alerts.service.watching import Watching
-from services.alerts.servicer.alerts import AlertsServicer, UseCases
-from services.alerts.servicer.attention import AttentionServicer
-from services.alerts.servicer.ledger import LedgerServicer
-from services.alerts.servicer.rules import RulesServicer
-from services.alerts.servicer.thresholds import ThresholdsServicer
-from services.alerts.store import Store
-from services.alerts.store.at_once import AtOnce
-from services.alerts.store.key import GivenKey, KeyFile
+from services.alerts.notifications.service.relay import Relay
+from services.alerts.price_rules.service import Market
+from services.alerts.price_rules.servicer import RulesServicer
+from services.alerts.service.known_names import Channels
+from services.alerts.service.snapshot_cache import Desk, Keys
+from services.alerts.silences.service import Attention
+from services.alerts.silences.servicer import AttentionServicer
+from services.alerts.store.single_statement import AtOnce
+from services.alerts.store.unit_of_work import Store
+from services.alerts.thresholds.service.edits import Limits
+from services.alerts.thresholds.service.files import Exchange
+from services.alerts.thresholds.servicer import ThresholdsServicer
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig

@@ -8,11 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.domain.ends import Ended
+from services.alerts.alerts.domain.ends import Ended
+from services.alerts.alerts.domain.readings import FIGURES, Positions, Single
+from services.alerts.alerts.domain.subjects import Members
 from services.alerts.domain.kinds import AlertType
-from services.alerts.domain.members import Members
-from services.alerts.domain.messages import Letter, Note, Said
-from services.alerts.domain.readings import FIGURES, Positions, Single
+from services.alerts.notifications.domain import Letter, Note, Said
 
 # The membership epoch, and the keys of positions.
 Present = tuple[int, NDArray[np.int64]]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 
-from services.alerts.store import Store
+from services.alerts.store.unit_of_work import Store
 from tests.contract.alerts.conftest import House
 
 SAFE, HIGH_MARK = 100.0, 81.0

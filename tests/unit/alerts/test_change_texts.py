@@ -8,13 +8,13 @@ import math
 import numpy as np
 import pytest
 
-from services.alerts.domain.board import Board, fresh_columns
-from services.alerts.domain.facts import Change, Setting, changes
-from services.alerts.domain.judging import Tables, evaluate
+from services.alerts.alerts.domain.alert_columns import Board, fresh_columns
+from services.alerts.alerts.domain.change_payload import Change, Setting, changes
+from services.alerts.alerts.domain.evaluation import Tables, evaluate
+from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
+from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, kind_of
-from services.alerts.domain.members import Subject
-from services.alerts.domain.messages import plain
-from services.alerts.domain.readings import FIGURES, Inputs, Positions
+from services.alerts.notifications.domain import plain
 
 _NOW = 1_770_000_000_000_000
 _HEAT = kind_of(AlertType.HEAT_INDEX, Condition.ABOVE)

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from services.alerts.domain.ends import Ended, Record, ending
+from services.alerts.alerts.domain.ends import Ended, Record, ending
 from services.alerts.domain.kinds import Level
-from services.alerts.domain.messages import CLOSED, GONE, LIQUIDATED, compose, is_news
+from services.alerts.notifications.domain import CLOSED, GONE, LIQUIDATED, compose, is_news
 
 UNKNOWN = math.nan
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.alerts.domain.board import JUDGED_BIT, Board, Readings, fresh_columns
-from services.alerts.domain.judging import Tables, evaluate
+from services.alerts.alerts.domain.alert_columns import JUDGED_BIT, Board, Readings, fresh_columns
+from services.alerts.alerts.domain.evaluation import Tables, evaluate
+from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
+from services.alerts.alerts.store.evaluations import keys_of, packed_keys
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, ReadingState, kind_of
 from services.alerts.domain.levels import Reading, judge, signs
-from services.alerts.domain.readings import FIGURES, Inputs, Positions
-from services.alerts.store.evaluations import keys_of, packed_keys
 
 _NOW = 1_770_000_000_000_000
 _KINDS = (

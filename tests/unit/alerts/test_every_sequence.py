@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.alerts.domain.board import Board, fresh_columns
+from services.alerts.alerts.domain.alert_columns import Board, fresh_columns
+from services.alerts.alerts.domain.incidents import due, settle
 from services.alerts.domain.kinds import AlertStatus, AlertType, Condition, Level, kind_of
-from services.alerts.domain.telling import due, settle
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND

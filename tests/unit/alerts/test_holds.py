@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from services.alerts.domain.board import Board, fresh_columns
+from services.alerts.alerts.domain.alert_columns import Board, fresh_columns
+from services.alerts.alerts.domain.incidents import LONGEST_HOLD_SECONDS, due, hold, release, settle
 from services.alerts.domain.kinds import AlertStatus, AlertType, Condition, Level, kind_of
-from services.alerts.domain.telling import LONGEST_HOLD_SECONDS, due, hold, release, settle
 
 KIND = kind_of(AlertType.TRAVEL_PERCENT, Condition.BELOW)
 PROFIT = kind_of(AlertType.PROFIT, Condition.ABOVE)

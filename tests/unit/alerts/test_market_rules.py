@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.alerts.domain.kinds import Level
-from services.alerts.domain.market import (
+from services.alerts.price_rules.domain.rules import (
     Event,
     Rule,
     RuleDirection,

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.alerts.domain.kinds import AlertType, Condition, Level
-from services.alerts.domain.messages import CLOSED, RAISED, RESOLVED, Standing, compose, plain, short, why
+from services.alerts.notifications.domain import (
+    CLOSED,
+    RAISED,
+    RESOLVED,
+    Standing,
+    compose,
+    plain,
+    short,
+    why,
+)
 
 FACTS = {
     "event": RAISED,

@@ -8,10 +8,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.alerts.domain.board import Board, fresh_columns
-from services.alerts.domain.judging import Tables, enrich, evaluate
+from services.alerts.alerts.domain.alert_columns import Board, fresh_columns
+from services.alerts.alerts.domain.evaluation import Tables, enrich, evaluate
+from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions, Single
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, Level, ReadingState, kind_of
-from services.alerts.domain.readings import FIGURES, Inputs, Positions, Single
 
 SECOND = 1_000_000
 START = 1_770_000_000 * SECOND

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.alerts.domain.kinds import BY_HAND, METRICS, AlertClass, AlertType, Condition, kind_of
-from services.alerts.domain.thresholds import (
+from services.alerts.thresholds.domain import (
     Rules,
     Scope,
     Threshold,

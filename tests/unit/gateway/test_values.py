@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.alerts.domain.kinds import AlertType
-from services.alerts.service.exchange import TYPE_ALIASES
+from services.alerts.thresholds.service.files import TYPE_ALIASES
 from services.gateway.surface import Route, routes
 from services.gateway.transcode import request_message
 from services.gateway.values import ALIASES

@@ -1,0 +1,1 @@
+"""Rules of alerts, pure: what a level is, when it changes, what is recorded of it."""

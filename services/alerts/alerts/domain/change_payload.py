@@ -1,0 +1,329 @@
+"""Changes of level as facts: what the ledger keeps and messages are made of. Decides nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii
+from typing import NamedTuple
+
+import numpy as np
+
+from services.alerts.alerts.domain.alert_columns import Board, Column
+from services.alerts.alerts.domain.evaluation import Outcome
+from services.alerts.alerts.domain.readings import Positions
+from services.alerts.alerts.domain.subjects import Subject
+from services.alerts.domain.kinds import (
+    DEATH_KIND,
+    KIND_COUNT,
+    METRICS,
+    AlertClass,
+    AlertType,
+    Level,
+    ReadingState,
+    parts_of,
+)
+from services.alerts.notifications.domain import CLOSED, RAISED, RESOLVED, Facts, plain
+
+_SIDES = {1: "LONG", -1: "SHORT", 0: "UNKNOWN"}
+_FIGURES = {
+    "price_usd": "mark_price_usd",
+    "entry_price_usd": "entry_price_usd",
+    "liquidation_price_usd": "risk_liquidation_price_usd",
+    "size_usd": "size_usd",
+    "liquidation_distance_usd": "liquidation_distance_usd",
+    "liquidation_distance_percent": "liquidation_distance_percent",
+    "travel_percent": "travel_percent",
+    "heat_index": "heat_index",
+}
+_FIGURES_TEXT = "".join(f', "{name}": "%r"' for name in _FIGURES)
+# Between these repr() of a float has no exponent.
+_SHORTEST, _LONGEST = 1e-4, 1e16
+# A liquidation looks like this too, until a trade record confirms it.
+_IF_NOT_YOU = "If you did not close it, look at the venue: it may have been liquidated."
+_SOURCES = {AlertClass.POSITION: "positions", AlertClass.PORTFOLIO: "totals", AlertClass.MARKET: "price"}
+
+
+def alert_id(alert_key: int) -> str:
+    return f"alert-{alert_key}"
+
+
+def key_of(id: str) -> int | None:
+    """The key an alert id spells, or None."""
+    digits = id.removeprefix("alert-")
+    return (
+        int(digits) if digits != id and digits.isascii() and digits.isdecimal() and len(digits) < 19 else None
+    )
+
+
+def incident_id(alert_key: int, incident_count: int) -> str:
+    return f"{alert_id(alert_key)}.{incident_count}"
+
+
+def side_name(side_sign: int, alert_class: AlertClass) -> str:
+    return _SIDES[side_sign] if alert_class is AlertClass.POSITION else ""
+
+
+def moment(micros: int) -> str:
+    """RFC 3339 with Z; empty for never."""
+    if not micros:
+        return ""
+    return (
+        datetime.fromtimestamp(micros / 1_000_000, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
+
+
+def present(number: float) -> bool:
+    return not math.isnan(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where and when changes happened."""
+
+    cycle_id: str
+    demo: bool
+    now_micros: int
+
+
+class Change(NamedTuple):
+    """One change of level; NaN value is absent, `text` is its facts as JSON."""
+
+    alert_key: int
+    kind: int
+    name: str
+    level_before: int
+    level_after: int
+    value: float
+    flip_value: float
+    told: bool
+    reason: str
+    text: str
+    # Not for people: the notification service alone is to know.
+    noted: bool = False
+
+
+class _Texts:
+    """Pieces of JSON that many changes share: a crash changes tens of thousands of levels at once."""
+
+    def __init__(self, outcome: Outcome, positions: Positions, setting: Setting) -> None:
+        self._setting = setting
+        self._figures = _figure_texts(positions, outcome.position_row)
+        self._places: dict[tuple[str, int, int, int], str] = {}
+
+    def of_position(self, row: int, subject: Subject, seen: int, state: int) -> str:
+        place = (subject.wallet, subject.side_sign, seen, state)
+        shared = self._places.get(place)
+        if shared is None:
+            facts: Facts = {"wallet": subject.wallet, "side": _SIDES[subject.side_sign]}
+            _put_time(facts, seen, state, self._setting)
+            shared = self._places[place] = json.dumps(facts)[1:-1]
+        return f'"position_id": {encode_basestring_ascii(subject.name)}, {shared}{self._figures[row]}}}'
+
+    def of_reading(self, kind: int, value: float, seen: int, state: int, own: Facts) -> str:
+        facts = dict(own)
+        _put_time(facts, seen, state, self._setting)
+        if kind // 4 == AlertType.PRICE_THRESHOLD and present(value):
+            facts["price_usd"] = plain(value)
+        return json.dumps(facts)[1:]
+
+
+def _particular(outcome: Outcome, subjects: Mapping[int, Subject]) -> dict[int, Facts]:
+    """What only price changes and reminders have, by alert key: the start, the moment and its note."""
+    board, found = outcome.board, {}
+    types = board.kind[outcome.changed] // 4
+    for row in outcome.changed[(types == AlertType.DELTA_CHANGE) | (types == AlertType.TIME)].tolist():
+        key, start = int(board.alert_key[row]), float(board.starting_value[row])
+        if board.kind[row] // 4 == AlertType.TIME:
+            summary = subjects[int(board.subject_key[row])].summary
+            due = moment(round(float(board.trigger_value[row]) * 1_000_000))
+            found[key] = {"trigger_time": due, "summary": summary}
+        elif present(start):
+            value = float(board.readings.value[row])
+            found[key] = {"starting_price_usd": plain(start)}
+            if present(value):
+                found[key]["price_usd"] = plain(start * (1 + value / 100))
+    return found
+
+
+def _heads(outcome: Outcome, setting: Setting) -> list[str]:
+    """Of each change the facts that all of one kind, asset and step have in common, as open JSON."""
+    board, rows = outcome.board, outcome.changed
+    columns = (board.kind[rows], board.asset_key[rows], outcome.before, board.level[rows])
+    sizes = (KIND_COUNT, len(board.assets), len(Level) + 1, len(Level) + 1)
+    step = np.ravel_multi_index(tuple(column.astype(np.int64) for column in columns), sizes)
+    own = np.flatnonzero(~np.isnan(board.trigger_value[rows]))
+    # A limit of its own has nothing in common.
+    step[own] = -1 - np.arange(len(own))
+    _, firsts, places = np.unique(step, return_index=True, return_inverse=True)
+    texts = []
+    for first in firsts.tolist():
+        kind, asset, before, after = (int(column[first]) for column in columns)
+        facts = _facts(kind, board.assets[asset], before, after, setting)
+        _put_limits(facts, outcome.limits[first].tolist(), float(outcome.flip_value[first]), after)
+        texts.append(json.dumps(facts)[:-1])
+    return [texts[place] for place in places.tolist()]
+
+
+def _figure_texts(positions: Positions, position_rows: Column) -> dict[int, str]:
+    """The figures of these positions as JSON to be joined."""
+    rows = np.unique(position_rows[position_rows >= 0])
+    if not len(rows):
+        return {}
+    table = np.column_stack([positions.figures[figure][rows] for figure in _FIGURES.values()])
+    size = np.abs(table)
+    # Numbers whose repr() is what plain() makes of them.
+    simple = ((size >= _SHORTEST) & (size < _LONGEST) & (table != np.trunc(table))).all(axis=1)
+    texts = (
+        _FIGURES_TEXT % tuple(values) if is_simple else _figures_text(values)
+        for values, is_simple in zip(table.tolist(), simple.tolist(), strict=True)
+    )
+    return dict(zip(rows.tolist(), texts, strict=True))
+
+
+def _figures_text(values: Sequence[float]) -> str:
+    named = zip(_FIGURES, values, strict=True)
+    return "".join(f', "{name}": "{plain(value)}"' for name, value in named if present(value))
+
+
+def changes(
+    outcome: Outcome, subjects: Mapping[int, Subject], positions: Positions, setting: Setting
+) -> Iterator[Change]:
+    """Every change of an evaluation with its facts, in order of the board."""
+    board, rows = outcome.board, outcome.changed
+    texts = _Texts(outcome, positions, setting)
+    particular = _particular(outcome, subjects)
+    columns = zip(
+        _heads(outcome, setting),
+        board.alert_key[rows].tolist(),
+        board.kind[rows].tolist(),
+        board.asset_key[rows].tolist(),
+        board.subject_key[rows].tolist(),
+        board.incident_count[rows].tolist(),
+        outcome.before.tolist(),
+        board.level[rows].tolist(),
+        board.readings.value[rows].tolist(),
+        board.readings.observed_micros[rows].tolist(),
+        board.readings.state[rows].tolist(),
+        outcome.flip_value.tolist(),
+        outcome.told.tolist(),
+        outcome.position_row.tolist(),
+        outcome.expired.tolist(),
+        outcome.unsaid.tolist(),
+        strict=True,
+    )
+    for (
+        head, key, kind, asset, about, count, before, after, value, seen, state, flip, told, row, expired,
+        unsaid,
+    ) in columns:  # fmt: skip
+        subject = subjects[about]
+        own = f', "alert_id": "alert-{key}", "incident_id": "alert-{key}.{count}", '
+        if present(value):
+            own += f'"value": "{plain(value)}", '
+        last = (
+            texts.of_position(row, subject, seen, state)
+            if row >= 0
+            else texts.of_reading(kind, value, seen, state, particular.get(key, {}))
+        )
+        name = subject.name or board.assets[asset]
+        reason = _reason(before, after, expired)
+        text = head + own + last
+        yield Change(key, kind, name, before, after, value, flip, told, reason, text, unsaid)
+
+
+def _reason(before: int, after: int, expired: bool) -> str:
+    if after != before:
+        return "RAISED" if after > before else "LOWERED"
+    return "EXPIRED" if expired else "TOLD"
+
+
+def _facts(kind: int, asset: str, before: int, after: int, setting: Setting) -> Facts:
+    alert_type, condition = parts_of(kind)
+    metric = METRICS[alert_type]
+    facts = {
+        "event": RESOLVED if after == Level.NORMAL else RAISED,
+        "type": alert_type.name,
+        "condition": condition.name,
+        "level": Level(after).name,
+        "previous_level": Level(before).name,
+        "formula": metric.name,
+        "cycle_id": setting.cycle_id,
+        "source": _SOURCES.get(metric.alert_class, ""),
+    }
+    if facts["event"] == RAISED:
+        facts["action"] = metric.action
+    if asset:
+        facts["asset"] = asset
+    if setting.demo:
+        facts["demo"] = "true"
+    return facts
+
+
+def _about_position(subject: Subject) -> Facts:
+    return {"position_id": subject.name, "wallet": subject.wallet, "side": _SIDES[subject.side_sign]}
+
+
+def _put_time(facts: Facts, observed_micros: int, state: int, setting: Setting) -> None:
+    facts["reading_state"] = ReadingState(state).name
+    if observed_micros:
+        facts["observed_time"] = moment(observed_micros)
+        facts["reading_age_seconds"] = plain(max(setting.now_micros - observed_micros, 0) / 1_000_000)
+
+
+def _put_limits(facts: Facts, limits: list[float], flip_value: float, level: int) -> None:
+    for name, limit in zip(("limit_low", "limit_medium", "limit_high"), limits, strict=True):
+        if present(limit):
+            facts[name] = plain(limit)
+    reached = limits[level - 2] if level > Level.NORMAL else math.nan
+    if present(reached):
+        facts["limit"] = plain(reached)
+    if present(flip_value):
+        facts["flip_value"] = plain(flip_value)
+
+
+def death_facts(incident: str, summary: str, level_before: int, level_after: int, setting: Setting) -> Facts:
+    """Facts of a death or of its end."""
+    facts = _facts(DEATH_KIND, "", level_before, level_after, setting)
+    return {**facts, "incident": incident, "summary": summary, "observed_time": moment(setting.now_micros)}
+
+
+def worst_first(outcome: Outcome) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Places among the changed rows, highest new level first, then by alert."""
+    return np.lexsort((outcome.board.alert_key[outcome.changed], -outcome.board.level[outcome.changed]))
+
+
+class Gone(NamedTuple):
+    """An alert whose position is no longer held."""
+
+    row: int
+    subject: Subject
+    facts: Facts
+
+
+def gone(
+    board: Board, rows: Sequence[int], subjects: Mapping[int, Subject], setting: Setting
+) -> Iterator[Gone]:
+    """The facts of alerts that end with their position."""
+    for row in rows:
+        kind, key = int(board.kind[row]), int(board.alert_key[row])
+        subject = subjects.get(int(board.subject_key[row])) or Subject(0, "", "", 0, "")
+        asset = board.assets[board.asset_key[row]]
+        facts = _facts(kind, asset, int(board.level[row]), Level.NORMAL, setting)
+        facts |= {
+            "event": CLOSED,
+            "action": _IF_NOT_YOU,
+            "alert_id": alert_id(key),
+            **_about_position(subject),
+        }
+        facts["incident_id"] = incident_id(key, int(board.incident_count[row]))
+        readings = board.readings
+        value = float(readings.value[row])
+        if present(value):
+            facts["value"] = plain(value)
+        _put_time(facts, int(readings.observed_micros[row]), int(readings.state[row]), setting)
+        yield Gone(row, subject, facts)

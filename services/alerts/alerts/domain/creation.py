@@ -1,0 +1,128 @@
+"""Which alerts should exist and do not: on columns, from who is held and what is judged. Writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.alerts.alerts.domain.alert_columns import Board, Column, fresh_columns
+from services.alerts.alerts.domain.evaluation import Tables
+from services.alerts.alerts.domain.subjects import Members, Subject
+from services.alerts.domain.kinds import AlertClass, AlertType, parts_of
+from services.alerts.thresholds.domain import Rules
+
+
+@dataclass(slots=True)
+class Wanted:
+    """New alerts in columns without keys, what they need, and whether a later pass may find more."""
+
+    assets: tuple[str, ...]
+    columns: dict[str, Column]
+    subjects: list[Subject]
+    complete: bool
+    next_subject_key: int
+
+    def __len__(self) -> int:
+        return len(self.columns["kind"])
+
+
+@dataclass(slots=True)
+class _Found:
+    """Pieces of the columns to be."""
+
+    subject_key: list[Column] = field(default_factory=list)
+    asset_key: list[Column] = field(default_factory=list)
+    kind: list[Column] = field(default_factory=list)
+    starting_value: list[Column] = field(default_factory=list)
+
+    def add(self, kind: int, subject_key: Column, asset_key: Column, starting_value: Column) -> None:
+        self.subject_key.append(subject_key)
+        self.asset_key.append(asset_key)
+        self.kind.append(np.full(len(subject_key), kind))
+        self.starting_value.append(starting_value)
+
+
+def wanted(board: Board, rules: Rules, members: Members, next_subject_key: int, now_micros: int) -> Wanted:
+    """Position, portfolio and price alerts, each for kinds with an enabled threshold.
+
+    Probability only where it is known; `complete` is False while some position lacks it.
+    """
+    market = rules.market()
+    assets = _extended(board.assets, [*members.asset_names, *(asset for _, asset in market)])
+    places = {asset: place for place, asset in enumerate(assets)}
+    tables = Tables(*rules.tables(assets))
+    found = _Found()
+    complete, subjects = _positions(board, rules, tables, members, places, found)
+    _portfolio(board, rules, found)
+    made, next_subject_key = _market(board, market, places, next_subject_key, found)
+    columns = fresh_columns(sum(len(piece) for piece in found.kind))
+    for name in ("subject_key", "asset_key", "kind", "starting_value"):
+        pieces = getattr(found, name)
+        if pieces:
+            columns[name][:] = np.concatenate(pieces)
+    columns["created_micros"][:] = now_micros
+    return Wanted(assets, columns, subjects + made, complete, next_subject_key)
+
+
+def _extended(assets: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*assets, *names]))
+
+
+def _positions(
+    board: Board, rules: Rules, tables: Tables, members: Members, places: dict[str, int], found: _Found
+) -> tuple[bool, list[Subject]]:
+    asset_key = np.array([places[name] for name in members.asset_names] or [0])[members.asset_index]
+    touched = np.zeros(len(members.position_key), bool)
+    complete = True
+    for kind in rules.kinds(AlertClass.POSITION):
+        alert_type = parts_of(kind)[0]
+        value = members.positions.metric(alert_type)
+        eligible: NDArray[np.bool_] = tables.enabled[kind, asset_key]
+        if alert_type is AlertType.LIQUIDATION_PROBABILITY:
+            complete = complete and not (eligible & np.isnan(value)).any()
+            eligible = eligible & ~np.isnan(value)
+        existing = board.subject_key[(board.kind == kind) & board.automatic]
+        rows = np.flatnonzero(eligible & ~np.isin(members.position_key, existing))
+        found.add(kind, members.position_key[rows], asset_key[rows], value[rows])
+        touched[rows] = True
+    return complete, [_subject(members, row) for row in np.flatnonzero(touched).tolist()]
+
+
+def _subject(members: Members, row: int) -> Subject:
+    return Subject(
+        int(members.position_key[row]),
+        members.position_id[row],
+        members.wallet_names[members.wallet_index[row]],
+        int(members.side_sign[row]),
+        "",
+    )
+
+
+def _portfolio(board: Board, rules: Rules, found: _Found) -> None:
+    existing = set(board.kind[(board.alert_class == AlertClass.PORTFOLIO) & board.automatic].tolist())
+    for kind in rules.kinds(AlertClass.PORTFOLIO):
+        if kind not in existing:
+            found.add(kind, np.zeros(1, np.int64), np.zeros(1, np.int64), np.full(1, np.nan))
+
+
+def _market(
+    board: Board, market: list[tuple[int, str]], places: dict[str, int], next_subject_key: int, found: _Found
+) -> tuple[list[Subject], int]:
+    """Prices: both conditions of one asset are about one subject."""
+    rows = np.flatnonzero(board.alert_class == AlertClass.MARKET).tolist()
+    automatic = board.automatic
+    existing = {(int(board.kind[row]), int(board.asset_key[row])) for row in rows if automatic[row]}
+    keys = {int(board.asset_key[row]): int(board.subject_key[row]) for row in rows}
+    made = []
+    for kind, asset in market:
+        place = places[asset]
+        if (kind, place) in existing:
+            continue
+        if place not in keys:
+            keys[place] = next_subject_key
+            next_subject_key -= 1
+            made.append(Subject(keys[place], asset, "", 0, ""))
+        found.add(kind, np.full(1, keys[place]), np.full(1, place), np.full(1, np.nan))
+    return made, next_subject_key

@@ -1,0 +1,81 @@
+"""How a position ended: liquidated, gone without a word while near to it, or closed at ease."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.change_payload import Gone, incident_id
+from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
+from services.alerts.domain.kinds import AlertType, Level
+from services.alerts.notifications.domain import CLOSED, ENDED_INCIDENTS, GONE, LIQUIDATED, plain
+
+# Gone without a record after a last distance below this, in percent: it may have been liquidated.
+NEAR_PERCENT = 10.0
+_LOOK = "Look at the venue now: check what is left of the collateral, and the other positions of this wallet."
+
+
+class Record(StrEnum):
+    """What positions knows of the end of a position."""
+
+    LIQUIDATED = "LIQUIDATED"
+    CLOSED = "CLOSED"
+    # By a person: deleted, or of a venue that is entered by hand or simulated.
+    BY_HAND = "BY_HAND"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The record of one position, and how far from liquidation it last stood: percent, NaN not known."""
+
+    record: Record
+    distance_percent: float = math.nan
+
+
+UNRECORDED = Ended(Record.CLOSED)
+
+
+def ending(ended: Ended, distance_percent: float, worst: Level) -> str:
+    """The event people hear of. Where no distance is known, the worst level of its dangers says how near."""
+    if ended.record is Record.LIQUIDATED:
+        return LIQUIDATED
+    if ended.record is Record.BY_HAND:
+        return CLOSED
+    is_near = worst is Level.HIGH if math.isnan(distance_percent) else distance_percent < NEAR_PERCENT
+    return GONE if is_near else CLOSED
+
+
+def tell_end(board: Board, items: Sequence[Gone], ended: Ended) -> Gone:
+    """Of all alerts of one position the one that tells its end, with the facts of it.
+
+    It is the worst that was told, else the one of the distance. It names the incidents that were told.
+    """
+    dangers = [item for item in items if not IS_OPPORTUNITY[board.kind[item.row]]]
+    told = sorted(
+        (item for item in dangers if board.told_level[item.row]), key=lambda item: -int(board.level[item.row])
+    )
+    distances = [item for item in items if board.kind[item.row] // 4 == AlertType.LIQUIDATION_DISTANCE]
+    teller = (told or distances or dangers or items)[0]
+    seen = [float(board.readings.value[item.row]) for item in distances]
+    last = float(np.fmin.reduce([*seen, ended.distance_percent]))
+    worst = Level(max((int(board.level[item.row]) for item in dangers), default=Level.NORMAL))
+    event = ending(ended, last, worst)
+    facts = teller.facts
+    facts["event"] = event
+    if not math.isnan(last):
+        facts["last_distance_percent"] = plain(last)
+    incidents = [item.facts["incident_id"] for item in told if item is not teller]
+    if event != CLOSED:
+        # An incident of its own: what was told before is over, and this one has just begun.
+        key, count = int(board.alert_key[teller.row]), int(board.incident_count[teller.row])
+        if board.told_level[teller.row]:
+            incidents.append(facts["incident_id"])
+        facts |= {"level": Level.HIGH.name, "action": _LOOK, "incident_id": incident_id(key, count + 1)}
+    if incidents:
+        facts[ENDED_INCIDENTS] = " ".join(incidents)
+    return teller

@@ -1,0 +1,315 @@
+"""What is known now about positions, portfolio and prices, laid beside the alerts. Judges nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.alerts.alerts.domain.alert_columns import Board, Readings
+from services.alerts.domain.kinds import (
+    METRICS,
+    OF_POSITIONS,
+    TIME_KIND,
+    TIME_STANDS_SECONDS,
+    AlertClass,
+    AlertType,
+    Condition,
+    ReadingState,
+    parts_of,
+)
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Places = Integers | slice
+
+# Numbers of positions' Status and Flag.
+HELD = (1, 2)
+_ACTIVE = 1
+_MARK_STALE_BIT = 1 << 5
+_ROW_REFUSED_BIT = 1 << 8
+_DEMO_BIT = 1 << 7
+
+MARK_PRICE = "mark_price_usd"
+FIGURES = (
+    "entry_price_usd",
+    MARK_PRICE,
+    "risk_liquidation_price_usd",
+    "size_usd",
+    "pnl_usd",
+    "pnl_after_fees_usd",
+    "travel_percent",
+    "liquidation_distance_usd",
+    "liquidation_distance_percent",
+    "heat_index",
+    "liquidation_probability",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Columns of ACTIVE and STALE positions by key; NaN is absent, `figures` are named as FIGURES."""
+
+    membership_epoch: int
+    position_key: Integers
+    status: Integers
+    flag_bits: Integers
+    observed_micros: Integers
+    figures: Mapping[str, Floats]
+
+    def __len__(self) -> int:
+        return len(self.position_key)
+
+    @property
+    def stale(self) -> NDArray[np.bool_]:
+        """Missing from its venue's last answer, or refused in it: stale whatever its mark says."""
+        doubtful = self.flag_bits & (_MARK_STALE_BIT | _ROW_REFUSED_BIT) != 0
+        old: NDArray[np.bool_] = doubtful | (self.status != _ACTIVE)
+        return old
+
+    @property
+    def are_doubtful(self) -> bool:
+        """Whether a sum over them rests on an old mark or a refused row: it must not lower anything."""
+        return bool(self.stale.any())
+
+    @property
+    def is_demo(self) -> bool | None:
+        """Whether simulated; None when nothing is held."""
+        return bool((self.flag_bits & _DEMO_BIT != 0).any()) if len(self) else None
+
+    def rows_of(self, keys: Integers) -> Integers:
+        """Row of each key; -1 for one that is not held."""
+        if not len(self):
+            return np.full(len(keys), -1)
+        rows = np.searchsorted(self.position_key, keys).clip(max=len(self) - 1)
+        return np.where(self.position_key[rows] == keys, rows, -1)
+
+    def metric(self, alert_type: AlertType) -> Floats:
+        """Values of one type; profit is after fees where the venue says so."""
+        first, *second = _figures_of(alert_type)
+        values = self.figures[first]
+        return np.where(np.isnan(values), self.figures[second[0]], values) if second else values
+
+
+def _figures_of(alert_type: AlertType) -> tuple[str, ...]:
+    """The figure of a type, and the one that stands in where it is absent."""
+    if alert_type is AlertType.PROFIT:
+        return "pnl_after_fees_usd", "pnl_usd"
+    return (METRICS[alert_type].name,)
+
+
+def figures_of(types: Collection[AlertType]) -> list[str]:
+    """What must be known to judge these types."""
+    return [name for alert_type in types for name in _figures_of(alert_type)]
+
+
+_NO_NUMBERS = np.empty(0, np.int64)
+NOTHING_HELD = Positions(
+    0, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, {name: np.empty(0) for name in FIGURES}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One reading; None is absent."""
+
+    value: float | None
+    observed_micros: int
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything an evaluation reads. An asset that is not in `prices` was not asked for.
+
+    Ages are by `now_micros`; cooldowns and holds by `steady_micros`, which no step of the clock moves.
+    """
+
+    positions: Positions
+    totals: Mapping[AlertType, Single]
+    prices: Mapping[str, Single]
+    now_micros: int
+    steady_micros: int
+    # Positions could not be read: that nothing is held is then not known.
+    unread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Readings row by row of the board: `value` as judged, infinite where nothing is held."""
+
+    value: Floats
+    observed_micros: Integers
+    state: NDArray[np.int8]
+
+    def pick(self, rows: Integers) -> Beside:
+        return Beside(self.value[rows], self.observed_micros[rows], self.state[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """Rows of the board that read one metric, and the rows of positions they read it from."""
+
+    type: AlertType
+    rows: Places
+    position_rows: Places
+
+
+class Seating:
+    """Which rows of a board read what. Made once for the alerts of a board; its kinds and subjects count."""
+
+    def __init__(self, board: Board) -> None:
+        classes = board.alert_class
+        types = np.where(classes == AlertClass.POSITION, board.kind // 4, 0)
+        self.portfolio = np.flatnonzero(classes == AlertClass.PORTFOLIO).tolist()
+        self.market = np.flatnonzero(classes == AlertClass.MARKET).tolist()
+        self.moments = np.flatnonzero(board.kind == TIME_KIND).tolist()
+        self._rows = {kind: rows for kind in OF_POSITIONS if len(rows := np.flatnonzero(types == kind))}
+        self._subjects = {kind: board.subject_key[rows] for kind, rows in self._rows.items()}
+        self._last: tuple[Integers, Sequence[_Seat]] | None = None
+
+    @property
+    def types(self) -> Collection[AlertType]:
+        """The metrics of positions that are read."""
+        return self._rows.keys()
+
+    def beside(self, positions: Positions) -> Sequence[_Seat]:
+        """Found again only after other positions are held."""
+        last = self._last
+        if last is None or not np.array_equal(last[0], positions.position_key):
+            last = self._last = (positions.position_key, list(self._seats(positions)))
+        return last[1]
+
+    def _seats(self, positions: Positions) -> Iterator[_Seat]:
+        for kind, rows in self._rows.items():
+            place = positions.rows_of(self._subjects[kind])
+            here = place >= 0
+            yield _Seat(kind, _run(rows[here]), _run(place[here]))
+
+
+def _run(places: Integers) -> Places:
+    """A slice for places without a gap: reading it copies nothing."""
+    if len(places) and bool((np.diff(places) == 1).all()):
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
+
+
+def lay(board: Board, inputs: Inputs, seating: Seating) -> Beside:
+    """Each alert's reading. One that is absent keeps the last value and time, marked UNKNOWN."""
+    count = len(board)
+    beside = Beside(
+        np.full(count, np.nan), np.zeros(count, np.int64), np.full(count, ReadingState.UNKNOWN, np.int8)
+    )
+    _lay_positions(inputs.positions, seating, beside)
+    if inputs.unread:
+        held = (board.alert_class == AlertClass.POSITION) | (board.alert_class == AlertClass.PORTFOLIO)
+        beside.state[held & ~np.isnan(board.readings.value)] = ReadingState.STALE
+    doubtful = inputs.positions.are_doubtful or inputs.unread
+    for row in seating.portfolio:
+        _lay_single(beside, row, _portfolio(board, inputs, row), stale=doubtful)
+    for row in seating.market:
+        single = inputs.prices.get(board.assets[board.asset_key[row]])
+        known = not np.isnan(board.readings.value[row])
+        _lay_single(beside, row, _moved(board, row, single))
+        if single is None and known:
+            beside.state[row] = ReadingState.STALE
+    for row in seating.moments:
+        _lay_single(beside, row, _clock(board, row, inputs))
+    return beside
+
+
+def unstarted(board: Board, inputs: Inputs, seating: Seating) -> dict[int, float]:
+    """Rows of price changes without a start, and the fresh price each starts from now."""
+    found = {}
+    for row in seating.market:
+        if board.kind[row] // 4 == AlertType.DELTA_CHANGE and np.isnan(board.starting_value[row]):
+            single = inputs.prices.get(board.assets[board.asset_key[row]])
+            if single is not None and single.value and not single.stale and single.observed_micros:
+                found[row] = single.value
+    return found
+
+
+def _moved(board: Board, row: int, single: Single | None) -> Single | None:
+    """The price, or of a DELTA_CHANGE how far it is from its start, in percent of it."""
+    if single is None or single.value is None or board.kind[row] // 4 != AlertType.DELTA_CHANGE:
+        return single
+    start = float(board.starting_value[row])
+    change = None if math.isnan(start) else 100 * (single.value - start) / start
+    return replace(single, value=change)
+
+
+def _clock(board: Board, row: int, inputs: Inputs) -> Single:
+    """The moment of now, in seconds since 1970, while a reminder stands; else it is known to be of no danger.
+
+    It stands from its moment until an hour after it was raised: one that came in an outage is told late.
+    """
+    now, due = inputs.steady_micros, float(board.trigger_value[row]) * 1_000_000
+    raised = int(board.last_triggered_micros[row])
+    is_over = raised >= due and now >= raised + TIME_STANDS_SECONDS * 1_000_000
+    stands = now >= due and not is_over
+    return Single(now / 1_000_000 if stands else -math.inf, inputs.now_micros)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Of each reading: whether no level was judged by it yet, and whether a later one is known."""
+
+    new: NDArray[np.bool_]
+    older: NDArray[np.bool_]
+
+    def pick(self, rows: Integers) -> Order:
+        return Order(self.new[rows], self.older[rows])
+
+
+def ordered(last: Readings, beside: Beside, now_micros: int) -> Order:
+    """By the times of observation. One without a time is never new; a last one of the future, left by a clock
+    that was ahead, holds nothing up.
+    """
+    seen, before = beside.observed_micros, last.observed_micros
+    known, ahead = ~np.isnan(beside.value), before > now_micros
+    later = (seen > before) | ((seen == before) & ~last.judged) | (ahead & (seen != before))
+    return Order(known & (seen > 0) & later, known & (seen < before) & ~ahead)
+
+
+def kept(board: Board, beside: Beside, falling: NDArray[np.int8], past: NDArray[np.bool_]) -> Readings:
+    """What is remembered: the reading, or the last one there was where it was absent or `past`."""
+    value, micros = beside.value, beside.observed_micros
+    odd = np.flatnonzero(past | ~np.isfinite(value))
+    if len(odd):
+        absent, last = np.isnan(value[odd]) | past[odd], board.readings.pick(odd)
+        value, micros = value.copy(), micros.copy()
+        value[odd] = np.where(absent, last.value, np.where(np.isfinite(value[odd]), value[odd], np.nan))
+        micros[odd] = np.where(absent, last.observed_micros, micros[odd])
+    return Readings(value, micros, beside.state, falling)
+
+
+def _lay_positions(positions: Positions, seating: Seating, beside: Beside) -> None:
+    states = np.where(positions.stale, ReadingState.STALE, ReadingState.FRESH).astype(np.int8)
+    for seat in seating.beside(positions):
+        value, place = positions.metric(seat.type), seat.position_rows
+        beside.value[seat.rows] = value[place]
+        beside.observed_micros[seat.rows] = positions.observed_micros[place]
+        state = np.where(np.isnan(value), ReadingState.UNKNOWN, states)
+        beside.state[seat.rows] = state[place]
+
+
+def _portfolio(board: Board, inputs: Inputs, row: int) -> Single | None:
+    alert_type, condition = parts_of(int(board.kind[row]))
+    single = inputs.totals.get(alert_type)
+    if len(inputs.positions) or inputs.unread:
+        return single
+    # Nothing is held: that is known, and known now; an average over nothing endangers nothing.
+    safest = -math.inf if condition is Condition.ABOVE else math.inf
+    value = None if single is None else single.value
+    return Single(safest if value is None else value, inputs.now_micros)
+
+
+def _lay_single(beside: Beside, row: int, single: Single | None, *, stale: bool = False) -> None:
+    if single is None or single.value is None:
+        return
+    beside.value[row] = single.value
+    beside.observed_micros[row] = single.observed_micros
+    beside.state[row] = ReadingState.STALE if stale or single.stale else ReadingState.FRESH

@@ -1,0 +1,1 @@
+"""Use cases of alerts: ensured, evaluated, edited, deleted, listed and watched."""

@@ -1,0 +1,211 @@
+"""Alerts changed by hand: own limits, words, channels, cooldown, on and off."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from services.alerts.alerts.domain.alert_columns import HAND_BIT, OFF_BIT, WORDED_BIT, Board
+from services.alerts.alerts.domain.change_payload import alert_id, incident_id
+from services.alerts.alerts.domain.views import Alert, Words, settings
+from services.alerts.alerts.service.queries import Reading
+from services.alerts.domain.kinds import (
+    DEATH_KIND,
+    METRICS,
+    TIME_KIND,
+    AlertStatus,
+    AlertType,
+    Condition,
+    Level,
+    kind_of,
+    parts_of,
+)
+from services.alerts.ledger.domain import Entry
+from services.alerts.notifications.service.record import present, tell
+from services.alerts.service.known_names import Channels
+from services.alerts.service.snapshot_cache import Desk, Image
+from services.alerts.store.service_state import new_version
+from services.alerts.store.unit_of_work import Store
+from shared.errors import AlreadyExists, InvalidArgument
+
+EDITABLE = (
+    "notes",
+    "channels",
+    "trigger_value",
+    "trigger_time",
+    "condition",
+    "starting_value",
+    "cooldown",
+    "status",
+)
+_LONGEST_COOLDOWN_SECONDS = 7 * 24 * 3600
+
+
+class Edits:
+    """What people set on single alerts."""
+
+    def __init__(self, desk: Desk, channels: Channels, reading: Reading) -> None:
+        self._desk = desk
+        self._channels = channels
+        self._reading = reading
+
+    async def update(self, id: str, etag: str, values: Mapping[str, Any]) -> Alert:
+        """Change fields of EDITABLE.
+
+        ALERT_NOT_FOUND, ETAG_MISMATCH, ALREADY_THERE, INVALID_FIELD, UNKNOWN_NAME, XCOM_UNAVAILABLE.
+        """
+        if values.get("channels"):
+            async with self._desk.begin_reading() as store:
+                before = (await store.words.read([id])).get(id, Words())
+            await self._channels.check(values["channels"], before.channels, "alert.channels")
+        async with self._desk.begin() as store:
+            image = await self._desk.image(store, await store.docket.lock())
+            row = image.row(id, etag)
+            after = await self.apply(store, image, row, values, "UPDATED")
+            (alert,) = await self._reading.shown(store, after, [row])
+        self._desk.keep(after.docket, after.board, image)
+        self._desk.told()
+        return alert
+
+    async def apply(
+        self, store: Store, image: Image, row: int, values: Mapping[str, Any], reason: str
+    ) -> Image:
+        """Write these fields of an alert with their record, in the caller's transaction."""
+        board, rows = image.board, np.array([row])
+        fresh = _columns(board, row, values)
+        id = alert_id(int(board.alert_key[row]))
+        known = (await store.words.read([id])).get(id, Words())
+        words = known
+        if "notes" in values or "channels" in values:
+            words = Words(values.get("notes", known.notes), tuple(values.get("channels", known.channels)))
+            await store.words.put(id, words)
+            fresh["trait_bits"] = fresh.get("trait_bits", int(board.trait_bits[row])) | WORDED_BIT
+            if board.kind[row] == TIME_KIND:
+                await store.subjects.describe(int(board.subject_key[row]), words.notes)
+        after = board.with_values(rows, {**fresh, "revision": int(board.revision[row]) + 1})
+        await store.alerts.update_by_hand(after, rows)
+        is_new = reason == "CREATED"
+        was = {} if is_new else settings(board, row, known)
+        entry = self._entry(after, row, was, settings(after, row, words), reason)
+        sealed = await self._desk.write(store, [entry])
+        if values.get("status") is AlertStatus.INACTIVE and board.level[row] > Level.NORMAL:
+            # Who switches it off knows of it: nobody else needs to be woken.
+            await tell(store, sealed, self._desk.clock.now(), noted=True)
+        version = new_version()
+        await store.docket.change(alert_version=version)
+        return Image(image.docket.with_changes({"alert_version": version}), after, image.rules, image.tables)
+
+    def _entry(
+        self, after: Board, row: int, was: Mapping[str, Any], now_is: Mapping[str, Any], reason: str
+    ) -> Entry:
+        """Every field that changed, as it was and as it is, in the words people use for it."""
+        changed = [name for name in now_is if not was or was[name] != now_is[name]]
+        inputs: dict[str, Any] = {
+            "before": {name: was[name] for name in changed} if was else None,
+            "after": {name: now_is[name] for name in changed},
+        }
+        if after.level[row] > Level.NORMAL:
+            key, count = int(after.alert_key[row]), int(after.incident_count[row])
+            inputs["incident_id"] = incident_id(key, count)
+        level, value = int(after.level[row]), present(float(after.readings.value[row]))
+        id, kind = alert_id(int(after.alert_key[row])), int(after.kind[row])
+        now, text = self._desk.clock.now(), json.dumps(inputs)
+        return Entry(now, id, kind // 4, "person", reason, level, level, value, None, text, "", "")
+
+
+def _columns(board: Board, row: int, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the fields mean in columns of the row."""
+    fresh: dict[str, Any] = {}
+    kind = int(board.kind[row])
+    _check_fields(kind, set(values))
+    if "trigger_time" in values:
+        fresh["trigger_value"] = values["trigger_time"]
+    for name in ("trigger_value", "starting_value"):
+        if name in values:
+            fresh[name] = math.nan if values[name] is None else values[name]
+    if "cooldown" in values:
+        fresh["cooldown_seconds"] = cooldown_seconds(values["cooldown"], "alert.cooldown")
+    if "status" in values:
+        bits = int(board.trait_bits[row]) & ~OFF_BIT
+        fresh["trait_bits"] = bits | (OFF_BIT if values["status"] is AlertStatus.INACTIVE else 0)
+    if "condition" in values and kind != DEATH_KIND:
+        other = kind_of(kind // 4, values["condition"])
+        if other != kind:
+            fresh["kind"] = other
+    _check_limit(board, row, fresh)
+    return fresh
+
+
+def _check_fields(kind: int, names: set[str]) -> None:
+    """INVALID_FIELD for a field that alerts of this kind do not have."""
+    if kind == DEATH_KIND and names - {"notes", "channels", "cooldown"}:
+        raise _invalid("alert.type", "a death has no limit and nobody switches it off")
+    if kind == TIME_KIND and names & {"trigger_value", "condition", "starting_value"}:
+        raise _invalid("alert.trigger_time", "a TIME alert has a moment, trigger_time, and no other limit")
+    if kind != TIME_KIND and "trigger_time" in names:
+        raise _invalid("alert.trigger_time", "only a TIME alert has a moment; others have trigger_value")
+
+
+def _check_limit(board: Board, row: int, fresh: Mapping[str, Any]) -> None:
+    """INVALID_FIELD for a limit that makes no sense, ALREADY_THERE for one that an equal alert has."""
+    kind = int(fresh.get("kind", board.kind[row]))
+    trigger = float(fresh.get("trigger_value", board.trigger_value[row]))
+    is_by_hand = bool(board.trait_bits[row] & HAND_BIT)
+    if not fresh.keys() & {"kind", "trigger_value", "starting_value"}:
+        return
+    if math.isnan(trigger):
+        if is_by_hand:
+            problem = "an alert made by hand has a limit of its own; delete it to leave it to the thresholds"
+            raise _invalid("alert.trigger_value", problem)
+        if "kind" in fresh:
+            problem = "only an alert with its own trigger_value has its own condition"
+            raise _invalid("alert.condition", problem)
+        return
+    alert_type, condition = parts_of(kind)
+    check_trigger(alert_type, condition, trigger, fresh.get("starting_value"))
+    if is_by_hand:
+        start = float(fresh.get("starting_value", board.starting_value[row]))
+        equal = equal_rows(board, kind, int(board.subject_key[row]), trigger, start)
+    else:
+        same = (board.kind == kind) & (board.subject_key == board.subject_key[row])
+        equal = np.flatnonzero(same & (board.trait_bits & HAND_BIT == 0)).tolist()
+    if [other for other in equal if other != row]:
+        raise AlreadyExists("ALREADY_THERE", "this subject has an alert with that condition; change that one")
+
+
+def equal_rows(board: Board, kind: int, subject_key: int, trigger: float, start: float) -> list[int]:
+    """Alerts made by hand that say the same; a DELTA_CHANGE from another start says something else."""
+    same = (board.kind == kind) & (board.subject_key == subject_key) & (board.trigger_value == trigger)
+    same &= board.trait_bits & HAND_BIT != 0
+    if kind // 4 == AlertType.DELTA_CHANGE:
+        same &= (board.starting_value == start) | (np.isnan(board.starting_value) & math.isnan(start))
+    return [int(row) for row in np.flatnonzero(same)]
+
+
+def check_trigger(
+    alert_type: AlertType, condition: Condition, trigger: float, start: float | None = None
+) -> None:
+    """INVALID_FIELD for a limit outside what its metric can be, or a start that is no price."""
+    problem = METRICS[alert_type].limit_problem(trigger)
+    if alert_type is AlertType.DELTA_CHANGE:
+        wrong = trigger <= 0 if condition is Condition.ABOVE else trigger >= 0
+        problem = problem or ("ABOVE needs a rise above 0, BELOW a fall below 0" if wrong else "")
+        if start is not None and not 0 < start < math.inf:
+            raise _invalid("alert.starting_value", "a price above 0; absent takes the next fresh one")
+    if problem:
+        raise _invalid("alert.trigger_value", problem)
+
+
+def cooldown_seconds(seconds: float | None, field: str) -> int:
+    """INVALID_FIELD unless 0 to 7 days."""
+    if seconds is None or not 0 <= seconds <= _LONGEST_COOLDOWN_SECONDS:
+        raise _invalid(field, "0 to 7 days")
+    return round(seconds)
+
+
+def _invalid(field: str, problem: str) -> InvalidArgument:
+    return InvalidArgument("INVALID_FIELD", f"{field}: {problem}", fields={field: problem})

@@ -1,0 +1,190 @@
+"""Alerts made by hand: each is its own, beside those that thresholds make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from services.alerts.alerts.domain.alert_columns import HAND_BIT, Board, fresh_columns
+from services.alerts.alerts.domain.change_payload import alert_id
+from services.alerts.alerts.domain.evaluation import Tables
+from services.alerts.alerts.domain.subjects import Members, Subject
+from services.alerts.alerts.domain.views import Alert
+from services.alerts.alerts.service.alert_edits import Edits, check_trigger, equal_rows
+from services.alerts.alerts.service.queries import Reading
+from services.alerts.domain.kinds import BY_HAND, AlertClass, AlertType, Condition, kind_of
+from services.alerts.service.known_names import Channels, check_asset
+from services.alerts.service.ports import PositionsPeer
+from services.alerts.service.snapshot_cache import Desk, Image, micros_of
+from services.alerts.store.unit_of_work import Store
+from services.alerts.thresholds.domain import Scope
+from shared.errors import AlreadyExists, InvalidArgument, NotFound
+
+_REMINDER = "reminder"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An alert to be: what it judges, about whom, its limit, and the other fields that were given.
+
+    `trigger` is in the metric's unit; of a TIME alert the moment, in seconds since 1970 UTC.
+    """
+
+    scope: Scope
+    position_id: str
+    trigger: float
+    values: Mapping[str, Any]
+
+
+class _Place(NamedTuple):
+    """About whom: None is a subject to be made; NaN is a value that is not known."""
+
+    subject: Subject | None
+    asset: str
+    start: float
+
+
+class Making:
+    """CreateAlert."""
+
+    def __init__(
+        self, desk: Desk, positions: PositionsPeer, channels: Channels, edits: Edits, reading: Reading
+    ) -> None:
+        self._desk = desk
+        self._positions = positions
+        self._channels = channels
+        self._edits = edits
+        self._reading = reading
+
+    async def create(self, wish: Wish) -> Alert:
+        """A new alert with its own limit; none that is there is changed.
+
+        ALREADY_THERE with the id of an equal one, POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME,
+        INVALID_FIELD, XCOM_UNAVAILABLE.
+        """
+        _check(wish)
+        await self._channels.check(wish.values.get("channels", ()), (), "alert.channels")
+        is_position = wish.scope.alert_class is AlertClass.POSITION
+        members = await self._positions.members() if is_position else None
+        async with self._desk.begin() as store:
+            image = await self._desk.image(store, await store.docket.lock())
+            if wish.scope.alert_class is AlertClass.MARKET:
+                check_asset(wish.scope.asset, image.docket, "alert.asset")
+            place = _place(image.board, wish, members)
+            _check_new(image.board, wish, place)
+            row = len(image.board)
+            made = await self._insert(store, image, wish, place)
+            after = await self._edits.apply(store, made, row, wish.values, "CREATED")
+            (alert,) = await self._reading.shown(store, after, [row])
+        self._desk.keep(after.docket, after.board, image)
+        return alert
+
+    async def _insert(self, store: Store, image: Image, wish: Wish, place: _Place) -> Image:
+        docket, board, asset = image.docket, image.board, place.asset
+        subject = place.subject or _new_subject(docket.next_subject_key, wish)
+        assets = board.assets if asset in board.assets else (*board.assets, asset)
+        columns = fresh_columns(1)
+        values = {
+            "alert_key": docket.next_alert_key,
+            "subject_key": subject.subject_key,
+            "asset_key": assets.index(asset),
+            "kind": _kind(wish),
+            "trigger_value": wish.trigger,
+            "starting_value": place.start,
+            "created_micros": micros_of(self._desk.clock.now()),
+            "trait_bits": HAND_BIT,
+        }
+        for name, value in values.items():
+            columns[name][:] = value
+        changes: dict[str, Any] = {"next_alert_key": docket.next_alert_key + 1, "cleared_epoch": -1}
+        if place.subject is None:
+            changes["next_subject_key"] = docket.next_subject_key - 1
+        await store.alerts.insert_assets(len(board.assets), assets[len(board.assets) :])
+        if subject.subject_key:
+            await store.subjects.write([subject])
+        await store.alerts.insert(columns)
+        await store.docket.change(**changes)
+        after = board.followed_by(assets, columns)
+        return Image(docket.with_changes(changes), after, image.rules, Tables(*image.rules.tables(assets)))
+
+
+def _check(wish: Wish) -> None:
+    scope, name = wish.scope, wish.scope.type.name
+    if scope.type not in BY_HAND:
+        known = ", ".join(kind.name for kind in BY_HAND)
+        raise _refused("UNKNOWN_NAME", "alert.type", f"nobody makes a {name} by hand; one of {known}")
+    if scope.type is AlertType.TIME and scope.condition is not Condition.ABOVE:
+        raise _refused("INVALID_FIELD", "alert.condition", "a moment is reached: ABOVE, or none at all")
+    if scope.condition is Condition.NONE:
+        raise _refused("INVALID_FIELD", "alert.condition", "ABOVE or BELOW")
+    is_position = scope.alert_class is AlertClass.POSITION
+    if is_position is not bool(wish.position_id):
+        problem = f"{name} is of {'a position' if is_position else 'no position'}"
+        raise _refused("INVALID_FIELD", "alert.position_id", problem)
+    if scope.alert_class is AlertClass.MARKET and not scope.asset:
+        raise _refused("INVALID_FIELD", "alert.asset", f"{name} is of an asset")
+    if scope.asset and scope.alert_class not in (AlertClass.MARKET, AlertClass.POSITION):
+        raise _refused("INVALID_FIELD", "alert.asset", f"{name} has no asset")
+    check_trigger(scope.type, scope.condition, wish.trigger, wish.values.get("starting_value"))
+
+
+def _check_new(board: Board, wish: Wish, place: _Place) -> None:
+    if place.subject is None:
+        return
+    start = wish.values.get("starting_value")
+    key = place.subject.subject_key
+    equal = equal_rows(board, _kind(wish), key, wish.trigger, math.nan if start is None else start)
+    if equal:
+        id = alert_id(int(board.alert_key[equal[0]]))
+        problem = f"{id} says the same; change or delete that one"
+        raise AlreadyExists("ALREADY_THERE", problem, metadata={"alert_id": id})
+
+
+def _kind(wish: Wish) -> int:
+    return kind_of(wish.scope.type, wish.scope.condition)
+
+
+def _new_subject(key: int, wish: Wish) -> Subject:
+    if wish.scope.type is AlertType.TIME:
+        return Subject(key, _REMINDER, "", 0, wish.values.get("notes", ""))
+    return Subject(key, wish.scope.asset, "", 0, "")
+
+
+def _place(board: Board, wish: Wish, members: Members | None) -> _Place:
+    if members is not None:
+        return _of_position(wish, members)
+    if wish.scope.alert_class is AlertClass.PORTFOLIO:
+        return _Place(Subject(0, "", "", 0, ""), "", math.nan)
+    if wish.scope.type is AlertType.TIME:
+        same = np.flatnonzero((board.kind == _kind(wish)) & (board.trigger_value == wish.trigger)).tolist()
+        subject = Subject(int(board.subject_key[same[0]]), _REMINDER, "", 0, "") if same else None
+        return _Place(subject, "", math.nan)
+    asset = wish.scope.asset
+    if asset in board.assets:
+        here = board.asset_key == board.assets.index(asset)
+        keys = board.subject_key[here & (board.alert_class == AlertClass.MARKET)].tolist()
+        if keys:
+            return _Place(Subject(keys[0], asset, "", 0, ""), asset, math.nan)
+    return _Place(None, asset, math.nan)
+
+
+def _of_position(wish: Wish, members: Members) -> _Place:
+    try:
+        row = list(members.position_id).index(wish.position_id)
+    except ValueError as error:
+        raise NotFound("POSITION_NOT_FOUND", f"no position {wish.position_id[:80]!r}") from error
+    asset = members.asset_names[members.asset_index[row]]
+    if wish.scope.asset not in ("", asset):
+        raise _refused("INVALID_FIELD", "alert.asset", f"the position is in {asset}")
+    wallet = members.wallet_names[members.wallet_index[row]]
+    key, side = int(members.position_key[row]), int(members.side_sign[row])
+    subject = Subject(key, wish.position_id, wallet, side, "")
+    return _Place(subject, asset, float(members.positions.metric(wish.scope.type)[row]))
+
+
+def _refused(reason: str, field: str, problem: str) -> InvalidArgument:
+    return InvalidArgument(reason, f"{field}: {problem}", fields={field: problem})

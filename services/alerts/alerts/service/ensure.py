@@ -1,0 +1,136 @@
+"""CreateAlerts: the alerts that should exist, made once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.creation import Wanted, wanted
+from services.alerts.alerts.domain.subjects import NOBODY, Members
+from services.alerts.domain.kinds import parts_of
+from services.alerts.ledger.domain import Entry
+from services.alerts.service.ports import PositionsPeer
+from services.alerts.service.snapshot_cache import Desk, Image, apart, micros_of
+from services.alerts.store.service_state import Docket, new_version
+from services.alerts.store.unit_of_work import Store
+from shared.database.fence import Step
+from shared.errors import Unavailable
+from shared.log import get_logger
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """`unread`: positions could not be asked, so that nothing was made for them."""
+
+    created_count: int
+    alert_count: int
+    unread: bool = False
+
+
+class Creation:
+    """Keeps alerts in step with what is held and with what is judged."""
+
+    def __init__(self, desk: Desk, positions: PositionsPeer) -> None:
+        self._desk = desk
+        self._positions = positions
+
+    async def create(self, step: Step, membership_epoch: int | None) -> Created:
+        """Make what is missing by (type, class, subject); nothing while members and thresholds stay.
+
+        `membership_epoch` is what the caller was told by positions; None is asked for. Without positions the
+        alerts of portfolio and prices are made all the same.
+        """
+        try:
+            return await self._create(step, membership_epoch)
+        except Unavailable as error:
+            get_logger().warning("alerts made without positions", reason=error.reason, detail=error.message)
+            return await self._pass(step, None)
+
+    async def _create(self, step: Step, membership_epoch: int | None) -> Created:
+        last = self._desk.last()
+        members: Members | None = None
+        if last is not None and _is_settled(last.docket):
+            known = last.docket.membership_epoch
+            members = None if known == membership_epoch else await self._positions.members_since(known)
+            if members is None:
+                answer = Created(0, len(last.board))
+                now = self._desk.clock.now()
+                created = await self._desk.at_once.create(step, answer, last.docket, now)
+                if created is not None:
+                    return created
+        # Nothing known here, or it was old: other members, other thresholds.
+        return await self._pass(step, members or await self._positions.members())
+
+    async def _pass(self, step: Step, members: Members | None) -> Created:
+        async with self._desk.begin() as store:
+            done = await store.enter(step, Created)
+            if done is not None:
+                return done
+            image = await self._desk.image(store, await store.docket.lock())
+            kept = await self._make(store, step, image, members)
+        self._desk.keep(*kept, image)
+        return Created(len(kept[1]) - len(image.board), len(kept[1]), members is None)
+
+    async def _make(
+        self, store: Store, step: Step, image: Image, known: Members | None
+    ) -> tuple[Docket, Board]:
+        now, members = self._desk.clock.now(), known or NOBODY
+        docket, board = image.docket, image.board
+        found = await apart(
+            len(members.position_key) * 5,
+            wanted,
+            board,
+            image.rules,
+            members,
+            docket.next_subject_key,
+            micros_of(now),
+        )
+        # Without members nothing is settled: who comes next looks again.
+        changes: dict[str, Any] = {"complete": False}
+        if known is not None:
+            changes = {
+                "membership_epoch": members.membership_epoch,
+                "created_threshold_version": docket.threshold_version,
+                "complete": found.complete,
+            }
+        if len(found):
+            board = await self._insert(store, step, image, found)
+            changes |= {
+                "alert_version": new_version(),
+                "next_alert_key": docket.next_alert_key + len(found),
+                "next_subject_key": found.next_subject_key,
+                # Members may have been read before somebody closed: look again.
+                "cleared_epoch": -1,
+            }
+        await store.docket.change(**changes)
+        await store.record(step, Created, Created(len(found), len(board), known is None), now)
+        return docket.with_changes(changes), board
+
+    async def _insert(self, store: Store, step: Step, image: Image, found: Wanted) -> Board:
+        first = image.docket.next_alert_key
+        found.columns["alert_key"][:] = np.arange(first, first + len(found))
+        known = len(image.board.assets)
+        await store.alerts.insert_assets(known, found.assets[known:])
+        await store.subjects.write(found.subjects)
+        await store.alerts.insert(found.columns)
+        await self._desk.write(store, [_entry(step, found, self._desk.clock.now())])
+        return image.board.followed_by(found.assets, found.columns)
+
+
+def _is_settled(docket: Docket) -> bool:
+    return docket.complete and docket.created_threshold_version == docket.threshold_version
+
+
+def _entry(step: Step, found: Wanted, now: datetime) -> Entry:
+    """One row for all that a pass made: each alert's own story begins with its first change of level."""
+    kinds, counts = np.unique(found.columns["kind"], return_counts=True)
+    by_type = {
+        parts_of(kind)[0].name: count for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True)
+    }
+    inputs = json.dumps({"created_count": len(found), "by_type": by_type})
+    return Entry(now, "", 0, "create", "CREATED", 0, 0, None, None, inputs, step.cycle_id, "")

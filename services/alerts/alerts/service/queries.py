@@ -1,0 +1,123 @@
+"""Alerts shown: lists, one, all at a glance. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.alerts.alerts.domain.alert_columns import WORDED_BIT
+from services.alerts.alerts.domain.change_payload import alert_id, key_of
+from services.alerts.alerts.domain.subjects import Subject
+from services.alerts.alerts.domain.views import (
+    NO_WORDS,
+    Alert,
+    Filter,
+    MetricSummary,
+    choose,
+    show,
+    summarise,
+    worst_first,
+)
+from services.alerts.domain.kinds import Level
+from services.alerts.service.snapshot_cache import Desk, Image, apart
+from services.alerts.store.unit_of_work import Store
+from shared import paging
+from shared.errors import InvalidArgument
+from shared.paging import Page
+
+_NOBODY = Subject(0, "", "", 0, "")
+_Versions = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All alerts at a glance; `names` are of the subjects named by key, times in microseconds, 0 never."""
+
+    level: Level
+    metrics: Sequence[MetricSummary]
+    names: Mapping[int, str]
+    evaluated_micros: int
+    head_hash: bytes
+    waiting_count: int
+
+
+class Reading:
+    """What people and other services look at."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._summed: tuple[_Versions, Sequence[MetricSummary], Mapping[int, str]] | None = None
+
+    async def get(self, id: str) -> Alert:
+        """One alert; NotFound ALERT_NOT_FOUND."""
+        async with self._desk.begin_reading() as store:
+            image = await self._desk.image(store, await store.docket.read())
+            return (await self.shown(store, image, [image.row(id)]))[0]
+
+    async def list(self, wanted: Filter, page_size: int, page_token: str) -> Page[Alert]:
+        """Worst level first, then by key."""
+        context = paging.context("alerts", wanted)
+        page = paging.parse(page_size, page_token, context=context)
+        after = _after(page.after)
+        async with self._desk.begin_reading() as store:
+            image = await self._desk.image(store, await store.docket.read())
+            keys = await store.subjects.find(wanted.position_id) if wanted.position_id else None
+            rows = worst_first(image.board, choose(image.board, image.tables, wanted, keys), after, page.size)
+            alerts = await self.shown(store, image, rows)
+        return paging.cut(alerts, page, context, lambda alert: (int(alert.level), key_of(alert.id)))
+
+    async def summary(self) -> Summary:
+        """Computed again only after something changed."""
+        glance = await self._desk.at_once.glance()
+        image = self._desk.last()
+        if image is None or image.docket != glance.docket:
+            async with self._desk.begin_reading() as store:
+                image = await self._desk.image(store, await store.docket.read())
+        metrics, names = await self._sums(image)
+        level = max((metric.level for metric in metrics), default=Level.NORMAL)
+        evaluated = image.board.evaluated_micros
+        return Summary(level, metrics, names, evaluated, glance.head_hash, glance.waiting_count)
+
+    async def _sums(self, image: Image) -> tuple[Sequence[MetricSummary], Mapping[int, str]]:
+        docket = image.docket
+        versions = (docket.alert_version, docket.evaluation_version, docket.threshold_version)
+        if self._summed is None or self._summed[0] != versions:
+            metrics = await apart(len(image.board), summarise, image.board, image.tables)
+            keys = {metric.worst_subject_key for metric in metrics if metric.worst_subject_key is not None}
+            keys |= {raised.subject_key for metric in metrics for raised in metric.raised}
+            same = self._summed is not None and self._summed[0][0] == docket.alert_version
+            names = self._summed[2] if self._summed is not None and same else {}
+            if not keys <= names.keys():
+                names = {**names, **await self._desk.at_once.names(keys)}
+            self._summed = (versions, metrics, names)
+        return self._summed[1], self._summed[2]
+
+    async def shown(self, store: Store, image: Image, rows: Sequence[int]) -> Sequence[Alert]:
+        keys = image.board.subject_key[np.array(rows, np.int64)]
+        subjects = await store.subjects.read(keys)
+        board = image.board
+        worded = [row for row in rows if board.trait_bits[row] & WORDED_BIT]
+        words = await store.words.read([alert_id(int(board.alert_key[row])) for row in worded])
+        return [
+            show(
+                board,
+                image.tables,
+                row,
+                subjects.get(key, _NOBODY),
+                words.get(alert_id(int(board.alert_key[row])), NO_WORDS),
+            )
+            for row, key in zip(rows, keys.tolist(), strict=True)
+        ]
+
+
+def _after(key: paging.Key | None) -> tuple[int, int] | None:
+    if key is None:
+        return None
+    match key:
+        case (int(level), int(alert_key)):
+            return level, alert_key
+        case _:
+            problem = "page_token does not belong to this list"
+            raise InvalidArgument("BAD_PAGE_TOKEN", problem, fields={"page_token": problem})

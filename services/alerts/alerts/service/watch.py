@@ -1,0 +1,143 @@
+"""Alerts watched: the present state, then what changed. Costs nothing while nobody watches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.change_payload import alert_id
+from services.alerts.alerts.domain.views import Alert, Filter, changed_rows, choose, worst_first
+from services.alerts.alerts.service.queries import Reading
+from services.alerts.service.snapshot_cache import Desk, Image
+from services.alerts.store.unit_of_work import Store
+from shared.feed import Alike
+
+# With the longest notes a message of so many stays far below what a client takes.
+_PORTION = 150
+# Commits of other processes are found by looking.
+_LOOK_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class News:
+    """Alerts as they are now; `gap`: more than one change came since the last news, this is the newest.
+
+    Watchers who are told the same get the same object.
+    """
+
+    alerts: Sequence[Alert]
+    removed_ids: Sequence[str]
+    gap: bool
+
+
+@dataclass(slots=True)
+class _Watcher:
+    """What one reader has seen. It pulls the difference, so a slow one costs no memory."""
+
+    awake: asyncio.Event
+    commit_count: int = 0
+    versions: tuple[int, int] = (-1, -1)
+    board: Board | None = None
+    shown: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The news between two states, and the keys of what fits the filter now."""
+
+    news: Sequence[News]
+    shown: NDArray[np.int64]
+
+
+class Watching:
+    """Everybody who watches."""
+
+    def __init__(self, desk: Desk, reading: Reading) -> None:
+        self._desk = desk
+        self._reading = reading
+        self._watchers: list[_Watcher] = []
+        self._alike: Alike[_Told] = Alike()
+        desk.changed = self._changed
+
+    @property
+    def watcher_count(self) -> int:
+        return len(self._watchers)
+
+    async def watch(self, wanted: Filter) -> AsyncIterator[News]:
+        """News for as long as somebody asks for the next."""
+        with self._watcher() as watcher:
+            while True:
+                gap = watcher.commit_count > 1
+                watcher.commit_count = 0
+                watcher.awake.clear()
+                async for news in self._news(watcher, wanted, gap=gap):
+                    yield news
+                try:
+                    await asyncio.wait_for(watcher.awake.wait(), _LOOK_SECONDS)
+                except TimeoutError:
+                    continue
+
+    def _changed(self) -> None:
+        for watcher in self._watchers:
+            watcher.commit_count += 1
+            watcher.awake.set()
+
+    @contextmanager
+    def _watcher(self) -> Iterator[_Watcher]:
+        watcher = _Watcher(asyncio.Event())
+        self._watchers.append(watcher)
+        try:
+            yield watcher
+        finally:
+            self._watchers.remove(watcher)
+
+    async def _news(self, watcher: _Watcher, wanted: Filter, *, gap: bool) -> AsyncIterator[News]:
+        async with self._desk.begin_reading() as store:
+            docket = await store.docket.read()
+            versions = (docket.alert_version, docket.threshold_version)
+            if versions == watcher.versions:
+                return
+            image = await self._desk.image(store, docket)
+        # Most watchers want all and keep up: what they are told is read and judged once.
+        key = (wanted, watcher.versions, versions)
+        told = await self._alike.get(key, partial(self._between, wanted, watcher, image, gap=gap))
+        watcher.versions, watcher.board, watcher.shown = versions, image.board, told.shown
+        for news in told.news:
+            yield news
+
+    async def _between(self, wanted: Filter, watcher: _Watcher, image: Image, *, gap: bool) -> _Told:
+        """From what a watcher has seen to the image; of the watcher only reads, and that at once."""
+        before, seen = watcher.board, watcher.shown
+        keys = None
+        if wanted.position_id:
+            async with self._desk.begin_reading() as store:
+                keys = await store.subjects.find(wanted.position_id)
+        mask = choose(image.board, image.tables, wanted, keys)
+        fresh = mask if before is None else mask & changed_rows(before, image.board)
+        shown = image.board.alert_key[mask]
+        gone = [] if seen is None else np.setdiff1d(seen, shown).tolist()
+        if seen is not None:
+            fresh |= mask & ~np.isin(image.board.alert_key, seen)
+        rows = worst_first(image.board, fresh, None, int(fresh.sum()))
+        if before is not None and not rows and not gone:
+            return _Told((), shown)
+        ids = [alert_id(key) for key in gone]
+        return _Told([news async for news in self._portions(image, rows, ids, gap=gap)], shown)
+
+    async def _portions(
+        self, image: Image, rows: Sequence[int], gone: Sequence[str], *, gap: bool
+    ) -> AsyncIterator[News]:
+        for start in range(0, max(len(rows), 1), _PORTION):
+            async with self._desk.begin_reading() as store:
+                alerts = await self._alerts(store, image, rows[start : start + _PORTION])
+            yield News(alerts, gone if start == 0 else (), gap and start == 0)
+
+    async def _alerts(self, store: Store, image: Image, rows: Sequence[int]) -> Sequence[Alert]:
+        return await self._reading.shown(store, image, rows)

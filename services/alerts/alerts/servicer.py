@@ -1,0 +1,148 @@
+"""AlertsService on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sonic.alerts.v1 import alerts_pb2 as pb
+from sonic.alerts.v1 import alerts_pb2_grpc as rpc
+
+from services.alerts.alerts.domain.views import Filter
+from services.alerts.alerts.service.alert_edits import Edits
+from services.alerts.alerts.service.by_hand import Making
+from services.alerts.alerts.service.deaths import Deaths
+from services.alerts.alerts.service.delete import Removal
+from services.alerts.alerts.service.ensure import Creation
+from services.alerts.alerts.service.evaluate import Judging, Work
+from services.alerts.alerts.service.queries import Reading
+from services.alerts.domain.kinds import AlertClass, AlertStatus, AlertType, Level
+from services.alerts.notifications.service.relay import Relay
+from services.alerts.servicer.edit_mapping import alert_edit, wish_of
+from services.alerts.servicer.mapping import (
+    Context,
+    alert_message,
+    chosen,
+    evaluated_message,
+    prices_of,
+    summary_message,
+    totals_of,
+)
+from shared.clock import Clock
+from shared.database.fence import Step
+
+_Judged = pb.EvaluateAlertsRequest | pb.EnrichAlertsRequest | pb.ProcessAlertsRequest
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What the service can do."""
+
+    creation: Creation
+    judging: Judging
+    removal: Removal
+    reading: Reading
+    deaths: Deaths
+    relay: Relay
+    edits: Edits
+    making: Making
+
+
+class AlertsServicer(rpc.AlertsServiceServicer):
+    def __init__(self, cases: UseCases, clock: Clock) -> None:
+        self._cases = cases
+        self._clock = clock
+
+    async def CreateAlerts(
+        self, request: pb.CreateAlertsRequest, context: Context
+    ) -> pb.CreateAlertsResponse:
+        step = Step("CREATE_ALERTS", request.cycle_id, request.epoch)
+        epoch = request.membership_epoch if request.HasField("membership_epoch") else None
+        created = await self._cases.creation.create(step, epoch)
+        return pb.CreateAlertsResponse(
+            created_count=created.created_count,
+            alert_count=created.alert_count,
+            positions_unavailable=created.unread,
+        )
+
+    async def EvaluateAlerts(
+        self, request: pb.EvaluateAlertsRequest, context: Context
+    ) -> pb.EvaluateAlertsResponse:
+        return await self._judge(request, "EVALUATE_ALERTS", Work.EVALUATE)
+
+    async def EnrichAlerts(
+        self, request: pb.EnrichAlertsRequest, context: Context
+    ) -> pb.EvaluateAlertsResponse:
+        return await self._judge(request, "ENRICH_ALERTS", Work.ENRICH)
+
+    async def ProcessAlerts(
+        self, request: pb.ProcessAlertsRequest, context: Context
+    ) -> pb.EvaluateAlertsResponse:
+        return await self._judge(request, "PROCESS_ALERTS", Work.PROCESS)
+
+    async def CreateAlert(self, request: pb.CreateAlertRequest, context: Context) -> pb.Alert:
+        made = await self._cases.making.create(wish_of(request, self._clock.now()))
+        return alert_message(made, self._clock.now())
+
+    async def UpdateAlert(self, request: pb.UpdateAlertRequest, context: Context) -> pb.Alert:
+        alert = request.alert
+        edited = await self._cases.edits.update(alert.id, alert.etag, alert_edit(request))
+        return alert_message(edited, self._clock.now())
+
+    async def ClearStaleAlerts(
+        self, request: pb.ClearStaleAlertsRequest, context: Context
+    ) -> pb.ClearStaleAlertsResponse:
+        step = Step("CLEAR_STALE_ALERTS", request.cycle_id, request.epoch)
+        epoch = request.membership_epoch if request.HasField("membership_epoch") else None
+        cleared = await self._cases.removal.clear_stale(step, epoch)
+        return pb.ClearStaleAlertsResponse(cleared_count=cleared.cleared_count)
+
+    async def ListAlerts(self, request: pb.ListAlertsRequest, context: Context) -> pb.ListAlertsResponse:
+        wanted = Filter(
+            alert_class=chosen(AlertClass, request.alert_class, "alert_class"),
+            type=chosen(AlertType, request.type, "type"),
+            min_level=chosen(Level, request.min_level, "min_level"),
+            status=chosen(AlertStatus, request.status, "status"),
+            position_id=request.position_id,
+            asset=request.asset.strip().upper(),
+        )
+        page = await self._cases.reading.list(wanted, request.page_size, request.page_token)
+        now = self._clock.now()
+        return pb.ListAlertsResponse(
+            alerts=[alert_message(alert, now) for alert in page.rows], next_page_token=page.next_page_token
+        )
+
+    async def GetAlert(self, request: pb.GetAlertRequest, context: Context) -> pb.Alert:
+        return alert_message(await self._cases.reading.get(request.id), self._clock.now())
+
+    async def DeleteAlert(self, request: pb.DeleteAlertRequest, context: Context) -> pb.DeleteAlertResponse:
+        await self._cases.removal.delete(request.id, request.etag)
+        return pb.DeleteAlertResponse()
+
+    async def RaiseDeath(self, request: pb.RaiseDeathRequest, context: Context) -> pb.Alert:
+        step = Step(f"RAISE_DEATH {request.incident}", request.cycle_id, request.epoch)
+        alert = await self._cases.deaths.raise_death(step, request.incident, request.summary)
+        return alert_message(alert, self._clock.now())
+
+    async def ResolveDeath(
+        self, request: pb.ResolveDeathRequest, context: Context
+    ) -> pb.ResolveDeathResponse:
+        step = Step(f"RESOLVE_DEATH {request.incident}", request.cycle_id, request.epoch)
+        return pb.ResolveDeathResponse(
+            resolved=await self._cases.deaths.resolve_death(step, request.incident)
+        )
+
+    async def FlushOutbox(self, request: pb.FlushOutboxRequest, context: Context) -> pb.FlushOutboxResponse:
+        flushed = await self._cases.relay.flush(Step("FLUSH_OUTBOX", request.cycle_id, request.epoch))
+        return pb.FlushOutboxResponse(sent_count=flushed.sent_count, waiting_count=flushed.waiting_count)
+
+    async def GetSummary(self, request: pb.GetSummaryRequest, context: Context) -> pb.Summary:
+        return summary_message(await self._cases.reading.summary())
+
+    async def ClearData(self, request: pb.ClearDataRequest, context: Context) -> pb.ClearDataResponse:
+        return pb.ClearDataResponse(deleted_count=await self._cases.removal.clear(request.confirm))
+
+    async def _judge(self, request: _Judged, step_name: str, work: Work) -> pb.EvaluateAlertsResponse:
+        step = Step(step_name, request.cycle_id, request.epoch)
+        totals = totals_of(request.totals) if request.HasField("totals") else None
+        prices = prices_of(request.prices)
+        return evaluated_message(await self._cases.judging.evaluate(step, totals, prices, work))

@@ -1,0 +1,61 @@
+"""The texts of what alerts are about: position ids, wallet names, incidents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.alerts.alerts.domain.alert_columns import Column
+from services.alerts.alerts.domain.subjects import Subject
+from shared.database.engine import raw
+
+_INSERT = text(
+    "insert into subject (subject_key, name, wallet, side_sign, summary) select * from"
+    " unnest(cast(:subject_key as int8[]), cast(:name as text[]), cast(:wallet as text[]),"
+    " cast(:side_sign as int2[]), cast(:summary as text[])) on conflict (subject_key) do update"
+    " set name = excluded.name, wallet = excluded.wallet, side_sign = excluded.side_sign,"
+    " summary = excluded.summary"
+)
+# One row of arrays: a crash asks for a hundred thousand.
+_READ = (
+    "select array_agg(subject_key), array_agg(name), array_agg(wallet), array_agg(side_sign),"
+    " array_agg(summary) from subject where subject_key = any($1::int8[])"
+)
+_FIND = text("select subject_key from subject where name = :name")
+_DESCRIBE = text("update subject set summary = :summary where subject_key = :subject_key")
+_DELETE = text(
+    "delete from subject where subject_key <> 0 and subject_key = any(cast(:subject_keys as int8[]))"
+    " and not exists (select from alert where alert.subject_key = subject.subject_key)"
+)
+
+
+class SubjectStore:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def write(self, subjects: Sequence[Subject]) -> None:
+        if subjects:
+            columns = zip(*subjects, strict=True)
+            await self._connection.execute(
+                _INSERT, dict(zip(Subject._fields, (list(column) for column in columns), strict=True))
+            )
+
+    async def read(self, subject_keys: Column) -> dict[int, Subject]:
+        keys = np.unique(subject_keys).tolist()
+        ((found, *columns),) = await (await raw(self._connection)).fetch(_READ, keys)
+        return dict(zip(found, map(Subject, found, *columns), strict=True)) if found else {}
+
+    async def find(self, name: str) -> list[int]:
+        """Keys of the subjects of a name."""
+        return [row[0] for row in await self._connection.execute(_FIND, {"name": name})]
+
+    async def describe(self, subject_key: int, summary: str) -> None:
+        """Other words about one of them."""
+        await self._connection.execute(_DESCRIBE, {"subject_key": subject_key, "summary": summary})
+
+    async def delete_unused(self, subject_keys: Iterable[int]) -> None:
+        """Remove those of these that no alert is about any more."""
+        await self._connection.execute(_DELETE, {"subject_keys": list(subject_keys)})

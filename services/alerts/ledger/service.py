@@ -1,0 +1,68 @@
+"""The ledger listed and verified. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+from services.alerts.ledger.domain import Anchor, Sealed, Verdict, Walk, line
+from services.alerts.ledger.store.statistics import Statistics
+from services.alerts.service.snapshot_cache import PYTHON_ROW_COST, Desk, apart
+from shared import paging
+from shared.errors import InvalidArgument
+from shared.paging import Page
+
+_MONTH = timedelta(days=30)
+_LONGEST_WINDOW = timedelta(days=3650)
+
+
+class Record:
+    """The chain of everything that changed."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def list(self, page_size: int, page_token: str, alert_id: str, cycle_id: str) -> Page[Sealed]:
+        """Newest first."""
+        context = paging.context("ledger", alert_id, cycle_id)
+        page = paging.parse(page_size, page_token, context=context)
+        async with self._desk.begin_reading() as store:
+            rows = await store.ledger.page(page, alert_id, cycle_id)
+        return paging.cut(rows, page, context, lambda row: (row.sequence,))
+
+    async def statistics(self, window: timedelta | None, alert_id: str) -> Sequence[Statistics]:
+        """Of the last `window` (30 days); INVALID_FIELD."""
+        span = _MONTH if window is None else window
+        if not timedelta(0) < span <= _LONGEST_WINDOW:
+            problem = "more than 0, at most 10 years"
+            raise InvalidArgument("INVALID_FIELD", f"window: {problem}", fields={"window": problem})
+        async with self._desk.begin_reading() as store:
+            return await store.statistics.count(self._desk.clock.now() - span, alert_id)
+
+    async def export(self, after_sequence: int) -> AsyncIterator[str]:
+        """Every row after one, oldest first, as JSON lines in portions."""
+        async with self._desk.begin_reading() as store:
+            async for rows in store.ledger.walk(after_sequence):
+                yield await apart(len(rows) * PYTHON_ROW_COST, _lines, rows)
+
+    async def verify(self, anchor_hash: str) -> Verdict:
+        """Walk the chain; with no anchor given, the last head that left this service is used."""
+        given = _hash(anchor_hash) if anchor_hash else None
+        async with self._desk.begin_reading() as store:
+            key = await self._desk.ledger_key(store)
+            walk = Walk(key, given or await store.ledger.anchor())
+            async for rows in store.ledger.walk():
+                await apart(len(rows) * PYTHON_ROW_COST, walk.follow, rows)
+        return walk.end()
+
+
+def _lines(rows: Sequence[Sealed]) -> str:
+    return "".join(map(line, rows))
+
+
+def _hash(text: str) -> Anchor:
+    try:
+        return Anchor(bytes.fromhex(text))
+    except ValueError as error:
+        problem = "not hexadecimal"
+        raise InvalidArgument("INVALID_FIELD", problem, fields={"anchor_hash": problem}) from error

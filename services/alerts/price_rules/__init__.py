@@ -1,0 +1,1 @@
+"""Price rules: what somebody waits for on a price, judged by every evaluation."""

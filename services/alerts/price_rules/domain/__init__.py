@@ -1,0 +1,1 @@
+"""When a price rule fires, and what is said of it."""

@@ -1,0 +1,72 @@
+"""What edits may name: channels that the notification service has, assets whose prices cycles bring."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.domain.kinds import AlertClass
+from services.alerts.service.ports import Telling
+from services.alerts.store.service_state import Docket
+from services.alerts.thresholds.domain import Scope
+from shared.clock import Clock
+from shared.errors import InvalidArgument, Unavailable
+
+# The notification service learns no channel while it runs.
+_FRESH_SECONDS = 60.0
+
+
+class Channels:
+    """The names of channels, asked for when somebody names one."""
+
+    def __init__(self, telling: Telling, clock: Clock) -> None:
+        self._telling = telling
+        self._clock = clock
+        self._names: Sequence[str] = ()
+        self._until_seconds = float("-inf")
+
+    async def check(self, names: Iterable[str], before: Collection[str], field: str) -> None:
+        """UNKNOWN_NAME for one that is not known, with those that are; what stood there before may stay.
+
+        XCOM_UNAVAILABLE when nobody ever said which there are, and nobody can be asked.
+        """
+        wanted = [name for name in names if name not in before]
+        if not wanted:
+            return
+        known = await self._known()
+        unknown = [name for name in wanted if name not in known]
+        if unknown:
+            problem = f"no channel {', '.join(unknown)[:200]}; one of {', '.join(known)}"
+            raise InvalidArgument("UNKNOWN_NAME", f"{field}: {problem}", fields={field: problem})
+
+    async def _known(self) -> Sequence[str]:
+        if self._clock.monotonic() >= self._until_seconds:
+            try:
+                self._names = sorted(await self._telling.channels())
+            except Unavailable:
+                if not self._names:
+                    raise
+            self._until_seconds = self._clock.monotonic() + _FRESH_SECONDS
+        return self._names
+
+
+def check_asset(asset: str, docket: Docket, field: str) -> None:
+    """UNKNOWN_NAME for an asset whose price no cycle brings; before the first cycle nobody knows."""
+    _check_asset(asset, docket.tracked_assets, field)
+
+
+def check_scope_asset(scope: Scope, docket: Docket, board: Board, field: str) -> None:
+    """A price limit needs a price; a limit of positions in an asset a price, or a position that is held."""
+    if not scope.asset or not docket.tracked_assets:
+        return
+    known = set(docket.tracked_assets)
+    if scope.alert_class is AlertClass.POSITION:
+        held = board.asset_key[board.alert_class == AlertClass.POSITION]
+        known |= {board.assets[key] for key in set(held.tolist())}
+    _check_asset(scope.asset, known, field)
+
+
+def _check_asset(asset: str, known: Collection[str], field: str) -> None:
+    if known and asset not in known:
+        problem = f"{asset[:40]} is not tracked; one of {', '.join(sorted(known))[:500]}"
+        raise InvalidArgument("UNKNOWN_NAME", f"{field}: {problem}", fields={field: problem})

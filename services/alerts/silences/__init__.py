@@ -1,0 +1,1 @@
+"""Silences: alerts acknowledged, silenced and resolved by people."""

@@ -1,0 +1,241 @@
+"""What people make of alerts: acknowledge, silence, end it; and the end that comes by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import numpy as np
+
+from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.change_payload import Change, Setting, changes, key_of, moment
+from services.alerts.alerts.domain.evaluation import Outcome, expire, stand
+from services.alerts.alerts.domain.incidents import LONGEST_HOLD_SECONDS, hold, release
+from services.alerts.alerts.domain.readings import NOTHING_HELD, Positions
+from services.alerts.alerts.domain.views import Alert
+from services.alerts.alerts.service.queries import Reading
+from services.alerts.domain.kinds import AlertStatus, Level
+from services.alerts.notifications.domain import Said
+from services.alerts.notifications.service.record import record_changes
+from services.alerts.service.ports import Hearing, PositionsPeer
+from services.alerts.service.snapshot_cache import Desk, Image, micros_of
+from services.alerts.store.service_state import new_version
+from services.alerts.store.unit_of_work import Store
+from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
+
+DEFAULT_HOLD = timedelta(hours=1)
+_LOOK_SECONDS = 5.0
+_SHORTEST_SECONDS = 0.05
+# The same said twice is one hold.
+_SAME_MICROS = 60_000_000
+
+
+class Attention:
+    """Holds on alerts: bound to a level, always expiring."""
+
+    def __init__(self, desk: Desk, positions: PositionsPeer, reading: Reading) -> None:
+        self._desk = desk
+        self._positions = positions
+        self._reading = reading
+        self.held: Callable[[], None] = _nobody
+
+    async def acknowledge(self, id: str, duration: timedelta | None, actor: str) -> Alert:
+        """Somebody knows of the present level. ALERT_NOT_FOUND, NOT_RAISED, INVALID_FIELD."""
+        return await self._hold(id, AlertStatus.ACKNOWLEDGED, duration, None, actor)
+
+    async def silence(self, id: str, duration: timedelta | None, level: Level | None, actor: str) -> Alert:
+        """Nobody is told up to a level. ALERT_NOT_FOUND, INVALID_FIELD."""
+        return await self._hold(id, AlertStatus.SILENCED, duration, level, actor)
+
+    async def unsilence(self, id: str, actor: str) -> Alert:
+        """End a hold; a level that was never told is told now. ALERT_NOT_FOUND."""
+        positions = await self._figures()
+        async with self._desk.begin() as store:
+            image = await self._desk.image(store, await store.docket.lock())
+            row = image.row(id)
+            board, steady = release(image.board, row), self._desk.steady.micros()
+            outcome = stand(board, image.tables, positions, np.array([row]), steady)
+            held = bool(image.board.held_status[row])
+            by = actor or "person"
+            after = await self._write(store, image, outcome, positions, "UNSILENCED", by, noted=held)
+            (alert,) = await self._reading.shown(store, after, [row])
+        self._finish(after, image, outcome)
+        return alert
+
+    async def expire(self) -> float:
+        """End what has run out, tell what it kept quiet; seconds until somebody should look again."""
+        async with self._desk.begin_reading() as store:
+            first = await store.alerts.next_expiry_micros()
+        left = _LOOK_SECONDS if first is None else (first - self._desk.steady.micros()) / 1_000_000
+        if left > 0:
+            return min(max(left, _SHORTEST_SECONDS), _LOOK_SECONDS)
+        positions = await self._figures()
+        async with self._desk.begin() as store:
+            image = await self._desk.image(store, await store.docket.lock())
+            outcome = expire(image.board, image.tables, positions, self._desk.steady.micros())
+            if not len(outcome.changed):
+                return _SHORTEST_SECONDS
+            after = await self._write(store, image, outcome, positions, "", "clock")
+        self._finish(after, image, outcome)
+        return _SHORTEST_SECONDS
+
+    async def hear(self, hearing: Hearing) -> bool:
+        """What people said to the notification service, held as if said here; whether more may wait.
+
+        XCOM_UNAVAILABLE. Each word counts for the incident and up to the level it was said of, and no longer
+        than said here at that moment.
+        """
+        async with self._desk.begin_reading() as store:
+            seen = (await store.docket.read()).heard_sequence
+        said, last = await hearing.said(seen)
+        if not said and last >= seen:
+            return False
+        for one in said:
+            await self._heed(one)
+        if last < seen:
+            # Another database than before: it is read from its beginning.
+            async with self._desk.begin() as store:
+                await store.docket.change(heard_sequence=0)
+        return True
+
+    async def _heed(self, said: Said) -> None:
+        """One word and how far was read, in one transaction: after a crash it is neither lost nor twice."""
+        until = said.snoozed_until_time or said.said_time + DEFAULT_HOLD
+        status = AlertStatus.ACKNOWLEDGED if said.snoozed_until_time is None else AlertStatus.SILENCED
+        made: tuple[Image, Outcome] | None = None
+        async with self._desk.begin() as store:
+            image = await self._desk.image(store, await store.docket.lock())
+            if said.sequence <= image.docket.heard_sequence:
+                return
+            left = min((until - self._desk.clock.now()).total_seconds(), LONGEST_HOLD_SECONDS)
+            steady = self._desk.steady.micros()
+            until_micros = steady + round(left * 1_000_000)
+            row = _raised_in(image.board, said.incident_key)
+            if row is not None and left > 0 and _says_more(image.board, row, said.level, until_micros):
+                board = hold(image.board, row, status, said.level, until_micros)
+                outcome = stand(board, image.tables, NOTHING_HELD, np.array([row]), steady, telling=False)
+                words = (status.name, said.actor or "person")
+                made = await self._write(store, image, outcome, NOTHING_HELD, *words, noted=False), outcome
+            await store.docket.change(heard_sequence=said.sequence)
+        if made is not None:
+            self._finish(made[0], image, made[1])
+            self.held()
+
+    async def _hold(
+        self, id: str, status: AlertStatus, duration: timedelta | None, level: Level | None, actor: str
+    ) -> Alert:
+        seconds = _seconds(duration)
+        async with self._desk.begin() as store:
+            image = await self._desk.image(store, await store.docket.lock())
+            row = image.row(id)
+            held_level = _held_level(Level(image.board.level[row]), status, level)
+            steady = self._desk.steady.micros()
+            board = hold(image.board, row, status, held_level, steady + round(seconds * 1_000_000))
+            outcome = stand(board, image.tables, NOTHING_HELD, np.array([row]), steady, telling=False)
+            after = await self._write(store, image, outcome, NOTHING_HELD, status.name, actor or "person")
+            (alert,) = await self._reading.shown(store, after, [row])
+        self._finish(after, image, outcome)
+        self.held()
+        return alert
+
+    async def _write(
+        self,
+        store: Store,
+        image: Image,
+        outcome: Outcome,
+        positions: Positions,
+        reason: str,
+        actor: str,
+        *,
+        noted: bool = True,
+    ) -> Image:
+        """Rows that somebody or the clock touched, with their record; everything as it is then."""
+        await store.alerts.update(outcome.board, outcome.changed)
+        await store.alerts.update_by_hand(outcome.board, outcome.changed)
+        await self._record(store, image, outcome, positions, reason, actor, noted=noted)
+        version = new_version()
+        await store.docket.change(alert_version=version)
+        docket = image.docket.with_changes({"alert_version": version})
+        return Image(docket, outcome.board, image.rules, image.tables)
+
+    def _finish(self, after: Image, before: Image, outcome: Outcome) -> None:
+        self._desk.keep(after.docket, after.board, before)
+        # Also what only the notification service is to know waits in the outbox.
+        if len(outcome.changed):
+            self._desk.told()
+
+    async def _record(
+        self,
+        store: Store,
+        image: Image,
+        outcome: Outcome,
+        positions: Positions,
+        reason: str,
+        actor: str,
+        *,
+        noted: bool,
+    ) -> None:
+        now = self._desk.clock.now()
+        subjects = await store.subjects.read(outcome.board.subject_key[outcome.changed])
+        setting = Setting("", image.docket.demo, micros_of(now))
+        made = list(changes(outcome, subjects, positions, setting))
+        if reason:
+            made = [_by_hand(change, outcome, reason, noted=noted) for change in made]
+        await record_changes(self._desk, store, made, actor=actor, cycle_id="", now=now)
+
+    async def _figures(self) -> Positions:
+        """What a message should show; without it people are told all the same."""
+        try:
+            return await self._positions.figures()
+        except Unavailable:
+            return NOTHING_HELD
+
+
+def _raised_in(board: Board, incident_key: str) -> int | None:
+    """The row of the alert whose present incident this is, while it is raised."""
+    id, _, count = incident_key.rpartition(".")
+    key = key_of(id)
+    row = int(board.rows_of(np.array([-1 if key is None else key]))[0])
+    if row < 0 or count != str(board.incident_count[row]) or board.level[row] == Level.NORMAL:
+        return None
+    return row
+
+
+def _says_more(board: Board, row: int, level: int, until_micros: int) -> bool:
+    """Not of a level that was passed since, and not what is held as high and as long already."""
+    longer = until_micros - int(board.held_until_micros[row]) > _SAME_MICROS
+    held = board.held_status[row] > 0 and board.held_level[row] >= level
+    return bool(board.level[row] <= level and not (held and not longer))
+
+
+def _seconds(duration: timedelta | None) -> float:
+    seconds = (DEFAULT_HOLD if duration is None else duration).total_seconds()
+    if not 0 < seconds <= LONGEST_HOLD_SECONDS:
+        problem = "more than 0, at most 7 days"
+        raise InvalidArgument("INVALID_FIELD", f"duration: {problem}", fields={"duration": problem})
+    return seconds
+
+
+def _held_level(present: Level, status: AlertStatus, wanted: Level | None) -> Level:
+    if status is AlertStatus.ACKNOWLEDGED and present is Level.NORMAL:
+        raise FailedPrecondition("NOT_RAISED", "the alert is at NORMAL: there is nothing to acknowledge")
+    if wanted is not None and wanted < max(present, Level.LOW):
+        problem = f"not below the present level {max(present, Level.LOW).name}"
+        raise InvalidArgument("INVALID_FIELD", f"level: {problem}", fields={"level": problem})
+    return max(present, Level.LOW) if wanted is None else wanted
+
+
+def _by_hand(change: Change, outcome: Outcome, reason: str, *, noted: bool) -> Change:
+    """`noted`: the notification service is to know of it; not when it comes from there."""
+    row = outcome.changed[0]
+    level, until = int(outcome.board.held_level[row]), int(outcome.board.held_until_micros[row])
+    held = {"held_level": Level(level).name, "held_until_time": moment(until)} if level else {}
+    # At NORMAL there is no incident.
+    noted = noted and change.level_after > Level.NORMAL
+    text = json.dumps({**json.loads(change.text), **held})
+    return change._replace(reason=reason, text=text, noted=noted)
+
+
+def _nobody() -> None:
+    """Nobody waits for the first hold to end."""

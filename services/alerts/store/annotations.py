@@ -1,0 +1,55 @@
+"""Texts of people about alerts, and the channels they chose for alerts and market rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.alerts.alerts.domain.views import Words
+
+_READ = text("select alert_id, notes, channels from wording where alert_id = any(cast(:ids as text[]))")
+_CHANNELS = text(
+    "select alert_id, channels from wording where channels <> '{}' and alert_id = any(cast(:ids as text[]))"
+    " union all select 'rule-' || rule_key, channels from rule"
+    " where channels <> '{}' and 'rule-' || rule_key = any(cast(:ids as text[]))"
+)
+_PUT = text(
+    "insert into wording (alert_id, notes, channels) values (:id, :notes, cast(:channels as text[]))"
+    " on conflict (alert_id) do update set notes = excluded.notes, channels = excluded.channels"
+)
+# As many as a request may name, each as long as it may be.
+_MOST_CHANNELS = 20
+_NAME_LENGTH = 64
+_DELETE = text("delete from wording where alert_id = any(cast(:ids as text[]))")
+
+
+def bounded(channels: Sequence[str]) -> tuple[str, ...]:
+    """Channels as stored, without what an earlier release took and no channel can be named."""
+    return tuple(name for name in channels[:_MOST_CHANNELS] if len(name) <= _NAME_LENGTH)
+
+
+class WordStore:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def read(self, alert_ids: Sequence[str]) -> dict[str, Words]:
+        rows = await self._connection.execute(_READ, {"ids": list(alert_ids)}) if alert_ids else ()
+        return {row[0]: Words(row[1], bounded(row[2])) for row in rows}
+
+    async def channels(self, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The own channels of those alerts and rules that have some."""
+        rows = await self._connection.execute(_CHANNELS, {"ids": list(ids)})
+        return {row[0]: bounded(row[1]) for row in rows}
+
+    async def put(self, alert_id: str, words: Words) -> None:
+        wanted = {"id": alert_id, "notes": words.notes, "channels": list(words.channels)}
+        await self._connection.execute(_PUT, wanted)
+
+    async def delete(self, alert_ids: Sequence[str]) -> None:
+        if alert_ids:
+            await self._connection.execute(_DELETE, {"ids": list(alert_ids)})
+
+    async def delete_all(self) -> None:
+        await self._connection.exec_driver_sql("delete from wording")

@@ -1,0 +1,1 @@
+"""Use cases of thresholds: listed, edited, exported and imported."""

@@ -1,0 +1,161 @@
+"""Thresholds listed and edited; every edit is a row of the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from services.alerts.ledger.domain import Entry
+from services.alerts.service.known_names import Channels, check_scope_asset
+from services.alerts.service.snapshot_cache import Desk
+from services.alerts.store.service_state import Docket
+from services.alerts.store.unit_of_work import Store
+from services.alerts.thresholds.domain import Scope, Threshold, check_limits, check_scope, scope_from_id
+from shared import paging
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
+from shared.paging import Page
+
+CHANNELS = ("low_channels", "medium_channels", "high_channels")
+CHANGEABLE = ("low", "medium", "high", "enabled", *CHANNELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A wish: which threshold by id or scope, the values of the fields to change, the etag read before."""
+
+    id: str
+    scope: Scope | None
+    values: Mapping[str, Any]
+    etag: str
+    allow_missing: bool
+
+
+class Limits:
+    """The thresholds."""
+
+    def __init__(self, desk: Desk, channels: Channels) -> None:
+        self._desk = desk
+        self._channels = channels
+
+    async def list(self, page_size: int, page_token: str) -> Page[Threshold]:
+        """By id."""
+        context = paging.context("thresholds")
+        page = paging.parse(page_size, page_token, context=context)
+        async with self._desk.begin_reading() as store:
+            rows = await store.thresholds.page(page)
+        return paging.cut(rows, page, context, lambda row: (row.scope.id,))
+
+    async def update(self, edit: Edit) -> Threshold:
+        """Change or make one.
+
+        THRESHOLD_NOT_FOUND, ETAG_MISMATCH, LIMITS_OUT_OF_ORDER, INVALID_FIELD, UNKNOWN_NAME,
+        XCOM_UNAVAILABLE.
+        """
+        now = self._desk.clock.now()
+        scope = _scope(edit)
+        id = edit.id or (scope.id if scope else "")
+        await self._check_channels(id, edit.values)
+        async with self._desk.begin() as store:
+            docket = await store.docket.lock()
+            present = await store.thresholds.get(id)
+            before = present or _missing(edit, scope, now)
+            if present is None:
+                await self._check_asset(store, docket, before.scope)
+            if edit.etag and edit.etag != before.etag:
+                raise Conflict("ETAG_MISMATCH", "the threshold changed since it was read; read it again")
+            after = replace(before, **edit.values, revision=before.revision + 1, updated_time=now)
+            check_limits(after, present)
+            await store.thresholds.write(after)
+            await self._desk.write(store, [entry(present, after, now)])
+        return after
+
+    async def create(self, scope: Scope, values: Mapping[str, Any]) -> Threshold:
+        """A new one. ALREADY_THERE, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD, XCOM_UNAVAILABLE."""
+        check_scope(scope)
+        now = self._desk.clock.now()
+        await self._check_channels(scope.id, values)
+        async with self._desk.begin() as store:
+            await self._check_asset(store, await store.docket.lock(), scope)
+            if await store.thresholds.get(scope.id) is not None:
+                raise AlreadyExists("ALREADY_THERE", f"there is a threshold {scope.id}; change that one")
+            fresh = {**values, "enabled": True, "revision": 1}
+            made = replace(_empty(scope, now), **fresh)
+            check_limits(made)
+            await store.thresholds.write(made)
+            await self._desk.write(store, [entry(None, made, now)])
+        return made
+
+    async def delete(self, id: str, etag: str) -> None:
+        """The one of an asset. THRESHOLD_NOT_FOUND, THRESHOLD_IS_DEFAULT, ETAG_MISMATCH."""
+        now = self._desk.clock.now()
+        async with self._desk.begin() as store:
+            await store.docket.lock()
+            before = await store.thresholds.get(id)
+            if before is None:
+                raise NotFound("THRESHOLD_NOT_FOUND", f"no threshold {id[:80]!r}")
+            if etag and etag != before.etag:
+                raise Conflict("ETAG_MISMATCH", "the threshold changed since it was read; read it again")
+            if not before.scope.asset:
+                raise FailedPrecondition(
+                    "THRESHOLD_IS_DEFAULT", "a threshold for every asset is only disabled, never deleted"
+                )
+            await store.thresholds.delete(id)
+            await self._desk.write(store, [entry(before, None, now)])
+
+    async def _check_channels(self, id: str, values: Mapping[str, Any]) -> None:
+        """Outside a transaction: somebody else is asked."""
+        named = {name: values[name] for name in CHANNELS if values.get(name)}
+        if not named:
+            return
+        async with self._desk.begin_reading() as store:
+            present = await store.thresholds.get(id)
+        for name, channels in named.items():
+            before = () if present is None else getattr(present, name)
+            await self._channels.check(channels, before, f"threshold.{name}")
+
+    async def _check_asset(self, store: Store, docket: Docket, scope: Scope) -> None:
+        if scope.asset and docket.tracked_assets:
+            image = await self._desk.image(store, docket)
+            check_scope_asset(scope, docket, image.board, "threshold.asset")
+
+
+def _scope(edit: Edit) -> Scope | None:
+    """What the edit is about, where it says so; INVALID_FIELD when id and scope are of two thresholds."""
+    spelled = scope_from_id(edit.id) if edit.id else None
+    if edit.scope is not None and edit.id and edit.scope.id != edit.id:
+        problem = f"type, class, condition and asset spell {edit.scope.id}"
+        raise InvalidArgument("INVALID_FIELD", problem, fields={"threshold.id": problem})
+    return edit.scope or spelled
+
+
+def _missing(edit: Edit, scope: Scope | None, now: datetime) -> Threshold:
+    """The threshold to be made; it judges unless the edit says otherwise."""
+    if not edit.allow_missing or scope is None:
+        raise NotFound("THRESHOLD_NOT_FOUND", f"no threshold {edit.id[:80]!r}")
+    check_scope(scope)
+    return _empty(scope, now)
+
+
+def _empty(scope: Scope, now: datetime) -> Threshold:
+    return Threshold(scope, None, None, None, True, (), (), (), 0, now)
+
+
+def entry(before: Threshold | None, after: Threshold | None, now: datetime) -> Entry:
+    """The record of an edit; None is a threshold that was not, or is no more."""
+    text = json.dumps({"before": _plain(before), "after": _plain(after)})
+    either = after or before
+    alert_type, subject = (either.scope.type, either.scope.id) if either else (0, "")
+    reason = "THRESHOLD_DELETED" if after is None else "THRESHOLD_CHANGED"
+    return Entry(now, "", alert_type, "person", reason, 0, 0, None, None, text, "", subject)
+
+
+def _plain(threshold: Threshold | None) -> dict[str, Any] | None:
+    return None if threshold is None else {name: getattr(threshold, name) for name in CHANGEABLE}
+
+
+def channel_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of channels as the notification service writes them, each once."""
+    return tuple(dict.fromkeys(name.strip().lower() for name in names if name.strip()))

@@ -1,0 +1,51 @@
+"""ThresholdsService on the wire."""
+
+from __future__ import annotations
+
+from sonic.alerts.v1 import alerts_pb2 as pb
+from sonic.alerts.v1 import alerts_pb2_grpc as rpc
+
+from services.alerts.servicer.mapping import Context, edit_of, new_threshold, threshold_message
+from services.alerts.thresholds.service.edits import Limits
+from services.alerts.thresholds.service.files import Exchange
+
+
+class ThresholdsServicer(rpc.ThresholdsServiceServicer):
+    def __init__(self, limits: Limits, exchange: Exchange) -> None:
+        self._limits = limits
+        self._exchange = exchange
+
+    async def ListThresholds(
+        self, request: pb.ListThresholdsRequest, context: Context
+    ) -> pb.ListThresholdsResponse:
+        page = await self._limits.list(request.page_size, request.page_token)
+        return pb.ListThresholdsResponse(
+            thresholds=map(threshold_message, page.rows), next_page_token=page.next_page_token
+        )
+
+    async def UpdateThreshold(self, request: pb.UpdateThresholdRequest, context: Context) -> pb.Threshold:
+        return threshold_message(await self._limits.update(edit_of(request)))
+
+    async def CreateThreshold(self, request: pb.CreateThresholdRequest, context: Context) -> pb.Threshold:
+        return threshold_message(await self._limits.create(*new_threshold(request.threshold)))
+
+    async def DeleteThreshold(
+        self, request: pb.DeleteThresholdRequest, context: Context
+    ) -> pb.DeleteThresholdResponse:
+        await self._limits.delete(request.id, request.etag)
+        return pb.DeleteThresholdResponse()
+
+    async def ExportThresholds(
+        self, request: pb.ExportThresholdsRequest, context: Context
+    ) -> pb.ThresholdsFile:
+        return pb.ThresholdsFile(json=await self._exchange.export())
+
+    async def ImportThresholds(
+        self, request: pb.ImportThresholdsRequest, context: Context
+    ) -> pb.ImportThresholdsResponse:
+        imported = await self._exchange.import_file(request.json, dry_run=request.dry_run)
+        return pb.ImportThresholdsResponse(
+            created_count=imported.created_count,
+            changed_count=imported.changed_count,
+            unchanged_count=imported.unchanged_count,
+        )
