@@ -9,6 +9,7 @@ import pytest
 
 from services.price.domain.consensus import LastGood, agree
 from services.price.domain.prices import Dropped, Market, Note, Quality, Quote, SourceState
+from services.price.sources.registry import REGISTRY
 from tests.contract.price.bodies import (
     BINANCE,
     COINBASE,
@@ -151,7 +152,7 @@ async def quote(desk: Desk, name: str, asset: str = "BTC") -> Quote:
     return (await desk.ask(name, asset)).quotes[asset]
 
 
-@pytest.mark.parametrize("name", sorted(BODIES))
+@pytest.mark.parametrize("name", sorted(REGISTRY))
 async def test_good_answers_are_read_exactly(desk: Desk, name: str) -> None:
     script(desk, name)
     found = await desk.ask(name, "BTC", "ETH", "SOL", "SPX", "NOSUCH")

@@ -2,7 +2,9 @@
 
 import pytest
 
-from services.price.server import Config
+from services.price.server import Config, connected
+from services.price.sources.registry import REGISTRY
+from shared.clock import SystemClock
 from shared.config import load
 
 DATABASE = {"PRICE_DATABASE_URL": "postgresql://price:word@localhost/sonic"}
@@ -52,7 +54,12 @@ def test_every_problem_is_told_at_once_and_the_process_ends_with_2(
     told = capsys.readouterr().err
     for name in words:
         assert name in told
-    assert "known are coingecko, pyth, coinbase, kraken, binance, jupiter, yahoo" in told
+    assert f"known are {', '.join(REGISTRY)}" in told
+
+
+def test_every_source_that_is_known_has_an_address_and_can_be_enabled() -> None:
+    config = load(Config, DATABASE | {"PRICE_SOURCES": ",".join(REGISTRY)})
+    assert list(connected(config, SystemClock())) == list(REGISTRY)
 
 
 def test_history_is_kept_for_ever_unless_told() -> None:
