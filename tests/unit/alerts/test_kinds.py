@@ -1,0 +1,30 @@
+"""An alert type is one thing wherever it is known: in the protos, the metrics, the values it is judged by."""
+
+from __future__ import annotations
+
+from sonic.alerts.v1 import alerts_pb2
+from sonic.positions.v1 import positions_pb2
+
+from services.alerts import clients
+from services.alerts.alerts.domain.readings import FIGURES, figures_of
+from services.alerts.domain.kinds import METRICS, OF_PORTFOLIO, OF_POSITIONS, AlertType
+from services.alerts.servicer import mapping
+
+
+def test_the_types_are_those_of_the_protos_and_each_says_what_it_measures() -> None:
+    values = alerts_pb2.DESCRIPTOR.enum_types_by_name["AlertType"].values
+    wire = {value.name.removeprefix("ALERT_TYPE_"): value.number for value in values if value.number}
+    assert wire == {kind.name: kind.value for kind in AlertType}
+    assert set(METRICS) == set(AlertType)
+
+
+def test_what_a_position_is_judged_by_is_read_and_is_a_column() -> None:
+    assert set(figures_of(OF_POSITIONS)) <= set(FIGURES)
+    assert set(FIGURES) <= set(positions_pb2.PositionColumns.DESCRIPTOR.fields_by_name)
+
+
+def test_what_a_portfolio_is_judged_by_is_read_from_positions_and_from_a_cycle() -> None:
+    names = {kind: METRICS[kind].name for kind in OF_PORTFOLIO}
+    assert clients._TOTALS == mapping._TOTALS == names
+    for message in (positions_pb2.Totals, alerts_pb2.TotalsReading):
+        assert set(names.values()) <= set(message.DESCRIPTOR.fields_by_name)
