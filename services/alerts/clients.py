@@ -111,6 +111,16 @@ class PositionsClient:
             for kind, name in _TOTALS.items()
         }
 
+    async def has(self, position_id: str) -> bool:
+        request = pb.GetPositionRequest(id=position_id)
+        try:
+            await self._stub.GetPosition(request, timeout=_SHORT_SECONDS)
+        except NotFound:
+            return False
+        except SonicError as error:
+            raise _unavailable("POSITIONS_UNAVAILABLE", "positions cannot be asked", error) from error
+        return True
+
     async def is_demo(self) -> bool:
         try:
             answer = await self._stub.GetMode(pb.GetModeRequest(), timeout=_SHORT_SECONDS)

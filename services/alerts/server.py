@@ -82,7 +82,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ledger_keys(config),
     )
     peer, telling = PositionsClient(positions), XComClient(xcom)
-    relay, attention = Relay(desk, telling), Attention(desk, peer, Reading(desk))
+    relay, attention = Relay(desk, telling), Attention(desk, peer, Reading(desk, peer))
     servicers = _servicers(desk, peer, relay, attention, Channels(telling, clock), clock)
     server = GrpcServer(
         config.listen_address,
@@ -130,7 +130,7 @@ def _servicers(
     channels: Channels,
     clock: Clock,
 ) -> list[tuple[Callable[[Any, Any], None], object]]:
-    market, reading, record = Market(desk, channels), Reading(desk), Record(desk)
+    market, reading, record = Market(desk, channels), Reading(desk, peer), Record(desk)
     edits = Edits(desk, channels, reading)
     cases = UseCases(
         Creation(desk, peer),

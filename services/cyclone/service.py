@@ -19,7 +19,7 @@ from shared import paging
 from shared.clock import Clock
 from shared.errors import Conflict, InvalidArgument, NotFound, SonicError, Unavailable
 from shared.names import choose, new_id
-from shared.paging import Page
+from shared.paging import Page, PageRequest
 
 _OWN_KIND = "cycles"
 # A reader looks by itself this often, in case a notice got lost.
@@ -161,12 +161,16 @@ class CycloneService:
         return await self.schedule()
 
     async def events(self, page_size: int, page_token: str, cycle_id: str, severity: str) -> Page[Event]:
+        """Newest first. Raises CYCLE_NOT_FOUND, UNKNOWN_NAME."""
         known = [each.value for each in Severity]
         wanted = choose(severity, known, field="severity") if severity else ""
         context = paging.context("events", cycle_id, wanted)
         request = paging.parse(page_size, page_token, context=context)
         async with self._begin() as store:
             rows = await store.events(request, cycle_id, wanted)
+            is_known = rows or not cycle_id or await store.events(PageRequest(1, None), cycle_id, "")
+        if not is_known:
+            await self.get(cycle_id)
         return paging.cut(rows, request, context, lambda event: (event.id,))
 
     async def clear(self, confirm: str, asked: Iterable[str]) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,10 +13,11 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.hedges.domain.holdings import Holdings, Integers, Legs, Reading
 from shared import columns
-from shared.errors import SonicError, Unavailable
+from shared.errors import NotFound, SonicError, Unavailable
 from shared.rpc.client import Channel, idempotent
 
 _READ_SECONDS = 15.0
+_ASK_SECONDS = 5.0
 _INDICES = ("asset_index", "wallet_index", "side_sign")
 _FIGURES = ("entry_price_usd", "mark_price_usd", "size_usd", "value_usd", "pnl_usd", "heat_index")
 _LEG_FIGURES = (
@@ -70,6 +71,7 @@ class PositionsClient:
     def __init__(self, channel: Channel) -> None:
         # Seen through the twin: its columns are bytes, so the generated type does not describe it.
         self._stub: Any = channel.stub(rpc.PositionsServiceStub, columns=["ReadColumns"])
+        self._wallets = channel.stub(rpc.WalletsServiceStub)
         self._names: _Names | None = None
 
     async def read(self) -> Reading:
@@ -104,6 +106,14 @@ class PositionsClient:
             tuple(ids[row] for row in rows), side[rows], entry, mark, liquidation, size, collateral, mark_time
         )
 
+    async def has_wallet(self, name: str) -> bool:
+        """See services.hedges.service.Positions."""
+        return await _is_there(self._wallets.GetWallet(pb.GetWalletRequest(name=name), timeout=_ASK_SECONDS))
+
+    async def has_position(self, id: str) -> bool:
+        """See services.hedges.service.Positions."""
+        return await _is_there(self._stub.GetPosition(pb.GetPositionRequest(id=id), timeout=_ASK_SECONDS))
+
     async def _named(self, wanted: Sequence[str]) -> tuple[_Stream, Sequence[str]]:
         """The columns, and the id of each row: known from before, or read in the same stream."""
         names = self._names
@@ -121,8 +131,22 @@ class PositionsClient:
         try:
             return _Stream([part async for part in self._stub.ReadColumns(request, timeout=_READ_SECONDS)])
         except SonicError as error:
-            raise Unavailable(
-                "POSITIONS_UNAVAILABLE",
-                f"positions cannot be read ({error.reason})",
-                retry_after=timedelta(seconds=1),
-            ) from error
+            raise _unavailable(error) from error
+
+
+async def _is_there(call: Awaitable[object]) -> bool:
+    try:
+        await call
+    except NotFound:
+        return False
+    except SonicError as error:
+        raise _unavailable(error) from error
+    return True
+
+
+def _unavailable(error: SonicError) -> Unavailable:
+    return Unavailable(
+        "POSITIONS_UNAVAILABLE",
+        f"positions cannot be read ({error.reason})",
+        retry_after=timedelta(seconds=1),
+    )

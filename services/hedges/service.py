@@ -32,13 +32,19 @@ _THREAD_ROW_COUNT = 20_000
 
 
 class Positions(Protocol):
-    """Where the columns come from. Both raise Unavailable POSITIONS_UNAVAILABLE when they cannot be read."""
+    """Where the columns come from. All raise Unavailable POSITIONS_UNAVAILABLE when they cannot be read."""
 
     async def read(self) -> Reading:
         """ACTIVE and STALE positions."""
 
     async def legs(self, wallet: str, asset: str, position_ids: Collection[str]) -> Legs:
         """Those of these ids that are held in the wallet, of the asset, on a known side."""
+
+    async def has_wallet(self, name: str) -> bool:
+        """Whether a wallet is named so."""
+
+    async def has_position(self, id: str) -> bool:
+        """Whether it is a position's id, a closed one's too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,21 +187,46 @@ class HedgesService:
     async def list(
         self, page_size: int, page_token: str, wallet: str, asset: str, position_id: str, order_by: str
     ) -> Page[Hedge]:
-        """Hedges by wallet and asset, or as `order_by` says; InvalidArgument UNKNOWN_NAME."""
+        """Hedges by wallet and asset, or as `order_by` says.
+
+        UNKNOWN_NAME, WALLET_NOT_FOUND, POSITION_NOT_FOUND.
+        """
         order = order_of(order_by)
         context = paging.context("hedges", wallet, asset, position_id, order)
         page = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
             rows = await store.list(page, wallet, asset, position_id, order.columns())
+        if not rows:
+            await self.refuse_unknown(wallet, position_id)
         return paging.cut(rows, page, context, order.key)
 
     async def history(self, page_size: int, page_token: str, wanted: HistoryFilter) -> Page[LinkChange]:
-        """Changes of groups, newest first."""
+        """Changes of groups, newest first; HEDGE_NOT_FOUND, WALLET_NOT_FOUND."""
         context = paging.context("history", wanted)
         page = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
             rows = await store.history(page, wanted)
+            known = bool(rows) or not wanted.hedge_id or await store.remembers(hedge_id=wanted.hedge_id)
+            if not known:
+                _there(await store.get(wanted.hedge_id), wanted.hedge_id)
+        if not rows:
+            await self.refuse_unknown(wanted.wallet)
         return paging.cut(rows, page, context, lambda change: (change.id,))
+
+    async def refuse_unknown(self, wallet: str = "", position_id: str = "") -> None:
+        """WALLET_NOT_FOUND, POSITION_NOT_FOUND: an empty list would say that there is no hedge of it.
+
+        What the history names was there once.
+        """
+        async with self._read() as store:
+            if wallet and await store.remembers(wallet=wallet):
+                wallet = ""
+            if position_id and await store.remembers(position_id=position_id):
+                position_id = ""
+        if wallet and not await self._positions.has_wallet(wallet):
+            raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {wallet[:80]!r}")
+        if position_id and not await self._positions.has_position(position_id):
+            raise NotFound("POSITION_NOT_FOUND", f"no position has id {position_id[:80]!r}")
 
     async def write_note(self, id: str, note: str | None, etag: str) -> Hedge:
         """Change the note (None: leave it); NotFound HEDGE_NOT_FOUND, Conflict ETAG_MISMATCH."""

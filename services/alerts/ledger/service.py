@@ -8,6 +8,7 @@ from datetime import timedelta
 from services.alerts.ledger.domain import Anchor, Sealed, Verdict, Walk, line
 from services.alerts.ledger.store.statistics import Statistics
 from services.alerts.service.snapshot_cache import PYTHON_ROW_COST, Desk, apart
+from services.alerts.store.unit_of_work import Store
 from shared import paging
 from shared.errors import InvalidArgument
 from shared.paging import Page
@@ -23,21 +24,32 @@ class Record:
         self._desk = desk
 
     async def list(self, page_size: int, page_token: str, alert_id: str, cycle_id: str) -> Page[Sealed]:
-        """Newest first."""
+        """Newest first; ALERT_NOT_FOUND."""
         context = paging.context("ledger", alert_id, cycle_id)
         page = paging.parse(page_size, page_token, context=context)
         async with self._desk.begin_reading() as store:
             rows = await store.ledger.page(page, alert_id, cycle_id)
+            if not rows:
+                await self._refuse_unknown(store, alert_id)
         return paging.cut(rows, page, context, lambda row: (row.sequence,))
 
     async def statistics(self, window: timedelta | None, alert_id: str) -> Sequence[Statistics]:
-        """Of the last `window` (30 days); INVALID_FIELD."""
+        """Of the last `window` (30 days); INVALID_FIELD, ALERT_NOT_FOUND."""
         span = _MONTH if window is None else window
         if not timedelta(0) < span <= _LONGEST_WINDOW:
             problem = "more than 0, at most 10 years"
             raise InvalidArgument("INVALID_FIELD", f"window: {problem}", fields={"window": problem})
         async with self._desk.begin_reading() as store:
-            return await store.statistics.count(self._desk.clock.now() - span, alert_id)
+            found = await store.statistics.count(self._desk.clock.now() - span, alert_id)
+            if not found:
+                await self._refuse_unknown(store, alert_id)
+        return found
+
+    async def _refuse_unknown(self, store: Store, alert_id: str) -> None:
+        """An empty answer would say that nothing ever happened to it; the record knows what was there."""
+        if not alert_id or await store.ledger.names(alert_id):
+            return
+        (await self._desk.image(store, await store.docket.read())).row(alert_id)
 
     async def export(self, after_sequence: int) -> AsyncIterator[str]:
         """Every row after one, oldest first, as JSON lines in portions."""

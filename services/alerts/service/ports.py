@@ -49,6 +49,10 @@ class PositionsPeer(Protocol):
         """Portfolio readings by type, not judged for staleness."""
         ...
 
+    async def has(self, position_id: str) -> bool:
+        """Whether it is a position's id, a closed one's too."""
+        ...
+
     async def is_demo(self) -> bool:
         """Whether positions are simulated."""
         ...

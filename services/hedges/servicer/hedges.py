@@ -131,6 +131,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
     async def WatchHedges(
         self, request: pb.WatchHedgesRequest, context: Context
     ) -> AsyncIterator[pb.WatchHedgesResponse]:
+        await self._service.refuse_unknown(request.wallet.strip())
         async for news in self._watch(request.wallet.strip(), request.asset.strip().upper()):
             yield pb.WatchHedgesResponse(
                 hedges=map(messages.hedge, news.hedges), unlinked_ids=news.unlinked_ids, gap=news.gap

@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, Select, any_, delete, func, literal, select, text, update
+from sqlalchemy import Row, Select, any_, delete, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -155,6 +155,18 @@ class Store:
             query = query.where(link_change.c.change_time < wanted.end_time)
         query = apply(query, [(link_change.c.id, "desc")], page.after, page.size)
         return [_change(row) for row in await self._connection.execute(query)]
+
+    async def remembers(self, *, hedge_id: str = "", wallet: str = "", position_id: str = "") -> bool:
+        """Whether the history names this one."""
+        query = select(link_change.c.id)
+        if hedge_id:
+            query = query.where(link_change.c.hedge_id == hedge_id)
+        if wallet:
+            query = query.where(link_change.c.wallet == wallet)
+        if position_id:
+            lists = (link_change.c[name] for name in _EVENT_LISTS)
+            query = query.where(or_(*(literal(position_id) == any_(each) for each in lists)))
+        return await self._connection.scalar(query.limit(1)) is not None
 
     async def delete(self, ids: Sequence[str]) -> None:
         """Remove hedges that no longer qualify."""

@@ -18,7 +18,7 @@ from services.positions.domain.wallet import Wallet
 from services.positions.domain.wallet_files import WalletRow, parse_wallets
 from services.positions.service.needs import Begin
 from services.positions.service.passes import Passes
-from services.positions.service.positions import judged_by
+from services.positions.service.positions import judged_by, refuse_unknown
 from services.positions.service.wallets import checked
 from services.positions.store import Store
 from services.positions.store.positions import Filter, Ordered
@@ -50,13 +50,15 @@ class FilesService:
         self._clock = clock
 
     async def export_positions(self, wanted: Filter, kind: Format) -> tuple[bytes, int]:
-        """Positions by id as a file, and how many."""
+        """Positions by id as a file, and how many. Raises WALLET_NOT_FOUND."""
         frame = await self._passes.frame()
         rows: list[dict[str, Cell]] = []
         after = None
         while True:
             async with self._read() as store:
                 found = await store.positions.page(wanted, Ordered(), PageRequest(_ROWS, after))
+                if not found:
+                    await refuse_unknown(store, wanted)
             rows += [dict(position_cells(judged_by(one, frame))) for one, _ in found[:_ROWS]]
             if len(found) <= _ROWS:
                 break

@@ -140,9 +140,8 @@ class PositionsService:
         request = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
             rows = await store.positions.page(wanted, order, request)
-            if not rows and wanted.wallet and not await store.wallets.existing([wanted.wallet]):
-                # An empty list would say that this wallet holds nothing.
-                raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {said(wanted.wallet)}")
+            if not rows:
+                await refuse_unknown(store, wanted)
         page = paging.cut(rows, request, context, lambda row: row[1])
         return Page([await self.with_risk(found) for found, _ in page.rows], page.next_page_token)
 
@@ -265,6 +264,12 @@ def evaluate(
 def manual_wallet(name: str, now: datetime) -> Wallet:
     """The wallet of positions entered by hand."""
     return Wallet(name, Chain.MANUAL, "", "", None, None, (), True, WalletType.PERSONAL, now)
+
+
+async def refuse_unknown(store: Store, wanted: Filter) -> None:
+    """WALLET_NOT_FOUND: an empty list would say that this wallet holds nothing."""
+    if wanted.wallet and not await store.wallets.existing([wanted.wallet]):
+        raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {said(wanted.wallet)}")
 
 
 def _there(found: Found | None, position_id: str) -> Found:

@@ -15,7 +15,7 @@ from services.positions.domain.frame import Frame, changed_keys
 from services.positions.domain.position import Position
 from services.positions.service.needs import Begin
 from services.positions.service.passes import Passes
-from services.positions.service.positions import judged_by
+from services.positions.service.positions import judged_by, refuse_unknown
 from services.positions.store.positions import Filter, Found, Ordered
 from shared.clock import Clock
 from shared.feed import Alike
@@ -50,7 +50,7 @@ class Watch:
         self._alike: Alike[Sequence[News]] = Alike()
 
     async def news(self, wanted: Filter) -> AsyncIterator[News]:
-        """The present state in one or more pieces of 150, then every change."""
+        """The present state in one or more pieces of 150, then every change. Raises WALLET_NOT_FOUND."""
         shown: dict[int, str] = {}
         with self._passes.watching() as something:
             something.clear()
@@ -73,6 +73,8 @@ class Watch:
         while True:
             async with self._read() as store:
                 rows = await store.positions.page(wanted, Ordered(), PageRequest(_ROWS, after))
+                if not rows and not told:
+                    await refuse_unknown(store, wanted)
             piece = [judged_by(found, frame) for found, _ in rows[:_ROWS]]
             if piece or not told:
                 yield piece

@@ -190,12 +190,14 @@ class MessageService:
     async def list_deliveries(
         self, page_size: int, page_token: str, channel: str, state: DeliveryState | None, message_id: str
     ) -> Page[Delivery]:
-        """Deliveries, newest first."""
+        """Deliveries, newest first; NotFound MESSAGE_NOT_FOUND."""
         channel = choose(channel, self._channels, field="channel") if channel else ""
         context = paging.context("deliveries", channel, state, message_id)
         page = paging.parse(page_size, page_token, context=context)
         async with self._begin() as store:
             rows = await store.list_deliveries(page, channel, state, message_id)
+            if not rows and message_id and await store.message(message_id) is None:
+                raise NotFound("MESSAGE_NOT_FOUND", f"no message {message_id[:60]!r}")
             settings = await store.settings()
         rows = [self._shown(one, settings) for one in rows]
         return paging.cut(rows, page, context, lambda delivery: (delivery.id,))

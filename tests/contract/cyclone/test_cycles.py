@@ -322,6 +322,9 @@ async def test_cycles_and_events_are_listed_newest_first_in_pages(house: House) 
     assert [event.source for event in events.events] == ["cycle", "NOTIFY"]
     with pytest.raises(InvalidArgument, match="WARNING"):
         await stub.ListEvents(pb.ListEventsRequest(severity="loud"))
+    assert not (await stub.ListEvents(pb.ListEventsRequest(cycle_id=ids[0], severity="error"))).events
+    with pytest.raises(NotFound, match="CYCLE_NOT_FOUND"):
+        await stub.ListEvents(pb.ListEventsRequest(cycle_id="nope"))
 
 
 async def test_requests_made_together_run_one_after_the_other(house: House) -> None:

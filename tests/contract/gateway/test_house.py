@@ -90,3 +90,20 @@ async def test_prices_are_watched_over_http(house: httpx.AsyncClient) -> None:
 async def test_totals_and_mode_are_there(house: httpx.AsyncClient) -> None:
     assert (await house.get("/v1/mode")).json()["mode"] == "MODE_DEMO"
     assert (await house.get("/v1/totals")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/v1/positions?wallet=nope", "WALLET_NOT_FOUND"),
+        ("/v1/positions:export?wallet=nope&format=CSV", "WALLET_NOT_FOUND"),
+        ("/v1/alerts?position_id=nope", "POSITION_NOT_FOUND"),
+        ("/v1/ledger?alert_id=nope", "ALERT_NOT_FOUND"),
+        ("/v1/alerts:statistics?alert_id=nope", "ALERT_NOT_FOUND"),
+    ],
+)
+async def test_a_filter_that_names_what_is_not_there_is_404(
+    house: httpx.AsyncClient, path: str, reason: str
+) -> None:
+    answer = await house.get(path)
+    assert (answer.status_code, answer.json()["error"]["details"][0]["reason"]) == (404, reason)

@@ -130,11 +130,11 @@ async def test_a_watcher_sees_the_present_first_and_then_every_change(bench: Ben
 
 
 async def test_a_watcher_of_one_wallet_hears_of_no_other_and_no_hedge_is_told_too(bench: Bench) -> None:
+    await bench.hold("BTC", "LONG", "mine")
     call = bench.hedges.WatchHedges(pb.WatchHedgesRequest(wallet="mine"))
     stream = aiter(call)
     assert not (await following(stream)).hedges
     await bench.pair()
-    await bench.hold("BTC", "LONG", "mine")
     await bench.hold("BTC", "SHORT", "mine")
     await bench.link()
     assert [hedge.wallet for hedge in (await following(stream)).hedges] == ["mine"]

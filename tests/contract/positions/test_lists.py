@@ -134,6 +134,10 @@ async def test_a_wallet_or_venue_that_is_not_there_is_said_and_no_empty_list(hou
     await house.create(id="a", wallet="cold")
     with pytest.raises(NotFound, match="WALLET_NOT_FOUND"):
         await house.positions.ListPositions(pb.ListPositionsRequest(wallet="cool"))
+    with pytest.raises(NotFound, match="WALLET_NOT_FOUND"):
+        await house.files.ExportPositions(pb.ExportPositionsRequest(wallet="cool", format=pb.FILE_FORMAT_CSV))
+    with pytest.raises(NotFound, match="WALLET_NOT_FOUND"):
+        await anext(aiter(house.positions.WatchPositions(pb.WatchPositionsRequest(wallet="cool"))))
     with pytest.raises(InvalidArgument, match="UNKNOWN_NAME"):
         await house.positions.ListPositions(pb.ListPositionsRequest(venue="pigeon"))
     held = await house.positions.ListPositions(pb.ListPositionsRequest(wallet="cold", venue="Manual"))

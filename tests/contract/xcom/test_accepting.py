@@ -152,6 +152,8 @@ async def test_an_unknown_channel_is_refused_with_the_known_ones(house: House) -
     assert refused.value.reason == "UNKNOWN_NAME"
     with pytest.raises(InvalidArgument, match="UNKNOWN_NAME"):
         await house.stub.ListDeliveries(pb.ListDeliveriesRequest(channel="pigeon"))
+    with pytest.raises(NotFound, match="MESSAGE_NOT_FOUND"):
+        await house.stub.ListDeliveries(pb.ListDeliveriesRequest(message_id="nope"))
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,11 @@ from services.alerts.alerts.domain.views import (
     worst_first,
 )
 from services.alerts.domain.kinds import Level
+from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import Desk, Image, apart
 from services.alerts.store.unit_of_work import Store
 from shared import paging
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, NotFound
 from shared.paging import Page
 
 _NOBODY = Subject(0, "", "", 0, "")
@@ -46,8 +47,9 @@ class Summary:
 class Reading:
     """What people and other services look at."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, positions: PositionsPeer) -> None:
         self._desk = desk
+        self._positions = positions
         self._summed: tuple[_Versions, Sequence[MetricSummary], Mapping[int, str]] | None = None
 
     async def get(self, id: str) -> Alert:
@@ -57,7 +59,7 @@ class Reading:
             return (await self.shown(store, image, [image.row(id)]))[0]
 
     async def list(self, wanted: Filter, page_size: int, page_token: str) -> Page[Alert]:
-        """Worst level first, then by key."""
+        """Worst level first, then by key; POSITION_NOT_FOUND."""
         context = paging.context("alerts", wanted)
         page = paging.parse(page_size, page_token, context=context)
         after = _after(page.after)
@@ -66,7 +68,19 @@ class Reading:
             keys = await store.subjects.find(wanted.position_id) if wanted.position_id else None
             rows = worst_first(image.board, choose(image.board, image.tables, wanted, keys), after, page.size)
             alerts = await self.shown(store, image, rows)
+        if not alerts:
+            await self.refuse_unknown(wanted)
         return paging.cut(alerts, page, context, lambda alert: (int(alert.level), key_of(alert.id)))
+
+    async def refuse_unknown(self, wanted: Filter) -> None:
+        """POSITION_NOT_FOUND: an empty list would say that nothing is wrong with it."""
+        id = wanted.position_id
+        if not id:
+            return
+        async with self._desk.begin_reading() as store:
+            known = bool(await store.subjects.find(id))
+        if not known and not await self._positions.has(id):
+            raise NotFound("POSITION_NOT_FOUND", f"no position has id {id[:80]!r}")
 
     async def summary(self) -> Summary:
         """Computed again only after something changed."""

@@ -71,7 +71,8 @@ class Watching:
         return len(self._watchers)
 
     async def watch(self, wanted: Filter) -> AsyncIterator[News]:
-        """News for as long as somebody asks for the next."""
+        """News for as long as somebody asks for the next; POSITION_NOT_FOUND."""
+        await self._reading.refuse_unknown(wanted)
         with self._watcher() as watcher:
             while True:
                 gap = watcher.commit_count > 1

@@ -63,6 +63,11 @@ class LedgerStore:
         query = apply(query, [(ledger.c.sequence, "desc")], page.after, page.size)
         return [_sealed(row) for row in await self._connection.execute(query)]
 
+    async def names(self, alert_id: str) -> bool:
+        """Whether any row is about this alert or market rule."""
+        query = select(ledger.c.sequence).where(ledger.c.alert_id == alert_id).limit(1)
+        return await self._connection.scalar(query) is not None
+
     async def walk(self, after_sequence: int = -(2**63)) -> AsyncIterator[list[Sealed]]:
         """Every row after one, in order, in portions."""
         # Keyed on more than the sequence would not help: two rows cannot share one.

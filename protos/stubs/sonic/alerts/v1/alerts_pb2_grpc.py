@@ -177,7 +177,8 @@ class AlertsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAlerts(self, request, context):
-        """Alerts by filter. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME.
+        """Alerts by filter. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, POSITION_NOT_FOUND,
+        POSITIONS_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -796,14 +797,15 @@ class AttentionServiceServicer:
 
     def WatchAlerts(self, request, context):
         """The alerts that fit the filter now, then those whose level, status or settings changed (not every new reading).
-        A slow reader gets the newest state and `gap`. Fails with UNKNOWN_NAME.
+        A slow reader gets the newest state and `gap`. Fails with UNKNOWN_NAME, POSITION_NOT_FOUND,
+        POSITIONS_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetStatistics(self, request, context):
-        """Per metric and per market rule, what the ledger holds. Fails with INVALID_FIELD.
+        """Per metric and per market rule, what the ledger holds. Fails with INVALID_FIELD, ALERT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1571,7 +1573,7 @@ class LedgerServiceServicer:
     """
 
     def ListLedger(self, request, context):
-        """Rows of the chain, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """Rows of the chain, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, ALERT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

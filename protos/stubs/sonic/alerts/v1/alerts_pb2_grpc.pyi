@@ -49,7 +49,9 @@ class AlertsServiceStub:
     INVALID_FIELD, NOT_FINITE.
     """
     ListAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListAlertsRequest, _alerts_pb2.ListAlertsResponse]
-    """Alerts by filter. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME."""
+    """Alerts by filter. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, POSITION_NOT_FOUND,
+    POSITIONS_UNAVAILABLE.
+    """
     GetAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetAlertRequest, _alerts_pb2.Alert]
     """One alert. Fails with ALERT_NOT_FOUND."""
     DeleteAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.DeleteAlertRequest, _alerts_pb2.DeleteAlertResponse]
@@ -152,7 +154,9 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.ListAlertsRequest,
         context: _aio.ServicerContext[_alerts_pb2.ListAlertsRequest, _abc.Awaitable[_alerts_pb2.ListAlertsResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.ListAlertsResponse]:
-        """Alerts by filter. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME."""
+        """Alerts by filter. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, POSITION_NOT_FOUND,
+        POSITIONS_UNAVAILABLE.
+        """
 
     @_abc_1.abstractmethod
     def GetAlert(
@@ -232,10 +236,11 @@ class AttentionServiceStub:
     """Ends a silence or an acknowledgement; a level that was never told is told now. Fails with ALERT_NOT_FOUND."""
     WatchAlerts: _aio.UnaryStreamMultiCallable[_alerts_pb2.WatchAlertsRequest, _alerts_pb2.WatchAlertsResponse]
     """The alerts that fit the filter now, then those whose level, status or settings changed (not every new reading).
-    A slow reader gets the newest state and `gap`. Fails with UNKNOWN_NAME.
+    A slow reader gets the newest state and `gap`. Fails with UNKNOWN_NAME, POSITION_NOT_FOUND,
+    POSITIONS_UNAVAILABLE.
     """
     GetStatistics: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetStatisticsRequest, _alerts_pb2.GetStatisticsResponse]
-    """Per metric and per market rule, what the ledger holds. Fails with INVALID_FIELD."""
+    """Per metric and per market rule, what the ledger holds. Fails with INVALID_FIELD, ALERT_NOT_FOUND."""
 
 class AttentionServiceServicer(metaclass=_abc_1.ABCMeta):
     """What people make of alerts, and what they watch."""
@@ -275,7 +280,8 @@ class AttentionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_alerts_pb2.WatchAlertsRequest, _abc.AsyncIterator[_alerts_pb2.WatchAlertsResponse]],
     ) -> _abc.AsyncIterator[_alerts_pb2.WatchAlertsResponse]:
         """The alerts that fit the filter now, then those whose level, status or settings changed (not every new reading).
-        A slow reader gets the newest state and `gap`. Fails with UNKNOWN_NAME.
+        A slow reader gets the newest state and `gap`. Fails with UNKNOWN_NAME, POSITION_NOT_FOUND,
+        POSITIONS_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -284,7 +290,7 @@ class AttentionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.GetStatisticsRequest,
         context: _aio.ServicerContext[_alerts_pb2.GetStatisticsRequest, _abc.Awaitable[_alerts_pb2.GetStatisticsResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.GetStatisticsResponse]:
-        """Per metric and per market rule, what the ledger holds. Fails with INVALID_FIELD."""
+        """Per metric and per market rule, what the ledger holds. Fails with INVALID_FIELD, ALERT_NOT_FOUND."""
 
 def add_AttentionServiceServicer_to_server(servicer: AttentionServiceServicer, server: _aio.Server) -> None: ...
 
@@ -447,7 +453,7 @@ class LedgerServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListLedger: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListLedgerRequest, _alerts_pb2.ListLedgerResponse]
-    """Rows of the chain, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+    """Rows of the chain, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, ALERT_NOT_FOUND."""
     VerifyLedger: _aio.UnaryUnaryMultiCallable[_alerts_pb2.VerifyLedgerRequest, _alerts_pb2.VerifyLedgerResponse]
     """Walks the chain and reports the first row that does not fit."""
     ExportLedger: _aio.UnaryStreamMultiCallable[_alerts_pb2.ExportLedgerRequest, _alerts_pb2.ExportLedgerResponse]
@@ -462,7 +468,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.ListLedgerRequest,
         context: _aio.ServicerContext[_alerts_pb2.ListLedgerRequest, _abc.Awaitable[_alerts_pb2.ListLedgerResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.ListLedgerResponse]:
-        """Rows of the chain, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+        """Rows of the chain, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, ALERT_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def VerifyLedger(

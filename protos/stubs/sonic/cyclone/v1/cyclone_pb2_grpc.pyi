@@ -33,7 +33,9 @@ class CycloneServiceStub:
     UpdateSchedule: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.UpdateScheduleRequest, _cyclone_pb2.Schedule]
     """Changes interval or enabled. Fails with ETAG_MISMATCH, INVALID_FIELD, UNKNOWN_FIELD."""
     ListEvents: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.ListEventsRequest, _cyclone_pb2.ListEventsResponse]
-    """The log of cycles, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME."""
+    """The log of cycles, newest first.
+    Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, CYCLE_NOT_FOUND.
+    """
     ClearAllData: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.ClearAllDataRequest, _cyclone_pb2.ClearAllDataResponse]
     """Deletes prices, positions, hedges, alerts, runs, messages and cycles; wallets, thresholds, settings and the
     ledger stay. Fails with NOT_CONFIRMED, UNKNOWN_NAME, CLEAR_INCOMPLETE.
@@ -106,7 +108,9 @@ class CycloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cyclone_pb2.ListEventsRequest,
         context: _aio.ServicerContext[_cyclone_pb2.ListEventsRequest, _abc.Awaitable[_cyclone_pb2.ListEventsResponse]],
     ) -> _abc.Awaitable[_cyclone_pb2.ListEventsResponse]:
-        """The log of cycles, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME."""
+        """The log of cycles, newest first.
+        Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, CYCLE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ClearAllData(

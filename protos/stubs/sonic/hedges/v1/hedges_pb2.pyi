@@ -41,6 +41,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller's epoch is older than one already seen."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 6
     """A field breaks its rule; the field is named."""
+    ERROR_REASON_WALLET_NOT_FOUND: _ErrorReason.ValueType  # 101
+    """A filter names a wallet that is not there and never had a hedge."""
+    ERROR_REASON_POSITION_NOT_FOUND: _ErrorReason.ValueType  # 102
+    """A filter names a position that is not there and never was in a hedge."""
     ERROR_REASON_PRIVATE_KEY_REFUSED: _ErrorReason.ValueType  # 100
     """A text of the request looks like a private key or a seed phrase; the field is named, the value is not kept."""
     ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 7
@@ -93,6 +97,10 @@ ERROR_REASON_STALE_EPOCH: ErrorReason.ValueType  # 5
 """The caller's epoch is older than one already seen."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 6
 """A field breaks its rule; the field is named."""
+ERROR_REASON_WALLET_NOT_FOUND: ErrorReason.ValueType  # 101
+"""A filter names a wallet that is not there and never had a hedge."""
+ERROR_REASON_POSITION_NOT_FOUND: ErrorReason.ValueType  # 102
+"""A filter names a position that is not there and never was in a hedge."""
 ERROR_REASON_PRIVATE_KEY_REFUSED: ErrorReason.ValueType  # 100
 """A text of the request looks like a private key or a seed phrase; the field is named, the value is not kept."""
 ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 7

@@ -128,7 +128,7 @@ class HedgesServiceServicer:
 
     def ListHedges(self, request, context):
         """All hedges by wallet and asset, or as order_by says. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH,
-        UNKNOWN_FIELD, UNKNOWN_NAME.
+        UNKNOWN_FIELD, UNKNOWN_NAME, WALLET_NOT_FOUND, POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -174,14 +174,15 @@ class HedgesServiceServicer:
 
     def ListLinkHistory(self, request, context):
         """Changes of groups, newest first; kept for a time that is configured.
-        Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD.
+        Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD, HEDGE_NOT_FOUND, WALLET_NOT_FOUND,
+        POSITIONS_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchHedges(self, request, context):
-        """First every hedge, then what changes.
+        """First every hedge, then what changes. Fails with WALLET_NOT_FOUND, POSITIONS_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

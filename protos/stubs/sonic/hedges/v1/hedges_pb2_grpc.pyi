@@ -24,7 +24,7 @@ class HedgesServiceStub:
     """Unlinks every hedge; the next LinkHedges makes new ones."""
     ListHedges: _aio.UnaryUnaryMultiCallable[_hedges_pb2.ListHedgesRequest, _hedges_pb2.ListHedgesResponse]
     """All hedges by wallet and asset, or as order_by says. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH,
-    UNKNOWN_FIELD, UNKNOWN_NAME.
+    UNKNOWN_FIELD, UNKNOWN_NAME, WALLET_NOT_FOUND, POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE.
     """
     GetHedge: _aio.UnaryUnaryMultiCallable[_hedges_pb2.GetHedgeRequest, _hedges_pb2.Hedge]
     """One hedge. Fails with HEDGE_NOT_FOUND."""
@@ -44,10 +44,11 @@ class HedgesServiceStub:
     """
     ListLinkHistory: _aio.UnaryUnaryMultiCallable[_hedges_pb2.ListLinkHistoryRequest, _hedges_pb2.ListLinkHistoryResponse]
     """Changes of groups, newest first; kept for a time that is configured.
-    Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD.
+    Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD, HEDGE_NOT_FOUND, WALLET_NOT_FOUND,
+    POSITIONS_UNAVAILABLE.
     """
     WatchHedges: _aio.UnaryStreamMultiCallable[_hedges_pb2.WatchHedgesRequest, _hedges_pb2.WatchHedgesResponse]
-    """First every hedge, then what changes."""
+    """First every hedge, then what changes. Fails with WALLET_NOT_FOUND, POSITIONS_UNAVAILABLE."""
     GetModifiers: _aio.UnaryUnaryMultiCallable[_hedges_pb2.GetModifiersRequest, _hedges_pb2.HedgeModifiers]
     """The hedge modifiers."""
     SetModifiers: _aio.UnaryUnaryMultiCallable[_hedges_pb2.SetModifiersRequest, _hedges_pb2.HedgeModifiers]
@@ -90,7 +91,7 @@ class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_hedges_pb2.ListHedgesRequest, _abc.Awaitable[_hedges_pb2.ListHedgesResponse]],
     ) -> _abc.Awaitable[_hedges_pb2.ListHedgesResponse]:
         """All hedges by wallet and asset, or as order_by says. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH,
-        UNKNOWN_FIELD, UNKNOWN_NAME.
+        UNKNOWN_FIELD, UNKNOWN_NAME, WALLET_NOT_FOUND, POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -146,7 +147,8 @@ class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_hedges_pb2.ListLinkHistoryRequest, _abc.Awaitable[_hedges_pb2.ListLinkHistoryResponse]],
     ) -> _abc.Awaitable[_hedges_pb2.ListLinkHistoryResponse]:
         """Changes of groups, newest first; kept for a time that is configured.
-        Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD.
+        Fails with BAD_TIME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_FIELD, HEDGE_NOT_FOUND, WALLET_NOT_FOUND,
+        POSITIONS_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -155,7 +157,7 @@ class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hedges_pb2.WatchHedgesRequest,
         context: _aio.ServicerContext[_hedges_pb2.WatchHedgesRequest, _abc.AsyncIterator[_hedges_pb2.WatchHedgesResponse]],
     ) -> _abc.AsyncIterator[_hedges_pb2.WatchHedgesResponse]:
-        """First every hedge, then what changes."""
+        """First every hedge, then what changes. Fails with WALLET_NOT_FOUND, POSITIONS_UNAVAILABLE."""
 
     @_abc_1.abstractmethod
     def GetModifiers(

@@ -143,7 +143,7 @@ class PositionsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPositions(self, request, context):
-        """Positions by filter and order. Fails with UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """Positions by filter and order. Fails with UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, WALLET_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -203,6 +203,7 @@ class PositionsServiceServicer:
 
     def WatchPositions(self, request, context):
         """Positions: the present ones first, then what each pass changed. A slow reader gets the latest, marked by gap.
+        Fails with WALLET_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1062,7 +1063,7 @@ class FilesServiceServicer:
     def ExportPositions(self, request, context):
         """Positions as a file that ImportPositions takes back. Metrics come along and are ignored by an import, which
         takes positions by hand as they were, status and time of the mark included, and refuses any other.
-        Fails with INVALID_FIELD.
+        Fails with INVALID_FIELD, WALLET_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -31,7 +31,7 @@ class PositionsServiceStub:
     GetPosition: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetPositionRequest, _positions_pb2.Position]
     """One position. Fails with POSITION_NOT_FOUND."""
     ListPositions: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListPositionsRequest, _positions_pb2.ListPositionsResponse]
-    """Positions by filter and order. Fails with UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+    """Positions by filter and order. Fails with UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, WALLET_NOT_FOUND."""
     UpdatePosition: _aio.UnaryUnaryMultiCallable[_positions_pb2.UpdatePositionRequest, _positions_pb2.Position]
     """Changes size, collateral, prices, side, status or note and enriches. A venue's next answer wins again.
     Fails with POSITION_NOT_FOUND, UNKNOWN_FIELD, INVALID_FIELD, NOT_FINITE, PRIVATE_KEY_REFUSED.
@@ -53,7 +53,9 @@ class PositionsServiceStub:
     ListRefusedRows: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListRefusedRowsRequest, _positions_pb2.ListRefusedRowsResponse]
     """Rows of answers that were not taken, newest first. Fails with BAD_PAGE_TOKEN."""
     WatchPositions: _aio.UnaryStreamMultiCallable[_positions_pb2.WatchPositionsRequest, _positions_pb2.WatchPositionsResponse]
-    """Positions: the present ones first, then what each pass changed. A slow reader gets the latest, marked by gap."""
+    """Positions: the present ones first, then what each pass changed. A slow reader gets the latest, marked by gap.
+    Fails with WALLET_NOT_FOUND.
+    """
     GetMode: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetModeRequest, _positions_pb2.GetModeResponse]
     """Whether positions are simulated or real."""
 
@@ -104,7 +106,7 @@ class PositionsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _positions_pb2.ListPositionsRequest,
         context: _aio.ServicerContext[_positions_pb2.ListPositionsRequest, _abc.Awaitable[_positions_pb2.ListPositionsResponse]],
     ) -> _abc.Awaitable[_positions_pb2.ListPositionsResponse]:
-        """Positions by filter and order. Fails with UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+        """Positions by filter and order. Fails with UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, WALLET_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def UpdatePosition(
@@ -174,7 +176,9 @@ class PositionsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _positions_pb2.WatchPositionsRequest,
         context: _aio.ServicerContext[_positions_pb2.WatchPositionsRequest, _abc.AsyncIterator[_positions_pb2.WatchPositionsResponse]],
     ) -> _abc.AsyncIterator[_positions_pb2.WatchPositionsResponse]:
-        """Positions: the present ones first, then what each pass changed. A slow reader gets the latest, marked by gap."""
+        """Positions: the present ones first, then what each pass changed. A slow reader gets the latest, marked by gap.
+        Fails with WALLET_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def GetMode(
@@ -289,7 +293,7 @@ class FilesServiceStub:
     ExportPositions: _aio.UnaryUnaryMultiCallable[_positions_pb2.ExportPositionsRequest, _positions_pb2.ExportPositionsResponse]
     """Positions as a file that ImportPositions takes back. Metrics come along and are ignored by an import, which
     takes positions by hand as they were, status and time of the mark included, and refuses any other.
-    Fails with INVALID_FIELD.
+    Fails with INVALID_FIELD, WALLET_NOT_FOUND.
     """
     ImportPositionsStream: _aio.UnaryStreamMultiCallable[_positions_pb2.ImportPositionsStreamRequest, _positions_pb2.ImportProgress]
     """As ImportPositions, telling how far it is. All good rows are stored at once or, when it breaks, none.
@@ -311,7 +315,7 @@ class FilesServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_positions_pb2.ExportPositionsResponse]:
         """Positions as a file that ImportPositions takes back. Metrics come along and are ignored by an import, which
         takes positions by hand as they were, status and time of the mark included, and refuses any other.
-        Fails with INVALID_FIELD.
+        Fails with INVALID_FIELD, WALLET_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

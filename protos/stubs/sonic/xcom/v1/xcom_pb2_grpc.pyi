@@ -27,7 +27,9 @@ class XComServiceStub:
     ListMessages: _aio.UnaryUnaryMultiCallable[_xcom_pb2.ListMessagesRequest, _xcom_pb2.ListMessagesResponse]
     """Messages, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, INVALID_FIELD."""
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_xcom_pb2.ListDeliveriesRequest, _xcom_pb2.ListDeliveriesResponse]
-    """Deliveries, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, INVALID_FIELD."""
+    """Deliveries, newest first.
+    Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, INVALID_FIELD, MESSAGE_NOT_FOUND.
+    """
     ResendDelivery: _aio.UnaryUnaryMultiCallable[_xcom_pb2.ResendDeliveryRequest, _xcom_pb2.Delivery]
     """Queues a delivery again that was given up, with the same idempotency key and all its tries anew; one that
     waits already is answered as it is. Fails with DELIVERY_NOT_FOUND, DELIVERY_NOT_DEAD, INVALID_FIELD.
@@ -78,7 +80,9 @@ class XComServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _xcom_pb2.ListDeliveriesRequest,
         context: _aio.ServicerContext[_xcom_pb2.ListDeliveriesRequest, _abc.Awaitable[_xcom_pb2.ListDeliveriesResponse]],
     ) -> _abc.Awaitable[_xcom_pb2.ListDeliveriesResponse]:
-        """Deliveries, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, INVALID_FIELD."""
+        """Deliveries, newest first.
+        Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, INVALID_FIELD, MESSAGE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ResendDelivery(
