@@ -283,8 +283,9 @@ def buf() -> str:
 def record(image: Path, breaking: str) -> None:
     """Keeps the schemas without comments: compatibility reads only shapes. All RPCs are released then.
 
-    Refuses a breaking change without a reason; with one, the reason goes into the changelog.
+    Refuses a breaking change without a reason; with one, the reason goes into the changelog, as one line.
     """
+    breaking = " ".join(breaking.split())
     if RELEASE.exists():
         try:
             run(buf(), *breaking_check(image))

@@ -1,6 +1,15 @@
-"""Texts cut to a length between two words, with a mark that something was left out."""
+"""Texts cut to a length between two words, and the characters that no name holds."""
 
+import re
+
+# C0, DEL and C1: they move a terminal's cursor, and two names that differ in them alone look the same.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MARK = "..."
+
+
+def holds_control(text: str) -> bool:
+    """Whether a control character is in it, which no name or id that a caller makes up may hold."""
+    return _CONTROL.search(text) is not None
 
 
 def cut(text: str, length: int) -> str:

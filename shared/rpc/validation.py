@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from shared.errors import InvalidArgument
 from shared.secret_shapes import SHORTEST_SECRET_LENGTH, refuse_secret
+from shared.texts import holds_control
 
 # buf.validate extends the options of messages, oneofs and fields under this number; a length-delimited tag.
 _RULES_TAG = bytes([0xBA, 0x48])
@@ -29,6 +30,13 @@ _NEVER_KEPT = frozenset({"page_token"})
 # Fields, and keys of maps, that hold a public SHA-256, which is as long as a key; nothing else may.
 _DIGESTS = frozenset({"anchor_hash", "ledger_head"})
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+# What a caller makes up to be known by, wherever it stands at the top of a request.
+MADE_UP = frozenset({"request_id", "ends_request_id", "cycle_id", "incident", "incident_key", "dedupe_key"})
+# What is made by these requests gets its names from them too, at the top and in the resource.
+_MAKERS = ("Create", "Import")
+NAMES = frozenset({"id", "name", "tags"})
+_NO_CONTROL = "must not hold control characters"
 
 _TEXT_HOLDERS = frozenset({FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE})
 
@@ -51,6 +59,8 @@ def check(request: Message) -> None:
     if (wire is None or _NUL in wire) and (path := _nul_path(request)):
         words = "must not hold a NUL character"
         raise InvalidArgument("INVALID_FIELD", f"{path}: {words}", fields={path: words})
+    if path := _control_path(request):
+        raise InvalidArgument("INVALID_FIELD", f"{path}: {_NO_CONTROL}", fields={path: _NO_CONTROL})
     # Before the rules: a key is refused as a key, whatever else is wrong with the field.
     if wire is None or (len(wire) >= SHORTEST_SECRET_LENGTH and _LONG_TEXT.search(wire)):
         refuse_secrets(request)
@@ -104,6 +114,25 @@ def _refusal(violations: list[protovalidate.Violation]) -> InvalidArgument:
 def _nul_path(message: Message) -> str:
     """Path of the first text that holds a NUL character; empty when none does."""
     return next((path for path, _, text in _texts(message) if "\0" in text), "")
+
+
+def _control_path(request: Message) -> str:
+    """Path of the first name made up by the caller that holds a control character; empty when none does."""
+    makes = type(request).__name__.startswith(_MAKERS)
+    return next((path for path, text in _made_up(request, makes=makes) if holds_control(text)), "")
+
+
+def _made_up(request: Message, *, makes: bool) -> Iterator[tuple[str, str]]:
+    """Path and text of the names that a caller makes up."""
+    names = MADE_UP | NAMES if makes else MADE_UP
+    for field, value in request.ListFields():
+        if field.name in names and field.type == FieldDescriptor.TYPE_STRING:
+            yield from ((f"{field.name}{place}", str(part)) for place, _, part in _parts(field, value))
+        elif makes and isinstance(value, Message):
+            for inner, held in value.ListFields():
+                if inner.name in NAMES and inner.type == FieldDescriptor.TYPE_STRING:
+                    for place, _, part in _parts(inner, held):
+                        yield f"{field.name}.{inner.name}{place}", str(part)
 
 
 def refuse_secrets(request: Message) -> None:

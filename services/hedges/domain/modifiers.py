@@ -1,6 +1,6 @@
 """The numbers people set for hedges, and their JSON form {group: {key: number}}; knows no storage.
 
-A group that lacks a key, has an unknown one, or holds a negative or non-finite number is refused as a whole.
+A group that lacks a key, has an unknown one, or holds a number out of its range is refused as a whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GROUP = "hedge_modifiers"
 
 @dataclass(frozen=True, slots=True)
 class Modifiers:
-    """`fee_percentage` and `target_margin` in percent; each finite and >= 0."""
+    """`fee_percentage` and `target_margin` in percent; each in its range of RANGES."""
 
     fee_percentage: float = 0.234
     target_margin: float = 60.0
@@ -35,6 +35,29 @@ class Modifiers:
 
 
 NAMES = tuple(field.name for field in fields(Modifiers))
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """From `least` (`above`: not itself) to `most`."""
+
+    most: float
+    least: float = 0.0
+    above: bool = False
+
+    def __str__(self) -> str:
+        return f"{'above' if self.above else 'at least'} {self.least:g} and at most {self.most:g}"
+
+    def holds(self, number: float) -> bool:
+        return self.least < number <= self.most or (number == self.least and not self.above)
+
+
+# A trade may be free; a margin of nothing or a factor of zero would leave no position to speak of.
+RANGES = {
+    "fee_percentage": Range(10.0),
+    "target_margin": Range(100.0, above=True),
+    "adjustment_factor": Range(100.0, above=True),
+}
 
 
 def checked(values: Mapping[str, object]) -> Modifiers:
@@ -88,10 +111,19 @@ def _number(name: str, value: object) -> float:
         number = float(value)
     except OverflowError:
         number = math.inf
+    wanted = RANGES[name]
     if not math.isfinite(number):
         raise InvalidArgument("NOT_FINITE", f"{name} is not finite", fields={_path(name): "finite"})
     if number < 0:
-        raise InvalidArgument("MODIFIER_NEGATIVE", f"{name} is negative", fields={_path(name): "0 or more"})
+        raise InvalidArgument(
+            "MODIFIER_NEGATIVE", f"{name} is negative, needs {wanted}", fields={_path(name): str(wanted)}
+        )
+    if not wanted.holds(number):
+        raise InvalidArgument(
+            "MODIFIER_OUT_OF_RANGE",
+            f"{name} is {number:g}, needs {wanted}",
+            fields={_path(name): str(wanted)},
+        )
     return number + 0.0
 
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from services.positions.domain.csv_text import DottedNumber
 from services.positions.domain.holding import Side, Status
 from services.positions.domain.position import MANUAL
+from shared.texts import holds_control
 
 REQUIRED_FIELDS = frozenset({"asset", "side", "entry_price_usd"})
 KNOWN_FIELDS = REQUIRED_FIELDS | {
@@ -188,7 +189,7 @@ def moment(cells: Mapping[str, object], field: str) -> datetime | None:
 
 
 def label(cells: Mapping[str, object], field: str, *, limit: int, is_kept_whole: bool = False) -> str:
-    """Free text, without surrounding space unless it is kept whole; empty when the cell is."""
+    """A name without surrounding space, or free text kept whole; empty when the cell is."""
     text = _text(cells.get(field), field)
     if is_kept_whole and text:
         text = str(cells[field])
@@ -196,6 +197,8 @@ def label(cells: Mapping[str, object], field: str, *, limit: int, is_kept_whole:
         raise RowProblem(field, "INVALID_FIELD", f"Must not be longer than {limit} characters.")
     if "\0" in text:
         raise RowProblem(field, "INVALID_FIELD", "Must not hold a NUL character.")
+    if not is_kept_whole and holds_control(text):
+        raise RowProblem(field, "INVALID_FIELD", "Must not hold control characters.")
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -32,6 +32,7 @@ from services.positions.domain.import_fields import (
 from services.positions.domain.plausibility import leverage_problem
 from shared.errors import InvalidArgument
 from shared.secret_shapes import looks_secret, refuse_secret
+from shared.texts import holds_control
 
 Format = Literal["CSV", "JSON"]
 Row = tuple[int, Mapping[str, object]]
@@ -87,8 +88,12 @@ def parse_positions(
 
     Size may be left out when collateral and leverage are given, collateral when size and leverage are; a size
     in coins is taken at the entry price.
-    Raises InvalidArgument BAD_FILE, or PRIVATE_KEY_REFUSED when a column is named by a secret.
+    Raises InvalidArgument BAD_FILE, PRIVATE_KEY_REFUSED when a column is named by a secret, INVALID_FIELD
+    for the default wallet.
     """
+    if holds_control(default_wallet):
+        problem = "must not hold control characters"
+        raise InvalidArgument("INVALID_FIELD", f"wallet: {problem}", fields={"wallet": problem})
     text = _decoded(content)
     rows: list[ManualTerms] = []
     refusals: list[RefusedTerms] = []

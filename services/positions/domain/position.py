@@ -6,6 +6,7 @@ from typing import Final
 
 from services.positions.domain.holding import Flag, Side, Status
 from shared.errors import InvalidArgument
+from shared.texts import holds_control
 
 VENUES: Final = ("jupiter", "dydx", "hyperliquid", "manual", "demo")
 MANUAL: Final = "manual"
@@ -102,6 +103,9 @@ def check_draft(draft: Draft) -> None:
         problems["collateral_usd"] = "0 or more"
     if not draft.asset:
         problems["asset"] = "needed"
+    problems |= {
+        name: "no control characters" for name in ("wallet", "asset") if holds_control(getattr(draft, name))
+    }
     problems |= {
         name: f"at most {limit} characters"
         for name, limit in MAX_TEXT_LENGTH.items()

@@ -13,6 +13,7 @@ from services.positions.domain.import_fields import RowProblem, amount
 from services.positions.domain.imports import Format, RefusedTerms
 from shared.errors import InvalidArgument
 from shared.secret_shapes import looks_secret
+from shared.texts import holds_control
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 
@@ -85,6 +86,8 @@ def _row(line: int, cells: Mapping[str, object]) -> WalletRow:
     name = str(cells.get("name", "")).strip()
     if not name:
         raise RowProblem("name", "MISSING_FIELD", "Give the wallet a name.")
+    if holds_control(name):
+        raise RowProblem("name", "INVALID_FIELD", "Must not hold control characters.")
     values = {field: _read(field, cells[field]) for field in WALLET_FIELDS[2:] if field in cells}
     return WalletRow(line, name, _member(Chain, cells.get("chain"), "chain"), values)
 
@@ -113,6 +116,8 @@ def _tags(cell: object) -> tuple[str, ...]:
     parts = cell if isinstance(cell, list) else str(cell).split(";")
     if not all(isinstance(part, str) for part in parts):
         raise RowProblem("tags", "INVALID_FIELD", "Each label must be a text.")
+    if any(map(holds_control, parts)):
+        raise RowProblem("tags", "INVALID_FIELD", "Must not hold control characters.")
     is_listed = isinstance(cell, list)
     return tuple(part for part in (part if is_listed else part.strip() for part in parts) if part)
 

@@ -81,7 +81,7 @@ async def test_the_hedge_of_a_position_is_found_by_it(bench: Bench) -> None:
 async def test_modifiers_start_at_their_defaults_and_are_set_as_a_whole(bench: Bench) -> None:
     first = await bench.hedges.GetModifiers(pb.GetModifiersRequest())
     assert (first.fee_percentage, first.target_margin, first.adjustment_factor) == (0.234, 60, 1)
-    wanted = pb.HedgeModifiers(fee_percentage=1, target_margin=0, adjustment_factor=2, etag=first.etag)
+    wanted = pb.HedgeModifiers(fee_percentage=0, target_margin=40, adjustment_factor=2, etag=first.etag)
     second = await bench.hedges.SetModifiers(pb.SetModifiersRequest(modifiers=wanted))
     assert await bench.hedges.GetModifiers(pb.GetModifiersRequest()) == second
     with pytest.raises(Conflict) as refused:

@@ -102,6 +102,9 @@ async def test_a_taken_id_is_refused_and_a_repeated_request_is_not(house) -> Non
         ({"collateral_usd": -1.0}, "collateral_usd"),
         ({"liquidation_price_usd": 0.0}, "liquidation_price_usd"),
         ({"asset": ""}, "asset"),
+        ({"asset": "B\x1bTC"}, "asset"),
+        ({"id": "a\x1b[2Jb"}, "id"),
+        ({"wallet": "a\nb"}, "wallet"),
         ({"side": 0}, "side"),
     ],
 )

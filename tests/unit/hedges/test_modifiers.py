@@ -20,10 +20,10 @@ def test_the_defaults_are_those_of_the_domain_page() -> None:
     }
 
 
-NUMBERS = st.floats(0, allow_infinity=False, allow_nan=False)
+PARTS = st.floats(0, 100, exclude_min=True)
 
 
-@given(NUMBERS, NUMBERS, NUMBERS)
+@given(st.floats(0, 10), PARTS, PARTS)
 def test_what_is_exported_is_imported_as_it_was(fee: float, margin: float, factor: float) -> None:
     there = Modifiers(fee, margin, factor)
     assert imported(exported(there)) == (there, [])
@@ -56,12 +56,22 @@ def test_groups_of_others_are_left_alone_and_named() -> None:
             "NOT_FINITE",
         ),
         (json.dumps({"hedge_modifiers": GOOD | {"target_margin": 10**400}}), "NOT_FINITE"),
+        (json.dumps({"hedge_modifiers": GOOD | {"fee_percentage": 10.1}}), "MODIFIER_OUT_OF_RANGE"),
+        (json.dumps({"hedge_modifiers": GOOD | {"adjustment_factor": 0}}), "MODIFIER_OUT_OF_RANGE"),
     ],
 )
 def test_what_is_wrong_is_refused_by_its_name(content: str, reason: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         imported(content)
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("number", [0, 1e300, 100.1])
+def test_a_number_out_of_range_is_told_with_its_field_and_range(number: float) -> None:
+    with pytest.raises(InvalidArgument, match="needs above 0 and at most 100") as refused:
+        imported(json.dumps({"hedge_modifiers": GOOD | {"target_margin": number}}))
+    assert refused.value.reason == "MODIFIER_OUT_OF_RANGE"
+    assert list(refused.value.fields) == ["hedge_modifiers.target_margin"]
 
 
 def test_the_etag_changes_with_every_edit_and_only_then() -> None:

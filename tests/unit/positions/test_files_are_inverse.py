@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -120,3 +121,12 @@ def test_a_balance_that_is_no_amount_is_refused(cell: object) -> None:
     )
     assert not rows
     assert [one.field for one in refused] == ["balance_usd"]
+
+
+@pytest.mark.parametrize(("field", "cell"), [("name", "a\x1b[2Jb"), ("tags", ["a", "b\nc"])])
+def test_a_control_character_in_the_name_or_a_label_of_a_wallet_refuses_its_row(
+    field: str, cell: object
+) -> None:
+    content = json.dumps([{"name": "cold", "chain": "MANUAL", field: cell}]).encode()
+    taken, (refused,) = parse_wallets(content, "JSON")
+    assert (taken, refused.field, refused.reason) == ([], field, "INVALID_FIELD")

@@ -34,6 +34,18 @@ def test_a_full_row_is_taken_as_written() -> None:
     assert csv_of('p1,cold,BTC,LONG,94250.5,85000,97000,50000,5000,"a, b"') == Parsed((expected,), ())
 
 
+@pytest.mark.parametrize("field", ["id", "wallet"])
+@pytest.mark.parametrize("odd", ["a\x1b[2Jb", "a\tb", "a\x9bb"])
+def test_a_control_character_in_a_name_is_refused_and_in_a_note_is_kept(field: str, odd: str) -> None:
+    (refused,) = json_of(GOOD | {field: odd}).refusals
+    assert (refused.field, refused.reason) == (field, "INVALID_FIELD")
+    assert refused.message == "Must not hold control characters."
+    with pytest.raises(InvalidArgument, match="control characters"):
+        parse_positions(json.dumps([GOOD]).encode(), "JSON", odd)
+    (row,) = json_of(GOOD | {"note": "one\n\ttwo"}).rows
+    assert row.note == "one\n\ttwo"
+
+
 def test_empty_cells_are_absent_and_the_wallet_is_the_default() -> None:
     (row,) = csv_of(",,eth,short,3000,,0,900,300,").rows
     assert (row.id, row.wallet, row.asset, row.side) == (None, "manual", "ETH", Side.SHORT)

@@ -149,19 +149,20 @@ def test_a_breaking_release_is_refused_without_its_reason(
     generator.UNRELEASED.write_text("sonic.alerts.v1.RulesService\n")
     generator.CHANGELOG.write_text("# Changelog\n\n## Unreleased\n\n### Added\n- this\n\n## 0.1.0\n- that\n")
     with pytest.raises(generator.Failed, match="BREAKING="):
-        generator.record(present, "")
+        generator.record(present, " \n")
     assert generator.RELEASE.read_bytes() == old
     assert "RulesService" in generator.UNRELEASED.read_text()
-    generator.record(present, "nobody used it")
+    generator.record(present, "nobody\n\n## used\r\n\t it")
     assert rpcs(FileDescriptorSet.FromString(generator.RELEASE.read_bytes())) == rpcs(broken)
     assert "RulesService" not in generator.UNRELEASED.read_text()
     noted = generator.CHANGELOG.read_text()
     assert noted.startswith(
-        "# Changelog\n\n## Unreleased\n\n### Breaking\n- nobody used it\n\n### Added\n- this\n"
+        "# Changelog\n\n## Unreleased\n\n### Breaking\n- nobody ## used it\n\n### Added\n- this\n"
     )
     again = generator.with_breaking(noted, "a second one")
     assert (
-        "### Breaking\n- a second one\n- nobody used it\n\n### Added\n- this\n\n## 0.1.0\n- that\n" in again
+        "### Breaking\n- a second one\n- nobody ## used it\n\n### Added\n- this\n\n## 0.1.0\n- that\n"
+        in again
     )
 
 

@@ -64,6 +64,34 @@ def test_a_nul_character_is_refused_wherever_it_is(request_message: Message, fie
     assert refused.value.fields == {field: "must not hold a NUL character"}
 
 
+ODD = "a\x1b[2Jb"
+
+
+@pytest.mark.parametrize(
+    ("request_message", "field"),
+    [
+        (positions.CreatePositionRequest(position=positions.Position(id=ODD)), "position.id"),
+        (positions.CreatePositionRequest(request_id="a\nb"), "request_id"),
+        (positions.CreateWalletRequest(wallet=positions.Wallet(name="a\tb")), "wallet.name"),
+        (positions.CreateWalletRequest(wallet=positions.Wallet(tags=["a", "\x9b"])), "wallet.tags[1]"),
+        (positions.SyncPositionsRequest(cycle_id=ODD), "cycle_id"),
+        (_send(incident_key=ODD), "incident_key"),
+    ],
+)
+def test_a_control_character_in_a_name_that_is_made_up_is_refused(
+    request_message: Message, field: str
+) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        check(request_message)
+    assert refused.value.fields == {field: "must not hold control characters"}
+
+
+def test_prose_has_lines_and_what_is_there_under_an_odd_name_can_be_taken_away() -> None:
+    check(_send(body="one\n\ttwo", facts={"why": "a\nb"}))
+    check(positions.DeletePositionRequest(id=ODD))
+    check(positions.UpdatePositionRequest(position=positions.Position(id=ODD, note="one\ntwo")))
+
+
 def test_zero_bytes_of_numbers_and_files_are_no_text() -> None:
     check(positions.ImportPositionsRequest(format=positions.FILE_FORMAT_CSV, content=b"a\0b"))
     check(positions.EvaluateAtPriceRequest(position_id="x", prices_usd=[1.0, 2.0]))

@@ -73,6 +73,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A modifier is no number (a text, a truth value, a null, a list)."""
     ERROR_REASON_MODIFIER_NEGATIVE: _ErrorReason.ValueType  # 19
     """A modifier is negative."""
+    ERROR_REASON_MODIFIER_OUT_OF_RANGE: _ErrorReason.ValueType  # 103
+    """A modifier is out of its range; field and range are named."""
     ERROR_REASON_UNKNOWN_NAME: _ErrorReason.ValueType  # 20
     """The order is by no field of the list, or has no such direction; the known ones are named."""
     ERROR_REASON_EPOCH_AHEAD: _ErrorReason.ValueType  # 21
@@ -129,6 +131,8 @@ ERROR_REASON_MODIFIER_NOT_A_NUMBER: ErrorReason.ValueType  # 18
 """A modifier is no number (a text, a truth value, a null, a list)."""
 ERROR_REASON_MODIFIER_NEGATIVE: ErrorReason.ValueType  # 19
 """A modifier is negative."""
+ERROR_REASON_MODIFIER_OUT_OF_RANGE: ErrorReason.ValueType  # 103
+"""A modifier is out of its range; field and range are named."""
 ERROR_REASON_UNKNOWN_NAME: ErrorReason.ValueType  # 20
 """The order is by no field of the list, or has no such direction; the known ones are named."""
 ERROR_REASON_EPOCH_AHEAD: ErrorReason.ValueType  # 21
@@ -897,11 +901,11 @@ class HedgeModifiers(_message.Message):
     ADJUSTMENT_FACTOR_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     fee_percentage: _builtins.float
-    """Fee of a change of size, percent of the change, >= 0; default 0.234. Used for the fee of AdviseRebalance."""
+    """Fee of a change of size, percent of the change, 0 to 10; default 0.234. Used for the fee of AdviseRebalance."""
     target_margin: _builtins.float
-    """Wanted margin, percent, >= 0; default 60. Kept for those who read it; changes no figure here."""
+    """Wanted margin, percent, above 0, at most 100; default 60. Kept for those who read it; changes no figure here."""
     adjustment_factor: _builtins.float
-    """Factor, >= 0; default 1. Kept for those who read it; changes no figure here."""
+    """Factor, above 0, at most 100; default 1. Kept for those who read it; changes no figure here."""
     etag: _builtins.str
     """Changes with every edit; SetModifiers compares it when given."""
     def __init__(

@@ -197,7 +197,7 @@ class HedgesServiceServicer:
 
     def SetModifiers(self, request, context):
         """Replaces the hedge modifiers; all are needed.
-        Fails with MODIFIER_MISSING, MODIFIER_NEGATIVE, NOT_FINITE, ETAG_MISMATCH.
+        Fails with MODIFIER_MISSING, MODIFIER_NEGATIVE, MODIFIER_OUT_OF_RANGE, NOT_FINITE, ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -213,7 +213,7 @@ class HedgesServiceServicer:
     def ImportModifiers(self, request, context):
         """Replaces the modifiers by those of a JSON text; other groups in it are left alone and named.
         Fails with MODIFIERS_NOT_JSON, MODIFIER_GROUP_MISSING, MODIFIER_MISSING, MODIFIER_UNKNOWN,
-        MODIFIER_NOT_A_NUMBER, MODIFIER_NEGATIVE, NOT_FINITE.
+        MODIFIER_NOT_A_NUMBER, MODIFIER_NEGATIVE, MODIFIER_OUT_OF_RANGE, NOT_FINITE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

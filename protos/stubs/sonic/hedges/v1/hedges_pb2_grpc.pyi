@@ -53,14 +53,14 @@ class HedgesServiceStub:
     """The hedge modifiers."""
     SetModifiers: _aio.UnaryUnaryMultiCallable[_hedges_pb2.SetModifiersRequest, _hedges_pb2.HedgeModifiers]
     """Replaces the hedge modifiers; all are needed.
-    Fails with MODIFIER_MISSING, MODIFIER_NEGATIVE, NOT_FINITE, ETAG_MISMATCH.
+    Fails with MODIFIER_MISSING, MODIFIER_NEGATIVE, MODIFIER_OUT_OF_RANGE, NOT_FINITE, ETAG_MISMATCH.
     """
     ExportModifiers: _aio.UnaryUnaryMultiCallable[_hedges_pb2.ExportModifiersRequest, _hedges_pb2.ExportModifiersResponse]
     """The modifiers as JSON."""
     ImportModifiers: _aio.UnaryUnaryMultiCallable[_hedges_pb2.ImportModifiersRequest, _hedges_pb2.ImportModifiersResponse]
     """Replaces the modifiers by those of a JSON text; other groups in it are left alone and named.
     Fails with MODIFIERS_NOT_JSON, MODIFIER_GROUP_MISSING, MODIFIER_MISSING, MODIFIER_UNKNOWN,
-    MODIFIER_NOT_A_NUMBER, MODIFIER_NEGATIVE, NOT_FINITE.
+    MODIFIER_NOT_A_NUMBER, MODIFIER_NEGATIVE, MODIFIER_OUT_OF_RANGE, NOT_FINITE.
     """
 
 class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -174,7 +174,7 @@ class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_hedges_pb2.SetModifiersRequest, _abc.Awaitable[_hedges_pb2.HedgeModifiers]],
     ) -> _abc.Awaitable[_hedges_pb2.HedgeModifiers]:
         """Replaces the hedge modifiers; all are needed.
-        Fails with MODIFIER_MISSING, MODIFIER_NEGATIVE, NOT_FINITE, ETAG_MISMATCH.
+        Fails with MODIFIER_MISSING, MODIFIER_NEGATIVE, MODIFIER_OUT_OF_RANGE, NOT_FINITE, ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -193,7 +193,7 @@ class HedgesServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_hedges_pb2.ImportModifiersResponse]:
         """Replaces the modifiers by those of a JSON text; other groups in it are left alone and named.
         Fails with MODIFIERS_NOT_JSON, MODIFIER_GROUP_MISSING, MODIFIER_MISSING, MODIFIER_UNKNOWN,
-        MODIFIER_NOT_A_NUMBER, MODIFIER_NEGATIVE, NOT_FINITE.
+        MODIFIER_NOT_A_NUMBER, MODIFIER_NEGATIVE, MODIFIER_OUT_OF_RANGE, NOT_FINITE.
         """
 
 def add_HedgesServiceServicer_to_server(servicer: HedgesServiceServicer, server: _aio.Server) -> None: ...
