@@ -30,7 +30,7 @@ EXTRA_ROOMS = {
 # The nouns of a service that has several: a folder each, with rooms of these names inside.
 NOUNS: dict[str, set[str]] = {
     "alerts": {"alerts", "thresholds", "price_rules", "silences", "notifications", "ledger"},
-    "positions": {"positions", "sync", "wallets", "portfolio", "risk", "files", "sessions"},
+    "positions": {"positions", "enrichment", "sync", "wallets", "portfolio", "risk", "files", "sessions"},
     "xcom": {"messages", "deliveries", "escalation"},
     "price": {"prices", "history"},
     "monitor": {"monitors", "badges", "runs"},
