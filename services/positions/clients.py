@@ -6,7 +6,7 @@ from datetime import UTC
 from sonic.price.v1 import price_pb2 as pb
 from sonic.price.v1 import price_pb2_grpc as rpc
 
-from services.positions.domain.enrichment import MarketPrice
+from services.positions.enrichment.domain.enrichment import MarketPrice
 from shared.codec import number
 from shared.errors import SonicError
 from shared.log import get_logger
@@ -31,7 +31,7 @@ class PriceClient:
         self._reachable = True
 
     async def read(self) -> Mapping[str, MarketPrice]:
-        """See services.positions.service.needs.Market."""
+        """See services.positions.service.ports.Market."""
         try:
             answer = await self._stub.ListPrices(pb.ListPricesRequest(page_size=_PAGE_SIZE), timeout=_SECONDS)
         except SonicError as error:

@@ -8,33 +8,30 @@ from pydantic import Field, SecretStr
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.positions.clients import PriceClient, price_channel
-from services.positions.domain.holding import Chain
+from services.positions.domain.venue_answer import Chain
+from services.positions.enrichment.service import Passes
+from services.positions.files.service.files import FilesService
+from services.positions.files.service.imports import ImportService
+from services.positions.files.servicer import FilesServicer
 from services.positions.loop import retention_loop
-from services.positions.service.anchors import KeptAnchors
-from services.positions.service.balances import BalanceKeeper
-from services.positions.service.brokers import BrokersService
-from services.positions.service.files import FilesService
-from services.positions.service.imports import ImportService
-from services.positions.service.needs import Begin
-from services.positions.service.passes import Passes
-from services.positions.service.portfolio import PortfolioService
-from services.positions.service.positions import PositionsService
+from services.positions.portfolio.service.net_worth import WealthService
+from services.positions.portfolio.service.portfolio import PortfolioService
+from services.positions.portfolio.servicer import PortfolioServicer
+from services.positions.positions.service.positions import PositionsService
+from services.positions.positions.service.watch import Watch
+from services.positions.positions.servicer import PositionsServicer
+from services.positions.risk.service import RiskService
+from services.positions.risk.servicer import RiskServicer
+from services.positions.service.ports import Begin
 from services.positions.service.retention import Retention
-from services.positions.service.risk import RiskService
-from services.positions.service.sessions import SessionsService
-from services.positions.service.sync import SyncService
-from services.positions.service.wallets import WalletsService
-from services.positions.service.watch import Watch
-from services.positions.service.wealth import WealthService
-from services.positions.servicer.brokers import BrokersServicer
-from services.positions.servicer.files import FilesServicer
-from services.positions.servicer.portfolio import PortfolioServicer
-from services.positions.servicer.positions import PositionsServicer
-from services.positions.servicer.risk import RiskServicer
-from services.positions.servicer.sessions import SessionsServicer
-from services.positions.servicer.wallets import WalletsServicer
+from services.positions.sessions.service.brokers import BrokersService
+from services.positions.sessions.service.sessions import SessionsService
+from services.positions.sessions.servicer.brokers import BrokersServicer
+from services.positions.sessions.servicer.sessions import SessionsServicer
 from services.positions.store import Store
 from services.positions.store.positions import PositionReads
+from services.positions.sync.service.demo_prices import KeptAnchors
+from services.positions.sync.service.sync import SyncService
 from services.positions.venues import (
     VENUES,
     Built,
@@ -45,6 +42,9 @@ from services.positions.venues import (
     build_balances,
 )
 from services.positions.venues.demo import DEMO_WALLETS
+from services.positions.wallets.service.balances import BalanceKeeper
+from services.positions.wallets.service.wallets import WalletsService
+from services.positions.wallets.servicer import WalletsServicer
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig

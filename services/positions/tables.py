@@ -27,8 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from services.positions.domain.answered import NUMBERS
-from services.positions.domain.leaps import COMPARED
+from services.positions.sync.domain.answer_columns import NUMBERS
+from services.positions.sync.domain.leaps import COMPARED
 from shared.database.fence import declare_fence
 
 metadata = MetaData()

@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.positions.domain.answered import NUMBERS, Answered, answered
-from services.positions.domain.enrichment import MarketPrice
-from services.positions.domain.holding import Answer, Chain, WalletType
-from services.positions.domain.wallet import Wallet
-from services.positions.service.passes import Passes
-from services.positions.service.storing import Storing
+from services.positions.domain.venue_answer import Answer, Chain, WalletType
+from services.positions.enrichment.domain.enrichment import MarketPrice
+from services.positions.enrichment.service import Passes
 from services.positions.store import Store
-from services.positions.store.memory import Memory
+from services.positions.sync.domain.answer_columns import NUMBERS, Answered, answered
+from services.positions.sync.service.answer_writer import Storing
+from services.positions.sync.store.id_cache import Memory
 from services.positions.tables import RESULT_NUMBERS
 from services.positions.venues.jupiter import read_answer
-from services.positions.venues.jupiter_shapes import V1
+from services.positions.venues.jupiter_parser import V1
+from services.positions.wallets.domain.wallet import Wallet
 from shared.clock import SystemClock
 from shared.database.bulk import copy_in, copy_out
 from shared.database.engine import Database

@@ -72,7 +72,7 @@ VENUE = '''"""A venue that holds nothing."""
 from collections.abc import Mapping
 from datetime import datetime
 
-from services.positions.domain.holding import Answer, Chain, WalletRef
+from services.positions.domain.venue_answer import (Answer, Chain, WalletRef)
 from services.positions.venues.venue import Built, Surroundings
 from shared.http import ProviderHttp
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from services.positions.domain.holding import Flag, Side, Status
+from services.positions.domain.venue_answer import Flag, Side, Status
 from shared.errors import InvalidArgument
 from shared.texts import holds_control
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from services.positions.service.needs import Begin
+from services.positions.service.ports import Begin
 from services.positions.store.retention import BITE_ROWS
 from shared.clock import Clock
 from shared.log import get_logger

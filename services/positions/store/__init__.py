@@ -5,15 +5,15 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.positions.store.brokers import BrokerStore
-from services.positions.store.passes import PassStore
-from services.positions.store.portfolio import PortfolioStore
+from services.positions.portfolio.store import PortfolioStore
+from services.positions.sessions.store.brokers import BrokerStore
+from services.positions.sessions.store.sessions import SessionStore
+from services.positions.store.enrichment import PassStore
 from services.positions.store.positions import PositionStore
-from services.positions.store.quarantine import QuarantineStore
 from services.positions.store.retention import RetentionStore
-from services.positions.store.sessions import SessionStore
-from services.positions.store.sightings import SightingStore
-from services.positions.store.wallets import WalletStore
+from services.positions.sync.store.quarantine import QuarantineStore
+from services.positions.sync.store.sync_rows import SightingStore
+from services.positions.wallets.store import WalletStore
 from shared.database import fence
 from shared.database.fence import Step
 

@@ -11,9 +11,9 @@ from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, dele
 from sqlalchemy.dialects.postgresql import asyncpg, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.positions.domain.holding import Side, Status
 from services.positions.domain.position import Inputs
-from services.positions.domain.risk import flags_of
+from services.positions.domain.venue_answer import Side, Status
+from services.positions.enrichment.domain.metrics import flags_of
 from services.positions.tables import (
     INPUT_NUMBERS,
     RING,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from services.positions.domain.holding import Chain, WalletRef
+from services.positions.domain.venue_answer import Chain, WalletRef
 from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure, ProviderHttp
 

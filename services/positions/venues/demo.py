@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from services.positions.domain.holding import Answer, Chain, Flag, Holding, Side, WalletRef
+from services.positions.domain.venue_answer import Answer, Chain, Flag, Holding, Side, WalletRef
 
 DEMO_WALLETS = ("demo-main", "demo-hedge")
 OPEN_FEE_RATIO = 0.0006

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
-from services.positions.domain.holding import Answer, Chain, Holding, Refusal, Unwatched, WalletRef
 from services.positions.domain.scale import off_scale
-from services.positions.venues.dydx_shapes import (
+from services.positions.domain.venue_answer import Answer, Chain, Holding, Refusal, Unwatched, WalletRef
+from services.positions.venues.dydx_parser import (
     Market,
     asset_of,
     children,

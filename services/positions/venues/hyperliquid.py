@@ -8,15 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from services.positions.domain.holding import Answer, Chain, Flag, Refusal, WalletRef
 from services.positions.domain.scale import off_scale
+from services.positions.domain.venue_answer import Answer, Chain, Flag, Refusal, WalletRef
 from services.positions.venues.hyperliquid_account import STANDARD_ACCOUNT, Account, Accounts, Mode
-from services.positions.venues.hyperliquid_shapes import (
-    OLD_STATE,
-    holdings,
-    read_funding,
-    read_state,
-)
+from services.positions.venues.hyperliquid_parser import OLD_STATE, holdings, read_funding, read_state
 from services.positions.venues.rows import NotThat, masked
 from services.positions.venues.venue import Built, Surroundings
 from shared.clock import Clock

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from services.positions.domain.holding import Unwatched
+from services.positions.domain.venue_answer import Unwatched
 from services.positions.venues.rows import NotThat, RowRefused, needed
 from shared.clock import Clock
 from shared.http import ProviderFailure, ProviderHttp

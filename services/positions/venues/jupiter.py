@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from services.positions.domain.holding import Answer, Chain, Holding, Refusal, WalletRef
 from services.positions.domain.scale import SCALE_FACTOR_LIMIT, off_scale
+from services.positions.domain.venue_answer import Answer, Chain, Holding, Refusal, WalletRef
 from services.positions.venues.jupiter_extras import BorrowRates, read_liquidations
-from services.positions.venues.jupiter_shapes import (
+from services.positions.venues.jupiter_parser import (
     MICRO_DOLLARS_PER_DOLLAR,
     V1,
     V2,

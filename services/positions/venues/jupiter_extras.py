@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from services.positions.domain.holding import CarrySource, Holding, Side, VenueTerms
-from services.positions.venues.jupiter_shapes import ASSETS_BY_MINT, position_key
+from services.positions.domain.venue_answer import CarrySource, Holding, Side, VenueTerms
+from services.positions.venues.jupiter_parser import ASSETS_BY_MINT, position_key
 from services.positions.venues.rows import RowRefused, stated
 from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from services.positions.domain.holding import Answer, Chain, WalletRef
+from services.positions.domain.venue_answer import Answer, Chain, WalletRef
 from shared.clock import Clock
 from shared.lifecycle import Part
 

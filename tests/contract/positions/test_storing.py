@@ -10,11 +10,11 @@ from math import inf
 
 import pytest
 
-from services.positions.domain.holding import Answer, Chain, Holding, Side, WalletType
-from services.positions.domain.wallet import Wallet
-from services.positions.service.storing import Storing
+from services.positions.domain.venue_answer import Answer, Chain, Holding, Side, WalletType
 from services.positions.store import Store
-from services.positions.store.memory import Memory
+from services.positions.sync.service.answer_writer import Storing
+from services.positions.sync.store.id_cache import Memory
+from services.positions.wallets.domain.wallet import Wallet
 from shared.clock import PushedClock
 from shared.database.engine import Database
 from shared.database.fence import Step

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.positions.domain.holding import Chain, Side, WalletRef
+from services.positions.domain.venue_answer import Chain, Side, WalletRef
 from services.positions.venues import VENUES, Surroundings, Venue
 from shared.clock import PushedClock
 from shared.http import FailureKind, ProviderFailure

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.positions.domain.holding import CarrySource, Chain, Side, WalletRef
+from services.positions.domain.venue_answer import CarrySource, Chain, Side, WalletRef
 from services.positions.venues import VENUES, Surroundings, Venue
 from shared.clock import PushedClock
 from shared.http import FailureKind, ProviderFailure

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.positions.domain.holding import Answer, Chain, Flag, Side, WalletRef
+from services.positions.domain.venue_answer import Answer, Chain, Flag, Side, WalletRef
 from services.positions.venues import VENUES, Surroundings, Venue
 from shared.clock import PushedClock
 from shared.errors import InvalidArgument

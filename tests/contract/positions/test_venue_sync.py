@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sonic.positions.v1 import positions_pb2 as pb
 
-from services.positions.domain.holding import CarrySource
+from services.positions.domain.venue_answer import CarrySource
 from services.positions.store import Store
 from shared.database.engine import Database
 from tests.fakes.http_provider import HttpProvider

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.domain import encodings
-from services.positions.domain.addresses import check_address, refuse_secret
-from services.positions.domain.encodings import bech32_decode, keccak_256
-from services.positions.domain.holding import Chain
+from services.positions.domain.venue_answer import Chain
+from services.positions.wallets.domain import encodings
+from services.positions.wallets.domain.addresses import check_address, refuse_secret
+from services.positions.wallets.domain.encodings import bech32_decode, keccak_256
 from shared.base58 import decode
 from shared.errors import InvalidArgument
 from shared.secret_shapes import looks_secret

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from services.positions.domain.advice import (
+from services.positions.risk.domain.advice import (
     ASSUMPTIONS,
     Finding,
     Stake,
@@ -17,7 +17,7 @@ from services.positions.domain.advice import (
     margin_top_up,
     wanted_liquidation_price,
 )
-from services.positions.domain.liquidation import (
+from services.positions.risk.domain.liquidation import (
     dydx_liquidation_price,
     hyperliquid_liquidation_price,
     hyperliquid_maintenance_ratio,

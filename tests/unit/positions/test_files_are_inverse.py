@@ -9,19 +9,19 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.positions.domain.exports import (
+from services.positions.domain.position import Inputs, Position
+from services.positions.domain.venue_answer import Chain, Side, Status, WalletType
+from services.positions.files.domain.exports import (
     POSITION_FIELDS,
     WALLET_FIELDS,
     position_cells,
     wallet_cells,
     written,
 )
-from services.positions.domain.holding import Chain, Side, Status, WalletType
-from services.positions.domain.import_checks import against_what_is_there
-from services.positions.domain.imports import Format, parse_positions
-from services.positions.domain.position import Inputs, Position
-from services.positions.domain.wallet import Wallet
-from services.positions.domain.wallet_files import parse_wallets
+from services.positions.files.domain.import_checks import against_what_is_there
+from services.positions.files.domain.imports import Format, parse_positions
+from services.positions.files.domain.wallet_files import parse_wallets
+from services.positions.wallets.domain.wallet import Wallet
 from shared.secret_shapes import looks_secret
 
 START = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)

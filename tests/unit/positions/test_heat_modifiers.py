@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.domain.heat import (
+from services.positions.enrichment.domain.heat import (
     DEFAULT_HEAT,
     HeatModifiers,
     exported,
@@ -16,7 +16,7 @@ from services.positions.domain.heat import (
     model_of,
     weights_of,
 )
-from services.positions.domain.risk import HeatModel, HeatWeights
+from services.positions.enrichment.domain.metrics import HeatModel, HeatWeights
 from shared.errors import InvalidArgument
 
 GOOD = {"distance_weight": 0.6, "leverage_weight": 0.3, "collateral_weight": 0.1}

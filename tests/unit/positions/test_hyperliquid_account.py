@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.positions.domain.holding import Flag
+from services.positions.domain.venue_answer import Flag
 from services.positions.venues.hyperliquid import read_answer
 from services.positions.venues.hyperliquid_account import (
     Account,

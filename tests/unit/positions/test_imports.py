@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.domain.holding import Side
-from services.positions.domain.imports import ManualTerms, Parsed, parse_positions
+from services.positions.domain.venue_answer import Side
+from services.positions.files.domain.imports import ManualTerms, Parsed, parse_positions
 from shared.errors import InvalidArgument
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "cases"

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.domain.leaps import (
+from services.positions.domain.scale import off_scale
+from services.positions.sync.domain.leaps import (
     COMPARED,
     Quarantined,
     confirmed,
@@ -18,7 +19,6 @@ from services.positions.domain.leaps import (
     noted,
     totals_leap,
 )
-from services.positions.domain.scale import off_scale
 
 SECOND = 1_000_000
 FIGURES = dict(zip(COMPARED, (100.0, 1000.0, 100.0, 105.0, 60.0), strict=True))

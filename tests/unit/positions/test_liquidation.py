@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.domain.liquidation import (
+from services.positions.risk.domain.liquidation import (
     dydx_liquidation_price,
     hyperliquid_liquidation_price,
     hyperliquid_maintenance_ratio,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.positions.domain.holding import Flag
-from services.positions.domain.risk import (
+from services.positions.domain.venue_answer import Flag
+from services.positions.enrichment.domain.metrics import (
     METRIC_NAMES,
     HeatModel,
     HeatWeights,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.domain.shock import Shock, check, moves, walk
+from services.positions.risk.domain.shock import Shock, check, moves, walk
 from shared.errors import InvalidArgument
 
 NAN = float("nan")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.positions.domain.answered import Answered
-from services.positions.store.memory import Memory
+from services.positions.sync.domain.answer_columns import Answered
+from services.positions.sync.store.id_cache import Memory
 
 KEYS = np.array([30, 10, 20])
 

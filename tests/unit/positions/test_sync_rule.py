@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.domain.answered import NUMBERS, answered, joined, overlap
-from services.positions.domain.enrichment import micros
-from services.positions.domain.holding import Answer, Flag, Holding, Refusal, Side, Status
-from services.positions.domain.risk import bits_of
-from services.positions.domain.sync import Absences, Decision, Reason, Stored, decide, matched
+from services.positions.domain.venue_answer import Answer, Flag, Holding, Refusal, Side, Status
+from services.positions.enrichment.domain.enrichment import micros
+from services.positions.enrichment.domain.metrics import bits_of
+from services.positions.sync.domain.answer_columns import NUMBERS, answered, joined, overlap
+from services.positions.sync.domain.sync_rows import Absences, Decision, Reason, Stored, decide, matched
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.positions.domain.totals import totals
+from services.positions.portfolio.domain import totals
 
 ORACLE = json.loads((Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text())[
     "totals"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.positions.domain.risk import touch_probability
+from services.positions.enrichment.domain.metrics import touch_probability
 
 PATHS = 200_000
 STEPS = 48

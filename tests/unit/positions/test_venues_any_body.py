@@ -9,11 +9,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.domain.holding import Answer
+from services.positions.domain.venue_answer import Answer
 from services.positions.venues.dydx import read_accounts
-from services.positions.venues.dydx_shapes import read_markets
+from services.positions.venues.dydx_parser import read_markets
 from services.positions.venues.hyperliquid import read_answer
-from services.positions.venues.hyperliquid_shapes import read_funding
+from services.positions.venues.hyperliquid_parser import read_funding
 from services.positions.venues.rows import NotThat
 from shared.http import ProviderFailure
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.domain.holding import Chain, Flag, Holding, Side, WalletRef
+from services.positions.domain.venue_answer import Chain, Flag, Holding, Side, WalletRef
 from services.positions.venues.demo import DEMO_WALLETS, DemoVenue, demo_holdings
 
 NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)

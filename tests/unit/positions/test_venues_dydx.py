@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from services.positions.domain.holding import UNKNOWN_ASSET, Answer, CarrySource, Flag, Side
-from services.positions.domain.liquidation import dydx_liquidation_price
+from services.positions.domain.venue_answer import UNKNOWN_ASSET, Answer, CarrySource, Flag, Side
+from services.positions.risk.domain.liquidation import dydx_liquidation_price
 from services.positions.venues.dydx import read_accounts
-from services.positions.venues.dydx_shapes import children, position_id, read_markets, subaccount
+from services.positions.venues.dydx_parser import children, position_id, read_markets, subaccount
 from services.positions.venues.rows import NotThat
 from shared.http import FailureKind, ProviderFailure
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.positions.domain.holding import Answer, CarrySource, Side
+from services.positions.domain.venue_answer import Answer, CarrySource, Side
 from services.positions.venues.hyperliquid import read_answer
-from services.positions.venues.hyperliquid_shapes import position_id, read_funding
+from services.positions.venues.hyperliquid_parser import position_id, read_funding
 from services.positions.venues.rows import NotThat
 from shared.http import FailureKind, ProviderFailure
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.positions.domain.holding import Answer, Flag, Holding, Side
+from services.positions.domain.venue_answer import Answer, Flag, Holding, Side
 from services.positions.venues.jupiter import read_answer
-from services.positions.venues.jupiter_shapes import V1, V2, Shape
+from services.positions.venues.jupiter_parser import V1, V2, Shape
 from services.positions.venues.rows import masked
 from shared.http import FailureKind, ProviderFailure
 

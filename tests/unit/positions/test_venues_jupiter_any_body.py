@@ -9,9 +9,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.domain.holding import Holding
+from services.positions.domain.venue_answer import Holding
 from services.positions.venues.jupiter import read_answer
-from services.positions.venues.jupiter_shapes import V1, V2, Shape
+from services.positions.venues.jupiter_parser import V1, V2, Shape
 from shared.http import FailureKind, ProviderFailure
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.positions.domain.exports import WALLET_FIELDS, wallet_cells, written
-from services.positions.domain.holding import Chain, WalletType
-from services.positions.domain.wallet import Wallet
-from services.positions.domain.wallet_files import parse_wallets
+from services.positions.domain.venue_answer import Chain, WalletType
+from services.positions.files.domain.exports import WALLET_FIELDS, wallet_cells, written
+from services.positions.files.domain.wallet_files import parse_wallets
+from services.positions.wallets.domain.wallet import Wallet
 from shared.errors import InvalidArgument
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""Enrichment: every metric of every position in one pass."""

@@ -1,0 +1,1 @@
+"""How near a position is to liquidation: metrics, heat and states over columns; pure."""

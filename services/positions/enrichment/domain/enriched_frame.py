@@ -1,0 +1,137 @@
+"""The last pass in memory, as columns under their wire names: about 170 bytes a position.
+
+Right as long as its pass number is the stored one. Knows no storage.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import isnan
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.positions.domain.position import Risk
+from services.positions.enrichment.domain.enrichment import Column, Columns, Feed, side_sign
+from services.positions.enrichment.domain.metrics import METRIC_NAMES, flags_of
+from shared.errors import InvalidArgument
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FROM_INPUTS: Final = ("entry_price_usd", "size_usd", "collateral_usd", "pnl_after_fees_usd")
+FROM_RESULTS: Final = ("mark_price_usd", "market_price_usd", "risk_liquidation_price_usd", *METRIC_NAMES)
+_UNSENT = "market_price_usd"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Rows in ascending position_key; NaN = absent."""
+
+    pass_number: int
+    membership_epoch: int
+    enriched_time: datetime | None
+    columns: Mapping[str, Column]
+    asset_names: tuple[str, ...]
+    wallet_names: tuple[str, ...]
+    venue_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.columns["position_key"])
+
+    def asked(self, names: Iterable[str]) -> Columns:
+        """position_key and these columns; InvalidArgument UNKNOWN_COLUMN. `position_id` is not kept here."""
+        known = [name for name in self.columns if name != _UNSENT]
+        chosen = {"position_key": self.columns["position_key"]}
+        for name in names:
+            if name == "position_id":
+                continue
+            if name not in known:
+                listed = ", ".join([*known, "position_id"])
+                raise InvalidArgument(
+                    "UNKNOWN_COLUMN",
+                    f"no column {name[:60]!r}; known are {listed}",
+                    fields={"columns": f"of {listed}"},
+                )
+            chosen[name] = self.columns[name]
+        return chosen
+
+    def risk(self, position_key: int) -> Risk | None:
+        """The figures of one position, None when the pass did not judge it."""
+        keys = self.columns["position_key"]
+        row = int(np.searchsorted(keys, position_key))
+        if row == len(keys) or keys[row] != position_key:
+            return None
+        numbers = {name: _number(self.columns[name][row]) for name in FROM_RESULTS}
+        mark_micros = int(self.columns["mark_time_micros"][row])
+        return Risk(
+            **numbers,
+            mark_time=_EPOCH + timedelta(microseconds=mark_micros) if mark_micros > 0 else None,
+            flags=flags_of(int(self.columns["flag_bits"][row])),
+            enriched_time=self.enriched_time,
+        )
+
+
+def changed_keys(before: Frame, after: Frame) -> NDArray[np.int64]:
+    """Keys of positions that are new or show another figure. A renumbered wallet counts as a change."""
+    keys: NDArray[np.int64] = after.columns["position_key"]
+    known = before.columns["position_key"]
+    if not len(known):
+        return keys
+    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    same = known[places] == keys
+    for name, column in after.columns.items():
+        old = before.columns[name][places]
+        equal = column == old
+        same &= equal | (np.isnan(column) & np.isnan(old)) if column.dtype.kind == "f" else equal
+    return np.asarray(keys[~same], np.int64)
+
+
+def _number(value: np.float64) -> float | None:
+    plain = float(value)
+    return None if isnan(plain) else plain
+
+
+def compose(
+    inputs: Mapping[str, Column],
+    results: Mapping[str, Column],
+    feeds: Mapping[int, Feed],
+    assets: Mapping[int, str],
+    *,
+    pass_number: int,
+    membership_epoch: int,
+    enriched_time: datetime | None,
+) -> Frame:
+    """A frame of input and result columns of the same rows."""
+    asset_names = tuple(assets.values())
+    wallet_names = tuple(dict.fromkeys(feed.wallet for feed in feeds.values()))
+    venue_names = tuple(dict.fromkeys(feed.venue for feed in feeds.values()))
+    wallets = _places({key: wallet_names.index(feed.wallet) for key, feed in feeds.items()})
+    venues = _places({key: venue_names.index(feed.venue) for key, feed in feeds.items()})
+    asset_places = _places({key: place for place, key in enumerate(assets)})
+    return Frame(
+        pass_number,
+        membership_epoch,
+        enriched_time,
+        {
+            "position_key": inputs["position_key"],
+            "asset_index": asset_places[inputs["asset_key"]],
+            "wallet_index": wallets[inputs["feed_key"]],
+            "venue_index": venues[inputs["feed_key"]],
+            "side_sign": side_sign(inputs["side"]),
+            "status": inputs["status"].astype(np.int32),
+            "flag_bits": results["flag_bits"],
+            "mark_time_micros": results["mark_time"],
+            **{name: inputs[name] for name in FROM_INPUTS},
+            **{name: results[name] for name in FROM_RESULTS},
+        },
+        asset_names,
+        wallet_names,
+        venue_names,
+    )
+
+
+def _places(by_key: Mapping[int, int]) -> Column:
+    table = np.zeros(max(by_key, default=0) + 1, np.int32)
+    for key, place in by_key.items():
+        table[key] = place
+    return table

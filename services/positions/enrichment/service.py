@@ -1,0 +1,208 @@
+"""The pass: every position's risk in one transaction; and its last result in memory for readers."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.positions.enrichment.domain.enriched_frame import Frame, compose
+from services.positions.enrichment.domain.enrichment import (
+    Columns,
+    Enriched,
+    Feed,
+    MarketPrice,
+    Surroundings,
+    enrich,
+)
+from services.positions.enrichment.domain.heat import HeatModifiers
+from services.positions.portfolio.domain import Totals, totals
+from services.positions.service.ports import Begin, Market
+from services.positions.store import Store
+from services.positions.store.enrichment import House
+from shared.clock import Clock
+from shared.database.fence import Step
+
+# Above this many rows the arithmetic takes longer than 5 ms and leaves the event loop.
+_THREAD_ROW_COUNT = 10_000
+# Longer ago, and a slow venue lay between sync and enrichment: then prices are read anew.
+_SAME_MARKET_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Enrichment:
+    """Answer of EnrichPositions."""
+
+    enriched_count: int
+    absent_count: int
+    reasons: Mapping[str, int]
+    totals: Totals
+    membership_epoch: int
+    absent: tuple[str, ...] = ()
+
+
+class Passes:
+    """Runs passes and keeps the last frame. A frame is installed only after its commit."""
+
+    def __init__(
+        self,
+        begin: Begin,
+        read: Begin,
+        at_one_moment: Begin,
+        market: Market,
+        clock: Clock,
+        mark_max_age_seconds: float,
+    ) -> None:
+        self._begin = begin
+        self._read = read
+        self._at_one_moment = at_one_moment
+        self._market = market
+        self._clock = clock
+        self._mark_max_age_seconds = mark_max_age_seconds
+        self._frame: Frame | None = None
+        self._last_market: tuple[str, float, Mapping[str, MarketPrice]] = ("", 0.0, {})
+        self._watchers: set[asyncio.Event] = set()
+
+    async def enrich(self, step: Step) -> Enrichment:
+        """EnrichPositions: the same cycle again answers from its record. Raises Conflict STALE_EPOCH."""
+        market = await self.market(step.cycle_id)
+        async with self._begin() as store:
+            known = await store.enter(step, Enrichment)
+            if known is not None:
+                return known
+            enrichment, frame = await self.run(store, market, durable=False)
+            await store.record(step, Enrichment, enrichment, self._clock.now())
+        self.install(frame)
+        return enrichment
+
+    async def market(self, cycle_id: str = "") -> Mapping[str, MarketPrice]:
+        """Market prices, to be read before a transaction that ends with `run`. Steps of one cycle that follow
+        each other at once see the same ones."""
+        now_seconds = self._clock.monotonic()
+        known_cycle_id, read_seconds, market = self._last_market
+        if cycle_id and cycle_id == known_cycle_id and now_seconds - read_seconds < _SAME_MARKET_SECONDS:
+            return market
+        market = await self._market.read()
+        if market:
+            self._last_market = (cycle_id, now_seconds, market)
+        return market
+
+    async def run(
+        self, store: Store, market: Mapping[str, MarketPrice], *, durable: bool = True
+    ) -> tuple[Enrichment, Frame]:
+        """One pass in the given transaction. The caller installs the frame after its commit."""
+        house = await store.passes.lock(durable=durable)
+        feeds, assets = await store.passes.names()
+        inputs = await store.passes.inputs()
+        now = self._clock.now()
+        around = Surroundings(feeds, assets, market, now, self._mark_max_age_seconds, house.heat)
+        if len(inputs["position_key"]) > _THREAD_ROW_COUNT:
+            enriched, frame, sums = await asyncio.to_thread(_judge, inputs, around, house)
+        else:
+            enriched, frame, sums = _judge(inputs, around, house)
+        await store.passes.close(house, enriched.results, sums)
+        return (
+            Enrichment(
+                enriched.enriched_count,
+                enriched.absent_count,
+                enriched.reasons,
+                sums,
+                house.membership_epoch,
+                enriched.absent,
+            ),
+            frame,
+        )
+
+    def install(self, frame: Frame) -> None:
+        """Show this frame to readers unless a later one is shown already."""
+        if self._frame is None or frame.pass_number > self._frame.pass_number:
+            self._frame = frame
+            for news in self._watchers:
+                news.set()
+
+    @contextmanager
+    def watching(self) -> Iterator[asyncio.Event]:
+        """An event that every new frame sets; clear it before reading the frame."""
+        news = asyncio.Event()
+        self._watchers.add(news)
+        try:
+            yield news
+        finally:
+            self._watchers.discard(news)
+
+    async def heat(self) -> HeatModifiers:
+        """How heat is weighed."""
+        async with self._read() as store:
+            return (await store.passes.look()).heat
+
+    async def frame(self, pass_number: int | None = None) -> Frame:
+        """The last pass, or a later one than `pass_number` when the caller has just read that."""
+        if pass_number is None:
+            async with self._read() as store:
+                pass_number = (await store.passes.look()).pass_number
+        if self._frame is not None and self._frame.pass_number >= pass_number:
+            return self._frame
+        async with self._at_one_moment() as store:
+            house = await store.passes.look()
+            feeds, assets = await store.passes.names()
+            loaded = _restored(
+                house,
+                feeds,
+                assets,
+                await store.passes.inputs(),
+                await store.passes.results(house.pass_number),
+            )
+        self.install(loaded)
+        return loaded
+
+    async def position_ids(self, position_keys: Sequence[int]) -> list[str]:
+        """Text ids of the rows of a frame; empty for one that was deleted since."""
+        async with self._read() as store:
+            ids = await store.passes.position_ids(
+                min(position_keys, default=0), max(position_keys, default=0)
+            )
+        return [ids.get(key, "") for key in position_keys]
+
+
+def _judge(inputs: Columns, around: Surroundings, house: House) -> tuple[Enriched, Frame, Totals]:
+    enriched = enrich(inputs, around)
+    frame = compose(
+        inputs,
+        enriched.results,
+        around.feeds,
+        around.assets,
+        pass_number=house.pass_number + 1,
+        membership_epoch=house.membership_epoch,
+        enriched_time=around.now,
+    )
+    return enriched, frame, totals(frame.columns, around.now)
+
+
+def _restored(
+    house: House, feeds: Mapping[int, Feed], assets: Mapping[int, str], inputs: Columns, results: Columns
+) -> Frame:
+    """A frame from what is stored. A position without a result keeps its row: absent, never gone."""
+    keys = inputs["position_key"]
+    if len(results["position_key"]):
+        places = np.minimum(np.searchsorted(results["position_key"], keys), len(results["position_key"]) - 1)
+        found = results["position_key"][places] == keys
+    else:
+        places, found = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.bool_)
+    aligned: Columns = {}
+    for name, column in results.items():
+        absent = np.nan if column.dtype.kind == "f" else 0
+        aligned[name] = (
+            np.where(found, column[places], absent)
+            if len(column)
+            else np.full(len(keys), absent, column.dtype)
+        )
+    return compose(
+        inputs,
+        aligned,
+        feeds,
+        assets,
+        pass_number=house.pass_number,
+        membership_epoch=house.membership_epoch,
+        enriched_time=house.enriched_time,
+    )

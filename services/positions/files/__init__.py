@@ -1,0 +1,1 @@
+"""Files of positions and wallets, in and out."""

@@ -1,0 +1,1 @@
+"""Files as rows, rows as terms or refusals; pure."""

@@ -1,0 +1,1 @@
+"""Portfolio: totals, their history, and money in all places."""

@@ -1,0 +1,153 @@
+"""PortfolioService over gRPC; decides nothing."""
+
+from math import inf, isfinite
+
+from sonic.positions.v1 import positions_pb2 as pb
+from sonic.positions.v1 import positions_pb2_grpc as rpc
+
+from services.positions.portfolio.domain import Totals
+from services.positions.portfolio.service.net_worth import WealthService
+from services.positions.portfolio.service.portfolio import PortfolioService
+from services.positions.servicer.mapping import Context, snapshot_message, totals_message
+from services.positions.tables import TOTALS_NUMBERS
+from shared.codec import check_mask, from_duration, from_timestamp, masked, number, put, to_timestamp
+from shared.database.fence import Step
+from shared.errors import InvalidArgument
+
+
+class PortfolioServicer(rpc.PortfolioServiceServicer):
+    """Messages of totals and snapshots."""
+
+    def __init__(self, service: PortfolioService, wealth: WealthService) -> None:
+        self._service = service
+        self._wealth = wealth
+
+    async def GetTotals(self, request: pb.GetTotalsRequest, context: Context) -> pb.Totals:
+        message = totals_message(await self._service.totals())
+        message.unwatched.extend(await self._service.unwatched())
+        return message
+
+    async def RecordSnapshot(self, request: pb.RecordSnapshotRequest, context: Context) -> pb.Snapshot:
+        return snapshot_message(
+            await self._service.record(Step("RECORD_SNAPSHOT", request.cycle_id, request.epoch))
+        )
+
+    async def ListSnapshots(
+        self, request: pb.ListSnapshotsRequest, context: Context
+    ) -> pb.ListSnapshotsResponse:
+        check_mask(pb.Snapshot, request.read_mask)
+        page = await self._service.list(
+            request.page_size,
+            request.page_token,
+            from_timestamp(request, "start_time"),
+            from_timestamp(request, "end_time"),
+            order_by=request.order_by,
+            manual_only=request.manual_only,
+        )
+        return pb.ListSnapshotsResponse(
+            snapshots=masked(map(snapshot_message, page.rows), request.read_mask),
+            next_page_token=page.next_page_token,
+        )
+
+    async def CreateSnapshot(self, request: pb.CreateSnapshotRequest, context: Context) -> pb.Snapshot:
+        entry = request.snapshot
+        totals = _entered(entry.totals)
+        moment = from_timestamp(entry, "snapshot_time")
+        return snapshot_message(await self._service.enter(totals, moment, entry.note))
+
+    async def DeleteSnapshot(
+        self, request: pb.DeleteSnapshotRequest, context: Context
+    ) -> pb.DeleteSnapshotResponse:
+        await self._service.delete(request.id)
+        return pb.DeleteSnapshotResponse()
+
+    async def ListTrend(self, request: pb.ListTrendRequest, context: Context) -> pb.ListTrendResponse:
+        trend = await self._service.trend(
+            from_duration(request, "window"), from_timestamp(request, "end_time"), request.point_count
+        )
+        message = pb.ListTrendResponse(
+            points=[
+                pb.TrendPoint(
+                    snapshot=snapshot_message(point.snapshot),
+                    lowest_value_usd=point.lowest_value_usd,
+                    highest_value_usd=point.highest_value_usd,
+                    snapshot_count=point.snapshot_count,
+                )
+                for point in trend.points
+            ],
+            snapshot_count=sum(point.snapshot_count for point in trend.points),
+        )
+        put(message, value_change_usd=trend.value_change_usd, value_change_percent=trend.value_change_percent)
+        return message
+
+    async def GetBalances(self, request: pb.GetBalancesRequest, context: Context) -> pb.Balances:
+        found = await self._wealth.balances()
+        return pb.Balances(
+            total_wallets_usd=found.total_wallets_usd,
+            total_brokers_usd=found.total_brokers_usd,
+            total_usd=found.total_wallets_usd + found.total_brokers_usd,
+            absent_wallet_count=found.absent_wallet_count,
+            absent_broker_count=found.absent_broker_count,
+        )
+
+    async def GetFreshness(
+        self, request: pb.GetFreshnessRequest, context: Context
+    ) -> pb.GetFreshnessResponse:
+        return pb.GetFreshnessResponse(
+            stamps=[
+                pb.Freshness(
+                    kind=pb.FreshnessKind.ValueType(stamp.kind),
+                    name=stamp.name,
+                    update_time=to_timestamp(stamp.update_time),
+                    source=stamp.source,
+                    failed=stamp.failed,
+                    reason=stamp.reason,
+                )
+                for stamp in await self._wealth.freshness()
+            ]
+        )
+
+    async def ClearData(self, request: pb.ClearDataRequest, context: Context) -> pb.ClearDataResponse:
+        return pb.ClearDataResponse(deleted_count=await self._service.clear(request.confirm))
+
+
+def _entered(totals: pb.Totals) -> Totals:
+    """Totals of an entry by hand. Raises NOT_FINITE, INVALID_FIELD."""
+    if not totals.HasField("total_value_usd"):
+        raise InvalidArgument(
+            "INVALID_FIELD",
+            "an entry by hand says at least the total value",
+            fields={"snapshot.totals.total_value_usd": "must be set"},
+        )
+    numbers = {name: getattr(totals, name) + 0.0 for name in TOTALS_NUMBERS}
+    problems = {
+        f"snapshot.totals.{name}": "0 or more"
+        for name, value in numbers.items()
+        if value < 0 and name not in ("total_value_usd", "total_pnl_usd")
+    }
+    ratios = ("avg_leverage_ratio", "avg_heat_index", "total_heat")
+    problems |= {f"snapshot.totals.{name}": "0 or more" for name in ratios if getattr(totals, name) < 0}
+    if 100 < totals.avg_heat_index < inf:
+        problems["snapshot.totals.avg_heat_index"] = "100 at the most"
+    if totals.position_count < 0 or totals.stale_count < 0:
+        problems["snapshot.totals.position_count"] = "0 or more"
+    if problems:
+        listed = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+        raise InvalidArgument("INVALID_FIELD", listed, fields=problems)
+    if not all(map(isfinite, numbers.values())):
+        raise InvalidArgument(
+            "NOT_FINITE", "amounts are finite numbers", fields={"snapshot.totals": "finite numbers"}
+        )
+    return Totals(
+        position_count=totals.position_count,
+        stale_count=totals.stale_count,
+        **numbers,
+        avg_leverage_ratio=number(totals, "avg_leverage_ratio"),
+        avg_travel_percent=number(totals, "avg_travel_percent"),
+        avg_heat_index=number(totals, "avg_heat_index"),
+        total_heat=number(totals, "total_heat"),
+        value_to_collateral_ratio=number(totals, "value_to_collateral_ratio"),
+        absent_count={},
+        oldest_mark_time=None,
+        totals_time=None,
+    )

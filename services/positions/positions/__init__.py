@@ -1,0 +1,1 @@
+"""Positions: created, read, changed, deleted and watched."""

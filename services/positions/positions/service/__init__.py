@@ -1,0 +1,1 @@
+"""Use cases of positions by hand, and what watchers are told."""

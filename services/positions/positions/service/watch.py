@@ -1,0 +1,128 @@
+"""Tells watchers what each pass changed, whichever process ran it. Does nothing while nobody watches.
+
+A watcher holds the last frame it was shown and goes straight to the latest one: nothing queues up.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import numpy as np
+
+from services.positions.domain.position import Position
+from services.positions.enrichment.domain.enriched_frame import Frame, changed_keys
+from services.positions.enrichment.service import Passes
+from services.positions.positions.service.positions import judged_by, refuse_unknown
+from services.positions.service.ports import Begin
+from services.positions.store.positions import Filter, Found, Ordered
+from shared.clock import Clock
+from shared.feed import Alike
+from shared.paging import PageRequest
+
+_POLL_SECONDS = 2.0  # for passes of other processes
+# With the longest notes a message of so many stays far below what a client takes.
+_ROWS = 150
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class News:
+    """Positions new or changed, ids gone; `gap`: passes were left out, what is here is the latest.
+
+    Watchers who are told the same get the same object.
+    """
+
+    positions: Sequence[Position]
+    removed_ids: Sequence[str]
+    gap: bool
+    enriched_time: datetime | None
+    membership_epoch: int
+
+
+class Watch:
+    """Use case of WatchPositions."""
+
+    def __init__(self, read: Begin, passes: Passes, clock: Clock) -> None:
+        self._read = read
+        self._passes = passes
+        self._clock = clock
+        self._alike: Alike[Sequence[News]] = Alike()
+
+    async def news(self, wanted: Filter) -> AsyncIterator[News]:
+        """The present state in one or more pieces of 150, then every change. Raises WALLET_NOT_FOUND."""
+        shown: dict[int, str] = {}
+        with self._passes.watching() as something:
+            something.clear()
+            seen = await self._passes.frame()
+            async for piece in self._present(wanted, seen):
+                shown.update((one.inputs.position_key, one.inputs.id) for one in piece)
+                yield _news(seen, piece)
+            while True:
+                await self._wait(something)
+                something.clear()
+                frame = await self._passes.frame()
+                if frame.pass_number == seen.pass_number:
+                    continue
+                async for news in self._changes(wanted, seen, frame, shown):
+                    yield news
+                seen = frame
+
+    async def _present(self, wanted: Filter, frame: Frame) -> AsyncIterator[Sequence[Position]]:
+        after, told = None, False
+        while True:
+            async with self._read() as store:
+                rows = await store.positions.page(wanted, Ordered(), PageRequest(_ROWS, after))
+                if not rows and not told:
+                    await refuse_unknown(store, wanted)
+            piece = [judged_by(found, frame) for found, _ in rows[:_ROWS]]
+            if piece or not told:
+                yield piece
+            told = True
+            if len(rows) <= _ROWS:
+                return
+            after = rows[_ROWS - 1][1]
+
+    async def _changes(
+        self, wanted: Filter, before: Frame, frame: Frame, shown: dict[int, str]
+    ) -> AsyncIterator[News]:
+        gap = frame.pass_number - before.pass_number > 1
+        # Most watchers want all and keep up: what they are told is read and judged once.
+        key = (wanted, before.pass_number, frame.pass_number)
+        changed = await self._alike.get(key, partial(self._changed, wanted, before, frame))
+        present = set(frame.columns["position_key"].tolist())
+        gone = [shown.pop(key) for key in list(shown) if key not in present]
+        if gone or (gap and not changed):
+            yield _news(frame, (), gone, gap=gap)
+        for news in changed:
+            shown.update((one.inputs.position_key, one.inputs.id) for one in news.positions)
+            yield news
+
+    async def _changed(self, wanted: Filter, before: Frame, frame: Frame) -> Sequence[News]:
+        told: list[News] = []
+        keys = changed_keys(before, frame)
+        gap = frame.pass_number - before.pass_number > 1
+        pieces = np.array_split(keys, max(-(-len(keys) // _ROWS), 1))
+        for place, piece in enumerate(pieces):
+            # What no figure shows, a note say, is found by the time of the edit.
+            since = before.enriched_time if place == 0 else None
+            async with self._read() as store:
+                rows: Sequence[Found] = await store.positions.changed(wanted, piece.tolist(), since)
+            if rows:
+                told.append(_news(frame, [judged_by(one, frame) for one in rows], gap=gap and not told))
+        return told
+
+    async def _wait(self, something: asyncio.Event) -> None:
+        wakes = asyncio.ensure_future(something.wait())
+        sleeps = asyncio.ensure_future(self._clock.sleep(_POLL_SECONDS))
+        try:
+            await asyncio.wait({wakes, sleeps}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            wakes.cancel()
+            sleeps.cancel()
+
+
+def _news(
+    frame: Frame, positions: Sequence[Position], removed: Sequence[str] = (), *, gap: bool = False
+) -> News:
+    return News(positions, tuple(removed), gap, frame.enriched_time, frame.membership_epoch)

@@ -1,0 +1,277 @@
+"""PositionsService over gRPC; decides nothing."""
+
+from collections.abc import AsyncIterator
+
+from sonic.positions.v1 import positions_pb2 as pb
+from sonic.positions.v1 import positions_pb2_grpc as rpc
+
+from services.positions.domain.position import Draft
+from services.positions.domain.venue_answer import Flag, Side, Status
+from services.positions.enrichment.domain.metrics import METRIC_NAMES, Metrics
+from services.positions.enrichment.service import Passes
+from services.positions.files.domain.imports import Format
+from services.positions.files.service.imports import ImportService
+from services.positions.positions.service.positions import CHANGEABLE, PositionsService, evaluate
+from services.positions.positions.service.watch import News, Watch
+from services.positions.servicer.mapping import (
+    Context,
+    flag_numbers,
+    imported_message,
+    member,
+    position_message,
+    totals_message,
+    what_if_terms,
+)
+from services.positions.store.positions import Filter
+from services.positions.sync.domain.sync_rows import RefusedRow
+from services.positions.sync.service.sync import SyncService
+from services.positions.sync.service.sync_result import WalletSync
+from shared import columns
+from shared.codec import apply_mask, check_mask, masked, number, put, to_duration, to_timestamp
+from shared.database.fence import Step
+from shared.rpc.once import Once
+
+_DRAFT_NUMBERS = ("entry_price_usd", "size_usd", "collateral_usd", "liquidation_price_usd", "mark_price_usd")
+
+
+class PositionsServicer(rpc.PositionsServiceServicer):
+    """Messages of positions."""
+
+    def __init__(
+        self,
+        service: PositionsService,
+        passes: Passes,
+        sync: SyncService,
+        imports: ImportService,
+        watch: Watch,
+    ) -> None:
+        self._service = service
+        self._passes = passes
+        self._sync = sync
+        self._imports = imports
+        self._watch = watch
+        self._told = Once(_news_message)
+
+    async def SyncPositions(
+        self, request: pb.SyncPositionsRequest, context: Context
+    ) -> pb.SyncPositionsResponse:
+        synced = await self._sync.sync(
+            Step("SYNC_POSITIONS", request.cycle_id, request.epoch),
+            tuple(request.wallets),
+            force=request.force,
+        )
+        return pb.SyncPositionsResponse(
+            wallets=map(_wallet_sync, synced.wallets),
+            refused_count=synced.refused_count,
+            active_count=synced.active_count,
+            stale_count=synced.stale_count,
+            failed_count=synced.failed_count,
+            mode=pb.Mode.ValueType(synced.mode),
+        )
+
+    async def EnrichPositions(
+        self, request: pb.EnrichPositionsRequest, context: Context
+    ) -> pb.EnrichPositionsResponse:
+        done = await self._passes.enrich(Step("ENRICH_POSITIONS", request.cycle_id, request.epoch))
+        return pb.EnrichPositionsResponse(
+            enriched_count=done.enriched_count,
+            absent_count=done.absent_count,
+            reasons=done.reasons,
+            totals=totals_message(done.totals),
+            membership_epoch=done.membership_epoch,
+            absent=done.absent,
+        )
+
+    async def CreatePosition(self, request: pb.CreatePositionRequest, context: Context) -> pb.Position:
+        return position_message(await self._service.create(_draft(request.position), request.request_id))
+
+    async def GetPosition(self, request: pb.GetPositionRequest, context: Context) -> pb.Position:
+        return position_message(await self._service.get(request.id))
+
+    async def ListPositions(
+        self, request: pb.ListPositionsRequest, context: Context
+    ) -> pb.ListPositionsResponse:
+        check_mask(pb.Position, request.read_mask)
+        page = await self._service.list(
+            _filter(request), request.order_by, request.page_size, request.page_token
+        )
+        return pb.ListPositionsResponse(
+            positions=masked(map(position_message, page.rows), request.read_mask),
+            next_page_token=page.next_page_token,
+            unwatched=await self._service.unwatched(request.wallet),
+        )
+
+    async def UpdatePosition(self, request: pb.UpdatePositionRequest, context: Context) -> pb.Position:
+        # The id says which position; it is no change.
+        position = pb.Position()
+        position.CopyFrom(request.position)
+        position.ClearField("id")
+        paths = apply_mask(position, request.update_mask, CHANGEABLE)
+        values = {path: _changed(position, path) for path in paths}
+        return position_message(await self._service.update(request.position.id, values))
+
+    async def DeletePosition(
+        self, request: pb.DeletePositionRequest, context: Context
+    ) -> pb.DeletePositionResponse:
+        await self._service.delete(request.id)
+        return pb.DeletePositionResponse()
+
+    async def DeleteAllPositions(
+        self, request: pb.DeleteAllPositionsRequest, context: Context
+    ) -> pb.DeleteAllPositionsResponse:
+        return pb.DeleteAllPositionsResponse(deleted_count=await self._service.delete_all(request.confirm))
+
+    async def ImportPositions(
+        self, request: pb.ImportPositionsRequest, context: Context
+    ) -> pb.ImportPositionsResponse:
+        kind: Format = "CSV" if request.format == pb.FILE_FORMAT_CSV else "JSON"
+        done = await self._imports.take(request.content, kind, request.wallet, dry_run=request.dry_run)
+        return imported_message(done)
+
+    async def EvaluateAtPrice(
+        self, request: pb.EvaluateAtPriceRequest, context: Context
+    ) -> pb.EvaluateAtPriceResponse:
+        if request.WhichOneof("subject") == "position_id":
+            terms = await self._service.what_if(request.position_id)
+        else:
+            terms = what_if_terms(request.position)
+        heat = await self._passes.heat()
+        figures, classic = evaluate(terms, request.prices_usd, heat.weights)
+        return pb.EvaluateAtPriceResponse(
+            evaluations=[
+                _evaluation(price, row, figures, classic) for row, price in enumerate(request.prices_usd)
+            ]
+        )
+
+    async def ReadColumns(
+        self, request: pb.ReadColumnsRequest, context: Context
+    ) -> AsyncIterator[pb.PositionColumns]:
+        frame = await self._passes.frame()
+        asked = frame.asked(request.columns)
+        ids: list[str] = []
+        if "position_id" in request.columns:
+            ids = await self._passes.position_ids(frame.columns["position_key"].tolist())
+        rows = request.chunk_row_count or columns.ROWS_PER_MESSAGE
+        first = {
+            "asset_names": frame.asset_names,
+            "wallet_names": frame.wallet_names,
+            "venue_names": frame.venue_names,
+        }
+        # An empty house still says its epoch.
+        for start in range(0, max(len(frame), 1), rows):
+            yield columns.reply(
+                pb.PositionColumns,
+                {name: column[start : start + rows] for name, column in asked.items()},
+                membership_epoch=frame.membership_epoch,
+                total_count=len(frame),
+                position_id=ids[start : start + rows],
+                **(first if start == 0 else {}),
+            )
+
+    async def ListRefusedRows(
+        self, request: pb.ListRefusedRowsRequest, context: Context
+    ) -> pb.ListRefusedRowsResponse:
+        check_mask(pb.RefusedRow, request.read_mask)
+        page = await self._service.refused_rows(request.page_size, request.page_token)
+        return pb.ListRefusedRowsResponse(
+            rows=masked(map(_refused_row, page.rows), request.read_mask),
+            next_page_token=page.next_page_token,
+        )
+
+    async def WatchPositions(
+        self, request: pb.WatchPositionsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchPositionsResponse]:
+        wanted = Filter(request.wallet, request.venue.lower(), request.asset.upper())
+        async for news in self._watch.news(wanted):
+            yield self._told(news)
+
+    async def GetMode(self, request: pb.GetModeRequest, context: Context) -> pb.GetModeResponse:
+        mode, reason = await self._sync.mode()
+        return pb.GetModeResponse(mode=pb.Mode.ValueType(mode), reason=reason)
+
+
+def _news_message(news: News) -> pb.WatchPositionsResponse:
+    return pb.WatchPositionsResponse(
+        positions=map(position_message, news.positions),
+        removed_ids=news.removed_ids,
+        gap=news.gap,
+        enriched_time=to_timestamp(news.enriched_time),
+        membership_epoch=news.membership_epoch,
+    )
+
+
+def _draft(position: pb.Position) -> Draft:
+    return Draft(
+        asset=position.asset.strip().upper(),
+        side=member(Side, position.side, "position.side"),
+        **{name: number(position, name) for name in _DRAFT_NUMBERS},
+        id=position.id.strip(),
+        wallet=position.wallet.strip(),
+        venue=position.venue.strip(),
+        note=position.note,
+    )
+
+
+def _changed(position: pb.Position, path: str) -> object:
+    if path == "note":
+        return position.note
+    if path == "side":
+        return member(Side, position.side, "position.side")
+    if path == "status":
+        return member(Status, position.status, "position.status")
+    return number(position, path)
+
+
+def _filter(request: pb.ListPositionsRequest) -> Filter:
+    statuses: tuple[Status, ...] = (Status.ACTIVE, Status.STALE)
+    if request.all_statuses:
+        statuses = ()
+    elif request.status:
+        statuses = (member(Status, request.status, "status"),)
+    return Filter(
+        request.wallet,
+        request.venue.lower(),
+        request.asset.upper(),
+        member(Side, request.side, "side") if request.side else None,
+        statuses,
+    )
+
+
+def _refused_row(row: RefusedRow) -> pb.RefusedRow:
+    return pb.RefusedRow(
+        id=row.id,
+        refused_time=to_timestamp(row.refused_time),
+        wallet=row.wallet,
+        venue=row.venue,
+        reason=row.reason,
+        field=row.field,
+        masked_body=row.masked_body,
+    )
+
+
+def _evaluation(price_usd: float, row: int, figures: Metrics, classic: Metrics) -> pb.Evaluation:
+    wrong_side = bool(figures.wrong_side[row])
+    message = pb.Evaluation(
+        price_usd=price_usd, flags=flag_numbers([Flag.LIQUIDATION_ON_WRONG_SIDE] if wrong_side else [])
+    )
+    put(message, **{name: float(getattr(figures, name)[row]) for name in METRIC_NAMES})
+    put(message, heat_index_classic=float(classic.heat_index[row]))
+    return message
+
+
+def _wallet_sync(outcome: WalletSync) -> pb.WalletSync:
+    return pb.WalletSync(
+        wallet=outcome.wallet,
+        venue=outcome.venue,
+        state=pb.WalletSyncState.ValueType(outcome.state),
+        reason=outcome.reason,
+        message=outcome.message,
+        row_count=outcome.row_count,
+        refused_count=outcome.refused_count,
+        opened_count=outcome.opened_count,
+        changed_count=outcome.changed_count,
+        stale_count=outcome.stale_count,
+        closed_count=outcome.closed_count,
+        latency=to_duration(outcome.latency),
+        unwatched=outcome.unwatched,
+    )

@@ -1,0 +1,1 @@
+"""Risk: what if and what then: advice, carry, shocks."""

@@ -1,0 +1,1 @@
+"""Advice, carry and shocks; pure."""

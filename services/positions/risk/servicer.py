@@ -1,0 +1,161 @@
+"""RiskService over gRPC; decides nothing."""
+
+from sonic.positions.v1 import positions_pb2 as pb
+from sonic.positions.v1 import positions_pb2_grpc as rpc
+
+from services.positions.enrichment.domain.heat import (
+    MODEL_NUMBERS,
+    WEIGHT_NAMES,
+    HeatModifiers,
+    exported,
+    model_of,
+    weights_of,
+)
+from services.positions.risk.domain.advice import Finding, Stake
+from services.positions.risk.domain.shock import Shock
+from services.positions.risk.service import SIGNS, Advised, Carry, Fall, RiskService, Shocked
+from services.positions.servicer.mapping import Context, what_if_terms
+from shared.codec import number, put
+
+_STEPS = 10
+_STATES = {
+    Finding.ALREADY_MET: pb.ADVICE_STATE_MET,
+    Finding.ADVISED: pb.ADVICE_STATE_ADVISED,
+    Finding.CANNOT_BE_MET: pb.ADVICE_STATE_CANNOT_BE_MET,
+    Finding.CANNOT_JUDGE: pb.ADVICE_STATE_CANNOT_JUDGE,
+}
+
+
+class RiskServicer(rpc.RiskServiceServicer):
+    """Messages of risk."""
+
+    def __init__(self, service: RiskService) -> None:
+        self._service = service
+
+    async def AdviseTopUp(self, request: pb.AdviseTopUpRequest, context: Context) -> pb.TopUpAdvice:
+        price_usd, wanted_percent = number(request, "price_usd"), request.wanted_distance_percent
+        if request.WhichOneof("subject") == "position_id":
+            advice = await self._service.advise_stored(request.position_id, price_usd, wanted_percent)
+        else:
+            terms = what_if_terms(request.position)
+            stake = Stake(
+                request.venue.lower(),
+                request.asset.upper(),
+                SIGNS[terms.side],
+                terms.entry_price_usd,
+                terms.size_usd,
+                terms.collateral_usd,
+                price_usd,
+                terms.liquidation_price_usd,
+                number(request, "maintenance_ratio"),
+            )
+            advice = self._service.advise(stake, wanted_percent)
+        return _advice(advice)
+
+    async def GetCarry(self, request: pb.GetCarryRequest, context: Context) -> pb.GetCarryResponse:
+        found = await self._service.carry(request.position_ids)
+        message = pb.GetCarryResponse(carries=map(_carry, found.carries), absent_count=found.absent_count)
+        put(message, total_carry_usd_per_hour=found.total_carry_usd_per_hour)
+        return message
+
+    async def ShockGrid(self, request: pb.ShockGridRequest, context: Context) -> pb.ShockGridResponse:
+        shocks = [
+            Shock(shock.name, dict(shock.moves_percent), number(shock, "other_move_percent"))
+            for shock in request.shocks
+        ]
+        results, absent_count = await self._service.shock(shocks, request.step_count or _STEPS)
+        return pb.ShockGridResponse(results=map(_shocked, results), absent_count=absent_count)
+
+    async def GetHeatModifiers(
+        self, request: pb.GetHeatModifiersRequest, context: Context
+    ) -> pb.HeatModifiers:
+        return _heat(await self._service.heat())
+
+    async def SetHeatModifiers(
+        self, request: pb.SetHeatModifiersRequest, context: Context
+    ) -> pb.HeatModifiers:
+        wanted = request.modifiers
+        weights = weights_of({name: number(wanted, name) for name in WEIGHT_NAMES})
+        return _heat(await self._service.set_heat(model_of(wanted.model), weights, wanted.etag))
+
+    async def ExportModifiers(
+        self, request: pb.ExportModifiersRequest, context: Context
+    ) -> pb.ExportModifiersResponse:
+        return pb.ExportModifiersResponse(content=exported(await self._service.heat()))
+
+    async def ImportModifiers(
+        self, request: pb.ImportModifiersRequest, context: Context
+    ) -> pb.ImportModifiersResponse:
+        heat, ignored = await self._service.import_heat(request.content)
+        return pb.ImportModifiersResponse(modifiers=_heat(heat), ignored_groups=ignored)
+
+
+def _heat(heat: HeatModifiers) -> pb.HeatModifiers:
+    message = pb.HeatModifiers(model=pb.HeatModel.ValueType(MODEL_NUMBERS[heat.model]), etag=heat.etag)
+    put(
+        message,
+        distance_weight=heat.weights.distance,
+        leverage_weight=heat.weights.leverage,
+        collateral_weight=heat.weights.collateral,
+    )
+    return message
+
+
+def _advice(advised: Advised) -> pb.TopUpAdvice:
+    advice, stake = advised.advice, advised.stake
+    message = pb.TopUpAdvice(
+        add_state=_STATES[advice.add_finding],
+        cut_state=_STATES[advice.cut_finding],
+        reason=advised.reason,
+        wanted_distance_percent=advice.wanted_distance_percent,
+        assumption=advice.assumption,
+    )
+    put(
+        message,
+        collateral_to_add_usd=advice.collateral_to_add_usd,
+        size_to_cut_usd=advice.size_to_cut_usd,
+        liquidation_price_usd=stake.liquidation_price_usd,
+        wanted_liquidation_price_usd=advice.wanted_liquidation_price_usd,
+    )
+    return message
+
+
+def _carry(carry: Carry) -> pb.Carry:
+    message = pb.Carry(position_id=carry.position_id, reason=carry.reason)
+    put(
+        message,
+        carry_usd_per_hour=carry.carry_usd_per_hour,
+        hours_to_liquidation=carry.hours_to_liquidation,
+    )
+    return message
+
+
+def _shocked(shocked: Shocked) -> pb.ShockResult:
+    walk = shocked.walk
+    return pb.ShockResult(
+        name=shocked.name,
+        points=[
+            pb.ShockPoint(
+                share=point.share,
+                value_usd=point.value_usd,
+                pnl_usd=point.pnl_usd,
+                liquidated_count=point.liquidated_count,
+            )
+            for point in walk.points
+        ],
+        liquidations=map(_fall, shocked.falls),
+        liquidated_count=len(walk.liquidated_rows),
+        value_change_usd=walk.value_change_usd,
+    )
+
+
+def _fall(fall: Fall) -> pb.ShockLiquidation:
+    message = pb.ShockLiquidation(
+        position_id=fall.position_id,
+        asset=fall.asset,
+        side=pb.Side.ValueType(fall.side),
+        share=fall.share,
+        price_usd=fall.price_usd,
+    )
+    put(message, forfeited_collateral_usd=fall.forfeited_collateral_usd)
+    return message

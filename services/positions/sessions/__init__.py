@@ -1,0 +1,1 @@
+"""Sessions of trading, the strategy, brokers."""

@@ -1,0 +1,1 @@
+"""Sessions and brokers over gRPC."""

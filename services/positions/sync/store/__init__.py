@@ -1,0 +1,1 @@
+"""Rows a venue's answer touches."""

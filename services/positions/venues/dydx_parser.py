@@ -1,0 +1,341 @@
+"""What the bodies of dYdX's indexer mean: markets, subaccounts, rows as holdings or refusals with a reason.
+
+The indexer states no liquidation price: it is computed here. Knows no network.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from services.positions.domain.scale import off_scale
+from services.positions.domain.venue_answer import (
+    UNKNOWN_ASSET,
+    CarrySource,
+    Flag,
+    Holding,
+    Refusal,
+    Side,
+    VenueTerms,
+)
+from services.positions.risk.domain.liquidation import dydx_liquidation_price
+from services.positions.sync.domain.leaps import entry_fault
+from services.positions.venues.rows import (
+    FUTURE_TOLERANCE,
+    NotThat,
+    RowRefused,
+    masked,
+    needed,
+    positive,
+    stated,
+)
+
+QUOTE = "USDC"
+# Equity as stated and as added up here may differ by the prices of a moment, never by this much of both.
+EQUITY_TOLERANCE_RATIO = 0.05
+_TICKER = re.compile(r"([A-Z0-9]{1,20})(?:,[^-]{0,200})?-USD")
+_MARKET_WORD = re.compile(r"[A-Za-z0-9,._/-]{1,64}")
+_SIDES = {"LONG": Side.LONG, "SHORT": Side.SHORT}
+_OVER = frozenset({"CLOSED", "LIQUIDATED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """`price_usd` is the oracle's, USD per unit; ratios are shares of the notional; None = not stated.
+
+    `faulty_field` names the field that cannot be read: rows of this market are refused for it.
+    """
+
+    price_usd: float | None
+    maintenance_ratio: float | None
+    hourly_funding_ratio: float | None
+    faulty_field: str = ""
+
+
+UNLISTED = Market(None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """An open position; `base` is signed, in units of the asset."""
+
+    ticker: str
+    base: float
+    entry_price_usd: float
+    opened_time: datetime | None
+    market: Market
+
+    @property
+    def mark_price_usd(self) -> float:
+        """Oracle price; entry where the market is not listed, to add up what can be added up."""
+        return self.entry_price_usd if self.market.price_usd is None else self.market.price_usd
+
+    @property
+    def weight(self) -> float:
+        """Share of the subaccount's collateral: the margin it asks for at entry, which only trades change."""
+        return abs(self.base) * self.entry_price_usd * (self.market.maintenance_ratio or 1.0)
+
+
+def read_markets(body: object) -> dict[str, Market]:
+    """Markets by ticker. Raises NotThat when the body is no list of markets, or an empty one."""
+    markets = body.get("markets") if isinstance(body, dict) else None
+    if not isinstance(markets, dict):
+        raise NotThat("an object without markets")
+    if not markets:
+        raise NotThat("a list of markets with none in it")
+    return {ticker: _market(row) for ticker, row in markets.items() if isinstance(row, dict)}
+
+
+def _market(row: Mapping[str, object]) -> Market:
+    try:
+        price = positive(row, "oraclePrice")
+        maintenance = positive(row, "maintenanceMarginFraction")
+        initial = stated(row, "initialMarginFraction")
+    except RowRefused as refused:
+        return Market(None, None, None, refused.field)
+    # What must stay is a good part of what opening asks for, never more; the only liquidation price follows.
+    if maintenance >= 1 or (initial and (maintenance > initial or off_scale(maintenance, initial))):
+        return Market(None, None, None, "maintenanceMarginFraction")
+    try:
+        funding = stated(row, "nextFundingRate")
+    except RowRefused:
+        funding = None  # Only the carry is lost by it.
+    return Market(price, maintenance, funding)
+
+
+def subaccount(body: object, address: str) -> Mapping[str, object]:
+    """The subaccount of an answer, wrapped or bare. Raises NotThat, also for another's."""
+    inner = body.get("subaccount", body) if isinstance(body, dict) else None
+    if not isinstance(inner, dict) or not {"openPerpetualPositions", "childSubaccounts"} & inner.keys():
+        raise NotThat("an object without a subaccount")
+    if str(inner.get("address", address)).lower() != address.lower():
+        raise NotThat("another address's subaccount")
+    return inner
+
+
+def children(parent: Mapping[str, object], address: str) -> list[tuple[int, Mapping[str, object]]]:
+    """The child subaccounts of a parent with their numbers. Raises NotThat."""
+    listed = parent.get("childSubaccounts")
+    if not isinstance(listed, list):
+        raise NotThat("a parent without childSubaccounts")
+    return [(_number(child), subaccount(child, address)) for child in listed]
+
+
+def listed_subaccounts(body: object, address: str) -> list[tuple[int, Mapping[str, object]]]:
+    """The subaccounts of an address with their numbers. Raises NotThat."""
+    listed = body.get("subaccounts") if isinstance(body, dict) else None
+    if not isinstance(listed, list):
+        raise NotThat("an object without subaccounts")
+    return [(_number(one), subaccount(one, address)) for one in listed]
+
+
+def _number(child: object) -> int:
+    number = child.get("subaccountNumber") if isinstance(child, dict) else None
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1_000_000:
+        raise NotThat("a child without subaccountNumber")
+    return number
+
+
+def read_subaccount(
+    account: Mapping[str, object],
+    number: int,
+    markets: Mapping[str, Market],
+    address: str,
+    observed_time: datetime,
+) -> tuple[list[Holding], list[Refusal], int]:
+    """Holdings, refusals and the count of rows. Raises NotThat when it holds no map of positions.
+
+    Collateral (domain page, C) is the subaccount's equity less unrealised profit, divided among its positions
+    by the maintenance margin they ask for at entry: their values add up to the equity.
+    """
+    rows = account.get("openPerpetualPositions")
+    if rows is None:
+        rows = {}
+    if not isinstance(rows, dict):
+        raise NotThat("positions that are no map")
+    taken: list[_Row] = []
+    refusals: list[Refusal] = []
+    for ticker, row in rows.items():
+        try:
+            read = _row(ticker, row, markets, observed_time)
+        except RowRefused as refused:
+            refusals.append(_refusal(refused, ticker, row, number, address))
+            continue
+        if read is not None:
+            taken.append(read)
+    if not taken:
+        return [], refusals, len(rows)
+    try:
+        quote = _quote(account, taken, refusals)
+    except RowRefused as refused:
+        refusals += [_refusal(refused, row.ticker, rows[row.ticker], number, address) for row in taken]
+        return [], refusals, len(rows)
+    return list(_holdings(taken, quote, number, address)), refusals, len(rows)
+
+
+def position_id(address: str, number: int, ticker: str) -> str:
+    """dYdX names no position: the market of the subaccount does, and the address shows in it by hash only."""
+    return f"dydx-{sha256(address.lower().encode()).hexdigest()[:12]}-{number}-{ticker}"
+
+
+def asset_of(ticker: str) -> str:
+    """The asset of a market, UNKNOWN when its name is not understood."""
+    found = _TICKER.fullmatch(ticker)
+    return found[1] if found else UNKNOWN_ASSET
+
+
+def _refusal(refused: RowRefused, ticker: str, row: object, number: int, address: str) -> Refusal:
+    known = position_id(address, number, ticker) if _MARKET_WORD.fullmatch(ticker) else None
+    return Refusal(refused.reason, refused.field, masked(row, address), known)
+
+
+def _row(ticker: str, row: object, markets: Mapping[str, Market], observed_time: datetime) -> _Row | None:
+    """None for a position that is over."""
+    if not isinstance(row, dict):
+        raise RowRefused("NOT_AN_OBJECT", "")
+    if not _MARKET_WORD.fullmatch(ticker) or row.get("market", ticker) != ticker:
+        raise RowRefused("BAD_ID", "market")
+    if str(row.get("status", "OPEN")) in _OVER:
+        return None
+    base = needed(row, "size")
+    if base == 0:
+        raise RowRefused("NOT_POSITIVE", "size")
+    side = row.get("side")
+    if side is not None and _SIDES.get(str(side).upper()) is not _side(base):
+        raise RowRefused("CONTRADICTS_SIZE", "side")
+    market = markets.get(ticker, UNLISTED)
+    if market.faulty_field:
+        raise RowRefused("NOT_A_NUMBER", market.faulty_field)
+    read = _Row(ticker, base, positive(row, "entryPrice"), _moment(row, observed_time), market)
+    size_usd, sign = abs(base) * read.entry_price_usd, math.copysign(1.0, base)
+    profit = stated(row, "unrealizedPnl")
+    fault = entry_fault(sign, size_usd, read.entry_price_usd, market.price_usd, profit)
+    if fault:
+        raise RowRefused(fault, "entryPrice" if fault == "ENTRY_SCALE" else "unrealizedPnl")
+    return read
+
+
+def _side(base: float) -> Side:
+    return Side.LONG if base > 0 else Side.SHORT
+
+
+def _moment(row: Mapping[str, object], observed_time: datetime) -> datetime | None:
+    text = row.get("createdAt")
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise RowRefused("NOT_A_TIME", "createdAt") from None
+    if moment.tzinfo is None:
+        raise RowRefused("NOT_A_TIME", "createdAt")
+    if moment > observed_time + FUTURE_TOLERANCE:
+        raise RowRefused("FROM_FUTURE", "createdAt")
+    return moment
+
+
+def _quote(account: Mapping[str, object], rows: Sequence[_Row], refusals: Sequence[Refusal]) -> float:
+    """The signed USDC balance: stated, else what the stated equity leaves. Raises RowRefused for all rows."""
+    if refusals:
+        # They share one collateral: without the terms of one, nobody's liquidation price is known, and the
+        # last good ones are better than none.
+        raise RowRefused("SHARES_REFUSED", "")
+    equity, quote = stated(account, "equity"), _stated_quote(account)
+    notional = sum(row.base * row.mark_price_usd for row in rows)
+    if quote is None:
+        if equity is None:
+            raise RowRefused("MISSING_FIELD", "assetPositions")
+        return equity - notional
+    if equity is not None and all(row.market is not UNLISTED for row in rows):
+        gross = sum(abs(row.base) * row.mark_price_usd for row in rows)
+        if abs(quote + notional - equity) > EQUITY_TOLERANCE_RATIO * (gross + abs(equity)):
+            raise RowRefused("EQUITY_DISAGREES", "equity")
+    return quote
+
+
+def missing_positions(account: Mapping[str, object]) -> bool:
+    """Whether a subaccount that lists no open position cannot be known to be without one: its equity is then
+    stated, its USDC and all of it free, and nothing is owed."""
+    try:
+        equity, free = stated(account, "equity"), stated(account, "freeCollateral")
+        quote = _stated_quote(account)
+    except RowRefused:
+        return True
+    if equity is None or (quote is not None and quote < 0):
+        return True
+    others = account.get("assetPositions")
+    only_quote = isinstance(others, dict) and set(others) <= {QUOTE}
+    others_usd = (quote if only_quote else None, free)
+    return any(
+        other is not None and abs(equity - other) > EQUITY_TOLERANCE_RATIO * (abs(equity) + abs(other)) + 1.0
+        for other in others_usd
+    )
+
+
+def _stated_quote(account: Mapping[str, object]) -> float | None:
+    assets = account.get("assetPositions")
+    coin = assets.get(QUOTE) if isinstance(assets, dict) else None
+    if coin is None:
+        return None
+    if not isinstance(coin, dict) or str(coin.get("side")) not in _SIDES:
+        raise RowRefused("MISSING_FIELD", "assetPositions")
+    amount = abs(needed(coin, "size"))
+    return amount if coin["side"] == "LONG" else -amount
+
+
+def _holdings(rows: Sequence[_Row], quote_usd: float, number: int, address: str) -> Iterator[Holding]:
+    weights = sum(row.weight for row in rows)
+    deposit = quote_usd + sum(row.base * row.entry_price_usd for row in rows)
+    # A liquidation price needs the terms of every position that shares the collateral.
+    judged = all(row.market is not UNLISTED for row in rows)
+    equity = quote_usd + sum(row.base * row.mark_price_usd for row in rows)
+    asked = [abs(row.base) * row.mark_price_usd * (row.market.maintenance_ratio or 0.0) for row in rows]
+    for row, own_asked in zip(rows, asked, strict=True):
+        liquidation = _liquidation(row, equity, sum(asked) - own_asked) if judged else None
+        collateral = max(deposit * row.weight / weights, 0.0)
+        yield _holding(row, collateral, liquidation, position_id(address, number, row.ticker))
+
+
+def _liquidation(row: _Row, equity_usd: float, other_maintenance_usd: float) -> float | None:
+    price = float(
+        dydx_liquidation_price(
+            equity_usd,
+            row.base,
+            row.mark_price_usd,
+            row.market.maintenance_ratio or math.nan,
+            other_maintenance_usd,
+        )
+    )
+    return price if math.isfinite(price) else None
+
+
+def _holding(row: _Row, collateral_usd: float, liquidation_price_usd: float | None, key: str) -> Holding:
+    asset, market = asset_of(row.ticker), row.market
+    price, funding = market.price_usd, market.hourly_funding_ratio
+    # Longs pay shorts when the rate is > 0.
+    carry = None if price is None or funding is None else row.base * price * funding + 0.0
+    return Holding(
+        position_id=key,
+        asset=asset,
+        side=_side(row.base),
+        entry_price_usd=row.entry_price_usd,
+        liquidation_price_usd=None,
+        own_liquidation_price_usd=liquidation_price_usd,
+        mark_price_usd=price,
+        size_usd=abs(row.base) * row.entry_price_usd,
+        collateral_usd=collateral_usd,
+        pnl_after_fees_usd=None,  # The indexer's figure is before fees.
+        venue_value_usd=None,
+        open_fee_usd=None,
+        close_fee_usd=None,
+        borrow_fee_usd=None,
+        opened_time=row.opened_time,
+        flags=frozenset({Flag.CANNOT_JUDGE} if asset == UNKNOWN_ASSET else ()),
+        terms=VenueTerms(
+            market.maintenance_ratio, carry, None if carry is None else CarrySource.DYDX_FUNDING
+        ),
+        one_way=True,
+        shares_collateral=True,
+    )

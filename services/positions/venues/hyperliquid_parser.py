@@ -1,0 +1,366 @@
+"""What Hyperliquid's bodies mean: clearinghouse states as holdings or refusals, contexts as funding rates.
+
+Numbers are strings but leverage, maxLeverage and time. Knows no network.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+from services.positions.domain.scale import off_scale
+from services.positions.domain.venue_answer import CarrySource, Holding, Refusal, Side, VenueTerms
+from services.positions.risk.domain.liquidation import (
+    hyperliquid_liquidation_price,
+    hyperliquid_maintenance_ratio,
+)
+from services.positions.sync.domain.leaps import entry_fault
+from services.positions.venues.rows import (
+    FUTURE_TOLERANCE,
+    NotThat,
+    RowRefused,
+    masked,
+    needed,
+    positive,
+    stated,
+)
+
+# An account's value, and an isolated margin, is its raw USD and its positions at the mark, of one moment:
+# what is further off than this share of them is in another unit, and moves a liquidation price.
+ACCOUNT_TOLERANCE_RATIO = 0.01
+# A state older than this shows what was: it may update, but nothing is gone for not being in it.
+OLD_STATE = timedelta(minutes=5)
+# Beyond this share of what is listed, what the account states to hold is not prices of another moment.
+MISSING_RATIO = 1.25
+_COIN = re.compile(r"[A-Za-z0-9:@/._-]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A position as it is stated. `base` is signed, in units of the coin; USD else."""
+
+    coin: str
+    base: float
+    entry_price_usd: float
+    notional_usd: float  # |base| at the mark the venue judges by
+    margin_usd: float
+    profit_usd: float
+    liquidation_price_usd: float | None
+    max_leverage_ratio: float
+    isolated: bool
+
+    @property
+    def mark_price_usd(self) -> float:
+        return self.notional_usd / abs(self.base)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A clearinghouse state: the cross account's value and what it must keep, both USD, and its rows."""
+
+    rows: tuple[Row, ...]
+    refusals: tuple[Refusal, ...]
+    row_count: int
+    cross_value_usd: float | None
+    cross_maintenance_usd: float | None
+    state_time: datetime | None
+    notional_usd: float | None = None  # of all positions, as the account states it
+    marks_usd: Mapping[str, float] = field(default_factory=dict)  # by coin, also of rows that were refused
+
+    @property
+    def hollow(self) -> bool:
+        """Whether it lists nothing and does not state that it holds nothing either: a body cut down to an
+        empty list is no account without positions."""
+        return not self.row_count and self.notional_usd is None
+
+    @property
+    def short(self) -> bool:
+        """Whether the account states more positions than it lists."""
+        listed = sum(row.notional_usd for row in self.rows)
+        return self.notional_usd is not None and self.notional_usd > listed * MISSING_RATIO + 1.0
+
+
+def position_id(address: str, coin: str) -> str:
+    """Hyperliquid names no position: the coin of the account does; the address shows in it by hash only."""
+    return f"hyperliquid-{sha256(address.lower().encode()).hexdigest()[:12]}-{coin}"
+
+
+def read_state(body: object, address: str, received_time: datetime) -> State:
+    """Raises NotThat when the body is no clearinghouse state, or one from the future."""
+    if not isinstance(body, dict):
+        raise NotThat("not a JSON object")
+    listed = body.get("assetPositions")
+    if not isinstance(listed, list):
+        raise NotThat("an object without assetPositions")
+    rows, marks, refusals = _read_rows(listed, address)
+    try:
+        value, maintenance = _cross_account(body, rows, whole=not refusals)
+    except RowRefused as refused:
+        # Cross positions share the account: what it is cannot be told for any of them.
+        refusals += [
+            _refusal(refused, entry, address)
+            for entry in _once_each(listed)
+            if (row := rows.get(str(_inner(entry).get("coin")))) is not None and not row.isolated
+        ]
+        value = maintenance = None
+    doubted = {refusal.position_id for refusal in refusals}
+    return State(
+        tuple(row for row in rows.values() if position_id(address, row.coin) not in doubted),
+        tuple(refusals),
+        len(listed),
+        value,
+        maintenance,
+        _state_time(body, received_time),
+        _notional(body),
+        marks,
+    )
+
+
+def _read_rows(
+    listed: Sequence[object], address: str
+) -> tuple[dict[str, Row], dict[str, float], list[Refusal]]:
+    """Rows by coin, marks by coin (also of rows that are not believed), refusals."""
+    rows: dict[str, Row] = {}
+    marks: dict[str, float] = {}
+    refusals: list[Refusal] = []
+    for entry in _once_each(listed):
+        try:
+            row = _row(entry)
+            marks[row.coin] = row.mark_price_usd
+            if row.coin in rows:
+                raise RowRefused("DUPLICATE_DIFFERS", "coin")
+            _check(row, _inner(entry).get("leverage"))
+        except RowRefused as refused:
+            refusals.append(_refusal(refused, entry, address))
+            continue
+        rows[row.coin] = row
+    return rows, marks, refusals
+
+
+def _cross_account(
+    body: Mapping[str, object], rows: Mapping[str, Row], *, whole: bool
+) -> tuple[float | None, float | None]:
+    """The cross account's value and the maintenance it must keep, USD; None where they are not stated: then
+    cross positions have no liquidation price of our own. Raises RowRefused when they cannot be believed.
+
+    `whole`: no row was refused, so that what the rows add up to can be held against the account.
+    """
+    summary = body.get("crossMarginSummary")
+    maintenance = stated(body, "crossMaintenanceMarginUsed")
+    if not isinstance(summary, dict):
+        return None, maintenance
+    value, raw = stated(summary, "accountValue"), stated(summary, "totalRawUsd")
+    if maintenance is not None and maintenance < 0:
+        raise RowRefused("NEGATIVE", "crossMaintenanceMarginUsed")
+    cross = [row for row in rows.values() if not row.isolated]
+    notional = sum(row.notional_usd for row in cross)
+    if whole and value is not None and raw is not None:
+        expected = raw + sum(math.copysign(row.notional_usd, row.base) for row in cross)
+        if not _agree(value, expected, notional + abs(raw)):
+            raise RowRefused("ACCOUNT_DISAGREES", "accountValue")
+    # To open takes at least as much as to stay.
+    most = sum(row.margin_usd for row in cross) * 1.05 + 1.0
+    if whole and cross and maintenance is not None and maintenance > most:
+        raise RowRefused("MAINTENANCE_SCALE", "crossMaintenanceMarginUsed")
+    return value, maintenance
+
+
+def _agree(value: float, expected: float, gross: float) -> bool:
+    return abs(value - expected) <= ACCOUNT_TOLERANCE_RATIO * gross + 1.0
+
+
+def _once_each(listed: Sequence[object]) -> list[object]:
+    kept: list[object] = []
+    for entry in listed:
+        if entry not in kept:
+            kept.append(entry)
+    return kept
+
+
+def _inner(entry: object) -> Mapping[str, object]:
+    inner = entry.get("position") if isinstance(entry, dict) else None
+    return inner if isinstance(inner, dict) else {}
+
+
+def _refusal(refused: RowRefused, entry: object, address: str) -> Refusal:
+    coin = _inner(entry).get("coin")
+    known = position_id(address, coin) if isinstance(coin, str) and _COIN.fullmatch(coin) else None
+    return Refusal(refused.reason, refused.field, masked(entry, address), known)
+
+
+def _row(entry: object) -> Row:
+    row = _inner(entry)
+    if not row:
+        raise RowRefused("NOT_AN_OBJECT", "position")
+    coin = row.get("coin")
+    if not isinstance(coin, str) or not _COIN.fullmatch(coin):
+        raise RowRefused("BAD_ID", "coin")
+    base = needed(row, "szi")
+    if base == 0:
+        raise RowRefused("NOT_POSITIVE", "szi")
+    liquidation = stated(row, "liquidationPx")
+    if liquidation is not None and liquidation < 0:
+        raise RowRefused("NEGATIVE", "liquidationPx")
+    margin = positive(row, "marginUsed")
+    leverage = row.get("leverage")
+    kind = leverage.get("type") if isinstance(leverage, dict) else None
+    if kind not in ("cross", "isolated"):
+        raise RowRefused("MISSING_FIELD", "leverage")
+    return Row(
+        coin=coin,
+        base=base,
+        entry_price_usd=positive(row, "entryPx"),
+        notional_usd=positive(row, "positionValue"),
+        margin_usd=margin,
+        profit_usd=needed(row, "unrealizedPnl"),
+        liquidation_price_usd=liquidation or None,  # 0 is "not known", never "no risk".
+        max_leverage_ratio=_max_leverage(row),
+        isolated=kind == "isolated",
+    )
+
+
+def _check(row: Row, leverage: object) -> None:
+    """Whether the figures of a row agree with each other. Raises RowRefused."""
+    size_usd = abs(row.base) * row.entry_price_usd
+    sign = math.copysign(1.0, row.base)
+    fault = entry_fault(sign, size_usd, row.entry_price_usd, row.mark_price_usd, row.profit_usd)
+    if fault:
+        raise RowRefused(fault, "entryPx" if fault == "ENTRY_SCALE" else "unrealizedPnl")
+    terms = leverage if isinstance(leverage, dict) else {}
+    raw = stated(terms, "rawUsd") if row.isolated else None
+    if raw is not None and not _agree(row.margin_usd, raw + sign * row.notional_usd, row.notional_usd):
+        raise RowRefused("MARGIN_DISAGREES", "marginUsed")
+    ratio = terms.get("value")
+    if row.isolated or isinstance(ratio, bool) or not isinstance(ratio, int | float) or ratio <= 0:
+        return
+    # A cross position locks its value over the chosen leverage.
+    if off_scale(row.margin_usd, row.notional_usd / ratio):
+        raise RowRefused("MARGIN_SCALE", "marginUsed")
+
+
+def _max_leverage(row: Mapping[str, object]) -> float:
+    value = row.get("maxLeverage")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 1000:
+        raise RowRefused("NOT_A_NUMBER" if value is not None else "MISSING_FIELD", "maxLeverage")
+    return float(value)
+
+
+def _notional(body: Mapping[str, object]) -> float | None:
+    summary = body.get("marginSummary")
+    try:
+        return stated(summary, "totalNtlPos") if isinstance(summary, dict) else None
+    except RowRefused:
+        return None
+
+
+def _state_time(body: Mapping[str, object], received_time: datetime) -> datetime | None:
+    milliseconds = body.get("time")
+    if milliseconds is None:
+        return None
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int) or not 0 < milliseconds < 10**14:
+        raise NotThat("a state whose time is no time")
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    if moment > received_time + FUTURE_TOLERANCE:
+        raise NotThat("a state from the future")
+    return min(moment, received_time)
+
+
+def holdings(
+    state: State, funding: Mapping[str, float], address: str, *, standard: bool = True
+) -> list[Holding]:
+    """The rows of a state as holdings. `funding`: hourly rate by coin, longs pay when > 0; `standard`:
+    whether the account keeps its perps apart. In any other mode this state is not the account: no cross price
+    of our own is computed, and each cross row counts with the margin it locks.
+
+    Collateral (domain page, C): isolated: margin less unrealised profit; cross: the account's value less
+    unrealised profit, divided among the cross positions by size at entry over their highest leverage.
+    """
+    cross = [row for row in state.rows if not row.isolated]
+    weights = sum(_weight(row) for row in cross)
+    deposit = None
+    # A refused row has an unknown share of the account: then each row counts with the margin it locks.
+    if standard and state.cross_value_usd is not None and not state.refusals:
+        deposit = state.cross_value_usd - sum(row.profit_usd for row in cross)
+    found = []
+    for row in state.rows:
+        if row.isolated:
+            collateral: float = max(row.margin_usd - row.profit_usd, 0.0)
+        elif deposit is None:
+            collateral = row.margin_usd
+        else:
+            collateral = max(deposit * _weight(row) / weights, 0.0)
+        own = _own_liquidation(row, state) if standard or row.isolated else None
+        found.append(_holding(row, collateral, own, funding.get(row.coin), address))
+    return found
+
+
+def _weight(row: Row) -> float:
+    return abs(row.base) * row.entry_price_usd / row.max_leverage_ratio
+
+
+def _own_liquidation(row: Row, state: State) -> float | None:
+    asked = row.notional_usd * float(hyperliquid_maintenance_ratio(row.max_leverage_ratio))
+    if row.isolated:
+        available: float = row.margin_usd - asked
+    elif state.cross_value_usd is None or state.cross_maintenance_usd is None:
+        return None
+    else:
+        available = state.cross_value_usd - state.cross_maintenance_usd
+    price = float(
+        hyperliquid_liquidation_price(row.mark_price_usd, row.base, available, row.max_leverage_ratio)
+    )
+    return price if math.isfinite(price) else None
+
+
+def _holding(
+    row: Row, collateral_usd: float, own_liquidation_usd: float | None, funding: float | None, address: str
+) -> Holding:
+    side_sign = 1.0 if row.base > 0 else -1.0
+    carry = None if funding is None else side_sign * row.notional_usd * funding + 0.0
+    return Holding(
+        position_id=position_id(address, row.coin),
+        asset=row.coin,
+        side=Side.LONG if row.base > 0 else Side.SHORT,
+        entry_price_usd=row.entry_price_usd,
+        liquidation_price_usd=row.liquidation_price_usd,
+        own_liquidation_price_usd=own_liquidation_usd,
+        mark_price_usd=row.mark_price_usd,
+        size_usd=abs(row.base) * row.entry_price_usd,
+        collateral_usd=collateral_usd,
+        pnl_after_fees_usd=None,  # The venue's figure is before fees.
+        venue_value_usd=row.margin_usd if row.isolated else None,
+        open_fee_usd=None,
+        close_fee_usd=None,
+        borrow_fee_usd=None,
+        terms=VenueTerms(
+            float(hyperliquid_maintenance_ratio(row.max_leverage_ratio)),
+            carry,
+            None if carry is None else CarrySource.HYPERLIQUID_FUNDING,
+        ),
+        one_way=True,
+        shares_collateral=not row.isolated,
+    )
+
+
+def read_funding(body: object) -> dict[str, float]:
+    """Hourly funding rate by coin, those that can be read. Raises NotThat."""
+    if not isinstance(body, list) or len(body) != 2:
+        raise NotThat("no pair of universe and contexts")
+    meta, contexts = body
+    universe = meta.get("universe") if isinstance(meta, dict) else None
+    if not isinstance(universe, list) or not isinstance(contexts, list) or len(universe) != len(contexts):
+        raise NotThat("a universe and contexts that do not match")
+    if not universe:
+        raise NotThat("a universe with nothing in it")
+    rates: dict[str, float] = {}
+    for coin, context in zip(universe, contexts, strict=True):
+        name = coin.get("name") if isinstance(coin, dict) else None
+        try:
+            rate = stated(context, "funding") if isinstance(context, dict) else None
+        except RowRefused:
+            rate = None
+        if isinstance(name, str) and rate is not None:
+            rates[name] = rate
+    return rates

@@ -1,0 +1,1 @@
+"""Wallets: public addresses under short names, and their native balance."""

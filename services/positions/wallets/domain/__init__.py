@@ -1,0 +1,1 @@
+"""What a wallet is and how its address is written and checked."""

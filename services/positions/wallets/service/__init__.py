@@ -1,0 +1,1 @@
+"""Use cases of wallets and of their balances."""
