@@ -39,6 +39,9 @@ class Pacer:
         pace = await queue.pace(name, [lane.channel for lane in paced], band, band.now - self._budget.window)
         if not pace.may:
             return free
+        for lane in paced:
+            if cooldown_seconds := channels[lane.channel].cooldown_seconds:
+                await store.rest(lane.channel, band, cooldown_seconds)
         if _is_quiet(band):
             reach = Reach(channels, pace.settings)
             held = [await self._quiet(store, reach, lane, band, pace) for lane in paced]

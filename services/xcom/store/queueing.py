@@ -61,6 +61,21 @@ _LAST_SENT = text(
     " (select max(handed_over_time) from delivery where state = 6 and channel = :channel"
     "  and address = :address and urgency >= :least))"
 )
+# What was accepted while another was being sent could not know of it.
+_REST = text(
+    "update delivery as waiting set due_time = rest.until"
+    " from (select address, (select greatest("
+    "   (select max(sent_time) from delivery where state = 2 and channel = :channel"
+    "    and address = next.address and urgency >= :least),"
+    "   (select max(handed_over_time) from delivery where state = 6 and channel = :channel"
+    "    and address = next.address and urgency >= :least)))"
+    "  + make_interval(secs => :cooldown_seconds) as until"
+    "  from (select distinct address from delivery where channel = :channel and state = 1"
+    "   and urgency >= :least and urgency < :below and due_time <= :now) as next) as rest"
+    " where waiting.channel = :channel and waiting.state = 1 and waiting.address = rest.address"
+    " and waiting.urgency >= :least and waiting.urgency < :below and waiting.due_time <= :now"
+    " and waiting.claimed_until is null and rest.until > :now"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +154,11 @@ class QueueStore(SettingStore):
                 "now": now,
             },
         )
+
+    async def rest(self, channel: str, band: Band, cooldown_seconds: float) -> None:
+        """What is due too soon after the last one for its address is put off."""
+        words = {**band.words, "channel": channel, "cooldown_seconds": cooldown_seconds}
+        await self._connection.execute(_REST, words)
 
     async def last_sent(self, channel: str, address: str, *, urgent: bool = True) -> datetime | None:
         """When the channel last took something for this address, as far as it holds up what is `urgent`."""

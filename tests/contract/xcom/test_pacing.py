@@ -135,6 +135,24 @@ async def test_calls_rest_and_what_waited_is_spoken_in_one(
     await until(carried)
 
 
+async def test_what_was_accepted_while_a_text_was_being_sent_rests_behind_it_too(
+    house: House, twilio: FakeTwilio, databases: Databases
+) -> None:
+    await house.start(**twilio_settings(twilio))
+    first = await house.send("MEDIUM", channels=["sms"])
+    await house.settled(first.id, "sms")
+    second = await house.send("MEDIUM", channels=["sms"])
+    admin = await asyncpg.connect(databases.admin_url)
+    # As it is stored when nothing had been sent yet.
+    moved = "update xcom.delivery set due_time = created_time where message_id = $1"
+    await admin.execute(moved, second.id)
+    await admin.close()
+    for _ in range(8):
+        await house.push(1)
+    assert len(twilio.texts) == 1
+    await house.push_until(lambda: len(twilio.texts) == 2)
+
+
 async def test_one_loud_message_overtakes_ten_thousand_quiet_ones(
     house: House, hook: FakeWebhook, databases: Databases
 ) -> None:
