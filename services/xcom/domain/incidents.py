@@ -13,6 +13,8 @@ from services.xcom.domain.settings import Route
 
 # How long an acknowledgement keeps an incident quiet when nobody says how long.
 ACKNOWLEDGED_FOR = timedelta(hours=1)
+# Nothing that is said of an incident keeps it quiet for longer.
+LONGEST_QUIET = timedelta(days=7)
 NOBODY_TOLD = "NOBODY_TOLD"
 # Good news wakes nobody who hears it by another way too.
 _END = re.compile(r"(DEMO:? )?(?:RESOLVED|CLOSED|Resolved): ")

@@ -9,7 +9,13 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from services.xcom.channels.channel import Channel
-from services.xcom.domain.incidents import ACKNOWLEDGED_FOR, Acknowledgement, IncidentAction, Word
+from services.xcom.domain.incidents import (
+    ACKNOWLEDGED_FOR,
+    LONGEST_QUIET,
+    Acknowledgement,
+    IncidentAction,
+    Word,
+)
 from services.xcom.domain.messages import DeliveryReason, DeliveryState, Level, Message, everywhere
 from services.xcom.domain.settings import CHAIN, Chain, Contact, Route
 from services.xcom.service.links import token_hash
@@ -107,7 +113,7 @@ class EscalationService:
     ) -> None:
         """What its source was told elsewhere; nothing of it goes back there."""
         now = self._clock.now()
-        until = until or now + ACKNOWLEDGED_FOR
+        until = min(until or now + ACKNOWLEDGED_FOR, now + LONGEST_QUIET)
         async with self._begin() as store:
             if action is IncidentAction.END:
                 await end_incidents(store, [incident_key], now)

@@ -57,6 +57,13 @@ async def ack(house: House, message: xcom_pb.Message, snooze_seconds: int = 0) -
     await house.escalation.AckMessage(xcom_pb.AckMessageRequest(id=message.id, by="jane", snooze=span))
 
 
+async def judges(house: House, *, enabled: bool) -> None:
+    """Whether the threshold of travel judges."""
+    threshold = pb.Threshold(id="TRAVEL_PERCENT-POSITION-BELOW", enabled=enabled)
+    mask = FieldMask(paths=["enabled"])
+    await house.thresholds.UpdateThreshold(pb.UpdateThresholdRequest(threshold=threshold, update_mask=mask))
+
+
 async def test_who_acknowledges_the_alert_stops_its_escalation(house: House) -> None:
     alert, (message,) = await told(house, HIGH_MARK)
     assert message.incident_key == f"{alert.id}.1"
@@ -168,7 +175,7 @@ async def test_a_silenced_alert_is_a_snoozed_message_and_goes_on_when_it_is_rele
     await house.until(due_soon)
 
 
-@pytest.mark.parametrize("end", ["resolved", "silenced", "closed", "deleted", "switched off", "cleared"])
+@pytest.mark.parametrize("end", ["resolved", "silenced", "closed", "deleted", "switched off", "threshold", "cleared"])
 async def test_nothing_of_what_is_over_escalates(house: House, end: str) -> None:
     alert, (message,) = await told(house, HIGH_MARK)
     assert await escalates(house, message)
@@ -186,6 +193,9 @@ async def test_nothing_of_what_is_over_escalates(house: House, end: str) -> None
             await house.alerts.DeleteAlert(pb.DeleteAlertRequest(id=alert.id))
         case "cleared":
             await house.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
+        case "threshold":
+            await judges(house, enabled=False)
+            await house.evaluate()
         case _:
             off = pb.Alert(id=alert.id, status=pb.ALERT_STATUS_INACTIVE)
             mask = FieldMask(paths=["status"])
@@ -193,3 +203,32 @@ async def test_nothing_of_what_is_over_escalates(house: House, end: str) -> None
     await quiet(house, message)
     ends = [one for one in await house.messages() if one.ends_incident]
     assert len(ends) == (end in ("resolved", "closed"))
+
+
+@pytest.mark.parametrize("what", ["alert", "threshold"])
+async def test_what_was_switched_off_while_raised_is_told_anew_when_it_is_on_again(
+    house: House, what: str
+) -> None:
+    alert, _ = await told(house, HIGH_MARK)
+
+    async def switch(*, on: bool) -> None:
+        if what == "threshold":
+            await judges(house, enabled=on)
+        else:
+            status = pb.ALERT_STATUS_ACTIVE if on else pb.ALERT_STATUS_INACTIVE
+            changed = pb.Alert(id=alert.id, status=status)
+            mask = FieldMask(paths=["status"])
+            await house.alerts.UpdateAlert(pb.UpdateAlertRequest(alert=changed, update_mask=mask))
+        await house.evaluate()
+
+    await switch(on=False)
+    off = await house.alert(TRAVEL)
+    assert (off.level, off.status) == (pb.LEVEL_NORMAL, pb.ALERT_STATUS_INACTIVE)
+    assert (await house.entries())[-1].reason == "SWITCHED_OFF"
+    house.clock.advance(3 * 86400)
+    await house.at(alert.position_id, HIGH_MARK)
+    assert len(await house.messages()) == 1
+    await switch(on=True)
+    messages = await house.messages()
+    assert [one.subject[:5] for one in messages] == ["HIGH:"] * 2
+    assert await escalates(house, messages[1])

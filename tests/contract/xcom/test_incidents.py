@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, timedelta
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from sonic.xcom.v1 import xcom_pb2 as pb
 
 from shared.clock import PushedClock
@@ -250,6 +252,17 @@ async def test_a_quiet_incident_begins_no_chain_until_its_quiet_ends_or_it_gets_
     assert await due(house, await house.send("HIGH", incident_key=KEY))
     await settle(house, "END")
     assert not await due(house, await house.send("HIGH", incident_key=KEY))
+
+
+async def test_nothing_keeps_an_incident_quiet_for_more_than_a_week(
+    house: House, hook: FakeWebhook, clock: PushedClock
+) -> None:
+    await house.start(**hook_settings(hook))
+    first = await house.send("HIGH", incident_key=KEY)
+    await settle(house, "SNOOZE", until_time=Timestamp(seconds=32503680000))
+    found = await house.stub.GetMessage(pb.GetMessageRequest(id=first.id))
+    left = found.escalation_due_time.ToDatetime(UTC) - clock.now()
+    assert timedelta(days=6) < left <= timedelta(days=7)
 
 
 async def test_an_acknowledged_digest_acknowledges_all_it_carries(

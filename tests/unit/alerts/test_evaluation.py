@@ -77,7 +77,8 @@ def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
             one.level, last.falling_level, Reading(value, fresh, new & ~np.isnan(value)), limits, sign
         )
         if not tables.active(one)[0]:
-            level, memory, held = one.level, np.zeros(1, np.int8), np.zeros(1, bool)
+            # Switched off: there is nothing that it stands at.
+            level, memory, held = np.ones(1, np.int8), np.zeros(1, np.int8), np.zeros(1, bool)
         assert after.level[row] == level[0], row
         assert after.readings.falling_level[row] == memory[0], row
         state = ReadingState.FRESH if fresh[0] and not held[0] else ReadingState.STALE

@@ -215,11 +215,12 @@ def changes(
         outcome.position_row.tolist(),
         outcome.expired.tolist(),
         outcome.unsaid.tolist(),
+        outcome.off.tolist(),
         strict=True,
     )
     for (
         head, key, kind, asset, about, count, before, after, value, seen, state, flip, told, row, expired,
-        unsaid,
+        unsaid, off,
     ) in columns:  # fmt: skip
         subject = subjects[about]
         own = f', "alert_id": "alert-{key}", "incident_id": "alert-{key}.{count}", '
@@ -231,14 +232,16 @@ def changes(
             else texts.of_reading(kind, value, seen, state, particular.get(key, {}))
         )
         name = subject.name or board.assets[asset]
-        reason = _reason(before, after, expired)
+        reason = _reason(before, after, expired=expired, off=off)
         text = head + own + last
         yield Change(key, kind, name, before, after, value, flip, told, reason, text, unsaid)
 
 
-def _reason(before: int, after: int, expired: bool) -> str:
-    if after != before:
-        return "RAISED" if after > before else "LOWERED"
+def _reason(before: int, after: int, *, expired: bool, off: bool) -> str:
+    if after > before:
+        return "RAISED"
+    if after < before:
+        return "SWITCHED_OFF" if off else "LOWERED"
     return "EXPIRED" if expired else "TOLD"
 
 

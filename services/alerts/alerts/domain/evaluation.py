@@ -111,6 +111,8 @@ class Outcome:
     expired: Truths
     released: Truths
     unsaid: Truths
+    # Switched off: by a person, or with its threshold.
+    off: Truths
     limits: Floats
     flip_value: Floats
     position_row: Integers
@@ -140,6 +142,10 @@ def evaluate(board: Board, tables: Tables, inputs: Inputs, *, telling: bool = Tr
     beside = lay(board, inputs, ground.seating)
     order = ordered(board.readings, beside, inputs.now_micros)
     level, falling = _judged(board, beside, order, ground)
+    # Who switched it off knows of it. Switched on again it is judged anew, and told.
+    off = ~ground.active & (level > Level.NORMAL)
+    if off.any():
+        level = np.where(off, np.int8(Level.NORMAL), level)
     # What is older than a reading known already may raise, and else says nothing.
     past = order.older & (level <= board.level)
     readings = kept(board, beside, falling, past)
@@ -224,6 +230,7 @@ def _outcome(settled: Settled, tables: Tables, positions: Positions, counts: Cou
         expired=settled.expired,
         released=settled.released,
         unsaid=settled.unsaid,
+        off=~tables.ground(board).active[rows],
         limits=limits,
         flip_value=flip_values(
             board.kind[rows], board.level[rows], board.last_triggered_micros[rows], limits

@@ -82,7 +82,7 @@ def settle(
 
     A rise is told unless it is held, or this incident was told at least this level within the cooldown; it is
     then kept, and told when hold and cooldown are over if it still stands. The way back to NORMAL is told
-    when the incident was, is of danger and not silenced; a partial fall is only recorded.
+    when the incident was, is of danger and neither silenced nor switched off; a partial fall is only recorded.
     """
     if not len(rows):
         none = np.empty(0, bool)
@@ -102,7 +102,7 @@ def settle(
     again = _stands(one, level) & ~quiet
     wanted = active & (level > Level.NORMAL) & ~held & ((rises & ~repeated) | (level > base) | again)
     silenced = held & (one.held_status == AlertStatus.SILENCED)
-    told = telling & (wanted | (ends & (one.told_level > 0) & danger & ~silenced))
+    told = telling & (wanted | (ends & active & (one.told_level > 0) & danger & ~silenced))
     loud = told & wanted
     unsaid = ends & (one.told_level == Level.HIGH) & danger & ~told
     kept = np.where(active & rises & ~told, level, one.kept_level)

@@ -1710,7 +1710,7 @@ class SettleIncidentRequest(_message.Message):
     """Who said so."""
     @_builtins.property
     def until_time(self) -> _timestamp_pb2.Timestamp:
-        """ACKNOWLEDGE and SNOOZE: until then; unset = 1 hour from now."""
+        """ACKNOWLEDGE and SNOOZE: until then, at most 7 days from now; unset = 1 hour from now."""
 
     def __init__(
         self,
