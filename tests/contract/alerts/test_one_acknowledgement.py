@@ -175,7 +175,9 @@ async def test_a_silenced_alert_is_a_snoozed_message_and_goes_on_when_it_is_rele
     await house.until(due_soon)
 
 
-@pytest.mark.parametrize("end", ["resolved", "silenced", "closed", "deleted", "switched off", "threshold", "cleared"])
+@pytest.mark.parametrize(
+    "end", ["resolved", "silenced", "closed", "deleted", "switched off", "threshold", "cleared"]
+)
 async def test_nothing_of_what_is_over_escalates(house: House, end: str) -> None:
     alert, (message,) = await told(house, HIGH_MARK)
     assert await escalates(house, message)

@@ -82,7 +82,7 @@ def settle(
 
     A rise is told unless it is held, or this incident was told at least this level within the cooldown; it is
     then kept, and told when hold and cooldown are over if it still stands. The way back to NORMAL is told
-    when the incident was, is of danger and neither silenced nor switched off; a partial fall is only recorded.
+    when the incident was, is of danger and neither silenced nor off; a partial fall is only recorded.
     """
     if not len(rows):
         none = np.empty(0, bool)
