@@ -12,17 +12,17 @@ from services.price.domain.prices import SYMBOL
 from services.price.loop import PriceFeed, Trimming
 from services.price.service.history import HistoryService, HistorySettings
 from services.price.service.prices import PriceService, Settings
-from services.price.servicer.calls import PriceServicer
+from services.price.servicer.prices import PriceServicer
 from services.price.sources import binance
 from services.price.sources.klines import Klines
-from services.price.sources.paced import PacedHttp
-from services.price.sources.panel import Panel
+from services.price.sources.polling import Poller
+from services.price.sources.rate_limited_http import RateLimitedHttp
 from services.price.sources.registry import DEFAULT_SOURCES, REGISTRY
 from services.price.sources.source import Source, SourceSetup
-from services.price.store.at_once import AtOnce
 from services.price.store.history import HistoryStore
 from services.price.store.prices import Store
 from services.price.store.readings import Readings
+from services.price.store.single_statement import SingleStatement
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
@@ -138,9 +138,11 @@ def build(config: Config, clock: Clock | None = None) -> App:
     live = connected(config, clock)
     parts = {name: part for name, (_, part) in live.items()}
     candles = parts.get(binance.NAME) or binance.connect(_setup(config, binance.NAME, clock))[1]
-    panel = Panel([source for source, _ in live.values()], config.sonic_demo_seed, clock, process(), parts)
+    poller = Poller([source for source, _ in live.values()], config.sonic_demo_seed, clock, process(), parts)
     readings = Readings(database)
-    service = PriceService(database.bind(Store), AtOnce(database), readings, panel, clock, _settings(config))
+    service = PriceService(
+        database.bind(Store), SingleStatement(database), readings, poller, clock, _settings(config)
+    )
     feed = PriceFeed(service.revision, service.changes, clock)
     service.on_change(feed.wake)
     history = HistoryService(
@@ -166,7 +168,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     return App("price", [database, *https, feed, Trimming(history.trim, clock), server, side])
 
 
-def connected(config: Config, clock: Clock) -> dict[str, tuple[Source, PacedHttp]]:
+def connected(config: Config, clock: Clock) -> dict[str, tuple[Source, RateLimitedHttp]]:
     """The enabled live sources by name, each with its own address."""
     return {name: REGISTRY[name].connect(_setup(config, name, clock)) for name in config.price_sources}
 

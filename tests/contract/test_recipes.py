@@ -25,7 +25,7 @@ SOURCE = '''"""Prices on one page."""
 from collections.abc import Mapping, Sequence
 
 from services.price.domain.prices import Quote
-from services.price.sources.paced import Pace, PacedHttp
+from services.price.sources.rate_limited_http import (Pace, RateLimitedHttp)
 from services.price.sources.reading import moment, number
 from services.price.sources.source import Source, SourceSetup
 
@@ -37,15 +37,15 @@ class Example:
     name = NAME
     assets = ASSETS
 
-    def __init__(self, http: PacedHttp) -> None:
+    def __init__(self, http: RateLimitedHttp) -> None:
         self._http = http
 
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
         return {asset: Quote(NAME, number(97_000.0), moment(1_795_215_590)) for asset in assets}
 
 
-def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
-    http = PacedHttp(NAME, setup, Pace(30, 60.0))
+def connect(setup: SourceSetup) -> tuple[Source, RateLimitedHttp]:
+    http = RateLimitedHttp(NAME, setup, Pace(30, 60.0))
     return Example(http), http
 '''
 SOURCE_IS_ASKED = """
@@ -53,7 +53,7 @@ import asyncio
 from datetime import UTC, datetime
 from services.price.domain.prices import Market
 from services.price.server import Config, connected
-from services.price.sources.panel import Panel
+from services.price.sources.polling import Poller
 from shared.clock import PushedClock
 from shared.config import load
 from shared.metrics import Metrics
@@ -62,9 +62,9 @@ now = datetime(2026, 11, 20, 23, tzinfo=UTC)
 words = {"PRICE_DATABASE_URL": "postgresql://price:word@localhost/sonic", "PRICE_SOURCES": "example"}
 config = load(Config, words | {"EXAMPLE_URL": "http://127.0.0.1:9"})
 live = connected(config, PushedClock(now))
-panel = Panel([source for source, _ in live.values()], "seed", PushedClock(now), Metrics())
-(answer,) = asyncio.run(panel.ask(Market.LIVE, ["BTC"], now))
-known = [status.source for status in panel.status()]
+poller = Poller([source for source, _ in live.values()], "seed", PushedClock(now), Metrics())
+(answer,) = asyncio.run(poller.ask(Market.LIVE, ["BTC"], now))
+known = [status.source for status in poller.status()]
 print(answer.result.source, answer.quotes["BTC"].price_usd, "example" in known)
 """
 VENUE = '''"""A venue that holds nothing."""

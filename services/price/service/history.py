@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from services.price.domain import candles, succession
+from services.price.domain import candles, price_update
 from services.price.domain.candles import BackfillProgress, CandlePage, Close, Interval
 from services.price.domain.consensus import FUTURE_TOLERANCE
 from services.price.domain.day_range import DAY, DayRange, day_range
@@ -244,7 +244,7 @@ class HistoryService:
         kept = await store.present(market, asset)
         newest = await store.newest(market, asset)
         trusted = await store.newest(market, asset, trusted=True)
-        price = succession.amend(kept, asset, market, newest, trusted, vouched=vouched)
+        price = price_update.amend(kept, asset, market, newest, trusted, vouched=vouched)
         await store.keep(replace(price, volatility_hour_time=None), self._clock.now())
 
     def _checked(self, price_usd: float, price_time: datetime, path: str) -> datetime:

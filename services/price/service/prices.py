@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from services.price.domain import demo, succession, volatility
+from services.price.domain import demo, price_update, volatility
 from services.price.domain.consensus import agree
+from services.price.domain.price_update import PriceUpdate
 from services.price.domain.prices import (
     REFRESH_LIMIT,
     Dropped,
@@ -21,11 +22,10 @@ from services.price.domain.prices import (
     SourceStatus,
     wanted_assets,
 )
-from services.price.domain.succession import Succession
-from services.price.store.at_once import AtOnce
 from services.price.store.prices import Store
 from services.price.store.readings import Readings
 from services.price.store.rows import Changes, State
+from services.price.store.single_statement import SingleStatement
 from shared import paging
 from shared.clock import Clock
 from shared.database.fence import Step
@@ -74,10 +74,10 @@ class _Asked:
     def kept_start_time(self) -> datetime | None:
         return self.demo_start_time if self.market is Market.DEMO else None
 
-    def judged(self, kept: Mapping[str, Price], now: datetime) -> list[Succession]:
+    def judged(self, kept: Mapping[str, Price], now: datetime) -> list[PriceUpdate]:
         return [judge(asset, self.market, kept.get(asset), self.answers, now) for asset in self.assets]
 
-    def refreshed(self, judged: Sequence[Succession]) -> Refreshed:
+    def refreshed(self, judged: Sequence[PriceUpdate]) -> Refreshed:
         results = tuple(answer.result for answer in self.answers)
         return Refreshed(tuple(one.price for one in judged), results, self.market)
 
@@ -88,14 +88,14 @@ class PriceService:
     def __init__(
         self,
         begin: Begin,
-        at_once: AtOnce,
+        at_once: SingleStatement,
         readings: Readings,
         sources: Sources,
         clock: Clock,
         settings: Settings,
     ) -> None:
         self._begin = begin
-        self._at_once = at_once
+        self._single_statement = at_once
         self._readings = readings
         self._sources = sources
         self._clock = clock
@@ -127,7 +127,7 @@ class PriceService:
             with asking(forced=force):
                 answers = await self._sources.ask(used, wanted, start_time)
             asked = _Asked(step, wanted, used, answers, start_time)
-            refreshed = await self._conclude_at_once(asked, opened) or await self._conclude(asked)
+            refreshed = await self._conclude_in_one_statement(asked, opened) or await self._conclude(asked)
         self._changed()
         return refreshed
 
@@ -192,14 +192,14 @@ class PriceService:
     ) -> Refreshed | State:
         """The answer when none must be asked, else what the refresh starts from."""
         await self.settle()
-        opened = await self._at_once.open(step, market)
+        opened = await self._single_statement.open(step, market)
         now = self._clock.now()
         if isinstance(opened, Refreshed):
             return opened
         if force or market not in (None, opened.market) or not self._is_fresh(opened, wanted, now):
             return opened
         prices = tuple(opened.prices[asset] for asset in wanted)
-        return await self._at_once.answer(step, Refreshed(prices, (), opened.market, "FRESH"), now)
+        return await self._single_statement.answer(step, Refreshed(prices, (), opened.market, "FRESH"), now)
 
     def _is_fresh(self, state: State, wanted: Sequence[str], now: datetime) -> bool:
         """A refresh stamped in the future (the clock was set back) is not fresh."""
@@ -209,7 +209,7 @@ class PriceService:
             timedelta(0) <= now - moment < self._settings.min_refresh for moment in times
         )
 
-    async def _conclude_at_once(self, asked: "_Asked", seen: State) -> Refreshed | None:
+    async def _conclude_in_one_statement(self, asked: "_Asked", seen: State) -> Refreshed | None:
         """Judge and write in one statement; None when it takes more, or `seen` is no longer true."""
         now = self._clock.now()
         if not seen.prices.keys() >= set(asked.assets):
@@ -217,7 +217,7 @@ class PriceService:
         judged = asked.judged(seen.prices, now)
         if _without_volatility(judged, now):
             return None
-        return await self._at_once.write(
+        return await self._single_statement.write(
             asked.step, asked.refreshed(judged), seen, asked.kept_start_time, judged, now
         )
 
@@ -248,11 +248,11 @@ class PriceService:
             asset: demo.backfill(self._settings.demo_seed, asset, start_time, now) for asset in assets
         }
         await store.append([record for records in histories.values() for record in records])
-        return {asset: succession.follow(records[-1]) for asset, records in histories.items()}
+        return {asset: price_update.follow(records[-1]) for asset, records in histories.items()}
 
     async def _with_volatility(
-        self, store: Store, market: Market, judged: Sequence[Succession], now: datetime
-    ) -> list[Succession]:
+        self, store: Store, market: Market, judged: Sequence[PriceUpdate], now: datetime
+    ) -> list[PriceUpdate]:
         """Volatility of whole hours: read again once an hour, kept in between."""
         due = _without_volatility(judged, now)
         if not due:
@@ -269,7 +269,7 @@ class PriceService:
         return renewed
 
 
-def _without_volatility(judged: Sequence[Succession], now: datetime) -> list[str]:
+def _without_volatility(judged: Sequence[PriceUpdate], now: datetime) -> list[str]:
     """Assets whose volatility is not of the last whole hour."""
     hour = volatility.hour_of(now)
     return [one.price.asset for one in judged if one.price.volatility_hour_time != hour]
@@ -277,10 +277,10 @@ def _without_volatility(judged: Sequence[Succession], now: datetime) -> list[str
 
 def judge(
     asset: str, market: Market, kept: Price | None, answers: Sequence[SourceAnswer], now: datetime
-) -> Succession:
+) -> PriceUpdate:
     """What the answers make of the price that was kept."""
-    consensus = agree(asset, quotes_of(asset, answers), now, succession.last_good(kept))
-    return succession.succeed(kept, asset, market, consensus, now)
+    consensus = agree(asset, quotes_of(asset, answers), now, price_update.last_good(kept))
+    return price_update.succeed(kept, asset, market, consensus, now)
 
 
 def quotes_of(asset: str, answers: Sequence[SourceAnswer]) -> list[Quote]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from services.price.domain.prices import Dropped, Note, Quote
-from services.price.sources.paced import Pace, PacedHttp, bad_body
+from services.price.sources.rate_limited_http import Pace, RateLimitedHttp, bad_body
 from services.price.sources.reading import Refused, bound, decimal, milliseconds_moment, quote_or_reason
 from services.price.sources.source import Source, SourceSetup
 from services.price.sources.unknown_assets import UnknownAssets
@@ -27,7 +27,7 @@ _MOST_WEIGHT = 5_400
 _MINUTE_SECONDS = 60.0
 
 
-class BinanceHttp(PacedHttp):
+class BinanceHttp(RateLimitedHttp):
     """Its HTTP: a weight nearly spent is a pause."""
 
     def __init__(self, setup: SourceSetup, pace: Pace) -> None:
@@ -39,7 +39,7 @@ class BinanceHttp(PacedHttp):
         answer = await super().get_json(path, params, headers=headers)
         used = answer.headers.get(_WEIGHT_HEADER, "")
         if used.isascii() and used.isdigit() and len(used) < 9 and int(used) > _MOST_WEIGHT:
-            self.budget.silence(_MINUTE_SECONDS)
+            self.rate_limit.silence(_MINUTE_SECONDS)
         return answer
 
 
@@ -49,7 +49,7 @@ class Binance:
     name = NAME
     assets = ASSETS
 
-    def __init__(self, http: PacedHttp, clock: Clock) -> None:
+    def __init__(self, http: RateLimitedHttp, clock: Clock) -> None:
         self._http = http
         self._unknown = UnknownAssets(NAME, clock, is_unknown_symbol)
 
@@ -62,7 +62,7 @@ class Binance:
         return {asset: quote_or_reason(NAME, read, tickers.get(symbol(asset))) for asset in assets}
 
 
-def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
+def connect(setup: SourceSetup) -> tuple[Source, RateLimitedHttp]:
     http = BinanceHttp(setup, _PACE)
     return Binance(http, setup.clock), http
 

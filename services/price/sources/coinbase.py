@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from services.price.domain.prices import Quote
-from services.price.sources.paced import Pace, PacedHttp, bad_body
+from services.price.sources.rate_limited_http import Pace, RateLimitedHttp, bad_body
 from services.price.sources.reading import decimal, quote_or_reason, written_moment
 from services.price.sources.source import Source, SourceSetup
 from services.price.sources.unknown_assets import UnknownAssets
@@ -23,7 +23,7 @@ class Coinbase:
     name = NAME
     assets = ASSETS
 
-    def __init__(self, http: PacedHttp, clock: Clock) -> None:
+    def __init__(self, http: RateLimitedHttp, clock: Clock) -> None:
         self._http = http
         self._unknown = UnknownAssets(NAME, clock, _is_unknown)
 
@@ -56,8 +56,8 @@ class Coinbase:
             return failure
 
 
-def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
-    http = PacedHttp(NAME, setup, _PACE)
+def connect(setup: SourceSetup) -> tuple[Source, RateLimitedHttp]:
+    http = RateLimitedHttp(NAME, setup, _PACE)
     return Coinbase(http, setup.clock), http
 
 

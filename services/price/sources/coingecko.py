@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from services.price.domain.prices import Dropped, Quote
-from services.price.sources.paced import Pace, PacedHttp, bad_body
+from services.price.sources.rate_limited_http import Pace, RateLimitedHttp, bad_body
 from services.price.sources.reading import Refused, bound, moment, number, quote_or_reason, written_moment
 from services.price.sources.source import Source, SourceSetup
 
@@ -34,13 +34,13 @@ _RATE_LIMITED_CODE = 429
 class CoinGecko:
     """A Source on the simple page, or on the markets page, which has the range of 24 hours too.
 
-    Every try counts for its budget, so nothing is tried twice: the next refresh is the retry.
+    Every try counts for its rate limit, so nothing is tried twice: the next refresh is the retry.
     """
 
     name = NAME
     assets = ASSETS
 
-    def __init__(self, http: PacedHttp, *, wants_range: bool = False) -> None:
+    def __init__(self, http: RateLimitedHttp, *, wants_range: bool = False) -> None:
         self._http = http
         self._wants_range = wants_range
 
@@ -76,11 +76,11 @@ class CoinGecko:
         raise self._http.silence("the provider says the rate limit is exceeded", _MINUTE_SECONDS)
 
 
-def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
+def connect(setup: SourceSetup) -> tuple[Source, RateLimitedHttp]:
     is_shared = not setup.api_key and urlsplit(setup.url).hostname == _PUBLIC_HOST
     calls_per_minute = _SHARED_CALLS_PER_MINUTE if is_shared else _OWN_CALLS_PER_MINUTE
     headers = {"x-cg-demo-api-key": setup.api_key} if setup.api_key else {}
-    http = PacedHttp(NAME, setup, Pace(calls_per_minute, _MINUTE_SECONDS, retries=0), headers)
+    http = RateLimitedHttp(NAME, setup, Pace(calls_per_minute, _MINUTE_SECONDS, retries=0), headers)
     return CoinGecko(http, wants_range=setup.wants_range), http
 
 

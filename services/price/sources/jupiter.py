@@ -6,7 +6,7 @@ It states no time and, for BTC and ETH, prices the bridged token: its quotes say
 from collections.abc import Mapping, Sequence
 
 from services.price.domain.prices import Dropped, Note, Quote
-from services.price.sources.paced import Pace, PacedHttp, bad_body
+from services.price.sources.rate_limited_http import Pace, RateLimitedHttp, bad_body
 from services.price.sources.reading import Refused, answer_moment, number, quote_or_reason
 from services.price.sources.source import Source, SourceSetup
 
@@ -31,7 +31,7 @@ class Jupiter:
     name = NAME
     assets = ASSETS
 
-    def __init__(self, http: PacedHttp) -> None:
+    def __init__(self, http: RateLimitedHttp) -> None:
         self._http = http
 
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
@@ -49,10 +49,10 @@ class Jupiter:
         return {asset: quote_or_reason(NAME, read, asset) for asset in assets}
 
 
-def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
+def connect(setup: SourceSetup) -> tuple[Source, RateLimitedHttp]:
     seconds = _KEYED_SECONDS if setup.api_key else _KEYLESS_SECONDS
     headers = {"x-api-key": setup.api_key} if setup.api_key else {}
-    http = PacedHttp(NAME, setup, Pace(1, seconds, retries=0, retry_after=_RESET_HEADER), headers)
+    http = RateLimitedHttp(NAME, setup, Pace(1, seconds, retries=0, retry_after=_RESET_HEADER), headers)
     return Jupiter(http), http
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from services.price.domain.candles import Close, Interval
 from services.price.sources import binance
-from services.price.sources.paced import PacedHttp, bad_body
+from services.price.sources.rate_limited_http import RateLimitedHttp, bad_body
 from services.price.sources.reading import Refused, decimal, milliseconds_moment
 from shared.clock import Clock
 from shared.errors import NotFound
@@ -29,7 +29,7 @@ _PAUSE_SECONDS = 0.5
 class Klines:
     """Closed candles by pages of at most 1000, on the same HTTP as the Binance source."""
 
-    def __init__(self, http: PacedHttp, clock: Clock) -> None:
+    def __init__(self, http: RateLimitedHttp, clock: Clock) -> None:
         self._http = http
         self._clock = clock
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from services.price.domain.prices import Dropped, Note, Quote
-from services.price.sources.paced import Pace, PacedHttp, bad_body
+from services.price.sources.rate_limited_http import Pace, RateLimitedHttp, bad_body
 from services.price.sources.reading import Refused, answer_moment, bound, decimal, quote_or_reason
 from services.price.sources.source import Source, SourceSetup
 from services.price.sources.unknown_assets import UnknownAssets
@@ -41,7 +41,7 @@ class Kraken:
     name = NAME
     assets = ASSETS
 
-    def __init__(self, http: PacedHttp, clock: Clock) -> None:
+    def __init__(self, http: RateLimitedHttp, clock: Clock) -> None:
         self._http = http
         # One unknown pair makes the whole answer an error, and it does not say which one.
         self._unknown = UnknownAssets(NAME, clock, lambda failure: failure.kind is FailureKind.NOT_FOUND)
@@ -81,8 +81,8 @@ class Kraken:
         return bad_body("the answer is an error with HTTP 200")
 
 
-def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
-    http = PacedHttp(NAME, setup, _PACE)
+def connect(setup: SourceSetup) -> tuple[Source, RateLimitedHttp]:
+    http = RateLimitedHttp(NAME, setup, _PACE)
     return Kraken(http, setup.clock), http
 
 

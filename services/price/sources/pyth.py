@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from services.price.domain.prices import Dropped, Quote
-from services.price.sources.paced import Pace, PacedHttp, bad_body
+from services.price.sources.rate_limited_http import Pace, RateLimitedHttp, bad_body
 from services.price.sources.reading import Refused, moment, quote_or_reason, scaled
 from services.price.sources.source import Source, SourceSetup
 from services.price.sources.unknown_assets import UnknownAssets
@@ -28,7 +28,7 @@ class Pyth:
     name = NAME
     assets = ASSETS
 
-    def __init__(self, http: PacedHttp, clock: Clock) -> None:
+    def __init__(self, http: RateLimitedHttp, clock: Clock) -> None:
         self._http = http
         # A mirror may not know the word that leaves unknown feeds out, and answer 404 for all of them.
         self._unknown = UnknownAssets(NAME, clock, lambda failure: failure.kind is FailureKind.NOT_FOUND)
@@ -43,8 +43,8 @@ class Pyth:
         return {asset: quote_or_reason(NAME, read, updates.get(FEEDS[asset])) for asset in assets}
 
 
-def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
-    http = PacedHttp(NAME, setup, _PACE)
+def connect(setup: SourceSetup) -> tuple[Source, RateLimitedHttp]:
+    http = RateLimitedHttp(NAME, setup, _PACE)
     return Pyth(http, setup.clock), http
 
 

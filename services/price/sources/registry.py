@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from services.price.sources import binance, coinbase, coingecko, jupiter, kraken, pyth, yahoo
-from services.price.sources.paced import PacedHttp
+from services.price.sources.rate_limited_http import RateLimitedHttp
 from services.price.sources.source import Source, SourceSetup
 
 
@@ -12,7 +12,7 @@ from services.price.sources.source import Source, SourceSetup
 class Kind:
     """How a source is made on its HTTP part, which starts and stops with it, and what it can quote."""
 
-    connect: Callable[[SourceSetup], tuple[Source, PacedHttp]]
+    connect: Callable[[SourceSetup], tuple[Source, RateLimitedHttp]]
     assets: frozenset[str]
 
 

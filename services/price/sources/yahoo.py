@@ -6,7 +6,7 @@ Outside trading hours its price is the last close at its own old time; the conse
 from collections.abc import Mapping, Sequence
 
 from services.price.domain.prices import Dropped, Quote
-from services.price.sources.paced import Pace, PacedHttp, bad_body
+from services.price.sources.rate_limited_http import Pace, RateLimitedHttp, bad_body
 from services.price.sources.reading import Refused, moment, number, quote_or_reason
 from services.price.sources.source import Source, SourceSetup
 from shared.http import FailureKind, ProviderFailure
@@ -26,7 +26,7 @@ class Yahoo:
     name = NAME
     assets = ASSETS
 
-    def __init__(self, http: PacedHttp) -> None:
+    def __init__(self, http: RateLimitedHttp) -> None:
         self._http = http
 
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
@@ -37,8 +37,8 @@ class Yahoo:
         return {asset: quote_or_reason(NAME, read, meta) for asset in assets}
 
 
-def connect(setup: SourceSetup) -> tuple[Source, PacedHttp]:
-    http = PacedHttp(NAME, setup, _PACE, _HEADERS)
+def connect(setup: SourceSetup) -> tuple[Source, RateLimitedHttp]:
+    http = RateLimitedHttp(NAME, setup, _PACE, _HEADERS)
     return Yahoo(http), http
 
 

@@ -7,8 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.price.domain.price_update import PriceUpdate
 from services.price.domain.prices import Market, PriceRecord, Refreshed
-from services.price.domain.succession import Succession
 from services.price.store.rows import COLUMNS, HURRY, QUOTES, READ, State, state_of
 from services.price.tables import price_history
 from shared.database import fence
@@ -84,7 +84,7 @@ _WRITE = f"with {written_effect(1)} select revision from done"
 
 
 def written(
-    seen: State, market: Market, demo_start_time: datetime | None, judged: Sequence[Succession]
+    seen: State, market: Market, demo_start_time: datetime | None, judged: Sequence[PriceUpdate]
 ) -> list[object]:
     """The arguments of `written_effect`."""
     prices = [one.price for one in judged]
@@ -125,7 +125,7 @@ class Store:
         return state_of((await self._connection.execute(_STATE, {"market": market.value})).all())
 
     async def write(
-        self, seen: State, market: Market, demo_start_time: datetime | None, judged: Sequence[Succession]
+        self, seen: State, market: Market, demo_start_time: datetime | None, judged: Sequence[PriceUpdate]
     ) -> None:
         """Keep the prices and append what is new to the history; `seen` is a locked state."""
         driver = await raw(self._connection)

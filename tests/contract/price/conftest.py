@@ -12,7 +12,7 @@ from services.price.server import Config, build
 from shared.clock import PushedClock
 from shared.lifecycle import App
 from shared.rpc.client import Channel
-from tests.contract.price.desk import REFERENCE_TIME, Desk, HurriedClock
+from tests.contract.price.source_bench import REFERENCE_TIME, Desk, HurriedClock
 from tests.fakes.databases import Databases
 from tests.fakes.http_provider import HttpProvider
 

@@ -26,7 +26,7 @@ from tests.contract.price.bodies import (
     ticker,
     token,
 )
-from tests.contract.price.desk import REFERENCE_TIME, Desk
+from tests.contract.price.source_bench import REFERENCE_TIME, Desk
 
 BODIES: dict[str, object] = {
     "binance": BINANCE,
@@ -226,7 +226,7 @@ async def test_a_range_that_cannot_be_read_costs_the_quote_nothing(desk: Desk, h
 
 async def test_coingecko_markets_give_price_and_range_in_one_call(desk: Desk) -> None:
     desk.provider.answer("GET /api/v3/coins/markets", json=MARKETS)
-    desk.panel("coingecko", markets=True)
+    desk.poller("coingecko", markets=True)
     found = await desk.ask("coingecko", "BTC", "ETH", "SOL")
     bitcoin, solana = found.quotes["BTC"], found.quotes["SOL"]
     assert (bitcoin.price_usd, bitcoin.high_24h_usd, bitcoin.low_24h_usd) == (97_401.0, 99_446.42, 96_134.79)
@@ -235,7 +235,7 @@ async def test_coingecko_markets_give_price_and_range_in_one_call(desk: Desk) ->
     assert found.quotes["ETH"].dropped_reason == Dropped.MISSING
     desk.provider.answer("GET /api/v3/coins/markets", json={"status": {"error_code": 429}})
     assert (await desk.ask("coingecko")).result.failure == "RATE_LIMITED"
-    assert desk.parts["coingecko"].budget.left() == 0
+    assert desk.parts["coingecko"].rate_limit.left() == 0
 
 
 async def test_jupiter_is_asked_once_in_two_seconds_and_every_second_with_a_key(desk: Desk) -> None:
@@ -251,7 +251,7 @@ async def test_jupiter_is_asked_once_in_two_seconds_and_every_second_with_a_key(
 
 async def test_a_key_of_jupiter_is_sent_and_lifts_its_pace(desk: Desk) -> None:
     script(desk, "jupiter")
-    desk.panel("jupiter", api_key="a-key")
+    desk.poller("jupiter", api_key="a-key")
     await desk.ask("jupiter")
     desk.clock.advance(1)
     assert (await desk.ask("jupiter")).result.failure == ""
@@ -330,8 +330,8 @@ async def test_one_product_coinbase_does_not_know_costs_the_others_nothing(desk:
 
 async def test_yahoo_sees_a_browser_and_is_not_asked_without_an_index(desk: Desk) -> None:
     script(desk, "yahoo")
-    panel = desk.panel("yahoo")
-    assert await panel.ask(Market.LIVE, ("BTC", "ETH"), REFERENCE_TIME) == []
+    poller = desk.poller("yahoo")
+    assert await poller.ask(Market.LIVE, ("BTC", "ETH"), REFERENCE_TIME) == []
     assert desk.provider.requests == []
     await desk.ask("yahoo", "SPX")
     assert desk.provider.requests[0].headers["user-agent"].startswith("Mozilla/5.0")
@@ -347,7 +347,7 @@ async def test_a_closed_market_is_not_stale_over_a_weekend(desk: Desk) -> None:
 async def test_each_source_can_say_how_it_stands(desk: Desk) -> None:
     script(desk, "kraken")
     await desk.ask("kraken")
-    before = {status.source: status for status in desk.panel("kraken").status()}
+    before = {status.source: status for status in desk.poller("kraken").status()}
     assert list(before) == sorted(PATHS)
     kraken = before["kraken"]
     assert (kraken.state, kraken.calls_left, kraken.answer_count) == (SourceState.READY, 9, 1)
@@ -357,12 +357,12 @@ async def test_each_source_can_say_how_it_stands(desk: Desk) -> None:
     desk.clock.advance(30)
     desk.provider.answer(PATHS["kraken"], status=429, headers={"retry-after": "20"})
     await desk.ask("kraken")
-    limited = {status.source: status for status in desk.panel("kraken").status()}["kraken"]
+    limited = {status.source: status for status in desk.poller("kraken").status()}["kraken"]
     assert (limited.state, limited.last_failure) == (SourceState.PAUSED, "RATE_LIMITED")
     assert limited.last_failure_time == REFERENCE_TIME + timedelta(seconds=30)
     assert (limited.last_answer_time, limited.failure_count) == (REFERENCE_TIME, 1)
     desk.clock.advance(21)
-    assert desk.panel("kraken").status()[4].state is SourceState.READY
+    assert desk.poller("kraken").status()[4].state is SourceState.READY
 
 
 EMPTY_ANSWERS = {

@@ -10,7 +10,7 @@ import pytest
 from services.price.domain.consensus import LastGood, agree
 from services.price.domain.prices import Dropped
 from tests.contract.price.bodies import PATHS
-from tests.contract.price.desk import Desk
+from tests.contract.price.source_bench import Desk
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PATIENCE_SECONDS = 86_400 * 3

@@ -8,7 +8,7 @@ import pytest
 
 from services.price.domain.consensus import LastGood, agree
 from services.price.domain.prices import Dropped, Market
-from services.price.sources.panel import Panel
+from services.price.sources.polling import Poller
 from services.price.sources.registry import REGISTRY
 from services.price.sources.source import SourceSetup
 from shared.clock import PushedClock
@@ -23,7 +23,7 @@ from tests.contract.price.bodies import (
     coin,
     feed,
 )
-from tests.contract.price.desk import REFERENCE_TIME, Desk
+from tests.contract.price.source_bench import REFERENCE_TIME, Desk
 from tests.fakes.http_provider import HttpProvider
 
 HTML = {"text": "<html><h1>Sorry</h1></html>", "headers": {"content-type": "text/html"}}
@@ -114,7 +114,7 @@ async def test_a_failed_call_is_a_row_with_its_kind_and_no_quote(
     desk: Desk, name: str, answer: dict[str, Any], kind: str
 ) -> None:
     desk.provider.answer(PATHS[name], **answer)
-    desk.panel(name, timeout_seconds=0.2 if kind == "TIMEOUT" else 2.0)
+    desk.poller(name, timeout_seconds=0.2 if kind == "TIMEOUT" else 2.0)
     found = await desk.ask(name, ASSETS[name])
     assert (found.result.failure, found.result.quote_count, found.quotes) == (kind, 0, {})
     assert found.result.message
@@ -141,7 +141,7 @@ async def test_a_bad_quote_is_dropped_with_its_reason(
 
 async def test_coingecko_is_asked_as_its_pages_say(desk: Desk) -> None:
     desk.provider.answer(COINGECKO_PATH, json=COINGECKO)
-    desk.panel("coingecko", api_key="a-demo-key")
+    desk.poller("coingecko", api_key="a-demo-key")
     await desk.ask("coingecko", "BTC", "SOL")
     asked = desk.provider.asked(COINGECKO_PATH)[0]
     assert asked.query == {
@@ -164,7 +164,7 @@ async def test_pyth_is_asked_for_each_feed(desk: Desk) -> None:
 async def test_a_base_address_may_have_a_path(desk: Desk, prefix: str) -> None:
     route = f"GET {prefix.rstrip('/')}{COINGECKO_PATH.removeprefix('GET ')}"
     desk.provider.answer(route, json=COINGECKO)
-    desk.panel("coingecko", prefix=prefix)
+    desk.poller("coingecko", prefix=prefix)
     assert (await desk.ask("coingecko")).result.quote_count == 1
 
 
@@ -208,7 +208,7 @@ async def test_a_429_is_remembered_until_its_time(desk: Desk) -> None:
 async def test_pyth_is_tried_again_after_a_passing_fault(desk: Desk) -> None:
     desk.provider.answer(PYTH_PATH, status=503, times=2)
     desk.provider.answer(PYTH_PATH, json=PYTH)
-    desk.panel("pyth", timeout_seconds=5.0)
+    desk.poller("pyth", timeout_seconds=5.0)
     assert (await desk.ask("pyth")).result.failure == ""
     assert len(desk.provider.requests) == 3
 
@@ -239,8 +239,8 @@ async def test_a_fault_of_one_adapter_costs_the_others_nothing() -> None:
     async with HttpProvider() as provider:
         provider.answer(PYTH_PATH, json=PYTH)
         pyth, http = REGISTRY["pyth"].connect(SourceSetup(provider.url, "", 1.0, clock))
-        panel = Panel([Broken(), pyth], "sonic", clock, Metrics())
-        answers = await panel.ask(Market.LIVE, ("BTC",), REFERENCE_TIME)
+        poller = Poller([Broken(), pyth], "sonic", clock, Metrics())
+        answers = await poller.ask(Market.LIVE, ("BTC",), REFERENCE_TIME)
         await http.stop()
     assert [answer.result.failure for answer in answers] == ["INTERNAL", ""]
     assert "a fault of ours" not in answers[0].result.message

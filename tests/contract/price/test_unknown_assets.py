@@ -11,7 +11,7 @@ import pytest
 from services.price.sources import binance, kraken, pyth
 from services.price.sources.unknown_assets import FIRST_SECONDS, MOST_SECONDS
 from tests.contract.price.bodies import BINANCE, COINBASE, COINGECKO, KRAKEN, PATHS, PYTH
-from tests.contract.price.desk import Desk
+from tests.contract.price.source_bench import Desk
 
 TEXT = {"content-type": "text/plain"}
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from services.price.domain.day_range import DayRange, day_range
+from services.price.domain.price_update import amend
 from services.price.domain.prices import Market, Price, PriceRecord, Quality, Quote
-from services.price.domain.succession import amend
 
 NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
 OLD = PriceRecord("BTC", Market.LIVE, 90.0, NOW - timedelta(hours=2), None, None, "pyth", Quality.GOOD, 1)

@@ -23,6 +23,6 @@ def test_only_the_shared_public_host_without_a_key_is_asked_five_times_a_minute(
     clock = PushedClock(datetime(2026, 11, 21, tzinfo=UTC))
     _, http = coingecko.connect(SourceSetup(url, key, 10.0, clock))
     taken = 0
-    while http.budget.take() == 0:
+    while http.rate_limit.take() == 0:
         taken += 1
     assert taken == allowed

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.price.domain.consensus import Consensus, agree
+from services.price.domain.price_update import last_good, succeed
 from services.price.domain.prices import Market, Price, Quality, Quote, quality_now, wanted_assets
-from services.price.domain.succession import last_good, succeed
 from shared.errors import InvalidArgument
 
 NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from services.price.domain.prices import Market, SourceAnswer
-from services.price.sources.paced import PacedHttp
-from services.price.sources.panel import Panel
+from services.price.sources.polling import Poller
+from services.price.sources.rate_limited_http import RateLimitedHttp
 from services.price.sources.registry import REGISTRY
 from services.price.sources.source import SourceSetup
 from shared.clock import PushedClock
@@ -32,10 +32,10 @@ class Desk:
         self.provider = provider
         self.clock = HurriedClock(REFERENCE_TIME)
         self.metrics = Metrics()
-        self.parts: dict[str, PacedHttp] = {}
-        self._panels: dict[str, Panel] = {}
+        self.parts: dict[str, RateLimitedHttp] = {}
+        self._panels: dict[str, Poller] = {}
 
-    def panel(
+    def poller(
         self,
         name: str,
         *,
@@ -43,12 +43,12 @@ class Desk:
         prefix: str = "",
         timeout_seconds: float = 0.5,
         markets: bool = False,
-    ) -> Panel:
+    ) -> Poller:
         if name not in self._panels:
             setup = SourceSetup(self.provider.url + prefix, api_key, timeout_seconds, self.clock, markets)
             source, http = REGISTRY[name].connect(setup)
             self.parts[name] = http
-            self._panels[name] = Panel([source], "sonic", self.clock, self.metrics, {name: http})
+            self._panels[name] = Poller([source], "sonic", self.clock, self.metrics, {name: http})
         return self._panels[name]
 
     async def close(self) -> None:
@@ -56,5 +56,5 @@ class Desk:
             await http.stop()
 
     async def ask(self, name: str, *assets: str) -> SourceAnswer:
-        answers = await self.panel(name).ask(Market.LIVE, assets or ("BTC",), REFERENCE_TIME)
+        answers = await self.poller(name).ask(Market.LIVE, assets or ("BTC",), REFERENCE_TIME)
         return answers[0]

@@ -8,7 +8,7 @@ from services.price.domain.prices import TRUSTED_QUALITIES, Market, Price, Price
 
 
 @dataclass(frozen=True, slots=True)
-class Succession:
+class PriceUpdate:
     """The price from now on, the row it adds to the history (None: nothing newer), and whether it differs."""
 
     price: Price
@@ -72,7 +72,7 @@ def amend(
 
 def succeed(
     kept: Price | None, asset: str, market: Market, consensus: Consensus, now: datetime
-) -> Succession:
+) -> PriceUpdate:
     """Without a usable quote the kept price stays, STALE (NONE when nothing was ever known).
 
     A consensus not newer than the kept price changes its quality and quotes only: time never runs back.
@@ -108,6 +108,6 @@ def succeed(
     return _told(kept, price, record)
 
 
-def _told(kept: Price | None, price: Price, record: PriceRecord | None) -> Succession:
+def _told(kept: Price | None, price: Price, record: PriceRecord | None) -> PriceUpdate:
     changed = kept is None or record is not None or kept.quality is not price.quality
-    return Succession(price, record, changed)
+    return PriceUpdate(price, record, changed)

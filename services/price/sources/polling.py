@@ -16,7 +16,7 @@ from services.price.domain.prices import (
     SourceStatus,
 )
 from services.price.sources.demo import DemoSource
-from services.price.sources.paced import PacedHttp
+from services.price.sources.rate_limited_http import RateLimitedHttp
 from services.price.sources.registry import REGISTRY
 from services.price.sources.source import Source
 from shared.clock import Clock
@@ -26,7 +26,7 @@ from shared.metrics import Metrics
 from shared.names import new_id
 
 
-class Panel:
+class Poller:
     """The live sources with their HTTP parts, and simulated ones for the demo market.
 
     A source is asked only when it knows one of the assets. What each last did is kept in this process.
@@ -38,7 +38,7 @@ class Panel:
         demo_seed: str,
         clock: Clock,
         metrics: Metrics,
-        parts: Mapping[str, PacedHttp] | None = None,
+        parts: Mapping[str, RateLimitedHttp] | None = None,
     ) -> None:
         self._live = tuple(live)
         self._demo_seed = demo_seed
@@ -71,7 +71,7 @@ class Panel:
         if part is None:
             return status
         state = SourceState.PAUSED if part.paused else SourceState.READY
-        return replace(status, state=state, calls_left=part.budget.left())
+        return replace(status, state=state, calls_left=part.rate_limit.left())
 
     def _simulated(self, start_time: datetime) -> Sequence[Source]:
         return [DemoSource(name, self._demo_seed, start_time, self._clock) for name in SOURCE_NAMES]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.price.sources.budget import CallBudget
+from services.price.sources.rate_limit import RateLimit
 from services.price.sources.source import SourceSetup
 from shared.http import Answer, FailureKind, ProviderFailure, ProviderHttp
 from shared.http.client import Params
@@ -24,8 +24,8 @@ class Pace:
     retry_after: str = "seconds"
 
 
-class PacedHttp(ProviderHttp):
-    """A ProviderHttp; over its budget a call fails RATE_LIMITED and nothing is sent."""
+class RateLimitedHttp(ProviderHttp):
+    """A ProviderHttp; over its rate limit a call fails RATE_LIMITED and nothing is sent."""
 
     def __init__(
         self, name: str, setup: SourceSetup, pace: Pace, headers: Mapping[str, str] | None = None
@@ -40,24 +40,24 @@ class PacedHttp(ProviderHttp):
             retry_after=pace.retry_after,
             headers=headers,
         )
-        self.budget = CallBudget(pace.call_count, pace.window_seconds, setup.clock)
+        self.rate_limit = RateLimit(pace.call_count, pace.window_seconds, setup.clock)
 
     @property
     def paused(self) -> bool:
         """Whether a call would fail now without being made."""
-        return self._circuit.shut or self.budget.wait_seconds() > 0
+        return self._circuit.shut or self.rate_limit.wait_seconds() > 0
 
     async def get_json(
         self, path: str, params: Params | None = None, *, headers: Mapping[str, str] | None = None
     ) -> Answer:
         # A call the circuit will not let through is none and costs nothing.
-        if not self._circuit.shut and (wait_seconds := self.budget.take()) > 0:
-            raise limited("our own call budget is used up", wait_seconds)
+        if not self._circuit.shut and (wait_seconds := self.rate_limit.take()) > 0:
+            raise limited("our own call limit is used up", wait_seconds)
         return await super().get_json(path, params, headers=headers)
 
     def silence(self, message: str, seconds: float) -> ProviderFailure:
         """Ask nothing for so long: a limit the provider told in its own words. The failure to raise."""
-        self.budget.silence(seconds)
+        self.rate_limit.silence(seconds)
         return limited(message, seconds)
 
 

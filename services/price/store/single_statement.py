@@ -6,8 +6,8 @@ A write rests on the state that was read, and does nothing when that is old: the
 from collections.abc import Sequence
 from datetime import datetime
 
+from services.price.domain.price_update import PriceUpdate
 from services.price.domain.prices import Market, Refreshed
-from services.price.domain.succession import Succession
 from services.price.store.prices import written, written_effect
 from services.price.store.rows import HURRY, READ, State, state_of
 from shared.database import fence
@@ -24,7 +24,7 @@ _ANSWER = fence.whole(f"done as (select {HURRY} from allowed)")
 _WRITE = fence.whole(written_effect(8, " and exists (select from allowed)"))
 
 
-class AtOnce:
+class SingleStatement:
     """One round trip each; the answer given, or the one recorded before, or None: not so."""
 
     def __init__(self, database: Database) -> None:
@@ -50,7 +50,7 @@ class AtOnce:
         refreshed: Refreshed,
         seen: State,
         demo_start_time: datetime | None,
-        judged: Sequence[Succession],
+        judged: Sequence[PriceUpdate],
         now: datetime,
     ) -> Refreshed | None:
         """Keep the prices and append what is new to the history; None when `seen` is not true any more."""

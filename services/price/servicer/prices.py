@@ -11,7 +11,7 @@ from services.price.domain.candles import Interval
 from services.price.domain.prices import HistoryFilter, Market, News, Price, Quality
 from services.price.service.history import HistoryService
 from services.price.service.prices import PriceService
-from services.price.servicer.wording import (
+from services.price.servicer.mapping import (
     candle_message,
     gap_message,
     market_of,

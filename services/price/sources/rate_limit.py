@@ -1,11 +1,11 @@
-"""At most so many calls in a window of time. Knows no provider; over budget means no call, never a wait."""
+"""At most so many calls in a window of time; over the limit means no call, never a wait."""
 
 from collections import deque
 
 from shared.clock import Clock
 
 
-class CallBudget:
+class RateLimit:
     """A sliding window: the n-th last call must be older than the window. `call_count` >= 1."""
 
     def __init__(self, call_count: int, window_seconds: float, clock: Clock) -> None:
@@ -36,5 +36,5 @@ class CallBudget:
         return self._call_count - sum(now - call < self._window_seconds for call in self._calls)
 
     def silence(self, seconds: float) -> None:
-        """The provider says the budget is used up, whoever used it: nothing for so long."""
+        """The provider says the limit is used up, whoever used it: nothing for so long."""
         self._silent_until_seconds = self._clock.monotonic() + seconds
