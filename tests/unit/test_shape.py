@@ -51,7 +51,8 @@ FORBIDDEN_NAMES = {
     "data",
 }
 TRADE_WORDS = {"position", "alert", "price", "hedge", "wallet", "liquidation"}
-PURE = {"numpy", "shared.errors", "shared.secret_shapes", "shared.base58", "shared.texts"}
+# Libraries that only compute, and the pure part of shared.
+PURE = {"numpy", "bech32", "Crypto", "shared.errors", "shared.secret_shapes", "shared.base58", "shared.texts"}
 
 SERVICE_NAMES = ("price", "positions", "hedges", "alerts", "monitor", "xcom", "cyclone", "withdrawals")
 ANY = set(SERVICE_NAMES)

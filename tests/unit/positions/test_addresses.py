@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.positions.domain.venue_answer import Chain
-from services.positions.wallets.domain import encodings
 from services.positions.wallets.domain.addresses import check_address, refuse_secret
 from services.positions.wallets.domain.encodings import bech32_decode, keccak_256
 from shared.base58 import decode
@@ -223,22 +222,6 @@ def test_any_text_is_an_address_or_a_typed_refusal(text: str, chain: Chain) -> N
 )
 def test_keccak_gives_its_published_digests(message: bytes, digest: str) -> None:
     assert keccak_256(message).hex() == digest
-
-
-@pytest.mark.parametrize("length", [135, 136, 137, 271, 272, 500])
-def test_the_permutation_of_keccak_is_that_of_sha3_over_several_blocks(length: int) -> None:
-    # SHA3-256 differs by its padding byte alone (0x06 for 0x01): the padded blocks are absorbed by hand.
-    message = bytes(range(256)) * 2
-    padded = bytearray(message[:length] + b"\x06" + b"\0" * (-(length + 1) % 136))
-    padded[-1] |= 0x80
-    state = [[0] * 5 for _ in range(5)]
-    for start in range(0, len(padded), 136):
-        for lane in range(17):
-            offset = start + 8 * lane
-            state[lane % 5][lane // 5] ^= int.from_bytes(padded[offset : offset + 8], "little")
-        state = encodings._permute(state)
-    digest = b"".join(state[lane % 5][lane // 5].to_bytes(8, "little") for lane in range(4))
-    assert digest == hashlib.sha3_256(message[:length]).digest()
 
 
 @pytest.mark.parametrize(
