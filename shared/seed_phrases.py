@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 _COUNTS: Final = frozenset({12, 15, 18, 21, 24})
-_SHORTEST: Final = min(_COUNTS)
+SHORTEST_PHRASE: Final = min(_COUNTS)
 # Of a text that is nothing but a phrase, one word in so many may be mistyped.
 _MISTYPED_SHARE: Final = 6
 # Each word of the list is known by its first four letters, and is often kept by them alone.
@@ -22,7 +22,7 @@ _LOWER_LETTERS = bytes(
 ) + bytes(range(0x80, 0x100))
 _IS_WHOLE = bytes(kind & _WHOLE for kind in range(0x100))
 _IS_START = bytes(bool(kind & _START) for kind in range(0x100))
-_RUN = b"\1" * _SHORTEST
+_RUN = b"\1" * SHORTEST_PHRASE
 _LABEL = re.compile(r"^[^:=]{0,40}[:=]")
 # The numbers beside the words of a phrase count them; longer ones are amounts.
 _AMOUNT = re.compile(r"[0-9]{3}|[0-9][.,][0-9]")
@@ -51,7 +51,7 @@ def is_phrase(text: str) -> bool:
     Signs, numbers and white space between the words hide nothing, nor does a label before them.
     """
     words = _words(text)
-    if len(words) < _SHORTEST:
+    if len(words) < SHORTEST_PHRASE:
         return False
     kinds = bytes(map(_kinds().get, words, repeat(0)))
     if _RUN in kinds.translate(_IS_WHOLE) or _RUN in kinds.translate(_IS_START):
@@ -76,7 +76,11 @@ def _one_mistyped(words: list[bytes], marks: bytes) -> bool:
     place = 0
     for before, after in pairwise(map(len, marks.split(b"\0"))):
         place += before
-        if before + after >= _SHORTEST - 1 and len(words[place]) >= _START_LENGTH and _is_near(words[place]):
+        if (
+            before + after >= SHORTEST_PHRASE - 1
+            and len(words[place]) >= _START_LENGTH
+            and _is_near(words[place])
+        ):
             told = takewhile(_TELLING.__contains__, words[place - before : place])
             if before + 1 + after - sum(1 for _ in told) in _COUNTS:
                 return True

@@ -13,8 +13,11 @@ from google.protobuf.message import Message
 from services.gateway.surface import Route, field_at
 from services.gateway.values import FIELD_MASK, NUMBER, WHOLE, Json, checked, field_of, named, shown
 from shared.errors import InvalidArgument
+from shared.secret_shapes import refuse_secret
 
 MASK = "update_mask"
+# Bytes of a body that is no JSON: a key in its place is no longer.
+_KEY_LENGTH = 8192
 # What says which version was read is sent along, not changed.
 _NEVER_MASKED = "etag"
 _WHOLE_KINDS = frozenset(
@@ -32,7 +35,8 @@ _WORDS = {"true": True, "false": False}
 def request_message(
     route: Route, path: Mapping[str, str], query: Sequence[tuple[str, str]], body: bytes
 ) -> Message:
-    """The request of a route; InvalidArgument BAD_JSON, UNKNOWN_FIELD or UNKNOWN_NAME says what does not fit.
+    """The request of a route; InvalidArgument BAD_JSON, UNKNOWN_FIELD or UNKNOWN_NAME says what does not fit,
+    PRIVATE_KEY_REFUSED that it is a key.
 
     Names of enum values are taken in any case and without their prefix: `long` is SIDE_LONG.
     """
@@ -73,6 +77,7 @@ def _body(route: Route, body: bytes) -> Json:
             body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_each_once
         )
     except (ValueError, RecursionError) as error:
+        refuse_secret(body[:_KEY_LENGTH].decode(errors="replace"), "body")
         raise InvalidArgument("BAD_JSON", f"the body is not JSON: {_first(error)}") from error
     if not isinstance(value, dict):
         raise InvalidArgument("BAD_JSON", "the body must be a JSON object")
@@ -93,7 +98,8 @@ def _each_once(pairs: list[tuple[str, Any]]) -> Json:
 
 
 def _first(error: Exception) -> str:
-    """The first words of a reader that may repeat what was sent."""
+    """The first words of a reader that may repeat what was sent, or the refusal of a key among them."""
+    refuse_secret(str(error), "request")
     return str(error)[:300].encode("utf-8", "backslashreplace").decode()
 
 

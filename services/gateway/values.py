@@ -14,6 +14,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from shared.errors import InvalidArgument
 from shared.names import normalise
+from shared.secret_shapes import refuse_secret
 
 Json = dict[str, Any]
 # Messages that are written as a string.
@@ -82,8 +83,12 @@ def field_of(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
     return found or descriptor.fields_by_camelcase_name.get(name)
 
 
-def shown(text: str) -> str:
-    """What somebody sent, short and fit for an answer: half of a surrogate pair cannot be encoded."""
+def shown(text: str, field: str = "request") -> str:
+    """What somebody sent, short and fit for an answer: half of a surrogate pair cannot be encoded.
+
+    Raises InvalidArgument PRIVATE_KEY_REFUSED: what an answer would repeat may be a key in the wrong place.
+    """
+    refuse_secret(text, field)
     return text[:60].encode("utf-8", "backslashreplace").decode()
 
 
@@ -105,17 +110,18 @@ def _of_map(entry: Descriptor, value: object, at: str) -> Json:
     key, inside = entry.fields_by_name["key"], entry.fields_by_name["value"]
     pairs = _object(value, at)
     return {
-        str(_single(key, name, f"{at} key")): _single(inside, item, f"{at}.{shown(name)}")
+        str(_single(key, name, f"{at} key")): _single(inside, item, f"{at}.{shown(name, at)}")
         for name, item in pairs.items()
     }
 
 
 def _single(field: FieldDescriptor, value: object, at: str) -> object:
     if field.message_type is not None:
-        if field.message_type.full_name == FIELD_MASK:
-            return _mask(value, at)
         if field.message_type.full_name in WELL_KNOWN:
-            return _text(value, at)
+            text = _text(value, at)
+            # The reader of times repeats what it cannot read, and not whole.
+            refuse_secret(text, at)
+            return _mask(text, at) if field.message_type.full_name == FIELD_MASK else text
         return checked(field.message_type, _object(value, at), f"{at}.")
     if field.enum_type is not None:
         return _enum_value(field.enum_type, value, at)
@@ -147,8 +153,8 @@ def _text(value: object, at: str) -> str:
     return value
 
 
-def _mask(value: object, at: str) -> str:
-    if not isinstance(value, str) or not _PATHS.fullmatch(value):
+def _mask(value: str, at: str) -> str:
+    if not _PATHS.fullmatch(value):
         raise _unfit(at, "names of fields with commas between", value)
     return value
 
@@ -189,15 +195,17 @@ def _enum_value(enum: EnumDescriptor, value: object, at: str) -> str:
             if name in enum.values_by_name:
                 return str(name)
     known = ", ".join(one.name.removeprefix(prefix) for one in enum.values if one.number)
-    told = f"{at} {_sample(value)} is not known; known are {known}"
+    told = f"{at} {_sample(value, at)} is not known; known are {known}"
     raise InvalidArgument("UNKNOWN_NAME", told, fields={at: f"one of {known}"})
 
 
 def _unfit(at: str, wanted: str, value: object) -> InvalidArgument:
-    return InvalidArgument("BAD_JSON", f"{at} must be {wanted}, not {_sample(value)}", fields={at: wanted})
+    return InvalidArgument(
+        "BAD_JSON", f"{at} must be {wanted}, not {_sample(value, at)}", fields={at: wanted}
+    )
 
 
-def _sample(value: object) -> str:
+def _sample(value: object, at: str) -> str:
     """A value as JSON shows it, short; what is inside of an object or a list stays out."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
@@ -205,4 +213,4 @@ def _sample(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int) and abs(value) >= 10**30:
         return "a number of more than 30 digits"
-    return shown(repr(value))
+    return shown(repr(value), at)

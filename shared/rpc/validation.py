@@ -4,7 +4,7 @@ Knows no rule itself.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import cast
 
 import protovalidate
@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from shared.errors import InvalidArgument
 from shared.secret_shapes import SHORTEST_SECRET_LENGTH, refuse_secret
+from shared.seed_phrases import SHORTEST_PHRASE
 from shared.texts import holds_control
 
 # buf.validate extends the options of messages, oneofs and fields under this number; a length-delimited tag.
@@ -40,8 +41,13 @@ _NO_CONTROL = "must not hold control characters"
 
 _TEXT_HOLDERS = frozenset({FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE})
 
+# A list of single words may be a phrase, word by word; nothing else adds up across so wide a gap.
+_LONGEST_WORD = 16
+_BETWEEN_WORDS = " ------ "
+
 _ruled: dict[type[Message], bool] = {}
 _holds_file: dict[type[Message], bool] = {}
+_holds_list: dict[type[Message], bool] = {}
 
 
 def check(request: Message) -> None:
@@ -53,7 +59,8 @@ def check(request: Message) -> None:
     ruled = _ruled.get(kind)
     if ruled is None:
         ruled = _ruled[kind] = has_rules(kind)
-        _holds_file[kind] = _any_bytes(cast("Descriptor", kind.DESCRIPTOR), set())
+        _holds_file[kind] = _any_field(cast("Descriptor", kind.DESCRIPTOR), _is_bytes, set())
+        _holds_list[kind] = _any_field(cast("Descriptor", kind.DESCRIPTOR), _is_list_of_texts, set())
     # A file is not copied only to be looked through.
     wire = None if _holds_file[kind] else request.SerializeToString()
     if (wire is None or _NUL in wire) and (path := _nul_path(request)):
@@ -62,7 +69,9 @@ def check(request: Message) -> None:
     if path := _control_path(request):
         raise InvalidArgument("INVALID_FIELD", f"{path}: {_NO_CONTROL}", fields={path: _NO_CONTROL})
     # Before the rules: a key is refused as a key, whatever else is wrong with the field.
-    if wire is None or (len(wire) >= SHORTEST_SECRET_LENGTH and _LONG_TEXT.search(wire)):
+    if wire is None or (
+        len(wire) >= SHORTEST_SECRET_LENGTH and (_holds_list[kind] or _LONG_TEXT.search(wire))
+    ):
         refuse_secrets(request)
     if ruled and (violations := protovalidate.collect_violations(request)):
         raise _refusal(violations)
@@ -85,15 +94,23 @@ def _any_rule(descriptor: Descriptor, seen: set[str]) -> bool:
     )
 
 
-def _any_bytes(descriptor: Descriptor, seen: set[str]) -> bool:
+def _any_field(descriptor: Descriptor, is_wanted: Callable[[FieldDescriptor], bool], seen: set[str]) -> bool:
     if descriptor.full_name in seen:
         return False
     seen.add(descriptor.full_name)
     return any(
-        field.type == FieldDescriptor.TYPE_BYTES
-        or (field.message_type is not None and _any_bytes(field.message_type, seen))
+        is_wanted(field)
+        or (field.message_type is not None and _any_field(field.message_type, is_wanted, seen))
         for field in descriptor.fields
     )
+
+
+def _is_bytes(field: FieldDescriptor) -> bool:
+    return bool(field.type == FieldDescriptor.TYPE_BYTES)
+
+
+def _is_list_of_texts(field: FieldDescriptor) -> bool:
+    return bool(field.is_repeated and field.type == FieldDescriptor.TYPE_STRING)
 
 
 def _refusal(violations: list[protovalidate.Violation]) -> InvalidArgument:
@@ -145,10 +162,14 @@ def refuse_secrets(request: Message) -> None:
 
 
 def _texts(message: Message, before: str = "") -> Iterator[tuple[str, str, str]]:
-    """Path, name and text of every string in the message; the name of a map's value is its key."""
+    """Path, name and text of every string in the message, and of every list of words as one text; the name of
+    a map's value is its key."""
     for field, value in message.ListFields():
         if field.type not in _TEXT_HOLDERS:
             continue
+        if _is_list_of_texts(field) and len(value) >= SHORTEST_PHRASE:
+            words = _BETWEEN_WORDS.join(part for part in value if len(part) <= _LONGEST_WORD)
+            yield f"{before}{field.name}", field.name, words
         for place, name, part in _parts(field, value):
             if isinstance(part, str):
                 yield f"{before}{field.name}{place}", name, part

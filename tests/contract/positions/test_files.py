@@ -169,3 +169,34 @@ async def test_wallets_go_out_and_come_in(house) -> None:
     assert out.wallet_count == 2
     back = await house.files.ImportWallets(pb.ImportWalletsRequest(format=CSV, content=out.content))
     assert (back.created_count, back.updated_count, back.refused_count) == (0, 0, 0)
+
+
+KEY = "L1aW4aubDFB7yfras2S1mN3bqg9nwySY8nkoLmJebSLD5BWv3ENZ"
+
+
+@pytest.mark.parametrize("kind", [CSV, JSON])
+async def test_a_file_that_is_a_key_is_refused_as_one_by_every_way_in(house, kind) -> None:
+    content = KEY.encode()
+    ways = [
+        lambda: house.positions.ImportPositions(pb.ImportPositionsRequest(format=kind, content=content)),
+        lambda: anext(
+            aiter(
+                house.files.ImportPositionsStream(
+                    pb.ImportPositionsStreamRequest(format=kind, content=content)
+                )
+            )
+        ),
+        lambda: house.files.ImportWallets(pb.ImportWalletsRequest(format=kind, content=content)),
+    ]
+    for way in ways:
+        with pytest.raises(InvalidArgument) as refused:
+            await way()
+        assert refused.value.reason == "PRIVATE_KEY_REFUSED" and KEY not in repr(vars(refused.value))
+
+
+async def test_a_key_in_a_cell_refuses_its_row_and_is_not_repeated(house) -> None:
+    content = f"name,chain,seed\na,manual,{KEY}\nb,manual,\n".encode()
+    done = await house.files.ImportWallets(pb.ImportWalletsRequest(format=CSV, content=content))
+    assert "PRIVATE_KEY_REFUSED" in str(done) and KEY not in str(done)
+    listed = await house.wallets.ListWallets(pb.ListWalletsRequest())
+    assert [wallet.name for wallet in listed.wallets] == ["b"]

@@ -51,6 +51,12 @@ def test_a_bad_row_is_refused_by_line_field_and_reason_and_the_rest_is_taken(row
     assert "abandon" not in refusal.message
 
 
+@pytest.mark.parametrize("cells", ["a,manual," + "0x" + "ab" * 32, "a,manual," + "abandon," * 11 + "about"])
+def test_a_secret_in_cells_beyond_the_header_is_refused_as_one(cells) -> None:
+    _, (refusal,) = parse_wallets(f"name,chain\n{cells}\n".encode(), "CSV")
+    assert (refusal.line, refusal.reason) == (2, "PRIVATE_KEY_REFUSED")
+
+
 def test_the_second_row_of_a_name_is_refused() -> None:
     rows, (refusal,) = parse_wallets(b"name,chain\na,manual\na,demo\n", "CSV")
     assert (refusal.line, refusal.reason) == (3, "DUPLICATE_NAME") and len(rows) == 1

@@ -7,6 +7,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
@@ -33,6 +34,9 @@ from services.positions.positions.domain import leverage_problem
 from shared.errors import InvalidArgument
 from shared.secret_shapes import looks_secret, refuse_secret
 from shared.texts import holds_control
+
+# Characters; the file of a key is no longer.
+_KEY_FILE_LENGTH = 8192
 
 Format = Literal["CSV", "JSON"]
 Row = tuple[int, Mapping[str, object]]
@@ -88,17 +92,33 @@ def parse_positions(
 
     Size may be left out when collateral and leverage are given, collateral when size and leverage are; a size
     in coins is taken at the entry price.
-    Raises InvalidArgument BAD_FILE, PRIVATE_KEY_REFUSED when a column is named by a secret, INVALID_FIELD
-    for the default wallet.
+    Raises InvalidArgument BAD_FILE; PRIVATE_KEY_REFUSED when the name of a column or the whole file is a key;
+    INVALID_FIELD for the default wallet.
     """
     if holds_control(default_wallet):
         problem = "must not hold control characters"
         raise InvalidArgument("INVALID_FIELD", f"wallet: {problem}", fields={"wallet": problem})
     text = _decoded(content)
+    with unread_keys_refused(text):
+        return _parsed(_csv_rows(text) if format == "CSV" else _json_rows(text), default_wallet)
+
+
+@contextmanager
+def unread_keys_refused(text: str) -> Iterator[None]:
+    """A file that cannot be read as rows and looks like a key raises InvalidArgument PRIVATE_KEY_REFUSED."""
+    try:
+        yield
+    except InvalidArgument as error:
+        if error.reason == "BAD_FILE":
+            refuse_secret(text[:_KEY_FILE_LENGTH], "content")
+        raise
+
+
+def _parsed(cells_by_line: Iterator[Row], default_wallet: str) -> Parsed:
     rows: list[ManualTerms] = []
     refusals: list[RefusedTerms] = []
     taken: set[str] = set()
-    for line, cells in _csv_rows(text) if format == "CSV" else _json_rows(text):
+    for line, cells in cells_by_line:
         try:
             terms = _terms(cells, line, default_wallet)
             _take_id(terms.id, taken)
@@ -181,6 +201,9 @@ def _json_rows(text: str) -> Iterator[Row]:
         document = document.get("positions")
     if not isinstance(document, list):
         raise _bad_file('is neither a JSON list nor an object {"positions": [...]}')
+    if document and all(isinstance(item, int) for item in document[:3]):
+        # A keypair's own file; of other numbers each is refused as a row.
+        refuse_secret(text[:_KEY_FILE_LENGTH], "content")
     for place_from_one, item in enumerate(document, start=1):
         yield place_from_one, _canonical_keys(item)
 

@@ -10,9 +10,9 @@ from services.positions.domain.venue_answer import Chain, WalletType
 from services.positions.files.domain.csv_text import csv_rows
 from services.positions.files.domain.exports import WALLET_FIELDS
 from services.positions.files.domain.import_fields import RowProblem, amount
-from services.positions.files.domain.imports import Format, RefusedTerms
+from services.positions.files.domain.imports import Format, RefusedTerms, unread_keys_refused
 from shared.errors import InvalidArgument
-from shared.secret_shapes import looks_secret
+from shared.secret_shapes import looks_secret, refuse_secret
 from shared.texts import holds_control
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
@@ -31,13 +31,10 @@ class WalletRow:
 def parse_wallets(content: bytes, kind: Format) -> tuple[list[WalletRow], list[RefusedTerms]]:
     """Every row, taken or refused; `line` is the CSV's (the header is 1) or the place in the list (from 1).
 
-    Raises InvalidArgument BAD_FILE.
+    Raises InvalidArgument BAD_FILE, or PRIVATE_KEY_REFUSED when the file is a key.
     """
-    try:
-        text = content.decode("utf-8-sig")
-        rows = list(_csv_rows(text) if kind == "CSV" else _json_rows(text))
-    except (ValueError, RecursionError, csv.Error):
-        raise _bad_file(f"is no {kind} file in UTF-8") from None
+    with unread_keys_refused(content.decode(errors="replace")):
+        rows = _cells(content, kind)
     taken: list[WalletRow] = []
     refused: list[RefusedTerms] = []
     names: set[str] = set()
@@ -53,6 +50,14 @@ def parse_wallets(content: bytes, kind: Format) -> tuple[list[WalletRow], list[R
     return taken, refused
 
 
+def _cells(content: bytes, kind: Format) -> list[tuple[int, Mapping[str, object]]]:
+    try:
+        text = content.decode("utf-8-sig")
+        return list(_csv_rows(text) if kind == "CSV" else _json_rows(text))
+    except (ValueError, RecursionError, csv.Error):
+        raise _bad_file(f"is no {kind} file in UTF-8") from None
+
+
 def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, object]]]:
     rows = csv_rows(text)
     _, header = next(rows, (1, ()))
@@ -61,7 +66,7 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, object]]]:
         raise _bad_file("has no header line with a column name")
     for line, cells in rows:
         if len(cells) > len(fields):
-            yield line, {"": "more cells than the header"}
+            yield line, {"": cells}
         else:
             yield line, {field: cell for field, cell in zip(fields, cells, strict=False) if cell != ""}
 
@@ -72,6 +77,8 @@ def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, object]]]:
         document = document.get("wallets")
     if not isinstance(document, list):
         raise _bad_file('is neither a JSON list nor an object {"wallets": [...]}')
+    if not any(isinstance(item, dict) for item in document):
+        refuse_secret(text, "content")
     for place, item in enumerate(document, start=1):
         yield place, item if isinstance(item, dict) else {}
 

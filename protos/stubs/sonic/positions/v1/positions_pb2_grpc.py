@@ -173,7 +173,7 @@ class PositionsServiceServicer:
 
     def ImportPositions(self, request, context):
         """Takes a CSV or JSON file of positions; bad rows are refused with line, field and reason, good ones are kept.
-        Fails with BAD_FILE.
+        Fails with BAD_FILE, PRIVATE_KEY_REFUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1085,7 +1085,8 @@ class FilesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ImportWallets(self, request, context):
-        """Takes wallets; bad rows are refused with line, field and reason, good ones are kept. Fails with BAD_FILE.
+        """Takes wallets; bad rows are refused with line, field and reason, good ones are kept. Fails with BAD_FILE,
+        PRIVATE_KEY_REFUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

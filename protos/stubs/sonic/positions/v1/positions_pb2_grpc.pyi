@@ -42,7 +42,7 @@ class PositionsServiceStub:
     """Deletes every position. Fails with NOT_CONFIRMED."""
     ImportPositions: _aio.UnaryUnaryMultiCallable[_positions_pb2.ImportPositionsRequest, _positions_pb2.ImportPositionsResponse]
     """Takes a CSV or JSON file of positions; bad rows are refused with line, field and reason, good ones are kept.
-    Fails with BAD_FILE.
+    Fails with BAD_FILE, PRIVATE_KEY_REFUSED.
     """
     EvaluateAtPrice: _aio.UnaryUnaryMultiCallable[_positions_pb2.EvaluateAtPriceRequest, _positions_pb2.EvaluateAtPriceResponse]
     """Positions at given prices: value, profit, travel, distances, heat. Stores nothing.
@@ -141,7 +141,7 @@ class PositionsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_positions_pb2.ImportPositionsRequest, _abc.Awaitable[_positions_pb2.ImportPositionsResponse]],
     ) -> _abc.Awaitable[_positions_pb2.ImportPositionsResponse]:
         """Takes a CSV or JSON file of positions; bad rows are refused with line, field and reason, good ones are kept.
-        Fails with BAD_FILE.
+        Fails with BAD_FILE, PRIVATE_KEY_REFUSED.
         """
 
     @_abc_1.abstractmethod
@@ -302,7 +302,9 @@ class FilesServiceStub:
     ExportWallets: _aio.UnaryUnaryMultiCallable[_positions_pb2.ExportWalletsRequest, _positions_pb2.ExportWalletsResponse]
     """Wallets as a file that ImportWallets takes back."""
     ImportWallets: _aio.UnaryUnaryMultiCallable[_positions_pb2.ImportWalletsRequest, _positions_pb2.ImportWalletsResponse]
-    """Takes wallets; bad rows are refused with line, field and reason, good ones are kept. Fails with BAD_FILE."""
+    """Takes wallets; bad rows are refused with line, field and reason, good ones are kept. Fails with BAD_FILE,
+    PRIVATE_KEY_REFUSED.
+    """
 
 class FilesServiceServicer(metaclass=_abc_1.ABCMeta):
     """Files of positions and wallets."""
@@ -342,7 +344,9 @@ class FilesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _positions_pb2.ImportWalletsRequest,
         context: _aio.ServicerContext[_positions_pb2.ImportWalletsRequest, _abc.Awaitable[_positions_pb2.ImportWalletsResponse]],
     ) -> _abc.Awaitable[_positions_pb2.ImportWalletsResponse]:
-        """Takes wallets; bad rows are refused with line, field and reason, good ones are kept. Fails with BAD_FILE."""
+        """Takes wallets; bad rows are refused with line, field and reason, good ones are kept. Fails with BAD_FILE,
+        PRIVATE_KEY_REFUSED.
+        """
 
 def add_FilesServiceServicer_to_server(servicer: FilesServiceServicer, server: _aio.Server) -> None: ...
 
