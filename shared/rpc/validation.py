@@ -66,13 +66,13 @@ def check(request: Message) -> None:
     if (wire is None or _NUL in wire) and (path := _nul_path(request)):
         words = "must not hold a NUL character"
         raise InvalidArgument("INVALID_FIELD", f"{path}: {words}", fields={path: words})
-    if path := _control_path(request):
-        raise InvalidArgument("INVALID_FIELD", f"{path}: {_NO_CONTROL}", fields={path: _NO_CONTROL})
     # Before the rules: a key is refused as a key, whatever else is wrong with the field.
     if wire is None or (
         len(wire) >= SHORTEST_SECRET_LENGTH and (_holds_list[kind] or _LONG_TEXT.search(wire))
     ):
         refuse_secrets(request)
+    if path := _control_path(request):
+        raise InvalidArgument("INVALID_FIELD", f"{path}: {_NO_CONTROL}", fields={path: _NO_CONTROL})
     if ruled and (violations := protovalidate.collect_violations(request)):
         raise _refusal(violations)
 

@@ -107,6 +107,13 @@ def test_a_private_key_is_refused_by_the_name_of_its_field(key: str, path: str, 
     assert key not in repr(vars(checked.value)) + str(checked.value)
 
 
+@pytest.mark.parametrize("key", ["\n".join(PHRASE.split()), f"-----BEGIN PRIVATE KEY-----\n{'a9B' * 20}"])
+def test_a_key_of_several_lines_is_refused_as_one_where_a_name_has_one(key: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        check(positions.CreateWalletRequest(wallet=positions.Wallet(name=key)))
+    assert (refused.value.reason, list(refused.value.fields)) == ("PRIVATE_KEY_REFUSED", ["wallet.name"])
+
+
 def test_what_may_look_like_a_key_is_a_page_token_or_a_hash() -> None:
     for kind in set(requests()):
         for _, name, message in filled(kind, KEY):
