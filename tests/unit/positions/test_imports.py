@@ -1,9 +1,7 @@
 """Files of positions: what is taken, what is refused and why."""
 
-import hashlib
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.positions.domain.venue_answer import Side
-from services.positions.files.domain.imports import Format, ManualTerms, Parsed, parse_positions
-from services.positions.files.domain.wallet_files import parse_wallets
+from services.positions.files.domain.imports import ManualTerms, Parsed, parse_positions
 from shared.errors import InvalidArgument
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "cases"
@@ -317,27 +314,6 @@ def test_a_secret_in_a_csv_is_refused_wherever_it_stands() -> None:
     with pytest.raises(InvalidArgument) as caught:
         csv_of("1", header=f"asset,{SECRET}")
     assert caught.value.reason == "PRIVATE_KEY_REFUSED" and SECRET not in str(caught.value)
-
-
-KEY_FILES = [
-    json.dumps(list(hashlib.sha512(b"not a key of anybody").digest())),
-    "-----BEGIN PRIVATE KEY-----\n" + "MC4CAQAwBQYDK2VwBCIEIA" * 3 + "\n-----END PRIVATE KEY-----\n",
-    "legal winner thank year wave sausage worth useful legal winner thank yellow\n",
-    "legal,winner,thank,year,wave,sausage,worth,useful,legal,winner,thank,yellow\n",
-    "L1aW4aubDFB7yfras2S1mN3bqg9nwySY8nkoLmJebSLD5BWv3ENZ\n",
-]
-
-
-@pytest.mark.parametrize("text", KEY_FILES)
-@pytest.mark.parametrize("kind", ["CSV", "JSON"])
-@pytest.mark.parametrize(
-    "parse", [lambda content, kind: parse_positions(content, kind, "manual"), parse_wallets]
-)
-def test_the_file_of_a_key_is_refused_as_one(text: str, kind: Format, parse: Callable[..., object]) -> None:
-    with pytest.raises(InvalidArgument) as caught:
-        parse(text.encode(), kind)
-    assert caught.value.reason == "PRIVATE_KEY_REFUSED"
-    assert text.strip()[:10] not in repr(vars(caught.value)) + str(caught.value)
 
 
 @pytest.mark.parametrize(
