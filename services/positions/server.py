@@ -9,12 +9,12 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.positions.clients import PriceClient, price_channel
 from services.positions.domain.venue_answer import Chain
-from services.positions.enrichment.service import Passes
+from services.positions.enrichment.service import EnrichmentService
 from services.positions.files.service.files import FilesService
 from services.positions.files.service.imports import ImportService
 from services.positions.files.servicer import FilesServicer
 from services.positions.loop import retention_loop
-from services.positions.portfolio.service.net_worth import WealthService
+from services.positions.portfolio.service.net_worth import NetWorthService
 from services.positions.portfolio.service.portfolio import PortfolioService
 from services.positions.portfolio.servicer import PortfolioServicer
 from services.positions.positions.service.positions import PositionsService
@@ -30,15 +30,15 @@ from services.positions.sessions.servicer.brokers import BrokersServicer
 from services.positions.sessions.servicer.sessions import SessionsServicer
 from services.positions.store import Store
 from services.positions.store.positions import PositionReads
-from services.positions.sync.service.demo_prices import KeptAnchors
+from services.positions.sync.service.demo_prices import KeptDemoPrices
 from services.positions.sync.service.sync import SyncService
 from services.positions.venues import (
     VENUES,
     Built,
     ChainBalances,
     DemoVenue,
-    Surroundings,
     Venue,
+    VenueContext,
     build_balances,
 )
 from services.positions.venues.demo import DEMO_WALLETS
@@ -89,7 +89,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     database = Database(config.database_url.get_secret_value(), application_name="positions")
     begin, read = database.bind(Store), database.bind(Store, isolation="AUTOCOMMIT")
     price = price_channel(config.price_address)
-    passes = Passes(
+    enrichment = EnrichmentService(
         begin,
         read,
         database.bind(Store, isolation="REPEATABLE READ"),
@@ -99,10 +99,10 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     built, balances = _venues(config, clock), _balances(config, clock)
     venues = [one.venue for one in built]
-    sync = _sync(config, begin, read, passes, venues, BalanceKeeper(begin, balances, clock), clock)
+    sync = _sync(config, begin, read, enrichment, venues, BalanceKeeper(begin, balances, clock), clock)
     server = GrpcServer(
         config.listen_address,
-        _registrations(begin, read, PositionReads(database), passes, sync, clock),
+        _registrations(begin, read, PositionReads(database), enrichment, sync, clock),
         service_names=[f"sonic.positions.v1.{name}" for name in _SERVICES],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
@@ -120,7 +120,7 @@ def _sync(
     config: Config,
     begin: Begin,
     read: Begin,
-    passes: Passes,
+    enrichment: EnrichmentService,
     venues: Sequence[Venue],
     balances: BalanceKeeper,
     clock: Clock,
@@ -128,8 +128,8 @@ def _sync(
     return SyncService(
         begin,
         read,
-        passes,
-        [*venues, DemoVenue(config.sonic_demo_seed, KeptAnchors(begin))],
+        enrichment,
+        [*venues, DemoVenue(config.sonic_demo_seed, KeptDemoPrices(begin))],
         balances,
         clock,
         live=config.sonic_live,
@@ -140,15 +140,22 @@ def _sync(
 
 
 def _registrations(
-    begin: Begin, read: Begin, reads: PositionReads, passes: Passes, sync: SyncService, clock: Clock
+    begin: Begin,
+    read: Begin,
+    reads: PositionReads,
+    enrichment: EnrichmentService,
+    sync: SyncService,
+    clock: Clock,
 ) -> list[Registration]:
-    imports = ImportService(begin, passes, clock)
-    by_hand = PositionsService(begin, read, reads, passes, clock)
-    wallets = WalletsService(begin, read, passes)
-    positions = PositionsServicer(by_hand, passes, sync, imports, Watch(read, passes, clock))
-    portfolio = PortfolioServicer(PortfolioService(begin, read, clock), WealthService(read, passes, wallets))
-    files = FilesServicer(FilesService(begin, read, passes, clock), imports)
-    risk = RiskServicer(RiskService(begin, read, passes, by_hand))
+    imports = ImportService(begin, enrichment, clock)
+    by_hand = PositionsService(begin, read, reads, enrichment, clock)
+    wallets = WalletsService(begin, read, enrichment)
+    positions = PositionsServicer(by_hand, enrichment, sync, imports, Watch(read, enrichment, clock))
+    portfolio = PortfolioServicer(
+        PortfolioService(begin, read, clock), NetWorthService(read, enrichment, wallets)
+    )
+    files = FilesServicer(FilesService(begin, read, enrichment, clock), imports)
+    risk = RiskServicer(RiskService(begin, read, enrichment, by_hand))
     return [
         (rpc.add_PositionsServiceServicer_to_server, positions),
         (rpc.add_PortfolioServiceServicer_to_server, portfolio),
@@ -180,7 +187,7 @@ def _venues(config: Config, clock: Clock) -> list[Built]:
         "hyperliquid_url": config.hyperliquid_url,
     }
     asked = {"jupiter": True, "dydx": config.dydx_indexer_url, "hyperliquid": config.hyperliquid_url}
-    return [make(Surroundings(clock, settings)) for name, make in VENUES.items() if asked[name]]
+    return [make(VenueContext(clock, settings)) for name, make in VENUES.items() if asked[name]]
 
 
 def _balances(config: Config, clock: Clock) -> ChainBalances:

@@ -17,11 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.positions.domain.venue_answer import Answer, Chain, WalletType
 from services.positions.enrichment.domain.enrichment import MarketPrice
-from services.positions.enrichment.service import Passes
+from services.positions.enrichment.service import EnrichmentService
 from services.positions.store import Store
-from services.positions.sync.domain.answer_columns import NUMBERS, Answered, answered
+from services.positions.sync.domain.answer_columns import NUMBERS, AnswerColumns, answered
 from services.positions.sync.service.answer_writer import Storing
-from services.positions.sync.store.id_cache import Memory
+from services.positions.sync.store.id_cache import IdCache
 from services.positions.tables import RESULT_NUMBERS
 from services.positions.venues.jupiter import read_answer
 from services.positions.venues.jupiter_parser import V1
@@ -109,16 +109,16 @@ async def _compare(ours: Work, theirs: Work, count: int) -> dict[tuple[str, int]
     return taken
 
 
-async def _ours(database: Database, answers: Sequence[Answer], rows: Sequence[Answered]) -> Work:
+async def _ours(database: Database, answers: Sequence[Answer], rows: Sequence[AnswerColumns]) -> Work:
     """Stores one of the answers; the first is what is stored at the start."""
-    begin, memory = database.bind(Store), Memory()
+    begin, id_cache = database.bind(Store), IdCache()
     wallet = Wallet(_WALLET, Chain.SOLANA, _ADDRESS, "", None, None, (), False, WalletType.TEST, _now())
     async with begin() as store:
         await store.positions.delete_all()
         await store.wallets.create(wallet)
 
     async def work(place: int) -> int:
-        storing = Storing(begin, SystemClock(), Step("SYNC_POSITIONS"), memory)
+        storing = Storing(begin, SystemClock(), Step("SYNC_POSITIONS"), id_cache)
         outcome = await storing.keep_rows(_WALLET, "jupiter", answers[place], rows[place])
         return outcome.opened_count + outcome.changed_count
 
@@ -126,7 +126,7 @@ async def _ours(database: Database, answers: Sequence[Answer], rows: Sequence[An
     return work
 
 
-async def _floor(admin: Database, rows: Sequence[Answered]) -> Work:
+async def _floor(admin: Database, rows: Sequence[AnswerColumns]) -> Work:
     async with admin.begin() as connection:
         for statement in (
             "drop schema if exists bench_sync cascade",
@@ -182,10 +182,10 @@ class _Prices:
 
 
 async def _enrichments(service: Database, admin: Database) -> tuple[list[float], list[float]]:
-    """Interleaved: passes and their floor."""
+    """Interleaved: enrichment and their floor."""
     begin, read = service.bind(Store), service.bind(Store, isolation="AUTOCOMMIT")
     at_one_moment = service.bind(Store, isolation="REPEATABLE READ")
-    passes = Passes(begin, read, at_one_moment, _Prices(), SystemClock(), 120.0)
+    enrichment = EnrichmentService(begin, read, at_one_moment, _Prices(), SystemClock(), 120.0)
     async with admin.begin() as connection:
         await connection.exec_driver_sql(
             "create unlogged table bench_sync.result (like positions.result_0 including all)"
@@ -193,7 +193,7 @@ async def _enrichments(service: Database, admin: Database) -> tuple[list[float],
     taken: tuple[list[float], list[float]] = [], []
     for _ in range(_ROUNDS):
         began = time.perf_counter()
-        await passes.enrich(Step("ENRICH_POSITIONS"))
+        await enrichment.enrich(Step("ENRICH_POSITIONS"))
         taken[0].append(_milliseconds(began))
         began = time.perf_counter()
         await _enrich_floor(admin)
@@ -258,7 +258,7 @@ def _parsed(body: bytes, taken_ms: list[float]) -> Answer:
     return answer
 
 
-def _converted(answer: Answer, taken_ms: list[float]) -> Answered:
+def _converted(answer: Answer, taken_ms: list[float]) -> AnswerColumns:
     began = time.perf_counter()
     rows = answered(answer)
     taken_ms.append(_milliseconds(began))

@@ -72,8 +72,8 @@ VENUE = '''"""A venue that holds nothing."""
 from collections.abc import Mapping
 from datetime import datetime
 
-from services.positions.domain.venue_answer import (Answer, Chain, WalletRef)
-from services.positions.venues.venue import Built, Surroundings
+from services.positions.domain.venue_answer import Answer, Chain, WalletRef
+from services.positions.venues.venue import Built, VenueContext
 from shared.http import ProviderHttp
 
 
@@ -88,8 +88,8 @@ class Example:
         return Answer((), (), True, "", 0, now)
 
 
-def build(surroundings: Surroundings) -> Built:
-    http = ProviderHttp("example", surroundings.settings["example_url"], clock=surroundings.clock)
+def build(context: VenueContext) -> Built:
+    http = ProviderHttp("example", context.settings["example_url"], clock=context.clock)
     return Built(Example(http), (http,))
 '''
 VENUE_IS_BUILT = """
@@ -269,7 +269,7 @@ def test_sources_venues_channels_and_monitors_come_by_their_recipes(copy: Copy) 
     venues, server = "services/positions/venues/__init__.py", "services/positions/server.py"
     copy.insert(venues, "from services.positions.venues import ", "example, ")
     copy.insert(
-        venues, "VENUES: Mapping[str, Callable[[Surroundings], Built]] = {", '"example": example.build,'
+        venues, "VENUES: Mapping[str, Callable[[VenueContext], Built]] = {", '"example": example.build,'
     )
     copy.insert("services/positions/domain/position.py", "VENUES: Final = (", '"example", ')
     copy.insert(

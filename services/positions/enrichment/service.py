@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.positions.enrichment.domain.enriched_frame import Frame, compose
+from services.positions.enrichment.domain.enriched_frame import EnrichedFrame, compose
 from services.positions.enrichment.domain.enrichment import (
     Columns,
+    EnrichContext,
     Enriched,
     Feed,
     MarketPrice,
-    Surroundings,
     enrich,
 )
 from services.positions.enrichment.domain.heat import HeatModifiers
@@ -42,7 +42,7 @@ class Enrichment:
     absent: tuple[str, ...] = ()
 
 
-class Passes:
+class EnrichmentService:
     """Runs passes and keeps the last frame. A frame is installed only after its commit."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Passes:
         self._market = market
         self._clock = clock
         self._mark_max_age_seconds = mark_max_age_seconds
-        self._frame: Frame | None = None
+        self._frame: EnrichedFrame | None = None
         self._last_market: tuple[str, float, Mapping[str, MarketPrice]] = ("", 0.0, {})
         self._watchers: set[asyncio.Event] = set()
 
@@ -90,18 +90,18 @@ class Passes:
 
     async def run(
         self, store: Store, market: Mapping[str, MarketPrice], *, durable: bool = True
-    ) -> tuple[Enrichment, Frame]:
+    ) -> tuple[Enrichment, EnrichedFrame]:
         """One pass in the given transaction. The caller installs the frame after its commit."""
-        house = await store.passes.lock(durable=durable)
-        feeds, assets = await store.passes.names()
-        inputs = await store.passes.inputs()
+        house = await store.enrichment.lock(durable=durable)
+        feeds, assets = await store.enrichment.names()
+        inputs = await store.enrichment.inputs()
         now = self._clock.now()
-        around = Surroundings(feeds, assets, market, now, self._mark_max_age_seconds, house.heat)
+        around = EnrichContext(feeds, assets, market, now, self._mark_max_age_seconds, house.heat)
         if len(inputs["position_key"]) > _THREAD_ROW_COUNT:
             enriched, frame, sums = await asyncio.to_thread(_judge, inputs, around, house)
         else:
             enriched, frame, sums = _judge(inputs, around, house)
-        await store.passes.close(house, enriched.results, sums)
+        await store.enrichment.close(house, enriched.results, sums)
         return (
             Enrichment(
                 enriched.enriched_count,
@@ -114,7 +114,7 @@ class Passes:
             frame,
         )
 
-    def install(self, frame: Frame) -> None:
+    def install(self, frame: EnrichedFrame) -> None:
         """Show this frame to readers unless a later one is shown already."""
         if self._frame is None or frame.pass_number > self._frame.pass_number:
             self._frame = frame
@@ -134,24 +134,24 @@ class Passes:
     async def heat(self) -> HeatModifiers:
         """How heat is weighed."""
         async with self._read() as store:
-            return (await store.passes.look()).heat
+            return (await store.enrichment.look()).heat
 
-    async def frame(self, pass_number: int | None = None) -> Frame:
+    async def frame(self, pass_number: int | None = None) -> EnrichedFrame:
         """The last pass, or a later one than `pass_number` when the caller has just read that."""
         if pass_number is None:
             async with self._read() as store:
-                pass_number = (await store.passes.look()).pass_number
+                pass_number = (await store.enrichment.look()).pass_number
         if self._frame is not None and self._frame.pass_number >= pass_number:
             return self._frame
         async with self._at_one_moment() as store:
-            house = await store.passes.look()
-            feeds, assets = await store.passes.names()
+            house = await store.enrichment.look()
+            feeds, assets = await store.enrichment.names()
             loaded = _restored(
                 house,
                 feeds,
                 assets,
-                await store.passes.inputs(),
-                await store.passes.results(house.pass_number),
+                await store.enrichment.inputs(),
+                await store.enrichment.results(house.pass_number),
             )
         self.install(loaded)
         return loaded
@@ -159,13 +159,13 @@ class Passes:
     async def position_ids(self, position_keys: Sequence[int]) -> list[str]:
         """Text ids of the rows of a frame; empty for one that was deleted since."""
         async with self._read() as store:
-            ids = await store.passes.position_ids(
+            ids = await store.enrichment.position_ids(
                 min(position_keys, default=0), max(position_keys, default=0)
             )
         return [ids.get(key, "") for key in position_keys]
 
 
-def _judge(inputs: Columns, around: Surroundings, house: House) -> tuple[Enriched, Frame, Totals]:
+def _judge(inputs: Columns, around: EnrichContext, house: House) -> tuple[Enriched, EnrichedFrame, Totals]:
     enriched = enrich(inputs, around)
     frame = compose(
         inputs,
@@ -181,7 +181,7 @@ def _judge(inputs: Columns, around: Surroundings, house: House) -> tuple[Enriche
 
 def _restored(
     house: House, feeds: Mapping[int, Feed], assets: Mapping[int, str], inputs: Columns, results: Columns
-) -> Frame:
+) -> EnrichedFrame:
     """A frame from what is stored. A position without a result keeps its row: absent, never gone."""
     keys = inputs["position_key"]
     if len(results["position_key"]):

@@ -6,7 +6,7 @@ from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.positions.portfolio.domain import Totals
-from services.positions.portfolio.service.net_worth import WealthService
+from services.positions.portfolio.service.net_worth import NetWorthService
 from services.positions.portfolio.service.portfolio import PortfolioService
 from services.positions.servicer.mapping import Context, snapshot_message, totals_message
 from services.positions.tables import TOTALS_NUMBERS
@@ -18,7 +18,7 @@ from shared.errors import InvalidArgument
 class PortfolioServicer(rpc.PortfolioServiceServicer):
     """Messages of totals and snapshots."""
 
-    def __init__(self, service: PortfolioService, wealth: WealthService) -> None:
+    def __init__(self, service: PortfolioService, wealth: NetWorthService) -> None:
         self._service = service
         self._wealth = wealth
 

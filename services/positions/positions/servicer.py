@@ -8,7 +8,7 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 from services.positions.domain.position import Draft
 from services.positions.domain.venue_answer import Flag, Side, Status
 from services.positions.enrichment.domain.metrics import METRIC_NAMES, Metrics
-from services.positions.enrichment.service import Passes
+from services.positions.enrichment.service import EnrichmentService
 from services.positions.files.domain.imports import Format
 from services.positions.files.service.imports import ImportService
 from services.positions.positions.service.positions import CHANGEABLE, PositionsService, evaluate
@@ -40,13 +40,13 @@ class PositionsServicer(rpc.PositionsServiceServicer):
     def __init__(
         self,
         service: PositionsService,
-        passes: Passes,
+        enrichment: EnrichmentService,
         sync: SyncService,
         imports: ImportService,
         watch: Watch,
     ) -> None:
         self._service = service
-        self._passes = passes
+        self._enrichment = enrichment
         self._sync = sync
         self._imports = imports
         self._watch = watch
@@ -72,7 +72,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
     async def EnrichPositions(
         self, request: pb.EnrichPositionsRequest, context: Context
     ) -> pb.EnrichPositionsResponse:
-        done = await self._passes.enrich(Step("ENRICH_POSITIONS", request.cycle_id, request.epoch))
+        done = await self._enrichment.enrich(Step("ENRICH_POSITIONS", request.cycle_id, request.epoch))
         return pb.EnrichPositionsResponse(
             enriched_count=done.enriched_count,
             absent_count=done.absent_count,
@@ -135,7 +135,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
             terms = await self._service.what_if(request.position_id)
         else:
             terms = what_if_terms(request.position)
-        heat = await self._passes.heat()
+        heat = await self._enrichment.heat()
         figures, classic = evaluate(terms, request.prices_usd, heat.weights)
         return pb.EvaluateAtPriceResponse(
             evaluations=[
@@ -146,11 +146,11 @@ class PositionsServicer(rpc.PositionsServiceServicer):
     async def ReadColumns(
         self, request: pb.ReadColumnsRequest, context: Context
     ) -> AsyncIterator[pb.PositionColumns]:
-        frame = await self._passes.frame()
+        frame = await self._enrichment.frame()
         asked = frame.asked(request.columns)
         ids: list[str] = []
         if "position_id" in request.columns:
-            ids = await self._passes.position_ids(frame.columns["position_key"].tolist())
+            ids = await self._enrichment.position_ids(frame.columns["position_key"].tolist())
         rows = request.chunk_row_count or columns.ROWS_PER_MESSAGE
         first = {
             "asset_names": frame.asset_names,

@@ -10,12 +10,12 @@ import numpy as np
 from services.positions.domain.position import Position
 from services.positions.domain.venue_answer import NO_TERMS, Side, VenueTerms
 from services.positions.enrichment.domain import heat as modifiers
-from services.positions.enrichment.domain.enriched_frame import Frame
+from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
 from services.positions.enrichment.domain.heat import HeatModifiers
 from services.positions.enrichment.domain.metrics import HeatModel, HeatWeights
-from services.positions.enrichment.service import Passes
+from services.positions.enrichment.service import EnrichmentService
 from services.positions.positions.service.positions import PositionsService
-from services.positions.risk.domain.advice import Advice, Finding, Stake, advise
+from services.positions.risk.domain.advice import Advice, AdviceInput, Finding, advise
 from services.positions.risk.domain.carry import hours_until_liquidation
 from services.positions.risk.domain.shock import Shock, Walk, check, judged, moves, walk
 from services.positions.service.ports import Begin
@@ -30,7 +30,7 @@ _MAX_LISTED = 1000
 class Advised:
     """An advice and what it was given for; a reason word when it is not plain advice."""
 
-    stake: Stake
+    advice_input: AdviceInput
     advice: Advice
     reason: str
 
@@ -78,10 +78,12 @@ class Shocked:
 class RiskService:
     """Use cases of risk."""
 
-    def __init__(self, begin: Begin, read: Begin, passes: Passes, positions: PositionsService) -> None:
+    def __init__(
+        self, begin: Begin, read: Begin, enrichment: EnrichmentService, positions: PositionsService
+    ) -> None:
         self._begin = begin
         self._read = read
-        self._passes = passes
+        self._enrichment = enrichment
         self._positions = positions
 
     async def advise_stored(
@@ -91,24 +93,24 @@ class RiskService:
         position = await self._positions.get(position_id)
         key = position.inputs.position_key
         async with self._read() as store:
-            terms = (await store.sightings.terms([key])).get(key, NO_TERMS)
-        stake = stake_of(position, terms)
+            terms = (await store.sync_rows.terms([key])).get(key, NO_TERMS)
+        advice_input = stake_of(position, terms)
         if price_usd is not None:
-            stake = replace(stake, price_usd=price_usd)
-        return self.advise(stake, wanted_percent)
+            advice_input = replace(advice_input, price_usd=price_usd)
+        return self.advise(advice_input, wanted_percent)
 
-    def advise(self, stake: Stake, wanted_percent: float) -> Advised:
+    def advise(self, advice_input: AdviceInput, wanted_percent: float) -> Advised:
         """Advice for terms. Raises InvalidArgument INVALID_FIELD for a price that is none."""
-        if stake.price_usd is not None and stake.price_usd <= 0:
+        if advice_input.price_usd is not None and advice_input.price_usd <= 0:
             problem = "more than 0"
             raise InvalidArgument("INVALID_FIELD", f"price_usd is {problem}", fields={"price_usd": problem})
-        advice = advise(stake, wanted_percent)
-        reason = missing(stake)
+        advice = advise(advice_input, wanted_percent)
+        reason = missing(advice_input)
         if not reason and Finding.CANNOT_BE_MET in (advice.add_finding, advice.cut_finding):
             reason = "WANTED_DISTANCE_UNREACHABLE"
         elif not reason and Finding.CANNOT_JUDGE in (advice.add_finding, advice.cut_finding):
             reason = "VENUE_TERMS_MISSING"
-        return Advised(stake, advice, reason)
+        return Advised(advice_input, advice, reason)
 
     async def carry(self, position_ids: Sequence[str]) -> Carries:
         """Of these positions, or of every ACTIVE and STALE one. Raises POSITION_NOT_FOUND."""
@@ -119,7 +121,7 @@ class RiskService:
             if asked and known < len(asked):
                 raise NotFound("POSITION_NOT_FOUND", "one of these ids is no position's")
             found = await store.positions.first(wanted, asked, _MAX_LISTED)
-            terms = await store.sightings.terms(one.inputs.position_key for one in found)
+            terms = await store.sync_rows.terms(one.inputs.position_key for one in found)
         carries = []
         for one in found:
             of_this = terms.get(one.inputs.position_key, NO_TERMS)
@@ -133,11 +135,11 @@ class RiskService:
         """
         for one in shocks:
             check(one)
-        frame = await self._passes.frame()
+        frame = await self._enrichment.frame()
         walks = await asyncio.to_thread(_walks, frame, shocks, step_count)
         rows = {int(row) for one in walks for row in one.liquidated_rows[:_MAX_LISTED]}
         keys = sorted(int(frame.columns["position_key"][row]) for row in rows)
-        names = dict(zip(keys, await self._passes.position_ids(keys), strict=True)) if keys else {}
+        names = dict(zip(keys, await self._enrichment.position_ids(keys), strict=True)) if keys else {}
         absent_count = len(frame) - int(np.count_nonzero(judged(frame.columns)))
         return [
             Shocked(shock.name, one, _falls(frame, one, names))
@@ -146,19 +148,19 @@ class RiskService:
 
     async def heat(self) -> HeatModifiers:
         """As stored."""
-        return await self._passes.heat()
+        return await self._enrichment.heat()
 
     async def set_heat(self, model: HeatModel, weights: HeatWeights, etag: str) -> HeatModifiers:
         """Weigh heat anew, every position at once. Raises Conflict ETAG_MISMATCH."""
-        market = await self._passes.market()
+        market = await self._enrichment.market()
         async with self._begin() as store:
-            present = (await store.passes.lock(durable=True)).heat
+            present = (await store.enrichment.lock(durable=True)).heat
             if etag and etag != present.etag:
                 raise Conflict("ETAG_MISMATCH", "the modifiers were changed since; read them again")
             changed = HeatModifiers(model, weights, present.version + 1)
-            await store.passes.set_heat(changed)
-            _, frame = await self._passes.run(store, market)
-        self._passes.install(frame)
+            await store.enrichment.set_heat(changed)
+            _, frame = await self._enrichment.run(store, market)
+        self._enrichment.install(frame)
         return changed
 
     async def import_heat(self, text: str) -> tuple[HeatModifiers, Sequence[str]]:
@@ -168,10 +170,10 @@ class RiskService:
         return await self.set_heat(model, weights, present.etag), ignored
 
 
-def stake_of(position: Position, terms: VenueTerms) -> Stake:
+def stake_of(position: Position, terms: VenueTerms) -> AdviceInput:
     """A stored position, with the mark and the liquidation price that drive its risk."""
     inputs, risk = position.inputs, position.risk
-    return Stake(
+    return AdviceInput(
         inputs.venue,
         inputs.asset,
         SIGNS[inputs.side],
@@ -184,15 +186,15 @@ def stake_of(position: Position, terms: VenueTerms) -> Stake:
     )
 
 
-def missing(stake: Stake) -> str:
+def missing(advice_input: AdviceInput) -> str:
     """The first thing without which nothing can be said; empty when all is there."""
-    if not stake.side_sign:
+    if not advice_input.side_sign:
         return "SIDE_UNKNOWN"
     for name, value in (
-        ("PRICE_MISSING", stake.price_usd),
-        ("ENTRY_MISSING", stake.entry_price_usd),
-        ("SIZE_MISSING", stake.size_usd),
-        ("LIQUIDATION_PRICE_MISSING", stake.liquidation_price_usd),
+        ("PRICE_MISSING", advice_input.price_usd),
+        ("ENTRY_MISSING", advice_input.entry_price_usd),
+        ("SIZE_MISSING", advice_input.size_usd),
+        ("LIQUIDATION_PRICE_MISSING", advice_input.liquidation_price_usd),
     ):
         if value is None or not value > 0:
             return name
@@ -201,25 +203,25 @@ def missing(stake: Stake) -> str:
 
 def carry_of(position: Position, terms: VenueTerms) -> Carry:
     """Carry of one position, and for how long it can be paid."""
-    position_id, carry, stake = position.inputs.id, terms.hourly_carry_usd, stake_of(position, terms)
+    position_id, carry, advice_input = position.inputs.id, terms.hourly_carry_usd, stake_of(position, terms)
     if carry is None:
         return Carry(position_id, None, None, "CARRY_MISSING")
-    if missing(stake):
-        return Carry(position_id, carry, None, missing(stake))
+    if missing(advice_input):
+        return Carry(position_id, carry, None, missing(advice_input))
     hours = float(
         hours_until_liquidation(
-            stake.side_sign,
-            stake.price_usd or nan,
-            (stake.size_usd or nan) / (stake.entry_price_usd or nan),
-            stake.liquidation_price_usd or nan,
+            advice_input.side_sign,
+            advice_input.price_usd or nan,
+            (advice_input.size_usd or nan) / (advice_input.entry_price_usd or nan),
+            advice_input.liquidation_price_usd or nan,
             carry,
-            stake.maintenance_ratio or 0.0,
+            advice_input.maintenance_ratio or 0.0,
         )
     )
     return Carry(position_id, carry, hours if isfinite(hours) else None, "" if isfinite(hours) else "NO_COST")
 
 
-def _walks(frame: Frame, shocks: Sequence[Shock], step_count: int) -> list[Walk]:
+def _walks(frame: EnrichedFrame, shocks: Sequence[Shock], step_count: int) -> list[Walk]:
     place = frame.columns["asset_index"]
     return [
         walk(frame.columns, moves(shock, frame.asset_names)[place] if len(frame) else np.zeros(0), step_count)
@@ -227,7 +229,7 @@ def _walks(frame: Frame, shocks: Sequence[Shock], step_count: int) -> list[Walk]
     ]
 
 
-def _falls(frame: Frame, one: Walk, names: dict[int, str]) -> list[Fall]:
+def _falls(frame: EnrichedFrame, one: Walk, names: dict[int, str]) -> list[Fall]:
     columns, falls = frame.columns, []
     for row, share, price in zip(
         one.liquidated_rows[:_MAX_LISTED].tolist(), one.shares.tolist(), one.prices_usd.tolist(), strict=False

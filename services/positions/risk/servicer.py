@@ -11,7 +11,7 @@ from services.positions.enrichment.domain.heat import (
     model_of,
     weights_of,
 )
-from services.positions.risk.domain.advice import Finding, Stake
+from services.positions.risk.domain.advice import AdviceInput, Finding
 from services.positions.risk.domain.shock import Shock
 from services.positions.risk.service import SIGNS, Advised, Carry, Fall, RiskService, Shocked
 from services.positions.servicer.mapping import Context, what_if_terms
@@ -38,7 +38,7 @@ class RiskServicer(rpc.RiskServiceServicer):
             advice = await self._service.advise_stored(request.position_id, price_usd, wanted_percent)
         else:
             terms = what_if_terms(request.position)
-            stake = Stake(
+            advice_input = AdviceInput(
                 request.venue.lower(),
                 request.asset.upper(),
                 SIGNS[terms.side],
@@ -49,7 +49,7 @@ class RiskServicer(rpc.RiskServiceServicer):
                 terms.liquidation_price_usd,
                 number(request, "maintenance_ratio"),
             )
-            advice = self._service.advise(stake, wanted_percent)
+            advice = self._service.advise(advice_input, wanted_percent)
         return _advice(advice)
 
     async def GetCarry(self, request: pb.GetCarryRequest, context: Context) -> pb.GetCarryResponse:
@@ -102,7 +102,7 @@ def _heat(heat: HeatModifiers) -> pb.HeatModifiers:
 
 
 def _advice(advised: Advised) -> pb.TopUpAdvice:
-    advice, stake = advised.advice, advised.stake
+    advice, advice_input = advised.advice, advised.advice_input
     message = pb.TopUpAdvice(
         add_state=_STATES[advice.add_finding],
         cut_state=_STATES[advice.cut_finding],
@@ -114,7 +114,7 @@ def _advice(advised: Advised) -> pb.TopUpAdvice:
         message,
         collateral_to_add_usd=advice.collateral_to_add_usd,
         size_to_cut_usd=advice.size_to_cut_usd,
-        liquidation_price_usd=stake.liquidation_price_usd,
+        liquidation_price_usd=advice_input.liquidation_price_usd,
         wanted_liquidation_price_usd=advice.wanted_liquidation_price_usd,
     )
     return message

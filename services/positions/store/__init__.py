@@ -8,11 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.positions.portfolio.store import PortfolioStore
 from services.positions.sessions.store.brokers import BrokerStore
 from services.positions.sessions.store.sessions import SessionStore
-from services.positions.store.enrichment import PassStore
+from services.positions.store.enrichment import EnrichmentStore
 from services.positions.store.positions import PositionStore
 from services.positions.store.retention import RetentionStore
 from services.positions.sync.store.quarantine import QuarantineStore
-from services.positions.sync.store.sync_rows import SightingStore
+from services.positions.sync.store.sync_rows import SyncRowStore
 from services.positions.wallets.store import WalletStore
 from shared.database import fence
 from shared.database.fence import Step
@@ -28,13 +28,13 @@ class Store:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self.brokers = BrokerStore(connection)
-        self.passes = PassStore(connection)
+        self.enrichment = EnrichmentStore(connection)
         self.portfolio = PortfolioStore(connection)
         self.positions = PositionStore(connection)
         self.quarantine = QuarantineStore(connection)
         self.retention = RetentionStore(connection)
         self.sessions = SessionStore(connection)
-        self.sightings = SightingStore(connection)
+        self.sync_rows = SyncRowStore(connection)
         self.wallets = WalletStore(connection)
 
     async def enter(self, step: Step, kind: type[T]) -> T | None:

@@ -82,7 +82,7 @@ class House:
     heat: HeatModifiers
 
 
-class PassStore:
+class EnrichmentStore:
     """What a pass reads and writes."""
 
     def __init__(self, connection: AsyncConnection) -> None:

@@ -144,7 +144,7 @@ _BY_ID = str(_ONE.where(position.c.id == bindparam("id")).compile(dialect=_DRIVE
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredPosition:
     """Stored inputs, whether the last fetch of their feed failed, and the number of the last pass."""
 
     inputs: Inputs
@@ -177,7 +177,7 @@ class PositionReads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, position_id: str) -> Found | None:
+    async def find(self, position_id: str) -> StoredPosition | None:
         """See PositionStore.find."""
         rows = await self._database.fetch(_BY_ID, position_id)
         return found(dict(rows[0])) if rows else None
@@ -189,12 +189,12 @@ class PositionStore:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def find(self, position_id: str) -> Found | None:
+    async def find(self, position_id: str) -> StoredPosition | None:
         """One position."""
         rows = await (await raw(self._connection)).fetch(_BY_ID, position_id)
         return found(dict(rows[0])) if rows else None
 
-    async def first(self, wanted: Filter, ids: Sequence[str], count: int) -> list[Found]:
+    async def first(self, wanted: Filter, ids: Sequence[str], count: int) -> list[StoredPosition]:
         """The first by id, of these ids when there are any."""
         query = _filtered(_ONE, wanted).order_by(position.c.id).limit(count)
         if ids:
@@ -215,7 +215,7 @@ class PositionStore:
 
     async def changed(
         self, wanted: Filter, position_keys: Sequence[int], since: datetime | None
-    ) -> list[Found]:
+    ) -> list[StoredPosition]:
         """Positions of these keys, and those edited since, by key."""
         which: ColumnElement[bool] = position.c.position_key.in_(position_keys)
         if since is not None:
@@ -225,7 +225,7 @@ class PositionStore:
 
     async def page(
         self, wanted: Filter, order: Ordered, request_page: PageRequest
-    ) -> list[tuple[Found, Key]]:
+    ) -> list[tuple[StoredPosition, Key]]:
         """One more position than the page holds, each with its place in the order."""
         query, ordering = _ordered(_filtered(_ONE, wanted), order)
         labelled = query.add_columns(ordering[0][0].label("place"))
@@ -373,7 +373,7 @@ def _ordered(query: Select[Any], order: Ordered) -> tuple[Select[Any], Ordering]
     return query, [(column, direction), (position.c.id, direction)]  # type: ignore[list-item]  # two literals
 
 
-def found(row: Mapping[str, Any]) -> Found:
+def found(row: Mapping[str, Any]) -> StoredPosition:
     """A row of these columns by name."""
     numbers = {name: None if isnan(row[name]) else row[name] for name in INPUT_NUMBERS}
     fresh = row["in_last_answer"] and row["observed_time"] is not None
@@ -394,4 +394,4 @@ def found(row: Mapping[str, Any]) -> Found:
         note=row["note"],
         position_key=row["position_key"],
     )
-    return Found(inputs, row["failed"], row["pass_number"])
+    return StoredPosition(inputs, row["failed"], row["pass_number"])

@@ -4,23 +4,23 @@ from collections.abc import Callable, Mapping
 
 from services.positions.venues import dydx, hyperliquid, jupiter
 from services.positions.venues.balances import ChainBalances, build_balances
-from services.positions.venues.demo import Anchors, DemoVenue, demo_holdings
-from services.positions.venues.venue import Built, Surroundings, Venue
+from services.positions.venues.demo import DemoPrices, DemoVenue, demo_holdings
+from services.positions.venues.venue import Built, Venue, VenueContext
 
 __all__ = [
     "VENUES",
-    "Anchors",
     "Built",
     "ChainBalances",
+    "DemoPrices",
     "DemoVenue",
-    "Surroundings",
     "Venue",
+    "VenueContext",
     "build_balances",
     "demo_holdings",
 ]
 
-# Those that ask a network. The demo venue needs a keeper of anchors and is built by the server itself.
-VENUES: Mapping[str, Callable[[Surroundings], Built]] = {
+# Those that ask a network. The demo venue needs a keeper of its prices and is built by the server itself.
+VENUES: Mapping[str, Callable[[VenueContext], Built]] = {
     "jupiter": jupiter.build,
     "dydx": dydx.build,
     "hyperliquid": hyperliquid.build,

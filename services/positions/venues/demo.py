@@ -43,7 +43,7 @@ _PLANS = (
 _ENTRY_SPREAD_RATIO = 0.008
 
 
-class Anchors(Protocol):
+class DemoPrices(Protocol):
     """Keeps the price at which each demo asset was first seen."""
 
     async def anchor(self, prices: Mapping[str, float]) -> Mapping[str, float]:
@@ -57,7 +57,7 @@ class DemoVenue:
     name = "demo"
     chains = frozenset({Chain.DEMO})
 
-    def __init__(self, seed: int | str, anchors: Anchors) -> None:
+    def __init__(self, seed: int | str, anchors: DemoPrices) -> None:
         self._seed = seed
         self._anchors = anchors
 

@@ -23,7 +23,7 @@ from services.positions.venues.dydx_parser import (
     subaccount,
 )
 from services.positions.venues.rows import NotThat, masked_text
-from services.positions.venues.venue import Built, Surroundings
+from services.positions.venues.venue import Built, VenueContext
 from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking
 
@@ -111,16 +111,16 @@ class DydxVenue:
             raise _worded(failure, masked_text(words, address)[:_WORDS_LENGTH]) from failure
 
 
-def build(surroundings: Surroundings) -> Built:
+def build(context: VenueContext) -> Built:
     """Settings: dydx_indexer_url."""
     http = ProviderHttp(
         "dydx",
-        surroundings.settings.get("dydx_indexer_url") or DEFAULT_BASE_URL,
-        clock=surroundings.clock,
+        context.settings.get("dydx_indexer_url") or DEFAULT_BASE_URL,
+        clock=context.clock,
         per_second=8.0,
         retry_after="milliseconds",
     )
-    return Built(DydxVenue(http, surroundings.clock), (http,))
+    return Built(DydxVenue(http, context.clock), (http,))
 
 
 def read_accounts(

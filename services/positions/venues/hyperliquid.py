@@ -13,7 +13,7 @@ from services.positions.domain.venue_answer import Answer, Chain, Flag, Refusal,
 from services.positions.venues.hyperliquid_account import STANDARD_ACCOUNT, Account, Accounts, Mode
 from services.positions.venues.hyperliquid_parser import OLD_STATE, holdings, read_funding, read_state
 from services.positions.venues.rows import NotThat, masked
-from services.positions.venues.venue import Built, Surroundings
+from services.positions.venues.venue import Built, VenueContext
 from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking
 
@@ -59,25 +59,23 @@ class HyperliquidVenue:
             return self._funding
 
 
-def build(surroundings: Surroundings) -> Built:
+def build(context: VenueContext) -> Built:
     """Settings: hyperliquid_url. Rates, and questions about accounts, have a connection, patience and circuit
     of their own; the latter weigh much at the venue and are spread."""
-    address = surroundings.settings.get("hyperliquid_url") or DEFAULT_BASE_URL
-    http = ProviderHttp("hyperliquid", address, clock=surroundings.clock, per_second=5.0)
-    rates = ProviderHttp(
-        "hyperliquid rates", address, clock=surroundings.clock, timeout_seconds=3.0, retries=0
-    )
+    address = context.settings.get("hyperliquid_url") or DEFAULT_BASE_URL
+    http = ProviderHttp("hyperliquid", address, clock=context.clock, per_second=5.0)
+    rates = ProviderHttp("hyperliquid rates", address, clock=context.clock, timeout_seconds=3.0, retries=0)
     about = ProviderHttp(
         "hyperliquid accounts",
         address,
-        clock=surroundings.clock,
+        clock=context.clock,
         timeout_seconds=3.0,
         retries=0,
         per_second=1.0,
         burst=40.0,
     )
-    accounts = Accounts(about, surroundings.clock)
-    return Built(HyperliquidVenue(http, rates, accounts, surroundings.clock), (http, rates, about))
+    accounts = Accounts(about, context.clock)
+    return Built(HyperliquidVenue(http, rates, accounts, context.clock), (http, rates, about))
 
 
 def read_answer(

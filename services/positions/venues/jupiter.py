@@ -22,7 +22,7 @@ from services.positions.venues.jupiter_parser import (
     refusal,
 )
 from services.positions.venues.rows import RowRefused, masked
-from services.positions.venues.venue import Built, Surroundings
+from services.positions.venues.venue import Built, VenueContext
 from shared.clock import Clock
 from shared.errors import InvalidArgument
 from shared.http import FailureKind, ProviderFailure, ProviderHttp
@@ -112,10 +112,10 @@ class JupiterVenue:
         return read_answer(answer.body, shape, wallet.public_address, reference_prices, answer.received_time)
 
 
-def build(surroundings: Surroundings) -> Built:
+def build(context: VenueContext) -> Built:
     """Settings: jupiter_api_base, jupiter_api_version. Rates and trades have a circuit of their own: what
     fails there keeps nobody from asking for positions."""
-    settings, clock = surroundings.settings, surroundings.clock
+    settings, clock = context.settings, context.clock
     address = settings.get("jupiter_api_base") or DEFAULT_BASE_URL
     reset = "x-ratelimit-reset"
     http = ProviderHttp("jupiter", address, clock=clock, per_second=5.0, retry_after=reset)

@@ -30,7 +30,7 @@ class Venue(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class VenueContext:
     """What a venue is built from: the clock, and settings by lower-case name, as in the configuration."""
 
     clock: Clock

@@ -13,7 +13,7 @@ import pytest
 from services.positions.domain.venue_answer import Answer, Chain, Holding, Side, WalletType
 from services.positions.store import Store
 from services.positions.sync.service.answer_writer import Storing
-from services.positions.sync.store.id_cache import Memory
+from services.positions.sync.store.id_cache import IdCache
 from services.positions.wallets.domain.wallet import Wallet
 from shared.clock import PushedClock
 from shared.database.engine import Database
@@ -44,7 +44,7 @@ async def begin(databases) -> AsyncIterator:
 
 
 def storing(begin, step: Step = STEP) -> Storing:
-    return Storing(begin, PushedClock(NOW), step, Memory())
+    return Storing(begin, PushedClock(NOW), step, IdCache())
 
 
 async def kept(storing: Storing, **answers: Answer):
@@ -64,7 +64,7 @@ async def test_answers_of_one_moment_are_one_transaction(begin) -> None:
     assert [one.opened_count for one in outcomes] == [1, 2, 0]
     assert len(begun) == 1
     async with begin() as store:
-        assert await store.sightings.counts() == (3, 0)
+        assert await store.sync_rows.counts() == (3, 0)
 
 
 async def test_an_answer_that_cannot_be_stored_stops_no_other(begin) -> None:
@@ -74,7 +74,7 @@ async def test_an_answer_that_cannot_be_stored_stops_no_other(begin) -> None:
     assert isinstance(second, Exception)
     assert first.opened_count == third.opened_count == 1
     async with begin() as store:
-        assert await store.sightings.counts() == (2, 0)
+        assert await store.sync_rows.counts() == (2, 0)
 
 
 async def test_a_wallet_deleted_meanwhile_fails_by_name_and_alone(begin) -> None:
@@ -88,7 +88,7 @@ async def test_one_account_under_two_wallets_is_held_once(begin) -> None:
     outcomes = await kept(storing(begin), a=answer("p"), b=answer("p"))
     assert [one.opened_count for one in outcomes] == [1, 0]
     async with begin() as store:
-        assert await store.sightings.counts() == (1, 0)
+        assert await store.sync_rows.counts() == (1, 0)
 
 
 async def test_a_caller_that_lost_its_lease_stores_nothing(begin) -> None:
@@ -96,7 +96,7 @@ async def test_a_caller_that_lost_its_lease_stores_nothing(begin) -> None:
     late = await kept(storing(begin, replace(STEP, epoch=4)), a=answer(), b=answer("q"))
     assert all(isinstance(one, Conflict) and one.reason == "STALE_EPOCH" for one in late)
     async with begin() as store:
-        assert await store.sightings.counts() == (1, 0)
+        assert await store.sync_rows.counts() == (1, 0)
 
 
 async def test_thousands_of_changed_rows_are_merged_and_new_ones_come_with_them(begin) -> None:
@@ -106,7 +106,7 @@ async def test_thousands_of_changed_rows_are_merged_and_new_ones_come_with_them(
     (outcome,) = await kept(storing(begin, replace(STEP, cycle_id="c2")), a=moved)
     assert (outcome.opened_count, outcome.changed_count, outcome.stale_count) == (1, 2999, 1)
     async with begin() as store:
-        assert await store.sightings.counts() == (3000, 1)
+        assert await store.sync_rows.counts() == (3000, 1)
         changed = await store.positions.find("p2999")
         assert changed.inputs.mark_price_usd == 76 and changed.inputs.mark_time == NOW
         assert (await store.positions.find("p0")).inputs.mark_price_usd == 75

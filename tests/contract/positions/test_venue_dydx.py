@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.positions.domain.venue_answer import Chain, Side, WalletRef
-from services.positions.venues import VENUES, Surroundings, Venue
+from services.positions.venues import VENUES, Venue, VenueContext
 from shared.clock import PushedClock
 from shared.http import FailureKind, ProviderFailure
 from shared.lifecycle import App
@@ -72,7 +72,7 @@ def clock() -> PushedClock:
 
 @asynccontextmanager
 async def opened(stand: HttpProvider, clock: PushedClock) -> AsyncIterator[Venue]:
-    built = VENUES["dydx"](Surroundings(clock, {"dydx_indexer_url": stand.url + "/"}))
+    built = VENUES["dydx"](VenueContext(clock, {"dydx_indexer_url": stand.url + "/"}))
     async with App("venue", built.parts):
         yield built.venue
 

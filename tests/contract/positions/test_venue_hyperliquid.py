@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.positions.domain.venue_answer import CarrySource, Chain, Side, WalletRef
-from services.positions.venues import VENUES, Surroundings, Venue
+from services.positions.venues import VENUES, Venue, VenueContext
 from shared.clock import PushedClock
 from shared.http import FailureKind, ProviderFailure
 from shared.lifecycle import App
@@ -58,7 +58,7 @@ def clock() -> PushedClock:
 
 @pytest.fixture
 async def venue(stand: InfoProvider, clock: PushedClock) -> AsyncIterator[Venue]:
-    built = VENUES["hyperliquid"](Surroundings(clock, {"hyperliquid_url": stand.url + "/"}))
+    built = VENUES["hyperliquid"](VenueContext(clock, {"hyperliquid_url": stand.url + "/"}))
     async with App("venue", built.parts):
         yield built.venue
 

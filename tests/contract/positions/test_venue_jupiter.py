@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from services.positions.domain.venue_answer import Answer, Chain, Flag, Side, WalletRef
-from services.positions.venues import VENUES, Surroundings, Venue
+from services.positions.venues import VENUES, Venue, VenueContext
 from shared.clock import PushedClock
 from shared.errors import InvalidArgument
 from shared.http import FailureKind, ProviderFailure
@@ -70,7 +70,7 @@ async def stand() -> AsyncIterator[HttpProvider]:
 @asynccontextmanager
 async def jupiter(stand: HttpProvider, clock: PushedClock, version: str = "v1") -> AsyncIterator[Venue]:
     settings = {"jupiter_api_base": stand.url + "/", "jupiter_api_version": version}
-    built = VENUES["jupiter"](Surroundings(clock, settings))
+    built = VENUES["jupiter"](VenueContext(clock, settings))
     async with App("venue", built.parts):
         yield built.venue
 
@@ -298,7 +298,7 @@ async def test_a_named_version_is_asked_and_no_other(stand: HttpProvider) -> Non
 
 def test_an_unknown_version_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="auto, v1, v2"):
-        VENUES["jupiter"](Surroundings(PushedClock(REFERENCE_TIME), {"jupiter_api_version": "v3"}))
+        VENUES["jupiter"](VenueContext(PushedClock(REFERENCE_TIME), {"jupiter_api_version": "v3"}))
 
 
 async def test_jupiter_asks_for_wallets_of_solana_only(stand: HttpProvider) -> None:

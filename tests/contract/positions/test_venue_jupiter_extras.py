@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.positions.domain.venue_answer import CarrySource, Chain, WalletRef
-from services.positions.venues import VENUES, Surroundings, Venue, build_balances
+from services.positions.venues import VENUES, Venue, VenueContext, build_balances
 from shared.clock import PushedClock
 from shared.http import ProviderFailure
 from shared.lifecycle import App
@@ -54,7 +54,7 @@ def clock() -> PushedClock:
 
 @pytest.fixture
 async def venue(stand: HttpProvider, clock: PushedClock) -> AsyncIterator[Venue]:
-    built = VENUES["jupiter"](Surroundings(clock, {"jupiter_api_base": stand.url}))
+    built = VENUES["jupiter"](VenueContext(clock, {"jupiter_api_base": stand.url}))
     async with App("venue", built.parts):
         yield built.venue
 

@@ -279,7 +279,7 @@ async def test_terms_of_the_venues_are_kept_and_a_lost_rate_is_absent(live, outs
         async def terms() -> dict[str, object]:
             async with database.bind(Store)() as store:
                 keys = {(await store.positions.find(name)).inputs.position_key: name for name in held}
-                return {keys[key]: one for key, one in (await store.sightings.terms(keys)).items()}
+                return {keys[key]: one for key, one in (await store.sync_rows.terms(keys)).items()}
 
         known = await terms()
         assert {one.carry_source for one in known.values()} == set(CarrySource)

@@ -7,8 +7,8 @@ import pytest
 
 from services.positions.risk.domain.advice import (
     ASSUMPTIONS,
+    AdviceInput,
     Finding,
-    Stake,
     advise,
     jupiter_largest_size,
     jupiter_top_up,
@@ -124,7 +124,7 @@ def test_more_collateral_never_brings_liquidation_nearer() -> None:
         assert (distance_percent(PRICE, after) >= distance_percent(PRICE, before) - 1e-9)[~either].all()
 
 
-def stake(**terms: object) -> Stake:
+def stake(**terms: object) -> AdviceInput:
     """A long of SOL at 100, marked at 90, liquidated at 85, on a venue entered by hand."""
     known = {
         "venue": "manual",
@@ -136,7 +136,7 @@ def stake(**terms: object) -> Stake:
         "price_usd": 90.0,
         "liquidation_price_usd": 85.0,
     }
-    return Stake(**{**known, **terms})
+    return AdviceInput(**{**known, **terms})
 
 
 def test_by_hand_each_dollar_moves_liquidation_by_its_share_of_the_tokens() -> None:

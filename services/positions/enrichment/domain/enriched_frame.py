@@ -24,7 +24,7 @@ _UNSENT = "market_price_usd"
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class EnrichedFrame:
     """Rows in ascending position_key; NaN = absent."""
 
     pass_number: int
@@ -71,7 +71,7 @@ class Frame:
         )
 
 
-def changed_keys(before: Frame, after: Frame) -> NDArray[np.int64]:
+def changed_keys(before: EnrichedFrame, after: EnrichedFrame) -> NDArray[np.int64]:
     """Keys of positions that are new or show another figure. A renumbered wallet counts as a change."""
     keys: NDArray[np.int64] = after.columns["position_key"]
     known = before.columns["position_key"]
@@ -100,7 +100,7 @@ def compose(
     pass_number: int,
     membership_epoch: int,
     enriched_time: datetime | None,
-) -> Frame:
+) -> EnrichedFrame:
     """A frame of input and result columns of the same rows."""
     asset_names = tuple(assets.values())
     wallet_names = tuple(dict.fromkeys(feed.wallet for feed in feeds.values()))
@@ -108,7 +108,7 @@ def compose(
     wallets = _places({key: wallet_names.index(feed.wallet) for key, feed in feeds.items()})
     venues = _places({key: venue_names.index(feed.venue) for key, feed in feeds.items()})
     asset_places = _places({key: place for place, key in enumerate(assets)})
-    return Frame(
+    return EnrichedFrame(
         pass_number,
         membership_epoch,
         enriched_time,

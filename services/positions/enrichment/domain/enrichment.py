@@ -82,7 +82,7 @@ class Enriched:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class EnrichContext:
     """What a pass needs besides the positions: feeds and asset names by key, market prices by asset."""
 
     feeds: Mapping[int, Feed]
@@ -98,7 +98,7 @@ def micros(moment: datetime | None) -> int:
     return 0 if moment is None else round((moment - _EPOCH).total_seconds() * 1e6)
 
 
-def enrich(inputs: Mapping[str, Column], around: Surroundings) -> Enriched:
+def enrich(inputs: Mapping[str, Column], around: EnrichContext) -> Enriched:
     """Every metric of every row of `inputs` (columns of table position, one row a position).
 
     The venue's mark drives the risk; at venues entered by hand the entered mark, else the market price.
@@ -115,7 +115,7 @@ def enrich(inputs: Mapping[str, Column], around: Surroundings) -> Enriched:
     return Enriched(results, rows - absent, absent, reasons, _named_absent(inputs, causes, around))
 
 
-def _block(inputs: Mapping[str, Column], around: Surroundings) -> Columns:
+def _block(inputs: Mapping[str, Column], around: EnrichContext) -> Columns:
     market = _Market(inputs["asset_key"], around)
     marks = _Marks(inputs, market, around)
     side = side_sign(inputs["side"])
@@ -176,7 +176,7 @@ def side_sign(side: Column) -> NDArray[np.int32]:
 class _Market:
     """Market columns of the rows, looked up by asset key."""
 
-    def __init__(self, asset_key: Column, around: Surroundings) -> None:
+    def __init__(self, asset_key: Column, around: EnrichContext) -> None:
         length = max(around.assets, default=0) + 1
         price, time, sigma = np.full(length, np.nan), np.zeros(length, np.int64), np.full(length, np.nan)
         usable, unknown = np.zeros(length, np.bool_), np.zeros(length, np.bool_)
@@ -199,7 +199,7 @@ class _Market:
 class _Marks:
     """The mark that drives each row's risk, when it was observed, and whether it is stale."""
 
-    def __init__(self, inputs: Mapping[str, Column], market: _Market, around: Surroundings) -> None:
+    def __init__(self, inputs: Mapping[str, Column], market: _Market, around: EnrichContext) -> None:
         length = max(around.feeds, default=0) + 1
         observed, failed = np.zeros(length, np.int64), np.zeros(length, np.bool_)
         by_hand = np.zeros(length, np.bool_)
@@ -241,7 +241,7 @@ def _causes(inputs: Mapping[str, Column], results: Columns) -> dict[str, NDArray
 
 
 def _named_absent(
-    inputs: Mapping[str, Column], causes: Mapping[str, NDArray[np.bool_]], around: Surroundings
+    inputs: Mapping[str, Column], causes: Mapping[str, NDArray[np.bool_]], around: EnrichContext
 ) -> tuple[str, ...]:
     """The first rows with a metric absent, in words: wallet, asset, side and the cause."""
     listed = [(row, name) for name, where in causes.items() for row in np.flatnonzero(where)[:_MOST_NAMED]]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.positions.domain.venue_answer import WalletType
-from services.positions.enrichment.service import Passes
+from services.positions.enrichment.service import EnrichmentService
 from services.positions.files.domain.exports import (
     POSITION_FIELDS,
     WALLET_FIELDS,
@@ -43,15 +43,15 @@ class ImportedWallets:
 class FilesService:
     """Use cases of files."""
 
-    def __init__(self, begin: Begin, read: Begin, passes: Passes, clock: Clock) -> None:
+    def __init__(self, begin: Begin, read: Begin, enrichment: EnrichmentService, clock: Clock) -> None:
         self._begin = begin
         self._read = read
-        self._passes = passes
+        self._enrichment = enrichment
         self._clock = clock
 
     async def export_positions(self, wanted: Filter, kind: Format) -> tuple[bytes, int]:
         """Positions by id as a file, and how many. Raises WALLET_NOT_FOUND."""
-        frame = await self._passes.frame()
+        frame = await self._enrichment.frame()
         rows: list[dict[str, Cell]] = []
         after = None
         while True:

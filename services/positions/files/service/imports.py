@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from services.positions.domain.position import MANUAL
 from services.positions.domain.venue_answer import Status
 from services.positions.enrichment.domain.enrichment import MarketPrice
-from services.positions.enrichment.service import Passes
+from services.positions.enrichment.service import EnrichmentService
 from services.positions.files.domain.import_checks import against_what_is_there
 from services.positions.files.domain.imports import Format, ManualTerms, Parsed, RefusedTerms, parse_positions
 from services.positions.positions.service.positions import manual_wallet
@@ -45,9 +45,9 @@ class Imported:
 class ImportService:
     """Use case of imports. A wallet that does not exist is made, for positions by hand."""
 
-    def __init__(self, begin: Begin, passes: Passes, clock: Clock) -> None:
+    def __init__(self, begin: Begin, enrichment: EnrichmentService, clock: Clock) -> None:
         self._begin = begin
-        self._passes = passes
+        self._enrichment = enrichment
         self._clock = clock
 
     async def take(
@@ -64,7 +64,7 @@ class ImportService:
         `tell` hears of each 5,000 rows written; they show when all are.
         """
         parsed = await asyncio.to_thread(parse_positions, content, kind, wallet or MANUAL)
-        market = await self._passes.market()
+        market = await self._enrichment.market()
         if dry_run or not parsed.rows:
             async with self._begin() as store:
                 rows, refusals, known_count = await self._checked(store, parsed, market)
@@ -78,9 +78,9 @@ class ImportService:
                 created, updated = created + fresh, updated + changed
             tell(Progress(len(rows), len(rows), len(refusals)))
             if created or updated:
-                await store.passes.bump_membership()
-            _, frame = await self._passes.run(store, market)
-        self._passes.install(frame)
+                await store.enrichment.bump_membership()
+            _, frame = await self._enrichment.run(store, market)
+        self._enrichment.install(frame)
         return _imported(rows, created, updated, refusals)
 
     async def _checked(

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from services.positions.domain.venue_answer import WalletSyncState
 from services.positions.enrichment.domain.enrichment import Feed, MarketPrice
-from services.positions.enrichment.service import Passes
+from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
 from services.positions.wallets.domain.wallet import Wallet
 from services.positions.wallets.service.wallets import WalletsService
@@ -44,12 +44,12 @@ class Balances:
     absent_broker_count: int
 
 
-class WealthService:
+class NetWorthService:
     """Use cases of balances and freshness."""
 
-    def __init__(self, read: Begin, passes: Passes, wallets: WalletsService) -> None:
+    def __init__(self, read: Begin, enrichment: EnrichmentService, wallets: WalletsService) -> None:
         self._read = read
-        self._passes = passes
+        self._enrichment = enrichment
         self._wallets = wallets
 
     async def balances(self) -> Balances:
@@ -67,10 +67,10 @@ class WealthService:
 
     async def freshness(self) -> list[Freshness]:
         """Prices, positions, venues by name, wallets by name."""
-        market = await self._passes.market()
+        market = await self._enrichment.market()
         async with self._read() as store:
-            house = await store.passes.look()
-            feeds, _ = await store.passes.names()
+            house = await store.enrichment.look()
+            feeds, _ = await store.enrichment.names()
             wallets = await store.wallets.active()
         passed = Freshness(FreshnessKind.POSITIONS, "", house.enriched_time, "pass")
         return [_prices(market), passed, *_venues(feeds.values()), *map(_wallet, wallets)]

@@ -61,7 +61,7 @@ class PortfolioService:
     async def totals(self) -> Totals:
         """As of the last pass."""
         async with self._read() as store:
-            return await store.passes.totals()
+            return await store.enrichment.totals()
 
     async def record(self, step: Step) -> Snapshot:
         """Keep the totals; the same cycle answers with its first snapshot. Raises Conflict STALE_EPOCH."""

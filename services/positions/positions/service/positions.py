@@ -8,7 +8,7 @@ import numpy as np
 
 from services.positions.domain.position import MANUAL, VENUES, Draft, Position, Risk, check_draft
 from services.positions.domain.venue_answer import Chain, Flag, Side, Status, WalletType
-from services.positions.enrichment.domain.enriched_frame import Frame
+from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
 from services.positions.enrichment.domain.metrics import (
     DEFAULT_WEIGHTS,
     HeatModel,
@@ -18,7 +18,7 @@ from services.positions.enrichment.domain.metrics import (
     bits_of,
     metrics,
 )
-from services.positions.enrichment.service import Passes
+from services.positions.enrichment.service import EnrichmentService
 from services.positions.positions.domain import MEASURED, check_plausible
 from services.positions.service.ports import Begin
 from services.positions.service.sorting import ordered
@@ -28,9 +28,9 @@ from services.positions.store.positions import (
     BY_RESULT,
     NEVER,
     Filter,
-    Found,
     Ordered,
     PositionReads,
+    StoredPosition,
     stored,
 )
 from services.positions.sync.domain.sync_rows import RefusedRow
@@ -71,11 +71,13 @@ class WhatIf:
 class PositionsService:
     """Use cases of single positions. Every change ends with a pass, so that totals are right at once."""
 
-    def __init__(self, begin: Begin, read: Begin, reads: PositionReads, passes: Passes, clock: Clock) -> None:
+    def __init__(
+        self, begin: Begin, read: Begin, reads: PositionReads, enrichment: EnrichmentService, clock: Clock
+    ) -> None:
         self._begin = begin
         self._read = read
         self._reads = reads
-        self._passes = passes
+        self._enrichment = enrichment
         self._clock = clock
 
     async def create(self, draft: Draft, request_id: str = "") -> Position:
@@ -85,17 +87,17 @@ class PositionsService:
         refuse_secret(draft.note, "position.note")
         venue = choose(draft.venue or MANUAL, VENUES, field="position.venue")
         draft = replace(draft, id=draft.id or new_id("pos"), wallet=draft.wallet or MANUAL, venue=venue)
-        market, now = await self._passes.market(), self._clock.now()
+        market, now = await self._enrichment.market(), self._clock.now()
         check_plausible(draft, market.get(draft.asset))
         frame = None
         async with self._begin() as store:
             first = await store.positions.keep_request(request_id, draft.id, now) if request_id else None
             if first is None:
                 await self._insert(store, draft)
-                await store.passes.bump_membership()
-                _, frame = await self._passes.run(store, market)
+                await store.enrichment.bump_membership()
+                _, frame = await self._enrichment.run(store, market)
         if frame is not None:
-            self._passes.install(frame)
+            self._enrichment.install(frame)
         return await self.get(first or draft.id)
 
     async def _insert(self, store: Store, draft: Draft) -> None:
@@ -149,7 +151,7 @@ class PositionsService:
         """`values` by names of CHANGEABLE. Raises POSITION_NOT_FOUND, INVALID_FIELD, IMPLAUSIBLE."""
         _check_values(values)
         refuse_secret(str(values.get("note", "")), "position.note")
-        market, now = await self._passes.market(), self._clock.now()
+        market, now = await self._enrichment.market(), self._clock.now()
         async with self._begin() as store:
             found = _there(await store.positions.find(position_id), position_id)
             if values.keys() & MEASURED:
@@ -168,39 +170,39 @@ class PositionsService:
             if "status" in values:
                 await store.positions.forget_absence(found.inputs.position_key)
             if values.keys() & {"side", "status"}:
-                await store.passes.bump_membership()
-            _, frame = await self._passes.run(store, market)
-        self._passes.install(frame)
+                await store.enrichment.bump_membership()
+            _, frame = await self._enrichment.run(store, market)
+        self._enrichment.install(frame)
         return await self.get(position_id)
 
     async def delete(self, position_id: str) -> None:
         """Raises NotFound POSITION_NOT_FOUND."""
-        market = await self._passes.market()
+        market = await self._enrichment.market()
         async with self._begin() as store:
             if not await store.positions.delete(position_id):
                 _there(None, position_id)
-            await store.passes.bump_membership()
-            _, frame = await self._passes.run(store, market)
-        self._passes.install(frame)
+            await store.enrichment.bump_membership()
+            _, frame = await self._enrichment.run(store, market)
+        self._enrichment.install(frame)
 
     async def delete_all(self, confirm: str) -> int:
         """Raises InvalidArgument NOT_CONFIRMED unless `confirm` is the word."""
         if confirm != _DELETE:
             problem = f'must be "{_DELETE}"; nothing was deleted'
             raise InvalidArgument("NOT_CONFIRMED", f"confirm {problem}", fields={"confirm": problem})
-        market = await self._passes.market()
+        market = await self._enrichment.market()
         async with self._begin() as store:
             count = await store.positions.delete_all()
-            await store.passes.bump_membership()
-            _, frame = await self._passes.run(store, market)
-        self._passes.install(frame)
+            await store.enrichment.bump_membership()
+            _, frame = await self._enrichment.run(store, market)
+        self._enrichment.install(frame)
         return count
 
     async def what_if(self, position_id: str) -> WhatIf:
         """The terms of a stored position, with the liquidation price that drives its risk."""
         position = await self.get(position_id)
         inputs, risk = position.inputs, position.risk
-        market = (await self._passes.market()).get(inputs.asset)
+        market = (await self._enrichment.market()).get(inputs.asset)
         return WhatIf(
             inputs.side,
             inputs.entry_price_usd,
@@ -215,17 +217,17 @@ class PositionsService:
         context = paging.context("refused_rows")
         request = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
-            rows = await store.sightings.refused_page(request)
+            rows = await store.sync_rows.refused_page(request)
         return paging.cut(rows, request, context, lambda row: (row.id,))
 
-    async def with_risk(self, found: Found) -> Position:
+    async def with_risk(self, found: StoredPosition) -> Position:
         """A position with the figures of the last pass."""
         if found.inputs.status not in (Status.ACTIVE, Status.STALE):
             return Position(found.inputs, None)
-        return judged_by(found, await self._passes.frame(found.pass_number))
+        return judged_by(found, await self._enrichment.frame(found.pass_number))
 
 
-def judged_by(found: Found, frame: Frame) -> Position:
+def judged_by(found: StoredPosition, frame: EnrichedFrame) -> Position:
     """A position with the figures of this pass."""
     risk: Risk | None = None
     if found.inputs.status in (Status.ACTIVE, Status.STALE):
@@ -272,7 +274,7 @@ async def refuse_unknown(store: Store, wanted: Filter) -> None:
         raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {said(wanted.wallet)}")
 
 
-def _there(found: Found | None, position_id: str) -> Found:
+def _there(found: StoredPosition | None, position_id: str) -> StoredPosition:
     if found is None:
         raise NotFound("POSITION_NOT_FOUND", f"no position has id {position_id[:60]!r}")
     return found

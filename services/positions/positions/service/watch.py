@@ -12,11 +12,11 @@ from functools import partial
 import numpy as np
 
 from services.positions.domain.position import Position
-from services.positions.enrichment.domain.enriched_frame import Frame, changed_keys
-from services.positions.enrichment.service import Passes
+from services.positions.enrichment.domain.enriched_frame import EnrichedFrame, changed_keys
+from services.positions.enrichment.service import EnrichmentService
 from services.positions.positions.service.positions import judged_by, refuse_unknown
 from services.positions.service.ports import Begin
-from services.positions.store.positions import Filter, Found, Ordered
+from services.positions.store.positions import Filter, Ordered, StoredPosition
 from shared.clock import Clock
 from shared.feed import Alike
 from shared.paging import PageRequest
@@ -43,32 +43,32 @@ class News:
 class Watch:
     """Use case of WatchPositions."""
 
-    def __init__(self, read: Begin, passes: Passes, clock: Clock) -> None:
+    def __init__(self, read: Begin, enrichment: EnrichmentService, clock: Clock) -> None:
         self._read = read
-        self._passes = passes
+        self._enrichment = enrichment
         self._clock = clock
         self._alike: Alike[Sequence[News]] = Alike()
 
     async def news(self, wanted: Filter) -> AsyncIterator[News]:
         """The present state in one or more pieces of 150, then every change. Raises WALLET_NOT_FOUND."""
         shown: dict[int, str] = {}
-        with self._passes.watching() as something:
+        with self._enrichment.watching() as something:
             something.clear()
-            seen = await self._passes.frame()
+            seen = await self._enrichment.frame()
             async for piece in self._present(wanted, seen):
                 shown.update((one.inputs.position_key, one.inputs.id) for one in piece)
                 yield _news(seen, piece)
             while True:
                 await self._wait(something)
                 something.clear()
-                frame = await self._passes.frame()
+                frame = await self._enrichment.frame()
                 if frame.pass_number == seen.pass_number:
                     continue
                 async for news in self._changes(wanted, seen, frame, shown):
                     yield news
                 seen = frame
 
-    async def _present(self, wanted: Filter, frame: Frame) -> AsyncIterator[Sequence[Position]]:
+    async def _present(self, wanted: Filter, frame: EnrichedFrame) -> AsyncIterator[Sequence[Position]]:
         after, told = None, False
         while True:
             async with self._read() as store:
@@ -84,7 +84,7 @@ class Watch:
             after = rows[_ROWS - 1][1]
 
     async def _changes(
-        self, wanted: Filter, before: Frame, frame: Frame, shown: dict[int, str]
+        self, wanted: Filter, before: EnrichedFrame, frame: EnrichedFrame, shown: dict[int, str]
     ) -> AsyncIterator[News]:
         gap = frame.pass_number - before.pass_number > 1
         # Most watchers want all and keep up: what they are told is read and judged once.
@@ -98,7 +98,7 @@ class Watch:
             shown.update((one.inputs.position_key, one.inputs.id) for one in news.positions)
             yield news
 
-    async def _changed(self, wanted: Filter, before: Frame, frame: Frame) -> Sequence[News]:
+    async def _changed(self, wanted: Filter, before: EnrichedFrame, frame: EnrichedFrame) -> Sequence[News]:
         told: list[News] = []
         keys = changed_keys(before, frame)
         gap = frame.pass_number - before.pass_number > 1
@@ -107,7 +107,7 @@ class Watch:
             # What no figure shows, a note say, is found by the time of the edit.
             since = before.enriched_time if place == 0 else None
             async with self._read() as store:
-                rows: Sequence[Found] = await store.positions.changed(wanted, piece.tolist(), since)
+                rows: Sequence[StoredPosition] = await store.positions.changed(wanted, piece.tolist(), since)
             if rows:
                 told.append(_news(frame, [judged_by(one, frame) for one in rows], gap=gap and not told))
         return told
@@ -123,6 +123,6 @@ class Watch:
 
 
 def _news(
-    frame: Frame, positions: Sequence[Position], removed: Sequence[str] = (), *, gap: bool = False
+    frame: EnrichedFrame, positions: Sequence[Position], removed: Sequence[str] = (), *, gap: bool = False
 ) -> News:
     return News(positions, tuple(removed), gap, frame.enriched_time, frame.membership_epoch)

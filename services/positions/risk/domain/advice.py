@@ -43,7 +43,7 @@ ASSUMPTIONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Stake:
+class AdviceInput:
     """A position to be advised on; None = absent. `liquidation_price_usd` is the one that drives the risk,
     `maintenance_ratio` of dYdX and Hyperliquid (VenueTerms)."""
 
@@ -196,7 +196,7 @@ def margin_largest_base(
         return np.asarray(np.where(np.isnan(per_unit), np.nan, np.maximum(free / per_unit, 0.0)), np.float64)
 
 
-def advise(stake: Stake, wanted_distance_percent: float) -> Advice:
+def advise(advice_input: AdviceInput, wanted_distance_percent: float) -> Advice:
     """Both remedies for one position. Raises INVALID_FIELD when the wanted distance is not > 0.
 
     Venues without a formula of their own (manual, demo) are taken as linear.
@@ -205,13 +205,13 @@ def advise(stake: Stake, wanted_distance_percent: float) -> Advice:
         problem = "a percent more than 0"
         fields = {"wanted_distance_percent": problem}
         raise InvalidArgument("INVALID_FIELD", f"wanted_distance_percent is {problem}", fields=fields)
-    side, entry, size, price, liquidation = _known(stake)
+    side, entry, size, price, liquidation = _known(advice_input)
     wanted = float(wanted_liquidation_price(side, price, wanted_distance_percent))
     to_add, kept = math.nan, math.nan
-    if stake.venue == "jupiter":
-        to_add, kept = _jupiter(stake, wanted)
-    elif stake.venue not in ("dydx", "hyperliquid") or stake.maintenance_ratio is not None:
-        base, ratio = size / entry, stake.maintenance_ratio or 0.0
+    if advice_input.venue == "jupiter":
+        to_add, kept = _jupiter(advice_input, wanted)
+    elif advice_input.venue not in ("dydx", "hyperliquid") or advice_input.maintenance_ratio is not None:
+        base, ratio = size / entry, advice_input.maintenance_ratio or 0.0
         available = margin_available(side, price, base, liquidation, ratio)
         terms = (side, price, base, available, wanted_distance_percent, ratio)
         to_add, kept = float(margin_top_up(*terms)), float(margin_largest_base(*terms)) * entry
@@ -227,22 +227,27 @@ def advise(stake: Stake, wanted_distance_percent: float) -> Advice:
         add_finding=add_finding,
         size_to_cut_usd=cut,
         cut_finding=cut_finding,
-        assumption=ASSUMPTIONS.get(stake.venue, ASSUMPTIONS[""]),
+        assumption=ASSUMPTIONS.get(advice_input.venue, ASSUMPTIONS[""]),
     )
 
 
-def _known(stake: Stake) -> tuple[float, float, float, float, float]:
-    numbers = (stake.entry_price_usd, stake.size_usd, stake.price_usd, stake.liquidation_price_usd)
+def _known(advice_input: AdviceInput) -> tuple[float, float, float, float, float]:
+    numbers = (
+        advice_input.entry_price_usd,
+        advice_input.size_usd,
+        advice_input.price_usd,
+        advice_input.liquidation_price_usd,
+    )
     entry, size, price, liquidation = (math.nan if one is None or one <= 0 else one for one in numbers)
-    return stake.side_sign or math.nan, entry, size, price, liquidation
+    return advice_input.side_sign or math.nan, entry, size, price, liquidation
 
 
-def _jupiter(stake: Stake, wanted: float) -> tuple[float, float]:
+def _jupiter(advice_input: AdviceInput, wanted: float) -> tuple[float, float]:
     """Collateral to add and the largest size. What the fees are is taken from the liquidation price that
     drives the risk, so that the advice holds where the venue's and our own differ."""
-    side, entry, size, _, liquidation = _known(stake)
-    collateral = math.nan if stake.collateral_usd is None else stake.collateral_usd
-    scalar = jupiter_impact_scalar(stake.asset)
+    side, entry, size, _, liquidation = _known(advice_input)
+    collateral = math.nan if advice_input.collateral_usd is None else advice_input.collateral_usd
+    scalar = jupiter_impact_scalar(advice_input.asset)
     # The fee at which the top-up for the present price is 0.
     borrow = -float(jupiter_top_up(side, entry, size, collateral, 0.0, liquidation, scalar))
     to_add = float(jupiter_top_up(side, entry, size, collateral, borrow, wanted, scalar))

@@ -33,7 +33,7 @@ class SessionsService:
         refuse_secret(note, "note")
         now, session_id = self._clock.now(), new_id("ses")
         async with self._begin() as store:
-            value = (await store.passes.totals()).total_value_usd
+            value = (await store.enrichment.totals()).total_value_usd
             if not await store.sessions.open(session_id, name.strip(), note, value, now):
                 raise FailedPrecondition("SESSION_OPEN", "a session is open already; end it first")
             return await self._judged(store, _there(await store.sessions.find(session_id)), now)
@@ -72,7 +72,7 @@ class SessionsService:
     async def strategy(self) -> Strategy:
         """With the present value."""
         async with self._read() as store:
-            value = (await store.passes.totals()).total_value_usd
+            value = (await store.enrichment.totals()).total_value_usd
             return replace(await store.sessions.strategy(), value_usd=value)
 
     async def update_strategy(self, values: Mapping[str, object]) -> Strategy:
@@ -95,7 +95,7 @@ class SessionsService:
                 kept.max_drawdown_percent,
             )
         else:
-            value = (await store.passes.totals()).total_value_usd
+            value = (await store.enrichment.totals()).total_value_usd
             between = await store.sessions.values(kept.started_time, now)
             fall, fall_percent = drawdown([kept.start_value_usd, *between, value])
         return Session(

@@ -32,7 +32,7 @@ TERMS: Final = ("maintenance_ratio", "hourly_carry_usd")
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnswerColumns:
     """Rows of one or more answers, each id once; NaN = the venue did not say.
 
     `columns`: `place` (of the row's answer), `asset` (an index into asset_names), side, one_way,
@@ -54,7 +54,7 @@ def is_complete(answer: Answer) -> bool:
     return answer.complete and not answer.refusals
 
 
-def answered(answer: Answer) -> Answered:
+def answered(answer: Answer) -> AnswerColumns:
     """The rows of one answer; a row that stands twice in it counts once, the first."""
     rows = _once_each(answer.holdings)
     assets, asset = _numbered(map(attrgetter("asset"), rows))
@@ -66,7 +66,7 @@ def answered(answer: Answer) -> Answered:
         if one.position_id is not None
         for name in (one.position_id, *(of_side(one.position_id, side) for side in SIDES))
     }
-    return Answered(
+    return AnswerColumns(
         ids,
         tuple(assets),
         {
@@ -91,7 +91,7 @@ def of_side(position_id: str, side: int) -> str:
     return f"{position_id}-{Side(side).name.lower()}"
 
 
-def joined(parts: Sequence[Answered]) -> Answered:
+def joined(parts: Sequence[AnswerColumns]) -> AnswerColumns:
     """Several answers as one, in their order; they name no position twice between them."""
     if len(parts) == 1:
         return parts[0]
@@ -103,7 +103,7 @@ def joined(parts: Sequence[Answered]) -> Answered:
             [asset[part.columns["asset"] + start] for part, start in zip(parts, starts, strict=False)]
         ),
     }
-    return Answered(
+    return AnswerColumns(
         [one for part in parts for one in part.ids],
         tuple(names),
         columns,
@@ -114,7 +114,7 @@ def joined(parts: Sequence[Answered]) -> Answered:
     )
 
 
-def overlap(parts: Sequence[Answered]) -> bool:
+def overlap(parts: Sequence[AnswerColumns]) -> bool:
     """Whether two of these answers name the same position: the same account under two wallets."""
     return len(set().union(*(part.ids for part in parts))) < sum(len(part.ids) for part in parts)
 

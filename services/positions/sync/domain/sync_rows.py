@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from services.positions.domain.venue_answer import Flag, Status
 from services.positions.enrichment.domain.enrichment import micros
 from services.positions.enrichment.domain.metrics import bit
-from services.positions.sync.domain.answer_columns import NUMBERS, Answered, of_side
+from services.positions.sync.domain.answer_columns import NUMBERS, AnswerColumns, of_side
 
 CLOSING_APART: Final = timedelta(seconds=30)
 
@@ -72,7 +72,7 @@ class Absences:
 @dataclass(frozen=True, slots=True)
 class Stored:
     """Positions of the feeds that are not over, and all that the answers name; `place`: of the feed's answer,
-    -1 for a feed that did not answer. Columns else as in Answered, with `asset` a key, and status,
+    -1 for a feed that did not answer. Columns else as in AnswerColumns, with `asset` a key, and status,
     in_last_answer, position_key. `ids` may be left out when no row was refused."""
 
     ids: Sequence[str]
@@ -131,7 +131,7 @@ def matched(
     return np.fromiter((places.get(one, -1) for one in held_ids), np.int64, len(held_ids))
 
 
-def under_side_names(stored: Stored, answers: Answered, at: NDArray[np.int64]) -> Answered | None:
+def under_side_names(stored: Stored, answers: AnswerColumns, at: NDArray[np.int64]) -> AnswerColumns | None:
     """The answers with other ids where a one-way venue holds the other side than is stored under the id;
     None when there is none. The first position of a market keeps the plain id."""
     if not len(stored.columns["side"]):
@@ -147,7 +147,7 @@ def under_side_names(stored: Stored, answers: Answered, at: NDArray[np.int64]) -
 
 
 def turned_away(
-    stored: Stored, answers: Answered, plain_ids: Sequence[str], missing: NDArray[np.bool_]
+    stored: Stored, answers: AnswerColumns, plain_ids: Sequence[str], missing: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Stored rows that are over because their market is held on the other side. `plain_ids`: by row of the
     answers, before `under_side_names`."""
@@ -165,7 +165,7 @@ def turned_away(
 
 def decide(
     stored: Stored,
-    answers: Answered,
+    answers: AnswerColumns,
     asset_keys: NDArray[np.int32],
     at: NDArray[np.int64],
     now: datetime,
@@ -216,7 +216,10 @@ def decide(
 
 
 def _held(
-    known: NDArray[np.bool_], before: Mapping[str, NDArray[Any]], moved: NDArray[np.bool_], answers: Answered
+    known: NDArray[np.bool_],
+    before: Mapping[str, NDArray[Any]],
+    moved: NDArray[np.bool_],
+    answers: AnswerColumns,
 ) -> NDArray[np.int8]:
     status, after = before["status"], answers.columns
     changed = moved | (before["flag_bits"] != after["flag_bits"])
@@ -234,7 +237,9 @@ def _held(
     return reasons.astype(np.int8)
 
 
-def _gone(stored: Stored, missing: NDArray[np.bool_], answers: Answered, now: datetime) -> NDArray[np.int8]:
+def _gone(
+    stored: Stored, missing: NDArray[np.bool_], answers: AnswerColumns, now: datetime
+) -> NDArray[np.int8]:
     reasons = np.zeros(len(missing), np.int8)
     rows = np.flatnonzero(missing)
     if not len(rows):

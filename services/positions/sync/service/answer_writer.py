@@ -18,7 +18,7 @@ from services.positions.store import Store
 from services.positions.sync.domain.answer_columns import (
     NUMBERS,
     TERMS,
-    Answered,
+    AnswerColumns,
     answered,
     is_complete,
     joined,
@@ -26,8 +26,8 @@ from services.positions.sync.domain.answer_columns import (
 )
 from services.positions.sync.domain.sync_rows import Decision, Reason, decide, under_side_names
 from services.positions.sync.service.doubts import Doubt, doubts
-from services.positions.sync.service.sync_result import Synced, WalletSync
-from services.positions.sync.store.id_cache import Memory
+from services.positions.sync.service.sync_result import SyncResult, WalletSync
+from services.positions.sync.store.id_cache import IdCache
 from services.positions.sync.store.sync_rows import Stamp
 from shared.clock import Clock
 from shared.database.fence import EpochAhead, StaleEpoch, Step
@@ -49,7 +49,7 @@ class _Fetched:
     wallet: str
     venue: str
     answer: Answer
-    rows: Answered
+    rows: AnswerColumns
     outcome: asyncio.Future[WalletSync]
 
 
@@ -61,7 +61,7 @@ class Storing:
         begin: Begin,
         clock: Clock,
         step: Step,
-        memory: Memory,
+        id_cache: IdCache,
         market_usd: Mapping[str, float] | None = None,
     ) -> None:
         """`market_usd`: fresh prices by asset, against which leaps of marks are checked."""
@@ -69,7 +69,7 @@ class Storing:
         self._market_usd = market_usd or {}
         self._clock = clock
         self._step = step
-        self._memory = memory
+        self._id_cache = id_cache
         self._cycle_id = step.cycle_id or new_id("sync")
         self._ready: list[_Fetched] = []
         self._busy = False
@@ -80,7 +80,7 @@ class Storing:
         rows = await asyncio.to_thread(answered, answer) if bulky else answered(answer)
         return await self.keep_rows(wallet, venue, answer, rows)
 
-    async def keep_rows(self, wallet: str, venue: str, answer: Answer, rows: Answered) -> WalletSync:
+    async def keep_rows(self, wallet: str, venue: str, answer: Answer, rows: AnswerColumns) -> WalletSync:
         """The same when the answer's rows are columns already."""
         outcome: asyncio.Future[WalletSync] = asyncio.get_running_loop().create_future()
         self._ready.append(_Fetched(wallet, venue, answer, rows, outcome))
@@ -117,7 +117,7 @@ class Storing:
     async def _store(self, group: Sequence[_Fetched]) -> list[WalletSync]:
         rows = joined([one.rows for one in group])
         async with self._begin() as store:
-            await store.enter(self._step, Synced)
+            await store.enter(self._step, SyncResult)
             pairs = [(one.wallet, one.venue) for one in group]
             feeds = await store.wallets.feed_keys(pairs)
             if len(feeds) < len(group):
@@ -126,21 +126,21 @@ class Storing:
                 return [_deleted(group[0])]
             decision, records = await self._apply(store, [feeds[pair] for pair in pairs], rows)
             told = [_told(one, place, records) for place, one in enumerate(group)]
-            await store.sightings.stamp([_stamp(one, feeds[one.wallet, one.venue]) for one in told])
+            await store.sync_rows.stamp([_stamp(one, feeds[one.wallet, one.venue]) for one in told])
             for one in told:
                 if one.answer.refusals:
                     refusals = one.answer.refusals
-                    await store.sightings.refuse(one.wallet, one.venue, refusals, self._clock.now())
+                    await store.sync_rows.refuse(one.wallet, one.venue, refusals, self._clock.now())
         return _outcomes(told, decision)
 
     async def _apply(
-        self, store: Store, feed_keys: Sequence[int], rows: Answered
+        self, store: Store, feed_keys: Sequence[int], rows: AnswerColumns
     ) -> tuple[Decision, Sequence[Doubt]]:
-        known, at, assets = await store.sightings.stored(feed_keys, rows, self._cycle_id, self._memory)
+        known, at, assets = await store.sync_rows.stored(feed_keys, rows, self._cycle_id, self._id_cache)
         plain_ids, turned = rows.ids, under_side_names(known, rows, at)
         if turned is not None:
             rows = turned
-            known, at, assets = await store.sightings.stored(feed_keys, rows, self._cycle_id, self._memory)
+            known, at, assets = await store.sync_rows.stored(feed_keys, rows, self._cycle_id, self._id_cache)
         if not assets.keys() >= set(rows.asset_names):
             assets = await store.positions.asset_keys(rows.asset_names)
         asset_keys = np.array([assets[name] for name in rows.asset_names], np.int32)[rows.columns["asset"]]
@@ -155,19 +155,19 @@ class Storing:
             decision = await asyncio.to_thread(decide, *judged)
         else:
             decision = decide(*judged)
-        await store.sightings.apply(decision, self._cycle_id, now)
+        await store.sync_rows.apply(decision, self._cycle_id, now)
         await _write(store, decision, rows, np.array(feed_keys, np.int32), asset_keys, now)
         await _keep_terms(store, feed_keys, decision, rows)
         await doubted.settle(store.quarantine)
         if decision.regrouped.any():
-            await store.passes.bump_membership()
+            await store.enrichment.bump_membership()
         return decision, doubted.records
 
 
 async def _write(
     store: Store,
     decision: Decision,
-    rows: Answered,
+    rows: AnswerColumns,
     feed_keys: NDArray[np.int32],
     asset_keys: NDArray[np.int32],
     now: datetime,
@@ -197,12 +197,14 @@ async def _write(
         )
 
 
-async def _keep_terms(store: Store, feed_keys: Sequence[int], decision: Decision, rows: Answered) -> None:
+async def _keep_terms(
+    store: Store, feed_keys: Sequence[int], decision: Decision, rows: AnswerColumns
+) -> None:
     """What venues ask now, of those rows of which they ask something else than what is kept."""
     stated = np.array([one is not NO_TERMS for one in rows.terms], np.bool_)
     if not stated.any():
         return
-    kept = await store.sightings.stored_terms(feed_keys)
+    kept = await store.sync_rows.stored_terms(feed_keys)
     keys = kept["position_key"]
     if len(keys):
         places = np.minimum(np.searchsorted(keys, decision.known_keys), len(keys) - 1)
@@ -213,7 +215,7 @@ async def _keep_terms(store: Store, feed_keys: Sequence[int], decision: Decision
         stated &= ~same
     changed = np.flatnonzero(stated).tolist()
     if changed:
-        await store.sightings.keep_terms(
+        await store.sync_rows.keep_terms(
             [rows.ids[row] for row in changed], [rows.terms[row] for row in changed]
         )
 

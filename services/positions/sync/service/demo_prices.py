@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from services.positions.service.ports import Begin
 
 
-class KeptAnchors:
+class KeptDemoPrices:
     """First prices of the simulation's assets."""
 
     def __init__(self, begin: Begin) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from services.positions.domain.venue_answer import UNKNOWN_ASSET, Side, Status
 from services.positions.enrichment.domain.enrichment import micros
-from services.positions.sync.domain.answer_columns import Answered
+from services.positions.sync.domain.answer_columns import AnswerColumns
 from services.positions.sync.domain.leaps import COMPARED, Quarantined, confirmed, leaps, noted, totals_leap
 from services.positions.sync.domain.sync_rows import Reason, Stored
 from services.positions.sync.store.quarantine import QuarantineStore
@@ -45,7 +45,7 @@ class Doubts:
 
 def doubts(
     stored: Stored,
-    rows: Answered,
+    rows: AnswerColumns,
     at: NDArray[np.int64],
     asset_keys: NDArray[np.int32],
     assets: Mapping[str, int],
@@ -73,7 +73,7 @@ def doubts(
 
 
 def _totals(
-    before: Mapping[str, NDArray[np.float64]], rows: Answered, known: NDArray[np.bool_]
+    before: Mapping[str, NDArray[np.float64]], rows: AnswerColumns, known: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     place = rows.columns["place"]
     after = rows.columns["collateral_usd"]
@@ -82,7 +82,7 @@ def _totals(
 
 def _contradicted(
     found: Doubts,
-    rows: Answered,
+    rows: AnswerColumns,
     before: Mapping[str, NDArray[np.int64]],
     known: NDArray[np.bool_],
     asset_keys: NDArray[np.int32],
@@ -101,7 +101,7 @@ def _contradicted(
 
 def _doubt_leap(
     found: Doubts,
-    rows: Answered,
+    rows: AnswerColumns,
     before: Mapping[str, NDArray[np.float64]],
     row: int,
     names: Sequence[str],
@@ -124,7 +124,7 @@ def _doubt_leap(
     )
 
 
-def _record(rows: Answered, row: int, reason: str, name: str, words: str) -> Doubt:
+def _record(rows: AnswerColumns, row: int, reason: str, name: str, words: str) -> Doubt:
     columns = rows.columns
     asset = rows.asset_names[columns["asset"][row]]
     figures: dict[str, object] = {"asset": asset, "side": Side(int(columns["side"][row])).name}

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from services.positions.domain.venue_answer import Answer, Chain, WalletRef, WalletSyncState, WalletType
 from services.positions.enrichment.domain.enrichment import MarketPrice
-from services.positions.enrichment.service import Passes
+from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
 from services.positions.store import Store
 from services.positions.sync.service.answer_writer import Storing
 from services.positions.sync.service.fetching import TradeRecord, Venue
-from services.positions.sync.service.sync_result import Mode, Synced, WalletSync
-from services.positions.sync.store.id_cache import Memory
+from services.positions.sync.service.sync_result import Mode, SyncResult, WalletSync
+from services.positions.sync.store.id_cache import IdCache
 from services.positions.wallets.domain.addresses import said
 from services.positions.wallets.domain.wallet import REAL_CHAINS, Wallet
 from services.positions.wallets.service.balances import BalanceKeeper
@@ -44,7 +44,7 @@ class SyncService:
         self,
         begin: Begin,
         read: Begin,
-        passes: Passes,
+        enrichment: EnrichmentService,
         venues: Sequence[Venue],
         balances: BalanceKeeper,
         clock: Clock,
@@ -56,14 +56,14 @@ class SyncService:
     ) -> None:
         self._begin = begin
         self._read = read
-        self._passes = passes
+        self._enrichment = enrichment
         self._venues = tuple(venues)
         self._balances = balances
         self._clock = clock
         self._live = live
         self._demo_wallets = tuple(demo_wallets)
         self._max_concurrent_fetches = max_concurrent_fetches
-        self._memory = Memory()
+        self._id_cache = IdCache()
         self._mark_max_age = timedelta(seconds=mark_max_age_seconds)
 
     async def mode(self) -> tuple[Mode, str]:
@@ -71,31 +71,31 @@ class SyncService:
         async with self._read() as store:
             return await self._mode(store)
 
-    async def sync(self, step: Step, wallet_names: Sequence[str] = (), *, force: bool = False) -> Synced:
+    async def sync(self, step: Step, wallet_names: Sequence[str] = (), *, force: bool = False) -> SyncResult:
         """Fetch every active wallet, or those named. The same cycle again answers from its record.
         `force` asks also a venue that is not to be asked for a while, once.
 
         Raises STALE_EPOCH, WALLET_NOT_FOUND. A wallet's failure is an outcome, not an error.
         """
         start, market = await asyncio.gather(
-            self._start(step, wallet_names), self._passes.market(step.cycle_id)
+            self._start(step, wallet_names), self._enrichment.market(step.cycle_id)
         )
-        if isinstance(start, Synced):
+        if isinstance(start, SyncResult):
             return start
         mode, wallets, ended_count = start
         _check_names(wallet_names, wallets)
         prices = _fresh(market, self._clock.now() - self._mark_max_age)
-        storing = Storing(self._begin, self._clock, step, self._memory, prices)
+        storing = Storing(self._begin, self._clock, step, self._id_cache, prices)
         this = _Round(step, storing, prices, force)
         outcomes = await self._fetch_all(this, wallets)
         return await self._finish(step, mode, outcomes, market, pass_needed=ended_count > 0)
 
     async def _start(
         self, step: Step, wallet_names: Sequence[str]
-    ) -> Synced | tuple[Mode, Sequence[Wallet], int]:
+    ) -> SyncResult | tuple[Mode, Sequence[Wallet], int]:
         """The mode, whom to ask, and how many positions of the simulation ended; or the recorded answer."""
         async with self._read() as store:
-            known = await store.enter(step, Synced)
+            known = await store.enter(step, SyncResult)
             if known is not None:
                 return known
             wallets = await store.wallets.asked(wallet_names)
@@ -118,7 +118,7 @@ class SyncService:
         market: Mapping[str, MarketPrice],
         *,
         pass_needed: bool,
-    ) -> Synced:
+    ) -> SyncResult:
         # In a cycle the pass follows as a step of its own; by hand, or when readers must know at once, here.
         pass_needed = (
             pass_needed or (not step.cycle_id and bool(outcomes)) or any(one.urgent for one in outcomes)
@@ -127,9 +127,9 @@ class SyncService:
         # Without a pass there is nothing that would have to be committed together.
         async with self._begin() if pass_needed else self._read() as store:
             if pass_needed:
-                _, frame = await self._passes.run(store, market)
-            active_count, stale_count = await store.sightings.counts()
-            synced = Synced(
+                _, frame = await self._enrichment.run(store, market)
+            active_count, stale_count = await store.sync_rows.counts()
+            synced = SyncResult(
                 wallets=tuple(outcomes),
                 refused_count=sum(one.refused_count for one in outcomes),
                 active_count=active_count,
@@ -137,9 +137,9 @@ class SyncService:
                 failed_count=sum(one.state is WalletSyncState.FAILED for one in outcomes),
                 mode=mode,
             )
-            await store.record(step, Synced, synced, self._clock.now())
+            await store.record(step, SyncResult, synced, self._clock.now())
         if frame is not None:
-            self._passes.install(frame)
+            self._enrichment.install(frame)
         return synced
 
     async def _mode(self, store: Store) -> tuple[Mode, str]:
@@ -159,9 +159,9 @@ class SyncService:
                     await store.wallets.change(name, {"active": True})
             return 0
         await store.wallets.deactivate_demo()
-        ended_count = await store.sightings.close_demo(now)
+        ended_count = await store.sync_rows.close_demo(now)
         if ended_count:
-            await store.passes.bump_membership()
+            await store.enrichment.bump_membership()
         return ended_count
 
     async def _fetch_all(self, this: _Round, wallets: Sequence[Wallet]) -> list[WalletSync]:
@@ -239,9 +239,9 @@ class SyncService:
         self, this: _Round, wallet: Wallet, venue: Venue, reason: str, message: str
     ) -> WalletSync:
         async with self._begin() as store:
-            await store.enter(this.step, Synced)
+            await store.enter(this.step, SyncResult)
             feeds = await store.wallets.feed_keys([(wallet.name, venue.name)])
-            news = [await store.sightings.fail(feed_key) for feed_key in feeds.values()]
+            news = [await store.sync_rows.fail(feed_key) for feed_key in feeds.values()]
             await store.wallets.stamp(wallet.name, WalletSyncState.FAILED, reason, completed_time=None)
         return WalletSync(wallet.name, venue.name, WalletSyncState.FAILED, reason, message, urgent=any(news))
 
@@ -257,13 +257,13 @@ class SyncService:
         if not trades:
             return outcome
         async with self._begin() as store:
-            await store.enter(this.step, Synced)
+            await store.enter(this.step, SyncResult)
             feeds = await store.wallets.feed_keys([(wallet.name, venue.name)])
             counts = [
-                await store.sightings.liquidate(key, trades, self._clock.now()) for key in feeds.values()
+                await store.sync_rows.liquidate(key, trades, self._clock.now()) for key in feeds.values()
             ]
             if sum(counts):
-                await store.passes.bump_membership()
+                await store.enrichment.bump_membership()
         return _with_liquidated(outcome, sum(counts))
 
 

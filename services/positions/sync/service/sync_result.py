@@ -37,7 +37,7 @@ class WalletSync:
 
 
 @dataclass(frozen=True, slots=True)
-class Synced:
+class SyncResult:
     """Answer of SyncPositions."""
 
     wallets: tuple[WalletSync, ...]

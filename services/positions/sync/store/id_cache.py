@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.positions.enrichment.domain.enrichment import Column
-from services.positions.sync.domain.answer_columns import Answered
+from services.positions.sync.domain.answer_columns import AnswerColumns
 
 # Which wallets are stored together changes; the oldest groups are forgotten.
 _GROUPS = 256
 
 
-class Memory:
+class IdCache:
     """Which positions the last answers of feeds named, eight bytes each."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, ...], tuple[bytes, NDArray[np.int64]]] = {}
 
     def keep(
-        self, feed_keys: Sequence[int], answers: Answered, position_keys: Column, at: NDArray[np.int64]
+        self, feed_keys: Sequence[int], answers: AnswerColumns, position_keys: Column, at: NDArray[np.int64]
     ) -> None:
         """Remember the keys of what the answers name; nothing when one of them is new."""
         self._known.pop(tuple(feed_keys), None)
@@ -31,7 +31,7 @@ class Memory:
                 del self._known[next(iter(self._known))]
 
     def places(
-        self, feed_keys: Sequence[int], answers: Answered, position_keys: Column
+        self, feed_keys: Sequence[int], answers: AnswerColumns, position_keys: Column
     ) -> NDArray[np.int64] | None:
         """Where each named position is among these keys; None when that has to be looked up."""
         digest, known = self._known.get(tuple(feed_keys), (b"", None))

@@ -21,9 +21,9 @@ from services.positions.domain.venue_answer import (
 )
 from services.positions.enrichment.domain.enrichment import Column
 from services.positions.store.positions import stored
-from services.positions.sync.domain.answer_columns import TERMS, Answered
+from services.positions.sync.domain.answer_columns import TERMS, AnswerColumns
 from services.positions.sync.domain.sync_rows import Absences, Decision, RefusedRow, Stored, matched
-from services.positions.sync.store.id_cache import Memory
+from services.positions.sync.store.id_cache import IdCache
 from services.positions.tables import (
     INPUT_NUMBERS,
     absence,
@@ -135,14 +135,14 @@ class Stamp:
     unwatched: tuple[str, ...] = ()
 
 
-class SightingStore:
+class SyncRowStore:
     """Effects of answers in one transaction."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def stored(
-        self, feed_keys: Sequence[int], answers: Answered, cycle_id: str, memory: Memory
+        self, feed_keys: Sequence[int], answers: AnswerColumns, cycle_id: str, id_cache: IdCache
     ) -> tuple[Stored, NDArray[np.int64], dict[str, int]]:
         """Positions of feeds (by answer) that are not over, and those the answers name; where each named one
         is among them (-1: nowhere); every asset's key."""
@@ -151,10 +151,12 @@ class SightingStore:
         columns = await copy_out(self._connection, _INPUTS + where, _COLUMNS)
         # Ids are read only when the answers name others than the last time, or in another order.
         found: Sequence[str] = ()
-        at = None if any(answers.refused_ids) else memory.places(feed_keys, answers, columns["position_key"])
+        at = (
+            None if any(answers.refused_ids) else id_cache.places(feed_keys, answers, columns["position_key"])
+        )
         if at is None:
             found, columns, at = await self._named(feed_keys, answers.ids, columns)
-            memory.keep(feed_keys, answers, columns["position_key"], at)
+            id_cache.keep(feed_keys, answers, columns["position_key"], at)
         assets = dict(zip(beside["asset_names"] or [], beside["asset_keys"] or [], strict=True))
         return Stored(found, _placed(columns, feed_keys), _absences(beside)), at, assets
 

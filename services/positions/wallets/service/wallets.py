@@ -7,8 +7,8 @@ from math import isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from services.positions.enrichment.domain.enriched_frame import Frame
-from services.positions.enrichment.service import Passes
+from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
+from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
 from services.positions.service.sorting import ordered
 from services.positions.wallets.domain.addresses import check_address, refuse_secret, said
@@ -25,10 +25,10 @@ _MAX_NAME_LENGTH = 64
 class WalletsService:
     """Use cases of wallets."""
 
-    def __init__(self, begin: Begin, read: Begin, passes: Passes) -> None:
+    def __init__(self, begin: Begin, read: Begin, enrichment: EnrichmentService) -> None:
         self._begin = begin
         self._read = read
-        self._passes = passes
+        self._enrichment = enrichment
 
     async def create(self, fresh: Wallet) -> Wallet:
         """Raises WALLET_EXISTS, BAD_ADDRESS, PRIVATE_KEY_REFUSED, INVALID_FIELD."""
@@ -72,7 +72,7 @@ class WalletsService:
 
     async def delete(self, name: str, *, force: bool) -> int:
         """How many positions went with it. Raises WALLET_NOT_FOUND, WALLET_IN_USE."""
-        market = await self._passes.market()
+        market = await self._enrichment.market()
         async with self._begin() as store:
             # First the wallet, then its positions: the order in which a sync takes them.
             _there(await store.wallets.find(name, lock=True), name)
@@ -85,14 +85,14 @@ class WalletsService:
             deleted_count = await store.positions.delete_wallet(name)
             await store.wallets.delete(name)
             if live_count:
-                await store.passes.bump_membership()
-            _, frame = await self._passes.run(store, market)
-        self._passes.install(frame)
+                await store.enrichment.bump_membership()
+            _, frame = await self._enrichment.run(store, market)
+        self._enrichment.install(frame)
         return deleted_count
 
     async def valued(self, wallets: Sequence[Wallet]) -> Sequence[Wallet]:
         """Wallets with the value of their positions where no balance was entered; unknown stays absent."""
-        frame = await self._passes.frame()
+        frame = await self._enrichment.frame()
         sums = {
             frame.wallet_names[place]: float(value)
             for place, value in enumerate(_values(frame))
@@ -106,7 +106,7 @@ class WalletsService:
         ]
 
 
-def _values(frame: Frame) -> NDArray[np.float64]:
+def _values(frame: EnrichedFrame) -> NDArray[np.float64]:
     """Sum of the known values of each wallet of a frame, NaN where none is known."""
     values, count = frame.columns["value_usd"], len(frame.wallet_names)
     known = ~np.isnan(values)
