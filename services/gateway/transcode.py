@@ -11,13 +11,21 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from services.gateway.surface import Route, field_at
-from services.gateway.values import FIELD_MASK, NUMBER, WHOLE, Json, checked, field_of, named, shown
+from services.gateway.values import (
+    FIELD_MASK,
+    KEY_LENGTH,
+    NUMBER,
+    WHOLE,
+    Json,
+    checked,
+    field_of,
+    named,
+    shown,
+)
 from shared.errors import InvalidArgument
 from shared.secret_shapes import refuse_secret
 
 MASK = "update_mask"
-# Bytes of a body that is no JSON: a key in its place is no longer.
-_KEY_LENGTH = 8192
 # What says which version was read is sent along, not changed.
 _NEVER_MASKED = "etag"
 _WHOLE_KINDS = frozenset(
@@ -77,11 +85,17 @@ def _body(route: Route, body: bytes) -> Json:
             body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_each_once
         )
     except (ValueError, RecursionError) as error:
-        refuse_secret(body[:_KEY_LENGTH].decode(errors="replace"), "body")
+        _refuse_key(body)
         raise InvalidArgument("BAD_JSON", f"the body is not JSON: {_first(error)}") from error
     if not isinstance(value, dict):
+        _refuse_key(body)
         raise InvalidArgument("BAD_JSON", "the body must be a JSON object")
     return value
+
+
+def _refuse_key(body: bytes) -> None:
+    """Raises InvalidArgument PRIVATE_KEY_REFUSED when the body, which is no message, is one."""
+    refuse_secret(body[:KEY_LENGTH].decode(errors="replace"), "body")
 
 
 def _refuse_constant(word: str) -> float:

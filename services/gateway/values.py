@@ -17,6 +17,9 @@ from shared.names import normalise
 from shared.secret_shapes import refuse_secret
 
 Json = dict[str, Any]
+# Of what does not fit, so much is looked at: a key is no longer.
+KEY_LENGTH = 8192
+_MOST_PARTS = 64
 # Messages that are written as a string.
 FIELD_MASK = "google.protobuf.FieldMask"
 WELL_KNOWN = frozenset({"google.protobuf.Timestamp", "google.protobuf.Duration", FIELD_MASK})
@@ -208,9 +211,16 @@ def _unfit(at: str, wanted: str, value: object) -> InvalidArgument:
 def _sample(value: object, at: str) -> str:
     """A value as JSON shows it, short; what is inside of an object or a list stays out."""
     if isinstance(value, dict | list):
+        _refuse_parts(list(value.values()) if isinstance(value, dict) else value, at)
         return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and abs(value) >= 10**30:
         return "a number of more than 30 digits"
     return shown(repr(value), at)
+
+
+def _refuse_parts(parts: list[Any], at: str) -> None:
+    """Raises InvalidArgument PRIVATE_KEY_REFUSED: the bytes of a key one by one, or the words of a phrase."""
+    if len(parts) <= _MOST_PARTS and all(isinstance(part, int | str) for part in parts):
+        refuse_secret(str(parts)[:KEY_LENGTH], at)

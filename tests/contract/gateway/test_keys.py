@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Iterator
 from importlib import import_module
 from typing import Any
@@ -20,7 +21,7 @@ from shared.lifecycle import App
 from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
 from tests.contract.gateway.conftest import client, config
-from tests.unit.test_request_secrets import NOT_REFUSED, WIFS, filled, made
+from tests.unit.test_request_secrets import NOT_REFUSED, PHRASE, WIFS, filled, made
 
 KEY = WIFS[0]
 REFUSED = "PRIVATE_KEY_REFUSED"
@@ -208,6 +209,27 @@ async def test_a_path_that_leads_nowhere_is_not_repeated(
     answer = await web.get(path, params={KEY: KEY}, headers={"x-request-id": KEY, "traceparent": KEY})
     assert answer.status_code in (400, 404, 405)
     assert KEY not in answer.text + str(answer.headers) + caplog.text
+
+
+NUMBERS = list(hashlib.sha512(b"not a key of anybody").digest())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        NUMBERS,
+        PHRASE.split(),
+        PHRASE,
+        {"name": NUMBERS},
+        {"name": PHRASE.split()},
+        {"tags": [NUMBERS]},
+        {"name": dict(enumerate(NUMBERS))},
+    ],
+)
+async def test_a_key_in_lists_where_a_text_is_wanted_is_refused_as_one(
+    web: httpx.AsyncClient, body: object
+) -> None:
+    assert reason(await web.post("/v1/wallets", json=body)) == REFUSED
 
 
 async def test_a_key_as_the_version_to_change_is_refused(web: httpx.AsyncClient) -> None:
