@@ -16,7 +16,14 @@ from services.xcom.domain.incidents import (
     IncidentAction,
     Word,
 )
-from services.xcom.domain.messages import DeliveryReason, DeliveryState, Level, Message, everywhere
+from services.xcom.domain.messages import (
+    UNSURE,
+    DeliveryReason,
+    DeliveryState,
+    Level,
+    Message,
+    everywhere,
+)
 from services.xcom.domain.settings import CHAIN, Chain, Contact, Route
 from services.xcom.service.links import token_hash
 from services.xcom.service.reach import Reach
@@ -192,7 +199,8 @@ class EscalationService:
 
     async def _last(self, store: EscalationStore, reach: Reach, message: Message, now: datetime) -> None:
         """Nobody is left to be told: every other channel; without contacts only if it reached nobody."""
-        reached = any(one.state is DeliveryState.SENT for one in message.deliveries)
+        sure = [one for one in message.deliveries if one.channel not in UNSURE] or message.deliveries
+        reached = any(one.state is DeliveryState.SENT for one in sure)
         if message.escalation_step or not reached:
             used = {Route(one.channel, one.address) for one in message.deliveries}
             ways = [one for one in reach.ways(everywhere(reach.configured())) if one not in used]

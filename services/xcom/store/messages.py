@@ -23,7 +23,7 @@ _RESEND = text(
     f" returning pg_notify('{BELL}', '')"
 )
 _CLEAR = text(
-    "with gone as (delete from message where not exists"
+    "with gone as (delete from message where escalation_due_time is null and not exists"
     " (select from delivery where delivery.message_id = message.id and delivery.state in (1, 4, 6))"
     " returning id)"
     " select (select count(*) from gone)"
@@ -111,7 +111,7 @@ class MessageStore(IncidentStore):
         return to_delivery(row) if row else None
 
     async def clear(self) -> int:
-        """Delete messages without a waiting delivery; messages and deliveries counted."""
+        """Delete messages that wait for no delivery and no contact; messages and deliveries counted."""
         return int(await self._connection.scalar(_CLEAR) or 0)
 
     async def _with_deliveries(self, messages: Sequence[Message]) -> list[Message]:

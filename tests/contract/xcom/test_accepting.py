@@ -13,6 +13,7 @@ from shared.clock import PushedClock
 from shared.database import migrations
 from shared.errors import AlreadyExists, InvalidArgument, NotFound
 from tests.contract.xcom.conftest import House, hook_settings, mail_settings
+from tests.contract.xcom.test_escalating import contact, set_chain
 from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.webhook import STALL, FakeWebhook
@@ -267,3 +268,15 @@ async def test_clearing_keeps_what_waits_and_remembers_every_request(
     with pytest.raises(AlreadyExists):
         await house.send("LOW", request_id="alerts-1", subject="other")
     assert len(mail.mails) == 2
+
+
+async def test_clearing_keeps_what_still_goes_to_contacts(
+    house: House, hook: FakeWebhook, mail: FakeMailServer
+) -> None:
+    await house.start(**hook_settings(hook), **mail_settings(mail))
+    await set_chain(house, contact("jane", 60, email="one@example.org"))
+    raised = await house.send("HIGH", channels=["webhook"])
+    await house.settled(raised.id, "webhook")
+    assert (await house.stub.ClearData(pb.ClearDataRequest(confirm="clear"))).deleted_count == 0
+    await house.push_until(lambda: len(mail.mails) == 1, 10)
+    assert mail.mails[0].recipients == ["one@example.org"]

@@ -14,7 +14,7 @@ from shared.clock import PushedClock
 from shared.errors import SonicError
 from tests.contract.xcom.conftest import House, mail_settings, twilio_settings, until
 from tests.fakes.mail import FakeMailServer
-from tests.fakes.twilio import FakeTwilio
+from tests.fakes.twilio import FakeTwilio, answer
 
 
 async def state_of(house: House, message_id: str, channel: str) -> str:
@@ -170,6 +170,21 @@ async def test_a_sound_is_sent_when_a_page_heard_it(house: House) -> None:
         assert (await heard.get()).message_id == message.id
         await becomes(house, message.id, "sound", "SENT")
     assert (await house.deliveries(message.id))["sound"].provider_status == "heard by a page"
+
+
+async def test_a_sound_that_a_page_heard_does_not_keep_it_from_the_other_channels(
+    house: House, twilio: FakeTwilio, mail: FakeMailServer
+) -> None:
+    twilio.refusal = answer(503, {})
+    await house.start(**twilio_settings(twilio), **mail_settings(mail), xcom_sound=True)
+    async with listening(house) as heard:
+        message = await house.send("HIGH")
+        async with asyncio.timeout(10):
+            assert (await heard.get()).message_id == message.id
+        await becomes(house, message.id, "sound", "SENT")
+        for _ in range(35):
+            await house.push(10)
+        await mail.wait_for(1)
 
 
 async def test_a_sound_that_nobody_hears_is_given_up_and_others_are_told(
