@@ -248,6 +248,7 @@ class XComClient:
             incident_key=letter.incident_key,
             ends_incident=letter.ends_incident,
             ended_incident_keys=letter.ended_incident_keys,
+            follows_incident_key=letter.follows_incident_key,
             kind=xcom_pb2.KIND_NEWS if letter.is_news else xcom_pb2.KIND_DANGER,
         )
         try:

@@ -147,6 +147,18 @@ async def test_a_channel_that_is_down_hears_it_when_it_is_back_and_the_other_at_
     assert await night.heard("10:00", "10:05", by="mail") == [HIGH_IS_HEARD]
 
 
+async def test_a_channel_that_was_down_while_it_flapped_hears_last_how_it_stands(night: Night) -> None:
+    night.ears.answer = Reply(503)
+    for moment, mark in (("10:00", HIGH), ("10:02", SAFE), ("10:03", SAFE), ("10:04", HIGH), ("10:06", SAFE)):
+        await night.at(moment, mark=mark)
+    await night.at("10:07", mark=SAFE)
+    await night.at("10:08", mark=HIGH)
+    await night.until("10:10")
+    night.ears.mend()
+    await night.until("10:30")
+    assert await night.heard("10:00", "10:30") == [HIGH_IS_HEARD]
+
+
 async def test_a_channel_that_hangs_holds_up_no_other(night: Night) -> None:
     night.ears.answer = STALL
     await night.at("10:00", mark=HIGH)

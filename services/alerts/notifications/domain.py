@@ -57,6 +57,8 @@ class Letter:
     incident_key: str = ""
     ends_incident: bool = False
     ended_incident_keys: Sequence[str] = ()
+    # The incident of the same alert before this one: it has begun again.
+    follows_incident_key: str = ""
     is_news: bool = False
 
 

@@ -117,6 +117,7 @@ class Draft:
     incident_key: str = ""
     ends_incident: bool = False
     ended_incident_keys: tuple[str, ...] = ()
+    follows_incident_key: str = ""
 
     @property
     def ended_keys(self) -> list[str]:

@@ -101,10 +101,12 @@ class MessageService:
         while True:
             assumed = self._settings
             message = await self._drafted(draft, parsed(assumed), ended)
-            if draft.dedupe_key:
+            if draft.dedupe_key or draft.follows_incident_key:
                 async with self._begin() as store:
                     door = await store.door(draft.dedupe_key)
                     entry = await door.accept(draft, message, assumed, self._dedupe_window, self._own_name)
+                    if draft.follows_incident_key and entry.suppressed_reason == "":
+                        await store.supersede(draft.follows_incident_key, message.deliveries)
             else:
                 entry = await self._door.accept(draft, message, assumed, self._dedupe_window, self._own_name)
             if entry.suppressed_reason is not None:

@@ -36,6 +36,7 @@ class XComServicer(rpc.XComServiceServicer):
             incident_key=request.incident_key,
             ends_incident=request.ends_incident,
             ended_incident_keys=tuple(request.ended_incident_keys),
+            follows_incident_key=request.follows_incident_key,
             kind=Kind(request.kind or Kind.DANGER),
         )
         return to_message(await self._messages.send(draft))

@@ -48,7 +48,8 @@ class MessageStore(IncidentStore):
     async def door(self, dedupe_key: str) -> Door:
         """The way in within this transaction, which holds the key until its end: two cannot both be first."""
         found = Door((await raw(self._connection)).fetch)
-        await found.hold(dedupe_key)
+        if dedupe_key:
+            await found.hold(dedupe_key)
         return found
 
     async def accepted(self, request_id: str) -> Accepted | None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import TextClause, text
 
-from services.xcom.domain.messages import DeliveryReason, DeliveryState
+from services.xcom.domain.messages import Delivery, DeliveryReason, DeliveryState
 from services.xcom.domain.recalls import Matter, Recall, Waiting
 from services.xcom.store.queueing import QueueStore
 
@@ -57,6 +57,14 @@ _ENDS_BEHIND = text(
     " and exists (select from delivery as carried join message on message.id = carried.message_id"
     "  where carried.digest_id = digest.id and message.incident_key = ending.incident_key)"
 )
+# Whoever hears last that it is over must not take it for the present state.
+_SUPERSEDE = text(
+    f"update delivery set state = {DeliveryState.CANCELLED.value}, last_error = 'it has begun again'"
+    " from message, unnest(cast(:channels as text[]), cast(:addresses as text[])) as own(channel, address)"
+    " where message.id = delivery.message_id and message.incident_key = :key and message.incident_key <> ''"
+    " and message.ends_incident and delivery.state = 1"
+    " and delivery.channel = own.channel and delivery.address = own.address"
+)
 
 
 class RecallStore(QueueStore):
@@ -80,6 +88,12 @@ class RecallStore(QueueStore):
         if later:
             untils = [one.until_time for one in later]
             await self._connection.execute(_PUT_OFF, {"ids": [one.id for one in later], "untils": untils})
+
+    async def supersede(self, incident_key: str, instead: Sequence[Delivery]) -> None:
+        """The end of this incident is not told any more where these deliveries go."""
+        channels, addresses = [one.channel for one in instead], [one.address for one in instead]
+        words = {"key": incident_key, "channels": channels, "addresses": addresses}
+        await self._connection.execute(_SUPERSEDE, words)
 
     async def put_ends_behind(self, digest_id: str) -> None:
         """The ends of what this digest carries are told after its next try."""

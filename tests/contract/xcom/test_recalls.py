@@ -6,8 +6,9 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from sonic.xcom.v1 import xcom_pb2 as pb
 
-from tests.contract.xcom.conftest import House, hook_settings, twilio_settings
+from tests.contract.xcom.conftest import House, hook_settings, mail_settings, twilio_settings
 from tests.contract.xcom.test_incidents import KEY, over
+from tests.fakes.mail import FakeMailServer
 from tests.fakes.twilio import FakeTwilio, answer
 from tests.fakes.webhook import OK, FakeWebhook, Reply
 
@@ -39,6 +40,28 @@ async def test_what_ended_between_two_tries_is_told_as_over_and_no_more_as_it_wa
     await a_while(house, 2)
     assert hook.keys[1:] == [end.deliveries[0].id] * 2
     assert (await house.deliveries(raised.id))["webhook"].last_error == "over before it was told"
+
+
+async def test_an_end_that_waits_is_not_told_after_it_has_begun_again(
+    house: House, hook: FakeWebhook, mail: FakeMailServer
+) -> None:
+    await house.start(**hook_settings(hook), **mail_settings(mail))
+    first = await house.send("HIGH", channels=["webhook", "email"], incident_key=KEY)
+    await house.settled(first.id, "webhook")
+    await house.settled(first.id, "email")
+    hook.answer, mail.reply = lambda _received: Reply(503), "451 later"
+    end = await over(house)
+    for channel in ("webhook", "email"):
+        await house.settled(end.id, channel)
+    again = {"incident_key": "alert-5.2", "follows_incident_key": KEY, "subject": "HIGH: again"}
+    second = await house.send("HIGH", channels=["webhook"], **again)
+    hook.answer, mail.reply = lambda _received: OK, "250 OK"
+    await a_while(house, 2)
+    assert hook.received[-1].body["subject"] == second.subject
+    gone = (await house.deliveries(end.id))["webhook"]
+    assert (gone.state, gone.last_error) == (pb.DELIVERY_STATE_CANCELLED, "it has begun again")
+    # Where nothing newer is told the end still counts.
+    assert mail.mails[-1].message["Subject"] == end.subject
 
 
 async def test_a_text_that_fails_on_its_way_after_the_end_is_not_sent_again(

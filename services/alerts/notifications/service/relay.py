@@ -236,5 +236,12 @@ def _letter(row: Waiting, rules: Rules, own: Mapping[str, tuple[str, ...]]) -> L
         incident_key="" if facts["event"] == CLOSED and is_calm else facts["incident_id"],
         ends_incident=facts["event"] in _ENDS and not is_calm,
         ended_incident_keys=facts.get(ENDED_INCIDENTS, "").split(),
+        follows_incident_key="" if facts["event"] in _ENDS else _before(facts["incident_id"]),
         is_news=is_news(facts),
     )
+
+
+def _before(incident_id: str) -> str:
+    """The incident of the same alert before this one; empty for the first."""
+    id, _, count = incident_id.rpartition(".")
+    return f"{id}.{int(count) - 1}" if count.isdecimal() and int(count) > 1 else ""

@@ -1165,6 +1165,7 @@ class SendRequest(_message.Message):
     INCIDENT_KEY_FIELD_NUMBER: _builtins.int
     ENDS_INCIDENT_FIELD_NUMBER: _builtins.int
     ENDED_INCIDENT_KEYS_FIELD_NUMBER: _builtins.int
+    FOLLOWS_INCIDENT_KEY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Unique for ever; the caller makes it."""
     level: Global___Level.ValueType
@@ -1186,6 +1187,10 @@ class SendRequest(_message.Message):
     ends_incident: _builtins.bool
     """The incident is over: its escalation stops, and those who heard of it hear this instead of `channels` and the
     level map, nobody else; as if it were false when nothing was ever said of the incident. Needs incident_key.
+    """
+    follows_incident_key: _builtins.str
+    """The incident of the same thing before this one: that it is over is not told where this is told instead. Empty:
+    none.
     """
     @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1214,10 +1219,11 @@ class SendRequest(_message.Message):
         incident_key: _builtins.str = ...,
         ends_incident: _builtins.bool = ...,
         ended_incident_keys: _abc.Iterable[_builtins.str] | None = ...,
+        follows_incident_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "channels", b"channels", "dedupe_key", b"dedupe_key", "ended_incident_keys", b"ended_incident_keys", "ends_incident", b"ends_incident", "facts", b"facts", "incident_key", b"incident_key", "kind", b"kind", "level", b"level", "request_id", b"request_id", "source", b"source", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "channels", b"channels", "dedupe_key", b"dedupe_key", "ended_incident_keys", b"ended_incident_keys", "ends_incident", b"ends_incident", "facts", b"facts", "follows_incident_key", b"follows_incident_key", "incident_key", b"incident_key", "kind", b"kind", "level", b"level", "request_id", b"request_id", "source", b"source", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
