@@ -154,7 +154,7 @@ def _is_random(letters: str) -> bool:
     """Whether capitals, small letters and figures are about as many as chance makes them in 64 bytes."""
     capitals, small = sum(map(str.isupper, letters)), sum(map(str.islower, letters))
     figures = sum(map(str.isdigit, letters))
-    return min(capitals, small) >= 16 and figures >= 3
+    return min(capitals, small) >= 16 and figures > 0
 
 
 def _is_broken_key(text: str) -> bool:
