@@ -13,8 +13,8 @@ from services.hedges.clients import PositionsClient, positions_channel
 from services.hedges.loop import HedgeFeed
 from services.hedges.service import HedgesService
 from services.hedges.servicer.hedges import HedgesServicer
-from services.hedges.store.at_once import AtOnce
 from services.hedges.store.hedges import Store
+from services.hedges.store.single_statement import SingleStatement
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
@@ -41,7 +41,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     service = HedgesService(
         database.bind(Store),
         database.bind(Store, isolation="AUTOCOMMIT"),
-        AtOnce(database),
+        SingleStatement(database),
         PositionsClient(positions),
         clock,
         timedelta(days=config.hedges_history_days),

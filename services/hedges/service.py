@@ -15,9 +15,9 @@ from services.hedges.domain.grouping import Change, Group, Hedge, Linking, Store
 from services.hedges.domain.history import Cause, HistoryFilter, LinkChange, ended, events
 from services.hedges.domain.holdings import Legs, Reading
 from services.hedges.domain.modifiers import Modifiers
-from services.hedges.store.at_once import AtOnce
 from services.hedges.store.hedges import Store
-from services.hedges.store.orders import order_of
+from services.hedges.store.single_statement import SingleStatement
+from services.hedges.store.sorting import order_of
 from shared import paging
 from shared.clock import Clock
 from shared.database.fence import Step
@@ -93,14 +93,14 @@ class HedgesService:
         self,
         begin: Begin,
         read: Begin,
-        at_once: AtOnce,
+        single_statement: SingleStatement,
         positions: Positions,
         clock: Clock,
         history_kept: timedelta,
     ) -> None:
         self._begin = begin
         self._read = read
-        self._at_once = at_once
+        self._single_statement = single_statement
         self._positions = positions
         self._clock = clock
         self._history_kept = history_kept
@@ -133,7 +133,7 @@ class HedgesService:
         if change:
             return None
         linking = _linking(change, position_count)
-        return await self._at_once.keep(step, linking, change.kept, self._clock.now())
+        return await self._single_statement.keep(step, linking, change.kept, self._clock.now())
 
     async def _relink(self, step: Step, reading: Reading, groups: Sequence[Group]) -> Linking:
         async with self._begin() as store:

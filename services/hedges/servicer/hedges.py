@@ -16,7 +16,7 @@ from services.hedges.domain.history import HistoryFilter, Kind
 from services.hedges.domain.holdings import LONG, SHORT
 from services.hedges.domain.rebalance import Field, Target
 from services.hedges.service import HedgesService
-from services.hedges.servicer import messages
+from services.hedges.servicer import mapping
 from shared.codec import apply_mask, check_mask, from_timestamp, masked, number
 from shared.database.fence import Step
 
@@ -71,32 +71,32 @@ class HedgesServicer(rpc.HedgesServiceServicer):
             request.order_by,
         )
         return pb.ListHedgesResponse(
-            hedges=masked(map(messages.hedge, page.rows), request.read_mask),
+            hedges=masked(map(mapping.hedge, page.rows), request.read_mask),
             next_page_token=page.next_page_token,
         )
 
     async def GetHedge(self, request: pb.GetHedgeRequest, context: Context) -> pb.Hedge:
-        return messages.hedge(await self._service.get(request.id))
+        return mapping.hedge(await self._service.get(request.id))
 
     async def UpdateHedge(self, request: pb.UpdateHedgeRequest, context: Context) -> pb.Hedge:
         wanted = request.hedge
         note = wanted.note if apply_mask(wanted, request.update_mask, ["note"]) else None
-        return messages.hedge(await self._service.write_note(wanted.id, note, wanted.etag))
+        return mapping.hedge(await self._service.write_note(wanted.id, note, wanted.etag))
 
     async def EvaluateHedge(
         self, request: pb.EvaluateHedgeRequest, context: Context
     ) -> pb.EvaluateHedgeResponse:
         held, evaluation = await self._service.evaluate(request.id, _prices(request))
         return pb.EvaluateHedgeResponse(
-            legs=messages.legs(held.legs),
-            evaluations=messages.evaluations(held.legs, evaluation),
+            legs=mapping.legs(held.legs),
+            evaluations=mapping.evaluations(held.legs, evaluation),
             gone_position_ids=held.gone_position_ids,
         )
 
     async def AdviseRebalance(
         self, request: pb.AdviseRebalanceRequest, context: Context
     ) -> pb.AdviseRebalanceResponse:
-        return messages.advised(
+        return mapping.advised(
             await self._service.advise(
                 request.id,
                 Target(request.target),
@@ -108,7 +108,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
         )
 
     async def GetCorridor(self, request: pb.GetCorridorRequest, context: Context) -> pb.GetCorridorResponse:
-        return messages.corridor(await self._service.corridor(request.id, number(request, "price_usd")))
+        return mapping.corridor(await self._service.corridor(request.id, number(request, "price_usd")))
 
     async def ListLinkHistory(
         self, request: pb.ListLinkHistoryRequest, context: Context
@@ -124,7 +124,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
         )
         page = await self._service.history(request.page_size, request.page_token, wanted)
         return pb.ListLinkHistoryResponse(
-            changes=masked(map(messages.link_change, page.rows), request.read_mask),
+            changes=masked(map(mapping.link_change, page.rows), request.read_mask),
             next_page_token=page.next_page_token,
         )
 
@@ -134,17 +134,17 @@ class HedgesServicer(rpc.HedgesServiceServicer):
         await self._service.refuse_unknown(request.wallet.strip())
         async for news in self._watch(request.wallet.strip(), request.asset.strip().upper()):
             yield pb.WatchHedgesResponse(
-                hedges=map(messages.hedge, news.hedges), unlinked_ids=news.unlinked_ids, gap=news.gap
+                hedges=map(mapping.hedge, news.hedges), unlinked_ids=news.unlinked_ids, gap=news.gap
             )
 
     async def GetModifiers(self, request: pb.GetModifiersRequest, context: Context) -> pb.HedgeModifiers:
-        return messages.hedge_modifiers(await self._service.modifiers())
+        return mapping.hedge_modifiers(await self._service.modifiers())
 
     async def SetModifiers(self, request: pb.SetModifiersRequest, context: Context) -> pb.HedgeModifiers:
         wanted = request.modifiers
         read = ((name, number(wanted, name)) for name in modifiers.NAMES)
         values = {name: value for name, value in read if value is not None}
-        return messages.hedge_modifiers(await self._service.set_modifiers(values, wanted.etag))
+        return mapping.hedge_modifiers(await self._service.set_modifiers(values, wanted.etag))
 
     async def ExportModifiers(
         self, request: pb.ExportModifiersRequest, context: Context
@@ -156,7 +156,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
     ) -> pb.ImportModifiersResponse:
         values, ignored_groups = await self._service.import_modifiers(request.content)
         return pb.ImportModifiersResponse(
-            modifiers=messages.hedge_modifiers(values), ignored_groups=ignored_groups
+            modifiers=mapping.hedge_modifiers(values), ignored_groups=ignored_groups
         )
 
 

@@ -35,7 +35,7 @@ _KEEP = fence.whole(
 )
 
 
-class AtOnce:
+class SingleStatement:
     """One round trip; the answer given, or the one recorded before, or None: not so."""
 
     def __init__(self, database: Database) -> None:
@@ -48,4 +48,6 @@ class AtOnce:
         ids = [id for id, _ in groups]
         signatures = [group.member_signature for _, group in groups]
         figures = ([getattr(group, name) for _, group in groups] for name in FIGURES)
-        return await fence.at_once(self._database, _KEEP, step, answer, now, ids, signatures, *figures)
+        return await fence.at_once(
+            self._database, _KEEP, step, answer, now, ids, signatures, *figures
+        )
