@@ -98,8 +98,8 @@ def declare_fence(metadata: MetaData) -> None:
     )
 
 
-def whole(effect: str, returned: str = "null") -> str:
-    """The SQL of a step that is one statement, for `at_once`: fence, effect and record together.
+def single_statement(effect: str, returned: str = "null") -> str:
+    """The SQL of a step that is one statement, for `run_statement`: fence, effect and record together.
 
     `effect` is named queries of a `with`. They act only while the query `allowed` has a row; the one named
     `done` has a row when they acted. Their own arguments begin with $8. `returned`: a value to bring along.
@@ -117,7 +117,7 @@ class Attempt(Generic[T]):
 
 
 async def attempt(run: Run, sql: str, step: Step, answer: T, now: datetime, *arguments: object) -> Attempt[T]:
-    """Do a step by one statement of `whole()`, by the driver's `fetch`; refuses as `enter`."""
+    """Do a step by one statement of `single_statement()`, by the driver's `fetch`; refuses as `enter`."""
     adapter = _adapter(type(answer))
     fence = (step.caller, step.epoch, step.cycle_id, step.name, now - KEPT, adapter.dump_json(answer), now)
     ((refused, recorded, is_done, returned),) = await run(sql, *fence, *arguments)
@@ -125,7 +125,7 @@ async def attempt(run: Run, sql: str, step: Step, answer: T, now: datetime, *arg
     return Attempt(None if recorded is None else adapter.validate_json(recorded), is_done, returned)
 
 
-async def at_once(
+async def run_statement(
     database: Database, sql: str, step: Step, answer: T, now: datetime, *arguments: object
 ) -> T | None:
     """As `attempt`, committed by itself.

@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 # Lost with the machine, a quiet step comes again with the next cycle: nobody waits for the disk.
 _HURRY = "set_config('synchronous_commit', 'off', true)"
-_CREATE = fence.whole(
+_CREATE = fence.single_statement(
     f"done as (select {_HURRY} from docket, allowed where complete and alert_version = $8"
     " and threshold_version = $9 and created_threshold_version = $9 and membership_epoch = $10)"
 )
-_CLEAR = fence.whole(f"done as (select {_HURRY} from docket, allowed where cleared_epoch = $8)")
+_CLEAR = fence.single_statement(f"done as (select {_HURRY} from docket, allowed where cleared_epoch = $8)")
 _WAITING = "(select count(*) from outbox where sent_time is null and not noted)"
 # The evaluation before the last stays for a reader that began before this commit.
-_EVALUATE = fence.whole(
+_EVALUATE = fence.single_statement(
     "moved as (update docket set evaluation_version = $8, demo = $9 where exists (select from allowed)"
     " and alert_version = $10 and evaluation_version = $11 and threshold_version = $12"
     " and next_rule_key = $13 returning id),"
@@ -50,11 +50,11 @@ class AtOnce:
     async def create(self, step: Step, answer: T, docket: Docket, now: datetime) -> T | None:
         """No alert was missing when the docket was this one."""
         seen = (docket.alert_version, docket.threshold_version, docket.membership_epoch)
-        return await fence.at_once(self._database, _CREATE, step, answer, now, *seen)
+        return await fence.run_statement(self._database, _CREATE, step, answer, now, *seen)
 
     async def clear(self, step: Step, answer: T, cleared_epoch: int, now: datetime) -> T | None:
         """No position left since that epoch."""
-        return await fence.at_once(self._database, _CLEAR, step, answer, now, cleared_epoch)
+        return await fence.run_statement(self._database, _CLEAR, step, answer, now, cleared_epoch)
 
     async def evaluate(
         self, step: Step, answer: T, board: Board, before: Docket, after: Docket, now: datetime
@@ -68,7 +68,7 @@ class AtOnce:
             before.threshold_version,
             before.next_rule_key,
         )
-        return await fence.at_once(
+        return await fence.run_statement(
             self._database, _EVALUATE, step, answer, now, *versions, board.evaluated_micros, *packed(board)
         )
 

@@ -45,7 +45,7 @@ _STANDINGS = (
 
 # JSON goes as text: who made the connection decides how the driver shows the type itself.
 # A lost second of runs is run again; what must be told is never written in a hurry.
-_KEEP = fence.whole(
+_KEEP = fence.single_statement(
     "written as ("
     " insert into run (monitor, started_time, duration_seconds, status, metadata, error, cycle_id)"
     " select monitor, started_time, duration_seconds, status, metadata, error, cycle_id"

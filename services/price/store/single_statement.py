@@ -20,8 +20,8 @@ _OPEN = (
     f" s.market, s.revision, s.demo_start_time, {READ} from {HURRY}, service_state s"
     " left join price p on p.market = coalesce(nullif($5::smallint, 0), s.market)"
 )
-_ANSWER = fence.whole(f"done as (select {HURRY} from allowed)")
-_WRITE = fence.whole(written_effect(8, " and exists (select from allowed)"))
+_ANSWER = fence.single_statement(f"done as (select {HURRY} from allowed)")
+_WRITE = fence.single_statement(written_effect(8, " and exists (select from allowed)"))
 
 
 class SingleStatement:
@@ -42,7 +42,7 @@ class SingleStatement:
 
     async def answer(self, step: Step, refreshed: Refreshed, now: datetime) -> Refreshed:
         """Record an answer that wrote nothing."""
-        return await fence.at_once(self._database, _ANSWER, step, refreshed, now) or refreshed
+        return await fence.run_statement(self._database, _ANSWER, step, refreshed, now) or refreshed
 
     async def write(
         self,
@@ -55,4 +55,4 @@ class SingleStatement:
     ) -> Refreshed | None:
         """Keep the prices and append what is new to the history; None when `seen` is not true any more."""
         values = written(seen, refreshed.market, demo_start_time, judged)
-        return await fence.at_once(self._database, _WRITE, step, refreshed, now, *values)
+        return await fence.run_statement(self._database, _WRITE, step, refreshed, now, *values)
