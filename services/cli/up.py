@@ -14,6 +14,7 @@ from rich.text import Text
 
 from services.cli import database, house, keeper, privacy
 from services.cli.alarm import Alarm
+from services.cli.complaints import Complaints
 from services.cli.connection import connected
 from services.cli.declared import declared_names
 from services.cli.notices import gather, notices
@@ -35,6 +36,7 @@ from shared.errors import FailedPrecondition, SonicError
 from shared.ports import Holder, hold, holder_of
 
 _ROOM_SECONDS = 30.0
+_COMPLAINTS_SECONDS = 10.0
 _WAIT_SECONDS = 1.0
 
 
@@ -98,10 +100,12 @@ async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator
     look = partial(keeper.look, opened.url, plan.health.interval_seconds)
     keeping = keeper.Keeper(look, opened.owned, say, alarm, clock, plan.health)
     room = Room(written_folders(plan.home), say, alarm)
+    complaints = Complaints(plan.addresses, house.readiness, say)
     tasks = [
         asyncio.create_task(keeping.run(), name="keeper"),
         asyncio.create_task(alarm.run(), name="alarm"),
         asyncio.create_task(_looking(room, clock), name="room"),
+        asyncio.create_task(_listening(complaints, clock), name="complaints"),
     ]
     for task in tasks:
         task.add_done_callback(partial(_say_its_end, say))
@@ -123,6 +127,12 @@ async def _looking(room: Room, clock: Clock) -> None:
         with suppress(OSError):
             room.look()
         await clock.sleep(_ROOM_SECONDS)
+
+
+async def _listening(complaints: Complaints, clock: Clock) -> None:
+    while True:
+        await clock.sleep(_COMPLAINTS_SECONDS)
+        await complaints.look()
 
 
 async def _until_free(plan: Plan, say: Voice) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from services.monitor.clients.telling import XComClient
 from services.monitor.domain.settings import VARIABLES, Override, prefixes
 from services.monitor.loop import MonitorFeed, broom, relay, rounds
 from services.monitor.service.board import Board
+from services.monitor.service.distress import Distress
 from services.monitor.service.passes import NOTHING, Limits, Passes
 from services.monitor.service.roster import Roster
 from services.monitor.service.telling import Telling
@@ -80,6 +82,7 @@ class Config(Overridable):
     sonic_cycle_interval_seconds: float = Field(
         60, ge=5, le=86_400, description="time between cycles until Cyclone tells its own"
     )
+    sonic_home: Path | None = Field(None, description="state directory, whose disk is watched; empty: none")
     sonic_schedule: bool = Field(True, description="0: cycles run by request only, no heartbeat is expected")
     latency_limit_seconds: float = Field(2.0, gt=0, le=60, description="a round trip that is too slow")
     latency_provider_urls: tuple[str, ...] = Field(
@@ -128,7 +131,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     ]
     account = _account(config, clock)
     xcom = XComClient(services["xcom"])
-    around = Surroundings(services, hosts, account)
+    around = Surroundings(services, hosts, account, config.sonic_home)
     peers = Peers(services["price"], services["positions"], services["alerts"], xcom, around)
     roster = _roster(config)
     telling = relay(Telling(begin, read, xcom).tell, clock)
@@ -154,7 +157,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         channelz=config.channelz,
     )
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
-    loops = [rounds(passes.run_outside, clock), telling]
+    distress = Distress(database.has_room, read, xcom)
+    loops = [rounds(partial(distress.watch, passes.run_outside), clock), telling]
     loops.append(broom(board.forget, clock, timedelta(days=config.monitor_runs_kept_days)))
     outside = [*hosts, *([account.http] if account else [])]
     return App("monitor", [database, *services.values(), *outside, feed, *loops, side, server])

@@ -175,7 +175,10 @@ def _server(
             (rpc.add_XComServiceServicer_to_server, XComServicer(messages, channels)),
             (rpc.add_ChannelsServiceServicer_to_server, ChannelsServicer(channels, sounds)),
             (rpc.add_EscalationServiceServicer_to_server, EscalationServicer(escalation, messages)),
-            (unrecorded_rpc.add_UnrecordedServiceServicer_to_server, UnrecordedServicer(unrecorded)),
+            (
+                unrecorded_rpc.add_UnrecordedServiceServicer_to_server,
+                UnrecordedServicer(unrecorded, only_local=not config.allow_insecure_listen),
+            ),
         ],
         service_names=[f"sonic.xcom.v1.{name}Service" for name in _SERVICES],
         ready=ready,

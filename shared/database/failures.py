@@ -17,15 +17,18 @@ from shared.errors import Conflict, InvalidArgument, SonicError, Unavailable
 
 # Reason of a write for which there is no room on the database's disk.
 FULL = "DATABASE_FULL"
+# Reason when the server is out of connections, of memory or of another resource.
+EXHAUSTED = "DATABASE_EXHAUSTED"
 _CONFLICTS = {
     "40001": "SERIALIZATION_FAILURE",
     "40P01": "DEADLOCK",
     "55P03": "LOCK_NOT_AVAILABLE",
 }
-# Shutdown, start-up, out of connections or of memory.
-_UNAVAILABLE_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "53000", "53200", "53300"})
+# Shutdown and start-up.
+_UNAVAILABLE_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 _CANCELLED = "57014"
 _DISK_FULL = "53100"
+_NO_RESOURCES = "53"
 # The server is there and refuses us: somebody changed the role, its password or the database's name.
 _REFUSED_STATES = frozenset({"28P01", "28000", "3D000"})
 _READ_ONLY = "25006"
@@ -67,8 +70,8 @@ def meaning_of(error: BaseException) -> SonicError | None:
         return InvalidArgument("INVALID_FIELD", "a text holds the character NUL")
     if state == _CANCELLED:
         return Unavailable("STATEMENT_TIMEOUT", "the database took too long", retry_after=_RETRY_AFTER)
-    if state == _DISK_FULL:
-        return Unavailable(FULL, "the database's disk is full: make room", retry_after=_FULL_RETRY_AFTER)
+    if state.startswith(_NO_RESOURCES):
+        return _no_resources(state, error)
     if state in _REFUSED_STATES:
         # The server's words name the role or the database, never a password.
         said = f"the database refuses the login ({_words(error)}); see sonic doctor"
@@ -78,6 +81,14 @@ def meaning_of(error: BaseException) -> SonicError | None:
     if _is_lost(error, state):
         return Unavailable("DATABASE_UNAVAILABLE", "the database cannot be reached", retry_after=_RETRY_AFTER)
     return None
+
+
+def _no_resources(state: str, error: BaseException) -> Unavailable:
+    if state == _DISK_FULL:
+        return Unavailable(FULL, "the database's disk is full: make room", retry_after=_FULL_RETRY_AFTER)
+    # The server's words say which: connections, memory, a limit of its own. They name a role at the most.
+    said = f"the database is out of resources ({_words(error)})"
+    return Unavailable(EXHAUSTED, said, retry_after=_RETRY_AFTER)
 
 
 def _state(error: BaseException) -> str:

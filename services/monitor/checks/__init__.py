@@ -102,6 +102,15 @@ class ChannelReading:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskReading:
+    """The disk with the least room of those the state is on."""
+
+    folder: str
+    free_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Handed:
     """What a cycle read already and hands over; None = to be asked for. `demo`: whether all is simulated."""
 
@@ -133,6 +142,9 @@ class Readings(Protocol):
 
     async def ping(self, channel: str) -> str:
         """A LOW test message through one channel now: empty when it was accepted, else what went wrong."""
+
+    async def disk(self) -> DiskReading | None:
+        """The disk of the state's folder, None where there is none."""
 
     async def twilio(self) -> str | None:
         """Empty when the credentials are good, what is wrong with them, None when there are none."""

@@ -12,6 +12,7 @@ from datetime import timedelta
 from importlib.metadata import EntryPoint, entry_points
 
 from services.monitor.checks import Check, Look
+from services.monitor.checks.disk import DiskCheck
 from services.monitor.checks.heartbeat import HeartbeatCheck
 from services.monitor.checks.latency import LatencyCheck
 from services.monitor.checks.liquidation import LiquidationCheck
@@ -31,7 +32,7 @@ from shared.log import get_logger
 GROUP = "sonic.monitors"
 _HOUSE = (
     *(PriceCheck, PositionCheck, ProfitCheck, RiskCheck, LiquidationCheck, MarketCheck),
-    *(OperationsCheck, LatencyCheck, XComCheck, TwilioCheck, HeartbeatCheck),
+    *(OperationsCheck, DiskCheck, LatencyCheck, XComCheck, TwilioCheck, HeartbeatCheck),
 )
 NAMES = tuple(check.name for check in _HOUSE)
 _BROKEN_INTERVAL = timedelta(hours=1)

@@ -16,6 +16,7 @@ from sonic.xcom.v1 import xcom_pb2
 from services.monitor.checks import (
     AnswerReading,
     ChannelReading,
+    DiskReading,
     Handed,
     HoldingsReading,
     JudgedReading,
@@ -120,6 +121,10 @@ class PeerReadings:
     async def ping(self, channel: str) -> str:
         """One test message now."""
         return await self._peers.xcom.ping(channel)
+
+    async def disk(self) -> DiskReading | None:
+        """The disk of the state's folder."""
+        return await self._once("disk", self._peers.surroundings.disk)
 
     async def twilio(self) -> str | None:
         """Whether the credentials are good."""

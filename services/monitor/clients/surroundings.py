@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -15,13 +17,14 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.price.v1 import price_pb2, price_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
-from services.monitor.checks import AnswerReading
+from services.monitor.checks import AnswerReading, DiskReading
 from shared.errors import SonicError
 from shared.http.client import ProviderHttp
 from shared.http.failure import FailureKind, ProviderFailure
 from shared.http.scope import asking
 from shared.names import shortened
 from shared.rpc.client import Channel
+from shared.rpc.health import problem_of
 
 _SERVICE_SECONDS = 2.5
 # Whatever a host says, it was there.
@@ -41,8 +44,13 @@ class Surroundings:
     """Services by name, provider hosts, and the account if there is one."""
 
     def __init__(
-        self, services: Mapping[str, Channel], hosts: Sequence[ProviderHttp], account: Account | None
+        self,
+        services: Mapping[str, Channel],
+        hosts: Sequence[ProviderHttp],
+        account: Account | None,
+        home: Path | None = None,
     ) -> None:
+        self._home = home
         self._services = services
         self._hosts = hosts
         self._account = account
@@ -55,6 +63,14 @@ class Surroundings:
     async def hosts(self) -> tuple[AnswerReading, ...]:
         """See services.monitor.checks.Readings."""
         return tuple(await asyncio.gather(*map(_host, self._hosts)))
+
+    async def disk(self) -> DiskReading | None:
+        """See services.monitor.checks.Readings."""
+        if self._home is None:
+            return None
+        # The database's data may be on another disk than the rest.
+        folders = [self._home, self._home / "postgres" / "postgres"]
+        return min(map(_room, folders), key=lambda disk: disk.free_bytes)
 
     async def twilio(self) -> str | None:
         """See services.monitor.checks.Readings; raises ProviderFailure when nobody answers."""
@@ -79,10 +95,12 @@ class Surroundings:
         seconds, problem = 0.0, ""
         try:
             stub = channel.stub(health_pb2_grpc.HealthStub)
-            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=_SERVICE_SECONDS)
+            check = stub.Check(health_pb2.HealthCheckRequest(), timeout=_SERVICE_SECONDS)
+            answer = await check
             seconds = time.perf_counter() - began
             if answer.status != health_pb2.HealthCheckResponse.SERVING:
-                problem = "not serving"
+                said = problem_of(await check.trailing_metadata())
+                problem = f"not serving: {shortened(said.words, 200)}" if said else "not serving"
             elif name in _READS:
                 await _READS[name](channel)
         except SonicError as error:
@@ -90,6 +108,13 @@ class Surroundings:
         except grpc.RpcError as error:
             problem = type(error).__name__
         return AnswerReading(name, seconds or time.perf_counter() - began, problem)
+
+
+def _room(folder: Path) -> DiskReading:
+    """Of the nearest folder that exists; links are followed."""
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    usage = shutil.disk_usage(nearest.resolve())
+    return DiskReading(str(nearest), usage.free, usage.total)
 
 
 async def _host(http: ProviderHttp) -> AnswerReading:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
+from sonic.xcom.v1 import unrecorded_pb2, unrecorded_pb2_grpc, xcom_pb2, xcom_pb2_grpc
 
 from services.monitor.checks import ChannelReading
 from services.monitor.domain.incidents import Notice
@@ -13,6 +13,8 @@ from shared.rpc.client import Channel
 from shared.secret_shapes import without_secrets
 
 _SECONDS = 5.0
+# Every channel is tried before the answer.
+_UNRECORDED_SECONDS = 90.0
 # A mail server takes its time to answer.
 _PING_SECONDS = 25.0
 
@@ -22,6 +24,7 @@ class XComClient:
 
     def __init__(self, channel: Channel) -> None:
         self._stub = channel.stub(xcom_pb2_grpc.XComServiceStub)
+        self._unrecorded = channel.stub(unrecorded_pb2_grpc.UnrecordedServiceStub)
 
     async def send(self, notice: Notice) -> None:
         """See services.monitor.service.telling.Teller; with an unknown channel: to those of the level."""
@@ -43,6 +46,19 @@ class XComClient:
                 raise
             request.ClearField("channels")
             await self._stub.Send(request, timeout=_SECONDS)
+
+    async def shout(self, request_id: str, subject: str, body: str, ends: str = "") -> bool:
+        """See services.monitor.service.distress.Siren."""
+        request = unrecorded_pb2.SendUnrecordedRequest(
+            request_id=request_id,
+            subject=shortened(without_secrets(subject), 300),
+            body=shortened(without_secrets(body), 4_000),
+            source="monitor",
+            ends_request_id=ends,
+        )
+        answer = await self._unrecorded.SendUnrecorded(request, timeout=_UNRECORDED_SECONDS)
+        # Where nobody heard that it began there is nobody to tell.
+        return any(one.accepted for one in answer.tries) or bool(ends and not answer.tries)
 
     async def channel_names(self) -> list[str]:
         """Every channel there is, configured or not."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from services.monitor.domain.findings import Level
 from services.monitor.domain.incidents import Notice
+from services.monitor.service.distress import REASONS, Siren
 from services.monitor.service.passes import Begin
 from shared.errors import SonicError, Unavailable
 from shared.log import get_logger
 
 
-class Teller(Protocol):
+class Teller(Siren, Protocol):
     """Who reaches people."""
 
     async def send(self, notice: Notice) -> None:
@@ -33,11 +35,27 @@ class Telling:
             try:
                 await self._teller.send(notice)
             except Unavailable as error:
+                if await self._is_told_unrecorded(notice, error):
+                    await self._drop(notice)
+                    continue
                 get_logger().warning("notice waits", notice=notice.id, reason=error.reason)
                 return False
             except SonicError as error:
                 # Refused for good: waiting would keep back all that comes after it.
                 get_logger().error("notice refused", notice=notice.id, reason=error.reason)
-            async with self._begin() as store:
-                await store.drop_notice(notice.id)
+            await self._drop(notice)
         return True
+
+    async def _is_told_unrecorded(self, notice: Notice, error: Unavailable) -> bool:
+        """Whether a HIGH that nobody can store reached somebody all the same."""
+        if error.reason not in REASONS or notice.level is not Level.HIGH:
+            return False
+        try:
+            return await self._teller.shout(notice.id, notice.subject, notice.body)
+        except SonicError as failure:
+            get_logger().error("notice cannot be told past the queue", reason=failure.reason)
+            return False
+
+    async def _drop(self, notice: Notice) -> None:
+        async with self._begin() as store:
+            await store.drop_notice(notice.id)

@@ -41,6 +41,10 @@ class RunRows:
 
     _connection: AsyncConnection
 
+    async def last_run_id(self) -> int:
+        """Of all monitors; 0 without one."""
+        return await self._connection.scalar(select(func.max(run.c.id))) or 0
+
     async def list_runs(self, page: PageRequest, wanted: RunFilter) -> list[Run]:
         """Runs, newest first, one more than the page holds."""
         query = select(run)

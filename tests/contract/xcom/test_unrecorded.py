@@ -172,7 +172,7 @@ async def test_a_caller_of_another_machine_is_refused(house: House) -> None:
         def peer(self) -> str:
             return "ipv4:192.0.2.7:4711"
 
-    servicer = UnrecordedServicer(house)  # type: ignore[arg-type]  # never reached
+    servicer = UnrecordedServicer(house, only_local=True)  # type: ignore[arg-type]  # never reached
     with pytest.raises(PermissionDenied) as refused:
         await servicer.SendUnrecorded(request(), Stranger())  # type: ignore[arg-type]  # a peer is all it has
     assert refused.value.reason == "NOT_LOCAL"

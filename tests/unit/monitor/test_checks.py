@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from services.monitor.checks import (
     AnswerReading,
     ChannelReading,
+    DiskReading,
     HoldingsReading,
     JudgedReading,
     Look,
@@ -19,6 +20,7 @@ from services.monitor.checks import (
     PriceReading,
     WalletReading,
 )
+from services.monitor.checks.disk import DiskCheck
 from services.monitor.checks.liquidation import LiquidationCheck
 from services.monitor.checks.position import PositionCheck
 from services.monitor.checks.price import PriceCheck
@@ -40,6 +42,7 @@ class Known:
     known_prices: tuple[PriceReading, ...] = ()
     held: HoldingsReading = field(default_factory=lambda: HoldingsReading(0, 0, 0.0, 0.0))
     known_judged: tuple[JudgedReading, ...] = ()
+    known_disk: DiskReading | None = None
 
     async def prices(self) -> tuple[PriceReading, ...]:
         return self.known_prices
@@ -64,6 +67,9 @@ class Known:
 
     async def ping(self, channel: str) -> str:
         return ""
+
+    async def disk(self) -> DiskReading | None:
+        return self.known_disk
 
     async def twilio(self) -> str | None:
         return None
@@ -292,3 +298,32 @@ def test_a_monitor_is_due_when_its_interval_has_passed() -> None:
     assert not is_due(NOW - timedelta(seconds=56), MINUTE, NOW)
     assert not is_due(NOW - timedelta(minutes=59), timedelta(hours=1), NOW)
     assert is_due(NOW + MINUTE, MINUTE, NOW)
+
+
+@pytest.mark.parametrize(
+    ("free_mib", "size_gib", "was", "status"),
+    [
+        (1000, 100, RunStatus.SUCCESS, RunStatus.BREACH),
+        # A large disk with a small share left, and a small one that is mostly empty.
+        (4000, 1000, RunStatus.SUCCESS, RunStatus.SUCCESS),
+        (900, 2, RunStatus.SUCCESS, RunStatus.SUCCESS),
+        # Just over the edge is not over yet, well over it is.
+        (1100, 100, RunStatus.BREACH, RunStatus.BREACH),
+        (1100, 100, RunStatus.SUCCESS, RunStatus.SUCCESS),
+        (1300, 100, RunStatus.BREACH, RunStatus.SUCCESS),
+    ],
+)
+async def test_a_disk_is_low_under_a_share_and_a_size_at_once(
+    free_mib: int, size_gib: int, was: RunStatus, status: RunStatus
+) -> None:
+    disk = DiskReading("/home/sonic", free_mib * 2**20, size_gib * 2**30)
+    found = await DiskCheck().run(Look(Known(known_disk=disk), NOW, last=run(was, MINUTE)))
+    assert found.status is status
+    assert bool(found.concern) is (status is RunStatus.BREACH)
+    assert found.level is Level.MEDIUM
+
+
+async def test_where_no_home_is_seen_the_disk_is_skipped_with_a_reason() -> None:
+    found = await DiskCheck().run(Look(Known(), NOW))
+    assert found.status is RunStatus.SKIPPED
+    assert found.error.startswith("NOT_CONFIGURED: no SONIC_HOME")

@@ -27,6 +27,20 @@ def test_a_connection_that_broke_in_the_middle_is_unavailable(raised: Exception)
     assert met.value.reason == "DATABASE_UNAVAILABLE"
 
 
+@pytest.mark.parametrize(
+    "raised",
+    [
+        asyncpg.TooManyConnectionsError("sorry, too many clients already"),
+        asyncpg.OutOfMemoryError("out of memory"),
+        asyncpg.ConfigurationLimitExceededError("temporary file size exceeds temp_file_limit"),
+    ],
+)
+def test_a_server_without_resources_is_said_with_its_words(raised: Exception) -> None:
+    with pytest.raises(Unavailable, match=str(raised)) as met, translated():
+        raise raised
+    assert met.value.reason == "DATABASE_EXHAUSTED"
+
+
 def test_a_wrong_argument_stays_what_it_is() -> None:
     wrong = asyncpg.InterfaceError("the server expects 1 argument for this query, 0 were passed")
     with pytest.raises(asyncpg.InterfaceError), translated():

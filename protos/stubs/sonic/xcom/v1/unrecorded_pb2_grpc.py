@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class UnrecordedServiceStub:
-    """Speaks for a process on the same machine that has lost its database. Not offered over HTTP.
+    """Speaks for a process on the same machine that has lost its database, or on another one where ALLOW_INSECURE_LISTEN
+    says that the network keeps strangers away. Not offered over HTTP.
     """
 
     def __init__(self, channel):
@@ -43,7 +44,8 @@ class UnrecordedServiceStub:
 
 
 class UnrecordedServiceServicer:
-    """Speaks for a process on the same machine that has lost its database. Not offered over HTTP.
+    """Speaks for a process on the same machine that has lost its database, or on another one where ALLOW_INSECURE_LISTEN
+    says that the network keeps strangers away. Not offered over HTTP.
     """
 
     def SendUnrecorded(self, request, context):
@@ -73,7 +75,8 @@ def add_UnrecordedServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class UnrecordedService:
-    """Speaks for a process on the same machine that has lost its database. Not offered over HTTP.
+    """Speaks for a process on the same machine that has lost its database, or on another one where ALLOW_INSECURE_LISTEN
+    says that the network keeps strangers away. Not offered over HTTP.
     """
 
     @staticmethod

@@ -13,7 +13,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class UnrecordedServiceStub:
-    """Speaks for a process on the same machine that has lost its database. Not offered over HTTP."""
+    """Speaks for a process on the same machine that has lost its database, or on another one where ALLOW_INSECURE_LISTEN
+    says that the network keeps strangers away. Not offered over HTTP.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SendUnrecorded: _aio.UnaryUnaryMultiCallable[_unrecorded_pb2.SendUnrecordedRequest, _unrecorded_pb2.SendUnrecordedResponse]
@@ -24,7 +26,9 @@ class UnrecordedServiceStub:
     """
 
 class UnrecordedServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Speaks for a process on the same machine that has lost its database. Not offered over HTTP."""
+    """Speaks for a process on the same machine that has lost its database, or on another one where ALLOW_INSECURE_LISTEN
+    says that the network keeps strangers away. Not offered over HTTP.
+    """
 
     @_abc_1.abstractmethod
     def SendUnrecorded(

@@ -1,0 +1,78 @@
+"""Tells people that monitor's own database takes no writes: no notice can be kept then, by any service."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from services.monitor.service.passes import Begin
+from shared.database.failures import EXHAUSTED, FULL
+from shared.errors import SonicError, Unavailable
+from shared.log import get_logger
+from shared.names import new_id
+
+REASONS = frozenset({FULL, EXHAUSTED})
+# One refusal may pass by itself.
+_ROUNDS = 3
+
+
+class Siren(Protocol):
+    """Who reaches people without any database."""
+
+    async def shout(self, request_id: str, subject: str, body: str, ends: str = "") -> bool:
+        """HIGH, at once: whether somebody was reached, or nobody is to be. With `ends` (the id of another)
+        to whom that one reached. The same id again is one message. Raises SonicError."""
+
+
+class Distress:
+    """Watches the rounds: three in a row that find no room are told, and the next good one after them."""
+
+    def __init__(self, has_room: Callable[[], Awaitable[None]], read: Begin, siren: Siren) -> None:
+        self._has_room = has_room
+        self._read = read
+        self._siren = siren
+        self._missed_count = 0
+        self._incident = ""
+        self._is_told = False
+
+    async def watch(self, turn: Callable[[], Awaitable[object]]) -> None:
+        """One round; what it raises is raised."""
+        try:
+            await turn()
+            # The last write that failed was perhaps not this round's.
+            await self._has_room()
+        except Unavailable as error:
+            if error.reason in REASONS:
+                self._missed_count += 1
+                if self._missed_count >= _ROUNDS and not self._is_told:
+                    await self._begin(error)
+            raise
+        self._missed_count = 0
+        if self._incident:
+            await self._end()
+
+    async def _begin(self, error: Unavailable) -> None:
+        self._incident = self._incident or f"monitor-{error.reason.lower()}-{await self._last_run()}"
+        body = f"{error.message}\nNothing new is judged, kept or told until then, but by this way."
+        self._is_told = await self._shouted(self._incident, "Sonic's database takes no writes", body)
+
+    async def _end(self) -> None:
+        body = "Runs, alerts and messages are kept again."
+        over = f"{self._incident}-over"
+        if await self._shouted(over, "Sonic's database takes writes again", body, self._incident):
+            self._incident, self._is_told = "", False
+
+    async def _last_run(self) -> str:
+        """Stays while nothing can be written: replicas and the next process name the incident alike."""
+        try:
+            async with self._read() as store:
+                return str(await store.last_run_id())
+        except SonicError:
+            return new_id("unread")
+
+    async def _shouted(self, request_id: str, subject: str, body: str, ends: str = "") -> bool:
+        try:
+            return await self._siren.shout(request_id, subject, body, ends)
+        except SonicError as error:
+            get_logger().error("the trouble of the database cannot be told", reason=error.reason)
+            return False

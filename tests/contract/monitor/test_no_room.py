@@ -1,0 +1,191 @@
+"""A database that takes no writes is told by the one way that needs none; a disk that fills up before that.
+
+What a full disk makes the server say is said by triggers here: any database can be made to say it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import asyncpg
+import pytest
+from sonic.monitor.v1 import monitor_pb2 as pb
+from sonic.xcom.v1 import xcom_pb2
+
+from services.cli import house as cli_house
+from services.cli.complaints import Complaints
+from tests.contract.monitor.conftest import QUIET, House, badges_of, facts, runs_of
+from tests.fakes.databases import Databases
+from tests.fakes.webhook import FakeWebhook
+
+ONLY_OPERATIONS = {key: value for key, value in QUIET.items() if key != "operations_mon_enabled"}
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[FakeWebhook]:
+    async with FakeWebhook() as server:
+        yield server
+
+
+class Disk:
+    """The disk of a database: full for the tables it is told, and for anything that is new."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._tables: tuple[str, ...] = ()
+
+    async def fill(self, *tables: str) -> None:
+        self._tables = tables
+        refuse = "begin raise exception 'could not extend file' using errcode = '53100'; end"
+        await self._execute(
+            f"create or replace function public.no_room() returns trigger language plpgsql as $${refuse}$$",
+            "create or replace function public.nothing_new() returns event_trigger language plpgsql"
+            f" as $${refuse}$$",
+            *(
+                f"create trigger no_room before insert or update on {table}"
+                " for each statement execute function public.no_room()"
+                for table in tables
+            ),
+            "create event trigger nothing_new on ddl_command_start when tag in ('CREATE TABLE')"
+            " execute function public.nothing_new()",
+        )
+
+    async def make_room(self) -> None:
+        drops = (f"drop trigger no_room on {table}" for table in self._tables)
+        await self._execute("drop event trigger nothing_new", *drops)
+
+    async def _execute(self, *statements: str) -> None:
+        connection = await asyncpg.connect(self._url)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@pytest.fixture
+def disk(databases: Databases) -> Disk:
+    return Disk(databases.admin_url)
+
+
+async def start(house: House, hook: FakeWebhook) -> None:
+    price = await house.start("price")
+    await house.start("positions", price_address=price.address)
+    hooked = {"webhook_url": hook.url, "webhook_secret": "hook-secret-3f9a"}
+    await house.start("xcom", xcom_high_channels=("webhook",), xcom_medium_channels=("webhook",), **hooked)
+
+
+def subjects(hook: FakeWebhook) -> list[str]:
+    return [str(one.body["subject"]) for one in hook.received]
+
+
+def holds(look: Callable[[], object]) -> Callable[[], Awaitable[object]]:
+    async def looked() -> object:
+        return look()
+
+    return looked
+
+
+async def test_a_monitor_that_cannot_write_tells_it_high_once_and_its_end_over_replicas_and_restarts(
+    house: House, hook: FakeWebhook, disk: Disk
+) -> None:
+    await start(house, hook)
+    await house.monitor(**ONLY_OPERATIONS)
+    await house.monitor(**ONLY_OPERATIONS)
+    await disk.fill("monitor.claim", "monitor.run")
+    await house.push(holds(lambda: hook.received))
+    await house.apps["monitor"].stop()
+    await house.monitor(**ONLY_OPERATIONS)
+    said: list[str] = []
+    addresses = {"monitor": house.apps["monitor"].address, "price": house.apps["price"].address}
+    complaints = Complaints(addresses, cli_house.readiness, said.append)
+
+    async def complained() -> object:
+        await complaints.look()
+        return said
+
+    await house.push(complained)
+    assert said == [f"{'postgres':<10} the database's disk is full: make room; said by monitor"]
+    for _ in range(10):
+        await house.push(holds(lambda: True), most=1)
+    (told,) = hook.received
+    assert (told.body["subject"], told.body["level"]) == ("Sonic's database takes no writes", "HIGH")
+    assert "make room" in str(told.body["body"])
+    await disk.make_room()
+    await house.push(holds(lambda: len(hook.received) == 2))
+    assert subjects(hook)[1] == "Sonic's database takes writes again"
+
+    async def silent() -> object:
+        await complaints.look()
+        return len(said) == 2
+
+    await house.push(silent)
+    assert said[1].endswith("takes writes again")
+
+
+async def test_a_dead_service_is_told_although_the_messages_cannot_be_stored(
+    house: House, hook: FakeWebhook, disk: Disk
+) -> None:
+    await start(house, hook)
+    await house.monitor(**ONLY_OPERATIONS)
+    await disk.fill("xcom.message", "xcom.request")
+    await house.apps["positions"].stop()
+    await house.push(holds(lambda: hook.received))
+    assert subjects(hook)[0].startswith("operations monitor: services down: positions")
+
+    async def drained() -> object:
+        return await house.value("select count(*) = 0 from outbox")
+
+    await house.push(drained)
+
+
+async def test_operations_says_that_a_service_has_a_full_database(house: House, disk: Disk) -> None:
+    price = await house.start("price")
+    await house.start("positions", price_address=price.address)
+    await house.start("xcom")
+    stub = await house.monitor(**ONLY_OPERATIONS)
+    await disk.fill("positions.position")
+    with pytest.raises(Exception, match="DATABASE_FULL"):
+        await house.hold()
+
+    async def looked() -> str:
+        run = await stub.RunMonitor(pb.RunMonitorRequest(name="operations", force=True))
+        return str(facts(run)["down"].get("positions", ""))
+
+    assert await house.push(looked) == "not serving: the database's disk is full: make room"
+
+
+async def test_a_disk_that_gets_full_is_told_medium_once_and_its_room_once(
+    house: House, hook: FakeWebhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [800 * 2**20]
+
+    def usage(_folder: object) -> SimpleNamespace:
+        return SimpleNamespace(free=free[0], total=100 * 2**30, used=0)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    await start(house, hook)
+    stub = await house.monitor(sonic_home=tmp_path, **QUIET)
+    await house.push(holds(lambda: hook.received))
+    assert (await badges_of(stub))["disk_badge"].value == "800 MiB (0.8 %) free"
+    for _ in range(20):
+        await house.push(holds(lambda: True), most=1)
+        house.clock.advance(60)
+    free[0] = 50 * 2**30
+    await house.push(holds(lambda: len(hook.received) == 2))
+    begin, end = await house.messages()
+    assert begin.level == xcom_pb2.LEVEL_MEDIUM
+    assert begin.subject.startswith("disk monitor: only 800 MiB (0.8 %) free")
+    assert "Make room now" in begin.body
+    assert (end.ends_incident, end.incident_key) == (True, begin.incident_key)
+
+
+async def test_where_there_is_no_home_the_disk_is_skipped_with_the_reason(house: House) -> None:
+    stub = await house.monitor(**QUIET)
+    run = await stub.RunMonitor(pb.RunMonitorRequest(name="disk"))
+    assert run.status == pb.RUN_STATUS_SKIPPED
+    assert run.error.startswith("NOT_CONFIGURED: no SONIC_HOME here")
+    assert [one.monitor for one in await runs_of(stub, "disk")] == ["disk"]
