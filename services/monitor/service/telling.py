@@ -26,6 +26,8 @@ class Telling:
         self._begin = begin
         self._read = read
         self._teller = teller
+        # Of incidents that no message was stored of: the notice by which people heard of it.
+        self._unrecorded: dict[str, str] = {}
 
     async def tell(self) -> bool:
         """Whether everything is told; what cannot be handed over now waits."""
@@ -33,7 +35,8 @@ class Telling:
             waiting = await store.notices()
         for notice in waiting:
             try:
-                await self._teller.send(notice)
+                if not await self._is_ended_unrecorded(notice):
+                    await self._teller.send(notice)
             except Unavailable as error:
                 if await self._is_told_unrecorded(notice, error):
                     await self._drop(notice)
@@ -51,10 +54,22 @@ class Telling:
         if error.reason not in REASONS or notice.level is not Level.HIGH:
             return False
         try:
-            return await self._teller.shout(notice.id, notice.subject, notice.body)
+            is_told = await self._teller.shout(notice.id, notice.subject, notice.body)
         except SonicError as failure:
             get_logger().error("notice cannot be told past the queue", reason=failure.reason)
             return False
+        if is_told:
+            self._unrecorded.setdefault(notice.incident_key, notice.id)
+        return is_told
+
+    async def _is_ended_unrecorded(self, notice: Notice) -> bool:
+        """The end of what was told past the queue goes the same way, to those who heard."""
+        begun = self._unrecorded.get(notice.incident_key)
+        if begun is None or not notice.ends_incident:
+            return False
+        is_told = await self._teller.shout(notice.id, notice.subject, notice.body, begun)
+        del self._unrecorded[notice.incident_key]
+        return is_told
 
     async def _drop(self, notice: Notice) -> None:
         async with self._begin() as store:

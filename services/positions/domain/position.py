@@ -103,9 +103,8 @@ def check_draft(draft: Draft) -> None:
         problems["collateral_usd"] = "0 or more"
     if not draft.asset:
         problems["asset"] = "needed"
-    problems |= {
-        name: "no control characters" for name in ("wallet", "asset") if holds_control(getattr(draft, name))
-    }
+    if holds_control(draft.wallet):
+        problems["wallet"] = "no control characters"
     problems |= {
         name: f"at most {limit} characters"
         for name, limit in MAX_TEXT_LENGTH.items()

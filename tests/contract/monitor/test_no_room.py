@@ -140,6 +140,14 @@ async def test_a_dead_service_is_told_although_the_messages_cannot_be_stored(
         return await house.value("select count(*) = 0 from outbox")
 
     await house.push(drained)
+    await disk.make_room()
+    address = house.apps["positions"].address
+    await house.start("positions", listen_address=address, price_address=house.apps["price"].address)
+    await house.push(holds(lambda: len(hook.received) == 2))
+    await house.push(drained)
+    # To whom it was told, and not to those of LOW.
+    assert subjects(hook)[1] == "operations monitor: all is well again: positions"
+    assert [one for one in await house.messages() if one.ends_incident] == []
 
 
 async def test_operations_says_that_a_service_has_a_full_database(house: House, disk: Disk) -> None:
