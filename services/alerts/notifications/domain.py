@@ -25,10 +25,13 @@ CLOSED: Final = "CLOSED"
 # Ends of a position that are worse than anything before: a record says so, or there is none and it was near.
 LIQUIDATED: Final = "LIQUIDATED"
 GONE: Final = "GONE"
+# What was told to be gone is held: it was not, or it was opened again.
+BACK: Final = "BACK"
 _ENDINGS = {
     CLOSED: "is no longer held (was {level})",
     LIQUIDATED: "was LIQUIDATED (was {level})",
     GONE: "is gone, may have been liquidated (was {level})",
+    BACK: "is held, and had been told to be gone",
 }
 # The fact that names other incidents that are over too, with spaces between.
 ENDED_INCIDENTS: Final = "ended_incident_ids"
@@ -149,7 +152,7 @@ def _matter(facts: Mapping[str, str]) -> str:
 
 def is_news(facts: Mapping[str, str]) -> bool:
     """Whether it is good to know rather than a danger: it must wake nobody."""
-    if "rule_id" in facts or facts["event"] in (LIQUIDATED, GONE):
+    if "rule_id" in facts or facts["event"] in (LIQUIDATED, GONE, BACK):
         return False
     if facts["event"] == CLOSED:
         return True
@@ -206,6 +209,8 @@ def _why_ended(facts: Mapping[str, str], noun: str, unit: str) -> str:
     last = f"; last distance to liquidation {_of(far, '%')}" if far else ""
     if facts["event"] == LIQUIDATED:
         return f"Why: a trade record of the venue says so{last}"
+    if facts["event"] == BACK:
+        return "Why: its venue shows it again"
     if facts["event"] == GONE:
         return f"Why: the venue does not show it any more and no record says why{last}"
     return f"Why: the position is closed or deleted; last {noun} {_told(facts, 'value', unit)}{last}"

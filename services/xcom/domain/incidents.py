@@ -17,7 +17,7 @@ ACKNOWLEDGED_FOR = timedelta(hours=1)
 LONGEST_QUIET = timedelta(days=7)
 NOBODY_TOLD = "NOBODY_TOLD"
 # Good news wakes nobody who hears it by another way too.
-_END = re.compile(r"(DEMO:? )?(?:RESOLVED|CLOSED|Resolved): ")
+_END = re.compile(r"(DEMO:? )?(?:RESOLVED|CLOSED|BACK|Resolved): ")
 _WAKING = frozenset({"voice", "sound"})
 
 

@@ -57,7 +57,7 @@ _SPOKEN: Sequence[tuple[str, str]] = (
 )
 _DECIMAL = re.compile(r"(?<=\d)\.(\d+)")
 _SHOUTED = re.compile(
-    r"\b(?:LOW|MEDIUM|HIGH|RESOLVED|CLOSED|DEMO|PAST LIQUIDATION|OVER BEFORE IT WAS TOLD)\b"
+    r"\b(?:LOW|MEDIUM|HIGH|RESOLVED|CLOSED|BACK|DEMO|PAST LIQUIDATION|OVER BEFORE IT WAS TOLD)\b"
 )
 
 

@@ -11,7 +11,7 @@ from sonic.xcom.v1 import xcom_pb2 as xcom_pb
 from shared.errors import Unavailable
 from tests.contract.alerts.conftest import House
 
-CLOSED, LIQUIDATED = 3, 4
+ACTIVE, CLOSED, LIQUIDATED = 1, 3, 4
 # Entry 100, liquidation 80.
 CALM, NEAR, HIGH_MARK = 101.0, 88.0, 81.0
 
@@ -62,6 +62,22 @@ async def test_gone_without_a_record_and_near_may_have_been_liquidated(house: Ho
     assert message.level == xcom_pb.LEVEL_HIGH
     assert "is gone, may have been liquidated" in message.subject
     assert message.facts["last_distance_percent"].startswith("9.09")
+
+
+async def test_who_heard_that_it_is_gone_hears_once_that_it_is_held_after_all(house: House) -> None:
+    id = await _seen(house, NEAR)
+    await _ends(house, id, CLOSED)
+    (gone,) = [one for one in await _cleared(house) if one.facts.get("position_id") == id]
+    before = {message.id for message in await house.messages()}
+    await _ends(house, id, ACTIVE)
+    for _ in range(2):
+        await house.create()
+        await _ends(house, id, ACTIVE)
+    (word,) = [one for one in await house.messages() if one.id not in before]
+    assert word.subject.startswith("BACK: SOL long is held, and had been told to be gone")
+    assert (word.incident_key, word.ends_incident) == (gone.incident_key, True)
+    found = await house.xcom.GetMessage(xcom_pb.GetMessageRequest(id=gone.id))
+    assert not found.HasField("escalation_due_time")
 
 
 async def test_closed_at_ease_is_news_and_never_nothing(house: House) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,7 +13,7 @@ from services.alerts.alerts.domain.alert_columns import Board
 from services.alerts.alerts.domain.change_payload import Gone, incident_id
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.domain.kinds import AlertType, Level
-from services.alerts.notifications.domain import CLOSED, ENDED_INCIDENTS, GONE, LIQUIDATED, plain
+from services.alerts.notifications.domain import BACK, CLOSED, ENDED_INCIDENTS, GONE, LIQUIDATED, plain
 
 # Gone without a record after a last distance below this, in percent: it may have been liquidated.
 NEAR_PERCENT = 10.0
@@ -79,3 +79,10 @@ def tell_end(board: Board, items: Sequence[Gone], ended: Ended) -> Gone:
     if incidents:
         facts[ENDED_INCIDENTS] = " ".join(incidents)
     return teller
+
+
+def back(facts: Mapping[str, str], cycle_id: str) -> dict[str, str]:
+    """Facts of the word that a position is held after all, by those of the word that it was gone."""
+    kept = {name: text for name, text in facts.items() if name not in ("action", ENDED_INCIDENTS)}
+    levels = {"level": Level.NORMAL.name, "previous_level": Level.HIGH.name}
+    return {**kept, **levels, "event": BACK, "cycle_id": cycle_id}

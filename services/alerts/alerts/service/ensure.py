@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import Board
 from services.alerts.alerts.domain.creation import Wanted, wanted
+from services.alerts.alerts.domain.ends import back
 from services.alerts.alerts.domain.subjects import NOBODY, Members
-from services.alerts.domain.kinds import parts_of
-from services.alerts.ledger.domain import Entry
+from services.alerts.domain.kinds import Level, parts_of
+from services.alerts.ledger.domain import Entry, Sealed
+from services.alerts.notifications.service.record import tell
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import Desk, Image, apart, micros_of
 from services.alerts.store.service_state import Docket, new_version
@@ -21,6 +23,9 @@ from services.alerts.store.unit_of_work import Store
 from shared.database.fence import Step
 from shared.errors import Unavailable
 from shared.log import get_logger
+
+# A position that was told to be gone and comes back later than this is another one.
+_REMEMBERED = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,9 @@ class Creation:
             image = await self._desk.image(store, await store.docket.lock())
             kept = await self._make(store, step, image, members)
         self._desk.keep(*kept, image)
+        if len(kept[1]) > len(image.board):
+            # Somebody may be back.
+            self._desk.told()
         return Created(len(kept[1]) - len(image.board), len(kept[1]), members is None)
 
     async def _make(
@@ -118,8 +126,23 @@ class Creation:
         await store.alerts.insert_assets(known, found.assets[known:])
         await store.subjects.write(found.subjects)
         await store.alerts.insert(found.columns)
-        await self._desk.write(store, [_entry(step, found, self._desk.clock.now())])
+        now = self._desk.clock.now()
+        held = [subject.name for subject in found.subjects if subject.subject_key > 0]
+        gone = await store.ledger.gone(held, now - _REMEMBERED) if held else []
+        entries = [_entry(step, found, now), *(_back(step, row, now) for row in gone)]
+        sealed = await self._desk.write(store, entries)
+        await tell(store, sealed[1:], now)
         return image.board.followed_by(found.assets, found.columns)
+
+
+def _back(step: Step, gone: Sealed, now: datetime) -> Entry:
+    """That what this row told to be gone is held ends the incident that it began."""
+    inputs = json.dumps(back(json.loads(gone.entry.inputs_json), step.cycle_id))
+    was = gone.entry
+    return Entry(
+        now, was.alert_id, was.type, "create", "BACK", Level.HIGH, Level.NORMAL, None, None, inputs,
+        step.cycle_id, was.subject,
+    )  # fmt: skip
 
 
 def _is_settled(docket: Docket) -> bool:

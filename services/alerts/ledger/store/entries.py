@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, select, text
@@ -21,6 +22,11 @@ _ANCHOR = text(
     " set sequence = excluded.sequence, hash = excluded.hash where known.sequence < excluded.sequence"
 )
 _WALK_ROWS = 5_000
+_GONE = text(
+    "select * from ledger as gone where reason = 'GONE' and entry_time > :after"
+    " and subject = any(cast(:subjects as text[])) and not exists (select from ledger as back"
+    "  where back.alert_id = gone.alert_id and back.reason = 'BACK') order by sequence"
+)
 
 
 class LedgerStore:
@@ -62,6 +68,11 @@ class LedgerStore:
             query = query.where(ledger.c.cycle_id == cycle_id)
         query = apply(query, [(ledger.c.sequence, "desc")], page.after, page.size)
         return [_sealed(row) for row in await self._connection.execute(query)]
+
+    async def gone(self, subjects: Sequence[str], after: datetime) -> list[Sealed]:
+        """Rows since then by which one of these positions was told to be gone, and not to be back."""
+        words = {"subjects": list(subjects), "after": after}
+        return [_sealed(row) for row in await self._connection.execute(_GONE, words)]
 
     async def names(self, alert_id: str) -> bool:
         """Whether any row is about this alert or market rule."""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from services.alerts.domain.kinds import Level, kind_named
 from services.alerts.notifications.domain import (
+    BACK,
     CLOSED,
     ENDED_INCIDENTS,
     RESOLVED,
@@ -33,7 +34,7 @@ _PORTION = 64
 _AT_ONCE = 8
 _TURN_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 300.0
-_ENDS = frozenset({RESOLVED, CLOSED})
+_ENDS = frozenset({RESOLVED, CLOSED, BACK})
 _TOLD_BEFORE = "REQUEST_ID_REUSED"
 # By the reason of a row of the ledger.
 _SETTLEMENTS = {
