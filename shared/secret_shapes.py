@@ -124,19 +124,23 @@ def _runs(text: str) -> Iterator[str]:
 
 
 def _is_key(run: str) -> bool:
-    if _HEX_KEY.search(run) or _EXTENDED_PRIVATE.fullmatch(run):
+    return _HEX_KEY.search(run) is not None or _is_base58_key(run)
+
+
+def _is_base58_key(run: str) -> bool:
+    if _EXTENDED_PRIVATE.fullmatch(run):
+        return True
+    if len(run) in _WIF_LENGTHS and _is_wif(run):
         return True
     if run.isalpha() or run.islower() or run.isupper():
-        return False  # Words run together; 51 random base58 letters hold digits and both cases.
-    if len(run) in _WIF_LENGTHS:
-        return _is_wif(run)
+        return False  # Words run together; so many random base58 letters hold figures and both cases.
+    if _WIF.fullmatch(run):
+        return len(_NOT_BASE58.findall(run)) <= 1
     raw = base58.decode(run) if _BASE58_KEY.fullmatch(run) else None
     return raw is not None and len(raw) == 64
 
 
 def _is_wif(run: str) -> bool:
-    if _WIF.fullmatch(run):
-        return len(_NOT_BASE58.findall(run)) <= 1
     payload = base58.check_decode(run)
     return payload is not None and len(payload) in (33, 34) and payload[0] in _WIF_VERSIONS
 
@@ -173,7 +177,7 @@ def _is_joined_key(pieces: list[str]) -> bool:
     joined = "".join(pieces)
     if joined.endswith("=="):
         return _holds_base64_key(joined)
-    return len(joined) >= 51 and joined.isascii() and joined.isalnum() and _is_key(joined)
+    return len(joined) >= 51 and joined.isascii() and joined.isalnum() and _is_base58_key(joined)
 
 
 def _is_cut_up(lengths: list[int]) -> bool:

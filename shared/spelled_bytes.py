@@ -1,12 +1,15 @@
 """Keys spelled byte by byte: hexadecimal in groups, lists of numbers. Every step is linear in the text."""
 
 import re
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Final
 
 # Characters a stretch of nothing else needs to hold a key: 32 numbers of one figure with signs between.
 _SHORTEST: Final = 63
 _STRETCH = re.compile(rf"[0-9A-Fa-fxX\s,;:.\-_|/\\\"'\[\](){{}}]{{{_SHORTEST},}}")
+# The rest of a word that goes on outside of the stretch.
+_CUT_FIRST, _CUT_LAST = re.compile(r"^[0-9A-Fa-f]+"), re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]++\Z")
 # Before one byte, and not before a number of more digits: those are numbers side by side.
 _PREFIX = re.compile(r"(?:\b0[xX]|\\[xX])(?=[0-9A-Fa-f]{1,2}(?![0-9A-Fa-f]))")
 # With other signs than white space between them, groups are of one length and short.
@@ -17,6 +20,9 @@ _EVEN_GROUPS = tuple(
     )
     for length in (1, 2, 4, 8, 16)
 )
+# Before a number, which begins there; and what signs hold together: dates, amounts, UUIDs.
+_START = re.compile(r"\b0[xX]")
+_HELD_TOGETHER = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]++(?:[^0-9A-Fa-f\s]++[0-9A-Fa-f]++)++")
 _SIGNS = re.compile(r"[^0-9A-Fa-f\s]+")
 _HEX_LENGTHS: Final = (64, 128)
 # Chance makes 24 letters and 40 figures of 64; figures alone are numbers, letters alone are words.
@@ -32,10 +38,15 @@ _OPENING, _CLOSING = re.compile(r"[\[({]\s*$"), re.compile(r"[\"']?[,;]?\s*[\])}
 
 def spells_key(text: str) -> bool:
     """Whether the text holds 32 or 64 bytes, each written as a number, or as hexadecimal in groups."""
-    return any(
-        _holds_hex(stretch) or _holds_numbers(stretch)
-        for stretch in map(re.Match.group, _STRETCH.finditer(text))
-    )
+    return any(_holds_hex(stretch) or _holds_numbers(stretch) for stretch in _stretches(text))
+
+
+def _stretches(text: str) -> Iterator[str]:
+    for found in _STRETCH.finditer(text):
+        stretch = found.group()
+        if text[max(0, found.start() - 1) : found.start()].isalnum():
+            stretch = _CUT_FIRST.sub("", stretch)
+        yield _CUT_LAST.sub("", stretch) if text[found.end() : found.end() + 1].isalnum() else stretch
 
 
 def _holds_hex(stretch: str) -> bool:
@@ -44,7 +55,7 @@ def _holds_hex(stretch: str) -> bool:
         _is_mixed(sum(map(str.isdigit, found.group())), sum(map(str.isalpha, found.group())))
         for groups in _EVEN_GROUPS
         for found in groups.finditer(stretch)
-    ) or any(map(_is_broken_hex, _SIGNS.split(stretch)))
+    ) or any(map(_is_broken_hex, _SIGNS.split(_HELD_TOGETHER.sub("-", _START.sub("- ", stretch)))))
 
 
 def _is_broken_hex(part: str) -> bool:

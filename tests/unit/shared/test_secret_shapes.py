@@ -58,6 +58,7 @@ KEYS = {
     "wif, mistyped": mistyped(wif(bytes_of(1)), 20, "x"),
     "wif, uncompressed and mistyped": mistyped(wif(bytes_of(1), mark=b""), 30, "y"),
     "wif, with a letter that base58 has not": mistyped(wif(bytes_of(1)), 9, "0"),
+    "wif that has no figures": "KxdprwVVxmRACTdVxmXBGAakUitWCGsSyUVMTqAwTFkZJyeKqMxh",
     "wif in a sentence": f"it is {wif(bytes_of(2))}, keep it",
     "wif as a setting": f"KEY={wif(bytes_of(2))}",
     "wif in two lines": grouped(wif(bytes_of(1)), 26, "\n"),
@@ -204,7 +205,8 @@ ORDINARY = [
     "04" + KEY + KEY,
     f"0x{KEY[:16]}, 0x{KEY[16:32]}, 0x{KEY[32:48]}, 0x{KEY[48:]}",
     f"00-{KEY[:32]}-{KEY[:16]}-01",
-    hashlib.sha1(b"commit").hexdigest(),
+    " ".join([*(bytes_of(seed, 20).hex() for seed in range(3)), UUIDS[0]]),
+    "7TECXSD4VTR75NGKAYA4B617BC " + " ".join(bytes_of(seed, 20).hex() for seed in range(3)),
     next_token("0123456789abcdef", ("2026-11-20T23:00:00Z", "position-01m7y5ka1cvk28ftj7qp78w864")),
     # Links: to a transaction, of a webhook.
     f"closed by https://etherscan.io/tx/0x{KEY}",
@@ -245,7 +247,7 @@ def test_any_wif_is_a_secret_with_one_letter_wrong_too(seed: int) -> None:
     chance = random.Random(seed)
     key = wif(chance.randbytes(32), mark=chance.choice([b"", b"\x01"]))
     assert looks_secret(key)
-    assert looks_secret("note: " + mistyped(key, chance.randrange(1, len(key)), chance.choice("7Qk")))
+    assert looks_secret("note: " + mistyped(key, chance.randrange(1, len(key)), chance.choice("279")))
 
 
 @given(seeds, st.sampled_from([32, 64]))
@@ -296,7 +298,6 @@ def _address(chance: random.Random) -> str:
 @given(seeds, st.integers(1, 8), signs)
 def test_lists_of_addresses_and_ids_are_no_secret(seed: int, count: int, sign: str) -> None:
     chance = random.Random(seed)
-    # Commits, like all hexadecimal, may add up to a key when nothing but white space is between.
     assert not looks_secret(sign.join(_address(chance) for _ in range(count)))
 
 
@@ -394,6 +395,5 @@ def test_the_time_grows_with_the_text_and_no_faster(unit: str) -> None:
         looks_secret(text)
         return time.process_time() - started
 
-    looks_secret("abandon " * 20)  # the words are read once
     # A microsecond and more a letter on a slow machine; what is quadratic takes minutes.
     assert min(seconds(60 * 1024) for _ in range(2)) < 0.5
