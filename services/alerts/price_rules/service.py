@@ -14,7 +14,7 @@ from services.alerts.alerts.domain.readings import Single
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.service.record import tell
-from services.alerts.price_rules.domain.rule_texts import rule_facts
+from services.alerts.price_rules.domain.rule_texts import incident_id, rule_facts
 from services.alerts.price_rules.domain.rules import Event, Rule, RuleState, Sight, check, judge
 from services.alerts.service.known_names import Channels, check_asset
 from services.alerts.service.snapshot_cache import Desk, micros_of
@@ -86,7 +86,8 @@ class Market:
             after = _changed(before, values, micros_of(now))
             check(after)
             await store.rules.write([after])
-            await self._desk.write(store, [_edited("UPDATED", before, after, now)])
+            await self._record(store, "UPDATED", before, after, now)
+        self._desk.told()
         return after
 
     async def delete(self, id: str, etag: str) -> None:
@@ -96,7 +97,17 @@ class Market:
             await store.docket.lock()
             rule = await _present(store, id, etag)
             await store.rules.delete(rule.rule_key)
-            await self._desk.write(store, [_edited("DELETED", rule, None, now)])
+            await self._record(store, "DELETED", rule, None, now)
+        self._desk.told()
+
+    async def _record(
+        self, store: Store, reason: str, before: Rule, after: Rule | None, now: datetime
+    ) -> None:
+        """Who ends, switches off or begins anew what was told at HIGH knows of it: nobody else is woken."""
+        sealed = await self._desk.write(store, [_edited(reason, before, after, now)])
+        stands = after is not None and after.enabled and after.state is before.state
+        if before.told_level == Level.HIGH and not stands:
+            await tell(store, sealed, now, noted=True)
 
     async def judge(
         self, store: Store, prices: Mapping[str, Single], setting: Setting, now: datetime
@@ -192,7 +203,9 @@ def _edited(reason: str, before: Rule | None, after: Rule | None, now: datetime)
     if was is not None and now_is is not None:
         changed = [name for name in now_is if now_is[name] != was[name]]
         was, now_is = ({name: each[name] for name in changed} for each in (was, now_is))
-    inputs: Mapping[str, Any] = {"before": was, "after": now_is}
+    inputs: dict[str, Any] = {"before": was, "after": now_is}
+    if before is not None and before.incident_count:
+        inputs["incident_id"] = incident_id(before)
     text = json.dumps(inputs)
     return Entry(now, id, AlertType.PRICE_THRESHOLD, "person", reason, 0, 0, None, None, text, "", asset)
 

@@ -234,3 +234,26 @@ async def test_what_was_switched_off_while_raised_is_told_anew_when_it_is_on_aga
     messages = await house.messages()
     assert [one.subject[:5] for one in messages] == ["HIGH:"] * 2
     assert await escalates(house, messages[1])
+
+
+@pytest.mark.parametrize("what", ["deleted", "switched off", "armed again"])
+async def test_a_market_rule_that_is_taken_back_wakes_nobody_else(house: House, what: str) -> None:
+    rule = pb.Rule(
+        asset="BTC", metric=pb.RULE_METRIC_MOVE_PERCENT, direction=pb.RULE_DIRECTION_UP, threshold=10.0,
+        recurrence=pb.RULE_RECURRENCE_SINGLE, level=pb.LEVEL_HIGH,
+    )  # fmt: skip
+    made = await house.rules.CreateRule(pb.CreateRuleRequest(rule=rule))
+    for price in (100.0, 115.0):
+        house.clock.advance(60)
+        reading = pb.PriceReading(asset="BTC", price_usd=price)
+        reading.price_time.FromDatetime(house.clock.now())
+        await house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(prices=[reading]))
+    (message,) = await house.messages()
+    assert await escalates(house, message)
+    if what == "deleted":
+        await house.rules.DeleteRule(pb.DeleteRuleRequest(id=made.id))
+    else:
+        changed = pb.Rule(id=made.id, armed=what == "armed again")
+        mask = FieldMask(paths=["armed" if changed.armed else "enabled"])
+        await house.rules.UpdateRule(pb.UpdateRuleRequest(rule=changed, update_mask=mask))
+    await quiet(house, message)

@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from services.alerts.alerts.domain.change_payload import Setting, moment
 from services.alerts.domain.kinds import Level
 from services.alerts.notifications.domain import DEMO, RAISED, RESOLVED, Facts, Text, plain, short
-from services.alerts.price_rules.domain.rules import Event, RuleMetric
+from services.alerts.price_rules.domain.rules import Event, Rule, RuleMetric
+
+
+def incident_id(rule: Rule) -> str:
+    """Its last incident."""
+    return f"{rule.id}.{rule.incident_count}"
 
 
 def rule_facts(event: Event, setting: Setting) -> Facts:
@@ -26,7 +31,7 @@ def rule_facts(event: Event, setting: Setting) -> Facts:
         "recurrence": rule.recurrence.name,
         "rule_id": rule.id,
         "alert_id": rule.id,
-        "incident_id": f"{rule.id}.{rule.incident_count}",
+        "incident_id": incident_id(rule),
         "asset": rule.asset,
         "source": "price",
         "price_usd": plain(event.price_usd),
