@@ -15,10 +15,10 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from services.alerts.alerts.domain.ends import Ended, Record
-from services.alerts.alerts.domain.readings import FIGURES, HELD, Positions, Single
+from services.alerts.alerts.domain.readings import FIGURES, HELD, Positions, Reading
 from services.alerts.alerts.domain.subjects import Members
 from services.alerts.domain.kinds import AlertType, Level
-from services.alerts.notifications.domain import Letter, Note, Said
+from services.alerts.notifications.domain import Note, Notification, Said
 from shared import columns
 from shared.codec import from_timestamp, number
 from shared.errors import NotFound, SonicError, Unavailable
@@ -99,7 +99,7 @@ class PositionsClient:
         asked = list(position_ids)[:_ENDS_ASKED]
         return dict(zip(asked, await asyncio.gather(*map(one, asked)), strict=True))
 
-    async def totals(self) -> Mapping[AlertType, Single]:
+    async def totals(self) -> Mapping[AlertType, Reading]:
         try:
             totals = await self._portfolio.GetTotals(pb.GetTotalsRequest(), timeout=_SHORT_SECONDS)
         except SonicError as error:
@@ -107,7 +107,7 @@ class PositionsClient:
         oldest = from_timestamp(totals, "oldest_mark_time")
         micros = int(oldest.timestamp() * 1_000_000) if oldest else 0
         return {
-            kind: Single(getattr(totals, name) if kind in _ALWAYS_PRESENT else number(totals, name), micros)
+            kind: Reading(getattr(totals, name) if kind in _ALWAYS_PRESENT else number(totals, name), micros)
             for kind, name in _TOTALS.items()
         }
 
@@ -231,7 +231,7 @@ class XComClient:
             raise _unavailable("XCOM_UNAVAILABLE", "channels cannot be checked", error) from error
         return [channel.name for channel in answer.channels]
 
-    async def tell(self, letter: Letter) -> None:
+    async def tell(self, letter: Notification) -> None:
         request = xcom_pb2.SendRequest(
             request_id=letter.request_id,
             level=_LEVELS[letter.level],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.alerts.notifications.service.relay import Relay
 from services.alerts.service.ports import Hearing
-from services.alerts.service.snapshot_cache import Desk
-from services.alerts.silences.service import Attention
+from services.alerts.service.snapshot_cache import SnapshotCache
+from services.alerts.silences.service import Silences
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.lifecycle import Loop
@@ -18,11 +18,11 @@ _LONGEST_PAUSE_SECONDS = 30.0
 class RelayLoop(Loop):
     """Woken by every commit of this process that tells something; looks every 2 s for those of others."""
 
-    def __init__(self, relay: Relay, desk: Desk, clock: Clock) -> None:
+    def __init__(self, relay: Relay, cache: SnapshotCache, clock: Clock) -> None:
         super().__init__("alerts relay", self._once_more, clock, first_delay_seconds=0.1)
         self._relay = relay
         self._unreached = 0
-        desk.told = self.wake
+        cache.told = self.wake
 
     async def _once_more(self) -> float:
         try:
@@ -39,7 +39,7 @@ class RelayLoop(Loop):
 class HearingLoop(Loop):
     """Reads what people said to the notification service: every 2 s, from where it stopped last."""
 
-    def __init__(self, attention: Attention, hearing: Hearing, clock: Clock) -> None:
+    def __init__(self, attention: Silences, hearing: Hearing, clock: Clock) -> None:
         super().__init__("alerts hearing", self._once_more, clock, first_delay_seconds=0.5)
         self._attention = attention
         self._hearing = hearing
@@ -60,6 +60,6 @@ class HearingLoop(Loop):
 class HoldLoop(Loop):
     """Ends silences and acknowledgements between evaluations; sleeps until the first one is due."""
 
-    def __init__(self, attention: Attention, clock: Clock) -> None:
+    def __init__(self, attention: Silences, clock: Clock) -> None:
         super().__init__("alerts holds", attention.expire, clock, first_delay_seconds=1.0)
         attention.held = self.wake

@@ -9,31 +9,31 @@ from typing import Any, ClassVar
 from pydantic import Field, SecretStr
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
-from services.alerts.alerts.service.alert_edits import Edits
-from services.alerts.alerts.service.by_hand import Making
+from services.alerts.alerts.service.alert_edits import AlertEdits
+from services.alerts.alerts.service.by_hand import AlertsByHand
 from services.alerts.alerts.service.deaths import Deaths
-from services.alerts.alerts.service.delete import Removal
-from services.alerts.alerts.service.ensure import Creation
-from services.alerts.alerts.service.evaluate import Judging
-from services.alerts.alerts.service.queries import Reading
-from services.alerts.alerts.service.watch import Watching
+from services.alerts.alerts.service.delete import DeleteAlerts
+from services.alerts.alerts.service.ensure import EnsureAlerts
+from services.alerts.alerts.service.evaluate import EvaluateAlerts
+from services.alerts.alerts.service.queries import AlertQueries
+from services.alerts.alerts.service.watch import AlertWatch
 from services.alerts.alerts.servicer import AlertsServicer, UseCases
 from services.alerts.clients import POSITIONS_READS, PositionsClient, XComClient
-from services.alerts.ledger.service import Record
+from services.alerts.ledger.service import LedgerQueries
 from services.alerts.ledger.servicer import LedgerServicer
 from services.alerts.ledger.store.key import GivenKey, KeyFile
 from services.alerts.loop import HearingLoop, HoldLoop, RelayLoop
 from services.alerts.notifications.service.relay import Relay
-from services.alerts.price_rules.service import Market
+from services.alerts.price_rules.service import PriceRules
 from services.alerts.price_rules.servicer import RulesServicer
 from services.alerts.service.known_names import Channels
-from services.alerts.service.snapshot_cache import Desk, Keys
-from services.alerts.silences.service import Attention
+from services.alerts.service.snapshot_cache import Keys, SnapshotCache
+from services.alerts.silences.service import Silences
 from services.alerts.silences.servicer import AttentionServicer
-from services.alerts.store.single_statement import AtOnce
+from services.alerts.store.single_statement import SingleStatement
 from services.alerts.store.unit_of_work import Store
-from services.alerts.thresholds.service.edits import Limits
-from services.alerts.thresholds.service.files import Exchange
+from services.alerts.thresholds.service.edits import ThresholdEdits
+from services.alerts.thresholds.service.files import ThresholdFiles
 from services.alerts.thresholds.servicer import ThresholdsServicer
 from shared import metrics
 from shared.clock import Clock, SystemClock
@@ -74,27 +74,27 @@ def build(config: Config, clock: Clock | None = None) -> App:
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="alerts")
     positions, xcom = _channels(config)
-    desk = Desk(
+    cache = SnapshotCache(
         database.bind(Store),
         database.bind(Store, isolation="REPEATABLE READ"),
-        AtOnce(database),
+        SingleStatement(database),
         clock,
         ledger_keys(config),
     )
     peer, telling = PositionsClient(positions), XComClient(xcom)
-    relay, attention = Relay(desk, telling), Attention(desk, peer, Reading(desk, peer))
-    servicers = _servicers(desk, peer, relay, attention, Channels(telling, clock), clock)
+    relay, attention = Relay(cache, telling), Silences(cache, peer, AlertQueries(cache, peer))
+    servicers = _servicers(cache, peer, relay, attention, Channels(telling, clock), clock)
     server = GrpcServer(
         config.listen_address,
         servicers,
         service_names=_SERVICE_NAMES,
-        ready=_ready(database, desk),
+        ready=_ready(database, cache),
         clock=clock,
         channelz=config.channelz,
     )
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
     loops = [
-        RelayLoop(relay, desk, clock),
+        RelayLoop(relay, cache, clock),
         HoldLoop(attention, clock),
         HearingLoop(attention, telling, clock),
     ]
@@ -111,43 +111,43 @@ def _channels(config: Config) -> tuple[Channel, Channel]:
     return positions, Channel(config.xcom_address)
 
 
-def _ready(database: Database, desk: Desk) -> Callable[[], Awaitable[None]]:
+def _ready(database: Database, cache: SnapshotCache) -> Callable[[], Awaitable[None]]:
     """The schema is there, and the ledger's key is the one that wrote it."""
     is_migrated = migrated(database, Path(__file__).parent / "migrations")
 
     async def ready() -> None:
         await is_migrated()
-        await desk.proven()
+        await cache.proven()
 
     return ready
 
 
 def _servicers(
-    desk: Desk,
+    cache: SnapshotCache,
     peer: PositionsClient,
     relay: Relay,
-    attention: Attention,
+    attention: Silences,
     channels: Channels,
     clock: Clock,
 ) -> list[tuple[Callable[[Any, Any], None], object]]:
-    market, reading, record = Market(desk, channels), Reading(desk, peer), Record(desk)
-    edits = Edits(desk, channels, reading)
+    market, reading, record = PriceRules(cache, channels), AlertQueries(cache, peer), LedgerQueries(cache)
+    edits = AlertEdits(cache, channels, reading)
     cases = UseCases(
-        Creation(desk, peer),
-        Judging(desk, peer, market),
-        Removal(desk, peer),
+        EnsureAlerts(cache, peer),
+        EvaluateAlerts(cache, peer, market),
+        DeleteAlerts(cache, peer),
         reading,
-        Deaths(desk, peer),
+        Deaths(cache, peer),
         relay,
         edits,
-        Making(desk, peer, channels, edits, reading),
+        AlertsByHand(cache, peer, channels, edits, reading),
     )
-    watching, limits = Watching(desk, reading), Limits(desk, channels)
+    watching, limits = AlertWatch(cache, reading), ThresholdEdits(cache, channels)
     return [
         (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, clock)),
         (
             rpc.add_ThresholdsServiceServicer_to_server,
-            ThresholdsServicer(limits, Exchange(desk, channels)),
+            ThresholdsServicer(limits, ThresholdFiles(cache, channels)),
         ),
         (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(record)),
         (rpc.add_AttentionServiceServicer_to_server, AttentionServicer(attention, watching, record, clock)),

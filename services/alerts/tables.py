@@ -25,9 +25,9 @@ from shared.database.fence import declare_fence
 
 metadata = MetaData()
 
-# One row: what everybody who writes locks first, and what tells readers that their image is old.
-docket = Table(
-    "docket",
+# One row: what everybody who writes locks first, and what tells readers that their snapshot is old.
+service_state = Table(
+    "service_state",
     metadata,
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     # Random numbers, not counters: after a lost commit a counter would come to the same value again.
@@ -114,7 +114,7 @@ wording = Table(
     Column("channels", ARRAY(Text), nullable=False),
 )
 
-# Market rules with where they stand; NaN is absent, 0 micros is never.
+# Price rules with where they stand; NaN is absent, 0 micros is never.
 rule = Table(
     "rule",
     metadata,

@@ -158,5 +158,5 @@ async def _set_own(admin_url: str, limit: str) -> None:
     database = Database(admin_url)
     async with database.begin() as connection:
         await connection.exec_driver_sql(f"update alerts.alert set trigger_value = {limit}")
-        await connection.exec_driver_sql("update alerts.docket set alert_version = alert_version + 1")
+        await connection.exec_driver_sql("update alerts.service_state set alert_version = alert_version + 1")
     await database.stop()

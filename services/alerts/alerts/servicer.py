@@ -8,13 +8,13 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
 from services.alerts.alerts.domain.views import Filter
-from services.alerts.alerts.service.alert_edits import Edits
-from services.alerts.alerts.service.by_hand import Making
+from services.alerts.alerts.service.alert_edits import AlertEdits
+from services.alerts.alerts.service.by_hand import AlertsByHand
 from services.alerts.alerts.service.deaths import Deaths
-from services.alerts.alerts.service.delete import Removal
-from services.alerts.alerts.service.ensure import Creation
-from services.alerts.alerts.service.evaluate import Judging, Work
-from services.alerts.alerts.service.queries import Reading
+from services.alerts.alerts.service.delete import DeleteAlerts
+from services.alerts.alerts.service.ensure import EnsureAlerts
+from services.alerts.alerts.service.evaluate import EvaluateAlerts, Work
+from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import AlertClass, AlertStatus, AlertType, Level
 from services.alerts.notifications.service.relay import Relay
 from services.alerts.servicer.edit_mapping import alert_edit, wish_of
@@ -37,14 +37,14 @@ _Judged = pb.EvaluateAlertsRequest | pb.EnrichAlertsRequest | pb.ProcessAlertsRe
 class UseCases:
     """What the service can do."""
 
-    creation: Creation
-    judging: Judging
-    removal: Removal
-    reading: Reading
+    creation: EnsureAlerts
+    judging: EvaluateAlerts
+    removal: DeleteAlerts
+    reading: AlertQueries
     deaths: Deaths
     relay: Relay
-    edits: Edits
-    making: Making
+    edits: AlertEdits
+    making: AlertsByHand
 
 
 class AlertsServicer(rpc.AlertsServiceServicer):

@@ -25,7 +25,7 @@ NOT_FALLING = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadingColumns:
     """What is judged now; `new`: observed later than anything judged before."""
 
     value: Floats
@@ -61,7 +61,7 @@ def floor_level(value: Floats, limits: Floats, sign: Floats) -> NDArray[np.int8]
 
 
 def judge(
-    level: NDArray[np.int8], falling: NDArray[np.int8], reading: Reading, limits: Floats, sign: Floats
+    level: NDArray[np.int8], falling: NDArray[np.int8], reading: ReadingColumns, limits: Floats, sign: Floats
 ) -> Judged:
     """The next levels by the present ones and what the last observation would have let them fall to.
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from services.alerts.ledger.domain import Anchor, Sealed, Verdict, Walk, line
 from services.alerts.ledger.store.statistics import Statistics
-from services.alerts.service.snapshot_cache import PYTHON_ROW_COST, Desk, apart
+from services.alerts.service.snapshot_cache import PYTHON_ROW_COST, SnapshotCache, offload
 from services.alerts.store.unit_of_work import Store
 from shared import paging
 from shared.errors import InvalidArgument
@@ -17,17 +17,17 @@ _MONTH = timedelta(days=30)
 _LONGEST_WINDOW = timedelta(days=3650)
 
 
-class Record:
+class LedgerQueries:
     """The chain of everything that changed."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, cache: SnapshotCache) -> None:
+        self._cache = cache
 
     async def list(self, page_size: int, page_token: str, alert_id: str, cycle_id: str) -> Page[Sealed]:
         """Newest first; ALERT_NOT_FOUND."""
         context = paging.context("ledger", alert_id, cycle_id)
         page = paging.parse(page_size, page_token, context=context)
-        async with self._desk.begin_reading() as store:
+        async with self._cache.begin_reading() as store:
             rows = await store.ledger.page(page, alert_id, cycle_id)
             if not rows:
                 await self._refuse_unknown(store, alert_id)
@@ -39,8 +39,8 @@ class Record:
         if not timedelta(0) < span <= _LONGEST_WINDOW:
             problem = "more than 0, at most 10 years"
             raise InvalidArgument("INVALID_FIELD", f"window: {problem}", fields={"window": problem})
-        async with self._desk.begin_reading() as store:
-            found = await store.statistics.count(self._desk.clock.now() - span, alert_id)
+        async with self._cache.begin_reading() as store:
+            found = await store.statistics.count(self._cache.clock.now() - span, alert_id)
             if not found:
                 await self._refuse_unknown(store, alert_id)
         return found
@@ -49,22 +49,22 @@ class Record:
         """An empty answer would say that nothing ever happened to it; the record knows what was there."""
         if not alert_id or await store.ledger.names(alert_id):
             return
-        (await self._desk.image(store, await store.docket.read())).row(alert_id)
+        (await self._cache.snapshot(store, await store.service_state.read())).row(alert_id)
 
     async def export(self, after_sequence: int) -> AsyncIterator[str]:
         """Every row after one, oldest first, as JSON lines in portions."""
-        async with self._desk.begin_reading() as store:
+        async with self._cache.begin_reading() as store:
             async for rows in store.ledger.walk(after_sequence):
-                yield await apart(len(rows) * PYTHON_ROW_COST, _lines, rows)
+                yield await offload(len(rows) * PYTHON_ROW_COST, _lines, rows)
 
     async def verify(self, anchor_hash: str) -> Verdict:
         """Walk the chain; with no anchor given, the last head that left this service is used."""
         given = _hash(anchor_hash) if anchor_hash else None
-        async with self._desk.begin_reading() as store:
-            key = await self._desk.ledger_key(store)
+        async with self._cache.begin_reading() as store:
+            key = await self._cache.ledger_key(store)
             walk = Walk(key, given or await store.ledger.anchor())
             async for rows in store.ledger.walk():
-                await apart(len(rows) * PYTHON_ROW_COST, walk.follow, rows)
+                await offload(len(rows) * PYTHON_ROW_COST, walk.follow, rows)
         return walk.end()
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
-from services.alerts.ledger.service import Record
+from services.alerts.ledger.service import LedgerQueries
 from services.alerts.servicer.mapping import Context, entry_message
 
 # The lines are plain ASCII.
@@ -15,7 +15,7 @@ _PIECE_BYTES = 1024 * 1024
 
 
 class LedgerServicer(rpc.LedgerServiceServicer):
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: LedgerQueries) -> None:
         self._record = record
 
     async def ListLedger(self, request: pb.ListLedgerRequest, context: Context) -> pb.ListLedgerResponse:

@@ -47,7 +47,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Notification:
     """One message for people; `level` is LOW, MEDIUM or HIGH of the domain."""
 
     request_id: str

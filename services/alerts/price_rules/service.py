@@ -10,14 +10,14 @@ from enum import IntEnum
 from typing import Any
 
 from services.alerts.alerts.domain.change_payload import Setting
-from services.alerts.alerts.domain.readings import Single
+from services.alerts.alerts.domain.readings import Reading
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.service.record import tell
 from services.alerts.price_rules.domain.rule_texts import incident_id, rule_facts
 from services.alerts.price_rules.domain.rules import Event, Rule, RuleState, Sight, check, judge
 from services.alerts.service.known_names import Channels, check_asset
-from services.alerts.service.snapshot_cache import Desk, micros_of
+from services.alerts.service.snapshot_cache import SnapshotCache, micros_of
 from services.alerts.store.unit_of_work import Store
 from shared import paging
 from shared.errors import Conflict, NotFound
@@ -36,38 +36,38 @@ class RuleEvent:
     told: bool
 
 
-class Market:
+class PriceRules:
     """The market rules."""
 
-    def __init__(self, desk: Desk, channels: Channels) -> None:
-        self._desk = desk
+    def __init__(self, cache: SnapshotCache, channels: Channels) -> None:
+        self._cache = cache
         self._channels = channels
 
     async def list(self, page_size: int, page_token: str) -> Page[Rule]:
         """Oldest first."""
         context = paging.context("rules")
         page = paging.parse(page_size, page_token, context=context)
-        async with self._desk.begin_reading() as store:
+        async with self._cache.begin_reading() as store:
             rows = await store.rules.page(page)
         return paging.cut(rows, page, context, lambda rule: (rule.rule_key,))
 
     async def get(self, id: str) -> Rule:
         """RULE_NOT_FOUND."""
-        async with self._desk.begin_reading() as store:
+        async with self._cache.begin_reading() as store:
             return await _present(store, id, "")
 
     async def create(self, rule: Rule) -> Rule:
         """A new one; its first price is its anchor. INVALID_FIELD, UNKNOWN_NAME, XCOM_UNAVAILABLE."""
         check(rule)
         await self._channels.check(rule.channels, (), "rule.channels")
-        now = self._desk.clock.now()
-        async with self._desk.begin() as store:
-            docket = await store.docket.lock()
-            check_asset(rule.asset, docket, "rule.asset")
-            made = replace(rule, rule_key=docket.next_rule_key, created_micros=micros_of(now))
-            await store.docket.change(next_rule_key=docket.next_rule_key + 1)
+        now = self._cache.clock.now()
+        async with self._cache.begin() as store:
+            service_state = await store.service_state.lock()
+            check_asset(rule.asset, service_state, "rule.asset")
+            made = replace(rule, rule_key=service_state.next_rule_key, created_micros=micros_of(now))
+            await store.service_state.change(next_rule_key=service_state.next_rule_key + 1)
             await store.rules.write([made])
-            await self._desk.write(store, [_edited("CREATED", None, made, now)])
+            await self._cache.write(store, [_edited("CREATED", None, made, now)])
         return made
 
     async def update(self, id: str, etag: str, values: Mapping[str, Any]) -> Rule:
@@ -75,62 +75,62 @@ class Market:
 
         RULE_NOT_FOUND, ETAG_MISMATCH, INVALID_FIELD, UNKNOWN_NAME, XCOM_UNAVAILABLE.
         """
-        now = self._desk.clock.now()
+        now = self._cache.clock.now()
         if values.get("channels"):
-            async with self._desk.begin_reading() as store:
+            async with self._cache.begin_reading() as store:
                 named = (await _present(store, id, etag)).channels
             await self._channels.check(values["channels"], named, "rule.channels")
-        async with self._desk.begin() as store:
-            await store.docket.lock()
+        async with self._cache.begin() as store:
+            await store.service_state.lock()
             before = await _present(store, id, etag)
             after = _changed(before, values, micros_of(now))
             check(after)
             await store.rules.write([after])
             await self._record(store, "UPDATED", before, after, now)
-        self._desk.told()
+        self._cache.told()
         return after
 
     async def delete(self, id: str, etag: str) -> None:
         """RULE_NOT_FOUND, ETAG_MISMATCH."""
-        now = self._desk.clock.now()
-        async with self._desk.begin() as store:
-            await store.docket.lock()
+        now = self._cache.clock.now()
+        async with self._cache.begin() as store:
+            await store.service_state.lock()
             rule = await _present(store, id, etag)
             await store.rules.delete(rule.rule_key)
             await self._record(store, "DELETED", rule, None, now)
-        self._desk.told()
+        self._cache.told()
 
     async def _record(
         self, store: Store, reason: str, before: Rule, after: Rule | None, now: datetime
     ) -> None:
         """Who ends, switches off or begins anew what was told at HIGH knows of it: nobody else is woken."""
-        sealed = await self._desk.write(store, [_edited(reason, before, after, now)])
+        sealed = await self._cache.write(store, [_edited(reason, before, after, now)])
         stands = after is not None and after.enabled and after.state is before.state
         if before.told_level == Level.HIGH and not stands:
             await tell(store, sealed, now, noted=True)
 
     async def judge(
-        self, store: Store, prices: Mapping[str, Single], setting: Setting, now: datetime
+        self, store: Store, prices: Mapping[str, Reading], setting: Setting, now: datetime
     ) -> Sequence[RuleEvent]:
         """Every rule by the prices of an evaluation, in its transaction."""
         moved: list[Rule] = []
         events: list[Event] = []
-        steady = self._desk.steady.micros()
+        clock_guard = self._cache.clock_guard.micros()
         for rule in await store.rules.all():
             sight = await _sight(store, rule, prices.get(rule.asset), setting.now_micros)
             if sight is None:
                 continue
-            after, happened = judge(rule, sight, steady)
+            after, happened = judge(rule, sight, clock_guard)
             events += happened
             if after is not rule:
                 moved.append(after)
         await store.rules.write(moved)
-        sealed = await self._desk.write(store, [_entry(event, setting, now) for event in events])
+        sealed = await self._cache.write(store, [_entry(event, setting, now) for event in events])
         await tell(store, [row for event, row in zip(events, sealed, strict=True) if event.told], now)
         return [_seen(event) for event in events]
 
 
-async def _sight(store: Store, rule: Rule, single: Single | None, now_micros: int) -> Sight | None:
+async def _sight(store: Store, rule: Rule, single: Reading | None, now_micros: int) -> Sight | None:
     """What a rule sees; None when its price was not asked for, is absent or cannot be one."""
     if single is None or single.value is None or single.value <= 0 or not (rule.enabled and rule.armed):
         return None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
-from services.alerts.price_rules.service import Market
+from services.alerts.price_rules.service import PriceRules
 from services.alerts.servicer.edit_mapping import new_rule, rule_edit, rule_message
 from services.alerts.servicer.mapping import Context
 
 
 class RulesServicer(rpc.RulesServiceServicer):
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: PriceRules) -> None:
         self._market = market
 
     async def ListRules(self, request: pb.ListRulesRequest, context: Context) -> pb.ListRulesResponse:

@@ -1,4 +1,4 @@
-"""Market rules and the prices that windows need."""
+"""Price rules and the prices that windows need."""
 
 from __future__ import annotations
 

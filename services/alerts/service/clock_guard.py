@@ -9,7 +9,7 @@ from shared.log import get_logger
 _DRIFT_SECONDS = 60.0
 
 
-class Steady:
+class ClockGuard:
     """The wall clock as long as it runs evenly; after a step, what it would have shown."""
 
     def __init__(self, clock: Clock) -> None:

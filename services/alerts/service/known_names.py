@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.domain.kinds import AlertClass
-from services.alerts.service.ports import Telling
-from services.alerts.store.service_state import Docket
+from services.alerts.service.ports import Notifier
+from services.alerts.store.service_state import ServiceState
 from services.alerts.thresholds.domain import Scope
 from shared.clock import Clock
 from shared.errors import InvalidArgument, Unavailable
@@ -19,7 +19,7 @@ _FRESH_SECONDS = 60.0
 class Channels:
     """The names of channels, asked for when somebody names one."""
 
-    def __init__(self, telling: Telling, clock: Clock) -> None:
+    def __init__(self, telling: Notifier, clock: Clock) -> None:
         self._telling = telling
         self._clock = clock
         self._names: Sequence[str] = ()
@@ -50,19 +50,21 @@ class Channels:
         return self._names
 
 
-def check_asset(asset: str, docket: Docket, field: str) -> None:
+def check_asset(asset: str, service_state: ServiceState, field: str) -> None:
     """UNKNOWN_NAME for an asset whose price no cycle brings; before the first cycle nobody knows."""
-    _check_asset(asset, docket.tracked_assets, field)
+    _check_asset(asset, service_state.tracked_assets, field)
 
 
-def check_scope_asset(scope: Scope, docket: Docket, board: Board, field: str) -> None:
+def check_scope_asset(
+    scope: Scope, service_state: ServiceState, alert_columns: AlertColumns, field: str
+) -> None:
     """A price limit needs a price; a limit of positions in an asset a price, or a position that is held."""
-    if not scope.asset or not docket.tracked_assets:
+    if not scope.asset or not service_state.tracked_assets:
         return
-    known = set(docket.tracked_assets)
+    known = set(service_state.tracked_assets)
     if scope.alert_class is AlertClass.POSITION:
-        held = board.asset_key[board.alert_class == AlertClass.POSITION]
-        known |= {board.assets[key] for key in set(held.tolist())}
+        held = alert_columns.asset_key[alert_columns.alert_class == AlertClass.POSITION]
+        known |= {alert_columns.assets[key] for key in set(held.tolist())}
     _check_asset(scope.asset, known, field)
 
 

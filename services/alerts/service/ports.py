@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.ends import Ended
-from services.alerts.alerts.domain.readings import FIGURES, Positions, Single
+from services.alerts.alerts.domain.readings import FIGURES, Positions, Reading
 from services.alerts.alerts.domain.subjects import Members
 from services.alerts.domain.kinds import AlertType
-from services.alerts.notifications.domain import Letter, Note, Said
+from services.alerts.notifications.domain import Note, Notification, Said
 
 # The membership epoch, and the keys of positions.
 Present = tuple[int, NDArray[np.int64]]
@@ -45,7 +45,7 @@ class PositionsPeer(Protocol):
         """How these ended, of the first 200 of them."""
         ...
 
-    async def totals(self) -> Mapping[AlertType, Single]:
+    async def totals(self) -> Mapping[AlertType, Reading]:
         """Portfolio readings by type, not judged for staleness."""
         ...
 
@@ -58,14 +58,14 @@ class PositionsPeer(Protocol):
         ...
 
 
-class Telling(Protocol):
+class Notifier(Protocol):
     """The notification service."""
 
     async def channels(self) -> Collection[str]:
         """Names of every channel, set up or not; XCOM_UNAVAILABLE."""
         ...
 
-    async def tell(self, letter: Letter) -> None:
+    async def tell(self, letter: Notification) -> None:
         """Durably accepted when it returns; XCOM_UNAVAILABLE, or another SonicError for a refusal."""
         ...
 

@@ -1,4 +1,4 @@
-"""The image of alerts and rules that this process keeps, checked by version at every use. Judges nothing."""
+"""The snapshot of alerts and thresholds that this process keeps, checked by version at every use."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import key_of
-from services.alerts.alerts.domain.evaluation import Tables
+from services.alerts.alerts.domain.evaluation import ThresholdTables
 from services.alerts.alerts.domain.views import etag
 from services.alerts.ledger.domain import Entry, Head, Sealed, chain, is_sealed_with
-from services.alerts.service.clock_guard import Steady
-from services.alerts.store.service_state import Docket
-from services.alerts.store.single_statement import AtOnce
+from services.alerts.service.clock_guard import ClockGuard
+from services.alerts.store.service_state import ServiceState
+from services.alerts.store.single_statement import SingleStatement
 from services.alerts.store.unit_of_work import Store
-from services.alerts.thresholds.domain import Rules
+from services.alerts.thresholds.domain import ThresholdSet
 from shared.clock import Clock
 from shared.errors import Conflict, FailedPrecondition, NotFound
 
@@ -39,7 +39,7 @@ _UNCOLLECTED_ROWS = 1_000
 _CHAIN_ROWS = 2_000
 
 
-async def apart(row_count: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def offload(row_count: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do the work, in a thread when it is long."""
     if row_count > _THREAD_ROW_COUNT:
         return await asyncio.to_thread(work, *args, **kwargs)
@@ -47,7 +47,7 @@ async def apart(row_count: int, work: Callable[P, T], *args: P.args, **kwargs: P
 
 
 @contextmanager
-def uncollected(row_count: int) -> Iterator[None]:
+def without_collector(row_count: int) -> Iterator[None]:
     """Python's collector set aside for many rows: all of them stay, and it would walk them at every step."""
     is_long = row_count > _UNCOLLECTED_ROWS and gc.isenabled()
     if is_long:
@@ -65,21 +65,21 @@ def micros_of(moment: datetime) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """Alerts, rules and tables that belong together, as of a docket."""
+class Snapshot:
+    """Alerts, rules and tables that belong together, as of a service state."""
 
-    docket: Docket
-    board: Board
-    rules: Rules
-    tables: Tables
+    service_state: ServiceState
+    alert_columns: AlertColumns
+    rules: ThresholdSet
+    tables: ThresholdTables
 
     def row(self, id: str, expected_etag: str = "") -> int:
         """The row of an alert id; ALERT_NOT_FOUND, and ETAG_MISMATCH when it was edited since."""
         key = key_of(id)
-        row = int(self.board.rows_of(np.array([-1 if key is None else key]))[0])
+        row = int(self.alert_columns.rows_of(np.array([-1 if key is None else key]))[0])
         if row < 0:
             raise NotFound("ALERT_NOT_FOUND", f"no alert {id[:80]!r}")
-        if expected_etag and expected_etag != etag(int(self.board.revision[row])):
+        if expected_etag and expected_etag != etag(int(self.alert_columns.revision[row])):
             raise Conflict("ETAG_MISMATCH", "the alert changed since it was read; read it again")
         return row
 
@@ -95,66 +95,73 @@ class Keys(Protocol):
     def make(self) -> bytes: ...
 
 
-class Desk:
+class SnapshotCache:
     """Shared by the use cases of one process."""
 
-    def __init__(self, begin: Begin, begin_reading: Begin, at_once: AtOnce, clock: Clock, keys: Keys) -> None:
+    def __init__(
+        self, begin: Begin, begin_reading: Begin, single_statement: SingleStatement, clock: Clock, keys: Keys
+    ) -> None:
         self.begin = begin
         # One moment over several statements.
         self.begin_reading = begin_reading
-        self.at_once = at_once
+        self.single_statement = single_statement
         self.clock = clock
         self._keys = keys
         self._key: bytes | None = None
         self.told: Callable[[], None] = _nobody
         self.changed: Callable[[], None] = _nobody
-        self.steady = Steady(clock)
-        self._image: Image | None = None
+        self.clock_guard = ClockGuard(clock)
+        self._snapshot: Snapshot | None = None
 
-    async def image(self, store: Store, docket: Docket) -> Image:
-        """What belongs to the docket, read again only as far as it changed."""
-        last = self._image
-        board = await self._board(store, docket, last)
-        if last is not None and last.docket.threshold_version == docket.threshold_version:
+    async def snapshot(self, store: Store, service_state: ServiceState) -> Snapshot:
+        """What belongs to the service state, read again only as far as it changed."""
+        last = self._snapshot
+        alert_columns = await self._alert_columns(store, service_state, last)
+        if last is not None and last.service_state.threshold_version == service_state.threshold_version:
             rules = last.rules
-            same = board.assets == last.board.assets
-            tables = last.tables if same else Tables(*rules.tables(board.assets))
+            same = alert_columns.assets == last.alert_columns.assets
+            tables = last.tables if same else ThresholdTables(*rules.tables(alert_columns.assets))
         else:
-            rules = Rules(await store.thresholds.all())
-            tables = Tables(*rules.tables(board.assets))
-        self._image = Image(docket, board, rules, tables)
-        return self._image
+            rules = ThresholdSet(await store.thresholds.all())
+            tables = ThresholdTables(*rules.tables(alert_columns.assets))
+        self._snapshot = Snapshot(service_state, alert_columns, rules, tables)
+        return self._snapshot
 
-    async def rules(self, store: Store) -> Rules:
+    async def rules(self, store: Store) -> ThresholdSet:
         """The thresholds alone."""
-        docket = await store.docket.read()
-        if self._image is not None and self._image.docket.threshold_version == docket.threshold_version:
-            return self._image.rules
-        return Rules(await store.thresholds.all())
+        service_state = await store.service_state.read()
+        if (
+            self._snapshot is not None
+            and self._snapshot.service_state.threshold_version == service_state.threshold_version
+        ):
+            return self._snapshot.rules
+        return ThresholdSet(await store.thresholds.all())
 
-    async def _board(self, store: Store, docket: Docket, last: Image | None) -> Board:
-        if last is not None and last.docket.alert_version == docket.alert_version:
-            board = last.board
-            if last.docket.evaluation_version == docket.evaluation_version:
-                return board
+    async def _alert_columns(
+        self, store: Store, service_state: ServiceState, last: Snapshot | None
+    ) -> AlertColumns:
+        if last is not None and last.service_state.alert_version == service_state.alert_version:
+            alert_columns = last.alert_columns
+            if last.service_state.evaluation_version == service_state.evaluation_version:
+                return alert_columns
         else:
-            board = await store.alerts.load()
-        return await store.evaluations.load(board, docket.evaluation_version)
+            alert_columns = await store.alerts.load()
+        return await store.evaluations.load(alert_columns, service_state.evaluation_version)
 
-    def keep(self, docket: Docket, board: Board, before: Image) -> None:
+    def keep(self, service_state: ServiceState, alert_columns: AlertColumns, before: Snapshot) -> None:
         """After a commit of ours: what was written need not be read."""
-        same = board.assets == before.board.assets
-        tables = before.tables if same else Tables(*before.rules.tables(board.assets))
-        self._image = Image(docket, board, before.rules, tables)
+        same = alert_columns.assets == before.alert_columns.assets
+        tables = before.tables if same else ThresholdTables(*before.rules.tables(alert_columns.assets))
+        self._snapshot = Snapshot(service_state, alert_columns, before.rules, tables)
         self.changed()
 
-    def last(self) -> Image | None:
+    def last(self) -> Snapshot | None:
         """As last seen here; it may be old."""
-        return self._image
+        return self._snapshot
 
     def forget(self) -> None:
         """Read everything again at the next use."""
-        self._image = None
+        self._snapshot = None
         self.changed()
 
     async def ledger_key(self, store: Store) -> bytes:
@@ -186,7 +193,7 @@ class Desk:
                 await self.ledger_key(store)
 
     async def write(self, store: Store, entries: Iterable[Entry]) -> list[Sealed]:
-        """Append to the ledger. The docket must be locked: the chain has one end."""
+        """Append to the ledger. The service state must be locked: the chain has one end."""
         prepared = list(entries)
         if not prepared:
             return []
@@ -198,7 +205,7 @@ class Desk:
             last = head
             for start in range(0, len(prepared), _CHAIN_ROWS):
                 portion = prepared[start : start + _CHAIN_ROWS]
-                sealed = await apart(len(portion) * PYTHON_ROW_COST, chain, key, last, portion)
+                sealed = await offload(len(portion) * PYTHON_ROW_COST, chain, key, last, portion)
                 last = Head(sealed[-1].sequence, sealed[-1].hash)
                 rows.extend(sealed)
                 yield sealed

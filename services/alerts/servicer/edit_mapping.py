@@ -1,4 +1,4 @@
-"""Wishes of people about alerts and market rules, from messages to domain values. Decides nothing."""
+"""Wishes of people about alerts and price rules, from messages to domain values. Decides nothing."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from sonic.alerts.v1 import alerts_pb2 as pb
 
-from services.alerts.alerts.domain.readings import Single
+from services.alerts.alerts.domain.readings import Reading
 from services.alerts.alerts.domain.views import Alert, MetricSummary, Raised
 from services.alerts.alerts.service.evaluate import Evaluated, Transition
 from services.alerts.alerts.service.queries import Summary
@@ -105,14 +105,14 @@ def alert_message(alert: Alert, now: datetime) -> pb.Alert:
     return message
 
 
-def totals_of(message: pb.TotalsReading) -> dict[AlertType, Single]:
+def totals_of(message: pb.TotalsReading) -> dict[AlertType, Reading]:
     observed = _micros(from_timestamp(message, "observed_time"))
-    return {kind: Single(number(message, field), observed, message.stale) for kind, field in _TOTALS.items()}
+    return {kind: Reading(number(message, field), observed, message.stale) for kind, field in _TOTALS.items()}
 
 
-def prices_of(messages: Iterable[pb.PriceReading]) -> dict[str, Single]:
+def prices_of(messages: Iterable[pb.PriceReading]) -> dict[str, Reading]:
     return {
-        message.asset.strip().upper(): Single(
+        message.asset.strip().upper(): Reading(
             number(message, "price_usd"), _micros(from_timestamp(message, "price_time")), message.stale
         )
         for message in messages

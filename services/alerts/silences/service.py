@@ -8,18 +8,18 @@ from datetime import timedelta
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import Change, Setting, changes, key_of, moment
 from services.alerts.alerts.domain.evaluation import Outcome, expire, stand
 from services.alerts.alerts.domain.incidents import LONGEST_HOLD_SECONDS, hold, release
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Positions
 from services.alerts.alerts.domain.views import Alert
-from services.alerts.alerts.service.queries import Reading
+from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import AlertStatus, Level
 from services.alerts.notifications.domain import Said
 from services.alerts.notifications.service.record import record_changes
 from services.alerts.service.ports import Hearing, PositionsPeer
-from services.alerts.service.snapshot_cache import Desk, Image, micros_of
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache, micros_of
 from services.alerts.store.service_state import new_version
 from services.alerts.store.unit_of_work import Store
 from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
@@ -31,11 +31,11 @@ _SHORTEST_SECONDS = 0.05
 _SAME_MICROS = 60_000_000
 
 
-class Attention:
+class Silences:
     """Holds on alerts: bound to a level, always expiring."""
 
-    def __init__(self, desk: Desk, positions: PositionsPeer, reading: Reading) -> None:
-        self._desk = desk
+    def __init__(self, cache: SnapshotCache, positions: PositionsPeer, reading: AlertQueries) -> None:
+        self._cache = cache
         self._positions = positions
         self._reading = reading
         self.held: Callable[[], None] = _nobody
@@ -51,33 +51,38 @@ class Attention:
     async def unsilence(self, id: str, actor: str) -> Alert:
         """End a hold; a level that was never told is told now. ALERT_NOT_FOUND."""
         positions = await self._figures()
-        async with self._desk.begin() as store:
-            image = await self._desk.image(store, await store.docket.lock())
-            row = image.row(id)
-            board, steady = release(image.board, row), self._desk.steady.micros()
-            outcome = stand(board, image.tables, positions, np.array([row]), steady)
-            held = bool(image.board.held_status[row])
+        async with self._cache.begin() as store:
+            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
+            row = snapshot.row(id)
+            alert_columns, clock_guard = (
+                release(snapshot.alert_columns, row),
+                self._cache.clock_guard.micros(),
+            )
+            outcome = stand(alert_columns, snapshot.tables, positions, np.array([row]), clock_guard)
+            held = bool(snapshot.alert_columns.held_status[row])
             by = actor or "person"
-            after = await self._write(store, image, outcome, positions, "UNSILENCED", by, noted=held)
+            after = await self._write(store, snapshot, outcome, positions, "UNSILENCED", by, noted=held)
             (alert,) = await self._reading.shown(store, after, [row])
-        self._finish(after, image, outcome)
+        self._finish(after, snapshot, outcome)
         return alert
 
     async def expire(self) -> float:
         """End what has run out, tell what it kept quiet; seconds until somebody should look again."""
-        async with self._desk.begin_reading() as store:
+        async with self._cache.begin_reading() as store:
             first = await store.alerts.next_expiry_micros()
-        left = _LOOK_SECONDS if first is None else (first - self._desk.steady.micros()) / 1_000_000
+        left = _LOOK_SECONDS if first is None else (first - self._cache.clock_guard.micros()) / 1_000_000
         if left > 0:
             return min(max(left, _SHORTEST_SECONDS), _LOOK_SECONDS)
         positions = await self._figures()
-        async with self._desk.begin() as store:
-            image = await self._desk.image(store, await store.docket.lock())
-            outcome = expire(image.board, image.tables, positions, self._desk.steady.micros())
+        async with self._cache.begin() as store:
+            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
+            outcome = expire(
+                snapshot.alert_columns, snapshot.tables, positions, self._cache.clock_guard.micros()
+            )
             if not len(outcome.changed):
                 return _SHORTEST_SECONDS
-            after = await self._write(store, image, outcome, positions, "", "clock")
-        self._finish(after, image, outcome)
+            after = await self._write(store, snapshot, outcome, positions, "", "clock")
+        self._finish(after, snapshot, outcome)
         return _SHORTEST_SECONDS
 
     async def hear(self, hearing: Hearing) -> bool:
@@ -86,8 +91,8 @@ class Attention:
         XCOM_UNAVAILABLE. Each word counts for the incident and up to the level it was said of, and no longer
         than said here at that moment.
         """
-        async with self._desk.begin_reading() as store:
-            seen = (await store.docket.read()).heard_sequence
+        async with self._cache.begin_reading() as store:
+            seen = (await store.service_state.read()).heard_sequence
         said, last = await hearing.said(seen)
         if not said and last >= seen:
             return False
@@ -95,80 +100,90 @@ class Attention:
             await self._heed(one)
         if last < seen:
             # Another database than before: it is read from its beginning.
-            async with self._desk.begin() as store:
-                await store.docket.change(heard_sequence=0)
+            async with self._cache.begin() as store:
+                await store.service_state.change(heard_sequence=0)
         return True
 
     async def _heed(self, said: Said) -> None:
         """One word and how far was read, in one transaction: after a crash it is neither lost nor twice."""
         until = said.snoozed_until_time or said.said_time + DEFAULT_HOLD
         status = AlertStatus.ACKNOWLEDGED if said.snoozed_until_time is None else AlertStatus.SILENCED
-        made: tuple[Image, Outcome] | None = None
-        async with self._desk.begin() as store:
-            image = await self._desk.image(store, await store.docket.lock())
-            if said.sequence <= image.docket.heard_sequence:
+        made: tuple[Snapshot, Outcome] | None = None
+        async with self._cache.begin() as store:
+            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
+            if said.sequence <= snapshot.service_state.heard_sequence:
                 return
-            left = min((until - self._desk.clock.now()).total_seconds(), LONGEST_HOLD_SECONDS)
-            steady = self._desk.steady.micros()
-            until_micros = steady + round(left * 1_000_000)
-            row = _raised_in(image.board, said.incident_key)
-            if row is not None and left > 0 and _says_more(image.board, row, said.level, until_micros):
-                board = hold(image.board, row, status, said.level, until_micros)
-                outcome = stand(board, image.tables, NOTHING_HELD, np.array([row]), steady, telling=False)
+            left = min((until - self._cache.clock.now()).total_seconds(), LONGEST_HOLD_SECONDS)
+            clock_guard = self._cache.clock_guard.micros()
+            until_micros = clock_guard + round(left * 1_000_000)
+            row = _raised_in(snapshot.alert_columns, said.incident_key)
+            if (
+                row is not None
+                and left > 0
+                and _says_more(snapshot.alert_columns, row, said.level, until_micros)
+            ):
+                alert_columns = hold(snapshot.alert_columns, row, status, said.level, until_micros)
+                outcome = stand(
+                    alert_columns, snapshot.tables, NOTHING_HELD, np.array([row]), clock_guard, telling=False
+                )
                 words = (status.name, said.actor or "person")
-                made = await self._write(store, image, outcome, NOTHING_HELD, *words, noted=False), outcome
-            await store.docket.change(heard_sequence=said.sequence)
+                made = await self._write(store, snapshot, outcome, NOTHING_HELD, *words, noted=False), outcome
+            await store.service_state.change(heard_sequence=said.sequence)
         if made is not None:
-            self._finish(made[0], image, made[1])
+            self._finish(made[0], snapshot, made[1])
             self.held()
 
     async def _hold(
         self, id: str, status: AlertStatus, duration: timedelta | None, level: Level | None, actor: str
     ) -> Alert:
         seconds = _seconds(duration)
-        async with self._desk.begin() as store:
-            image = await self._desk.image(store, await store.docket.lock())
-            row = image.row(id)
-            held_level = _held_level(Level(image.board.level[row]), status, level)
-            steady = self._desk.steady.micros()
-            board = hold(image.board, row, status, held_level, steady + round(seconds * 1_000_000))
-            outcome = stand(board, image.tables, NOTHING_HELD, np.array([row]), steady, telling=False)
-            after = await self._write(store, image, outcome, NOTHING_HELD, status.name, actor or "person")
+        async with self._cache.begin() as store:
+            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
+            row = snapshot.row(id)
+            held_level = _held_level(Level(snapshot.alert_columns.level[row]), status, level)
+            clock_guard = self._cache.clock_guard.micros()
+            alert_columns = hold(
+                snapshot.alert_columns, row, status, held_level, clock_guard + round(seconds * 1_000_000)
+            )
+            outcome = stand(
+                alert_columns, snapshot.tables, NOTHING_HELD, np.array([row]), clock_guard, telling=False
+            )
+            after = await self._write(store, snapshot, outcome, NOTHING_HELD, status.name, actor or "person")
             (alert,) = await self._reading.shown(store, after, [row])
-        self._finish(after, image, outcome)
+        self._finish(after, snapshot, outcome)
         self.held()
         return alert
 
     async def _write(
         self,
         store: Store,
-        image: Image,
+        snapshot: Snapshot,
         outcome: Outcome,
         positions: Positions,
         reason: str,
         actor: str,
         *,
         noted: bool = True,
-    ) -> Image:
+    ) -> Snapshot:
         """Rows that somebody or the clock touched, with their record; everything as it is then."""
-        await store.alerts.update(outcome.board, outcome.changed)
-        await store.alerts.update_by_hand(outcome.board, outcome.changed)
-        await self._record(store, image, outcome, positions, reason, actor, noted=noted)
+        await store.alerts.update(outcome.alert_columns, outcome.changed)
+        await store.alerts.update_by_hand(outcome.alert_columns, outcome.changed)
+        await self._record(store, snapshot, outcome, positions, reason, actor, noted=noted)
         version = new_version()
-        await store.docket.change(alert_version=version)
-        docket = image.docket.with_changes({"alert_version": version})
-        return Image(docket, outcome.board, image.rules, image.tables)
+        await store.service_state.change(alert_version=version)
+        service_state = snapshot.service_state.with_changes({"alert_version": version})
+        return Snapshot(service_state, outcome.alert_columns, snapshot.rules, snapshot.tables)
 
-    def _finish(self, after: Image, before: Image, outcome: Outcome) -> None:
-        self._desk.keep(after.docket, after.board, before)
+    def _finish(self, after: Snapshot, before: Snapshot, outcome: Outcome) -> None:
+        self._cache.keep(after.service_state, after.alert_columns, before)
         # Also what only the notification service is to know waits in the outbox.
         if len(outcome.changed):
-            self._desk.told()
+            self._cache.told()
 
     async def _record(
         self,
         store: Store,
-        image: Image,
+        snapshot: Snapshot,
         outcome: Outcome,
         positions: Positions,
         reason: str,
@@ -176,13 +191,13 @@ class Attention:
         *,
         noted: bool,
     ) -> None:
-        now = self._desk.clock.now()
-        subjects = await store.subjects.read(outcome.board.subject_key[outcome.changed])
-        setting = Setting("", image.docket.demo, micros_of(now))
+        now = self._cache.clock.now()
+        subjects = await store.subjects.read(outcome.alert_columns.subject_key[outcome.changed])
+        setting = Setting("", snapshot.service_state.demo, micros_of(now))
         made = list(changes(outcome, subjects, positions, setting))
         if reason:
             made = [_by_hand(change, outcome, reason, noted=noted) for change in made]
-        await record_changes(self._desk, store, made, actor=actor, cycle_id="", now=now)
+        await record_changes(self._cache, store, made, actor=actor, cycle_id="", now=now)
 
     async def _figures(self) -> Positions:
         """What a message should show; without it people are told all the same."""
@@ -192,21 +207,21 @@ class Attention:
             return NOTHING_HELD
 
 
-def _raised_in(board: Board, incident_key: str) -> int | None:
+def _raised_in(alert_columns: AlertColumns, incident_key: str) -> int | None:
     """The row of the alert whose present incident this is, while it is raised."""
     id, _, count = incident_key.rpartition(".")
     key = key_of(id)
-    row = int(board.rows_of(np.array([-1 if key is None else key]))[0])
-    if row < 0 or count != str(board.incident_count[row]) or board.level[row] == Level.NORMAL:
+    row = int(alert_columns.rows_of(np.array([-1 if key is None else key]))[0])
+    if row < 0 or count != str(alert_columns.incident_count[row]) or alert_columns.level[row] == Level.NORMAL:
         return None
     return row
 
 
-def _says_more(board: Board, row: int, level: int, until_micros: int) -> bool:
+def _says_more(alert_columns: AlertColumns, row: int, level: int, until_micros: int) -> bool:
     """Not of a level that was passed since, and not what is held as high and as long already."""
-    longer = until_micros - int(board.held_until_micros[row]) > _SAME_MICROS
-    held = board.held_status[row] > 0 and board.held_level[row] >= level
-    return bool(board.level[row] <= level and not (held and not longer))
+    longer = until_micros - int(alert_columns.held_until_micros[row]) > _SAME_MICROS
+    held = alert_columns.held_status[row] > 0 and alert_columns.held_level[row] >= level
+    return bool(alert_columns.level[row] <= level and not (held and not longer))
 
 
 def _seconds(duration: timedelta | None) -> float:
@@ -229,7 +244,10 @@ def _held_level(present: Level, status: AlertStatus, wanted: Level | None) -> Le
 def _by_hand(change: Change, outcome: Outcome, reason: str, *, noted: bool) -> Change:
     """`noted`: the notification service is to know of it; not when it comes from there."""
     row = outcome.changed[0]
-    level, until = int(outcome.board.held_level[row]), int(outcome.board.held_until_micros[row])
+    level, until = (
+        int(outcome.alert_columns.held_level[row]),
+        int(outcome.alert_columns.held_until_micros[row]),
+    )
     held = {"held_level": Level(level).name, "held_until_time": moment(until)} if level else {}
     # At NORMAL there is no incident.
     noted = noted and change.level_after > Level.NORMAL

@@ -8,18 +8,20 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
 from services.alerts.alerts.domain.views import Filter
-from services.alerts.alerts.service.watch import News, Watching
+from services.alerts.alerts.service.watch import AlertWatch, News
 from services.alerts.domain.kinds import AlertClass, AlertType, Level
-from services.alerts.ledger.service import Record
+from services.alerts.ledger.service import LedgerQueries
 from services.alerts.servicer.mapping import Context, alert_message, chosen, statistics_message
-from services.alerts.silences.service import Attention
+from services.alerts.silences.service import Silences
 from shared.clock import Clock
 from shared.codec import from_duration
 from shared.rpc.once import Once
 
 
 class AttentionServicer(rpc.AttentionServiceServicer):
-    def __init__(self, attention: Attention, watching: Watching, record: Record, clock: Clock) -> None:
+    def __init__(
+        self, attention: Silences, watching: AlertWatch, record: LedgerQueries, clock: Clock
+    ) -> None:
         self._attention = attention
         self._watching = watching
         self._record = record

@@ -1,4 +1,4 @@
-"""Texts of people about alerts, and the channels they chose for alerts and market rules."""
+"""Texts of people about alerts, and the channels they chose for alerts and price rules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerts.alerts.domain.views import Words
+from services.alerts.alerts.domain.views import Annotations
 
 _READ = text("select alert_id, notes, channels from wording where alert_id = any(cast(:ids as text[]))")
 _CHANNELS = text(
@@ -30,20 +30,20 @@ def bounded(channels: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in channels[:_MOST_CHANNELS] if len(name) <= _NAME_LENGTH)
 
 
-class WordStore:
+class AnnotationStore:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def read(self, alert_ids: Sequence[str]) -> dict[str, Words]:
+    async def read(self, alert_ids: Sequence[str]) -> dict[str, Annotations]:
         rows = await self._connection.execute(_READ, {"ids": list(alert_ids)}) if alert_ids else ()
-        return {row[0]: Words(row[1], bounded(row[2])) for row in rows}
+        return {row[0]: Annotations(row[1], bounded(row[2])) for row in rows}
 
     async def channels(self, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """The own channels of those alerts and rules that have some."""
         rows = await self._connection.execute(_CHANNELS, {"ids": list(ids)})
         return {row[0]: bounded(row[1]) for row in rows}
 
-    async def put(self, alert_id: str, words: Words) -> None:
+    async def put(self, alert_id: str, words: Annotations) -> None:
         wanted = {"id": alert_id, "notes": words.notes, "channels": list(words.channels)}
         await self._connection.execute(_PUT, wanted)
 

@@ -1,4 +1,4 @@
-"""The one row that writers lock and readers compare their image with. Knows no alert."""
+"""The one row that writers lock and readers compare their snapshot with. Knows no alert."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerts.tables import docket
+from services.alerts.tables import service_state
 from shared.database.engine import raw
 
 
 @dataclass(frozen=True, slots=True)
-class Docket:
-    """See tables.docket."""
+class ServiceState:
+    """See tables.service_state."""
 
     id: int
     alert_version: int
@@ -33,26 +33,26 @@ class Docket:
     heard_sequence: int
     tracked_assets: list[str]
 
-    def with_changes(self, changes: Mapping[str, Any]) -> Docket:
+    def with_changes(self, changes: Mapping[str, Any]) -> ServiceState:
         """As it is after these columns were written."""
         return replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """The docket with what a summary needs beside the board."""
+    """The service state with what a summary needs beside the alerts."""
 
-    docket: Docket
+    service_state: ServiceState
     waiting_count: int
     head_hash: bytes
 
 
-_NAMES = ", ".join(field.name for field in fields(Docket))
-_READ = f"select {_NAMES} from docket"
+_NAMES = ", ".join(field.name for field in fields(ServiceState))
+_READ = f"select {_NAMES} from service_state"
 _LOCK = f"{_READ} for update"
 GLANCE = (
     f"select {_NAMES}, (select count(*) from outbox where sent_time is null and not noted),"
-    " coalesce((select hash from ledger order by sequence desc limit 1), '') from docket"
+    " coalesce((select hash from ledger order by sequence desc limit 1), '') from service_state"
 )
 
 
@@ -61,20 +61,20 @@ def new_version() -> int:
     return secrets.randbits(62)
 
 
-class DocketStore:
+class ServiceStateStore:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def read(self) -> Docket:
+    async def read(self) -> ServiceState:
         return await self._one(_READ)
 
-    async def lock(self) -> Docket:
-        """The docket, held until the end of the transaction: one writer of alerts and ledger at a time."""
+    async def lock(self) -> ServiceState:
+        """Held until the end of the transaction: one writer of alerts and ledger at a time."""
         return await self._one(_LOCK)
 
     async def change(self, **values: Any) -> None:
-        await self._connection.execute(update(docket).values(**values))
+        await self._connection.execute(update(service_state).values(**values))
 
-    async def _one(self, sql: str) -> Docket:
+    async def _one(self, sql: str) -> ServiceState:
         (row,) = await (await raw(self._connection)).fetch(sql)
-        return Docket(*row)
+        return ServiceState(*row)

@@ -9,9 +9,9 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import TypeVar
 
-from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.store.evaluations import packed
-from services.alerts.store.service_state import GLANCE, Docket, Glance
+from services.alerts.store.service_state import GLANCE, Glance, ServiceState
 from shared.database import fence
 from shared.database.engine import Database
 from shared.database.fence import ENTERED, REFUSED, Step
@@ -21,14 +21,16 @@ T = TypeVar("T")
 # Lost with the machine, a quiet step comes again with the next cycle: nobody waits for the disk.
 _HURRY = "set_config('synchronous_commit', 'off', true)"
 _CREATE = fence.single_statement(
-    f"done as (select {_HURRY} from docket, allowed where complete and alert_version = $8"
+    f"done as (select {_HURRY} from service_state, allowed where complete and alert_version = $8"
     " and threshold_version = $9 and created_threshold_version = $9 and membership_epoch = $10)"
 )
-_CLEAR = fence.single_statement(f"done as (select {_HURRY} from docket, allowed where cleared_epoch = $8)")
+_CLEAR = fence.single_statement(
+    f"done as (select {_HURRY} from service_state, allowed where cleared_epoch = $8)"
+)
 _WAITING = "(select count(*) from outbox where sent_time is null and not noted)"
 # The evaluation before the last stays for a reader that began before this commit.
 _EVALUATE = fence.single_statement(
-    "moved as (update docket set evaluation_version = $8, demo = $9 where exists (select from allowed)"
+    "moved as (update service_state set evaluation_version = $8, demo = $9 where exists (select from allowed)"
     " and alert_version = $10 and evaluation_version = $11 and threshold_version = $12"
     " and next_rule_key = $13 returning id),"
     f" done as (select {_HURRY} from moved),"
@@ -41,15 +43,15 @@ _NAMES = "select subject_key, name from subject where subject_key = any($1::int8
 _FLUSH = f"with {ENTERED} select {REFUSED}, {_WAITING} as waiting_count, {_HURRY}"
 
 
-class AtOnce:
+class SingleStatement:
     """One round trip each; the answer given, or the one recorded before, or None: not so."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, step: Step, answer: T, docket: Docket, now: datetime) -> T | None:
-        """No alert was missing when the docket was this one."""
-        seen = (docket.alert_version, docket.threshold_version, docket.membership_epoch)
+    async def create(self, step: Step, answer: T, service_state: ServiceState, now: datetime) -> T | None:
+        """No alert was missing when the service state was this one."""
+        seen = (service_state.alert_version, service_state.threshold_version, service_state.membership_epoch)
         return await fence.run_statement(self._database, _CREATE, step, answer, now, *seen)
 
     async def clear(self, step: Step, answer: T, cleared_epoch: int, now: datetime) -> T | None:
@@ -57,7 +59,13 @@ class AtOnce:
         return await fence.run_statement(self._database, _CLEAR, step, answer, now, cleared_epoch)
 
     async def evaluate(
-        self, step: Step, answer: T, board: Board, before: Docket, after: Docket, now: datetime
+        self,
+        step: Step,
+        answer: T,
+        alert_columns: AlertColumns,
+        before: ServiceState,
+        after: ServiceState,
+        now: datetime,
     ) -> T | None:
         """Other readings, the same levels."""
         versions = (
@@ -69,7 +77,14 @@ class AtOnce:
             before.next_rule_key,
         )
         return await fence.run_statement(
-            self._database, _EVALUATE, step, answer, now, *versions, board.evaluated_micros, *packed(board)
+            self._database,
+            _EVALUATE,
+            step,
+            answer,
+            now,
+            *versions,
+            alert_columns.evaluated_micros,
+            *packed(alert_columns),
         )
 
     async def waiting_count(self, step: Step) -> int:
@@ -79,9 +94,9 @@ class AtOnce:
         return int(count)
 
     async def glance(self) -> Glance:
-        """The docket with what a summary needs beside the board."""
+        """The service state with what a summary needs beside the alerts."""
         ((*columns, waiting_count, head_hash),) = await self._database.fetch(GLANCE)
-        return Glance(Docket(*columns), waiting_count, head_hash)
+        return Glance(ServiceState(*columns), waiting_count, head_hash)
 
     async def names(self, subject_keys: Collection[int]) -> dict[int, str]:
         """What the subjects of these keys are called."""

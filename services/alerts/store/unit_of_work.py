@@ -14,8 +14,8 @@ from services.alerts.ledger.store.entries import LedgerStore
 from services.alerts.ledger.store.statistics import StatisticStore
 from services.alerts.notifications.store import OutboxStore
 from services.alerts.price_rules.store import RuleStore
-from services.alerts.store.annotations import WordStore
-from services.alerts.store.service_state import DocketStore
+from services.alerts.store.annotations import AnnotationStore
+from services.alerts.store.service_state import ServiceStateStore
 from services.alerts.thresholds.store import ThresholdStore
 from shared.database import fence
 from shared.database.fence import Step
@@ -28,14 +28,14 @@ class Store:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
-        self.docket = DocketStore(connection)
+        self.service_state = ServiceStateStore(connection)
         self.alerts = AlertStore(connection)
         self.subjects = SubjectStore(connection)
         self.evaluations = EvaluationStore(connection)
         self.thresholds = ThresholdStore(connection)
         self.ledger = LedgerStore(connection)
         self.outbox = OutboxStore(connection)
-        self.words = WordStore(connection)
+        self.words = AnnotationStore(connection)
         self.rules = RuleStore(connection)
         self.statistics = StatisticStore(connection)
 

@@ -128,7 +128,7 @@ def _refused(reason: str, field: str, problem: str) -> InvalidArgument:
     return InvalidArgument(reason, f"{field}: {problem}", fields={field: problem})
 
 
-class Rules:
+class ThresholdSet:
     """All thresholds of one version by (kind, asset); the most specific one wins, enabled or not."""
 
     def __init__(self, thresholds: Iterable[Threshold]) -> None:

@@ -6,12 +6,12 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
 from services.alerts.servicer.mapping import Context, edit_of, new_threshold, threshold_message
-from services.alerts.thresholds.service.edits import Limits
-from services.alerts.thresholds.service.files import Exchange
+from services.alerts.thresholds.service.edits import ThresholdEdits
+from services.alerts.thresholds.service.files import ThresholdFiles
 
 
 class ThresholdsServicer(rpc.ThresholdsServiceServicer):
-    def __init__(self, limits: Limits, exchange: Exchange) -> None:
+    def __init__(self, limits: ThresholdEdits, exchange: ThresholdFiles) -> None:
         self._limits = limits
         self._exchange = exchange
 

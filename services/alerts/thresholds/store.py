@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.domain.kinds import AlertType, Condition
 from services.alerts.store.annotations import bounded
-from services.alerts.tables import docket, threshold
+from services.alerts.tables import service_state, threshold
 from services.alerts.thresholds.domain import Scope, Threshold
 from shared.database.keyset import apply
 from shared.paging import PageRequest
@@ -37,7 +37,7 @@ class ThresholdStore:
         return [_threshold(row) for row in await self._connection.execute(query)]
 
     async def write(self, row: Threshold) -> None:
-        """Insert or replace; readers see by the docket that their rules are old."""
+        """Insert or replace; readers see by the service state that their rules are old."""
         values: dict[str, Any] = {name: getattr(row, name) for name in _VALUES}
         values |= {name: list(getattr(row, name)) for name in _CHANNELS}
         statement = insert(threshold).values(
@@ -60,7 +60,7 @@ class ThresholdStore:
 
     async def _changed(self) -> None:
         await self._connection.execute(
-            update(docket).values(threshold_version=docket.c.threshold_version + 1)
+            update(service_state).values(threshold_version=service_state.c.threshold_version + 1)
         )
 
 

@@ -78,7 +78,7 @@ async def test_a_home_disarmed_before_is_armed_again(deaf_house: House) -> None:
     # As the creation of old left it, and what the migration makes of it.
     await owner.execute("update alert set trigger_value = 150 where alert_key = $1", int(automatic.id[6:]))
     await owner.execute("update alert set trait_bits = trait_bits | 4 where trigger_value <> 'NaN'")
-    await owner.execute("update docket set complete = false, alert_version = alert_version + 1")
+    await owner.execute("update service_state set complete = false, alert_version = alert_version + 1")
     await owner.close()
     await house.start_alerts()
     assert (await house.create()).created_count == 1

@@ -157,7 +157,7 @@ async def test_a_channel_nobody_knows_does_not_keep_people_from_hearing(house: H
     # Taken in the days when nobody looked.
     owner = await asyncpg.connect(house.databases.owner_url("alerts"))
     await owner.execute("update threshold set high_channels = '{pigeon}', revision = revision + 1")
-    await owner.execute("update docket set threshold_version = threshold_version + 1")
+    await owner.execute("update service_state set threshold_version = threshold_version + 1")
     await owner.close()
     await house.hold(HIGH_MARK)
     await house.create()

@@ -11,7 +11,7 @@ from tests.fakes.databases import Databases
 KEPT = {
     ("alerts", "ledger"): "",
     ("alerts", "anchor"): "UPDATE",
-    ("alerts", "docket"): "UPDATE",
+    ("alerts", "service_state"): "UPDATE",
     ("alerts", "caller_epoch"): "UPDATE",
     ("monitor", "run"): "DELETE",
     ("hedges", "link_change"): "DELETE",

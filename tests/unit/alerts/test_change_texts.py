@@ -8,9 +8,9 @@ import math
 import numpy as np
 import pytest
 
-from services.alerts.alerts.domain.alert_columns import Board, fresh_columns
+from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
 from services.alerts.alerts.domain.change_payload import Change, Setting, changes
-from services.alerts.alerts.domain.evaluation import Tables, evaluate
+from services.alerts.alerts.domain.evaluation import ThresholdTables, evaluate
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, kind_of
@@ -36,8 +36,8 @@ def _made(own_limit: float = math.nan) -> list[Change]:
     keys = np.arange(1, count + 1)
     zeros = np.zeros(count, np.int64)
     positions = Positions(1, keys, np.ones(count, np.int64), zeros, np.full(count, _NOW), figures)
-    board = Board.of(["", "SOL"], columns)
-    outcome = evaluate(board, Tables(limits, enabled), Inputs(positions, {}, {}, _NOW, _NOW))
+    alert_columns = AlertColumns.of(["", "SOL"], columns)
+    outcome = evaluate(alert_columns, ThresholdTables(limits, enabled), Inputs(positions, {}, {}, _NOW, _NOW))
     subjects = {key: Subject(key, f'pos "{key}"', f"w{key % 2}", 1, "") for key in keys.tolist()}
     return list(changes(outcome, subjects, positions, Setting("cycle-1", False, _NOW)))
 

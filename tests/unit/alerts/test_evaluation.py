@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.alerts.alerts.domain.alert_columns import JUDGED_BIT, Board, Readings, fresh_columns
-from services.alerts.alerts.domain.evaluation import Tables, evaluate
+from services.alerts.alerts.domain.alert_columns import JUDGED_BIT, AlertColumns, Readings, fresh_columns
+from services.alerts.alerts.domain.evaluation import ThresholdTables, evaluate
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
 from services.alerts.alerts.store.evaluations import keys_of, packed_keys
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, ReadingState, kind_of
-from services.alerts.domain.levels import Reading, judge, signs
+from services.alerts.domain.levels import ReadingColumns, judge, signs
 
 _NOW = 1_770_000_000_000_000
 _KINDS = (
@@ -20,7 +20,7 @@ _KINDS = (
 )
 
 
-def _board(count: int, chance: np.random.Generator) -> Board:
+def _alert_columns(count: int, chance: np.random.Generator) -> AlertColumns:
     columns = fresh_columns(count)
     columns["alert_key"][:] = np.arange(1, count + 1)
     columns["subject_key"][:] = chance.integers(1, 60, count)
@@ -28,14 +28,14 @@ def _board(count: int, chance: np.random.Generator) -> Board:
     columns["asset_key"][:] = chance.integers(0, 2, count)
     columns["level"][:] = chance.integers(1, 5, count)
     columns["trigger_value"][:] = chance.choice([np.nan, np.nan, 25.0], count)
-    board = Board.of(["", "SOL"], columns)
+    alert_columns = AlertColumns.of(["", "SOL"], columns)
     known = Readings(
         chance.choice([np.nan, 10.0, 30.0], count),
         chance.choice([_NOW - 2, _NOW - 1], count),
         np.full(count, ReadingState.FRESH, np.int8),
         (chance.integers(0, 4, count) + chance.choice([0, JUDGED_BIT], count)).astype(np.int8),
     )
-    return board.with_readings(board.alert_key, known, _NOW - 1)
+    return alert_columns.with_readings(alert_columns.alert_key, known, _NOW - 1)
 
 
 def _positions(chance: np.random.Generator) -> Positions:
@@ -46,26 +46,26 @@ def _positions(chance: np.random.Generator) -> Positions:
     return Positions(1, keys, chance.choice([1, 2], len(keys)), flags, micros, figures)
 
 
-def _tables(chance: np.random.Generator) -> Tables:
+def _tables(chance: np.random.Generator) -> ThresholdTables:
     limits = np.full((KIND_COUNT, 2, 3), np.nan)
     enabled = np.zeros((KIND_COUNT, 2), bool)
     for kind in _KINDS:
         limits[kind] = (20.0, 40.0, 80.0) if kind % 4 == Condition.ABOVE else (80.0, 40.0, 20.0)
         enabled[kind] = chance.choice([True, True, False], 2)
     limits[_KINDS[0], 1, 0] = np.nan
-    return Tables(limits, enabled)
+    return ThresholdTables(limits, enabled)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
     chance = np.random.default_rng(seed)
-    board, positions, tables = _board(300, chance), _positions(chance), _tables(chance)
-    after = evaluate(board, tables, Inputs(positions, {}, {}, _NOW, _NOW)).board
-    for row in range(len(board)):
-        place = np.flatnonzero(positions.position_key == board.subject_key[row])
-        metric = positions.metric(AlertType(int(board.kind[row]) // 4))
+    alert_columns, positions, tables = _alert_columns(300, chance), _positions(chance), _tables(chance)
+    after = evaluate(alert_columns, tables, Inputs(positions, {}, {}, _NOW, _NOW)).alert_columns
+    for row in range(len(alert_columns)):
+        place = np.flatnonzero(positions.position_key == alert_columns.subject_key[row])
+        metric = positions.metric(AlertType(int(alert_columns.kind[row]) // 4))
         value = metric[place] if len(place) else np.full(1, np.nan)
-        one = board.pick(np.array([row]))
+        one = alert_columns.pick(np.array([row]))
         seen = positions.observed_micros[place] if len(place) else np.zeros(1, np.int64)
         # ACTIVE, and its row was not refused.
         trusted = (positions.status[place] == 1) & (positions.flag_bits[place] == 0)
@@ -74,7 +74,7 @@ def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
         new = (seen > last.observed_micros) | ((seen == last.observed_micros) & ~last.judged)
         limits, sign = tables.limits_of(one), signs(one.kind % 4)
         level, memory, held = judge(
-            one.level, last.falling_level, Reading(value, fresh, new & ~np.isnan(value)), limits, sign
+            one.level, last.falling_level, ReadingColumns(value, fresh, new & ~np.isnan(value)), limits, sign
         )
         if not tables.active(one)[0]:
             # Switched off: there is nothing that it stands at.
@@ -87,13 +87,13 @@ def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
         np.testing.assert_array_equal(after.readings.value[row], np.where(past, last.value, value)[0])
 
 
-def test_limits_of_another_board_are_not_taken_for_this_one() -> None:
+def test_limits_of_other_alerts_are_not_taken_for_these() -> None:
     chance = np.random.default_rng(1)
-    board, tables = _board(30, chance), _tables(chance)
-    first = tables.ground(board)
-    assert tables.ground(board.with_values(np.array([3]), {"level": 4})) is first
-    edited = board.with_values(np.array([3]), {"trigger_value": 77.0})
-    np.testing.assert_array_equal(tables.ground(edited).limits, tables.limits_of(edited))
+    alert_columns, tables = _alert_columns(30, chance), _tables(chance)
+    first = tables.compiled_limits(alert_columns)
+    assert tables.compiled_limits(alert_columns.with_values(np.array([3]), {"level": 4})) is first
+    edited = alert_columns.with_values(np.array([3]), {"trigger_value": 77.0})
+    np.testing.assert_array_equal(tables.compiled_limits(edited).limits, tables.limits_of(edited))
 
 
 @pytest.mark.parametrize(

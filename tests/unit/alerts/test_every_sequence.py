@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.alerts.alerts.domain.alert_columns import Board, fresh_columns
-from services.alerts.alerts.domain.incidents import due, settle
+from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
+from services.alerts.alerts.domain.incidents import apply_levels, due
 from services.alerts.domain.kinds import AlertStatus, AlertType, Condition, Level, kind_of
 
 SECOND = 1_000_000
@@ -38,35 +38,41 @@ def _after(event: NDArray[np.int64], level: Levels) -> Levels:
     return np.where(event == RECOVER, Level.NORMAL, after).astype(np.int8)
 
 
-def _asked(board: Board, event: NDArray[np.int64], now: int) -> Board:
+def _asked(alert_columns: AlertColumns, event: NDArray[np.int64], now: int) -> AlertColumns:
     """What people ask for: an hour of quiet at the level they see, or an end of it."""
-    touched = ((event == ACKNOWLEDGE) & (board.level > Level.NORMAL)) | (event == SILENCE)
+    touched = ((event == ACKNOWLEDGE) & (alert_columns.level > Level.NORMAL)) | (event == SILENCE)
     status = np.where(event == SILENCE, AlertStatus.SILENCED, AlertStatus.ACKNOWLEDGED)
-    until = np.where(touched, now + HOUR, board.held_until_micros)
+    until = np.where(touched, now + HOUR, alert_columns.held_until_micros)
     return replace(
-        board,
-        held_status=np.where(touched, status, board.held_status).astype(board.held_status.dtype),
-        held_level=np.where(touched, np.maximum(board.level, Level.LOW), board.held_level).astype(np.int8),
-        held_until_micros=np.where((event == EXPIRE) & (board.held_status > 0), now, until),
+        alert_columns,
+        held_status=np.where(touched, status, alert_columns.held_status).astype(
+            alert_columns.held_status.dtype
+        ),
+        held_level=np.where(
+            touched, np.maximum(alert_columns.level, Level.LOW), alert_columns.held_level
+        ).astype(np.int8),
+        held_until_micros=np.where((event == EXPIRE) & (alert_columns.held_status > 0), now, until),
     )
 
 
 @pytest.mark.parametrize("tick_seconds", [60, 400])
 def test_exactly_what_must_be_told_is_told(tick_seconds: int) -> None:
-    board, now = _board(1), 1_000 * HOUR
+    alert_columns, now = _alert_columns(1), 1_000 * HOUR
     heard_level, heard_time, kept = np.zeros(1, np.int8), np.zeros(1, np.int64), np.zeros(1, np.int8)
     told_count = 0
     for length in range(1, LENGTH + 1):
         now += tick_seconds * SECOND
-        rows = np.repeat(np.arange(len(board)), len(EVENTS))
+        rows = np.repeat(np.arange(len(alert_columns)), len(EVENTS))
         heard_level, heard_time, kept = heard_level[rows], heard_time[rows], kept[rows]
         event = np.arange(len(rows)) % len(EVENTS)
-        board = _asked(replace(board.pick(rows), alert_key=np.arange(1, len(rows) + 1)), event, now)
-        level, before = _after(event, board.level), board.level
+        alert_columns = _asked(
+            replace(alert_columns.pick(rows), alert_key=np.arange(1, len(rows) + 1)), event, now
+        )
+        level, before = _after(event, alert_columns.level), alert_columns.level
 
-        held = board.held_status > 0
-        ran_out = held & (board.held_until_micros <= now)
-        broken = held & ~ran_out & (level > board.held_level)
+        held = alert_columns.held_status > 0
+        ran_out = held & (alert_columns.held_until_micros <= now)
+        broken = held & ~ran_out & (level > alert_columns.held_level)
         quiet = held & ~ran_out & ~broken
         raised, rises = level > Level.NORMAL, level > before
         starts, ends = rises & (before == Level.NORMAL), ~raised & (before > Level.NORMAL)
@@ -75,11 +81,11 @@ def test_exactly_what_must_be_told_is_told(tick_seconds: int) -> None:
         # Somebody or the cooldown kept a rise quiet, and it stands when that is over.
         is_kept = (kept > 0) & (level >= kept) & (now - heard_time >= COOLDOWN_SECONDS * SECOND)
         must = raised & ~quiet & (is_new | is_back | ran_out | broken | is_kept)
-        must |= ends & (heard_level > 0) & ~(quiet & (board.held_status == AlertStatus.SILENCED))
+        must |= ends & (heard_level > 0) & ~(quiet & (alert_columns.held_status == AlertStatus.SILENCED))
 
-        board, told = _evaluated(board, level, now)
+        alert_columns, told = _evaluated(alert_columns, level, now)
         assert (told == must).all(), _story(int(np.flatnonzero(told != must)[0]), length)
-        assert not (board.held_status > 0)[ran_out | broken].any()
+        assert not (alert_columns.held_status > 0)[ran_out | broken].any()
         loud = told & raised
         kept = np.where(rises & ~told, level, kept)
         kept = np.where(loud | (level < kept), 0, kept).astype(np.int8)
@@ -90,28 +96,28 @@ def test_exactly_what_must_be_told_is_told(tick_seconds: int) -> None:
         # What stands and was not heard, somebody asked not to hear, for an hour at most.
         unheard = raised & (heard_level < level)
         assert quiet[unheard].all()
-        assert (board.held_until_micros[unheard] <= now + HOUR).all()
+        assert (alert_columns.held_until_micros[unheard] <= now + HOUR).all()
         told_count += int(told.sum())
-    assert len(board) == len(EVENTS) ** LENGTH
-    assert told_count > len(board) / 10
+    assert len(alert_columns) == len(EVENTS) ** LENGTH
+    assert told_count > len(alert_columns) / 10
 
 
-def _board(count: int) -> Board:
+def _alert_columns(count: int) -> AlertColumns:
     columns = fresh_columns(count)
     columns["alert_key"][:] = np.arange(1, count + 1)
     columns["kind"][:] = kind_of(AlertType.TRAVEL_PERCENT, Condition.BELOW)
     columns["cooldown_seconds"][:] = COOLDOWN_SECONDS
-    return Board.of([""], columns)
+    return AlertColumns.of([""], columns)
 
 
-def _evaluated(board: Board, level: Levels, now: int) -> tuple[Board, Truths]:
+def _evaluated(alert_columns: AlertColumns, level: Levels, now: int) -> tuple[AlertColumns, Truths]:
     """The board after an evaluation at these levels, and which rows it tells."""
-    active = np.ones(len(board), bool)
-    rows = np.flatnonzero((level != board.level) | due(board, level, active, now))
-    settled = settle(board, rows, level[rows], active[rows], now)
-    told = np.zeros(len(board), bool)
+    active = np.ones(len(alert_columns), bool)
+    rows = np.flatnonzero((level != alert_columns.level) | due(alert_columns, level, active, now))
+    settled = apply_levels(alert_columns, rows, level[rows], active[rows], now)
+    told = np.zeros(len(alert_columns), bool)
     told[rows] = settled.told
-    return settled.board, told
+    return settled.alert_columns, told
 
 
 def _story(row: int, length: int) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from services.alerts.alerts.domain.alert_columns import Board, fresh_columns
-from services.alerts.alerts.domain.incidents import LONGEST_HOLD_SECONDS, due, hold, release, settle
+from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
+from services.alerts.alerts.domain.incidents import LONGEST_HOLD_SECONDS, apply_levels, due, hold, release
 from services.alerts.domain.kinds import AlertStatus, AlertType, Condition, Level, kind_of
 
 KIND = kind_of(AlertType.TRAVEL_PERCENT, Condition.BELOW)
@@ -20,34 +20,36 @@ LENGTH = 6
 EVENTS = ("raise", "acknowledge", "silence", "expire", "worsen", "recover")
 
 
-def _board(count: int, kind: int = KIND) -> Board:
+def _alert_columns(count: int, kind: int = KIND) -> AlertColumns:
     columns = fresh_columns(count)
     columns["alert_key"][:] = np.arange(1, count + 1)
     columns["kind"][:] = kind
-    return Board.of([""], columns)
+    return AlertColumns.of([""], columns)
 
 
 @dataclass
 class Alerts:
     """Many alerts of one kind, told what happens; remembers the highest level told in each one's incident."""
 
-    board: Board
+    alert_columns: AlertColumns
     now: int = 1_000 * HOUR
     told_level: np.ndarray = field(init=False)
     told: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self.told_level = np.zeros(len(self.board), np.int8)
-        self.told = np.zeros(len(self.board), bool)
+        self.told_level = np.zeros(len(self.alert_columns), np.int8)
+        self.told = np.zeros(len(self.alert_columns), bool)
 
-    def settle(self, level: np.ndarray) -> None:
+    def apply_levels(self, level: np.ndarray) -> None:
         """One evaluation at these levels."""
-        active = np.ones(len(self.board), bool)
-        rows = np.flatnonzero((level != self.board.level) | due(self.board, level, active, self.now))
-        before = self.board.level[rows]
-        settled = settle(self.board, rows, level[rows], active[rows], self.now)
-        self.board = settled.board
-        self.told = np.zeros(len(self.board), bool)
+        active = np.ones(len(self.alert_columns), bool)
+        rows = np.flatnonzero(
+            (level != self.alert_columns.level) | due(self.alert_columns, level, active, self.now)
+        )
+        before = self.alert_columns.level[rows]
+        settled = apply_levels(self.alert_columns, rows, level[rows], active[rows], self.now)
+        self.alert_columns = settled.alert_columns
+        self.told = np.zeros(len(self.alert_columns), bool)
         self.told[rows] = settled.told
         starts = rows[(before == Level.NORMAL) & (level[rows] > Level.NORMAL)]
         self.told_level[starts] = 0
@@ -59,20 +61,20 @@ class Alerts:
         answers = []
         for level in levels:
             self.now += TICK
-            self.settle(np.full(len(self.board), level, np.int8))
+            self.apply_levels(np.full(len(self.alert_columns), level, np.int8))
             answers.append(bool(self.told[0]))
         return answers
 
     def hold(self, status: AlertStatus, level: int | None = None, seconds: int = 3600) -> None:
-        chosen = int(self.board.level[0]) if level is None else level
-        self.board = hold(self.board, 0, status, chosen, self.now + seconds * SECOND)
+        chosen = int(self.alert_columns.level[0]) if level is None else level
+        self.alert_columns = hold(self.alert_columns, 0, status, chosen, self.now + seconds * SECOND)
 
 
 def _spread(alerts: Alerts) -> Alerts:
     """Each alert six times: once for each event that may come next."""
-    rows = np.repeat(np.arange(len(alerts.board)), len(EVENTS))
-    board = replace(alerts.board.pick(rows), alert_key=np.arange(1, len(rows) + 1))
-    more = Alerts(board, alerts.now)
+    rows = np.repeat(np.arange(len(alerts.alert_columns)), len(EVENTS))
+    alert_columns = replace(alerts.alert_columns.pick(rows), alert_key=np.arange(1, len(rows) + 1))
+    more = Alerts(alert_columns, alerts.now)
     more.told_level = alerts.told_level[rows]
     return more
 
@@ -80,64 +82,66 @@ def _spread(alerts: Alerts) -> Alerts:
 def _step(alerts: Alerts) -> None:
     """A minute later event number row % 6 comes to each alert, and all are evaluated."""
     alerts.now += TICK
-    board = alerts.board
-    event = np.arange(len(board)) % len(EVENTS)
-    level = board.level.copy()
+    alert_columns = alerts.alert_columns
+    event = np.arange(len(alert_columns)) % len(EVENTS)
+    level = alert_columns.level.copy()
     normal = level == Level.NORMAL
     level[(event == 0) & normal] = Level.MEDIUM
     level[(event == 4) & ~normal] = np.minimum(level + 1, Level.HIGH)[(event == 4) & ~normal]
     level[event == 5] = Level.NORMAL
     acknowledged = (event == 1) & ~normal
     silenced = event == 2
-    status = board.held_status.copy()
+    status = alert_columns.held_status.copy()
     status[acknowledged], status[silenced] = AlertStatus.ACKNOWLEDGED, AlertStatus.SILENCED
     touched = acknowledged | silenced
-    until = np.where(touched, alerts.now + HOUR, board.held_until_micros)
+    until = np.where(touched, alerts.now + HOUR, alert_columns.held_until_micros)
     # Time passes for those alone whose hold is to end: theirs ends now.
     until = np.where((event == 3) & (status > 0), alerts.now, until)
-    alerts.board = replace(
-        board,
+    alerts.alert_columns = replace(
+        alert_columns,
         held_status=status,
-        held_level=np.where(touched, np.maximum(board.level, Level.LOW), board.held_level).astype(np.int8),
+        held_level=np.where(
+            touched, np.maximum(alert_columns.level, Level.LOW), alert_columns.held_level
+        ).astype(np.int8),
         held_until_micros=until,
     )
-    alerts.settle(level)
+    alerts.apply_levels(level)
 
 
 def test_whatever_happens_nothing_dangerous_stays_untold_longer_than_it_is_held() -> None:
-    alerts = Alerts(_board(1))
+    alerts = Alerts(_alert_columns(1))
     for _ in range(LENGTH):
         alerts = _spread(alerts)
         _step(alerts)
-        board = alerts.board
-        untold = (board.level > Level.NORMAL) & (alerts.told_level < board.level)
-        held = (board.held_status > 0) & (board.held_level >= board.level)
+        alert_columns = alerts.alert_columns
+        untold = (alert_columns.level > Level.NORMAL) & (alerts.told_level < alert_columns.level)
+        held = (alert_columns.held_status > 0) & (alert_columns.held_level >= alert_columns.level)
         assert (held[untold]).all()
-        left = board.held_until_micros[untold] - alerts.now
+        left = alert_columns.held_until_micros[untold] - alerts.now
         assert ((left > 0) & (left <= HOUR)).all()
         # And what the board remembers of it is what happened.
-        assert (board.told_level[untold] < board.level[untold]).all()
-    assert len(alerts.board) == len(EVENTS) ** LENGTH
+        assert (alert_columns.told_level[untold] < alert_columns.level[untold]).all()
+    assert len(alerts.alert_columns) == len(EVENTS) ** LENGTH
     # After the longest hold everything that stands has been told.
     alerts.now += LONGEST_HOLD_SECONDS * SECOND
-    alerts.settle(alerts.board.level)
-    standing = alerts.board.level > Level.NORMAL
-    assert (alerts.told_level[standing] >= alerts.board.level[standing]).all()
+    alerts.apply_levels(alerts.alert_columns.level)
+    standing = alerts.alert_columns.level > Level.NORMAL
+    assert (alerts.told_level[standing] >= alerts.alert_columns.level[standing]).all()
     assert standing.any()
-    assert not alerts.board.held_status.any()
+    assert not alerts.alert_columns.held_status.any()
 
 
 @pytest.mark.parametrize("status", [AlertStatus.SILENCED, AlertStatus.ACKNOWLEDGED])
 def test_a_higher_level_breaks_through_and_ends_the_hold(status: AlertStatus) -> None:
-    alerts = Alerts(_board(1))
+    alerts = Alerts(_alert_columns(1))
     alerts.to(Level.MEDIUM)
     alerts.hold(status)
     assert alerts.to(Level.LOW, Level.MEDIUM, Level.HIGH) == [False, False, True]
-    assert alerts.board.held_status[0] == 0
+    assert alerts.alert_columns.held_status[0] == 0
 
 
 def test_a_level_told_before_breaks_through_all_the_same_within_the_cooldown() -> None:
-    alerts = Alerts(_board(1))
+    alerts = Alerts(_alert_columns(1))
     alerts.to(Level.HIGH, Level.LOW)
     alerts.hold(AlertStatus.ACKNOWLEDGED)
     assert alerts.to(Level.HIGH) == [True]
@@ -145,42 +149,42 @@ def test_a_level_told_before_breaks_through_all_the_same_within_the_cooldown() -
 
 def test_the_end_is_told_to_who_acknowledged_and_not_to_who_silenced() -> None:
     for status, told in ((AlertStatus.ACKNOWLEDGED, True), (AlertStatus.SILENCED, False)):
-        alerts = Alerts(_board(1))
+        alerts = Alerts(_alert_columns(1))
         alerts.to(Level.HIGH)
         alerts.hold(status)
         assert alerts.to(Level.NORMAL) == [told]
-        assert bool(alerts.board.held_status[0]) is not told
+        assert bool(alerts.alert_columns.held_status[0]) is not told
 
 
 def test_danger_that_stands_when_its_hold_ends_is_told_again_and_news_is_not() -> None:
     for kind, told in ((KIND, True), (PROFIT, False)):
-        alerts = Alerts(_board(1, kind))
+        alerts = Alerts(_alert_columns(1, kind))
         alerts.to(Level.HIGH)
         alerts.hold(AlertStatus.ACKNOWLEDGED, seconds=90)
         assert alerts.to(Level.HIGH, Level.HIGH, Level.HIGH) == [False, told, False]
 
 
 def test_an_end_by_hand_tells_only_what_was_never_told() -> None:
-    alerts = Alerts(_board(1))
+    alerts = Alerts(_alert_columns(1))
     alerts.hold(AlertStatus.SILENCED, Level.HIGH)
     alerts.to(Level.HIGH)
-    alerts.board = release(alerts.board, 0)
+    alerts.alert_columns = release(alerts.alert_columns, 0)
     assert alerts.to(Level.HIGH, Level.HIGH) == [True, False]
     alerts.hold(AlertStatus.SILENCED)
-    alerts.board = release(alerts.board, 0)
+    alerts.alert_columns = release(alerts.alert_columns, 0)
     assert alerts.to(Level.HIGH) == [False]
 
 
 def test_what_a_cooldown_kept_back_is_told_when_it_ends_if_it_still_stands() -> None:
-    alerts = Alerts(_board(1))
+    alerts = Alerts(_alert_columns(1))
     # Told, lower, and back within five minutes of it: quiet until they are over, and then told once.
     assert alerts.to(Level.HIGH, Level.MEDIUM, Level.HIGH, Level.HIGH) == [True, False, False, False]
     assert alerts.to(Level.HIGH, Level.HIGH, Level.HIGH) == [False, True, False]
     # What was never lower is never told again.
-    steady = Alerts(_board(1))
+    steady = Alerts(_alert_columns(1))
     assert steady.to(*[Level.HIGH] * 10) == [True] + [False] * 9
     # What does not stand any more is not told.
-    gone = Alerts(_board(1))
+    gone = Alerts(_alert_columns(1))
     levels = (Level.HIGH, Level.MEDIUM, Level.HIGH, Level.MEDIUM, *[Level.MEDIUM] * 4)
     assert gone.to(*levels) == [True] + [False] * 7
 
@@ -190,7 +194,7 @@ def test_what_a_cooldown_kept_back_is_told_when_it_ends_if_it_still_stands() -> 
 def test_what_a_hold_kept_back_is_told_when_it_ends_after_having_been_lower(
     kind: int, status: AlertStatus
 ) -> None:
-    alerts = Alerts(_board(1, kind))
+    alerts = Alerts(_alert_columns(1, kind))
     alerts.to(Level.HIGH)
     alerts.hold(status, seconds=600)
     assert alerts.to(Level.LOW, *[Level.HIGH] * 8) == [False] * 9
@@ -198,7 +202,7 @@ def test_what_a_hold_kept_back_is_told_when_it_ends_after_having_been_lower(
 
 
 def test_a_hold_that_a_clock_set_back_made_endless_has_ended() -> None:
-    alerts = Alerts(_board(1))
+    alerts = Alerts(_alert_columns(1))
     alerts.to(Level.HIGH)
     alerts.hold(AlertStatus.SILENCED)
     alerts.now -= (LONGEST_HOLD_SECONDS + 7200) * SECOND

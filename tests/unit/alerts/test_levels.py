@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from services.alerts.domain.kinds import Condition, Level
-from services.alerts.domain.levels import Reading, flips, judge, progress_percent, raw_level, signs
+from services.alerts.domain.levels import ReadingColumns, flips, judge, progress_percent, raw_level, signs
 
 ORACLE = json.loads((Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text())
 ABOVE, BELOW = Condition.ABOVE, Condition.BELOW
@@ -37,7 +37,7 @@ class Alert:
         self.level, self.falling, self.held = np.array([1], np.int8), np.array([0], np.int8), False
 
     def see(self, value: float, *, fresh: bool = True, new: bool = True) -> Level:
-        reading = Reading(np.array([value]), np.array([fresh]), np.array([new]))
+        reading = ReadingColumns(np.array([value]), np.array([fresh]), np.array([new]))
         judged = judge(self.level, self.falling, reading, self.limits, self.sign)
         self.level, self.falling, self.held = judged.level, judged.falling, bool(judged.held[0])
         return Level(self.level[0])

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.alerts.alerts.domain.alert_columns import Board, fresh_columns
-from services.alerts.alerts.domain.evaluation import Tables, enrich, evaluate
-from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions, Single
+from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
+from services.alerts.alerts.domain.evaluation import ThresholdTables, enrich, evaluate
+from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions, Reading
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, Level, ReadingState, kind_of
 
 SECOND = 1_000_000
@@ -28,16 +28,16 @@ class Watched:
         columns = fresh_columns(2)
         columns["alert_key"][:], columns["subject_key"][:] = [1, 2], [7, 0]
         columns["kind"][:] = [HEAT, MEAN_HEAT]
-        self.board = Board.of([""], columns)
+        self.alert_columns = AlertColumns.of([""], columns)
         limits = np.full((KIND_COUNT, 1, 3), np.nan)
         limits[[HEAT, MEAN_HEAT]] = (30.0, 40.0, 50.0)
-        self.tables = Tables(limits, np.ones((KIND_COUNT, 1), bool))
+        self.tables = ThresholdTables(limits, np.ones((KIND_COUNT, 1), bool))
         self.now = START
         self.past: list[tuple[float, int]] = []
 
     @property
     def levels(self) -> list[int]:
-        return self.board.level.tolist()
+        return self.alert_columns.level.tolist()
 
     def observe(self, heat: float) -> list[int]:
         """A new observation, a minute later."""
@@ -65,19 +65,23 @@ class Watched:
             case "late":
                 self._judge(*self.past[place % len(self.past)])
             case "enriched":
-                self.board = enrich(self.board, self.tables, self._inputs(heat, seen)).board
+                self.alert_columns = enrich(
+                    self.alert_columns, self.tables, self._inputs(heat, seen)
+                ).alert_columns
             case _:
                 self._judge(heat, seen, status=2)
 
     def _judge(self, heat: float, seen: int, flags: int = 0, status: int = 1) -> list[int]:
-        self.board = evaluate(self.board, self.tables, self._inputs(heat, seen, flags, status)).board
+        self.alert_columns = evaluate(
+            self.alert_columns, self.tables, self._inputs(heat, seen, flags, status)
+        ).alert_columns
         return self.levels
 
     def _inputs(self, heat: float, seen: int, flags: int = 0, status: int = 1) -> Inputs:
         figures = {name: np.full(1, np.nan) for name in FIGURES} | {"heat_index": np.array([heat])}
         columns = (np.array([7]), np.array([status]), np.array([flags]), np.array([seen]))
         positions = Positions(1, *columns, figures)
-        totals = {AlertType.TOTAL_HEAT: Single(None if np.isnan(heat) else heat, seen)}
+        totals = {AlertType.TOTAL_HEAT: Reading(None if np.isnan(heat) else heat, seen)}
         return Inputs(positions, totals, {}, self.now, self.now)
 
 
@@ -108,7 +112,7 @@ def test_one_good_reading_then_refused_rows_lower_nothing() -> None:
         watched.disturb(event, 0)
         assert watched.levels == [Level.HIGH, Level.HIGH]
         if event != "missing":
-            assert watched.board.readings.state.tolist() == [ReadingState.STALE] * 2
+            assert watched.alert_columns.readings.state.tolist() == [ReadingState.STALE] * 2
     watched.observe(10)
     assert watched.levels == [Level.HIGH, Level.HIGH]
     assert watched.observe(10) == [Level.NORMAL, Level.NORMAL]

@@ -9,9 +9,9 @@ import pytest
 
 from services.alerts.domain.kinds import BY_HAND, METRICS, AlertClass, AlertType, Condition, kind_of
 from services.alerts.thresholds.domain import (
-    Rules,
     Scope,
     Threshold,
+    ThresholdSet,
     check_limits,
     check_scope,
     scope_from_id,
@@ -126,12 +126,12 @@ def test_an_id_spells_its_scope() -> None:
 
 def test_the_most_specific_threshold_wins_even_when_it_judges_nothing() -> None:
     own = _threshold(Scope(AlertType.LIQUIDATION_DISTANCE, Condition.BELOW, "ETH"), 16, 11, 8, enabled=False)
-    limits, enabled = Rules([_threshold(DISTANCE, 10, 7, 5), own]).tables(["", "ETH", "SOL"])
+    limits, enabled = ThresholdSet([_threshold(DISTANCE, 10, 7, 5), own]).tables(["", "ETH", "SOL"])
     kind = kind_of(AlertType.LIQUIDATION_DISTANCE, Condition.BELOW)
     assert limits[kind].tolist() == [[10, 7, 5], [16, 11, 8], [10, 7, 5]]
     assert enabled[kind].tolist() == [True, False, True]
 
 
 def test_kinds_with_nothing_enabled_make_no_alerts() -> None:
-    rules = Rules([_threshold(DISTANCE, 10, 7, 5, enabled=False), _threshold(HEAT, 30, 40, 50)])
+    rules = ThresholdSet([_threshold(DISTANCE, 10, 7, 5, enabled=False), _threshold(HEAT, 30, 40, 50)])
     assert rules.kinds(AlertClass.POSITION) == [kind_of(AlertType.HEAT_INDEX, Condition.ABOVE)]

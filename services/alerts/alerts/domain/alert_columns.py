@@ -55,7 +55,7 @@ for _kind in range(KIND_COUNT):
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """The last readings, row by row of the board; NaN: never known.
+    """The last readings, row by row of the alerts; NaN: never known.
 
     `falling` is the memory of judge(), with JUDGED_BIT where this very observation was judged.
     """
@@ -98,7 +98,7 @@ class Readings:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class AlertColumns:
     """Alerts, ascending by `alert_key`. subject_key: position key, 0 the portfolio, negative others.
 
     `asset_key` is an index into `assets`, of which the first is the empty name. Times in microseconds
@@ -134,8 +134,8 @@ class Board:
         return len(self.alert_key)
 
     @classmethod
-    def of(cls, assets: Sequence[str], columns: Mapping[str, Column]) -> Board:
-        """A board from stored columns, without readings."""
+    def of(cls, assets: Sequence[str], columns: Mapping[str, Column]) -> AlertColumns:
+        """Alerts from stored columns, without readings."""
         typed: dict[str, Any] = {
             name: columns[name].astype(dtype, copy=False) for name, (_, dtype) in ALERT_COLUMNS.items()
         }
@@ -158,7 +158,7 @@ class Board:
         rows = np.searchsorted(self.alert_key, alert_keys).clip(max=len(self) - 1)
         return np.where(self.alert_key[rows] == alert_keys, rows, -1)
 
-    def with_readings(self, alert_key: Column, readings: Readings, evaluated_micros: int) -> Board:
+    def with_readings(self, alert_key: Column, readings: Readings, evaluated_micros: int) -> AlertColumns:
         """The same alerts with what an evaluation saw; an alert made since has not been seen."""
         if np.array_equal(alert_key, self.alert_key):
             return replace(self, readings=readings, evaluated_micros=evaluated_micros)
@@ -169,7 +169,7 @@ class Board:
             getattr(mine, field.name)[rows[here]] = getattr(readings, field.name)[here]
         return replace(self, readings=mine, evaluated_micros=evaluated_micros)
 
-    def with_values(self, rows: Column, values: Mapping[str, Any]) -> Board:
+    def with_values(self, rows: Column, values: Mapping[str, Any]) -> AlertColumns:
         """Other values in some columns of these rows."""
         columns: dict[str, Any] = {}
         for name, fresh in values.items():
@@ -177,19 +177,19 @@ class Board:
             columns[name][rows] = fresh
         return replace(self, **columns)
 
-    def pick(self, rows: Column) -> Board:
+    def pick(self, rows: Column) -> AlertColumns:
         """These rows alone."""
         columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in ALERT_COLUMNS}
         return replace(self, **columns, readings=self.readings.pick(rows))
 
-    def without(self, rows: Column) -> Board:
+    def without(self, rows: Column) -> AlertColumns:
         kept = np.ones(len(self), bool)
         kept[rows] = False
         return self.pick(kept)
 
-    def followed_by(self, assets: Sequence[str], columns: Mapping[str, Column]) -> Board:
+    def followed_by(self, assets: Sequence[str], columns: Mapping[str, Column]) -> AlertColumns:
         """More alerts, with higher keys, at the end."""
-        more = Board.of(assets, columns)
+        more = AlertColumns.of(assets, columns)
         joined: dict[str, Any] = {
             name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in ALERT_COLUMNS
         }
@@ -211,4 +211,4 @@ def fresh_columns(count: int) -> dict[str, Column]:
 
 
 COOLDOWN_SECONDS = 300
-EMPTY = Board.of([""], {name: np.empty(0, dtype) for name, (_, dtype) in ALERT_COLUMNS.items()})
+EMPTY = AlertColumns.of([""], {name: np.empty(0, dtype) for name, (_, dtype) in ALERT_COLUMNS.items()})

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import Board, Column
+from services.alerts.alerts.domain.alert_columns import AlertColumns, Column
 from services.alerts.alerts.domain.evaluation import Outcome
 from services.alerts.alerts.domain.readings import Positions
 from services.alerts.alerts.domain.subjects import Subject
@@ -135,16 +135,16 @@ class _Texts:
 
 def _particular(outcome: Outcome, subjects: Mapping[int, Subject]) -> dict[int, Facts]:
     """What only price changes and reminders have, by alert key: the start, the moment and its note."""
-    board, found = outcome.board, {}
-    types = board.kind[outcome.changed] // 4
+    alert_columns, found = outcome.alert_columns, {}
+    types = alert_columns.kind[outcome.changed] // 4
     for row in outcome.changed[(types == AlertType.DELTA_CHANGE) | (types == AlertType.TIME)].tolist():
-        key, start = int(board.alert_key[row]), float(board.starting_value[row])
-        if board.kind[row] // 4 == AlertType.TIME:
-            summary = subjects[int(board.subject_key[row])].summary
-            due = moment(round(float(board.trigger_value[row]) * 1_000_000))
+        key, start = int(alert_columns.alert_key[row]), float(alert_columns.starting_value[row])
+        if alert_columns.kind[row] // 4 == AlertType.TIME:
+            summary = subjects[int(alert_columns.subject_key[row])].summary
+            due = moment(round(float(alert_columns.trigger_value[row]) * 1_000_000))
             found[key] = {"trigger_time": due, "summary": summary}
         elif present(start):
-            value = float(board.readings.value[row])
+            value = float(alert_columns.readings.value[row])
             found[key] = {"starting_price_usd": plain(start)}
             if present(value):
                 found[key]["price_usd"] = plain(start * (1 + value / 100))
@@ -153,18 +153,23 @@ def _particular(outcome: Outcome, subjects: Mapping[int, Subject]) -> dict[int, 
 
 def _heads(outcome: Outcome, setting: Setting) -> list[str]:
     """Of each change the facts that all of one kind, asset and step have in common, as open JSON."""
-    board, rows = outcome.board, outcome.changed
-    columns = (board.kind[rows], board.asset_key[rows], outcome.before, board.level[rows])
-    sizes = (KIND_COUNT, len(board.assets), len(Level) + 1, len(Level) + 1)
+    alert_columns, rows = outcome.alert_columns, outcome.changed
+    columns = (
+        alert_columns.kind[rows],
+        alert_columns.asset_key[rows],
+        outcome.before,
+        alert_columns.level[rows],
+    )
+    sizes = (KIND_COUNT, len(alert_columns.assets), len(Level) + 1, len(Level) + 1)
     step = np.ravel_multi_index(tuple(column.astype(np.int64) for column in columns), sizes)
-    own = np.flatnonzero(~np.isnan(board.trigger_value[rows]))
+    own = np.flatnonzero(~np.isnan(alert_columns.trigger_value[rows]))
     # A limit of its own has nothing in common.
     step[own] = -1 - np.arange(len(own))
     _, firsts, places = np.unique(step, return_index=True, return_inverse=True)
     texts = []
     for first in firsts.tolist():
         kind, asset, before, after = (int(column[first]) for column in columns)
-        facts = _facts(kind, board.assets[asset], before, after, setting)
+        facts = _facts(kind, alert_columns.assets[asset], before, after, setting)
         _put_limits(facts, outcome.limits[first].tolist(), float(outcome.flip_value[first]), after)
         texts.append(json.dumps(facts)[:-1])
     return [texts[place] for place in places.tolist()]
@@ -194,22 +199,22 @@ def _figures_text(values: Sequence[float]) -> str:
 def changes(
     outcome: Outcome, subjects: Mapping[int, Subject], positions: Positions, setting: Setting
 ) -> Iterator[Change]:
-    """Every change of an evaluation with its facts, in order of the board."""
-    board, rows = outcome.board, outcome.changed
+    """Every change of an evaluation with its facts, in order of the alerts."""
+    alert_columns, rows = outcome.alert_columns, outcome.changed
     texts = _Texts(outcome, positions, setting)
     particular = _particular(outcome, subjects)
     columns = zip(
         _heads(outcome, setting),
-        board.alert_key[rows].tolist(),
-        board.kind[rows].tolist(),
-        board.asset_key[rows].tolist(),
-        board.subject_key[rows].tolist(),
-        board.incident_count[rows].tolist(),
+        alert_columns.alert_key[rows].tolist(),
+        alert_columns.kind[rows].tolist(),
+        alert_columns.asset_key[rows].tolist(),
+        alert_columns.subject_key[rows].tolist(),
+        alert_columns.incident_count[rows].tolist(),
         outcome.before.tolist(),
-        board.level[rows].tolist(),
-        board.readings.value[rows].tolist(),
-        board.readings.observed_micros[rows].tolist(),
-        board.readings.state[rows].tolist(),
+        alert_columns.level[rows].tolist(),
+        alert_columns.readings.value[rows].tolist(),
+        alert_columns.readings.observed_micros[rows].tolist(),
+        alert_columns.readings.state[rows].tolist(),
         outcome.flip_value.tolist(),
         outcome.told.tolist(),
         outcome.position_row.tolist(),
@@ -231,7 +236,7 @@ def changes(
             if row >= 0
             else texts.of_reading(kind, value, seen, state, particular.get(key, {}))
         )
-        name = subject.name or board.assets[asset]
+        name = subject.name or alert_columns.assets[asset]
         reason = _reason(before, after, expired=expired, off=off)
         text = head + own + last
         yield Change(key, kind, name, before, after, value, flip, told, reason, text, unsaid)
@@ -297,7 +302,9 @@ def death_facts(incident: str, summary: str, level_before: int, level_after: int
 
 def worst_first(outcome: Outcome) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Places among the changed rows, highest new level first, then by alert."""
-    return np.lexsort((outcome.board.alert_key[outcome.changed], -outcome.board.level[outcome.changed]))
+    return np.lexsort(
+        (outcome.alert_columns.alert_key[outcome.changed], -outcome.alert_columns.level[outcome.changed])
+    )
 
 
 class Gone(NamedTuple):
@@ -309,22 +316,22 @@ class Gone(NamedTuple):
 
 
 def gone(
-    board: Board, rows: Sequence[int], subjects: Mapping[int, Subject], setting: Setting
+    alert_columns: AlertColumns, rows: Sequence[int], subjects: Mapping[int, Subject], setting: Setting
 ) -> Iterator[Gone]:
     """The facts of alerts that end with their position."""
     for row in rows:
-        kind, key = int(board.kind[row]), int(board.alert_key[row])
-        subject = subjects.get(int(board.subject_key[row])) or Subject(0, "", "", 0, "")
-        asset = board.assets[board.asset_key[row]]
-        facts = _facts(kind, asset, int(board.level[row]), Level.NORMAL, setting)
+        kind, key = int(alert_columns.kind[row]), int(alert_columns.alert_key[row])
+        subject = subjects.get(int(alert_columns.subject_key[row])) or Subject(0, "", "", 0, "")
+        asset = alert_columns.assets[alert_columns.asset_key[row]]
+        facts = _facts(kind, asset, int(alert_columns.level[row]), Level.NORMAL, setting)
         facts |= {
             "event": CLOSED,
             "action": _IF_NOT_YOU,
             "alert_id": alert_id(key),
             **_about_position(subject),
         }
-        facts["incident_id"] = incident_id(key, int(board.incident_count[row]))
-        readings = board.readings
+        facts["incident_id"] = incident_id(key, int(alert_columns.incident_count[row]))
+        readings = alert_columns.readings
         value = float(readings.value[row])
         if present(value):
             facts["value"] = plain(value)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.alerts.domain.alert_columns import Board, Column, fresh_columns
-from services.alerts.alerts.domain.evaluation import Tables
+from services.alerts.alerts.domain.alert_columns import AlertColumns, Column, fresh_columns
+from services.alerts.alerts.domain.evaluation import ThresholdTables
 from services.alerts.alerts.domain.subjects import Members, Subject
 from services.alerts.domain.kinds import AlertClass, AlertType, parts_of
-from services.alerts.thresholds.domain import Rules
+from services.alerts.thresholds.domain import ThresholdSet
 
 
 @dataclass(slots=True)
@@ -44,19 +44,21 @@ class _Found:
         self.starting_value.append(starting_value)
 
 
-def wanted(board: Board, rules: Rules, members: Members, next_subject_key: int, now_micros: int) -> Wanted:
+def wanted(
+    alert_columns: AlertColumns, rules: ThresholdSet, members: Members, next_subject_key: int, now_micros: int
+) -> Wanted:
     """Position, portfolio and price alerts, each for kinds with an enabled threshold.
 
     Probability only where it is known; `complete` is False while some position lacks it.
     """
     market = rules.market()
-    assets = _extended(board.assets, [*members.asset_names, *(asset for _, asset in market)])
+    assets = _extended(alert_columns.assets, [*members.asset_names, *(asset for _, asset in market)])
     places = {asset: place for place, asset in enumerate(assets)}
-    tables = Tables(*rules.tables(assets))
+    tables = ThresholdTables(*rules.tables(assets))
     found = _Found()
-    complete, subjects = _positions(board, rules, tables, members, places, found)
-    _portfolio(board, rules, found)
-    made, next_subject_key = _market(board, market, places, next_subject_key, found)
+    complete, subjects = _positions(alert_columns, rules, tables, members, places, found)
+    _portfolio(alert_columns, rules, found)
+    made, next_subject_key = _market(alert_columns, market, places, next_subject_key, found)
     columns = fresh_columns(sum(len(piece) for piece in found.kind))
     for name in ("subject_key", "asset_key", "kind", "starting_value"):
         pieces = getattr(found, name)
@@ -71,7 +73,12 @@ def _extended(assets: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
 
 
 def _positions(
-    board: Board, rules: Rules, tables: Tables, members: Members, places: dict[str, int], found: _Found
+    alert_columns: AlertColumns,
+    rules: ThresholdSet,
+    tables: ThresholdTables,
+    members: Members,
+    places: dict[str, int],
+    found: _Found,
 ) -> tuple[bool, list[Subject]]:
     asset_key = np.array([places[name] for name in members.asset_names] or [0])[members.asset_index]
     touched = np.zeros(len(members.position_key), bool)
@@ -83,7 +90,7 @@ def _positions(
         if alert_type is AlertType.LIQUIDATION_PROBABILITY:
             complete = complete and not (eligible & np.isnan(value)).any()
             eligible = eligible & ~np.isnan(value)
-        existing = board.subject_key[(board.kind == kind) & board.automatic]
+        existing = alert_columns.subject_key[(alert_columns.kind == kind) & alert_columns.automatic]
         rows = np.flatnonzero(eligible & ~np.isin(members.position_key, existing))
         found.add(kind, members.position_key[rows], asset_key[rows], value[rows])
         touched[rows] = True
@@ -100,21 +107,31 @@ def _subject(members: Members, row: int) -> Subject:
     )
 
 
-def _portfolio(board: Board, rules: Rules, found: _Found) -> None:
-    existing = set(board.kind[(board.alert_class == AlertClass.PORTFOLIO) & board.automatic].tolist())
+def _portfolio(alert_columns: AlertColumns, rules: ThresholdSet, found: _Found) -> None:
+    existing = set(
+        alert_columns.kind[
+            (alert_columns.alert_class == AlertClass.PORTFOLIO) & alert_columns.automatic
+        ].tolist()
+    )
     for kind in rules.kinds(AlertClass.PORTFOLIO):
         if kind not in existing:
             found.add(kind, np.zeros(1, np.int64), np.zeros(1, np.int64), np.full(1, np.nan))
 
 
 def _market(
-    board: Board, market: list[tuple[int, str]], places: dict[str, int], next_subject_key: int, found: _Found
+    alert_columns: AlertColumns,
+    market: list[tuple[int, str]],
+    places: dict[str, int],
+    next_subject_key: int,
+    found: _Found,
 ) -> tuple[list[Subject], int]:
     """Prices: both conditions of one asset are about one subject."""
-    rows = np.flatnonzero(board.alert_class == AlertClass.MARKET).tolist()
-    automatic = board.automatic
-    existing = {(int(board.kind[row]), int(board.asset_key[row])) for row in rows if automatic[row]}
-    keys = {int(board.asset_key[row]): int(board.subject_key[row]) for row in rows}
+    rows = np.flatnonzero(alert_columns.alert_class == AlertClass.MARKET).tolist()
+    automatic = alert_columns.automatic
+    existing = {
+        (int(alert_columns.kind[row]), int(alert_columns.asset_key[row])) for row in rows if automatic[row]
+    }
+    keys = {int(alert_columns.asset_key[row]): int(alert_columns.subject_key[row]) for row in rows}
     made = []
     for kind, asset in market:
         place = places[asset]

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import Gone, incident_id
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.domain.kinds import AlertType, Level
@@ -50,20 +50,23 @@ def ending(ended: Ended, distance_percent: float, worst: Level) -> str:
     return GONE if is_near else CLOSED
 
 
-def tell_end(board: Board, items: Sequence[Gone], ended: Ended) -> Gone:
+def tell_end(alert_columns: AlertColumns, items: Sequence[Gone], ended: Ended) -> Gone:
     """Of all alerts of one position the one that tells its end, with the facts of it.
 
     It is the worst that was told, else the one of the distance. It names the incidents that were told.
     """
-    dangers = [item for item in items if not IS_OPPORTUNITY[board.kind[item.row]]]
+    dangers = [item for item in items if not IS_OPPORTUNITY[alert_columns.kind[item.row]]]
     told = sorted(
-        (item for item in dangers if board.told_level[item.row]), key=lambda item: -int(board.level[item.row])
+        (item for item in dangers if alert_columns.told_level[item.row]),
+        key=lambda item: -int(alert_columns.level[item.row]),
     )
-    distances = [item for item in items if board.kind[item.row] // 4 == AlertType.LIQUIDATION_DISTANCE]
+    distances = [
+        item for item in items if alert_columns.kind[item.row] // 4 == AlertType.LIQUIDATION_DISTANCE
+    ]
     teller = (told or distances or dangers or items)[0]
-    seen = [float(board.readings.value[item.row]) for item in distances]
+    seen = [float(alert_columns.readings.value[item.row]) for item in distances]
     last = float(np.fmin.reduce([*seen, ended.distance_percent]))
-    worst = Level(max((int(board.level[item.row]) for item in dangers), default=Level.NORMAL))
+    worst = Level(max((int(alert_columns.level[item.row]) for item in dangers), default=Level.NORMAL))
     event = ending(ended, last, worst)
     facts = teller.facts
     facts["event"] = event
@@ -72,8 +75,8 @@ def tell_end(board: Board, items: Sequence[Gone], ended: Ended) -> Gone:
     incidents = [item.facts["incident_id"] for item in told if item is not teller]
     if event != CLOSED:
         # An incident of its own: what was told before is over, and this one has just begun.
-        key, count = int(board.alert_key[teller.row]), int(board.incident_count[teller.row])
-        if board.told_level[teller.row]:
+        key, count = int(alert_columns.alert_key[teller.row]), int(alert_columns.incident_count[teller.row])
+        if alert_columns.told_level[teller.row]:
             incidents.append(facts["incident_id"])
         facts |= {"level": Level.HIGH.name, "action": _LOOK, "incident_id": incident_id(key, count + 1)}
     if incidents:

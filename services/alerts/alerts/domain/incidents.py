@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.domain.kinds import KIND_COUNT, METRICS, AlertStatus, AlertType, Level
 
 Integers = NDArray[np.int64]
@@ -31,9 +31,9 @@ for _kind in range(KIND_COUNT):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The board afterwards; the rest is row by row of `rows`; a hold that expired or broke is released."""
+    """The alerts afterwards; the rest is row by row of `rows`; a hold that expired or broke is released."""
 
-    board: Board
+    alert_columns: AlertColumns
     rows: Integers
     before: Levels
     told: Truths
@@ -43,40 +43,49 @@ class Settled:
     unsaid: Truths
 
 
-def expiry(board: Board, now_micros: int) -> Truths:
+def expiry(alert_columns: AlertColumns, now_micros: int) -> Truths:
     """Rows whose hold has run out."""
-    left = board.held_until_micros - now_micros
-    over: Truths = (board.held_status > 0) & ((left <= 0) | (left > LONGEST_HOLD_SECONDS * _MICROS))
+    left = alert_columns.held_until_micros - now_micros
+    over: Truths = (alert_columns.held_status > 0) & ((left <= 0) | (left > LONGEST_HOLD_SECONDS * _MICROS))
     return over
 
 
-def due(board: Board, level: Levels, active: Truths, now_micros: int) -> Truths:
+def due(alert_columns: AlertColumns, level: Levels, active: Truths, now_micros: int) -> Truths:
     """Rows to settle though their level may stay: a hold or a cooldown is over, or a level was never told."""
-    owed: Truths = active & (level > board.told_level) & (level > Level.NORMAL)
-    if board.kept_level.any():
-        owed = owed | (active & _stands(board, level) & ~_quiet(board, now_micros))
-    held: Truths = board.held_status > 0
+    owed: Truths = active & (level > alert_columns.told_level) & (level > Level.NORMAL)
+    if alert_columns.kept_level.any():
+        owed = owed | (active & _stands(alert_columns, level) & ~_quiet(alert_columns, now_micros))
+    held: Truths = alert_columns.held_status > 0
     if not held.any():
         return owed
-    expired = expiry(board, now_micros)
-    return expired | (owed & ~(held & ~expired & (level <= board.held_level)))
+    expired = expiry(alert_columns, now_micros)
+    return expired | (owed & ~(held & ~expired & (level <= alert_columns.held_level)))
 
 
-def _quiet(board: Board, now_micros: int) -> Truths:
+def _quiet(alert_columns: AlertColumns, now_micros: int) -> Truths:
     """Rows within their cooldown."""
-    age = now_micros - board.told_micros
-    quiet: Truths = (age >= 0) & (age < board.cooldown_seconds.astype(np.int64) * _MICROS)
+    age = now_micros - alert_columns.told_micros
+    quiet: Truths = (age >= 0) & (age < alert_columns.cooldown_seconds.astype(np.int64) * _MICROS)
     return quiet
 
 
-def _stands(board: Board, level: Levels) -> Truths:
+def _stands(alert_columns: AlertColumns, level: Levels) -> Truths:
     """Rows of which a rise was kept back, and it still stands."""
-    stands: Truths = (board.kept_level > 0) & (level >= board.kept_level)
+    stands: Truths = (alert_columns.kept_level > 0) & (level >= alert_columns.kept_level)
     return stands
 
 
-def settle(
-    board: Board, rows: Integers, level: Levels, active: Truths, now_micros: int, *, telling: bool = True
+_HOLD = ("held_status", "held_level", "held_until_micros")
+
+
+def apply_levels(
+    alert_columns: AlertColumns,
+    rows: Integers,
+    level: Levels,
+    active: Truths,
+    now_micros: int,
+    *,
+    telling: bool = True,
 ) -> Settled:
     """Give these rows these levels, with incidents, counters, holds, and which of it is told.
 
@@ -86,17 +95,15 @@ def settle(
     """
     if not len(rows):
         none = np.empty(0, bool)
-        return Settled(board, rows, level, none, none, none, none)
-    one = board.pick(rows)
+        return Settled(alert_columns, rows, level, none, none, none, none)
+    one = alert_columns.pick(rows)
     before, rises = one.level, level > one.level
     starts, ends = rises & (before == Level.NORMAL), (level == Level.NORMAL) & (before > Level.NORMAL)
     danger = ~IS_OPPORTUNITY[one.kind]
     expired = expiry(one, now_micros)
     broken = (one.held_status > 0) & ~expired & (level > one.held_level)
     held = (one.held_status > 0) & ~expired & ~broken
-    # What counts as told already: nothing after a hold ran out, at most its level after it broke.
-    base = np.where((expired & danger) | starts, 0, one.told_level)
-    base = np.where(broken, np.minimum(base, one.held_level), base)
+    base = _told_already(one, forgotten=(expired & danger) | starts, broken=broken)
     quiet = _quiet(one, now_micros)
     repeated = ~starts & (level <= base) & quiet
     again = _stands(one, level) & ~quiet
@@ -118,19 +125,27 @@ def settle(
         "last_triggered_micros": np.where(rises, now_micros, one.last_triggered_micros),
     }
     if released.any():
-        values |= {
-            name: np.where(released, 0, getattr(one, name))
-            for name in ("held_status", "held_level", "held_until_micros")
-        }
-    return Settled(board.with_values(rows, values), rows, before, told, expired, released, unsaid)
+        values |= {name: np.where(released, 0, getattr(one, name)) for name in _HOLD}
+    return Settled(alert_columns.with_values(rows, values), rows, before, told, expired, released, unsaid)
 
 
-def hold(board: Board, row: int, status: AlertStatus, level: int, until_micros: int) -> Board:
-    """The board with one alert held."""
+def _told_already(one: AlertColumns, *, forgotten: Truths, broken: Truths) -> Levels:
+    """Up to which level each counts as told: none after a hold ran out, at most its level after it broke."""
+    base = np.where(forgotten, 0, one.told_level)
+    told: Levels = np.where(broken, np.minimum(base, one.held_level), base)
+    return told
+
+
+def hold(
+    alert_columns: AlertColumns, row: int, status: AlertStatus, level: int, until_micros: int
+) -> AlertColumns:
+    """The alerts with one alert held."""
     values = {"held_status": status, "held_level": level, "held_until_micros": until_micros}
-    return board.with_values(np.array([row]), values)
+    return alert_columns.with_values(np.array([row]), values)
 
 
-def release(board: Board, row: int) -> Board:
-    """The board with one alert no longer held; what was kept quiet is then due."""
-    return board.with_values(np.array([row]), {"held_status": 0, "held_level": 0, "held_until_micros": 0})
+def release(alert_columns: AlertColumns, row: int) -> AlertColumns:
+    """The alerts with one alert no longer held; what was kept quiet is then due."""
+    return alert_columns.with_values(
+        np.array([row]), {"held_status": 0, "held_level": 0, "held_until_micros": 0}
+    )

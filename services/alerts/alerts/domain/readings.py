@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.alerts.domain.alert_columns import Board, Readings
+from services.alerts.alerts.domain.alert_columns import AlertColumns, Readings
 from services.alerts.domain.kinds import (
     METRICS,
     OF_POSITIONS,
@@ -113,7 +113,7 @@ NOTHING_HELD = Positions(
 
 
 @dataclass(frozen=True, slots=True)
-class Single:
+class Reading:
     """One reading; None is absent."""
 
     value: float | None
@@ -129,8 +129,8 @@ class Inputs:
     """
 
     positions: Positions
-    totals: Mapping[AlertType, Single]
-    prices: Mapping[str, Single]
+    totals: Mapping[AlertType, Reading]
+    prices: Mapping[str, Reading]
     now_micros: int
     steady_micros: int
     # Positions could not be read: that nothing is held is then not known.
@@ -138,56 +138,56 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """Readings row by row of the board: `value` as judged, infinite where nothing is held."""
+class AlignedReadings:
+    """Readings row by row of the alerts: `value` as judged, infinite where nothing is held."""
 
     value: Floats
     observed_micros: Integers
     state: NDArray[np.int8]
 
-    def pick(self, rows: Integers) -> Beside:
-        return Beside(self.value[rows], self.observed_micros[rows], self.state[rows])
+    def pick(self, rows: Integers) -> AlignedReadings:
+        return AlignedReadings(self.value[rows], self.observed_micros[rows], self.state[rows])
 
 
 @dataclass(frozen=True, slots=True)
-class _Seat:
-    """Rows of the board that read one metric, and the rows of positions they read it from."""
+class _IndexEntry:
+    """Rows of the alerts that read one metric, and the rows of positions they read it from."""
 
     type: AlertType
     rows: Places
     position_rows: Places
 
 
-class Seating:
-    """Which rows of a board read what. Made once for the alerts of a board; its kinds and subjects count."""
+class ReadingIndex:
+    """Which alerts read what. Made once for the same alerts: their kinds and subjects count."""
 
-    def __init__(self, board: Board) -> None:
-        classes = board.alert_class
-        types = np.where(classes == AlertClass.POSITION, board.kind // 4, 0)
+    def __init__(self, alert_columns: AlertColumns) -> None:
+        classes = alert_columns.alert_class
+        types = np.where(classes == AlertClass.POSITION, alert_columns.kind // 4, 0)
         self.portfolio = np.flatnonzero(classes == AlertClass.PORTFOLIO).tolist()
         self.market = np.flatnonzero(classes == AlertClass.MARKET).tolist()
-        self.moments = np.flatnonzero(board.kind == TIME_KIND).tolist()
+        self.moments = np.flatnonzero(alert_columns.kind == TIME_KIND).tolist()
         self._rows = {kind: rows for kind in OF_POSITIONS if len(rows := np.flatnonzero(types == kind))}
-        self._subjects = {kind: board.subject_key[rows] for kind, rows in self._rows.items()}
-        self._last: tuple[Integers, Sequence[_Seat]] | None = None
+        self._subjects = {kind: alert_columns.subject_key[rows] for kind, rows in self._rows.items()}
+        self._last: tuple[Integers, Sequence[_IndexEntry]] | None = None
 
     @property
     def types(self) -> Collection[AlertType]:
         """The metrics of positions that are read."""
         return self._rows.keys()
 
-    def beside(self, positions: Positions) -> Sequence[_Seat]:
+    def aligned(self, positions: Positions) -> Sequence[_IndexEntry]:
         """Found again only after other positions are held."""
         last = self._last
         if last is None or not np.array_equal(last[0], positions.position_key):
             last = self._last = (positions.position_key, list(self._seats(positions)))
         return last[1]
 
-    def _seats(self, positions: Positions) -> Iterator[_Seat]:
+    def _seats(self, positions: Positions) -> Iterator[_IndexEntry]:
         for kind, rows in self._rows.items():
             place = positions.rows_of(self._subjects[kind])
             here = place >= 0
-            yield _Seat(kind, _run(rows[here]), _run(place[here]))
+            yield _IndexEntry(kind, _run(rows[here]), _run(place[here]))
 
 
 def _run(places: Integers) -> Places:
@@ -197,60 +197,64 @@ def _run(places: Integers) -> Places:
     return places
 
 
-def lay(board: Board, inputs: Inputs, seating: Seating) -> Beside:
+def align(alert_columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex) -> AlignedReadings:
     """Each alert's reading. One that is absent keeps the last value and time, marked UNKNOWN."""
-    count = len(board)
-    beside = Beside(
+    count = len(alert_columns)
+    aligned = AlignedReadings(
         np.full(count, np.nan), np.zeros(count, np.int64), np.full(count, ReadingState.UNKNOWN, np.int8)
     )
-    _lay_positions(inputs.positions, seating, beside)
+    _align_positions(inputs.positions, reading_index, aligned)
     if inputs.unread:
-        held = (board.alert_class == AlertClass.POSITION) | (board.alert_class == AlertClass.PORTFOLIO)
-        beside.state[held & ~np.isnan(board.readings.value)] = ReadingState.STALE
+        held = (alert_columns.alert_class == AlertClass.POSITION) | (
+            alert_columns.alert_class == AlertClass.PORTFOLIO
+        )
+        aligned.state[held & ~np.isnan(alert_columns.readings.value)] = ReadingState.STALE
     doubtful = inputs.positions.are_doubtful or inputs.unread
-    for row in seating.portfolio:
-        _lay_single(beside, row, _portfolio(board, inputs, row), stale=doubtful)
-    for row in seating.market:
-        single = inputs.prices.get(board.assets[board.asset_key[row]])
-        known = not np.isnan(board.readings.value[row])
-        _lay_single(beside, row, _moved(board, row, single))
+    for row in reading_index.portfolio:
+        _align_single(aligned, row, _portfolio(alert_columns, inputs, row), stale=doubtful)
+    for row in reading_index.market:
+        single = inputs.prices.get(alert_columns.assets[alert_columns.asset_key[row]])
+        known = not np.isnan(alert_columns.readings.value[row])
+        _align_single(aligned, row, _moved(alert_columns, row, single))
         if single is None and known:
-            beside.state[row] = ReadingState.STALE
-    for row in seating.moments:
-        _lay_single(beside, row, _clock(board, row, inputs))
-    return beside
+            aligned.state[row] = ReadingState.STALE
+    for row in reading_index.moments:
+        _align_single(aligned, row, _clock(alert_columns, row, inputs))
+    return aligned
 
 
-def unstarted(board: Board, inputs: Inputs, seating: Seating) -> dict[int, float]:
+def unstarted(alert_columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex) -> dict[int, float]:
     """Rows of price changes without a start, and the fresh price each starts from now."""
     found = {}
-    for row in seating.market:
-        if board.kind[row] // 4 == AlertType.DELTA_CHANGE and np.isnan(board.starting_value[row]):
-            single = inputs.prices.get(board.assets[board.asset_key[row]])
+    for row in reading_index.market:
+        if alert_columns.kind[row] // 4 == AlertType.DELTA_CHANGE and np.isnan(
+            alert_columns.starting_value[row]
+        ):
+            single = inputs.prices.get(alert_columns.assets[alert_columns.asset_key[row]])
             if single is not None and single.value and not single.stale and single.observed_micros:
                 found[row] = single.value
     return found
 
 
-def _moved(board: Board, row: int, single: Single | None) -> Single | None:
+def _moved(alert_columns: AlertColumns, row: int, single: Reading | None) -> Reading | None:
     """The price, or of a DELTA_CHANGE how far it is from its start, in percent of it."""
-    if single is None or single.value is None or board.kind[row] // 4 != AlertType.DELTA_CHANGE:
+    if single is None or single.value is None or alert_columns.kind[row] // 4 != AlertType.DELTA_CHANGE:
         return single
-    start = float(board.starting_value[row])
+    start = float(alert_columns.starting_value[row])
     change = None if math.isnan(start) else 100 * (single.value - start) / start
     return replace(single, value=change)
 
 
-def _clock(board: Board, row: int, inputs: Inputs) -> Single:
+def _clock(alert_columns: AlertColumns, row: int, inputs: Inputs) -> Reading:
     """The moment of now, in seconds since 1970, while a reminder stands; else it is known to be of no danger.
 
     It stands from its moment until an hour after it was raised: one that came in an outage is told late.
     """
-    now, due = inputs.steady_micros, float(board.trigger_value[row]) * 1_000_000
-    raised = int(board.last_triggered_micros[row])
+    now, due = inputs.steady_micros, float(alert_columns.trigger_value[row]) * 1_000_000
+    raised = int(alert_columns.last_triggered_micros[row])
     is_over = raised >= due and now >= raised + TIME_STANDS_SECONDS * 1_000_000
     stands = now >= due and not is_over
-    return Single(now / 1_000_000 if stands else -math.inf, inputs.now_micros)
+    return Reading(now / 1_000_000 if stands else -math.inf, inputs.now_micros)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,52 +268,54 @@ class Order:
         return Order(self.new[rows], self.older[rows])
 
 
-def ordered(last: Readings, beside: Beside, now_micros: int) -> Order:
+def ordered(last: Readings, aligned: AlignedReadings, now_micros: int) -> Order:
     """By the times of observation. One without a time is never new; a last one of the future, left by a clock
     that was ahead, holds nothing up.
     """
-    seen, before = beside.observed_micros, last.observed_micros
-    known, ahead = ~np.isnan(beside.value), before > now_micros
+    seen, before = aligned.observed_micros, last.observed_micros
+    known, ahead = ~np.isnan(aligned.value), before > now_micros
     later = (seen > before) | ((seen == before) & ~last.judged) | (ahead & (seen != before))
     return Order(known & (seen > 0) & later, known & (seen < before) & ~ahead)
 
 
-def kept(board: Board, beside: Beside, falling: NDArray[np.int8], past: NDArray[np.bool_]) -> Readings:
+def kept(
+    alert_columns: AlertColumns, aligned: AlignedReadings, falling: NDArray[np.int8], past: NDArray[np.bool_]
+) -> Readings:
     """What is remembered: the reading, or the last one there was where it was absent or `past`."""
-    value, micros = beside.value, beside.observed_micros
+    value, micros = aligned.value, aligned.observed_micros
     odd = np.flatnonzero(past | ~np.isfinite(value))
     if len(odd):
-        absent, last = np.isnan(value[odd]) | past[odd], board.readings.pick(odd)
+        absent, last = np.isnan(value[odd]) | past[odd], alert_columns.readings.pick(odd)
         value, micros = value.copy(), micros.copy()
         value[odd] = np.where(absent, last.value, np.where(np.isfinite(value[odd]), value[odd], np.nan))
         micros[odd] = np.where(absent, last.observed_micros, micros[odd])
-    return Readings(value, micros, beside.state, falling)
+    return Readings(value, micros, aligned.state, falling)
 
 
-def _lay_positions(positions: Positions, seating: Seating, beside: Beside) -> None:
+def _align_positions(positions: Positions, reading_index: ReadingIndex, aligned: AlignedReadings) -> None:
     states = np.where(positions.stale, ReadingState.STALE, ReadingState.FRESH).astype(np.int8)
-    for seat in seating.beside(positions):
+    for seat in reading_index.aligned(positions):
         value, place = positions.metric(seat.type), seat.position_rows
-        beside.value[seat.rows] = value[place]
-        beside.observed_micros[seat.rows] = positions.observed_micros[place]
+        aligned.value[seat.rows] = value[place]
+        aligned.observed_micros[seat.rows] = positions.observed_micros[place]
         state = np.where(np.isnan(value), ReadingState.UNKNOWN, states)
-        beside.state[seat.rows] = state[place]
+        aligned.state[seat.rows] = state[place]
 
 
-def _portfolio(board: Board, inputs: Inputs, row: int) -> Single | None:
-    alert_type, condition = parts_of(int(board.kind[row]))
+def _portfolio(alert_columns: AlertColumns, inputs: Inputs, row: int) -> Reading | None:
+    alert_type, condition = parts_of(int(alert_columns.kind[row]))
     single = inputs.totals.get(alert_type)
     if len(inputs.positions) or inputs.unread:
         return single
     # Nothing is held: that is known, and known now; an average over nothing endangers nothing.
     safest = -math.inf if condition is Condition.ABOVE else math.inf
     value = None if single is None else single.value
-    return Single(safest if value is None else value, inputs.now_micros)
+    return Reading(safest if value is None else value, inputs.now_micros)
 
 
-def _lay_single(beside: Beside, row: int, single: Single | None, *, stale: bool = False) -> None:
+def _align_single(aligned: AlignedReadings, row: int, single: Reading | None, *, stale: bool = False) -> None:
     if single is None or single.value is None:
         return
-    beside.value[row] = single.value
-    beside.observed_micros[row] = single.observed_micros
-    beside.state[row] = ReadingState.STALE if stale or single.stale else ReadingState.FRESH
+    aligned.value[row] = single.value
+    aligned.observed_micros[row] = single.observed_micros
+    aligned.state[row] = ReadingState.STALE if stale or single.stale else ReadingState.FRESH

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.alerts.domain.alert_columns import OFF_BIT, Board
+from services.alerts.alerts.domain.alert_columns import OFF_BIT, AlertColumns
 from services.alerts.alerts.domain.change_payload import alert_id, incident_id, moment, side_name
-from services.alerts.alerts.domain.evaluation import Tables, flip_values
+from services.alerts.alerts.domain.evaluation import ThresholdTables, flip_values
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import (
     METRICS,
@@ -66,28 +66,28 @@ class Alert:
     trigger_micros: int
 
 
-class Words(NamedTuple):
+class Annotations(NamedTuple):
     """What a person wrote about an alert; no channels are those of its threshold."""
 
     notes: str = ""
     channels: tuple[str, ...] = ()
 
 
-NO_WORDS = Words()
+NO_WORDS = Annotations()
 
 
-def settings(board: Board, row: int, words: Words) -> dict[str, Any]:
+def settings(alert_columns: AlertColumns, row: int, words: Annotations) -> dict[str, Any]:
     """What people may set on an alert, by the names and in the words they know."""
-    alert_type, condition = parts_of(int(board.kind[row]))
-    trigger = _present(float(board.trigger_value[row]))
+    alert_type, condition = parts_of(int(alert_columns.kind[row]))
+    trigger = _present(float(alert_columns.trigger_value[row]))
     limit = {"trigger_value": trigger, "condition": condition.name}
     if alert_type is AlertType.TIME and trigger is not None:
         limit = {"trigger_time": moment(round(trigger * 1_000_000))}
     return {
         **limit,
-        "starting_value": _present(float(board.starting_value[row])),
-        "cooldown_seconds": int(board.cooldown_seconds[row]),
-        "status": "INACTIVE" if board.trait_bits[row] & OFF_BIT else "ACTIVE",
+        "starting_value": _present(float(alert_columns.starting_value[row])),
+        "cooldown_seconds": int(alert_columns.cooldown_seconds[row]),
+        "status": "INACTIVE" if alert_columns.trait_bits[row] & OFF_BIT else "ACTIVE",
         "channels": list(words.channels),
         "notes": words.notes,
     }
@@ -97,16 +97,22 @@ def etag(revision: int) -> str:
     return f"r{revision}"
 
 
-def show(board: Board, tables: Tables, row: int, subject: Subject, words: Words = NO_WORDS) -> Alert:
+def show(
+    alert_columns: AlertColumns,
+    tables: ThresholdTables,
+    row: int,
+    subject: Subject,
+    words: Annotations = NO_WORDS,
+) -> Alert:
     """The alert of a row."""
-    standing = _standing(board.pick(np.array([row])), tables)
-    metric, trigger = METRICS[standing.type], _present(float(board.trigger_value[row]))
+    standing = _standing(alert_columns.pick(np.array([row])), tables)
+    metric, trigger = METRICS[standing.type], _present(float(alert_columns.trigger_value[row]))
     is_time = standing.type is AlertType.TIME
     is_position = metric.alert_class is AlertClass.POSITION
     side = side_name(subject.side_sign, metric.alert_class)
-    asset = board.assets[board.asset_key[row]]
-    key, start = int(board.alert_key[row]), _present(board.starting_value[row])
-    incident = incident_id(key, int(board.incident_count[row]))
+    asset = alert_columns.assets[alert_columns.asset_key[row]]
+    key, start = int(alert_columns.alert_key[row]), _present(alert_columns.starting_value[row])
+    incident = incident_id(key, int(alert_columns.incident_count[row]))
     return Alert(
         id=alert_id(key),
         type=standing.type,
@@ -120,31 +126,31 @@ def show(board: Board, tables: Tables, row: int, subject: Subject, words: Words 
         trigger_value=None if is_time else trigger,
         starting_value=start,
         level=standing.level,
-        previous_level=Level(board.previous_level[row]),
+        previous_level=Level(alert_columns.previous_level[row]),
         evaluated_value=_present(standing.value),
-        evaluated_micros=int(board.readings.observed_micros[row]),
+        evaluated_micros=int(alert_columns.readings.observed_micros[row]),
         reading_state=_state(standing),
-        status=_status(standing, int(board.held_status[row])),
-        last_triggered_micros=int(board.last_triggered_micros[row]),
-        cooldown_seconds=int(board.cooldown_seconds[row]),
-        trigger_count=int(board.trigger_count[row]),
+        status=_status(standing, int(alert_columns.held_status[row])),
+        last_triggered_micros=int(alert_columns.last_triggered_micros[row]),
+        cooldown_seconds=int(alert_columns.cooldown_seconds[row]),
+        trigger_count=int(alert_columns.trigger_count[row]),
         progress_percent=_progress(standing, start),
         description=subject.summary or f"{_about(asset, side)} {metric.noun}",
-        created_micros=int(board.created_micros[row]),
+        created_micros=int(alert_columns.created_micros[row]),
         flip_value=_present(standing.flip_value),
         why=why(standing),
         incident_id="" if standing.level is Level.NORMAL else incident,
         notes=words.notes,
         channels=words.channels,
-        held_level=int(board.held_level[row]),
-        held_until_micros=int(board.held_until_micros[row]),
-        etag=etag(int(board.revision[row])),
+        held_level=int(alert_columns.held_level[row]),
+        held_until_micros=int(alert_columns.held_until_micros[row]),
+        etag=etag(int(alert_columns.revision[row])),
         trigger_micros=round(trigger * 1_000_000) if is_time and trigger is not None else 0,
     )
 
 
-def _standing(one: Board, tables: Tables) -> Standing:
-    """How the alert of a board of one stands; a death is always known."""
+def _standing(one: AlertColumns, tables: ThresholdTables) -> Standing:
+    """How the alert of columns of one stands; a death is always known."""
     alert_type, condition = parts_of(int(one.kind[0]))
     limits = tables.limits_of(one)
     low, medium, high = limits[0].tolist()
@@ -201,22 +207,31 @@ class Filter:
     asset: str = ""
 
 
-def choose(board: Board, tables: Tables, wanted: Filter, subject_keys: list[int] | None) -> NDArray[np.bool_]:
+def choose(
+    alert_columns: AlertColumns, tables: ThresholdTables, wanted: Filter, subject_keys: list[int] | None
+) -> NDArray[np.bool_]:
     """Rows that fit; `subject_keys` are those of the position asked for."""
-    mask = np.ones(len(board), bool)
+    mask = np.ones(len(alert_columns), bool)
     if wanted.alert_class is not None:
-        mask &= board.alert_class == wanted.alert_class
+        mask &= alert_columns.alert_class == wanted.alert_class
     if wanted.type is not None:
-        mask &= board.kind // 4 == wanted.type
+        mask &= alert_columns.kind // 4 == wanted.type
     if wanted.min_level is not None:
-        mask &= board.level >= wanted.min_level
+        mask &= alert_columns.level >= wanted.min_level
     if wanted.status is not None:
-        status = np.where(board.held_status > 0, board.held_status, AlertStatus.ACTIVE)
-        mask &= np.where(tables.ground(board).active, status, AlertStatus.INACTIVE) == wanted.status
+        status = np.where(alert_columns.held_status > 0, alert_columns.held_status, AlertStatus.ACTIVE)
+        mask &= (
+            np.where(tables.compiled_limits(alert_columns).active, status, AlertStatus.INACTIVE)
+            == wanted.status
+        )
     if wanted.asset:
-        mask &= board.asset_key == (board.assets.index(wanted.asset) if wanted.asset in board.assets else -1)
+        mask &= alert_columns.asset_key == (
+            alert_columns.assets.index(wanted.asset) if wanted.asset in alert_columns.assets else -1
+        )
     if subject_keys is not None:
-        mask &= np.isin(board.subject_key, subject_keys) & (board.alert_class == AlertClass.POSITION)
+        mask &= np.isin(alert_columns.subject_key, subject_keys) & (
+            alert_columns.alert_class == AlertClass.POSITION
+        )
     return mask
 
 
@@ -233,7 +248,7 @@ _SHOWN = (
 )
 
 
-def changed_rows(before: Board, after: Board) -> NDArray[np.bool_]:
+def changed_rows(before: AlertColumns, after: AlertColumns) -> NDArray[np.bool_]:
     """Rows of `after` that are new or of which people see something else; readings alone do not count."""
     rows = before.rows_of(after.alert_key)
     changed: NDArray[np.bool_] = rows < 0
@@ -244,15 +259,17 @@ def changed_rows(before: Board, after: Board) -> NDArray[np.bool_]:
     return changed
 
 
-def worst_first(board: Board, mask: NDArray[np.bool_], after: tuple[int, int] | None, size: int) -> list[int]:
+def worst_first(
+    alert_columns: AlertColumns, mask: NDArray[np.bool_], after: tuple[int, int] | None, size: int
+) -> list[int]:
     """The next rows, one more than `size`: highest level first, then by key; `after` is (level, key)."""
     rows: list[int] = []
     for level in reversed(Level):
         if after is not None and level > after[0]:
             continue
-        here = np.flatnonzero(mask & (board.level == level))
+        here = np.flatnonzero(mask & (alert_columns.level == level))
         if after is not None and level == after[0]:
-            here = here[board.alert_key[here] > after[1]]
+            here = here[alert_columns.alert_key[here] > after[1]]
         rows += here[: size + 1 - len(rows)].tolist()
         if len(rows) > size:
             break
@@ -293,27 +310,29 @@ class MetricSummary:
     raised_count: int = 0
 
 
-def summarise(board: Board, tables: Tables) -> list[MetricSummary]:
+def summarise(alert_columns: AlertColumns, tables: ThresholdTables) -> list[MetricSummary]:
     """One per metric with active alerts; where both conditions are judged, the worse one gives the worst."""
-    active = tables.ground(board).active
+    active = tables.compiled_limits(alert_columns).active
     best: dict[AlertType, MetricSummary] = {}
-    for kind in np.unique(board.kind[active]).tolist():
-        summary = _summary(board, np.flatnonzero(active & (board.kind == kind)), kind)
+    for kind in np.unique(alert_columns.kind[active]).tolist():
+        summary = _summary(alert_columns, np.flatnonzero(active & (alert_columns.kind == kind)), kind)
         other = best.get(summary.type)
         best[summary.type] = summary if other is None else _merged(other, summary)
     return [best[alert_type] for alert_type in sorted(best)]
 
 
-def _summary(board: Board, rows: NDArray[np.int64], kind: int) -> MetricSummary:
+def _summary(alert_columns: AlertColumns, rows: NDArray[np.int64], kind: int) -> MetricSummary:
     alert_type, condition = parts_of(kind)
     sign = -1.0 if condition is Condition.BELOW else 1.0
-    danger = np.where(np.isnan(board.readings.value[rows]), -np.inf, board.readings.value[rows] * sign)
-    levels = np.bincount(board.level[rows], minlength=len(Level) + 1).tolist()
-    by_asset = np.full(len(board.assets), -np.inf)
-    np.maximum.at(by_asset, board.asset_key[rows], danger)
+    danger = np.where(
+        np.isnan(alert_columns.readings.value[rows]), -np.inf, alert_columns.readings.value[rows] * sign
+    )
+    levels = np.bincount(alert_columns.level[rows], minlength=len(Level) + 1).tolist()
+    by_asset = np.full(len(alert_columns.assets), -np.inf)
+    np.maximum.at(by_asset, alert_columns.asset_key[rows], danger)
     worst_by_asset = {
         asset: value * sign
-        for asset, value in zip(board.assets, by_asset.tolist(), strict=True)
+        for asset, value in zip(alert_columns.assets, by_asset.tolist(), strict=True)
         if asset and value > -np.inf
     }
     # Of equals the last one.
@@ -321,34 +340,34 @@ def _summary(board: Board, rows: NDArray[np.int64], kind: int) -> MetricSummary:
     worst = int(rows[place]) if danger[place] > -np.inf else None
     # A death is a fact, not a reading: it grows no older.
     is_read = alert_type is not AlertType.DEATH_NAIL
-    state = board.readings.state[rows]
-    unknown = (state == ReadingState.UNKNOWN) & (board.level[rows] == Level.NORMAL)
-    raised = np.flatnonzero(board.level[rows] > Level.NORMAL)
-    ranked = raised[np.lexsort((-danger[raised], -board.level[rows[raised]].astype(np.int64)))]
+    state = alert_columns.readings.state[rows]
+    unknown = (state == ReadingState.UNKNOWN) & (alert_columns.level[rows] == Level.NORMAL)
+    raised = np.flatnonzero(alert_columns.level[rows] > Level.NORMAL)
+    ranked = raised[np.lexsort((-danger[raised], -alert_columns.level[rows[raised]].astype(np.int64)))]
     return MetricSummary(
         type=alert_type,
         alert_class=METRICS[alert_type].alert_class,
-        level=Level(int(board.level[rows].max())),
-        worst_value=None if worst is None else float(board.readings.value[worst]),
-        worst_subject_key=None if worst is None else int(board.subject_key[worst]),
-        worst_asset="" if worst is None else board.assets[board.asset_key[worst]],
+        level=Level(int(alert_columns.level[rows].max())),
+        worst_value=None if worst is None else float(alert_columns.readings.value[worst]),
+        worst_subject_key=None if worst is None else int(alert_columns.subject_key[worst]),
+        worst_asset="" if worst is None else alert_columns.assets[alert_columns.asset_key[worst]],
         alert_count=len(rows),
         stale_count=int((state != ReadingState.FRESH).sum()) if is_read else 0,
         unknown_count=int(unknown.sum()) if is_read else 0,
         level_count={level.name: levels[level] for level in Level},
         worst_by_asset=worst_by_asset,
-        raised=[_raised(board, row) for row in rows[ranked[:_MOST_RAISED]].tolist()],
+        raised=[_raised(alert_columns, row) for row in rows[ranked[:_MOST_RAISED]].tolist()],
         raised_count=len(raised),
     )
 
 
-def _raised(board: Board, row: int) -> Raised:
+def _raised(alert_columns: AlertColumns, row: int) -> Raised:
     return Raised(
-        int(board.subject_key[row]),
-        board.assets[board.asset_key[row]],
-        Level(int(board.level[row])),
-        _present(float(board.readings.value[row])),
-        bool(board.readings.state[row] != ReadingState.FRESH),
+        int(alert_columns.subject_key[row]),
+        alert_columns.assets[alert_columns.asset_key[row]],
+        Level(int(alert_columns.level[row])),
+        _present(float(alert_columns.readings.value[row])),
+        bool(alert_columns.readings.state[row] != ReadingState.FRESH),
     )
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import HAND_BIT, OFF_BIT, WORDED_BIT, Board
+from services.alerts.alerts.domain.alert_columns import HAND_BIT, OFF_BIT, WORDED_BIT, AlertColumns
 from services.alerts.alerts.domain.change_payload import alert_id, incident_id
-from services.alerts.alerts.domain.views import Alert, Words, settings
-from services.alerts.alerts.service.queries import Reading
+from services.alerts.alerts.domain.views import Alert, Annotations, settings
+from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import (
     DEATH_KIND,
     METRICS,
@@ -27,7 +27,7 @@ from services.alerts.domain.kinds import (
 from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.service.record import present, tell
 from services.alerts.service.known_names import Channels
-from services.alerts.service.snapshot_cache import Desk, Image
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import new_version
 from services.alerts.store.unit_of_work import Store
 from shared.errors import AlreadyExists, InvalidArgument
@@ -45,11 +45,11 @@ EDITABLE = (
 _LONGEST_COOLDOWN_SECONDS = 7 * 24 * 3600
 
 
-class Edits:
+class AlertEdits:
     """What people set on single alerts."""
 
-    def __init__(self, desk: Desk, channels: Channels, reading: Reading) -> None:
-        self._desk = desk
+    def __init__(self, cache: SnapshotCache, channels: Channels, reading: AlertQueries) -> None:
+        self._cache = cache
         self._channels = channels
         self._reading = reading
 
@@ -59,48 +59,55 @@ class Edits:
         ALERT_NOT_FOUND, ETAG_MISMATCH, ALREADY_THERE, INVALID_FIELD, UNKNOWN_NAME, XCOM_UNAVAILABLE.
         """
         if values.get("channels"):
-            async with self._desk.begin_reading() as store:
-                before = (await store.words.read([id])).get(id, Words())
+            async with self._cache.begin_reading() as store:
+                before = (await store.words.read([id])).get(id, Annotations())
             await self._channels.check(values["channels"], before.channels, "alert.channels")
-        async with self._desk.begin() as store:
-            image = await self._desk.image(store, await store.docket.lock())
-            row = image.row(id, etag)
-            after = await self.apply(store, image, row, values, "UPDATED")
+        async with self._cache.begin() as store:
+            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
+            row = snapshot.row(id, etag)
+            after = await self.apply(store, snapshot, row, values, "UPDATED")
             (alert,) = await self._reading.shown(store, after, [row])
-        self._desk.keep(after.docket, after.board, image)
-        self._desk.told()
+        self._cache.keep(after.service_state, after.alert_columns, snapshot)
+        self._cache.told()
         return alert
 
     async def apply(
-        self, store: Store, image: Image, row: int, values: Mapping[str, Any], reason: str
-    ) -> Image:
+        self, store: Store, snapshot: Snapshot, row: int, values: Mapping[str, Any], reason: str
+    ) -> Snapshot:
         """Write these fields of an alert with their record, in the caller's transaction."""
-        board, rows = image.board, np.array([row])
-        fresh = _columns(board, row, values)
-        id = alert_id(int(board.alert_key[row]))
-        known = (await store.words.read([id])).get(id, Words())
+        alert_columns, rows = snapshot.alert_columns, np.array([row])
+        fresh = _columns(alert_columns, row, values)
+        id = alert_id(int(alert_columns.alert_key[row]))
+        known = (await store.words.read([id])).get(id, Annotations())
         words = known
         if "notes" in values or "channels" in values:
-            words = Words(values.get("notes", known.notes), tuple(values.get("channels", known.channels)))
+            words = Annotations(
+                values.get("notes", known.notes), tuple(values.get("channels", known.channels))
+            )
             await store.words.put(id, words)
-            fresh["trait_bits"] = fresh.get("trait_bits", int(board.trait_bits[row])) | WORDED_BIT
-            if board.kind[row] == TIME_KIND:
-                await store.subjects.describe(int(board.subject_key[row]), words.notes)
-        after = board.with_values(rows, {**fresh, "revision": int(board.revision[row]) + 1})
+            fresh["trait_bits"] = fresh.get("trait_bits", int(alert_columns.trait_bits[row])) | WORDED_BIT
+            if alert_columns.kind[row] == TIME_KIND:
+                await store.subjects.describe(int(alert_columns.subject_key[row]), words.notes)
+        after = alert_columns.with_values(rows, {**fresh, "revision": int(alert_columns.revision[row]) + 1})
         await store.alerts.update_by_hand(after, rows)
         is_new = reason == "CREATED"
-        was = {} if is_new else settings(board, row, known)
+        was = {} if is_new else settings(alert_columns, row, known)
         entry = self._entry(after, row, was, settings(after, row, words), reason)
-        sealed = await self._desk.write(store, [entry])
-        if values.get("status") is AlertStatus.INACTIVE and board.level[row] > Level.NORMAL:
+        sealed = await self._cache.write(store, [entry])
+        if values.get("status") is AlertStatus.INACTIVE and alert_columns.level[row] > Level.NORMAL:
             # Who switches it off knows of it: nobody else needs to be woken.
-            await tell(store, sealed, self._desk.clock.now(), noted=True)
+            await tell(store, sealed, self._cache.clock.now(), noted=True)
         version = new_version()
-        await store.docket.change(alert_version=version)
-        return Image(image.docket.with_changes({"alert_version": version}), after, image.rules, image.tables)
+        await store.service_state.change(alert_version=version)
+        return Snapshot(
+            snapshot.service_state.with_changes({"alert_version": version}),
+            after,
+            snapshot.rules,
+            snapshot.tables,
+        )
 
     def _entry(
-        self, after: Board, row: int, was: Mapping[str, Any], now_is: Mapping[str, Any], reason: str
+        self, after: AlertColumns, row: int, was: Mapping[str, Any], now_is: Mapping[str, Any], reason: str
     ) -> Entry:
         """Every field that changed, as it was and as it is, in the words people use for it."""
         changed = [name for name in now_is if not was or was[name] != now_is[name]]
@@ -113,14 +120,14 @@ class Edits:
             inputs["incident_id"] = incident_id(key, count)
         level, value = int(after.level[row]), present(float(after.readings.value[row]))
         id, kind = alert_id(int(after.alert_key[row])), int(after.kind[row])
-        now, text = self._desk.clock.now(), json.dumps(inputs)
+        now, text = self._cache.clock.now(), json.dumps(inputs)
         return Entry(now, id, kind // 4, "person", reason, level, level, value, None, text, "", "")
 
 
-def _columns(board: Board, row: int, values: Mapping[str, Any]) -> dict[str, Any]:
+def _columns(alert_columns: AlertColumns, row: int, values: Mapping[str, Any]) -> dict[str, Any]:
     """What the fields mean in columns of the row."""
     fresh: dict[str, Any] = {}
-    kind = int(board.kind[row])
+    kind = int(alert_columns.kind[row])
     _check_fields(kind, set(values))
     if "trigger_time" in values:
         fresh["trigger_value"] = values["trigger_time"]
@@ -130,13 +137,13 @@ def _columns(board: Board, row: int, values: Mapping[str, Any]) -> dict[str, Any
     if "cooldown" in values:
         fresh["cooldown_seconds"] = cooldown_seconds(values["cooldown"], "alert.cooldown")
     if "status" in values:
-        bits = int(board.trait_bits[row]) & ~OFF_BIT
+        bits = int(alert_columns.trait_bits[row]) & ~OFF_BIT
         fresh["trait_bits"] = bits | (OFF_BIT if values["status"] is AlertStatus.INACTIVE else 0)
     if "condition" in values and kind != DEATH_KIND:
         other = kind_of(kind // 4, values["condition"])
         if other != kind:
             fresh["kind"] = other
-    _check_limit(board, row, fresh)
+    _check_limit(alert_columns, row, fresh)
     return fresh
 
 
@@ -150,11 +157,11 @@ def _check_fields(kind: int, names: set[str]) -> None:
         raise _invalid("alert.trigger_time", "only a TIME alert has a moment; others have trigger_value")
 
 
-def _check_limit(board: Board, row: int, fresh: Mapping[str, Any]) -> None:
+def _check_limit(alert_columns: AlertColumns, row: int, fresh: Mapping[str, Any]) -> None:
     """INVALID_FIELD for a limit that makes no sense, ALREADY_THERE for one that an equal alert has."""
-    kind = int(fresh.get("kind", board.kind[row]))
-    trigger = float(fresh.get("trigger_value", board.trigger_value[row]))
-    is_by_hand = bool(board.trait_bits[row] & HAND_BIT)
+    kind = int(fresh.get("kind", alert_columns.kind[row]))
+    trigger = float(fresh.get("trigger_value", alert_columns.trigger_value[row]))
+    is_by_hand = bool(alert_columns.trait_bits[row] & HAND_BIT)
     if not fresh.keys() & {"kind", "trigger_value", "starting_value"}:
         return
     if math.isnan(trigger):
@@ -168,21 +175,29 @@ def _check_limit(board: Board, row: int, fresh: Mapping[str, Any]) -> None:
     alert_type, condition = parts_of(kind)
     check_trigger(alert_type, condition, trigger, fresh.get("starting_value"))
     if is_by_hand:
-        start = float(fresh.get("starting_value", board.starting_value[row]))
-        equal = equal_rows(board, kind, int(board.subject_key[row]), trigger, start)
+        start = float(fresh.get("starting_value", alert_columns.starting_value[row]))
+        equal = equal_rows(alert_columns, kind, int(alert_columns.subject_key[row]), trigger, start)
     else:
-        same = (board.kind == kind) & (board.subject_key == board.subject_key[row])
-        equal = np.flatnonzero(same & (board.trait_bits & HAND_BIT == 0)).tolist()
+        same = (alert_columns.kind == kind) & (alert_columns.subject_key == alert_columns.subject_key[row])
+        equal = np.flatnonzero(same & (alert_columns.trait_bits & HAND_BIT == 0)).tolist()
     if [other for other in equal if other != row]:
         raise AlreadyExists("ALREADY_THERE", "this subject has an alert with that condition; change that one")
 
 
-def equal_rows(board: Board, kind: int, subject_key: int, trigger: float, start: float) -> list[int]:
+def equal_rows(
+    alert_columns: AlertColumns, kind: int, subject_key: int, trigger: float, start: float
+) -> list[int]:
     """Alerts made by hand that say the same; a DELTA_CHANGE from another start says something else."""
-    same = (board.kind == kind) & (board.subject_key == subject_key) & (board.trigger_value == trigger)
-    same &= board.trait_bits & HAND_BIT != 0
+    same = (
+        (alert_columns.kind == kind)
+        & (alert_columns.subject_key == subject_key)
+        & (alert_columns.trigger_value == trigger)
+    )
+    same &= alert_columns.trait_bits & HAND_BIT != 0
     if kind // 4 == AlertType.DELTA_CHANGE:
-        same &= (board.starting_value == start) | (np.isnan(board.starting_value) & math.isnan(start))
+        same &= (alert_columns.starting_value == start) | (
+            np.isnan(alert_columns.starting_value) & math.isnan(start)
+        )
     return [int(row) for row in np.flatnonzero(same)]
 
 

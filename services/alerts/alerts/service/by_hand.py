@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import HAND_BIT, Board, fresh_columns
+from services.alerts.alerts.domain.alert_columns import HAND_BIT, AlertColumns, fresh_columns
 from services.alerts.alerts.domain.change_payload import alert_id
-from services.alerts.alerts.domain.evaluation import Tables
+from services.alerts.alerts.domain.evaluation import ThresholdTables
 from services.alerts.alerts.domain.subjects import Members, Subject
 from services.alerts.alerts.domain.views import Alert
-from services.alerts.alerts.service.alert_edits import Edits, check_trigger, equal_rows
-from services.alerts.alerts.service.queries import Reading
+from services.alerts.alerts.service.alert_edits import AlertEdits, check_trigger, equal_rows
+from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import BY_HAND, AlertClass, AlertType, Condition, kind_of
 from services.alerts.service.known_names import Channels, check_asset
 from services.alerts.service.ports import PositionsPeer
-from services.alerts.service.snapshot_cache import Desk, Image, micros_of
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache, micros_of
 from services.alerts.store.unit_of_work import Store
 from services.alerts.thresholds.domain import Scope
 from shared.errors import AlreadyExists, InvalidArgument, NotFound
@@ -48,13 +48,18 @@ class _Place(NamedTuple):
     start: float
 
 
-class Making:
+class AlertsByHand:
     """CreateAlert."""
 
     def __init__(
-        self, desk: Desk, positions: PositionsPeer, channels: Channels, edits: Edits, reading: Reading
+        self,
+        cache: SnapshotCache,
+        positions: PositionsPeer,
+        channels: Channels,
+        edits: AlertEdits,
+        reading: AlertQueries,
     ) -> None:
-        self._desk = desk
+        self._cache = cache
         self._positions = positions
         self._channels = channels
         self._edits = edits
@@ -70,46 +75,51 @@ class Making:
         await self._channels.check(wish.values.get("channels", ()), (), "alert.channels")
         is_position = wish.scope.alert_class is AlertClass.POSITION
         members = await self._positions.members() if is_position else None
-        async with self._desk.begin() as store:
-            image = await self._desk.image(store, await store.docket.lock())
+        async with self._cache.begin() as store:
+            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
             if wish.scope.alert_class is AlertClass.MARKET:
-                check_asset(wish.scope.asset, image.docket, "alert.asset")
-            place = _place(image.board, wish, members)
-            _check_new(image.board, wish, place)
-            row = len(image.board)
-            made = await self._insert(store, image, wish, place)
+                check_asset(wish.scope.asset, snapshot.service_state, "alert.asset")
+            place = _place(snapshot.alert_columns, wish, members)
+            _check_new(snapshot.alert_columns, wish, place)
+            row = len(snapshot.alert_columns)
+            made = await self._insert(store, snapshot, wish, place)
             after = await self._edits.apply(store, made, row, wish.values, "CREATED")
             (alert,) = await self._reading.shown(store, after, [row])
-        self._desk.keep(after.docket, after.board, image)
+        self._cache.keep(after.service_state, after.alert_columns, snapshot)
         return alert
 
-    async def _insert(self, store: Store, image: Image, wish: Wish, place: _Place) -> Image:
-        docket, board, asset = image.docket, image.board, place.asset
-        subject = place.subject or _new_subject(docket.next_subject_key, wish)
-        assets = board.assets if asset in board.assets else (*board.assets, asset)
+    async def _insert(self, store: Store, snapshot: Snapshot, wish: Wish, place: _Place) -> Snapshot:
+        service_state, alert_columns, asset = snapshot.service_state, snapshot.alert_columns, place.asset
+        subject = place.subject or _new_subject(service_state.next_subject_key, wish)
+        assets = alert_columns.assets if asset in alert_columns.assets else (*alert_columns.assets, asset)
         columns = fresh_columns(1)
         values = {
-            "alert_key": docket.next_alert_key,
+            "alert_key": service_state.next_alert_key,
             "subject_key": subject.subject_key,
             "asset_key": assets.index(asset),
             "kind": _kind(wish),
             "trigger_value": wish.trigger,
             "starting_value": place.start,
-            "created_micros": micros_of(self._desk.clock.now()),
+            "created_micros": micros_of(self._cache.clock.now()),
             "trait_bits": HAND_BIT,
         }
         for name, value in values.items():
             columns[name][:] = value
-        changes: dict[str, Any] = {"next_alert_key": docket.next_alert_key + 1, "cleared_epoch": -1}
+        changes: dict[str, Any] = {"next_alert_key": service_state.next_alert_key + 1, "cleared_epoch": -1}
         if place.subject is None:
-            changes["next_subject_key"] = docket.next_subject_key - 1
-        await store.alerts.insert_assets(len(board.assets), assets[len(board.assets) :])
+            changes["next_subject_key"] = service_state.next_subject_key - 1
+        await store.alerts.insert_assets(len(alert_columns.assets), assets[len(alert_columns.assets) :])
         if subject.subject_key:
             await store.subjects.write([subject])
         await store.alerts.insert(columns)
-        await store.docket.change(**changes)
-        after = board.followed_by(assets, columns)
-        return Image(docket.with_changes(changes), after, image.rules, Tables(*image.rules.tables(assets)))
+        await store.service_state.change(**changes)
+        after = alert_columns.followed_by(assets, columns)
+        return Snapshot(
+            service_state.with_changes(changes),
+            after,
+            snapshot.rules,
+            ThresholdTables(*snapshot.rules.tables(assets)),
+        )
 
 
 def _check(wish: Wish) -> None:
@@ -132,14 +142,14 @@ def _check(wish: Wish) -> None:
     check_trigger(scope.type, scope.condition, wish.trigger, wish.values.get("starting_value"))
 
 
-def _check_new(board: Board, wish: Wish, place: _Place) -> None:
+def _check_new(alert_columns: AlertColumns, wish: Wish, place: _Place) -> None:
     if place.subject is None:
         return
     start = wish.values.get("starting_value")
     key = place.subject.subject_key
-    equal = equal_rows(board, _kind(wish), key, wish.trigger, math.nan if start is None else start)
+    equal = equal_rows(alert_columns, _kind(wish), key, wish.trigger, math.nan if start is None else start)
     if equal:
-        id = alert_id(int(board.alert_key[equal[0]]))
+        id = alert_id(int(alert_columns.alert_key[equal[0]]))
         problem = f"{id} says the same; change or delete that one"
         raise AlreadyExists("ALREADY_THERE", problem, metadata={"alert_id": id})
 
@@ -154,19 +164,21 @@ def _new_subject(key: int, wish: Wish) -> Subject:
     return Subject(key, wish.scope.asset, "", 0, "")
 
 
-def _place(board: Board, wish: Wish, members: Members | None) -> _Place:
+def _place(alert_columns: AlertColumns, wish: Wish, members: Members | None) -> _Place:
     if members is not None:
         return _of_position(wish, members)
     if wish.scope.alert_class is AlertClass.PORTFOLIO:
         return _Place(Subject(0, "", "", 0, ""), "", math.nan)
     if wish.scope.type is AlertType.TIME:
-        same = np.flatnonzero((board.kind == _kind(wish)) & (board.trigger_value == wish.trigger)).tolist()
-        subject = Subject(int(board.subject_key[same[0]]), _REMINDER, "", 0, "") if same else None
+        same = np.flatnonzero(
+            (alert_columns.kind == _kind(wish)) & (alert_columns.trigger_value == wish.trigger)
+        ).tolist()
+        subject = Subject(int(alert_columns.subject_key[same[0]]), _REMINDER, "", 0, "") if same else None
         return _Place(subject, "", math.nan)
     asset = wish.scope.asset
-    if asset in board.assets:
-        here = board.asset_key == board.assets.index(asset)
-        keys = board.subject_key[here & (board.alert_class == AlertClass.MARKET)].tolist()
+    if asset in alert_columns.assets:
+        here = alert_columns.asset_key == alert_columns.assets.index(asset)
+        keys = alert_columns.subject_key[here & (alert_columns.alert_class == AlertClass.MARKET)].tolist()
         if keys:
             return _Place(Subject(keys[0], asset, "", 0, ""), asset, math.nan)
     return _Place(None, asset, math.nan)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import Board, fresh_columns
+from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
 from services.alerts.alerts.domain.change_payload import Change, Setting, alert_id, death_facts, incident_id
 from services.alerts.alerts.domain.evaluation import with_level
 from services.alerts.alerts.domain.subjects import Subject
@@ -17,8 +17,8 @@ from services.alerts.alerts.domain.views import Alert, show
 from services.alerts.domain.kinds import DEATH_KIND, Level
 from services.alerts.notifications.service.record import record_changes
 from services.alerts.service.ports import PositionsPeer
-from services.alerts.service.snapshot_cache import Desk, Image, micros_of
-from services.alerts.store.service_state import Docket, new_version
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache, micros_of
+from services.alerts.store.service_state import ServiceState, new_version
 from services.alerts.store.unit_of_work import Store
 from shared.database.fence import Step
 from shared.errors import Unavailable
@@ -31,68 +31,70 @@ class _Nothing:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """The alert of an incident: its row of a board that may not be written yet."""
+    """The alert of an incident: its row of the alerts that may not be written yet."""
 
-    docket: Docket
-    board: Board
+    service_state: ServiceState
+    alert_columns: AlertColumns
     row: int
     subject: Subject
 
     @property
     def level(self) -> Level:
-        return Level(self.board.level[self.row])
+        return Level(self.alert_columns.level[self.row])
 
 
 class Deaths:
     """DEATH_NAIL alerts, one for each incident name."""
 
-    def __init__(self, desk: Desk, positions: PositionsPeer) -> None:
-        self._desk = desk
+    def __init__(self, cache: SnapshotCache, positions: PositionsPeer) -> None:
+        self._cache = cache
         self._positions = positions
 
     async def raise_death(self, step: Step, incident: str, summary: str) -> Alert:
         """The alert of the incident, raised unless it is already; told once."""
         demo = await self._is_demo()
-        now = self._desk.clock.now()
-        async with self._desk.begin() as store:
+        now = self._cache.clock.now()
+        async with self._cache.begin() as store:
             await store.enter(step, _Nothing)
-            image = await self._desk.image(store, await store.docket.lock())
-            case = await _find(store, image, incident)
+            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
+            case = await _find(store, snapshot, incident)
             if case is not None and case.level is Level.HIGH:
-                return show(case.board, image.tables, case.row, case.subject)
-            setting = Setting(step.cycle_id, image.docket.demo if demo is None else demo, micros_of(now))
+                return show(case.alert_columns, snapshot.tables, case.row, case.subject)
+            setting = Setting(
+                step.cycle_id, snapshot.service_state.demo if demo is None else demo, micros_of(now)
+            )
             if case is None:
-                case = await _open(store, image, incident, setting)
+                case = await _open(store, snapshot, incident, setting)
             case = replace(case, subject=case.subject._replace(summary=summary))
             await store.subjects.write([case.subject])
             case = await self._turn(store, case, Level.HIGH, setting, now)
-        self._desk.keep(case.docket, case.board, image)
-        self._desk.told()
-        return show(case.board, image.tables, case.row, case.subject)
+        self._cache.keep(case.service_state, case.alert_columns, snapshot)
+        self._cache.told()
+        return show(case.alert_columns, snapshot.tables, case.row, case.subject)
 
     async def resolve_death(self, step: Step, incident: str) -> bool:
         """Whether an incident ended now; its recovery is told once."""
-        now = self._desk.clock.now()
-        async with self._desk.begin() as store:
+        now = self._cache.clock.now()
+        async with self._cache.begin() as store:
             await store.enter(step, _Nothing)
-            image = await self._desk.image(store, await store.docket.lock())
-            case = await _find(store, image, incident)
+            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
+            case = await _find(store, snapshot, incident)
             if case is None or case.level is Level.NORMAL:
                 return False
-            setting = Setting(step.cycle_id, image.docket.demo, micros_of(now))
+            setting = Setting(step.cycle_id, snapshot.service_state.demo, micros_of(now))
             case = await self._turn(store, case, Level.NORMAL, setting, now)
-        self._desk.keep(case.docket, case.board, image)
-        self._desk.told()
+        self._cache.keep(case.service_state, case.alert_columns, snapshot)
+        self._cache.told()
         return True
 
     async def _turn(self, store: Store, case: _Case, level: Level, setting: Setting, now: datetime) -> _Case:
         """Set the level with its ledger row and its message."""
         before = case.level
-        board, told = with_level(case.board, case.row, level, setting.now_micros)
+        alert_columns, told = with_level(case.alert_columns, case.row, level, setting.now_micros)
         rows = np.array([case.row])
-        await store.alerts.update(board, rows)
-        await store.alerts.update_by_hand(board, rows)
-        key, count = int(board.alert_key[case.row]), int(board.incident_count[case.row])
+        await store.alerts.update(alert_columns, rows)
+        await store.alerts.update_by_hand(alert_columns, rows)
+        key, count = int(alert_columns.alert_key[case.row]), int(alert_columns.incident_count[case.row])
         facts = death_facts(case.subject.name, case.subject.summary, before, level, setting)
         facts["alert_id"], facts["incident_id"] = alert_id(key), incident_id(key, count)
         change = Change(
@@ -108,10 +110,12 @@ class Deaths:
             text=json.dumps(facts),
             noted=level is Level.NORMAL and not told,
         )
-        await record_changes(self._desk, store, [change], actor="system", cycle_id=setting.cycle_id, now=now)
+        await record_changes(self._cache, store, [change], actor="system", cycle_id=setting.cycle_id, now=now)
         changes = {"alert_version": new_version(), "demo": setting.demo}
-        await store.docket.change(**changes)
-        return replace(case, board=board, docket=case.docket.with_changes(changes))
+        await store.service_state.change(**changes)
+        return replace(
+            case, alert_columns=alert_columns, service_state=case.service_state.with_changes(changes)
+        )
 
     async def _is_demo(self) -> bool | None:
         """None when positions cannot be asked: it may be the one that died."""
@@ -121,30 +125,32 @@ class Deaths:
             return None
 
 
-async def _find(store: Store, image: Image, incident: str) -> _Case | None:
-    board = image.board
+async def _find(store: Store, snapshot: Snapshot, incident: str) -> _Case | None:
+    alert_columns = snapshot.alert_columns
     keys = await store.subjects.find(incident)
-    rows = np.flatnonzero((board.kind == DEATH_KIND) & np.isin(board.subject_key, keys)).tolist()
+    rows = np.flatnonzero(
+        (alert_columns.kind == DEATH_KIND) & np.isin(alert_columns.subject_key, keys)
+    ).tolist()
     if not rows:
         return None
-    key = int(board.subject_key[rows[0]])
+    key = int(alert_columns.subject_key[rows[0]])
     subject = (await store.subjects.read(np.array([key])))[key]
-    return _Case(image.docket, board, rows[0], subject)
+    return _Case(snapshot.service_state, alert_columns, rows[0], subject)
 
 
-async def _open(store: Store, image: Image, incident: str, setting: Setting) -> _Case:
+async def _open(store: Store, snapshot: Snapshot, incident: str, setting: Setting) -> _Case:
     """A new alert for an incident, still at NORMAL."""
-    docket, columns = image.docket, fresh_columns(1)
-    columns["alert_key"][:] = docket.next_alert_key
-    columns["subject_key"][:] = docket.next_subject_key
+    service_state, columns = snapshot.service_state, fresh_columns(1)
+    columns["alert_key"][:] = service_state.next_alert_key
+    columns["subject_key"][:] = service_state.next_subject_key
     columns["kind"][:] = DEATH_KIND
     columns["created_micros"][:] = setting.now_micros
     await store.alerts.insert(columns)
     changes = {
-        "next_alert_key": docket.next_alert_key + 1,
-        "next_subject_key": docket.next_subject_key - 1,
+        "next_alert_key": service_state.next_alert_key + 1,
+        "next_subject_key": service_state.next_subject_key - 1,
     }
-    await store.docket.change(**changes)
-    board = image.board.followed_by(image.board.assets, columns)
-    subject = Subject(docket.next_subject_key, incident, "", 0, "")
-    return _Case(docket.with_changes(changes), board, len(board) - 1, subject)
+    await store.service_state.change(**changes)
+    alert_columns = snapshot.alert_columns.followed_by(snapshot.alert_columns.assets, columns)
+    subject = Subject(service_state.next_subject_key, incident, "", 0, "")
+    return _Case(service_state.with_changes(changes), alert_columns, len(alert_columns) - 1, subject)

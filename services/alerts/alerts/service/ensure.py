@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.creation import Wanted, wanted
 from services.alerts.alerts.domain.ends import back
 from services.alerts.alerts.domain.subjects import NOBODY, Members
@@ -17,8 +17,8 @@ from services.alerts.domain.kinds import Level, parts_of
 from services.alerts.ledger.domain import Entry, Sealed
 from services.alerts.notifications.service.record import tell
 from services.alerts.service.ports import PositionsPeer
-from services.alerts.service.snapshot_cache import Desk, Image, apart, micros_of
-from services.alerts.store.service_state import Docket, new_version
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache, micros_of, offload
+from services.alerts.store.service_state import ServiceState, new_version
 from services.alerts.store.unit_of_work import Store
 from shared.database.fence import Step
 from shared.errors import Unavailable
@@ -37,11 +37,11 @@ class Created:
     unread: bool = False
 
 
-class Creation:
+class EnsureAlerts:
     """Keeps alerts in step with what is held and with what is judged."""
 
-    def __init__(self, desk: Desk, positions: PositionsPeer) -> None:
-        self._desk = desk
+    def __init__(self, cache: SnapshotCache, positions: PositionsPeer) -> None:
+        self._cache = cache
         self._positions = positions
 
     async def create(self, step: Step, membership_epoch: int | None) -> Created:
@@ -57,45 +57,45 @@ class Creation:
             return await self._pass(step, None)
 
     async def _create(self, step: Step, membership_epoch: int | None) -> Created:
-        last = self._desk.last()
+        last = self._cache.last()
         members: Members | None = None
-        if last is not None and _is_settled(last.docket):
-            known = last.docket.membership_epoch
+        if last is not None and _is_settled(last.service_state):
+            known = last.service_state.membership_epoch
             members = None if known == membership_epoch else await self._positions.members_since(known)
             if members is None:
-                answer = Created(0, len(last.board))
-                now = self._desk.clock.now()
-                created = await self._desk.at_once.create(step, answer, last.docket, now)
+                answer = Created(0, len(last.alert_columns))
+                now = self._cache.clock.now()
+                created = await self._cache.single_statement.create(step, answer, last.service_state, now)
                 if created is not None:
                     return created
         # Nothing known here, or it was old: other members, other thresholds.
         return await self._pass(step, members or await self._positions.members())
 
     async def _pass(self, step: Step, members: Members | None) -> Created:
-        async with self._desk.begin() as store:
+        async with self._cache.begin() as store:
             done = await store.enter(step, Created)
             if done is not None:
                 return done
-            image = await self._desk.image(store, await store.docket.lock())
-            kept = await self._make(store, step, image, members)
-        self._desk.keep(*kept, image)
-        if len(kept[1]) > len(image.board):
+            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
+            kept = await self._make(store, step, snapshot, members)
+        self._cache.keep(*kept, snapshot)
+        if len(kept[1]) > len(snapshot.alert_columns):
             # Somebody may be back.
-            self._desk.told()
-        return Created(len(kept[1]) - len(image.board), len(kept[1]), members is None)
+            self._cache.told()
+        return Created(len(kept[1]) - len(snapshot.alert_columns), len(kept[1]), members is None)
 
     async def _make(
-        self, store: Store, step: Step, image: Image, known: Members | None
-    ) -> tuple[Docket, Board]:
-        now, members = self._desk.clock.now(), known or NOBODY
-        docket, board = image.docket, image.board
-        found = await apart(
+        self, store: Store, step: Step, snapshot: Snapshot, known: Members | None
+    ) -> tuple[ServiceState, AlertColumns]:
+        now, members = self._cache.clock.now(), known or NOBODY
+        service_state, alert_columns = snapshot.service_state, snapshot.alert_columns
+        found = await offload(
             len(members.position_key) * 5,
             wanted,
-            board,
-            image.rules,
+            alert_columns,
+            snapshot.rules,
             members,
-            docket.next_subject_key,
+            service_state.next_subject_key,
             micros_of(now),
         )
         # Without members nothing is settled: who comes next looks again.
@@ -103,36 +103,36 @@ class Creation:
         if known is not None:
             changes = {
                 "membership_epoch": members.membership_epoch,
-                "created_threshold_version": docket.threshold_version,
+                "created_threshold_version": service_state.threshold_version,
                 "complete": found.complete,
             }
         if len(found):
-            board = await self._insert(store, step, image, found)
+            alert_columns = await self._insert(store, step, snapshot, found)
             changes |= {
                 "alert_version": new_version(),
-                "next_alert_key": docket.next_alert_key + len(found),
+                "next_alert_key": service_state.next_alert_key + len(found),
                 "next_subject_key": found.next_subject_key,
                 # Members may have been read before somebody closed: look again.
                 "cleared_epoch": -1,
             }
-        await store.docket.change(**changes)
-        await store.record(step, Created, Created(len(found), len(board), known is None), now)
-        return docket.with_changes(changes), board
+        await store.service_state.change(**changes)
+        await store.record(step, Created, Created(len(found), len(alert_columns), known is None), now)
+        return service_state.with_changes(changes), alert_columns
 
-    async def _insert(self, store: Store, step: Step, image: Image, found: Wanted) -> Board:
-        first = image.docket.next_alert_key
+    async def _insert(self, store: Store, step: Step, snapshot: Snapshot, found: Wanted) -> AlertColumns:
+        first = snapshot.service_state.next_alert_key
         found.columns["alert_key"][:] = np.arange(first, first + len(found))
-        known = len(image.board.assets)
+        known = len(snapshot.alert_columns.assets)
         await store.alerts.insert_assets(known, found.assets[known:])
         await store.subjects.write(found.subjects)
         await store.alerts.insert(found.columns)
-        now = self._desk.clock.now()
+        now = self._cache.clock.now()
         held = [subject.name for subject in found.subjects if subject.subject_key > 0]
         gone = await store.ledger.gone(held, now - _REMEMBERED) if held else []
         entries = [_entry(step, found, now), *(_back(step, row, now) for row in gone)]
-        sealed = await self._desk.write(store, entries)
+        sealed = await self._cache.write(store, entries)
         await tell(store, sealed[1:], now)
-        return image.board.followed_by(found.assets, found.columns)
+        return snapshot.alert_columns.followed_by(found.assets, found.columns)
 
 
 def _back(step: Step, gone: Sealed, now: datetime) -> Entry:
@@ -145,8 +145,10 @@ def _back(step: Step, gone: Sealed, now: datetime) -> Entry:
     )  # fmt: skip
 
 
-def _is_settled(docket: Docket) -> bool:
-    return docket.complete and docket.created_threshold_version == docket.threshold_version
+def _is_settled(service_state: ServiceState) -> bool:
+    return (
+        service_state.complete and service_state.created_threshold_version == service_state.threshold_version
+    )
 
 
 def _entry(step: Step, found: Wanted, now: datetime) -> Entry:

@@ -11,24 +11,31 @@ from functools import partial
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import Change, Setting, alert_id, changes, worst_first
-from services.alerts.alerts.domain.evaluation import Outcome, Tables, enrich, evaluate
+from services.alerts.alerts.domain.evaluation import Outcome, ThresholdTables, enrich, evaluate
 from services.alerts.alerts.domain.readings import (
     FIGURES,
     NOTHING_HELD,
     Inputs,
     Positions,
-    Single,
+    Reading,
     figures_of,
 )
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.notifications.service.record import present, record_changes
-from services.alerts.price_rules.service import Market, RuleEvent
+from services.alerts.price_rules.service import PriceRules, RuleEvent
 from services.alerts.service.ports import PositionsPeer
-from services.alerts.service.snapshot_cache import PYTHON_ROW_COST, Desk, Image, apart, micros_of, uncollected
-from services.alerts.store.service_state import Docket, new_version
+from services.alerts.service.snapshot_cache import (
+    PYTHON_ROW_COST,
+    Snapshot,
+    SnapshotCache,
+    micros_of,
+    offload,
+    without_collector,
+)
+from services.alerts.store.service_state import ServiceState, new_version
 from services.alerts.store.unit_of_work import Store
 from shared.database.fence import Step
 from shared.errors import Unavailable
@@ -45,7 +52,7 @@ class Work(Enum):
     EVALUATE = "evaluate"
 
 
-_WORKS: Mapping[Work, Callable[[Board, Tables, Inputs], Outcome]] = {
+_WORKS: Mapping[Work, Callable[[AlertColumns, ThresholdTables, Inputs], Outcome]] = {
     Work.ENRICH: enrich,
     Work.PROCESS: partial(evaluate, telling=False),
     Work.EVALUATE: evaluate,
@@ -86,32 +93,32 @@ class _Read:
     """What positions said; `unread`: nothing, it does not answer."""
 
     positions: Positions
-    totals: Mapping[AlertType, Single]
+    totals: Mapping[AlertType, Reading]
     unread: bool = False
 
 
-class Judging:
+class EvaluateAlerts:
     """The evaluation of alerts."""
 
-    def __init__(self, desk: Desk, positions: PositionsPeer, market: Market) -> None:
-        self._desk = desk
+    def __init__(self, cache: SnapshotCache, positions: PositionsPeer, market: PriceRules) -> None:
+        self._cache = cache
         self._positions = positions
         self._market = market
 
     async def evaluate(
         self,
         step: Step,
-        totals: Mapping[AlertType, Single] | None,
-        prices: Mapping[str, Single],
+        totals: Mapping[AlertType, Reading] | None,
+        prices: Mapping[str, Reading],
         work: Work = Work.EVALUATE,
     ) -> Evaluated:
         """Judge by what positions says now; portfolio readings are asked for when not given.
 
         Without positions the rest is judged all the same: their levels hold, and the answer counts them.
         """
-        last, read = self._desk.last(), None
-        is_ruled = work is Work.EVALUATE and prices and (last is None or last.docket.next_rule_key > 1)
-        if last is not None and not is_ruled and _newly_tracked(step, prices, last.docket) is None:
+        last, read = self._cache.last(), None
+        is_ruled = work is Work.EVALUATE and prices and (last is None or last.service_state.next_rule_key > 1)
+        if last is not None and not is_ruled and _newly_tracked(step, prices, last.service_state) is None:
             done, read = await self._at_once(step, last, totals, prices, work)
             if done is not None:
                 return done
@@ -123,70 +130,76 @@ class Judging:
     async def _at_once(
         self,
         step: Step,
-        image: Image,
-        totals: Mapping[AlertType, Single] | None,
-        prices: Mapping[str, Single],
+        snapshot: Snapshot,
+        totals: Mapping[AlertType, Reading] | None,
+        prices: Mapping[str, Reading],
         work: Work,
     ) -> tuple[Evaluated | None, _Read]:
         """One statement when nothing but readings changed, by the figures that are judged; else None."""
-        ground = await apart(len(image.board), image.tables.ground, image.board)
-        read = await self._read(totals, figures_of(ground.seating.types))
-        now = self._desk.clock.now()
-        outcome = await _judge(work, image, self._inputs(read, prices, now))
+        compiled_limits = await offload(
+            len(snapshot.alert_columns), snapshot.tables.compiled_limits, snapshot.alert_columns
+        )
+        read = await self._read(totals, figures_of(compiled_limits.reading_index.types))
+        now = self._cache.clock.now()
+        outcome = await _judge(work, snapshot, self._inputs(read, prices, now))
         if len(outcome.changed) or outcome.started:
             return None, read
-        after = _moved_on(image.docket, read.positions)
-        evaluated = _evaluated(image, outcome, [], ())
-        done = await self._desk.at_once.evaluate(step, evaluated, outcome.board, image.docket, after, now)
+        after = _moved_on(snapshot.service_state, read.positions)
+        evaluated = _evaluated(snapshot, outcome, [], ())
+        done = await self._cache.single_statement.evaluate(
+            step, evaluated, outcome.alert_columns, snapshot.service_state, after, now
+        )
         if done is evaluated:
-            self._desk.keep(after, outcome.board, image)
+            self._cache.keep(after, outcome.alert_columns, snapshot)
         return done, read
 
-    async def _in_full(self, step: Step, read: _Read, prices: Mapping[str, Single], work: Work) -> Evaluated:
+    async def _in_full(self, step: Step, read: _Read, prices: Mapping[str, Reading], work: Work) -> Evaluated:
         """One transaction, with records and messages, by all figures."""
-        positions, now = read.positions, self._desk.clock.now()
+        positions, now = read.positions, self._cache.clock.now()
         inputs = self._inputs(read, prices, now)
-        async with self._desk.begin() as store:
+        async with self._cache.begin() as store:
             done = await store.enter(step, Evaluated)
             if done is not None:
                 return done
-            image = await self._desk.image(store, await store.docket.lock())
-            outcome = await _judge(work, image, inputs)
-            docket = _moved_on(image.docket, positions)
-            setting = Setting(step.cycle_id, docket.demo, inputs.now_micros)
-            with uncollected(len(outcome.changed)):
+            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
+            outcome = await _judge(work, snapshot, inputs)
+            service_state = _moved_on(snapshot.service_state, positions)
+            setting = Setting(step.cycle_id, service_state.demo, inputs.now_micros)
+            with without_collector(len(outcome.changed)):
                 made = await _change(store, outcome, positions, setting)
                 told = await record_changes(
-                    self._desk, store, made, actor="evaluation", cycle_id=step.cycle_id, now=now
+                    self._cache, store, made, actor="evaluation", cycle_id=step.cycle_id, now=now
                 )
             by_hand = np.union1d(outcome.changed[outcome.released], np.array(outcome.started, np.int64))
-            await store.alerts.update_by_hand(outcome.board, by_hand)
+            await store.alerts.update_by_hand(outcome.alert_columns, by_hand)
             events: Sequence[RuleEvent] = ()
-            if work is Work.EVALUATE and prices and docket.next_rule_key > 1:
+            if work is Work.EVALUATE and prices and service_state.next_rule_key > 1:
                 events = await self._market.judge(store, prices, setting, now)
                 told = told or any(event.told for event in events)
             quiet = not len(outcome.changed) and not outcome.started
             if not quiet:
-                docket = replace(docket, alert_version=new_version())
+                service_state = replace(service_state, alert_version=new_version())
             elif not events:
                 await store.hurry()
-            tracked = _newly_tracked(step, prices, docket)
+            tracked = _newly_tracked(step, prices, service_state)
             if tracked is not None:
-                docket = replace(docket, tracked_assets=tracked)
-                await store.docket.change(tracked_assets=tracked)
-            await store.evaluations.write(outcome.board, docket, image.docket.evaluation_version)
-            evaluated = _evaluated(image, outcome, made, events)
+                service_state = replace(service_state, tracked_assets=tracked)
+                await store.service_state.change(tracked_assets=tracked)
+            await store.evaluations.write(
+                outcome.alert_columns, service_state, snapshot.service_state.evaluation_version
+            )
+            evaluated = _evaluated(snapshot, outcome, made, events)
             await store.record(step, Evaluated, evaluated, now)
-        self._desk.keep(docket, outcome.board, image)
+        self._cache.keep(service_state, outcome.alert_columns, snapshot)
         if told:
-            self._desk.told()
+            self._cache.told()
         return evaluated
 
-    def _inputs(self, read: _Read, prices: Mapping[str, Single], now: datetime) -> Inputs:
-        steady = self._desk.steady.micros()
-        return Inputs(read.positions, read.totals, prices, micros_of(now), steady, read.unread)
+    def _inputs(self, read: _Read, prices: Mapping[str, Reading], now: datetime) -> Inputs:
+        clock_guard = self._cache.clock_guard.micros()
+        return Inputs(read.positions, read.totals, prices, micros_of(now), clock_guard, read.unread)
 
-    async def _read(self, totals: Mapping[AlertType, Single] | None, names: Collection[str]) -> _Read:
+    async def _read(self, totals: Mapping[AlertType, Reading] | None, names: Collection[str]) -> _Read:
         try:
             if totals is not None:
                 return _Read(await self._positions.figures(names), totals)
@@ -196,20 +209,24 @@ class Judging:
             return _Read(NOTHING_HELD, totals or {}, unread=True)
 
 
-async def _judge(work: Work, image: Image, inputs: Inputs) -> Outcome:
-    return await apart(len(image.board), _WORKS[work], image.board, image.tables, inputs)
+async def _judge(work: Work, snapshot: Snapshot, inputs: Inputs) -> Outcome:
+    return await offload(
+        len(snapshot.alert_columns), _WORKS[work], snapshot.alert_columns, snapshot.tables, inputs
+    )
 
 
-def _newly_tracked(step: Step, prices: Mapping[str, Single], docket: Docket) -> list[str] | None:
+def _newly_tracked(
+    step: Step, prices: Mapping[str, Reading], service_state: ServiceState
+) -> list[str] | None:
     """The assets whose prices a cycle brings, when they are others than the last one's."""
     names = sorted(prices)
-    return names if step.cycle_id and names and names != docket.tracked_assets else None
+    return names if step.cycle_id and names and names != service_state.tracked_assets else None
 
 
-def _moved_on(docket: Docket, positions: Positions) -> Docket:
-    """The docket after an evaluation that changed no level."""
-    demo = docket.demo if positions.is_demo is None else positions.is_demo
-    return replace(docket, evaluation_version=new_version(), demo=demo)
+def _moved_on(service_state: ServiceState, positions: Positions) -> ServiceState:
+    """The service state after an evaluation that changed no level."""
+    demo = service_state.demo if positions.is_demo is None else positions.is_demo
+    return replace(service_state, evaluation_version=new_version(), demo=demo)
 
 
 async def _change(store: Store, outcome: Outcome, positions: Positions, setting: Setting) -> list[Change]:
@@ -217,10 +234,10 @@ async def _change(store: Store, outcome: Outcome, positions: Positions, setting:
     rows = outcome.changed
     if not len(rows):
         return []
-    subjects = await store.subjects.read(outcome.board.subject_key[rows])
+    subjects = await store.subjects.read(outcome.alert_columns.subject_key[rows])
     _, made = await asyncio.gather(
-        store.alerts.update(outcome.board, rows),
-        apart(len(rows) * PYTHON_ROW_COST, _listed, outcome, subjects, positions, setting),
+        store.alerts.update(outcome.alert_columns, rows),
+        offload(len(rows) * PYTHON_ROW_COST, _listed, outcome, subjects, positions, setting),
     )
     return made
 
@@ -232,10 +249,13 @@ def _listed(
 
 
 def _evaluated(
-    image: Image, outcome: Outcome, made: Sequence[Change], events: Sequence[RuleEvent]
+    snapshot: Snapshot, outcome: Outcome, made: Sequence[Change], events: Sequence[RuleEvent]
 ) -> Evaluated:
     raised = int(outcome.raised.sum())
-    active, levels = image.tables.ground(outcome.board).active, outcome.board.level
+    active, levels = (
+        snapshot.tables.compiled_limits(outcome.alert_columns).active,
+        outcome.alert_columns.level,
+    )
     moved = outcome.raised | outcome.lowered
     order = worst_first(outcome)
     first = order[moved[order]][:_MOST_TRANSITIONS].tolist()

@@ -22,7 +22,7 @@ from services.alerts.alerts.domain.views import (
 )
 from services.alerts.domain.kinds import Level
 from services.alerts.service.ports import PositionsPeer
-from services.alerts.service.snapshot_cache import Desk, Image, apart
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache, offload
 from services.alerts.store.unit_of_work import Store
 from shared import paging
 from shared.errors import InvalidArgument, NotFound
@@ -44,30 +44,35 @@ class Summary:
     waiting_count: int
 
 
-class Reading:
+class AlertQueries:
     """What people and other services look at."""
 
-    def __init__(self, desk: Desk, positions: PositionsPeer) -> None:
-        self._desk = desk
+    def __init__(self, cache: SnapshotCache, positions: PositionsPeer) -> None:
+        self._cache = cache
         self._positions = positions
         self._summed: tuple[_Versions, Sequence[MetricSummary], Mapping[int, str]] | None = None
 
     async def get(self, id: str) -> Alert:
         """One alert; NotFound ALERT_NOT_FOUND."""
-        async with self._desk.begin_reading() as store:
-            image = await self._desk.image(store, await store.docket.read())
-            return (await self.shown(store, image, [image.row(id)]))[0]
+        async with self._cache.begin_reading() as store:
+            snapshot = await self._cache.snapshot(store, await store.service_state.read())
+            return (await self.shown(store, snapshot, [snapshot.row(id)]))[0]
 
     async def list(self, wanted: Filter, page_size: int, page_token: str) -> Page[Alert]:
         """Worst level first, then by key; POSITION_NOT_FOUND."""
         context = paging.context("alerts", wanted)
         page = paging.parse(page_size, page_token, context=context)
         after = _after(page.after)
-        async with self._desk.begin_reading() as store:
-            image = await self._desk.image(store, await store.docket.read())
+        async with self._cache.begin_reading() as store:
+            snapshot = await self._cache.snapshot(store, await store.service_state.read())
             keys = await store.subjects.find(wanted.position_id) if wanted.position_id else None
-            rows = worst_first(image.board, choose(image.board, image.tables, wanted, keys), after, page.size)
-            alerts = await self.shown(store, image, rows)
+            rows = worst_first(
+                snapshot.alert_columns,
+                choose(snapshot.alert_columns, snapshot.tables, wanted, keys),
+                after,
+                page.size,
+            )
+            alerts = await self.shown(store, snapshot, rows)
         if not alerts:
             await self.refuse_unknown(wanted)
         return paging.cut(alerts, page, context, lambda alert: (int(alert.level), key_of(alert.id)))
@@ -77,50 +82,56 @@ class Reading:
         id = wanted.position_id
         if not id:
             return
-        async with self._desk.begin_reading() as store:
+        async with self._cache.begin_reading() as store:
             known = bool(await store.subjects.find(id))
         if not known and not await self._positions.has(id):
             raise NotFound("POSITION_NOT_FOUND", f"no position has id {id[:80]!r}")
 
     async def summary(self) -> Summary:
         """Computed again only after something changed."""
-        glance = await self._desk.at_once.glance()
-        image = self._desk.last()
-        if image is None or image.docket != glance.docket:
-            async with self._desk.begin_reading() as store:
-                image = await self._desk.image(store, await store.docket.read())
-        metrics, names = await self._sums(image)
+        glance = await self._cache.single_statement.glance()
+        snapshot = self._cache.last()
+        if snapshot is None or snapshot.service_state != glance.service_state:
+            async with self._cache.begin_reading() as store:
+                snapshot = await self._cache.snapshot(store, await store.service_state.read())
+        metrics, names = await self._sums(snapshot)
         level = max((metric.level for metric in metrics), default=Level.NORMAL)
-        evaluated = image.board.evaluated_micros
+        evaluated = snapshot.alert_columns.evaluated_micros
         return Summary(level, metrics, names, evaluated, glance.head_hash, glance.waiting_count)
 
-    async def _sums(self, image: Image) -> tuple[Sequence[MetricSummary], Mapping[int, str]]:
-        docket = image.docket
-        versions = (docket.alert_version, docket.evaluation_version, docket.threshold_version)
+    async def _sums(self, snapshot: Snapshot) -> tuple[Sequence[MetricSummary], Mapping[int, str]]:
+        service_state = snapshot.service_state
+        versions = (
+            service_state.alert_version,
+            service_state.evaluation_version,
+            service_state.threshold_version,
+        )
         if self._summed is None or self._summed[0] != versions:
-            metrics = await apart(len(image.board), summarise, image.board, image.tables)
+            metrics = await offload(
+                len(snapshot.alert_columns), summarise, snapshot.alert_columns, snapshot.tables
+            )
             keys = {metric.worst_subject_key for metric in metrics if metric.worst_subject_key is not None}
             keys |= {raised.subject_key for metric in metrics for raised in metric.raised}
-            same = self._summed is not None and self._summed[0][0] == docket.alert_version
+            same = self._summed is not None and self._summed[0][0] == service_state.alert_version
             names = self._summed[2] if self._summed is not None and same else {}
             if not keys <= names.keys():
-                names = {**names, **await self._desk.at_once.names(keys)}
+                names = {**names, **await self._cache.single_statement.names(keys)}
             self._summed = (versions, metrics, names)
         return self._summed[1], self._summed[2]
 
-    async def shown(self, store: Store, image: Image, rows: Sequence[int]) -> Sequence[Alert]:
-        keys = image.board.subject_key[np.array(rows, np.int64)]
+    async def shown(self, store: Store, snapshot: Snapshot, rows: Sequence[int]) -> Sequence[Alert]:
+        keys = snapshot.alert_columns.subject_key[np.array(rows, np.int64)]
         subjects = await store.subjects.read(keys)
-        board = image.board
-        worded = [row for row in rows if board.trait_bits[row] & WORDED_BIT]
-        words = await store.words.read([alert_id(int(board.alert_key[row])) for row in worded])
+        alert_columns = snapshot.alert_columns
+        worded = [row for row in rows if alert_columns.trait_bits[row] & WORDED_BIT]
+        words = await store.words.read([alert_id(int(alert_columns.alert_key[row])) for row in worded])
         return [
             show(
-                board,
-                image.tables,
+                alert_columns,
+                snapshot.tables,
                 row,
                 subjects.get(key, _NOBODY),
-                words.get(alert_id(int(board.alert_key[row])), NO_WORDS),
+                words.get(alert_id(int(alert_columns.alert_key[row])), NO_WORDS),
             )
             for row, key in zip(rows, keys.tolist(), strict=True)
         ]

@@ -11,11 +11,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import alert_id
 from services.alerts.alerts.domain.views import Alert, Filter, changed_rows, choose, worst_first
-from services.alerts.alerts.service.queries import Reading
-from services.alerts.service.snapshot_cache import Desk, Image
+from services.alerts.alerts.service.queries import AlertQueries
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.unit_of_work import Store
 from shared.feed import Alike
 
@@ -44,7 +44,7 @@ class _Watcher:
     awake: asyncio.Event
     commit_count: int = 0
     versions: tuple[int, int] = (-1, -1)
-    board: Board | None = None
+    alert_columns: AlertColumns | None = None
     shown: NDArray[np.int64] | None = None
 
 
@@ -56,15 +56,15 @@ class _Told:
     shown: NDArray[np.int64]
 
 
-class Watching:
+class AlertWatch:
     """Everybody who watches."""
 
-    def __init__(self, desk: Desk, reading: Reading) -> None:
-        self._desk = desk
+    def __init__(self, cache: SnapshotCache, reading: AlertQueries) -> None:
+        self._cache = cache
         self._reading = reading
         self._watchers: list[_Watcher] = []
         self._alike: Alike[_Told] = Alike()
-        desk.changed = self._changed
+        cache.changed = self._changed
 
     @property
     def watcher_count(self) -> int:
@@ -100,45 +100,45 @@ class Watching:
             self._watchers.remove(watcher)
 
     async def _news(self, watcher: _Watcher, wanted: Filter, *, gap: bool) -> AsyncIterator[News]:
-        async with self._desk.begin_reading() as store:
-            docket = await store.docket.read()
-            versions = (docket.alert_version, docket.threshold_version)
+        async with self._cache.begin_reading() as store:
+            service_state = await store.service_state.read()
+            versions = (service_state.alert_version, service_state.threshold_version)
             if versions == watcher.versions:
                 return
-            image = await self._desk.image(store, docket)
+            snapshot = await self._cache.snapshot(store, service_state)
         # Most watchers want all and keep up: what they are told is read and judged once.
         key = (wanted, watcher.versions, versions)
-        told = await self._alike.get(key, partial(self._between, wanted, watcher, image, gap=gap))
-        watcher.versions, watcher.board, watcher.shown = versions, image.board, told.shown
+        told = await self._alike.get(key, partial(self._between, wanted, watcher, snapshot, gap=gap))
+        watcher.versions, watcher.alert_columns, watcher.shown = versions, snapshot.alert_columns, told.shown
         for news in told.news:
             yield news
 
-    async def _between(self, wanted: Filter, watcher: _Watcher, image: Image, *, gap: bool) -> _Told:
-        """From what a watcher has seen to the image; of the watcher only reads, and that at once."""
-        before, seen = watcher.board, watcher.shown
+    async def _between(self, wanted: Filter, watcher: _Watcher, snapshot: Snapshot, *, gap: bool) -> _Told:
+        """From what a watcher has seen to the snapshot; of the watcher only reads, and that at once."""
+        before, seen = watcher.alert_columns, watcher.shown
         keys = None
         if wanted.position_id:
-            async with self._desk.begin_reading() as store:
+            async with self._cache.begin_reading() as store:
                 keys = await store.subjects.find(wanted.position_id)
-        mask = choose(image.board, image.tables, wanted, keys)
-        fresh = mask if before is None else mask & changed_rows(before, image.board)
-        shown = image.board.alert_key[mask]
+        mask = choose(snapshot.alert_columns, snapshot.tables, wanted, keys)
+        fresh = mask if before is None else mask & changed_rows(before, snapshot.alert_columns)
+        shown = snapshot.alert_columns.alert_key[mask]
         gone = [] if seen is None else np.setdiff1d(seen, shown).tolist()
         if seen is not None:
-            fresh |= mask & ~np.isin(image.board.alert_key, seen)
-        rows = worst_first(image.board, fresh, None, int(fresh.sum()))
+            fresh |= mask & ~np.isin(snapshot.alert_columns.alert_key, seen)
+        rows = worst_first(snapshot.alert_columns, fresh, None, int(fresh.sum()))
         if before is not None and not rows and not gone:
             return _Told((), shown)
         ids = [alert_id(key) for key in gone]
-        return _Told([news async for news in self._portions(image, rows, ids, gap=gap)], shown)
+        return _Told([news async for news in self._portions(snapshot, rows, ids, gap=gap)], shown)
 
     async def _portions(
-        self, image: Image, rows: Sequence[int], gone: Sequence[str], *, gap: bool
+        self, snapshot: Snapshot, rows: Sequence[int], gone: Sequence[str], *, gap: bool
     ) -> AsyncIterator[News]:
         for start in range(0, max(len(rows), 1), _PORTION):
-            async with self._desk.begin_reading() as store:
-                alerts = await self._alerts(store, image, rows[start : start + _PORTION])
+            async with self._cache.begin_reading() as store:
+                alerts = await self._alerts(store, snapshot, rows[start : start + _PORTION])
             yield News(alerts, gone if start == 0 else (), gap and start == 0)
 
-    async def _alerts(self, store: Store, image: Image, rows: Sequence[int]) -> Sequence[Alert]:
-        return await self._reading.shown(store, image, rows)
+    async def _alerts(self, store: Store, snapshot: Snapshot, rows: Sequence[int]) -> Sequence[Alert]:
+        return await self._reading.shown(store, snapshot, rows)

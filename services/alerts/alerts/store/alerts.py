@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerts.alerts.domain.alert_columns import ALERT_COLUMNS, Board, Column
+from services.alerts.alerts.domain.alert_columns import ALERT_COLUMNS, AlertColumns, Column
 from shared.database.bulk import copy_in, copy_out
 
 _SPEC = {name: kind for name, (kind, _) in ALERT_COLUMNS.items()}
@@ -70,11 +70,11 @@ class AlertStore:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def load(self) -> Board:
+    async def load(self) -> AlertColumns:
         """Every alert, without readings."""
         names = await self._connection.exec_driver_sql("select name from asset order by asset_key")
         assets = [row[0] for row in names]
-        return Board.of(assets, await copy_out(self._connection, _LOAD, _SPEC))
+        return AlertColumns.of(assets, await copy_out(self._connection, _LOAD, _SPEC))
 
     async def insert(self, columns: Mapping[str, Column]) -> None:
         await copy_in(self._connection, "alert", columns)
@@ -84,9 +84,9 @@ class AlertStore:
             keys = list(range(first_key, first_key + len(names)))
             await self._connection.execute(_NEW_ASSETS, {"asset_keys": keys, "names": list(names)})
 
-    async def update(self, board: Board, rows: Column) -> None:
-        """Write what a change of level changes, of these rows of the board."""
-        columns = {name: getattr(board, name)[rows] for name in ("alert_key", *_CHANGING)}
+    async def update(self, alert_columns: AlertColumns, rows: Column) -> None:
+        """Write what a change of level changes, of these rows of the alerts."""
+        columns = {name: getattr(alert_columns, name)[rows] for name in ("alert_key", *_CHANGING)}
         if len(rows) > _COPY_ROWS:
             await self._connection.exec_driver_sql(_CHANGES)
             await copy_in(self._connection, "changed_level", columns)
@@ -95,11 +95,11 @@ class AlertStore:
             values = {name: column.tolist() for name, column in columns.items()}
             await self._connection.execute(_UPDATE, values)
 
-    async def update_by_hand(self, board: Board, rows: Column) -> None:
-        """Write what people set, of these rows of the board."""
+    async def update_by_hand(self, alert_columns: AlertColumns, rows: Column) -> None:
+        """Write what people set, of these rows of the alerts."""
         if len(rows):
-            values = {name: getattr(board, name)[rows].tolist() for name in _BY_HAND}
-            keys = board.alert_key[rows].tolist()
+            values = {name: getattr(alert_columns, name)[rows].tolist() for name in _BY_HAND}
+            keys = alert_columns.alert_key[rows].tolist()
             await self._connection.execute(_UPDATE_BY_HAND, {"alert_key": keys, **values})
 
     async def next_expiry_micros(self) -> int | None:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerts.alerts.domain.alert_columns import READING_COLUMNS, Board, Readings
-from services.alerts.store.service_state import Docket
+from services.alerts.alerts.domain.alert_columns import READING_COLUMNS, AlertColumns, Readings
+from services.alerts.store.service_state import ServiceState
 from shared.database.engine import raw
 
 # No key is negative.
@@ -17,7 +17,7 @@ _RUNS = -1
 _NAMES = ", ".join(READING_COLUMNS)
 # One round trip. The row before the last stays for a reader that began before this commit.
 _WRITE = (
-    "with versions as (update docket set evaluation_version = $1, alert_version = $2, demo = $3),"
+    "with versions as (update service_state set evaluation_version = $1, alert_version = $2, demo = $3),"
     " old as (delete from evaluation where version <> $4)"
     f" insert into evaluation (version, evaluated_micros, alert_key, {_NAMES})"
     " values ($1, $5, $6, $7, $8, $9, $10)"
@@ -25,11 +25,11 @@ _WRITE = (
 _READ = f"select evaluated_micros, alert_key, {_NAMES} from evaluation where version = $1"
 
 
-def packed(board: Board) -> list[bytes]:
+def packed(alert_columns: AlertColumns) -> list[bytes]:
     """The keys, and the readings in the order of READING_COLUMNS."""
     return [
-        packed_keys(board.alert_key),
-        *(getattr(board.readings, name).tobytes() for name in READING_COLUMNS),
+        packed_keys(alert_columns.alert_key),
+        *(getattr(alert_columns.readings, name).tobytes() for name in READING_COLUMNS),
     ]
 
 
@@ -56,19 +56,26 @@ class EvaluationStore:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def write(self, board: Board, docket: Docket, previous_version: int) -> None:
-        """Keep the readings of a board and move the docket on to this one."""
+    async def write(
+        self, alert_columns: AlertColumns, service_state: ServiceState, previous_version: int
+    ) -> None:
+        """Keep the readings of the alerts and move the service state on to this one."""
         driver = await raw(self._connection)
-        versions = (docket.evaluation_version, docket.alert_version, docket.demo, previous_version)
-        await driver.execute(_WRITE, *versions, board.evaluated_micros, *packed(board))
+        versions = (
+            service_state.evaluation_version,
+            service_state.alert_version,
+            service_state.demo,
+            previous_version,
+        )
+        await driver.execute(_WRITE, *versions, alert_columns.evaluated_micros, *packed(alert_columns))
 
-    async def load(self, board: Board, version: int) -> Board:
-        """The board with the readings of one evaluation; as it is when there is none."""
+    async def load(self, alert_columns: AlertColumns, version: int) -> AlertColumns:
+        """The alerts with the readings of one evaluation; as it is when there is none."""
         rows = await (await raw(self._connection)).fetch(_READ, version)
         if not rows:
-            return board
+            return alert_columns
         ((micros, alert_key, *columns),) = rows
-        return board.with_readings(keys_of(alert_key), _readings(columns), micros)
+        return alert_columns.with_readings(keys_of(alert_key), _readings(columns), micros)
 
     async def delete_all(self) -> None:
         await self._connection.exec_driver_sql("delete from evaluation")

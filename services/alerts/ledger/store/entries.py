@@ -75,7 +75,7 @@ class LedgerStore:
         return [_sealed(row) for row in await self._connection.execute(_GONE, words)]
 
     async def names(self, alert_id: str) -> bool:
-        """Whether any row is about this alert or market rule."""
+        """Whether any row is about this alert or price rule."""
         query = select(ledger.c.sequence).where(ledger.c.alert_id == alert_id).limit(1)
         return await self._connection.scalar(query) is not None
 

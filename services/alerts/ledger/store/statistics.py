@@ -34,7 +34,7 @@ _COUNT = text(
 
 
 class Statistics(NamedTuple):
-    """Of one metric, or of one market rule; see the schema."""
+    """Of one metric, or of one price rule; see the schema."""
 
     type: int
     rule_id: str

@@ -11,7 +11,7 @@ import numpy as np
 from services.alerts.alerts.domain.change_payload import Change, alert_id
 from services.alerts.domain.kinds import Level
 from services.alerts.ledger.domain import Entry, Sealed
-from services.alerts.service.snapshot_cache import PYTHON_ROW_COST, Desk, apart, micros_of
+from services.alerts.service.snapshot_cache import PYTHON_ROW_COST, SnapshotCache, micros_of, offload
 from services.alerts.store.unit_of_work import Store
 
 
@@ -20,13 +20,13 @@ def present(number: float) -> float | None:
 
 
 async def record_changes(
-    desk: Desk, store: Store, made: Sequence[Change], *, actor: str, cycle_id: str, now: datetime
+    cache: SnapshotCache, store: Store, made: Sequence[Change], *, actor: str, cycle_id: str, now: datetime
 ) -> bool:
     """One ledger row a change, one outbox row a change that is told or noted; whether there is one."""
     if not made:
         return False
-    entries = await apart(len(made) * PYTHON_ROW_COST, _entries, made, actor, cycle_id, now)
-    rows = await desk.write(store, entries)
+    entries = await offload(len(made) * PYTHON_ROW_COST, _entries, made, actor, cycle_id, now)
+    rows = await cache.write(store, entries)
     told = [row for change, row in zip(made, rows, strict=True) if change.told]
     noted = [row for change, row in zip(made, rows, strict=True) if change.noted and not change.told]
     await tell(store, told, now)

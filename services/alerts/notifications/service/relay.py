@@ -15,17 +15,17 @@ from services.alerts.notifications.domain import (
     CLOSED,
     ENDED_INCIDENTS,
     RESOLVED,
-    Letter,
     Note,
+    Notification,
     Settlement,
     compose,
     is_news,
 )
 from services.alerts.notifications.store import Waiting
 from services.alerts.price_rules.domain.rule_texts import rule_text
-from services.alerts.service.ports import Telling
-from services.alerts.service.snapshot_cache import Desk
-from services.alerts.thresholds.domain import Rules
+from services.alerts.service.ports import Notifier
+from services.alerts.service.snapshot_cache import SnapshotCache
+from services.alerts.thresholds.domain import ThresholdSet
 from shared.database.fence import Step
 from shared.errors import SonicError, Unavailable
 from shared.log import get_logger
@@ -58,14 +58,14 @@ class _Told:
     """What becomes of a row: something for the notification service, something for people, or both."""
 
     note: Note | None
-    letter: Letter | None
+    letter: Notification | None
 
 
 class Relay:
     """Empties the outbox. Any number of them may run: a row is claimed by one at a time."""
 
-    def __init__(self, desk: Desk, telling: Telling) -> None:
-        self._desk = desk
+    def __init__(self, cache: SnapshotCache, telling: Notifier) -> None:
+        self._cache = cache
         self._telling = telling
         # A flush waits for the relay that is at it: rows on their way are not rows that wait.
         self._alone = asyncio.Lock()
@@ -77,14 +77,14 @@ class Relay:
 
         Rows that another sender holds go too: it may be dead, and the same request twice is one message.
         """
-        if not await self._desk.at_once.waiting_count(step):
+        if not await self._cache.single_statement.waiting_count(step):
             return Flushed(0, 0)
         sent = await self._drain(_ANY_TIME, anyway=True)
-        return Flushed(sent, await self._desk.at_once.waiting_count(step))
+        return Flushed(sent, await self._cache.single_statement.waiting_count(step))
 
     async def relay(self) -> int:
         """One turn over the rows that are due; XCOM_UNAVAILABLE when nobody takes them."""
-        return await self._drain(self._desk.clock.now())
+        return await self._drain(self._cache.clock.now())
 
     async def _drain(self, due_time: datetime, *, anyway: bool = False) -> int:
         async with self._alone:
@@ -94,14 +94,14 @@ class Relay:
         sent = 0
         seen: set[int] = set()
         # A crash may leave ten thousand rows: nobody, a cycle least of all, waits for the last of them.
-        end_seconds = self._desk.clock.monotonic() + _TURN_SECONDS
-        while self._desk.clock.monotonic() <= end_seconds:
-            now = self._desk.clock.now()
-            async with self._desk.begin() as store:
+        end_seconds = self._cache.clock.monotonic() + _TURN_SECONDS
+        while self._cache.clock.monotonic() <= end_seconds:
+            now = self._cache.clock.now()
+            async with self._cache.begin() as store:
                 rows = _worst_first(await store.outbox.claim(now, due_time, _PORTION, anyway=anyway))
                 if not rows:
                     return sent
-                rules = await self._desk.rules(store)
+                rules = await self._cache.rules(store)
                 own = await store.words.channels([row.alert_id for row in rows])
             told = [_Told(_note(row), None if row.noted else _letter(row, rules, own)) for row in rows]
             accepted, refused, failure = await self._tell(told, rows)
@@ -154,8 +154,8 @@ class Relay:
     async def _settle(
         self, accepted: Sequence[Waiting], refused: Sequence[Waiting], rest: Sequence[Waiting]
     ) -> None:
-        now = self._desk.clock.now()
-        async with self._desk.begin() as store:
+        now = self._cache.clock.now()
+        async with self._cache.begin() as store:
             if accepted:
                 await store.outbox.mark_sent(accepted, now)
                 # Only what is told to people takes its hash along.
@@ -215,7 +215,7 @@ def _note(row: Waiting) -> Note | None:
     return Note(facts["incident_id"], settlement, level, facts.get("held_until_time", ""), row.actor)
 
 
-def _letter(row: Waiting, rules: Rules, own: Mapping[str, tuple[str, ...]]) -> Letter:
+def _letter(row: Waiting, rules: ThresholdSet, own: Mapping[str, tuple[str, ...]]) -> Notification:
     facts: dict[str, str] = json.loads(row.facts_json)
     text = rule_text(facts) if "rule_id" in facts else compose(facts)
     threshold = rules.find(kind_named(facts["type"], facts["condition"]), facts.get("asset", ""))
@@ -223,7 +223,7 @@ def _letter(row: Waiting, rules: Rules, own: Mapping[str, tuple[str, ...]]) -> L
     is_calm = facts["previous_level"] == Level.NORMAL.name
     if not channels and threshold is not None and "rule_id" not in facts:
         channels = threshold.channels(Level(row.level))
-    return Letter(
+    return Notification(
         request_id=row.request_id,
         level=row.level,
         subject=text.subject,

@@ -1,4 +1,4 @@
-"""What is recorded and told of market rules. Decides nothing."""
+"""What is recorded and told of price rules. Decides nothing."""
 
 from __future__ import annotations
 

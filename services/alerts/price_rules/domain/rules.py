@@ -1,4 +1,4 @@
-"""Market rules: how near a price is to what somebody waits for, and what follows. No store, no text.
+"""Price rules: how near a price is to what somebody waits for, and what follows. No store, no text.
 
 ratio = metric / threshold; WARN from 0.7, BREACH from 1; back down only after two fresh observations in a row
 5 % below an edge. The anchor is the first price seen; with a window it is the oldest price within the window.

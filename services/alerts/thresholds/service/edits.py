@@ -10,8 +10,8 @@ from typing import Any
 
 from services.alerts.ledger.domain import Entry
 from services.alerts.service.known_names import Channels, check_scope_asset
-from services.alerts.service.snapshot_cache import Desk
-from services.alerts.store.service_state import Docket
+from services.alerts.service.snapshot_cache import SnapshotCache
+from services.alerts.store.service_state import ServiceState
 from services.alerts.store.unit_of_work import Store
 from services.alerts.thresholds.domain import Scope, Threshold, check_limits, check_scope, scope_from_id
 from shared import paging
@@ -33,18 +33,18 @@ class Edit:
     allow_missing: bool
 
 
-class Limits:
+class ThresholdEdits:
     """The thresholds."""
 
-    def __init__(self, desk: Desk, channels: Channels) -> None:
-        self._desk = desk
+    def __init__(self, cache: SnapshotCache, channels: Channels) -> None:
+        self._cache = cache
         self._channels = channels
 
     async def list(self, page_size: int, page_token: str) -> Page[Threshold]:
         """By id."""
         context = paging.context("thresholds")
         page = paging.parse(page_size, page_token, context=context)
-        async with self._desk.begin_reading() as store:
+        async with self._cache.begin_reading() as store:
             rows = await store.thresholds.page(page)
         return paging.cut(rows, page, context, lambda row: (row.scope.id,))
 
@@ -54,45 +54,45 @@ class Limits:
         THRESHOLD_NOT_FOUND, ETAG_MISMATCH, LIMITS_OUT_OF_ORDER, INVALID_FIELD, UNKNOWN_NAME,
         XCOM_UNAVAILABLE.
         """
-        now = self._desk.clock.now()
+        now = self._cache.clock.now()
         scope = _scope(edit)
         id = edit.id or (scope.id if scope else "")
         await self._check_channels(id, edit.values)
-        async with self._desk.begin() as store:
-            docket = await store.docket.lock()
+        async with self._cache.begin() as store:
+            service_state = await store.service_state.lock()
             present = await store.thresholds.get(id)
             before = present or _missing(edit, scope, now)
             if present is None:
-                await self._check_asset(store, docket, before.scope)
+                await self._check_asset(store, service_state, before.scope)
             if edit.etag and edit.etag != before.etag:
                 raise Conflict("ETAG_MISMATCH", "the threshold changed since it was read; read it again")
             after = replace(before, **edit.values, revision=before.revision + 1, updated_time=now)
             check_limits(after, present)
             await store.thresholds.write(after)
-            await self._desk.write(store, [entry(present, after, now)])
+            await self._cache.write(store, [entry(present, after, now)])
         return after
 
     async def create(self, scope: Scope, values: Mapping[str, Any]) -> Threshold:
         """A new one. ALREADY_THERE, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD, XCOM_UNAVAILABLE."""
         check_scope(scope)
-        now = self._desk.clock.now()
+        now = self._cache.clock.now()
         await self._check_channels(scope.id, values)
-        async with self._desk.begin() as store:
-            await self._check_asset(store, await store.docket.lock(), scope)
+        async with self._cache.begin() as store:
+            await self._check_asset(store, await store.service_state.lock(), scope)
             if await store.thresholds.get(scope.id) is not None:
                 raise AlreadyExists("ALREADY_THERE", f"there is a threshold {scope.id}; change that one")
             fresh = {**values, "enabled": True, "revision": 1}
             made = replace(_empty(scope, now), **fresh)
             check_limits(made)
             await store.thresholds.write(made)
-            await self._desk.write(store, [entry(None, made, now)])
+            await self._cache.write(store, [entry(None, made, now)])
         return made
 
     async def delete(self, id: str, etag: str) -> None:
         """The one of an asset. THRESHOLD_NOT_FOUND, THRESHOLD_IS_DEFAULT, ETAG_MISMATCH."""
-        now = self._desk.clock.now()
-        async with self._desk.begin() as store:
-            await store.docket.lock()
+        now = self._cache.clock.now()
+        async with self._cache.begin() as store:
+            await store.service_state.lock()
             before = await store.thresholds.get(id)
             if before is None:
                 raise NotFound("THRESHOLD_NOT_FOUND", f"no threshold {id[:80]!r}")
@@ -103,23 +103,23 @@ class Limits:
                     "THRESHOLD_IS_DEFAULT", "a threshold for every asset is only disabled, never deleted"
                 )
             await store.thresholds.delete(id)
-            await self._desk.write(store, [entry(before, None, now)])
+            await self._cache.write(store, [entry(before, None, now)])
 
     async def _check_channels(self, id: str, values: Mapping[str, Any]) -> None:
         """Outside a transaction: somebody else is asked."""
         named = {name: values[name] for name in CHANNELS if values.get(name)}
         if not named:
             return
-        async with self._desk.begin_reading() as store:
+        async with self._cache.begin_reading() as store:
             present = await store.thresholds.get(id)
         for name, channels in named.items():
             before = () if present is None else getattr(present, name)
             await self._channels.check(channels, before, f"threshold.{name}")
 
-    async def _check_asset(self, store: Store, docket: Docket, scope: Scope) -> None:
-        if scope.asset and docket.tracked_assets:
-            image = await self._desk.image(store, docket)
-            check_scope_asset(scope, docket, image.board, "threshold.asset")
+    async def _check_asset(self, store: Store, service_state: ServiceState, scope: Scope) -> None:
+        if scope.asset and service_state.tracked_assets:
+            snapshot = await self._cache.snapshot(store, service_state)
+            check_scope_asset(scope, service_state, snapshot.alert_columns, "threshold.asset")
 
 
 def _scope(edit: Edit) -> Scope | None:

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from services.alerts.alerts.domain.alert_columns import Board
+from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.domain.kinds import JUDGED, AlertClass, AlertType, Condition
 from services.alerts.service.known_names import Channels, check_scope_asset
-from services.alerts.service.snapshot_cache import Desk
-from services.alerts.store.service_state import Docket
+from services.alerts.service.snapshot_cache import SnapshotCache
+from services.alerts.store.service_state import ServiceState
 from services.alerts.thresholds.domain import Scope, Threshold, check_limits, check_scope
 from services.alerts.thresholds.service.edits import CHANNELS, channel_names, entry
 from shared.errors import InvalidArgument
@@ -54,16 +54,16 @@ class Imported:
     unchanged_count: int
 
 
-class Exchange:
+class ThresholdFiles:
     """Export and import of the thresholds."""
 
-    def __init__(self, desk: Desk, channels: Channels) -> None:
-        self._desk = desk
+    def __init__(self, cache: SnapshotCache, channels: Channels) -> None:
+        self._cache = cache
         self._channels = channels
 
     async def export(self) -> str:
         """Everything, by id."""
-        async with self._desk.begin_reading() as store:
+        async with self._cache.begin_reading() as store:
             rows = sorted(await store.thresholds.all(), key=lambda row: row.scope.id)
         return json.dumps({"thresholds": [_plain(row) for row in rows]}, indent=2)
 
@@ -73,24 +73,24 @@ class Exchange:
         What a file does not mention stays. XCOM_UNAVAILABLE.
         """
         wishes = _read(text)
-        now = self._desk.clock.now()
+        now = self._cache.clock.now()
         await self._check_channels(wishes)
-        async with self._desk.begin() as store:
-            docket = await store.docket.lock()
+        async with self._cache.begin() as store:
+            service_state = await store.service_state.lock()
             known = {row.scope: row for row in await store.thresholds.all()}
-            image = await self._desk.image(store, docket)
-            rows = _merged(wishes, known, now, partial(_check_asset, docket, image.board))
+            snapshot = await self._cache.snapshot(store, service_state)
+            rows = _merged(wishes, known, now, partial(_check_asset, service_state, snapshot.alert_columns))
             changed = [row for row in rows if row.revision]
             if not dry_run:
                 for row in changed:
                     await store.thresholds.write(row)
-                await self._desk.write(store, [entry(known.get(row.scope), row, now) for row in changed])
+                await self._cache.write(store, [entry(known.get(row.scope), row, now) for row in changed])
         created = sum(row.scope not in known for row in changed)
         return Imported(created, len(changed) - created, len(rows) - len(changed))
 
     async def _check_channels(self, wishes: _Wishes) -> None:
         """Outside a transaction: somebody else is asked."""
-        async with self._desk.begin_reading() as store:
+        async with self._cache.begin_reading() as store:
             known = {row.scope: row for row in await store.thresholds.all()}
         problems = {}
         for place, (scope, values) in wishes.items():
@@ -104,8 +104,8 @@ class Exchange:
             raise _bad(problems)
 
 
-def _check_asset(docket: Docket, board: Board, scope: Scope) -> None:
-    check_scope_asset(scope, docket, board, "asset")
+def _check_asset(service_state: ServiceState, alert_columns: AlertColumns, scope: Scope) -> None:
+    check_scope_asset(scope, service_state, alert_columns, "asset")
 
 
 def _plain(row: Threshold) -> dict[str, Any]:
