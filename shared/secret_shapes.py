@@ -171,8 +171,10 @@ def _is_broken_key(text: str) -> bool:
 def _is_joined_key(pieces: list[str]) -> bool:
     if len(pieces) < 2 or not _is_cut_up(list(map(len, pieces))):
         return False
-    # Public addresses side by side are as long as a key.
-    if all(len(base58.decode(piece) or b"") == 32 for piece in pieces):
+    # Public addresses side by side are as long as a key; ids have one case, a line of a key has both.
+    if all(len(base58.decode(piece) or b"") == 32 for piece in pieces) or any(
+        len(piece) >= _LINE_LENGTH and (piece.islower() or piece.isupper()) for piece in pieces
+    ):
         return False
     joined = "".join(pieces)
     if joined.endswith("=="):

@@ -26,7 +26,7 @@ _HELD_TOGETHER = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]++(?:[^0-9A-Fa-f\s]++[0
 _SIGNS = re.compile(r"[^0-9A-Fa-f\s]+")
 _HEX_LENGTHS: Final = (64, 128)
 # Chance makes 24 letters and 40 figures of 64; figures alone are numbers, letters alone are words.
-_LETTERS_SHARE, _FIGURES_SHARE = 1 / 8, 1 / 4
+_LETTERS_SHARE, _FIGURES_SHARE = 1 / 10, 1 / 4
 
 _BYTE_COUNTS: Final = frozenset({32, 64})
 # As programs write an array of bytes that they take for an object.
@@ -96,5 +96,5 @@ def _is_bytes(stretch: str, found: re.Match[str]) -> bool:
     # Bare numbers are bytes when they are as wide apart as bytes are, with one sign between.
     signs = {"".join(gap.split()) for gap in _MARKS.findall(found.group())}
     three_figures = sum(number >= 100 for number in numbers)
-    is_spread = min(numbers) < 100 and max(numbers) >= 128 and three_figures >= len(numbers) / 4
+    is_spread = min(numbers) < 100 and max(numbers) >= 128 and three_figures >= len(numbers) / 6
     return len(signs) == 1 and is_spread

@@ -189,6 +189,7 @@ ORDINARY = [
     "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq 1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2",
     f"{EVM[0]} {SOLANA[0]}",
     "req-01m8k6kdn7x851ew32x6djvk45 req-01m8k6kdn7x851ew32x6djvk46 220Q9QQCXD7KEXPWCYHFRZ8BAQ",
+    "1NW7DV2Ncx9b1JfB8FT5rmZPAqJw2Y9STP H257H75XST6C4QW9RGQB4FNFWG CPGJGPFMN7J5X6JJV9C2JRR75C",
     f"from {SOLANA[0]} to {SOLANA[1]} by {EVM[0]}",
     "xpub" + EXTENDED,
     # Identifiers.
