@@ -47,7 +47,8 @@ async def _some_house(*, quiet: bool) -> AsyncIterator[dict[str, str]]:
     """The running house, or one in this process that lives for one cycle."""
     plan = Plan()
     addresses = known_addresses(plan)
-    if await house.is_serving(addresses["cyclone"]):
+    # One that is not ready says why: a second house beside it would only be in its way.
+    if await house.answers(addresses["cyclone"]):
         yield addresses
         return
     say = complaints.print if quiet else console.print

@@ -72,7 +72,7 @@ async def prepare(opened: Opened, home: Path, *, replace_given: bool = False) ->
     passwords = given_passwords()
     given_services = set(passwords)
     passwords |= _kept_passwords(home, [service for service in SERVICES if service not in passwords])
-    with _said("DATABASE_URL"):
+    with _said("DATABASE_URL" if opened.owned is None else "the embedded PostgreSQL"):
         if replace_given:
             await initialise(opened.url, list(SERVICES), {name: passwords[name] for name in given_services})
         await initialise(opened.url, list(SERVICES), passwords, replace=opened.owned is not None)

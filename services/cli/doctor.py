@@ -180,7 +180,7 @@ async def _database(plan: Plan) -> list[Finding]:
 
 
 async def _ports(plan: Plan) -> list[Finding]:
-    if running_file(plan.home).exists() and await house.is_serving(known_addresses(plan)["cyclone"]):
+    if running_file(plan.home).exists() and await house.answers(known_addresses(plan)["cyclone"]):
         return [Finding("ports", "ok", "the house is running")]
     taken = taken_addresses(plan)
     listed = ", ".join(f"{address} by {holder_of(address) or 'somebody'}" for address in taken)

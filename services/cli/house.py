@@ -127,7 +127,7 @@ async def readiness(address: str, timeout_seconds: float = 1.0) -> tuple[bool, P
         return is_ready, None if is_ready else problem_of(await check.trailing_metadata())
 
 
-async def answers(address: str, timeout_seconds: float) -> bool:
+async def answers(address: str, timeout_seconds: float = 1.0) -> bool:
     """Whether a gRPC server answers there at all, ready or not: one that hangs does not."""
     async with grpc.aio.insecure_channel(address) as channel:
         try:

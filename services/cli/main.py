@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -41,6 +42,10 @@ def main() -> None:
             "  Only public addresses are wanted. Your shell may remember the line: take it out there."
         )
         raise SystemExit(1)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a sign gets its number: no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

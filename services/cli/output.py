@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import IO, Any, ParamSpec
 
 import typer
 from google.protobuf import json_format
@@ -21,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.plan import BAD_SETTINGS
-from shared.errors import SonicError, Unavailable
+from shared.errors import SonicError
 
 P = ParamSpec("P")
 
@@ -54,9 +58,39 @@ class _Careful(RenderHook):
         return [_Visible(one) for one in renderables]
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """A reader that left is an error like any other: rich would end the process, whoever prints."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+class Unbroken:
+    """A stream that outlives its reader and a full disk: what it does not take is dropped.
+
+    For what must go on working when nobody can be shown anything.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """As of any stream, but never raises."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As of any stream, but never raises."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def _console(*, stderr: bool = False) -> Console:
     # Without markup: a name like [red] or [/] is a name.
-    made = Console(stderr=stderr, markup=False, emoji=False)
+    made = _Console(stderr=stderr, markup=False, emoji=False)
     made.push_render_hook(_Careful())
     return made
 
@@ -169,11 +203,12 @@ def command(work: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, N
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             code = asyncio.run(work(*args, **kwargs))
+            sys.stdout.flush()
         except SonicError as error:
             complaints.print(Text(f"{error.reason}: {error.message}", style="red"))
             for field, problem in error.fields.items():
                 complaints.print(Text(f"  {field}: {problem}"))
-            if isinstance(error, Unavailable):
+            if error.reason == "PEER_UNAVAILABLE":
                 complaints.print("  Is the house running? Start it with: sonic up")
             code = 2 if error.reason == BAD_SETTINGS else 1
         except ValidationError as error:
@@ -182,13 +217,22 @@ def command(work: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, N
                 complaints.print(Text(f"{name}: {wrong['msg']}. Correct it or unset it.", style="red"))
             code = 2
         except OSError as error:
-            said = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
-            complaints.print(Text(said, style="red"))
-            complaints.print("  State is kept in SONIC_HOME: set it to a folder you may write to.")
-            code = 1
+            code = _unwritten(error)
         except KeyboardInterrupt:
             code = 130
-        sys.stdout.flush()
         raise typer.Exit(code or 0)
 
     return run
+
+
+def _unwritten(error: OSError) -> int:
+    """The exit code of a command that the system refused something."""
+    if isinstance(error, BrokenPipeError):
+        # As any program whose reader left, `| head` for one: not the exit code of a failed cycle.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    said = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+    complaints.print(Text(said, style="red"))
+    if error.filename:
+        complaints.print("  State is kept in SONIC_HOME: set it to a folder you may write to.")
+    return 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +21,9 @@ app = typer.Typer(help="What is held, and how near it is to liquidation.", no_ar
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 FORMATS = {".csv": pb.FILE_FORMAT_CSV, ".json": pb.FILE_FORMAT_JSON}
 IMPORT_SECONDS = 120.0
-# Less than this is a narrow screen.
+# Less than the first is a narrow screen, less than the second a very narrow one.
 WIDE_COLUMNS = 105
+NARROW_COLUMNS = 72
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
 
@@ -60,21 +63,23 @@ async def list_positions(
 
 
 def _show(found: list[pb.Position]) -> None:
-    """On a narrow screen size and entry give way, so that no figure is cut."""
-    wide = console.width >= WIDE_COLUMNS
-    before = ["position", *(["size USD>", "entry>"] if wide else [])]
-    made = table("Positions", [*before, "mark>", "liquidation>", "away>", "travel>", "heat>"])
+    """Where there is no room for all, whole columns give way, so that no figure is cut."""
+    wide, narrow = console.width >= WIDE_COLUMNS, console.width < NARROW_COLUMNS
+    # Heading, the cell, whether it is worth its room.
+    columns: list[tuple[str, Callable[[pb.Position], str | Text], bool]] = [
+        ("position", _name, True),
+        ("size USD>", partial(number, field="size_usd"), wide),
+        ("entry>", partial(number, field="entry_price_usd"), wide),
+        ("mark>", partial(number, field="mark_price_usd"), not narrow),
+        ("liquidation>", partial(number, field="risk_liquidation_price_usd"), True),
+        ("away>", partial(number, field="liquidation_distance_percent", pattern="{:.2f} %"), True),
+        ("travel>", travel, not narrow),
+        ("heat>", heat, not narrow),
+    ]
+    shown = [(name, cell) for name, cell, is_shown in columns if is_shown]
+    made = table("Positions", [name for name, _ in shown])
     for position in found:
-        sizes = [number(position, "size_usd"), number(position, "entry_price_usd")] if wide else []
-        made.add_row(
-            _name(position),
-            *sizes,
-            number(position, "mark_price_usd"),
-            number(position, "risk_liquidation_price_usd"),
-            number(position, "liquidation_distance_percent", "{:.2f} %"),
-            travel(position),
-            heat(position),
-        )
+        made.add_row(*(cell(position) for _, cell in shown))
     console.print(made)
 
 

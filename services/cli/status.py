@@ -21,6 +21,7 @@ from services.cli.output import (
     ago,
     as_json,
     command,
+    complaints,
     console,
     enum_name,
     number,
@@ -80,7 +81,7 @@ async def _facts(found: House, serving: Mapping[str, bool]) -> dict[str, Any]:
             if cycles.cycles:
                 facts["cycle"] = cycles.cycles[0]
     except SonicError as error:
-        console.print(Text(f"{error.reason}: {error.message}", style="red"))
+        complaints.print(Text(f"{error.reason}: {error.message}", style="red"))
     return facts
 
 

@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import Annotated
+from typing import IO, Annotated, cast
 
 import typer
 from rich.text import Text
@@ -18,7 +18,7 @@ from services.cli.complaints import Complaints
 from services.cli.connection import connected
 from services.cli.declared import declared_names
 from services.cli.notices import gather, notices
-from services.cli.output import command, console, show_notices
+from services.cli.output import Unbroken, command, console, show_notices
 from services.cli.plan import (
     GATEWAY,
     SERVICES,
@@ -52,6 +52,8 @@ async def up(
     to + 7, and SONIC_HTTP_PORT.
     """
     plan = Plan()
+    # A house outlives its terminal, and the disk its output is kept on.
+    console.file = cast(IO[str], Unbroken(console.file))
     say = Voice(plan.home)
     await _until_free(plan, say)
     # Before anything connects out: the default ports lie where outgoing connections take theirs.
@@ -153,7 +155,7 @@ async def _until_free(plan: Plan, say: Voice) -> None:
 
 
 async def _refuse(plan: Plan, taken: Mapping[str, Holder | None]) -> None:
-    if running_file(plan.home).exists() and await house.is_serving(known_addresses(plan)["cyclone"]):
+    if running_file(plan.home).exists() and await house.answers(known_addresses(plan)["cyclone"]):
         raise FailedPrecondition(
             "ALREADY_RUNNING", f"the house in {plan.home} is running; sonic status shows it"
         )
@@ -181,6 +183,8 @@ async def _unless(
 def _asked_to_stop() -> asyncio.Event:
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # A terminal that closes is a wish to stop, unless nohup says it is none.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            loop.add_signal_handler(number, asked.set)
     return asked

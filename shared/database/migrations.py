@@ -36,7 +36,8 @@ _one_at_a_time = threading.Lock()
 async def upgrade(url: str, service: str, script_location: Path) -> None:
     """Bring the schema `service` to the head of its history, as its owner, all of it or nothing.
 
-    `url` is the owner's or the administrator's. Waits for another process that does the same.
+    `url` is the owner's or the administrator's. Waits for another process that does the same. Raises as any
+    use of the database does: Unavailable DATABASE_FULL when there is no room for it, ...
     """
     await upgrade_all(url, {service: script_location})
 
@@ -155,6 +156,8 @@ async def _locked(url: str, service: str, location: Path, work: Callable[[Connec
     from sqlalchemy import pool
     from sqlalchemy.ext.asyncio import create_async_engine
 
+    from shared.database.failures import translated
+
     async def opened() -> asyncpg.Connection[asyncpg.Record]:
         # From the first moment on, so that SQLAlchemy takes the service's schema for the default one.
         return await asyncpg.connect(plain(url), timeout=10, server_settings={"search_path": service})
@@ -169,12 +172,13 @@ async def _locked(url: str, service: str, location: Path, work: Callable[[Connec
         work(connection, config)
 
     try:
-        async with engine.begin() as connection:
-            await connection.exec_driver_sql(
-                f"select pg_advisory_xact_lock({_LOCK_CLASS}, hashtext('{service}'))"
-            )
-            await connection.exec_driver_sql(f"set local role {owner(service)}")
-            await connection.run_sync(in_transaction)
+        with translated():
+            async with engine.begin() as connection:
+                await connection.exec_driver_sql(
+                    f"select pg_advisory_xact_lock({_LOCK_CLASS}, hashtext('{service}'))"
+                )
+                await connection.exec_driver_sql(f"set local role {owner(service)}")
+                await connection.run_sync(in_transaction)
     finally:
         await engine.dispose()
 

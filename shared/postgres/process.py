@@ -24,7 +24,7 @@ DATABASE = "sonic"
 _STATUS_LINE = 7
 _POLL_SECONDS = 0.005
 _LOG_CEILING_BYTES = 10 * 1024 * 1024
-_FATAL = re.compile(r"\b(?:FATAL|PANIC): +")
+_FATAL = re.compile(r"\b(?:FATAL|PANIC|initdb: error): +")
 _COULD_NOT = re.compile(r"\bLOG: +(could not .+)")
 _MORE = re.compile(r"\b(?:DETAIL|HINT): +(.+)")
 _SENTENCE_LENGTH = 600
@@ -57,7 +57,7 @@ class Programs:
     account: Account
 
     def call(self, program: str, arguments: Sequence[str], *, stdin: str = "") -> None:
-        """Run to the end; its own words are the error when it fails."""
+        """Run to the end; the gravest of its words are the error when it fails."""
         done = subprocess.run(
             [str(self.folder / program), *arguments],
             input=stdin,
@@ -72,7 +72,7 @@ class Programs:
             check=False,
         )
         if done.returncode != 0:
-            raise Unavailable("POSTGRES_FAILED", f"{program} failed: {done.stdout.strip()[-2000:]}")
+            raise Unavailable("POSTGRES_FAILED", f"{program} failed: {_gravest(done.stdout)}")
 
     def spawn(self, arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
         """Start the server with its watcher; its standard input is the pipe the watcher reads."""
@@ -138,15 +138,19 @@ class Words:
             return "(no log)"
         # Renamed for its size meanwhile: a new one began.
         text = text[self._start :] if self._start <= len(text) else text
-        lines = text.decode(errors="replace").strip().splitlines()
-        found = [at for at, line in enumerate(lines) if _FATAL.search(line)]
-        if not found:
-            # A server that does not find its files speaks in several lines without a word of their weight.
-            return " ".join(line.strip() for line in lines[-3:])[:_SENTENCE_LENGTH] or "(it said nothing)"
-        told = [said[1] for line in lines[: found[-1]] if (said := _COULD_NOT.search(line))]
-        told.append(_FATAL.split(lines[found[-1]])[-1])
-        told += [said[1] for line in lines[found[-1] + 1 :] if (said := _MORE.search(line))]
-        return " ".join(part.strip().rstrip(".") + "." for part in told)[:_SENTENCE_LENGTH]
+        return _gravest(text.decode(errors="replace"))
+
+
+def _gravest(text: str) -> str:
+    lines = text.strip().splitlines()
+    found = [at for at, line in enumerate(lines) if _FATAL.search(line)]
+    if not found:
+        # A server that does not find its files speaks in several lines without a word of their weight.
+        return " ".join(line.strip() for line in lines[-3:])[:_SENTENCE_LENGTH] or "(it said nothing)"
+    told = [said[1] for line in lines[: found[-1]] if (said := _COULD_NOT.search(line))]
+    told.append(_FATAL.split(lines[found[-1]])[-1])
+    told += [said[1] for line in lines[found[-1] + 1 :] if (said := _MORE.search(line))]
+    return " ".join(part.strip().rstrip(".") + "." for part in told)[:_SENTENCE_LENGTH]
 
 
 def wait_until_ready(

@@ -16,6 +16,7 @@ import pytest
 
 from services.cli import house
 from services.cli.children import Child, Children, Health, last_words
+from services.cli.cycle import _some_house
 from shared.clock import PushedClock
 from shared.rpc.server import GrpcServer
 from tests.contract.cli.conftest import pushed
@@ -180,7 +181,9 @@ asyncio.run(main())
     assert done.stderr == ""
 
 
-async def test_a_server_that_is_not_ready_lives_and_one_that_hangs_does_not() -> None:
+async def test_a_server_that_is_not_ready_lives_and_one_that_hangs_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def broken() -> None:
         raise OSError("no database")
 
@@ -188,6 +191,11 @@ async def test_a_server_that_is_not_ready_lives_and_one_that_hangs_does_not() ->
     await server.start()
     assert not await house.is_serving(server.address)
     assert await house.answers(server.address, 2.0)
+    # `sonic cycle` asks that house, which says why, and starts none beside it.
+    monkeypatch.setenv("CYCLONE_ADDRESS", server.address)
+    monkeypatch.setenv("SONIC_HOME", str(tmp_path))
+    async with _some_house(quiet=True) as addresses:
+        assert addresses["cyclone"] == server.address
     await server.stop()
     assert not await house.answers(server.address, 0.5)
 

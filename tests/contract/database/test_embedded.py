@@ -20,7 +20,7 @@ import pytest
 from shared.errors import FailedPrecondition, Unavailable
 from shared.postgres import EmbeddedPostgres, binaries
 from shared.postgres.account import Account
-from shared.postgres.process import working_in
+from shared.postgres.process import Programs, working_in
 
 # Starts a server, says its URL and waits; everything it needs is imported before it gives up being root.
 _OWNER = """
@@ -302,3 +302,14 @@ async def test_programs_out_of_reach_are_copied_once(
             assert all(path.startswith(str(cache)) for path in exe)
             made |= {Path(path).stat().st_ctime for path in exe}
     assert len(made) == 1
+
+
+def test_a_database_that_cannot_be_made_says_why_in_a_sentence() -> None:
+    account = Account(os.geteuid(), os.getegid(), dropped=False)
+    if os.geteuid() == 0:
+        account = Account(_ORDINARY_UID, _ORDINARY_UID, dropped=True)
+    with pytest.raises(Unavailable) as failed:
+        Programs(binaries.folder(account), account).call("initdb", ["-D", "/dev/null/data"])
+    assert (
+        failed.value.message == 'initdb failed: could not access directory "/dev/null/data": Not a directory.'
+    )

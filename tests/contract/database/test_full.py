@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from shared.database import migrations
 from shared.database.engine import Database
 from shared.database.failures import meaning_of
 from shared.database.migrations import migrated
@@ -85,3 +87,20 @@ async def test_a_disk_that_is_really_full_is_seen_by_the_probe_and_its_room_too(
         await database.has_room()
         await database.fetch("insert into kept values ('x')")
         await database.stop()
+
+
+async def test_a_migration_without_room_says_so_and_is_done_when_there_is(
+    samples: Databases, histories: dict[str, Path], tmp_path: Path
+) -> None:
+    history = shutil.copytree(histories["alpha"], tmp_path / "alpha")
+    full = "do $$ begin raise exception 'no room' using errcode = '53100'; end $$"
+    file = history / "versions" / "0002_full.py"
+    file.write_text(
+        "from alembic import op\nrevision = '0002'\ndown_revision = '0001'\n"
+        f'def upgrade():\n    op.execute("{full}")\n'
+    )
+    with pytest.raises(Unavailable) as refused:
+        await migrations.upgrade(samples.admin_url, "alpha", history)
+    assert refused.value.reason == "DATABASE_FULL"
+    file.write_text(file.read_text().replace(full, "select 1"))
+    await migrations.upgrade(samples.admin_url, "alpha", history)

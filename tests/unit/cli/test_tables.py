@@ -43,3 +43,13 @@ def test_no_figure_of_a_position_is_cut(
         assert figure in said
     assert "…" not in said
     assert ("123,456.78" in said) == (width > 80)
+
+
+def test_on_a_very_narrow_screen_whole_columns_give_way(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(positions, "console", Console(width=40))
+    positions._show([HELD])
+    said = capsys.readouterr().out
+    assert all(figure in said for figure in ("BTC SHORT", "90,123.45", "107.13 %"))
+    assert "heat" not in said and "…" not in said
