@@ -5,10 +5,12 @@ Knows no table. Constraint violations reach the store as SQLAlchemy's IntegrityE
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import timedelta
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import asyncpg
 from sqlalchemy import event, exc
@@ -24,6 +26,9 @@ Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCO
 
 _CONNECT_SECONDS = 5.0
 _POOL_WAIT_SECONDS = 10.0
+# A host that is gone without a word breaks what waits for it after half a minute: by itself TCP resends for a
+# quarter of an hour, and waits for an answer for ever. Names that a system lacks are left out.
+_KEPT_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
 # Three pages of a table that is gone with the transaction.
 _WRITE_A_LITTLE = (
     "create temporary table room_probe (filler text) on commit drop",
@@ -135,6 +140,7 @@ class Database:
             return await asyncpg.connect(
                 self._address,
                 timeout=_CONNECT_SECONDS,
+                connection_class=_Connection,
                 server_settings={"application_name": self._application_name, "timezone": "UTC", "jit": "off"},
             )
         except (OSError, TimeoutError) as error:
@@ -143,6 +149,20 @@ class Database:
             ) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise meaning_of(error) or error from error
+
+
+class _Connection(asyncpg.Connection):
+    """The driver's, on a socket that notices that the other end is gone."""
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *others: Any) -> None:
+        super().__init__(protocol, transport, *others)
+        found: socket.socket = transport.get_extra_info("socket")
+        if found.family == socket.AF_UNIX:
+            return
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEPT_ALIVE.items():
+            if hasattr(socket, name):
+                found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def raw(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:

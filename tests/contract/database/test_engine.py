@@ -251,3 +251,23 @@ async def test_postgres_logs_no_detail_and_no_statement_of_what_failed(postgres:
         assert [await connection.fetchval(f"show {name}") for name in names] == ["terse", "panic"]
     finally:
         await connection.close()
+
+
+async def test_a_host_that_vanishes_is_noticed_in_half_a_minute(database: Database) -> None:
+    """By the kernel, on every connection: the options are looked at, no cable is pulled."""
+    await database.fetch("select 1")
+    async with database.begin() as connection:
+        driver = await raw(connection)
+        sockets = [driver._transport.get_extra_info("socket")]  # type: ignore[attr-defined]
+        pool = database._readers
+        assert pool is not None
+        async with pool.acquire() as reader:
+            sockets.append(reader._transport.get_extra_info("socket"))  # type: ignore[attr-defined]
+            for found in sockets:
+                assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                idle, gap, count = (
+                    found.getsockopt(socket.IPPROTO_TCP, option)
+                    for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+                )
+                assert idle + gap * count <= 30
+                assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000
