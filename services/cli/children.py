@@ -92,6 +92,7 @@ class Children:
             # A watcher in its back-off would start one that nobody stops.
             if child.watcher is not None:
                 child.watcher.cancel()
+        await asyncio.gather(*(one.watcher for one in self._children if one.watcher), return_exceptions=True)
         running = [child.process for child in self._children if _alive(child)]
         for process in running:
             if process is not None:

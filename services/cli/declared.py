@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import subprocess
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -18,16 +19,18 @@ from shared.errors import Unavailable
 
 async def declared_names(services: Iterable[str]) -> dict[str, frozenset[str]]:
     """The variables of each server. Unavailable when they cannot be found out."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", __name__, *services),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+    # In a thread: asyncio never ends when it is to end while it starts a process with pipes.
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", __name__, *services],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
     )
-    out, problem = await process.communicate()
-    if process.returncode != 0:
-        words = problem.decode(errors="replace").strip().splitlines()[-1:]
+    if done.returncode != 0:
+        words = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise Unavailable("NOT_SERVING", f"the servers' settings cannot be read: {' '.join(words)}")
-    return {name: frozenset(variables) for name, variables in json.loads(out).items()}
+    return {name: frozenset(variables) for name, variables in json.loads(done.stdout).items()}
 
 
 def _declared(service: str) -> list[str]:

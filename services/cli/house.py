@@ -64,8 +64,8 @@ async def in_processes(
         for name, listen in listens.items()
     ]
     house = Children(children, say, health=health)
-    await house.start()
     try:
+        await house.start()
         for name, address in addresses.items():
             await _until_serving(name, partial(readiness, address), children)
             say(f"{name:<10} {address}")

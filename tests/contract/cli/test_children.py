@@ -17,6 +17,7 @@ import pytest
 from services.cli import house
 from services.cli.children import Child, Children, Health, last_words
 from services.cli.cycle import _some_house
+from services.cli.plan import GATEWAY, SERVICES, Plan
 from shared.clock import PushedClock
 from shared.rpc.server import GrpcServer
 from tests.contract.cli.conftest import pushed
@@ -229,3 +230,34 @@ time.sleep(60)
     child.wait(10)
     late = subprocess.run([sys.executable, "-c", inner, "1"], cwd=ROOT, check=False)
     assert late.returncode == -signal.SIGTERM
+
+
+async def test_a_start_that_is_given_up_half_way_leaves_no_child_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C between two children."""
+    monkeypatch.setenv("SONIC_HOME", str(tmp_path))
+    before = set(psutil.Process().children())
+    declaring = asyncio.sleep(0, {name: frozenset[str]() for name in (*SERVICES, GATEWAY)})
+    starting = asyncio.create_task(house.in_processes(Plan(), {}, print, declaring).__aenter__())
+    while len(set(psutil.Process().children()) - before) < 2:
+        await asyncio.sleep(0)
+    starting.cancel()
+    async with asyncio.timeout(20):
+        await asyncio.wait({starting})
+    assert not [one for one in set(psutil.Process().children()) - before if one.status() != "zombie"]
+
+
+def test_a_start_that_fails_while_the_settings_are_asked_for_ends() -> None:
+    program = """
+import asyncio
+from services.cli.declared import declared_names
+async def main():
+    asking = asyncio.create_task(declared_names(["price"]))
+    await asyncio.sleep(0)
+    raise SystemExit(7)
+asyncio.run(main())
+"""
+    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'protos/stubs'}", "PATH": os.environ["PATH"]}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, timeout=30, check=False)
+    assert done.returncode == 7
