@@ -48,9 +48,9 @@ async def opened(plan: Plan) -> AsyncIterator[Opened]:
         return
     privacy.make(plan.home)
     embedded = EmbeddedPostgres(plan.home / "postgres")
-    url = await asyncio.to_thread(embedded.start)
     try:
-        yield Opened(url, embedded)
+        # Given up half-way, it goes on in its thread until stop() ends it.
+        yield Opened(await asyncio.to_thread(embedded.start), embedded)
     finally:
         await asyncio.to_thread(embedded.stop)
 

@@ -9,8 +9,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import IO, Any, ParamSpec
@@ -93,6 +93,17 @@ def _console(*, stderr: bool = False) -> Console:
     made = _Console(stderr=stderr, markup=False, emoji=False)
     made.push_render_hook(_Careful())
     return made
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """While the block runs, what the console cannot print is dropped."""
+    printing: Any = console
+    printing.file = Unbroken(sys.stdout)
+    try:
+        yield
+    finally:
+        printing.file = None
 
 
 console = _console()

@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import IO, Annotated, cast
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -18,10 +18,9 @@ from services.cli.complaints import Complaints
 from services.cli.connection import connected
 from services.cli.declared import declared_names
 from services.cli.notices import gather, notices
-from services.cli.output import Unbroken, command, console, show_notices
+from services.cli.output import command, console, show_notices, unbroken
 from services.cli.plan import (
     GATEWAY,
-    SERVICES,
     Plan,
     known_addresses,
     running_file,
@@ -38,6 +37,7 @@ from shared.ports import Holder, hold, holder_of
 _ROOM_SECONDS = 30.0
 _COMPLAINTS_SECONDS = 10.0
 _WAIT_SECONDS = 1.0
+_UNKNOWN_LOOKS = 3
 
 
 @command
@@ -51,33 +51,24 @@ async def up(
     Without a wallet it shows the DEMO. State is kept in SONIC_HOME (.sonic). Ports: SONIC_PORT_BASE + 1
     to + 7, and SONIC_HTTP_PORT.
     """
-    plan = Plan()
     # A house outlives its terminal, and the disk its output is kept on.
-    console.file = cast(IO[str], Unbroken(console.file))
+    with unbroken():
+        return await _up(one_process=one_process)
+
+
+async def _up(*, one_process: bool) -> int:
+    plan = Plan()
     say = Voice(plan.home)
     await _until_free(plan, say)
     # Before anything connects out: the default ports lie where outgoing connections take theirs.
     held = hold((*plan.addresses.values(), plan.http_address))
     privacy.make(plan.home)
     asked = _asked_to_stop()
-    # Beside the database's start: it takes as long.
-    declaring = None if one_process else asyncio.create_task(declared_names((*SERVICES, GATEWAY)))
     async with AsyncExitStack() as stack:
         for one in held:
             stack.callback(one.close)
         console.print(Text("Sonic", style="bold").append(" is waking up", style="not bold"))
-        opened = await stack.enter_async_context(database.opened(plan))
-        await stack.enter_async_context(kept(plan, opened, say))
-        urls = await database.prepare(opened, plan.home)
-        where = "DATABASE_URL" if opened.owned is None else "embedded"
-        say(f"{'postgres':<10} {where}, schemas up to date")
-        listens = plan.addresses | {GATEWAY: plan.http_address}
-        if one_process:
-            log.configure("sonic", "WARNING", json=False)
-            serving = house.in_one_process(plan, urls, say, listens=listens)
-        else:
-            serving = house.in_processes(plan, urls, say, declaring)
-        addresses = await _unless(asked, stack, serving)
+        addresses = await _unless(asked, stack, _serving(plan, say, one_process=one_process))
         if addresses is None:
             return 0
         write_running(plan.home, addresses, plan.http_address)
@@ -92,6 +83,25 @@ async def up(
         console.print("Draining ...")
     console.print("Stopped. Data stays in", str(plan.home))
     return 0
+
+
+@asynccontextmanager
+async def _serving(plan: Plan, say: Voice, *, one_process: bool) -> AsyncIterator[dict[str, str]]:
+    """The database and every server, while the block runs."""
+    listens = plan.addresses | {GATEWAY: plan.http_address}
+    # Beside the database's start: it takes as long.
+    declaring = None if one_process else asyncio.create_task(declared_names(listens))
+    async with database.opened(plan) as opened, kept(plan, opened, say):
+        urls = await database.prepare(opened, plan.home)
+        where = "DATABASE_URL" if opened.owned is None else "embedded"
+        say(f"{'postgres':<10} {where}, schemas up to date")
+        if one_process:
+            log.configure("sonic", "WARNING", json=False)
+            serving = house.in_one_process(plan, urls, say, listens=listens)
+        else:
+            serving = house.in_processes(plan, urls, say, declaring)
+        async with serving as addresses:
+            yield addresses
 
 
 @asynccontextmanager
@@ -143,12 +153,14 @@ async def _until_free(plan: Plan, say: Voice) -> None:
     Said at once what would otherwise be found by one dying server after the other.
     """
     said: set[str] = set()
+    unknown_count = 0
     while taken := {address: holder_of(address) for address in taken_addresses(plan)}:
-        passing = {a: holder for a, holder in taken.items() if holder and not holder.is_listening}
-        if len(passing) < len(taken):
+        # Nobody has it: let go between two looks, or this system does not tell.
+        unknown_count = unknown_count + 1 if None in taken.values() else 0
+        if unknown_count > _UNKNOWN_LOOKS or any(one and one.is_listening for one in taken.values()):
             await _refuse(plan, taken)
-        for address, holder in passing.items():
-            if address not in said:
+        for address, holder in taken.items():
+            if holder and address not in said:
                 said.add(address)
                 say(f"{address} is taken by {holder}; waiting until it is free")
         await asyncio.sleep(_WAIT_SECONDS)
@@ -175,8 +187,9 @@ async def _unless(
     waiting.cancel()
     if starting.done():
         return starting.result()
+    console.print("Stopping ...")
     starting.cancel()
-    await asyncio.wait({starting})
+    await asyncio.gather(starting, return_exceptions=True)
     return None
 
 

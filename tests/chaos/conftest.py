@@ -71,8 +71,10 @@ def _free(port: int) -> bool:
 
 
 @asynccontextmanager
-async def up(home: Path, settings: Mapping[str, str], *arguments: str) -> AsyncIterator[Up]:
-    """`sonic up` until it says Ready; ended with SIGTERM unless a test has ended it."""
+async def up(
+    home: Path, settings: Mapping[str, str], *arguments: str, until: str = "Ready"
+) -> AsyncIterator[Up]:
+    """`sonic up` until it says so; ended with SIGTERM unless a test has ended it."""
     base = free_base()
     environment = os.environ | {
         "PYTHONPATH": f"{ROOT}:{ROOT / 'protos' / 'stubs'}",
@@ -94,7 +96,7 @@ async def up(home: Path, settings: Mapping[str, str], *arguments: str) -> AsyncI
     reading = asyncio.create_task(_read(running))
     try:
         async with asyncio.timeout(START_SECONDS):
-            while not any(line.startswith("Ready") for line in running.lines):
+            while not any(line.startswith(until) for line in running.lines):
                 assert process.returncode is None, running.lines
                 await asyncio.sleep(0.05)
         yield running

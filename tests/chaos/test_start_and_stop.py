@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -40,6 +41,40 @@ async def test_sigterm_drains_within_ten_seconds_and_leaves_nothing_behind(
         everything = running.everything()
         running.process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(running.process.wait(), 10) == 0
+        await until_gone(everything, 1)
+
+
+@pytest.mark.parametrize("moment", ["Sonic is waking up", "  postgres", "  xcom"])
+async def test_sigterm_while_it_starts_ends_it_soon_and_the_next_start_is_whole(
+    home: Path, moment: str
+) -> None:
+    async with up(home, {}, until=moment) as running:
+        everything = running.everything()
+        running.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(running.process.wait(), 9) == 0
+        await until_gone(everything, 1)
+    async with up(home, {}) as running, house_of(running) as house:
+        assert state(await cycle(house)) == "SUCCEEDED"
+
+
+async def test_a_house_whose_output_nobody_reads_goes_on_and_a_closed_terminal_drains_it(home: Path) -> None:
+    async with up(home, {}) as running:
+        output = running.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]
+        output.close()
+        running.kill("hedges")
+        log = home / "logs" / "sonic.log"
+        async with asyncio.timeout(20):
+            while "hedges died" not in log.read_text():
+                await asyncio.sleep(0.1)
+            while True:
+                with suppress(LookupError):
+                    running.pid("hedges")
+                    break
+                await asyncio.sleep(0.1)
+        everything = running.everything()
+        running.process.send_signal(signal.SIGHUP)
+        await asyncio.wait_for(running.process.wait(), 10)
+        assert not (home / "running.json").exists()
         await until_gone(everything, 1)
 
 

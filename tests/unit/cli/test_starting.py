@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from pathlib import Path
@@ -12,8 +13,10 @@ import typer
 from services.cli import house
 from services.cli.output import command
 from services.cli.plan import SERVICES, Plan, taken_addresses
-from services.cli.up import up
+from services.cli.up import _until_free, up
+from services.cli.voice import Voice
 from shared.errors import InvalidArgument
+from shared.ports import holder_of
 
 
 @pytest.fixture
@@ -43,6 +46,18 @@ def test_a_taken_port_is_named_and_nothing_is_started(plan: Plan, capsys: pytest
     assert f"PORTS_TAKEN: taken: {address} by" in words
     assert f"(process {os.getpid()})" in words
     assert not plan.home.exists()
+
+
+async def test_a_port_that_nobody_listens_on_and_that_is_let_go_is_waited_for(plan: Plan) -> None:
+    with socket.socket() as passing:
+        passing.bind(("127.0.0.1", plan.sonic_port_base + 4))
+        waiting = asyncio.create_task(_until_free(plan, Voice(plan.home)))
+        assert holder_of(plan.addresses["alerts"]) is None
+        assert taken_addresses(plan) == [plan.addresses["alerts"]]
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+    async with asyncio.timeout(10):
+        await waiting
 
 
 def test_a_setting_of_sonic_that_cannot_be_read_is_named(
