@@ -200,10 +200,23 @@ async def test_every_usual_form_of_url_connects(samples: Databases, scheme: str)
     await database.stop()
 
 
-@pytest.mark.parametrize("url", ["", "mysql://a@b/c", "postgresql://a@b", "localhost:5432/x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "mysql://a@b/c", "postgresql://a@b", "localhost:5432/x"),
+        *("postgresql://a:b@c:port/x", "postgresql://a:b@[::1/x", "postgresql://a:b@c:1:2/x"),
+        "postgresql://a:p\uff03ss@c/x",
+    ],
+)
 def test_what_is_no_database_url_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(InvalidArgument, match="looks like"):
+    with pytest.raises(InvalidArgument, match="looks like") as refused:
         plain(url)
+    assert refused.value.__cause__ is None
+
+
+def test_a_database_url_may_name_several_servers() -> None:
+    url = "postgresql://a:b@one:5432,[::1]:5433,two/x"
+    assert plain(url) == url
 
 
 def test_urls_are_rewritten_part_by_part() -> None:
