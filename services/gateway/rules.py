@@ -7,7 +7,7 @@ from typing import Any, cast
 from buf.validate import validate_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from shared.rpc.validation import MADE_UP, NAMES
+from shared.rpc.validation import MADE_UP
 
 Schema = dict[str, Any]
 # Messages of buf/validate/validate.proto, which come without types.
@@ -28,7 +28,6 @@ _BOUNDS = {"gte": "minimum", "gt": "exclusiveMinimum", "lte": "maximum", "lt": "
 _NO_REST = r"(\.0{1,9})?"
 # Nothing of ours holds it, so no text with one is taken.
 _NO_NUL = r"^[^\u0000]*$"
-_NAMES = MADE_UP | NAMES | {"wallet"}
 _NO_CONTROL = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
 
@@ -41,7 +40,7 @@ def of_value(field: FieldDescriptor, rules: Rules) -> Schema:
     if field.enum_type is not None:
         return {"enum": _names(field.enum_type, rules)}
     if field.type == FieldDescriptor.TYPE_STRING:
-        return _of_text(rules.string, _NO_CONTROL if field.name in _NAMES else _NO_NUL)
+        return _of_text(rules.string, _NO_CONTROL if field.name in MADE_UP else _NO_NUL)
     if field.type == FieldDescriptor.TYPE_BYTES:
         return {"maxLength": (rules.bytes.max_len + 2) // 3 * 4} if rules.bytes.HasField("max_len") else {}
     if field.type in _NUMBERS:

@@ -18,10 +18,11 @@ from shared.texts import holds_control
 
 # buf.validate extends the options of messages, oneofs and fields under this number; a length-delimited tag.
 _RULES_TAG = bytes([0xBA, 0x48])
-# Rules that only say "give one", in words that say so.
+_NO_CONTROL = "must not hold control characters"
+# Rules that only say "give one", in words that say so, and the pattern of names.
 _PLAINER = dict.fromkeys(
     ("must not be in list [0]", "must be at least 1 characters", "value is required"), "must be set"
-)
+) | {r"does not match regex pattern `^[^\x00-\x1f\x7f-\x9f]*$`": _NO_CONTROL}
 # Text that Postgres cannot keep; within numbers it means nothing.
 _NUL = b"\0"
 # As many bytes of text in a row as the shortest secret has; numbers, tags and lengths seldom look so.
@@ -32,12 +33,8 @@ _NEVER_KEPT = frozenset({"page_token"})
 _DIGESTS = frozenset({"anchor_hash", "ledger_head"})
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
-# What a caller makes up to be known by, wherever it stands at the top of a request.
+# What a caller makes up to be known by; other names have their pattern in the schema.
 MADE_UP = frozenset({"request_id", "ends_request_id", "cycle_id", "incident", "incident_key", "dedupe_key"})
-# What is made by these requests gets its names from them too, at the top and in the resource.
-_MAKERS = ("Create", "Import")
-NAMES = frozenset({"id", "name", "tags"})
-_NO_CONTROL = "must not hold control characters"
 
 _TEXT_HOLDERS = frozenset({FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE})
 
@@ -135,21 +132,10 @@ def _nul_path(message: Message) -> str:
 
 def _control_path(request: Message) -> str:
     """Path of the first name made up by the caller that holds a control character; empty when none does."""
-    makes = type(request).__name__.startswith(_MAKERS)
-    return next((path for path, text in _made_up(request, makes=makes) if holds_control(text)), "")
-
-
-def _made_up(request: Message, *, makes: bool) -> Iterator[tuple[str, str]]:
-    """Path and text of the names that a caller makes up."""
-    names = MADE_UP | NAMES if makes else MADE_UP
     for field, value in request.ListFields():
-        if field.name in names and field.type == FieldDescriptor.TYPE_STRING:
-            yield from ((f"{field.name}{place}", str(part)) for place, _, part in _parts(field, value))
-        elif makes and isinstance(value, Message):
-            for inner, held in value.ListFields():
-                if inner.name in NAMES and inner.type == FieldDescriptor.TYPE_STRING:
-                    for place, _, part in _parts(inner, held):
-                        yield f"{field.name}.{inner.name}{place}", str(part)
+        if field.name in MADE_UP and isinstance(value, str) and holds_control(value):
+            return field.name
+    return ""
 
 
 def refuse_secrets(request: Message) -> None:

@@ -6,7 +6,6 @@ from typing import Final
 
 from services.positions.domain.venue_answer import Flag, Side, Status
 from shared.errors import InvalidArgument
-from shared.texts import holds_control
 
 VENUES: Final = ("jupiter", "dydx", "hyperliquid", "manual", "demo")
 MANUAL: Final = "manual"
@@ -103,8 +102,6 @@ def check_draft(draft: Draft) -> None:
         problems["collateral_usd"] = "0 or more"
     if not draft.asset:
         problems["asset"] = "needed"
-    if holds_control(draft.wallet):
-        problems["wallet"] = "no control characters"
     problems |= {
         name: f"at most {limit} characters"
         for name, limit in MAX_TEXT_LENGTH.items()

@@ -71,6 +71,7 @@ ODD = "a\x1b[2Jb"
     ("request_message", "field"),
     [
         (positions.CreatePositionRequest(position=positions.Position(id=ODD)), "position.id"),
+        (positions.CreatePositionRequest(position=positions.Position(wallet=ODD)), "position.wallet"),
         (positions.CreatePositionRequest(request_id="a\nb"), "request_id"),
         (positions.CreateWalletRequest(wallet=positions.Wallet(name="a\tb")), "wallet.name"),
         (positions.CreateWalletRequest(wallet=positions.Wallet(tags=["a", "\x9b"])), "wallet.tags[1]"),
@@ -89,7 +90,7 @@ def test_a_control_character_in_a_name_that_is_made_up_is_refused(
 def test_prose_has_lines_and_what_is_there_under_an_odd_name_can_be_taken_away() -> None:
     check(_send(body="one\n\ttwo", facts={"why": "a\nb"}))
     check(positions.DeletePositionRequest(id=ODD))
-    check(positions.UpdatePositionRequest(position=positions.Position(id=ODD, note="one\ntwo")))
+    check(positions.UpdatePositionRequest(position=positions.Position(id="a", note="one\ntwo")))
 
 
 def test_zero_bytes_of_numbers_and_files_are_no_text() -> None:

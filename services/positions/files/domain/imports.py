@@ -33,7 +33,6 @@ from services.positions.files.domain.import_fields import (
 from services.positions.positions.domain import leverage_problem
 from shared.errors import InvalidArgument
 from shared.secret_shapes import looks_secret, refuse_secret
-from shared.texts import holds_control
 
 # Characters; the file of a key is no longer.
 _KEY_FILE_LENGTH = 8192
@@ -92,12 +91,8 @@ def parse_positions(
 
     Size may be left out when collateral and leverage are given, collateral when size and leverage are; a size
     in coins is taken at the entry price.
-    Raises InvalidArgument BAD_FILE; PRIVATE_KEY_REFUSED when the name of a column or the whole file is a key;
-    INVALID_FIELD for the default wallet.
+    Raises InvalidArgument BAD_FILE; PRIVATE_KEY_REFUSED when the name of a column or the whole file is a key.
     """
-    if holds_control(default_wallet):
-        problem = "must not hold control characters"
-        raise InvalidArgument("INVALID_FIELD", f"wallet: {problem}", fields={"wallet": problem})
     text = _decoded(content)
     with unread_keys_refused(text):
         return _parsed(_csv_rows(text) if format == "CSV" else _json_rows(text), default_wallet)
