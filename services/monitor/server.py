@@ -24,7 +24,7 @@ from services.monitor.service.board import Board
 from services.monitor.service.distress import Distress
 from services.monitor.service.passes import NOTHING, Limits, Passes
 from services.monitor.service.roster import Roster
-from services.monitor.service.telling import Telling
+from services.monitor.service.telling import NoticeSender
 from services.monitor.servicer import MonitorServicer
 from services.monitor.store import Store
 from services.monitor.store.passes import PassBook
@@ -134,7 +134,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     around = Surroundings(services, hosts, account, config.sonic_home)
     peers = Peers(services["price"], services["positions"], services["alerts"], xcom, around)
     roster = _roster(config)
-    telling = relay(Telling(begin, read, xcom).tell, clock)
+    telling = relay(NoticeSender(begin, read, xcom).tell, clock)
     board = Board(begin, read, roster, xcom, clock)
     feed = MonitorFeed(board.view, clock)
     board.on_change(feed.wake)

@@ -145,6 +145,24 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
     assert not empty_words
 
 
+# One file each, which gives what every file of its folder gives: there a name means the same each time.
+PLUG_INS = {"sources", "venues", "senders", "channels", "checks", "server.py"}
+
+
+@pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)
+def test_a_public_name_of_a_service_means_one_thing(folder: Path) -> None:
+    found: dict[str, list[str]] = {}
+    for path in modules(shown(folder)):
+        parts = path.relative_to(folder).parts
+        for node in parsed(path).body if "migrations" not in parts else []:
+            is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            if is_function and parts[0] in PLUG_INS:
+                continue
+            if is_function or isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(shown(path))
+    assert not {name: paths for name, paths in found.items() if name[0] != "_" and len(paths) > 1}
+
+
 def test_no_file_is_longer_than_its_ceiling() -> None:
     long = [
         f"{shown(path)}: {count} lines"

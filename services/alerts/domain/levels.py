@@ -60,7 +60,7 @@ def floor_level(value: Floats, limits: Floats, sign: Floats) -> NDArray[np.int8]
     return _highest((signed >= edges) | (signed > edges - MARGIN_RATIO * np.abs(limits)))
 
 
-def judge(
+def judge_levels(
     level: NDArray[np.int8], falling: NDArray[np.int8], reading: ReadingColumns, limits: Floats, sign: Floats
 ) -> Judged:
     """The next levels by the present ones and what the last observation would have let them fall to.

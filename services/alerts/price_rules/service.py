@@ -14,8 +14,8 @@ from services.alerts.alerts.domain.readings import Reading
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.service.record import tell
-from services.alerts.price_rules.domain.rule_texts import incident_id, rule_facts
-from services.alerts.price_rules.domain.rules import Event, Rule, RuleState, Sight, check, judge
+from services.alerts.price_rules.domain.rule_texts import rule_facts, rule_incident_id
+from services.alerts.price_rules.domain.rules import Event, Rule, RuleState, Sight, check, judge_rule
 from services.alerts.service.known_names import Channels, check_asset
 from services.alerts.service.snapshot_cache import SnapshotCache, micros_of
 from services.alerts.store.unit_of_work import Store
@@ -120,7 +120,7 @@ class PriceRules:
             sight = await _sight(store, rule, prices.get(rule.asset), setting.now_micros)
             if sight is None:
                 continue
-            after, happened = judge(rule, sight, clock_guard)
+            after, happened = judge_rule(rule, sight, clock_guard)
             events += happened
             if after is not rule:
                 moved.append(after)
@@ -205,7 +205,7 @@ def _edited(reason: str, before: Rule | None, after: Rule | None, now: datetime)
         was, now_is = ({name: each[name] for name in changed} for each in (was, now_is))
     inputs: dict[str, Any] = {"before": was, "after": now_is}
     if before is not None and before.incident_count:
-        inputs["incident_id"] = incident_id(before)
+        inputs["incident_id"] = rule_incident_id(before)
     text = json.dumps(inputs)
     return Entry(now, id, AlertType.PRICE_THRESHOLD, "person", reason, 0, 0, None, None, text, "", asset)
 

@@ -23,7 +23,7 @@ from shared.database.fence import Step
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class News(Protocol):
+class FeedNews(Protocol):
     """What one who watches is told."""
 
     @property
@@ -36,7 +36,7 @@ class News(Protocol):
     def gap(self) -> bool: ...
 
 
-Watch = Callable[[str, str], AsyncIterator[News]]
+Watch = Callable[[str, str], AsyncIterator[FeedNews]]
 
 
 class HedgesServicer(rpc.HedgesServiceServicer):

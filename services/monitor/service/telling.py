@@ -19,7 +19,7 @@ class Teller(Siren, Protocol):
         """Hand over; the same id again is harmless. Raises SonicError."""
 
 
-class Telling:
+class NoticeSender:
     """The outbox of monitor."""
 
     def __init__(self, begin: Begin, read: Begin, teller: Teller) -> None:

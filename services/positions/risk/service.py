@@ -17,7 +17,7 @@ from services.positions.enrichment.service import EnrichmentService
 from services.positions.positions.service.positions import PositionsService
 from services.positions.risk.domain.advice import Advice, AdviceInput, Finding, advise
 from services.positions.risk.domain.carry import hours_until_liquidation
-from services.positions.risk.domain.shock import Shock, Walk, check, judged, moves, walk
+from services.positions.risk.domain.shock import Shock, Walk, check_shock, judged, moves, walk
 from services.positions.service.ports import Begin
 from services.positions.store.positions import Filter
 from shared.errors import Conflict, InvalidArgument, NotFound
@@ -134,7 +134,7 @@ class RiskService:
         Raises InvalidArgument INVALID_FIELD.
         """
         for one in shocks:
-            check(one)
+            check_shock(one)
         frame = await self._enrichment.frame()
         walks = await asyncio.to_thread(_walks, frame, shocks, step_count)
         rows = {int(row) for one in walks for row in one.liquidated_rows[:_MAX_LISTED]}

@@ -13,7 +13,7 @@ from datetime import datetime
 from services.positions.domain.scale import off_scale
 from services.positions.domain.venue_answer import Answer, Chain, Holding, Refusal, Unwatched, WalletRef
 from services.positions.venues.dydx_parser import (
-    Market,
+    MarketTerms,
     asset_of,
     children,
     listed_subaccounts,
@@ -46,7 +46,7 @@ class DydxVenue:
         self._http = http
         self._clock = clock
         self._reading = asyncio.Lock()
-        self._markets: Mapping[str, Market] = {}
+        self._markets: Mapping[str, MarketTerms] = {}
         self._markets_until_seconds = float("-inf")
 
     async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime) -> Answer:
@@ -66,7 +66,7 @@ class DydxVenue:
         answer = read_accounts(accounts, markets, address, reference_prices, self._clock.now(), reason)
         return replace(answer, unwatched=unwatched)
 
-    async def _read_markets(self) -> Mapping[str, Market]:
+    async def _read_markets(self) -> Mapping[str, MarketTerms]:
         async with self._reading:
             if self._clock.monotonic() >= self._markets_until_seconds:
                 with asking(subject=""):  # Everybody's: a refusal of them is no wallet's.
@@ -125,7 +125,7 @@ def build(context: VenueContext) -> Built:
 
 def read_accounts(
     accounts: Sequence[Account],
-    markets: Mapping[str, Market],
+    markets: Mapping[str, MarketTerms],
     address: str,
     reference_prices: Mapping[str, float],
     observed_time: datetime,
@@ -156,7 +156,7 @@ def read_accounts(
 
 
 def _off_scale(
-    accounts: Sequence[Account], markets: Mapping[str, Market], reference_prices: Mapping[str, float]
+    accounts: Sequence[Account], markets: Mapping[str, MarketTerms], reference_prices: Mapping[str, float]
 ) -> bool:
     """Whether the oracle price of a market that is held is in another unit than the market's."""
     rows = [account.get("openPerpetualPositions") for _, account in accounts]

@@ -42,7 +42,7 @@ _OVER = frozenset({"CLOSED", "LIQUIDATED"})
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class MarketTerms:
     """`price_usd` is the oracle's, USD per unit; ratios are shares of the notional; None = not stated.
 
     `faulty_field` names the field that cannot be read: rows of this market are refused for it.
@@ -54,7 +54,7 @@ class Market:
     faulty_field: str = ""
 
 
-UNLISTED = Market(None, None, None)
+UNLISTED = MarketTerms(None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class _Row:
     base: float
     entry_price_usd: float
     opened_time: datetime | None
-    market: Market
+    market: MarketTerms
 
     @property
     def mark_price_usd(self) -> float:
@@ -78,7 +78,7 @@ class _Row:
         return abs(self.base) * self.entry_price_usd * (self.market.maintenance_ratio or 1.0)
 
 
-def read_markets(body: object) -> dict[str, Market]:
+def read_markets(body: object) -> dict[str, MarketTerms]:
     """Markets by ticker. Raises NotThat when the body is no list of markets, or an empty one."""
     markets = body.get("markets") if isinstance(body, dict) else None
     if not isinstance(markets, dict):
@@ -88,21 +88,21 @@ def read_markets(body: object) -> dict[str, Market]:
     return {ticker: _market(row) for ticker, row in markets.items() if isinstance(row, dict)}
 
 
-def _market(row: Mapping[str, object]) -> Market:
+def _market(row: Mapping[str, object]) -> MarketTerms:
     try:
         price = positive(row, "oraclePrice")
         maintenance = positive(row, "maintenanceMarginFraction")
         initial = stated(row, "initialMarginFraction")
     except RowRefused as refused:
-        return Market(None, None, None, refused.field)
+        return MarketTerms(None, None, None, refused.field)
     # What must stay is a good part of what opening asks for, never more; the only liquidation price follows.
     if maintenance >= 1 or (initial and (maintenance > initial or off_scale(maintenance, initial))):
-        return Market(None, None, None, "maintenanceMarginFraction")
+        return MarketTerms(None, None, None, "maintenanceMarginFraction")
     try:
         funding = stated(row, "nextFundingRate")
     except RowRefused:
         funding = None  # Only the carry is lost by it.
-    return Market(price, maintenance, funding)
+    return MarketTerms(price, maintenance, funding)
 
 
 def subaccount(body: object, address: str) -> Mapping[str, object]:
@@ -141,7 +141,7 @@ def _number(child: object) -> int:
 def read_subaccount(
     account: Mapping[str, object],
     number: int,
-    markets: Mapping[str, Market],
+    markets: Mapping[str, MarketTerms],
     address: str,
     observed_time: datetime,
 ) -> tuple[list[Holding], list[Refusal], int]:
@@ -191,7 +191,9 @@ def _refusal(refused: RowRefused, ticker: str, row: object, number: int, address
     return Refusal(refused.reason, refused.field, masked(row, address), known)
 
 
-def _row(ticker: str, row: object, markets: Mapping[str, Market], observed_time: datetime) -> _Row | None:
+def _row(
+    ticker: str, row: object, markets: Mapping[str, MarketTerms], observed_time: datetime
+) -> _Row | None:
     """None for a position that is over."""
     if not isinstance(row, dict):
         raise RowRefused("NOT_AN_OBJECT", "")

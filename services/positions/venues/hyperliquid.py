@@ -10,7 +10,7 @@ from datetime import datetime
 
 from services.positions.domain.scale import off_scale
 from services.positions.domain.venue_answer import Answer, Chain, Flag, Refusal, WalletRef
-from services.positions.venues.hyperliquid_account import STANDARD_ACCOUNT, Account, Accounts, Mode
+from services.positions.venues.hyperliquid_account import STANDARD_ACCOUNT, Account, AccountMode, Accounts
 from services.positions.venues.hyperliquid_parser import OLD_STATE, holdings, read_funding, read_state
 from services.positions.venues.rows import NotThat, masked
 from services.positions.venues.venue import Built, VenueContext
@@ -97,8 +97,8 @@ def read_answer(
             FailureKind.BAD_BODY, f"hyperliquid answered {problem}", status=200
         ) from problem
     observed_time = state.state_time or received_time
-    held = holdings(state, funding, wallet_address, standard=account.mode is Mode.STANDARD)
-    if account.mode is Mode.UNKNOWN:
+    held = holdings(state, funding, wallet_address, standard=account.mode is AccountMode.STANDARD)
+    if account.mode is AccountMode.UNKNOWN:
         flags = frozenset({Flag.ACCOUNT_MODE_UNKNOWN})
         held = [replace(one, flags=one.flags | flags) for one in held]
     if any(off_scale(mark, reference_prices.get(coin)) for coin, mark in state.marks_usd.items()):

@@ -30,7 +30,7 @@ _NAME_LENGTH = 40
 _SMALL_USD = 1.0  # less is dust, and no part that somebody misses
 
 
-class Mode(StrEnum):
+class AccountMode(StrEnum):
     """How an account holds its collateral; the words are the venue's."""
 
     STANDARD = "disabled"
@@ -44,11 +44,11 @@ class Mode(StrEnum):
 class Account:
     """The mode of an address, and what of it is not read."""
 
-    mode: Mode
+    mode: AccountMode
     unwatched: tuple[Unwatched, ...] = ()
 
 
-STANDARD_ACCOUNT = Account(Mode.STANDARD)
+STANDARD_ACCOUNT = Account(AccountMode.STANDARD)
 
 
 class Accounts:
@@ -66,14 +66,14 @@ class Accounts:
             async with asyncio.timeout(LOOK_SECONDS):
                 mode = await self._ask("userAbstraction", address, read_mode)
         except (ProviderFailure, NotThat, TimeoutError):
-            mode = Mode.UNKNOWN
+            mode = AccountMode.UNKNOWN
         found: list[Unwatched] = []
-        unread = ["account mode"] if mode is Mode.UNKNOWN else []
+        unread = ["account mode"] if mode is AccountMode.UNKNOWN else []
         parts: list[tuple[str, Callable[[], Awaitable[list[Unwatched]]]]] = [
             ("other dexes", lambda: self._dexes(address)),
             ("subaccounts", lambda: self._ask("subAccounts2", address, read_subaccounts)),
         ]
-        if mode is not Mode.STANDARD:
+        if mode is not AccountMode.STANDARD:
             parts.append(("spot balances", lambda: self._spot(address, prices)))
         if empty:
             parts.append(
@@ -130,13 +130,13 @@ class Accounts:
         return found
 
 
-def read_mode(body: object) -> Mode:
+def read_mode(body: object) -> AccountMode:
     """`default` and `disabled` keep perp and spot apart; another word is UNKNOWN. Raises NotThat."""
     if not isinstance(body, str):
         raise NotThat("no word for an account mode")
     if body == "default":
-        return Mode.STANDARD
-    return Mode(body) if body in {mode.value for mode in Mode} else Mode.UNKNOWN
+        return AccountMode.STANDARD
+    return AccountMode(body) if body in {mode.value for mode in AccountMode} else AccountMode.UNKNOWN
 
 
 def read_dexes(body: object) -> list[str]:

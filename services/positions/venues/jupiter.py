@@ -16,7 +16,7 @@ from services.positions.venues.jupiter_parser import (
     V1,
     V2,
     Shape,
-    check,
+    check_holding,
     position_key,
     read_row,
     refusal,
@@ -148,7 +148,7 @@ def read_answer(
             whole = Refusal(reason, "", masked(body, wallet_address))
             return Answer((), (whole,), False, reason, len(rows), observed_time)
         try:
-            check(holding, shape)
+            check_holding(holding, shape)
         except RowRefused as refused:
             refusals.append(refusal(row, refused.reason, refused.field, wallet_address))
             continue

@@ -104,7 +104,7 @@ def read_row(row: object, shape: Shape, observed_time: datetime) -> Holding:
     )
 
 
-def check(held: Holding, shape: Shape) -> None:
+def check_holding(held: Holding, shape: Shape) -> None:
     """Whether the figures of a row agree with each other. Raises RowRefused."""
     size, collateral, after = held.size_usd or 0.0, held.collateral_usd or 0.0, held.pnl_after_fees_usd
     if size > HIGHEST_LEVERAGE_RATIO * collateral:

@@ -14,7 +14,7 @@ from services.xcom.domain.messages import Level
 from services.xcom.domain.settings import Chain, Contact, Route
 from services.xcom.service.escalation import EscalationService, LinkAction, ShownChain, ShownLink
 from services.xcom.service.messages import MessageService
-from services.xcom.servicer.shapes import to_message
+from services.xcom.servicer.shapes import wire_message
 from shared.codec import from_duration, from_timestamp, to_duration, to_timestamp
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -42,7 +42,7 @@ class EscalationServicer(rpc.EscalationServiceServicer):
     async def AckMessage(self, request: pb.AckMessageRequest, context: Context) -> pb.Message:
         snooze = from_duration(request, "snooze")
         message = await self._escalation.acknowledge(request.id, request.by, snooze)
-        return to_message(self._messages.shown(message))
+        return wire_message(self._messages.shown(message))
 
     async def SettleIncident(
         self, request: pb.SettleIncidentRequest, context: Context

@@ -11,7 +11,7 @@ from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 from services.xcom.domain.messages import DeliveryState, Draft, Kind, Level
 from services.xcom.service.channels import ChannelService
 from services.xcom.service.messages import MessageService
-from services.xcom.servicer.shapes import to_channel, to_delivery, to_message
+from services.xcom.servicer.shapes import to_channel, wire_delivery, wire_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -39,10 +39,10 @@ class XComServicer(rpc.XComServiceServicer):
             follows_incident_key=request.follows_incident_key,
             kind=Kind(request.kind or Kind.DANGER),
         )
-        return to_message(await self._messages.send(draft))
+        return wire_message(await self._messages.send(draft))
 
     async def GetMessage(self, request: pb.GetMessageRequest, context: Context) -> pb.Message:
-        return to_message(await self._messages.message(request.id))
+        return wire_message(await self._messages.message(request.id))
 
     async def ListMessages(
         self, request: pb.ListMessagesRequest, context: Context
@@ -52,7 +52,7 @@ class XComServicer(rpc.XComServiceServicer):
             request.page_size, request.page_token, level, request.source
         )
         return pb.ListMessagesResponse(
-            messages=map(to_message, page.rows), next_page_token=page.next_page_token
+            messages=map(wire_message, page.rows), next_page_token=page.next_page_token
         )
 
     async def ListDeliveries(
@@ -63,11 +63,11 @@ class XComServicer(rpc.XComServiceServicer):
             request.page_size, request.page_token, request.channel, state, request.message_id
         )
         return pb.ListDeliveriesResponse(
-            deliveries=map(to_delivery, page.rows), next_page_token=page.next_page_token
+            deliveries=map(wire_delivery, page.rows), next_page_token=page.next_page_token
         )
 
     async def ResendDelivery(self, request: pb.ResendDeliveryRequest, context: Context) -> pb.Delivery:
-        return to_delivery(await self._messages.resend(request.id))
+        return wire_delivery(await self._messages.resend(request.id))
 
     async def ListChannels(
         self, request: pb.ListChannelsRequest, context: Context

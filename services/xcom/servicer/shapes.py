@@ -9,7 +9,7 @@ from services.xcom.service.channels import ChannelStatus
 from shared.codec import to_timestamp
 
 
-def to_message(message: Message) -> pb.Message:
+def wire_message(message: Message) -> pb.Message:
     """With its deliveries."""
     return pb.Message(
         id=message.id,
@@ -21,7 +21,7 @@ def to_message(message: Message) -> pb.Message:
         dedupe_key=message.dedupe_key,
         facts=message.facts,
         created_time=to_timestamp(message.created_time),
-        deliveries=map(to_delivery, message.deliveries),
+        deliveries=map(wire_delivery, message.deliveries),
         suppressed_reason=message.suppressed_reason,
         channels_reason=message.channels_reason,
         acknowledged_time=to_timestamp(message.acknowledged_time),
@@ -35,7 +35,7 @@ def to_message(message: Message) -> pb.Message:
     )
 
 
-def to_delivery(delivery: Delivery) -> pb.Delivery:
+def wire_delivery(delivery: Delivery) -> pb.Delivery:
     """With its tries, if they were read."""
     return pb.Delivery(
         id=delivery.id,

@@ -10,7 +10,7 @@ from services.alerts.alerts.domain.evaluation import ThresholdTables, evaluate
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
 from services.alerts.alerts.store.evaluations import keys_of, packed_keys
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, ReadingState, kind_of
-from services.alerts.domain.levels import ReadingColumns, judge, signs
+from services.alerts.domain.levels import ReadingColumns, judge_levels, signs
 
 _NOW = 1_770_000_000_000_000
 _KINDS = (
@@ -73,7 +73,7 @@ def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
         last = one.readings
         new = (seen > last.observed_micros) | ((seen == last.observed_micros) & ~last.judged)
         limits, sign = tables.limits_of(one), signs(one.kind % 4)
-        level, memory, held = judge(
+        level, memory, held = judge_levels(
             one.level, last.falling_level, ReadingColumns(value, fresh, new & ~np.isnan(value)), limits, sign
         )
         if not tables.active(one)[0]:

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from services.alerts.domain.kinds import Condition, Level
-from services.alerts.domain.levels import ReadingColumns, flips, judge, progress_percent, raw_level, signs
+from services.alerts.domain.levels import (
+    ReadingColumns,
+    flips,
+    judge_levels,
+    progress_percent,
+    raw_level,
+    signs,
+)
 
 ORACLE = json.loads((Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text())
 ABOVE, BELOW = Condition.ABOVE, Condition.BELOW
@@ -38,7 +45,7 @@ class Alert:
 
     def see(self, value: float, *, fresh: bool = True, new: bool = True) -> Level:
         reading = ReadingColumns(np.array([value]), np.array([fresh]), np.array([new]))
-        judged = judge(self.level, self.falling, reading, self.limits, self.sign)
+        judged = judge_levels(self.level, self.falling, reading, self.limits, self.sign)
         self.level, self.falling, self.held = judged.level, judged.falling, bool(judged.held[0])
         return Level(self.level[0])
 

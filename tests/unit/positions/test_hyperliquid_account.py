@@ -12,7 +12,7 @@ from services.positions.domain.venue_answer import Flag
 from services.positions.venues.hyperliquid import read_answer
 from services.positions.venues.hyperliquid_account import (
     Account,
-    Mode,
+    AccountMode,
     read_dexes,
     read_mode,
     read_role,
@@ -39,15 +39,15 @@ GARBAGE = [None, 7, "", [], {}, {"error": "x"}, [7], [None, {}], {"balances": No
 @pytest.mark.parametrize(
     ("word", "mode"),
     [
-        ("default", Mode.STANDARD),
-        ("disabled", Mode.STANDARD),
-        ("unifiedAccount", Mode.UNIFIED),
-        ("portfolioMargin", Mode.PORTFOLIO),
-        ("dexAbstraction", Mode.DEX_ABSTRACTION),
-        ("somethingNew", Mode.UNKNOWN),
+        ("default", AccountMode.STANDARD),
+        ("disabled", AccountMode.STANDARD),
+        ("unifiedAccount", AccountMode.UNIFIED),
+        ("portfolioMargin", AccountMode.PORTFOLIO),
+        ("dexAbstraction", AccountMode.DEX_ABSTRACTION),
+        ("somethingNew", AccountMode.UNKNOWN),
     ],
 )
-def test_an_account_mode_is_a_bare_word_and_another_one_is_unknown(word: str, mode: Mode) -> None:
+def test_an_account_mode_is_a_bare_word_and_another_one_is_unknown(word: str, mode: AccountMode) -> None:
     assert read_mode(word) is mode
 
 
@@ -124,14 +124,18 @@ def test_spot_is_worth_dollars_prices_or_what_was_paid() -> None:
             spot_usd(body, PRICES)
 
 
-@pytest.mark.parametrize("mode", [Mode.PORTFOLIO, Mode.UNIFIED, Mode.DEX_ABSTRACTION, Mode.UNKNOWN])
-def test_outside_the_standard_mode_the_venues_price_drives_and_none_stays_none(mode: Mode) -> None:
+@pytest.mark.parametrize(
+    "mode", [AccountMode.PORTFOLIO, AccountMode.UNIFIED, AccountMode.DEX_ABSTRACTION, AccountMode.UNKNOWN]
+)
+def test_outside_the_standard_mode_the_venues_price_drives_and_none_stays_none(mode: AccountMode) -> None:
     answer = read_answer(PORTFOLIO, ADDRESS, PRICES, NOW, {}, Account(mode))
     btc, eth = answer.holdings
     assert (btc.liquidation_price_usd, btc.own_liquidation_price_usd) == (27183.5, None)
     assert eth.liquidation_price_usd is eth.own_liquidation_price_usd is None
     assert (btc.collateral_usd, eth.collateral_usd) == (125.64, 9.64), "the margin each locks"
-    assert all((Flag.ACCOUNT_MODE_UNKNOWN in one.flags) is (mode is Mode.UNKNOWN) for one in answer.holdings)
+    assert all(
+        (Flag.ACCOUNT_MODE_UNKNOWN in one.flags) is (mode is AccountMode.UNKNOWN) for one in answer.holdings
+    )
 
 
 def test_in_the_standard_mode_the_same_state_has_a_price_of_our_own() -> None:

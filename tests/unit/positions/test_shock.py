@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.risk.domain.shock import Shock, check, moves, walk
+from services.positions.risk.domain.shock import Shock, check_shock, moves, walk
 from shared.errors import InvalidArgument
 
 NAN = float("nan")
@@ -91,7 +91,7 @@ def test_an_empty_house_has_points_of_nothing() -> None:
 def test_a_move_that_leaves_no_price_is_refused(percent) -> None:
     for shock in (Shock("", {"BTC": percent}, None), Shock("", {}, percent)):
         with pytest.raises(InvalidArgument, match="INVALID_FIELD"):
-            check(shock)
+            check_shock(shock)
 
 
 @given(st.floats(-90, 300), st.integers(1, 20))

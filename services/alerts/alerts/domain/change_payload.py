@@ -78,7 +78,7 @@ def moment(micros: int) -> str:
     )
 
 
-def present(number: float) -> bool:
+def is_known(number: float) -> bool:
     return not math.isnan(number)
 
 
@@ -128,7 +128,7 @@ class _Texts:
     def of_reading(self, kind: int, value: float, seen: int, state: int, own: Facts) -> str:
         facts = dict(own)
         _put_time(facts, seen, state, self._setting)
-        if kind // 4 == AlertType.PRICE_THRESHOLD and present(value):
+        if kind // 4 == AlertType.PRICE_THRESHOLD and is_known(value):
             facts["price_usd"] = plain(value)
         return json.dumps(facts)[1:]
 
@@ -143,10 +143,10 @@ def _particular(outcome: Outcome, subjects: Mapping[int, Subject]) -> dict[int, 
             summary = subjects[int(alert_columns.subject_key[row])].summary
             due = moment(round(float(alert_columns.trigger_value[row]) * 1_000_000))
             found[key] = {"trigger_time": due, "summary": summary}
-        elif present(start):
+        elif is_known(start):
             value = float(alert_columns.readings.value[row])
             found[key] = {"starting_price_usd": plain(start)}
-            if present(value):
+            if is_known(value):
                 found[key]["price_usd"] = plain(start * (1 + value / 100))
     return found
 
@@ -193,7 +193,7 @@ def _figure_texts(positions: Positions, position_rows: Column) -> dict[int, str]
 
 def _figures_text(values: Sequence[float]) -> str:
     named = zip(_FIGURES, values, strict=True)
-    return "".join(f', "{name}": "{plain(value)}"' for name, value in named if present(value))
+    return "".join(f', "{name}": "{plain(value)}"' for name, value in named if is_known(value))
 
 
 def changes(
@@ -229,7 +229,7 @@ def changes(
     ) in columns:  # fmt: skip
         subject = subjects[about]
         own = f', "alert_id": "alert-{key}", "incident_id": "alert-{key}.{count}", '
-        if present(value):
+        if is_known(value):
             own += f'"value": "{plain(value)}", '
         last = (
             texts.of_position(row, subject, seen, state)
@@ -285,12 +285,12 @@ def _put_time(facts: Facts, observed_micros: int, state: int, setting: Setting) 
 
 def _put_limits(facts: Facts, limits: list[float], flip_value: float, level: int) -> None:
     for name, limit in zip(("limit_low", "limit_medium", "limit_high"), limits, strict=True):
-        if present(limit):
+        if is_known(limit):
             facts[name] = plain(limit)
     reached = limits[level - 2] if level > Level.NORMAL else math.nan
-    if present(reached):
+    if is_known(reached):
         facts["limit"] = plain(reached)
-    if present(flip_value):
+    if is_known(flip_value):
         facts["flip_value"] = plain(flip_value)
 
 
@@ -300,7 +300,7 @@ def death_facts(incident: str, summary: str, level_before: int, level_after: int
     return {**facts, "incident": incident, "summary": summary, "observed_time": moment(setting.now_micros)}
 
 
-def worst_first(outcome: Outcome) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def changes_worst_first(outcome: Outcome) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Places among the changed rows, highest new level first, then by alert."""
     return np.lexsort(
         (outcome.alert_columns.alert_key[outcome.changed], -outcome.alert_columns.level[outcome.changed])
@@ -333,7 +333,7 @@ def gone(
         facts["incident_id"] = incident_id(key, int(alert_columns.incident_count[row]))
         readings = alert_columns.readings
         value = float(readings.value[row])
-        if present(value):
+        if is_known(value):
             facts["value"] = plain(value)
         _put_time(facts, int(readings.observed_micros[row]), int(readings.state[row]), setting)
         yield Gone(row, subject, facts)

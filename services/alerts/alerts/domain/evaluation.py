@@ -29,7 +29,7 @@ from services.alerts.domain.kinds import (
     Level,
     ReadingState,
 )
-from services.alerts.domain.levels import ReadingColumns, flips, judge, signs
+from services.alerts.domain.levels import ReadingColumns, flips, judge_levels, signs
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -185,7 +185,7 @@ def _judged(
     if len(rows):
         now, last, present = aligned.pick(rows), alert_columns.readings.pick(rows), order.pick(rows)
         reading = ReadingColumns(now.value, now.state == ReadingState.FRESH, present.new)
-        judged = judge(
+        judged = judge_levels(
             level[rows], last.falling_level, reading, compiled_limits.limits[rows], compiled_limits.sign[rows]
         )
         stays = np.isnan(now.value) | (present.older & (judged.level <= level[rows]))

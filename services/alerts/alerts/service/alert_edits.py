@@ -25,7 +25,7 @@ from services.alerts.domain.kinds import (
     parts_of,
 )
 from services.alerts.ledger.domain import Entry
-from services.alerts.notifications.service.record import present, tell
+from services.alerts.notifications.service.record import known_or_none, tell
 from services.alerts.service.known_names import Channels
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import new_version
@@ -118,7 +118,7 @@ class AlertEdits:
         if after.level[row] > Level.NORMAL:
             key, count = int(after.alert_key[row]), int(after.incident_count[row])
             inputs["incident_id"] = incident_id(key, count)
-        level, value = int(after.level[row]), present(float(after.readings.value[row]))
+        level, value = int(after.level[row]), known_or_none(float(after.readings.value[row]))
         id, kind = alert_id(int(after.alert_key[row])), int(after.kind[row])
         now, text = self._cache.clock.now(), json.dumps(inputs)
         return Entry(now, id, kind // 4, "person", reason, level, level, value, None, text, "", "")

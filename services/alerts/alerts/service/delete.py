@@ -19,7 +19,7 @@ from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import AlertClass, AlertType, Level
 from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.domain import CLOSED, GONE, LIQUIDATED
-from services.alerts.notifications.service.record import present, tell
+from services.alerts.notifications.service.record import known_or_none, tell
 from services.alerts.service.ports import PositionsPeer, Present
 from services.alerts.service.snapshot_cache import (
     PYTHON_ROW_COST,
@@ -223,7 +223,7 @@ def _entries(alert_columns: AlertColumns, ended: Iterable[Gone], actor: str, now
             reason=item.facts["event"] if item.facts["event"] in (LIQUIDATED, GONE) else "DELETED",
             level_before=int(alert_columns.level[item.row]),
             level_after=0,
-            value=present(float(alert_columns.readings.value[item.row])),
+            value=known_or_none(float(alert_columns.readings.value[item.row])),
             flip_value=None,
             inputs_json=json.dumps(item.facts),
             cycle_id=item.facts["cycle_id"],

@@ -12,7 +12,13 @@ from functools import partial
 import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns
-from services.alerts.alerts.domain.change_payload import Change, Setting, alert_id, changes, worst_first
+from services.alerts.alerts.domain.change_payload import (
+    Change,
+    Setting,
+    alert_id,
+    changes,
+    changes_worst_first,
+)
 from services.alerts.alerts.domain.evaluation import Outcome, ThresholdTables, enrich, evaluate
 from services.alerts.alerts.domain.readings import (
     FIGURES,
@@ -24,7 +30,7 @@ from services.alerts.alerts.domain.readings import (
 )
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import AlertType, Level
-from services.alerts.notifications.service.record import present, record_changes
+from services.alerts.notifications.service.record import known_or_none, record_changes
 from services.alerts.price_rules.service import PriceRules, RuleEvent
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import (
@@ -257,7 +263,7 @@ def _evaluated(
         outcome.alert_columns.level,
     )
     moved = outcome.raised | outcome.lowered
-    order = worst_first(outcome)
+    order = changes_worst_first(outcome)
     first = order[moved[order]][:_MOST_TRANSITIONS].tolist()
     return Evaluated(
         evaluated_count=outcome.evaluated_count,
@@ -279,6 +285,6 @@ def _transition(change: Change) -> Transition:
         change.name,
         change.level_before,
         change.level_after,
-        present(change.value),
+        known_or_none(change.value),
         change.told,
     )

@@ -15,7 +15,7 @@ from services.alerts.service.snapshot_cache import PYTHON_ROW_COST, SnapshotCach
 from services.alerts.store.unit_of_work import Store
 
 
-def present(number: float) -> float | None:
+def known_or_none(number: float) -> float | None:
     return None if math.isnan(number) else number
 
 
@@ -57,8 +57,8 @@ def _entries(made: Sequence[Change], actor: str, cycle_id: str, now: datetime) -
             change.reason,
             change.level_before,
             change.level_after,
-            present(change.value),
-            present(change.flip_value),
+            known_or_none(change.value),
+            known_or_none(change.flip_value),
             change.text,
             cycle_id,
             change.name,

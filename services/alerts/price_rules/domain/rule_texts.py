@@ -10,7 +10,7 @@ from services.alerts.notifications.domain import DEMO, RAISED, RESOLVED, Facts, 
 from services.alerts.price_rules.domain.rules import Event, Rule, RuleMetric
 
 
-def incident_id(rule: Rule) -> str:
+def rule_incident_id(rule: Rule) -> str:
     """Its last incident."""
     return f"{rule.id}.{rule.incident_count}"
 
@@ -31,7 +31,7 @@ def rule_facts(event: Event, setting: Setting) -> Facts:
         "recurrence": rule.recurrence.name,
         "rule_id": rule.id,
         "alert_id": rule.id,
-        "incident_id": incident_id(rule),
+        "incident_id": rule_incident_id(rule),
         "asset": rule.asset,
         "source": "price",
         "price_usd": plain(event.price_usd),

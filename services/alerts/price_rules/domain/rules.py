@@ -144,7 +144,7 @@ def check(rule: Rule) -> None:
         raise _invalid("rule.cooldown", "0 to 7 days")
 
 
-def judge(rule: Rule, sight: Sight, now_micros: int) -> tuple[Rule, list[Event]]:
+def judge_rule(rule: Rule, sight: Sight, now_micros: int) -> tuple[Rule, list[Event]]:
     """The rule after a sight, and what happened. A stale price raises, sets no anchor and lowers nothing.
 
     An observation that is not later than the last one changes nothing.

@@ -35,7 +35,7 @@ class Freshness:
 
 
 @dataclass(frozen=True, slots=True)
-class Balances:
+class PlaceBalances:
     """USD; counts of those that do not say and add nothing."""
 
     total_wallets_usd: float
@@ -52,13 +52,13 @@ class NetWorthService:
         self._enrichment = enrichment
         self._wallets = wallets
 
-    async def balances(self) -> Balances:
+    async def balances(self) -> PlaceBalances:
         """Active wallets (entered, else the value of their positions) and brokers."""
         async with self._read() as store:
             wallets = await store.wallets.active()
             total_brokers, absent_brokers = await store.brokers.total()
         known = [one.balance_usd for one in await self._wallets.valued(wallets)]
-        return Balances(
+        return PlaceBalances(
             sum(value for value in known if value is not None),
             total_brokers,
             known.count(None),

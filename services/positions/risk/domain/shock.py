@@ -47,7 +47,7 @@ class Walk:
     value_change_usd: float
 
 
-def check(shock: Shock) -> None:
+def check_shock(shock: Shock) -> None:
     """Raises InvalidArgument INVALID_FIELD for a move that leaves no price."""
     for name, percent in (*shock.moves_percent.items(), ("other", shock.other_move_percent or 0.0)):
         if not isfinite(percent) or percent <= -100:

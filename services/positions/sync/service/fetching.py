@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from services.positions.domain.venue_answer import Answer, Chain, WalletRef
 
 
-class Venue(Protocol):
+class VenuePort(Protocol):
     """A place where positions live; see services.positions.venues."""
 
     @property

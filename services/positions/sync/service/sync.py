@@ -12,7 +12,7 @@ from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
 from services.positions.store import Store
 from services.positions.sync.service.answer_writer import Storing
-from services.positions.sync.service.fetching import TradeRecord, Venue
+from services.positions.sync.service.fetching import TradeRecord, VenuePort
 from services.positions.sync.service.sync_result import Mode, SyncResult, WalletSync
 from services.positions.sync.store.id_cache import IdCache
 from services.positions.wallets.domain.addresses import said
@@ -45,7 +45,7 @@ class SyncService:
         begin: Begin,
         read: Begin,
         enrichment: EnrichmentService,
-        venues: Sequence[Venue],
+        venues: Sequence[VenuePort],
         balances: BalanceKeeper,
         clock: Clock,
         *,
@@ -191,7 +191,7 @@ class SyncService:
             return [WalletSync(wallet.name, "", WalletSyncState.FAILED, "NO_VENUE", message)]
         return [await self._fetch(this, wallet, venue) for venue in venues]
 
-    async def _fetch(self, this: _Round, wallet: Wallet, venue: Venue) -> WalletSync:
+    async def _fetch(self, this: _Round, wallet: Wallet, venue: VenuePort) -> WalletSync:
         start = self._clock.monotonic()
         reason, message, answer = "", "", None
         try:
@@ -236,7 +236,7 @@ class SyncService:
         return replace(answer, unwatched=left)
 
     async def _fail(
-        self, this: _Round, wallet: Wallet, venue: Venue, reason: str, message: str
+        self, this: _Round, wallet: Wallet, venue: VenuePort, reason: str, message: str
     ) -> WalletSync:
         async with self._begin() as store:
             await store.enter(this.step, SyncResult)
@@ -245,7 +245,9 @@ class SyncService:
             await store.wallets.stamp(wallet.name, WalletSyncState.FAILED, reason, completed_time=None)
         return WalletSync(wallet.name, venue.name, WalletSyncState.FAILED, reason, message, urgent=any(news))
 
-    async def _confirm(self, this: _Round, wallet: Wallet, venue: Venue, outcome: WalletSync) -> WalletSync:
+    async def _confirm(
+        self, this: _Round, wallet: Wallet, venue: VenuePort, outcome: WalletSync
+    ) -> WalletSync:
         """Mark those gone that were liquidated, says the venue. Without its word they age as others."""
         if not outcome.gone or not isinstance(venue, TradeRecord):
             return outcome
