@@ -14,13 +14,13 @@ from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 from services.cyclone.clients.channels import channels
 from services.cyclone.clients.clearing import ClearingClient
 from services.cyclone.clients.deaths import DeathClient
-from services.cyclone.clients.outside import Heartbeat
+from services.cyclone.clients.heartbeat import Heartbeat
 from services.cyclone.clients.steps import StepClient
 from services.cyclone.domain.bounds import Caps
-from services.cyclone.loop.aftermath import Aftermath
-from services.cyclone.loop.keeper import Keeper
-from services.cyclone.loop.owner import Owner
+from services.cyclone.loop.incident_notifier import IncidentNotifier
+from services.cyclone.loop.lease_keeper import LeaseKeeper
 from services.cyclone.loop.runner import Runner
+from services.cyclone.loop.scheduler import Scheduler
 from services.cyclone.service import CycloneService
 from services.cyclone.servicer import CycloneServicer
 from services.cyclone.store.lease import LeaseStore
@@ -79,12 +79,12 @@ def build(config: Config, clock: Clock | None = None) -> App:
     progress = ProgressStore(database)
     url = config.heartbeat_url.get_secret_value() if config.heartbeat_url else ""
     heartbeat = Heartbeat(url, peers["alerts"]) if url else None
-    aftermath = Aftermath(progress, DeathClient(peers), heartbeat, clock)
+    notifier = IncidentNotifier(progress, DeathClient(peers), heartbeat, clock)
     caps = Caps(config.sync_timeout_seconds, config.step_timeout_seconds)
-    runner = Runner(progress, StepClient(peers), aftermath, clock, caps)
+    runner = Runner(progress, StepClient(peers), notifier, clock, caps)
     kept = timedelta(days=config.cycles_kept_days)
-    owner = Owner(progress, leases, runner, clock, scheduled=config.sonic_schedule, kept=kept)
-    keeper = Keeper(leases, notices, owner.work, clock, _owner_name(), interval)
+    owner = Scheduler(progress, leases, runner, clock, scheduled=config.sonic_schedule, kept=kept)
+    keeper = LeaseKeeper(leases, notices, owner.work, clock, _owner_name(), interval)
     service = CycloneService(
         requests,
         database.bind(RequestStore, isolation="AUTOCOMMIT"),
@@ -106,7 +106,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     outside: list[Part] = [heartbeat] if heartbeat else []
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
-    return App("cyclone", [database, *peers.values(), *outside, aftermath, notices, side, server, keeper])
+    return App("cyclone", [database, *peers.values(), *outside, notifier, notices, side, server, keeper])
 
 
 def _owner_name() -> str:

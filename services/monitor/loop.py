@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from services.monitor.domain.badges import KeptBadge
 from services.monitor.domain.states import State
-from services.monitor.service.board import View
+from services.monitor.service.queries import View
 from shared.clock import Clock
 from shared.lifecycle import Loop
 
@@ -22,7 +22,7 @@ _POLL_SECONDS = 1.0
 _IDLE_SECONDS = 3600.0
 
 
-def rounds(run_outside: Callable[[], Awaitable[object]], clock: Clock) -> Loop:
+def scheduler(run_outside: Callable[[], Awaitable[object]], clock: Clock) -> Loop:
     """Runs what is due and needs no cycle."""
 
     async def body() -> float:
@@ -41,13 +41,13 @@ def relay(tell: Callable[[], Awaitable[bool]], clock: Clock) -> Loop:
     return Loop("monitor telling", body, clock)
 
 
-def broom(forget: Callable[[datetime], Awaitable[int]], clock: Clock, kept: timedelta) -> Loop:
+def retention(forget: Callable[[datetime], Awaitable[int]], clock: Clock, kept: timedelta) -> Loop:
     """Deletes old runs, a few thousand at a time."""
 
     async def body() -> float:
         return 0.0 if await forget(clock.now() - kept) else _FORGET_SECONDS
 
-    return Loop("monitor broom", body, clock, first_delay_seconds=_RETRY_SECONDS)
+    return Loop("monitor retention", body, clock, first_delay_seconds=_RETRY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

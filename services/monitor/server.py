@@ -15,19 +15,19 @@ from sonic.monitor.v1 import monitor_pb2_grpc as rpc
 from services.monitor.checks.heartbeat import HeartbeatCheck
 from services.monitor.checks.latency import LatencyCheck
 from services.monitor.checks.registry import NAMES, plugins, registry
+from services.monitor.clients.probes import Account, Probes
 from services.monitor.clients.readings import PeerReadings, Peers, channels
-from services.monitor.clients.surroundings import Account, Surroundings
-from services.monitor.clients.telling import XComClient
+from services.monitor.clients.xcom import XComClient
 from services.monitor.domain.settings import VARIABLES, Override, prefixes
-from services.monitor.loop import MonitorFeed, broom, relay, rounds
-from services.monitor.service.board import Board
-from services.monitor.service.distress import Distress
-from services.monitor.service.passes import NOTHING, Limits, Passes
-from services.monitor.service.roster import Roster
-from services.monitor.service.telling import NoticeSender
+from services.monitor.loop import MonitorFeed, relay, retention, scheduler
+from services.monitor.service.check_runs import NOTHING, CheckRuns, Limits
+from services.monitor.service.configured_checks import ConfiguredChecks
+from services.monitor.service.database_outage import DatabaseOutage
+from services.monitor.service.notifier import NoticeSender
+from services.monitor.service.queries import MonitorQueries
 from services.monitor.servicer import MonitorServicer
 from services.monitor.store import Store
-from services.monitor.store.passes import PassBook
+from services.monitor.store.check_runs import CheckRunStore
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
@@ -131,17 +131,17 @@ def build(config: Config, clock: Clock | None = None) -> App:
     ]
     account = _account(config, clock)
     xcom = XComClient(services["xcom"])
-    around = Surroundings(services, hosts, account, config.sonic_home)
+    around = Probes(services, hosts, account, config.sonic_home)
     peers = Peers(services["price"], services["positions"], services["alerts"], xcom, around)
-    roster = _roster(config)
+    configured = _configured(config)
     telling = relay(NoticeSender(begin, read, xcom).tell, clock)
-    board = Board(begin, read, roster, xcom, clock)
-    feed = MonitorFeed(board.view, clock)
-    board.on_change(feed.wake)
-    passes = Passes(
+    queries = MonitorQueries(begin, read, configured, xcom, clock)
+    feed = MonitorFeed(queries.view, clock)
+    queries.on_change(feed.wake)
+    check_runs = CheckRuns(
         begin,
-        PassBook(database.fetch),
-        roster,
+        CheckRunStore(database.fetch),
+        configured,
         lambda handed=NOTHING, *, refresh: PeerReadings(peers, refresh, handed),
         clock,
         Limits(config.monitor_cycle_limit_seconds, config.monitor_limit_seconds),
@@ -150,21 +150,21 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     server = GrpcServer(
         config.listen_address,
-        [(rpc.add_MonitorServiceServicer_to_server, MonitorServicer(passes, board, feed.watch, clock))],
+        [(rpc.add_MonitorServiceServicer_to_server, MonitorServicer(check_runs, queries, feed.watch, clock))],
         service_names=["sonic.monitor.v1.MonitorService"],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
     )
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
-    distress = Distress(database.has_room, read, xcom)
-    loops = [rounds(partial(distress.watch, passes.run_outside), clock), telling]
-    loops.append(broom(board.forget, clock, timedelta(days=config.monitor_runs_kept_days)))
+    database_outage = DatabaseOutage(database.has_room, read, xcom)
+    loops = [scheduler(partial(database_outage.watch, check_runs.run_outside), clock), telling]
+    loops.append(retention(queries.forget, clock, timedelta(days=config.monitor_runs_kept_days)))
     outside = [*hosts, *([account.http] if account else [])]
     return App("monitor", [database, *services.values(), *outside, feed, *loops, side, server])
 
 
-def _roster(config: Config) -> Roster:
+def _configured(config: Config) -> ConfiguredChecks:
     checks = registry(
         LatencyCheck(config.latency_limit_seconds),
         HeartbeatCheck(
@@ -177,7 +177,7 @@ def _roster(config: Config) -> Roster:
         if not one.defaults.takes_threshold and "threshold_percent" in decided[name]:
             variable = decided[name].pop("threshold_percent").variable
             get_logger().warning("a variable decides nothing", variable=variable, monitor=name)
-    return Roster(checks, decided)
+    return ConfiguredChecks(checks, decided)
 
 
 def _account(config: Config, clock: Clock) -> Account | None:

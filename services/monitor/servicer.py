@@ -16,8 +16,8 @@ from services.monitor.domain.badges import KeptBadge, parts_of
 from services.monitor.domain.findings import Badge, Level, Run
 from services.monitor.domain.settings import Chosen
 from services.monitor.domain.states import Health, State, Status
-from services.monitor.service.board import Board
-from services.monitor.service.passes import NOTHING, Passes
+from services.monitor.service.check_runs import NOTHING, CheckRuns
+from services.monitor.service.queries import MonitorQueries
 from services.monitor.store.runs import RunFilter
 from shared.clock import Clock
 from shared.codec import apply_mask, from_duration, from_timestamp, number, put, to_duration, to_timestamp
@@ -52,32 +52,32 @@ class MonitorServicer(rpc.MonitorServiceServicer):
 
     def __init__(
         self,
-        passes: Passes,
-        board: Board,
+        check_runs: CheckRuns,
+        queries: MonitorQueries,
         watch: Callable[[Collection[str]], AsyncIterator[Change]],
         clock: Clock,
     ) -> None:
-        self._passes = passes
-        self._board = board
+        self._check_runs = check_runs
+        self._queries = queries
         self._watch = watch
         self._clock = clock
 
     async def ListMonitors(
         self, request: pb.ListMonitorsRequest, context: Context
     ) -> pb.ListMonitorsResponse:
-        view = await self._board.view()
+        view = await self._queries.view()
         return pb.ListMonitorsResponse(monitors=self._monitors(view.states))
 
     async def GetMonitor(self, request: pb.GetMonitorRequest, context: Context) -> pb.Monitor:
-        return _monitor(await self._board.state(request.name), self._clock.now())
+        return _monitor(await self._queries.state(request.name), self._clock.now())
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.Status:
-        return _status(await self._board.status(), self._clock.now())
+        return _status(await self._queries.status(), self._clock.now())
 
     async def WatchMonitors(
         self, request: pb.WatchMonitorsRequest, context: Context
     ) -> AsyncIterator[pb.WatchMonitorsResponse]:
-        async for news in self._watch(self._board.known(request.names)):
+        async for news in self._watch(self._queries.known(request.names)):
             yield pb.WatchMonitorsResponse(
                 monitors=self._monitors(news.states), badges=map(_badge, news.badges), gap=news.gap
             )
@@ -86,20 +86,20 @@ class MonitorServicer(rpc.MonitorServiceServicer):
         asked = request.monitor
         paths = apply_mask(asked, request.update_mask, _CHANGEABLE)
         fields = [_CHANGEABLE[path] for path in paths]
-        state = await self._board.update(asked.name, _chosen(asked, paths), fields, asked.etag)
+        state = await self._queries.update(asked.name, _chosen(asked, paths), fields, asked.etag)
         return _monitor(state, self._clock.now())
 
     async def SnoozeMonitor(self, request: pb.SnoozeMonitorRequest, context: Context) -> pb.Monitor:
-        state = await self._board.snooze(request.name, from_duration(request, "duration"))
+        state = await self._queries.snooze(request.name, from_duration(request, "duration"))
         return _monitor(state, self._clock.now())
 
     async def RunMonitor(self, request: pb.RunMonitorRequest, context: Context) -> pb.Run:
-        return _run(await self._passes.run_one(request.name, remaining_seconds(), force=request.force))
+        return _run(await self._check_runs.run_one(request.name, remaining_seconds(), force=request.force))
 
     async def RunMonitors(self, request: pb.RunMonitorsRequest, context: Context) -> pb.RunMonitorsResponse:
         step = Step("RUN_MONITORS", request.cycle_id, request.epoch)
         interval = from_duration(request, "cycle_interval")
-        answer = await self._passes.run_all(
+        answer = await self._check_runs.run_all(
             step,
             request.names,
             interval if interval and interval > timedelta() else None,
@@ -119,20 +119,20 @@ class MonitorServicer(rpc.MonitorServiceServicer):
             from_timestamp(request, "start_time"),
             from_timestamp(request, "end_time"),
         )
-        page = await self._board.list_runs(request.page_size, request.page_token, wanted)
+        page = await self._queries.list_runs(request.page_size, request.page_token, wanted)
         return pb.ListRunsResponse(runs=map(_run, page.rows), next_page_token=page.next_page_token)
 
     async def ListBadges(self, request: pb.ListBadgesRequest, context: Context) -> pb.ListBadgesResponse:
-        badges = await self._board.badges(include_dismissed=request.include_dismissed)
+        badges = await self._queries.badges(include_dismissed=request.include_dismissed)
         return pb.ListBadgesResponse(badges=map(_badge, badges))
 
     async def DismissBadge(self, request: pb.DismissBadgeRequest, context: Context) -> pb.Badge:
         level = pb.Level.Name(request.level).removeprefix("LEVEL_") if request.level else None
-        kept = await self._board.dismiss(request.name, request.subject, Level(level) if level else None)
+        kept = await self._queries.dismiss(request.name, request.subject, Level(level) if level else None)
         return _badge(kept)
 
     async def ClearData(self, request: pb.ClearDataRequest, context: Context) -> pb.ClearDataResponse:
-        return pb.ClearDataResponse(deleted_count=await self._board.clear(request.confirm))
+        return pb.ClearDataResponse(deleted_count=await self._queries.clear(request.confirm))
 
     def _monitors(self, states: Collection[State]) -> list[pb.Monitor]:
         now = self._clock.now()

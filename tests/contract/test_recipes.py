@@ -147,7 +147,7 @@ MONITOR = '''"""A monitor that finds nothing wrong."""
 
 from datetime import timedelta
 
-from services.monitor.checks import Check, Look
+from services.monitor.checks import Check, CheckContext
 from services.monitor.domain.findings import Finding, RunStatus
 
 
@@ -156,7 +156,7 @@ class ExampleCheck(Check):
     description = "Finds nothing wrong"
     interval = timedelta(hours=1)
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         return Finding(RunStatus.SUCCESS)
 '''
 MONITOR_IS_KNOWN = """
@@ -295,7 +295,7 @@ def test_sources_venues_channels_and_monitors_come_by_their_recipes(copy: Copy) 
     registry = "services/monitor/checks/registry.py"
     copy.insert(
         registry,
-        "from services.monitor.checks import Check, Look\n",
+        "from services.monitor.checks import Check, CheckContext\n",
         "from services.monitor.checks.example import ExampleCheck\n",
     )
     copy.insert(registry, "_HOUSE = (", "ExampleCheck,")

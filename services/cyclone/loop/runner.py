@@ -25,9 +25,9 @@ from services.cyclone.domain.cycle import (
     StepState,
 )
 from services.cyclone.domain.outcomes import DOWN_REASONS, Answer, Call, Outcome, PriceReading, read_failure
-from services.cyclone.loop.aftermath import Aftermath
-from services.cyclone.loop.keeper import Tenure
-from services.cyclone.loop.passage import Passage
+from services.cyclone.loop.epoch_recovery import EpochRecovery
+from services.cyclone.loop.incident_notifier import IncidentNotifier
+from services.cyclone.loop.lease_keeper import HeldLease
 from services.cyclone.store.progress import ProgressStore
 from shared import log
 from shared.clock import Clock
@@ -58,29 +58,29 @@ class Runner:
         self,
         store: ProgressStore,
         performer: Performer,
-        aftermath: Aftermath,
+        notifier: IncidentNotifier,
         clock: Clock,
         caps: Caps,
     ) -> None:
         self.store = store
         self.performer = performer
-        self.aftermath = aftermath
+        self.notifier = notifier
         self.clock = clock
         self.caps = caps
-        self.passage = Passage(clock)
+        self.epoch_recovery = EpochRecovery(clock)
 
-    async def begin(self, tenure: Tenure, interval: timedelta) -> None:
+    async def begin(self, held_lease: HeldLease, interval: timedelta) -> None:
         """A new owner first tells what the one before left untold."""
-        await self.aftermath.load(tenure.epoch, bounds.telling_seconds(interval))
+        await self.notifier.load(held_lease.epoch, bounds.telling_seconds(interval))
 
-    async def run(self, cycle: Cycle, tenure: Tenure, interval: timedelta | None = None) -> None:
+    async def run(self, cycle: Cycle, held_lease: HeldLease, interval: timedelta | None = None) -> None:
         """Raises Fenced when the lease is lost on the way; the next owner resumes.
 
         `interval` is that of the schedule when it is known: it bounds the steps, and monitors are told.
         """
         log.bind(cycle_id=cycle.id)
         try:
-            await Run(cycle, tenure, self, interval).run()
+            await Run(cycle, held_lease, self, interval).run()
         finally:
             log.rebind({})
 
@@ -91,16 +91,16 @@ class Run:
     def __init__(
         self,
         cycle: Cycle,
-        tenure: Tenure,
+        held_lease: HeldLease,
         runner: Runner,
         interval: timedelta | None,
     ) -> None:
         self._cycle = cycle
-        self._tenure = tenure
+        self._held_lease = held_lease
         self._store = runner.store
         self._performer = runner.performer
-        self._aftermath = runner.aftermath
-        self._passage = runner.passage
+        self._notifier = runner.notifier
+        self._epoch_recovery = runner.epoch_recovery
         self._clock = runner.clock
         self._caps = runner.caps
         self._interval = interval or bounds.USUAL_INTERVAL
@@ -109,7 +109,7 @@ class Run:
         self._events: list[Event] = []
         self._calls: dict[asyncio.Task[Answer], tuple[str, float, float]] = {}
         forced = cycle.cause is Cause.REQUEST
-        self._call = Call(cycle.id, tenure.epoch, forced, "", self._clock.now(), interval=interval)
+        self._call = Call(cycle.id, held_lease.epoch, forced, "", self._clock.now(), interval=interval)
         self._up: set[str] = set()
         self._down: dict[str, str] = {}
         self._asked_again: set[str] = set()
@@ -137,10 +137,10 @@ class Run:
                 mode = asking.result()
                 self._call = replace(self._call, market=mode)
                 self._cycle = replace(self._cycle, demo=mode == "DEMO")
-                self._aftermath.demo = self._cycle.demo
+                self._notifier.demo = self._cycle.demo
         except SonicError as error:
             # Who cannot say it now said it before: a demo is not shown as real meanwhile.
-            self._cycle = replace(self._cycle, demo=self._aftermath.demo)
+            self._cycle = replace(self._cycle, demo=self._notifier.demo)
             self._say(Severity.WARNING, "positions", f"the mode is not known: {error.message}")
         finally:
             asking.cancel()
@@ -153,7 +153,7 @@ class Run:
         starting = [self._started(name) for name in steps.ready(self._listed())]
         if not self._calls and not starting:
             return False
-        if not self._tenure.is_certain():
+        if not self._held_lease.is_certain():
             await self._write()
         for step in starting:
             self._send(step)
@@ -176,7 +176,7 @@ class Run:
     def _send(self, step: Step) -> None:
         again = steps.BY_NAME[step.name].service in self._down
         seconds = bounds.step_seconds(step.name, self._interval, self._caps, again=again)
-        epoch, now = self._tenure.epoch, self._clock.now()
+        epoch, now = self._held_lease.epoch, self._clock.now()
         call = replace(self._call, epoch=epoch, now=now, bound_seconds=seconds)
         task = asyncio.create_task(self._perform(step.name, call), name=step.name)
         self._calls[task] = (step.name, self._clock.monotonic(), seconds)
@@ -200,12 +200,12 @@ class Run:
         name = self._calls[task][0]
         if not isinstance(error, SonicError) or name in self._asked_again:
             return False
-        if not await self._passage.opened(self._tenure, error):
+        if not await self._epoch_recovery.opened(self._held_lease, error):
             return False
         del self._calls[task]
         self._asked_again.add(name)
         self._change(replace(self._steps[name], state=StepState.PENDING))
-        if sentence := self._passage.sentence(steps.BY_NAME[name].service, name, error):
+        if sentence := self._epoch_recovery.sentence(steps.BY_NAME[name].service, name, error):
             self._say(Severity.WARNING, "fence", sentence)
         return True
 
@@ -265,10 +265,10 @@ class Run:
         changed, events = list(self._changed.values()), self._events
         self._changed, self._events = {}, []
         cancel = await self._store.advance(
-            self._tenure.epoch, self._cycle.id, changed, events, self._cycle.demo
+            self._held_lease.epoch, self._cycle.id, changed, events, self._cycle.demo
         )
         if cancel:
-            self._tenure.hear(f"cancel {self._cycle.id}")
+            self._held_lease.hear(f"cancel {self._cycle.id}")
 
     async def _end(self, *, asked_to_stop: bool) -> None:
         left = steps.cancelled(self._listed())
@@ -292,10 +292,12 @@ class Run:
             self._down,
             without_positions=self._is_without_positions(),
         )
-        changed = incidents.changed(self._aftermath.incidents, found, new_id("incident"))
-        await self._store.end(self._tenure.epoch, ended, list(self._changed.values()), self._events, changed)
+        changed = incidents.changed(self._notifier.incidents, found, new_id("incident"))
+        await self._store.end(
+            self._held_lease.epoch, ended, list(self._changed.values()), self._events, changed
+        )
         seconds = bounds.telling_seconds(self._interval)
-        await self._aftermath.after(ended, self._tenure.epoch, changed, self._call.totals, seconds)
+        await self._notifier.after(ended, self._held_lease.epoch, changed, self._call.totals, seconds)
 
     async def _drop_calls(self) -> None:
         calls, self._calls = list(self._calls), {}
@@ -306,11 +308,11 @@ class Run:
 
     async def _asked_to_stop(self) -> None:
         while True:
-            self._tenure.cancel.clear()
-            if self._cycle.cancel or self._cycle.id in self._tenure.cancelled:
-                self._tenure.cancelled.discard(self._cycle.id)
+            self._held_lease.cancel.clear()
+            if self._cycle.cancel or self._cycle.id in self._held_lease.cancelled:
+                self._held_lease.cancelled.discard(self._cycle.id)
                 return
-            await self._tenure.cancel.wait()
+            await self._held_lease.cancel.wait()
 
     def _is_without_positions(self) -> bool:
         """Whether this cycle was to read the positions and could not."""

@@ -1,6 +1,6 @@
 """The checks: a new one is a file here and a line in the registry, or a package of others.
 
-A check looks through `Look` and returns a Finding; it writes nothing and sends nothing but a ping.
+A check looks through `CheckContext` and returns a Finding; it writes nothing and sends nothing but a ping.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from services.monitor.domain.findings import Finding, Level, Run
-from services.monitor.domain.states import Beat
+from services.monitor.domain.states import Heartbeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class Readings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CheckContext:
     """One run: what may be read, the time, the settings that count, and what the last run found.
 
     `last` is the last run that was not SKIPPED. `beat` and `start_time` (of this process) are for the
@@ -163,7 +163,7 @@ class Look:
     threshold_percent: float | None = None
     last: Run | None = None
     by_hand: bool = False
-    beat: Beat = field(default_factory=Beat)
+    beat: Heartbeat = field(default_factory=Heartbeat)
     start_time: datetime | None = None
 
 
@@ -185,7 +185,7 @@ class Check(Protocol):
     threshold_percent: float | None = None
     takes_threshold: bool = False
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """Look, and say what was found; whatever it raises becomes an ERROR row."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.monitor.checks import Check, DiskReading, Look
+from services.monitor.checks import Check, CheckContext, DiskReading
 from services.monitor.domain.findings import Badge, Finding, Level, RunStatus, skipped
 
 _GIB = 1024**3
@@ -23,13 +23,15 @@ class DiskCheck(Check):
     threshold_percent = 5.0
     takes_threshold = True
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """BREACH under both limits; SKIPPED NOT_CONFIGURED where no SONIC_HOME is seen."""
-        disk = await look.readings.disk()
+        disk = await context.readings.disk()
         if disk is None:
             return skipped("NOT_CONFIGURED", "no SONIC_HOME here; watch the database's disk where it is")
-        limit_percent = self.threshold_percent if look.threshold_percent is None else look.threshold_percent
-        was_low = look.last is not None and look.last.status is RunStatus.BREACH
+        limit_percent = (
+            self.threshold_percent if context.threshold_percent is None else context.threshold_percent
+        )
+        was_low = context.last is not None and context.last.status is RunStatus.BREACH
         margin = _MARGIN if was_low else 1.0
         percent = 100 * disk.free_bytes / disk.size_bytes
         metadata: dict[str, object] = {

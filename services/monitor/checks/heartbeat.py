@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.monitor.checks import Check, Look
+from services.monitor.checks import Check, CheckContext
 from services.monitor.domain.findings import Badge, Finding, Level, RunStatus, skipped
 
 
@@ -28,14 +28,14 @@ class HeartbeatCheck(Check):
         if not scheduled:
             self.interval = timedelta(hours=6)
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """BREACH when the last call of a cycle is older than the limit."""
         if not self._scheduled:
             return skipped("NOT_CONFIGURED", "cycles run by request only")
-        expected = look.beat.cycle_interval or self._cycle_interval
-        limit = expected * (look.threshold_percent or self.threshold_percent) / 100
-        call_time, start_time = look.beat.call_time, look.start_time or look.now
-        silent = look.now - (call_time or start_time)
+        expected = context.beat.cycle_interval or self._cycle_interval
+        limit = expected * (context.threshold_percent or self.threshold_percent) / 100
+        call_time, start_time = context.beat.call_time, context.start_time or context.now
+        silent = context.now - (call_time or start_time)
         metadata: dict[str, object] = {
             "last_call_time": call_time.isoformat() if call_time else None,
             "silent_seconds": silent.total_seconds(),
@@ -45,7 +45,7 @@ class HeartbeatCheck(Check):
             status = RunStatus.SUCCESS if call_time else RunStatus.SKIPPED
             words = "" if call_time else "STARTING: no cycle yet"
             return Finding(status, metadata, {"heartbeat_badge": None} if call_time else {}, error=words)
-        if look.now - start_time <= limit:
+        if context.now - start_time <= limit:
             return skipped("STARTING", "waits for the first cycle since the start")
         minutes = silent.total_seconds() / 60
         concern = f"Cyclone has not called for {minutes:.0f} min; nothing is being watched"

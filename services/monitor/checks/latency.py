@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from services.monitor.checks import Check, Look, is_too_many
+from services.monitor.checks import Check, CheckContext, is_too_many
 from services.monitor.domain.findings import Finding, RunStatus
 
 
@@ -21,9 +21,9 @@ class LatencyCheck(Check):
     def __init__(self, limit_seconds: float = 2.0) -> None:
         self._limit_seconds = limit_seconds
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """BREACH when one does not answer or takes longer than the limit."""
-        services, hosts = await asyncio.gather(look.readings.services(), look.readings.hosts())
+        services, hosts = await asyncio.gather(context.readings.services(), context.readings.hosts())
         asked = [*services, *hosts]
         slow = {
             one.name: one.problem or f"{one.seconds:.3f} s"
@@ -35,5 +35,5 @@ class LatencyCheck(Check):
             "limit_seconds": self._limit_seconds,
             "slow": slow,
         }
-        is_breach = is_too_many(len(slow), len(asked), look.threshold_percent)
+        is_breach = is_too_many(len(slow), len(asked), context.threshold_percent)
         return Finding(RunStatus.BREACH if is_breach else RunStatus.SUCCESS, metadata)

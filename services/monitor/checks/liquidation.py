@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
-from services.monitor.checks import Check, JudgedReading, Look, metric
+from services.monitor.checks import Check, CheckContext, JudgedReading, metric
 from services.monitor.domain.badges import worst_first
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
@@ -19,19 +19,19 @@ class LiquidationCheck(Check):
     every_cycle = True
     takes_threshold = True
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """BREACH when a distance was judged above NORMAL, or with a threshold is at most that."""
-        reading = metric(await look.readings.judged(), "LIQUIDATION_DISTANCE")
+        reading = metric(await context.readings.judged(), "LIQUIDATION_DISTANCE")
         nearest = dict(reading.worst_by_asset) if reading else {}
         metadata: dict[str, object] = {
             "nearest_percent_by_asset": nearest,
-            "threshold_percent": look.threshold_percent,
+            "threshold_percent": context.threshold_percent,
         }
-        asset, value, level = _worst(reading, look.threshold_percent)
+        asset, value, level = _worst(reading, context.threshold_percent)
         if reading is None or level is Level.NORMAL:
             return Finding(RunStatus.SUCCESS, metadata, {"liquidation_badge": None})
         shown = "?" if value is None else f"{asset} {value:.2f} %".strip()
-        parts = _parts(reading, look.threshold_percent)
+        parts = _parts(reading, context.threshold_percent)
         badge = Badge("liquidation_badge", shown, level, reading.stale_count > 0, parts)
         return Finding(RunStatus.BREACH, metadata, {"liquidation_badge": badge})
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.monitor.checks import Check, Look, PastPrice, PriceReading, metric
+from services.monitor.checks import Check, CheckContext, PastPrice, PriceReading, metric
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 # Percent moved, either way, that is worth a word; by hours looked back.
@@ -37,18 +37,18 @@ class MarketCheck(Check):
     threshold_percent = 50.0
     takes_threshold = True
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """BREACH when an asset moved by a limit, or its day's range encroaches on a liquidation price."""
-        prices = await look.readings.prices()
-        reading = metric(await look.readings.judged(), "LIQUIDATION_DISTANCE")
+        prices = await context.readings.prices()
+        reading = metric(await context.readings.judged(), "LIQUIDATION_DISTANCE")
         distances = reading.worst_by_asset if reading else {}
         found: dict[str, Market] = {}
         for price in prices:
             if price.price_usd is not None and price.quality not in _UNUSABLE:
-                past = await look.readings.history(price.asset, look.now - _DAY - _OLDER)
-                found[price.asset] = survey(price, past, distances.get(price.asset), look.now)
-        limit = 50.0 if look.threshold_percent is None else look.threshold_percent
-        before = look.last.metadata.get("breaches") if look.last else None
+                past = await context.readings.history(price.asset, context.now - _DAY - _OLDER)
+                found[price.asset] = survey(price, past, distances.get(price.asset), context.now)
+        limit = 50.0 if context.threshold_percent is None else context.threshold_percent
+        before = context.last.metadata.get("breaches") if context.last else None
         breaches: dict[str, str] = {}
         for asset, market in sorted(found.items()):
             breaches |= breaches_of(asset, market, limit, before if isinstance(before, dict) else {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.monitor.checks import Check, Look, is_too_many
+from services.monitor.checks import Check, CheckContext, is_too_many
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 
@@ -20,23 +20,23 @@ class OperationsCheck(Check):
     outside = True
     takes_threshold = True
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """BREACH when a service does not serve or cannot be read; providers are for the ledger."""
-        services = await look.readings.services()
+        services = await context.readings.services()
         down = {service.name: service.problem for service in services if service.problem}
-        hosts = await look.readings.hosts()
+        hosts = await context.readings.hosts()
         metadata: dict[str, object] = {
             "services": sorted(service.name for service in services),
             "down": down,
             "providers_down": {host.name: host.problem for host in hosts if host.problem},
         }
-        if not is_too_many(len(down), len(services), look.threshold_percent):
+        if not is_too_many(len(down), len(services), context.threshold_percent):
             return Finding(RunStatus.SUCCESS, metadata, {"operations_badge": None})
         parts = tuple(Part(name, f"{name} down", Level.HIGH) for name in sorted(down))
         badge = Badge(
             "operations_badge", f"down: {', '.join(sorted(down))}", Level.HIGH, parts=parts, listed=True
         )
-        before = look.last.metadata.get("down") if look.last else None
+        before = context.last.metadata.get("down") if context.last else None
         twice = down.keys() & before.keys() if isinstance(before, dict) else set()
         members = {name: f"{name} ({down[name]})" for name in sorted(twice)}
         return Finding(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.monitor.checks import Check, Look, is_too_many
+from services.monitor.checks import Check, CheckContext, is_too_many
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 # How positions words a part of an account that no row shows.
@@ -20,9 +20,9 @@ class PositionCheck(Check):
     every_cycle = True
     takes_threshold = True
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """BREACH when the last fetch of an active wallet failed, or a part of its account is not read."""
-        held = await look.readings.holdings()
+        held = await context.readings.holdings()
         failed = {wallet.name: wallet.reason for wallet in held.wallets if wallet.state == "FAILED"}
         unread = {
             wallet.name: wallet.reason
@@ -35,7 +35,7 @@ class PositionCheck(Check):
             "failed_wallets": failed,
             "unread_parts": unread,
         }
-        are_too_many = is_too_many(len(failed), len(held.wallets), look.threshold_percent)
+        are_too_many = is_too_many(len(failed), len(held.wallets), context.threshold_percent)
         is_breach = are_too_many or bool(unread)
         failed = failed if are_too_many else {}
         level = Level.MEDIUM if is_breach else Level.NORMAL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.monitor.checks import Check, Look, is_too_many
+from services.monitor.checks import Check, CheckContext, is_too_many
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 # SINGLE is usable and CLOSED is normal for an index; these are not.
@@ -20,12 +20,12 @@ class PriceCheck(Check):
     every_cycle = True
     takes_threshold = True
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """BREACH when a tracked asset is stale, absent or disagreed about."""
-        prices = await look.readings.prices()
+        prices = await context.readings.prices()
         bad = {price.asset: price.quality for price in prices if price.quality in BAD_QUALITIES}
         metadata = {"assets": {price.asset: price.quality for price in prices}, "bad": bad}
-        if not is_too_many(len(bad), len(prices), look.threshold_percent):
+        if not is_too_many(len(bad), len(prices), context.threshold_percent):
             return Finding(RunStatus.SUCCESS, metadata, {"price_badge": None})
         members = {asset: f"{asset} {quality.lower()}" for asset, quality in sorted(bad.items())}
         words = ", ".join(members.values())

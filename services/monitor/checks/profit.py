@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.monitor.checks import Check, Look, metric
+from services.monitor.checks import Check, CheckContext, metric
 from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
 
 
@@ -16,9 +16,9 @@ class ProfitCheck(Check):
     interval = timedelta(minutes=1)
     every_cycle = True
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """BREACH when the single or the total profit was judged above NORMAL."""
-        judged = await look.readings.judged()
+        judged = await context.readings.judged()
         single, total = metric(judged, "PROFIT"), metric(judged, "TOTAL_PROFIT", "PORTFOLIO")
         levels = [reading.level for reading in (single, total) if reading is not None]
         level = max(levels, key=lambda one: one.rank, default=Level.NORMAL)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import EntryPoint, entry_points
 
-from services.monitor.checks import Check, Look
+from services.monitor.checks import Check, CheckContext
 from services.monitor.checks.disk import DiskCheck
 from services.monitor.checks.heartbeat import HeartbeatCheck
 from services.monitor.checks.latency import LatencyCheck
@@ -63,7 +63,7 @@ class BrokenCheck(Check):
         self.interval = _BROKEN_INTERVAL
         self._problem = problem
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """Raises what is wrong with it."""
         raise Internal("INTERNAL", self._problem)
 
@@ -111,7 +111,7 @@ def _problem(check: Check, name: str) -> str:
     if not isinstance(interval, timedelta) or interval <= timedelta():
         return "its interval is no positive timedelta"
     if not inspect.iscoroutinefunction(getattr(check, "run", None)):
-        return "it has no `async def run(self, look)`"
+        return "it has no `async def run(self, context)`"
     return ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.monitor.checks import Check, JudgedReading, Look, metric
+from services.monitor.checks import Check, CheckContext, JudgedReading, metric
 from services.monitor.domain.badges import worst_first
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
@@ -18,14 +18,14 @@ class RiskCheck(Check):
     every_cycle = True
     takes_threshold = True
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """BREACH when heat or travel of a position was judged above NORMAL, or travel is at the threshold."""
-        judged = await look.readings.judged()
+        judged = await context.readings.judged()
         heat, travel = metric(judged, "HEAT_INDEX"), metric(judged, "TRAVEL_PERCENT")
         badges = {
             "risk_badge": _badge("risk_badge", heat, "{:.1f}", 1, heat.level if heat else Level.NORMAL),
             "travel_risk_badge": _badge(
-                "travel_risk_badge", travel, "{:+.1f} %", -1, _travel_level(travel, look.threshold_percent)
+                "travel_risk_badge", travel, "{:+.1f} %", -1, _travel_level(travel, context.threshold_percent)
             ),
         }
         metadata: dict[str, object] = {
@@ -33,7 +33,7 @@ class RiskCheck(Check):
             "max_heat_asset": heat.worst_asset if heat else "",
             "min_travel_percent": travel.worst_value if travel else None,
             "min_travel_asset": travel.worst_asset if travel else "",
-            "threshold_percent": look.threshold_percent,
+            "threshold_percent": context.threshold_percent,
         }
         breach = any(badge is not None for badge in badges.values())
         return Finding(RunStatus.BREACH if breach else RunStatus.SUCCESS, metadata, badges)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.monitor.checks import Check, Look
+from services.monitor.checks import Check, CheckContext
 from services.monitor.domain.findings import Finding, RunStatus, skipped
 
 
@@ -17,9 +17,9 @@ class TwilioCheck(Check):
     outside = True
     retry_interval = timedelta(minutes=5)
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """BREACH when the account refuses them or is not active; SKIPPED without credentials."""
-        problem = await look.readings.twilio()
+        problem = await context.readings.twilio()
         if problem is None:
             return skipped("NOT_CONFIGURED", "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
         if problem:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from services.monitor.checks import ChannelReading, Check, Look, is_too_many
+from services.monitor.checks import ChannelReading, Check, CheckContext, is_too_many
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 _PING_EVERY = timedelta(hours=24)
@@ -24,24 +24,24 @@ class XComCheck(Check):
     outside = True
     takes_threshold = True
 
-    async def run(self, look: Look) -> Finding:
+    async def run(self, context: CheckContext) -> Finding:
         """BREACH when a ping was not accepted, or a channel delivered nothing for 26 hours."""
-        channels = await look.readings.channels()
-        seen = _first_seen(channels, look)
-        due = [one for one in channels if look.by_hand or _is_ping_due(one, seen[one.name], look.now)]
-        answers = await asyncio.gather(*(look.readings.ping(one.name) for one in due))
+        channels = await context.readings.channels()
+        seen = _first_seen(channels, context)
+        due = [one for one in channels if context.by_hand or _is_ping_due(one, seen[one.name], context.now)]
+        answers = await asyncio.gather(*(context.readings.ping(one.name) for one in due))
         pings = {one.name: answer for one, answer in zip(due, answers, strict=True)}
         unproven = {
             one.name: pings.get(one.name) or one.last_error or "nothing was delivered"
             for one in channels
-            if pings.get(one.name) != "" and look.now - _proven(one, seen[one.name]) > _UNPROVEN_AFTER
+            if pings.get(one.name) != "" and context.now - _proven(one, seen[one.name]) > _UNPROVEN_AFTER
         }
         metadata: dict[str, object] = {
             "pings": {name: answer or "accepted" for name, answer in pings.items()},
             "unproven": unproven,
             "first_seen": {name: moment.isoformat() for name, moment in seen.items()},
         }
-        if is_too_many(len(unproven), len(channels), look.threshold_percent):
+        if is_too_many(len(unproven), len(channels), context.threshold_percent):
             others = tuple(one.name for one in channels if one.name not in unproven)
             return _unproven(unproven, others, metadata)
         status = RunStatus.BREACH if any(pings.values()) else RunStatus.SUCCESS
@@ -65,12 +65,12 @@ def _unproven(
     )
 
 
-def _first_seen(channels: tuple[ChannelReading, ...], look: Look) -> dict[str, datetime]:
+def _first_seen(channels: tuple[ChannelReading, ...], context: CheckContext) -> dict[str, datetime]:
     """When each channel was seen configured first, as the ledger carries it from run to run."""
-    carried = look.last.metadata.get("first_seen") if look.last else None
+    carried = context.last.metadata.get("first_seen") if context.last else None
     known = carried if isinstance(carried, dict) else {}
     return {
-        one.name: datetime.fromisoformat(known[one.name]) if one.name in known else look.now
+        one.name: datetime.fromisoformat(known[one.name]) if one.name in known else context.now
         for one in channels
     }
 

@@ -25,8 +25,8 @@ from services.monitor.checks import (
     SubjectReading,
     WalletReading,
 )
-from services.monitor.clients.surroundings import Surroundings
-from services.monitor.clients.telling import XComClient
+from services.monitor.clients.probes import Probes
+from services.monitor.clients.xcom import XComClient
 from services.monitor.domain.findings import Level
 from shared.codec import from_duration, from_timestamp, number, to_timestamp
 from shared.http.scope import asking
@@ -50,7 +50,7 @@ class Peers:
     positions: Channel
     alerts: Channel
     xcom: XComClient
-    surroundings: Surroundings
+    probes: Probes
 
 
 # A message carries its id: sending it again is harmless.
@@ -108,11 +108,11 @@ class PeerReadings:
 
     async def services(self) -> tuple[AnswerReading, ...]:
         """Who answers."""
-        return await self._once("services", self._peers.surroundings.services)
+        return await self._once("services", self._peers.probes.services)
 
     async def hosts(self) -> tuple[AnswerReading, ...]:
         """Which providers answer."""
-        return await self._once("hosts", self._peers.surroundings.hosts)
+        return await self._once("hosts", self._peers.probes.hosts)
 
     async def channels(self) -> tuple[ChannelReading, ...]:
         """The configured channels."""
@@ -124,11 +124,11 @@ class PeerReadings:
 
     async def disk(self) -> DiskReading | None:
         """The disk of the state's folder."""
-        return await self._once("disk", self._peers.surroundings.disk)
+        return await self._once("disk", self._peers.probes.disk)
 
     async def twilio(self) -> str | None:
         """Whether the credentials are good."""
-        return await self._once("twilio", self._peers.surroundings.twilio)
+        return await self._once("twilio", self._peers.probes.twilio)
 
     async def _once(self, name: str, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self._begin(name, ask)

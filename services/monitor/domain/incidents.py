@@ -32,7 +32,7 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class NotificationSettings:
     """How people chose to be told by a monitor: None and empty leave it to the finding."""
 
     level: Level | None = None
@@ -71,7 +71,7 @@ def follow(
     finding: Finding,
     fresh_id: str,
     now: datetime,
-    telling: Telling | None = None,
+    telling: NotificationSettings | None = None,
 ) -> IncidentChange:
     """One notice when a concern begins, one for those that join it, one when it is over.
 
@@ -80,7 +80,7 @@ def follow(
     """
     if finding.status in (RunStatus.ERROR, RunStatus.SKIPPED):
         return IncidentChange("NOT_KNOWN", incident)
-    telling = telling or Telling()
+    telling = telling or NotificationSettings()
     if not finding.concern:
         return _ended(monitor, incident, finding, telling)
     change = _begun(monitor, incident, finding, fresh_id, now, telling)
@@ -93,7 +93,7 @@ def _begun(
     finding: Finding,
     fresh_id: str,
     now: datetime,
-    telling: Telling,
+    telling: NotificationSettings,
 ) -> IncidentChange:
     if incident is not None:
         return _joined(monitor, incident, finding, fresh_id, now, telling)
@@ -108,7 +108,9 @@ def _begun(
     return IncidentChange("OPENED", Incident(fresh_id, dict.fromkeys(finding.members)), begin)
 
 
-def _ended(monitor: str, incident: Incident | None, finding: Finding, telling: Telling) -> IncidentChange:
+def _ended(
+    monitor: str, incident: Incident | None, finding: Finding, telling: NotificationSettings
+) -> IncidentChange:
     if incident is None or finding.status is not RunStatus.SUCCESS:
         return IncidentChange("UNCHANGED", incident)
     if not incident.told:
@@ -128,7 +130,12 @@ def _ended(monitor: str, incident: Incident | None, finding: Finding, telling: T
 
 
 def _joined(
-    monitor: str, incident: Incident, finding: Finding, fresh_id: str, now: datetime, telling: Telling
+    monitor: str,
+    incident: Incident,
+    finding: Finding,
+    fresh_id: str,
+    now: datetime,
+    telling: NotificationSettings,
 ) -> IncidentChange:
     """Who is new is told; who recovered is not, until all have."""
     before = incident.members
@@ -175,7 +182,7 @@ def _listed(words: Iterable[str]) -> str:
     return ", ".join(listed[:_MOST_NAMED]) + more
 
 
-def _channels(telling: Telling, finding: Finding) -> tuple[str, ...]:
+def _channels(telling: NotificationSettings, finding: Finding) -> tuple[str, ...]:
     """The chosen ones among those that can be used; none of them: all that can be used."""
     if not finding.channels:
         return telling.channels

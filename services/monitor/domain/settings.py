@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from services.monitor.domain.findings import Level, Run, RunStatus
-from services.monitor.domain.incidents import Telling
+from services.monitor.domain.incidents import NotificationSettings
 
 # Due this much early already: a cycle that comes a moment before the interval has passed is not made to wait.
 _EARLY_SHARE = 0.05
@@ -75,7 +75,7 @@ class Setting:
     threshold_percent: float | None
     snooze: timedelta
     snoozed_until_time: datetime | None
-    telling: Telling
+    telling: NotificationSettings
     version: int
     environment: Mapping[str, str] = field(default_factory=dict)
     retry_interval: timedelta | None = None
@@ -105,7 +105,7 @@ def effective(defaults: Defaults, chosen: Chosen, overrides: Mapping[str, Overri
         threshold_percent=threshold,
         snooze=timedelta(seconds=float(decided("snooze", chosen.snooze_seconds, 0.0) or 0)),
         snoozed_until_time=chosen.snoozed_until_time,
-        telling=Telling(chosen.notification_level, chosen.channels),
+        telling=NotificationSettings(chosen.notification_level, chosen.channels),
         version=chosen.version,
         environment={name: override.variable for name, override in overrides.items()},
         retry_interval=defaults.retry_interval,

@@ -28,7 +28,7 @@ _LATE_INTERVAL_COUNT = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Heartbeat:
     """When Cyclone last called with a cycle, and what it told: the time between cycles, whether all is
     simulated; None = never, not told."""
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.monitor.domain.findings import Level
 from services.monitor.domain.incidents import Incident, Notice
-from services.monitor.store.passes import read_incident
+from services.monitor.store.check_runs import read_incident
 from services.monitor.tables import incident, outbox
 
 

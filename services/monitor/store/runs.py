@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.monitor.domain.badges import Dismissal, KeptBadge
 from services.monitor.domain.findings import Run
-from services.monitor.store.passes import read_badge, read_run
+from services.monitor.store.check_runs import read_badge, read_run
 from services.monitor.tables import badge, beat, dismissal, run
 from shared.database.keyset import apply
 from shared.database.statement import Row

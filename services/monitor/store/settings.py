@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.monitor.domain.settings import Chosen
-from services.monitor.store.passes import read_chosen
+from services.monitor.store.check_runs import read_chosen
 from services.monitor.tables import setting
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from services.monitor.checks import (
     AnswerReading,
     ChannelReading,
+    CheckContext,
     DiskReading,
     HoldingsReading,
     JudgedReading,
-    Look,
     PastPrice,
     PriceReading,
     WalletReading,
@@ -27,7 +27,7 @@ from services.monitor.checks.price import PriceCheck
 from services.monitor.checks.profit import ProfitCheck
 from services.monitor.checks.risk import RiskCheck
 from services.monitor.domain.findings import Finding, Level, Run, RunStatus
-from services.monitor.domain.incidents import Incident, Telling, follow
+from services.monitor.domain.incidents import Incident, NotificationSettings, follow
 from services.monitor.domain.settings import is_due
 from services.monitor.domain.states import Health, health
 
@@ -99,7 +99,7 @@ async def test_a_price_that_cannot_be_trusted_is_a_breach_that_names_the_asset(
     readings = Known(
         known_prices=(PriceReading("BTC", quality, 1.0, 1.0), PriceReading("ETH", "GOOD", 1.0, 1.0))
     )
-    finding = await PriceCheck().run(Look(readings, NOW))
+    finding = await PriceCheck().run(CheckContext(readings, NOW))
     assert finding.status is status
     assert ("BTC" in finding.concern) == (status is RunStatus.BREACH)
     assert "ETH" not in finding.concern
@@ -107,7 +107,9 @@ async def test_a_price_that_cannot_be_trusted_is_a_breach_that_names_the_asset(
 
 async def test_a_wallet_that_failed_is_told_and_the_badge_is_marked_stale() -> None:
     wallets = (WalletReading("main", "FAILED", "TIMEOUT"), WalletReading("other", "COMPLETE", ""))
-    finding = await PositionCheck().run(Look(Known(held=HoldingsReading(3, 0, 0.0, 0.0, wallets)), NOW))
+    finding = await PositionCheck().run(
+        CheckContext(Known(held=HoldingsReading(3, 0, 0.0, 0.0, wallets)), NOW)
+    )
     assert finding.status is RunStatus.BREACH
     assert finding.concern == "wallets that cannot be read: main (TIMEOUT)"
     badge = finding.badges["position_badge"]
@@ -118,13 +120,15 @@ async def test_a_wallet_that_failed_is_told_and_the_badge_is_marked_stale() -> N
 async def test_a_part_of_an_account_that_is_not_read_is_a_breach_that_names_it() -> None:
     words = "not watched: dex xyz, 1,000 USD"
     wallets = (WalletReading("main", "PARTIAL", words), WalletReading("hot", "PARTIAL", "ROWS_REFUSED"))
-    finding = await PositionCheck().run(Look(Known(held=HoldingsReading(3, 0, 0.0, 0.0, wallets)), NOW))
+    finding = await PositionCheck().run(
+        CheckContext(Known(held=HoldingsReading(3, 0, 0.0, 0.0, wallets)), NOW)
+    )
     assert finding.status is RunStatus.BREACH
     assert finding.concern == f"parts of accounts that are not read: main ({words})"
 
 
 async def test_nothing_held_and_nothing_wrong_shows_no_position_badge() -> None:
-    finding = await PositionCheck().run(Look(Known(), NOW))
+    finding = await PositionCheck().run(CheckContext(Known(), NOW))
     assert finding.status is RunStatus.SUCCESS
     assert finding.badges == {"position_badge": None}
 
@@ -138,9 +142,9 @@ async def test_levels_are_read_from_the_judge_and_told_by_nobody_else() -> None:
             judged("PROFIT", Level.NORMAL, 3.0),
         )
     )
-    risk = await RiskCheck().run(Look(readings, NOW))
-    liquidation = await LiquidationCheck().run(Look(readings, NOW))
-    profit = await ProfitCheck().run(Look(readings, NOW))
+    risk = await RiskCheck().run(CheckContext(readings, NOW))
+    liquidation = await LiquidationCheck().run(CheckContext(readings, NOW))
+    profit = await ProfitCheck().run(CheckContext(readings, NOW))
     assert [finding.concern for finding in (risk, liquidation, profit)] == ["", "", ""]
     travel = risk.badges["travel_risk_badge"]
     assert travel is not None
@@ -154,7 +158,7 @@ async def test_levels_are_read_from_the_judge_and_told_by_nobody_else() -> None:
 
 async def test_a_held_level_without_a_value_shows_a_question_mark_and_never_zero() -> None:
     finding = await LiquidationCheck().run(
-        Look(Known(known_judged=(judged("LIQUIDATION_DISTANCE", Level.HIGH),)), NOW)
+        CheckContext(Known(known_judged=(judged("LIQUIDATION_DISTANCE", Level.HIGH),)), NOW)
     )
     badge = finding.badges["liquidation_badge"]
     assert badge is not None
@@ -248,14 +252,14 @@ def test_a_check_that_did_not_look_neither_opens_nor_closes_an_incident(
 @pytest.mark.parametrize(
     ("telling", "usable", "expected"),
     [
-        (Telling(), (), (Level.MEDIUM, ())),
-        (Telling(Level.HIGH, ("email",)), (), (Level.HIGH, ("email",))),
-        (Telling(None, ("email", "sms")), ("sms", "log"), (Level.MEDIUM, ("sms",))),
-        (Telling(None, ("email",)), ("sms", "log"), (Level.MEDIUM, ("sms", "log"))),
+        (NotificationSettings(), (), (Level.MEDIUM, ())),
+        (NotificationSettings(Level.HIGH, ("email",)), (), (Level.HIGH, ("email",))),
+        (NotificationSettings(None, ("email", "sms")), ("sms", "log"), (Level.MEDIUM, ("sms",))),
+        (NotificationSettings(None, ("email",)), ("sms", "log"), (Level.MEDIUM, ("sms", "log"))),
     ],
 )
 def test_a_notice_goes_where_people_chose_as_far_as_that_can_be_used(
-    telling: Telling, usable: tuple[str, ...], expected: tuple[Level, tuple[str, ...]]
+    telling: NotificationSettings, usable: tuple[str, ...], expected: tuple[Level, tuple[str, ...]]
 ) -> None:
     found = Finding(RunStatus.BREACH, concern="email is silent", channels=usable)
     notice = follow("xcom", None, found, "i1", NOW, telling).notice
@@ -264,7 +268,7 @@ def test_a_notice_goes_where_people_chose_as_far_as_that_can_be_used(
 
 
 def test_a_concern_that_nobody_wants_to_hear_is_still_an_incident() -> None:
-    silent = Telling(Level.NORMAL)
+    silent = NotificationSettings(Level.NORMAL)
     change = follow("price", None, finding(RunStatus.BREACH, "BTC stale"), "i1", NOW, silent)
     assert (change.reason, change.notice) == ("OPENED", None)
 
@@ -317,13 +321,13 @@ async def test_a_disk_is_low_under_a_share_and_a_size_at_once(
     free_mib: int, size_gib: int, was: RunStatus, status: RunStatus
 ) -> None:
     disk = DiskReading("/home/sonic", free_mib * 2**20, size_gib * 2**30)
-    found = await DiskCheck().run(Look(Known(known_disk=disk), NOW, last=run(was, MINUTE)))
+    found = await DiskCheck().run(CheckContext(Known(known_disk=disk), NOW, last=run(was, MINUTE)))
     assert found.status is status
     assert bool(found.concern) is (status is RunStatus.BREACH)
     assert found.level is Level.MEDIUM
 
 
 async def test_where_no_home_is_seen_the_disk_is_skipped_with_a_reason() -> None:
-    found = await DiskCheck().run(Look(Known(), NOW))
+    found = await DiskCheck().run(CheckContext(Known(), NOW))
     assert found.status is RunStatus.SKIPPED
     assert found.error.startswith("NOT_CONFIGURED: no SONIC_HOME")

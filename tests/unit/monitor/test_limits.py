@@ -10,8 +10,8 @@ import pytest
 from services.monitor.checks import (
     AnswerReading,
     ChannelReading,
+    CheckContext,
     JudgedReading,
-    Look,
     PastPrice,
     PriceReading,
 )
@@ -30,7 +30,7 @@ from services.monitor.checks.price import PriceCheck
 from services.monitor.checks.risk import RiskCheck
 from services.monitor.checks.xcom import XComCheck
 from services.monitor.domain.findings import Level, Run, RunStatus
-from services.monitor.domain.incidents import Telling
+from services.monitor.domain.incidents import NotificationSettings
 from services.monitor.domain.settings import (
     Chosen,
     Defaults,
@@ -40,7 +40,7 @@ from services.monitor.domain.settings import (
     prefixes,
     resting_reason,
 )
-from services.monitor.domain.states import Beat
+from services.monitor.domain.states import Heartbeat
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -75,8 +75,8 @@ class Given:
         return self.pings.get(channel, "")
 
 
-def look(given: Given, **fields) -> Look:
-    return Look(given, NOW, **fields)
+def look(given: Given, **fields) -> CheckContext:
+    return CheckContext(given, NOW, **fields)
 
 
 def last(metadata: dict[str, object], status: RunStatus = RunStatus.BREACH) -> Run:
@@ -221,7 +221,7 @@ async def test_cyclone_is_silent_after_three_intervals_but_not_while_the_house_s
     given = look(
         Given(),
         threshold_percent=300.0,
-        beat=Beat(call_time, interval),
+        beat=Heartbeat(call_time, interval),
         start_time=NOW - timedelta(seconds=up_seconds),
     )
     found = await HeartbeatCheck().run(given)
@@ -270,7 +270,7 @@ def test_the_environment_wins_over_the_choice_and_that_over_the_monitors_own() -
         Defaults(MINUTE), Chosen(enabled=True), {"enabled": Override(False, "PRICE_MON_ENABLED")}
     )
     assert (decided.enabled, decided.environment) == (False, {"enabled": "PRICE_MON_ENABLED"})
-    assert decided.telling == Telling()
+    assert decided.telling == NotificationSettings()
 
 
 @pytest.mark.parametrize(

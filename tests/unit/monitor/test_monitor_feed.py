@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from services.monitor.domain.badges import KeptBadge
 from services.monitor.domain.findings import Badge, Level
 from services.monitor.loop import MonitorFeed, News
-from services.monitor.service.board import View
+from services.monitor.service.queries import View
 from shared.clock import PushedClock
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from services.monitor.checks import Handed, Look, Readings
+from services.monitor.checks import CheckContext, Handed, Readings
 from services.monitor.checks.registry import Registered
 from services.monitor.domain.badges import Dismissal, KeptBadge, outlived
 from services.monitor.domain.findings import Badge, Finding, Run, Runs, RunStatus, counted, skipped
 from services.monitor.domain.incidents import Incident, follow
 from services.monitor.domain.settings import Setting, is_due, resting_reason
-from services.monitor.domain.states import Beat, Standing
-from services.monitor.service.looking import run_check
-from services.monitor.service.roster import Roster
+from services.monitor.domain.states import Heartbeat, Standing
+from services.monitor.service.configured_checks import ConfiguredChecks
+from services.monitor.service.runner import run_check
 from services.monitor.store import Store
-from services.monitor.store.passes import Outcome, PassBook
+from services.monitor.store.check_runs import CheckRunStore, Outcome
 from shared.clock import Clock
 from shared.database.fence import Step
 from shared.log import get_logger
@@ -37,7 +37,7 @@ _CLAIM_SHARE = 0.9
 _LEFT_SHARE = 0.8
 
 
-class PassReadings(Readings, Protocol):
+class CheckReadings(Readings, Protocol):
     """Readings of one pass."""
 
     def prefetch(self) -> None:
@@ -47,7 +47,7 @@ class PassReadings(Readings, Protocol):
 class Ask(Protocol):
     """Where readings come from."""
 
-    def __call__(self, handed: Handed = NOTHING, *, refresh: bool) -> PassReadings:
+    def __call__(self, handed: Handed = NOTHING, *, refresh: bool) -> CheckReadings:
         """For one pass; `refresh`: bring what is read up to date first. What is handed over is not asked."""
 
 
@@ -60,27 +60,27 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pass:
+class _Batch:
     """What one pass knows: who asked, the readings, where the monitors stand, the time."""
 
     step: Step
     readings: Readings
     standings: Mapping[str, Standing]
-    beat: Beat
+    beat: Heartbeat
     now: datetime
     limit_seconds: float
     by_hand: bool = False
     cycle_interval: timedelta | None = None
 
 
-class Passes:
+class CheckRuns:
     """Runs the checks. `book` keeps what tells nobody, `begin` what does; `tell` wakes the telling."""
 
     def __init__(
         self,
         begin: Begin,
-        book: PassBook,
-        roster: Roster,
+        book: CheckRunStore,
+        configured: ConfiguredChecks,
         ask: Ask,
         clock: Clock,
         limits: Limits,
@@ -90,7 +90,7 @@ class Passes:
     ) -> None:
         self._begin = begin
         self._book = book
-        self._roster = roster
+        self._configured = configured
         self._ask = ask
         self._clock = clock
         self._limits = limits
@@ -104,12 +104,12 @@ class Passes:
 
         `left_seconds`: how long the caller waits; None = for ever.
         """
-        one = self._roster.named(name)
+        one = self._configured.named(name)
         now = self._clock.now()
         standings, beat = await self._book.standings([one.name])
         readings = self._ask(refresh=True)
         limit = _within(self._limits.outside_seconds, left_seconds)
-        made = _Pass(Step("RUN_MONITOR"), readings, standings, beat, now, limit, by_hand=True)
+        made = _Batch(Step("RUN_MONITOR"), readings, standings, beat, now, limit, by_hand=True)
         rest = "" if force else self._rest(made, one.name)
         looked = await self._look_all(made, {one.name: rest})
         return (await self._keep(made, looked)).runs[0]
@@ -130,14 +130,14 @@ class Passes:
         NotFound MONITOR_NOT_FOUND, Conflict STALE_EPOCH.
         """
         in_cycle = bool(step.cycle_id)
-        wanted = list(dict.fromkeys(self._roster.named(name).name for name in names))
+        wanted = list(dict.fromkeys(self._configured.named(name).name for name in names))
         readings = self._ask(handed, refresh=not in_cycle)
         if in_cycle and not wanted:
             readings.prefetch()
-        standings, beat = await self._book.standings(wanted or self._roster.names)
+        standings, beat = await self._book.standings(wanted or self._configured.names)
         now = self._clock.now()
         limits = self._limits
-        made = _Pass(
+        made = _Batch(
             step,
             readings,
             standings,
@@ -162,36 +162,36 @@ class Passes:
 
     async def run_outside(self) -> Runs:
         """Run what is due and does not need a cycle."""
-        names = [name for name in self._roster.names if self._roster[name].outside]
+        names = [name for name in self._configured.names if self._configured[name].outside]
         standings, beat = await self._book.standings(names)
         now = self._clock.now()
         limit = self._limits.outside_seconds
-        made = _Pass(Step("RUN_OUTSIDE"), self._ask(refresh=False), standings, beat, now, limit)
+        made = _Batch(Step("RUN_OUTSIDE"), self._ask(refresh=False), standings, beat, now, limit)
         due = await self._claim(made, [name for name in names if self._is_due(made, name, now)])
         looked = await self._look_all(made, {name: self._rest(made, name) for name in due})
         return await self._keep(made, looked) if looked else counted([])
 
-    async def _choose(self, made: _Pass) -> dict[str, str]:
+    async def _choose(self, made: _Batch) -> dict[str, str]:
         """Who runs when nobody is named, each with why it rests."""
         chosen = {
-            name: self._rest(made, name) or self._fresh(made, name) for name in self._roster.every_cycle
+            name: self._rest(made, name) or self._fresh(made, name) for name in self._configured.every_cycle
         }
         late = made.now - _LEFT_UNDONE if made.step.cycle_id else made.now
-        others = [name for name in self._roster.names if not self._roster[name].every_cycle]
+        others = [name for name in self._configured.names if not self._configured[name].every_cycle]
         due = [
             name
             for name in others
-            if self._is_due(made, name, late if self._roster[name].outside else made.now)
+            if self._is_due(made, name, late if self._configured[name].outside else made.now)
         ]
         return chosen | {name: self._rest(made, name) for name in await self._claim(made, due)}
 
-    def _setting(self, made: _Pass, name: str) -> Setting:
-        return self._roster.setting(name, made.standings[name].chosen)
+    def _setting(self, made: _Batch, name: str) -> Setting:
+        return self._configured.setting(name, made.standings[name].chosen)
 
-    def _rest(self, made: _Pass, name: str) -> str:
+    def _rest(self, made: _Batch, name: str) -> str:
         return resting_reason(self._setting(made, name), made.standings[name].last_run, made.now)
 
-    def _fresh(self, made: _Pass, name: str) -> str:
+    def _fresh(self, made: _Batch, name: str) -> str:
         """Somebody chose an interval longer than the time between cycles."""
         setting, last = self._setting(made, name), made.standings[name].last_run
         if not setting.is_interval_chosen or last is None:
@@ -200,7 +200,7 @@ class Passes:
             return ""
         return f"FRESH: ran {(made.now - last.started_time).total_seconds():.0f} s ago"
 
-    def _is_due(self, made: _Pass, name: str, moment: datetime) -> bool:
+    def _is_due(self, made: _Batch, name: str, moment: datetime) -> bool:
         last_time, last_run = made.standings[name].last_time, made.standings[name].last_run
         if last_time is None and moment < made.now:
             # Never ran: due since this process looks.
@@ -210,7 +210,7 @@ class Passes:
         interval = self._setting(made, name).interval_after(last_run)
         return is_due(last_time, interval, max(moment, last_time or moment))
 
-    async def _claim(self, made: _Pass, names: Sequence[str]) -> list[str]:
+    async def _claim(self, made: _Batch, names: Sequence[str]) -> list[str]:
         """Those that no other process is running."""
         if not names:
             return []
@@ -221,16 +221,16 @@ class Passes:
             won = await store.claim(ends, made.now)
         return [name for name in names if name in won]
 
-    async def _look_all(self, made: _Pass, chosen: Mapping[str, str]) -> Looked:
+    async def _look_all(self, made: _Batch, chosen: Mapping[str, str]) -> Looked:
         # Together: what several of them read is asked for once.
-        looks = (self._look(made, self._roster[name], rest) for name, rest in chosen.items())
+        looks = (self._look(made, self._configured[name], rest) for name, rest in chosen.items())
         return await asyncio.gather(*looks)
 
-    async def _look(self, made: _Pass, one: Registered, rest: str) -> tuple[Run, Finding]:
+    async def _look(self, made: _Batch, one: Registered, rest: str) -> tuple[Run, Finding]:
         if rest:
             return Run(one.name, made.now, 0.0, RunStatus.SKIPPED, {}, rest), skipped(rest)
         setting, last = self._setting(made, one.name), made.standings[one.name].last_run
-        look = Look(
+        context = CheckContext(
             made.readings,
             made.now,
             setting.threshold_percent,
@@ -239,12 +239,12 @@ class Passes:
             made.beat,
             self._start_time,
         )
-        run, finding = await run_check(one.name, one.check, look, made.limit_seconds)
+        run, finding = await run_check(one.name, one.check, context, made.limit_seconds)
         if (variable := setting.environment.get("threshold_percent")) and run.status <= RunStatus.BREACH:
             run = replace(run, metadata=dict(run.metadata) | {"threshold_from": variable})
         return run, finding
 
-    async def _keep(self, made: _Pass, looked: Looked) -> Runs:
+    async def _keep(self, made: _Batch, looked: Looked) -> Runs:
         """Runs, badges and incidents of a pass: one statement, a transaction when somebody is to be told."""
         await self._drop_strangers()
         badges, gone, forgotten, lowered = _changes(made.standings, looked)
@@ -283,12 +283,12 @@ class Passes:
         if self._is_tidy:
             return
         async with self._begin() as store:
-            badges = await store.drop_strangers(self._roster.names)
+            badges = await store.drop_strangers(self._configured.names)
         self._is_tidy = True
         if badges:
             get_logger().info("badges of monitors that are not installed are gone", badges=badges)
 
-    async def _follow(self, store: Store, made: _Pass, looked: Looked) -> bool:
+    async def _follow(self, store: Store, made: _Batch, looked: Looked) -> bool:
         """Incidents as they are behind their lock; whether somebody must be told."""
         incidents: Mapping[str, Incident] = await store.incidents()
         told = False

@@ -6,13 +6,13 @@ from typing import Protocol
 
 from services.monitor.domain.findings import Level
 from services.monitor.domain.incidents import Notice
-from services.monitor.service.distress import REASONS, Siren
-from services.monitor.service.passes import Begin
+from services.monitor.service.check_runs import Begin
+from services.monitor.service.database_outage import REASONS, UnrecordedSender
 from shared.errors import SonicError, Unavailable
 from shared.log import get_logger
 
 
-class Teller(Siren, Protocol):
+class Teller(UnrecordedSender, Protocol):
     """Who reaches people."""
 
     async def send(self, notice: Notice) -> None:
@@ -54,7 +54,7 @@ class NoticeSender:
         if error.reason not in REASONS or notice.level is not Level.HIGH:
             return False
         try:
-            is_told = await self._teller.shout(notice.id, notice.subject, notice.body)
+            is_told = await self._teller.send_unrecorded(notice.id, notice.subject, notice.body)
         except SonicError as failure:
             get_logger().error("notice cannot be told past the queue", reason=failure.reason)
             return False
@@ -67,7 +67,7 @@ class NoticeSender:
         begun = self._unrecorded.get(notice.incident_key)
         if begun is None or not notice.ends_incident:
             return False
-        is_told = await self._teller.shout(notice.id, notice.subject, notice.body, begun)
+        is_told = await self._teller.send_unrecorded(notice.id, notice.subject, notice.body, begun)
         del self._unrecorded[notice.incident_key]
         return is_told
 

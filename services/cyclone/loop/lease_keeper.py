@@ -28,7 +28,7 @@ _SHORTEST_RENEWAL_SECONDS = 0.1
 
 
 @dataclass(slots=True)
-class Tenure:
+class HeldLease:
     """One holding of the lease, which nobody else can have before `until` (seconds of time.monotonic()).
 
     `wake`: there may be work. `cancelled`: ids of cycles to stop. `epoch` changes under `changing` only.
@@ -57,11 +57,11 @@ class Tenure:
 
 Begin = Callable[[], AbstractAsyncContextManager[LeaseStore]]
 # Takes an epoch above the one given, which somebody saw; False when the lease is another's.
-Exceed = Callable[["Tenure", int], Awaitable[bool]]
-Work = Callable[[Tenure], Awaitable[None]]
+Exceed = Callable[["HeldLease", int], Awaitable[bool]]
+Work = Callable[[HeldLease], Awaitable[None]]
 
 
-class Keeper:
+class LeaseKeeper:
     """A Part: `work` runs while the lease is ours and is cancelled the moment it is not."""
 
     def __init__(
@@ -110,32 +110,32 @@ class Keeper:
         if grant.epoch is None:
             return min(max(grant.left_seconds, 0.0) + _MARGIN_SECONDS, _LONGEST_WAIT_SECONDS)
         get_logger().info("lease taken", epoch=grant.epoch)
-        tenure = Tenure(grant.epoch, asked_at + grant.left_seconds, self._exceed)
-        await self._hold(tenure, grant.left_seconds)
+        held_lease = HeldLease(grant.epoch, asked_at + grant.left_seconds, self._exceed)
+        await self._hold(held_lease, grant.left_seconds)
         return _MARGIN_SECONDS
 
-    async def _hold(self, tenure: Tenure, left_seconds: float) -> None:
-        working = asyncio.create_task(self._keep_working(tenure), name="cycles")
+    async def _hold(self, held_lease: HeldLease, left_seconds: float) -> None:
+        working = asyncio.create_task(self._keep_working(held_lease), name="cycles")
         lost = False
         try:
-            with self._notices.heard_by(tenure.hear):
-                await self._renew_until_lost(tenure, left_seconds)
+            with self._notices.heard_by(held_lease.hear):
+                await self._renew_until_lost(held_lease, left_seconds)
             lost = True
-            get_logger().warning("lease lost", epoch=tenure.epoch)
+            get_logger().warning("lease lost", epoch=held_lease.epoch)
         finally:
             working.cancel()
             await asyncio.wait({working})
             if not lost:
-                await self._release(tenure.epoch)
+                await self._release(held_lease.epoch)
 
-    async def _renew_until_lost(self, tenure: Tenure, left_seconds: float) -> None:
+    async def _renew_until_lost(self, held_lease: HeldLease, left_seconds: float) -> None:
         """Without an answer, the lease counts as ours until it must have run out."""
-        while tenure.is_certain():
+        while held_lease.is_certain():
             await self._pause(max(left_seconds / 4, _SHORTEST_RENEWAL_SECONDS))
             asked_at = time.monotonic()
             try:
-                async with asyncio.timeout(max(tenure.until - asked_at, _SHORTEST_RENEWAL_SECONDS)):
-                    renewal = await self._renewed(tenure)
+                async with asyncio.timeout(max(held_lease.until - asked_at, _SHORTEST_RENEWAL_SECONDS)):
+                    renewal = await self._renewed(held_lease)
             except (SonicError, TimeoutError) as error:
                 get_logger().warning("lease not renewed", problem=str(error))
                 left_seconds = min(left_seconds, _RETRY_SECONDS)
@@ -143,36 +143,36 @@ class Keeper:
             if renewal is None:
                 return
             left_seconds = renewal.left_seconds
-            tenure.until = asked_at + left_seconds
-            self._pass_on(tenure, renewal)
+            held_lease.until = asked_at + left_seconds
+            self._pass_on(held_lease, renewal)
 
-    async def _renewed(self, tenure: Tenure) -> Renewal | None:
-        async with tenure.changing, self._begin() as store:
-            return await store.renew(tenure.epoch, self._owner)
+    async def _renewed(self, held_lease: HeldLease) -> Renewal | None:
+        async with held_lease.changing, self._begin() as store:
+            return await store.renew(held_lease.epoch, self._owner)
 
-    async def _exceed(self, tenure: Tenure, seen_epoch: int) -> bool:
-        async with tenure.changing, self._begin() as store:
-            epoch = await store.exceed(tenure.epoch, self._owner, seen_epoch)
+    async def _exceed(self, held_lease: HeldLease, seen_epoch: int) -> bool:
+        async with held_lease.changing, self._begin() as store:
+            epoch = await store.exceed(held_lease.epoch, self._owner, seen_epoch)
             if epoch is None:
                 return False
-            tenure.epoch = epoch
+            held_lease.epoch = epoch
         get_logger().warning("new epoch", epoch=epoch, seen_epoch=seen_epoch)
         return True
 
-    def _pass_on(self, tenure: Tenure, renewal: Renewal) -> None:
+    def _pass_on(self, held_lease: HeldLease, renewal: Renewal) -> None:
         """What a lost notice would have said."""
         if renewal.queued:
-            tenure.hear("work")
+            held_lease.hear("work")
         if renewal.cancelled_id:
-            tenure.hear(f"cancel {renewal.cancelled_id}")
+            held_lease.hear(f"cancel {renewal.cancelled_id}")
 
-    async def _keep_working(self, tenure: Tenure) -> None:
+    async def _keep_working(self, held_lease: HeldLease) -> None:
         while True:
             try:
-                await self._work(tenure)
+                await self._work(held_lease)
             except Fenced:
                 # The next renewal, made at once, ends this task unless the lease is ours after all.
-                get_logger().warning("write refused", epoch=tenure.epoch)
+                get_logger().warning("write refused", epoch=held_lease.epoch)
                 self._heard.set()
             except SonicError as error:
                 get_logger().warning("work interrupted", problem=str(error))

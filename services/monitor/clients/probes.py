@@ -40,7 +40,7 @@ class Account:
     http: ProviderHttp
 
 
-class Surroundings:
+class Probes:
     """Services by name, provider hosts, and the account if there is one."""
 
     def __init__(

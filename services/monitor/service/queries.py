@@ -11,8 +11,8 @@ from services.monitor.domain.badges import KeptBadge, dismissed_parts
 from services.monitor.domain.findings import Level, Run
 from services.monitor.domain.settings import Chosen
 from services.monitor.domain.states import State, Status, status
-from services.monitor.service.passes import Begin
-from services.monitor.service.roster import Roster
+from services.monitor.service.check_runs import Begin
+from services.monitor.service.configured_checks import ConfiguredChecks
 from services.monitor.store.runs import RunFilter
 from shared import paging
 from shared.clock import Clock
@@ -41,20 +41,20 @@ class View:
     badges: tuple[KeptBadge, ...]
 
 
-class Board:
+class MonitorQueries:
     """Reading and changing."""
 
     def __init__(
         self,
         begin: Begin,
         read: Begin,
-        roster: Roster,
+        configured: ConfiguredChecks,
         channels: Channels,
         clock: Clock,
     ) -> None:
         self._begin = begin
         self._read = read
-        self._roster = roster
+        self._configured = configured
         self._channels = channels
         self._clock = clock
         self._changed: Callable[[], None] = lambda: None
@@ -65,39 +65,39 @@ class Board:
 
     def known(self, names: Collection[str]) -> set[str]:
         """The monitors of these names, all of them for none; NotFound MONITOR_NOT_FOUND."""
-        return {self._roster.named(name).name for name in names} or set(self._roster.names)
+        return {self._configured.named(name).name for name in names} or set(self._configured.names)
 
     async def view(self) -> View:
         """Every monitor and every badge."""
         now = self._clock.now()
         async with self._read() as store:
-            standings, _ = await store.standings(self._roster.names)
+            standings, _ = await store.standings(self._configured.names)
             badges = self._known(await store.badges())
         return View(
-            tuple(self._roster.state(name, standings[name], now) for name in self._roster.names),
+            tuple(self._configured.state(name, standings[name], now) for name in self._configured.names),
             tuple(badges),
         )
 
     async def state(self, name: str) -> State:
         """One monitor; NotFound MONITOR_NOT_FOUND."""
-        one = self._roster.named(name)
+        one = self._configured.named(name)
         async with self._read() as store:
             standings, _ = await store.standings([one.name])
-        return self._roster.state(one.name, standings[one.name], self._clock.now())
+        return self._configured.state(one.name, standings[one.name], self._clock.now())
 
     async def status(self) -> Status:
         """How the house stands."""
         now = self._clock.now()
         async with self._read() as store:
-            standings, beat = await store.standings(self._roster.names)
+            standings, beat = await store.standings(self._configured.names)
             badges = self._known(await store.badges())
             waiting_count = await store.waiting_count()
-        states = [self._roster.state(name, standings[name], now) for name in self._roster.names]
+        states = [self._configured.state(name, standings[name], now) for name in self._configured.names]
         return status(states, badges, waiting_count, beat.call_time)
 
     async def update(self, name: str, changes: Chosen, fields: Sequence[str], etag: str) -> State:
         """Take over these fields of `changes`; NotFound, Conflict ETAG_MISMATCH, InvalidArgument."""
-        one = self._roster.named(name)
+        one = self._configured.named(name)
         if "threshold_percent" in fields and not one.defaults.takes_threshold:
             raise _invalid("threshold_percent", f"{one.name} has no threshold in percent")
         if "interval_seconds" in fields and changes.interval_seconds is not None:
@@ -119,14 +119,14 @@ class Board:
 
     async def snooze(self, name: str, duration: timedelta | None) -> State:
         """Rest from now on; 0 wakes, None is its own snooze setting or an hour."""
-        one = self._roster.named(name)
+        one = self._configured.named(name)
         if duration is not None:
             _check_snooze(duration, "duration")
         now = self._clock.now()
         async with self._begin() as store:
             chosen = await store.chosen(one.name)
             if duration is None:
-                duration = self._roster.setting(one.name, chosen).snooze or _SNOOZE
+                duration = self._configured.setting(one.name, chosen).snooze or _SNOOZE
             until = now + duration if duration else None
             await store.choose(
                 one.name, replace(chosen, snoozed_until_time=until, version=chosen.version + 1)
@@ -158,7 +158,7 @@ class Board:
 
     def _known(self, badges: Sequence[KeptBadge]) -> list[KeptBadge]:
         """Without those of monitors that are no longer installed."""
-        return [kept for kept in badges if kept.monitor in self._roster.names]
+        return [kept for kept in badges if kept.monitor in self._configured.names]
 
     async def list_runs(self, page_size: int, page_token: str, wanted: RunFilter) -> Page[Run]:
         """The ledger of runs, newest first. NotFound MONITOR_NOT_FOUND when neither a run nor a monitor has
@@ -170,7 +170,7 @@ class Board:
         async with self._read() as store:
             rows = await store.list_runs(page, wanted)
             if wanted.monitor and not rows and not await store.has_runs(wanted.monitor):
-                self._roster.named(wanted.monitor)
+                self._configured.named(wanted.monitor)
         return paging.cut(rows, page, context, lambda run: (run.id,))
 
     async def clear(self, confirm: str) -> int:

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from services.cyclone.domain import schedule, steps
 from services.cyclone.domain.cycle import Event, Severity, begun
 from services.cyclone.domain.schedule import Setting
-from services.cyclone.loop.keeper import Begin as BeginLease
-from services.cyclone.loop.keeper import Tenure
+from services.cyclone.loop.lease_keeper import Begin as BeginLease
+from services.cyclone.loop.lease_keeper import HeldLease
 from services.cyclone.loop.runner import Runner
 from services.cyclone.store.progress import Fenced, ProgressStore
 from shared.clock import Clock
@@ -23,7 +23,7 @@ _FORGET_EVERY_SECONDS = 3600.0
 _OFF_SECONDS = 60.0
 
 
-class Owner:
+class Scheduler:
     """`work` runs until it is cancelled or raises Fenced."""
 
     def __init__(
@@ -45,46 +45,46 @@ class Owner:
         self._read_at: tuple[datetime, float] | None = None
         self._forgot_at = float("-inf")
 
-    async def work(self, tenure: Tenure) -> None:
+    async def work(self, held_lease: HeldLease) -> None:
         self._read_at = None
-        setting, _ = await self._setting(tenure.epoch)
-        await self._runner.begin(tenure, setting.interval)
+        setting, _ = await self._setting(held_lease.epoch)
+        await self._runner.begin(held_lease, setting.interval)
         anew = True
         while True:
-            tenure.wake.clear()
-            if await self._run_waiting(tenure):
+            held_lease.wake.clear()
+            if await self._run_waiting(held_lease):
                 continue
-            wait_seconds = await self._run_slot(tenure, anew)
+            wait_seconds = await self._run_slot(held_lease, anew)
             anew = False
             if wait_seconds:
-                await self._forget(tenure.epoch)
-                await self._pause(tenure, wait_seconds)
+                await self._forget(held_lease.epoch)
+                await self._pause(held_lease, wait_seconds)
 
-    async def _run_waiting(self, tenure: Tenure) -> bool:
-        cycle = await self._store.take(tenure.epoch, self._clock.now())
+    async def _run_waiting(self, held_lease: HeldLease) -> bool:
+        cycle = await self._store.take(held_lease.epoch, self._clock.now())
         if cycle is not None:
             # Read now: who changed the schedule a moment ago and asks for a cycle means the new one.
-            setting, _ = await self._setting(tenure.epoch)
-            await self._runner.run(cycle, tenure, setting.interval)
+            setting, _ = await self._setting(held_lease.epoch)
+            await self._runner.run(cycle, held_lease, setting.interval)
         return cycle is not None
 
-    async def _run_slot(self, tenure: Tenure, anew: bool) -> float:
+    async def _run_slot(self, held_lease: HeldLease, anew: bool) -> float:
         """Runs the slot that is due; answers the seconds to wait, 0 to look again at once."""
-        setting, now = await self._setting(tenure.epoch)
+        setting, now = await self._setting(held_lease.epoch)
         if not (self._scheduled and setting.enabled):
             return _OFF_SECONDS
         due = schedule.due(setting, now, anew=anew)
         if due.slot_time is None and not due.missed_count:
             return (setting.next_time - now).total_seconds()
         cycle_id = new_id("cycle")
-        written = await self._store.open_slot(tenure.epoch, setting, due, cycle_id, steps.NAMES, now)
+        written = await self._store.open_slot(held_lease.epoch, setting, due, cycle_id, steps.NAMES, now)
         if not written:
             return 0.0
         if due.missed_count:
-            await self._tell_missed(tenure.epoch, due.missed_count, now)
+            await self._tell_missed(held_lease.epoch, due.missed_count, now)
         if due.slot_time is not None:
-            cycle = begun(cycle_id, due.slot_time, steps.NAMES, tenure.epoch, now)
-            await self._runner.run(cycle, tenure, setting.interval)
+            cycle = begun(cycle_id, due.slot_time, steps.NAMES, held_lease.epoch, now)
+            await self._runner.run(cycle, held_lease, setting.interval)
         return 0.0
 
     async def _setting(self, epoch: int) -> tuple[Setting, datetime]:
@@ -111,9 +111,9 @@ class Owner:
         self._forgot_at = self._clock.monotonic()
         await self._store.forget(epoch, self._clock.now() - self._kept)
 
-    async def _pause(self, tenure: Tenure, seconds: float) -> None:
+    async def _pause(self, held_lease: HeldLease, seconds: float) -> None:
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        waking = asyncio.ensure_future(tenure.wake.wait())
+        waking = asyncio.ensure_future(held_lease.wake.wait())
         try:
             await asyncio.wait({sleeping, waking}, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -5,7 +5,7 @@ Such an epoch was sent by somebody who is no owner, or came of a clock that was 
 
 from __future__ import annotations
 
-from services.cyclone.loop.keeper import Tenure
+from services.cyclone.loop.lease_keeper import HeldLease
 from shared.clock import Clock
 from shared.database.fence import SEEN_EPOCH
 from shared.errors import SonicError
@@ -14,19 +14,19 @@ _REASONS = frozenset({"STALE_EPOCH", "EPOCH_AHEAD"})
 _SAID_EVERY_SECONDS = 3600.0
 
 
-class Passage:
+class EpochRecovery:
     """Remembers when it spoke last: who sends such epochs all day is told of once an hour."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._said_at = float("-inf")
 
-    async def opened(self, tenure: Tenure, error: SonicError) -> bool:
+    async def opened(self, held_lease: HeldLease, error: SonicError) -> bool:
         """Whether the lease is still ours and has a new epoch, above the one that the service has seen."""
         if error.reason not in _REASONS:
             return False
         seen = error.metadata.get(SEEN_EPOCH, "")
-        return await tenure.exceed(tenure, int(seen) if seen.isdecimal() and len(seen) < 20 else 0)
+        return await held_lease.exceed(held_lease, int(seen) if seen.isdecimal() and len(seen) < 20 else 0)
 
     def sentence(self, service: str, step: str, error: SonicError) -> str:
         """What to tell people, empty when it was told within the hour."""

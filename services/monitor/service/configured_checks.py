@@ -11,7 +11,7 @@ from services.monitor.domain.states import Standing, State, state
 from shared.errors import NotFound
 
 
-class Roster:
+class ConfiguredChecks:
     """`overrides` holds what the environment decides, by monitor and field."""
 
     def __init__(

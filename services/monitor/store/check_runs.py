@@ -14,7 +14,7 @@ from services.monitor.domain.badges import Dismissal, KeptBadge
 from services.monitor.domain.findings import Badge, Level, Part, Run, Runs, RunStatus, counted
 from services.monitor.domain.incidents import Incident
 from services.monitor.domain.settings import Chosen
-from services.monitor.domain.states import Beat, Standing
+from services.monitor.domain.states import Heartbeat, Standing
 from shared.database import fence
 from shared.database.engine import raw
 from shared.database.fence import Step
@@ -116,18 +116,18 @@ class Outcome:
     demo: bool | None = None
 
 
-class PassBook:
+class CheckRunStore:
     """Both as single statements. `run`: fetch of the driver, in a transaction or committed by itself."""
 
     def __init__(self, run: fence.Run) -> None:
         self._run = run
 
-    async def standings(self, names: Sequence[str]) -> tuple[dict[str, Standing], Beat]:
+    async def standings(self, names: Sequence[str]) -> tuple[dict[str, Standing], Heartbeat]:
         """Where each of the monitors stands, and the heartbeat; `names` is not empty."""
         rows = await self._run(_STANDINGS, list(names))
         interval = rows[0]["cycle_interval_seconds"]
         told = None if interval is None else timedelta(seconds=interval)
-        beat = Beat(rows[0]["call_time"], told, rows[0]["demo"])
+        beat = Heartbeat(rows[0]["call_time"], told, rows[0]["demo"])
         return {row["name"]: _standing(row) for row in rows}, beat
 
     async def keep(self, step: Step, outcome: Outcome, now: datetime) -> tuple[Runs, bool]:
@@ -166,19 +166,19 @@ class PassBook:
         return _numbered(made.recorded, numbers), False
 
 
-class PassRows:
+class CheckRunRows:
     """The same on a transaction, and claims."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def standings(self, names: Sequence[str]) -> tuple[dict[str, Standing], Beat]:
+    async def standings(self, names: Sequence[str]) -> tuple[dict[str, Standing], Heartbeat]:
         """See PassBook.standings."""
-        return await PassBook((await raw(self._connection)).fetch).standings(names)
+        return await CheckRunStore((await raw(self._connection)).fetch).standings(names)
 
     async def keep(self, step: Step, outcome: Outcome, now: datetime) -> tuple[Runs, bool]:
         """See PassBook.keep."""
-        return await PassBook((await raw(self._connection)).fetch).keep(step, outcome, now)
+        return await CheckRunStore((await raw(self._connection)).fetch).keep(step, outcome, now)
 
     async def drop_strangers(self, names: Sequence[str]) -> list[str]:
         """Delete badges, dismissals and incidents of monitors not among `names`; the badges' names."""

@@ -48,7 +48,7 @@ class Pinger(Protocol):
         ...
 
 
-class Aftermath:
+class IncidentNotifier:
     """Holds the incidents as the owner knows them; read again whenever the lease is taken."""
 
     def __init__(self, store: ProgressStore, teller: Teller, pinger: Pinger | None, clock: Clock) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from services.monitor.service.passes import Begin
+from services.monitor.service.check_runs import Begin
 from shared.database.failures import EXHAUSTED, FULL
 from shared.errors import SonicError, Unavailable
 from shared.log import get_logger
@@ -16,21 +16,23 @@ REASONS = frozenset({FULL, EXHAUSTED})
 _ROUNDS = 3
 
 
-class Siren(Protocol):
+class UnrecordedSender(Protocol):
     """Who reaches people without any database."""
 
-    async def shout(self, request_id: str, subject: str, body: str, ends: str = "") -> bool:
+    async def send_unrecorded(self, request_id: str, subject: str, body: str, ends: str = "") -> bool:
         """HIGH, at once: whether somebody was reached, or nobody is to be. With `ends` (the id of another)
         to whom that one reached. The same id again is one message. Raises SonicError."""
 
 
-class Distress:
+class DatabaseOutage:
     """Watches the rounds: three in a row that find no room are told, and the next good one after them."""
 
-    def __init__(self, has_room: Callable[[], Awaitable[None]], read: Begin, siren: Siren) -> None:
+    def __init__(
+        self, has_room: Callable[[], Awaitable[None]], read: Begin, unrecorded: UnrecordedSender
+    ) -> None:
         self._has_room = has_room
         self._read = read
-        self._siren = siren
+        self._unrecorded = unrecorded
         self._missed_count = 0
         self._incident = ""
         self._is_told = False
@@ -54,12 +56,12 @@ class Distress:
     async def _begin(self, error: Unavailable) -> None:
         self._incident = self._incident or f"monitor-{error.reason.lower()}-{await self._last_run()}"
         body = f"{error.message}\nNothing new is judged, kept or told until then, but by this way."
-        self._is_told = await self._shouted(self._incident, "Sonic's database takes no writes", body)
+        self._is_told = await self._sent_unrecorded(self._incident, "Sonic's database takes no writes", body)
 
     async def _end(self) -> None:
         body = "Runs, alerts and messages are kept again."
         over = f"{self._incident}-over"
-        if await self._shouted(over, "Sonic's database takes writes again", body, self._incident):
+        if await self._sent_unrecorded(over, "Sonic's database takes writes again", body, self._incident):
             self._incident, self._is_told = "", False
 
     async def _last_run(self) -> str:
@@ -70,9 +72,9 @@ class Distress:
         except SonicError:
             return new_id("unread")
 
-    async def _shouted(self, request_id: str, subject: str, body: str, ends: str = "") -> bool:
+    async def _sent_unrecorded(self, request_id: str, subject: str, body: str, ends: str = "") -> bool:
         try:
-            return await self._siren.shout(request_id, subject, body, ends)
+            return await self._unrecorded.send_unrecorded(request_id, subject, body, ends)
         except SonicError as error:
             get_logger().error("the trouble of the database cannot be told", reason=error.reason)
             return False

@@ -7,24 +7,26 @@ import json
 import time
 from collections.abc import Mapping
 
-from services.monitor.checks import Check, Look
+from services.monitor.checks import Check, CheckContext
 from services.monitor.domain.findings import Badge, Finding, Run, RunStatus
 from shared.errors import SonicError
 from shared.log import get_logger
 
 
-async def run_check(name: str, check: Check, look: Look, limit_seconds: float) -> tuple[Run, Finding]:
+async def run_check(
+    name: str, check: Check, context: CheckContext, limit_seconds: float
+) -> tuple[Run, Finding]:
     """The row and the finding; at most `limit_seconds`."""
     began = time.perf_counter()
-    finding = await _found(name, check, look, limit_seconds)
+    finding = await _found(name, check, context, limit_seconds)
     seconds = time.perf_counter() - began
-    return Run(name, look.now, seconds, finding.status, finding.metadata, finding.error), finding
+    return Run(name, context.now, seconds, finding.status, finding.metadata, finding.error), finding
 
 
-async def _found(name: str, check: Check, look: Look, limit_seconds: float) -> Finding:
+async def _found(name: str, check: Check, context: CheckContext, limit_seconds: float) -> Finding:
     try:
         async with asyncio.timeout(limit_seconds):
-            return _checked(await check.run(look))
+            return _checked(await check.run(context))
     except TimeoutError:
         return Finding(RunStatus.ERROR, error=f"no finding within {limit_seconds:.1f} s")
     except SonicError as error:
