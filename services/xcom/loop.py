@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from services.xcom.deliveries.service.deliveries import DeliveryService
 from services.xcom.domain.messages import Letter
-from services.xcom.service.deliveries import DeliveryService
 from shared.clock import Clock
 from shared.lifecycle import Loop
 from shared.log import get_logger

@@ -11,28 +11,28 @@ from pydantic import Field, ValidationInfo, field_validator
 from sonic.xcom.v1 import unrecorded_pb2_grpc as unrecorded_rpc
 from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
-from services.xcom.channels import registry
+from services.xcom.channels.service.channels import ChannelService
+from services.xcom.channels.service.sounds import SoundService
+from services.xcom.channels.servicer import ChannelsServicer
+from services.xcom.deliveries.domain.capacity import Budget
+from services.xcom.deliveries.service.deliveries import DeliveryService, QueueRules
+from services.xcom.deliveries.service.following import FollowService
 from services.xcom.domain.messages import Level
-from services.xcom.domain.pacing import Budget
 from services.xcom.domain.settings import LevelDefaults
+from services.xcom.escalation.service.escalation import EscalationService
+from services.xcom.escalation.service.links import Links
+from services.xcom.escalation.servicer import EscalationServicer
 from services.xcom.loop import Worker
-from services.xcom.service.channels import ChannelService
-from services.xcom.service.deliveries import DeliveryService, QueueRules
-from services.xcom.service.escalation import EscalationService
-from services.xcom.service.following import FollowService
-from services.xcom.service.links import Links
-from services.xcom.service.messages import MessageService
-from services.xcom.service.sounds import SoundService
-from services.xcom.service.unrecorded import UnrecordedService
-from services.xcom.servicer.channels import ChannelsServicer
-from services.xcom.servicer.escalation import EscalationServicer
-from services.xcom.servicer.messages import XComServicer
-from services.xcom.servicer.unrecorded import UnrecordedServicer
-from services.xcom.store.bell import Bell
+from services.xcom.messages.service.messages import MessageService
+from services.xcom.messages.service.unrecorded import UnrecordedService
+from services.xcom.messages.servicer.messages import XComServicer
+from services.xcom.messages.servicer.unrecorded import UnrecordedServicer
+from services.xcom.senders import registry
+from services.xcom.store.accept import Acceptance
 from services.xcom.store.channels import ChannelStore
 from services.xcom.store.deliveries import DeliveryStore
-from services.xcom.store.door import Door
 from services.xcom.store.escalation import EscalationStore
+from services.xcom.store.listener import Listener
 from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
 from services.xcom.store.rows import HIGH, QUIET, SOUNDS
@@ -115,16 +115,16 @@ def build(config: Config, clock: Clock | None = None) -> App:
     database = Database(url, application_name="xcom")
     # HIGH has connections and a worker of its own: nothing quieter can be in its way.
     high_database = Database(url, pool_size=2, application_name="xcom-high")
-    bell_database = Database(url, pool_size=1, application_name="xcom-bell")
-    reach = registry.Channels(config, clock)
+    listener_database = Database(url, pool_size=1, application_name="xcom-listener")
+    configured_channels = registry.Channels(config, clock)
     own_name = new_id("xcom")
-    quiet = _worker("quiet", config, database, reach, clock, urgent=False)
-    high = _worker("high", config, high_database, reach, clock, urgent=True)
+    quiet = _worker("quiet", config, database, configured_channels, clock, urgent=False)
+    high = _worker("high", config, high_database, configured_channels, clock, urgent=True)
     messages = MessageService(
         database.bind(MessageStore),
         database.bind(MessageStore, isolation="REPEATABLE READ"),
-        Door(database.fetch),
-        reach.by_name,
+        Acceptance(database.fetch),
+        configured_channels.by_name,
         config.levels,
         timedelta(seconds=config.xcom_dedupe_seconds),
         timedelta(seconds=config.xcom_escalation_seconds),
@@ -132,30 +132,30 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock,
         own_name,
     )
-    channels = ChannelService(database.bind(ChannelStore), reach.by_name, config.levels, clock)
+    channels = ChannelService(database.bind(ChannelStore), configured_channels.by_name, config.levels, clock)
     poll_seconds = config.xcom_poll_seconds
     escalation = EscalationService(
         high_database.bind(EscalationStore),
-        reach.by_name,
+        configured_channels.by_name,
         timedelta(seconds=config.xcom_escalation_seconds),
         poll_seconds,
         clock,
     )
     sounds = SoundService(database.bind(DeliveryStore), clock)
-    following = _following(config, high_database, reach, high, clock)
+    following = _following(config, high_database, configured_channels, high, clock)
     unrecorded = UnrecordedService(
-        database.bind(ChannelStore), reach.by_name, config.levels, messages.send, clock
+        database.bind(ChannelStore), configured_channels.by_name, config.levels, messages.send, clock
     )
     remembering = Loop("xcom settings", unrecorded.turn, clock)
     escalating = Loop("xcom escalation", escalation.turn, clock)
     sounding = Loop("xcom sounds", sounds.turn, clock)
-    bell = Bell(bell_database, own_name, {QUIET: quiet.wake, HIGH: high.wake, SOUNDS: sounding.wake})
+    listener = Listener(listener_database, own_name, {QUIET: quiet.wake, HIGH: high.wake, SOUNDS: sounding.wake})
     ready = migrated(database, Path(__file__).parent / "migrations")
     server = _server(config, clock, ready, messages, channels, escalation, sounds, unrecorded)
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
-    stores: list[Part] = [database, high_database, bell_database, reach]
+    stores: list[Part] = [database, high_database, listener_database, configured_channels]
     return App(
-        "xcom", [*stores, quiet, high, following, escalating, sounding, remembering, bell, side, server]
+        "xcom", [*stores, quiet, high, following, escalating, sounding, remembering, listener, side, server]
     )
 
 
@@ -191,7 +191,7 @@ def _worker(
     name: str,
     config: Config,
     database: Database,
-    reach: registry.Channels,
+    configured_channels: registry.Channels,
     clock: Clock,
     *,
     urgent: bool,
@@ -208,15 +208,17 @@ def _worker(
     )
     links = Links(config.xcom_link_url, timedelta(seconds=config.xcom_link_seconds))
     queue = Queue(database.fetch)
-    deliveries = DeliveryService(database.bind(DeliveryStore), queue, reach.by_name, rules, links, clock)
+    deliveries = DeliveryService(
+        database.bind(DeliveryStore), queue, configured_channels.by_name, rules, links, clock
+    )
     return Worker(name, deliveries, clock)
 
 
 def _following(
-    config: Config, database: Database, reach: registry.Channels, worker: Worker, clock: Clock
+    config: Config, database: Database, configured_channels: registry.Channels, worker: Worker, clock: Clock
 ) -> Loop:
     settle, poll_seconds = worker.deliveries.settle, config.xcom_poll_seconds
-    follow = FollowService(Queue(database.fetch), reach.by_name, settle, poll_seconds, clock)
+    follow = FollowService(Queue(database.fetch), configured_channels.by_name, settle, poll_seconds, clock)
     return Loop("xcom following", follow.turn, clock)
 
 

@@ -106,7 +106,7 @@ CHANNEL = '''"""A channel that takes everything."""
 
 from pydantic import BaseModel, Field
 
-from services.xcom.channels.channel import Channel
+from services.xcom.senders.channel import Channel
 from services.xcom.domain.messages import Answer, Letter
 
 
@@ -133,7 +133,7 @@ class Example(Channel):
         return Answer(accepted=True)
 '''
 CHANNEL_IS_REGISTERED = """
-from services.xcom.channels.registry import Channels
+from services.xcom.senders.registry import Channels
 from services.xcom.server import Config
 from shared.clock import SystemClock
 from shared.config import load
@@ -279,12 +279,12 @@ def test_sources_venues_channels_and_monitors_come_by_their_recipes(copy: Copy) 
     copy.insert(server, "asked = {", '"example": config.example_url, ')
 
     copy.follow("A channel")
-    copy.write("services/xcom/channels/example.py", CHANNEL)
-    registry = "services/xcom/channels/registry.py"
+    copy.write("services/xcom/senders/example.py", CHANNEL)
+    registry = "services/xcom/senders/registry.py"
     copy.insert(
         registry,
-        "from services.xcom.channels.channel import Channel\n",
-        "from services.xcom.channels.example import Example, ExampleSettings\n",
+        "from services.xcom.senders.channel import Channel\n",
+        "from services.xcom.senders.example import Example, ExampleSettings\n",
     )
     copy.insert(registry, "NAMES = (", "Example.name, ")
     copy.insert(registry, "class ChannelSettings(", "ExampleSettings, ")

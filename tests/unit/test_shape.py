@@ -23,7 +23,7 @@ ROOMS = {"server", "servicer", "service", "domain", "store", "tables", "migratio
 EXTRA_ROOMS = {
     "price": {"sources"},
     "positions": {"venues"},
-    "xcom": {"channels"},
+    "xcom": {"senders"},
     "monitor": {"checks"},
     "cyclone": {"report"},
 }
@@ -31,7 +31,7 @@ EXTRA_ROOMS = {
 NOUNS: dict[str, set[str]] = {
     "alerts": {"alerts", "thresholds", "price_rules", "silences", "notifications", "ledger"},
     "positions": {"positions", "enrichment", "sync", "wallets", "portfolio", "risk", "files", "sessions"},
-    "xcom": {"messages", "deliveries", "escalation"},
+    "xcom": {"messages", "deliveries", "channels", "escalation"},
     "price": {"prices", "history"},
     "monitor": {"monitors", "badges", "runs"},
     "cyclone": {"cycles", "schedule", "lease"},
@@ -146,7 +146,7 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 
 
 # One file each, which gives what every file of its folder gives: there a name means the same each time.
-PLUG_INS = {"sources", "venues", "senders", "channels", "checks", "server.py"}
+PLUG_INS = {"sources", "venues", "senders", "checks", "server.py"}
 
 
 @pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)

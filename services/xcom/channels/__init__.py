@@ -1,1 +1,1 @@
-"""Ways to reach people, one a file."""
+"""Channels: how each one does, what people set, who listens."""

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from services.xcom.domain.digests import worst_of
+from services.xcom.deliveries.domain.digests import worst_of
 from services.xcom.domain.fitting import Size, cut, fitted
 from services.xcom.domain.messages import DeliveryReason, Letter, Level
 from services.xcom.domain.phrases import far, is_demo, joined, rounded, to_do

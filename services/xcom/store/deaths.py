@@ -7,10 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from services.xcom.domain.deaths import Sibling, Victim
+from services.xcom.deliveries.domain.deaths import Sibling, Victim
 from services.xcom.domain.messages import UNSURE, DeliveryReason, DeliveryState, Kind, Level
 from services.xcom.domain.settings import Route
-from services.xcom.store.door import Door
+from services.xcom.store.accept import Acceptance
 from services.xcom.store.recalls import RecallStore
 from services.xcom.store.settings import STORED
 from shared.database.engine import raw
@@ -82,12 +82,12 @@ class DeathStore(RecallStore):
             await self._connection.execute(_ALL_TOLD, {"id": id, "step": step, "due_time": due_time})
 
     async def stored_settings(self) -> str | None:
-        """As Door wants them."""
+        """As Acceptance wants them."""
         found: str | None = await self._connection.scalar(_SETTINGS)
         return found
 
-    async def way_in(self, dedupe_key: str) -> Door:
+    async def way_in(self, dedupe_key: str) -> Acceptance:
         """Within this transaction, which holds the key until its end."""
-        door = Door((await raw(self._connection)).fetch)
-        await door.hold(dedupe_key)
-        return door
+        acceptance = Acceptance((await raw(self._connection)).fetch)
+        await acceptance.hold(dedupe_key)
+        return acceptance

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
-from services.xcom.domain.incidents import Acknowledgement, Ended, Heard, Word
 from services.xcom.domain.messages import Level
-from services.xcom.domain.recalls import UNTOLD
 from services.xcom.domain.settings import Route
+from services.xcom.escalation.domain.incidents import Acknowledgement, Ended, Heard, Word
+from services.xcom.escalation.domain.recalls import UNTOLD
 from services.xcom.store.recalls import RecallStore
 
 # Longer than any message of an incident may still be on its way.

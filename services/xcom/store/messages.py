@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import func, select, text
 
 from services.xcom.domain.messages import Attempt, Delivery, DeliveryState, Level, Message
-from services.xcom.store.door import Door
+from services.xcom.store.accept import Acceptance
 from services.xcom.store.incidents import IncidentStore
 from services.xcom.store.rows import BELL, to_attempt, to_delivery, to_message
 from services.xcom.tables import attempt, delivery, message, request
@@ -45,9 +45,9 @@ class Accepted:
 class MessageStore(IncidentStore):
     """Messages of one transaction."""
 
-    async def door(self, dedupe_key: str) -> Door:
+    async def acceptance(self, dedupe_key: str) -> Acceptance:
         """The way in within this transaction, which holds the key until its end: two cannot both be first."""
-        found = Door((await raw(self._connection)).fetch)
+        found = Acceptance((await raw(self._connection)).fetch)
         if dedupe_key:
             await found.hold(dedupe_key)
         return found

@@ -35,7 +35,7 @@ class Fetch(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class LevelRange:
     """The urgent ones, or all the others, at one moment."""
 
     urgent: bool
@@ -49,7 +49,7 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class Capacity:
     """Room on one channel: how many more at once, and how long a claim on it holds."""
 
     channel: str
@@ -100,28 +100,34 @@ class Queue:
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
 
-    async def look(self, channels: Sequence[str], band: Band, busy: Collection[str]) -> Look:
+    async def look(self, channels: Sequence[str], level_range: LevelRange, busy: Collection[str]) -> Look:
         """What waits on these channels, for now and for later."""
-        rows = await self._run(statements.LOOK, {**band.words, "channels": channels, "busy": list(busy)})
+        rows = await self._run(
+            statements.LOOK, {**level_range.words, "channels": channels, "busy": list(busy)}
+        )
         later = [row["next_time"] for row in rows if row["next_time"] is not None]
         return Look(frozenset(row["channel"] for row in rows if row["is_due"]), min(later, default=None))
 
-    async def pace(self, name: str, channels: Sequence[str], band: Band, after: datetime) -> Pace:
+    async def pace(
+        self, name: str, channels: Sequence[str], level_range: LevelRange, after: datetime
+    ) -> Pace:
         """Tries by channel since `after`, what was never tried; never waits for one that hangs."""
-        words = {**band.words, "name": name, "channels": channels, "after": after}
+        words = {**level_range.words, "name": name, "channels": channels, "after": after}
         (row,) = await self._run(statements.PACE, words)
         used, fresh = (Counter(json.loads(row[name] or "{}")) for name in ("used", "fresh"))
         return Pace(row["may"], used, fresh, parsed(row["settings"]))
 
-    async def claim(self, lanes: Sequence[Lane], band: Band, busy: Collection[str]) -> Taken:
+    async def claim(
+        self, capacities: Sequence[Capacity], level_range: LevelRange, busy: Collection[str]
+    ) -> Taken:
         """Take what is due, most urgent and oldest first; nobody else gets it until the claim runs out."""
         rows = await self._run(
             statements.CLAIM,
             {
-                **band.words,
-                "channels": [lane.channel for lane in lanes],
-                "free_counts": [lane.free_count for lane in lanes],
-                "claim_seconds": [lane.claim_seconds for lane in lanes],
+                **level_range.words,
+                "channels": [capacity.channel for capacity in capacities],
+                "free_counts": [capacity.free_count for capacity in capacities],
+                "claim_seconds": [capacity.claim_seconds for capacity in capacities],
                 "busy": list(busy),
             },
         )

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import TextClause, text
 
 from services.xcom.domain.messages import Delivery, DeliveryReason, DeliveryState
-from services.xcom.domain.recalls import Matter, Recall, Waiting
-from services.xcom.store.queueing import QueueStore
+from services.xcom.escalation.domain.recalls import Matter, Recall, Waiting
+from services.xcom.store.enqueue import QueueStore
 
 _DIGEST = DeliveryReason.DIGEST.value
 _OF_MESSAGES = (

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from sonic.xcom.v1 import xcom_pb2 as pb
 
-from services.xcom.channels import email as email_channel
-from services.xcom.channels import registry
-from services.xcom.channels.email import Email, EmailSettings
 from services.xcom.domain.messages import Letter, Level
+from services.xcom.senders import email as email_channel
+from services.xcom.senders import registry
+from services.xcom.senders.email import Email, EmailSettings
 from shared.clock import PushedClock
 from shared.errors import FailedPrecondition, InvalidArgument
 from tests.contract.xcom.conftest import RECIPIENT, SECRET, START_TIME, House, hook_settings, mail_settings

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.xcom.channels.email import EmailSettings, header_text
+from services.xcom.senders.email import EmailSettings, header_text
 from shared.errors import InvalidArgument
 from tests.contract.xcom.conftest import House, mail_settings
 from tests.fakes.mail import FakeMailServer

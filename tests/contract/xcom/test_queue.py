@@ -10,14 +10,14 @@ import asyncpg
 import pytest
 from sonic.xcom.v1 import xcom_pb2 as pb
 
-from services.xcom.channels.registry import Channels, ChannelSettings
+from services.xcom.deliveries.service.deliveries import DeliveryService, QueueRules
 from services.xcom.domain.messages import RETRY_SECONDS, Draft, Level
 from services.xcom.domain.settings import LevelDefaults
-from services.xcom.service.deliveries import DeliveryService, QueueRules
-from services.xcom.service.links import Links
-from services.xcom.service.messages import MessageService
+from services.xcom.escalation.service.links import Links
+from services.xcom.messages.service.messages import MessageService
+from services.xcom.senders.registry import Channels, ChannelSettings
+from services.xcom.store.accept import Acceptance
 from services.xcom.store.deliveries import DeliveryStore
-from services.xcom.store.door import Door
 from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
 from shared.clock import PushedClock
@@ -36,7 +36,7 @@ async def stored_elsewhere(house: House, hook: FakeWebhook, request_id: str) -> 
     service = MessageService(
         database.bind(MessageStore),
         database.bind(MessageStore),
-        Door(database.fetch),
+        Acceptance(database.fetch),
         channels.by_name,
         levels,
         timedelta(seconds=300),

@@ -166,7 +166,7 @@ async def test_an_empty_subject_is_refused(house: House) -> None:
 
 
 async def test_a_caller_of_another_machine_is_refused(house: House) -> None:
-    from services.xcom.servicer.unrecorded import UnrecordedServicer
+    from services.xcom.messages.servicer.unrecorded import UnrecordedServicer
 
     class Stranger:
         def peer(self) -> str:

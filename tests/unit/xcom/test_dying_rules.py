@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.xcom.domain.deaths import Sibling, Victim, obituary, reason_of
-from services.xcom.domain.incidents import Heard, who_hears_the_end
+from services.xcom.deliveries.domain.deaths import Sibling, Victim, obituary, reason_of
 from services.xcom.domain.messages import (
     Answer,
     ChannelsReason,
@@ -20,6 +19,7 @@ from services.xcom.domain.messages import (
     judge,
 )
 from services.xcom.domain.settings import Route
+from services.xcom.escalation.domain.incidents import Heard, who_hears_the_end
 
 NOW = datetime(2026, 3, 1, 3, tzinfo=UTC)
 HOOK, MAIL, SMS = Route("webhook"), Route("email"), Route("sms")

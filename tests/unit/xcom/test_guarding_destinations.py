@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from services.xcom.channels.guard import Guard, Refused
+from services.xcom.senders.guard import Guard, Refused
 from tests.fakes.webhook import FakeWebhook, Reply
 
 FORBIDDEN = [

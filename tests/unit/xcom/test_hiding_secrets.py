@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from services.xcom.channels.channel import masked_address, masked_url, said
+from services.xcom.senders.channel import masked_address, masked_url, said
 from services.xcom.server import Config
 from shared.config import load
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.xcom.domain.messages import RINGING, DeliveryReason
-from services.xcom.domain.recalls import Matter, Recall, Waiting, recall
+from services.xcom.escalation.domain.recalls import Matter, Recall, Waiting, recall
 
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 LATER, LATEST = NOW + timedelta(minutes=15), NOW + timedelta(hours=1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.xcom.domain.digests import Digest, Member, digest_of
+from services.xcom.deliveries.domain.digests import Digest, Member, digest_of
 from services.xcom.domain.fitting import cut
 from services.xcom.domain.messages import DeliveryReason, Letter, Level
 from services.xcom.domain.phrases import marked

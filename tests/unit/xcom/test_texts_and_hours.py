@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.xcom.deliveries.domain.capacity import Budget
 from services.xcom.domain.messages import Letter, Level
-from services.xcom.domain.pacing import Budget
 from services.xcom.domain.settings import QuietHours
 from services.xcom.domain.texts import SMS_LENGTH, gsm, short_text, spoken_text, whole_text
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from services.xcom.deliveries.service.receipts import Receipts
 from services.xcom.domain.messages import Answer, Letter, Level, judge
-from services.xcom.service.receipts import Receipts
 from services.xcom.store.queue import Receipt
 from shared.errors import Unavailable
 

@@ -1,0 +1,1 @@
+"""Use cases of channels, and one try on one of them."""

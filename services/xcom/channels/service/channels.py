@@ -1,0 +1,190 @@
+"""Use cases of channels: how each one does, a test through one of them now, and what people set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, fields, replace
+from zoneinfo import ZoneInfo
+
+from services.xcom.channels.service.configured_channels import ConfiguredChannels, refuse_bad_destination
+from services.xcom.channels.service.sending import attempt
+from services.xcom.domain.messages import Answer, Letter, Level
+from services.xcom.domain.settings import (
+    LEVELS,
+    ChannelSetting,
+    LevelDefaults,
+    LevelRoute,
+    LevelSetting,
+    QuietHours,
+    SettingSource,
+)
+from services.xcom.senders.channel import Channel
+from services.xcom.store.channels import ChannelHealth, ChannelRecord, ChannelStore
+from services.xcom.store.settings import channel_document
+from shared.clock import Clock
+from shared.errors import Conflict, FailedPrecondition, InvalidArgument
+from shared.names import choose, new_id
+
+Begin = Callable[[], AbstractAsyncContextManager[ChannelStore]]
+
+_SIGNS = "Signs of an alert: SOL <long> my_main_wallet *1*, 92.10 USD <= limit 93 USD & -75 %, [x] \U0001f6a8"
+CHANGEABLE = tuple(field.name for field in fields(ChannelSetting))
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStatus:
+    """A channel with its settings and how it has done so far."""
+
+    name: str
+    missing_settings: tuple[str, ...]
+    destination: str
+    source: SettingSource
+    setting: ChannelSetting
+    quiet_now: bool
+    etag: str
+    record: ChannelRecord
+
+    @property
+    def health(self) -> ChannelHealth:
+        """How far it can be trusted."""
+        usable = self.setting.enabled and not self.missing_settings
+        return self.record.health if usable else ChannelHealth.OFF
+
+
+@dataclass(frozen=True, slots=True)
+class LevelMap:
+    """What holds for each level."""
+
+    routes: Sequence[LevelRoute]
+    etag: str
+
+
+class ChannelService:
+    """The channels of this release."""
+
+    def __init__(
+        self, begin: Begin, channels: Mapping[str, Channel], levels: LevelDefaults, clock: Clock
+    ) -> None:
+        self._begin = begin
+        self._channels = channels
+        self._levels = levels
+        self._clock = clock
+
+    async def statuses(self) -> list[ChannelStatus]:
+        """Every channel, by name."""
+        async with self._begin() as store:
+            return await self._statuses(store, sorted(self._channels))
+
+    async def test(self, name: str) -> Answer:
+        """Send one test message now, past the queue, and keep how it went.
+
+        InvalidArgument UNKNOWN_NAME, FailedPrecondition CHANNEL_NOT_CONFIGURED naming what is missing.
+        """
+        channel = self._channels[choose(name, self._channels, field="channel")]
+        async with self._begin() as store:
+            configured_channels = ConfiguredChannels(self._channels, await store.settings())
+        if missing := ", ".join(configured_channels.missing(channel.name)):
+            raise FailedPrecondition(
+                "CHANNEL_NOT_CONFIGURED",
+                f"{channel.name} needs {missing}",
+                metadata={"channel": channel.name, "missing_settings": missing},
+            )
+        letter = replace(self._letter(channel.name), address=configured_channels.address(channel.name))
+        answer = await attempt(channel, letter)
+        async with self._begin() as store:
+            await store.note_test(channel.name, answer.error, self._clock.now())
+        return answer
+
+    async def update(
+        self, name: str, wanted: ChannelSetting, paths: Sequence[str], etag: str
+    ) -> ChannelStatus:
+        """Change the settings named by `paths`.
+
+        InvalidArgument UNKNOWN_NAME, INVALID_FIELD, DESTINATION_REFUSED; Conflict ETAG_MISMATCH.
+        """
+        channel = self._channels[choose(name, self._channels, field="channel.name")]
+        if "quiet_hours" in paths and wanted.quiet_hours is not None:
+            _check_zone(wanted.quiet_hours)
+        if "destination" in paths and wanted.destination:
+            await refuse_bad_destination(channel, wanted.destination, "channel.destination")
+        async with self._begin() as store:
+            settings = await store.settings()
+            present = settings.channel(channel.name)
+            changed = replace(present, **{path: getattr(wanted, path) for path in paths})
+            # What was read is what is changed, also when the caller names no revision.
+            seen = etag or settings.etag(channel_document(channel.name))
+            if not await store.put_channel(channel.name, changed, seen, self._clock.now()):
+                raise Conflict("ETAG_MISMATCH", "the channel was changed meanwhile")
+            return (await self._statuses(store, [channel.name]))[0]
+
+    async def level_map(self) -> LevelMap:
+        """What holds for each level now."""
+        async with self._begin() as store:
+            return await self._map(store)
+
+    async def update_level_map(self, routes: Mapping[Level, Sequence[str]], etag: str) -> LevelMap:
+        """Replace what is stored. InvalidArgument UNKNOWN_NAME, Conflict ETAG_MISMATCH."""
+        known = {
+            level.name: tuple(
+                dict.fromkeys(
+                    choose(name, self._channels, field="level_map.routes.channels") for name in names
+                )
+            )
+            for level, names in routes.items()
+        }
+        async with self._begin() as store:
+            if not await store.put_levels(LevelSetting(known), etag, self._clock.now()):
+                raise Conflict("ETAG_MISMATCH", "the level map was changed meanwhile")
+            return await self._map(store)
+
+    async def _map(self, store: ChannelStore) -> LevelMap:
+        settings = await store.settings()
+        routes = [self._levels.route(level, settings.levels) for level in Level]
+        return LevelMap(routes, settings.etag(LEVELS))
+
+    async def _statuses(self, store: ChannelStore, names: list[str]) -> list[ChannelStatus]:
+        settings = await store.settings()
+        configured_channels, records, now = (
+            ConfiguredChannels(self._channels, settings),
+            await store.records(names),
+            self._clock.now(),
+        )
+        return [
+            ChannelStatus(
+                name=name,
+                missing_settings=configured_channels.missing(name),
+                destination=configured_channels.destination(name),
+                source=configured_channels.source(name),
+                setting=configured_channels.setting(name),
+                quiet_now=(hours := configured_channels.setting(name).quiet_hours) is not None
+                and hours.hold(now),
+                etag=settings.etag(channel_document(name)),
+                record=records[name],
+            )
+            for name in names
+        ]
+
+    def _letter(self, channel: str) -> Letter:
+        return Letter(
+            delivery_id=new_id("test"),
+            message_id=new_id("test"),
+            channel=channel,
+            level=Level.LOW,
+            subject=f"Test of the {channel} channel",
+            # The signs of a real alert: what a service takes for markup shows here and not at night.
+            body=f"This is a test. Messages on the {channel} channel reach you.\n{_SIGNS}",
+            source="test",
+            facts={},
+            created_time=self._clock.now(),
+        )
+
+
+def _check_zone(hours: QuietHours) -> None:
+    try:
+        ZoneInfo(hours.time_zone)
+    except (ValueError, OSError, LookupError):
+        problem = "not a time zone like Europe/Berlin"
+        raise InvalidArgument(
+            "INVALID_FIELD", problem, fields={"channel.quiet_hours.time_zone": problem}
+        ) from None

@@ -1,0 +1,1 @@
+"""Deliveries: the queue, what is sent from it, and what is given up."""

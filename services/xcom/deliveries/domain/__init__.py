@@ -1,0 +1,1 @@
+"""Rules of deliveries: bursts, capacity, deaths; pure."""

@@ -1,0 +1,90 @@
+"""How much each channel may send now: quiet hours, budgets, and bursts made into one message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from services.xcom.channels.service.configured_channels import ConfiguredChannels
+from services.xcom.deliveries.domain.capacity import Budget
+from services.xcom.deliveries.domain.digests import digest_of
+from services.xcom.senders.channel import Channel
+from services.xcom.store.enqueue import Extra, QueueStore
+from services.xcom.store.queue import Capacity, LevelRange, Pace, Queue
+from shared.names import new_id
+
+
+class Pacer:
+    """Danger at HIGH waits for no budget and no hour; a channel that rests makes one message of several."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+
+    def paces(self, channel: Channel, level_range: LevelRange) -> bool:
+        """Whether it decides about this channel at all."""
+        return channel.paced if _is_quiet(level_range) else bool(channel.cooldown_seconds)
+
+    async def paced(
+        self,
+        store: QueueStore,
+        queue: Queue,
+        channels: Mapping[str, Channel],
+        capacities: list[Capacity],
+        level_range: LevelRange,
+    ) -> list[Capacity]:
+        """The lanes with the room they have now. Without the lock the paced ones wait for the next look."""
+        paced = [capacity for capacity in capacities if self.paces(channels[capacity.channel], level_range)]
+        free = [capacity for capacity in capacities if capacity not in paced]
+        name = "quiet" if _is_quiet(level_range) else "high"
+        pace = await queue.pace(
+            name, [capacity.channel for capacity in paced], level_range, level_range.now - self._budget.window
+        )
+        if not pace.may:
+            return free
+        for capacity in paced:
+            if cooldown_seconds := channels[capacity.channel].cooldown_seconds:
+                await store.rest(capacity.channel, level_range, cooldown_seconds)
+        if _is_quiet(level_range):
+            configured_channels = ConfiguredChannels(channels, pace.settings)
+            held = [
+                await self._quiet(store, configured_channels, capacity, level_range, pace)
+                for capacity in paced
+            ]
+            paced = [capacity for capacity in held if capacity is not None]
+        for capacity in paced:
+            # Where a rest follows each send, what waits is told at once.
+            if channels[capacity.channel].cooldown_seconds and pace.fresh_counts[capacity.channel] > 1:
+                for address in await store.crowds(capacity.channel, level_range):
+                    await self._gather(store, capacity.channel, address, level_range)
+        return free + paced
+
+    async def _quiet(
+        self,
+        store: QueueStore,
+        configured_channels: ConfiguredChannels,
+        capacity: Capacity,
+        level_range: LevelRange,
+        pace: Pace,
+    ) -> Capacity | None:
+        setting = configured_channels.setting(capacity.channel)
+        if setting.quiet_hours is not None and setting.quiet_hours.hold(level_range.now):
+            return None
+        left = self._budget.left(pace.used_counts[capacity.channel], setting.quiet_budget_count)
+        if not left:
+            return None
+        if pace.fresh_counts[capacity.channel] > left:
+            for way in configured_channels.ways([capacity.channel]):
+                await self._gather(store, capacity.channel, way.address, level_range)
+        return replace(capacity, free_count=min(capacity.free_count, left))
+
+    async def _gather(self, store: QueueStore, channel: str, address: str, level_range: LevelRange) -> None:
+        """One message in the place of all that wait."""
+        extra = Extra(new_id("dlv"), new_id("msg"), channel, level_range.now, address)
+        group = await store.group(channel, address, level_range, extra.id)
+        if group is not None:
+            digest = digest_of(group.member_count, group.worst, group.is_demo)
+            await store.add_digest(extra, group, digest, level_range.now)
+
+
+def _is_quiet(level_range: LevelRange) -> bool:
+    return not level_range.urgent

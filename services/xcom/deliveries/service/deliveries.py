@@ -1,0 +1,233 @@
+"""Use cases of the queue: claim what is due, send it, write down how it went.
+
+No transaction is open while a channel is spoken to.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from services.xcom.channels.service.configured_channels import ConfiguredChannels
+from services.xcom.channels.service.sending import attempt
+from services.xcom.deliveries.domain.capacity import Budget
+from services.xcom.deliveries.service.capacity import Pacer
+from services.xcom.deliveries.service.deaths import Deaths
+from services.xcom.deliveries.service.receipts import Receipts
+from services.xcom.domain.messages import (
+    CRASHED,
+    MAX_TRIES,
+    Answer,
+    DeliveryReason,
+    DeliveryState,
+    Letter,
+    judge,
+)
+from services.xcom.escalation.domain.incidents import ended_untold
+from services.xcom.escalation.service.links import Links
+from services.xcom.escalation.service.recalls import call_back
+from services.xcom.senders.channel import Channel
+from services.xcom.store.deliveries import DeliveryStore
+from services.xcom.store.queue import Capacity, LevelRange, Queue, Receipt, Taken
+from shared.clock import Clock
+from shared.errors import SonicError
+from shared.log import get_logger
+
+Begin = Callable[[], AbstractAsyncContextManager[DeliveryStore]]
+
+# Something due that another process holds at this moment is looked at again soon, not at once.
+_SHORTEST_PAUSE_SECONDS = 0.2
+# A receipt that cannot be written now is worth waiting for: without it the message is sent twice.
+_SETTLE_PAUSES_SECONDS = (0.1, 0.5, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRules:
+    """Whether one queue serves the urgent ones or all the others, and how."""
+
+    urgent: bool
+    sends_per_channel: int = 4
+    claim_margin_seconds: float = 10.0
+    poll_seconds: float = 5.0
+    budget: Budget = field(default_factory=Budget)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What to send now, and when to look again at the latest."""
+
+    letters: Sequence[Letter]
+    pause_seconds: float
+
+
+class DeliveryService:
+    """The queue, or its urgent part: every channel by itself: one that hangs fills only its own room."""
+
+    def __init__(
+        self,
+        begin: Begin,
+        queue: Queue,
+        channels: Mapping[str, Channel],
+        rules: QueueRules,
+        links: Links,
+        clock: Clock,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._begin = begin
+        self._queue = queue
+        self._receipts = Receipts(queue.settle)
+        self._channels = channels
+        self._rules = rules
+        self._links = links
+        self._deaths = Deaths(channels)
+        self._clock = clock
+        self._chance = chance
+        self._pacer = Pacer(rules.budget)
+
+    async def claim(self, sending: Mapping[str, Letter]) -> Claimed:
+        """Take what is due on channels with room; `sending` are those in flight here by delivery id."""
+        rules, now = self._rules, self._clock.now()
+        level_range = LevelRange(rules.urgent, now)
+        capacities = self._lanes(sending)
+        if not capacities:
+            return Claimed((), rules.poll_seconds)
+        look = await self._queue.look(
+            [capacity.channel for capacity in capacities], level_range, list(sending)
+        )
+        capacities = [capacity for capacity in capacities if capacity.channel in look.due]
+        if not capacities:
+            return Claimed((), self._pause_seconds(look.next_time))
+        if any(self._pacer.paces(self._channels[capacity.channel], level_range) for capacity in capacities):
+            capacities, taken = await self._claim_paced(capacities, level_range, sending)
+        else:
+            taken = await self._queue.claim(capacities, level_range, sending)
+        if taken.settings is None:
+            # Held by another process, or for later: it is looked at again soon, or at the next poll.
+            return Claimed((), self._pause_seconds(now if capacities else look.next_time))
+        configured_channels = ConfiguredChannels(self._channels, taken.settings)
+        letters = [
+            replace(
+                one,
+                address=one.address or configured_channels.address(one.channel),
+                is_off=not configured_channels.setting(one.channel).enabled,
+            )
+            for one in taken.letters
+        ]
+        letters = [ended_untold(letter) for letter in letters]
+        letters = await self._links.enclose(self._queue, letters, self._channels, now)
+        return Claimed(letters, self._pause_seconds(look.next_time))
+
+    async def _claim_paced(
+        self, capacities: list[Capacity], level_range: LevelRange, sending: Collection[str]
+    ) -> tuple[list[Capacity], Taken]:
+        """What hours, budgets and rests leave of the lanes, and what was claimed there."""
+        async with self._begin() as store:
+            queue = await store.waiting()
+            capacities = await self._pacer.paced(store, queue, self._channels, capacities, level_range)
+            return capacities, await queue.claim(capacities, level_range, sending) if capacities else Taken(
+                (), None
+            )
+
+    async def deliver(self, letter: Letter) -> None:
+        """One try, then its outcome; a try beyond the last one is only written off."""
+        if letter.fresh_try_number > MAX_TRIES:
+            answer = Answer(accepted=False, error=CRASHED)
+        elif not await self._is_ours(letter):
+            get_logger().warning("claim ran out before the send", delivery=letter.delivery_id)
+            return
+        else:
+            answer = await self._attempt(letter)
+        await self.settle(letter, answer, self._rested_time(letter, answer))
+
+    async def settle(self, letter: Letter, answer: Answer, rested_time: datetime | None = None) -> None:
+        """Write down how a try ended, until it is written."""
+        verdict = judge(answer, letter.fresh_try_number, self._chance(), was_refused=letter.was_refused)
+        if verdict.state is DeliveryState.DEAD:
+            get_logger().error(
+                "delivery given up",
+                delivery=letter.delivery_id,
+                channel=letter.channel,
+                message_level=letter.level.name,
+                tries=min(letter.fresh_try_number, MAX_TRIES),
+                problem=answer.error,
+            )
+        for pause_seconds in (*_SETTLE_PAUSES_SECONDS, None):
+            try:
+                await self._settle(Receipt(letter, answer, verdict, self._clock.now(), rested_time))
+                return
+            except SonicError as error:
+                if pause_seconds is None:
+                    get_logger().error("receipt lost", delivery=letter.delivery_id, reason=error.reason)
+                    return
+                await self._clock.sleep(pause_seconds)
+
+    async def _attempt(self, letter: Letter) -> Answer:
+        if letter.is_off:
+            # Who switched it off meant what waits too; danger goes on by the others.
+            return Answer(accepted=False, error="this channel is switched off", permanent=True)
+        channel = self._channels[letter.channel]
+        # The letter's address stands in for what the environment lacks.
+        held = {channel.destination_setting} if letter.address else set[str]()
+        return await attempt(channel, letter, [one for one in channel.missing_settings if one not in held])
+
+    async def _is_ours(self, letter: Letter) -> bool:
+        """Whether the claim outlasts a whole try: another process must not begin one meanwhile."""
+        if letter.claimed_until is None:
+            return True
+        now, try_time = self._clock.now(), timedelta(seconds=self._channels[letter.channel].timeout_seconds)
+        if now + try_time <= letter.claimed_until:
+            return True
+        margin = timedelta(seconds=self._rules.claim_margin_seconds)
+        return await self._queue.renew(letter, now + try_time + margin)
+
+    def _rested_time(self, letter: Letter, answer: Answer) -> datetime | None:
+        cooldown_seconds = self._channels[letter.channel].cooldown_seconds
+        if not answer.accepted or not cooldown_seconds:
+            return None
+        return self._clock.now() + timedelta(seconds=cooldown_seconds)
+
+    async def _settle(self, receipt: Receipt) -> None:
+        letter, state = receipt.letter, receipt.verdict.state
+        follows = state is DeliveryState.DEAD and self._deaths.concern(letter)
+        if state is not DeliveryState.QUEUED and not follows:
+            await self._receipts.add(receipt)
+            return
+        async with self._begin() as store:
+            await store.hold(letter.delivery_id)
+            await (await store.waiting()).settle([receipt])
+            if follows:
+                await self._deaths.follow(store, receipt)
+                return
+            # Before it is tried again: meanwhile it may be over, or known.
+            await call_back(store, await store.waiting_itself(letter.delivery_id), receipt.now)
+            if letter.reason is DeliveryReason.DIGEST:
+                await store.put_ends_behind(letter.delivery_id)
+
+    def _pause_seconds(self, due: datetime | None) -> float:
+        # From now on, not from when the queue was asked: time may have passed since.
+        now, poll_seconds = self._clock.now(), self._rules.poll_seconds
+        if due is None:
+            return poll_seconds
+        return min(max((due - now).total_seconds(), _SHORTEST_PAUSE_SECONDS), poll_seconds)
+
+    def _lanes(self, sending: Mapping[str, Letter]) -> list[Capacity]:
+        used = Counter(letter.channel for letter in sending.values())
+        rules = self._rules
+        # A channel that must rest between two sends makes one at a time.
+        rooms = {
+            name: 1 if channel.cooldown_seconds else rules.sends_per_channel
+            for name, channel in self._channels.items()
+        }
+        return [
+            Capacity(
+                name,
+                rooms[name] - used[name],
+                channel.timeout_seconds + rules.claim_margin_seconds,
+            )
+            for name, channel in self._channels.items()
+            if used[name] < rooms[name]
+        ]

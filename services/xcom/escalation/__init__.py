@@ -1,0 +1,1 @@
+"""Escalation: who is told next until somebody says that they heard."""

@@ -1,0 +1,1 @@
+"""Use cases of escalation: the chain, acknowledgements, links, recalls."""

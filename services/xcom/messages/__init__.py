@@ -1,0 +1,1 @@
+"""Messages: accepted by storing, shown, cleared."""

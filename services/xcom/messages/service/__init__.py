@@ -1,0 +1,1 @@
+"""Use cases of messages, also while the database is away."""

@@ -1,0 +1,335 @@
+"""Use cases of messages: accept by storing, show, clear. Sends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from services.xcom.channels.service.configured_channels import ConfiguredChannels
+from services.xcom.domain.messages import (
+    DUPLICATE,
+    NO_CHANNEL,
+    URGENT,
+    ChannelsReason,
+    Choice,
+    Delivery,
+    DeliveryReason,
+    DeliveryState,
+    Draft,
+    Kind,
+    Level,
+    Message,
+    choose_channels,
+)
+from services.xcom.domain.phrases import marked
+from services.xcom.domain.settings import LevelDefaults, Settings
+from services.xcom.escalation.domain.incidents import NOBODY_TOLD, Ended, Heard, who_hears_the_end
+from services.xcom.escalation.service.recalls import end_incidents
+from services.xcom.senders.channel import Channel
+from services.xcom.store.accept import Acceptance
+from services.xcom.store.messages import Accepted, MessageStore
+from services.xcom.store.settings import parsed
+from shared import paging
+from shared.clock import Clock
+from shared.errors import AlreadyExists, FailedPrecondition, Internal, InvalidArgument, NotFound
+from shared.names import choose, new_id
+from shared.paging import Page
+
+Begin = Callable[[], AbstractAsyncContextManager[MessageStore]]
+
+_FACTS_LENGTH = 32_768
+_AFTERWARDS = timedelta(seconds=1)
+
+
+class MessageService:
+    """Messages and their deliveries. `wake(urgent)` is called after a message with deliveries is stored.
+
+    `look` opens a store that sees one moment: what a worker writes meanwhile is not half seen.
+    """
+
+    def __init__(
+        self,
+        begin: Begin,
+        look: Begin,
+        acceptance: Acceptance,
+        channels: Mapping[str, Channel],
+        levels: LevelDefaults,
+        dedupe_window: timedelta,
+        escalation_wait: timedelta,
+        wake: Callable[[bool], None],
+        clock: Clock,
+        own_name: str,
+    ) -> None:
+        self._begin = begin
+        self._look = look
+        self._door = acceptance
+        # As they were last seen; what has changed since is found when a message is stored.
+        self._settings: str | None = None
+        self._channels = channels
+        self._levels = levels
+        self._dedupe_window = dedupe_window
+        self._escalation_wait = escalation_wait
+        self._wake = wake
+        self._own_name = own_name
+        self._clock = clock
+
+    async def send(self, draft: Draft) -> Message:
+        """Store the message with a delivery per channel; once stored it is accepted.
+
+        The same request again answers what was stored. AlreadyExists REQUEST_ID_REUSED when the id was used
+        for another content, InvalidArgument UNKNOWN_NAME, INVALID_FIELD.
+        """
+        draft = self._checked(draft)
+        ended = await self._end(draft.ended_keys) if draft.ended_keys else None
+        message = await self._accepted(draft, ended)
+        if message is None:
+            async with self._begin() as store:
+                return self.shown(await _repeated(store, draft))
+        if message.deliveries:
+            self._wake(draft.urgency >= URGENT)
+        return self.shown(message)
+
+    async def _end(self, keys: Sequence[str]) -> Ended:
+        """Before the message is stored: again with the same request, it is the same."""
+        async with self._begin() as store:
+            return await end_incidents(store, keys, self._clock.now())
+
+    async def _accepted(self, draft: Draft, ended: Ended | None) -> Message | None:
+        """What was stored; None when the request id is taken."""
+        while True:
+            assumed = self._settings
+            message = await self._drafted(draft, parsed(assumed), ended)
+            if draft.dedupe_key or draft.follows_incident_key:
+                async with self._begin() as store:
+                    acceptance = await store.acceptance(draft.dedupe_key)
+                    entry = await acceptance.accept(
+                        draft, message, assumed, self._dedupe_window, self._own_name
+                    )
+                    if draft.follows_incident_key and entry.suppressed_reason == "":
+                        await store.supersede(draft.follows_incident_key, message.deliveries)
+            else:
+                entry = await self._door.accept(draft, message, assumed, self._dedupe_window, self._own_name)
+            if entry.suppressed_reason is not None:
+                return _suppressed(message) if entry.suppressed_reason == DUPLICATE else message
+            if entry.settings == assumed:
+                return None
+            self._settings = entry.settings
+
+    async def _drafted(self, draft: Draft, settings: Settings, ended: Ended | None) -> Message:
+        """The message as it is when nobody was told of it yet."""
+        mapped = self._levels.route(draft.level, settings.levels).channels
+        configured_channels = ConfiguredChannels(self._channels, settings)
+        choice = choose_channels(draft.channels, mapped, configured_channels.configured(), draft.kind)
+        heard = who_hears_the_end(ended.heard, self._channels) if ended else []
+        if ended and ended.known and draft.ends_incident:
+            choice = Choice((), ChannelsReason.WHO_HEARD)
+        heard = [*heard, *map(Heard, configured_channels.ways(choice.channels))]
+        message = message_of(draft, choice, heard, self._clock.now())
+        return replace(
+            message,
+            deliveries=[await self._rested(one) for one in message.deliveries],
+            escalation_due_time=self._escalation_time(message, settings),
+        )
+
+    async def resend(self, id: str) -> Delivery:
+        """Queue a delivery again that was given up; one that waits is answered as it is.
+
+        NotFound DELIVERY_NOT_FOUND, FailedPrecondition DELIVERY_NOT_DEAD.
+        """
+        async with self._begin() as store:
+            found = await store.resend(id, self._clock.now())
+            settings = await store.settings()
+        if found is None:
+            raise NotFound("DELIVERY_NOT_FOUND", f"no delivery {id[:60]!r}")
+        if found.state is not DeliveryState.QUEUED:
+            raise FailedPrecondition(
+                "DELIVERY_NOT_DEAD",
+                f"the delivery is {found.state.name}",
+                metadata={"state": found.state.name},
+            )
+        self._wake(found.urgency >= URGENT)
+        return self._shown(found, settings)
+
+    def _shown(self, delivery: Delivery, settings: Settings) -> Delivery:
+        """The address as its channel hides it, and what holds the delivery now."""
+        channel, hours = self._channels.get(delivery.channel), settings.channel(delivery.channel).quiet_hours
+        if delivery.address:
+            masked = channel.shown(delivery.address) if channel else "***"
+            delivery = replace(delivery, address=masked)
+        waits = delivery.state is DeliveryState.QUEUED and delivery.urgency < URGENT
+        if waits and channel and channel.paced and hours and hours.hold(now := self._clock.now()):
+            delivery = replace(delivery, quiet_until_time=hours.end(now))
+        return delivery
+
+    async def message(self, id: str) -> Message:
+        """One message with deliveries and their tries; NotFound MESSAGE_NOT_FOUND."""
+        async with self._look() as store:
+            found = await store.message(id)
+            if found is None:
+                raise NotFound("MESSAGE_NOT_FOUND", f"no message {id[:60]!r}")
+            tries, settings = await store.attempts(id), await store.settings()
+        deliveries = [replace(one, attempts=tries.get(one.id, ())) for one in found.deliveries]
+        return self.shown(replace(found, deliveries=deliveries), settings)
+
+    def shown(self, message: Message, settings: Settings | None = None) -> Message:
+        """The message with masked addresses; without settings, by those seen last."""
+        if settings is None:
+            settings = parsed(self._settings)
+        return replace(message, deliveries=[self._shown(one, settings) for one in message.deliveries])
+
+    async def list_messages(
+        self, page_size: int, page_token: str, level: Level | None, source: str
+    ) -> Page[Message]:
+        """Messages, newest first."""
+        context = paging.context("messages", level, source)
+        page = paging.parse(page_size, page_token, context=context)
+        async with self._look() as store:
+            rows = await store.list_messages(page, level, source)
+            settings = await store.settings()
+        rows = [self.shown(one, settings) for one in rows]
+        return paging.cut(rows, page, context, lambda message: (message.id,))
+
+    async def list_deliveries(
+        self, page_size: int, page_token: str, channel: str, state: DeliveryState | None, message_id: str
+    ) -> Page[Delivery]:
+        """Deliveries, newest first; NotFound MESSAGE_NOT_FOUND."""
+        channel = choose(channel, self._channels, field="channel") if channel else ""
+        context = paging.context("deliveries", channel, state, message_id)
+        page = paging.parse(page_size, page_token, context=context)
+        async with self._begin() as store:
+            rows = await store.list_deliveries(page, channel, state, message_id)
+            if not rows and message_id and await store.message(message_id) is None:
+                raise NotFound("MESSAGE_NOT_FOUND", f"no message {message_id[:60]!r}")
+            settings = await store.settings()
+        rows = [self._shown(one, settings) for one in rows]
+        return paging.cut(rows, page, context, lambda delivery: (delivery.id,))
+
+    async def clear(self, confirm: str) -> int:
+        """Delete what waits for nothing; InvalidArgument NOT_CONFIRMED. What was accepted stays known."""
+        if confirm != "clear":
+            raise InvalidArgument(
+                "NOT_CONFIRMED", 'confirm must be "clear"', fields={"confirm": 'must be "clear"'}
+            )
+        async with self._begin() as store:
+            return await store.clear()
+
+    async def _rested(self, delivery: Delivery) -> Delivery:
+        """Due when its channel has rested since the last send."""
+        cooldown = timedelta(seconds=self._channels[delivery.channel].cooldown_seconds)
+        if not cooldown:
+            return delivery
+        async with self._begin() as store:
+            urgent = delivery.urgency >= URGENT
+            last = await store.last_sent(delivery.channel, delivery.address, urgent=urgent)
+        return (
+            delivery if last is None else replace(delivery, due_time=max(delivery.due_time, last + cooldown))
+        )
+
+    def _escalation_time(self, message: Message, settings: Settings) -> datetime | None:
+        is_loud = message.level is Level.HIGH and message.kind is Kind.DANGER
+        if not is_loud or message.ends_incident or not message.deliveries:
+            return None
+        contacts = settings.chain.contacts
+        wait = timedelta(seconds=contacts[0].wait_seconds) if contacts else self._escalation_wait
+        return message.created_time + wait
+
+    def _checked(self, draft: Draft) -> Draft:
+        if sum(map(len, (*draft.facts, *draft.facts.values()))) > _FACTS_LENGTH:
+            raise _invalid("facts", f"at most {_FACTS_LENGTH} characters together")
+        if draft.ends_incident and not draft.incident_key:
+            raise _invalid("incident_key", "must be set: which incident has ended?")
+        names = (choose(name, self._channels, field="channels") for name in draft.channels)
+        subject, body = marked(draft.subject, draft.body, draft.facts)
+        return replace(draft, subject=subject, body=body, channels=tuple(dict.fromkeys(names)))
+
+
+def _suppressed(message: Message) -> Message:
+    return replace(message, suppressed_reason=DUPLICATE, deliveries=(), escalation_due_time=None)
+
+
+def message_of(draft: Draft, choice: Choice, heard: Sequence[Heard], now: datetime) -> Message:
+    """With a delivery to each of these, once a way."""
+    message_id = new_id("msg")
+    ways = {one.route: one for one in reversed(heard)}
+    nobody = NOBODY_TOLD if choice.reason is ChannelsReason.WHO_HEARD else NO_CHANNEL
+    return Message(
+        id=message_id,
+        request_id=draft.request_id,
+        level=draft.level,
+        subject=draft.subject,
+        body=draft.body,
+        source=draft.source,
+        dedupe_key=draft.dedupe_key,
+        facts=draft.facts,
+        created_time=now,
+        suppressed_reason="" if ways else nobody,
+        channels_reason=choice.reason.value,
+        incident_key=draft.incident_key,
+        ends_incident=draft.ends_incident,
+        kind=draft.kind,
+        deliveries=[_delivery(draft, message_id, one, now) for one in reversed(ways.values())],
+    )
+
+
+def _delivery(draft: Draft, message_id: str, heard: Heard, now: datetime) -> Delivery:
+    """Due now, or after what still waits there: nobody hears of an end first."""
+    waits_until = heard.waits_until
+    return Delivery(
+        id=new_id("dlv"),
+        message_id=message_id,
+        channel=heard.route.channel,
+        state=DeliveryState.QUEUED,
+        tries=0,
+        due_time=now if waits_until is None else max(now, waits_until + _AFTERWARDS),
+        sent_time=None,
+        last_error="",
+        provider_status="",
+        level=draft.level,
+        subject=draft.subject,
+        created_time=now,
+        address=heard.route.address,
+        contact=heard.contact,
+        urgency=draft.urgency,
+        reason=DeliveryReason.ENDED_UNTOLD if heard.untold else DeliveryReason.ACCEPTED,
+    )
+
+
+async def _repeated(store: MessageStore, draft: Draft) -> Message:
+    """The first answer to this request id, even when its message has been cleared since."""
+    accepted = await store.accepted(draft.request_id)
+    if accepted is None:
+        # It was in the way of the insert and is never deleted.
+        raise Internal("INTERNAL", "the request is gone")
+    if accepted.fingerprint != draft.fingerprint:
+        raise AlreadyExists(
+            "REQUEST_ID_REUSED",
+            "request_id was used before for another message",
+            fields={"request_id": "used before"},
+            metadata={"message_id": accepted.message_id},
+        )
+    return await store.message(accepted.message_id) or _rebuilt(draft, accepted)
+
+
+def _rebuilt(draft: Draft, accepted: Accepted) -> Message:
+    return Message(
+        id=accepted.message_id,
+        request_id=draft.request_id,
+        level=draft.level,
+        subject=draft.subject,
+        body=draft.body,
+        source=draft.source,
+        dedupe_key=draft.dedupe_key,
+        facts=draft.facts,
+        created_time=accepted.created_time,
+        suppressed_reason=accepted.suppressed_reason,
+        channels_reason=accepted.channels_reason,
+        incident_key=draft.incident_key,
+        ends_incident=draft.ends_incident,
+        kind=draft.kind,
+    )
+
+
+def _invalid(field: str, problem: str) -> InvalidArgument:
+    return InvalidArgument("INVALID_FIELD", f"{field}: {problem}", fields={field: problem})

@@ -1,0 +1,84 @@
+"""Messages of xcom in and out; decides nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from sonic.xcom.v1 import xcom_pb2 as pb
+from sonic.xcom.v1 import xcom_pb2_grpc as rpc
+
+from services.xcom.channels.service.channels import ChannelService
+from services.xcom.domain.messages import DeliveryState, Draft, Kind, Level
+from services.xcom.messages.service.messages import MessageService
+from services.xcom.servicer.mapping import to_channel, wire_delivery, wire_message
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class XComServicer(rpc.XComServiceServicer):
+    """The gRPC face of MessageService and ChannelService."""
+
+    def __init__(self, messages: MessageService, channels: ChannelService) -> None:
+        self._messages = messages
+        self._channels = channels
+
+    async def Send(self, request: pb.SendRequest, context: Context) -> pb.Message:
+        draft = Draft(
+            request_id=request.request_id,
+            level=Level(request.level),
+            subject=request.subject,
+            body=request.body,
+            source=request.source,
+            dedupe_key=request.dedupe_key,
+            channels=tuple(request.channels),
+            facts=dict(request.facts),
+            incident_key=request.incident_key,
+            ends_incident=request.ends_incident,
+            ended_incident_keys=tuple(request.ended_incident_keys),
+            follows_incident_key=request.follows_incident_key,
+            kind=Kind(request.kind or Kind.DANGER),
+        )
+        return wire_message(await self._messages.send(draft))
+
+    async def GetMessage(self, request: pb.GetMessageRequest, context: Context) -> pb.Message:
+        return wire_message(await self._messages.message(request.id))
+
+    async def ListMessages(
+        self, request: pb.ListMessagesRequest, context: Context
+    ) -> pb.ListMessagesResponse:
+        level = Level(request.level) if request.level else None
+        page = await self._messages.list_messages(
+            request.page_size, request.page_token, level, request.source
+        )
+        return pb.ListMessagesResponse(
+            messages=map(wire_message, page.rows), next_page_token=page.next_page_token
+        )
+
+    async def ListDeliveries(
+        self, request: pb.ListDeliveriesRequest, context: Context
+    ) -> pb.ListDeliveriesResponse:
+        state = DeliveryState(request.state) if request.state else None
+        page = await self._messages.list_deliveries(
+            request.page_size, request.page_token, request.channel, state, request.message_id
+        )
+        return pb.ListDeliveriesResponse(
+            deliveries=map(wire_delivery, page.rows), next_page_token=page.next_page_token
+        )
+
+    async def ResendDelivery(self, request: pb.ResendDeliveryRequest, context: Context) -> pb.Delivery:
+        return wire_delivery(await self._messages.resend(request.id))
+
+    async def ListChannels(
+        self, request: pb.ListChannelsRequest, context: Context
+    ) -> pb.ListChannelsResponse:
+        return pb.ListChannelsResponse(channels=map(to_channel, await self._channels.statuses()))
+
+    async def TestChannel(self, request: pb.TestChannelRequest, context: Context) -> pb.TestChannelResponse:
+        answer = await self._channels.test(request.channel)
+        return pb.TestChannelResponse(
+            ok=answer.accepted, provider_status=answer.error or answer.provider_status
+        )
+
+    async def ClearData(self, request: pb.ClearDataRequest, context: Context) -> pb.ClearDataResponse:
+        return pb.ClearDataResponse(deleted_count=await self._messages.clear(request.confirm))

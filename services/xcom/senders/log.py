@@ -1,0 +1,39 @@
+"""The channel of last resort: a line in this service's own log."""
+
+from __future__ import annotations
+
+from services.xcom.domain.messages import Answer, Letter, Level
+from services.xcom.senders.channel import Channel
+from shared.log import get_logger
+
+
+class Log(Channel):
+    """Always configured; reaches only those who read logs."""
+
+    name = "log"
+    timeout_seconds = 5.0
+    paced = False
+
+    @property
+    def missing_settings(self) -> tuple[str, ...]:
+        """See Channel."""
+        return ()
+
+    @property
+    def destination(self) -> str:
+        """See Channel."""
+        return "log of xcom"
+
+    async def send(self, letter: Letter) -> Answer:
+        """See Channel."""
+        logger = get_logger()
+        # `level` is the log line's own word.
+        quieter = {Level.LOW: logger.info, Level.MEDIUM: logger.warning}
+        quieter.get(letter.level, logger.error)(
+            "message",
+            message_level=letter.level.name,
+            subject=letter.subject,
+            source=letter.source,
+            message_id=letter.message_id,
+        )
+        return Answer(accepted=True, provider_status="logged")

@@ -1,0 +1,233 @@
+"""SMS and calls through Twilio's REST interface. Knows nothing of queues, cooldowns or retries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from xml.sax.saxutils import escape
+
+import httpx
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+from services.xcom.domain.messages import Answer, Letter
+from services.xcom.domain.texts import short_text, spoken_text
+from services.xcom.senders.channel import Channel, listed, masked_number, said, several
+
+_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
+_SID = re.compile(r"[A-Za-z0-9]{1,64}")
+_PASSING = frozenset({408, 425, 429})
+_BODY_LENGTH = 100_000
+
+
+class TwilioSettings(BaseModel):
+    """Environment of the sms and voice channels."""
+
+    twilio_account_sid: SecretStr = Field(SecretStr(""), description="Twilio account", examples=["AC..."])
+    twilio_auth_token: SecretStr = Field(SecretStr(""), description="Twilio password")
+    twilio_from: str = Field("", description="number that sends and calls", examples=["+15005550006"])
+    twilio_to: str = Field(
+        "", description="number that is told; several with commas between", examples=["+491701234567"]
+    )
+    twilio_url: str = Field("https://api.twilio.com", description="where Twilio answers")
+    twilio_timeout_seconds: float = Field(15.0, gt=0, le=120, description="bound of one try")
+    sms_cooldown_seconds: float = Field(
+        10.0, ge=0, le=3600, description="rest between two texts to one number; what waits becomes one"
+    )
+    voice_cooldown_seconds: float = Field(
+        180.0, ge=0, le=86400, description="rest between two calls to one number"
+    )
+
+    @field_validator("twilio_to")
+    @classmethod
+    def _are_numbers(cls, value: str) -> str:
+        if not all(map(_NUMBER.fullmatch, listed(value))):
+            raise ValueError("not a phone number like +491701234567, or several with commas between")
+        return value
+
+    @field_validator("twilio_from")
+    @classmethod
+    def _is_number(cls, value: str) -> str:
+        if value and not _NUMBER.fullmatch(value):
+            raise ValueError("not a phone number like +491701234567")
+        return value
+
+
+class _Twilio(Channel):
+    """What both have in common: account, numbers, and how an answer is read."""
+
+    destination_setting = "TWILIO_TO"
+    _resource = ""
+    _arrived: frozenset[str] = frozenset()
+    _failed: frozenset[str] = frozenset()
+
+    def __init__(self, settings: TwilioSettings) -> None:
+        self._settings = settings
+        self._numbers = listed(settings.twilio_to)
+        self.own = several(self._numbers)
+        self._sid = settings.twilio_account_sid.get_secret_value()
+        self._token = settings.twilio_auth_token.get_secret_value()
+        self._client: httpx.AsyncClient | None = None
+        self.timeout_seconds = settings.twilio_timeout_seconds
+
+    @property
+    def missing_settings(self) -> tuple[str, ...]:
+        """See Channel."""
+        needed = {
+            "TWILIO_ACCOUNT_SID": self._sid,
+            "TWILIO_AUTH_TOKEN": self._token,
+            "TWILIO_FROM": self._settings.twilio_from,
+            "TWILIO_TO": self._settings.twilio_to,
+        }
+        return tuple(name for name, value in needed.items() if not value)
+
+    @property
+    def destination(self) -> str:
+        """See Channel."""
+        return ", ".join(map(masked_number, self._numbers))
+
+    async def check(self, address: str) -> None:
+        """See Channel."""
+        if not _NUMBER.fullmatch(address):
+            raise ValueError("not a phone number like +491701234567")
+
+    def masked(self, address: str) -> str:
+        """See Channel."""
+        return masked_number(address)
+
+    async def send(self, letter: Letter) -> Answer:
+        """See Channel."""
+        number = letter.address or self._numbers[0]
+        url = self._url(self._resource)
+        form = {"To": number, "From": self._settings.twilio_from, **self._words(letter)}
+        # Twilio keeps the first of two requests with the same token. One that failed there needs another.
+        parts = filter(None, (letter.delivery_id, letter.receipt_id))
+        headers = {"I-Twilio-Idempotency-Token": "-".join(parts)}
+        try:
+            response = await self._opened().post(url, data=form, headers=headers)
+        except httpx.TimeoutException:
+            return Answer(accepted=False, error="no answer in time")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
+        return self._read(response, number)
+
+    async def follow(self, letter: Letter) -> Answer | str:
+        """See Channel."""
+        try:
+            response = await self._opened().get(self._url(f"{self._resource}/{letter.receipt_id}"))
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return ""
+        status = _found(response, "status")
+        if not response.is_success or not status:
+            return ""
+        hidden = (self._token, self._sid, letter.address or self._numbers[0])
+        word = said(" ".join(filter(None, (status, _found(response, "error_code")))), hidden)
+        if status in self._arrived:
+            return Answer(accepted=True, provider_status=word)
+        if status in self._failed:
+            return Answer(accepted=False, provider_status=word, error=f"did not arrive: {word}")
+        return word
+
+    async def close(self) -> None:
+        """See Channel."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.aclose()
+
+    def _words(self, letter: Letter) -> Mapping[str, str]:
+        raise NotImplementedError
+
+    def _url(self, path: str) -> str:
+        return f"{self._settings.twilio_url.rstrip('/')}/2010-04-01/Accounts/{self._sid}/{path}.json"
+
+    def _opened(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                auth=(self._sid, self._token),
+                timeout=self.timeout_seconds,
+                follow_redirects=False,
+                trust_env=False,
+            )
+        return self._client
+
+    def _read(self, response: httpx.Response, number: str) -> Answer:
+        status = response.status_code
+        told = _told(response)
+        hidden = (self._token, self._sid, number, self._settings.twilio_from)
+        line = said(f"HTTP {status} {told}", hidden)
+        if response.is_success:
+            # Queued there is not arrived: it is asked about by this name.
+            name = _found(response, "sid")
+            return Answer(
+                accepted=True, provider_status=line, receipt_id=name if _SID.fullmatch(name) else ""
+            )
+        wait = response.headers.get("Retry-After", "")
+        return Answer(
+            accepted=False,
+            provider_status=line,
+            error=f"answered {line}",
+            permanent=400 <= status < 500 and status not in _PASSING,
+            retry_after=timedelta(seconds=int(wait[:9])) if wait.isdecimal() else None,
+        )
+
+
+class Sms(_Twilio):
+    """One short text a letter."""
+
+    name = "sms"
+    links = True
+    followed_seconds = 300.0
+    _resource = "Messages"
+    _arrived = frozenset({"delivered", "read"})
+    _failed = frozenset({"undelivered", "failed", "canceled"})
+
+    def __init__(self, settings: TwilioSettings) -> None:
+        super().__init__(settings)
+        self.cooldown_seconds = settings.sms_cooldown_seconds
+
+    def unended(self, letter: Letter, status: str) -> Answer:
+        """Not every operator tells of arrival: what left Twilio counts, what did not is sent again."""
+        if status == "sent":
+            return Answer(accepted=True, provider_status="sent; the operator does not tell of arrival")
+        return super().unended(letter, status)
+
+    def _words(self, letter: Letter) -> Mapping[str, str]:
+        return {"Body": short_text(letter)}
+
+
+class Voice(_Twilio):
+    """One call a letter, in which the text is spoken."""
+
+    name = "voice"
+    followed_seconds = 180.0
+    _resource = "Calls"
+    _arrived = frozenset({"in-progress", "completed"})
+    _failed = frozenset({"busy", "failed", "no-answer", "canceled"})
+
+    def __init__(self, settings: TwilioSettings) -> None:
+        super().__init__(settings)
+        self.cooldown_seconds = settings.voice_cooldown_seconds
+
+    def _words(self, letter: Letter) -> Mapping[str, str]:
+        return {"Twiml": f"<Response><Say>{escape(_speakable(spoken_text(letter)))}</Say></Response>"}
+
+
+def _speakable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())
+
+
+def _told(response: httpx.Response) -> str:
+    """Status and code of Twilio's own answer."""
+    return " ".join(filter(None, (_found(response, name) for name in ("status", "code", "message"))))
+
+
+def _found(response: httpx.Response, name: str) -> str:
+    """A field of the answer as text; empty when there is none."""
+    if len(response.content) > _BODY_LENGTH:
+        return ""
+    try:
+        body = response.json()
+    except ValueError:
+        return ""
+    found = body.get(name) if isinstance(body, dict) else None
+    return str(found) if found else ""

@@ -1,0 +1,205 @@
+"""A signed HTTP POST to the operator's own address. Knows nothing of queues or retries."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+from services.xcom.domain.messages import Answer, Letter
+from services.xcom.senders.channel import Channel, masked_url, said, several
+from services.xcom.senders.guard import Guard, Refused
+from services.xcom.senders.post import BadAnswer, Head, Poster
+from shared.clock import Clock
+
+# Answers of 400 to 499 that may be better next time.
+_PASSING = frozenset({408, 425, 429})
+
+
+class WebhookSettings(BaseModel):
+    """Environment of the webhook channel."""
+
+    webhook_url: SecretStr = Field(
+        SecretStr(""),
+        description="http or https URL; several with spaces between",
+        examples=["https://example.com/hook"],
+    )
+    webhook_secret: SecretStr = Field(SecretStr(""), description="key of the signature")
+    webhook_key_id: str = Field(
+        "default",
+        min_length=1,
+        max_length=64,
+        pattern=r"^[!-~]+$",
+        description="tells the receiver which key",
+    )
+    webhook_timeout_seconds: float = Field(10.0, gt=0, le=120, description="bound of one try")
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_webhook_url(cls, value: SecretStr) -> SecretStr:
+        if not all(map(_is_usable, value.get_secret_value().split())):
+            # Not the value itself: it may hold a password.
+            raise ValueError("not an http or https URL")
+        return value
+
+
+def _is_usable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+class Webhook(Channel):
+    """POSTs {message_id, delivery_id, level, subject, body, source, facts, created_time} as JSON.
+
+    A receiver checks a request like this, before it parses anything:
+
+    1. Read the raw body, and the headers X-Sonic-Timestamp (unix seconds), X-Sonic-Key-Id and
+       X-Sonic-Signature ("v1=" and 64 hex digits).
+    2. Refuse when the timestamp is more than 300 s away from your clock: a replay.
+    3. Look up the secret of the key id, compute
+
+           "v1=" + hmac.new(secret, timestamp.encode() + b"." + raw_body, hashlib.sha256).hexdigest()
+
+       and compare with hmac.compare_digest; refuse when they differ.
+    4. Idempotency-Key is the delivery id, the same on every try: when you have seen it, answer 200 and do
+       nothing.
+    5. Answer 2xx once it is stored. 408, 425, 429, 5xx and silence are tried again (Retry-After is honoured),
+       any other 4xx is final, and asked once more before it is believed. Redirects are not followed. Proxies
+       of the environment are not used.
+    """
+
+    name = "webhook"
+    destination_setting = "WEBHOOK_URL"
+
+    def __init__(self, settings: WebhookSettings, clock: Clock, guard: Guard) -> None:
+        self._urls = settings.webhook_url.get_secret_value().split()
+        self.own = several(self._urls)
+        self._secret = settings.webhook_secret.get_secret_value()
+        self._key_id = settings.webhook_key_id
+        self._clock = clock
+        self._guard = guard
+        self._posters: dict[str, Poster] = {}
+        self._guarded: httpx.AsyncClient | None = None
+        self.timeout_seconds = settings.webhook_timeout_seconds
+
+    @property
+    def missing_settings(self) -> tuple[str, ...]:
+        """See Channel."""
+        values = {"WEBHOOK_URL": self._urls, "WEBHOOK_SECRET": self._secret}
+        return tuple(name for name, value in values.items() if not value)
+
+    @property
+    def destination(self) -> str:
+        """See Channel."""
+        return ", ".join(map(masked_url, self._urls))
+
+    async def check(self, address: str) -> None:
+        """See Channel."""
+        await self._guard.check(address)
+
+    def masked(self, address: str) -> str:
+        """See Channel."""
+        return masked_url(address)
+
+    async def send(self, letter: Letter) -> Answer:
+        """See Channel."""
+        body = _body(letter)
+        headers = self._headers(letter.delivery_id, body)
+        try:
+            if letter.address and not letter.is_own:
+                return await self._send_guarded(letter.address, headers, body)
+            url = letter.address or self._urls[0]
+            poster = self._posters.get(url) or self._posters.setdefault(url, Poster(url))
+            return self._read(await poster.post(headers, body), url)
+        except Refused as error:
+            return Answer(accepted=False, error=f"destination refused: {error}", permanent=True)
+        except httpx.TimeoutException:
+            return Answer(accepted=False, error="no answer in time")
+        except (httpx.HTTPError, httpx.InvalidURL, BadAnswer, OSError, EOFError, ValueError) as error:
+            # Only the kind: the words may quote the URL.
+            return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
+
+    async def _send_guarded(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
+        if self._guarded is None:
+            self._guarded = self._guard.client(self.timeout_seconds)
+        # The answer's body is nobody's business: closed unread.
+        async with self._guarded.stream("POST", url, content=body, headers=headers) as response:
+            head = Head(response.status_code, response.reason_phrase, response.headers)
+            return self._read(head, url)
+
+    async def close(self) -> None:
+        """See Channel."""
+        if self._guarded is not None:
+            await self._guarded.aclose()
+        for poster in self._posters.values():
+            await poster.close()
+        self._posters.clear()
+        self._guarded = None
+
+    def _headers(self, delivery_id: str, body: bytes) -> dict[str, str]:
+        timestamp = str(int(self._clock.now().timestamp()))
+        return {
+            "Content-Type": "application/json",
+            "Idempotency-Key": delivery_id,
+            "X-Sonic-Timestamp": timestamp,
+            "X-Sonic-Key-Id": self._key_id,
+            "X-Sonic-Signature": signature(self._secret, timestamp, body),
+        }
+
+    def _read(self, head: Head, url: str) -> Answer:
+        line = said(f"HTTP {head.status} {head.reason}", (self._secret, url))
+        if 200 <= head.status < 300:
+            return Answer(accepted=True, provider_status=line)
+        error = f"answered {line}"
+        if 300 <= head.status < 400:
+            error = f"answered {line}; redirects are not followed"
+        return Answer(
+            accepted=False,
+            provider_status=line,
+            error=error,
+            permanent=400 <= head.status < 500 and head.status not in _PASSING,
+            retry_after=_retry_after(head.headers.get("retry-after", ""), self._clock.now()),
+        )
+
+
+def signature(secret: str, timestamp: str, body: bytes) -> str:
+    """The value of X-Sonic-Signature."""
+    digest = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256)
+    return f"v1={digest.hexdigest()}"
+
+
+def _body(letter: Letter) -> bytes:
+    return json.dumps(
+        {
+            "message_id": letter.message_id,
+            "delivery_id": letter.delivery_id,
+            "level": letter.level.name,
+            "subject": letter.subject,
+            "body": letter.body,
+            "source": letter.source,
+            "facts": dict(letter.facts),
+            "created_time": letter.created_time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        },
+        ensure_ascii=False,
+    ).encode()
+
+
+def _retry_after(header: str, now: datetime) -> timedelta | None:
+    """Seconds or an HTTP date; None when it says nothing that can be understood."""
+    if header.strip().isdecimal():
+        # Longer words than this would overflow and mean the same: very long.
+        return timedelta(seconds=int(header.strip()[:9]))
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(moment - now, timedelta()) if moment.tzinfo else None
