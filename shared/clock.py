@@ -1,4 +1,4 @@
-"""The time as an argument: the system's clock, and one that tests push; knows nothing of who asks."""
+"""The time as an argument: the system's clock, and one that tests push."""
 
 import asyncio
 import heapq

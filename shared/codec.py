@@ -1,4 +1,4 @@
-"""What a value may be at the gRPC edge: times, numbers and field masks; knows no message of ours."""
+"""What a value may be at the gRPC edge: times, numbers and field masks."""
 
 import math
 from collections.abc import Iterable

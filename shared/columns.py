@@ -1,7 +1,7 @@
 """Columns on the wire: packed fields to and from numpy without a Python object per row.
 
 A packed `repeated double` and a `bytes` field are the same bytes on the wire, so a reader parses the message
-through its twin, whose packed fields are bytes. Knows no message of ours. NaN is absent, infinity is refused.
+through its twin, whose packed fields are bytes. NaN is absent, infinity is refused.
 """
 
 from collections.abc import AsyncIterable, Iterator, Mapping

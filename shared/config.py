@@ -1,4 +1,4 @@
-"""Configuration from the environment and mounted files, read once; knows no port and no service."""
+"""Configuration from the environment and mounted files, read once."""
 
 import json
 import os

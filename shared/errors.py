@@ -1,4 +1,4 @@
-"""What can go wrong, in ten words every layer shares; knows nothing of gRPC, HTTP or SQL."""
+"""What can go wrong, in ten words every layer shares."""
 
 from collections.abc import Mapping
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Starting and stopping: parts, an App of parts, a Loop, a process; knows nothing of what a part does."""
+"""Starting and stopping: parts, an App of parts, a Loop, a process."""
 
 import asyncio
 import contextlib

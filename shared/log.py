@@ -1,4 +1,4 @@
-"""Structured logs of one process, on standard error or in files kept small; knows not what is worth it."""
+"""Structured logs of one process, on standard error or in files kept small."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Counters of one process and the small side port that shows them; knows nothing of what is counted."""
+"""Counters of one process and the small side port that shows them."""
 
 import asyncio
 import contextlib

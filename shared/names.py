@@ -1,4 +1,4 @@
-"""Names: fresh identifiers, words people write in many ways, words cut to length; knows no word itself."""
+"""Names: fresh identifiers, words people write in many ways, words cut to length."""
 
 import os
 import re

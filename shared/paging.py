@@ -1,4 +1,4 @@
-"""Keyset pages: sizes, opaque tokens and their checks; knows nothing of SQL or of what is listed."""
+"""Keyset pages: sizes, opaque tokens and their checks."""
 
 import base64
 import binascii

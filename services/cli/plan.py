@@ -1,7 +1,4 @@
-"""The plan of the house on one machine: which servers, on which addresses, with which environment.
-
-Knows names and ports; starts nothing.
-"""
+"""The plan of the house on one machine: which servers, on which addresses, with which environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask, and how: host, origin, content type and size. Knows no route."""
+"""Who may ask, and how: host, origin, content type and size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP server as a part: our socket, our event loop, no signals of its own. Knows no route."""
+"""The HTTP server as a part: our socket, our event loop, no signals of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP request to protobuf message and back, by the rules of google.api.http. Knows no message by name."""
+"""HTTP request to protobuf message and back, by the rules of google.api.http."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells watchers what changed, whichever process changed it. Knows the service, no wire and no SQL."""
+"""Tells watchers what changed, whichever process changed it."""
 
 from __future__ import annotations
 

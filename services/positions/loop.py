@@ -1,4 +1,4 @@
-"""Forgets by age, hour by hour. Knows the rule's name, not what a row is."""
+"""Forgets by age, hour by hour."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The tables of positions: inputs apart from results; knows no query.
+"""The tables of positions: inputs apart from results.
 
 Hot tables are fixed width and NOT NULL; NaN is absent. Postgres orders NaN above infinity, so
 `> 0 and <> 'infinity'` lets absent through and refuses the rest.

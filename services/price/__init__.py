@@ -1,1 +1,1 @@
-"""Owns what an asset is worth: quotes, their consensus, its history. Knows nothing of who holds what."""
+"""Owns what an asset is worth: quotes, their consensus, its history."""

@@ -115,7 +115,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     database = Database(url, application_name="xcom")
     # HIGH has connections and a worker of its own: nothing quieter can be in its way.
     high_database = Database(url, pool_size=2, application_name="xcom-high")
-    listener_database = Database(url, pool_size=1, application_name="xcom-listener")
+    listening = Database(url, pool_size=1, application_name="xcom-listener")
     configured_channels = registry.Channels(config, clock)
     own_name = new_id("xcom")
     quiet = _worker("quiet", config, database, configured_channels, clock, urgent=False)
@@ -149,11 +149,12 @@ def build(config: Config, clock: Clock | None = None) -> App:
     remembering = Loop("xcom settings", unrecorded.turn, clock)
     escalating = Loop("xcom escalation", escalation.turn, clock)
     sounding = Loop("xcom sounds", sounds.turn, clock)
-    listener = Listener(listener_database, own_name, {QUIET: quiet.wake, HIGH: high.wake, SOUNDS: sounding.wake})
+    wakes = {QUIET: quiet.wake, HIGH: high.wake, SOUNDS: sounding.wake}
+    listener = Listener(listening, own_name, wakes)
     ready = migrated(database, Path(__file__).parent / "migrations")
     server = _server(config, clock, ready, messages, channels, escalation, sounds, unrecorded)
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
-    stores: list[Part] = [database, high_database, listener_database, configured_channels]
+    stores: list[Part] = [database, high_database, listening, configured_channels]
     return App(
         "xcom", [*stores, quiet, high, following, escalating, sounding, remembering, listener, side, server]
     )

@@ -1,4 +1,4 @@
 """PostgreSQL for a service: one pool, bulk COPY, keyset pages, roles and migrations.
 
-Import from the modules. Knows no table; every name of a service is an argument.
+Import from the modules.
 """

@@ -1,6 +1,6 @@
 """A service's pool of connections: one transaction a call, failures in our own words.
 
-Knows no table. Constraint violations reach the store as SQLAlchemy's IntegrityError.
+Constraint violations reach the store as SQLAlchemy's IntegrityError.
 """
 
 from __future__ import annotations

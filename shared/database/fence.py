@@ -1,4 +1,4 @@
-"""Keeps a step from happening twice and a paused caller from happening late. Knows no step.
+"""Keeps a step from happening twice and a paused caller from happening late.
 
 Each schema that takes part holds the highest epoch seen of each caller, and the answers of steps done.
 """

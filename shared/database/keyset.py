@@ -1,6 +1,6 @@
 """Keyset pages: the next rows after a key, at the same cost on every page.
 
-Knows order and limits; the meaning of a page token is shared.paging's.
+The meaning of a page token is the business of shared.paging.
 """
 
 from __future__ import annotations

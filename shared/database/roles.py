@@ -1,6 +1,6 @@
 """Two roles and one schema for each service, and nobody in anybody else's.
 
-Run by the administrator. Knows the services only by the names handed in.
+Run by the administrator.
 """
 
 from __future__ import annotations

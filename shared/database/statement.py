@@ -1,4 +1,4 @@
-"""SQL with :names made ready once for the driver, which knows $1, $2; a row as it reads. Knows no table."""
+"""SQL with :names made ready once for the driver, which knows $1, $2; a row as it reads."""
 
 from __future__ import annotations
 

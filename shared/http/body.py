@@ -1,4 +1,4 @@
-"""Reading the body of an answer as JSON, never more of it than allowed; knows nothing of statuses."""
+"""Reading the body of an answer as JSON, never more of it than allowed."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""Whether a host may be asked now: failures in a row, limits and bans; knows nothing of HTTP."""
+"""Whether a host may be asked now: failures in a row, limits and bans."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

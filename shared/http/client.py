@@ -1,4 +1,4 @@
-"""One provider: its address, pace, bounds and circuit. Knows HTTP; refuses to know what the JSON means."""
+"""One provider: its address, pace, bounds and circuit."""
 
 import asyncio
 import logging

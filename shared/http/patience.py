@@ -1,4 +1,4 @@
-"""How long a provider asks us to wait, in the several dialects it is said in; knows no provider by name."""
+"""How long a provider asks us to wait, in the several dialects it is said in."""
 
 import email.utils
 import math

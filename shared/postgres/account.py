@@ -1,7 +1,4 @@
-"""The operating system account that PostgreSQL runs under: it refuses to run as root.
-
-Knows users and folder permissions, nothing of PostgreSQL.
-"""
+"""The operating system account that PostgreSQL runs under: it refuses to run as root."""
 
 from __future__ import annotations
 

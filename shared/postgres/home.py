@@ -1,7 +1,4 @@
-"""The folder one embedded server lives in: its lock, its password, its data.
-
-Knows files and permissions; runs nothing.
-"""
+"""The folder one embedded server lives in: its lock, its password, its data."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The server process: made, started, watched, stopped, and cleaned up after.
-
-Knows processes and PostgreSQL's files; nothing of who wants it.
-"""
+"""The server process: made, started, watched, stopped, and cleaned up after."""
 
 from __future__ import annotations
 

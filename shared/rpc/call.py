@@ -1,7 +1,4 @@
-"""What one call passes on to the calls it makes: deadline and trace; its ids are words of the log.
-
-Knows nothing of methods or messages.
-"""
+"""What one call passes on to the calls it makes: deadline and trace; its ids are words of the log."""
 
 import re
 import time

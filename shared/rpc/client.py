@@ -1,4 +1,4 @@
-"""Channels to peers: deadlines, ids, retries and restored errors; knows no peer by name.
+"""Channels to peers: deadlines, ids, retries and restored errors.
 
 The coat is around the callables a stub makes, not a chain of grpc interceptors: those cost a task per call.
 """

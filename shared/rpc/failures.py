@@ -1,4 +1,4 @@
-"""SonicError to google.rpc.Status and back; knows nothing of calls, servers or channels."""
+"""SonicError to google.rpc.Status and back."""
 
 import re
 from collections.abc import Iterable, Mapping

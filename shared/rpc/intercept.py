@@ -1,6 +1,6 @@
 """The one stack around every RPC of ours: ids, deadline, access, schema rules, failures, metrics.
 
-It wraps handlers when they are registered, so that a call pays for no search. Knows no method by name.
+It wraps handlers when they are registered, so that a call pays for no search.
 """
 
 import asyncio

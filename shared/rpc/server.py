@@ -1,4 +1,4 @@
-"""A gRPC server as a part: health, reflection, channelz and the one stack; knows no service by name."""
+"""A gRPC server as a part: health, reflection, channelz and the one stack."""
 
 import asyncio
 import contextlib

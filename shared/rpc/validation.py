@@ -1,7 +1,4 @@
-"""Holds a request against the rules in its schema, and against what no text of any request may hold.
-
-Knows no rule itself.
-"""
+"""Holds a request against the rules in its schema, and against what no text of any request may hold."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping

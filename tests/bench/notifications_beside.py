@@ -1,4 +1,4 @@
-"""Alertmanager of the system's packages as the yardstick of a notification; knows nothing of ours."""
+"""Alertmanager of the system's packages as the yardstick of a notification."""
 
 from __future__ import annotations
 

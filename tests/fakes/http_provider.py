@@ -1,4 +1,4 @@
-"""A provider on a real socket that answers what it is told to, well or badly; knows no provider by name."""
+"""A provider on a real socket that answers what it is told to, well or badly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mail server on loopback: keeps what it accepts, refuses as told. Knows nothing of who sends."""
+"""A mail server on loopback: keeps what it accepts, refuses as told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Twilio on loopback: keeps the forms it gets, answers as told. Knows the account it lets in."""
+"""Twilio on loopback: keeps the forms it gets, answers as told."""
 
 from __future__ import annotations
 

@@ -193,6 +193,9 @@ def test_every_module_opens_with_what_it_is_for() -> None:
             continue
         if opening is None or len(opening.splitlines()) > DOCSTRING_CEILING_LINES:
             silent.append(shown(path))
+        # The import contracts hold what it does not know.
+        elif re.search(r"\b[Kk]nows (no|nothing|not|neither)\b", opening):
+            silent.append(f"{shown(path)}: say what it does")
     assert not silent
 
 

@@ -1,4 +1,4 @@
-"""The words of alerts: types, classes, levels, and what each type measures. Knows no value and no limit."""
+"""The words of alerts: types, classes, levels, and what each type measures."""
 
 from __future__ import annotations
 

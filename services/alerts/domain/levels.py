@@ -1,4 +1,4 @@
-"""When a level rises, falls or holds: columns in, columns out. Knows no alert, no threshold table, no clock.
+"""When a level rises, falls or holds: columns in, columns out.
 
 Levels are the numbers of `Level`. A column of limits has shape (n, 3): low, medium, high; NaN is no limit.
 """

@@ -1,4 +1,4 @@
-"""The chain: each row's keyed hash covers the row and the hash before it. Knows no store and no rule.
+"""The chain: each row's keyed hash covers the row and the hash before it.
 
 HMAC-SHA256 (RFC 2104) over the fields as netstrings, so that no text can pass for two fields.
 """

@@ -1,4 +1,4 @@
-"""What people read: facts of a change in, subject and body out. Knows no channel and no address.
+"""What people read: facts of a change in, subject and body out.
 
 Facts are texts by name: numbers as plain decimals, times as RFC 3339; an absent one is left out.
 """

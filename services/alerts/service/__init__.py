@@ -1,1 +1,1 @@
-"""Use cases of alerts: read, decide, write in one transaction. Knows no wire and no SQL."""
+"""Use cases of alerts: read, decide, write in one transaction."""

@@ -1,4 +1,4 @@
-"""The one row that writers lock and readers compare their snapshot with. Knows no alert."""
+"""The one row that writers lock and readers compare their snapshot with."""
 
 from __future__ import annotations
 

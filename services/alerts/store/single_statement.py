@@ -1,4 +1,4 @@
-"""Steps that find nothing to do, and glances, each in one statement committed by itself. Knows no rule.
+"""Steps that find nothing to do, and glances, each in one statement committed by itself.
 
 A step rests on what this process knows, and does nothing when that is old: the long way is another's.
 """

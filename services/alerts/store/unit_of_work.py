@@ -1,4 +1,4 @@
-"""Rows of alerts in and out; the only SQL of this service. Knows no rule."""
+"""Rows of alerts in and out; the only SQL of this service."""
 
 from __future__ import annotations
 

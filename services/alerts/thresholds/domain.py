@@ -1,4 +1,4 @@
-"""Limits: what a threshold is, when it is refused, and which one holds for an asset. Knows no alert."""
+"""Limits: what a threshold is, when it is refused, and which one holds for an asset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cycle and its steps as values, and what the steps make of the cycle. Knows no clock, no wire, no row."""
+"""A cycle and its steps as values, and what the steps make of the cycle."""
 
 from __future__ import annotations
 

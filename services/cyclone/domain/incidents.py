@@ -1,6 +1,6 @@
 """Deaths: when a failed cycle or a service that stays down is an incident, told once, and when it is over.
 
-Pure; knows neither who tells nor how.
+Pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What each service's answer means for its step: state, counts, reason and message, read from small values.
-
-Knows no message of the wire; the client makes these values from it.
-"""
+"""What an answer of a service means for its step: state, counts, reason and message, from small values."""
 
 from __future__ import annotations
 

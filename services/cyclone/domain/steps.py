@@ -1,7 +1,4 @@
-"""The table of steps: their order, what each waits for and what it needs; which may start now.
-
-Knows no service's answer.
-"""
+"""The table of steps: their order, what each waits for and what it needs; which may start now."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""After a cycle: deaths are told once, recoveries too, and the outside hears of a good cycle.
-
-Knows incidents and who can tell; nothing of steps' answers.
-"""
+"""After a cycle: deaths are told once, recoveries too, and the outside hears of a good cycle."""
 
 from __future__ import annotations
 

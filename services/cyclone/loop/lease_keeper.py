@@ -1,6 +1,6 @@
 """Keeps the lease: waits for it, renews it every quarter of its life, lets go at once when it is another's.
 
-Lives by real time, as the database's clock does; a pushed clock does not reach it. Knows nothing of cycles.
+Lives by real time, as the database's clock does; a pushed clock does not reach it.
 """
 
 from __future__ import annotations

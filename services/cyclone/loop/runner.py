@@ -1,7 +1,7 @@
 """Runs one cycle to its end: starts what may start, writes what changed, stops when asked to.
 
 While the lease is certainly ours, a step's call and the write that it began go out together; else the write
-goes first and tells whether we are fenced. Knows no service's message.
+goes first and tells whether we are fenced.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The work of whoever holds the lease, in order: an unfinished cycle, a request, the slot that is due.
-
-Knows what comes next; how a cycle is run is the runner's.
-"""
+"""The work of whoever holds the lease, in order: an unfinished cycle, a request, the slot that is due."""
 
 from __future__ import annotations
 

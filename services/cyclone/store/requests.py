@@ -1,4 +1,4 @@
-"""What callers ask of the rows: new cycles, cancels, readings, clearing. Knows nothing of the lease."""
+"""What callers ask of the rows: new cycles, cancels, readings, clearing."""
 
 from __future__ import annotations
 

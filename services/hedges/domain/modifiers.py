@@ -1,4 +1,4 @@
-"""The numbers people set for hedges, and their JSON form {group: {key: number}}; knows no storage.
+"""The numbers people set for hedges, and their JSON form {group: {key: number}}.
 
 A group that lacks a key, has an unknown one, or holds a number out of its range is refused as a whole.
 """

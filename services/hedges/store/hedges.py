@@ -1,4 +1,4 @@
-"""One transaction's rows of hedges, their history and the modifiers. Knows no rule."""
+"""One transaction's rows of hedges, their history and the modifiers."""
 
 from __future__ import annotations
 

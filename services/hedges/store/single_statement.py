@@ -1,4 +1,4 @@
-"""A pass that finds the groups it left: one statement committed by itself. Knows no rule.
+"""A pass that finds the groups it left: one statement committed by itself.
 
 It rests on what this process knows, and does nothing when that is old: the long way is the store's.
 """

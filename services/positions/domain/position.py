@@ -1,4 +1,4 @@
-"""A position as people see it, and what may be entered by hand. Knows no storage."""
+"""A position as people see it, and what may be entered by hand."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,4 @@
-"""What a venue states about a wallet: positions, refused rows, whether the answer is complete.
-
-Knows nothing of risk, of storage or of how a venue is asked.
-"""
+"""What a venue states about a wallet: positions, refused rows, whether the answer is complete."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Sums and weighted means over positions. Knows nothing of where they come from."""
+"""Sums and weighted means over positions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

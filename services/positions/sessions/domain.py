@@ -1,4 +1,4 @@
-"""Stretches of trading, the strategy, brokers: what they are and how they are judged. Knows no storage."""
+"""Stretches of trading, the strategy, brokers: what they are and how they are judged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

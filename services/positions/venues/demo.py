@@ -2,7 +2,6 @@
 
 Terms follow from a seed and the prices at first sight (anchors, kept by the caller); only the mark moves. Two
 longs are too high to outlive the demo market's crash, one just does, shorts gain, one asset is hedged.
-Knows no network and no storage.
 """
 
 import random

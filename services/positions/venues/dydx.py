@@ -1,6 +1,6 @@
 """dYdX v4 by its indexer: the cross subaccount and the isolated ones below it, marked at oracle prices.
 
-Decides whether an answer is usable and complete. Knows no storage, and never writes an address into a log.
+Decides whether an answer is usable and complete.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """What the bodies of dYdX's indexer mean: markets, subaccounts, rows as holdings or refusals with a reason.
 
-The indexer states no liquidation price: it is computed here. Knows no network.
+The indexer states no liquidation price: it is computed here.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Hyperliquid's perpetuals by its info endpoint, for wallets with a 0x address.
 
-Decides whether an answer is usable and complete. Knows no storage, and never writes an address into a log.
+Decides whether an answer is usable and complete.
 """
 
 import asyncio

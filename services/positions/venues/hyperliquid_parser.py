@@ -1,6 +1,6 @@
 """What Hyperliquid's bodies mean: clearinghouse states as holdings or refusals, contexts as funding rates.
 
-Numbers are strings but leverage, maxLeverage and time. Knows no network.
+Numbers are strings but leverage, maxLeverage and time.
 """
 
 import math

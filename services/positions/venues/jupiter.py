@@ -1,6 +1,6 @@
 """Jupiter Perpetuals, versions 1 and 2 of its positions endpoint, as answers of one kind.
 
-Decides whether an answer is usable and complete. Knows no storage, and never writes an address into a log.
+Decides whether an answer is usable and complete.
 """
 
 import re

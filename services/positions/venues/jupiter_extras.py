@@ -1,6 +1,6 @@
 """What Jupiter says beside positions: borrow rates by the hour, and which positions were liquidated.
 
-Nothing here may harm a fetch: a rate that cannot be read is absent. Knows no storage.
+Nothing here may harm a fetch: a rate that cannot be read is absent.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The two wire forms of Jupiter's perpetuals and how a row becomes a holding, or a refusal with its reason.
 
-v1 states dollars as decimal strings, v2 micro-dollars as integer strings under other names. Knows no network.
+v1 states dollars as decimal strings, v2 micro-dollars as integer strings under other names.
 """
 
 import math

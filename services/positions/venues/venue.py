@@ -1,4 +1,4 @@
-"""What every venue offers: one wallet's positions as the venue states them. Knows no venue and no storage."""
+"""What every venue offers: one wallet's positions as the venue states them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Intervals of time, what prices did in them, and where nothing is known. Knows no source and no storage."""
+"""Intervals of time, what prices did in them, and where nothing is known."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """What the sources together say: one price per asset, and the fate of every quote with its reason.
 
-Pure: the time is an argument. Knows no source by name and nothing of what was stored but the last good price.
+Pure: the time is an argument.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The highest and lowest price of the last 24 hours. Knows no clock and no storage."""
+"""The highest and lowest price of the last 24 hours."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""The words of the service: quotes, prices, records. Knows no rule that weighs them."""
+"""The words of the service: quotes, prices, records."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""When an index trades: Monday to Friday, 9:30 to 16:00 in New York. Knows no holiday."""
+"""When an index trades: Monday to Friday, 9:30 to 16:00 in New York."""
 
 from datetime import UTC, date, datetime, time, timedelta
 

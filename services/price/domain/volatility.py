@@ -1,4 +1,4 @@
-"""How much a price moves in an hour, from one close per hour. Knows nothing of where closes come from."""
+"""How much a price moves in an hour, from one close per hour."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

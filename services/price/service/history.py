@@ -1,4 +1,4 @@
-"""What can be done with the history of prices. Owns the transactions; knows no SQL, HTTP or protobuf."""
+"""What can be done with the history of prices. Owns the transactions."""
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

@@ -1,4 +1,4 @@
-"""What can be done with present prices. Owns the transactions; knows no SQL, no HTTP and no protobuf."""
+"""What can be done with present prices. Owns the transactions."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence

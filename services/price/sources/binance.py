@@ -1,4 +1,4 @@
-"""Binance's 24-hour ticker. Knows symbols and weights; nothing of other sources.
+"""Binance's 24-hour ticker.
 
 It quotes in USDT, not USD: its quotes say so and are taken at one to one, which the consensus of 2 % allows.
 """

@@ -1,4 +1,4 @@
-"""Coinbase Exchange's tickers, one call an asset. Knows its products; nothing of other sources."""
+"""Coinbase Exchange's tickers, one call an asset."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""CoinGecko. Knows its ids, its limits and its way of saying no; nothing of other sources."""
+"""CoinGecko."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""Jupiter's price v3. Knows mints on Solana and its limits; nothing of positions and of other sources.
+"""Jupiter's price v3.
 
 It states no time and, for BTC and ETH, prices the bridged token: its quotes say both.
 """

@@ -1,4 +1,4 @@
-"""Binance's candles of the past. Knows pages; refuses what is unsorted or impossible."""
+"""Binance's candles of the past."""
 
 from collections.abc import Sequence
 from datetime import datetime

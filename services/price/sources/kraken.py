@@ -1,4 +1,4 @@
-"""Kraken's public ticker. Knows its names for things, which are not those it is asked by; no other source.
+"""Kraken's public ticker.
 
 It states no time, so its quotes say that theirs is the moment of the answer.
 """

@@ -1,4 +1,4 @@
-"""Pyth's Hermes: latest prices with a confidence each. Knows its feeds; nothing of other sources."""
+"""Pyth's Hermes: latest prices with a confidence each."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Provider HTTP that keeps to a number of calls, and can say how it stands. Knows no provider."""
+"""Provider HTTP that keeps to a number of calls, and can say how it stands."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

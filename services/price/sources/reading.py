@@ -1,4 +1,4 @@
-"""Strict reading of provider values: a number is a number. Knows no provider's shape."""
+"""Strict reading of provider values: a number is a number."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""What a source of prices is, and what it is built from. Knows no source."""
+"""What a source of prices is, and what it is built from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

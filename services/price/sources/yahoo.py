@@ -1,4 +1,4 @@
-"""Yahoo's chart of the S&P 500. Knows one symbol and its way of saying no; nothing of other sources.
+"""Yahoo's chart of the S&P 500.
 
 Outside trading hours its price is the last close at its own old time; the consensus knows what is stale.
 """

@@ -1,1 +1,1 @@
-"""Where prices and their history are kept. Knows SQL and nothing of why."""
+"""Where prices and their history are kept."""

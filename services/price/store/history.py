@@ -1,4 +1,4 @@
-"""The history of prices as rows: read, corrected, filled, trimmed. Knows SQL, not what a price may be."""
+"""The history of prices as rows: read, corrected, filled, trimmed."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Rows of prices in one transaction: what a refresh writes. Knows no rule of prices."""
+"""Rows of prices in one transaction: what a refresh writes."""
 
 from collections.abc import Sequence
 from datetime import datetime

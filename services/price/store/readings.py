@@ -1,4 +1,4 @@
-"""Present prices as readers see them, each in one statement by itself. Knows no rule of prices."""
+"""Present prices as readers see them, each in one statement by itself."""
 
 from collections.abc import Sequence
 from datetime import datetime

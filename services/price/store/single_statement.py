@@ -1,4 +1,4 @@
-"""The steps of a refresh that nobody crosses, each one statement committed by itself. Knows no rule.
+"""The steps of a refresh that nobody crosses, each one statement committed by itself.
 
 A write rests on the state that was read, and does nothing when that is old: the long way is the store's.
 """

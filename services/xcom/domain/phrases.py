@@ -1,4 +1,4 @@
-"""What a message says in few words: what, how far from liquidation, what to do. Pure; knows facts by name."""
+"""What a message says in few words: what, how far from liquidation, what to do. Pure."""
 
 from __future__ import annotations
 

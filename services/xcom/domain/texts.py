@@ -1,4 +1,4 @@
-"""What people read and hear: a whole text, a short one, a spoken one. Pure; knows facts, not their source."""
+"""What people read and hear: a whole text, a short one, a spoken one. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mail by SMTP: TLS whenever it is offered, never a password over an open line. Knows no queue."""
+"""Mail by SMTP: TLS whenever it is offered, never a password over an open line."""
 
 from __future__ import annotations
 

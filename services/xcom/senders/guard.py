@@ -1,7 +1,7 @@
 """Keeps destinations that a call has set out of our own networks; checks where the connection really goes.
 
 Resolves a name once, checks every address, and connects to the one that was checked: a name that changes its
-mind between the check and the connection changes nothing. Knows nothing of what is sent.
+mind between the check and the connection changes nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """HTTP/1.1 POSTs to one URL of the operator's over connections that are kept; reads no more than heads.
 
-Knows no redirect, no proxy, no body. A general client costs more than everything else about a delivery.
+A general client costs more than everything else about a delivery.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sounds for pages that listen, and on the machine itself when a player is set. Knows no page."""
+"""Sounds for pages that listen, and on the machine itself when a player is set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SMS and calls through Twilio's REST interface. Knows nothing of queues, cooldowns or retries."""
+"""SMS and calls through Twilio's REST interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A signed HTTP POST to the operator's own address. Knows nothing of queues or retries."""
+"""A signed HTTP POST to the operator's own address."""
 
 from __future__ import annotations
 

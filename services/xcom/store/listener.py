@@ -1,4 +1,4 @@
-"""LISTEN: rings when a delivery was stored by this or another process. Knows nothing of what is delivered.
+"""LISTEN: rings when a delivery was stored by this or another process.
 
 Nobody relies on it alone: a ring that is missed costs time, never a message.
 """

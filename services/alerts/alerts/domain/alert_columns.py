@@ -1,4 +1,4 @@
-"""All alerts as columns, in order of their key, with their last readings. Knows no rule and no store."""
+"""All alerts as columns, in order of their key, with their last readings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One evaluation of all alerts: which levels change, what of it is told. Knows no store and no text."""
+"""One evaluation of all alerts: which levels change, what of it is told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of new levels: incidents, holds of people, and what is told. Knows no reading and no text.
+"""What becomes of new levels: incidents, holds of people, and what is told.
 
 A hold (silence, acknowledgement) keeps rises up to its level quiet until it expires; a higher one breaks it.
 What was kept quiet and still stands when it ends is told then, so that no level stays untold for longer.

@@ -1,4 +1,4 @@
-"""Who alerts are about: positions that are held, and the texts of every subject. Knows no level."""
+"""Who alerts are about: positions that are held, and the texts of every subject."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The last pass in memory, as columns under their wire names: about 170 bytes a position.
 
-Right as long as its pass number is the stored one. Knows no storage.
+Right as long as its pass number is the stored one.
 """
 
 from collections.abc import Iterable, Mapping

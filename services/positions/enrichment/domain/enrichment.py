@@ -1,6 +1,6 @@
 """One pass over every judged position: which mark counts, what is stale, all metrics, flags and reasons.
 
-Pure: columns in, columns out. Knows no storage and no clock.
+Pure: columns in, columns out.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Model and weights of heat as a group of settings: checked, and as JSON. Knows no storage."""
+"""Model and weights of heat as a group of settings: checked, and as JSON."""
 
 import json
 import re

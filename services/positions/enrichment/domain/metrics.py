@@ -1,6 +1,6 @@
 """How near a position is to liquidation: every metric as one numpy pass over columns.
 
-A scalar is the vector of length one. NaN is absent. Knows no venue, no clock and no storage.
+A scalar is the vector of length one. NaN is absent.
 Formulas: domain page, section 2; oracle: tests/oracle/risk.json.
 """
 

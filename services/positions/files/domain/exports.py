@@ -1,4 +1,4 @@
-"""Positions and wallets as files that an import takes back. Knows how a file is written, not who asks."""
+"""Positions and wallets as files that an import takes back."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Positions from a file: CSV or JSON in, terms and refused rows out. Knows nothing of wallets or storage.
+"""Positions from a file: CSV or JSON in, terms and refused rows out.
 
 A bad row is refused with line, field and reason and the rest is taken; an unreadable file raises BAD_FILE.
 """

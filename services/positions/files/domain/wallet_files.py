@@ -1,4 +1,4 @@
-"""Wallets from a file: CSV or JSON in, values and refused rows out. Knows no storage and no address rule."""
+"""Wallets from a file: CSV or JSON in, values and refused rows out."""
 
 import csv
 import json

@@ -1,7 +1,6 @@
 """What it takes to bring the liquidation price a wanted distance away: collateral to add, or size to cut.
 
 Pure: arrays in, arrays out (the scalar is the vector of length one); NaN is absent. Formulas: providers page.
-Knows no position that is stored and no order that could be sent.
 """
 
 import math

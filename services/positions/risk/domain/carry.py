@@ -1,6 +1,6 @@
 """How long a position lasts when nothing moves but its borrow or funding cost.
 
-Pure: arrays in, arrays out (the scalar is the vector of length one); NaN is absent. Knows no venue's wire.
+Pure: arrays in, arrays out (the scalar is the vector of length one); NaN is absent.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Where a position is liquidated, by the formula of its venue, and what moves that price.
 
-Pure: arrays in, arrays out (the scalar is the vector of length one); NaN is absent. Knows no wire form.
+Pure: arrays in, arrays out (the scalar is the vector of length one); NaN is absent.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """A portfolio walked along a move of prices: what it is worth on the way, and what is liquidated when.
 
-Pure: columns in, figures out. Knows nothing of how likely a move is.
+Pure: columns in, figures out.
 """
 
 from collections.abc import Mapping

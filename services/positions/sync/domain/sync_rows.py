@@ -1,6 +1,6 @@
 """What answers of venues do to the positions of wallets: the complete-answer rule, over columns.
 
-Pure: knows no venue, no storage and no clock. Nothing removes a position; only a complete answer ages one.
+Pure. Nothing removes a position; only a complete answer ages one.
 """
 
 from collections.abc import Mapping, Sequence

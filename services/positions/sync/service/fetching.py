@@ -1,4 +1,4 @@
-"""What sync asks of a place where positions live. Knows no such place."""
+"""What sync asks of a place where positions live."""
 
 from collections.abc import Mapping
 from datetime import datetime

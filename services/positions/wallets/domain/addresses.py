@@ -1,4 +1,4 @@
-"""Public addresses: checked against their chain, written one way. Knows no wallet; refuses private keys."""
+"""Public addresses: checked against their chain, written one way."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A wallet as people see it. Knows no storage; a private key has no place here."""
+"""A wallet as people see it."""
 
 from dataclasses import dataclass
 from datetime import datetime

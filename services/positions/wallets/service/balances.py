@@ -1,4 +1,4 @@
-"""Keeps the native balance of wallets as their chain states it. Knows no node; never fails a sync."""
+"""Keeps the native balance of wallets as their chain states it."""
 
 from typing import Final, Protocol
 
