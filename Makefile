@@ -21,13 +21,16 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run cycle db test slow kills check lint types imports protos protos-check protos-export release bench lock clean
+.PHONY: help run dev cycle db test slow kills check lint types imports protos protos-check protos-export release bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(RUNTIME) ## the whole house on this machine, database included (ARGS="--help")
 	@$(BIN)/sonic up $(ARGS)
+
+dev: $(TOOLS) ## the same, and a server whose code changes is started again (ARGS=...)
+	@$(BIN)/sonic up --reload $(ARGS)
 
 cycle: $(RUNTIME) ## one cycle (ARGS=...); fails when the cycle fails, make naming its exit code
 	@$(BIN)/sonic cycle $(ARGS)

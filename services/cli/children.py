@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +105,13 @@ class Children:
                 self._say(f"{child.name} did not stop in {self._grace_seconds:.0f} s; killed")
                 child.process.kill()
                 await child.process.wait()
+
+    def restart(self, names: Collection[str]) -> None:
+        """Drain these and start them again, at once and without counting it as a death."""
+        for child in self._children:
+            if child.name in names and child.process is not None and _alive(child):
+                child.is_replaced, child.death_count = True, 0
+                child.process.send_signal(signal.SIGTERM)
 
     async def _spawn(self, child: Child) -> None:
         with _opened(child.log_file) as log:

@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from services.cli.children import (
 )
 from services.cli.declared import declared_names
 from services.cli.plan import BAD_SETTINGS, GATEWAY, SERVICES, Plan, environment
+from services.cli.reload import watch
 from shared import config as configuration
 from shared.errors import InvalidArgument, Unavailable
 from shared.lifecycle import App
@@ -42,10 +43,13 @@ async def in_processes(
     urls: Mapping[str, str],
     say: Say,
     declaring: Awaitable[Mapping[str, Collection[str]]] | None = None,
+    *,
+    reload: bool = False,
 ) -> AsyncIterator[dict[str, str]]:
     """Every server as a child process; answers their addresses once all are serving.
 
-    Each gets the variables it declared; `declaring` is the question for them, when it was asked before.
+    Each gets the variables it declared; `declaring` is the question for them, when it was asked before. With
+    `reload` those whose code changed are started again.
     """
     addresses = plan.addresses
     listens = addresses | {GATEWAY: plan.http_address}
@@ -70,9 +74,20 @@ async def in_processes(
             await _until_serving(name, partial(readiness, address), children)
             say(f"{name:<10} {address}")
         await _until_serving(GATEWAY, partial(_listens, plan.http_address), children)
-        yield addresses
+        async with _reloading(house, listens) if reload else nullcontext():
+            yield addresses
     finally:
         await house.stop()
+
+
+@asynccontextmanager
+async def _reloading(house: Children, names: Collection[str]) -> AsyncIterator[None]:
+    watching = asyncio.create_task(watch(house.restart, names), name="reload")
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
 
 
 @asynccontextmanager

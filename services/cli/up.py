@@ -45,18 +45,23 @@ async def up(
     one_process: Annotated[
         bool, typer.Option("--one-process", help="All servers in one process: for small machines.")
     ] = False,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Start servers whose code changed again: for work on Sonic.")
+    ] = False,
 ) -> int:
     """Start the house and keep it running until Ctrl-C.
 
     Without a wallet it shows the DEMO. State is kept in SONIC_HOME (.sonic). Ports: SONIC_PORT_BASE + 1
     to + 7, and SONIC_HTTP_PORT.
     """
+    if reload and one_process:
+        raise typer.BadParameter("--reload starts processes again, and with --one-process there is one")
     # A house outlives its terminal, and the disk its output is kept on.
     with unbroken():
-        return await _up(one_process=one_process)
+        return await _up(one_process=one_process, reload=reload)
 
 
-async def _up(*, one_process: bool) -> int:
+async def _up(*, one_process: bool, reload: bool) -> int:
     plan = Plan()
     say = Voice(plan.home)
     await _until_free(plan, say)
@@ -68,7 +73,7 @@ async def _up(*, one_process: bool) -> int:
         for one in held:
             stack.callback(one.close)
         console.print(Text("Sonic", style="bold").append(" is waking up", style="not bold"))
-        addresses = await _unless(asked, stack, _serving(plan, say, one_process=one_process))
+        addresses = await _unless(asked, stack, _serving(plan, say, one_process=one_process, reload=reload))
         if addresses is None:
             return 0
         write_running(plan.home, addresses, plan.http_address)
@@ -86,7 +91,9 @@ async def _up(*, one_process: bool) -> int:
 
 
 @asynccontextmanager
-async def _serving(plan: Plan, say: Voice, *, one_process: bool) -> AsyncIterator[dict[str, str]]:
+async def _serving(
+    plan: Plan, say: Voice, *, one_process: bool, reload: bool
+) -> AsyncIterator[dict[str, str]]:
     """The database and every server, while the block runs."""
     listens = plan.addresses | {GATEWAY: plan.http_address}
     # Beside the database's start: it takes as long.
@@ -99,7 +106,7 @@ async def _serving(plan: Plan, say: Voice, *, one_process: bool) -> AsyncIterato
             log.configure("sonic", "WARNING", json=False)
             serving = house.in_one_process(plan, urls, say, listens=listens)
         else:
-            serving = house.in_processes(plan, urls, say, declaring)
+            serving = house.in_processes(plan, urls, say, declaring, reload=reload)
         async with serving as addresses:
             yield addresses
 
