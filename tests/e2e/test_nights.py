@@ -318,6 +318,7 @@ async def test_a_restart_between_any_two_events_changes_nothing(night: Night, re
         assert await night.heard("10:00", "10:05", by=ear) == [MEDIUM_IS_HEARD, HIGH_IS_HEARD, ALL_IS_WELL]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_in_a_burst_of_ten_thousand_low_the_one_high_is_heard_first_within_ten_seconds(
     house_template: Template, tmp_path: Path

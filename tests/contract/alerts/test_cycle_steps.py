@@ -266,6 +266,7 @@ async def test_the_summary_names_the_worst(house: House) -> None:
     assert summary.waiting_count > 0
 
 
+@pytest.mark.slow
 async def test_twenty_thousand_positions_are_judged_and_cleared(house: House) -> None:
     rows = "".join(f"SOL,{side},100,{liquidation},1000,210,{mark}\n" for side, liquidation, mark in _MANY)
     content = (

@@ -11,6 +11,7 @@ from shared import columns
 _ROWS = 100_000
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_a_hundred_thousand_positions_are_imported_enriched_and_read(house) -> None:
     draw = np.random.default_rng(1)
