@@ -49,7 +49,7 @@ async def test_the_python_client_runs_as_written(address: str, tmp_path: Path) -
     """With stubs that are made by the command of the page, from the image alone."""
     command = re.search(r"`(python -m grpc_tools\.protoc.*?)`", PAGE, re.DOTALL)
     assert command is not None
-    words = command[1].replace("protos/sonic.binpb", str(IMAGE)).split()[1:]
+    words = [word.replace("protos/sonic.binpb", str(IMAGE)) for word in command[1].split()[1:]]
     (tmp_path / "gen").mkdir()
     await output_of(sys.executable, *words, folder=tmp_path)
     (tmp_path / "client.py").write_text(PROGRAMS["python"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -154,7 +155,7 @@ async def test_a_sound_never_stands_in_for_channels_that_reach_people(
 
 async def test_a_player_is_run_without_a_shell(house: House, tmp_path: Path) -> None:
     played = tmp_path / "played"
-    command = f"{sys.executable} -c \"open('{played}', 'w')\""
+    command = f"{shlex.quote(sys.executable)} -c \"open('{played}', 'w')\""
     await house.start(xcom_sound_command=command)
     message = await house.send("HIGH", channels=["sound"], subject="$(touch evil)")
     assert (await house.settled(message.id, "sound")).provider_status == "played"
