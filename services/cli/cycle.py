@@ -52,7 +52,7 @@ async def _some_house(*, quiet: bool) -> AsyncIterator[dict[str, str]]:
         yield addresses
         return
     say = complaints.print if quiet else console.print
-    say("No house is running; starting one for this cycle")
+    say("Sonic is not running; starting one for this cycle")
     log.configure("sonic", "WARNING", json=False)
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(database.opened(plan))

@@ -181,7 +181,7 @@ async def _database(plan: Plan) -> list[Finding]:
 
 async def _ports(plan: Plan) -> list[Finding]:
     if running_file(plan.home).exists() and await house.answers(known_addresses(plan)["cyclone"]):
-        return [Finding("ports", "ok", "the house is running")]
+        return [Finding("ports", "ok", "Sonic is running")]
     taken = taken_addresses(plan)
     listed = ", ".join(f"{address} by {holder_of(address) or 'somebody'}" for address in taken)
     fix = "stop what listens there, or set SONIC_PORT_BASE and SONIC_HTTP_PORT" if taken else ""

@@ -197,7 +197,7 @@ async def _until_serving(
             await _until_decided(children)
             refused = [last_words(child, line_count=50) for child in children if _has_refused(child)]
             words = dict.fromkeys("\n".join(refused).splitlines())
-            raise InvalidArgument(BAD_SETTINGS, "\n".join(["the house cannot start like this", *words]))
+            raise InvalidArgument(BAD_SETTINGS, "\n".join(["Sonic cannot start like this", *words]))
     child = next(child for child in children if child.name == name)
     said = problem.words if problem else f"the end of its log:\n{last_words(child, line_count=5)}"
     raise Unavailable("NOT_SERVING", f"{name} did not become ready; {said}")

@@ -220,7 +220,7 @@ def command(work: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, N
             for field, problem in error.fields.items():
                 complaints.print(Text(f"  {field}: {problem}"))
             if error.reason == "PEER_UNAVAILABLE":
-                complaints.print("  Is the house running? Start it with: sonic up")
+                complaints.print("  Is Sonic running? Start it with: sonic up")
             code = 2 if error.reason == BAD_SETTINGS else 1
         except ValidationError as error:
             for wrong in error.errors():

@@ -67,7 +67,7 @@ class Guard:
         site = request.headers.get("sec-fetch-site", "none")
         own = request.headers.get("host", "").lower()
         if site not in ("none", "same-origin") or not (origin is None or self._is_own(origin, own)):
-            raise Refused(403, "ORIGIN_NOT_ALLOWED", "changes are taken from this house's own page only")
+            raise Refused(403, "ORIGIN_NOT_ALLOWED", "changes are taken from Sonic's own page only")
 
     def _is_own(self, origin: str, authority: str) -> bool:
         try:
