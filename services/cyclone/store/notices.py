@@ -9,14 +9,10 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import asyncpg
-
 from services.cyclone.store.rows import CHANNEL
 from shared.database.engine import Database
-from shared.errors import SonicError
-from shared.log import get_logger
+from shared.database.listen import listen
 
-_RETRY_SECONDS = 0.5
 Hear = Callable[[str], None]
 
 
@@ -29,7 +25,7 @@ class Notices:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="notices")
+        self._task = asyncio.create_task(listen(self._database, CHANNEL, self._spread), name="notices")
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -43,37 +39,6 @@ class Notices:
             yield
         finally:
             self._hearers.discard(hear)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._listen()
-            except SonicError as error:
-                get_logger().warning("not listening", problem=error.message)
-            await asyncio.sleep(_RETRY_SECONDS)
-
-    async def _listen(self) -> None:
-        lost = asyncio.Event()
-        async with self._database.begin("AUTOCOMMIT") as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
-            if not isinstance(driver, asyncpg.Connection):
-                raise TypeError("not a connection of asyncpg")
-
-            def hear(_connection: object, _pid: int, _channel: str, payload: object) -> None:
-                self._spread(str(payload))
-
-            def end(_connection: object) -> None:
-                lost.set()
-
-            driver.add_termination_listener(end)
-            await driver.add_listener(CHANNEL, hear)
-            try:
-                self._spread("")
-                await lost.wait()
-            finally:
-                driver.remove_termination_listener(end)
-                if not driver.is_closed():
-                    await driver.remove_listener(CHANNEL, hear)
 
     def _spread(self, word: str) -> None:
         for hear in tuple(self._hearers):

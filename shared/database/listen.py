@@ -1,0 +1,63 @@
+"""LISTEN on one connection that is kept: what any process says by NOTIFY, until cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import asyncpg
+
+from shared.database.engine import Database
+from shared.errors import SonicError
+from shared.log import get_logger
+
+_FIRST_RETRY_SECONDS = 0.5
+_LONGEST_RETRY_SECONDS = 10.0
+
+
+async def listen(database: Database, channel: str, hear: Callable[[str], None]) -> None:
+    """Hands every word to `hear`, and "" after each connection: some may have been missed before it.
+
+    Ends only when cancelled: whatever breaks the connection is logged, and tried again after half a second
+    and then ever later, ten seconds at most. Takes one connection of `database` for itself.
+    """
+    retry_seconds = _FIRST_RETRY_SECONDS
+
+    def connected() -> None:
+        nonlocal retry_seconds
+        retry_seconds = _FIRST_RETRY_SECONDS
+        hear("")
+
+    while True:
+        try:
+            await _until_lost(database, channel, hear, connected)
+        except (SonicError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            get_logger().warning("not listening", channel=channel, problem=type(error).__name__)
+        await asyncio.sleep(retry_seconds)
+        retry_seconds = min(retry_seconds * 2, _LONGEST_RETRY_SECONDS)
+
+
+async def _until_lost(
+    database: Database, channel: str, hear: Callable[[str], None], connected: Callable[[], None]
+) -> None:
+    lost = asyncio.Event()
+    async with database.begin("AUTOCOMMIT") as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        if not isinstance(driver, asyncpg.Connection):
+            raise TypeError("not a connection of asyncpg")
+
+        def heard(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+            hear(str(payload))
+
+        def end(_connection: object) -> None:
+            lost.set()
+
+        driver.add_termination_listener(end)
+        await driver.add_listener(channel, heard)
+        try:
+            connected()
+            await lost.wait()
+        finally:
+            driver.remove_termination_listener(end)
+            if not driver.is_closed():
+                await driver.remove_listener(channel, heard)

@@ -1,0 +1,55 @@
+"""A listener outlives whatever breaks its connection, and says after each new one that words were missed."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+
+import asyncpg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.cyclone.store.notices import Notices
+from services.cyclone.store.rows import CHANNEL
+from shared.database.engine import Database, Isolation
+from tests.fakes.databases import Databases
+
+
+class Cut(Database):
+    """The first connection breaks in the driver's own words, as when it is cut while LISTEN is on its way."""
+
+    problem: Exception | None = None
+
+    def begin(self, isolation: Isolation | None = None) -> AbstractAsyncContextManager[AsyncConnection]:
+        problem, self.problem = self.problem, None
+        if problem is not None:
+            raise problem
+        return super().begin(isolation)
+
+
+@pytest.mark.parametrize("problem", [asyncpg.InterfaceError("connection is closed"), ConnectionResetError()])
+async def test_words_are_heard_after_the_connection_broke(databases: Databases, problem: Exception) -> None:
+    database, heard = Cut(databases.url("cyclone")), list[str]()
+    database.problem = problem
+    notices = Notices(database)
+    await database.start()
+    await notices.start()
+    speaker = await asyncpg.connect(databases.url("cyclone"))
+    try:
+        with notices.heard_by(heard.append):
+            async with asyncio.timeout(10):
+                while "" not in heard:
+                    await asyncio.sleep(0.02)
+                await speaker.execute(f"notify {CHANNEL}, 'work'")
+                while "work" not in heard:
+                    await asyncio.sleep(0.02)
+                await speaker.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    " where usename = current_user and pid <> pg_backend_pid()"
+                )
+                while heard.count("") < 2:
+                    await asyncio.sleep(0.02)
+    finally:
+        await notices.stop()
+        await speaker.close()
+        await database.stop()
