@@ -1,10 +1,10 @@
 """Turns protos/sonic into the committed stubs and image, and judges the schemas.
 
 python protos/generate.py               write protos/stubs/sonic and protos/sonic.binpb
-python protos/generate.py --check       both are fresh; buf lint, format, breaking are clean; writes nothing
-python protos/generate.py --release     write protos/release.binpb, which later schemas stay compatible with;
+python protos/generate.py --check       both are fresh; buf lint, format, breaking are clean
+python protos/generate.py --release     write protos/release.binpb, which later schemas must suit;
                                         a breaking change is refused unless --breaking says why
-python protos/generate.py --export DIR  write a folder of sources that any protobuf tool reads as it is
+python protos/generate.py --export DIR  write a folder of sources for any protobuf tool
 """
 
 import argparse
@@ -46,7 +46,8 @@ UNRELEASED_NOTE = "# RPCs that no release holds yet; `make release` empties this
 CHANGELOG = PROTOS.parent / "CHANGELOG.md"
 RULES_NAME = "buf/validate/validate.proto"
 RULES_NOTE = (
-    "// From the descriptor in the protovalidate package (Apache-2.0); its comments are not in there.\n"
+    "// From the descriptor in the protovalidate package (Apache-2.0); its comments are "
+    "not in there.\n"
 )
 # What a refusal is made of; no schema of ours imports it, and every client needs it.
 REFUSALS = ("google/rpc/code.proto", "google/rpc/error_details.proto", "google/rpc/status.proto")
@@ -80,11 +81,14 @@ class Failed(Exception):
 
 
 def main() -> int:
-    """Exit code 0 when everything asked for was done and clean, else 1 with the reasons on stderr."""
+    """Exit code 0 when everything asked for was done and clean,
+    else 1 with the reasons on stderr."""
     parser = argparse.ArgumentParser(description="Generate and check the protobuf stubs.")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--check", action="store_true", help="fail on drift or unclean schemas")
-    action.add_argument("--release", action="store_true", help="record the present schemas as released")
+    action.add_argument(
+        "--release", action="store_true", help="record the present schemas as released"
+    )
     action.add_argument(
         "--export", type=Path, metavar="DIR", help="write sources with everything they import"
     )
@@ -97,7 +101,12 @@ def main() -> int:
             if asked.export:
                 export(Path(scratch), asked.export)
             else:
-                act(Path(scratch), check=asked.check, release=asked.release, breaking=asked.breaking.strip())
+                act(
+                    Path(scratch),
+                    check=asked.check,
+                    release=asked.release,
+                    breaking=asked.breaking.strip(),
+                )
         except Failed as failure:
             print(failure, file=sys.stderr)
             return 1
@@ -125,7 +134,9 @@ def act(scratch: Path, *, check: bool, release: bool, breaking: str = "") -> Non
 
 
 def describe(image: Path, wheels: Path) -> None:
-    """Writes the image: our schemas with their comments, all they import, and the messages of refusals."""
+    """Writes the image: our schemas with their comments, all they import, and the messages of
+    refusals.
+    """
     run(
         *protoc(wheels),
         f"--descriptor_set_out={image}",
@@ -149,9 +160,13 @@ def protoc(wheels: Path) -> tuple[str, ...]:
 
 
 def export(scratch: Path, to: Path) -> None:
-    """Writes our sources and all they import but Google's well-known types, which every tool brings."""
+    """Writes our sources and all they import but Google's well-known types, which every tool
+    brings.
+    """
     importlib.import_module("buf.validate.validate_pb2")  # so that options of its kinds can be read
-    wheels = descriptor_pb2.FileDescriptorSet.FromString(wheel_descriptors(scratch).read_bytes()).file
+    wheels = descriptor_pb2.FileDescriptorSet.FromString(
+        wheel_descriptors(scratch).read_bytes()
+    ).file
     rules = next(file for file in wheels if file.name == RULES_NAME)
     if (to / "sonic").exists():
         shutil.rmtree(to / "sonic")
@@ -193,7 +208,9 @@ def collect(file: FileDescriptor, found: dict[str, descriptor_pb2.FileDescriptor
 
 def sources() -> list[str]:
     """Every schema of ours, relative to protos/."""
-    return sorted(path.relative_to(PROTOS).as_posix() for path in (PROTOS / "sonic").rglob("*.proto"))
+    return sorted(
+        path.relative_to(PROTOS).as_posix() for path in (PROTOS / "sonic").rglob("*.proto")
+    )
 
 
 def generate(out: Path, image: Path, wheels: Path) -> None:
@@ -225,7 +242,9 @@ def commented(image: Path) -> bytes:
 
 
 def run(*command: str, silent: bool = False) -> None:
-    """Runs a tool; any failure, or any word from one that should be silent (a warning), is a failure."""
+    """Runs a tool; any failure, or any word from one that should be silent (a warning), is a
+    failure.
+    """
     done = subprocess.run(command, cwd=PROTOS, capture_output=True, text=True, check=False)
     words = (done.stdout + done.stderr).strip()
     if done.returncode != 0 or (silent and words):
@@ -281,9 +300,11 @@ def buf() -> str:
 
 
 def record(image: Path, breaking: str) -> None:
-    """Keeps the schemas without comments: compatibility reads only shapes. All RPCs are released then.
+    """Keeps the schemas without comments: compatibility reads only shapes. All RPCs are released
+    then.
 
-    Refuses a breaking change without a reason; with one, the reason goes into the changelog, as one line.
+    Refuses a breaking change without a reason; with one, the reason goes into the changelog, as one
+    line.
     """
     breaking = " ".join(breaking.split())
     if RELEASE.exists():

@@ -1,6 +1,8 @@
-"""Writes a file descriptor back as proto source: for schemas that a wheel carries as a descriptor alone.
+"""Writes a file descriptor back as proto source: for schemas that a wheel carries as a descriptor
+alone.
 
-Comments are not in a descriptor. What is written compiles to the same descriptor; a test holds that.
+Comments are not in a descriptor. What is written compiles to the same descriptor; a test holds
+that.
 """
 
 import re
@@ -70,13 +72,17 @@ def _message_body(message: descriptor_pb2.DescriptorProto, proto3: bool) -> Iter
 
 
 def _fields(
-    message: descriptor_pb2.DescriptorProto, entries: dict[str, descriptor_pb2.DescriptorProto], proto3: bool
+    message: descriptor_pb2.DescriptorProto,
+    entries: dict[str, descriptor_pb2.DescriptorProto],
+    proto3: bool,
 ) -> Iterator[str]:
     """Fields in order; those of a oneof stand together where its first one does."""
     written: set[int] = set()
     for field in message.field:
         entry = (
-            entries.get(field.type_name.rpartition(".")[2]) if field.label == _Field.LABEL_REPEATED else None
+            entries.get(field.type_name.rpartition(".")[2])
+            if field.label == _Field.LABEL_REPEATED
+            else None
         )
         if not field.HasField("oneof_index") or field.proto3_optional:
             yield _field(field, _kind(field, entry), _label(field, entry is not None, proto3))
@@ -106,7 +112,9 @@ def _field(field: descriptor_pb2.FieldDescriptorProto, kind: str, label: str) ->
         words.append(f"json_name = {_quoted(field.json_name)}")
     if field.HasField("default_value"):
         is_text = field.type in (_Field.TYPE_STRING, _Field.TYPE_BYTES)
-        words.append(f"default = {_quoted(field.default_value) if is_text else field.default_value}")
+        words.append(
+            f"default = {_quoted(field.default_value) if is_text else field.default_value}"
+        )
     return f"{label}{kind} {field.name} = {field.number}{_bracketed(words)};"
 
 
@@ -121,7 +129,9 @@ def _label(field: descriptor_pb2.FieldDescriptorProto, is_map: bool, proto3: boo
     return _LABELS[field.label]
 
 
-def _kind(field: descriptor_pb2.FieldDescriptorProto, entry: descriptor_pb2.DescriptorProto | None) -> str:
+def _kind(
+    field: descriptor_pb2.FieldDescriptorProto, entry: descriptor_pb2.DescriptorProto | None
+) -> str:
     if entry is not None:
         return f"map<{_kind(entry.field[0], None)}, {_kind(entry.field[1], None)}>"
     if field.type == _Field.TYPE_GROUP:
@@ -132,9 +142,13 @@ def _kind(field: descriptor_pb2.FieldDescriptorProto, entry: descriptor_pb2.Desc
 def _enum(enum: descriptor_pb2.EnumDescriptorProto) -> Iterator[str]:
     yield f"enum {enum.name} {{"
     yield from _inside(f"option {words};" for words in _options(enum.options))
-    spans = [_span(span.start, span.end + 1) for span in enum.reserved_range]  # an enum's ends belong to it
+    spans = [
+        _span(span.start, span.end + 1) for span in enum.reserved_range
+    ]  # an enum's ends belong to it
     yield from _inside(_reserved(spans, enum.reserved_name))
-    yield from _inside(f"{one.name} = {one.number}{_bracketed(_options(one.options))};" for one in enum.value)
+    yield from _inside(
+        f"{one.name} = {one.number}{_bracketed(_options(one.options))};" for one in enum.value
+    )
     yield "}"
 
 
@@ -155,10 +169,13 @@ def _span(start: int, end: int) -> str:
 def _options(options: Message) -> Iterator[str]:
     """`name = value` of each option that is set; extensions in brackets.
 
-    ValueError when one is of an extension that was not imported: it would be left out without a word.
+    ValueError when one is of an extension that was not imported: it would be left out without a
+    word.
     """
     if len(UnknownFieldSet(options)):
-        raise ValueError(f"{options.DESCRIPTOR.full_name}: an option of an extension that is not known")
+        raise ValueError(
+            f"{options.DESCRIPTOR.full_name}: an option of an extension that is not known"
+        )
     for field, value in options.ListFields():
         name = f"({field.full_name})" if field.is_extension else field.name
         for one in value if field.is_repeated else [value]:

@@ -32,7 +32,9 @@ class SystemClock:
 
 
 class PushedClock:
-    """Stands still until told to move. `set_time` steps the wall time only, as a badly set machine does."""
+    """Stands still until told to move. `set_time` steps the wall time only, as a badly set machine
+    does.
+    """
 
     def __init__(self, start: datetime) -> None:
         self._now = _aware(start)
@@ -56,11 +58,15 @@ class PushedClock:
             await asyncio.sleep(0)
             return
         woken = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._monotonic_seconds + seconds, next(self._order), woken))
+        heapq.heappush(
+            self._sleepers, (self._monotonic_seconds + seconds, next(self._order), woken)
+        )
         await woken
 
     def advance(self, seconds: float) -> None:
-        """Moves both times on and wakes everyone whose time has come (they run at the next loop turn)."""
+        """Moves both times on and wakes everyone whose time has come (they run at the next loop
+        turn).
+        """
         if seconds < 0:
             raise ValueError("time does not run backwards; set_time steps the wall clock")
         self._now += timedelta(seconds=seconds)

@@ -32,10 +32,11 @@ def to_timestamp(moment: datetime | None) -> Timestamp | None:
 
 
 def from_timestamp(message: Message, field: str) -> datetime | None:
-    """The Timestamp `field` of `message` as an aware UTC time, None when unset; InvalidArgument BAD_TIME.
+    """The Timestamp `field` of `message` as an aware UTC time, None when unset; InvalidArgument
+    BAD_TIME.
 
-    Nothing we know of was before 1970. A day less or more must be a time too, and the driver keeps the first
-    and the last moment a datetime can hold as infinities.
+    Nothing we know of was before 1970. A day less or more must be a time too, and the driver keeps
+    the first and the last moment a datetime can hold as infinities.
     """
     if not message.HasField(field):
         return None
@@ -70,7 +71,9 @@ def from_duration(message: Message, field: str) -> timedelta | None:
         return duration.ToTimedelta()
     except (ValueError, OverflowError) as error:
         problem = "at most 10000 years, seconds and nanos of one sign"
-        raise InvalidArgument("BAD_DURATION", f"{field} is no duration", fields={field: problem}) from error
+        raise InvalidArgument(
+            "BAD_DURATION", f"{field} is no duration", fields={field: problem}
+        ) from error
 
 
 def put(message: Message, **numbers: float | None) -> None:
@@ -81,18 +84,23 @@ def put(message: Message, **numbers: float | None) -> None:
 
 
 def number(message: Message, field: str) -> float | None:
-    """An optional double: None when unset, never -0.0; InvalidArgument NOT_FINITE for NaN and infinity."""
+    """An optional double: None when unset, never -0.0; InvalidArgument NOT_FINITE for NaN and
+    infinity.
+    """
     if not message.HasField(field):
         return None
     value = float(getattr(message, field))
     if not math.isfinite(value):
-        raise InvalidArgument("NOT_FINITE", f"{field} is not a finite number", fields={field: "finite"})
+        raise InvalidArgument(
+            "NOT_FINITE", f"{field} is not a finite number", fields={field: "finite"}
+        )
     return value + 0.0
 
 
 def apply_mask(message: Message, mask: FieldMask, allowed: Iterable[str]) -> list[str]:
-    """The paths to update, each once: those of the mask, `*` for all allowed, or with an empty mask every
-    allowed field that is set. Raises InvalidArgument UNKNOWN_FIELD naming the allowed ones."""
+    """The paths to update, each once: those of the mask, `*` for all allowed, or with an empty mask
+    every allowed field that is set. Raises InvalidArgument UNKNOWN_FIELD naming the allowed ones.
+    """
     known = list(allowed)
     _check_length(mask, "update_mask")
     if not mask.paths:

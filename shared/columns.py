@@ -1,7 +1,7 @@
 """Columns on the wire: packed fields to and from numpy without a Python object per row.
 
-A packed `repeated double` and a `bytes` field are the same bytes on the wire, so a reader parses the message
-through its twin, whose packed fields are bytes. NaN is absent, infinity is refused.
+A packed `repeated double` and a `bytes` field are the same bytes on the wire, so a reader parses
+the message through its twin, whose packed fields are bytes. NaN is absent, infinity is refused.
 """
 
 from collections.abc import AsyncIterable, Iterator, Mapping
@@ -66,7 +66,8 @@ def twin(message_class: type[Message]) -> type[Message]:
 
 
 def decode(message: Message) -> dict[str, Array]:
-    """Every column of a twin message as a read-only array over the received bytes; an unasked one is empty.
+    """Every column of a twin message as a read-only array over the received bytes; an unasked one
+    is empty.
 
     Raises InvalidArgument BAD_COLUMN for a broken length, NOT_FINITE for an infinity.
     """
@@ -82,7 +83,9 @@ def encode(message_class: type[Message], arrays: Mapping[str, Array], **scalars:
     Raises KeyError for a column the message does not have, ValueError for an infinity.
     """
     known = _encoding(message_class)
-    pieces: list[bytes | memoryview] = [message_class(**scalars).SerializeToString()] if scalars else []
+    pieces: list[bytes | memoryview] = (
+        [message_class(**scalars).SerializeToString()] if scalars else []
+    )
     for name, array in arrays.items():
         number, dtype = known[name]
         if len(array):
@@ -109,7 +112,9 @@ def slices(arrays: Mapping[str, Array], rows: int = ROWS_PER_MESSAGE) -> Iterato
 async def collect(stream: AsyncIterable[Message]) -> dict[str, Array]:
     """All columns of a stream of twin messages, joined; an empty stream gives an empty dict."""
     parts = [decode(message) async for message in stream]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+    return (
+        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+    )
 
 
 def _encoding(message_class: type[Message]) -> dict[str, tuple[int, np.dtype[Any]]]:
@@ -129,15 +134,21 @@ def _turn_to_bytes(
             field.ClearField("options")
 
 
-def _own(proto: descriptor_pb2.FileDescriptorProto, descriptor: Descriptor) -> descriptor_pb2.DescriptorProto:
+def _own(
+    proto: descriptor_pb2.FileDescriptorProto, descriptor: Descriptor
+) -> descriptor_pb2.DescriptorProto:
     if descriptor.containing_type is None:
         return next(own for own in proto.message_type if own.name == descriptor.name)
     return next(
-        own for own in _own(proto, descriptor.containing_type).nested_type if own.name == descriptor.name
+        own
+        for own in _own(proto, descriptor.containing_type).nested_type
+        if own.name == descriptor.name
     )
 
 
-def _add_imports(pool: descriptor_pool.DescriptorPool, file: FileDescriptor, done: set[str]) -> None:
+def _add_imports(
+    pool: descriptor_pool.DescriptorPool, file: FileDescriptor, done: set[str]
+) -> None:
     for imported in file.dependencies:
         if imported.name not in done:
             done.add(imported.name)
@@ -147,10 +158,14 @@ def _add_imports(pool: descriptor_pool.DescriptorPool, file: FileDescriptor, don
 
 def _array(name: str, content: bytes, dtype: np.dtype[Any]) -> Array:
     if len(content) % dtype.itemsize:
-        raise InvalidArgument("BAD_COLUMN", f"column {name} is cut", fields={name: "whole numbers only"})
+        raise InvalidArgument(
+            "BAD_COLUMN", f"column {name} is cut", fields={name: "whole numbers only"}
+        )
     array: Array = np.frombuffer(content, dtype)
     if content and dtype.kind == "f" and np.isinf(array).any():
-        raise InvalidArgument("NOT_FINITE", f"column {name} holds an infinity", fields={name: "finite"})
+        raise InvalidArgument(
+            "NOT_FINITE", f"column {name} holds an infinity", fields={name: "finite"}
+        )
     return array
 
 

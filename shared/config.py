@@ -19,7 +19,8 @@ _SECRETS_DIR = "SONIC_SECRETS_DIR"
 
 
 class ProcessConfig(BaseSettings):
-    """What every process has. Built directly it takes its arguments only; `load` reads the environment.
+    """What every process has. Built directly it takes its arguments only; `load` reads the
+    environment.
 
     A subclass adds fields (`peer_address: str` is read from PEER_ADDRESS) and its `service` name.
     """
@@ -31,9 +32,12 @@ class ProcessConfig(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_json: bool = True
     log_file: str | None = Field(
-        default=None, description="where log lines go, 10 MB and four older files; empty: standard error"
+        default=None,
+        description="where log lines go, 10 MB and four older files; empty: standard error",
     )
-    metrics_address: str | None = Field(default=None, description="host:port of /metrics, empty for none")
+    metrics_address: str | None = Field(
+        default=None, description="host:port of /metrics, empty for none"
+    )
     shutdown_grace_seconds: float = Field(
         default=8.0, gt=0, le=600, description="time to finish calls at the end"
     )
@@ -64,7 +68,8 @@ class ProcessConfig(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # Several services share one process: only `load`, which knows whose environment it is, reads one.
+        # Several services share one process: only `load`, which knows whose environment it is,
+        # reads one.
         return (init_settings,)
 
 
@@ -75,7 +80,9 @@ class ServiceConfig(ProcessConfig):
         description="Postgres URL of the service's own role",
         examples=["postgresql://name:password@host/sonic"],
     )
-    channelz: bool = Field(default=False, description="1: the server shows its connections by channelz")
+    channelz: bool = Field(
+        default=False, description="1: the server shows its connections by channelz"
+    )
     allow_insecure_listen: bool = Field(
         default=False,
         validate_default=True,

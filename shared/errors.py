@@ -7,8 +7,8 @@ from datetime import timedelta
 class SonicError(Exception):
     """A failure with a machine-readable reason (UPPER_SNAKE) and a sentence for people.
 
-    `fields` maps a field path to what is wrong with it, `metadata` carries small facts for programs,
-    `retry_after` says when another try may succeed.
+    `fields` maps a field path to what is wrong with it, `metadata` carries small facts for
+    programs, `retry_after` says when another try may succeed.
     """
 
     def __init__(

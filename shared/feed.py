@@ -22,7 +22,8 @@ class Alike(Generic[T]):
         """The outcome of `work`; one that failed is asked for again."""
         task = self._work.get(key)
         if task is None:
-            # It belongs to no caller: neither its deadline nor its leaving may end it for the others.
+            # It belongs to no caller: neither its deadline nor its leaving may end it for the
+            # others.
             task = asyncio.create_task(work(), context=contextvars.Context())
             self._work[key] = task
             task.add_done_callback(lambda done: self._forget_failed(key, done))

@@ -21,7 +21,9 @@ _BACKOFF_CAP_SECONDS = 60.0
 
 
 class Part(Protocol):
-    """Something that starts and stops. Its `failed: asyncio.Event`, if any, brings the process down."""
+    """Something that starts and stops. Its `failed: asyncio.Event`, if any, brings the process
+    down.
+    """
 
     async def start(self) -> None: ...
 
@@ -88,7 +90,10 @@ class App:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.stop()
 
@@ -98,16 +103,19 @@ class App:
                 await part.stop()
         except Exception as error:  # noqa: BLE001  # the other parts must still stop
             log.get_logger().error(
-                "part did not stop cleanly", app=self.name, part=type(part).__name__, problem=repr(error)
+                "part did not stop cleanly",
+                app=self.name,
+                part=type(part).__name__,
+                problem=repr(error),
             )
 
 
 class Loop:
     """Runs `body` for ever. It returns the seconds until its next call; None or 0 is at once.
 
-    An exception is logged with an incident id and tried again after 1, 2, 4 ... 60 seconds of `clock`.
-    `wake` makes it run now, or once more when it is running. `stop` lets the body in flight finish within
-    `grace_seconds`; a body that waits long by itself watches `stopping`.
+    An exception is logged with an incident id and tried again after 1, 2, 4 ... 60 seconds of
+    `clock`. `wake` makes it run now, or once more when it is running. `stop` lets the body in
+    flight finish within `grace_seconds`; a body that waits long by itself watches `stopping`.
     """
 
     def __init__(
@@ -187,8 +195,12 @@ class Loop:
         await self._clock.sleep(end - self._clock.monotonic())
 
 
-def run(config_class: type[C], build: Callable[[C], App], environ: Mapping[str, str] | None = None) -> int:
-    """One process from start to SIGTERM or SIGINT: exit code 0; 1 a part failed; 2 bad configuration."""
+def run(
+    config_class: type[C], build: Callable[[C], App], environ: Mapping[str, str] | None = None
+) -> int:
+    """One process from start to SIGTERM or SIGINT: exit code 0; 1 a part failed; 2 bad
+    configuration.
+    """
     config = configuration.load(config_class, environ)
     return asyncio.run(_live(config, build))
 
@@ -215,7 +227,9 @@ async def _live(config: C, build: Callable[[C], App]) -> int:
 async def _until_end(app: App, asked: asyncio.Event) -> int:
     failing = asyncio.ensure_future(app.failed())
     failed = await _first(failing, asked)
-    log.get_logger().info("stopping", app=app.name, failed_part=failing.result() if failed else None)
+    log.get_logger().info(
+        "stopping", app=app.name, failed_part=failing.result() if failed else None
+    )
     failing.cancel()
     with contextlib.suppress(TimeoutError):
         await app.stop()

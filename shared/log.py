@@ -11,7 +11,14 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 # httpx and httpcore write whole URLs at INFO, and a URL may hold what must stay private.
-_TOO_TALKATIVE = ("httpx", "httpcore", "hpack", "asyncio", "sqlalchemy.engine", "alembic.runtime.migration")
+_TOO_TALKATIVE = (
+    "httpx",
+    "httpcore",
+    "hpack",
+    "asyncio",
+    "sqlalchemy.engine",
+    "alembic.runtime.migration",
+)
 
 # A log of today and of some days before, some 50 MB at most.
 _FILE_BYTES = 10 * 1024 * 1024
@@ -22,7 +29,9 @@ _bound: ContextVar[Mapping[str, str]] = ContextVar("sonic_log_bound", default={}
 
 
 def bind(**words: str) -> None:
-    """Adds words (request_id, cycle_id, ...) to every later line of this task; an empty word is dropped."""
+    """Adds words (request_id, cycle_id, ...) to every later line of this task; an empty word is
+    dropped.
+    """
     _bound.set({name: word for name, word in {**_bound.get(), **words}.items() if word})
 
 
@@ -40,9 +49,12 @@ def get_logger() -> structlog.stdlib.BoundLogger:
     return logger
 
 
-def configure(service: str, level: str = "INFO", json: bool = True, file: str | None = None) -> None:
-    """Sends structlog and standard logging to standard error, or to a file that is kept small, in one form;
-    calling it again replaces it."""
+def configure(
+    service: str, level: str = "INFO", json: bool = True, file: str | None = None
+) -> None:
+    """Sends structlog and standard logging to standard error, or to a file that is kept small, in
+    one form; calling it again replaces it.
+    """
     before: list[Processor] = [
         _add_bound,
         structlog.stdlib.add_log_level,
@@ -68,11 +80,13 @@ def configure(service: str, level: str = "INFO", json: bool = True, file: str | 
 class WholeLines(logging.Handler):
     """Appends each record to a file by one write, so that no other writer comes between.
 
-    At `max_bytes` the file becomes `<name>.1`, that one `.2` and so on; `kept_count` old ones stay. All are
-    for their owner's eyes. A full disk loses lines and nothing else.
+    At `max_bytes` the file becomes `<name>.1`, that one `.2` and so on; `kept_count` old ones stay.
+    All are for their owner's eyes. A full disk loses lines and nothing else.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int = _FILE_BYTES, kept_count: int = _KEPT_FILES) -> None:
+    def __init__(
+        self, path: Path, *, max_bytes: int = _FILE_BYTES, kept_count: int = _KEPT_FILES
+    ) -> None:
         super().__init__()
         self._path = path
         self._max_bytes = max_bytes
@@ -113,7 +127,8 @@ def _formatter(before: list[Processor], json: bool) -> logging.Formatter:
     last: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
         if json
-        # Plain tracebacks: the pretty ones print local variables, and a local may be a secret or an address.
+        # Plain tracebacks: the pretty ones print local variables, and a local may be a secret or an
+        # address.
         else [
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
@@ -136,6 +151,8 @@ class _Named:
     def __init__(self, service: str) -> None:
         self._service = service
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> MutableMapping[str, object]:
+    def __call__(
+        self, _logger: WrappedLogger, _method: str, event: EventDict
+    ) -> MutableMapping[str, object]:
         event.setdefault("service", self._service)
         return event

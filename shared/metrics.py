@@ -44,7 +44,9 @@ class CallMeter:
 
 
 class Metrics:
-    """A registry in which the same metric may be asked for twice: several services can share a process."""
+    """A registry in which the same metric may be asked for twice: several services can share a
+    process.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -63,7 +65,9 @@ class Metrics:
 
     def call(self, service: str, method: str) -> CallMeter:
         calls = self.counter("rpc_handled_total", "RPCs answered", ("service", "method", "code"))
-        seconds = self.histogram("rpc_duration_seconds", "Time to answer an RPC", ("service", "method"))
+        seconds = self.histogram(
+            "rpc_duration_seconds", "Time to answer an RPC", ("service", "method")
+        )
         return CallMeter(calls, seconds, service, method)
 
     def _once(self, name: str, make: Callable[[], Metric]) -> Metric:
@@ -81,7 +85,9 @@ def process() -> Metrics:
 
 
 class SidePort:
-    """Answers GET /metrics and /healthz; a service without an address (None or "") has no side port."""
+    """Answers GET /metrics and /healthz; a service without an address (None or "") has no side
+    port.
+    """
 
     def __init__(
         self,
@@ -116,7 +122,12 @@ class SidePort:
                 head = await reader.readuntil(b"\r\n\r\n")
                 writer.write(self._page(head.split(b" ", 2)[:2]))
                 await writer.drain()
-        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        except (
+            TimeoutError,
+            OSError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+        ) as error:
             get_logger().debug("side port request given up", problem=type(error).__name__)
         finally:
             writer.close()
@@ -135,7 +146,10 @@ class SidePort:
 
 
 def serve(
-    address: str | None, *, metrics: Metrics | None = None, healthy: Callable[[], bool] = lambda: True
+    address: str | None,
+    *,
+    metrics: Metrics | None = None,
+    healthy: Callable[[], bool] = lambda: True,
 ) -> SidePort:
     """The part that shows this process's metrics at `address`; None or "" is off."""
     return SidePort(address, metrics=metrics, healthy=healthy)

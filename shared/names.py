@@ -34,7 +34,8 @@ def _text(value: int) -> str:
 
 
 def shortened(text: str, length: int) -> str:
-    """At most `length` (>= 2) characters: cut between words where there are any, with an ellipsis."""
+    """At most `length` (>= 2) characters: cut between words where there are any,
+    with an ellipsis."""
     if len(text) <= length:
         return text
     head = text[: length - 1]
@@ -49,8 +50,12 @@ def normalise(text: str) -> str:
     return _GAP.sub("_", _HUMP.sub("_", text.strip())).strip("_").upper()
 
 
-def choose(text: str, known: Iterable[str], *, field: str, aliases: Mapping[str, str] = _NO_ALIASES) -> str:
-    """The known name that `text` means, as it is written in `known`; raises InvalidArgument UNKNOWN_NAME."""
+def choose(
+    text: str, known: Iterable[str], *, field: str, aliases: Mapping[str, str] = _NO_ALIASES
+) -> str:
+    """The known name that `text` means, as it is written in `known`; raises InvalidArgument
+    UNKNOWN_NAME.
+    """
     names = {normalise(name): name for name in known}
     wanted = normalise(text)
     also = {normalise(alias): normalise(name) for alias, name in aliases.items()}

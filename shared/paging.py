@@ -35,14 +35,20 @@ class Page(Generic[Row]):
 
 
 def context(*parts: object) -> str:
-    """A short hash of what was asked (filter, order): pages of one question do not continue another."""
+    """A short hash of what was asked (filter, order): pages of one question do not continue
+    another.
+    """
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def parse(page_size: int, page_token: str, *, default: int = 50, cap: int = 500, context: str) -> PageRequest:
+def parse(
+    page_size: int, page_token: str, *, default: int = 50, cap: int = 500, context: str
+) -> PageRequest:
     """Raises InvalidArgument BAD_PAGE_SIZE, BAD_PAGE_TOKEN or PAGE_TOKEN_MISMATCH."""
     if page_size < 0:
-        raise InvalidArgument("BAD_PAGE_SIZE", "page_size is negative", fields={"page_size": "0 or more"})
+        raise InvalidArgument(
+            "BAD_PAGE_SIZE", "page_size is negative", fields={"page_size": "0 or more"}
+        )
     size = min(page_size or default, cap)
     return PageRequest(size, _after(page_token, context) if page_token else None)
 
@@ -52,8 +58,12 @@ def next_token(context: str, key: Key) -> str:
     return base64.urlsafe_b64encode(_check(body) + body).decode().rstrip("=")
 
 
-def cut(rows: Sequence[Row], request: PageRequest, context: str, key: Callable[[Row], Key]) -> Page[Row]:
-    """The page of `rows`, of which one more than `request.size` was fetched to learn whether more follow."""
+def cut(
+    rows: Sequence[Row], request: PageRequest, context: str, key: Callable[[Row], Key]
+) -> Page[Row]:
+    """The page of `rows`, of which one more than `request.size` was fetched to learn whether more
+    follow.
+    """
     if len(rows) <= request.size:
         return Page(rows, "")
     kept = rows[: request.size]
@@ -93,7 +103,8 @@ def _plain(value: object) -> object:
 
 
 def _value(plain: object) -> object:
-    """A value that a query can take; the check above is no signature, so anybody can make a token."""
+    """A value that a query can take; the check above is no signature,
+    so anybody can make a token."""
     if isinstance(plain, dict):
         moment = datetime.fromisoformat(plain["t"])
         if not _EARLIEST <= moment < _LATEST:  # TypeError without a time zone

@@ -11,9 +11,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with(parent_pid: int) -> None:
-    """Ask the kernel for SIGTERM when the parent ends; at once when it has ended already. Linux alone.
+    """Ask the kernel for SIGTERM when the parent ends; at once when it has ended already. Linux
+    alone.
 
-    Asked by the child itself: what runs between fork and exec in a process with threads may stop for ever.
+    Asked by the child itself: what runs between fork and exec in a process with threads may stop
+    for ever.
     """
     if sys.platform != "linux":
         return

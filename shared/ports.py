@@ -12,14 +12,19 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a port: a process that listens there, or a connection that happens to start from it."""
+    """Who has a port: a process that listens there, or a connection that happens to start from
+    it."""
 
     name: str
     pid: int | None
     is_listening: bool
 
     def __str__(self) -> str:
-        who = f"{self.name} (process {self.pid})" if self.pid else "a process that is gone or another user's"
+        who = (
+            f"{self.name} (process {self.pid})"
+            if self.pid
+            else "a process that is gone or another user's"
+        )
         return who if self.is_listening else f"an outgoing connection of {who}"
 
 
@@ -35,7 +40,9 @@ def holder_of(address: str) -> Holder | None:
     """Who has the port; None when nobody does, or this system does not tell."""
     port = int(address.rpartition(":")[2])
     try:
-        found = [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port]
+        found = [
+            one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port
+        ]
     except psutil.Error:
         return None
     # The listener first: connections it took have its port too.
@@ -47,10 +54,12 @@ def holder_of(address: str) -> Holder | None:
 
 
 def hold(addresses: Iterable[str]) -> list[socket.socket]:
-    """Keep these ports from outgoing connections until the sockets are closed; servers may listen on them.
+    """Keep these ports from outgoing connections until the sockets are closed; servers may listen
+    on them.
 
-    Bound, and never listening: Linux lets another socket with SO_REUSEADDR listen there, refuses a second
-    listener, and gives the port to no connection. Elsewhere nothing is held. A taken one is left out.
+    Bound, and never listening: Linux lets another socket with SO_REUSEADDR listen there, refuses a
+    second listener, and gives the port to no connection. Elsewhere nothing is held. A taken one is
+    left out.
     """
     if sys.platform != "linux":
         return []

@@ -1,7 +1,8 @@
-"""What a private key or a seed phrase looks like, so that none is ever taken, stored, sent or repeated.
+"""What a private key or a seed phrase looks like, so that none is ever taken, stored, sent or
+repeated.
 
-Shapes, no chain. Every step is linear in the text: what is rare is looked for in a copy whose bytes say only
-of what kind they are, and closely only where there is enough of it.
+Shapes, no chain. Every step is linear in the text: what is rare is looked for in a copy whose bytes
+say only of what kind they are, and closely only where there is enough of it.
 """
 
 import re
@@ -22,7 +23,8 @@ SHORTEST_SECRET_LENGTH: Final = 47
 
 _LETTERS = "1-9A-HJ-NP-Za-km-z"
 _WIF_VERSIONS = frozenset({0x80, 0xEF})
-# By its first letter: of the main network, 32 bytes alone or with the mark of a compressed public key.
+# By its first letter: of the main network, 32 bytes alone or with the mark of a compressed public
+# key.
 _WIF = re.compile(r"5[0-9A-Za-z]{50}|[KL][0-9A-Za-z]{51}")
 _WIF_LENGTHS = frozenset({51, 52})
 _NOT_BASE58 = re.compile("[0OIl]")
@@ -51,8 +53,9 @@ _LONGEST_BROKEN = 300
 
 
 def refuse_secret(text: str, field: str) -> None:
-    """Raises PRIVATE_KEY_REFUSED when the text is, or holds, something shaped like a secret. The error names
-    the field, never the value."""
+    """Raises PRIVATE_KEY_REFUSED when the text is, or holds, something shaped like a secret. The
+    error names the field, never the value.
+    """
     if looks_secret(text):
         raise InvalidArgument(
             REASON,
@@ -62,8 +65,9 @@ def refuse_secret(text: str, field: str) -> None:
 
 
 def without_secrets(text: str) -> str:
-    """The text with a sentence in place of each line that holds a secret, or of it all when only the whole
-    does: what must be told is told all the same."""
+    """The text with a sentence in place of each line that holds a secret, or of it all when only
+    the whole does: what must be told is told all the same.
+    """
     if not looks_secret(text):
         return text
     # Its lines give it away only together, and any of them would be a part of it.
@@ -75,9 +79,10 @@ def without_secrets(text: str) -> str:
 def looks_secret(text: str) -> bool:
     """Whether the text is or holds one of these:
 
-    - a private key in WIF, also mistyped when it has its length and first letter; an extended private key;
-    - 64 bytes as base58, base64, hex or a list of numbers, 32 bytes as hex or a list of numbers; hex also in
-      groups, lists also without brackets;
+    - a private key in WIF, also mistyped when it has its length and first letter; an extended
+      private key;
+    - 64 bytes as base58, base64, hex or a list of numbers, 32 bytes as hex or a list of numbers;
+      hex also in groups, lists also without brackets;
     - a PEM block of a private key;
     - a seed phrase, see `seed_phrases.is_phrase`.
 
@@ -133,7 +138,9 @@ def _is_base58_key(run: str) -> bool:
     if len(run) in _WIF_LENGTHS and _is_wif(run):
         return True
     if run.isalpha() or run.islower() or run.isupper():
-        return False  # Words run together; so many random base58 letters hold figures and both cases.
+        return (
+            False  # Words run together; so many random base58 letters hold figures and both cases.
+        )
     if _WIF.fullmatch(run):
         return len(_NOT_BASE58.findall(run)) <= 1
     raw = base58.decode(run) if _BASE58_KEY.fullmatch(run) else None
@@ -155,7 +162,9 @@ def _holds_base64_key(text: str) -> bool:
 
 
 def _is_random(letters: str) -> bool:
-    """Whether capitals, small letters and figures are about as many as chance makes them in 64 bytes."""
+    """Whether capitals, small letters and figures are about as many as chance makes them in 64
+    bytes.
+    """
     capitals, small = sum(map(str.isupper, letters)), sum(map(str.islower, letters))
     figures = sum(map(str.isdigit, letters))
     return min(capitals, small) >= 16 and figures > 0
@@ -165,13 +174,17 @@ def _is_broken_key(text: str) -> bool:
     """A key that is the whole text, in lines or in groups of one length."""
     if len(text) > _LONGEST_BROKEN:
         return False
-    return any(_is_joined_key(form.split()) for form in dict.fromkeys((text, _LABEL.sub("", text, count=1))))
+    return any(
+        _is_joined_key(form.split())
+        for form in dict.fromkeys((text, _LABEL.sub("", text, count=1)))
+    )
 
 
 def _is_joined_key(pieces: list[str]) -> bool:
     if len(pieces) < 2 or not _is_cut_up(list(map(len, pieces))):
         return False
-    # Public addresses side by side are as long as a key; ids have one case, a line of a key has both.
+    # Public addresses side by side are as long as a key; ids have one case, a line of a key has
+    # both.
     if all(len(base58.decode(piece) or b"") == 32 for piece in pieces) or any(
         len(piece) >= _LINE_LENGTH and (piece.islower() or piece.isupper()) for piece in pieces
     ):

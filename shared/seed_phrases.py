@@ -1,4 +1,6 @@
-"""What a seed phrase of BIP-39 (English) looks like among other words. Every step is linear in the text."""
+"""What a seed phrase of BIP-39 (English) looks like among other words. Every step is linear in the
+text.
+"""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +20,8 @@ _WHOLE, _START = 1, 2
 
 _OTHER_SIGNS = re.compile(r"[^\w\x00-\x7f]+")
 _LOWER_LETTERS = bytes(
-    ord(chr(byte).lower()) if chr(byte).isalpha() or byte >= 0x80 else ord(" ") for byte in range(0x80)
+    ord(chr(byte).lower()) if chr(byte).isalpha() or byte >= 0x80 else ord(" ")
+    for byte in range(0x80)
 ) + bytes(range(0x80, 0x100))
 _IS_WHOLE = bytes(kind & _WHOLE for kind in range(0x100))
 _IS_START = bytes(bool(kind & _START) for kind in range(0x100))
@@ -28,16 +31,19 @@ _LABEL = re.compile(r"^[^:=]{0,40}[:=]")
 _AMOUNT = re.compile(r"[0-9]{3}|[0-9][.,][0-9]")
 # Words that are not of the list, near as some are to it: a text that holds one is a sentence.
 _COMMON = frozenset(
-    b"""a an and anyone anything are as at ath atr bad be been being both bought btc but buy by cannot closes
-    could cpi days did do does done down drops dydx ema eth eur even ever every falls far fed fees fell
-    for from full funds gains gave gets getting given going gone got had has he her here hers him
-    his hit hours how however i if in is isn it its kept knew known last less levels longs look loss
-    losses lot low made many me might min money months most my no none nor not of on ones opens or
-    others our ours out paid part past pays per pnl quite really rise rises rsi said says see
-    seen set several she shorts should so sol sold some something sometimes stays stop stops take takes
-    than the their them these things think those though through till to told too took trends tried up us
-    usd usdc usdt using waits wants was we week weeks well went were whatever whenever which while who
-    whole whose why with within won would years yes yet yours""".split()
+    b"""
+    a an and anyone anything are as at ath atr bad be been being both bought btc but buy by
+    cannot closes could cpi days did do does done down drops dydx ema eth eur even ever every
+    falls far fed fees fell for from full funds gains gave gets getting given going gone got had
+    has he her here hers him his hit hours how however i if in is isn it its kept knew known
+    last less levels longs look loss losses lot low made many me might min money months most my
+    no none nor not of on ones opens or others our ours out paid part past pays per pnl quite
+    really rise rises rsi said says see seen set several she shorts should so sol sold some
+    something sometimes stays stop stops take takes than the their them these things think those
+    though through till to told too took trends tried up us usd usdc usdt using waits wants was
+    we week weeks well went were whatever whenever which while who whole whose why with within
+    won would years yes yet yours
+    """.split()
 )
 
 # Words of the list that people write before a phrase.
@@ -45,8 +51,8 @@ _TELLING = frozenset(b"seed phrase secret key word".split())
 
 
 def is_phrase(text: str) -> bool:
-    """Twelve or more words of the list, or their first four letters, in a row; or 12, 15, 18, 21 or 24, of
-    which one may be mistyped, or one in six when the text is nothing else.
+    """Twelve or more words of the list, or their first four letters, in a row; or 12, 15, 18, 21 or
+    24, of which one may be mistyped, or one in six when the text is nothing else.
 
     Signs, numbers and white space between the words hide nothing, nor does a label before them.
     """
@@ -90,7 +96,9 @@ def _one_mistyped(words: list[bytes], marks: bytes) -> bool:
 
 def _nothing_but_a_phrase(words: list[bytes], kinds: bytes) -> bool:
     starts = [word for word, kind in zip(words, kinds, strict=True) if not kind & _START]
-    if len(starts) <= 1 and all(len(word) <= _START_LENGTH + 1 and word not in _COMMON for word in starts):
+    if len(starts) <= 1 and all(
+        len(word) <= _START_LENGTH + 1 and word not in _COMMON for word in starts
+    ):
         return True
     unknown = [word for word, kind in zip(words, kinds, strict=True) if not kind & _WHOLE]
     if len(unknown) > len(words) // _MISTYPED_SHARE or not _COMMON.isdisjoint(unknown):
@@ -99,7 +107,9 @@ def _nothing_but_a_phrase(words: list[bytes], kinds: bytes) -> bool:
 
 
 def _is_near(word: bytes) -> bool:
-    """Whether one letter parts it from a word of the list: missing, too many, wrong, or in a wrong place."""
+    """Whether one letter parts it from a word of the list: missing, too many, wrong, or in a wrong
+    place.
+    """
     if len(word) > _LONGEST_WORD + 1 or word in _COMMON:
         return False
     kinds, shorter = _kinds(), _one_letter_less()

@@ -1,11 +1,14 @@
-"""Keys spelled byte by byte: hexadecimal in groups, lists of numbers. Every step is linear in the text."""
+"""Keys spelled byte by byte: hexadecimal in groups, lists of numbers. Every step is linear in the
+text.
+"""
 
 import re
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Final
 
-# Characters a stretch of nothing else needs to hold a key: 32 numbers of one figure with signs between.
+# Characters a stretch of nothing else needs to hold a key: 32 numbers of one figure with signs
+# between.
 _SHORTEST: Final = 63
 _STRETCH = re.compile(rf"[0-9A-Fa-fxX\s,;:.\-_|/\\\"'\[\](){{}}]{{{_SHORTEST},}}")
 # The rest of a word that goes on outside of the stretch.
@@ -37,7 +40,8 @@ _OPENING, _CLOSING = re.compile(r"[\[({]\s*$"), re.compile(r"[\"']?[,;]?\s*[\])}
 
 
 def spells_key(text: str) -> bool:
-    """Whether the text holds 32 or 64 bytes, each written as a number, or as hexadecimal in groups."""
+    """Whether the text holds 32 or 64 bytes, each written as a number,
+    or as hexadecimal in groups."""
     return any(_holds_hex(stretch) or _holds_numbers(stretch) for stretch in _stretches(text))
 
 
@@ -46,7 +50,9 @@ def _stretches(text: str) -> Iterator[str]:
         stretch = found.group()
         if text[max(0, found.start() - 1) : found.start()].isalnum():
             stretch = _CUT_FIRST.sub("", stretch)
-        yield _CUT_LAST.sub("", stretch) if text[found.end() : found.end() + 1].isalnum() else stretch
+        yield (
+            _CUT_LAST.sub("", stretch) if text[found.end() : found.end() + 1].isalnum() else stretch
+        )
 
 
 def _holds_hex(stretch: str) -> bool:
@@ -59,7 +65,8 @@ def _holds_hex(stretch: str) -> bool:
 
 
 def _is_broken_hex(part: str) -> bool:
-    """Whether some words in a row, with white space alone between, are as long together as a key."""
+    """Whether some words in a row, with white space alone between,
+    are as long together as a key."""
     words = part.split()
     joined = "".join(words)
     ends = {0, *accumulate(map(len, words))}

@@ -2,7 +2,8 @@
 
 import re
 
-# C0, DEL and C1: they move a terminal's cursor, and two names that differ in them alone look the same.
+# C0, DEL and C1: they move a terminal's cursor, and two names that differ in them alone look the
+# same.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MARK = "..."
 
@@ -13,7 +14,9 @@ def holds_control(text: str) -> bool:
 
 
 def cut(text: str, length: int) -> str:
-    """At most `length` characters, `length` > 3; one word that is longer than half of it is cut within."""
+    """At most `length` characters, `length` > 3; one word that is longer than half of it is cut
+    within.
+    """
     if len(text) <= length:
         return text
     room = length - len(_MARK)

@@ -38,8 +38,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def log_of_this_test() -> Iterator[None]:
-    """Plain lines on standard output, whatever an earlier test configured or bound; traces as text, since the
-    pictures that structlog draws of them take seconds."""
+    """Plain lines on standard output, whatever an earlier test configured or bound; traces as text,
+    since the pictures that structlog draws of them take seconds.
+    """
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     structlog.reset_defaults()

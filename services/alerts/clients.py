@@ -93,7 +93,9 @@ class PositionsClient:
                 except NotFound:
                     return Ended(Record.BY_HAND)
                 except SonicError as error:
-                    raise _unavailable("POSITIONS_UNAVAILABLE", "positions cannot be read", error) from error
+                    raise _unavailable(
+                        "POSITIONS_UNAVAILABLE", "positions cannot be read", error
+                    ) from error
             return _ended(position)
 
         asked = list(position_ids)[:_ENDS_ASKED]
@@ -103,11 +105,15 @@ class PositionsClient:
         try:
             totals = await self._portfolio.GetTotals(pb.GetTotalsRequest(), timeout=_SHORT_SECONDS)
         except SonicError as error:
-            raise _unavailable("POSITIONS_UNAVAILABLE", "positions cannot be read", error) from error
+            raise _unavailable(
+                "POSITIONS_UNAVAILABLE", "positions cannot be read", error
+            ) from error
         oldest = from_timestamp(totals, "oldest_mark_time")
         micros = int(oldest.timestamp() * 1_000_000) if oldest else 0
         return {
-            kind: Reading(getattr(totals, name) if kind in _ALWAYS_PRESENT else number(totals, name), micros)
+            kind: Reading(
+                getattr(totals, name) if kind in _ALWAYS_PRESENT else number(totals, name), micros
+            )
             for kind, name in _TOTALS.items()
         }
 
@@ -118,27 +124,36 @@ class PositionsClient:
         except NotFound:
             return False
         except SonicError as error:
-            raise _unavailable("POSITIONS_UNAVAILABLE", "positions cannot be asked", error) from error
+            raise _unavailable(
+                "POSITIONS_UNAVAILABLE", "positions cannot be asked", error
+            ) from error
         return True
 
     async def is_demo(self) -> bool:
         try:
             answer = await self._stub.GetMode(pb.GetModeRequest(), timeout=_SHORT_SECONDS)
         except SonicError as error:
-            raise _unavailable("POSITIONS_UNAVAILABLE", "positions cannot be asked", error) from error
+            raise _unavailable(
+                "POSITIONS_UNAVAILABLE", "positions cannot be asked", error
+            ) from error
         return answer.mode == pb.MODE_DEMO
 
     async def _read(self, names: Sequence[str], known_epoch: int | None = None) -> list[Any] | None:
-        """All parts of the stream; None, and no further part, when the first shows the known epoch."""
+        """All parts of the stream; None, and no further part, when the first shows the known
+        epoch."""
         parts: list[Any] = []
         try:
-            stream = self._columns.ReadColumns(pb.ReadColumnsRequest(columns=names), timeout=_READ_SECONDS)
+            stream = self._columns.ReadColumns(
+                pb.ReadColumnsRequest(columns=names), timeout=_READ_SECONDS
+            )
             async for part in stream:
                 if not parts and known_epoch is not None and part.membership_epoch == known_epoch:
                     return None
                 parts.append(part)
         except SonicError as error:
-            raise _unavailable("POSITIONS_UNAVAILABLE", "positions cannot be read", error) from error
+            raise _unavailable(
+                "POSITIONS_UNAVAILABLE", "positions cannot be read", error
+            ) from error
         return parts
 
 
@@ -151,7 +166,9 @@ def _epoch(parts: Sequence[Any]) -> int:
 
 
 def _join(parts: Sequence[Any]) -> dict[str, columns.Array]:
-    decoded = [columns.decode(part) for part in parts] or [columns.decode(columns.twin(pb.PositionColumns)())]
+    decoded = [columns.decode(part) for part in parts] or [
+        columns.decode(columns.twin(pb.PositionColumns)())
+    ]
     if len(decoded) == 1:
         return decoded[0]
     return {name: np.concatenate([part[name] for part in decoded]) for name in decoded[0]}
@@ -183,14 +200,21 @@ def _positions(epoch: int, joined: Mapping[str, columns.Array], names: Iterable[
 
 def _present(parts: Sequence[Any]) -> tuple[int, NDArray[np.int64]]:
     joined = _join(parts)
-    return _epoch(parts), _whole(joined, "position_key")[np.isin(joined["status"], (*HELD, _INACTIVE))]
+    return _epoch(parts), _whole(joined, "position_key")[
+        np.isin(joined["status"], (*HELD, _INACTIVE))
+    ]
 
 
 def _ended(position: pb.Position) -> Ended:
-    mark, liquidation = number(position, "mark_price_usd"), number(position, "liquidation_price_usd")
+    mark, liquidation = (
+        number(position, "mark_price_usd"),
+        number(position, "liquidation_price_usd"),
+    )
     sign = {pb.SIDE_LONG: 1, pb.SIDE_SHORT: -1}.get(position.side, 0)
     known = bool(mark and liquidation and sign)
-    distance = 100 * sign * (mark - liquidation) / mark if known and mark and liquidation else math.nan
+    distance = (
+        100 * sign * (mark - liquidation) / mark if known and mark and liquidation else math.nan
+    )
     if position.status == pb.STATUS_LIQUIDATED:
         return Ended(Record.LIQUIDATED, distance)
     if position.venue in _BY_HAND_VENUES:
@@ -226,7 +250,9 @@ class XComClient:
 
     async def channels(self) -> list[str]:
         try:
-            answer = await self._stub.ListChannels(xcom_pb2.ListChannelsRequest(), timeout=_SHORT_SECONDS)
+            answer = await self._stub.ListChannels(
+                xcom_pb2.ListChannelsRequest(), timeout=_SHORT_SECONDS
+            )
         except SonicError as error:
             raise _unavailable("XCOM_UNAVAILABLE", "channels cannot be checked", error) from error
         return [channel.name for channel in answer.channels]
@@ -271,7 +297,9 @@ class XComClient:
             raise _xcom_unavailable(error) from error
 
     async def said(self, after_sequence: int) -> tuple[Sequence[Said], int]:
-        request = xcom_pb2.ListAcknowledgementsRequest(source="alerts", after_sequence=after_sequence)
+        request = xcom_pb2.ListAcknowledgementsRequest(
+            source="alerts", after_sequence=after_sequence
+        )
         try:
             answer = await self._escalation.ListAcknowledgements(request, timeout=_SHORT_SECONDS)
         except Unavailable as error:

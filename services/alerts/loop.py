@@ -1,4 +1,5 @@
-"""Background work: the outbox handed over, holds ended when their time has come. Decides nothing."""
+"""Background work: the outbox handed over, holds ended when their time has come. Decides
+nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ _LONGEST_PAUSE_SECONDS = 30.0
 
 
 class RelayLoop(Loop):
-    """Woken by every commit of this process that tells something; looks every 2 s for those of others."""
+    """Woken by every commit of this process that tells something; looks every 2 s for those of
+    others.
+    """
 
     def __init__(self, relay: Relay, cache: SnapshotCache, clock: Clock) -> None:
         super().__init__("alerts relay", self._once_more, clock, first_delay_seconds=0.1)
@@ -29,7 +32,9 @@ class RelayLoop(Loop):
             sent = await self._relay.relay()
         except Unavailable as error:
             self._unreached += 1
-            pause = min(_PAUSE_SECONDS * 2.0 ** min(self._unreached - 1, 10), _LONGEST_PAUSE_SECONDS)
+            pause = min(
+                _PAUSE_SECONDS * 2.0 ** min(self._unreached - 1, 10), _LONGEST_PAUSE_SECONDS
+            )
             get_logger().warning("outbox waits", reason=error.reason, retry_seconds=pause)
             return pause
         self._unreached = 0

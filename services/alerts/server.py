@@ -45,7 +45,8 @@ from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
 
 _SERVICE_NAMES = tuple(
-    f"sonic.alerts.v1.{noun}Service" for noun in ("Alerts", "Thresholds", "Ledger", "Attention", "Rules")
+    f"sonic.alerts.v1.{noun}Service"
+    for noun in ("Alerts", "Thresholds", "Ledger", "Attention", "Rules")
 )
 _COLUMN_MESSAGE_BYTES = 64 * 1024 * 1024
 
@@ -58,7 +59,9 @@ class Config(ServiceConfig):
     positions_address: str = Field("127.0.0.1:50052", description="host:port of positions")
     xcom_address: str = Field("127.0.0.1:50056", description="host:port of xcom")
     alerts_ledger_key: SecretStr | None = Field(
-        None, description="key of the ledger's hashes; empty: ledger.key of the state directory, made once"
+        None,
+        description="key of the ledger's hashes; empty: ledger.key of the state directory, made "
+        "once",
     )
     sonic_home: Path = Field(Path(".sonic"), description="state directory")
 
@@ -130,7 +133,11 @@ def _servicers(
     channels: Channels,
     clock: Clock,
 ) -> list[tuple[Callable[[Any, Any], None], object]]:
-    market, reading, record = PriceRules(cache, channels), AlertQueries(cache, peer), LedgerQueries(cache)
+    market, reading, record = (
+        PriceRules(cache, channels),
+        AlertQueries(cache, peer),
+        LedgerQueries(cache),
+    )
     edits = AlertEdits(cache, channels, reading)
     cases = UseCases(
         EnsureAlerts(cache, peer),
@@ -150,7 +157,10 @@ def _servicers(
             ThresholdsServicer(limits, ThresholdFiles(cache, channels)),
         ),
         (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(record)),
-        (rpc.add_AttentionServiceServicer_to_server, AttentionServicer(attention, watching, record, clock)),
+        (
+            rpc.add_AttentionServiceServicer_to_server,
+            AttentionServicer(attention, watching, record, clock),
+        ),
         (rpc.add_RulesServiceServicer_to_server, RulesServicer(market)),
     ]
 

@@ -30,7 +30,8 @@ service_state = Table(
     "service_state",
     metadata,
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
-    # Random numbers, not counters: after a lost commit a counter would come to the same value again.
+    # Random numbers, not counters: after a lost commit a counter would come to the same value
+    # again.
     Column("alert_version", BigInteger, nullable=False),
     Column("evaluation_version", BigInteger, nullable=False),
     Column("threshold_version", BigInteger, nullable=False),
@@ -91,7 +92,8 @@ alert = Table(
     Column("told_level", SmallInteger, nullable=False),
     # A rise that a cooldown or a hold kept back; 0 none.
     Column("kept_level", SmallInteger, nullable=False, server_default="0"),
-    # What a person made of it: SILENCED or ACKNOWLEDGED up to a level and until a moment; 0 nothing.
+    # What a person made of it: SILENCED or ACKNOWLEDGED up to a level and until a moment; 0
+    # nothing.
     Column("held_status", SmallInteger, nullable=False, server_default="0"),
     Column("held_level", SmallInteger, nullable=False, server_default="0"),
     Column("held_until_micros", BigInteger, nullable=False, server_default="0"),
@@ -99,7 +101,13 @@ alert = Table(
     Column("trait_bits", SmallInteger, nullable=False, server_default="0"),
     Column("revision", Integer, nullable=False, server_default="1"),
     Index("alert_held", "held_until_micros", postgresql_where=text("held_status <> 0")),
-    Index("alert_once", "subject_key", "kind", unique=True, postgresql_where=text("(trait_bits & 4) = 0")),
+    Index(
+        "alert_once",
+        "subject_key",
+        "kind",
+        unique=True,
+        postgresql_where=text("(trait_bits & 4) = 0"),
+    ),
     CheckConstraint("level between 1 and 4 and previous_level between 1 and 4", name="level_known"),
     CheckConstraint("told_level between 0 and 4", name="told_level_known"),
     CheckConstraint("incident_count >= 0 and trigger_count >= 0", name="counts_not_negative"),
@@ -189,7 +197,8 @@ threshold = Table(
     UniqueConstraint("type", "condition", "asset", name="threshold_once"),
     CheckConstraint("condition between 1 and 2", name="condition_known"),
     CheckConstraint(
-        "case condition when 1 then coalesce(low <= medium, true) and coalesce(medium <= high, true)"
+        "case condition when 1 then coalesce(low <= medium, true) and coalesce(medium <= high, "
+        "true)"
         " and coalesce(low <= high, true)"
         " else coalesce(low >= medium, true) and coalesce(medium >= high, true)"
         " and coalesce(low >= high, true) end",
@@ -230,7 +239,8 @@ anchor = Table(
     CheckConstraint("id = 1", name="one_row"),
 )
 
-# What must be told: a row of the ledger and where its telling stands. Text and id are made of that row.
+# What must be told: a row of the ledger and where its telling stands. Text and id are made of that
+# row.
 outbox = Table(
     "outbox",
     metadata,
@@ -245,7 +255,10 @@ outbox = Table(
     Column("noted", Boolean, nullable=False, server_default="false"),
     CheckConstraint("level between 2 and 4", name="level_can_be_told"),
     Index(
-        "outbox_waiting", text("level desc"), "ledger_sequence", postgresql_where=text("sent_time is null")
+        "outbox_waiting",
+        text("level desc"),
+        "ledger_sequence",
+        postgresql_where=text("sent_time is null"),
     ),
     Index("outbox_sent", "sent_time", postgresql_where=text("sent_time is not null")),
 )

@@ -2,6 +2,6 @@
 
 import os
 
-# Processes are started from one that speaks gRPC: its fork handlers would only print warnings, since whatever
-# is forked here becomes another program at once. Read when grpc is first imported.
+# Processes are started from one that speaks gRPC: its fork handlers would only print warnings,
+# since whatever is forked here becomes another program at once. Read when grpc is first imported.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

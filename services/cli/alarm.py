@@ -1,4 +1,6 @@
-"""Tells people what `sonic up` alone sees, through xcom, without the database, until somebody is reached."""
+"""Tells people what `sonic up` alone sees, through xcom, without the database, until somebody is
+reached.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ _SEND_SECONDS = 90.0
 
 
 class Alarms(Protocol):
-    """Tells people without the database; an incident is raised once and over once, in this order."""
+    """Tells people without the database; an incident is raised once and over once,
+    in this order."""
 
     def raised(self, subject: str, body: str) -> str:
         """Tell that it began; answers the incident."""
@@ -64,7 +67,8 @@ class Alarm:
             await self._clock.sleep(backoff_seconds(tries + 2))
 
     async def _try(self, request: unrecorded_pb2.SendUnrecordedRequest) -> str:
-        """What kept everybody from being reached; empty when somebody was, or nobody is to be told."""
+        """What kept everybody from being reached; empty when somebody was,
+        or nobody is to be told."""
         channel = Channel(self._address(), unary_seconds=_SEND_SECONDS)
         await channel.start()
         try:

@@ -10,7 +10,16 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
 from services.cli.connection import connected
-from services.cli.output import LEVEL_STYLES, as_json, command, console, enum_name, number, print_json, table
+from services.cli.output import (
+    LEVEL_STYLES,
+    as_json,
+    command,
+    console,
+    enum_name,
+    number,
+    print_json,
+    table,
+)
 from shared.names import choose
 
 app = typer.Typer(help="What was judged, and why.", no_args_is_help=True)
@@ -21,7 +30,9 @@ LEVELS = {name.removeprefix("LEVEL_"): number for name, number in pb.Level.items
 @app.command("list")
 @command
 async def list_alerts(
-    level: Annotated[str, typer.Option(help="Only this level or worse: normal, low, medium, high.")] = "",
+    level: Annotated[
+        str, typer.Option(help="Only this level or worse: normal, low, medium, high.")
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, help="Rows at the most.")] = 100,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:

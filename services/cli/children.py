@@ -1,4 +1,6 @@
-"""Servers as child processes: started, asked for a sign of life, replaced when they die or hang, drained."""
+"""Servers as child processes: started, asked for a sign of life, replaced when they die or hang,
+drained.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Health:
 
 @dataclass(slots=True)
 class Child:
-    """One server: its command, its environment, how it is asked whether it lives, what became of it."""
+    """One server: its command, its environment, how it is asked whether it lives, what became of
+    it.
+    """
 
     name: str
     command: Sequence[str]
@@ -86,13 +90,17 @@ class Children:
             child.watcher = asyncio.create_task(self._watch(child), name=f"watch-{child.name}")
 
     async def stop(self) -> None:
-        """SIGTERM to all at once, so that they drain together; SIGKILL to those that outlive the grace."""
+        """SIGTERM to all at once, so that they drain together; SIGKILL to those that outlive the
+        grace.
+        """
         self._stopping = True
         for child in self._children:
             # A watcher in its back-off would start one that nobody stops.
             if child.watcher is not None:
                 child.watcher.cancel()
-        await asyncio.gather(*(one.watcher for one in self._children if one.watcher), return_exceptions=True)
+        await asyncio.gather(
+            *(one.watcher for one in self._children if one.watcher), return_exceptions=True
+        )
         running = [child.process for child in self._children if _alive(child)]
         for process in running:
             if process is not None:
@@ -116,14 +124,16 @@ class Children:
     async def _spawn(self, child: Child) -> None:
         with _opened(child.log_file) as log:
             child.log_start = log.tell()
-            # Nothing of ours runs between fork and exec (no preexec_fn): gRPC's threads would be in the way.
+            # Nothing of ours runs between fork and exec (no preexec_fn): gRPC's threads would be in
+            # the way.
             child.process = await asyncio.create_subprocess_exec(
                 *child.command,
                 env=dict(child.environment),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C reaches the whole terminal group; the children must drain when we say so, not before.
+                # Ctrl-C reaches the whole terminal group; the children must drain when we say so,
+                # not before.
                 start_new_session=True,
                 # What they write is for their owner's eyes.
                 umask=0o077,
@@ -134,7 +144,9 @@ class Children:
         """Runs until the house stops, which cancels it."""
         while child.process is not None:
             started = self._clock.monotonic()
-            asking = asyncio.create_task(self._ask(child, child.process), name=f"health-{child.name}")
+            asking = asyncio.create_task(
+                self._ask(child, child.process), name=f"health-{child.name}"
+            )
             try:
                 code = await child.process.wait()
             finally:
@@ -143,7 +155,9 @@ class Children:
                 return
             if code == SETTINGS_REFUSED:
                 if child.start_count > 1:
-                    self._say(f"{child.name} refuses its settings and stays down. {last_words(child)}")
+                    self._say(
+                        f"{child.name} refuses its settings and stays down. {last_words(child)}"
+                    )
                 return
             if self._clock.monotonic() - started > HEALTHY_SECONDS:
                 child.death_count = 0
@@ -158,7 +172,9 @@ class Children:
             if child.is_replaced:
                 self._say(f"{child.name} starts again in {delay_seconds:g} s")
             else:
-                self._say(f"{child.name} {cause}; again in {delay_seconds:g} s. {last_words(child)}")
+                self._say(
+                    f"{child.name} {cause}; again in {delay_seconds:g} s. {last_words(child)}"
+                )
             child.is_replaced = False
             await self._clock.sleep(delay_seconds)
             try:
@@ -228,7 +244,11 @@ def last_words(child: Child, line_count: int = 1) -> str:
 def _sentence(line: str) -> str:
     try:
         told = json.loads(line)
-        words = [told["event"], told.get("problem"), (told.get("exception") or "").rpartition("\n")[2]]
+        words = [
+            told["event"],
+            told.get("problem"),
+            (told.get("exception") or "").rpartition("\n")[2],
+        ]
         line = ": ".join(str(word) for word in words if word)
     except (ValueError, TypeError, KeyError, AttributeError):
         line = line.strip()

@@ -1,4 +1,5 @@
-"""What the servers say of a database that takes no writes, ours or somebody else's: when it begins and ends.
+"""What the servers say of a database that takes no writes, ours or somebody else's: when it begins
+and ends.
 
 It is for the terminal; people elsewhere are told by monitor, which needs no database for it.
 """
@@ -34,7 +35,9 @@ class Complaints:
             if problem is not None and problem.reason in REASONS
         }
         if found and not self._said:
-            self._said = f"{'postgres':<10} {next(iter(found.values()))}; said by {', '.join(found)}"
+            self._said = (
+                f"{'postgres':<10} {next(iter(found.values()))}; said by {', '.join(found)}"
+            )
             self._say(self._said)
         elif self._said and not found:
             self._said = ""

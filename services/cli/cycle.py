@@ -15,7 +15,15 @@ from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 
 from services.cli import database, house
 from services.cli.connection import connected
-from services.cli.output import STATE_STYLES, command, complaints, console, enum_name, print_json, table
+from services.cli.output import (
+    STATE_STYLES,
+    command,
+    complaints,
+    console,
+    enum_name,
+    print_json,
+    table,
+)
 from services.cli.plan import Plan, known_addresses
 from shared import log
 
@@ -27,7 +35,9 @@ CYCLE_SECONDS = 300.0
 async def cycle(
     steps: Annotated[
         str,
-        typer.Option(help="Only these steps, separated by commas; the order is always that of the cycle."),
+        typer.Option(
+            help="Only these steps, separated by commas; the order is always that of the cycle."
+        ),
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the finished cycle as JSON.")] = False,
 ) -> int:
@@ -60,7 +70,11 @@ async def _some_house(*, quiet: bool) -> AsyncIterator[dict[str, str]]:
         # No schedule: this house runs what it was started for and nothing else.
         yield await stack.enter_async_context(
             house.in_one_process(
-                plan, urls, lambda _: None, listens=house.free_ports(), extra={"SONIC_SCHEDULE": "0"}
+                plan,
+                urls,
+                lambda _: None,
+                listens=house.free_ports(),
+                extra={"SONIC_SCHEDULE": "0"},
             )
         )
 
@@ -87,13 +101,19 @@ async def _show(stream: AsyncIterable[pb.RunCycleResponse]) -> pb.Cycle:
 
 def steps_table(cycle: pb.Cycle) -> Table:
     """Steps of a cycle: name, state, counts, milliseconds."""
-    made = table(f"Cycle {cycle.id}" + ("  DEMO" if cycle.demo else ""), ["step", "state", "ms>", "counts"])
+    made = table(
+        f"Cycle {cycle.id}" + ("  DEMO" if cycle.demo else ""), ["step", "state", "ms>", "counts"]
+    )
     for step in cycle.steps:
         state = enum_name(step, "state")
         taken = (
-            f"{step.duration.ToTimedelta().total_seconds() * 1000:.1f}" if step.HasField("duration") else ""
+            f"{step.duration.ToTimedelta().total_seconds() * 1000:.1f}"
+            if step.HasField("duration")
+            else ""
         )
-        made.add_row(step.name, Text(state, style=STATE_STYLES.get(state, "")), taken, _counts(step))
+        made.add_row(
+            step.name, Text(state, style=STATE_STYLES.get(state, "")), taken, _counts(step)
+        )
     return made
 
 
@@ -105,4 +125,6 @@ def _counts(step: pb.Step) -> Text:
 def _verdict(cycle: pb.Cycle) -> Text:
     state = enum_name(cycle, "state")
     taken = cycle.duration.ToTimedelta().total_seconds() * 1000
-    return Text(f"{state} in {taken:.0f} ms  {cycle.message}".rstrip(), style=STATE_STYLES.get(state, ""))
+    return Text(
+        f"{state} in {taken:.0f} ms  {cycle.message}".rstrip(), style=STATE_STYLES.get(state, "")
+    )

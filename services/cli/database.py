@@ -1,4 +1,6 @@
-"""The house's Postgres: the embedded one or the one named, with roles, schemas and migrations in place."""
+"""The house's Postgres: the embedded one or the one named, with roles, schemas and migrations in
+place.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,11 @@ class Opened:
 @asynccontextmanager
 async def opened(plan: Plan) -> AsyncIterator[Opened]:
     """The database while the block runs; the embedded one stops with it."""
-    if named := plan.database_url.get_secret_value() if plan.database_url else given("DATABASE_URL"):
+    if (
+        named := plan.database_url.get_secret_value()
+        if plan.database_url
+        else given("DATABASE_URL")
+    ):
         yield Opened(named, None)
         return
     privacy.make(plan.home)
@@ -65,16 +71,20 @@ async def administrator_url(plan: Plan) -> AsyncIterator[str]:
 async def prepare(opened: Opened, home: Path, *, replace_given: bool = False) -> dict[str, str]:
     """Bring roles, schemas and migrations up to date; answers each service's own URL.
 
-    A role that has a password keeps it: another house may be using it now. Only a database of this home
-    alone gets the home's passwords, and with `replace_given` a role the one of its <SERVICE>_DATABASE_URL.
-    InvalidArgument BAD_SETTINGS names the secrets that are missing here.
+    A role that has a password keeps it: another house may be using it now. Only a database of this
+    home alone gets the home's passwords, and with `replace_given` a role the one of its
+    <SERVICE>_DATABASE_URL. InvalidArgument BAD_SETTINGS names the secrets that are missing here.
     """
     passwords = given_passwords()
     given_services = set(passwords)
-    passwords |= _kept_passwords(home, [service for service in SERVICES if service not in passwords])
+    passwords |= _kept_passwords(
+        home, [service for service in SERVICES if service not in passwords]
+    )
     with _said("DATABASE_URL" if opened.owned is None else "the embedded PostgreSQL"):
         if replace_given:
-            await initialise(opened.url, list(SERVICES), {name: passwords[name] for name in given_services})
+            await initialise(
+                opened.url, list(SERVICES), {name: passwords[name] for name in given_services}
+            )
         await initialise(opened.url, list(SERVICES), passwords, replace=opened.owned is not None)
         refused = await roles.refused(opened.url, passwords)
         if refused:
@@ -102,13 +112,16 @@ def _missing(refused: Mapping[str, str], given_services: Collection[str], home: 
         )
     if named:
         urls = ", ".join(f"{service.upper()}_DATABASE_URL" for service in named)
-        lines.append(f"{urls}: the database has another password; correct it, or set it with: sonic db init")
+        lines.append(
+            f"{urls}: the database has another password; correct it, or set it with: sonic db init"
+        )
     return "\n".join(lines)
 
 
 @contextmanager
 def _said(setting: str) -> Iterator[None]:
-    """What a database of somebody else answers, as one sentence with the setting that leads to it."""
+    """What a database of somebody else answers, as one sentence with the setting that leads to
+    it."""
     try:
         yield
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

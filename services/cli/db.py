@@ -27,10 +27,11 @@ async def init(
 ) -> None:
     """Make roles and schemas and bring every migration to its head; harmless when all is there.
 
-    Works on DATABASE_URL (an administrator's), else on the embedded Postgres. The password of a service's
-    role is set to the one in <SERVICE>_DATABASE_URL when that is given. Else a role that has none gets one
-    made here and kept in SONIC_HOME/roles.json (see --show-urls); one that has is left as it is. Each URL
-    comes from the environment or from a file of that name in SONIC_SECRETS_DIR.
+    Works on DATABASE_URL (an administrator's), else on the embedded Postgres. The password of a
+    service's role is set to the one in <SERVICE>_DATABASE_URL when that is given. Else a role that
+    has none gets one made here and kept in SONIC_HOME/roles.json (see --show-urls); one that has is
+    left as it is. Each URL comes from the environment or from a file of that name in
+    SONIC_SECRETS_DIR.
     """
     plan = Plan()
     async with database.opened(plan) as opened:
@@ -59,7 +60,9 @@ async def check_schemas() -> int:
                 console.print(f"{service:<10} tables and migrations agree")
             except SonicError as drift:
                 drifts += 1
-                console.print(Text(drift.reason, style="red").append(f" {drift.message}", style="default"))
+                console.print(
+                    Text(drift.reason, style="red").append(f" {drift.message}", style="default")
+                )
     return 1 if drifts else 0
 
 

@@ -57,13 +57,17 @@ class Finding:
 
 
 @command
-async def doctor(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> int:
+async def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> int:
     """Check this machine and its settings. Exit code 1 when something must be fixed."""
     try:
         plan = Plan()
     except ValidationError as error:
         names = ", ".join(str(problem["loc"][0]).upper() for problem in error.errors())
-        findings = [Finding("settings", "problem", f"{names} cannot be read", "correct or unset them")]
+        findings = [
+            Finding("settings", "problem", f"{names} cannot be read", "correct or unset them")
+        ]
     else:
         findings = [
             *_machine(),
@@ -73,12 +77,20 @@ async def doctor(json: Annotated[bool, typer.Option("--json", help="Print as JSO
             *await _ports(plan),
         ]
     if json:
-        print_json([{"what": f.what, "verdict": f.verdict, "found": f.found, "fix": f.fix} for f in findings])
+        print_json(
+            [
+                {"what": f.what, "verdict": f.verdict, "found": f.found, "fix": f.fix}
+                for f in findings
+            ]
+        )
     else:
         made = table("Doctor", ["", "what", "found", "fix"])
         for finding in findings:
             made.add_row(
-                Text(finding.verdict, style=STYLES[finding.verdict]), finding.what, finding.found, finding.fix
+                Text(finding.verdict, style=STYLES[finding.verdict]),
+                finding.what,
+                finding.found,
+                finding.fix,
             )
         console.print(made)
     return 1 if any(finding.verdict == "problem" for finding in findings) else 0
@@ -88,7 +100,10 @@ def _machine() -> Iterable[Finding]:
     version = platform.python_version()
     enough = sys.version_info >= (3, 11)
     yield Finding(
-        "python", "ok" if enough else "problem", version, "" if enough else "install Python 3.11 or newer"
+        "python",
+        "ok" if enough else "problem",
+        version,
+        "" if enough else "install Python 3.11 or newer",
     )
     missing = [name for name in NEEDED if not _importable(name)]
     yield Finding(
@@ -117,7 +132,9 @@ def _home(home: Path) -> Iterable[Finding]:
         "" if writable else "set SONIC_HOME to a folder you may write to",
     )
     for exposure in privacy.exposures(home):
-        yield Finding("privacy", "warning" if exposure.is_ours else "problem", exposure.words, exposure.fix)
+        yield Finding(
+            "privacy", "warning" if exposure.is_ours else "problem", exposure.words, exposure.fix
+        )
     for fault in permissions.faults(home / "postgres"):
         yield Finding("database folder", "problem", fault.words, fault.fix)
     free = min(free_bytes(folder) for folder in written_folders(home))
@@ -145,7 +162,9 @@ def _settings(environ: Mapping[str, str]) -> Iterable[Finding]:
         "channels",
         "ok" if told else "warning",
         ", ".join(told) or "none: messages go to the log only",
-        "" if told else "set SMTP_SERVER and SMTP_DEFAULT_RECIPIENT, or WEBHOOK_URL and WEBHOOK_SECRET",
+        ""
+        if told
+        else "set SMTP_SERVER and SMTP_DEFAULT_RECIPIENT, or WEBHOOK_URL and WEBHOOK_SECRET",
     )
     outside = bool(environ.get("HEARTBEAT_URL"))
     yield Finding(
@@ -157,7 +176,11 @@ def _settings(environ: Mapping[str, str]) -> Iterable[Finding]:
 
 
 async def _database(plan: Plan) -> list[Finding]:
-    url = plan.database_url.get_secret_value() if plan.database_url else database.given("DATABASE_URL")
+    url = (
+        plan.database_url.get_secret_value()
+        if plan.database_url
+        else database.given("DATABASE_URL")
+    )
     if not url:
         return [Finding("database", "ok", "embedded")]
     try:
@@ -170,7 +193,8 @@ async def _database(plan: Plan) -> list[Finding]:
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
         return [Finding("DATABASE_URL", "problem", words, "check host, port, name and password")]
     fix = (
-        "roles.json or the <SERVICE>_DATABASE_URL of the home that set these passwords belongs here; "
+        "roles.json or the <SERVICE>_DATABASE_URL of the home that set these passwords belongs "
+        "here; "
         "or set them anew with sonic db init"
     )
     return [
@@ -185,4 +209,6 @@ async def _ports(plan: Plan) -> list[Finding]:
     taken = taken_addresses(plan)
     listed = ", ".join(f"{address} by {holder_of(address) or 'somebody'}" for address in taken)
     fix = "stop what listens there, or set SONIC_PORT_BASE and SONIC_HTTP_PORT" if taken else ""
-    return [Finding("ports", "problem" if taken else "ok", f"taken: {listed}" if taken else "free", fix)]
+    return [
+        Finding("ports", "problem" if taken else "ok", f"taken: {listed}" if taken else "free", fix)
+    ]

@@ -1,4 +1,6 @@
-"""The whole house on one machine, one process a server or all in one; both from the same environments."""
+"""The whole house on one machine, one process a server or all in one; both from the same
+environments.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +50,8 @@ async def in_processes(
 ) -> AsyncIterator[dict[str, str]]:
     """Every server as a child process; answers their addresses once all are serving.
 
-    Each gets the variables it declared; `declaring` is the question for them, when it was asked before. With
-    `reload` those whose code changed are started again.
+    Each gets the variables it declared; `declaring` is the question for them, when it was asked
+    before. With `reload` those whose code changed are started again.
     """
     addresses = plan.addresses
     listens = addresses | {GATEWAY: plan.http_address}
@@ -99,7 +101,9 @@ async def in_one_process(
     listens: Mapping[str, str],
     extra: Mapping[str, str] | None = None,
 ) -> AsyncIterator[dict[str, str]]:
-    """Every server named in `listens` in this process; a port 0 takes a free one. Answers their addresses."""
+    """Every server named in `listens` in this process; a port 0 takes a free one. Answers their
+    addresses.
+    """
     addresses: dict[str, str] = {}
     async with AsyncExitStack() as stack:
         for name, listen in listens.items():
@@ -112,7 +116,9 @@ async def in_one_process(
 
 
 def build(name: str, environ: Mapping[str, str]) -> App:
-    """One server from its environment. The only place where the command line touches a service's code."""
+    """One server from its environment. The only place where the command line touches a service's
+    code.
+    """
     module: Any = importlib.import_module(f"services.{name}.server")
     app: App = module.build(configuration.load(module.Config, environ))
     return app
@@ -151,7 +157,10 @@ async def answers(address: str, timeout_seconds: float = 1.0) -> bool:
             )
         except grpc.aio.AioRpcError as error:
             # Any word of the server is a sign of life; these two are ours.
-            return error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+            return error.code() not in (
+                grpc.StatusCode.UNAVAILABLE,
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+            )
     return True
 
 
@@ -195,7 +204,9 @@ async def _until_serving(
         await asyncio.sleep(0.1)
         if any(_has_refused(child) for child in children):
             await _until_decided(children)
-            refused = [last_words(child, line_count=50) for child in children if _has_refused(child)]
+            refused = [
+                last_words(child, line_count=50) for child in children if _has_refused(child)
+            ]
             words = dict.fromkeys("\n".join(refused).splitlines())
             raise InvalidArgument(BAD_SETTINGS, "\n".join(["Sonic cannot start like this", *words]))
     child = next(child for child in children if child.name == name)

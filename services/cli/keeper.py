@@ -1,4 +1,6 @@
-"""Keeps the house's database running: the embedded one is restarted like any server, a silence is told."""
+"""Keeps the house's database running: the embedded one is restarted like any server, a silence is
+told.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from shared.database.address import plain
 from shared.errors import SonicError
 
 _LOOK_SECONDS = 1.0
-# So many deaths without a healthy time between them: somebody should look, though it starts each time.
+# So many deaths without a healthy time between them: somebody should look, though it starts each
+# time.
 _DEATHS_WORTH_A_WORD = 3
 
 
@@ -41,7 +44,9 @@ class Owned(Protocol):
 
 
 class Keeper:
-    """Looks after one database. `owned` is None for a server of somebody else: its silence is only told."""
+    """Looks after one database. `owned` is None for a server of somebody else: its silence is only
+    told.
+    """
 
     def __init__(
         self,
@@ -65,7 +70,9 @@ class Keeper:
         self._next_check = clock.monotonic() + health.interval_seconds
 
     async def run(self) -> None:
-        """For ever: looks every second whether it lives, and every health interval whether it answers."""
+        """For ever: looks every second whether it lives, and every health interval whether it
+        answers.
+        """
         while True:
             await self._clock.sleep(_LOOK_SECONDS)
             try:
@@ -120,7 +127,9 @@ class Keeper:
         self._healthy_since = self._clock.monotonic()
         self._say(f"postgres is back after {self._healthy_since - since:.0f} s")
         if self._death_count >= _DEATHS_WORTH_A_WORD and not self._incident:
-            self._tell(f"The embedded PostgreSQL died {self._death_count} times; it runs now. See its log.")
+            self._tell(
+                f"The embedded PostgreSQL died {self._death_count} times; it runs now. See its log."
+            )
 
     def _tell(self, body: str) -> None:
         if not self._incident:
@@ -128,7 +137,9 @@ class Keeper:
 
     def _tell_over(self) -> None:
         if self._incident and self._death_count < _DEATHS_WORTH_A_WORD:
-            self._alarm.over(self._incident, "The database of Sonic is back", "It answers; cycles run again.")
+            self._alarm.over(
+                self._incident, "The database of Sonic is back", "It answers; cycles run again."
+            )
             self._incident = ""
 
 

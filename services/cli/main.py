@@ -34,12 +34,17 @@ app.add_typer(db.app, name="db")
 
 
 def main() -> None:
-    """Entry point. Ends with code 1 before anything repeats, sends or keeps a key that was given to it."""
+    """Entry point. Ends with code 1 before anything repeats, sends or keeps a key that was given to
+    it.
+    """
     if _holds_key(sys.argv[1:]):
-        told = f"{REASON}: this looks like a private key or a seed phrase; nothing was done with it."
+        told = (
+            f"{REASON}: this looks like a private key or a seed phrase; nothing was done with it."
+        )
         complaints.print(Text(told, style="red"))
         complaints.print(
-            "  Only public addresses are wanted. Your shell may remember the line: take it out there."
+            "  Only public addresses are wanted. Your shell may remember the line: take it out"
+            " there."
         )
         raise SystemExit(1)
     for stream in (sys.stdout, sys.stderr):

@@ -40,9 +40,12 @@ def notices(facts: Mapping[str, Any], now: datetime | None = None) -> list[str]:
     """One sentence each, the gravest first; facts that are missing say nothing."""
     found: list[str] = []
     channels: xcom_pb2.ListChannelsResponse | None = facts.get("channels")
-    if channels and not any(c.configured and c.enabled and c.name not in _UNHEARD for c in channels.channels):
+    if channels and not any(
+        c.configured and c.enabled and c.name not in _UNHEARD for c in channels.channels
+    ):
         found.append(
-            "Nobody is told: alerts go to the log only. Set SMTP_SERVER and SMTP_DEFAULT_RECIPIENT, "
+            "Nobody is told: alerts go to the log only. Set SMTP_SERVER and "
+            "SMTP_DEFAULT_RECIPIENT, "
             "or WEBHOOK_URL and WEBHOOK_SECRET, and start again."
         )
     found.extend(
@@ -64,7 +67,8 @@ def notices(facts: Mapping[str, Any], now: datetime | None = None) -> list[str]:
 def _doubtful(channels: Iterable[xcom_pb2.Channel]) -> list[str]:
     """Channels that people count on though nothing shows that they work."""
     said = {
-        xcom_pb2.CHANNEL_HEALTH_UNPROVEN: "is unproven: it never took a message; test it before you need it",
+        xcom_pb2.CHANNEL_HEALTH_UNPROVEN: "is unproven: it never took a message; test it before "
+        "you need it",
         xcom_pb2.CHANNEL_HEALTH_FAILING: "fails now and is tried again",
     }
     return [
@@ -78,7 +82,9 @@ def _old_marks(totals: positions_pb2.Totals, now: datetime) -> list[str]:
     oldest = from_timestamp(totals, "oldest_mark_time")
     if totals.position_count and oldest is not None and now - oldest > _OLD_MARK:
         fix = "Enter it again, or see why its wallet cannot be read (sonic wallet list)."
-        return [f"The oldest mark is {short(now - oldest)} old: levels that rest on it only hold. {fix}"]
+        return [
+            f"The oldest mark is {short(now - oldest)} old: levels that rest on it only hold. {fix}"
+        ]
     if totals.stale_count:
         return [f"{totals.stale_count} positions are missing from their venue's last answer."]
     return []

@@ -29,14 +29,17 @@ from shared.errors import SonicError
 
 P = ParamSpec("P")
 
-# What a terminal obeys (escapes, C0 and C1) or what turns the reading order or hides: shown, never sent.
+# What a terminal obeys (escapes, C0 and C1) or what turns the reading order or hides: shown, never
+# sent.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
 )
 
 
 def visible(text: str) -> str:
-    """The text with such characters written out: the name of a thing may hold a terminal's commands."""
+    """The text with such characters written out: the name of a thing may hold a terminal's
+    commands.
+    """
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
@@ -60,7 +63,9 @@ class _Careful(RenderHook):
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """A reader that left is an error like any other: rich would end the process, whoever prints."""
+        """A reader that left is an error like any other: rich would end the process, whoever
+        prints.
+        """
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
@@ -178,12 +183,17 @@ def short(span: timedelta) -> str:
 
 def table(title: str, columns: Sequence[str]) -> Table:
     """An empty table; a column name that ends in `>` is set to the right."""
-    made = Table(title=title, title_justify="left", header_style="bold", border_style="bright_black")
+    made = Table(
+        title=title, title_justify="left", header_style="bold", border_style="bright_black"
+    )
     for name in columns:
         figure = name.endswith(">")
         # A cut figure is a wrong one: words give way first.
         made.add_column(
-            name.removesuffix(">"), justify="right" if figure else "left", no_wrap=figure, overflow="fold"
+            name.removesuffix(">"),
+            justify="right" if figure else "left",
+            no_wrap=figure,
+            overflow="fold",
         )
     return made
 
@@ -225,7 +235,9 @@ def command(work: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, N
         except ValidationError as error:
             for wrong in error.errors():
                 name = ".".join(map(str, wrong["loc"])).upper()
-                complaints.print(Text(f"{name}: {wrong['msg']}. Correct it or unset it.", style="red"))
+                complaints.print(
+                    Text(f"{name}: {wrong['msg']}. Correct it or unset it.", style="red")
+                )
             code = 2
         except OSError as error:
             code = _unwritten(error)

@@ -1,4 +1,5 @@
-"""The plan of the house on one machine: which servers, on which addresses, with which environment."""
+"""The plan of the house on one machine: which servers, on which addresses,
+with which environment."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from services.cli import privacy
 from services.cli.children import Health
 from shared.ports import is_free
 
-# In the order of starting: who is called comes before who calls. The number is the offset of the port.
+# In the order of starting: who is called comes before who calls. The number is the offset of the
+# port.
 SERVICES: Mapping[str, int] = {
     "price": 1,
     "xcom": 6,
@@ -35,7 +37,11 @@ DATABASE_URL_HELP = "Postgres administrator's URL; without it the house brings i
 
 
 def _names(value: object) -> object:
-    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+    return (
+        [name.strip() for name in value.split(",") if name.strip()]
+        if isinstance(value, str)
+        else value
+    )
 
 
 class Plan(BaseSettings):
@@ -43,7 +49,9 @@ class Plan(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
-    sonic_home: Annotated[Path, PlainValidator(lambda text: Path(text).expanduser())] = Path(".sonic")
+    sonic_home: Annotated[Path, PlainValidator(lambda text: Path(text).expanduser())] = Path(
+        ".sonic"
+    )
     sonic_port_base: int = Field(50050, ge=1, le=65000)
     sonic_http_port: int = Field(8080, ge=0, le=65535)
     sonic_host: str = "127.0.0.1"
@@ -54,7 +62,10 @@ class Plan(BaseSettings):
         examples=["MY_CHECK_TOKEN"],
     )
     sonic_health_seconds: float = Field(
-        10.0, ge=0, le=600, description="time between health checks of each process; 0: none is replaced"
+        10.0,
+        ge=0,
+        le=600,
+        description="time between health checks of each process; 0: none is replaced",
     )
     sonic_health_patience: int = Field(
         3, ge=1, le=100, description="checks in a row without an answer until a process is replaced"
@@ -74,7 +85,8 @@ class Plan(BaseSettings):
     def addresses(self) -> dict[str, str]:
         """host:port of every gRPC server."""
         return {
-            name: f"{self.sonic_host}:{self.sonic_port_base + offset}" for name, offset in SERVICES.items()
+            name: f"{self.sonic_host}:{self.sonic_port_base + offset}"
+            for name, offset in SERVICES.items()
         }
 
     @property
@@ -86,11 +98,34 @@ class Plan(BaseSettings):
 # What programs and libraries read for themselves, whatever server they run in.
 _GENERAL_NAMES = frozenset(
     {
-        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TZDIR", "TMPDIR", "VIRTUAL_ENV"),
+        *(
+            "PATH",
+            "HOME",
+            "USER",
+            "LOGNAME",
+            "LANG",
+            "LANGUAGE",
+            "TZ",
+            "TZDIR",
+            "TMPDIR",
+            "VIRTUAL_ENV",
+        ),
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "LD_LIBRARY_PATH", "LD_PRELOAD"),
-        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SONIC_SECRETS_DIR"),
+        *(
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "REQUESTS_CA_BUNDLE",
+            "CURL_CA_BUNDLE",
+            "SONIC_SECRETS_DIR",
+        ),
         # A sound needs to know where its speakers are.
-        *("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "PULSE_SERVER", "DBUS_SESSION_BUS_ADDRESS"),
+        *(
+            "DISPLAY",
+            "WAYLAND_DISPLAY",
+            "XDG_RUNTIME_DIR",
+            "PULSE_SERVER",
+            "DBUS_SESSION_BUS_ADDRESS",
+        ),
     }
 )
 _GENERAL_PREFIXES = ("LC_", "PYTHON", "GRPC_", "OTEL_", "MALLOC_", "OMP_", "OPENBLAS_", "COVERAGE_")
@@ -106,10 +141,11 @@ def environment(
     *,
     also: Collection[str] = (),
 ) -> dict[str, str]:
-    """What one server of the house reads: its place, its peers, its database, the person's settings.
+    """What one server of the house reads: its place, its peers, its database, the person's
+    settings.
 
-    Of the person's only what it `declared`, what any program reads and what is named in `also`: the secrets
-    of the others are none of its business. None: in one process nothing can be kept apart.
+    Of the person's only what it `declared`, what any program reads and what is named in `also`: the
+    secrets of the others are none of its business. None: in one process nothing can be kept apart.
     """
     own = {"LISTEN_ADDRESS": listen_address, "SONIC_HOME": str(home)}
     peers = {f"{peer.upper()}_ADDRESS": address for peer, address in addresses.items()}
@@ -118,7 +154,8 @@ def environment(
     person = {
         key: value
         for key, value in os.environ.items()
-        if key not in secret and (declared is None or key in declared or key in also or _is_general(key))
+        if key not in secret
+        and (declared is None or key in declared or key in also or _is_general(key))
     }
     database = {f"{name.upper()}_DATABASE_URL": urls[name]} if name in urls else {}
     return person | peers | database | own
@@ -136,7 +173,9 @@ def write_running(home: Path, addresses: Mapping[str, str], http_address: str) -
 
 def taken_addresses(plan: Plan) -> list[str]:
     """Those of the plan's addresses that somebody else listens on."""
-    return [address for address in (*plan.addresses.values(), plan.http_address) if not is_free(address)]
+    return [
+        address for address in (*plan.addresses.values(), plan.http_address) if not is_free(address)
+    ]
 
 
 def running_file(home: Path) -> Path:
@@ -145,10 +184,14 @@ def running_file(home: Path) -> Path:
 
 
 def known_addresses(plan: Plan) -> dict[str, str]:
-    """Where to look for the servers: <NAME>_ADDRESS, else the note of a running house, else the plan."""
+    """Where to look for the servers: <NAME>_ADDRESS, else the note of a running house, else the
+    plan.
+    """
     noted: dict[str, str] = {}
     with suppress(OSError, ValueError, KeyError):
         noted = json.loads(running_file(plan.home).read_text())["addresses"]
     explicit = "SONIC_PORT_BASE" in os.environ
     found = plan.addresses if explicit else plan.addresses | noted
-    return {name: os.environ.get(f"{name.upper()}_ADDRESS", address) for name, address in found.items()}
+    return {
+        name: os.environ.get(f"{name.upper()}_ADDRESS", address) for name, address in found.items()
+    }

@@ -13,7 +13,17 @@ from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.cli.connection import connected
-from services.cli.output import as_json, command, console, enum_name, heat, number, print_json, table, travel
+from services.cli.output import (
+    as_json,
+    command,
+    console,
+    enum_name,
+    heat,
+    number,
+    print_json,
+    table,
+    travel,
+)
 from shared.errors import InvalidArgument
 
 app = typer.Typer(help="What is held, and how near it is to liquidation.", no_args_is_help=True)
@@ -43,7 +53,11 @@ async def list_positions(
     found: list[pb.Position] = []
     unwatched: list[str] = []
     request = pb.ListPositionsRequest(
-        page_size=min(limit, 500), wallet=wallet, asset=asset, order_by=order_by, all_statuses=everything
+        page_size=min(limit, 500),
+        wallet=wallet,
+        asset=asset,
+        order_by=order_by,
+        all_statuses=everything,
     )
     async with connected() as house:
         positions = await house.stub("positions", rpc.PositionsServiceStub)
@@ -100,7 +114,9 @@ def _remarks(position: pb.Position) -> str:
 @app.command("import")
 @command
 async def import_positions(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A .csv or .json file.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="A .csv or .json file.")
+    ],
     wallet: Annotated[str, typer.Option(help="Wallet for rows that name none.")] = "manual",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and report only.")] = False,
     json: Json = False,

@@ -1,4 +1,6 @@
-"""SONIC_HOME for its owner's eyes: folders and files made private, and made so again where they are ours."""
+"""SONIC_HOME for its owner's eyes: folders and files made private, and made so again where they are
+ours.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _OTHERS = 0o077
-# As root the database runs as another user, who must pass through the home, and may not look around in it.
+# As root the database runs as another user, who must pass through the home, and may not look around
+# in it.
 _PASSABLE = 0o711
 _PRIVATE = ("roles.json", "ledger.key", "running.json", "logs")
 # A folder that holds more than this was not made for us alone: its mode is its owner's business.
@@ -53,7 +56,9 @@ def exposures(home: Path) -> Iterator[Exposure]:
             yield Exposure(path, f"{path} belongs to {owner}", fix, is_ours=False)
         elif stat.S_IMODE(found.st_mode) & _OTHERS & ~_mode(path, home):
             fix = f"chmod {_mode(path, home):o} {path}"
-            yield Exposure(path, f"others can read {path}", fix, is_ours=path != home or is_ours_alone)
+            yield Exposure(
+                path, f"others can read {path}", fix, is_ours=path != home or is_ours_alone
+            )
 
 
 def write(file: Path, text: str) -> None:

@@ -29,7 +29,8 @@ def written_folders(home: Path) -> list[Path]:
 
 
 class Room:
-    """Looks at the folders; says once that room is low, tells people once that it is nearly gone."""
+    """Looks at the folders; says once that room is low, tells people once that it is nearly
+    gone."""
 
     def __init__(
         self,

@@ -48,7 +48,9 @@ _NEWS = frozenset(
 
 
 @command
-async def status(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> int:
+async def status(
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> int:
     """Show the state of the house. Exit code 0 when every service is serving, else 1."""
     async with connected() as found:
         ready = await _ready(found.addresses)
@@ -68,7 +70,9 @@ async def _ready(addresses: Mapping[str, str]) -> dict[str, Ready]:
 
 
 async def _facts(found: House, serving: Mapping[str, bool]) -> dict[str, Any]:
-    """What the services that serve have to say; one that fails on the way is left out, not invented."""
+    """What the services that serve have to say; one that fails on the way is left out, not
+    invented.
+    """
     facts: dict[str, Any] = {}
     try:
         facts |= await gather(found, [name for name, is_up in serving.items() if is_up])
@@ -85,7 +89,9 @@ async def _facts(found: House, serving: Mapping[str, bool]) -> dict[str, Any]:
     return facts
 
 
-def _show(addresses: Mapping[str, str], ready: Mapping[str, Ready], facts: Mapping[str, Any]) -> None:
+def _show(
+    addresses: Mapping[str, str], ready: Mapping[str, Ready], facts: Mapping[str, Any]
+) -> None:
     made = table("Services", ["service", "address", "state"])
     for name, address in addresses.items():
         is_ready, problem = ready[name]
@@ -93,7 +99,12 @@ def _show(addresses: Mapping[str, str], ready: Mapping[str, Ready], facts: Mappi
         state = Text("serving", style="green") if is_ready else Text(words, style="bold red")
         made.add_row(name, address, state)
     console.print(made)
-    for name, show in (("mode", _mode), ("totals", _totals), ("alerts", _alerts), ("cycle", _cycle)):
+    for name, show in (
+        ("mode", _mode),
+        ("totals", _totals),
+        ("alerts", _alerts),
+        ("cycle", _cycle),
+    ):
         if name in facts:
             show(facts[name])
     show_notices(notices(facts) + _room())
@@ -114,7 +125,8 @@ def _mode(mode: positions_pb2.GetModeResponse) -> None:
 def _totals(totals: positions_pb2.Totals) -> None:
     line = Text(f"{totals.position_count} positions  value {totals.total_value_usd:,.2f} USD  ")
     line.append(
-        f"collateral {totals.total_collateral_usd:,.2f} USD  profit {totals.total_pnl_usd:+,.2f} USD  "
+        f"collateral {totals.total_collateral_usd:,.2f} USD  profit {totals.total_pnl_usd:+,.2f} "
+        "USD  "
     )
     line.append(f"leverage {number(totals, 'avg_leverage_ratio')}")
     console.print(line)
@@ -124,7 +136,9 @@ def _totals(totals: positions_pb2.Totals) -> None:
 
 def _alerts(summary: alerts_pb2.Summary) -> None:
     line = (
-        Text("alerts evaluated ").append_text(ago(from_timestamp(summary, "evaluated_time"))).append(" ago")
+        Text("alerts evaluated ")
+        .append_text(ago(from_timestamp(summary, "evaluated_time")))
+        .append(" ago")
     )
     console.print(line)
     raised = [metric for metric in summary.metrics if metric.level > alerts_pb2.LEVEL_NORMAL]
@@ -133,7 +147,9 @@ def _alerts(summary: alerts_pb2.Summary) -> None:
         level, kind = enum_name(metric, "level"), enum_name(metric, "type")
         news = "  (news)" if metric.type in _NEWS else ""
         worst = f"{number(metric, 'worst_value')} {metric.worst_asset}".rstrip()
-        line = Text(f"  {level:<6} ", style=LEVEL_STYLES[level]).append(f"{kind}  {worst}{news}", style="")
+        line = Text(f"  {level:<6} ", style=LEVEL_STYLES[level]).append(
+            f"{kind}  {worst}{news}", style=""
+        )
         console.print(line)
     if not raised:
         console.print(Text("  NORMAL", style=LEVEL_STYLES["NORMAL"]))
@@ -141,5 +157,9 @@ def _alerts(summary: alerts_pb2.Summary) -> None:
 
 def _cycle(cycle: cyclone_pb2.Cycle) -> None:
     state = enum_name(cycle, "state")
-    line = Text("last cycle ").append(state, style=STATE_STYLES.get(state, "")).append(f"  {cycle.message}  ")
+    line = (
+        Text("last cycle ")
+        .append(state, style=STATE_STYLES.get(state, ""))
+        .append(f"  {cycle.message}  ")
+    )
     console.print(line.append_text(ago(from_timestamp(cycle, "ended_time"))).append(" ago"))

@@ -46,16 +46,19 @@ async def up(
         bool, typer.Option("--one-process", help="All servers in one process: for small machines.")
     ] = False,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Start servers whose code changed again: for work on Sonic.")
+        bool,
+        typer.Option("--reload", help="Start servers whose code changed again: for work on Sonic."),
     ] = False,
 ) -> int:
     """Start the house and keep it running until Ctrl-C.
 
-    Without a wallet it shows the DEMO. State is kept in SONIC_HOME (.sonic). Ports: SONIC_PORT_BASE + 1
-    to + 7, and SONIC_HTTP_PORT.
+    Without a wallet it shows the DEMO. State is kept in SONIC_HOME (.sonic). Ports: SONIC_PORT_BASE
+    + 1 to + 7, and SONIC_HTTP_PORT.
     """
     if reload and one_process:
-        raise typer.BadParameter("--reload starts processes again, and with --one-process there is one")
+        raise typer.BadParameter(
+            "--reload starts processes again, and with --one-process there is one"
+        )
     # A house outlives its terminal, and the disk its output is kept on.
     with unbroken():
         return await _up(one_process=one_process, reload=reload)
@@ -73,7 +76,9 @@ async def _up(*, one_process: bool, reload: bool) -> int:
         for one in held:
             stack.callback(one.close)
         console.print(Text("Sonic", style="bold").append(" is waking up", style="not bold"))
-        addresses = await _unless(asked, stack, _serving(plan, say, one_process=one_process, reload=reload))
+        addresses = await _unless(
+            asked, stack, _serving(plan, say, one_process=one_process, reload=reload)
+        )
         if addresses is None:
             return 0
         write_running(plan.home, addresses, plan.http_address)
@@ -155,7 +160,8 @@ async def _listening(complaints: Complaints, clock: Clock) -> None:
 
 
 async def _until_free(plan: Plan, say: Voice) -> None:
-    """Refuse ports that somebody listens on; wait for those that an outgoing connection has by chance.
+    """Refuse ports that somebody listens on; wait for those that an outgoing connection has by
+    chance.
 
     Said at once what would otherwise be found by one dying server after the other.
     """
@@ -164,7 +170,9 @@ async def _until_free(plan: Plan, say: Voice) -> None:
     while taken := {address: holder_of(address) for address in taken_addresses(plan)}:
         # Nobody has it: let go between two looks, or this system does not tell.
         unknown_count = unknown_count + 1 if None in taken.values() else 0
-        if unknown_count > _UNKNOWN_LOOKS or any(one and one.is_listening for one in taken.values()):
+        if unknown_count > _UNKNOWN_LOOKS or any(
+            one and one.is_listening for one in taken.values()
+        ):
             await _refuse(plan, taken)
         for address, holder in taken.items():
             if holder and address not in said:

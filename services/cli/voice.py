@@ -1,4 +1,5 @@
-"""What `sonic up` says: on the console and, with its time, in logs/sonic.log; for its owner's eyes."""
+"""What `sonic up` says: on the console and, with its time, in logs/sonic.log;
+for its owner's eyes."""
 
 from __future__ import annotations
 

@@ -23,21 +23,29 @@ Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 @app.command()
 @command
 async def add(
-    name: Annotated[str, typer.Argument(help="Short name, used in messages instead of the address.")],
+    name: Annotated[
+        str, typer.Argument(help="Short name, used in messages instead of the address.")
+    ],
     address: Annotated[str, typer.Argument(help="Public address.")] = "",
     chain: Annotated[str, typer.Option(help=f"One of {', '.join(CHAINS).lower()}.")] = "solana",
     json: Json = False,
 ) -> None:
     """Watch a wallet. The first one with an address turns the live sources on."""
-    wanted = CHAINS[choose(chain, CHAINS, field="chain", aliases={"EVM": "ETHEREUM", "SOL": "SOLANA"})]
-    wallet = pb.Wallet(name=name, chain=pb.Chain.ValueType(wanted), public_address=address, active=True)
+    wanted = CHAINS[
+        choose(chain, CHAINS, field="chain", aliases={"EVM": "ETHEREUM", "SOL": "SOLANA"})
+    ]
+    wallet = pb.Wallet(
+        name=name, chain=pb.Chain.ValueType(wanted), public_address=address, active=True
+    )
     async with connected() as house:
         wallets = await house.stub("positions", rpc.WalletsServiceStub)
         made = await wallets.CreateWallet(pb.CreateWalletRequest(wallet=wallet))
     if json:
         print_json(made)
     else:
-        console.print(Text("Watching ").append(made.name, style="bold").append(" from the next cycle on"))
+        console.print(
+            Text("Watching ").append(made.name, style="bold").append(" from the next cycle on")
+        )
 
 
 @app.command("list")

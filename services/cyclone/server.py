@@ -43,7 +43,9 @@ class Config(ServiceConfig):
     service: ClassVar[str] = "cyclone"
     listen_address: str = "127.0.0.1:50057"
     price_address: str = Field("127.0.0.1:50051", description="host:port of the price service")
-    positions_address: str = Field("127.0.0.1:50052", description="host:port of the positions service")
+    positions_address: str = Field(
+        "127.0.0.1:50052", description="host:port of the positions service"
+    )
     hedges_address: str = Field("127.0.0.1:50053", description="host:port of the hedges service")
     alerts_address: str = Field("127.0.0.1:50054", description="host:port of the alerts service")
     monitor_address: str = Field("127.0.0.1:50055", description="host:port of the monitor service")
@@ -59,7 +61,9 @@ class Config(ServiceConfig):
     step_timeout_seconds: float = Field(
         20, gt=0, le=600, description="most any other step may take; with short intervals less"
     )
-    cycles_kept_days: float = Field(30, gt=0, description="how long ended cycles and the log are kept")
+    cycles_kept_days: float = Field(
+        30, gt=0, description="how long ended cycles and the log are kept"
+    )
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -71,7 +75,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
     interval = timedelta(seconds=config.sonic_cycle_interval_seconds)
-    database = Database(config.database_url.get_secret_value(), pool_size=6, application_name="cyclone")
+    database = Database(
+        config.database_url.get_secret_value(), pool_size=6, application_name="cyclone"
+    )
     peers = channels(config.addresses)
     notices = Notices(database)
     requests = database.bind(RequestStore)
@@ -106,7 +112,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     outside: list[Part] = [heartbeat] if heartbeat else []
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
-    return App("cyclone", [database, *peers.values(), *outside, notifier, notices, side, server, keeper])
+    return App(
+        "cyclone", [database, *peers.values(), *outside, notifier, notices, side, server, keeper]
+    )
 
 
 def _owner_name() -> str:

@@ -1,4 +1,6 @@
-"""What callers may ask of cyclone: cycles, schedule, log, clearing. It asks the owner, it runs nothing."""
+"""What callers may ask of cyclone: cycles, schedule, log, clearing. It asks the owner, it runs
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ class CycloneService:
         self._scheduled = scheduled
 
     async def start(self, asked: Iterable[str], request_id: str) -> Cycle:
-        """Stores a request; the same `request_id` again answers with its cycle. Raises UNKNOWN_NAME."""
+        """Stores a request; the same `request_id` again answers with its cycle. Raises
+        UNKNOWN_NAME.
+        """
         names = steps.ordered(choose(text, steps.NAMES, field="steps") for text in asked)
         async with self._begin() as store:
             id = await store.ask(new_id("cycle"), request_id, names, self._clock.now())
@@ -85,7 +89,9 @@ class CycloneService:
         return cycle
 
     async def follow(self, cycle: Cycle) -> AsyncIterator[tuple[Cycle, str]]:
-        """The present state, then every change as (cycle, name of the step); ends when the cycle has."""
+        """The present state, then every change as (cycle, name of the step); ends when the cycle
+        has.
+        """
         changed, ended = asyncio.Event(), asyncio.Event()
 
         def hear(word: str) -> None:
@@ -125,7 +131,9 @@ class CycloneService:
             after = cycles.transition(cycle.state, CycleEvent.ASK_CANCEL)
             async with self._begin() as store:
                 if after is CycleState.CANCELLED:
-                    asked = await store.cancel_queued(id, "Cancelled before it started.", self._clock.now())
+                    asked = await store.cancel_queued(
+                        id, "Cancelled before it started.", self._clock.now()
+                    )
                 else:
                     asked = await store.cancel_running(id)
             if asked:
@@ -160,7 +168,9 @@ class CycloneService:
             raise _changed()
         return await self.schedule()
 
-    async def events(self, page_size: int, page_token: str, cycle_id: str, severity: str) -> Page[Event]:
+    async def events(
+        self, page_size: int, page_token: str, cycle_id: str, severity: str
+    ) -> Page[Event]:
         """Newest first. Raises CYCLE_NOT_FOUND, UNKNOWN_NAME."""
         known = [each.value for each in Severity]
         wanted = choose(severity, known, field="severity") if severity else ""
@@ -168,16 +178,22 @@ class CycloneService:
         request = paging.parse(page_size, page_token, context=context)
         async with self._begin() as store:
             rows = await store.events(request, cycle_id, wanted)
-            is_known = rows or not cycle_id or await store.events(PageRequest(1, None), cycle_id, "")
+            is_known = (
+                rows or not cycle_id or await store.events(PageRequest(1, None), cycle_id, "")
+            )
         if not is_known:
             await self.get(cycle_id)
         return paging.cut(rows, request, context, lambda event: (event.id,))
 
     async def clear(self, confirm: str, asked: Iterable[str]) -> dict[str, int]:
-        """Rows deleted by kind. Every kind is tried; raises CLEAR_INCOMPLETE naming those that failed."""
+        """Rows deleted by kind. Every kind is tried; raises CLEAR_INCOMPLETE naming those that
+        failed.
+        """
         if confirm != "clear":
             problem = 'the word "clear"'
-            raise InvalidArgument("NOT_CONFIRMED", f"confirm must be {problem}", fields={"confirm": problem})
+            raise InvalidArgument(
+                "NOT_CONFIRMED", f"confirm must be {problem}", fields={"confirm": problem}
+            )
         known = (*self._clearer.kinds, _OWN_KIND)
         wanted = {choose(text, known, field="kinds") for text in asked} or set(known)
         deleted: dict[str, int] = {}
@@ -185,14 +201,18 @@ class CycloneService:
         for kind in (kind for kind in known if kind in wanted):
             try:
                 deleted[kind] = (
-                    await self._clear_own() if kind == _OWN_KIND else await self._clearer.clear(kind)
+                    await self._clear_own()
+                    if kind == _OWN_KIND
+                    else await self._clearer.clear(kind)
                 )
             except SonicError as error:
                 failed[kind] = error.message
         await self._log_clearing(deleted, failed)
         if failed:
             listed = "; ".join(f"{kind}: {problem}" for kind, problem in failed.items())
-            raise Unavailable("CLEAR_INCOMPLETE", f"not everything was cleared. {listed}", metadata=failed)
+            raise Unavailable(
+                "CLEAR_INCOMPLETE", f"not everything was cleared. {listed}", metadata=failed
+            )
         return deleted
 
     async def _clear_own(self) -> int:
@@ -200,10 +220,14 @@ class CycloneService:
             return await store.clear()
 
     async def _log_clearing(self, deleted: dict[str, int], failed: dict[str, str]) -> None:
-        words = [f"{kind} {count}" for kind, count in deleted.items()] + [f"{kind} failed" for kind in failed]
+        words = [f"{kind} {count}" for kind, count in deleted.items()] + [
+            f"{kind} failed" for kind in failed
+        ]
         severity = Severity.WARNING if failed else Severity.INFO
         async with self._begin() as store:
-            await store.log([Event(self._clock.now(), severity, "clear", f"cleared: {', '.join(words)}")])
+            await store.log(
+                [Event(self._clock.now(), severity, "clear", f"cleared: {', '.join(words)}")]
+            )
 
 
 def _changed() -> Conflict:

@@ -41,10 +41,14 @@ class CycloneServicer(rpc.CycloneServiceServicer):
     async def GetCycle(self, request: pb.GetCycleRequest, context: Context) -> pb.Cycle:
         return _cycle(await self._service.get(request.id))
 
-    async def ListCycles(self, request: pb.ListCyclesRequest, context: Context) -> pb.ListCyclesResponse:
+    async def ListCycles(
+        self, request: pb.ListCyclesRequest, context: Context
+    ) -> pb.ListCyclesResponse:
         state = CycleState(request.state) if request.state else None
         page = await self._service.list(request.page_size, request.page_token, state)
-        return pb.ListCyclesResponse(cycles=map(_cycle, page.rows), next_page_token=page.next_page_token)
+        return pb.ListCyclesResponse(
+            cycles=map(_cycle, page.rows), next_page_token=page.next_page_token
+        )
 
     async def CancelCycle(self, request: pb.CancelCycleRequest, context: Context) -> pb.Cycle:
         return _cycle(await self._service.cancel(request.id))
@@ -52,18 +56,26 @@ class CycloneServicer(rpc.CycloneServiceServicer):
     async def GetSchedule(self, request: pb.GetScheduleRequest, context: Context) -> pb.Schedule:
         return self._schedule(*await self._service.schedule())
 
-    async def UpdateSchedule(self, request: pb.UpdateScheduleRequest, context: Context) -> pb.Schedule:
+    async def UpdateSchedule(
+        self, request: pb.UpdateScheduleRequest, context: Context
+    ) -> pb.Schedule:
         asked = request.schedule
         paths = apply_mask(asked, request.update_mask, _EDITABLE)
-        interval = (from_duration(asked, "interval") or timedelta(0)) if "interval" in paths else None
+        interval = (
+            (from_duration(asked, "interval") or timedelta(0)) if "interval" in paths else None
+        )
         enabled = asked.enabled if "enabled" in paths else None
         return self._schedule(*await self._service.update_schedule(interval, enabled, asked.etag))
 
-    async def ListEvents(self, request: pb.ListEventsRequest, context: Context) -> pb.ListEventsResponse:
+    async def ListEvents(
+        self, request: pb.ListEventsRequest, context: Context
+    ) -> pb.ListEventsResponse:
         page = await self._service.events(
             request.page_size, request.page_token, request.cycle_id, request.severity
         )
-        return pb.ListEventsResponse(events=map(_event, page.rows), next_page_token=page.next_page_token)
+        return pb.ListEventsResponse(
+            events=map(_event, page.rows), next_page_token=page.next_page_token
+        )
 
     async def ClearAllData(
         self, request: pb.ClearAllDataRequest, context: Context
@@ -87,7 +99,9 @@ class CycloneServicer(rpc.CycloneServiceServicer):
 
 
 def _cycle(cycle: Cycle) -> pb.Cycle:
-    duration = cycle.ended_time - cycle.started_time if cycle.ended_time and cycle.started_time else None
+    duration = (
+        cycle.ended_time - cycle.started_time if cycle.ended_time and cycle.started_time else None
+    )
     return pb.Cycle(
         id=cycle.id,
         state=pb.CycleState.ValueType(cycle.state),

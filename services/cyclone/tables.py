@@ -44,7 +44,9 @@ setting = Table(
     Column("missed_count", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
-    CheckConstraint("interval_seconds >= 5 and interval_seconds <= 86400", name="interval_in_range"),
+    CheckConstraint(
+        "interval_seconds >= 5 and interval_seconds <= 86400", name="interval_in_range"
+    ),
     CheckConstraint("missed_count >= 0", name="missed_count_not_negative"),
 )
 

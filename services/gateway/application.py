@@ -1,4 +1,6 @@
-"""One HTTP request to one answer: the page, what the house says of itself, or an RPC by its annotation."""
+"""One HTTP request to one answer: the page, what the house says of itself, or an RPC by its
+annotation.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ from shared.names import new_id
 from shared.rpc import call
 from shared.secret_shapes import looks_secret
 
-# Asked by address, without a name: by the kubelet, a balancer. They tell nothing about what is held.
+# Asked by address, without a name: by the kubelet, a balancer. They tell nothing about what is
+# held.
 _PROBES = frozenset({"/livez", "/healthz", "/readyz"})
 # At once, in all and by one client. A connection that is busy is one of these or a stream.
 _MAX_CALLS, _MAX_CALLS_OF_ONE = 256, 128
@@ -54,9 +57,14 @@ class Application:
         self._routes = routes()
         self._document = openapi.document(self._routes, comments.packaged())
         self._registry = metrics.registry
-        self._calls = Limit("TOO_MANY_CALLS", "calls", most=_MAX_CALLS, most_of_one=_MAX_CALLS_OF_ONE)
+        self._calls = Limit(
+            "TOO_MANY_CALLS", "calls", most=_MAX_CALLS, most_of_one=_MAX_CALLS_OF_ONE
+        )
         self._bodies = Limit(
-            "TOO_MANY_BODIES", "bytes of bodies", most=_MAX_BODY_BYTES, most_of_one=_MAX_BODY_BYTES_OF_ONE
+            "TOO_MANY_BODIES",
+            "bytes of bodies",
+            most=_MAX_BODY_BYTES,
+            most_of_one=_MAX_BODY_BYTES_OF_ONE,
         )
         self._own: Mapping[str, Read] = {
             "/livez": self._livez,
@@ -77,7 +85,9 @@ class Application:
             return
         request = Request(scope, receive)
         request_id = _request_id(request)
-        call.enter([(call.REQUEST_ID, request_id), (call.TRACE, request.headers.get(call.TRACE, ""))], None)
+        call.enter(
+            [(call.REQUEST_ID, request_id), (call.TRACE, request.headers.get(call.TRACE, ""))], None
+        )
         started = time.perf_counter()
         # As sent: percent signs are read only after the path is taken apart.
         path = bytes(scope["raw_path"]).decode("ascii", errors="replace")
@@ -126,7 +136,9 @@ class Application:
         if path in self._pages:
             return await _read_only(request, lambda: self._pages.answer(path, request))
         if not found:
-            raise Refused(404, "ROUTE_NOT_FOUND", "nothing is at this path; /openapi.json lists what is")
+            raise Refused(
+                404, "ROUTE_NOT_FOUND", "nothing is at this path; /openapi.json lists what is"
+            )
         verb = "GET" if request.method == "HEAD" else request.method
         for route, at in found:
             if route.verb == verb:
@@ -149,7 +161,9 @@ class Application:
         if route.streams and request.method == "HEAD":
             return Response(media_type="text/event-stream")
         if route.streams:
-            return await self._streams.respond(self._peers.watch(route, message), route.package, client)
+            return await self._streams.respond(
+                self._peers.watch(route, message), route.package, client
+            )
         with self._calls.held(client):
             answer = await self._peers.ask(route, message)
         return tagged(Response(response_json(answer), media_type="application/json"), answer)
@@ -166,7 +180,9 @@ class Application:
     async def _readyz(self) -> Response:
         """Whether to send more here."""
         leaving = self._streams.leaving.is_set()
-        return JSONResponse({"status": "NOT_SERVING" if leaving else "SERVING"}, 503 if leaving else 200)
+        return JSONResponse(
+            {"status": "NOT_SERVING" if leaving else "SERVING"}, 503 if leaving else 200
+        )
 
     async def _metrics(self) -> Response:
         kind = "text/plain; version=0.0.4; charset=utf-8"
@@ -185,7 +201,10 @@ async def _read_only(request: Request, read: Read) -> Response:
 def _wrong_verb(request: Request, allowed: Iterable[str]) -> Refused:
     listed = ", ".join(sorted(allowed))
     return Refused(
-        405, "VERB_NOT_ALLOWED", f"{request.method[:20]} is not for this path", headers={"Allow": listed}
+        405,
+        "VERB_NOT_ALLOWED",
+        f"{request.method[:20]} is not for this path",
+        headers={"Allow": listed},
     )
 
 

@@ -1,6 +1,7 @@
 """ETag and If-Match, for messages that have an `etag`: the version of what people edit.
 
-It says nothing of readings, which change without an edit: so there is no answer "not modified" here.
+It says nothing of readings, which change without an edit: so there is no answer "not modified"
+here.
 """
 
 from __future__ import annotations
@@ -37,11 +38,17 @@ def place_if_match(route: Route, message: Message, headers: Mapping[str, str]) -
     etag = _word(written)
     holder = _holder(message)
     if holder is None or not etag:
-        why = "is one etag in quotes" if holder is not None else f"is not taken by {route.method.name}"
+        why = (
+            "is one etag in quotes"
+            if holder is not None
+            else f"is not taken by {route.method.name}"
+        )
         raise InvalidArgument("BAD_IF_MATCH", f"If-Match {why}", fields={"if-match": why})
     if getattr(holder, _FIELD) not in ("", etag):
         raise InvalidArgument(
-            "BAD_IF_MATCH", "If-Match and the body name two versions", fields={_FIELD: "give one of the two"}
+            "BAD_IF_MATCH",
+            "If-Match and the body name two versions",
+            fields={_FIELD: "give one of the two"},
         )
     setattr(holder, _FIELD, etag)
 
@@ -52,7 +59,11 @@ def _holder(message: Message) -> Any:
         return message
     for field in message.DESCRIPTOR.fields:
         inside = field.message_type
-        if inside is not None and not field.is_repeated and _is_text(inside.fields_by_name.get(_FIELD)):
+        if (
+            inside is not None
+            and not field.is_repeated
+            and _is_text(inside.fields_by_name.get(_FIELD))
+        ):
             return getattr(message, field.name)
     return None
 

@@ -1,4 +1,6 @@
-"""One HTTP connection: a client gets so long to say something, and an idle one makes place for a new one."""
+"""One HTTP connection: a client gets so long to say something, and an idle one makes place for a
+new one.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,16 @@ _SPEAKING = frozenset({h11.IDLE, h11.SEND_RESPONSE})
 class Room:
     """The connections of one listener. Beyond `most`, whoever has been idle longest is sent away.
 
-    Busy ones are never: they are as many as calls, streams and bodies may be at once, which is less.
+    Busy ones are never: they are as many as calls, streams and bodies may be at once, which is
+    less.
     """
 
     def __init__(
-        self, most: int, *, header_seconds: float = HEADER_SECONDS, write_seconds: float = WRITE_SECONDS
+        self,
+        most: int,
+        *,
+        header_seconds: float = HEADER_SECONDS,
+        write_seconds: float = WRITE_SECONDS,
     ) -> None:
         self.header_seconds = header_seconds
         self.write_seconds = write_seconds
@@ -48,7 +55,9 @@ class Room:
         self._idle.pop(connection, None)
 
     def look(self, connection: Connection, *, is_idle: bool) -> None:
-        """Says whether the client has the word; one that goes on being idle keeps its place in the order."""
+        """Says whether the client has the word; one that goes on being idle keeps its place in the
+        order.
+        """
         if not is_idle:
             self._idle.pop(connection, None)
         elif connection not in self._idle:

@@ -16,7 +16,8 @@ _LEVEL = 5
 
 
 def accepts_gzip(header: str) -> bool:
-    """Whether an Accept-Encoding takes gzip, by its name or by a star, and not with a weight of 0."""
+    """Whether an Accept-Encoding takes gzip, by its name or by a star,
+    and not with a weight of 0."""
     found = False
     for part in header.lower().split(","):
         name, _, rest = part.partition(";")
@@ -35,7 +36,9 @@ async def encoded(response: Response, request: Request) -> Response:
     if isinstance(response, StreamingResponse) or len(response.body) < LEAST_BYTES:
         return response
     response.headers["Vary"] = "Accept-Encoding"
-    if "content-encoding" in response.headers or not accepts_gzip(request.headers.get("accept-encoding", "")):
+    if "content-encoding" in response.headers or not accepts_gzip(
+        request.headers.get("accept-encoding", "")
+    ):
         return response
     body = bytes(response.body)
     small = (

@@ -1,4 +1,6 @@
-"""A stream of messages as Server-Sent Events: bounded in number, ended by the reader or by our leaving."""
+"""A stream of messages as Server-Sent Events: bounded in number, ended by the reader or by our
+leaving.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ class Streams:
         self.leaving.set()
 
     async def respond(self, messages: Messages, domain: str, client: str = "") -> EventStream:
-        """The response; what fails before the first message is raised, as is Exhausted TOO_MANY_STREAMS."""
+        """The response; what fails before the first message is raised, as is Exhausted
+        TOO_MANY_STREAMS.
+        """
         self.open.take(client)
         response = EventStream(self, messages, domain, client)
         try:
@@ -65,10 +69,13 @@ class Streams:
 
 
 class EventStream(StreamingResponse):
-    """One stream. It holds one message at a time: a slow reader slows the service, not our memory."""
+    """One stream. It holds one message at a time: a slow reader slows the service,
+    not our memory."""
 
     def __init__(self, streams: Streams, messages: Messages, domain: str, client: str) -> None:
-        super().__init__(self._events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        super().__init__(
+            self._events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        )
         self._streams = streams
         self._messages = messages
         self._domain = domain
@@ -92,7 +99,8 @@ class EventStream(StreamingResponse):
         await self._messages.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The reader may leave at any moment, even before the first event: the call is ended here."""
+        """The reader may leave at any moment, even before the first event:
+        the call is ended here."""
         try:
             await super().__call__(scope, receive, send)
         finally:

@@ -1,4 +1,5 @@
-"""A failure as an HTTP answer: the google.rpc.Status a gRPC client would see, under an HTTP status."""
+"""A failure as an HTTP answer: the google.rpc.Status a gRPC client would see,
+under an HTTP status."""
 
 from __future__ import annotations
 
@@ -52,7 +53,9 @@ def http_status(error: BaseException) -> int:
     return _HTTP.get(failures.code_of(error), 500)
 
 
-def failure_json(error: BaseException, domain: str = DOMAIN, incident_id: str = "") -> dict[str, Any]:
+def failure_json(
+    error: BaseException, domain: str = DOMAIN, incident_id: str = ""
+) -> dict[str, Any]:
     """The body of a failure; `domain` is the proto package of the service that failed."""
     if isinstance(error, Refused):
         return _refusal_json(error)
@@ -75,12 +78,16 @@ def precondition_failed(error: SonicError, domain: str) -> JSONResponse:
     return JSONResponse(told, 412)
 
 
-def failure_response(error: BaseException, domain: str = DOMAIN, incident_id: str = "") -> JSONResponse:
+def failure_response(
+    error: BaseException, domain: str = DOMAIN, incident_id: str = ""
+) -> JSONResponse:
     """A failure as a response, with Retry-After when it is known."""
     headers = dict(error.headers) if isinstance(error, Refused) else {}
     if isinstance(error, SonicError) and error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after.total_seconds())))
-    return JSONResponse(failure_json(error, domain, incident_id), http_status(error), headers=headers)
+    return JSONResponse(
+        failure_json(error, domain, incident_id), http_status(error), headers=headers
+    )
 
 
 def _refusal_json(refused: Refused) -> dict[str, Any]:
@@ -93,5 +100,10 @@ def _refusal_json(refused: Refused) -> dict[str, Any]:
     if refused.status == 403:
         status = "PERMISSION_DENIED"
     return {
-        "error": {"code": refused.status, "status": status, "message": refused.message, "details": [info]}
+        "error": {
+            "code": refused.status,
+            "status": status,
+            "message": refused.message,
+            "details": [info],
+        }
     }

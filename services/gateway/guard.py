@@ -20,7 +20,8 @@ _READING = frozenset({"GET", "HEAD"})
 # Every answer carries these; the page needs nothing that is not its own file.
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
-        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; "
+        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "object-src 'none'; "
         "require-trusted-types-for 'script'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -39,28 +40,38 @@ def host_name(authority: str) -> str:
 
 
 class Guard:
-    """Lets through what comes from here: a page elsewhere, or a name that was rebound to us, does not."""
+    """Lets through what comes from here: a page elsewhere, or a name that was rebound to us, does
+    not.
+    """
 
     def __init__(self, hosts: Iterable[str], *, behind_proxy: bool = False) -> None:
         self._hosts = frozenset(host.strip("[]").lower() for host in hosts)
         self._behind_proxy = behind_proxy
 
     def client(self, request: Request) -> str:
-        """Who asks, to be counted: the address, or the one that our proxy, the last of all, has added."""
+        """Who asks, to be counted: the address, or the one that our proxy, the last of all, has
+        added.
+        """
         if self._behind_proxy and (passed := request.headers.get("x-forwarded-for")):
             return passed.rpartition(",")[2].strip()[:64]
         return request.client.host if request.client is not None else ""
 
     def check_host(self, request: Request) -> None:
-        """Refuses a Host that is neither loopback nor allowed: the browser was led here by another name."""
+        """Refuses a Host that is neither loopback nor allowed: the browser was led here by another
+        name.
+        """
         host = host_name(request.headers.get("host", ""))
         if not self._knows(host):
             raise Refused(
-                403, "HOST_NOT_ALLOWED", f"host {host[:80]!r} is not served here; name it in GATEWAY_HOSTS"
+                403,
+                "HOST_NOT_ALLOWED",
+                f"host {host[:80]!r} is not served here; name it in GATEWAY_HOSTS",
             )
 
     def check_origin(self, request: Request) -> None:
-        """Refuses a change that a page of another origin asks for; a client that is no browser sends none."""
+        """Refuses a change that a page of another origin asks for; a client that is no browser
+        sends none.
+        """
         if request.method in _READING:
             return
         origin = request.headers.get("origin")

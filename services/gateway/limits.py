@@ -1,4 +1,5 @@
-"""How much at once, in all and by one client: what is refused here leaves room for everybody else."""
+"""How much at once, in all and by one client: what is refused here leaves room for everybody
+else."""
 
 from __future__ import annotations
 
@@ -48,4 +49,6 @@ class Limit:
             self.give(client)
 
     def _full(self, most: str) -> Exhausted:
-        return Exhausted(self._reason, f"no more than {most} at once; try again", retry_after=_RETRY)
+        return Exhausted(
+            self._reason, f"no more than {most} at once; try again", retry_after=_RETRY
+        )

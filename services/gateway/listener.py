@@ -119,7 +119,8 @@ def _bind(listen_address: str) -> socket.socket:
     host, _, port = listen_address.rpartition(":")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's waiting off only where TCP is named: without it every answer takes 40 ms more.
+    # asyncio turns Nagle's waiting off only where TCP is named: without it every answer takes 40 ms
+    # more.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

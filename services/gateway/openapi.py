@@ -36,18 +36,26 @@ def document(routes: Iterable[Route], comments: Mapping[str, str]) -> Schema:
     shown = paths(listed)
     found: dict[str, Schema] = {}
     for route in listed:
-        operation = _operation(route, names[route.method.full_name], _IN_PATH.findall(shown[route]), schemas)
+        operation = _operation(
+            route, names[route.method.full_name], _IN_PATH.findall(shown[route]), schemas
+        )
         found.setdefault(shown[route], {})[route.verb.lower()] = operation
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Sonic", "version": "1", "description": "Every RPC of the house as HTTP and JSON."},
+        "info": {
+            "title": "Sonic",
+            "version": "1",
+            "description": "Every RPC of the house as HTTP and JSON.",
+        },
         "paths": found,
         "components": {"schemas": {"Error": _ERROR, **schemas.components}},
     }
 
 
 def operation_ids(routes: Sequence[Route]) -> dict[str, str]:
-    """`listPositions`, by full name of the method; `priceClearData` where several have one of that name."""
+    """`listPositions`, by full name of the method; `priceClearData` where several have one of that
+    name.
+    """
     counts = Counter(route.method.name for route in routes)
     found = {}
     for route in routes:
@@ -59,9 +67,11 @@ def operation_ids(routes: Sequence[Route]) -> dict[str, str]:
 
 
 def paths(routes: Sequence[Route]) -> dict[Route, str]:
-    """The path of each route with plain names: `/v1/positions/{id}` for `{id}` and for `{position.id}`.
+    """The path of each route with plain names: `/v1/positions/{id}` for `{id}` and for
+    `{position.id}`.
 
-    Readers of the document take a dotted name for none, and one path in two spellings for one of them.
+    Readers of the document take a dotted name for none, and one path in two spellings for one of
+    them.
     """
     return {
         route: _IN_PATH.sub(lambda found: f"{{{found[1].rpartition('.')[2]}}}", route.template)

@@ -30,10 +30,13 @@ class Peers:
 
     def __init__(self, addresses: Mapping[str, str]) -> None:
         self.channels = {
-            name: Channel(address, max_message_bytes=_MAX_MESSAGE_BYTES, retry=idempotent(FILES[name]))
+            name: Channel(
+                address, max_message_bytes=_MAX_MESSAGE_BYTES, retry=idempotent(FILES[name])
+            )
             for name, address in addresses.items()
         }
-        # Streams have a connection of their own: however many are held, calls and health do not wait.
+        # Streams have a connection of their own: however many are held, calls and health do not
+        # wait.
         self._watching = {
             name: Channel(address, max_message_bytes=_MAX_MESSAGE_BYTES)
             for name, address in addresses.items()
@@ -104,4 +107,6 @@ def _plain(route: Route, error: Unavailable) -> Unavailable:
     """A service that does not answer, in our words: the network's hold addresses."""
     if error.reason != "PEER_UNAVAILABLE":
         return error
-    return Unavailable(error.reason, f"the {route.service} service does not answer now", retry_after=_RETRY)
+    return Unavailable(
+        error.reason, f"the {route.service} service does not answer now", retry_after=_RETRY
+    )

@@ -42,10 +42,16 @@ def of_value(field: FieldDescriptor, rules: Rules) -> Schema:
     if field.type == FieldDescriptor.TYPE_STRING:
         return _of_text(rules.string, _NO_CONTROL if field.name in MADE_UP else _NO_NUL)
     if field.type == FieldDescriptor.TYPE_BYTES:
-        return {"maxLength": (rules.bytes.max_len + 2) // 3 * 4} if rules.bytes.HasField("max_len") else {}
+        return (
+            {"maxLength": (rules.bytes.max_len + 2) // 3 * 4}
+            if rules.bytes.HasField("max_len")
+            else {}
+        )
     if field.type in _NUMBERS:
         number = getattr(rules, _NUMBERS[field.type])
-        return {word: getattr(number, name) for name, word in _BOUNDS.items() if number.HasField(name)}
+        return {
+            word: getattr(number, name) for name, word in _BOUNDS.items() if number.HasField(name)
+        }
     return {}
 
 
@@ -76,7 +82,9 @@ def of_message(descriptor: Descriptor) -> Schema:
         names = [field.name for field in oneof.fields]
         if len(names) < 2:
             continue
-        given = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
+        given = [
+            {"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names
+        ]
         rule = {"oneOf": given}
         if not oneof.GetOptions().Extensions[_VALIDATE.oneof].required:
             rule = {"oneOf": [*given, {"not": {"anyOf": given}}]}
@@ -100,7 +108,8 @@ def is_required(field: FieldDescriptor) -> bool:
 
 
 def _refuses_nothing(field: FieldDescriptor, rules: Rules) -> bool:
-    """Whether the zero value of a field, which is what stands for an absent one, breaks its rules."""
+    """Whether the zero value of a field, which is what stands for an absent one,
+    breaks its rules."""
     if field.enum_type is not None:
         return 0 in rules.enum.not_in
     if field.type == FieldDescriptor.TYPE_STRING:
@@ -110,8 +119,12 @@ def _refuses_nothing(field: FieldDescriptor, rules: Rules) -> bool:
     if field.type not in _NUMBERS:
         return False
     number = getattr(rules, _NUMBERS[field.type])
-    above = (number.HasField("gt") and number.gt >= 0) or (number.HasField("gte") and number.gte > 0)
-    below = (number.HasField("lt") and number.lt <= 0) or (number.HasField("lte") and number.lte < 0)
+    above = (number.HasField("gt") and number.gt >= 0) or (
+        number.HasField("gte") and number.gte > 0
+    )
+    below = (number.HasField("lt") and number.lt <= 0) or (
+        number.HasField("lte") and number.lte < 0
+    )
     return bool(above or below)
 
 

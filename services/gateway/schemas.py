@@ -1,6 +1,7 @@
 """Messages as JSON schemas: what may be sent, by the rules of the protos, and what comes back.
 
-A message that goes both ways has two: `…Input` says what is required, the other what is always there.
+A message that goes both ways has two: `…Input` says what is required, the other what is always
+there.
 """
 
 from __future__ import annotations
@@ -49,7 +50,11 @@ _WELL_KNOWN: dict[str, Schema] = {
         "pattern": r"^-?[0-9]{1,11}(\.[0-9]{1,9})?s$",
         "example": "60s",
     },
-    "google.protobuf.FieldMask": {"type": "string", "pattern": "^[A-Za-z0-9_., ]*$", "example": "low,high"},
+    "google.protobuf.FieldMask": {
+        "type": "string",
+        "pattern": "^[A-Za-z0-9_., ]*$",
+        "example": "low,high",
+    },
 }
 
 
@@ -69,7 +74,9 @@ class Schemas:
             return dict(_WELL_KNOWN[descriptor.full_name])
         name = descriptor.full_name
         if name not in self.components:
-            self.components[name] = {}  # stands before its fields are read: a message may hold itself
+            self.components[
+                name
+            ] = {}  # stands before its fields are read: a message may hold itself
             always = [field.name for field in descriptor.fields if not field.has_presence]
             self.components[name] = {
                 "type": "object",
@@ -90,7 +97,11 @@ class Schemas:
     def in_path(self, route: Route, name: str) -> Schema:
         field = field_at(route.method.input_type, name)
         schema = self._as_text(field)
-        return schema | {"minLength": max(schema.get("minLength", 0), 1)} if _is_text(schema) else schema
+        return (
+            schema | {"minLength": max(schema.get("minLength", 0), 1)}
+            if _is_text(schema)
+            else schema
+        )
 
     def in_query(self, route: Route) -> list[Schema]:
         if route.body == "*":
@@ -113,7 +124,9 @@ class Schemas:
             value = self._answered_one(message.fields_by_name["value"])
             return self._described({"type": "object", "additionalProperties": value}, field)
         single = self._answered_one(field)
-        return self._described({"type": "array", "items": single} if field.is_repeated else single, field)
+        return self._described(
+            {"type": "array", "items": single} if field.is_repeated else single, field
+        )
 
     def _answered_one(self, field: FieldDescriptor) -> Schema:
         if field.message_type is not None:
@@ -123,7 +136,8 @@ class Schemas:
         return dict(_SCALARS[field.type])
 
     def _input(self, descriptor: Descriptor, without: frozenset[str] = frozenset()) -> Schema:
-        """What may be sent. Nothing else may: an unknown field is a mistake that would go unseen."""
+        """What may be sent. Nothing else may: an unknown field is a mistake that would go
+        unseen."""
         if descriptor.full_name in _WELL_KNOWN:
             return dict(_WELL_KNOWN[descriptor.full_name])
         name = f"{descriptor.full_name}Input"
@@ -135,7 +149,9 @@ class Schemas:
                 "type": "object",
                 "description": self.comment(descriptor.full_name),
                 "additionalProperties": False,
-                "properties": {field.name: self._sent(field, field.name in needed) for field in fields},
+                "properties": {
+                    field.name: self._sent(field, field.name in needed) for field in fields
+                },
                 **({"required": needed} if needed else {}),
                 **rules.of_message(descriptor),
             }
@@ -196,7 +212,12 @@ class Schemas:
 
     def _text_one(self, field: FieldDescriptor, of_field: Any) -> Schema:
         if field.type in _LONGS:
-            return {"type": "integer", "format": "int64", **_LONG_LIMITS, **rules.of_value(field, of_field)}
+            return {
+                "type": "integer",
+                "format": "int64",
+                **_LONG_LIMITS,
+                **rules.of_value(field, of_field),
+            }
         return self._sent_one(field, of_field)
 
     def _described(self, schema: Schema, field: FieldDescriptor) -> Schema:
@@ -211,7 +232,9 @@ def _reference(name: str) -> Schema:
 def _parameters(
     descriptor: Descriptor, taken: set[str], before: str = ""
 ) -> Iterator[tuple[str, FieldDescriptor]]:
-    """Fields as parameters: those of a message inside have dotted names, and a list of messages has none."""
+    """Fields as parameters: those of a message inside have dotted names, and a list of messages has
+    none.
+    """
     for field in descriptor.fields:
         name = f"{before}{field.name}"
         message = field.message_type

@@ -34,8 +34,8 @@ FILES: Mapping[str, FileDescriptor] = {
     "xcom": xcom_pb2.DESCRIPTOR,
     "cyclone": cyclone_pb2.DESCRIPTOR,
 }
-# The words of a cycle, in the request of every step: only the owner of the schedule sends them, and it never
-# comes by HTTP. Known by the pair, so that a new step is covered too.
+# The words of a cycle, in the request of every step: only the owner of the schedule sends them, and
+# it never comes by HTTP. Known by the pair, so that a new step is covered too.
 _OF_OWNERS = frozenset({"cycle_id", "epoch"})
 _VERBS = ("get", "put", "post", "delete", "patch")
 _FIELD = re.compile(r"\{([a-z0-9_.]+)\}")
@@ -98,9 +98,11 @@ class Route:
         return bool(self.method.server_streaming)
 
     def match(self, path: str) -> dict[str, str] | None:
-        """Values of the fields of a path as it was sent, by dotted name; None when the path is another one.
+        """Values of the fields of a path as it was sent, by dotted name; None when the path is
+        another one.
 
-        Percent signs are read after the path is taken apart: a wallet may be called `a/b` or `a:run`.
+        Percent signs are read after the path is taken apart: a wallet may be called `a/b` or
+        `a:run`.
         """
         found = self.pattern.fullmatch(path)
         if found is None:
@@ -125,9 +127,12 @@ def field_at(descriptor: Descriptor, dotted: str) -> FieldDescriptor:
 
 
 def routes() -> tuple[Route, ...]:
-    """Every route, the most literal first: a verb after a colon is not taken for the end of an id."""
+    """Every route, the most literal first: a verb after a colon is not taken for the end of an
+    id."""
     found = [route for name, file in FILES.items() for route in _of_file(name, file)]
-    return tuple(sorted(found, key=lambda route: (-len(_FIELD.sub("", route.template)), route.template)))
+    return tuple(
+        sorted(found, key=lambda route: (-len(_FIELD.sub("", route.template)), route.template))
+    )
 
 
 def _of_file(name: str, file: FileDescriptor) -> Iterator[Route]:
@@ -141,5 +146,7 @@ def _of_file(name: str, file: FileDescriptor) -> Iterator[Route]:
 
 def _route(name: str, method: MethodDescriptor, verb: str, template: str, body: str) -> Route:
     pieces = _FIELD.split(template)
-    pattern = "".join("([^/]+)" if place % 2 else re.escape(piece) for place, piece in enumerate(pieces))
+    pattern = "".join(
+        "([^/]+)" if place % 2 else re.escape(piece) for place, piece in enumerate(pieces)
+    )
     return Route(name, method, verb, template, body, re.compile(pattern), tuple(pieces[1::2]))

@@ -43,8 +43,8 @@ _WORDS = {"true": True, "false": False}
 def request_message(
     route: Route, path: Mapping[str, str], query: Sequence[tuple[str, str]], body: bytes
 ) -> Message:
-    """The request of a route; InvalidArgument BAD_JSON, UNKNOWN_FIELD or UNKNOWN_NAME says what does not fit,
-    PRIVATE_KEY_REFUSED that it is a key.
+    """The request of a route; InvalidArgument BAD_JSON, UNKNOWN_FIELD or UNKNOWN_NAME says what
+    does not fit, PRIVATE_KEY_REFUSED that it is a key.
 
     Names of enum values are taken in any case and without their prefix: `long` is SIDE_LONG.
     """
@@ -112,7 +112,9 @@ def _each_once(pairs: list[tuple[str, Any]]) -> Json:
 
 
 def _first(error: Exception) -> str:
-    """The first words of a reader that may repeat what was sent, or the refusal of a key among them."""
+    """The first words of a reader that may repeat what was sent, or the refusal of a key among
+    them.
+    """
     refuse_secret(str(error), "request")
     return str(error)[:300].encode("utf-8", "backslashreplace").decode()
 
@@ -133,7 +135,8 @@ def _refuse_withheld(route: Route, names: Iterable[str]) -> None:
         if field is not None and field.name in route.withheld:
             raise InvalidArgument(
                 "UNKNOWN_FIELD",
-                f"{field.name} of {route.method.name} is for the owner of the schedule, and not offered here",
+                f"{field.name} of {route.method.name} is for the owner of the schedule, and not "
+                "offered here",
                 fields={field.name: "leave it out"},
             )
 
@@ -164,17 +167,24 @@ def _query(route: Route, query: Sequence[tuple[str, str]]) -> Json:
 
 
 def _chain(route: Route, name: str) -> list[FieldDescriptor]:
-    """The fields a dotted parameter goes through; those of the body and of the path are not parameters."""
+    """The fields a dotted parameter goes through; those of the body and of the path are not
+    parameters.
+    """
     descriptor: Descriptor | None = route.method.input_type
     chain: list[FieldDescriptor] = []
     _refuse_withheld(route, [name])
     taken = {route.body, *route.path_fields, *route.withheld}
     for part in name.split("."):
         field = (
-            None if descriptor is None or (chain and chain[-1].is_repeated) else field_of(descriptor, part)
+            None
+            if descriptor is None or (chain and chain[-1].is_repeated)
+            else field_of(descriptor, part)
         )
         if field is None or (not chain and field.name in taken):
-            known = ", ".join(f.name for f in route.method.input_type.fields if f.name not in taken) or "none"
+            known = (
+                ", ".join(f.name for f in route.method.input_type.fields if f.name not in taken)
+                or "none"
+            )
             raise InvalidArgument(
                 "UNKNOWN_FIELD",
                 f"{shown(name)} is no parameter of {route.method.name}; known are {known}",
@@ -210,17 +220,27 @@ def _place(fields: Json, name: str, field: FieldDescriptor, value: object) -> No
     for part in outer:
         place = place.setdefault(part, {})
         if not isinstance(place, dict):
-            raise InvalidArgument("BAD_JSON", f"{part} must be an object", fields={part: "an object"})
+            raise InvalidArgument(
+                "BAD_JSON", f"{part} must be an object", fields={part: "an object"}
+            )
     # What the body says there gives way to the path, but has to fit.
     named(field, place.get(last), name)
     place[last] = value
 
 
 def _fill_mask(route: Route, request: Message, sent: Json, path: Mapping[str, str]) -> None:
-    """PATCH without a mask changes what the body names: a false, a 0 or a null written there is meant."""
-    if route.verb != "PATCH" or MASK not in route.method.input_type.fields_by_name or request.HasField(MASK):
+    """PATCH without a mask changes what the body names: a false, a 0 or a null written there is
+    meant.
+    """
+    if (
+        route.verb != "PATCH"
+        or MASK not in route.method.input_type.fields_by_name
+        or request.HasField(MASK)
+    ):
         return
     skipped = {_NEVER_MASKED, *(name.rpartition(".")[2] for name in path)}
-    changed = (field.name for name in sent if (field := field_of(route.body_type, name)) is not None)
+    changed = (
+        field.name for name in sent if (field := field_of(route.body_type, name)) is not None
+    )
     # The path was placed into the same body: it is no change.
     getattr(request, MASK).paths.extend(name for name in changed if name not in skipped)

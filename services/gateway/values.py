@@ -1,6 +1,7 @@
 """What a JSON value may be for a field: the reader of protobuf takes more than people mean.
 
-It reads `true` as 1, `1_000` as 1000 and a name as nothing when it is written otherwise than in the proto.
+It reads `true` as 1, `1_000` as 1000 and a name as nothing when it is written otherwise than in the
+proto.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ _REALS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
 def checked(
     descriptor: Descriptor, fields: Json, at: str = "", *, withheld: frozenset[str] = frozenset()
 ) -> Json:
-    """The same fields with the names of enum values as the proto writes them; `at` is the dotted place.
+    """The same fields with the names of enum values as the proto writes them; `at` is the dotted
+    place.
 
     Those `withheld` are not named to whoever asks for another one.
 
@@ -71,7 +73,9 @@ def checked(
             known = ", ".join(names) or "none"
             place = f"{at}{shown(name)}"
             raise InvalidArgument(
-                "UNKNOWN_FIELD", f"there is no {place}; known are {known}", fields={place: "leave it out"}
+                "UNKNOWN_FIELD",
+                f"there is no {place}; known are {known}",
+                fields={place: "leave it out"},
             )
         fitting[name] = named(field, value, f"{at}{field.name}")
     return fitting
@@ -89,7 +93,8 @@ def field_of(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
 def shown(text: str, field: str = "request") -> str:
     """What somebody sent, short and fit for an answer: half of a surrogate pair cannot be encoded.
 
-    Raises InvalidArgument PRIVATE_KEY_REFUSED: what an answer would repeat may be a key in the wrong place.
+    Raises InvalidArgument PRIVATE_KEY_REFUSED: what an answer would repeat may be a key in the
+    wrong place.
     """
     refuse_secret(text, field)
     return text[:60].encode("utf-8", "backslashreplace").decode()
@@ -221,6 +226,8 @@ def _sample(value: object, at: str) -> str:
 
 
 def _refuse_parts(parts: list[Any], at: str) -> None:
-    """Raises InvalidArgument PRIVATE_KEY_REFUSED: the bytes of a key one by one, or the words of a phrase."""
+    """Raises InvalidArgument PRIVATE_KEY_REFUSED: the bytes of a key one by one, or the words of a
+    phrase.
+    """
     if len(parts) <= _MOST_PARTS and all(isinstance(part, int | str) for part in parts):
         refuse_secret(str(parts)[:KEY_LENGTH], at)

@@ -96,23 +96,35 @@ class PositionsClient:
         near &= stream.place(stream.first.asset_names, "asset_index", asset)
         wanted = set(position_ids)
         rows = sorted(
-            (row for row in np.flatnonzero(near).tolist() if ids[row] in wanted), key=ids.__getitem__
+            (row for row in np.flatnonzero(near).tolist() if ids[row] in wanted),
+            key=ids.__getitem__,
         )
         entry, mark, liquidation, size, collateral = (
             stream.column(name, np.float64)[rows] for name in _LEG_FIGURES
         )
         mark_time = stream.column("mark_time_micros", np.int64)[rows]
         return Legs(
-            tuple(ids[row] for row in rows), side[rows], entry, mark, liquidation, size, collateral, mark_time
+            tuple(ids[row] for row in rows),
+            side[rows],
+            entry,
+            mark,
+            liquidation,
+            size,
+            collateral,
+            mark_time,
         )
 
     async def has_wallet(self, name: str) -> bool:
         """See services.hedges.service.Positions."""
-        return await _is_there(self._wallets.GetWallet(pb.GetWalletRequest(name=name), timeout=_ASK_SECONDS))
+        return await _is_there(
+            self._wallets.GetWallet(pb.GetWalletRequest(name=name), timeout=_ASK_SECONDS)
+        )
 
     async def has_position(self, id: str) -> bool:
         """See services.hedges.service.Positions."""
-        return await _is_there(self._stub.GetPosition(pb.GetPositionRequest(id=id), timeout=_ASK_SECONDS))
+        return await _is_there(
+            self._stub.GetPosition(pb.GetPositionRequest(id=id), timeout=_ASK_SECONDS)
+        )
 
     async def _named(self, wanted: Sequence[str]) -> tuple[_Stream, Sequence[str]]:
         """The columns, and the id of each row: known from before, or read in the same stream."""
@@ -129,7 +141,9 @@ class PositionsClient:
     async def _stream(self, wanted: Sequence[str]) -> _Stream:
         request = pb.ReadColumnsRequest(columns=wanted)
         try:
-            return _Stream([part async for part in self._stub.ReadColumns(request, timeout=_READ_SECONDS)])
+            return _Stream(
+                [part async for part in self._stub.ReadColumns(request, timeout=_READ_SECONDS)]
+            )
         except SonicError as error:
             raise _unavailable(error) from error
 

@@ -17,7 +17,9 @@ _IDLE_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Hedges new or changed, ids that ended; `gap`: changes were left out, what is here is the newest."""
+    """Hedges new or changed, ids that ended; `gap`: changes were left out, what is here is the
+    newest.
+    """
 
     hedges: Sequence[Hedge]
     unlinked_ids: Sequence[str]
@@ -41,7 +43,8 @@ class _Watcher:
 class HedgeFeed:
     """A Part that looks for changes each second while somebody watches, and at once after `wake`.
 
-    Each watcher keeps what it was told last and reads the difference itself: a slow one misses no state.
+    Each watcher keeps what it was told last and reads the difference itself: a slow one misses no
+    state.
     """
 
     def __init__(self, service: HedgesService, clock: Clock) -> None:

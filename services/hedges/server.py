@@ -29,8 +29,12 @@ class Config(ServiceConfig):
 
     service: ClassVar[str] = "hedges"
     listen_address: str = Field("127.0.0.1:50053", description="host:port to serve on")
-    positions_address: str = Field("127.0.0.1:50052", description="host:port of the positions service")
-    hedges_history_days: float = Field(90.0, gt=0, le=3650, description="how long changes of groups are kept")
+    positions_address: str = Field(
+        "127.0.0.1:50052", description="host:port of the positions service"
+    )
+    hedges_history_days: float = Field(
+        90.0, gt=0, le=3650, description="how long changes of groups are kept"
+    )
 
 
 def build(config: Config, clock: Clock | None = None) -> App:

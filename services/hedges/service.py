@@ -1,4 +1,6 @@
-"""Use cases of hedges: read the columns, pair them, write what changed; answer what-ifs about a hedge."""
+"""Use cases of hedges: read the columns, pair them, write what changed; answer what-ifs about a
+hedge.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,16 @@ from typing import Protocol
 
 from services.hedges.domain import ladder, modifiers, rebalance
 from services.hedges.domain.evaluation import Evaluation, check_count, evaluate
-from services.hedges.domain.grouping import Change, Group, Hedge, Linking, Stored, members, pair, relink
+from services.hedges.domain.grouping import (
+    Change,
+    Group,
+    Hedge,
+    Linking,
+    Stored,
+    members,
+    pair,
+    relink,
+)
 from services.hedges.domain.history import Cause, HistoryFilter, LinkChange, ended, events
 from services.hedges.domain.holdings import Legs, Reading
 from services.hedges.domain.modifiers import Modifiers
@@ -32,7 +43,9 @@ _THREAD_ROW_COUNT = 20_000
 
 
 class Positions(Protocol):
-    """Where the columns come from. All raise Unavailable POSITIONS_UNAVAILABLE when they cannot be read."""
+    """Where the columns come from. All raise Unavailable POSITIONS_UNAVAILABLE when they cannot be
+    read.
+    """
 
     async def read(self) -> Reading:
         """ACTIVE and STALE positions."""
@@ -125,7 +138,9 @@ class HedgesService:
         self._told()
         return linking
 
-    async def _keep(self, step: Step, groups: Sequence[Group], position_count: int) -> Linking | None:
+    async def _keep(
+        self, step: Step, groups: Sequence[Group], position_count: int
+    ) -> Linking | None:
         """The quiet pass: other figures, the same groups and members; None when it takes more."""
         if self._linked is None:
             return None
@@ -154,7 +169,9 @@ class HedgesService:
         ending = [id for id, _ in change.unlinked]
         fresh = change.linked + change.regrouped
         # Read before anything is written: what joined and left is the difference.
-        before = await store.members([*ending, *(id for id, _ in change.regrouped)]) if change else {}
+        before = (
+            await store.members([*ending, *(id for id, _ in change.regrouped)]) if change else {}
+        )
         after = members(fresh, reading.position_ids)
         await store.delete(ending)
         await store.write(change.kept + change.linked, now)
@@ -185,7 +202,13 @@ class HedgesService:
             return _there(await store.get(id), id)
 
     async def list(
-        self, page_size: int, page_token: str, wallet: str, asset: str, position_id: str, order_by: str
+        self,
+        page_size: int,
+        page_token: str,
+        wallet: str,
+        asset: str,
+        position_id: str,
+        order_by: str,
     ) -> Page[Hedge]:
         """Hedges by wallet and asset, or as `order_by` says.
 
@@ -200,13 +223,17 @@ class HedgesService:
             await self.refuse_unknown(wallet, position_id)
         return paging.cut(rows, page, context, order.key)
 
-    async def history(self, page_size: int, page_token: str, wanted: HistoryFilter) -> Page[LinkChange]:
+    async def history(
+        self, page_size: int, page_token: str, wanted: HistoryFilter
+    ) -> Page[LinkChange]:
         """Changes of groups, newest first; HEDGE_NOT_FOUND, WALLET_NOT_FOUND."""
         context = paging.context("history", wanted)
         page = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
             rows = await store.history(page, wanted)
-            known = bool(rows) or not wanted.hedge_id or await store.remembers(hedge_id=wanted.hedge_id)
+            known = (
+                bool(rows) or not wanted.hedge_id or await store.remembers(hedge_id=wanted.hedge_id)
+            )
             if not known:
                 _there(await store.get(wanted.hedge_id), wanted.hedge_id)
         if not rows:
@@ -214,7 +241,8 @@ class HedgesService:
         return paging.cut(rows, page, context, lambda change: (change.id,))
 
     async def refuse_unknown(self, wallet: str = "", position_id: str = "") -> None:
-        """WALLET_NOT_FOUND, POSITION_NOT_FOUND: an empty list would say that there is no hedge of it.
+        """WALLET_NOT_FOUND, POSITION_NOT_FOUND: an empty list would say that there is no hedge of
+        it.
 
         What the history names was there once.
         """
@@ -244,7 +272,9 @@ class HedgesService:
         """The members at prices, each at its own mark for none; TOO_MANY_FIGURES, MEMBERS_GONE."""
         held = await self._held(id)
         check_count(len(prices_usd), len(held.legs))
-        return held, evaluate(held.legs, held.legs.at(prices_usd) if prices_usd else held.legs.marks)
+        return held, evaluate(
+            held.legs, held.legs.at(prices_usd) if prices_usd else held.legs.marks
+        )
 
     async def advise(
         self,
@@ -263,13 +293,17 @@ class HedgesService:
         advice = rebalance.advise(legs, rebalance.Question(target, row, changing), prices)
         collateral_usd, size_usd = float(advice.collateral_usd[0]), float(advice.size_usd[0])
         after = evaluate(rebalance.applied(legs, row, collateral_usd, size_usd), prices)
-        return Advised(held, row, advice, after, values.fee_usd(size_usd - float(legs.size_usd[row])))
+        return Advised(
+            held, row, advice, after, values.fee_usd(size_usd - float(legs.size_usd[row]))
+        )
 
     async def corridor(self, id: str, price_usd: float | None) -> Corridor:
         """Where legs liquidate, from a price or the median of the marks; MEMBERS_GONE."""
         held = await self._held(id)
         reference = ladder.reference_price(held.legs) if price_usd is None else price_usd
-        return Corridor(held, reference, ladder.down(held.legs, reference), ladder.up(held.legs, reference))
+        return Corridor(
+            held, reference, ladder.down(held.legs, reference), ladder.up(held.legs, reference)
+        )
 
     async def _held(self, id: str) -> Held:
         hedge = await self.get(id)
@@ -279,7 +313,9 @@ class HedgesService:
                 "MEMBERS_GONE", f"no member of {id!r} is held any more; link the hedges again"
             )
         held = set(legs.position_ids)
-        return Held(legs, [position_id for position_id in hedge.position_ids if position_id not in held])
+        return Held(
+            legs, [position_id for position_id in hedge.position_ids if position_id not in held]
+        )
 
     async def modifiers(self) -> Modifiers:
         """As set, or the defaults."""
@@ -308,7 +344,9 @@ class HedgesService:
             return await store.revision()
 
     async def news(self, view: View) -> tuple[View, Sequence[Hedge], Sequence[str]]:
-        """What to tell one who was told `view`: hedges new or changed, ids that ended, and the view then."""
+        """What to tell one who was told `view`: hedges new or changed, ids that ended, and the view
+        then.
+        """
         async with self._read() as store:
             changed = await store.since(view.revision, view.wallet, view.asset)
             # Read last: what ended in between is told as ended.
@@ -332,7 +370,9 @@ def _there(hedge: Hedge | None, id: str) -> Hedge:
 def _check_etag(given: str, present: str) -> None:
     """An empty one asks for no check."""
     if given and given != present:
-        raise Conflict("ETAG_MISMATCH", "it was changed meanwhile; read it again", metadata={"etag": present})
+        raise Conflict(
+            "ETAG_MISMATCH", "it was changed meanwhile; read it again", metadata={"etag": present}
+        )
 
 
 def _linking(change: Change, position_count: int) -> Linking:

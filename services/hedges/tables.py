@@ -77,7 +77,10 @@ modifiers = Table(
     metadata,
     Column("only", SmallInteger, primary_key=True, autoincrement=False),
     *(Column(name, Float(53), nullable=False) for name in NAMES),
-    *(CheckConstraint(f"{name} >= 0 and {name} < 'infinity'", name=f"modifiers_{name}") for name in NAMES),
+    *(
+        CheckConstraint(f"{name} >= 0 and {name} < 'infinity'", name=f"modifiers_{name}")
+        for name in NAMES
+    ),
     CheckConstraint('"only" = 1', name="modifiers_only"),
 )
 

@@ -62,7 +62,8 @@ class News:
 class MonitorFeed:
     """A Part that looks for changes each second while somebody watches, and at once after `wake`.
 
-    It keeps one view and its number, no queue: a watcher that missed a view is told the whole present state.
+    It keeps one view and its number, no queue: a watcher that missed a view is told the whole
+    present state.
     """
 
     def __init__(self, look: Callable[[], Awaitable[View]], clock: Clock) -> None:

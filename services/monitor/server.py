@@ -47,8 +47,10 @@ _SHAPES: Mapping[str, Any] = {
 
 
 def overridable(below: type[ServiceConfig], names: Iterable[str]) -> type[ServiceConfig]:
-    """A Config that also reads `<MONITOR>_MON_THRESHOLD_PERCENT`, `_SNOOZE_SECONDS`, `_INTERVAL_SECONDS` and
-    `_ENABLED` of these monitors; the prefix is the name in upper case, and LIQ_MON too for liquidation."""
+    """A Config that also reads `<MONITOR>_MON_THRESHOLD_PERCENT`, `_SNOOZE_SECONDS`,
+    `_INTERVAL_SECONDS` and `_ENABLED` of these monitors; the prefix is the name in upper case, and
+    LIQ_MON too for liquidation.
+    """
     fields: dict[str, Any] = {
         f"{prefix}_{variable}": (
             shape | None,
@@ -74,7 +76,9 @@ class Config(Overridable):
     service: ClassVar[str] = "monitor"
     listen_address: str = "127.0.0.1:50055"
     price_address: str = Field("127.0.0.1:50051", description="host:port of the price service")
-    positions_address: str = Field("127.0.0.1:50052", description="host:port of the positions service")
+    positions_address: str = Field(
+        "127.0.0.1:50052", description="host:port of the positions service"
+    )
     alerts_address: str = Field("127.0.0.1:50054", description="host:port of the alerts service")
     xcom_address: str = Field("127.0.0.1:50056", description="host:port of the xcom service")
     hedges_address: str = Field("", description="host:port of the hedges service, for its health")
@@ -82,9 +86,15 @@ class Config(Overridable):
     sonic_cycle_interval_seconds: float = Field(
         60, ge=5, le=86_400, description="time between cycles until Cyclone tells its own"
     )
-    sonic_home: Path | None = Field(None, description="state directory, whose disk is watched; empty: none")
-    sonic_schedule: bool = Field(True, description="0: cycles run by request only, no heartbeat is expected")
-    latency_limit_seconds: float = Field(2.0, gt=0, le=60, description="a round trip that is too slow")
+    sonic_home: Path | None = Field(
+        None, description="state directory, whose disk is watched; empty: none"
+    )
+    sonic_schedule: bool = Field(
+        True, description="0: cycles run by request only, no heartbeat is expected"
+    )
+    latency_limit_seconds: float = Field(
+        2.0, gt=0, le=60, description="a round trip that is too slow"
+    )
     latency_provider_urls: tuple[str, ...] = Field(
         (),
         max_length=50,
@@ -93,10 +103,14 @@ class Config(Overridable):
     )
     twilio_account_sid: str = Field("", pattern=r"^\w{0,64}$", description="account to verify")
     twilio_auth_token: SecretStr = Field(SecretStr(""), description="its token")
-    twilio_url: str = Field("https://api.twilio.com", description="scheme, host and optional path prefix")
+    twilio_url: str = Field(
+        "https://api.twilio.com", description="scheme, host and optional path prefix"
+    )
     monitor_runs_kept_days: float = Field(30, gt=0, le=3650, description="how long runs are kept")
     monitor_cycle_limit_seconds: float = Field(10, gt=0, le=60, description="one check in a cycle")
-    monitor_limit_seconds: float = Field(50, gt=0, le=600, description="one check outside of a cycle")
+    monitor_limit_seconds: float = Field(
+        50, gt=0, le=600, description="one check outside of a cycle"
+    )
 
     @field_validator("latency_provider_urls")
     @classmethod
@@ -126,7 +140,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
     watched = ("price", "positions", "hedges", "alerts", "xcom", "cyclone")
     services = channels({name: getattr(config, f"{name}_address") for name in watched})
     hosts = [
-        ProviderHttp(urlsplit(url).hostname or url, url, clock=clock, timeout_seconds=5.0, retries=0)
+        ProviderHttp(
+            urlsplit(url).hostname or url, url, clock=clock, timeout_seconds=5.0, retries=0
+        )
         for url in config.latency_provider_urls
     ]
     account = _account(config, clock)
@@ -150,7 +166,12 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     server = GrpcServer(
         config.listen_address,
-        [(rpc.add_MonitorServiceServicer_to_server, MonitorServicer(check_runs, queries, feed.watch, clock))],
+        [
+            (
+                rpc.add_MonitorServiceServicer_to_server,
+                MonitorServicer(check_runs, queries, feed.watch, clock),
+            )
+        ],
         service_names=["sonic.monitor.v1.MonitorService"],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
@@ -184,7 +205,9 @@ def _account(config: Config, clock: Clock) -> Account | None:
     token = config.twilio_auth_token.get_secret_value()
     if not (config.twilio_account_sid and token):
         return None
-    return Account(config.twilio_account_sid, token, ProviderHttp("twilio", config.twilio_url, clock=clock))
+    return Account(
+        config.twilio_account_sid, token, ProviderHttp("twilio", config.twilio_url, clock=clock)
+    )
 
 
 def main() -> None:

@@ -20,7 +20,15 @@ from services.monitor.service.check_runs import NOTHING, CheckRuns
 from services.monitor.service.queries import MonitorQueries
 from services.monitor.store.runs import RunFilter
 from shared.clock import Clock
-from shared.codec import apply_mask, from_duration, from_timestamp, number, put, to_duration, to_timestamp
+from shared.codec import (
+    apply_mask,
+    from_duration,
+    from_timestamp,
+    number,
+    put,
+    to_duration,
+    to_timestamp,
+)
 from shared.database.fence import Step
 from shared.rpc.call import remaining_seconds
 
@@ -48,7 +56,9 @@ class Change(Protocol):
 
 
 class MonitorServicer(rpc.MonitorServiceServicer):
-    """The gRPC face of monitor. `watch` starts a watcher: the present state first, then every change."""
+    """The gRPC face of monitor. `watch` starts a watcher: the present state first, then every
+    change.
+    """
 
     def __init__(
         self,
@@ -94,9 +104,13 @@ class MonitorServicer(rpc.MonitorServiceServicer):
         return _monitor(state, self._clock.now())
 
     async def RunMonitor(self, request: pb.RunMonitorRequest, context: Context) -> pb.Run:
-        return _run(await self._check_runs.run_one(request.name, remaining_seconds(), force=request.force))
+        return _run(
+            await self._check_runs.run_one(request.name, remaining_seconds(), force=request.force)
+        )
 
-    async def RunMonitors(self, request: pb.RunMonitorsRequest, context: Context) -> pb.RunMonitorsResponse:
+    async def RunMonitors(
+        self, request: pb.RunMonitorsRequest, context: Context
+    ) -> pb.RunMonitorsResponse:
         step = Step("RUN_MONITORS", request.cycle_id, request.epoch)
         interval = from_duration(request, "cycle_interval")
         answer = await self._check_runs.run_all(
@@ -122,16 +136,22 @@ class MonitorServicer(rpc.MonitorServiceServicer):
         page = await self._queries.list_runs(request.page_size, request.page_token, wanted)
         return pb.ListRunsResponse(runs=map(_run, page.rows), next_page_token=page.next_page_token)
 
-    async def ListBadges(self, request: pb.ListBadgesRequest, context: Context) -> pb.ListBadgesResponse:
+    async def ListBadges(
+        self, request: pb.ListBadgesRequest, context: Context
+    ) -> pb.ListBadgesResponse:
         badges = await self._queries.badges(include_dismissed=request.include_dismissed)
         return pb.ListBadgesResponse(badges=map(_badge, badges))
 
     async def DismissBadge(self, request: pb.DismissBadgeRequest, context: Context) -> pb.Badge:
         level = pb.Level.Name(request.level).removeprefix("LEVEL_") if request.level else None
-        kept = await self._queries.dismiss(request.name, request.subject, Level(level) if level else None)
+        kept = await self._queries.dismiss(
+            request.name, request.subject, Level(level) if level else None
+        )
         return _badge(kept)
 
-    async def ClearData(self, request: pb.ClearDataRequest, context: Context) -> pb.ClearDataResponse:
+    async def ClearData(
+        self, request: pb.ClearDataRequest, context: Context
+    ) -> pb.ClearDataResponse:
         return pb.ClearDataResponse(deleted_count=await self._queries.clear(request.confirm))
 
     def _monitors(self, states: Collection[State]) -> list[pb.Monitor]:
@@ -170,7 +190,9 @@ def _chosen(asked: pb.Monitor, paths: Collection[str]) -> Chosen:
     return Chosen(
         enabled=asked.enabled,
         interval_seconds=interval.total_seconds() if interval is not None else None,
-        threshold_percent=number(asked, "threshold_percent") if "threshold_percent" in paths else None,
+        threshold_percent=number(asked, "threshold_percent")
+        if "threshold_percent" in paths
+        else None,
         notification_level=Level(level) if asked.notification_level else None,
         channels=tuple(asked.channels),
         snooze_seconds=snooze.total_seconds() if snooze is not None else None,
@@ -189,7 +211,9 @@ def _monitor(state: State, now: datetime) -> pb.Monitor:
         last_run_age=to_duration(max(now - last.started_time, timedelta())) if last else None,
         health=pb.Health.ValueType(state.health.value),
         next_run_time=to_timestamp(state.next_run_time),
-        notification_level=pb.Level.Value(f"LEVEL_{level.value}") if level else pb.LEVEL_UNSPECIFIED,
+        notification_level=pb.Level.Value(f"LEVEL_{level.value}")
+        if level
+        else pb.LEVEL_UNSPECIFIED,
         channels=setting.telling.channels,
         snooze=to_duration(setting.snooze),
         snoozed_until_time=to_timestamp(state.snoozed_until_time),

@@ -55,8 +55,12 @@ setting = Table(
     Column("snooze_seconds", Float(53)),
     Column("snoozed_until_time", DateTime(timezone=True)),
     Column("version", BigInteger, nullable=False),
-    CheckConstraint("interval_seconds > 0 and interval_seconds < 'infinity'", name="setting_interval"),
-    CheckConstraint("threshold_percent >= 0 and threshold_percent < 'infinity'", name="setting_threshold"),
+    CheckConstraint(
+        "interval_seconds > 0 and interval_seconds < 'infinity'", name="setting_interval"
+    ),
+    CheckConstraint(
+        "threshold_percent >= 0 and threshold_percent < 'infinity'", name="setting_threshold"
+    ),
     CheckConstraint("snooze_seconds >= 0 and snooze_seconds < 'infinity'", name="setting_snooze"),
 )
 

@@ -33,14 +33,20 @@ class PriceClient:
     async def read(self) -> Mapping[str, MarketPrice]:
         """See services.positions.service.ports.Market."""
         try:
-            answer = await self._stub.ListPrices(pb.ListPricesRequest(page_size=_PAGE_SIZE), timeout=_SECONDS)
+            answer = await self._stub.ListPrices(
+                pb.ListPricesRequest(page_size=_PAGE_SIZE), timeout=_SECONDS
+            )
         except SonicError as error:
             if self._reachable:
                 get_logger().warning("market prices cannot be read", reason=error.reason)
             self._reachable = False
             return {}
         self._reachable = True
-        return {price.asset: _market_price(price) for price in answer.prices if price.HasField("price_usd")}
+        return {
+            price.asset: _market_price(price)
+            for price in answer.prices
+            if price.HasField("price_usd")
+        }
 
 
 def _market_price(price: pb.Price) -> MarketPrice:

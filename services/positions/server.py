@@ -69,18 +69,38 @@ class Config(ServiceConfig):
     price_address: str = Field("127.0.0.1:50051", description="host:port of the price service")
     sonic_live: bool = Field(False, description="1: real positions even before a wallet exists")
     sonic_demo_seed: int = Field(7, description="seed of the simulation")
-    jupiter_api_base: str = Field("https://perps-api.jup.ag", description="base URL of Jupiter Perps")
-    jupiter_api_version: Literal["auto", "v1", "v2"] = Field("auto", description="shape of Jupiter's answers")
-    dydx_indexer_url: str = Field("https://indexer.dydx.trade", description="base URL, empty: not asked")
-    hyperliquid_url: str = Field("https://api.hyperliquid.xyz", description="base URL, empty: not asked")
-    solana_rpc_url: SecretStr = Field(SecretStr(""), description="node for SOL balances, empty: not read")
-    ethereum_rpc_url: SecretStr = Field(SecretStr(""), description="node for ETH balances, empty: not read")
+    jupiter_api_base: str = Field(
+        "https://perps-api.jup.ag", description="base URL of Jupiter Perps"
+    )
+    jupiter_api_version: Literal["auto", "v1", "v2"] = Field(
+        "auto", description="shape of Jupiter's answers"
+    )
+    dydx_indexer_url: str = Field(
+        "https://indexer.dydx.trade", description="base URL, empty: not asked"
+    )
+    hyperliquid_url: str = Field(
+        "https://api.hyperliquid.xyz", description="base URL, empty: not asked"
+    )
+    solana_rpc_url: SecretStr = Field(
+        SecretStr(""), description="node for SOL balances, empty: not read"
+    )
+    ethereum_rpc_url: SecretStr = Field(
+        SecretStr(""), description="node for ETH balances, empty: not read"
+    )
     mark_max_age_seconds: float = Field(120.0, gt=0, description="a mark older than this is stale")
     max_concurrent_fetches: int = Field(8, ge=1, le=100, description="wallets fetched at a time")
-    closed_retention_days: float = Field(90.0, ge=0, description="closed positions stay so long; 0 = ever")
-    request_retention_days: float = Field(7.0, ge=0, description="ids of requests stay so long; 0 = ever")
-    refused_retention_days: float = Field(30.0, ge=0, description="refused rows stay so long; 0 = ever")
-    snapshot_retention_days: float = Field(400.0, ge=0, description="snapshots stay so long; 0 = ever")
+    closed_retention_days: float = Field(
+        90.0, ge=0, description="closed positions stay so long; 0 = ever"
+    )
+    request_retention_days: float = Field(
+        7.0, ge=0, description="ids of requests stay so long; 0 = ever"
+    )
+    refused_retention_days: float = Field(
+        30.0, ge=0, description="refused rows stay so long; 0 = ever"
+    )
+    snapshot_retention_days: float = Field(
+        400.0, ge=0, description="snapshots stay so long; 0 = ever"
+    )
 
 
 def build(config: Config, clock: Clock | None = None) -> App:
@@ -99,7 +119,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     built, balances = _venues(config, clock), _balances(config, clock)
     venues = [one.venue for one in built]
-    sync = _sync(config, begin, read, enrichment, venues, BalanceKeeper(begin, balances, clock), clock)
+    sync = _sync(
+        config, begin, read, enrichment, venues, BalanceKeeper(begin, balances, clock), clock
+    )
     server = GrpcServer(
         config.listen_address,
         _registrations(begin, read, PositionReads(database), enrichment, sync, clock),
@@ -150,7 +172,9 @@ def _registrations(
     imports = ImportService(begin, enrichment, clock)
     by_hand = PositionsService(begin, read, reads, enrichment, clock)
     wallets = WalletsService(begin, read, enrichment)
-    positions = PositionsServicer(by_hand, enrichment, sync, imports, Watch(read, enrichment, clock))
+    positions = PositionsServicer(
+        by_hand, enrichment, sync, imports, Watch(read, enrichment, clock)
+    )
     portfolio = PortfolioServicer(
         PortfolioService(begin, read, clock), NetWorthService(read, enrichment, wallets)
     )
@@ -166,7 +190,10 @@ def _registrations(
             rpc.add_SessionsServiceServicer_to_server,
             SessionsServicer(SessionsService(begin, read, clock)),
         ),
-        (rpc.add_BrokersServiceServicer_to_server, BrokersServicer(BrokersService(begin, read, clock))),
+        (
+            rpc.add_BrokersServiceServicer_to_server,
+            BrokersServicer(BrokersService(begin, read, clock)),
+        ),
     ]
 
 
@@ -186,7 +213,11 @@ def _venues(config: Config, clock: Clock) -> list[Built]:
         "dydx_indexer_url": config.dydx_indexer_url,
         "hyperliquid_url": config.hyperliquid_url,
     }
-    asked = {"jupiter": True, "dydx": config.dydx_indexer_url, "hyperliquid": config.hyperliquid_url}
+    asked = {
+        "jupiter": True,
+        "dydx": config.dydx_indexer_url,
+        "hyperliquid": config.hyperliquid_url,
+    }
     return [make(VenueContext(clock, settings)) for name, make in VENUES.items() if asked[name]]
 
 

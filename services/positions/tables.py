@@ -106,8 +106,12 @@ wallet = Table(
     Column("last_sync_state", SmallInteger, nullable=False, server_default=text("0")),
     Column("last_sync_reason", Text, nullable=False, server_default=""),
     Column("unwatched", ARRAY(Text), nullable=False, server_default=text("'{}'")),
-    CheckConstraint("balance_native >= 0 and balance_native < 'infinity'", name="wallet_balance_native"),
-    CheckConstraint("balance_usd > '-infinity' and balance_usd < 'infinity'", name="wallet_balance_usd"),
+    CheckConstraint(
+        "balance_native >= 0 and balance_native < 'infinity'", name="wallet_balance_native"
+    ),
+    CheckConstraint(
+        "balance_usd > '-infinity' and balance_usd < 'infinity'", name="wallet_balance_usd"
+    ),
 )
 
 asset = Table(
@@ -147,9 +151,13 @@ position = Table(
     _time("last_seen_time"),
     _time("updated_time"),
     Column("note", Text, nullable=False, server_default=""),
-    *(CheckConstraint(f"{name} > 0 and {name} <> 'infinity'", name=f"position_{name}") for name in _POSITIVE),
+    *(
+        CheckConstraint(f"{name} > 0 and {name} <> 'infinity'", name=f"position_{name}")
+        for name in _POSITIVE
+    ),
     CheckConstraint(
-        "collateral_usd > '-infinity' and collateral_usd <> 'infinity'", name="position_collateral_usd"
+        "collateral_usd > '-infinity' and collateral_usd <> 'infinity'",
+        name="position_collateral_usd",
     ),
 )
 
@@ -162,8 +170,8 @@ absence = Table(
     _time("missing_time"),
 )
 
-# What a venue asks of a position: margin to keep, carry by the hour. Moves often and drives no metric of a
-# pass, so it stays out of the hot table.
+# What a venue asks of a position: margin to keep, carry by the hour. Moves often and drives no
+# metric of a pass, so it stays out of the hot table.
 venue_terms = Table(
     "venue_terms",
     metadata,
@@ -179,14 +187,17 @@ venue_terms = Table(
     Column("carry_source", Text, nullable=False, server_default=""),
 )
 
-# A row whose figures leapt away from what was last good, until it was observed often enough to be believed.
+# A row whose figures leapt away from what was last good, until it was observed often enough to be
+# believed.
 quarantined_row = Table(
     "quarantined_row",
     metadata,
     Column(
         "position_key",
         BigInteger,
-        ForeignKey("position.position_key", ondelete="CASCADE", name="quarantined_row_position_key"),
+        ForeignKey(
+            "position.position_key", ondelete="CASCADE", name="quarantined_row_position_key"
+        ),
         primary_key=True,
         autoincrement=False,
     ),
@@ -196,7 +207,8 @@ quarantined_row = Table(
     *(_number(name) for name in COMPARED),
 )
 
-# Results of a pass are recomputed every cycle: no log for them, and after a crash they are absent until then.
+# Results of a pass are recomputed every cycle: no log for them, and after a crash they are absent
+# until then.
 results = tuple(
     Table(
         f"result_{number}",
@@ -210,8 +222,8 @@ results = tuple(
     for number in range(RING)
 )
 
-# One row: the last pass, its totals, the membership epoch, and how heat is weighed, which every pass reads
-# with the rest of the row.
+# One row: the last pass, its totals, the membership epoch, and how heat is weighed, which every
+# pass reads with the rest of the row.
 house = Table(
     "house",
     metadata,
@@ -299,7 +311,9 @@ strategy = Table(
     Column("description", Text, nullable=False),
     _time("updated_time"),
     CheckConstraint("strategy_key = 1", name="strategy_one_row"),
-    CheckConstraint("start_value_usd >= 0 and start_value_usd < 'infinity'", name="strategy_start_value_usd"),
+    CheckConstraint(
+        "start_value_usd >= 0 and start_value_usd < 'infinity'", name="strategy_start_value_usd"
+    ),
 )
 
 broker = Table(
@@ -311,7 +325,9 @@ broker = Table(
     Column("total_holding_usd", Float(53)),
     _time("created_time"),
     _time("updated_time"),
-    CheckConstraint("total_holding_usd >= 0 and total_holding_usd < 'infinity'", name="broker_holding_usd"),
+    CheckConstraint(
+        "total_holding_usd >= 0 and total_holding_usd < 'infinity'", name="broker_holding_usd"
+    ),
 )
 
 declare_fence(metadata)

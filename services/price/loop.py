@@ -18,7 +18,8 @@ _WAITING_LIMIT = 16
 
 
 class Subscription:
-    """The changes one watcher has not taken yet: at most 16, then only the fact that there were too many.
+    """The changes one watcher has not taken yet: at most 16, then only the fact that there were too
+    many.
 
     A reset list is such a fact too: what was deleted cannot be told as a change.
     """
@@ -65,7 +66,8 @@ class Trimming(Loop):
 
 
 class PriceFeed:
-    """A Part that looks for changes each second while somebody watches, and at once after `wake`."""
+    """A Part that looks for changes each second while somebody watches,
+    and at once after `wake`."""
 
     def __init__(
         self,

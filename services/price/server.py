@@ -61,7 +61,10 @@ class Config(ServiceConfig):
         examples=["coingecko,pyth,coinbase,kraken"],
     )
     price_min_refresh_seconds: float = Field(
-        30.0, ge=0, le=3600, description="a younger refresh answers instead of asking the sources again"
+        30.0,
+        ge=0,
+        le=3600,
+        description="a younger refresh answers instead of asking the sources again",
     )
     price_call_timeout_seconds: float = Field(
         10.0, gt=0, le=60, description="bound of a whole call to a source"
@@ -72,7 +75,9 @@ class Config(ServiceConfig):
     coingecko_url: str = Field(
         "https://api.coingecko.com", description="scheme, host and optional path prefix"
     )
-    coingecko_api_key: SecretStr = Field(SecretStr(""), description="demo key, lifts 5 calls a minute to 30")
+    coingecko_api_key: SecretStr = Field(
+        SecretStr(""), description="demo key, lifts 5 calls a minute to 30"
+    )
     coingecko_markets: bool = Field(
         False, description="1 = ask CoinGecko's markets page, which has the range of 24 hours too"
     )
@@ -82,14 +87,23 @@ class Config(ServiceConfig):
     coinbase_url: str = Field(
         "https://api.exchange.coinbase.com", description="scheme, host and optional prefix"
     )
-    kraken_url: str = Field("https://api.kraken.com", description="scheme, host and optional prefix")
+    kraken_url: str = Field(
+        "https://api.kraken.com", description="scheme, host and optional prefix"
+    )
     binance_url: str = Field(
         "https://api.binance.com",
-        description="scheme, host and optional prefix; history is filled from here, a source or not",
+        description="scheme, host and optional prefix; history is filled from here, a source or "
+        "not",
     )
-    jupiter_price_url: str = Field("https://api.jup.ag", description="scheme, host and optional prefix")
-    jupiter_api_key: SecretStr = Field(SecretStr(""), description="lifts a call in 2 seconds to one a second")
-    yahoo_url: str = Field("https://query1.finance.yahoo.com", description="scheme, host and optional prefix")
+    jupiter_price_url: str = Field(
+        "https://api.jup.ag", description="scheme, host and optional prefix"
+    )
+    jupiter_api_key: SecretStr = Field(
+        SecretStr(""), description="lifts a call in 2 seconds to one a second"
+    )
+    yahoo_url: str = Field(
+        "https://query1.finance.yahoo.com", description="scheme, host and optional prefix"
+    )
 
     @field_validator(
         "coingecko_url",
@@ -127,7 +141,9 @@ class Config(ServiceConfig):
     def _are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         names = tuple(dict.fromkeys(name.strip().lower() for name in value))
         if unknown := [name for name in names if name not in REGISTRY]:
-            raise ValueError(f"unknown source {', '.join(unknown)[:60]}; known are {', '.join(REGISTRY)}")
+            raise ValueError(
+                f"unknown source {', '.join(unknown)[:60]}; known are {', '.join(REGISTRY)}"
+            )
         return names
 
 
@@ -138,7 +154,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
     live = connected(config, clock)
     parts = {name: part for name, (_, part) in live.items()}
     candles = parts.get(binance.NAME) or binance.connect(_setup(config, binance.NAME, clock))[1]
-    poller = Poller([source for source, _ in live.values()], config.sonic_demo_seed, clock, process(), parts)
+    poller = Poller(
+        [source for source, _ in live.values()], config.sonic_demo_seed, clock, process(), parts
+    )
     readings = Readings(database)
     service = PriceService(
         database.bind(Store), SingleStatement(database), readings, poller, clock, _settings(config)
@@ -170,7 +188,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
 
 def connected(config: Config, clock: Clock) -> dict[str, tuple[Source, RateLimitedHttp]]:
     """The enabled live sources by name, each with its own address."""
-    return {name: REGISTRY[name].connect(_setup(config, name, clock)) for name in config.price_sources}
+    return {
+        name: REGISTRY[name].connect(_setup(config, name, clock)) for name in config.price_sources
+    }
 
 
 def _setup(config: Config, name: str, clock: Clock) -> SourceSetup:
@@ -186,7 +206,11 @@ def _setup(config: Config, name: str, clock: Clock) -> SourceSetup:
         "yahoo": (config.yahoo_url, keyless),
     }[name]
     return SourceSetup(
-        url, key.get_secret_value(), config.price_call_timeout_seconds, clock, config.coingecko_markets
+        url,
+        key.get_secret_value(),
+        config.price_call_timeout_seconds,
+        clock,
+        config.coingecko_markets,
     )
 
 

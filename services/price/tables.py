@@ -67,8 +67,8 @@ price = Table(
     CheckConstraint("(price_usd is null) = (price_time is null)", name="a_price_has_a_time"),
 )
 
-# Of one asset no two rows have the same time. A refresh only appends; a hand may correct what a row says,
-# never whose row it is.
+# Of one asset no two rows have the same time. A refresh only appends; a hand may correct what a row
+# says, never whose row it is.
 price_history = Table(
     "price_history",
     metadata,
@@ -85,7 +85,8 @@ price_history = Table(
     _is_a_price("previous_price_usd"),
     CheckConstraint("previous_price_time < price_time", name="history_times_are_ordered"),
     CheckConstraint(
-        "(previous_price_usd is null) = (previous_price_time is null)", name="a_previous_price_has_a_time"
+        "(previous_price_usd is null) = (previous_price_time is null)",
+        name="a_previous_price_has_a_time",
     ),
     Index("price_history_by_time", "market", "asset", "price_time", unique=True),
 )

@@ -54,19 +54,31 @@ class Config(registry.ChannelSettings, ServiceConfig):
     service: ClassVar[str] = "xcom"
     listen_address: str = "127.0.0.1:50056"
     xcom_low_channels: tuple[str, ...] = Field(("email",), description="channels of LOW messages")
-    xcom_medium_channels: tuple[str, ...] = Field(("sms",), description="channels of MEDIUM messages")
-    xcom_high_channels: tuple[str, ...] = Field(
-        ("sms", "voice", "sound"), description="channels of HIGH messages", examples=["webhook,email"]
+    xcom_medium_channels: tuple[str, ...] = Field(
+        ("sms",), description="channels of MEDIUM messages"
     )
-    xcom_action_channels: tuple[str, ...] = Field(("webhook",), description="channels of ACTION messages")
+    xcom_high_channels: tuple[str, ...] = Field(
+        ("sms", "voice", "sound"),
+        description="channels of HIGH messages",
+        examples=["webhook,email"],
+    )
+    xcom_action_channels: tuple[str, ...] = Field(
+        ("webhook",), description="channels of ACTION messages"
+    )
     xcom_dedupe_seconds: float = Field(300.0, ge=0, le=86400, description="window of a dedupe key")
-    xcom_poll_seconds: float = Field(5.0, gt=0, le=60, description="look at the queue at least this often")
+    xcom_poll_seconds: float = Field(
+        5.0, gt=0, le=60, description="look at the queue at least this often"
+    )
     xcom_claim_margin_seconds: float = Field(
         10.0, gt=0, le=600, description="a claim holds this much longer than a try may last"
     )
 
-    xcom_budget_count: int = Field(120, ge=1, le=10000, description="sends of a channel within its window")
-    xcom_budget_reserve: int = Field(10, ge=0, le=9999, description="sends of the budget left for HIGH")
+    xcom_budget_count: int = Field(
+        120, ge=1, le=10000, description="sends of a channel within its window"
+    )
+    xcom_budget_reserve: int = Field(
+        10, ge=0, le=9999, description="sends of the budget left for HIGH"
+    )
     xcom_budget_seconds: float = Field(60.0, gt=0, le=86400, description="window of the budgets")
     xcom_escalation_seconds: float = Field(
         300.0, ge=10, le=86400, description="HIGH that reached nobody so long goes to every channel"
@@ -97,7 +109,9 @@ class Config(registry.ChannelSettings, ServiceConfig):
     def _are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         names = tuple(name.strip().lower() for name in value)
         if unknown := [name for name in names if name not in registry.NAMES]:
-            raise ValueError(f"unknown {', '.join(unknown)[:60]}; known are {', '.join(registry.NAMES)}")
+            raise ValueError(
+                f"unknown {', '.join(unknown)[:60]}; known are {', '.join(registry.NAMES)}"
+            )
         return names
 
     @property
@@ -132,7 +146,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock,
         own_name,
     )
-    channels = ChannelService(database.bind(ChannelStore), configured_channels.by_name, config.levels, clock)
+    channels = ChannelService(
+        database.bind(ChannelStore), configured_channels.by_name, config.levels, clock
+    )
     poll_seconds = config.xcom_poll_seconds
     escalation = EscalationService(
         high_database.bind(EscalationStore),
@@ -144,7 +160,11 @@ def build(config: Config, clock: Clock | None = None) -> App:
     sounds = SoundService(database.bind(DeliveryStore), clock)
     following = _following(config, high_database, configured_channels, high, clock)
     unrecorded = UnrecordedService(
-        database.bind(ChannelStore), configured_channels.by_name, config.levels, messages.send, clock
+        database.bind(ChannelStore),
+        configured_channels.by_name,
+        config.levels,
+        messages.send,
+        clock,
     )
     remembering = Loop("xcom settings", unrecorded.turn, clock)
     escalating = Loop("xcom escalation", escalation.turn, clock)
@@ -156,7 +176,19 @@ def build(config: Config, clock: Clock | None = None) -> App:
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
     stores: list[Part] = [database, high_database, listening, configured_channels]
     return App(
-        "xcom", [*stores, quiet, high, following, escalating, sounding, remembering, listener, side, server]
+        "xcom",
+        [
+            *stores,
+            quiet,
+            high,
+            following,
+            escalating,
+            sounding,
+            remembering,
+            listener,
+            side,
+            server,
+        ],
     )
 
 
@@ -216,10 +248,16 @@ def _worker(
 
 
 def _following(
-    config: Config, database: Database, configured_channels: registry.Channels, worker: Worker, clock: Clock
+    config: Config,
+    database: Database,
+    configured_channels: registry.Channels,
+    worker: Worker,
+    clock: Clock,
 ) -> Loop:
     settle, poll_seconds = worker.deliveries.settle, config.xcom_poll_seconds
-    follow = FollowService(Queue(database.fetch), configured_channels.by_name, settle, poll_seconds, clock)
+    follow = FollowService(
+        Queue(database.fetch), configured_channels.by_name, settle, poll_seconds, clock
+    )
     return Loop("xcom following", follow.turn, clock)
 
 

@@ -24,7 +24,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
-# Every request ever accepted: outlives its message, so that no old request is told twice after clearing.
+# Every request ever accepted: outlives its message, so that no old request is told twice after
+# clearing.
 request = Table(
     "request",
     metadata,
@@ -65,7 +66,8 @@ message = Table(
     # Contacts of the chain told so far, and when the next one is due.
     Column("escalation_step", Integer, nullable=False, server_default=text("0")),
     Column("escalation_due_time", DateTime(timezone=True)),
-    # What is said of one incident is acknowledged, put off and ended together; empty: it stands alone.
+    # What is said of one incident is acknowledged, put off and ended together; empty: it stands
+    # alone.
     Column("incident_key", Text, nullable=False, server_default=text("''")),
     Column("ends_incident", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint("level between 1 and 4", name="message_level"),
@@ -81,7 +83,8 @@ Index(
 )
 Index("message_incident", message.c.incident_key, postgresql_where=text("incident_key <> ''"))
 
-# How an incident stands, once somebody said so: over for good, or quiet up to a level and until a moment.
+# How an incident stands, once somebody said so: over for good, or quiet up to a level and until a
+# moment.
 incident = Table(
     "incident",
     metadata,

@@ -10,15 +10,24 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 
 from shared.errors import InvalidArgument
 
-_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg", "postgresql+psycopg2")
+_SCHEMES = (
+    "postgresql",
+    "postgres",
+    "postgresql+asyncpg",
+    "postgresql+psycopg",
+    "postgresql+psycopg2",
+)
 # One of several servers, with its port.
 _HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:\d{1,5})?")
-# Providers of hosted servers put this libpq word into the URL; asyncpg would send it on as a setting.
+# Providers of hosted servers put this libpq word into the URL; asyncpg would send it on as a
+# setting.
 _IGNORED = frozenset({"channel_binding"})
 
 
 def plain(url: str) -> str:
-    """The URL as asyncpg reads it; postgresql://, postgres:// and postgresql+driver:// are the same."""
+    """The URL as asyncpg reads it; postgresql://, postgres:// and postgresql+driver:// are the
+    same.
+    """
     words = "a database URL looks like postgresql://user:password@host:5432/database"
     try:
         parts = urlsplit(url.strip())
@@ -26,9 +35,15 @@ def plain(url: str) -> str:
         # Its words repeat the password.
         raise InvalidArgument("BAD_DATABASE_URL", words) from None
     hosts = parts.netloc.rpartition("@")[2].split(",")
-    if parts.scheme not in _SCHEMES or not parts.path.strip("/") or not all(map(_HOST.fullmatch, hosts)):
+    if (
+        parts.scheme not in _SCHEMES
+        or not parts.path.strip("/")
+        or not all(map(_HOST.fullmatch, hosts))
+    ):
         raise InvalidArgument("BAD_DATABASE_URL", words)
-    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name not in _IGNORED])
+    query = urlencode(
+        [(name, value) for name, value in parse_qsl(parts.query) if name not in _IGNORED]
+    )
     return urlunsplit(("postgresql", parts.netloc, parts.path, query, ""))
 
 

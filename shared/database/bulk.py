@@ -1,7 +1,8 @@
 """Whole columns between numpy and PostgreSQL by binary COPY: no Python object for any row.
 
-Fixed-width columns without NULL only: float8, int8, int4, int2, bool, timestamptz (int64 microseconds
-since 1970, UTC). NaN is an ordinary float8. Format: PostgreSQL manual, COPY, "Binary Format".
+Fixed-width columns without NULL only: float8, int8, int4, int2, bool, timestamptz (int64
+microseconds since 1970, UTC). NaN is an ordinary float8. Format: PostgreSQL manual, COPY, "Binary
+Format".
 """
 
 from __future__ import annotations
@@ -20,8 +21,22 @@ from shared.database.engine import raw
 
 Column = NDArray[Any]  # float64, int64, int32, int16 or bool, one dimension
 
-_WIRE = {"float8": ">f8", "int8": ">i8", "int4": ">i4", "int2": ">i2", "bool": "?", "timestamptz": ">i8"}
-_NATIVE = {"float8": "f8", "int8": "i8", "int4": "i4", "int2": "i2", "bool": "?", "timestamptz": "i8"}
+_WIRE = {
+    "float8": ">f8",
+    "int8": ">i8",
+    "int4": ">i4",
+    "int2": ">i2",
+    "bool": "?",
+    "timestamptz": ">i8",
+}
+_NATIVE = {
+    "float8": "f8",
+    "int8": "i8",
+    "int4": "i4",
+    "int2": "i2",
+    "bool": "?",
+    "timestamptz": "i8",
+}
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 _HEADER = _SIGNATURE + struct.pack(">ii", 0, 0)
 _TRAILER = struct.pack(">h", -1)
@@ -39,7 +54,8 @@ async def copy_out(
     """The answer of a query as one array a column.
 
     `spec` is name -> type in the order of the select list (types as in the module's first lines);
-    `arguments` fill $1, $2 ... of the query. ValueError when the answer does not fit the spec or has NULL.
+    `arguments` fill $1, $2 ... of the query. ValueError when the answer does not fit the spec or
+    has NULL.
     """
     answer = bytearray()
 
@@ -54,8 +70,9 @@ async def copy_out(
 async def copy_in(connection: AsyncConnection, table: str, arrays: Mapping[str, Column]) -> int:
     """Append rows given as columns of equal length to a table of the search path; answers how many.
 
-    The table's own column types decide the wire form: int64 goes into int4 when every value fits, int64 or
-    datetime64 into timestamptz. ValueError or TypeError for what does not fit; then nothing is written.
+    The table's own column types decide the wire form: int64 goes into int4 when every value fits,
+    int64 or datetime64 into timestamptz. ValueError or TypeError for what does not fit; then
+    nothing is written.
     """
     driver = await raw(connection)
     lengths = {len(array) for array in arrays.values()}
@@ -70,7 +87,9 @@ async def copy_in(connection: AsyncConnection, table: str, arrays: Mapping[str, 
 
 
 # Asked once a connection: tables change with a release, and a release starts with new connections.
-_known: WeakKeyDictionary[asyncpg.Connection[asyncpg.Record], dict[str, dict[str, str]]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[asyncpg.Connection[asyncpg.Record], dict[str, dict[str, str]]] = (
+    WeakKeyDictionary()
+)
 
 
 async def _types(driver: asyncpg.Connection[asyncpg.Record], table: str) -> dict[str, str]:
@@ -98,7 +117,9 @@ def _parse(answer: bytearray, spec: Mapping[str, str]) -> dict[str, Column]:
         raise ValueError(f"the answer is not rows of {dict(spec)}: wrong types, or NULL")
     table = np.frombuffer(answer, row, count=(end - start) // row.itemsize, offset=start)
     if not (table["#"] == len(spec)).all():
-        raise ValueError(f"the answer is not rows of {dict(spec)}: wrong number of columns, or NULL")
+        raise ValueError(
+            f"the answer is not rows of {dict(spec)}: wrong number of columns, or NULL"
+        )
     for name in spec:
         if not (table[f"#{name}"] == row[name].itemsize).all():
             raise ValueError(f"column {name} is not {spec[name]}, or has NULL")

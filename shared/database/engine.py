@@ -26,8 +26,9 @@ Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCO
 
 _CONNECT_SECONDS = 5.0
 _POOL_WAIT_SECONDS = 10.0
-# A host that is gone without a word breaks what waits for it after half a minute: by itself TCP resends for a
-# quarter of an hour, and waits for an answer for ever. Names that a system lacks are left out.
+# A host that is gone without a word breaks what waits for it after half a minute: by itself TCP
+# resends for a quarter of an hour, and waits for an answer for ever. Names that a system lacks are
+# left out.
 _KEPT_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
 # Three pages of a table that is gone with the transaction.
 _WRITE_A_LITTLE = (
@@ -37,9 +38,11 @@ _WRITE_A_LITTLE = (
 
 
 class Database:
-    """A pool on one URL; a Part. Nothing is opened before the first use, so a service starts without it.
+    """A pool on one URL; a Part. Nothing is opened before the first use, so a service starts
+    without it.
 
-    A transaction holds one connection; a second one inside it can wait for itself when the pool is used up.
+    A transaction holds one connection; a second one inside it can wait for itself when the pool is
+    used up.
     """
 
     def __init__(self, url: str, *, pool_size: int = 5, application_name: str = "sonic") -> None:
@@ -75,7 +78,8 @@ class Database:
             await connection.exec_driver_sql("select 1")
 
     async def has_room(self) -> None:
-        """Unavailable DATABASE_FULL while the disk is full: reading goes on then, and would look well.
+        """Unavailable DATABASE_FULL while the disk is full: reading goes on then, and would look
+        well.
 
         Asks nothing unless a write failed for it; then it writes a little that is taken back.
         """
@@ -89,7 +93,8 @@ class Database:
     async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         """The rows of one statement with $1, $2 ..., committed by itself; errors as in begin().
 
-        For what is one row, or one step of a cycle, of which SQLAlchemy's share would be the greater part.
+        For what is one row, or one step of a cycle, of which SQLAlchemy's share would be the
+        greater part.
         """
         with self._noticing(), translated(), _busy():
             if self._readers is None:
@@ -105,8 +110,9 @@ class Database:
     async def begin(self, isolation: Isolation | None = None) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed at the end of the block, rolled back when it raises.
 
-        REPEATABLE READ reads one moment over several statements; AUTOCOMMIT commits each statement by
-        itself. Raises Conflict (serialisation, deadlock, lock) and Unavailable (connection, pool, timeout).
+        REPEATABLE READ reads one moment over several statements; AUTOCOMMIT commits each statement
+        by itself. Raises Conflict (serialisation, deadlock, lock) and Unavailable (connection,
+        pool, timeout).
         """
         with self._noticing(), translated():
             async with self._engine.connect() as connection:
@@ -135,17 +141,25 @@ class Database:
             self._is_full = self._is_full or error.reason == FULL
             raise
 
-    async def _open(self, *_pool: object, **_settings: object) -> asyncpg.Connection[asyncpg.Record]:
+    async def _open(
+        self, *_pool: object, **_settings: object
+    ) -> asyncpg.Connection[asyncpg.Record]:
         try:
             return await asyncpg.connect(
                 self._address,
                 timeout=_CONNECT_SECONDS,
                 connection_class=_Connection,
-                server_settings={"application_name": self._application_name, "timezone": "UTC", "jit": "off"},
+                server_settings={
+                    "application_name": self._application_name,
+                    "timezone": "UTC",
+                    "jit": "off",
+                },
             )
         except (OSError, TimeoutError) as error:
             raise Unavailable(
-                "DATABASE_UNAVAILABLE", "the database cannot be reached", retry_after=timedelta(seconds=1)
+                "DATABASE_UNAVAILABLE",
+                "the database cannot be reached",
+                retry_after=timedelta(seconds=1),
             ) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise meaning_of(error) or error from error
@@ -170,14 +184,18 @@ async def raw(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]
     pooled = await connection.get_raw_connection()
     driver = pooled.driver_connection
     adapted: object = pooled.dbapi_connection
-    if not isinstance(driver, asyncpg.Connection) or not isinstance(adapted, AsyncAdapt_asyncpg_connection):
+    if not isinstance(driver, asyncpg.Connection) or not isinstance(
+        adapted, AsyncAdapt_asyncpg_connection
+    ):
         raise TypeError(f"not asyncpg's connection: {type(driver)}")
     if not driver.is_in_transaction():
-        # SQLAlchemy begins with its first statement; without this, the driver's work would commit by itself.
+        # SQLAlchemy begins with its first statement; without this, the driver's work would commit
+        # by itself.
         try:
             await adapted._start_transaction()  # type: ignore[no-untyped-call]  # noqa: SLF001  saves a round trip
         except BaseException:
-            # Cancelled half-way, it may have begun and nobody knows: such a connection must not come back.
+            # Cancelled half-way, it may have begun and nobody knows: such a connection must not
+            # come back.
             driver.terminate()
             raise
     return driver

@@ -1,4 +1,5 @@
-"""What the database's failures mean to a caller: try the whole again, try later, or ask for something else.
+"""What the database's failures mean to a caller: try the whole again, try later, or ask for
+something else.
 
 Constraint violations are not here: only the store knows what they mean.
 """
@@ -29,7 +30,8 @@ _UNAVAILABLE_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 _CANCELLED = "57014"
 _DISK_FULL = "53100"
 _NO_RESOURCES = "53"
-# The server is there and refuses us: somebody changed the role, its password or the database's name.
+# The server is there and refuses us: somebody changed the role, its password or the database's
+# name.
 _REFUSED_STATES = frozenset({"28P01", "28000", "3D000"})
 _READ_ONLY = "25006"
 # A text with NUL, as such and inside JSON: protobuf and Python carry it, PostgreSQL cannot keep it.
@@ -50,7 +52,9 @@ _CAUGHT = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise Conflict, Unavailable or InvalidArgument for what the body meets; leave all else as it is."""
+    """Raise Conflict, Unavailable or InvalidArgument for what the body meets; leave all else as it
+    is.
+    """
     try:
         yield
     except _CAUGHT as error:
@@ -62,14 +66,17 @@ def translated() -> Iterator[None]:
 
 
 def meaning_of(error: BaseException) -> SonicError | None:
-    """The error for the caller, or None when it is not about concurrency, connection or characters."""
+    """The error for the caller, or None when it is not about concurrency,
+    connection or characters."""
     state = _state(error)
     if state in _CONFLICTS:
         return Conflict(_CONFLICTS[state], "another transaction was in the way; try again")
     if state in _UNWRITABLE_STATES:
         return InvalidArgument("INVALID_FIELD", "a text holds the character NUL")
     if state == _CANCELLED:
-        return Unavailable("STATEMENT_TIMEOUT", "the database took too long", retry_after=_RETRY_AFTER)
+        return Unavailable(
+            "STATEMENT_TIMEOUT", "the database took too long", retry_after=_RETRY_AFTER
+        )
     if state.startswith(_NO_RESOURCES):
         return _no_resources(state, error)
     if state in _REFUSED_STATES:
@@ -77,16 +84,23 @@ def meaning_of(error: BaseException) -> SonicError | None:
         said = f"the database refuses the login ({_words(error)}); see sonic doctor"
         return Unavailable("DATABASE_LOGIN_REFUSED", said, retry_after=_RETRY_AFTER)
     if isinstance(error, exc.TimeoutError):
-        return Unavailable("DATABASE_BUSY", "no database connection became free", retry_after=_RETRY_AFTER)
+        return Unavailable(
+            "DATABASE_BUSY", "no database connection became free", retry_after=_RETRY_AFTER
+        )
     if _is_lost(error, state):
-        return Unavailable("DATABASE_UNAVAILABLE", "the database cannot be reached", retry_after=_RETRY_AFTER)
+        return Unavailable(
+            "DATABASE_UNAVAILABLE", "the database cannot be reached", retry_after=_RETRY_AFTER
+        )
     return None
 
 
 def _no_resources(state: str, error: BaseException) -> Unavailable:
     if state == _DISK_FULL:
-        return Unavailable(FULL, "the database's disk is full: make room", retry_after=_FULL_RETRY_AFTER)
-    # The server's words say which: connections, memory, a limit of its own. They name a role at the most.
+        return Unavailable(
+            FULL, "the database's disk is full: make room", retry_after=_FULL_RETRY_AFTER
+        )
+    # The server's words say which: connections, memory, a limit of its own. They name a role at the
+    # most.
     said = f"the database is out of resources ({_words(error)})"
     return Unavailable(EXHAUSTED, said, retry_after=_RETRY_AFTER)
 

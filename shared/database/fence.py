@@ -1,6 +1,7 @@
 """Keeps a step from happening twice and a paused caller from happening late.
 
-Each schema that takes part holds the highest epoch seen of each caller, and the answers of steps done.
+Each schema that takes part holds the highest epoch seen of each caller, and the answers of steps
+done.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from shared.errors import Conflict, FailedPrecondition
 T = TypeVar("T")
 Run = Callable[..., Awaitable[list[asyncpg.Record]]]
 KEPT = timedelta(hours=6)
-# An epoch is a moment: milliseconds since 1970 by a database's clock. One of the future shuts the true caller
-# out, whoever sent it: none is taken from further ahead than this, and one stored from further on is as none.
+# An epoch is a moment: milliseconds since 1970 by a database's clock. One of the future shuts the
+# true caller out, whoever sent it: none is taken from further ahead than this, and one stored from
+# further on is as none.
 AHEAD = timedelta(minutes=5)
 # In the metadata of STALE_EPOCH: the epoch to go beyond.
 SEEN_EPOCH = "seen_epoch"
@@ -32,8 +34,8 @@ _adapters: dict[type[Any], TypeAdapter[Any]] = {}
 NOW_EPOCH = "(extract(epoch from clock_timestamp()) * 1000)::int8"
 LATEST_EPOCH = f"({NOW_EPOCH} + {AHEAD // timedelta(milliseconds=1)})"
 
-# Raises the caller's epoch unless a higher one is known: $1 caller, $2 epoch, $3 cycle. A step by hand has no
-# cycle: it passes, and leaves nothing.
+# Raises the caller's epoch unless a higher one is known: $1 caller, $2 epoch, $3 cycle. A step by
+# hand has no cycle: it passes, and leaves nothing.
 ENTERED = (
     "entered as (insert into caller_epoch as known (caller, epoch) select $1::text, $2::int8"
     f" where $3 <> '' and $2::int8 <= {LATEST_EPOCH}"
@@ -41,8 +43,8 @@ ENTERED = (
     f" where known.epoch <= excluded.epoch or known.epoch > {LATEST_EPOCH}"
     " returning epoch)"
 )
-# Why `entered` let the step not in, for `check`: the epoch seen (if any) and the latest one that is taken;
-# null when it is in.
+# Why `entered` let the step not in, for `check`: the epoch seen (if any) and the latest one that is
+# taken; null when it is in.
 REFUSED = (
     "(select array[(select max(epoch) from caller_epoch where caller = $1::text), "
     f"{LATEST_EPOCH}] where $3 <> '' and not exists (select from entered)) as refused"
@@ -54,17 +56,20 @@ _ENTER = (
 )
 _WHOLE = (
     "with {entered}, known as (select answer from step_answer where cycle_id = $3 and step = $4),"
-    " allowed as (select where $3 = '' or exists (select from entered) and not exists (select from known)),"
+    " allowed as (select where $3 = '' or exists (select from entered) and not exists (select from"
+    " known)),"
     " {effect},"
     " old as (delete from step_answer using done where answer_time < $5),"
     " recorded as (insert into step_answer (cycle_id, step, epoch, answer, answer_time)"
-    " select $3, $4, $2, $6::bytea, $7::timestamptz from done where $3 <> '' on conflict do nothing)"
+    " select $3, $4, $2, $6::bytea, $7::timestamptz from done where $3 <> '' on conflict do"
+    " nothing)"
     " select {refused}, (select answer from known) as answer,"
     " exists (select from done) as is_done, {returned} as returned"
 )
 _RECORD = (
     "with old as (delete from step_answer where answer_time < $1)"
-    " insert into step_answer (cycle_id, step, epoch, answer, answer_time) values ($2, $3, $4, $5, $6)"
+    " insert into step_answer (cycle_id, step, epoch, answer, answer_time) values ($2, $3, $4, $5,"
+    " $6)"
     " on conflict (cycle_id, step) do update set answer = excluded.answer, epoch = excluded.epoch"
 )
 
@@ -99,10 +104,12 @@ def declare_fence(metadata: MetaData) -> None:
 
 
 def single_statement(effect: str, returned: str = "null") -> str:
-    """The SQL of a step that is one statement, for `run_statement`: fence, effect and record together.
+    """The SQL of a step that is one statement, for `run_statement`: fence, effect and record
+    together.
 
-    `effect` is named queries of a `with`. They act only while the query `allowed` has a row; the one named
-    `done` has a row when they acted. Their own arguments begin with $8. `returned`: a value to bring along.
+    `effect` is named queries of a `with`. They act only while the query `allowed` has a row; the
+    one named `done` has a row when they acted. Their own arguments begin with $8. `returned`: a
+    value to bring along.
     """
     return _WHOLE.format(entered=ENTERED, refused=REFUSED, effect=effect, returned=returned)
 
@@ -116,10 +123,22 @@ class Attempt(Generic[T]):
     returned: Any
 
 
-async def attempt(run: Run, sql: str, step: Step, answer: T, now: datetime, *arguments: object) -> Attempt[T]:
-    """Do a step by one statement of `single_statement()`, by the driver's `fetch`; refuses as `enter`."""
+async def attempt(
+    run: Run, sql: str, step: Step, answer: T, now: datetime, *arguments: object
+) -> Attempt[T]:
+    """Do a step by one statement of `single_statement()`, by the driver's `fetch`; refuses as
+    `enter`.
+    """
     adapter = _adapter(type(answer))
-    fence = (step.caller, step.epoch, step.cycle_id, step.name, now - KEPT, adapter.dump_json(answer), now)
+    fence = (
+        step.caller,
+        step.epoch,
+        step.cycle_id,
+        step.name,
+        now - KEPT,
+        adapter.dump_json(answer),
+        now,
+    )
     ((refused, recorded, is_done, returned),) = await run(sql, *fence, *arguments)
     check(step, refused)
     return Attempt(None if recorded is None else adapter.validate_json(recorded), is_done, returned)
@@ -130,7 +149,8 @@ async def run_statement(
 ) -> T | None:
     """As `attempt`, committed by itself.
 
-    Returns `answer`, or the recorded one when the step was done before; None when the effect did not apply.
+    Returns `answer`, or the recorded one when the step was done before; None when the effect did
+    not apply.
     """
     made = await attempt(database.fetch, sql, step, answer, now, *arguments)
     return made.recorded if made.recorded is not None else answer if made.is_done else None
@@ -148,25 +168,30 @@ class StaleEpoch(Conflict):
 
 
 class EpochAhead(FailedPrecondition):
-    """An epoch further ahead of the database's clock than one can be that was taken from a clock."""
+    """An epoch further ahead of the database's clock than one can be that was taken from a
+    clock."""
 
     def __init__(self, step: Step, latest_epoch: int) -> None:
         super().__init__(
             "EPOCH_AHEAD",
-            f"epoch {step.epoch} of {step.caller} is more than {AHEAD // timedelta(minutes=1)} minutes ahead"
+            f"epoch {step.epoch} of {step.caller} is more than {AHEAD // timedelta(minutes=1)} "
+            "minutes ahead"
             " of this database's clock: take one from the clock, and see that the clocks agree",
             metadata={"latest_epoch": str(latest_epoch)},
         )
 
 
 def check(step: Step, refused: list[int | None] | None) -> None:
-    """Raise why the query `entered` let the step not in, by what REFUSED found; nothing when it did."""
+    """Raise why the query `entered` let the step not in, by what REFUSED found; nothing when it
+    did.
+    """
     if refused is None:
         return
     seen_epoch, latest_epoch = refused
     if latest_epoch is not None and step.epoch > latest_epoch:
         raise EpochAhead(step, latest_epoch)
-    # The one seen may have been written since this statement began: then it is at least as high as ours.
+    # The one seen may have been written since this statement began: then it is at least as high as
+    # ours.
     raise StaleEpoch(step, max(seen_epoch or 0, step.epoch))
 
 
@@ -184,9 +209,9 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
 async def enter(connection: AsyncConnection, step: Step, kind: type[T]) -> T | None:
     """Begin a step in this transaction.
 
-    Returns the recorded answer when the step of this cycle was done before, else None.
-    Raises StaleEpoch when a higher epoch of the caller was seen, which lost its lease then; EpochAhead when
-    it is of the future.
+    Returns the recorded answer when the step of this cycle was done before, else None. Raises
+    StaleEpoch when a higher epoch of the caller was seen, which lost its lease then; EpochAhead
+    when it is of the future.
     """
     if not step.cycle_id:
         return None
@@ -197,7 +222,9 @@ async def enter(connection: AsyncConnection, step: Step, kind: type[T]) -> T | N
     return None if answer is None else answered(kind, answer)
 
 
-async def record(connection: AsyncConnection, step: Step, kind: type[T], answer: T, now: datetime) -> None:
+async def record(
+    connection: AsyncConnection, step: Step, kind: type[T], answer: T, now: datetime
+) -> None:
     """Remember the answer of a step in the transaction of its effect."""
     if not step.cycle_id:
         return

@@ -21,7 +21,9 @@ from shared.postgres import EmbeddedPostgres
 
 
 async def draft(url: str, folder: Path, message: str) -> str:
-    """Migrate to the head, compare with tables.py, write the difference; answers the new file's name."""
+    """Migrate to the head, compare with tables.py, write the difference; answers the new file's
+    name.
+    """
     await _migrate(url, folder)
     return str(await migrations.draft(url, folder.name, folder / "migrations", message))
 

@@ -24,7 +24,8 @@ def apply(
     """Order the select, start it after the key `after` and limit it to `size` rows and one more.
 
     The columns are NOT NULL and the last makes the order unique. The row too many tells
-    paging.cut() whether there is another page. InvalidArgument BAD_PAGE_TOKEN when the key does not fit.
+    paging.cut() whether there is another page. InvalidArgument BAD_PAGE_TOKEN when the key does not
+    fit.
     """
     ordered = select.order_by(
         *(
@@ -48,7 +49,9 @@ def _follows(ordering: Ordering, after: Sequence[object]) -> ColumnElement[bool]
         *(
             and_(
                 *(columns[before] == values[before] for before in range(place)),
-                columns[place] < values[place] if direction == "desc" else columns[place] > values[place],
+                columns[place] < values[place]
+                if direction == "desc"
+                else columns[place] > values[place],
             )
             for place, (_, direction) in enumerate(ordering)
         )
@@ -56,7 +59,9 @@ def _follows(ordering: Ordering, after: Sequence[object]) -> ColumnElement[bool]
 
 
 def _bound(column: ColumnElement[Any], value: object) -> ColumnElement[Any]:
-    """The value as the column's type; a key made for other columns is refused here, not by the database."""
+    """The value as the column's type; a key made for other columns is refused here, not by the
+    database.
+    """
     wanted = column.type.python_type
     allowed = (int, float) if wanted is float else wanted
     if not isinstance(value, allowed) or isinstance(value, bool) != (wanted is bool):

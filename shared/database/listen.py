@@ -16,10 +16,11 @@ _LONGEST_RETRY_SECONDS = 10.0
 
 
 async def listen(database: Database, channel: str, hear: Callable[[str], None]) -> None:
-    """Hands every word to `hear`, and "" after each connection: some may have been missed before it.
+    """Hands every word to `hear`, and "" after each connection: some may have been missed before
+    it.
 
-    Ends only when cancelled: whatever breaks the connection is logged, and tried again after half a second
-    and then ever later, ten seconds at most. Takes one connection of `database` for itself.
+    Ends only when cancelled: whatever breaks the connection is logged, and tried again after half a
+    second and then ever later, ten seconds at most. Takes one connection of `database` for itself.
     """
     retry_seconds = _FIRST_RETRY_SECONDS
 

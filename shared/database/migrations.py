@@ -1,6 +1,8 @@
-"""A service's own migration history: brought to its head by one process at a time, compared with its tables.
+"""A service's own migration history: brought to its head by one process at a time, compared with
+its tables.
 
-Alembic is imported only when there is something to do: a service that is up to date starts without it.
+Alembic is imported only when there is something to do: a service that is up to date starts without
+it.
 """
 
 from __future__ import annotations
@@ -36,14 +38,17 @@ _one_at_a_time = threading.Lock()
 async def upgrade(url: str, service: str, script_location: Path) -> None:
     """Bring the schema `service` to the head of its history, as its owner, all of it or nothing.
 
-    `url` is the owner's or the administrator's. Waits for another process that does the same. Raises as any
-    use of the database does: Unavailable DATABASE_FULL when there is no room for it, ...
+    `url` is the owner's or the administrator's. Waits for another process that does the same.
+    Raises as any use of the database does: Unavailable DATABASE_FULL when there is no room for it,
+    ...
     """
     await upgrade_all(url, {service: script_location})
 
 
 async def upgrade_all(url: str, script_locations: Mapping[str, Path]) -> None:
-    """upgrade() for several services by one administrator's URL, with one look at what there is to do."""
+    """upgrade() for several services by one administrator's URL, with one look at what there is to
+    do.
+    """
     heads = {service: head(location) for service, location in script_locations.items()}
     present = await _present(plain(url), heads)
     for service, location in script_locations.items():
@@ -52,12 +57,15 @@ async def upgrade_all(url: str, script_locations: Mapping[str, Path]) -> None:
 
 
 async def check(url: str, service: str, script_location: Path) -> None:
-    """FailedPrecondition SCHEMA_DRIFT, naming each difference, unless the schema equals tables.py."""
+    """FailedPrecondition SCHEMA_DRIFT, naming each difference, unless the schema equals
+    tables.py."""
     await _with_alembic(url, service, script_location, _check)
 
 
 async def draft(url: str, service: str, script_location: Path, message: str) -> Path:
-    """Write the next migration from how tables.py differs from the migrated schema; to be read and edited."""
+    """Write the next migration from how tables.py differs from the migrated schema; to be read and
+    edited.
+    """
     before = set((script_location / "versions").glob("*.py"))
     number = f"{len(before) + 1:04d}"
 
@@ -76,14 +84,18 @@ def head(script_location: Path) -> str | None:
     revisions, followed = _revisions(script_location)
     heads = [revision for revision in revisions if revision not in followed]
     if len(heads) > 1:
-        raise FailedPrecondition("HISTORY_FORKS", f"{script_location} has several last revisions: {heads}")
+        raise FailedPrecondition(
+            "HISTORY_FORKS", f"{script_location} has several last revisions: {heads}"
+        )
     return heads[0] if heads else None
 
 
 def migrated(database: Database, script_location: Path) -> Callable[[], Awaitable[None]]:
-    """A server's `ready`: a real query, a schema that is not older than this program, and room to write.
+    """A server's `ready`: a real query, a schema that is not older than this program, and room to
+    write.
 
-    A newer one, whose revision is none of ours, is ready: replicas of the last version serve until replaced.
+    A newer one, whose revision is none of ours, is ready: replicas of the last version serve until
+    replaced.
     """
     _, older = _revisions(script_location)
 
@@ -93,7 +105,9 @@ def migrated(database: Database, script_location: Path) -> Callable[[], Awaitabl
             present = answer.scalar_one_or_none()
         if present is None or present in older:
             wanted = head(script_location)
-            raise FailedPrecondition("SCHEMA_TOO_OLD", f"the schema is at {present}, this needs {wanted}")
+            raise FailedPrecondition(
+                "SCHEMA_TOO_OLD", f"the schema is at {present}, this needs {wanted}"
+            )
         await database.has_room()
 
     return ready
@@ -126,12 +140,18 @@ async def _present(url: str, heads: Mapping[str, str | None]) -> dict[str, str]:
     """The revision each schema is at, for those that have one."""
     connection = await asyncpg.connect(url, timeout=10)
     try:
-        query = "select s from unnest($1::text[]) s where to_regclass(quote_ident(s) || $2) is not null"
-        started = [row[0] for row in await connection.fetch(query, list(heads), f".{VERSION_TABLE}")]
+        query = (
+            "select s from unnest($1::text[]) s where to_regclass(quote_ident(s) || $2) is not null"
+        )
+        started = [
+            row[0] for row in await connection.fetch(query, list(heads), f".{VERSION_TABLE}")
+        ]
         if not started:
             return {}
         # Only names that initialise() accepted have such a table.
-        union = " union all ".join(f"select '{s}', version_num from {s}.{VERSION_TABLE}" for s in started)
+        union = " union all ".join(
+            f"select '{s}', version_num from {s}.{VERSION_TABLE}" for s in started
+        )
         return {row[0]: row[1] for row in await connection.fetch(union)}
     except asyncpg.InsufficientPrivilegeError:
         return {}
@@ -151,7 +171,9 @@ async def _with_alembic(
     await asyncio.to_thread(alone)
 
 
-async def _locked(url: str, service: str, location: Path, work: Callable[[Connection, Config], None]) -> None:
+async def _locked(
+    url: str, service: str, location: Path, work: Callable[[Connection, Config], None]
+) -> None:
     from alembic.config import Config
     from sqlalchemy import pool
     from sqlalchemy.ext.asyncio import create_async_engine
@@ -159,13 +181,18 @@ async def _locked(url: str, service: str, location: Path, work: Callable[[Connec
     from shared.database.failures import translated
 
     async def opened() -> asyncpg.Connection[asyncpg.Record]:
-        # From the first moment on, so that SQLAlchemy takes the service's schema for the default one.
-        return await asyncpg.connect(plain(url), timeout=10, server_settings={"search_path": service})
+        # From the first moment on, so that SQLAlchemy takes the service's schema for the default
+        # one.
+        return await asyncpg.connect(
+            plain(url), timeout=10, server_settings={"search_path": service}
+        )
 
     config = Config(stdout=io.StringIO())
     config.set_main_option("script_location", str(location).replace("%", "%%"))
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=opened, poolclass=pool.NullPool)
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=opened, poolclass=pool.NullPool
+    )
 
     def in_transaction(connection: Connection) -> None:
         config.attributes["connection"] = connection

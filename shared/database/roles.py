@@ -37,16 +37,20 @@ async def initialise(
     replace: bool = True,
     scram_rounds: int = SCRAM_ROUNDS,
 ) -> None:
-    """Make the roles `<service>` and `<service>_owner` and the schema `<service>`, or bring them up to date.
+    """Make the roles `<service>` and `<service>_owner` and the schema `<service>`, or bring them up
+    to date.
 
-    `passwords` is by role name. A role without one keeps the login it has, a new one cannot log in (owners
-    usually need none: the administrator becomes them to migrate). With `replace` false a role that has a
-    login keeps it: somebody else may be using it now. Idempotent; safe to run from many places at once. The
-    names of the services must be the administrator's own choice. `scram_rounds` is what every login costs.
+    `passwords` is by role name. A role without one keeps the login it has, a new one cannot log in
+    (owners usually need none: the administrator becomes them to migrate). With `replace` false a
+    role that has a login keeps it: somebody else may be using it now. Idempotent; safe to run from
+    many places at once. The names of the services must be the administrator's own choice.
+    `scram_rounds` is what every login costs.
     """
     for service in services:
         if not _NAME.fullmatch(service):
-            raise InvalidArgument("BAD_SERVICE_NAME", f"'{service}' cannot name a schema and a role")
+            raise InvalidArgument(
+                "BAD_SERVICE_NAME", f"'{service}' cannot name a schema and a role"
+            )
     connection = await asyncpg.connect(plain(admin_url), timeout=10)
     try:
         database = database_name(admin_url)
@@ -63,18 +67,25 @@ async def _until_undisturbed(
     replace: bool,
     scram_rounds: int,
 ) -> None:
-    """Roles belong to the whole server, the lock only to this database: another one may interfere."""
+    """Roles belong to the whole server, the lock only to this database:
+    another one may interfere."""
     for left in reversed(range(_TRIES)):
         try:
             async with connection.transaction():
                 await connection.execute("select pg_advisory_xact_lock($1)", LOCK_KEY)
                 kept = set() if replace else await _with_login(connection, passwords)
                 wanted = {
-                    role: verifier(word, scram_rounds) for role, word in passwords.items() if role not in kept
+                    role: verifier(word, scram_rounds)
+                    for role, word in passwords.items()
+                    if role not in kept
                 }
                 await _initialise(connection, database, services, wanted)
             return
-        except (asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError, asyncpg.InternalServerError):
+        except (
+            asyncpg.UniqueViolationError,
+            asyncpg.DuplicateObjectError,
+            asyncpg.InternalServerError,
+        ):
             if not left:
                 raise
             await asyncio.sleep(0.05)
@@ -83,17 +94,24 @@ async def _until_undisturbed(
 async def admit(
     connection: asyncpg.Connection[asyncpg.Record], database: str, services: Sequence[str]
 ) -> None:
-    """Who may connect to a copy of a database that `initialise` prepared: what a copy does not keep."""
+    """Who may connect to a copy of a database that `initialise` prepared: what a copy does not
+    keep.
+    """
     await connection.execute(";\n".join(_admissions(database, services)))
 
 
 async def refused(url: str, passwords: Mapping[str, str]) -> dict[str, str]:
-    """The roles that cannot log in with the password given here, and what the server says about each."""
+    """The roles that cannot log in with the password given here, and what the server says about
+    each.
+    """
 
     async def words(role: str, password: str) -> str:
         try:
             connection = await asyncpg.connect(as_role(url, role, password), timeout=10)
-        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError) as error:
+        except (
+            asyncpg.InvalidAuthorizationSpecificationError,
+            asyncpg.InsufficientPrivilegeError,
+        ) as error:
             return str(error)
         await connection.close()
         return ""
@@ -102,12 +120,17 @@ async def refused(url: str, passwords: Mapping[str, str]) -> dict[str, str]:
     return {role: word for role, word in zip(passwords, said, strict=True) if word}
 
 
-async def _with_login(connection: asyncpg.Connection[asyncpg.Record], roles: Collection[str]) -> set[str]:
+async def _with_login(
+    connection: asyncpg.Connection[asyncpg.Record], roles: Collection[str]
+) -> set[str]:
     """Those of the roles that can log in already. Who has a password only a superuser may see."""
-    superuser = await connection.fetchval("select rolsuper from pg_roles where rolname = current_user")
+    superuser = await connection.fetchval(
+        "select rolsuper from pg_roles where rolname = current_user"
+    )
     table = "pg_authid" if superuser else "pg_roles"
     rows = await connection.fetch(
-        f"select rolname from {table} where rolcanlogin and rolpassword is not null and rolname = any($1)",
+        f"select rolname from {table} where rolcanlogin and rolpassword is not null and rolname ="
+        " any($1)",
         list(roles),
     )
     return {row[0] for row in rows}
@@ -122,9 +145,13 @@ async def _initialise(
     wanted = [role for service in services for role in (service, owner(service))]
     present = {
         row[0]
-        for row in await connection.fetch("select rolname from pg_roles where rolname = any($1)", wanted)
+        for row in await connection.fetch(
+            "select rolname from pg_roles where rolname = any($1)", wanted
+        )
     }
-    superuser = await connection.fetchval("select rolsuper from pg_roles where rolname = current_user")
+    superuser = await connection.fetchval(
+        "select rolsuper from pg_roles where rolname = current_user"
+    )
     script = [f"create role {role} nologin" for role in wanted if role not in present]
     if not superuser:
         # To give a schema to a role, and to become it, one has to be a member.
@@ -163,7 +190,9 @@ def _rights(service: str) -> list[str]:
 
 
 def verifier(password: str, rounds: int = SCRAM_ROUNDS) -> str:
-    """What the server keeps of a password (RFC 5803), made here so that its log never sees the password."""
+    """What the server keeps of a password (RFC 5803), made here so that its log never sees the
+    password.
+    """
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()

@@ -12,7 +12,9 @@ ACCEPTED_ENCODING = "gzip"
 
 
 async def read_json(response: httpx.Response, *, max_bytes: int, max_depth: int) -> object:
-    """The JSON value of a streamed answer. Raises ProviderFailure BAD_BODY; httpx errors pass through."""
+    """The JSON value of a streamed answer. Raises ProviderFailure BAD_BODY; httpx errors pass
+    through.
+    """
     _check_type(response)
     text = await _read(response, max_bytes)
     try:

@@ -23,7 +23,9 @@ _MOST_SUBJECTS = 10_000
 
 @dataclass(slots=True)
 class _Gate:
-    """Shut until a monotonic second, and why; `refusals` in a row, `forced` calls that went through it."""
+    """Shut until a monotonic second, and why; `refusals` in a row, `forced` calls that went through
+    it.
+    """
 
     until_seconds: float = float("-inf")
     kind: FailureKind = FailureKind.CIRCUIT_OPEN
@@ -37,11 +39,12 @@ class _Gate:
 
 
 class Circuit:
-    """Shut for a while after failures in a row, a limit, a ban or a refusal; all times are monotonic.
+    """Shut for a while after failures in a row, a limit, a ban or a refusal; all times are
+    monotonic.
 
-    A refusal (401, 403, 451) of what was asked for one subject shuts the circuit to that subject alone;
-    limits, bans and failures are the host's. After failures and refusals of the host one probe goes through
-    first; only its success lets the others follow.
+    A refusal (401, 403, 451) of what was asked for one subject shuts the circuit to that subject
+    alone; limits, bans and failures are the host's. After failures and refusals of the host one
+    probe goes through first; only its success lets the others follow.
     """
 
     def __init__(self, name: str, clock: Clock) -> None:
@@ -68,7 +71,9 @@ class Circuit:
 
     @contextmanager
     def passage(self, subject: str = "", *, forced: bool = False) -> Iterator[None]:
-        """Around one attempt: raises ProviderFailure when shut and not forced, learns from how it ends."""
+        """Around one attempt: raises ProviderFailure when shut and not forced, learns from how it
+        ends.
+        """
         if not forced:
             self._refuse_when_shut(subject)
         gate = self._gate(subject)
@@ -106,9 +111,14 @@ class Circuit:
             seconds = gate.until_seconds - self._clock.monotonic()
             said = f"is not asked for another {seconds:.0f} s"
             if gate is not self._host:
-                said = f"refused this one (HTTP {gate.status}) and is asked again in {seconds:.0f} s"
+                said = (
+                    f"refused this one (HTTP {gate.status}) and is asked again in {seconds:.0f} s"
+                )
             raise ProviderFailure(
-                gate.kind, f"{self._name} {said}", status=gate.status, retry_after=timedelta(seconds=seconds)
+                gate.kind,
+                f"{self._name} {said}",
+                status=gate.status,
+                retry_after=timedelta(seconds=seconds),
             )
         if self._half_open and self._probing:
             raise ProviderFailure(FailureKind.CIRCUIT_OPEN, f"{self._name} is being probed")

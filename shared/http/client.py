@@ -36,8 +36,9 @@ _REFUSALS = frozenset({401, 403, 451})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A 2xx answer. `body` is unchecked JSON; header names are lower case; `latency_seconds` is of the try
-    that succeeded."""
+    """A 2xx answer. `body` is unchecked JSON; header names are lower case; `latency_seconds` is of
+    the try that succeeded.
+    """
 
     body: object
     status: int
@@ -47,14 +48,16 @@ class Answer:
 
 
 class ProviderHttp:
-    """A Part. Asks below `base_url` (any scheme, host and path prefix); every failure is a ProviderFailure.
+    """A Part. Asks below `base_url` (any scheme, host and path prefix); every failure is a
+    ProviderFailure.
 
-    `timeout_seconds` bounds a call with its retries, but not the wait for its turn when `per_second` is set;
-    inside an RPC both together take at most four fifths of the time its caller has left.
-    `retry_after` says how a 429 tells its end: "seconds" or "milliseconds" of Retry-After, else the name of
-    the header with a unix second. Back-off, circuit and limits go by `clock`; URLs are never logged. Inside
-    `asking(subject=...)` a refusal is that subject's alone; inside `asking(forced=True)` a wait is passed
-    once. `burst` calls may come at once before `per_second` holds.
+    `timeout_seconds` bounds a call with its retries, but not the wait for its turn when
+    `per_second` is set; inside an RPC both together take at most four fifths of the time its caller
+    has left. `retry_after` says how a 429 tells its end: "seconds" or "milliseconds" of
+    Retry-After, else the name of the header with a unix second. Back-off, circuit and limits go by
+    `clock`; URLs are never logged. Inside `asking(subject=...)` a refusal is that subject's alone;
+    inside `asking(forced=True)` a wait is passed once. `burst` calls may come at once before
+    `per_second` holds.
     """
 
     def __init__(
@@ -110,7 +113,9 @@ class ProviderHttp:
             self._connected().build_request("GET", self._url(path), params=asked, headers=headers)
         )
 
-    async def post_json(self, path: str, sent: object, *, headers: Mapping[str, str] | None = None) -> Answer:
+    async def post_json(
+        self, path: str, sent: object, *, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """POST JSON that only reads: it may be sent again. Raises ProviderFailure."""
         return await self._ask(
             self._connected().build_request("POST", self._url(path), json=sent, headers=headers)
@@ -142,11 +147,17 @@ class ProviderHttp:
         given_up_seconds = asyncio.get_running_loop().time() + left_seconds
         if forced or not self._circuit.shut_for(scope.subject):
             try:
-                async with asyncio.timeout_at(given_up_seconds if math.isfinite(left_seconds) else None):
+                async with asyncio.timeout_at(
+                    given_up_seconds if math.isfinite(left_seconds) else None
+                ):
                     await self._take_turn()
             except TimeoutError as problem:
-                raise self._failure(FailureKind.TIMEOUT, "had no turn in the time that was left") from problem
-        end_seconds = min(asyncio.get_running_loop().time() + self._timeout_seconds, given_up_seconds)
+                raise self._failure(
+                    FailureKind.TIMEOUT, "had no turn in the time that was left"
+                ) from problem
+        end_seconds = min(
+            asyncio.get_running_loop().time() + self._timeout_seconds, given_up_seconds
+        )
         # The circuit counts calls, not tries: one bad moment of a host is one failure.
         with self._circuit.passage(scope.subject, forced=forced):
             return await self._try_repeatedly(request, end_seconds)
@@ -217,10 +228,14 @@ class ProviderHttp:
         )
 
     async def _read(self, response: httpx.Response) -> object:
-        return await body.read_json(response, max_bytes=self._max_body_bytes, max_depth=self._max_depth)
+        return await body.read_json(
+            response, max_bytes=self._max_body_bytes, max_depth=self._max_depth
+        )
 
     async def _complaint(self, response: httpx.Response) -> ProviderFailure:
-        """The failure a status stands for; its body is read only where an adapter may want its words."""
+        """The failure a status stands for; its body is read only where an adapter may want its
+        words.
+        """
         kind, wait = self._judge(response)
         said = None
         if kind in {FailureKind.NOT_FOUND, FailureKind.BAD_STATUS}:
@@ -229,7 +244,11 @@ class ProviderHttp:
             except ProviderFailure:
                 said = None
         return self._failure(
-            kind, f"answered HTTP {response.status_code}", status=response.status_code, wait=wait, body=said
+            kind,
+            f"answered HTTP {response.status_code}",
+            status=response.status_code,
+            wait=wait,
+            body=said,
         )
 
     def _judge(self, response: httpx.Response) -> tuple[FailureKind, timedelta | None]:
@@ -253,7 +272,9 @@ class ProviderHttp:
         wait: timedelta | None = None,
         body: object = None,
     ) -> ProviderFailure:
-        return ProviderFailure(kind, f"{self.name} {problem}", status=status, retry_after=wait, body=body)
+        return ProviderFailure(
+            kind, f"{self.name} {problem}", status=status, retry_after=wait, body=body
+        )
 
     def _connected(self) -> httpx.AsyncClient:
         if self._client is None:

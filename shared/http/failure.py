@@ -1,4 +1,6 @@
-"""How asking a provider can fail; says neither URLs nor parameters, for they hold what must stay private."""
+"""How asking a provider can fail; says neither URLs nor parameters, for they hold what must stay
+private.
+"""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -22,7 +24,8 @@ class FailureKind(StrEnum):
 class ProviderFailure(Unavailable):
     """`kind` is what happened, `status` the HTTP status if one came, `body` its JSON if it had one.
 
-    Uncaught it is Unavailable with the reason PROVIDER_<kind>. `body` is the provider's word: never log it.
+    Uncaught it is Unavailable with the reason PROVIDER_<kind>. `body` is the provider's word: never
+    log it.
     """
 
     def __init__(

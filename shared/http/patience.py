@@ -9,7 +9,8 @@ SECONDS = "seconds"
 MILLISECONDS = "milliseconds"
 
 _LEAST_SECONDS = 1.0
-# Whatever a provider says: a wait this long is looked at again, so that no slip of its blinds for hours.
+# Whatever a provider says: a wait this long is looked at again, so that no slip of its blinds for
+# hours.
 MOST_SECONDS = 900.0
 _LIMIT_SECONDS = 60.0
 _BAN_SECONDS = 600.0
@@ -32,7 +33,8 @@ def error_wait(rule: str, headers: Mapping[str, str], now: datetime) -> timedelt
 
 
 def _said_seconds(rule: str, headers: Mapping[str, str], now: datetime) -> float | None:
-    """`rule` is SECONDS or MILLISECONDS of Retry-After, else the header that holds a unix second."""
+    """`rule` is SECONDS or MILLISECONDS of Retry-After, else the header that holds a unix
+    second."""
     if rule == MILLISECONDS:
         milliseconds = _number(headers.get("retry-after"))
         return None if milliseconds is None else milliseconds / 1000.0

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """`subject`: whose data is asked for; what the provider refuses is refused to this one, not to others.
-    Empty: everybody's. `forced`: a person asks; a wait that is still running is passed once."""
+    """`subject`: whose data is asked for; what the provider refuses is refused to this one, not to
+    others. Empty: everybody's. `forced`: a person asks; a wait that is still running is passed
+    once.
+    """
 
     subject: str = ""
     forced: bool = False
@@ -25,7 +27,9 @@ def current() -> Scope:
 
 @contextmanager
 def asking(*, subject: str | None = None, forced: bool | None = None) -> Iterator[None]:
-    """What is asked inside, also by tasks begun there, is for `subject`; what is left out stays as it is."""
+    """What is asked inside, also by tasks begun there, is for `subject`; what is left out stays as
+    it is.
+    """
     scope = current()
     if subject is not None:
         scope = replace(scope, subject=subject)

@@ -1,4 +1,5 @@
-"""JSON as the standard has it, and no worse: what a hostile or broken sender may not slip past us."""
+"""JSON as the standard has it, and no worse: what a hostile or broken sender may not slip past
+us."""
 
 import json
 import math
@@ -19,8 +20,8 @@ class BadJson(ValueError):
 def parse(text: bytes, *, max_depth: int = MAX_DEPTH) -> object:
     """The value of a UTF-8 JSON text.
 
-    Refuses NaN and Infinity, numbers beyond a double, doubled keys, depth beyond `max_depth`, text that is
-    not UTF-8, and strings that no database holds. Raises BadJson.
+    Refuses NaN and Infinity, numbers beyond a double, doubled keys, depth beyond `max_depth`, text
+    that is not UTF-8, and strings that no database holds. Raises BadJson.
     """
     try:
         value: object = json.loads(

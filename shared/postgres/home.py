@@ -19,7 +19,8 @@ _OPEN_PLACES = (Path("/var/lib/sonic"), Path("/var/tmp/sonic"))  # noqa: S108 - 
 
 @dataclass
 class Home:
-    """`lock` and `password` belong to the owner; `postgres/` (data, log) to the server's account."""
+    """`lock` and `password` belong to the owner; `postgres/` (data,
+    log) to the server's account."""
 
     path: Path
     account: Account
@@ -69,7 +70,9 @@ class Home:
         place = self.path / "postgres"
         if place.is_symlink() or place.is_dir():
             if not self.place.is_dir():
-                raise FailedPrecondition("DATA_MISSING", f"{place} points to {self.place}, which is gone")
+                raise FailedPrecondition(
+                    "DATA_MISSING", f"{place} points to {self.place}, which is gone"
+                )
             self.account.owns(self.place)
         elif self.account.can_enter(self.path):
             place.mkdir(mode=0o700)

@@ -1,4 +1,6 @@
-"""Who owns the server's folder and who may read it: PostgreSQL refuses any other answer than its own user."""
+"""Who owns the server's folder and who may read it: PostgreSQL refuses any other answer than its
+own user.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +47,15 @@ def faults(home: Path) -> Iterator[Fault]:
 def unreadable(error: PermissionError, home: Path) -> Fault:
     """A file of the home that we may not even look at."""
     path = error.filename or home
-    return Fault(f"{path} cannot be opened: it belongs to somebody else", _chown(os.geteuid(), home))
+    return Fault(
+        f"{path} cannot be opened: it belongs to somebody else", _chown(os.geteuid(), home)
+    )
 
 
 def mend(data: Path, account: Account) -> None:
-    """Repair owner and mode where we may; FailedPrecondition DATA_NOT_OURS with the command where not."""
+    """Repair owner and mode where we may; FailedPrecondition DATA_NOT_OURS with the command where
+    not.
+    """
     if os.geteuid() == 0:
         for path in _of_others(data, account.uid):
             os.chown(path, account.uid, account.gid, follow_symlinks=False)
@@ -72,7 +78,9 @@ def _data_faults(data: Path, account: Account) -> Iterator[Fault]:
     if not account.can_enter(data):
         closed = [step for step in reversed(data.parents) if not account.can_enter(step)]
         blocking = closed[0] if closed else data
-        yield Fault(f"{_name(account.uid)} may not pass through {blocking}", f"chmod o+x {blocking}")
+        yield Fault(
+            f"{_name(account.uid)} may not pass through {blocking}", f"chmod o+x {blocking}"
+        )
 
 
 def _of_others(data: Path, uid: int) -> Iterator[Path]:
@@ -90,7 +98,9 @@ def _of_others(data: Path, uid: int) -> Iterator[Path]:
 def _not_ours(home: Path) -> Iterator[Fault]:
     for path in (home, *(home.iterdir() if home.is_dir() else ())):
         if path.exists() and path.stat().st_uid != os.geteuid():
-            yield Fault(f"{path} belongs to {_name(path.stat().st_uid)}", _chown(os.geteuid(), home))
+            yield Fault(
+                f"{path} belongs to {_name(path.stat().st_uid)}", _chown(os.geteuid(), home)
+            )
             return
 
 

@@ -26,10 +26,10 @@ _COULD_NOT = re.compile(r"\bLOG: +(could not .+)")
 _MORE = re.compile(r"\b(?:DETAIL|HINT): +(.+)")
 _SENTENCE_LENGTH = 600
 
-# A detached shell holds the reading end of a pipe. A word on it is a farewell; its end means the owner is
-# gone, however it went, and the server goes too: politely, and a second later without asking. The shell
-# turns into the server, so the owner's child is the server itself and the watcher is nobody's child
-# (PostgreSQL restarts everything when a child it does not know dies).
+# A detached shell holds the reading end of a pipe. A word on it is a farewell; its end means the
+# owner is gone, however it went, and the server goes too: politely, and a second later without
+# asking. The shell turns into the server, so the owner's child is the server itself and the watcher
+# is nobody's child (PostgreSQL restarts everything when a child it does not know dies).
 _WATCHED = """
 server=$$
 exec 3<&0
@@ -101,10 +101,17 @@ def initialise(programs: Programs, data: Path, password: str) -> None:
         secret.write_text(password)
         programs.account.owns(secret)
         arguments = ["-D", str(making), "-U", ADMIN, "--auth=scram-sha-256", f"--pwfile={secret}"]
-        locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        locale = [
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+        ]
         programs.call("initdb", [*arguments, *locale, "--no-instructions"])
         programs.call(
-            "postgres", ["--single", "-D", str(making), "postgres"], stdin=f"create database {DATABASE}\n"
+            "postgres",
+            ["--single", "-D", str(making), "postgres"],
+            stdin=f"create database {DATABASE}\n",
         )
     finally:
         secret.unlink()
@@ -125,7 +132,8 @@ class Words:
         self._start = log.stat().st_size if log.exists() else 0
 
     def gravest(self) -> str:
-        """Its last fatal line with the detail and the hint that follow, as one line; else its last lines.
+        """Its last fatal line with the detail and the hint that follow, as one line; else its last
+        lines.
 
         What earlier starts said is over, and a wall of it hides the one sentence that matters.
         """
@@ -142,8 +150,11 @@ def _gravest(text: str) -> str:
     lines = text.strip().splitlines()
     found = [at for at, line in enumerate(lines) if _FATAL.search(line)]
     if not found:
-        # A server that does not find its files speaks in several lines without a word of their weight.
-        return " ".join(line.strip() for line in lines[-3:])[:_SENTENCE_LENGTH] or "(it said nothing)"
+        # A server that does not find its files speaks in several lines without a word of their
+        # weight.
+        return (
+            " ".join(line.strip() for line in lines[-3:])[:_SENTENCE_LENGTH] or "(it said nothing)"
+        )
     told = [said[1] for line in lines[: found[-1]] if (said := _COULD_NOT.search(line))]
     told.append(_FATAL.split(lines[found[-1]])[-1])
     told += [said[1] for line in lines[found[-1] + 1 :] if (said := _MORE.search(line))]
@@ -167,13 +178,19 @@ def wait_until_ready(
             raise Unavailable("POSTGRES_FAILED", f"PostgreSQL did not start: {words.gravest()}")
         if time.monotonic() > until:
             said = words.gravest()
-            raise Unavailable("POSTGRES_FAILED", f"PostgreSQL not ready in {within_seconds:g} s: {said}")
+            raise Unavailable(
+                "POSTGRES_FAILED", f"PostgreSQL not ready in {within_seconds:g} s: {said}"
+            )
         time.sleep(_POLL_SECONDS)
 
 
 def stop(server: subprocess.Popen[bytes], *, grace_seconds: float) -> None:
     """Disconnect everybody and write a checkpoint; past the grace time, leave it to recovery."""
-    for wish, seconds in ((signal.SIGINT, grace_seconds), (signal.SIGQUIT, 3.0), (signal.SIGKILL, None)):
+    for wish, seconds in (
+        (signal.SIGINT, grace_seconds),
+        (signal.SIGQUIT, 3.0),
+        (signal.SIGKILL, None),
+    ):
         server.send_signal(wish)
         try:
             server.wait(seconds)
@@ -196,8 +213,8 @@ def say_farewell(server: subprocess.Popen[bytes]) -> None:
 def sweep(data: Path) -> None:
     """End what an earlier owner left running on this data, then drop its pid file.
 
-    We hold the lock, so whatever still works here is an orphan. PostgreSQL itself would refuse to start
-    while the number in the file is taken, be it by an unreaped process or by a stranger.
+    We hold the lock, so whatever still works here is an orphan. PostgreSQL itself would refuse to
+    start while the number in the file is taken, be it by an unreaped process or by a stranger.
     """
     file = data / "postmaster.pid"
     if not file.exists():
@@ -211,12 +228,16 @@ def sweep(data: Path) -> None:
         if not orphans:
             break
     if orphans:
-        raise Unavailable("POSTGRES_STILL_RUNS", f"processes {[o.pid for o in orphans]} in {data} do not end")
+        raise Unavailable(
+            "POSTGRES_STILL_RUNS", f"processes {[o.pid for o in orphans]} in {data} do not end"
+        )
     file.unlink(missing_ok=True)
 
 
 def working_in(data: Path) -> list[psutil.Process]:
-    """The live processes whose working folder is the data: PostgreSQL's postmaster and its children."""
+    """The live processes whose working folder is the data: PostgreSQL's postmaster and its
+    children.
+    """
     return [process for process in psutil.process_iter() if _works_in(process, data)]
 
 
@@ -229,7 +250,11 @@ def port_of(data: Path) -> int | None:
 
 def _is_ready(data: Path, pid: int) -> bool:
     lines = _pid_file(data)
-    return len(lines) > _STATUS_LINE and lines[0] == str(pid) and lines[_STATUS_LINE].strip() == "ready"
+    return (
+        len(lines) > _STATUS_LINE
+        and lines[0] == str(pid)
+        and lines[_STATUS_LINE].strip() == "ready"
+    )
 
 
 def _pid_file(data: Path) -> list[str]:

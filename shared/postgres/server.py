@@ -1,6 +1,8 @@
-"""EmbeddedPostgres: one server, one owner, gone when the owner is gone, with its data when it comes back.
+"""EmbeddedPostgres: one server, one owner, gone when the owner is gone, with its data when it comes
+back.
 
-Decides the order of things and the tuning; files, processes and permissions are its neighbours' business.
+Decides the order of things and the tuning; files, processes and permissions are its neighbours'
+business.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ _RESTART_SECONDS = 300.0
 _STOP_SECONDS = 10.0
 _PORT_TRIES = 5
 
-# For a small machine. Commits are on disk before they are answered; nothing is replicated, so the log is
-# minimal; parallel plans would want more shared memory than a container has.
+# For a small machine. Commits are on disk before they are answered; nothing is replicated, so the
+# log is minimal; parallel plans would want more shared memory than a container has.
 _TUNING = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -60,13 +62,15 @@ _TUNING = {
 class EmbeddedPostgres:
     """PostgreSQL 18 on loopback, its data under `home`, one owner at a time.
 
-    start() answers the administrator's URL; `port` 0 takes a free one; `settings` overrides the tuning.
-    Blocking: from asynchronous code call start, restart and stop in a thread; stop() ends a start in
-    flight. Raises FailedPrecondition
-    (HOME_IN_USE, POSTGRES_NEEDS_A_USER, ...) or Unavailable (POSTGRES_FAILED with the server's own words).
+    start() answers the administrator's URL; `port` 0 takes a free one; `settings` overrides the
+    tuning. Blocking: from asynchronous code call start, restart and stop in a thread; stop() ends a
+    start in flight. Raises FailedPrecondition (HOME_IN_USE, POSTGRES_NEEDS_A_USER, ...) or
+    Unavailable (POSTGRES_FAILED with the server's own words).
     """
 
-    def __init__(self, home: Path, *, port: int = 0, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, *, port: int = 0, settings: Mapping[str, str] | None = None
+    ) -> None:
         self._home = Home(home.absolute(), account.current(home / "postgres" / "data"))
         self._port = port
         self._settings = {**_TUNING, **(settings or {})}
@@ -76,7 +80,9 @@ class EmbeddedPostgres:
         self._leaving = threading.Event()
 
     def start(self) -> str:
-        """Take the home, clean up after an earlier owner, start; a second call answers the same URL."""
+        """Take the home, clean up after an earlier owner, start; a second call answers the same
+        URL.
+        """
         if self._url is not None:
             return self._url
         with self._one_at_a_time:
@@ -95,8 +101,9 @@ class EmbeddedPostgres:
     def restart(self) -> None:
         """Start it again after it died or hangs, on its port, so that every URL handed out holds.
 
-        What is left of it is killed. Raises as start does, and may be called again then; FailedPrecondition
-        DATA_MISSING when the data are gone: a new, empty database would be taken for the old one.
+        What is left of it is killed. Raises as start does, and may be called again then;
+        FailedPrecondition DATA_MISSING when the data are gone: a new, empty database would be taken
+        for the old one.
         """
         with self._one_at_a_time:
             port = urlsplit(self.url).port or 0
@@ -120,7 +127,8 @@ class EmbeddedPostgres:
             self._home.release()
 
     def destroy(self) -> None:
-        """Stop, and delete the data for good: for homes that live no longer than a demonstration."""
+        """Stop, and delete the data for good: for homes that live no longer than a
+        demonstration."""
         self.stop()
         self._home.take()
         try:
@@ -133,7 +141,9 @@ class EmbeddedPostgres:
         """The URL of the server another owner runs in this home; Unavailable when none does."""
         port = process.port_of(self._home.data)
         if port is None or not _listens(port):
-            raise Unavailable("POSTGRES_NOT_RUNNING", f"no embedded PostgreSQL runs in {self._home.path}")
+            raise Unavailable(
+                "POSTGRES_NOT_RUNNING", f"no embedded PostgreSQL runs in {self._home.path}"
+            )
         return _url(self._home.password(), port)
 
     @property
@@ -151,7 +161,10 @@ class EmbeddedPostgres:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
@@ -163,7 +176,9 @@ class EmbeddedPostgres:
         return self._url
 
     def _unreadable(self, error: PermissionError) -> FailedPrecondition:
-        return FailedPrecondition("DATA_NOT_OURS", str(permissions.unreadable(error, self._home.path)))
+        return FailedPrecondition(
+            "DATA_NOT_OURS", str(permissions.unreadable(error, self._home.path))
+        )
 
     def _start_owned(self, port: int, within_seconds: float) -> str:
         try:
@@ -201,7 +216,11 @@ class EmbeddedPostgres:
                 )
             except BaseException as problem:
                 process.stop(server, grace_seconds=0.5)
-                if left and isinstance(problem, Unavailable) and "could not bind" in problem.message:
+                if (
+                    left
+                    and isinstance(problem, Unavailable)
+                    and "could not bind" in problem.message
+                ):
                     continue
                 raise
             self._server = server

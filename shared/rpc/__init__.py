@@ -1,1 +1,2 @@
-"""The gRPC edge: server, client and what failures look like between them; imports no stub of ours."""
+"""The gRPC edge: server, client and what failures look like between them;
+imports no stub of ours."""

@@ -1,4 +1,5 @@
-"""What one call passes on to the calls it makes: deadline and trace; its ids are words of the log."""
+"""What one call passes on to the calls it makes: deadline and trace;
+its ids are words of the log."""
 
 import re
 import time
@@ -17,13 +18,16 @@ TRACE = "traceparent"
 _WORD = re.compile(r"[\x21-\x7e]{1,128}")
 _MARGIN_SECONDS = 0.1
 _LEAST_SECONDS = 0.001
-# Whoever asks others with a bound of its own goes on without their answer: half of its time is left for that.
+# Whoever asks others with a bound of its own goes on without their answer: half of its time is left
+# for that.
 _SHARE_RATIO = 0.5
 
 
 @dataclass(slots=True)
 class Call:
-    """`deadline` is in seconds of time.monotonic(), which is what gRPC counts in; None is no deadline."""
+    """`deadline` is in seconds of time.monotonic(), which is what gRPC counts in; None is no
+    deadline.
+    """
 
     deadline: float | None
     trace: str
@@ -33,7 +37,8 @@ _current: ContextVar[Call | None] = ContextVar("sonic_call", default=None)
 
 
 def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float | None) -> None:
-    """Starts a call in this task: its ids go to the log, its deadline and trace to the calls it makes.
+    """Starts a call in this task: its ids go to the log, its deadline and trace to the calls it
+    makes.
 
     A task made inside a call inherits its deadline; one that outlives the call is made with
     `asyncio.create_task(work, context=contextvars.Context())`.
@@ -55,7 +60,9 @@ def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float 
 
 
 def remaining_seconds() -> float | None:
-    """What a call made now may take: the caller's remaining time less a margin; None is no deadline."""
+    """What a call made now may take: the caller's remaining time less a margin; None is no
+    deadline.
+    """
     call = _current.get()
     if call is None or call.deadline is None:
         return None
@@ -64,8 +71,9 @@ def remaining_seconds() -> float | None:
 
 
 def bounded_seconds(seconds: float, share_ratio: float = _SHARE_RATIO) -> float:
-    """At most `seconds`, and at most that share of what the caller's deadline leaves: a peer that hangs must
-    not take the time in which the caller could act without it."""
+    """At most `seconds`, and at most that share of what the caller's deadline leaves: a peer that
+    hangs must not take the time in which the caller could act without it.
+    """
     left = remaining_seconds()
     return seconds if left is None else min(seconds, left * share_ratio)
 
@@ -86,7 +94,9 @@ def metadata() -> list[tuple[str, str]]:
 
 
 def _kept(word: str | bytes) -> str:
-    """A caller's word as it may stand in log lines and headers; empty when it may not, or is a secret."""
+    """A caller's word as it may stand in log lines and headers; empty when it may not, or is a
+    secret.
+    """
     if not isinstance(word, str) or not _WORD.fullmatch(word) or looks_secret(word):
         return ""
     return word

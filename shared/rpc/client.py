@@ -1,6 +1,7 @@
 """Channels to peers: deadlines, ids, retries and restored errors.
 
-The coat is around the callables a stub makes, not a chain of grpc interceptors: those cost a task per call.
+The coat is around the callables a stub makes, not a chain of grpc interceptors: those cost a task
+per call.
 """
 
 import json
@@ -28,7 +29,9 @@ _CLOSE_SECONDS = 0.5
 
 
 def idempotent(file: object, *also: str) -> list[str]:
-    """Full names ("package.Service/Method") of the reading methods of a `_pb2.DESCRIPTOR`, and of `also`."""
+    """Full names ("package.Service/Method") of the reading methods of a `_pb2.DESCRIPTOR`, and of
+    `also`.
+    """
     if not isinstance(file, FileDescriptor):
         raise TypeError("idempotent wants a _pb2.DESCRIPTOR")
     return [
@@ -51,10 +54,10 @@ def channel(
 ) -> "Politeness":
     """A grpc.aio.Channel for generated stubs; it connects at the first call.
 
-    `retry`: methods tried again on UNAVAILABLE (see `idempotent`). `authorization` is sent as that header.
-    Without `timeout=`, a call gets the caller's remaining time less a margin, else `unary_seconds`, and for
-    streams `stream_seconds` (none for Watch..., Run... and Tail...). With it, that, but never more than half
-    of the caller's remaining time.
+    `retry`: methods tried again on UNAVAILABLE (see `idempotent`). `authorization` is sent as that
+    header. Without `timeout=`, a call gets the caller's remaining time less a margin, else
+    `unary_seconds`, and for streams `stream_seconds` (none for Watch..., Run... and Tail...). With
+    it, that, but never more than half of the caller's remaining time.
     """
     options = _options(max_message_bytes, list(retry))
 
@@ -93,7 +96,9 @@ class Channel:
         self._stubs: dict[object, Any] = {}
 
     def stub(self, stub_class: Callable[..., S], *, columns: Iterable[str] = ()) -> S:
-        """The stub; the methods named in `columns` answer with twin messages for shared.columns.decode."""
+        """The stub; the methods named in `columns` answer with twin messages for
+        shared.columns.decode.
+        """
         key = (stub_class, tuple(columns))
         if key not in self._stubs:
             self._stubs[key] = stub_class(self.channel.with_columns(key[1]))
@@ -159,7 +164,10 @@ class Politeness(grpc.aio.Channel):
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.close()
 
@@ -193,7 +201,9 @@ class Politeness(grpc.aio.Channel):
             request_serializer = _or_bytes(request_serializer)
 
         def make() -> Any:
-            return getattr(self.opened(), kind)(method, request_serializer, response_deserializer, **kwargs)
+            return getattr(self.opened(), kind)(
+                method, request_serializer, response_deserializer, **kwargs
+            )
 
         return _Callable(make, seconds, self._headers)
 
@@ -249,7 +259,8 @@ class _Reply:
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
         finally:
-            self._call.cancel()  # a reader that leaves early frees the stream; after the end it does nothing
+            # A reader that leaves early frees the stream; after the end this does nothing.
+            self._call.cancel()
 
     async def read(self) -> Any:
         try:

@@ -22,7 +22,13 @@ INTERNAL_SENTENCE: Final = "Something went wrong on our side; the incident id fi
 REASONS: Final = frozenset(
     {
         *("INTERNAL", "UNIMPLEMENTED", "DEADLINE_EXCEEDED", "SHUTTING_DOWN", "PEER_UNAVAILABLE"),
-        *("MALFORMED_REQUEST", "MESSAGE_TOO_LARGE", "REQUEST_TOO_SLOW", "TOO_MANY_STREAMS", "TOO_MANY_CALLS"),
+        *(
+            "MALFORMED_REQUEST",
+            "MESSAGE_TOO_LARGE",
+            "REQUEST_TOO_SLOW",
+            "TOO_MANY_STREAMS",
+            "TOO_MANY_CALLS",
+        ),
         "ANSWER_TOO_LARGE",
     }
 )
@@ -80,7 +86,8 @@ def code_of(error: BaseException) -> int:
 def to_status(error: BaseException, domain: str, incident_id: str = "") -> Status:
     """Exactly one ErrorInfo, BadRequest for fields, RetryInfo when another try makes sense.
 
-    Whatever is not a SonicError becomes INTERNAL with a neutral sentence: its own words may hold secrets.
+    Whatever is not a SonicError becomes INTERNAL with a neutral sentence: its own words may hold
+    secrets.
     """
     code = code_of(error)
     told = error if isinstance(error, SonicError) else _stand_in(code)
@@ -97,14 +104,17 @@ def to_status(error: BaseException, domain: str, incident_id: str = "") -> Statu
         retry.retry_delay.FromTimedelta(max(told.retry_after, timedelta()))
         details.append(retry)
     return Status(
-        code=code, message=told.message[:_SENTENCE_LENGTH], details=[_any(detail) for detail in details]
+        code=code,
+        message=told.message[:_SENTENCE_LENGTH],
+        details=[_any(detail) for detail in details],
     )
 
 
 def from_rpc_error(error: grpc.RpcError) -> SonicError:
     """The error a peer raised, in its class; without details, what the code alone says."""
     raised = cast("_Raised", error)
-    # The one of grpc_status.rpc_status, not of its aio: a raised AioRpcError is no call to be awaited.
+    # The one of grpc_status.rpc_status, not of its aio: a raised AioRpcError is no call to be
+    # awaited.
     status = rpc_status.from_call(cast("grpc.Call", error))
     if status is not None:
         return from_status(status)

@@ -1,6 +1,8 @@
-"""Answers that fit: a page stops before the size a client takes, and one row that is too long is cut.
+"""Answers that fit: a page stops before the size a client takes, and one row that is too long is
+cut.
 
-Rows of an earlier release may be longer than today's bounds let them be; they must not hide the others.
+Rows of an earlier release may be longer than today's bounds let them be; they must not hide the
+others.
 """
 
 from collections.abc import Mapping
@@ -23,7 +25,9 @@ def is_page(message_class: type[Message]) -> bool:
 
 def rows_that_fit(page: Message) -> int:
     """How many of its first rows stay below PAGE_BYTES; at least 1."""
-    rows = max((value for field, value in page.ListFields() if _is_rows(field)), key=len, default=())
+    rows = max(
+        (value for field, value in page.ListFields() if _is_rows(field)), key=len, default=()
+    )
     size = count = 0
     for row in rows:
         size += row.ByteSize() + 8
@@ -34,7 +38,8 @@ def rows_that_fit(page: Message) -> int:
 
 
 def cut(message: Message) -> None:
-    """Shortens every text and list that is far longer than any rule allows; what was cut says so."""
+    """Shortens every text and list that is far longer than any rule allows;
+    what was cut says so."""
     for field, value in message.ListFields():
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             _cut_map(value)

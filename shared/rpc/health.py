@@ -10,8 +10,8 @@ from grpc_health.v1 import health, health_pb2
 
 from shared.errors import SonicError
 
-# The health name that asks nothing else: SERVING while the process answers, whatever the database does.
-# A process is replaced for this one alone; readiness is "" and the names of the services.
+# The health name that asks nothing else: SERVING while the process answers, whatever the database
+# does. A process is replaced for this one alone; readiness is "" and the names of the services.
 LIVENESS = "liveness"
 # Trailing metadata beside NOT_SERVING.
 _REASON = "problem-reason"
@@ -35,7 +35,11 @@ class Health(health.aio.HealthServicer):  # type: ignore[name-defined, misc]  # 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> Any:  # noqa: N802  of gRPC
         if self.problem is not None and request.service != LIVENESS:
             # Headers are ASCII, and of one line.
-            words = " ".join(self.problem.message.split())[:_LONGEST].encode("ascii", "replace").decode()
+            words = (
+                " ".join(self.problem.message.split())[:_LONGEST]
+                .encode("ascii", "replace")
+                .decode()
+            )
             context.set_trailing_metadata(((_REASON, self.problem.reason), (_WORDS, words)))
         return await super().Check(request, context)
 

@@ -24,7 +24,8 @@ from shared.names import new_id
 from shared.rpc import call, failures, fit, validation
 from shared.rpc.limits import MAX_MESSAGE_BYTES, Gate, Limits
 
-# Gets the full method ("/package.Service/Method") and metadata; raises Unauthenticated or PermissionDenied.
+# Gets the full method ("/package.Service/Method") and metadata; raises Unauthenticated or
+# PermissionDenied.
 Authorise = Callable[[str, Mapping[str, str | bytes]], None]
 # Messages and contexts are whatever grpc hands over: the one place where Any is right.
 Context = Any
@@ -36,7 +37,8 @@ _LARGE_READ_SECONDS = 60.0
 
 
 class Interceptor:
-    """What all methods of a server share: settings, and the calls in flight with their time limits."""
+    """What all methods of a server share: settings, and the calls in flight with their time
+    limits."""
 
     def __init__(
         self,
@@ -70,7 +72,10 @@ class Interceptor:
         """Gives the calls in flight so much time; then they end with Unavailable SHUTTING_DOWN."""
         self.draining = True
         now = asyncio.get_running_loop().time()
-        for limits, seconds in ((self.unary_limits, unary_seconds), (self.stream_limits, stream_seconds)):
+        for limits, seconds in (
+            (self.unary_limits, unary_seconds),
+            (self.stream_limits, stream_seconds),
+        ):
             for limit in limits:
                 when = limit.when()
                 if not limit.expired():
@@ -78,7 +83,8 @@ class Interceptor:
 
 
 class Method:
-    """One RPC: its handler in its coat. Nothing is looked up per call that can be known beforehand."""
+    """One RPC: its handler in its coat. Nothing is looked up per call that can be known
+    beforehand."""
 
     def __init__(self, shared: Interceptor, service: str, name: str, handler: Handler) -> None:
         self._shared = shared
@@ -87,7 +93,10 @@ class Method:
         self._domain = service.rpartition(".")[0] or service
         self._meter: CallMeter = shared.metrics.call(service, name)
         self._behaviour: Callable[..., Any] = (
-            handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+            handler.unary_unary
+            or handler.unary_stream
+            or handler.stream_unary
+            or handler.stream_stream
         )
         self._is_coroutine = inspect.iscoroutinefunction(self._behaviour)
         # A request of many megabytes is read only when its turn comes.
@@ -112,7 +121,8 @@ class Method:
         async def guarded(request: Any, context: Context) -> Any:
             return await self._guard(body, request, context)
 
-        # Requests come as bytes: gRPC's own words for bytes that are no message are a traceback and UNKNOWN.
+        # Requests come as bytes: gRPC's own words for bytes that are no message are a traceback and
+        # UNKNOWN.
         streams_in = self._handler.request_streaming or bool(self._large_bytes)
         make: Callable[..., object] = kinds[streams_in, self._handler.response_streaming]
         return make(guarded, None, self._serializer())
@@ -145,8 +155,9 @@ class Method:
         return await self._smaller(request, answer, encoded, context)
 
     async def _smaller(self, request: Any, answer: Any, encoded: bytes, context: Context) -> bytes:
-        """A page of fewer rows, asked for again so that its token fits; else the answer without what no rule
-        allows. A file is whole or refused: Exhausted ANSWER_TOO_LARGE."""
+        """A page of fewer rows, asked for again so that its token fits; else the answer without
+        what no rule allows. A file is whole or refused: Exhausted ANSWER_TOO_LARGE.
+        """
         if fit.is_page(type(answer)):
             request.page_size = fit.rows_that_fit(answer)
             answer = await self._call(request, context)
@@ -154,7 +165,9 @@ class Method:
         if len(encoded) > self._shared.most_bytes:
             if self._path.rpartition("/")[2].startswith("Export"):
                 most = self._shared.most_bytes
-                raise Exhausted("ANSWER_TOO_LARGE", f"The file has {len(encoded)} bytes, at most are {most}.")
+                raise Exhausted(
+                    "ANSWER_TOO_LARGE", f"The file has {len(encoded)} bytes, at most are {most}."
+                )
             get_logger().warning("answer was cut", method=self._path, bytes=len(encoded))
             fit.cut(answer)
             encoded = self._encoded(answer)
@@ -188,15 +201,21 @@ class Method:
             return b""
 
     def _read(self, raw: bytes) -> Any:
-        """The message, held against its schema. Raises InvalidArgument, Exhausted MESSAGE_TOO_LARGE."""
+        """The message, held against its schema. Raises InvalidArgument, Exhausted
+        MESSAGE_TOO_LARGE.
+        """
         most = self._large_bytes or self._shared.max_message_bytes
         if len(raw) > most:
-            raise Exhausted("MESSAGE_TOO_LARGE", f"A request of {self._path} has at most {most} bytes.")
+            raise Exhausted(
+                "MESSAGE_TOO_LARGE", f"A request of {self._path} has at most {most} bytes."
+            )
         try:
             request = self._handler.request_deserializer(raw)
         except DecodeError as error:
             get_logger().warning("request is no message", method=self._path, bytes=len(raw))
-            raise InvalidArgument("MALFORMED_REQUEST", "The bytes are no message of this method.") from error
+            raise InvalidArgument(
+                "MALFORMED_REQUEST", "The bytes are no message of this method."
+            ) from error
         validation.check(request)
         return request
 
@@ -244,8 +263,12 @@ class Method:
         finally:
             self._meter.finish(code, time.perf_counter() - started)
 
-    async def _within(self, limit: asyncio.Timeout, body: Body, request: Any, context: Context) -> Any:
-        """Runs the body while `drain` can shorten its limit; a limit that is left can no longer be moved."""
+    async def _within(
+        self, limit: asyncio.Timeout, body: Body, request: Any, context: Context
+    ) -> Any:
+        """Runs the body while `drain` can shorten its limit; a limit that is left can no longer be
+        moved.
+        """
         self._limits.add(limit)
         try:
             return await body(request, context)
@@ -274,11 +297,15 @@ class Method:
         incident_id = ""
         if failures.code_of(error) == code_pb2.INTERNAL:
             incident_id = new_id("inc")
-            get_logger().error("rpc failed", method=self._path, incident_id=incident_id, exc_info=error)
+            get_logger().error(
+                "rpc failed", method=self._path, incident_id=incident_id, exc_info=error
+            )
         status = failures.to_status(error, self._domain, incident_id)
         await context.abort_with_status(rpc_status.to_status(status))
         raise AssertionError("abort returns never")
 
 
 def _shutting_down() -> Unavailable:
-    return Unavailable("SHUTTING_DOWN", "The service is stopping; ask again.", retry_after=_RETRY_AFTER_DRAIN)
+    return Unavailable(
+        "SHUTTING_DOWN", "The service is stopping; ask again.", retry_after=_RETRY_AFTER_DRAIN
+    )

@@ -1,4 +1,6 @@
-"""How much one client, and all together, may keep open at a server: streams, calls, probes, each apart."""
+"""How much one client, and all together, may keep open at a server: streams, calls, probes, each
+apart.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +22,8 @@ _RETRY_AFTER = timedelta(seconds=2)
 class Limits:
     """What a server keeps open: in all, and for one peer.
 
-    A peer is another machine, or one connection from this machine: what runs here shares an address.
+    A peer is another machine, or one connection from this machine: what runs here shares an
+    address.
     """
 
     streams: int = 1000
@@ -46,8 +49,9 @@ class Gate:
 
     @contextmanager
     def entered(self, address: str) -> Iterator[None]:
-        """Open for as long as the block lasts. Raises Exhausted TOO_MANY_STREAMS, TOO_MANY_CALLS ... with the
-        time to wait; `address` is the peer as gRPC writes it."""
+        """Open for as long as the block lasts. Raises Exhausted TOO_MANY_STREAMS, TOO_MANY_CALLS
+        ... with the time to wait; `address` is the peer as gRPC writes it.
+        """
         peer = peer_of(address)
         if self._open_count >= self._most:
             raise self._refusal(f"{self._most} are open at this server")
@@ -65,7 +69,9 @@ class Gate:
 
     def _refusal(self, why: str) -> Exhausted:
         return Exhausted(
-            f"TOO_MANY_{self._kind}", f"{why}; close some, or try again later", retry_after=_RETRY_AFTER
+            f"TOO_MANY_{self._kind}",
+            f"{why}; close some, or try again later",
+            retry_after=_RETRY_AFTER,
         )
 
 

@@ -1,4 +1,6 @@
-"""A message for many readers, encoded for the first of them; the server sends its bytes as they are."""
+"""A message for many readers, encoded for the first of them; the server sends its bytes as they
+are.
+"""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar, cast

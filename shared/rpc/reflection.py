@@ -1,4 +1,6 @@
-"""Reflection under both of its names: tools of today ask for v1, those from before 2023 for v1alpha."""
+"""Reflection under both of its names: tools of today ask for v1, those from before 2023 for
+v1alpha.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ NAMES = (reflection.SERVICE_NAME, V1_NAME)
 
 
 def add_reflection(service_names: Sequence[str], server: Any) -> None:
-    """Serve both; each lists `service_names` and the two themselves. `server` is a grpc.aio.Server or what
-    stands in for one.
+    """Serve both; each lists `service_names` and the two themselves. `server` is a grpc.aio.Server
+    or what stands in for one.
 
     The messages of v1 are those of v1alpha under another package name, the same bytes.
     """

@@ -23,14 +23,16 @@ from shared.rpc.intercept import Authorise, Interceptor
 from shared.rpc.limits import MAX_MESSAGE_BYTES, Gate, Limits
 from shared.rpc.reflection import add_reflection
 
-# `add_XServicer_to_server` of a generated module, and the servicer. The generated function is untyped inside.
+# `add_XServicer_to_server` of a generated module, and the servicer. The generated function is
+# untyped inside.
 Registration = tuple[Callable[[Any, Any], None], object]
 
 _READY_SECONDS = 5.0
 _NOT_READY_SECONDS = 1.0
 _READY_LIMIT_SECONDS = 3.0
 _STREAM_DRAIN_SECONDS = 1.0
-# More than one client may have open; what is over our own limits is refused by name, not made to wait.
+# More than one client may have open; what is over our own limits is refused by name, not made to
+# wait.
 _MAX_STREAMS_PER_CONNECTION = 2000
 # What nobody uses is closed: a client connects again with its next call.
 _IDLE_MILLISECONDS = 15 * 60_000
@@ -44,10 +46,10 @@ async def always_ready() -> None:
 class GrpcServer:
     """Serves `registrations`; `address` is where, with the real port once started.
 
-    `ready` is a real query, polled by `clock`: while it raises, health of every name but LIVENESS is
-    NOT_SERVING. `grace_seconds` is the time calls in flight have at the end; streams get one second of it.
-    `large` names methods whose one request may be larger than `max_message_bytes`; such a server takes no
-    compressed ones.
+    `ready` is a real query, polled by `clock`: while it raises, health of every name but LIVENESS
+    is NOT_SERVING. `grace_seconds` is the time calls in flight have at the end; streams get one
+    second of it. `large` names methods whose one request may be larger than `max_message_bytes`;
+    such a server takes no compressed ones.
     """
 
     def __init__(
@@ -95,7 +97,8 @@ class GrpcServer:
         self._polling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        # No maximum_concurrent_rpcs: it counts held streams and refuses health checks with the rest.
+        # No maximum_concurrent_rpcs: it counts held streams and refuses health checks with the
+        # rest.
         server = grpc.aio.server(options=self._options)
         self._register(server)
         try:
@@ -108,7 +111,8 @@ class GrpcServer:
             raise
         if self._credentials is None and not is_local(self._listen_address):
             get_logger().warning(
-                "others can reach this server, and it knows no users; ALLOW_INSECURE_LISTEN says so",
+                "others can reach this server, and it knows no users; ALLOW_INSECURE_LISTEN says "
+                "so",
                 listen_address=self._listen_address,
             )
         self._server = server
@@ -136,9 +140,15 @@ class GrpcServer:
                 return server.add_secure_port(self._listen_address, self._credentials)
             return server.add_insecure_port(self._listen_address)
         except RuntimeError as error:
-            holder = None if self._listen_address.startswith("unix:") else holder_of(self._listen_address)
+            holder = (
+                None
+                if self._listen_address.startswith("unix:")
+                else holder_of(self._listen_address)
+            )
             raise OSError(
-                f"cannot listen on {self._listen_address}: taken by {holder}" if holder else str(error)
+                f"cannot listen on {self._listen_address}: taken by {holder}"
+                if holder
+                else str(error)
             ) from error
 
     def _register(self, server: grpc.aio.Server) -> None:
@@ -168,7 +178,9 @@ class GrpcServer:
             problem = error
         if self.serving is (problem is not None):
             get_logger().info(
-                "readiness changed", serving=problem is None, problem=repr(problem) if problem else None
+                "readiness changed",
+                serving=problem is None,
+                problem=repr(problem) if problem else None,
             )
         self.serving = problem is None
         self._health.problem = problem if isinstance(problem, SonicError) else None
@@ -182,7 +194,9 @@ class GrpcServer:
 
 
 class _Coat:
-    """Stands in for the server when a generated module registers: its handlers are wrapped on the way."""
+    """Stands in for the server when a generated module registers: its handlers are wrapped on the
+    way.
+    """
 
     def __init__(self, server: grpc.aio.Server, interceptor: Interceptor) -> None:
         self._server = server
@@ -193,13 +207,18 @@ class _Coat:
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         wrapped: dict[str, Any] = {
-            name: self._interceptor.wrap(service, name, handler) for name, handler in handlers.items()
+            name: self._interceptor.wrap(service, name, handler)
+            for name, handler in handlers.items()
         }
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service, wrapped),)
+        )
 
 
 class _Bounded:
-    """Stands in for the server likewise: only so many streams are open, and an answer waits for none."""
+    """Stands in for the server likewise: only so many streams are open, and an answer waits for
+    none.
+    """
 
     def __init__(self, server: grpc.aio.Server, gate: Gate) -> None:
         self._server = server
@@ -210,7 +229,9 @@ class _Bounded:
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         bounded = {name: self._bounded(handler) for name, handler in handlers.items()}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, bounded),))
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service, bounded),)
+        )
 
     def _bounded(self, handler: Any) -> Any:
         if not handler.response_streaming:

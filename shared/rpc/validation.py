@@ -1,4 +1,6 @@
-"""Holds a request against the rules in its schema, and against what no text of any request may hold."""
+"""Holds a request against the rules in its schema, and against what no text of any request may
+hold.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +15,8 @@ from shared.secret_shapes import SHORTEST_SECRET_LENGTH, refuse_secret
 from shared.seed_phrases import SHORTEST_PHRASE
 from shared.texts import holds_control
 
-# buf.validate extends the options of messages, oneofs and fields under this number; a length-delimited tag.
+# buf.validate extends the options of messages, oneofs and fields under this number; a
+# length-delimited tag.
 _RULES_TAG = bytes([0xBA, 0x48])
 _NO_CONTROL = "must not hold control characters"
 # Rules that only say "give one", in words that say so, and the pattern of names.
@@ -22,7 +25,8 @@ _PLAINER = dict.fromkeys(
 ) | {r"does not match regex pattern `^[^\x00-\x1f\x7f-\x9f]*$`": _NO_CONTROL}
 # Text that Postgres cannot keep; within numbers it means nothing.
 _NUL = b"\0"
-# As many bytes of text in a row as the shortest secret has; numbers, tags and lengths seldom look so.
+# As many bytes of text in a row as the shortest secret has; numbers, tags and lengths seldom look
+# so.
 _LONG_TEXT = re.compile(rb"[\t-\r\x1c-\xff]{%d}" % SHORTEST_SECRET_LENGTH)
 # Never kept, and made of our own letters: it may look like a key by chance.
 _NEVER_KEPT = frozenset({"page_token"})
@@ -31,7 +35,9 @@ _DIGESTS = frozenset({"anchor_hash", "ledger_head"})
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 # What a caller makes up to be known by; other names have their pattern in the schema.
-MADE_UP = frozenset({"request_id", "ends_request_id", "cycle_id", "incident", "incident_key", "dedupe_key"})
+MADE_UP = frozenset(
+    {"request_id", "ends_request_id", "cycle_id", "incident", "incident_key", "dedupe_key"}
+)
 
 _TEXT_HOLDERS = frozenset({FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE})
 
@@ -45,7 +51,8 @@ _holds_list: dict[type[Message], bool] = {}
 
 
 def check(request: Message) -> None:
-    """Raises InvalidArgument INVALID_FIELD naming each field, or PRIVATE_KEY_REFUSED naming the first.
+    """Raises InvalidArgument INVALID_FIELD naming each field, or PRIVATE_KEY_REFUSED naming the
+    first.
 
     Bytes are files: who reads one holds every cell against the same shapes and refuses its row.
     """
@@ -54,7 +61,9 @@ def check(request: Message) -> None:
     if ruled is None:
         ruled = _ruled[kind] = has_rules(kind)
         _holds_file[kind] = _any_field(cast("Descriptor", kind.DESCRIPTOR), _is_bytes, set())
-        _holds_list[kind] = _any_field(cast("Descriptor", kind.DESCRIPTOR), _is_list_of_texts, set())
+        _holds_list[kind] = _any_field(
+            cast("Descriptor", kind.DESCRIPTOR), _is_list_of_texts, set()
+        )
     # A file is not copied only to be looked through.
     wire = None if _holds_file[kind] else request.SerializeToString()
     if (wire is None or _NUL in wire) and (path := _nul_path(request)):
@@ -81,14 +90,19 @@ def _any_rule(descriptor: Descriptor, seen: set[str]) -> bool:
         return False
     seen.add(descriptor.full_name)
     parts = [descriptor, *descriptor.fields, *descriptor.oneofs]
-    if any(part.has_options and _RULES_TAG in part.GetOptions().SerializeToString() for part in parts):
+    if any(
+        part.has_options and _RULES_TAG in part.GetOptions().SerializeToString() for part in parts
+    ):
         return True
     return any(
-        field.message_type is not None and _any_rule(field.message_type, seen) for field in descriptor.fields
+        field.message_type is not None and _any_rule(field.message_type, seen)
+        for field in descriptor.fields
     )
 
 
-def _any_field(descriptor: Descriptor, is_wanted: Callable[[FieldDescriptor], bool], seen: set[str]) -> bool:
+def _any_field(
+    descriptor: Descriptor, is_wanted: Callable[[FieldDescriptor], bool], seen: set[str]
+) -> bool:
     if descriptor.full_name in seen:
         return False
     seen.add(descriptor.full_name)
@@ -128,7 +142,9 @@ def _nul_path(message: Message) -> str:
 
 
 def _control_path(request: Message) -> str:
-    """Path of the first name made up by the caller that holds a control character; empty when none does."""
+    """Path of the first name made up by the caller that holds a control character; empty when none
+    does.
+    """
     for field, value in request.ListFields():
         if field.name in MADE_UP and isinstance(value, str) and holds_control(value):
             return field.name
@@ -136,7 +152,9 @@ def _control_path(request: Message) -> str:
 
 
 def refuse_secrets(request: Message) -> None:
-    """Raises InvalidArgument PRIVATE_KEY_REFUSED naming the first text that holds something like a secret."""
+    """Raises InvalidArgument PRIVATE_KEY_REFUSED naming the first text that holds something like a
+    secret.
+    """
     for path, name, text in _texts(request):
         if len(text) < SHORTEST_SECRET_LENGTH or name in _NEVER_KEPT:
             continue
@@ -145,8 +163,9 @@ def refuse_secrets(request: Message) -> None:
 
 
 def _texts(message: Message, before: str = "") -> Iterator[tuple[str, str, str]]:
-    """Path, name and text of every string in the message, and of every list of words as one text; the name of
-    a map's value is its key."""
+    """Path, name and text of every string in the message, and of every list of words as one text;
+    the name of a map's value is its key.
+    """
     for field, value in message.ListFields():
         if field.type not in _TEXT_HOLDERS:
             continue

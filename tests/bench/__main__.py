@@ -56,7 +56,9 @@ async def _measure(plan: Plan, options: argparse.Namespace) -> list[Figure]:
         for count in options.sizes:
             _progress(f"{count} positions")
             await cycles.fill(addresses, count)
-            taken = await cycles.run(addresses, warm=3, counted=options.cycles if count <= 1000 else 7)
+            taken = await cycles.run(
+                addresses, warm=3, counted=options.cycles if count <= 1000 else 7
+            )
             figures += cycles.figures(count, taken, await floor.measure(opened.url, count))
         if options.reads:
             _progress("reads")
@@ -75,7 +77,9 @@ async def _measure(plan: Plan, options: argparse.Namespace) -> list[Figure]:
     return figures
 
 
-async def _evaluations(addresses: Mapping[str, str], url: str, count: int) -> alerts.Evaluations | None:
+async def _evaluations(
+    addresses: Mapping[str, str], url: str, count: int
+) -> alerts.Evaluations | None:
     if not count:
         return None
     _progress(f"alerts of {count} positions")
@@ -101,7 +105,9 @@ _PARTS = {
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=", description=__doc__)
     parser.add_argument(
-        "--sizes", type=lambda text: [int(size) for size in text.split(",") if size], default=[100, 10_000]
+        "--sizes",
+        type=lambda text: [int(size) for size in text.split(",") if size],
+        default=[100, 10_000],
     )
     parser.add_argument("--cycles", type=int, default=30, help="counted cycles at small sizes")
     for name, (count, what) in _PARTS.items():
@@ -115,7 +121,9 @@ def _progress(line: str) -> None:
 
 
 def _show(figures: list[Figure], options: argparse.Namespace) -> None:
-    made = Table(title=f"bench on {platform.machine()}, {os.cpu_count()} cores", title_justify="left")
+    made = Table(
+        title=f"bench on {platform.machine()}, {os.cpu_count()} cores", title_justify="left"
+    )
     for name in ("what", "p50", "p90", "p99", "beside", "ratio p50", "ratio p99", "goal"):
         made.add_column(name, justify="left" if name in ("what", "beside", "goal") else "right")
     for figure in figures:

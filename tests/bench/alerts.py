@@ -1,8 +1,10 @@
-"""Evaluation of alerts in bulk: three a position, by constant limits, by limits of their own, in a crash.
+"""Evaluation of alerts in bulk: three a position, by constant limits, by limits of their own, in a
+crash.
 
-Counted is EVALUATE_ALERTS as Cyclone sees it: columns over gRPC, alerts judged by up to three limits with
-hysteresis, readings committed; in a crash levels, hash-chained ledger rows and outbox too. Whole cycles are
-without NOTIFY, which sends for 5 s at most; the relay sends meanwhile, beside the later crash samples.
+Counted is EVALUATE_ALERTS as Cyclone sees it: columns over gRPC, alerts judged by up to three
+limits with hysteresis, readings committed; in a crash levels, hash-chained ledger rows and outbox
+too. Whole cycles are without NOTIFY, which sends for 5 s at most; the relay sends meanwhile, beside
+the later crash samples.
 """
 
 from __future__ import annotations
@@ -23,7 +25,14 @@ from tests.bench.measure import Figure
 
 # Alone on the machine while it runs, but for positions that answer it.
 _ALONE = ("UPDATE_PRICES", "ENRICH_POSITIONS", "CREATE_ALERTS", "EVALUATE_ALERTS")
-_WHOLE = (*_ALONE, "SYNC_POSITIONS", "LINK_HEDGES", "CLEAR_STALE_ALERTS", "RECORD_SNAPSHOT", "RUN_MONITORS")
+_WHOLE = (
+    *_ALONE,
+    "SYNC_POSITIONS",
+    "LINK_HEDGES",
+    "CLEAR_STALE_ALERTS",
+    "RECORD_SNAPSHOT",
+    "RUN_MONITORS",
+)
 _WARM, _COUNTED = 2, 9
 _CRASH_SHARE = 0.9  # of the alerts about distance, which are a third of all
 _HEAT, _TRAVEL, _DISTANCE = (
@@ -40,7 +49,9 @@ _NO_OWN = "'NaN'"
 
 @dataclass(frozen=True, slots=True)
 class Evaluations:
-    """Milliseconds of EVALUATE_ALERTS over this many alerts, and of cycles; in a crash so many change."""
+    """Milliseconds of EVALUATE_ALERTS over this many alerts, and of cycles; in a crash so many
+    change.
+    """
 
     alert_count: int
     quiet_ms: Sequence[float]
@@ -58,7 +69,13 @@ class Evaluations:
             Figure("  each with its own limit", self.own_ms),
             Figure(f"  {crash}", self.crash_ms[:1]),
             Figure("  again, messages going out", self.crash_ms[1:]),
-            Figure(f"cycle, {crash}", self.crash_cycle_ms[:1], "quiet cycle", self.cycle_ms, "G7: p50 <= 3"),
+            Figure(
+                f"cycle, {crash}",
+                self.crash_cycle_ms[:1],
+                "quiet cycle",
+                self.cycle_ms,
+                "G7: p50 <= 3",
+            ),
         ]
 
 
@@ -75,7 +92,9 @@ class Bulk:
         self._thresholds = thresholds
         self._positions = positions
 
-    async def limit(self, scope: tuple[pb.AlertType, pb.Condition], limits: Sequence[float]) -> None:
+    async def limit(
+        self, scope: tuple[pb.AlertType, pb.Condition], limits: Sequence[float]
+    ) -> None:
         """One threshold; absent limits stay as they are."""
         named = dict(zip(("low", "medium", "high"), limits, strict=False))
         threshold = pb.Threshold(type=scope[0], condition=scope[1], enabled=True, **named)
@@ -106,14 +125,18 @@ class Bulk:
     async def cycle(self, steps: Sequence[str]) -> tuple[float, float, Mapping[str, int]]:
         """Milliseconds of one cycle with fresh marks, of its evaluation, and what that counted."""
         last = cyclone_pb2.Cycle()
-        async for progress in self._cyclone.RunCycle(cyclone_pb2.RunCycleRequest(steps=steps), timeout=300):
+        async for progress in self._cyclone.RunCycle(
+            cyclone_pb2.RunCycleRequest(steps=steps), timeout=300
+        ):
             last = progress.cycle
         assert last.state == cyclone_pb2.CYCLE_STATE_SUCCEEDED, last.message
         step = next(step for step in last.steps if step.name == "EVALUATE_ALERTS")
         return cycles.milliseconds(last), cycles.milliseconds(step), step.counts
 
     async def quiet(self, steps: Sequence[str]) -> tuple[list[float], list[float], int]:
-        """Milliseconds of cycles that change no level, of their evaluations, and over how many alerts."""
+        """Milliseconds of cycles that change no level, of their evaluations, and over how many
+        alerts.
+        """
         for _ in range(_WARM):
             await self.cycle(steps)
         taken = [await self.cycle(steps) for _ in range(_COUNTED)]
@@ -122,7 +145,8 @@ class Bulk:
         return list(whole_ms), list(evaluation_ms), counted[-1]["evaluated"]
 
     async def crash(self) -> tuple[list[float], list[float], int]:
-        """Milliseconds of cycles that raise nine of ten alerts about distance: LOW, MEDIUM, HIGH."""
+        """Milliseconds of cycles that raise nine of ten alerts about distance:
+        LOW, MEDIUM, HIGH."""
         limit = float(np.quantile(await self.distances(), _CRASH_SHARE))
         taken = []
         for reached in (1, 2, 3):
@@ -150,7 +174,9 @@ async def measure(addresses: Mapping[str, str], admin_url: str, count: int) -> E
         await _set_own(admin_url, _NO_OWN)
         cycle_ms, _, _ = await bulk.quiet(_WHOLE)
         crash_cycle_ms, crash_ms, changed_count = await bulk.crash()
-    return Evaluations(alert_count, quiet_ms, own_ms, cycle_ms, crash_ms, crash_cycle_ms, changed_count)
+    return Evaluations(
+        alert_count, quiet_ms, own_ms, cycle_ms, crash_ms, crash_cycle_ms, changed_count
+    )
 
 
 async def _set_own(admin_url: str, limit: str) -> None:
@@ -158,5 +184,7 @@ async def _set_own(admin_url: str, limit: str) -> None:
     database = Database(admin_url)
     async with database.begin() as connection:
         await connection.exec_driver_sql(f"update alerts.alert set trigger_value = {limit}")
-        await connection.exec_driver_sql("update alerts.service_state set alert_version = alert_version + 1")
+        await connection.exec_driver_sql(
+            "update alerts.service_state set alert_version = alert_version + 1"
+        )
     await database.stop()

@@ -18,17 +18,26 @@ _ROWS_A_FILE = 50_000
 
 
 async def fill(addresses: Mapping[str, str], count: int) -> None:
-    """Replace what is held by `count` positions entered by hand, spread over wallets, assets and sides."""
+    """Replace what is held by `count` positions entered by hand, spread over wallets, assets and
+    sides.
+    """
     async with connected(addresses) as found:
         price = await found.stub("price", price_pb2_grpc.PriceServiceStub)
         refreshed = await price.RefreshPrices(price_pb2.RefreshPricesRequest())
         market = {one.asset: one.price_usd for one in refreshed.prices}
         stub = await found.stub("positions", positions_pb2_grpc.PositionsServiceStub)
-        await stub.DeleteAllPositions(positions_pb2.DeleteAllPositionsRequest(confirm="delete"), timeout=120)
+        await stub.DeleteAllPositions(
+            positions_pb2.DeleteAllPositionsRequest(confirm="delete"), timeout=120
+        )
         for start in range(0, count, _ROWS_A_FILE):
-            rows = [_row(number, market) for number in range(start, min(count, start + _ROWS_A_FILE))]
+            rows = [
+                _row(number, market) for number in range(start, min(count, start + _ROWS_A_FILE))
+            ]
             content = "\n".join(
-                ["wallet,asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd", *rows]
+                [
+                    "wallet,asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd",
+                    *rows,
+                ]
             )
             request = positions_pb2.ImportPositionsRequest(
                 format=positions_pb2.FILE_FORMAT_CSV, content=content.encode()
@@ -47,7 +56,8 @@ def _row(number: int, market: Mapping[str, float]) -> str:
     liquidation = entry * (1 - sign * 0.9 / leverage)
     size = chance.uniform(100, 10_000)
     side = "LONG" if sign > 0 else "SHORT"
-    return f"w{number % 50},{asset},{side},{entry:.4f},{liquidation:.4f},{size:.2f},{size / leverage:.2f}"
+    figures = f"{entry:.4f},{liquidation:.4f},{size:.2f},{size / leverage:.2f}"
+    return f"w{number % 50},{asset},{side},{figures}"
 
 
 async def run(addresses: Mapping[str, str], *, warm: int, counted: int) -> Taken:
@@ -71,8 +81,13 @@ async def run(addresses: Mapping[str, str], *, warm: int, counted: int) -> Taken
 def figures(count: int, taken: Taken, floor_ms: Sequence[float]) -> list[Figure]:
     """The cycle beside its floor, then the steps."""
     goal = "G6: p50 <= 25 ms" if count == 100 else ""
-    whole = Figure(f"cycle, {count:,} positions", taken["cycle"], "COPY, numpy, COPY", floor_ms, goal)
-    return [whole, *(Figure(f"  {name}", samples) for name, samples in taken.items() if name != "cycle")]
+    whole = Figure(
+        f"cycle, {count:,} positions", taken["cycle"], "COPY, numpy, COPY", floor_ms, goal
+    )
+    return [
+        whole,
+        *(Figure(f"  {name}", samples) for name, samples in taken.items() if name != "cycle"),
+    ]
 
 
 def milliseconds(timed: cyclone_pb2.Cycle | cyclone_pb2.Step) -> float:

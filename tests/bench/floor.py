@@ -10,7 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.database.bulk import copy_in, copy_out
 from shared.database.engine import Database
 
-_INPUTS = ("entry_price_usd", "mark_price_usd", "liquidation_price_usd", "size_usd", "collateral_usd")
+_INPUTS = (
+    "entry_price_usd",
+    "mark_price_usd",
+    "liquidation_price_usd",
+    "size_usd",
+    "collateral_usd",
+)
 _RESULTS = (
     "pnl_usd",
     "value_usd",

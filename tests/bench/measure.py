@@ -24,7 +24,11 @@ class Figure:
 
     def ratio(self, share: float) -> float | None:
         """The percentile over the floor's; None without a floor."""
-        return self.percentile(share) / self.percentile(share, self.floor_ms) if len(self.floor_ms) else None
+        return (
+            self.percentile(share) / self.percentile(share, self.floor_ms)
+            if len(self.floor_ms)
+            else None
+        )
 
     def cells(self) -> list[str]:
         """The line as text."""
@@ -32,7 +36,9 @@ class Figure:
         return [
             self.what,
             *(f"{self.percentile(share):.2f} ms" for share in (50, 90, 99)),
-            f"{self.beside} {self.percentile(50, self.floor_ms):.2f} ms" if len(self.floor_ms) else "",
+            f"{self.beside} {self.percentile(50, self.floor_ms):.2f} ms"
+            if len(self.floor_ms)
+            else "",
             *("" if ratio is None else f"{ratio:.2f}" for ratio in ratios),
             self.goal,
         ]

@@ -23,11 +23,13 @@ from tests.fakes.databases import template
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "services" / "xcom" / "migrations"
 _OURS = (
-    "ours: a Send is committed with its delivery before it is answered, claimed, signed, delivered by"
+    "ours: a Send is committed with its delivery before it is answered, claimed, signed, delivered "
+    "by"
     " webhook, its receipt committed; each commit is on the disk"
 )
 _THEIRS = (
-    "Alertmanager: an alert is posted, is a group by itself, delivered by webhook; alerts live in memory, of"
+    "Alertmanager: an alert is posted, is a group by itself, delivered by webhook; alerts live in "
+    "memory, of"
     " what was sent a snapshot is written every 15 minutes"
 )
 _ROUNDS = 3
@@ -54,9 +56,13 @@ async def measure(home: Path, count: int, progress: Callable[[str], None]) -> li
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(_receiver())
         send, processes = await stack.enter_async_context(_xcom(home / "notifications", receiver))
-        other = await stack.enter_async_context(notifications_beside.running(home, f"http://{receiver}/hook"))
+        other = await stack.enter_async_context(
+            notifications_beside.running(home, f"http://{receiver}/hook")
+        )
         progress(_OURS)
-        progress(_THEIRS if other else f"Alertmanager is skipped: no {notifications_beside.PROGRAM} here")
+        progress(
+            _THEIRS if other else f"Alertmanager is skipped: no {notifications_beside.PROGRAM} here"
+        )
         await _round(Run(), receiver, send, processes, count // 10)
         for _ in range(_ROUNDS):
             await _round(ours, receiver, send, processes, count)
@@ -100,7 +106,8 @@ async def _round(
         # The last receipts.
         await asyncio.sleep(0.3)
         spent = [
-            after - before for after, before in zip(map(_cpu_seconds, processes), cpu_before, strict=True)
+            after - before
+            for after, before in zip(map(_cpu_seconds, processes), cpu_before, strict=True)
         ]
         assert int((await client.get("/")).text) == wanted
     run.cpu_ms.append(spent[0] / count * 1000)
@@ -147,7 +154,9 @@ async def _xcom(
                 "LOG_LEVEL": "WARNING",
             }
             async with started(databases, hook) as running:
-                postmaster = int((home / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
+                postmaster = int(
+                    (home / "postgres" / "data" / "postmaster.pid").read_text().split()[0]
+                )
                 whose = [[psutil.Process(running.pid)], [psutil.Process(postmaster)]]
                 yield lambda number: _send(running.stub, number), whose
     finally:

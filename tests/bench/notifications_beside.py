@@ -16,7 +16,8 @@ from tests.contract.xcom.processes import free_port
 
 PROGRAM = "prometheus-alertmanager"
 _SETTINGS = """
-route: {{receiver: hook, group_by: ['...'], group_wait: 0s, group_interval: 1h, repeat_interval: 24h}}
+route: {{receiver: hook, group_by: ['...'],
+  group_wait: 0s, group_interval: 1h, repeat_interval: 24h}}
 receivers: [{{name: hook, webhook_configs: [{{url: '{url}', send_resolved: false}}]}}]
 """
 
@@ -42,7 +43,9 @@ class Alertmanager:
             "body": "SOL long of main\nmark 92.10 USD",
             "price_usd": "92.10",
         }
-        answer = await self.client.post("/api/v2/alerts", json=[{"labels": labels, "annotations": texts}])
+        answer = await self.client.post(
+            "/api/v2/alerts", json=[{"labels": labels, "annotations": texts}]
+        )
         answer.raise_for_status()
 
 
@@ -66,7 +69,9 @@ async def running(home: Path, url: str) -> AsyncIterator[Alertmanager | None]:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=10) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://{address}", trust_env=False, timeout=10
+        ) as client:
             await _ready(client)
             yield Alertmanager(client, psutil.Process(process.pid))
     finally:

@@ -1,6 +1,8 @@
-"""A receiver of webhooks in a process of its own, so that its time is nobody's: answers 200, keeps count.
+"""A receiver of webhooks in a process of its own, so that its time is nobody's: answers 200, keeps
+count.
 
-Prints its address. GET answers how many POSTs have come. Connections are kept, as a good receiver keeps them.
+Prints its address. GET answers how many POSTs have come. Connections are kept, as a good receiver
+keeps them.
 """
 
 from __future__ import annotations
@@ -42,13 +44,17 @@ class _Connection(asyncio.Protocol):
     def _answer(self, head: bytes) -> None:
         self._counter.count += head.startswith(b"POST")
         body = b"" if head.startswith(b"POST") else str(self._counter.count).encode()
-        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        self._transport.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
 
 
 async def main() -> None:
     """Serve until killed."""
     counter = _Counter()
-    server = await asyncio.get_running_loop().create_server(lambda: _Connection(counter), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Connection(counter), "127.0.0.1", 0
+    )
     print(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 

@@ -1,7 +1,9 @@
-"""Rule evaluation of a real Prometheus over as many positions, on the same machine, for the ratio to ours.
+"""Rule evaluation of a real Prometheus over as many positions, on the same machine, for the ratio
+to ours.
 
-Counted is what it says of its rules itself (/api/v1/rules): samples found in memory and compared, no alert
-firing. Not counted are its scrape and its log on disk. Ours counts reading, three limits, and the commit.
+Counted is what it says of its rules itself (/api/v1/rules): samples found in memory and compared,
+no alert firing. Not counted are its scrape and its log on disk. Ours counts reading, three limits,
+and the commit.
 """
 
 from __future__ import annotations
@@ -23,11 +25,14 @@ from tests.bench.measure import Figure
 
 PROGRAM = "prometheus"
 ABSENT = (
-    "Prometheus is not installed here, so no rule evaluation stands beside ours (apt-get install prometheus)."
+    "Prometheus is not installed here, so no rule evaluation stands beside ours (apt-get "
+    "install prometheus)."
 )
 COUNTED = (
-    "Prometheus: its own evaluationTime (finding samples in memory, one comparison an alert), without scrape"
-    " and log. Ours: the step as Cyclone sees it (columns read over gRPC, up to three limits an alert with"
+    "Prometheus: its own evaluationTime (finding samples in memory, one comparison an alert), "
+    "without scrape"
+    " and log. Ours: the step as Cyclone sees it (columns read over gRPC, up to three limits an"
+    " alert with"
     " hysteresis, readings committed to Postgres)."
 )
 _METRICS = ("heat_index", "travel_percent", "liquidation_distance_percent")
@@ -45,7 +50,9 @@ _UNIT = 100_000  # alerts, of which the times are told
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Milliseconds of evaluations of rules over this many positions, one alert for each rule and position."""
+    """Milliseconds of evaluations of rules over this many positions, one alert for each rule and
+    position.
+    """
 
     position_count: int
     constant_ms: Sequence[float]
@@ -63,7 +70,13 @@ class Durations:
                 goal,
             )
             for words, theirs_ms, count, ours_ms, goal in (
-                ("constant limits", self.constant_ms, constant_count, ours.quiet_ms, "G4: p50 >= 20"),
+                (
+                    "constant limits",
+                    self.constant_ms,
+                    constant_count,
+                    ours.quiet_ms,
+                    "G4: p50 >= 20",
+                ),
                 ("own limits", self.own_ms, self.position_count, ours.own_ms, "G4: p50 >= 50"),
             )
         ]
@@ -79,7 +92,10 @@ async def measure(count: int) -> Durations | None:
     if program is None:
         return None
     with tempfile.TemporaryDirectory(prefix="sonic-prometheus-") as folder:
-        async with _exposed(_exposition(count)) as source, _running(program, Path(folder), source) as address:
+        async with (
+            _exposed(_exposition(count)) as source,
+            _running(program, Path(folder), source) as address,
+        ):
             constant_ms, own_ms = await _durations(address)
     return Durations(count, constant_ms, own_ms)
 
@@ -91,10 +107,13 @@ def _exposition(count: int) -> bytes:
         lines.append(f"# TYPE sonic_{metric} gauge")
         # Limits that nothing reaches, each another.
         values = (
-            chance.uniform(-2000, -1000, count) if metric == "limit_percent" else chance.uniform(5, 45, count)
+            chance.uniform(-2000, -1000, count)
+            if metric == "limit_percent"
+            else chance.uniform(5, 45, count)
         )
         lines += [
-            f'sonic_{metric}{{position="p{row}"}} {value:.6f}' for row, value in enumerate(values.tolist())
+            f'sonic_{metric}{{position="p{row}"}} {value:.6f}'
+            for row, value in enumerate(values.tolist())
         ]
     return "\n".join([*lines, ""]).encode()
 
@@ -103,7 +122,8 @@ def _exposition(count: int) -> bytes:
 async def _exposed(body: bytes) -> AsyncIterator[str]:
     """An address that answers every request with this page."""
     head = (
-        f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {len(body)}\r\n\r\n"
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: "
+        f"{len(body)}\r\n\r\n"
     )
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -119,7 +139,9 @@ async def _exposed(body: bytes) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _running(program: str, folder: Path, source: str) -> AsyncIterator[str]:
-    """A Prometheus of our own, ended with the block; one scrape is enough for five minutes of its memory."""
+    """A Prometheus of our own, ended with the block; one scrape is enough for five minutes of its
+    memory.
+    """
     rules = [{"alert": name, "expr": expression} for name, expression in _RULES.items()]
     group = {"name": "sonic", "interval": "2s", "rules": rules}
     scraping = {"job_name": "sonic", "static_configs": [{"targets": [source]}]}
@@ -154,7 +176,9 @@ async def _free_port() -> int:
 
 
 async def _durations(address: str) -> tuple[list[float], list[float]]:
-    """What the constant rules took together, and what the one with own limits took, after the scrape."""
+    """What the constant rules took together, and what the one with own limits took, after the
+    scrape.
+    """
     seen: dict[str, tuple[float, float]] = {}
     end = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
     async with httpx.AsyncClient(base_url=address, timeout=30) as client:
@@ -165,9 +189,9 @@ async def _durations(address: str) -> tuple[list[float], list[float]]:
             await asyncio.sleep(0.5)
             (group,) = (await client.get("/api/v1/rules")).json()["data"]["groups"]
             times = {rule["name"]: rule["evaluationTime"] * 1000 for rule in group["rules"]}
-            assert all(rule["health"] != "err" and rule["state"] == "inactive" for rule in group["rules"]), (
-                group
-            )
+            assert all(
+                rule["health"] != "err" and rule["state"] == "inactive" for rule in group["rules"]
+            ), group
             own_ms = times.pop(_OWN)
             seen[group["lastEvaluation"]] = (sum(times.values()), own_ms)
     counted = list(seen.values())[1:]
@@ -178,7 +202,9 @@ async def _scraped(client: httpx.AsyncClient, end: float) -> None:
     while asyncio.get_running_loop().time() < end:
         await asyncio.sleep(0.5)
         try:
-            answer = await client.get("/api/v1/query", params={"query": "count(sonic_limit_percent)"})
+            answer = await client.get(
+                "/api/v1/query", params={"query": "count(sonic_limit_percent)"}
+            )
         except httpx.TransportError:
             continue
         if answer.json().get("data", {}).get("result"):

@@ -69,7 +69,9 @@ async def _serve_bare() -> None:
     handler = grpc.unary_unary_rpc_method_handler(
         call, empty_pb2.Empty.FromString, empty_pb2.Empty.SerializeToString
     )
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Bare", {"Call": handler}),))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("bench.Bare", {"Call": handler}),)
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(f"127.0.0.1:{port}", flush=True)

@@ -1,6 +1,7 @@
 """What sync and enrichment do themselves with so many positions of a wallet, each beside its floor.
 
-The floors work on copies of the tables, with their indexes, limits and free room, in the same Postgres.
+The floors work on copies of the tables, with their indexes, limits and free room, in the same
+Postgres.
 """
 
 from __future__ import annotations
@@ -68,18 +69,23 @@ Columns = Mapping[str, NDArray[Any]]
 Work = Callable[[int], Awaitable[int]]
 
 
-# Sync counts from the answer's rows as columns to the commit: reading what is stored, comparing, writing what
-# changed, stamps. Its floor: COPY the stored inputs out into numpy, compare, COPY the changed rows in, merge
-# them in one statement, commit. Reading the provider's JSON, and its rows into columns, are lines apart.
-# Enrichment counts a whole pass; its floor: COPY the same columns out, numpy, COPY as many in, commit.
+# Sync counts from the answer's rows as columns to the commit: reading what is stored, comparing,
+# writing what changed, stamps. Its floor: COPY the stored inputs out into numpy, compare, COPY the
+# changed rows in, merge them in one statement, commit. Reading the provider's JSON, and its rows
+# into columns, are lines apart. Enrichment counts a whole pass; its floor: COPY the same columns
+# out, numpy, COPY as many in, commit.
 async def measure(service_url: str, admin_url: str, count: int) -> list[Figure]:
     """`service_url`: as the role that the positions service runs as. What is held there is lost."""
     parse_ms, columns_ms = list[float](), list[float]()
-    answers = [_parsed(jupiter_body(range(count), mark), parse_ms) for mark in (*_MARKS_USD, *_MARKS_USD)][:2]
+    answers = [
+        _parsed(jupiter_body(range(count), mark), parse_ms) for mark in (*_MARKS_USD, *_MARKS_USD)
+    ][:2]
     rows = [_converted(answer, columns_ms) for answer in (*answers, *answers)][:2]
     service, admin = Database(service_url), Database(admin_url)
     try:
-        taken = await _compare(await _ours(service, answers, rows), await _floor(admin, rows), count)
+        taken = await _compare(
+            await _ours(service, answers, rows), await _floor(admin, rows), count
+        )
         enrich_ms, enrich_floor_ms = await _enrichments(service, admin)
     finally:
         async with admin.begin() as connection:
@@ -92,7 +98,13 @@ async def measure(service_url: str, admin_url: str, count: int) -> list[Figure]:
         Figure(f"{named}, all changed", taken["ours", count], beside, taken["floor", count], _GOAL),
         Figure("  before it: rows into columns", columns_ms),
         Figure("  before that: the provider's JSON into rows", parse_ms),
-        Figure(f"enrichment, {count:,} positions", enrich_ms, "COPY, numpy, COPY", enrich_floor_ms, _GOAL),
+        Figure(
+            f"enrichment, {count:,} positions",
+            enrich_ms,
+            "COPY, numpy, COPY",
+            enrich_floor_ms,
+            _GOAL,
+        ),
     ]
 
 
@@ -105,14 +117,20 @@ async def _compare(ours: Work, theirs: Work, count: int) -> dict[tuple[str, int]
                 began = time.perf_counter()
                 changed_count = await work(place)
                 taken.setdefault((who, changed), []).append(_milliseconds(began))
-                assert changed_count == changed, f"{who} changed {changed_count} rows, not {changed}"
+                assert changed_count == changed, (
+                    f"{who} changed {changed_count} rows, not {changed}"
+                )
     return taken
 
 
-async def _ours(database: Database, answers: Sequence[Answer], rows: Sequence[AnswerColumns]) -> Work:
+async def _ours(
+    database: Database, answers: Sequence[Answer], rows: Sequence[AnswerColumns]
+) -> Work:
     """Stores one of the answers; the first is what is stored at the start."""
     begin, id_cache = database.bind(Store), IdCache()
-    wallet = Wallet(_WALLET, Chain.SOLANA, _ADDRESS, "", None, None, (), False, WalletType.TEST, _now())
+    wallet = Wallet(
+        _WALLET, Chain.SOLANA, _ADDRESS, "", None, None, (), False, WalletType.TEST, _now()
+    )
     async with begin() as store:
         await store.positions.delete_all()
         await store.wallets.create(wallet)
@@ -138,7 +156,9 @@ async def _floor(admin: Database, rows: Sequence[AnswerColumns]) -> Work:
             await connection.exec_driver_sql(statement)
         await connection.exec_driver_sql("set local search_path = bench_sync")
         keys = (await _read(connection))["position_key"]
-    said = [{name: one.columns[name] for name in _CHANGING} | {"position_key": keys} for one in rows]
+    said = [
+        {name: one.columns[name] for name in _CHANGING} | {"position_key": keys} for one in rows
+    ]
 
     async def work(place: int) -> int:
         async with admin.begin() as connection:
@@ -168,7 +188,8 @@ async def _merged(connection: AsyncConnection, known: Columns, said: Columns) ->
     await copy_in(connection, "staged", {name: said[name][differs] for name in _STAGED})
     changes = ", ".join(f"{name} = s.{name}" for name in _CHANGING)
     done = await connection.exec_driver_sql(
-        f"update position p set {changes}, mark_time = now(), last_seen_time = now(), updated_time = now()"
+        f"update position p set {changes}, mark_time = now(), last_seen_time = now(), updated_time"
+        " = now()"
         " from staged s where s.position_key = p.position_key"
     )
     return done.rowcount
@@ -178,7 +199,9 @@ class _Prices:
     """The market at the first mark."""
 
     async def read(self) -> Mapping[str, MarketPrice]:
-        return {"BTC": MarketPrice(_MARKS_USD[0], _now(), usable=True, hourly_volatility_ratio=0.01)}
+        return {
+            "BTC": MarketPrice(_MARKS_USD[0], _now(), usable=True, hourly_volatility_ratio=0.01)
+        }
 
 
 async def _enrichments(service: Database, admin: Database) -> tuple[list[float], list[float]]:
@@ -205,7 +228,9 @@ async def _enrich_floor(admin: Database) -> None:
     async with admin.begin() as connection:
         await connection.exec_driver_sql("set local search_path = bench_sync")
         names = ", ".join(_PASS)
-        rows = await copy_out(connection, f"select {names} from position where status in (1, 2)", _PASS)
+        rows = await copy_out(
+            connection, f"select {names} from position where status in (1, 2)", _PASS
+        )
         figures = list(floor.computed(rows).values())
         filled = {name: figures[place % len(figures)] for place, name in enumerate(RESULT_NUMBERS)}
         keys = {name: rows[name] for name in ("position_key", "flag_bits", "mark_time")}

@@ -32,7 +32,8 @@ _ARGUMENTS = (
 )
 # Chromium reads orders from descriptor 3 and answers on 4.
 _TAKE_PIPES = (
-    "import os,sys;a,b=map(int,sys.argv[1:3]);os.dup2(a,3);os.dup2(b,4);os.execv(sys.argv[3],sys.argv[3:])"
+    "import "
+    "os,sys;a,b=map(int,sys.argv[1:3]);os.dup2(a,3);os.dup2(b,4);os.execv(sys.argv[3],sys.argv[3:])"
 )
 _LIMIT_SECONDS = 20.0
 
@@ -56,7 +57,9 @@ class Browser:
     async def open(self, address: str, width: int = 1400, height: int = 1000) -> None:
         """A fresh page at this address."""
         target = await self.ask("Target.createTarget", url="about:blank")
-        attached = await self.ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        attached = await self.ask(
+            "Target.attachToTarget", targetId=target["targetId"], flatten=True
+        )
         self._session = str(attached["sessionId"])
         await self.size(width, height)
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -75,7 +78,9 @@ class Browser:
 
     async def run(self, script: str) -> Any:
         """The value of an expression in the page; promises are awaited."""
-        answer = await self.ask("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        answer = await self.ask(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 

@@ -1,4 +1,6 @@
-"""The page in a real browser. Needs a Chromium on the machine; without one it says so and is skipped."""
+"""The page in a real browser. Needs a Chromium on the machine; without one it says so and is
+skipped.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,17 @@ FILLED = "document.querySelectorAll('#positions tr').length === 3"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(found() is None, reason="no Chromium on this machine: the page is not tested"),
+    pytest.mark.skipif(
+        found() is None, reason="no Chromium on this machine: the page is not tested"
+    ),
 ]
 
 
 # What the gateway says, invented; every text a person or a provider could have written is markup.
 ANSWERS: dict[str, Any] = json.loads(
-    (Path(__file__).parent / "answers.json").read_text().replace("$MARKUP", json.dumps(MARKUP)[1:-1])
+    (Path(__file__).parent / "answers.json")
+    .read_text()
+    .replace("$MARKUP", json.dumps(MARKUP)[1:-1])
 )
 CYCLE = ANSWERS["/v1/cycles"]["cycles"][0]
 
@@ -59,7 +65,9 @@ class House:
                 {"error": {"message": MARKUP, "details": [{"reason": "PEER_UNAVAILABLE"}]}}, 503
             )
         if path == "/v1/prices:watch":
-            prices = [{"asset": MARKUP, "price_usd": 5.0, "quality": "QUALITY_STALE", "source": MARKUP}]
+            prices = [
+                {"asset": MARKUP, "price_usd": 5.0, "quality": "QUALITY_STALE", "source": MARKUP}
+            ]
             return self._events({"prices": prices})
         if path == "/v1/cycles:run":
             self.runs += 1
@@ -85,7 +93,9 @@ def house() -> House:
 async def page(house: House) -> AsyncIterator[Browser]:
     """A browser that shows the page with its figures."""
     routes = [Route("/{path:path}", house.answer, methods=["GET", "POST"])]
-    server = HttpServer("127.0.0.1:0", Starlette(routes=routes), leaving=lambda: None, grace_seconds=1)
+    server = HttpServer(
+        "127.0.0.1:0", Starlette(routes=routes), leaving=lambda: None, grace_seconds=1
+    )
     path = found()
     assert path is not None
     async with App("page", [server]) as app, started(path) as browser:
@@ -96,13 +106,16 @@ async def page(house: House) -> AsyncIterator[Browser]:
 
 
 async def test_markup_in_any_text_is_shown_and_never_becomes_markup(page: Browser) -> None:
-    await page.until(f"document.querySelector('#tickers').textContent.includes({json.dumps(MARKUP)})")
+    await page.until(
+        f"document.querySelector('#tickers').textContent.includes({json.dumps(MARKUP)})"
+    )
     assert await page.run("document.querySelectorAll('img').length") == 1
     assert await page.run("document.querySelectorAll('script').length") == 1
     assert await page.run("document.title") == "Sonic"
     assert page.problems == []
     shown = str(await page.run("document.body.textContent"))
-    # wallet, venue and note of each position; alerts, hedge, monitor, delivery, channel, cycle, badge ...
+    # wallet, venue and note of each position; alerts, hedge, monitor, delivery, channel, cycle,
+    # badge ...
     assert shown.count(MARKUP) >= 20
 
 
@@ -135,15 +148,20 @@ async def test_what_the_silence_rests_on_is_said_at_the_top(page: Browser) -> No
 async def test_a_dismissed_badge_is_dismissed_at_the_server_and_the_next_danger_shows(
     page: Browser, house: House
 ) -> None:
-    house.next_badges = [{**ANSWERS["/v1/badges"]["badges"][0], "subject": "other", "value": "SOL 55.0"}]
+    house.next_badges = [
+        {**ANSWERS["/v1/badges"]["badges"][0], "subject": "other", "value": "SOL 55.0"}
+    ]
     await page.run("document.querySelector('#badges .badge').click()")
     await page.until("document.querySelector('#badges .badge b').textContent === 'SOL 55.0'")
     assert house.dismissed == [{"subject": "near", "level": "LEVEL_HIGH"}]
 
 
-async def test_the_bar_grows_left_towards_liquidation_and_right_towards_profit(page: Browser) -> None:
+async def test_the_bar_grows_left_towards_liquidation_and_right_towards_profit(
+    page: Browser,
+) -> None:
     script = """[...document.querySelectorAll('.bar i')].map(bar => {
-        const [inner, outer] = [bar.getBoundingClientRect(), bar.parentElement.getBoundingClientRect()];
+        const [inner, outer] = [bar.getBoundingClientRect(),
+        bar.parentElement.getBoundingClientRect()];
         const percent = at => Math.round(200 * (at - (outer.left + outer.right) / 2) / outer.width);
         return [percent(inner.left), percent(inner.right)];
     })"""
@@ -155,16 +173,21 @@ async def test_nothing_sticks_out_at_any_width(page: Browser, width: int) -> Non
     await page.size(width, 900)
     wide = """[...document.querySelectorAll('body *')].filter(node =>
         node.getBoundingClientRect().right > innerWidth + 1 && !node.closest('.scroll, .tickers')
-        && getComputedStyle(node).position !== 'absolute').map(node => node.className || node.tagName)"""
+        && getComputedStyle(node).position !== 'absolute').map(node => node.className ||
+        node.tagName)"""
     assert await page.run("document.documentElement.scrollWidth") <= width, await page.run(wide)
 
 
-async def test_a_cycle_is_run_with_the_keyboard_and_its_steps_are_shown(page: Browser, house: House) -> None:
+async def test_a_cycle_is_run_with_the_keyboard_and_its_steps_are_shown(
+    page: Browser, house: House
+) -> None:
     await page.run("document.getElementById('theme').focus()")
     await page.key("Tab")
     assert await page.run("document.activeElement.id") == "run"
     await page.key("Enter")
-    await page.until("document.getElementById('progress').textContent.includes('succeeded in 100 ms')")
+    await page.until(
+        "document.getElementById('progress').textContent.includes('succeeded in 100 ms')"
+    )
     assert house.runs == 1
 
 

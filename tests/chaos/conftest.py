@@ -1,4 +1,6 @@
-"""The house as a person starts it: `sonic up`, a process a server, free ports and a home of its own."""
+"""The house as a person starts it: `sonic up`, a process a server, free ports and a home of its
+own.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """By hand: `make kills` (ARGS=kills) kills xcom at each named moment of a delivery, 100 times each.
 
-Takes some ten minutes. Exit code 0 when every accepted delivery arrived, those of which nothing was sent yet
-once, the others at most once more, under the same key.
+Takes some ten minutes. Exit code 0 when every accepted delivery arrived, those of which nothing was
+sent yet once, the others at most once more, under the same key.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ async def _kills_at(databases: Databases, hook: FakeWebhook, moment: Moment, cou
         broken += not trial.is_as_promised
     times = ", ".join(f"{heard[often]} heard {often} times" for often in sorted(heard))
     print(
-        f"{moment}: {count} kills, {heard.total()} deliveries, {times}; {broken} not as promised", flush=True
+        f"{moment}: {count} kills, {heard.total()} deliveries, {times}; {broken} not as promised",
+        flush=True,
     )
     return broken
 

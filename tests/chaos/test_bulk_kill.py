@@ -111,7 +111,9 @@ async def whole(stub: positions_pb2_grpc.PositionsServiceStub) -> None:
     synced = await sync(stub)
     assert synced is not None
     states = {one.state for one in synced.wallets}
-    assert states == {positions_pb2.WALLET_SYNC_STATE_COMPLETE}, [one.reason for one in synced.wallets]
+    assert states == {positions_pb2.WALLET_SYNC_STATE_COMPLETE}, [
+        one.reason for one in synced.wallets
+    ]
     assert (synced.active_count, synced.stale_count) == (COUNT, 0)
     assert sum(one.closed_count for one in synced.wallets) == 0
 

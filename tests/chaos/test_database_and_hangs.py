@@ -1,4 +1,6 @@
-"""The database killed, a server that hangs, two homes on one database: the house as a person starts it."""
+"""The database killed, a server that hangs, two homes on one database: the house as a person starts
+it.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ async def test_two_homes_with_the_same_secrets_hold_on_one_database(home: Path) 
         settings = {"DATABASE_URL": server.url}
         async with up(first, settings) as one:
             await whole(one)
-            with pytest.raises(AssertionError, match="BAD_SETTINGS: the database has roles whose passwords"):
+            with pytest.raises(
+                AssertionError, match="BAD_SETTINGS: the database has roles whose passwords"
+            ):
                 async with up(second, settings):
                     pass
             for name in ("roles.json", "ledger.key"):

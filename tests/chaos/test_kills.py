@@ -1,4 +1,5 @@
-"""A service killed in its step: the cycle ends clearly, the next is whole, nothing is told twice."""
+"""A service killed in its step: the cycle ends clearly, the next is whole,
+nothing is told twice."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ OWNERS = {
 ENDED = {"SUCCEEDED", "PARTIAL", "FAILED"}
 
 
-async def test_a_service_killed_in_its_step_fails_the_step_and_the_next_cycle_is_whole(home: Path) -> None:
+async def test_a_service_killed_in_its_step_fails_the_step_and_the_next_cycle_is_whole(
+    home: Path,
+) -> None:
     chance = random.Random(7)
     async with world(seed=7) as outside:
         outside.marks, outside.held = invent(chance)
@@ -79,12 +82,15 @@ async def test_the_orchestrator_killed_in_a_cycle_ends_it_after_its_restart(home
 
 
 async def cycle_with_a_death(running: Up, house: House, step: str, owner: str) -> cyclone_pb2.Cycle:
-    """A cycle in which the owner of a step is frozen before the step and killed in it, then comes back."""
+    """A cycle in which the owner of a step is frozen before the step and killed in it, then comes
+    back.
+    """
     stub = await house.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
     order = list(OWNERS)
     before = order[: order.index(step)]
     if before:
-        # The steps before it are done by a cycle of their own: the death belongs to this step alone.
+        # The steps before it are done by a cycle of their own: the death belongs to this step
+        # alone.
         async for _ in stub.RunCycle(cyclone_pb2.RunCycleRequest(steps=before), timeout=60):
             pass
     running.kill(owner, signal.SIGSTOP)

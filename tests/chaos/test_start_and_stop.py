@@ -57,7 +57,9 @@ async def test_sigterm_while_it_starts_ends_it_soon_and_the_next_start_is_whole(
         assert state(await cycle(house)) == "SUCCEEDED"
 
 
-async def test_a_house_whose_output_nobody_reads_goes_on_and_a_closed_terminal_drains_it(home: Path) -> None:
+async def test_a_house_whose_output_nobody_reads_goes_on_and_a_closed_terminal_drains_it(
+    home: Path,
+) -> None:
     async with up(home, {}) as running:
         output = running.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]
         output.close()
@@ -78,7 +80,9 @@ async def test_a_house_whose_output_nobody_reads_goes_on_and_a_closed_terminal_d
         await until_gone(everything, 1)
 
 
-async def test_every_service_answers_reflection_and_says_its_address_at_the_start(home: Path) -> None:
+async def test_every_service_answers_reflection_and_says_its_address_at_the_start(
+    home: Path,
+) -> None:
     async with up(home, {}) as running, house_of(running) as house:
         text = "\n".join(running.lines)
         for name, address in running.addresses.items():
@@ -95,7 +99,9 @@ async def test_after_kill_nine_of_everything_the_data_is_there(home: Path) -> No
         assert state(await cycle(house)) == "SUCCEEDED"
         stub = await house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
         request = positions_pb2.ListPositionsRequest(page_size=100)
-        before = {one.id: one.entry_price_usd for one in (await stub.ListPositions(request)).positions}
+        before = {
+            one.id: one.entry_price_usd for one in (await stub.ListPositions(request)).positions
+        }
         everything = running.everything()
         for one in everything:
             one.kill()
@@ -104,12 +110,16 @@ async def test_after_kill_nine_of_everything_the_data_is_there(home: Path) -> No
     assert before
     async with up(home, {}) as running, house_of(running) as house:
         stub = await house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
-        after = {one.id: one.entry_price_usd for one in (await stub.ListPositions(request)).positions}
+        after = {
+            one.id: one.entry_price_usd for one in (await stub.ListPositions(request)).positions
+        }
         assert after == before
         assert state(await cycle(house)) == "SUCCEEDED"
 
 
-async def test_killing_only_the_command_takes_its_servers_and_its_database_with_it(home: Path) -> None:
+async def test_killing_only_the_command_takes_its_servers_and_its_database_with_it(
+    home: Path,
+) -> None:
     async with up(home, {}) as running:
         children = running.everything()[1:]
         os.kill(running.process.pid, signal.SIGKILL)

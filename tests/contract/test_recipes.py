@@ -1,4 +1,6 @@
-"""The recipes of ARCHITECTURE.md, followed on a copy of the tree: what they name is all that is needed."""
+"""The recipes of ARCHITECTURE.md, followed on a copy of the tree: what they name is all that is
+needed.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,8 @@ from shared.config import load
 from shared.metrics import Metrics
 
 now = datetime(2026, 11, 20, 23, tzinfo=UTC)
-words = {"PRICE_DATABASE_URL": "postgresql://price:word@localhost/sonic", "PRICE_SOURCES": "example"}
+words = {"PRICE_DATABASE_URL": "postgresql://price:word@localhost/sonic",
+"PRICE_SOURCES": "example"}
 config = load(Config, words | {"EXAMPLE_URL": "http://127.0.0.1:9"})
 live = connected(config, PushedClock(now))
 poller = Poller([source for source, _ in live.values()], "seed", PushedClock(now), Metrics())
@@ -84,7 +87,8 @@ class Example:
     def __init__(self, http: ProviderHttp) -> None:
         self._http = http
 
-    async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime) -> Answer:
+    async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float],
+    now: datetime) -> Answer:
         return Answer((), (), True, "", 0, now)
 
 
@@ -138,7 +142,8 @@ from services.xcom.server import Config
 from shared.clock import SystemClock
 from shared.config import load
 
-words = {"XCOM_DATABASE_URL": "postgresql://xcom:word@localhost/sonic", "XCOM_LOW_CHANNELS": "example"}
+words = {"XCOM_DATABASE_URL": "postgresql://xcom:word@localhost/sonic",
+"XCOM_LOW_CHANNELS": "example"}
 config = load(Config, words | {"XCOM_EXAMPLE_ADDRESS": "somewhere"})
 channel = Channels(config, SystemClock()).by_name["example"]
 print(channel.destination, channel.missing_settings)
@@ -166,7 +171,8 @@ print(registry()["example"].description, "example_mon_enabled" in Config.model_f
 """
 RPC_IS_ROUTED = """
 from services.gateway.surface import routes
-print([(route.verb, route.template, route.reads) for route in routes() if route.method.name == "CountHedges"])
+print([(route.verb, route.template, route.reads) for route in routes() if route.method.name ==
+"CountHedges"])
 """
 RPC = """
   // How many hedges there are.
@@ -256,10 +262,14 @@ def test_sources_venues_channels_and_monitors_come_by_their_recipes(copy: Copy) 
     registry, server = "services/price/sources/registry.py", "services/price/server.py"
     copy.insert(registry, "from services.price.sources import ", "example, ")
     copy.insert(
-        registry, "REGISTRY: Mapping[str, Kind] = {", "example.NAME: Kind(example.connect, example.ASSETS),"
+        registry,
+        "REGISTRY: Mapping[str, Kind] = {",
+        "example.NAME: Kind(example.connect, example.ASSETS),",
     )
     copy.insert(
-        server, "class Config(ServiceConfig):", '\n    example_url: str = Field("", description="address")'
+        server,
+        "class Config(ServiceConfig):",
+        '\n    example_url: str = Field("", description="address")',
     )
     copy.insert(server, "    @field_validator(\n", '        "example_url",\n')
     copy.insert(server, "url, key = {", '"example": (config.example_url, keyless),')
@@ -269,11 +279,15 @@ def test_sources_venues_channels_and_monitors_come_by_their_recipes(copy: Copy) 
     venues, server = "services/positions/venues/__init__.py", "services/positions/server.py"
     copy.insert(venues, "from services.positions.venues import ", "example, ")
     copy.insert(
-        venues, "VENUES: Mapping[str, Callable[[VenueContext], Built]] = {", '"example": example.build,'
+        venues,
+        "VENUES: Mapping[str, Callable[[VenueContext], Built]] = {",
+        '"example": example.build,',
     )
     copy.insert("services/positions/domain/position.py", "VENUES: Final = (", '"example", ')
     copy.insert(
-        server, "class Config(ServiceConfig):", '\n    example_url: str = Field("", description="base URL")'
+        server,
+        "class Config(ServiceConfig):",
+        '\n    example_url: str = Field("", description="base URL")',
     )
     copy.insert(server, "    settings = {\n", '        "example_url": config.example_url,\n')
     copy.insert(server, "asked = {", '"example": config.example_url, ')
@@ -315,7 +329,9 @@ def test_an_rpc_of_the_recipe_is_a_route_of_the_gateway(copy: Copy) -> None:
     proto = "protos/sonic/hedges/v1/hedges.proto"
     copy.insert(proto, "service HedgesService {", RPC)
     copy.insert(proto, 'import "google/protobuf/timestamp.proto";\n', RPC_MESSAGES)
-    copy.insert("protos/unreleased.txt", "# RPCs", " and\nsonic.hedges.v1.HedgesService/CountHedges\n#")
+    copy.insert(
+        "protos/unreleased.txt", "# RPCs", " and\nsonic.hedges.v1.HedgesService/CountHedges\n#"
+    )
     copy.run(sys.executable, "protos/generate.py")
     assert copy.python(RPC_IS_ROUTED) == "[('GET', '/v1/hedges:count', True)]"
 

@@ -22,7 +22,9 @@ class Heard:
 
 
 class Ears:
-    """A webhook and a mailbox. The webhook says `answer`; with `loses_answers` it hears and hangs up."""
+    """A webhook and a mailbox. The webhook says `answer`; with `loses_answers` it hears and hangs
+    up.
+    """
 
     def __init__(self, world: World, webhook: FakeWebhook) -> None:
         self.mailbox = world.mailbox

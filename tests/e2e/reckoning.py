@@ -47,14 +47,23 @@ def numbers(one: Held, mark: float) -> Numbers:
     sign, entry, away = one.sign, one.entry, one.liquidation
     pnl = sign * one.size / entry * (mark - entry)
     leverage = one.size / one.collateral
-    travel = 100 * (mark - entry) / (entry - away) if sign > 0 else 100 * (entry - mark) / (away - entry)
+    travel = (
+        100 * (mark - entry) / (entry - away) if sign > 0 else 100 * (entry - mark) / (away - entry)
+    )
     share = (mark - away) / (entry - away) if sign > 0 else (away - mark) / (away - entry)
     near = 1 - min(max(share, 0.0), 1.0)
     spice = min(leverage / 100, 1) ** 0.3 * max(1 - one.collateral / one.size, 0.1) ** 0.1
     heat = max(100 * near**0.6 * spice ** (1 - near), 5.0)
     distance = sign * (mark - away)
     return Numbers(
-        pnl, one.collateral + pnl, leverage, travel, distance, 100 * distance / mark, heat, profit_usd=pnl - 2
+        pnl,
+        one.collateral + pnl,
+        leverage,
+        travel,
+        distance,
+        100 * distance / mark,
+        heat,
+        profit_usd=pnl - 2,
     )
 
 
@@ -81,7 +90,9 @@ def readings(
         "TOTAL_SIZE": size,
         "AVG_LEVERAGE": mean("leverage_ratio"),
         "AVG_TRAVEL_PERCENT": mean("travel_percent"),
-        "VALUE_TO_COLLATERAL_RATIO": sum(n.value_usd for _, n in each) / collateral if collateral else None,
+        "VALUE_TO_COLLATERAL_RATIO": sum(n.value_usd for _, n in each) / collateral
+        if collateral
+        else None,
         "TOTAL_HEAT": mean("heat_index"),
     }
     return found | {(kind, ""): (value, "") for kind, value in totals.items()}
@@ -89,7 +100,9 @@ def readings(
 
 @dataclass
 class Judge:
-    """Levels by the rules: up at once, down after two observations away from it, never on missing data."""
+    """Levels by the rules: up at once, down after two observations away from it, never on missing
+    data.
+    """
 
     levels: dict[tuple[str, str], int] = field(default_factory=dict)
     pending: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -110,7 +123,8 @@ class Judge:
             calm = _level(condition, tuple(_moved(condition, edge) for edge in edges), value)
             if raw > before:
                 self._change(key, before, raw)
-                # Within the cooldown an incident is told again only when it is worse than what was told.
+                # Within the cooldown an incident is told again only when it is worse than what was
+                # told.
                 if raw > self.incidents.get(key, 0):
                     self.told.append((key[0], key[1], LEVELS[raw]))
                     self.incidents[key] = raw

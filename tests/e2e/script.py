@@ -1,4 +1,5 @@
-"""The words of a night: at ten the mark is 89, five minutes pass, the webhook heard exactly one HIGH.
+"""The words of a night: at ten the mark is 89, five minutes pass, the webhook heard exactly one
+HIGH.
 
 Servers are real and share one pushed clock; a cycle runs each minute. Moments are written "10:05".
 """
@@ -100,10 +101,14 @@ class Night:
         """So many more long positions in SOL, entered by hand at 100."""
         stub = await self.house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
         lines = ["id,asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd"]
-        lines += [f"{liquidation}-{number},SOL,LONG,100,{liquidation},1000,200" for number in range(count)]
+        lines += [
+            f"{liquidation}-{number},SOL,LONG,100,{liquidation},1000,200" for number in range(count)
+        ]
         content = "\n".join(lines).encode()
         kind = positions_pb2.FILE_FORMAT_CSV
-        done = await stub.ImportPositions(positions_pb2.ImportPositionsRequest(format=kind, content=content))
+        done = await stub.ImportPositions(
+            positions_pb2.ImportPositionsRequest(format=kind, content=content)
+        )
         assert done.created_count == count
 
     async def lets_go(self) -> None:
@@ -120,7 +125,9 @@ class Night:
         self.outside.die()
 
     def providers_freeze(self) -> None:
-        """Prices are answered as they last were, with the time they had then; the venue does not answer."""
+        """Prices are answered as they last were, with the time they had then; the venue does not
+        answer.
+        """
         self.frozen = True
         self.outside.venue_dies()
 
@@ -170,15 +177,17 @@ class Night:
             route = xcom_pb2.ContactRoute(channel="email", address=address)
             wait = Duration(seconds=wait_seconds)
             chain.contacts.append(xcom_pb2.Contact(name=address, wait=wait, routes=[route]))
-        await stub.UpdateEscalationChain(xcom_pb2.UpdateEscalationChainRequest(escalation_chain=chain))
+        await stub.UpdateEscalationChain(
+            xcom_pb2.UpdateEscalationChainRequest(escalation_chain=chain)
+        )
 
     async def acknowledge_message(self) -> None:
         """Somebody says that they got the last message about SOL."""
         stub = await self.house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
         escalation = await self.house.stub("xcom", xcom_pb2_grpc.EscalationServiceStub)
-        last = (await stub.ListMessages(xcom_pb2.ListMessagesRequest(source="alerts", page_size=1))).messages[
-            0
-        ]
+        last = (
+            await stub.ListMessages(xcom_pb2.ListMessagesRequest(source="alerts", page_size=1))
+        ).messages[0]
         await escalation.AckMessage(xcom_pb2.AckMessageRequest(id=last.id, by="jane"))
 
     # What is seen.
@@ -192,7 +201,8 @@ class Night:
         await self.settled()
         self.ears.listen(self.clock.now())
         first, last = self._moment(start), self._moment(end)
-        # The position of the evening before is seen to be gone only now, and whoever heard of it hears that.
+        # The position of the evening before is seen to be gone only now, and whoever heard of it
+        # hears that.
         tonight = [one for one in self.ears.heard if not one.subject.startswith("CLOSED: ")]
         return [one for one in tonight if one.channel == by and first <= one.time < last]
 
@@ -228,7 +238,8 @@ class Night:
         """The owner of the tables deletes this row, all after it, and the anchor kept beside."""
         owner = await asyncpg.connect(self.standing.databases.owner_url("alerts"))
         gone = (
-            "delete from ledger where sequence >= (select sequence from ledger where hash = $1) returning *"
+            "delete from ledger where sequence >= (select sequence from ledger where hash = $1)"
+            " returning *"
         )
         rows = await owner.fetch(gone, bytes.fromhex(head))
         anchors = await owner.fetch("delete from anchor returning *")
@@ -244,7 +255,9 @@ class Night:
         return (await stub.GetSummary(alerts_pb2.GetSummaryRequest())).waiting_count
 
     async def settled(self) -> None:
-        """Wait until nothing is on its way: what is left waits for its time, or for a channel that hangs."""
+        """Wait until nothing is on its way: what is left waits for its time, or for a channel that
+        hangs.
+        """
         await _until(self._is_settled)
 
     async def _is_settled(self) -> bool:
@@ -253,7 +266,9 @@ class Night:
         if await self.untold_count():
             return False
         xcom = await self.house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
-        request = xcom_pb2.ListDeliveriesRequest(state=xcom_pb2.DELIVERY_STATE_QUEUED, page_size=500)
+        request = xcom_pb2.ListDeliveriesRequest(
+            state=xcom_pb2.DELIVERY_STATE_QUEUED, page_size=500
+        )
         queued = (await xcom.ListDeliveries(request)).deliveries
         return not [one for one in queued if one.due_time.ToDatetime(UTC) <= self.clock.now()]
 
@@ -267,7 +282,9 @@ class Night:
             self.outside.publish()
         stub = await self.house.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
         async with _flowing(self.clock):
-            async for progress in stub.RunCycle(cyclone_pb2.RunCycleRequest(), timeout=_PATIENCE_SECONDS):
+            async for progress in stub.RunCycle(
+                cyclone_pb2.RunCycleRequest(), timeout=_PATIENCE_SECONDS
+            ):
                 self.cycle = progress.cycle
 
     def _moment(self, text: str) -> datetime:
@@ -309,7 +326,9 @@ async def nights(
         outside.seconds = lambda: clock.now().timestamp()
         webhook = await stack.enter_async_context(FakeWebhook())
         ears = Ears(outside, webhook)
-        settings = outside.environment() | SETTINGS | {"WEBHOOK_URL": webhook.url} | dict(more or {})
+        settings = (
+            outside.environment() | SETTINGS | {"WEBHOOK_URL": webhook.url} | dict(more or {})
+        )
         standing = StandingHouse(databases, home, clock, settings)
         stack.push_async_callback(standing.stop_all)
         await standing.start_all()
@@ -329,4 +348,6 @@ async def _only_travel_is_judged(house: House) -> None:
         if one.type != alerts_pb2.ALERT_TYPE_TRAVEL_PERCENT:
             changed = alerts_pb2.Threshold(id=one.id, enabled=False)
             mask = FieldMask(paths=["enabled"])
-            await stub.UpdateThreshold(alerts_pb2.UpdateThresholdRequest(threshold=changed, update_mask=mask))
+            await stub.UpdateThreshold(
+                alerts_pb2.UpdateThresholdRequest(threshold=changed, update_mask=mask)
+            )

@@ -1,4 +1,6 @@
-"""Every server of a house in this process, on one pushed clock; each can be stopped and started again."""
+"""Every server of a house in this process, on one pushed clock; each can be stopped and started
+again.
+"""
 
 from __future__ import annotations
 

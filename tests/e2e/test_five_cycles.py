@@ -1,4 +1,6 @@
-"""Calm, worse, past liquidation, providers dead, recovered: every number, level, ledger row and message."""
+"""Calm, worse, past liquidation, providers dead, recovered: every number, level, ledger row and
+message.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +26,30 @@ SEEDS = [1, 2, int(os.environ.get("SONIC_E2E_SEED", random.SystemRandom().randra
 
 
 def invent(chance: random.Random) -> tuple[dict[str, float], list[Held]]:
-    """Prices and two to five positions; the first is a SOL long that will be pushed over liquidation."""
-    marks = {"BTC": chance.uniform(5e4, 2e5), "ETH": chance.uniform(1e3, 9e3), "SOL": chance.uniform(50, 400)}
+    """Prices and two to five positions; the first is a SOL long that will be pushed over
+    liquidation.
+    """
+    marks = {
+        "BTC": chance.uniform(5e4, 2e5),
+        "ETH": chance.uniform(1e3, 9e3),
+        "SOL": chance.uniform(50, 400),
+    }
     marks = {asset: round(price, 2) for asset, price in marks.items()}
     held = []
     for place in range(chance.randint(2, 5)):
         asset, side = (
-            ("SOL", "long") if place == 0 else (chance.choice(list(marks)), chance.choice(["long", "short"]))
+            ("SOL", "long")
+            if place == 0
+            else (chance.choice(list(marks)), chance.choice(["long", "short"]))
         )
         entry = round(marks[asset] * chance.uniform(0.995, 1.005), 6)
         size = round(chance.uniform(200, 30_000), 2)
         collateral = round(size / chance.uniform(3, 5), 2)
         sign = 1 if side == "long" else -1
         # The venue's own formula, so that both liquidation prices agree.
-        liquidation = round(entry - sign * (collateral - size / 500 - size * 7 / 1e4) * entry / size, 6)
+        liquidation = round(
+            entry - sign * (collateral - size / 500 - size * 7 / 1e4) * entry / size, 6
+        )
         held.append(Held(base58_address(chance), asset, side, entry, size, collateral, liquidation))
     return marks, held
 
@@ -80,7 +92,9 @@ async def stored_numbers_are_right(house: House, world: World) -> None:
 
 async def levels_are_right(house: House, judge: Judge) -> None:
     found = await alerts(house)
-    shown = {key: alerts_pb2.Level.Name(one.level).removeprefix("LEVEL_") for key, one in found.items()}
+    shown = {
+        key: alerts_pb2.Level.Name(one.level).removeprefix("LEVEL_") for key, one in found.items()
+    }
     assert shown == {key: judge.level(*key) for key in judge.levels}
 
 
@@ -143,7 +157,8 @@ def state(one: cyclone_pb2.Cycle) -> str:
 
 def steps(one: cyclone_pb2.Cycle) -> dict[str, str]:
     return {
-        step.name: cyclone_pb2.StepState.Name(step.state).removeprefix("STEP_STATE_") for step in one.steps
+        step.name: cyclone_pb2.StepState.Name(step.state).removeprefix("STEP_STATE_")
+        for step in one.steps
     }
 
 
@@ -187,7 +202,10 @@ async def test_calm_worse_past_liquidation_dead_and_recovered(
             outside.die()
             dead = await cycle(house)
             assert state(dead) == "PARTIAL"
-            assert (steps(dead)["UPDATE_PRICES"], steps(dead)["SYNC_POSITIONS"]) == ("FAILED", "FAILED")
+            assert (steps(dead)["UPDATE_PRICES"], steps(dead)["SYNC_POSITIONS"]) == (
+                "FAILED",
+                "FAILED",
+            )
             assert steps(dead)["EVALUATE_ALERTS"] in ("SUCCEEDED", "PARTIAL")
             await levels_are_right(house, judge)
             await messages_are_right(house, judge)
@@ -214,14 +232,17 @@ async def _add_wallet(house: House, address: str) -> None:
 
 
 async def _everything_was_delivered_once(house: House, outside: World, address: str) -> None:
-    """Each delivery reached its channel, once, with text a person can act on and without the address."""
+    """Each delivery reached its channel, once, with text a person can act on and without the
+    address.
+    """
     stub: Any = await house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
     listed = await stub.ListDeliveries(xcom_pb2.ListDeliveriesRequest(page_size=500))
     expected = Counter(delivery.channel for delivery in listed.deliveries)
     assert set(expected) <= {"email", "webhook"}
     await until(
         lambda: (
-            len(outside.heard()) >= expected["webhook"] and len(outside.mailbox.mails) >= expected["email"]
+            len(outside.heard()) >= expected["webhook"]
+            and len(outside.mailbox.mails) >= expected["email"]
         )
     )
     assert len(outside.heard()) == expected["webhook"]

@@ -1,4 +1,6 @@
-"""The four positions of the fixtures, in both shapes: one HIGH, one webhook, one mail, and never again."""
+"""The four positions of the fixtures, in both shapes: one HIGH, one webhook, one mail, and never
+again.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,15 @@ async def only_travel_is_judged(house: House) -> None:
         if threshold.type != alerts_pb2.ALERT_TYPE_TRAVEL_PERCENT:
             changed = alerts_pb2.Threshold(id=threshold.id, enabled=False, etag=threshold.etag)
             mask = FieldMask(paths=["enabled"])
-            await stub.UpdateThreshold(alerts_pb2.UpdateThresholdRequest(threshold=changed, update_mask=mask))
+            await stub.UpdateThreshold(
+                alerts_pb2.UpdateThresholdRequest(threshold=changed, update_mask=mask)
+            )
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-async def test_the_sol_long_is_told_once_and_never_again(open_house: OpenHouse, version: str) -> None:
+async def test_the_sol_long_is_told_once_and_never_again(
+    open_house: OpenHouse, version: str
+) -> None:
     async with world(seed=0) as outside:
         outside.marks = MARKS
         outside.publish()
@@ -49,7 +55,9 @@ async def test_the_sol_long_is_told_once_and_never_again(open_house: OpenHouse, 
             await wallets.CreateWallet(positions_pb2.CreateWalletRequest(wallet=wallet))
             first = await cycle(house)
             assert state(first) == "SUCCEEDED", first
-            await the_stored_positions_are_the_golden_ones(house, within=0.01 if version == "v1" else 1e-6)
+            await the_stored_positions_are_the_golden_ones(
+                house, within=0.01 if version == "v1" else 1e-6
+            )
             found = await alerts(house)
             levels = {
                 one.asset: alerts_pb2.Level.Name(one.level)
@@ -66,7 +74,11 @@ async def test_the_sol_long_is_told_once_and_never_again(open_house: OpenHouse, 
             for words in ("SOL", "long", "182.4", "177.7", "2.5", "What to do"):
                 assert words in text
             assert WALLET not in text + json.dumps(outside.heard())
-            assert outside.webhook.asked("POST /hook")[0].headers["x-sonic-signature"].startswith("v1=")
+            assert (
+                outside.webhook.asked("POST /hook")[0]
+                .headers["x-sonic-signature"]
+                .startswith("v1=")
+            )
             assert WEBHOOK_SECRET not in text + json.dumps(outside.heard())
 
 

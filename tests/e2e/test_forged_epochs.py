@@ -1,4 +1,6 @@
-"""An epoch that no owner took, sent to a step of a service: the schedule goes on, and old poison heals."""
+"""An epoch that no owner took, sent to a step of a service: the schedule goes on, and old poison
+heals.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ async def _call(channel: Channel, method: descriptor.MethodDescriptor, epoch: in
     path = f"/{method.containing_service.full_name}/{method.name}"
     answer = message_class(method.output_type).FromString
     make = channel.channel.unary_stream if method.server_streaming else channel.channel.unary_unary
-    call = make(path, request_serializer=type(request).SerializeToString, response_deserializer=answer)
+    call = make(
+        path, request_serializer=type(request).SerializeToString, response_deserializer=answer
+    )
     if not method.server_streaming:
         await call(request, timeout=20)
         return
@@ -97,7 +101,9 @@ def _failed(steps: dict[str, tuple[int, int]]) -> set[str]:
     return {name for name, (state, _) in steps.items() if state == pb.STEP_STATE_FAILED}
 
 
-async def test_an_epoch_of_the_future_is_refused_by_every_step_and_leaves_nothing(forger: Forger) -> None:
+async def test_an_epoch_of_the_future_is_refused_by_every_step_and_leaves_nothing(
+    forger: Forger,
+) -> None:
     reasons = await forger.send(6 * _MINUTE)
     assert reasons == {method.full_name: "EPOCH_AHEAD" for _, method in _steps()}
     assert len(reasons) >= 13
@@ -121,7 +127,9 @@ async def test_a_house_that_was_poisoned_for_good_heals_by_itself(forger: Forger
     clean = await forger.run()
     for name in FENCED:
         poisoned = f"insert into {name}.caller_epoch values ('cyclone', {2**62})"
-        await forger.admin.execute(f"{poisoned} on conflict (caller) do update set epoch = excluded.epoch")
+        await forger.admin.execute(
+            f"{poisoned} on conflict (caller) do update set epoch = excluded.epoch"
+        )
     steps = await forger.run()
     assert steps == clean
     assert await forger.told() == []

@@ -1,6 +1,7 @@
 """What a person hears in a night, minute by minute, through every real server.
 
-The mark moves travel by 5 % a dollar: LOW from 96, MEDIUM from 93, HIGH from 90 down, left above 90.5.
+The mark moves travel by 5 % a dollar: LOW from 96, MEDIUM from 93, HIGH from 90 down, left above
+90.5.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from tests.fakes.databases import Template
 from tests.fakes.webhook import STALL, Reply
 
 SAFE, MEDIUM, HIGH, WORSE = 101.0, 92.0, 89.0, 85.0
-HIGH_IS_HEARD, MEDIUM_IS_HEARD = "HIGH: SOL long travel -55 % (main)", "MEDIUM: SOL long travel -40 % (main)"
+HIGH_IS_HEARD, MEDIUM_IS_HEARD = (
+    "HIGH: SOL long travel -55 % (main)",
+    "MEDIUM: SOL long travel -40 % (main)",
+)
 ALL_IS_WELL = "RESOLVED: SOL long travel 5 % (main)"
 OUTAGE_IS_HEARD = (
     "position monitor: wallets that cannot be read: main (SERVER_ERROR)",
@@ -34,7 +38,10 @@ WELL_AGAIN = " monitor: all is well again"
 async def house_of_nights(
     house_template: Template, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Night]:
-    async with house_template.copy() as databases, nights(databases, tmp_path_factory.mktemp("home")) as made:
+    async with (
+        house_template.copy() as databases,
+        nights(databases, tmp_path_factory.mktemp("home")) as made,
+    ):
         yield made
 
 
@@ -64,14 +71,18 @@ async def test_a_mark_that_flaps_around_an_edge_is_one_high(night: Night) -> Non
     assert await night.level() == "HIGH"
 
 
-async def test_a_mark_that_flaps_between_two_levels_is_one_high_within_the_cooldown(night: Night) -> None:
+async def test_a_mark_that_flaps_between_two_levels_is_one_high_within_the_cooldown(
+    night: Night,
+) -> None:
     await night.at("10:00", mark=HIGH)
     for minute in range(1, 5):
         await night.at(f"10:0{minute}", mark=HIGH if minute == 3 else MEDIUM)
     assert await night.heard("10:00", "10:05") == [HIGH_IS_HEARD]
 
 
-async def test_an_outage_of_every_provider_keeps_the_level_and_is_itself_told_once(night: Night) -> None:
+async def test_an_outage_of_every_provider_keeps_the_level_and_is_itself_told_once(
+    night: Night,
+) -> None:
     await night.at("10:00", mark=HIGH)
     await night.until("10:01")
     night.providers_die()
@@ -80,13 +91,20 @@ async def test_an_outage_of_every_provider_keeps_the_level_and_is_itself_told_on
     assert said[0] == HIGH_IS_HEARD
     assert sorted(said[1:]) == sorted(OUTAGE_IS_HEARD)
     alert = await night.alert()
-    assert (alert.level, alert.reading_state) == (alerts_pb2.LEVEL_HIGH, alerts_pb2.READING_STATE_STALE)
+    assert (alert.level, alert.reading_state) == (
+        alerts_pb2.LEVEL_HIGH,
+        alerts_pb2.READING_STATE_STALE,
+    )
     night.providers_live()
     await night.at("10:06", mark=SAFE)
     assert await night.level() == "HIGH", "one good look is not enough to be calm"
     await night.at("10:07", mark=SAFE)
     assert await night.level() == "NORMAL"
-    recovered = ["position" + WELL_AGAIN + ": main", "price" + WELL_AGAIN + ": BTC, ETH, SOL", ALL_IS_WELL]
+    recovered = [
+        "position" + WELL_AGAIN + ": main",
+        "price" + WELL_AGAIN + ": BTC, ETH, SOL",
+        ALL_IS_WELL,
+    ]
     # By every way on which it was heard.
     for way in ("webhook", "mail"):
         assert sorted(await night.heard("10:06", "10:08", by=way)) == sorted(recovered)
@@ -102,7 +120,10 @@ async def test_prices_that_stand_still_lower_nothing(night: Night) -> None:
     night.providers_freeze()
     await night.until("10:05")
     alert = await night.alert()
-    assert (alert.level, alert.reading_state) == (alerts_pb2.LEVEL_HIGH, alerts_pb2.READING_STATE_STALE)
+    assert (alert.level, alert.reading_state) == (
+        alerts_pb2.LEVEL_HIGH,
+        alerts_pb2.READING_STATE_STALE,
+    )
     badge = await night.badge("travel_risk_badge")
     assert (badge.level, badge.value, badge.stale) == ("HIGH", "SOL +5.0 %", True)
     assert await night.heard("10:00", "10:01") == [HIGH_IS_HEARD]
@@ -122,7 +143,9 @@ async def test_an_acknowledgement_ends_where_it_gets_worse(night: Night) -> None
     assert await night.heard("10:05", "10:06") == [HIGH_IS_HEARD]
 
 
-async def test_a_silence_that_ends_tells_what_stands_without_waiting_for_a_cycle(night: Night) -> None:
+async def test_a_silence_that_ends_tells_what_stands_without_waiting_for_a_cycle(
+    night: Night,
+) -> None:
     await night.at("10:00", mark=SAFE)
     await night.silence(minutes=5)
     await night.at("10:01", mark=HIGH)
@@ -135,7 +158,9 @@ async def test_a_silence_that_ends_tells_what_stands_without_waiting_for_a_cycle
     assert await night.heard("10:06", "10:09") == []
 
 
-async def test_a_channel_that_is_down_hears_it_when_it_is_back_and_the_other_at_once(night: Night) -> None:
+async def test_a_channel_that_is_down_hears_it_when_it_is_back_and_the_other_at_once(
+    night: Night,
+) -> None:
     night.ears.answer = Reply(503)
     await night.at("10:00", mark=HIGH)
     assert await night.heard("10:00", "10:01", by="mail") == [HIGH_IS_HEARD]
@@ -147,9 +172,17 @@ async def test_a_channel_that_is_down_hears_it_when_it_is_back_and_the_other_at_
     assert await night.heard("10:00", "10:05", by="mail") == [HIGH_IS_HEARD]
 
 
-async def test_a_channel_that_was_down_while_it_flapped_hears_last_how_it_stands(night: Night) -> None:
+async def test_a_channel_that_was_down_while_it_flapped_hears_last_how_it_stands(
+    night: Night,
+) -> None:
     night.ears.answer = Reply(503)
-    for moment, mark in (("10:00", HIGH), ("10:02", SAFE), ("10:03", SAFE), ("10:04", HIGH), ("10:06", SAFE)):
+    for moment, mark in (
+        ("10:00", HIGH),
+        ("10:02", SAFE),
+        ("10:03", SAFE),
+        ("10:04", HIGH),
+        ("10:06", SAFE),
+    ):
         await night.at(moment, mark=mark)
     await night.at("10:07", mark=SAFE)
     await night.at("10:08", mark=HIGH)
@@ -179,7 +212,7 @@ async def test_a_lost_receipt_is_at_most_one_duplicate_with_the_same_key(night: 
     assert (first.subject, first.key) == (second.subject, second.key)
 
 
-async def test_high_that_nobody_acknowledges_goes_to_the_next_contact_and_no_further_once_somebody_does(
+async def test_high_that_nobody_acknowledges_goes_to_the_next_contact_until_somebody_does(
     night: Night,
 ) -> None:
     await night.contacts("one@example.org", "two@example.org", wait_seconds=120)
@@ -220,12 +253,17 @@ async def test_high_that_its_webhook_refuses_for_good_is_heard_by_mail_and_by_th
     await night.at("10:00", mark=HIGH)
     await night.until("10:02")
     mails = await night.heard("10:00", "10:02", by="mail")
-    # The owner has HIGH by mail anyway; the contact hears it now, and both hear of the dead webhook.
-    assert sorted(mails) == sorted([HIGH_IS_HEARD] * 2 + ["HIGH could not be delivered by webhook: 410"] * 2)
+    # The owner has HIGH by mail anyway; the contact hears it now, and both hear of the dead
+    # webhook.
+    assert sorted(mails) == sorted(
+        [HIGH_IS_HEARD] * 2 + ["HIGH could not be delivered by webhook: 410"] * 2
+    )
     night.ears.mend()
 
 
-async def test_what_is_over_wakes_nobody_and_a_contact_who_was_told_hears_that(night: Night) -> None:
+async def test_what_is_over_wakes_nobody_and_a_contact_who_was_told_hears_that(
+    night: Night,
+) -> None:
     await night.contacts("one@example.org", "two@example.org", wait_seconds=180)
     await night.at("10:00", mark=HIGH)
     await night.until("10:04")
@@ -243,7 +281,9 @@ async def test_what_is_over_wakes_nobody_and_a_contact_who_was_told_hears_that(n
 
 
 @pytest.mark.parametrize("gone", ["xcom", "alerts"])
-async def test_danger_that_comes_while_a_server_is_away_is_told_once(night: Night, gone: str) -> None:
+async def test_danger_that_comes_while_a_server_is_away_is_told_once(
+    night: Night, gone: str
+) -> None:
     await night.at("10:00", mark=SAFE)
     await night.goes_away(gone)
     await night.at("10:01", mark=HIGH)
@@ -254,7 +294,9 @@ async def test_danger_that_comes_while_a_server_is_away_is_told_once(night: Nigh
     assert [one for one in said if "SOL long" in one] == [HIGH_IS_HEARD]
     # Two cycles without a server are a death.
     assert len([one for one in said if one.startswith("HIGH") and gone in one]) == 1, said
-    assert "127.0.0.1" not in str(said), "at night nobody wants to hear where a server was looked for"
+    assert "127.0.0.1" not in str(said), (
+        "at night nobody wants to hear where a server was looked for"
+    )
 
 
 async def test_a_server_whose_schema_is_behind_its_program_is_told_as_down_and_one_ahead_is_not(
@@ -268,13 +310,17 @@ async def test_a_server_whose_schema_is_behind_its_program_is_told_as_down_and_o
     await night.schema_is_at("hedges", "0001")
     await night.until("10:07")
     why = f"not serving: the schema is at 0001, this needs {newest}"
-    assert await night.heard("10:00", "10:07") == [f"operations monitor: services down: hedges ({why})"]
+    assert await night.heard("10:00", "10:07") == [
+        f"operations monitor: services down: hedges ({why})"
+    ]
     await night.schema_is_at("hedges", newest)
     await night.until("10:10")
     assert await night.heard("10:07", "10:10") == ["operations" + WELL_AGAIN + ": hedges"]
 
 
-async def test_a_cut_tail_of_the_ledger_is_found_by_the_head_that_the_webhook_heard(night: Night) -> None:
+async def test_a_cut_tail_of_the_ledger_is_found_by_the_head_that_the_webhook_heard(
+    night: Night,
+) -> None:
     await night.at("10:00", mark=HIGH)
     await night.at("10:01", mark=SAFE)
     await night.at("10:02", mark=SAFE)
@@ -283,7 +329,8 @@ async def test_a_cut_tail_of_the_ledger_is_found_by_the_head_that_the_webhook_he
     whole = await night.ledger(head)
     assert (whole.intact, whole.unanchored_count) == (True, 1)
     async with night.tail_cut_from(head):
-        # Within the house nothing tells of it any more: whoever owns the tables took the anchor too.
+        # Within the house nothing tells of it any more: whoever owns the tables took the anchor
+        # too.
         assert (await night.ledger()).intact
         assert not (await night.ledger(head)).intact
     assert (await night.ledger(head)).intact
@@ -292,7 +339,8 @@ async def test_a_cut_tail_of_the_ledger_is_found_by_the_head_that_the_webhook_he
 # Night by night another one, so that each server once restarts in each gap.
 _GAPS = 5
 _ROUNDS = [
-    [list(SERVICES)[(first + gap) % len(SERVICES)] for gap in range(_GAPS)] for first in range(len(SERVICES))
+    [list(SERVICES)[(first + gap) % len(SERVICES)] for gap in range(_GAPS)]
+    for first in range(len(SERVICES))
 ]
 
 
@@ -301,7 +349,9 @@ _ROUNDS = [
     [_ROUNDS[0], *(pytest.param(one, marks=pytest.mark.slow) for one in _ROUNDS[1:])],
     ids="-".join,
 )
-async def test_a_restart_between_any_two_events_changes_nothing(night: Night, restarted: list[str]) -> None:
+async def test_a_restart_between_any_two_events_changes_nothing(
+    night: Night, restarted: list[str]
+) -> None:
     restarts = iter(restarted)
     await night.at("10:00", mark=SAFE)
     await night.restart(next(restarts))
@@ -315,7 +365,11 @@ async def test_a_restart_between_any_two_events_changes_nothing(night: Night, re
     await night.restart(next(restarts))
     await night.at("10:04", mark=SAFE)
     for ear in ("webhook", "mail"):
-        assert await night.heard("10:00", "10:05", by=ear) == [MEDIUM_IS_HEARD, HIGH_IS_HEARD, ALL_IS_WELL]
+        assert await night.heard("10:00", "10:05", by=ear) == [
+            MEDIUM_IS_HEARD,
+            HIGH_IS_HEARD,
+            ALL_IS_WELL,
+        ]
 
 
 @pytest.mark.slow

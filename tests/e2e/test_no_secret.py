@@ -1,4 +1,6 @@
-"""Canaries in every setting and a wallet's address, while all goes well and all goes wrong: seen nowhere."""
+"""Canaries in every setting and a wallet's address, while all goes well and all goes wrong: seen
+nowhere.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,11 @@ ADDRESS = base58_address(random.Random(7))
 OTHER_ADDRESS = base58_address(random.Random(8))
 CANARY = "canary-4f1c"
 # As it would look where it is sent on.
-DISGUISES = (CANARY, base64.b64encode(f"{CANARY}:{CANARY}".encode()).decode(), CANARY.replace("-", "%2D"))
+DISGUISES = (
+    CANARY,
+    base64.b64encode(f"{CANARY}:{CANARY}".encode()).decode(),
+    CANARY.replace("-", "%2D"),
+)
 CHANNELS = ("email", "webhook", "sms", "voice", "slack", "telegram", "ntfy")
 
 
@@ -109,7 +115,9 @@ async def test_no_canary_and_no_address_is_seen_anywhere(
 ) -> None:
     outside = seen.outside
     outside.marks = {"BTC": 97_000.0, "ETH": 3_400.0, "SOL": 89.0}
-    outside.held = [Held(base58_address(random.Random(9)), "SOL", "long", 100.0, 1000.0, 202.7, 80.0)]
+    outside.held = [
+        Held(base58_address(random.Random(9)), "SOL", "long", 100.0, 1000.0, 202.7, 80.0)
+    ]
     outside.publish()
     await _wallets(seen)
     await cycle(seen.house)
@@ -192,7 +200,9 @@ async def _postgres_log(admin_url: str) -> str:
         await connection.execute("insert into positions.wallet select * from positions.wallet")
     with pytest.raises(asyncpg.DivisionByZeroError):
         await connection.fetch("select 1 / $1::int, $2::text, '" + ADDRESS + "'", 0, ADDRESS)
-    data = await connection.fetchval("select setting from pg_settings where name = 'data_directory'")
+    data = await connection.fetchval(
+        "select setting from pg_settings where name = 'data_directory'"
+    )
     await connection.close()
     said = (Path(data).parent / "log").read_text(errors="replace")
     assert "violates unique constraint" in said

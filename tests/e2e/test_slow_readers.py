@@ -40,10 +40,14 @@ async def house(databases: Databases, tmp_path: Path) -> AsyncIterator[House]:
 async def _marked(house: House, mark: float) -> None:
     """Every position at this mark ten seconds later, evaluated."""
     house.clock.advance(10)
-    lines = ["id,asset,side,entry_price_usd,liquidation_price_usd,mark_price_usd,size_usd,collateral_usd"]
+    lines = [
+        "id,asset,side,entry_price_usd,liquidation_price_usd,mark_price_usd,size_usd,collateral_usd"
+    ]
     lines += [f"p{number},SOL,LONG,100,80,{mark},1000,200" for number in range(COUNT)]
     content = "\n".join(lines).encode()
-    request = positions_pb.ImportPositionsRequest(format=positions_pb.FILE_FORMAT_CSV, content=content)
+    request = positions_pb.ImportPositionsRequest(
+        format=positions_pb.FILE_FORMAT_CSV, content=content
+    )
     await house.positions.ImportPositions(request)
     await house.create()
     await house.evaluate()
@@ -98,7 +102,9 @@ async def test_who_does_not_read_hedges_gets_the_newest_of_them_and_a_mark(
         lines = ["id,asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd"]
         lines += ["long,SOL,LONG,100,80,1000,200", "short,SOL,SHORT,100,120,1000,200"]
         content, kind = "\n".join(lines).encode(), positions_pb.FILE_FORMAT_CSV
-        await positions.ImportPositions(positions_pb.ImportPositionsRequest(format=kind, content=content))
+        await positions.ImportPositions(
+            positions_pb.ImportPositionsRequest(format=kind, content=content)
+        )
         hedges = await house.stub("hedges", hedges_rpc.HedgesServiceStub)
         await hedges.LinkHedges(hedges_pb.LinkHedgesRequest())
         feed = standing.part("hedges", HedgeFeed)

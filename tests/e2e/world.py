@@ -78,13 +78,17 @@ class World:
         self._coingecko(now)
         self._pyth(now)
         rows = [
-            self._row_v2(one, now) if self.version == "v2" else self._row_v1(one, now) for one in self.held
+            self._row_v2(one, now) if self.version == "v2" else self._row_v1(one, now)
+            for one in self.held
         ]
         self.providers.answer(
-            f"GET /jup/{self.version}/positions", json={"count": len(rows), "dataList": rows or None}
+            f"GET /jup/{self.version}/positions",
+            json={"count": len(rows), "dataList": rows or None},
         )
         if self.version == "v1":
-            self.providers.answer("GET /jup/v2/positions", json={"code": 404, "message": "gone"}, status=404)
+            self.providers.answer(
+                "GET /jup/v2/positions", json={"code": 404, "message": "gone"}, status=404
+            )
 
     def die(self) -> None:
         """Every provider answers with an error."""
@@ -98,7 +102,10 @@ class World:
     def _down(self, *routes: str) -> None:
         for route in routes:
             self.providers.answer(
-                f"GET {route}", text="<html>down</html>", status=502, headers={"content-type": "text/html"}
+                f"GET {route}",
+                text="<html>down</html>",
+                status=502,
+                headers={"content-type": "text/html"},
             )
 
     def environment(self) -> dict[str, str]:

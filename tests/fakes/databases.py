@@ -34,7 +34,9 @@ class Databases:
     def _working(self, service: str) -> str:
         if service in self.broken:
             raise AssertionError(f"the migrations of {service} fail") from self.broken[service]
-        assert service in self.services, f"services/{service}/migrations is not there, {self.services} are"
+        assert service in self.services, (
+            f"services/{service}/migrations is not there, {self.services} are"
+        )
         return self.admin_url
 
 
@@ -53,7 +55,9 @@ class Template:
         """A database of its own, dropped afterwards even when somebody is still connected."""
         name = f"test_{uuid.uuid4().hex[:16]}"
         # Without the log of every page: a sixth of the time.
-        await self.administrator.execute(f"create database {name} template {self.name} strategy file_copy")
+        await self.administrator.execute(
+            f"create database {name} template {self.name} strategy file_copy"
+        )
         try:
             # Rights on schemas and tables are copied, those on the database itself are not.
             await roles.admit(self.administrator, name, self.services)
@@ -76,15 +80,20 @@ def found(services_folder: Path) -> dict[str, Path]:
 async def template(
     server_url: str, histories: Mapping[str, Path], name: str = "template_house"
 ) -> AsyncIterator[Template]:
-    """Make the template; one service's broken migration spoils only the tests that ask for that service."""
+    """Make the template; one service's broken migration spoils only the tests that ask for that
+    service.
+    """
     services = tuple(histories)
     administrator = await asyncpg.connect(server_url)
     try:
         await administrator.execute(f"create database {name}")
         url = with_database(server_url, name)
         everybody = [role for service in services for role in (service, roles.owner(service))]
-        # Their passwords are in this file: a login need not be hard to guess, and a test has dozens.
-        await roles.initialise(url, services, {role: password(role) for role in everybody}, scram_rounds=1)
+        # Their passwords are in this file: a login need not be hard to guess, and a test has
+        # dozens.
+        await roles.initialise(
+            url, services, {role: password(role) for role in everybody}, scram_rounds=1
+        )
         broken: dict[str, Exception] = {}
         for service, history in histories.items():
             try:

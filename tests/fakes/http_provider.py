@@ -46,7 +46,9 @@ class Scripted:
 
 @dataclass
 class HttpProvider:
-    """`async with HttpProvider() as provider: provider.answer("GET /path", json={...})`; `provider.url`."""
+    """`async with HttpProvider() as provider: provider.answer("GET /path", json={...})`;
+    `provider.url`.
+    """
 
     requests: list[Asked] = field(default_factory=list)
     _script: dict[str, list[Scripted]] = field(default_factory=dict)
@@ -81,15 +83,18 @@ class HttpProvider:
         truncate: bool = False,
         close: bool = False,
     ) -> None:
-        """Scripts a route. Answers with `times` are used up in order; the one without stays, and replaces
-        the one that stayed before it. `where` limits an answer to requests with these parameters.
+        """Scripts a route. Answers with `times` are used up in order; the one without stays, and
+        replaces the one that stayed before it. `where` limits an answer to requests with these
+        parameters.
 
         drip: a byte every `drip_seconds`; hang: headers, then nothing; silent: nothing at all;
         truncate: half the body, then the connection closes; close: closes at once.
         """
         body = json_text.dumps(json).encode() if json is not _UNSET else text
         raw = body.encode() if isinstance(body, str) else body
-        sent = {"content-type": "application/json"} | {k.lower(): v for k, v in (headers or {}).items()}
+        sent = {"content-type": "application/json"} | {
+            k.lower(): v for k, v in (headers or {}).items()
+        }
         if zipped:
             raw, sent["content-encoding"] = gzip.compress(raw), "gzip"
         flags = {"drip": drip, "hang": hang, "silent": silent, "truncate": truncate, "close": close}
@@ -97,7 +102,9 @@ class HttpProvider:
         scripted = Scripted(status, raw, sent, where or {}, times, delay, faults, drip_seconds)
         known = self._script.setdefault(route, [])
         if times is None:
-            known[:] = [other for other in known if other.left is not None or other.where != scripted.where]
+            known[:] = [
+                other for other in known if other.left is not None or other.where != scripted.where
+            ]
         known.append(scripted)
 
     def forget(self) -> None:
@@ -125,7 +132,10 @@ class HttpProvider:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.stop()
 
@@ -152,7 +162,9 @@ class HttpProvider:
             if scripted.left != 0 and scripted.where.items() <= request.query.items()
         ]
         if not fitting:
-            return Scripted(404, b'{"error":"not scripted"}', _JSON, {}, None, 0.0, frozenset(), 0.0)
+            return Scripted(
+                404, b'{"error":"not scripted"}', _JSON, {}, None, 0.0, frozenset(), 0.0
+            )
         # The more particular first, then those to be used up, then the older.
         chosen = min(fitting, key=lambda scripted: (-len(scripted.where), scripted.left is None))
         if chosen.left is not None:
@@ -170,14 +182,18 @@ async def _read(reader: asyncio.StreamReader) -> Asked | None:
         return None
     first, *lines = head.rstrip().split("\r\n")
     method, target, _ = first.split(" ", 2)
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     address = urlsplit(target)
     pairs = tuple(parse_qsl(address.query, keep_blank_values=True))
     return Asked(method, address.path, pairs, headers, body)
 
 
-async def _say(scripted: Scripted, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def _say(
+    scripted: Scripted, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> bool:
     """Sends an answer; False when the connection is done with."""
     await asyncio.sleep(scripted.delay)
     faults = scripted.faults
@@ -209,5 +225,8 @@ async def _say(scripted: Scripted, reader: asyncio.StreamReader, writer: asyncio
 def _head(scripted: Scripted) -> bytes:
     phrase = HTTPStatus(scripted.status).phrase if scripted.status in set(HTTPStatus) else "Unknown"
     headers = {"content-length": str(len(scripted.body)), **scripted.headers}
-    lines = [f"HTTP/1.1 {scripted.status} {phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [
+        f"HTTP/1.1 {scripted.status} {phrase}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

@@ -1,4 +1,6 @@
-"""A provider whose one route, POST /info, answers by the type in its body; its accounts are ordinary ones."""
+"""A provider whose one route, POST /info, answers by the type in its body; its accounts are
+ordinary ones.
+"""
 
 import json
 from collections.abc import Mapping
@@ -17,8 +19,9 @@ ORDINARY: Mapping[str, object] = {
 
 
 class InfoProvider(HttpProvider):
-    """`answer("POST /info/<type>", ...)`; with a user also `POST /info/<type>/<user>`, which goes first;
-    with a dex `POST /info/<type>:<dex>`. What is not scripted of an account is ORDINARY."""
+    """`answer("POST /info/<type>", ...)`; with a user also `POST /info/<type>/<user>`, which goes
+    first; with a dex `POST /info/<type>:<dex>`. What is not scripted of an account is ORDINARY.
+    """
 
     def _choose(self, request: Asked) -> Scripted:
         sent = json.loads(request.body or b"{}")

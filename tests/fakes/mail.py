@@ -29,7 +29,9 @@ class Mail:
 
 
 class FakeMailServer:
-    """`host` and `port` while entered. `reply` is said to DATA; `login` is the only pair it lets in."""
+    """`host` and `port` while entered. `reply` is said to DATA; `login` is the only pair it lets
+    in.
+    """
 
     def __init__(self, *, login: tuple[str, str] | None = None, **settings: Any) -> None:
         self.mails: list[Mail] = []
@@ -50,7 +52,10 @@ class FakeMailServer:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._server.close()
 
@@ -98,7 +103,9 @@ class FakeMailServer:
             assert isinstance(message, EmailMessage)
             async with self._arrived:
                 self.mails.append(
-                    Mail(envelope.mail_from or "", list(envelope.rcpt_tos), message, envelope.content)
+                    Mail(
+                        envelope.mail_from or "", list(envelope.rcpt_tos), message, envelope.content
+                    )
                 )
                 self._arrived.notify_all()
         return self.reply

@@ -1,4 +1,5 @@
-"""The services around cyclone at the network edge: one server that answers every call plainly, or as told.
+"""The services around cyclone at the network edge: one server that answers every call plainly, or
+as told.
 
 It fakes failures of the network and odd answers, never what a service works out.
 """
@@ -56,7 +57,9 @@ def refuses(error: SonicError) -> Behaviour:
     """As a service of ours refuses: with the reason and its metadata."""
 
     async def behave(_request: Message, context: Context) -> Message:
-        await context.abort_with_status(rpc_status.to_status(failures.to_status(error, "sonic.test")))
+        await context.abort_with_status(
+            rpc_status.to_status(failures.to_status(error, "sonic.test"))
+        )
         raise AssertionError("abort raises")
 
     return behave
@@ -90,7 +93,9 @@ class Gate:
 
 
 class FakePeers:
-    """`told["price.RefreshPrices"] = behaviour` changes one method; `calls` is what came in, in order."""
+    """`told["price.RefreshPrices"] = behaviour` changes one method; `calls` is what came in, in
+    order.
+    """
 
     def __init__(self) -> None:
         self.told: dict[str, Behaviour] = {}
@@ -123,7 +128,8 @@ class FakePeers:
 
     def _servicer(self, name: str, messages: Any, service: Any) -> object:
         methods = {
-            method.name: self._method(f"{name}.{method.name}", messages, method) for method in service.methods
+            method.name: self._method(f"{name}.{method.name}", messages, method)
+            for method in service.methods
         }
         return type("Servicer", (), methods)()
 

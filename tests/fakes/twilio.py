@@ -15,7 +15,8 @@ TOKEN = "canary-twilio-token"
 class FakeTwilio(FakeWebhook):
     """`base_url` while entered; `refusal` is answered to everything when it is set.
 
-    What it took is queued; asked later, a call or text stands as `standing` says, by its sid or for all.
+    What it took is queued; asked later, a call or text stands as `standing` says, by its sid or for
+    all.
     """
 
     def __init__(self) -> None:
@@ -41,7 +42,9 @@ class FakeTwilio(FakeWebhook):
     @property
     def looks(self) -> list[str]:
         """Sids that were asked about."""
-        return [one.path.rpartition("/")[2].partition(".")[0] for one in self.received if not one.raw]
+        return [
+            one.path.rpartition("/")[2].partition(".")[0] for one in self.received if not one.raw
+        ]
 
     def _forms(self, end: str) -> list[dict[str, str]]:
         return [form(one) for one in self.received if one.raw and one.path.endswith(end)]
@@ -54,9 +57,13 @@ class FakeTwilio(FakeWebhook):
             return answer(404, {"code": 20404})
         if self.refusal is not None:
             return self.refusal
-        resource, _, sid = received.path.partition(f"/{SID}/")[2].removesuffix(".json").partition("/")
+        resource, _, sid = (
+            received.path.partition(f"/{SID}/")[2].removesuffix(".json").partition("/")
+        )
         if not received.raw:
-            return answer(200, {"sid": sid, "status": self.standing.get(sid, self.standing[resource])})
+            return answer(
+                200, {"sid": sid, "status": self.standing.get(sid, self.standing[resource])}
+            )
         # The first of two requests with the same token counts.
         token = received.headers["i-twilio-idempotency-token"]
         sid = self._sids.setdefault(token, f"{resource[:1]}{len(self._sids) + 1}")

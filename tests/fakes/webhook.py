@@ -40,7 +40,9 @@ class Received:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer; `stalls`: take the request and never answer; `after`: answer when this is set."""
+    """What to answer; `stalls`: take the request and never answer; `after`: answer when this is
+    set.
+    """
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
@@ -69,7 +71,10 @@ class FakeWebhook:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._server.close()
         for writer in self._open:
@@ -117,6 +122,8 @@ class FakeWebhook:
 
 async def _read(reader: asyncio.StreamReader) -> Received:
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
     length = int(headers.get("content-length", "0"))
     return Received(first.split(" ")[1], headers, await reader.readexactly(length))

@@ -1,6 +1,8 @@
-"""The document against the gateway: what it allows is taken, what it forbids is refused, by schemathesis.
+"""The document against the gateway: what it allows is taken, what it forbids is refused, by
+schemathesis.
 
-Behind the gateway stand services that hold a request against the rules of its proto and answer with nothing.
+Behind the gateway stand services that hold a request against the rules of its proto and answer with
+nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ def _servicer(service: Any) -> object:
         yield made[type(request)]()
 
     made = {message_class(m.input_type): message_class(m.output_type) for m in service.methods}
-    return type("Servicer", (), {m.name: stream if m.server_streaming else answer for m in service.methods})()
+    return type(
+        "Servicer", (), {m.name: stream if m.server_streaming else answer for m in service.methods}
+    )()
 
 
 @contextlib.asynccontextmanager
@@ -104,7 +108,9 @@ UNARY = [route for route in ROUTES if not route.streams]
 
 
 def _across_fields() -> frozenset[str]:
-    """What rules between two fields say of a request that breaks them: no schema has words for those."""
+    """What rules between two fields say of a request that breaks them: no schema has words for
+    those.
+    """
     rules: Any = validate_pb2
     return frozenset(
         rule.message
@@ -119,21 +125,32 @@ ACROSS = _across_fields()
 
 def _is_across(response: Any) -> bool:
     details = response.json()["error"]["details"]
-    said = {problem["description"] for detail in details for problem in detail.get("field_violations", [])}
+    said = {
+        problem["description"]
+        for detail in details
+        for problem in detail.get("field_violations", [])
+    }
     return bool(said) and said <= ACROSS
 
 
 def _is_wrong(case: Any) -> bool:
-    """Whether something is wrong about what was sent: a list of nothing in a query is not sent at all, and
-    one value in place of a list is a list of one there."""
+    """Whether something is wrong about what was sent: a list of nothing in a query is not sent at
+    all, and one value in place of a list is a list of one there.
+    """
     if any(
-        not value or not any(value) for value in (case.query or {}).values() if isinstance(value, list | dict)
+        not value or not any(value)
+        for value in (case.query or {}).values()
+        if isinstance(value, list | dict)
     ):
         return False
     lists = {
-        one["name"] for one in case.operation.definition.raw["parameters"] if one["schema"]["type"] == "array"
+        one["name"]
+        for one in case.operation.definition.raw["parameters"]
+        if one["schema"]["type"] == "array"
     }
-    if any(name in lists and not isinstance(value, list) for name, value in (case.query or {}).items()):
+    if any(
+        name in lists and not isinstance(value, list) for name, value in (case.query or {}).items()
+    ):
         return False
     return any(part.mode is GenerationMode.NEGATIVE for part in case.meta.components.values())
 
@@ -157,7 +174,9 @@ def test_what_the_document_forbids_is_refused(schema: Any, route: Any) -> None:
     try:
         taken = [
             _told(case, response)
-            for case, response in _tried(schema, IDS[route.method.full_name], GenerationMode.NEGATIVE)
+            for case, response in _tried(
+                schema, IDS[route.method.full_name], GenerationMode.NEGATIVE
+            )
             if response.status_code < 400 and _is_wrong(case)
         ]
     except Unsatisfiable:

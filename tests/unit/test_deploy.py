@@ -1,4 +1,6 @@
-"""Holds deploy/ to the code: settings, ports, who reaches whom, what a container may do. Starts none."""
+"""Holds deploy/ to the code: settings, ports, who reaches whom, what a container may do. Starts
+none.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,19 @@ Document = dict[str, Any]
 def merged(below: Any, above: Any) -> Any:
     """A strategic merge as kustomize does it, as far as our one patch needs it."""
     if isinstance(below, dict) and isinstance(above, dict):
-        return below | {key: merged(below[key], above[key]) if key in below else above[key] for key in above}
+        return below | {
+            key: merged(below[key], above[key]) if key in below else above[key] for key in above
+        }
     if isinstance(below, list) and isinstance(above, list):
         key = next(
-            (key for key in KEYS if all(isinstance(x, dict) and key in x for x in below + above)), None
+            (key for key in KEYS if all(isinstance(x, dict) and key in x for x in below + above)),
+            None,
         )
         if key is not None:
             items = {item[key]: item for item in below}
-            return list((items | {x[key]: merged(items.get(x[key], {}), x) for x in above}).values())
+            return list(
+                (items | {x[key]: merged(items.get(x[key], {}), x) for x in above}).values()
+            )
     return above
 
 
@@ -56,11 +63,17 @@ def documents(folder: str) -> tuple[Document, ...]:
 
 
 def everything() -> list[Document]:
-    return [one for folder in ("base", "overlays/small", "overlays/replicated") for one in documents(folder)]
+    return [
+        one
+        for folder in ("base", "overlays/small", "overlays/replicated")
+        for one in documents(folder)
+    ]
 
 
 def one(kind: str, name: str, folder: str = "base") -> Document:
-    found = [doc for doc in documents(folder) if (doc["kind"], doc["metadata"]["name"]) == (kind, name)]
+    found = [
+        doc for doc in documents(folder) if (doc["kind"], doc["metadata"]["name"]) == (kind, name)
+    ]
     assert len(found) == 1, f"{kind} {name} in {folder}: {len(found)}"
     return found[0]
 
@@ -91,7 +104,9 @@ def k8s_environment(service: str) -> dict[str, str]:
 
 @cache
 def config_class(service: str) -> type[configuration.ProcessConfig]:
-    found: type[configuration.ProcessConfig] = importlib.import_module(f"services.{service}.server").Config
+    found: type[configuration.ProcessConfig] = importlib.import_module(
+        f"services.{service}.server"
+    ).Config
     return found
 
 
@@ -107,8 +122,12 @@ def port(service: str) -> int:
 
 @cache
 def drawn() -> frozenset[tuple[str, str]]:
-    """The arrows of ARCHITECTURE.md between deployed servers; `sonic` itself runs in the gateway's pod."""
-    arrows = re.findall(r"^\s*(\w+) --> (\w+)\s*$", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
+    """The arrows of ARCHITECTURE.md between deployed servers; `sonic` itself runs in the gateway's
+    pod.
+    """
+    arrows = re.findall(
+        r"^\s*(\w+) --> (\w+)\s*$", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE
+    )
     assert arrows
     return frozenset((caller, callee) for caller, callee in arrows if caller != "cli")
 
@@ -128,9 +147,9 @@ def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_has_a_server_is_what_is_deployed() -> None:
     assert set(DEPLOYED) == {*SERVICES, GATEWAY}
     assert set(compose()["services"]) == {*DEPLOYED, "postgres", "init"}
-    assert {doc["metadata"]["name"] for doc in documents("base") if doc["kind"] == "Deployment"} == set(
-        DEPLOYED
-    )
+    assert {
+        doc["metadata"]["name"] for doc in documents("base") if doc["kind"] == "Deployment"
+    } == set(DEPLOYED)
 
 
 @pytest.mark.parametrize("service", DEPLOYED)
@@ -148,7 +167,9 @@ def test_every_variable_is_a_setting_of_its_service(service: str) -> None:
 
 
 def test_the_example_of_settings_names_settings() -> None:
-    names = set(re.findall(r"^#?([A-Z_]+)=", (DEPLOY / "settings.example.env").read_text(), re.MULTILINE))
+    names = set(
+        re.findall(r"^#?([A-Z_]+)=", (DEPLOY / "settings.example.env").read_text(), re.MULTILINE)
+    )
     assert names
     assert names <= set().union(*(variables(service) for service in DEPLOYED))
 
@@ -180,7 +201,9 @@ def test_a_server_is_told_the_addresses_of_whom_it_calls_and_of_nobody_else(serv
     for environment in (composed_environment(service), k8s_environment(service)):
         own = {"LISTEN_ADDRESS", "METRICS_ADDRESS"}
         told = {
-            name: text for name, text in environment.items() if name.endswith("_ADDRESS") and name not in own
+            name: text
+            for name, text in environment.items()
+            if name.endswith("_ADDRESS") and name not in own
         }
         assert told == wanted
 
@@ -196,7 +219,10 @@ def test_a_server_is_reached_by_its_callers_only(service: str) -> None:
     assert callers == {caller for caller, callee in drawn() if callee == service}
     assert callees == {callee for caller, callee in drawn() if caller == service}
     assert all(rule["ports"] == [{"port": port(service)}] for rule in inward)
-    assert all(rule["ports"] == [{"port": port(callee)} for callee in named(rule["to"])] for rule in outward)
+    assert all(
+        rule["ports"] == [{"port": port(callee)} for callee in named(rule["to"])]
+        for rule in outward
+    )
 
 
 def test_whatever_no_policy_allows_is_denied() -> None:
@@ -205,7 +231,9 @@ def test_whatever_no_policy_allows_is_denied() -> None:
         "policyTypes": ["Ingress", "Egress"],
     }
     general = {"deny-by-default", "names", "metrics", "providers", "mail"}
-    policies = {doc["metadata"]["name"] for doc in documents("base") if doc["kind"] == "NetworkPolicy"}
+    policies = {
+        doc["metadata"]["name"] for doc in documents("base") if doc["kind"] == "NetworkPolicy"
+    }
     assert policies == general | set(DEPLOYED)
 
 
@@ -219,19 +247,25 @@ def test_only_who_has_a_role_reaches_the_database(overlay: str) -> None:
 
 def test_the_gateway_is_published_on_loopback_only_and_nothing_else_is() -> None:
     published = {
-        name: service["ports"] for name, service in compose()["services"].items() if "ports" in service
+        name: service["ports"]
+        for name, service in compose()["services"].items()
+        if "ports" in service
     }
     assert published == {GATEWAY: [f"127.0.0.1:{port(GATEWAY)}:{port(GATEWAY)}"]}
-    assert {doc["spec"].get("type", "ClusterIP") for doc in everything() if doc["kind"] == "Service"} == {
-        "ClusterIP"
-    }
+    assert {
+        doc["spec"].get("type", "ClusterIP") for doc in everything() if doc["kind"] == "Service"
+    } == {"ClusterIP"}
 
 
 def test_servers_without_business_outside_have_no_way_out() -> None:
     networks = compose()["networks"]
     closed = {name for name, network in networks.items() if network.get("internal")}
-    outgoing = {name for name, service in compose()["services"].items() if set(service["networks"]) - closed}
-    providers = one("NetworkPolicy", "providers")["spec"]["podSelector"]["matchExpressions"][0]["values"]
+    outgoing = {
+        name for name, service in compose()["services"].items() if set(service["networks"]) - closed
+    }
+    providers = one("NetworkPolicy", "providers")["spec"]["podSelector"]["matchExpressions"][0][
+        "values"
+    ]
     assert outgoing == {*providers, GATEWAY}
 
 
@@ -266,9 +300,13 @@ def test_the_image_ends_as_a_numbered_user_and_installs_by_hash() -> None:
     assert "--require-hashes -r requirements.lock" in text
     assert "--no-deps --no-build-isolation" in text
     copied = {
-        name for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE) for name in line.split()
+        name
+        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
+        for name in line.split()
     }
-    passed = set(re.findall(r"^!(.+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE))
+    passed = set(
+        re.findall(r"^!(.+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE)
+    )
     assert copied == passed
     assert all((ROOT / name).exists() for name in copied)
 
@@ -292,19 +330,32 @@ def test_no_secret_stands_in_a_file_of_the_repository() -> None:
         check=True,
     )
     assert listed.stdout
-    assert not [name for name in listed.stdout.splitlines() if secret.search((ROOT / name).read_text())]
+    assert not [
+        name for name in listed.stdout.splitlines() if secret.search((ROOT / name).read_text())
+    ]
     assert not [doc["metadata"]["name"] for doc in everything() if doc["kind"] == "Secret"]
 
 
 def test_made_secrets_are_the_ones_the_cluster_is_given(secrets_folder: Path) -> None:
-    made = {str(file.relative_to(secrets_folder)) for file in secrets_folder.rglob("*") if file.is_file()}
-    generators = yaml.safe_load((K8S / "secrets" / "kustomization.yaml").read_text())["secretGenerator"]
-    own = yaml.safe_load((K8S / "secrets" / "postgres" / "kustomization.yaml").read_text())["secretGenerator"]
+    made = {
+        str(file.relative_to(secrets_folder))
+        for file in secrets_folder.rglob("*")
+        if file.is_file()
+    }
+    generators = yaml.safe_load((K8S / "secrets" / "kustomization.yaml").read_text())[
+        "secretGenerator"
+    ]
+    own = yaml.safe_load((K8S / "secrets" / "postgres" / "kustomization.yaml").read_text())[
+        "secretGenerator"
+    ]
     given = {file for generator in generators for file in generator["files"]}
     given |= {f"postgres/{file}" for generator in own for file in generator["files"]}
     assert given == made
     mounted = {
-        volume["secret"]["secretName"] for _, pod in pods() for volume in pod["volumes"] if "secret" in volume
+        volume["secret"]["secretName"]
+        for _, pod in pods()
+        for volume in pod["volumes"]
+        if "secret" in volume
     }
     assert mounted == {generator["name"] for generator in [*generators, *own]}
 
@@ -321,26 +372,36 @@ def test_secrets_are_made_once_and_closed_to_others(secrets_folder: Path) -> Non
 
 
 @pytest.mark.parametrize("service", DEPLOYED)
-def test_a_server_can_read_its_configuration_in_either_deployment(service: str, secrets_folder: Path) -> None:
+def test_a_server_can_read_its_configuration_in_either_deployment(
+    service: str, secrets_folder: Path
+) -> None:
     mount = {"SONIC_SECRETS_DIR": str(secrets_folder / service)}
     for environment in (composed_environment(service), k8s_environment(service)):
         has_secrets = "SONIC_SECRETS_DIR" in environment
         assert has_secrets == (service in SERVICES)
-        loaded = configuration.load(config_class(service), environment | (mount if has_secrets else {}))
+        loaded = configuration.load(
+            config_class(service), environment | (mount if has_secrets else {})
+        )
         if has_secrets:
             url = loaded.model_dump()["database_url"].get_secret_value()
             assert re.fullmatch(rf"postgresql://{service}:\w+@postgres:5432/sonic", url)
 
 
-def test_the_ledger_key_comes_from_a_secret_not_from_a_container_that_goes(secrets_folder: Path) -> None:
-    environment = composed_environment("alerts") | {"SONIC_SECRETS_DIR": str(secrets_folder / "alerts")}
+def test_the_ledger_key_comes_from_a_secret_not_from_a_container_that_goes(
+    secrets_folder: Path,
+) -> None:
+    environment = composed_environment("alerts") | {
+        "SONIC_SECRETS_DIR": str(secrets_folder / "alerts")
+    }
     loaded = configuration.load(config_class("alerts"), environment)
     assert len(loaded.model_dump()["alerts_ledger_key"].get_secret_value()) >= 64
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "init", "postgres"])
 def test_each_container_sees_its_own_folder_of_secrets_only(name: str) -> None:
-    [bound] = [volume for volume in compose()["services"][name]["volumes"] if volume["type"] == "bind"]
+    [bound] = [
+        volume for volume in compose()["services"][name]["volumes"] if volume["type"] == "bind"
+    ]
     assert (bound["source"], bound["target"], bound["read_only"]) == (
         f"./secrets/{name}",
         "/run/secrets",

@@ -1,4 +1,5 @@
-"""What the pages for people name exists: links, paths, names beside their files, targets of make."""
+"""What the pages for people name exists: links, paths, names beside their files,
+targets of make."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +34,9 @@ def spans(page: Path) -> list[str]:
 def commands(page: Path) -> list[str]:
     """Lines of fenced blocks, without their prompt, and spans."""
     blocks = re.findall(r"^```.*?\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
-    return [line.removeprefix("$ ") for block in blocks for line in block.splitlines()] + spans(page)
+    return [line.removeprefix("$ ") for block in blocks for line in block.splitlines()] + spans(
+        page
+    )
 
 
 def is_there(path: str) -> bool:
@@ -48,7 +51,9 @@ def is_there(path: str) -> bool:
 
 def paths(page: Path) -> Iterator[str]:
     for span in spans(page):
-        if (span.startswith(tuple(f"{top}/" for top in TOP)) and " " not in span) or FILE.fullmatch(span):
+        if (span.startswith(tuple(f"{top}/" for top in TOP)) and " " not in span) or FILE.fullmatch(
+            span
+        ):
             yield span
 
 
@@ -67,7 +72,11 @@ def test_every_link_inside_the_repository_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=shown)
 def test_every_target_of_make_a_page_names_is_one(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    asked = {found[1] for line in commands(page) if (found := re.match(r"make ([a-z][a-z-]*)\b(?!=)", line))}
+    asked = {
+        found[1]
+        for line in commands(page)
+        if (found := re.match(r"make ([a-z][a-z-]*)\b(?!=)", line))
+    }
     assert not asked - targets
 
 
@@ -87,7 +96,11 @@ def test_a_name_beside_its_file_stands_in_it(page: Path) -> None:
 
 
 def test_the_glossary_is_short_and_in_order() -> None:
-    rows = [line.split("|")[1].strip() for line in GLOSSARY.read_text().splitlines() if line.startswith("| ")]
+    rows = [
+        line.split("|")[1].strip()
+        for line in GLOSSARY.read_text().splitlines()
+        if line.startswith("| ")
+    ]
     words = rows[1:]
     assert 0 < len(words) <= WORDS_CEILING
     assert words == sorted(set(words))

@@ -16,7 +16,10 @@ def config_class(service: str) -> type[ServiceConfig]:
 
 
 def environment(service: str, listen: str) -> dict[str, str]:
-    return {"LISTEN_ADDRESS": listen, f"{service.upper()}_DATABASE_URL": "postgresql://a:b@127.0.0.1/c"}
+    return {
+        "LISTEN_ADDRESS": listen,
+        f"{service.upper()}_DATABASE_URL": "postgresql://a:b@127.0.0.1/c",
+    }
 
 
 @pytest.mark.parametrize(
@@ -37,7 +40,9 @@ def test_an_address_that_others_reach_is_refused_with_the_fix(
     assert load(config_class(service), allowed).listen_address == listen
 
 
-@pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:50051", "[::1]:50051", "unix:/run/sonic/price"])
+@pytest.mark.parametrize(
+    "listen", ["127.0.0.1:0", "localhost:50051", "[::1]:50051", "unix:/run/sonic/price"]
+)
 @pytest.mark.parametrize("service", SERVICES)
 def test_an_address_of_this_machine_needs_no_word(service: str, listen: str) -> None:
     assert load(config_class(service), environment(service, listen)).listen_address == listen

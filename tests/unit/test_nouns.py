@@ -1,4 +1,6 @@
-"""Holds the nouns of a service to their plan: their rooms, and who of them knows whom. Reads source only."""
+"""Holds the nouns of a service to their plan: their rooms, and who of them knows whom. Reads source
+only.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ NOUN_ROOMS = {"domain", "service", "store", "servicer", "mapping", "ports"}
 def nouns() -> list[Path]:
     """The folders of nouns that are there."""
     return [
-        SERVICES / name / noun for name, of in NOUNS.items() for noun in sorted(of) if noun in rooms(name)
+        SERVICES / name / noun
+        for name, of in NOUNS.items()
+        for noun in sorted(of)
+        if noun in rooms(name)
     ]
 
 
@@ -32,12 +37,18 @@ def test_every_room_of_a_noun_has_a_name_of_the_plan() -> None:
 
 
 def places(module: str) -> tuple[str, str, str] | None:
-    """Service, noun and room of a module of ours; no noun for what stands at the top of its service."""
+    """Service, noun and room of a module of ours; no noun for what stands at the top of its
+    service.
+    """
     parts = module.split(".")
     if len(parts) < 3 or parts[0] != "services" or parts[1] not in NOUNS:
         return None
     is_noun = parts[2] in NOUNS[parts[1]] and parts[2] in rooms(parts[1])
-    return (parts[1], parts[2], parts[3] if len(parts) > 3 else "") if is_noun else (parts[1], "", parts[2])
+    return (
+        (parts[1], parts[2], parts[3] if len(parts) > 3 else "")
+        if is_noun
+        else (parts[1], "", parts[2])
+    )
 
 
 def crossings() -> Iterator[tuple[str, tuple[str, str, str], tuple[str, str, str]]]:

@@ -58,7 +58,9 @@ def unbounded(field: FieldDescriptor) -> str:
         return ", ".join(missing if rules.map.HasField("max_pairs") else ["max_pairs", *missing])
     if field.is_repeated:
         missing = [] if is_bounded(rules.repeated.items, field.type) else ["items"]
-        return ", ".join(missing if rules.repeated.HasField("max_items") else ["max_items", *missing])
+        return ", ".join(
+            missing if rules.repeated.HasField("max_items") else ["max_items", *missing]
+        )
     return "" if is_bounded(rules, field.type) else "max_len"
 
 
@@ -73,4 +75,6 @@ def test_only_a_file_may_be_longer_than_a_usual_message() -> None:
     for field in every_field():
         rules = field.GetOptions().Extensions[validate_pb2.field]
         longest = max(rules.bytes.max_len, rules.string.max_len, rules.string.max_bytes)
-        assert longest <= usual or (field.name == "content" and "Import" in field.containing_type.name)
+        assert longest <= usual or (
+            field.name == "content" and "Import" in field.containing_type.name
+        )

@@ -39,7 +39,8 @@ Made = Iterator[tuple[str, str, Message]]
 
 
 def filled(kind: Descriptor, key: str, depth: int = 0) -> Made:
-    """A message of this kind for each text it can hold, with the key there; path and field's name."""
+    """A message of this kind for each text it can hold, with the key there;
+    path and field's name."""
     for field in kind.fields if depth < _DEEPEST else ():
         inner = field.message_type
         if inner is not None and inner.GetOptions().map_entry:
@@ -58,7 +59,9 @@ def filled(kind: Descriptor, key: str, depth: int = 0) -> Made:
             yield path, field.name, made(kind, **{field.name: text})
 
 
-def _maps(kind: Descriptor, field: FieldDescriptor, entry: Descriptor, key: str, depth: int) -> Made:
+def _maps(
+    kind: Descriptor, field: FieldDescriptor, entry: Descriptor, key: str, depth: int
+) -> Made:
     value = entry.fields_by_name["value"]
     if value.message_type is not None:
         outer = made(kind)
@@ -96,7 +99,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("key", "path", "message"), CASES)
-def test_a_private_key_is_refused_by_the_name_of_its_field(key: str, path: str, message: Message) -> None:
+def test_a_private_key_is_refused_by_the_name_of_its_field(
+    key: str, path: str, message: Message
+) -> None:
     with pytest.raises(InvalidArgument) as refused:
         refuse_secrets(message)
     assert (refused.value.reason, list(refused.value.fields)) == ("PRIVATE_KEY_REFUSED", [path])
@@ -107,11 +112,16 @@ def test_a_private_key_is_refused_by_the_name_of_its_field(key: str, path: str, 
     assert key not in repr(vars(checked.value)) + str(checked.value)
 
 
-@pytest.mark.parametrize("key", ["\n".join(PHRASE.split()), f"-----BEGIN PRIVATE KEY-----\n{'a9B' * 20}"])
+@pytest.mark.parametrize(
+    "key", ["\n".join(PHRASE.split()), f"-----BEGIN PRIVATE KEY-----\n{'a9B' * 20}"]
+)
 def test_a_key_of_several_lines_is_refused_as_one_where_a_name_has_one(key: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         check(positions.CreateWalletRequest(wallet=positions.Wallet(name=key)))
-    assert (refused.value.reason, list(refused.value.fields)) == ("PRIVATE_KEY_REFUSED", ["wallet.name"])
+    assert (refused.value.reason, list(refused.value.fields)) == (
+        "PRIVATE_KEY_REFUSED",
+        ["wallet.name"],
+    )
 
 
 def test_what_may_look_like_a_key_is_a_page_token_or_a_hash() -> None:
@@ -125,7 +135,10 @@ def test_a_list_of_single_words_may_be_a_phrase() -> None:
     wallet = positions.Wallet(name="a", tags=PHRASE.split())
     with pytest.raises(InvalidArgument) as refused:
         check(positions.CreateWalletRequest(wallet=wallet))
-    assert (refused.value.reason, list(refused.value.fields)) == ("PRIVATE_KEY_REFUSED", ["wallet.tags"])
+    assert (refused.value.reason, list(refused.value.fields)) == (
+        "PRIVATE_KEY_REFUSED",
+        ["wallet.tags"],
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Holds the house to its plan: rooms, ceilings, names, who may know whom. Reads source, runs none of it."""
+"""Holds the house to its plan: rooms, ceilings, names, who may know whom. Reads source, runs none
+of it.
+"""
 
 import ast
 import re
@@ -19,7 +21,17 @@ FUNCTION_CEILING_LINES = 50
 RPC_CEILING = 15
 DOCSTRING_CEILING_LINES = 6
 
-ROOMS = {"server", "servicer", "service", "domain", "store", "tables", "migrations", "loop", "clients"}
+ROOMS = {
+    "server",
+    "servicer",
+    "service",
+    "domain",
+    "store",
+    "tables",
+    "migrations",
+    "loop",
+    "clients",
+}
 EXTRA_ROOMS = {
     "price": {"sources"},
     "positions": {"venues"},
@@ -30,7 +42,16 @@ EXTRA_ROOMS = {
 # The nouns of a service that has several: a folder each, with rooms of these names inside.
 NOUNS: dict[str, set[str]] = {
     "alerts": {"alerts", "thresholds", "price_rules", "silences", "notifications", "ledger"},
-    "positions": {"positions", "enrichment", "sync", "wallets", "portfolio", "risk", "files", "sessions"},
+    "positions": {
+        "positions",
+        "enrichment",
+        "sync",
+        "wallets",
+        "portfolio",
+        "risk",
+        "files",
+        "sessions",
+    },
     "xcom": {"messages", "deliveries", "channels", "escalation"},
     "price": {"prices", "history"},
     "monitor": {"monitors", "badges", "runs"},
@@ -52,9 +73,26 @@ FORBIDDEN_NAMES = {
 }
 TRADE_WORDS = {"position", "alert", "price", "hedge", "wallet", "liquidation"}
 # Libraries that only compute, and the pure part of shared.
-PURE = {"numpy", "bech32", "Crypto", "shared.errors", "shared.secret_shapes", "shared.base58", "shared.texts"}
+PURE = {
+    "numpy",
+    "bech32",
+    "Crypto",
+    "shared.errors",
+    "shared.secret_shapes",
+    "shared.base58",
+    "shared.texts",
+}
 
-SERVICE_NAMES = ("price", "positions", "hedges", "alerts", "monitor", "xcom", "cyclone", "withdrawals")
+SERVICE_NAMES = (
+    "price",
+    "positions",
+    "hedges",
+    "alerts",
+    "monitor",
+    "xcom",
+    "cyclone",
+    "withdrawals",
+)
 ANY = set(SERVICE_NAMES)
 # The wire between services, as the plan has it.
 CALLS: dict[str, set[str]] = {
@@ -76,7 +114,10 @@ def modules(*roots: str) -> tuple[Path, ...]:
     """Python files of ours under these folders of the repository."""
     return tuple(
         sorted(
-            path for root in roots for path in (ROOT / root).rglob("*.py") if "__pycache__" not in path.parts
+            path
+            for root in roots
+            for path in (ROOT / root).rglob("*.py")
+            if "__pycache__" not in path.parts
         )
     )
 
@@ -91,7 +132,9 @@ def shown(path: Path) -> str:
 
 
 def folders() -> list[Path]:
-    return sorted(path for path in SERVICES.iterdir() if path.is_dir() and path.name != "__pycache__")
+    return sorted(
+        path for path in SERVICES.iterdir() if path.is_dir() and path.name != "__pycache__"
+    )
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -145,7 +188,8 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
     assert not empty_words
 
 
-# One file each, which gives what every file of its folder gives: there a name means the same each time.
+# One file each, which gives what every file of its folder gives: there a name means the same each
+# time.
 PLUG_INS = {"sources", "venues", "senders", "checks", "server.py"}
 
 
@@ -223,14 +267,18 @@ def test_every_proto_lives_where_its_package_says_and_imports_no_other_of_ours()
 
 
 def words(path: Path) -> Iterator[str]:
-    """The words of every name, string and comment of a file, camel and snake taken apart, singular."""
+    """The words of every name, string and comment of a file, camel and snake taken apart,
+    singular."""
     for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", path.read_text()):
         yield word.lower().removesuffix("s")
 
 
 def test_shared_plumbing_holds_no_word_of_the_trade() -> None:
     spoken = {
-        f"{shown(path)}: {word}" for path in modules("shared") for word in words(path) if word in TRADE_WORDS
+        f"{shown(path)}: {word}"
+        for path in modules("shared")
+        for word in words(path)
+        if word in TRADE_WORDS
     }
     assert not spoken
 
@@ -260,15 +308,22 @@ def own_domains(path: Path) -> set[str]:
 
 @cache
 def foreign_roots() -> frozenset[str]:
-    """Top packages outside the standard library, found by looking at what the whole house imports."""
-    names = {name.split(".")[0] for path in modules("services", "shared") for name in imported(path)}
+    """Top packages outside the standard library, found by looking at what the whole house
+    imports."""
+    names = {
+        name.split(".")[0] for path in modules("services", "shared") for name in imported(path)
+    }
     return frozenset(names - sys.stdlib_module_names)
 
 
 def test_domains_ask_no_clock() -> None:
-    asking = re.compile(r"\b(datetime\.now|datetime\.utcnow|date\.today|time\.time|time\.monotonic)\(")
+    asking = re.compile(
+        r"\b(datetime\.now|datetime\.utcnow|date\.today|time\.time|time\.monotonic)\("
+    )
     assert not [
-        shown(path) for path in modules("services") if is_domain(path) and asking.search(path.read_text())
+        shown(path)
+        for path in modules("services")
+        if is_domain(path) and asking.search(path.read_text())
     ]
 
 
@@ -303,7 +358,9 @@ def test_the_drawing_shows_the_calls_of_the_plan() -> None:
     drawing = re.search(r"```mermaid\s+graph(.*?)```", page.read_text(), re.DOTALL)
     assert drawing is not None
     drawn = set(re.findall(r"^\s*(\w+) --> (\w+)\s*$", drawing[1], re.MULTILINE))
-    here = {folder.name for folder in folders()} | {path.name for path in PROTOS.iterdir() if path.is_dir()}
+    here = {folder.name for folder in folders()} | {
+        path.name for path in PROTOS.iterdir() if path.is_dir()
+    }
     planned = {(caller, callee) for caller, callees in CALLS.items() for callee in callees}
     assert drawn <= planned
     assert {(caller, callee) for caller, callee in planned if {caller, callee} <= here} <= drawn
@@ -311,7 +368,9 @@ def test_the_drawing_shows_the_calls_of_the_plan() -> None:
 
 def test_the_calls_have_no_ring() -> None:
     settled: set[str] = set()
-    while waiting := {name for name, callees in CALLS.items() if name not in settled and callees <= settled}:
+    while waiting := {
+        name for name, callees in CALLS.items() if name not in settled and callees <= settled
+    }:
         settled |= waiting
     assert settled == set(CALLS)
 
@@ -327,7 +386,11 @@ def test_no_file_names_a_package_registry_or_a_place_of_one_machine() -> None:
     ]
     naming = []
     listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     for name in listed.stdout.splitlines():
         path = ROOT / name
@@ -349,4 +412,6 @@ def test_locks_pin_by_hash_and_by_no_address() -> None:
 
 def test_no_suppression_goes_without_its_rule() -> None:
     bare = re.compile(r"#\s*(type:\s*ignore(?!\[)|noqa(?!:))")
-    assert not [shown(path) for path in modules("services", "shared") if bare.search(path.read_text())]
+    assert not [
+        shown(path) for path in modules("services", "shared") if bare.search(path.read_text())
+    ]

@@ -96,7 +96,9 @@ class AlertsServicer(rpc.AlertsServiceServicer):
         cleared = await self._cases.removal.clear_stale(step, epoch)
         return pb.ClearStaleAlertsResponse(cleared_count=cleared.cleared_count)
 
-    async def ListAlerts(self, request: pb.ListAlertsRequest, context: Context) -> pb.ListAlertsResponse:
+    async def ListAlerts(
+        self, request: pb.ListAlertsRequest, context: Context
+    ) -> pb.ListAlertsResponse:
         wanted = Filter(
             alert_class=chosen(AlertClass, request.alert_class, "alert_class"),
             type=chosen(AlertType, request.type, "type"),
@@ -108,13 +110,16 @@ class AlertsServicer(rpc.AlertsServiceServicer):
         page = await self._cases.reading.list(wanted, request.page_size, request.page_token)
         now = self._clock.now()
         return pb.ListAlertsResponse(
-            alerts=[alert_message(alert, now) for alert in page.rows], next_page_token=page.next_page_token
+            alerts=[alert_message(alert, now) for alert in page.rows],
+            next_page_token=page.next_page_token,
         )
 
     async def GetAlert(self, request: pb.GetAlertRequest, context: Context) -> pb.Alert:
         return alert_message(await self._cases.reading.get(request.id), self._clock.now())
 
-    async def DeleteAlert(self, request: pb.DeleteAlertRequest, context: Context) -> pb.DeleteAlertResponse:
+    async def DeleteAlert(
+        self, request: pb.DeleteAlertRequest, context: Context
+    ) -> pb.DeleteAlertResponse:
         await self._cases.removal.delete(request.id, request.etag)
         return pb.DeleteAlertResponse()
 
@@ -131,17 +136,27 @@ class AlertsServicer(rpc.AlertsServiceServicer):
             resolved=await self._cases.deaths.resolve_death(step, request.incident)
         )
 
-    async def FlushOutbox(self, request: pb.FlushOutboxRequest, context: Context) -> pb.FlushOutboxResponse:
-        flushed = await self._cases.relay.flush(Step("FLUSH_OUTBOX", request.cycle_id, request.epoch))
-        return pb.FlushOutboxResponse(sent_count=flushed.sent_count, waiting_count=flushed.waiting_count)
+    async def FlushOutbox(
+        self, request: pb.FlushOutboxRequest, context: Context
+    ) -> pb.FlushOutboxResponse:
+        flushed = await self._cases.relay.flush(
+            Step("FLUSH_OUTBOX", request.cycle_id, request.epoch)
+        )
+        return pb.FlushOutboxResponse(
+            sent_count=flushed.sent_count, waiting_count=flushed.waiting_count
+        )
 
     async def GetSummary(self, request: pb.GetSummaryRequest, context: Context) -> pb.Summary:
         return summary_message(await self._cases.reading.summary())
 
-    async def ClearData(self, request: pb.ClearDataRequest, context: Context) -> pb.ClearDataResponse:
+    async def ClearData(
+        self, request: pb.ClearDataRequest, context: Context
+    ) -> pb.ClearDataResponse:
         return pb.ClearDataResponse(deleted_count=await self._cases.removal.clear(request.confirm))
 
-    async def _judge(self, request: _Judged, step_name: str, work: Work) -> pb.EvaluateAlertsResponse:
+    async def _judge(
+        self, request: _Judged, step_name: str, work: Work
+    ) -> pb.EvaluateAlertsResponse:
         step = Step(step_name, request.cycle_id, request.epoch)
         totals = totals_of(request.totals) if request.HasField("totals") else None
         prices = prices_of(request.prices)

@@ -62,8 +62,8 @@ class ReadingState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a type measures: its field name, how people call it, its unit, what to do about it, and the limits
-    that make sense: from `lowest` (with `beyond` above it) to `highest`.
+    """What a type measures: its field name, how people call it, its unit, what to do about it, and
+    the limits that make sense: from `lowest` (with `beyond` above it) to `highest`.
     """
 
     alert_class: AlertClass
@@ -117,7 +117,9 @@ METRICS: Mapping[AlertType, Metric] = {
         lowest=0.0,
         highest=1.0,
     ),
-    AlertType.PROFIT: Metric(AlertClass.POSITION, "profit_usd", "profit", "USD", _TAKE, opportunity=True),
+    AlertType.PROFIT: Metric(
+        AlertClass.POSITION, "profit_usd", "profit", "USD", _TAKE, opportunity=True
+    ),
     AlertType.TOTAL_VALUE: Metric(
         AlertClass.PORTFOLIO,
         "total_value_usd",
@@ -136,16 +138,33 @@ METRICS: Mapping[AlertType, Metric] = {
         lowest=0.0,
     ),
     AlertType.TOTAL_PROFIT: Metric(
-        AlertClass.PORTFOLIO, "total_profit_usd", "total profit", "USD", _TAKE, opportunity=True, lowest=0.0
+        AlertClass.PORTFOLIO,
+        "total_profit_usd",
+        "total profit",
+        "USD",
+        _TAKE,
+        opportunity=True,
+        lowest=0.0,
     ),
     AlertType.AVG_LEVERAGE: Metric(
-        AlertClass.PORTFOLIO, "avg_leverage_ratio", "average leverage", "x", _LOOK, lowest=0.0, beyond=True
+        AlertClass.PORTFOLIO,
+        "avg_leverage_ratio",
+        "average leverage",
+        "x",
+        _LOOK,
+        lowest=0.0,
+        beyond=True,
     ),
     AlertType.AVG_TRAVEL_PERCENT: Metric(
         AlertClass.PORTFOLIO, "avg_travel_percent", "average travel", "%", _LOOK, lowest=-100.0
     ),
     AlertType.VALUE_TO_COLLATERAL_RATIO: Metric(
-        AlertClass.PORTFOLIO, "value_to_collateral_ratio", "value to collateral", "", _LOOK, lowest=0.0
+        AlertClass.PORTFOLIO,
+        "value_to_collateral_ratio",
+        "value to collateral",
+        "",
+        _LOOK,
+        lowest=0.0,
     ),
     AlertType.TOTAL_HEAT: Metric(
         AlertClass.PORTFOLIO, "avg_heat_index", "average heat", "", _LOOK, lowest=0.0, highest=100.0

@@ -1,6 +1,7 @@
 """When a level rises, falls or holds: columns in, columns out.
 
-Levels are the numbers of `Level`. A column of limits has shape (n, 3): low, medium, high; NaN is no limit.
+Levels are the numbers of `Level`. A column of limits has shape (n, 3): low, medium, high; NaN is no
+limit.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class ReadingColumns:
 
 
 class Judged(NamedTuple):
-    """`falling`: the level the last observation would have let it fall to (0: none). `held`: the level would
-    be lower, had the observation not been judged before.
+    """`falling`: the level the last observation would have let it fall to (0: none). `held`: the
+    level would be lower, had the observation not been judged before.
     """
 
     level: NDArray[np.int8]
@@ -54,20 +55,26 @@ def raw_level(value: Floats, limits: Floats, sign: Floats) -> NDArray[np.int8]:
 
 
 def floor_level(value: Floats, limits: Floats, sign: Floats) -> NDArray[np.int8]:
-    """The highest level whose edge, moved by the margin to the safe side, the value has not left."""
+    """The highest level whose edge, moved by the margin to the safe side,
+    the value has not left."""
     signed = (value * sign)[:, None]
     edges = limits * sign[:, None]
     return _highest((signed >= edges) | (signed > edges - MARGIN_RATIO * np.abs(limits)))
 
 
 def judge_levels(
-    level: NDArray[np.int8], falling: NDArray[np.int8], reading: ReadingColumns, limits: Floats, sign: Floats
+    level: NDArray[np.int8],
+    falling: NDArray[np.int8],
+    reading: ReadingColumns,
+    limits: Floats,
+    sign: Floats,
 ) -> Judged:
-    """The next levels by the present ones and what the last observation would have let them fall to.
+    """The next levels by the present ones and what the last observation would have let them fall
+    to.
 
-    Up at once, also on an old value or one judged before. Down only when two different observations in a row,
-    both fresh, are away from the edge; each edge needs its two. An observation judged before counts for
-    nothing, absent and stale values hold and begin anew.
+    Up at once, also on an old value or one judged before. Down only when two different observations
+    in a row, both fresh, are away from the edge; each edge needs its two. An observation judged
+    before counts for nothing, absent and stale values hold and begin anew.
     """
     known = ~np.isnan(reading.value)
     raw = np.where(known, raw_level(reading.value, limits, sign), Level.NORMAL)
@@ -75,8 +82,12 @@ def judge_levels(
     away = known & reading.fresh & (floor < level)
     pending = falling != NOT_FALLING
     fallen = np.minimum(np.maximum(floor, falling), level)
-    after = np.where(raw > level, raw, np.where(away & reading.new & pending, fallen, level)).astype(np.int8)
-    counted = np.where(reading.new, floor, np.where(pending, np.maximum(floor, falling), NOT_FALLING))
+    after = np.where(
+        raw > level, raw, np.where(away & reading.new & pending, fallen, level)
+    ).astype(np.int8)
+    counted = np.where(
+        reading.new, floor, np.where(pending, np.maximum(floor, falling), NOT_FALLING)
+    )
     memory = np.where(away & (counted < after), counted, NOT_FALLING).astype(np.int8)
     return Judged(after, memory, away & ~reading.new)
 

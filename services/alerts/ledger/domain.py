@@ -21,7 +21,9 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Entry(NamedTuple):
-    """A row before it is sealed. Levels and type as numbers, 0 is none; values in the metric's unit."""
+    """A row before it is sealed. Levels and type as numbers, 0 is none; values in the metric's
+    unit.
+    """
 
     entry_time: datetime
     alert_id: str
@@ -101,7 +103,9 @@ def is_sealed_with(key: bytes, row: Sealed) -> bool:
 @lru_cache(maxsize=4)
 def _pads(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
     # The half of each HMAC that only depends on the key, done once: half the time of a row.
-    block = (hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(_BLOCK_BYTES, b"\0")
+    block = (hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(
+        _BLOCK_BYTES, b"\0"
+    )
     inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
     return hashlib.sha256(inner), hashlib.sha256(outer)
 
@@ -119,7 +123,9 @@ def chain(key: bytes, head: Head, entries: Iterable[Entry]) -> list[Sealed]:
 
 
 def line(row: Sealed) -> str:
-    """A row as one line of JSON, ended by a newline; numbers read back bit for bit, inputs as they are."""
+    """A row as one line of JSON, ended by a newline; numbers read back bit for bit, inputs as they
+    are.
+    """
     entry = row.entry
     fields = {
         "sequence": row.sequence,
@@ -165,13 +171,20 @@ class Walk:
         self._bad, self._problem = sequence, problem
 
     def end(self) -> Verdict:
-        """The verdict. An anchor that is not in the chain means the tail was cut or the chain replaced."""
+        """The verdict. An anchor that is not in the chain means the tail was cut or the chain
+        replaced.
+        """
         if self._anchor is not None and not self._problem and not self._anchored_sequence:
             self._stop(
-                self._anchor.sequence or self._head.sequence + 1, "the anchored row is not in the chain"
+                self._anchor.sequence or self._head.sequence + 1,
+                "the anchored row is not in the chain",
             )
         return Verdict(
-            self._count, self._bad, self._problem, self._head.hash, self._count - self._anchored_sequence
+            self._count,
+            self._bad,
+            self._problem,
+            self._head.hash,
+            self._count - self._anchored_sequence,
         )
 
 

@@ -23,7 +23,9 @@ class LedgerQueries:
     def __init__(self, cache: SnapshotCache) -> None:
         self._cache = cache
 
-    async def list(self, page_size: int, page_token: str, alert_id: str, cycle_id: str) -> Page[Sealed]:
+    async def list(
+        self, page_size: int, page_token: str, alert_id: str, cycle_id: str
+    ) -> Page[Sealed]:
         """Newest first; ALERT_NOT_FOUND."""
         context = paging.context("ledger", alert_id, cycle_id)
         page = paging.parse(page_size, page_token, context=context)
@@ -46,7 +48,9 @@ class LedgerQueries:
         return found
 
     async def _refuse_unknown(self, store: Store, alert_id: str) -> None:
-        """An empty answer would say that nothing ever happened to it; the record knows what was there."""
+        """An empty answer would say that nothing ever happened to it; the record knows what was
+        there.
+        """
         if not alert_id or await store.ledger.names(alert_id):
             return
         (await self._cache.snapshot(store, await store.service_state.read())).row(alert_id)

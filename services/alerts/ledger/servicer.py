@@ -18,7 +18,9 @@ class LedgerServicer(rpc.LedgerServiceServicer):
     def __init__(self, record: LedgerQueries) -> None:
         self._record = record
 
-    async def ListLedger(self, request: pb.ListLedgerRequest, context: Context) -> pb.ListLedgerResponse:
+    async def ListLedger(
+        self, request: pb.ListLedgerRequest, context: Context
+    ) -> pb.ListLedgerResponse:
         page = await self._record.list(
             request.page_size, request.page_token, request.alert_id, request.cycle_id
         )

@@ -1,1 +1,2 @@
-"""Notifications: what people read of a change of level, kept in an outbox until it is handed over."""
+"""Notifications: what people read of a change of level, kept in an outbox until it is handed
+over."""

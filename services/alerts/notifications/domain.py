@@ -22,7 +22,8 @@ Facts = dict[str, str]
 RAISED: Final = "RAISED"
 RESOLVED: Final = "RESOLVED"
 CLOSED: Final = "CLOSED"
-# Ends of a position that are worse than anything before: a record says so, or there is none and it was near.
+# Ends of a position that are worse than anything before: a record says so, or there is none and it
+# was near.
 LIQUIDATED: Final = "LIQUIDATED"
 GONE: Final = "GONE"
 # What was told to be gone is held: it was not, or it was opened again.
@@ -76,7 +77,9 @@ class Settlement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something about an incident that is not for people. `level` as in Letter, until when as RFC 3339."""
+    """Something about an incident that is not for people. `level` as in Letter, until when as RFC
+    3339.
+    """
 
     incident_key: str
     settlement: Settlement
@@ -107,7 +110,8 @@ def plain(number: float) -> str:
 
 
 def short(number: float, unit: str = "") -> str:
-    """For people: thousands marked, two digits after the point for money, four else; small ones whole.
+    """For people: thousands marked, two digits after the point for money, four else; small ones
+    whole.
 
     Of unit UTC the number is seconds since 1970, and what is read is the moment.
     """
@@ -173,12 +177,19 @@ def _lines(facts: Mapping[str, str]) -> list[str]:
         return [f"Why: its moment, {facts['trigger_time']}, has come", *_closing(facts)]
     metric = METRICS[AlertType[facts["type"]]]
     held = metric.alert_class is AlertClass.POSITION and facts["event"] not in _ENDINGS
-    return [*(_position(facts) if held else []), _why(facts, metric.noun, metric.unit), *_closing(facts)]
+    return [
+        *(_position(facts) if held else []),
+        _why(facts, metric.noun, metric.unit),
+        *_closing(facts),
+    ]
 
 
 def _position(facts: Mapping[str, str]) -> list[str]:
     size, price = _told(facts, "size_usd", "USD"), _told(facts, "price_usd", "USD")
-    entry, last = _told(facts, "entry_price_usd", "USD"), _told(facts, "liquidation_price_usd", "USD")
+    entry, last = (
+        _told(facts, "entry_price_usd", "USD"),
+        _told(facts, "liquidation_price_usd", "USD"),
+    )
     return [
         f"Position: {about(facts)}, wallet {facts.get('wallet') or 'none'}, size {size}",
         f"Price: {price}, entry {entry}, liquidation {last}",
@@ -191,7 +202,11 @@ def _distance(facts: Mapping[str, str]) -> str:
     if not percent or not usd:
         return ""
     far = f"{short(abs(float(percent)), '%')} ({short(abs(float(usd)), 'USD')})"
-    return f"AT OR PAST LIQUIDATION by {far}" if float(percent) <= 0 else f"Distance to liquidation: {far}"
+    return (
+        f"AT OR PAST LIQUIDATION by {far}"
+        if float(percent) <= 0
+        else f"Distance to liquidation: {far}"
+    )
 
 
 def _why(facts: Mapping[str, str], noun: str, unit: str) -> str:
@@ -201,7 +216,10 @@ def _why(facts: Mapping[str, str], noun: str, unit: str) -> str:
         return f"Why: {noun} is back to NORMAL from {facts['previous_level']}"
     sign = "<=" if facts.get("condition") == Condition.BELOW.name else ">="
     flip = f"; {facts['level']} until {_until(facts, unit)}" if "flip_value" in facts else ""
-    return f"Why: {noun} {_told(facts, 'value', unit)} {sign} limit {_told(facts, 'limit', unit)}{flip}"
+    return (
+        f"Why: {noun} {_told(facts, 'value', unit)} {sign} limit "
+        f"{_told(facts, 'limit', unit)}{flip}"
+    )
 
 
 def _why_ended(facts: Mapping[str, str], noun: str, unit: str) -> str:
@@ -213,7 +231,9 @@ def _why_ended(facts: Mapping[str, str], noun: str, unit: str) -> str:
         return "Why: its venue shows it again"
     if facts["event"] == GONE:
         return f"Why: the venue does not show it any more and no record says why{last}"
-    return f"Why: the position is closed or deleted; last {noun} {_told(facts, 'value', unit)}{last}"
+    return (
+        f"Why: the position is closed or deleted; last {noun} {_told(facts, 'value', unit)}{last}"
+    )
 
 
 def _until(facts: Mapping[str, str], unit: str) -> str:
@@ -275,7 +295,10 @@ def why(standing: Standing) -> str:
     elif math.isnan(standing.flip_value):
         line = f"{standing.level.name} until two fresh readings away from every limit"
     else:
-        line = f"{standing.level.name} until {metric.noun} {down} {short(standing.flip_value, metric.unit)}"
+        line = (
+            f"{standing.level.name} until {metric.noun} {down} "
+            f"{short(standing.flip_value, metric.unit)}"
+        )
     return line + _held(standing, metric.noun, metric.unit)
 
 

@@ -1,4 +1,6 @@
-"""What must be told and is not yet handed over. The table is the queue; a dead sender's claim runs out."""
+"""What must be told and is not yet handed over. The table is the queue; a dead sender's claim runs
+out.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,14 @@ CLAIM = timedelta(seconds=30)
 _KEPT = timedelta(days=1)
 
 _CLAIM = text(
-    "with claimed as (update outbox set claimed_until = :until, tries = tries + 1 where ledger_sequence in ("
+    "with claimed as (update outbox set claimed_until = :until, tries = tries + 1 where"
+    " ledger_sequence in ("
     " select ledger_sequence from outbox where sent_time is null and due_time <= :due_time"
     " and (claimed_until is null or claimed_until <= :now or cast(:anyway as boolean))"
     " order by level desc, ledger_sequence for update skip locked limit :size)"
     " returning ledger_sequence, level, tries, noted)"
-    " select claimed.ledger_sequence, claimed.level, claimed.tries, ledger.hash, ledger.inputs_json,"
+    " select claimed.ledger_sequence, claimed.level, claimed.tries, ledger.hash,"
+    " ledger.inputs_json,"
     " ledger.alert_id, ledger.reason, ledger.actor, claimed.noted"
     " from claimed join ledger on ledger.sequence = claimed.ledger_sequence"
     " order by claimed.level desc, claimed.ledger_sequence"
@@ -80,8 +84,15 @@ class OutboxStore:
     async def claim(
         self, now: datetime, due_time: datetime, size: int, *, anyway: bool = False
     ) -> list[Waiting]:
-        """Take rows that nobody else holds, loudest first; `anyway` those that somebody holds too."""
-        wanted = {"now": now, "due_time": due_time, "until": now + CLAIM, "size": size, "anyway": anyway}
+        """Take rows that nobody else holds, loudest first; `anyway` those that somebody holds
+        too."""
+        wanted = {
+            "now": now,
+            "due_time": due_time,
+            "until": now + CLAIM,
+            "size": size,
+            "anyway": anyway,
+        }
         answer = await self._connection.execute(_CLAIM, wanted)
         return [Waiting(row[0], row[1], row[2], bytes(row[3]), *row[4:]) for row in answer]
 
@@ -91,7 +102,9 @@ class OutboxStore:
 
     async def release(self, rows: Sequence[Waiting], due_time: datetime) -> None:
         """Give rows back, to be tried again from then on."""
-        await self._connection.execute(_RELEASE, {"sequences": _sequences(rows), "due_time": due_time})
+        await self._connection.execute(
+            _RELEASE, {"sequences": _sequences(rows), "due_time": due_time}
+        )
 
 
 def _sequences(rows: Sequence[Waiting]) -> list[int]:

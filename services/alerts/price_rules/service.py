@@ -15,7 +15,14 @@ from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.service.record import tell
 from services.alerts.price_rules.domain.rule_texts import rule_facts, rule_incident_id
-from services.alerts.price_rules.domain.rules import Event, Rule, RuleState, Sight, check, judge_rule
+from services.alerts.price_rules.domain.rules import (
+    Event,
+    Rule,
+    RuleState,
+    Sight,
+    check,
+    judge_rule,
+)
 from services.alerts.service.known_names import Channels, check_asset
 from services.alerts.service.snapshot_cache import SnapshotCache, micros_of
 from services.alerts.store.unit_of_work import Store
@@ -57,14 +64,17 @@ class PriceRules:
             return await _present(store, id, "")
 
     async def create(self, rule: Rule) -> Rule:
-        """A new one; its first price is its anchor. INVALID_FIELD, UNKNOWN_NAME, XCOM_UNAVAILABLE."""
+        """A new one; its first price is its anchor. INVALID_FIELD, UNKNOWN_NAME,
+        XCOM_UNAVAILABLE."""
         check(rule)
         await self._channels.check(rule.channels, (), "rule.channels")
         now = self._cache.clock.now()
         async with self._cache.begin() as store:
             service_state = await store.service_state.lock()
             check_asset(rule.asset, service_state, "rule.asset")
-            made = replace(rule, rule_key=service_state.next_rule_key, created_micros=micros_of(now))
+            made = replace(
+                rule, rule_key=service_state.next_rule_key, created_micros=micros_of(now)
+            )
             await store.service_state.change(next_rule_key=service_state.next_rule_key + 1)
             await store.rules.write([made])
             await self._cache.write(store, [_edited("CREATED", None, made, now)])
@@ -103,7 +113,9 @@ class PriceRules:
     async def _record(
         self, store: Store, reason: str, before: Rule, after: Rule | None, now: datetime
     ) -> None:
-        """Who ends, switches off or begins anew what was told at HIGH knows of it: nobody else is woken."""
+        """Who ends, switches off or begins anew what was told at HIGH knows of it: nobody else is
+        woken.
+        """
         sealed = await self._cache.write(store, [_edited(reason, before, after, now)])
         stands = after is not None and after.enabled and after.state is before.state
         if before.told_level == Level.HIGH and not stands:
@@ -126,13 +138,20 @@ class PriceRules:
                 moved.append(after)
         await store.rules.write(moved)
         sealed = await self._cache.write(store, [_entry(event, setting, now) for event in events])
-        await tell(store, [row for event, row in zip(events, sealed, strict=True) if event.told], now)
+        await tell(
+            store, [row for event, row in zip(events, sealed, strict=True) if event.told], now
+        )
         return [_seen(event) for event in events]
 
 
 async def _sight(store: Store, rule: Rule, single: Reading | None, now_micros: int) -> Sight | None:
     """What a rule sees; None when its price was not asked for, is absent or cannot be one."""
-    if single is None or single.value is None or single.value <= 0 or not (rule.enabled and rule.armed):
+    if (
+        single is None
+        or single.value is None
+        or single.value <= 0
+        or not (rule.enabled and rule.armed)
+    ):
         return None
     # Nobody knows how old a price without a time is.
     stale, micros = single.stale or not single.observed_micros, single.observed_micros or now_micros
@@ -163,7 +182,9 @@ def _changed(before: Rule, values: Mapping[str, Any], now_micros: int) -> Rule:
         after = replace(after.rearmed(), armed=values.get("armed", before.armed))
     anchor = values.get("anchor_price_usd")
     if anchor is not None:
-        after = replace(after, anchor_price_usd=anchor, anchor_micros=now_micros, state=RuleState.NORMAL)
+        after = replace(
+            after, anchor_price_usd=anchor, anchor_micros=now_micros, state=RuleState.NORMAL
+        )
     return after
 
 
@@ -207,7 +228,9 @@ def _edited(reason: str, before: Rule | None, after: Rule | None, now: datetime)
     if before is not None and before.incident_count:
         inputs["incident_id"] = rule_incident_id(before)
     text = json.dumps(inputs)
-    return Entry(now, id, AlertType.PRICE_THRESHOLD, "person", reason, 0, 0, None, None, text, "", asset)
+    return Entry(
+        now, id, AlertType.PRICE_THRESHOLD, "person", reason, 0, 0, None, None, text, "", asset
+    )
 
 
 _RECORDED: Sequence[str] = (

@@ -14,9 +14,13 @@ class RulesServicer(rpc.RulesServiceServicer):
     def __init__(self, market: PriceRules) -> None:
         self._market = market
 
-    async def ListRules(self, request: pb.ListRulesRequest, context: Context) -> pb.ListRulesResponse:
+    async def ListRules(
+        self, request: pb.ListRulesRequest, context: Context
+    ) -> pb.ListRulesResponse:
         page = await self._market.list(request.page_size, request.page_token)
-        return pb.ListRulesResponse(rules=map(rule_message, page.rows), next_page_token=page.next_page_token)
+        return pb.ListRulesResponse(
+            rules=map(rule_message, page.rows), next_page_token=page.next_page_token
+        )
 
     async def GetRule(self, request: pb.GetRuleRequest, context: Context) -> pb.Rule:
         return rule_message(await self._market.get(request.id))
@@ -28,6 +32,8 @@ class RulesServicer(rpc.RulesServiceServicer):
         rule = request.rule
         return rule_message(await self._market.update(rule.id, rule.etag, rule_edit(request)))
 
-    async def DeleteRule(self, request: pb.DeleteRuleRequest, context: Context) -> pb.DeleteRuleResponse:
+    async def DeleteRule(
+        self, request: pb.DeleteRuleRequest, context: Context
+    ) -> pb.DeleteRuleResponse:
         await self._market.delete(request.id, request.etag)
         return pb.DeleteRuleResponse()

@@ -61,7 +61,8 @@ class RuleStore:
         if rules:
             statement = insert(rule)
             statement = statement.on_conflict_do_update(
-                index_elements=["rule_key"], set_={name: statement.excluded[name] for name in _NAMES}
+                index_elements=["rule_key"],
+                set_={name: statement.excluded[name] for name in _NAMES},
             )
             await self._connection.execute(
                 statement, [{**asdict(one), "channels": list(one.channels)} for one in rules]
@@ -72,7 +73,12 @@ class RuleStore:
 
     async def sample(self, asset: str, price_usd: float, micros: int) -> None:
         """Keep a price, one a minute, for a day."""
-        values = {"asset": asset, "micros": micros, "price": price_usd, "since": micros - _SPACING_MICROS}
+        values = {
+            "asset": asset,
+            "micros": micros,
+            "price": price_usd,
+            "since": micros - _SPACING_MICROS,
+        }
         await self._connection.execute(_SAMPLE, values)
         await self._connection.execute(_FORGET, {"asset": asset, "before": micros - _KEPT_MICROS})
 

@@ -25,7 +25,9 @@ class ClockGuard:
             self._offset_seconds, self._stepped = difference, False
         elif not self._stepped:
             self._stepped = True
-            get_logger().warning("the clock stepped; silences and cooldowns keep their time", seconds=step)
+            get_logger().warning(
+                "the clock stepped; silences and cooldowns keep their time", seconds=step
+            )
         return round((self._clock.monotonic() + self._offset_seconds) * 1_000_000)
 
     def _difference(self) -> float:

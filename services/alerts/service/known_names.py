@@ -1,4 +1,6 @@
-"""What edits may name: channels that the notification service has, assets whose prices cycles bring."""
+"""What edits may name: channels that the notification service has, assets whose prices cycles
+bring.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ class Channels:
         self._until_seconds = float("-inf")
 
     async def check(self, names: Iterable[str], before: Collection[str], field: str) -> None:
-        """UNKNOWN_NAME for one that is not known, with those that are; what stood there before may stay.
+        """UNKNOWN_NAME for one that is not known, with those that are; what stood there before may
+        stay.
 
         XCOM_UNAVAILABLE when nobody ever said which there are, and nobody can be asked.
         """
@@ -51,14 +54,17 @@ class Channels:
 
 
 def check_asset(asset: str, service_state: ServiceState, field: str) -> None:
-    """UNKNOWN_NAME for an asset whose price no cycle brings; before the first cycle nobody knows."""
+    """UNKNOWN_NAME for an asset whose price no cycle brings; before the first cycle nobody
+    knows."""
     _check_asset(asset, service_state.tracked_assets, field)
 
 
 def check_scope_asset(
     scope: Scope, service_state: ServiceState, alert_columns: AlertColumns, field: str
 ) -> None:
-    """A price limit needs a price; a limit of positions in an asset a price, or a position that is held."""
+    """A price limit needs a price; a limit of positions in an asset a price, or a position that is
+    held.
+    """
     if not scope.asset or not service_state.tracked_assets:
         return
     known = set(service_state.tracked_assets)

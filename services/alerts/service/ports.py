@@ -66,7 +66,8 @@ class Notifier(Protocol):
         ...
 
     async def tell(self, letter: Notification) -> None:
-        """Durably accepted when it returns; XCOM_UNAVAILABLE, or another SonicError for a refusal."""
+        """Durably accepted when it returns; XCOM_UNAVAILABLE, or another SonicError for a
+        refusal."""
         ...
 
     async def note(self, note: Note) -> None:
@@ -78,5 +79,7 @@ class Hearing(Protocol):
     """What people said to the notification service."""
 
     async def said(self, after_sequence: int) -> tuple[Sequence[Said], int]:
-        """What came later, oldest first, a page of it, and the last number of all; XCOM_UNAVAILABLE."""
+        """What came later, oldest first, a page of it, and the last number of all;
+        XCOM_UNAVAILABLE.
+        """
         ...

@@ -1,4 +1,5 @@
-"""The snapshot of alerts and thresholds that this process keeps, checked by version at every use."""
+"""The snapshot of alerts and thresholds that this process keeps,
+checked by version at every use."""
 
 from __future__ import annotations
 
@@ -48,7 +49,9 @@ async def offload(row_count: int, work: Callable[P, T], *args: P.args, **kwargs:
 
 @contextmanager
 def without_collector(row_count: int) -> Iterator[None]:
-    """Python's collector set aside for many rows: all of them stay, and it would walk them at every step."""
+    """Python's collector set aside for many rows: all of them stay, and it would walk them at every
+    step.
+    """
     is_long = row_count > _UNCOLLECTED_ROWS and gc.isenabled()
     if is_long:
         gc.disable()
@@ -99,7 +102,12 @@ class SnapshotCache:
     """Shared by the use cases of one process."""
 
     def __init__(
-        self, begin: Begin, begin_reading: Begin, single_statement: SingleStatement, clock: Clock, keys: Keys
+        self,
+        begin: Begin,
+        begin_reading: Begin,
+        single_statement: SingleStatement,
+        clock: Clock,
+        keys: Keys,
     ) -> None:
         self.begin = begin
         # One moment over several statements.
@@ -117,7 +125,10 @@ class SnapshotCache:
         """What belongs to the service state, read again only as far as it changed."""
         last = self._snapshot
         alert_columns = await self._alert_columns(store, service_state, last)
-        if last is not None and last.service_state.threshold_version == service_state.threshold_version:
+        if (
+            last is not None
+            and last.service_state.threshold_version == service_state.threshold_version
+        ):
             rules = last.rules
             same = alert_columns.assets == last.alert_columns.assets
             tables = last.tables if same else ThresholdTables(*rules.tables(alert_columns.assets))
@@ -148,10 +159,14 @@ class SnapshotCache:
             alert_columns = await store.alerts.load()
         return await store.evaluations.load(alert_columns, service_state.evaluation_version)
 
-    def keep(self, service_state: ServiceState, alert_columns: AlertColumns, before: Snapshot) -> None:
+    def keep(
+        self, service_state: ServiceState, alert_columns: AlertColumns, before: Snapshot
+    ) -> None:
         """After a commit of ours: what was written need not be read."""
         same = alert_columns.assets == before.alert_columns.assets
-        tables = before.tables if same else ThresholdTables(*before.rules.tables(alert_columns.assets))
+        tables = (
+            before.tables if same else ThresholdTables(*before.rules.tables(alert_columns.assets))
+        )
         self._snapshot = Snapshot(service_state, alert_columns, before.rules, tables)
         self.changed()
 
@@ -167,8 +182,9 @@ class SnapshotCache:
     async def ledger_key(self, store: Store) -> bytes:
         """The key, proven on the rows that are there, so that no second one is ever mixed in.
 
-        FailedPrecondition LEDGER_KEY_MISSING. One altered row does not hide the key: either end proves it. An
-        empty ledger proves nothing, and is looked at again: another process may write its first row.
+        FailedPrecondition LEDGER_KEY_MISSING. One altered row does not hide the key: either end
+        proves it. An empty ledger proves nothing, and is looked at again: another process may write
+        its first row.
         """
         if self._key is not None:
             return self._key
@@ -179,7 +195,8 @@ class SnapshotCache:
             raise FailedPrecondition(
                 "LEDGER_KEY_MISSING",
                 "the ledger of this database was written with a key that is not here: "
-                f"{self._keys.origin} {found}. Copy ledger.key of the home that wrote it there (mode 0600), "
+                f"{self._keys.origin} {found}. Copy ledger.key of the home that wrote it there "
+                "(mode 0600), "
                 "or set ALERTS_LEDGER_KEY to what it holds",
             )
         if ends:

@@ -1,4 +1,5 @@
-"""Wishes of people about alerts and price rules, from messages to domain values. Decides nothing."""
+"""Wishes of people about alerts and price rules, from messages to domain values. Decides
+nothing."""
 
 from __future__ import annotations
 
@@ -70,7 +71,9 @@ def _alert_values(message: pb.Alert, paths: list[str]) -> dict[str, Any]:
         elif path == "channels":
             values[path] = channel_names(message.channels)
         elif path == "condition":
-            values[path] = _needed(chosen(Condition, message.condition, "alert.condition"), "alert.condition")
+            values[path] = _needed(
+                chosen(Condition, message.condition, "alert.condition"), "alert.condition"
+            )
         elif path == "status":
             values[path] = _status(message)
         else:
@@ -112,7 +115,9 @@ def wish_of(request: pb.CreateAlertRequest, now: datetime) -> Wish:
         problem = f"{scope.type.name} is of class {scope.alert_class.name}"
         raise InvalidArgument("INVALID_FIELD", problem, fields={"alert.alert_class": problem})
     given = {descriptor.name for descriptor, _ in message.ListFields()}
-    paths: list[str] = [name for name in ("starting_value", "cooldown", "channels", "notes") if name in given]
+    paths: list[str] = [
+        name for name in ("starting_value", "cooldown", "channels", "notes") if name in given
+    ]
     is_time = scope.type is AlertType.TIME
     trigger = _moment_of(request, now) if is_time else _limit_of(request)
     return Wish(scope, message.position_id, trigger, _alert_values(message, paths))
@@ -120,7 +125,9 @@ def wish_of(request: pb.CreateAlertRequest, now: datetime) -> Wish:
 
 def _limit_of(request: pb.CreateAlertRequest) -> float:
     if request.alert.HasField("trigger_time") or request.HasField("after"):
-        raise _invalid("alert.trigger_time", "only a TIME alert has a moment; others have trigger_value")
+        raise _invalid(
+            "alert.trigger_time", "only a TIME alert has a moment; others have trigger_value"
+        )
     trigger = number(request.alert, "trigger_value")
     if trigger is None:
         raise _invalid("alert.trigger_value", "an alert by hand needs its own limit")
@@ -133,7 +140,9 @@ def _moment_of(request: pb.CreateAlertRequest, now: datetime) -> float:
         raise _invalid("alert.trigger_value", "a TIME alert has trigger_time, or after a span")
     moment, span = from_timestamp(request.alert, "trigger_time"), from_duration(request, "after")
     if (moment is None) is (span is None):
-        raise _invalid("alert.trigger_time", "a TIME alert needs trigger_time or after, and not both")
+        raise _invalid(
+            "alert.trigger_time", "a TIME alert needs trigger_time or after, and not both"
+        )
     if span is not None:
         if not timedelta(0) < span <= _LATEST:
             raise _invalid("after", "more than 0, at most 10 years")
@@ -150,7 +159,9 @@ def _moment(moment: datetime | None) -> float:
 
 def new_rule(message: pb.Rule) -> Rule:
     """A rule to be made."""
-    values = _rule_values(message, [path for path in _EDITABLE_RULE if path not in ("enabled", "armed")])
+    values = _rule_values(
+        message, [path for path in _EDITABLE_RULE if path not in ("enabled", "armed")]
+    )
     values.pop("anchor_price_usd")
     if values["level"] is None:
         values["level"] = Level.MEDIUM
@@ -162,7 +173,9 @@ def new_rule(message: pb.Rule) -> Rule:
 
 def rule_edit(request: pb.UpdateRuleRequest) -> dict[str, Any]:
     """The fields to change."""
-    values = _rule_values(request.rule, apply_mask(request.rule, request.update_mask, _EDITABLE_RULE))
+    values = _rule_values(
+        request.rule, apply_mask(request.rule, request.update_mask, _EDITABLE_RULE)
+    )
     if "level" in values:
         _needed(values["level"], "rule.level")
     return values

@@ -41,7 +41,9 @@ _TOTALS = {
 
 
 def chosen(kind: type[E], value: int, field: str) -> E | None:
-    """The member of a number, None for unspecified; InvalidArgument UNKNOWN_NAME for no member at all."""
+    """The member of a number, None for unspecified; InvalidArgument UNKNOWN_NAME for no member at
+    all.
+    """
     if value == 0:
         return None
     try:
@@ -49,7 +51,9 @@ def chosen(kind: type[E], value: int, field: str) -> E | None:
     except ValueError as error:
         known = ", ".join(member.name for member in kind)
         raise InvalidArgument(
-            "UNKNOWN_NAME", f"{field} {value} is not known; one of {known}", fields={field: f"one of {known}"}
+            "UNKNOWN_NAME",
+            f"{field} {value} is not known; one of {known}",
+            fields={field: f"one of {known}"},
         ) from error
 
 
@@ -63,7 +67,9 @@ def _micros(moment: datetime | None) -> int:
 
 def alert_message(alert: Alert, now: datetime) -> pb.Alert:
     evaluated = moment_of(alert.evaluated_micros)
-    age = timedelta(microseconds=max(_micros(now) - alert.evaluated_micros, 0)) if evaluated else None
+    age = (
+        timedelta(microseconds=max(_micros(now) - alert.evaluated_micros, 0)) if evaluated else None
+    )
     message = pb.Alert(
         id=alert.id,
         type=pb.AlertType.ValueType(alert.type),
@@ -107,13 +113,18 @@ def alert_message(alert: Alert, now: datetime) -> pb.Alert:
 
 def totals_of(message: pb.TotalsReading) -> dict[AlertType, Reading]:
     observed = _micros(from_timestamp(message, "observed_time"))
-    return {kind: Reading(number(message, field), observed, message.stale) for kind, field in _TOTALS.items()}
+    return {
+        kind: Reading(number(message, field), observed, message.stale)
+        for kind, field in _TOTALS.items()
+    }
 
 
 def prices_of(messages: Iterable[pb.PriceReading]) -> dict[str, Reading]:
     return {
         message.asset.strip().upper(): Reading(
-            number(message, "price_usd"), _micros(from_timestamp(message, "price_time")), message.stale
+            number(message, "price_usd"),
+            _micros(from_timestamp(message, "price_time")),
+            message.stale,
         )
         for message in messages
     }

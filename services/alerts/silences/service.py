@@ -34,7 +34,9 @@ _SAME_MICROS = 60_000_000
 class Silences:
     """Holds on alerts: bound to a level, always expiring."""
 
-    def __init__(self, cache: SnapshotCache, positions: PositionsPeer, reading: AlertQueries) -> None:
+    def __init__(
+        self, cache: SnapshotCache, positions: PositionsPeer, reading: AlertQueries
+    ) -> None:
         self._cache = cache
         self._positions = positions
         self._reading = reading
@@ -44,7 +46,9 @@ class Silences:
         """Somebody knows of the present level. ALERT_NOT_FOUND, NOT_RAISED, INVALID_FIELD."""
         return await self._hold(id, AlertStatus.ACKNOWLEDGED, duration, None, actor)
 
-    async def silence(self, id: str, duration: timedelta | None, level: Level | None, actor: str) -> Alert:
+    async def silence(
+        self, id: str, duration: timedelta | None, level: Level | None, actor: str
+    ) -> Alert:
         """Nobody is told up to a level. ALERT_NOT_FOUND, INVALID_FIELD."""
         return await self._hold(id, AlertStatus.SILENCED, duration, level, actor)
 
@@ -61,16 +65,23 @@ class Silences:
             outcome = stand(alert_columns, snapshot.tables, positions, np.array([row]), clock_guard)
             held = bool(snapshot.alert_columns.held_status[row])
             by = actor or "person"
-            after = await self._write(store, snapshot, outcome, positions, "UNSILENCED", by, noted=held)
+            after = await self._write(
+                store, snapshot, outcome, positions, "UNSILENCED", by, noted=held
+            )
             (alert,) = await self._reading.shown(store, after, [row])
         self._finish(after, snapshot, outcome)
         return alert
 
     async def expire(self) -> float:
-        """End what has run out, tell what it kept quiet; seconds until somebody should look again."""
+        """End what has run out, tell what it kept quiet; seconds until somebody should look
+        again."""
         async with self._cache.begin_reading() as store:
             first = await store.alerts.next_expiry_micros()
-        left = _LOOK_SECONDS if first is None else (first - self._cache.clock_guard.micros()) / 1_000_000
+        left = (
+            _LOOK_SECONDS
+            if first is None
+            else (first - self._cache.clock_guard.micros()) / 1_000_000
+        )
         if left > 0:
             return min(max(left, _SHORTEST_SECONDS), _LOOK_SECONDS)
         positions = await self._figures()
@@ -86,10 +97,11 @@ class Silences:
         return _SHORTEST_SECONDS
 
     async def hear(self, hearing: Hearing) -> bool:
-        """What people said to the notification service, held as if said here; whether more may wait.
+        """What people said to the notification service, held as if said here; whether more may
+        wait.
 
-        XCOM_UNAVAILABLE. Each word counts for the incident and up to the level it was said of, and no longer
-        than said here at that moment.
+        XCOM_UNAVAILABLE. Each word counts for the incident and up to the level it was said of, and
+        no longer than said here at that moment.
         """
         async with self._cache.begin_reading() as store:
             seen = (await store.service_state.read()).heard_sequence
@@ -105,9 +117,13 @@ class Silences:
         return True
 
     async def _heed(self, said: Said) -> None:
-        """One word and how far was read, in one transaction: after a crash it is neither lost nor twice."""
+        """One word and how far was read, in one transaction: after a crash it is neither lost nor
+        twice.
+        """
         until = said.snoozed_until_time or said.said_time + DEFAULT_HOLD
-        status = AlertStatus.ACKNOWLEDGED if said.snoozed_until_time is None else AlertStatus.SILENCED
+        status = (
+            AlertStatus.ACKNOWLEDGED if said.snoozed_until_time is None else AlertStatus.SILENCED
+        )
         made: tuple[Snapshot, Outcome] | None = None
         async with self._cache.begin() as store:
             snapshot = await self._cache.snapshot(store, await store.service_state.lock())
@@ -124,17 +140,30 @@ class Silences:
             ):
                 alert_columns = hold(snapshot.alert_columns, row, status, said.level, until_micros)
                 outcome = stand(
-                    alert_columns, snapshot.tables, NOTHING_HELD, np.array([row]), clock_guard, telling=False
+                    alert_columns,
+                    snapshot.tables,
+                    NOTHING_HELD,
+                    np.array([row]),
+                    clock_guard,
+                    telling=False,
                 )
                 words = (status.name, said.actor or "person")
-                made = await self._write(store, snapshot, outcome, NOTHING_HELD, *words, noted=False), outcome
+                made = (
+                    await self._write(store, snapshot, outcome, NOTHING_HELD, *words, noted=False),
+                    outcome,
+                )
             await store.service_state.change(heard_sequence=said.sequence)
         if made is not None:
             self._finish(made[0], snapshot, made[1])
             self.held()
 
     async def _hold(
-        self, id: str, status: AlertStatus, duration: timedelta | None, level: Level | None, actor: str
+        self,
+        id: str,
+        status: AlertStatus,
+        duration: timedelta | None,
+        level: Level | None,
+        actor: str,
     ) -> Alert:
         seconds = _seconds(duration)
         async with self._cache.begin() as store:
@@ -143,12 +172,23 @@ class Silences:
             held_level = _held_level(Level(snapshot.alert_columns.level[row]), status, level)
             clock_guard = self._cache.clock_guard.micros()
             alert_columns = hold(
-                snapshot.alert_columns, row, status, held_level, clock_guard + round(seconds * 1_000_000)
+                snapshot.alert_columns,
+                row,
+                status,
+                held_level,
+                clock_guard + round(seconds * 1_000_000),
             )
             outcome = stand(
-                alert_columns, snapshot.tables, NOTHING_HELD, np.array([row]), clock_guard, telling=False
+                alert_columns,
+                snapshot.tables,
+                NOTHING_HELD,
+                np.array([row]),
+                clock_guard,
+                telling=False,
             )
-            after = await self._write(store, snapshot, outcome, NOTHING_HELD, status.name, actor or "person")
+            after = await self._write(
+                store, snapshot, outcome, NOTHING_HELD, status.name, actor or "person"
+            )
             (alert,) = await self._reading.shown(store, after, [row])
         self._finish(after, snapshot, outcome)
         self.held()
@@ -212,7 +252,11 @@ def _raised_in(alert_columns: AlertColumns, incident_key: str) -> int | None:
     id, _, count = incident_key.rpartition(".")
     key = key_of(id)
     row = int(alert_columns.rows_of(np.array([-1 if key is None else key]))[0])
-    if row < 0 or count != str(alert_columns.incident_count[row]) or alert_columns.level[row] == Level.NORMAL:
+    if (
+        row < 0
+        or count != str(alert_columns.incident_count[row])
+        or alert_columns.level[row] == Level.NORMAL
+    ):
         return None
     return row
 
@@ -234,7 +278,9 @@ def _seconds(duration: timedelta | None) -> float:
 
 def _held_level(present: Level, status: AlertStatus, wanted: Level | None) -> Level:
     if status is AlertStatus.ACKNOWLEDGED and present is Level.NORMAL:
-        raise FailedPrecondition("NOT_RAISED", "the alert is at NORMAL: there is nothing to acknowledge")
+        raise FailedPrecondition(
+            "NOT_RAISED", "the alert is at NORMAL: there is nothing to acknowledge"
+        )
     if wanted is not None and wanted < max(present, Level.LOW):
         problem = f"not below the present level {max(present, Level.LOW).name}"
         raise InvalidArgument("INVALID_FIELD", f"level: {problem}", fields={"level": problem})

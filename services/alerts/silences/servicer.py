@@ -28,7 +28,9 @@ class AttentionServicer(rpc.AttentionServiceServicer):
         self._clock = clock
         self._told = Once(self._news_message)
 
-    async def AcknowledgeAlert(self, request: pb.AcknowledgeAlertRequest, context: Context) -> pb.Alert:
+    async def AcknowledgeAlert(
+        self, request: pb.AcknowledgeAlertRequest, context: Context
+    ) -> pb.Alert:
         span = from_duration(request, "duration")
         alert = await self._attention.acknowledge(request.id, span, request.actor.strip())
         return alert_message(alert, self._clock.now())

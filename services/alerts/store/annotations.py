@@ -9,14 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.alerts.domain.views import Annotations
 
-_READ = text("select alert_id, notes, channels from wording where alert_id = any(cast(:ids as text[]))")
+_READ = text(
+    "select alert_id, notes, channels from wording where alert_id = any(cast(:ids as text[]))"
+)
 _CHANNELS = text(
-    "select alert_id, channels from wording where channels <> '{}' and alert_id = any(cast(:ids as text[]))"
+    "select alert_id, channels from wording where channels <> '{}' and alert_id = any(cast(:ids as"
+    " text[]))"
     " union all select 'rule-' || rule_key, channels from rule"
     " where channels <> '{}' and 'rule-' || rule_key = any(cast(:ids as text[]))"
 )
 _PUT = text(
-    "insert into wording (alert_id, notes, channels) values (:id, :notes, cast(:channels as text[]))"
+    "insert into wording (alert_id, notes, channels) values (:id, :notes, cast(:channels as"
+    " text[]))"
     " on conflict (alert_id) do update set notes = excluded.notes, channels = excluded.channels"
 )
 # As many as a request may name, each as long as it may be.

@@ -1,6 +1,7 @@
 """Steps that find nothing to do, and glances, each in one statement committed by itself.
 
-A step rests on what this process knows, and does nothing when that is old: the long way is another's.
+A step rests on what this process knows, and does nothing when that is old: the long way is
+another's.
 """
 
 from __future__ import annotations
@@ -30,14 +31,16 @@ _CLEAR = fence.single_statement(
 _WAITING = "(select count(*) from outbox where sent_time is null and not noted)"
 # The evaluation before the last stays for a reader that began before this commit.
 _EVALUATE = fence.single_statement(
-    "moved as (update service_state set evaluation_version = $8, demo = $9 where exists (select from allowed)"
+    "moved as (update service_state set evaluation_version = $8, demo = $9 where exists (select "
+    "from allowed)"
     " and alert_version = $10 and evaluation_version = $11 and threshold_version = $12"
     " and next_rule_key = $13 returning id),"
     f" done as (select {_HURRY} from moved),"
     " forgotten as (delete from evaluation using done where version <> $11),"
     " seen as (insert into evaluation"
     " (version, evaluated_micros, alert_key, value, observed_micros, state, falling)"
-    " select $8::int8, $14::int8, $15::bytea, $16::bytea, $17::bytea, $18::bytea, $19::bytea from done)"
+    " select $8::int8, $14::int8, $15::bytea, $16::bytea, $17::bytea, $18::bytea, $19::bytea from"
+    " done)"
 )
 _NAMES = "select subject_key, name from subject where subject_key = any($1::int8[])"
 _FLUSH = f"with {ENTERED} select {REFUSED}, {_WAITING} as waiting_count, {_HURRY}"
@@ -49,9 +52,15 @@ class SingleStatement:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, step: Step, answer: T, service_state: ServiceState, now: datetime) -> T | None:
+    async def create(
+        self, step: Step, answer: T, service_state: ServiceState, now: datetime
+    ) -> T | None:
         """No alert was missing when the service state was this one."""
-        seen = (service_state.alert_version, service_state.threshold_version, service_state.membership_epoch)
+        seen = (
+            service_state.alert_version,
+            service_state.threshold_version,
+            service_state.membership_epoch,
+        )
         return await fence.run_statement(self._database, _CREATE, step, answer, now, *seen)
 
     async def clear(self, step: Step, answer: T, cleared_epoch: int, now: datetime) -> T | None:
@@ -89,7 +98,9 @@ class SingleStatement:
 
     async def waiting_count(self, step: Step) -> int:
         """Rows of the outbox that nobody took yet; raises as `fence.enter`."""
-        ((refused, count, _),) = await self._database.fetch(_FLUSH, step.caller, step.epoch, step.cycle_id)
+        ((refused, count, _),) = await self._database.fetch(
+            _FLUSH, step.caller, step.epoch, step.cycle_id
+        )
         fence.check(step, refused)
         return int(count)
 

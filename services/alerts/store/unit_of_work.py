@@ -40,7 +40,8 @@ class Store:
         self.statistics = StatisticStore(connection)
 
     async def hurry(self) -> None:
-        """Do not wait for the disk: what this transaction writes comes again with the next cycle."""
+        """Do not wait for the disk: what this transaction writes comes again with the next
+        cycle."""
         await self._connection.exec_driver_sql("set local synchronous_commit = off")
 
     async def enter(self, step: Step, kind: type[T]) -> T | None:

@@ -90,7 +90,9 @@ def check_scope(scope: Scope) -> None:
         known = ", ".join(kind.name for kind in JUDGED)
         problem = f"no threshold judges {scope.type.name}; one of {known}"
         if scope.type in BY_HAND:
-            problem = f"{scope.type.name} is of single alerts (CreateAlert); a threshold judges {known}"
+            problem = (
+                f"{scope.type.name} is of single alerts (CreateAlert); a threshold judges {known}"
+            )
         raise _refused("UNKNOWN_NAME", "threshold.type", problem)
     if scope.condition is Condition.NONE:
         raise _refused("INVALID_FIELD", "threshold.condition", "ABOVE or BELOW")
@@ -113,14 +115,18 @@ def check_limits(threshold: Threshold, before: Threshold | None = None) -> None:
             continue
         if problem := metric.limit_problem(limit):
             raise _refused("INVALID_FIELD", f"threshold.{name}", problem)
-    present = [limit for limit in (threshold.low, threshold.medium, threshold.high) if limit is not None]
+    present = [
+        limit for limit in (threshold.low, threshold.medium, threshold.high) if limit is not None
+    ]
     if not present:
         raise _refused("INVALID_FIELD", "threshold.high", "one limit at least")
     above = threshold.scope.condition is Condition.ABOVE
     if present != sorted(present, reverse=not above):
         order = "low <= medium <= high" if above else "low >= medium >= high"
         raise _refused(
-            "LIMITS_OUT_OF_ORDER", "threshold.low", f"{threshold.scope.condition.name} needs {order}"
+            "LIMITS_OUT_OF_ORDER",
+            "threshold.low",
+            f"{threshold.scope.condition.name} needs {order}",
         )
 
 
@@ -129,11 +135,13 @@ def _refused(reason: str, field: str, problem: str) -> InvalidArgument:
 
 
 class ThresholdSet:
-    """All thresholds of one version by (kind, asset); the most specific one wins, enabled or not."""
+    """All thresholds of one version by (kind, asset); the most specific one wins,
+    enabled or not."""
 
     def __init__(self, thresholds: Iterable[Threshold]) -> None:
         self._by_scope = {
-            (kind_of(row.scope.type, row.scope.condition), row.scope.asset): row for row in thresholds
+            (kind_of(row.scope.type, row.scope.condition), row.scope.asset): row
+            for row in thresholds
         }
 
     def find(self, kind: int, asset: str) -> Threshold | None:
@@ -147,7 +155,11 @@ class ThresholdSet:
             for place, asset in enumerate(assets):
                 found = self.find(kind, asset)
                 if found is not None:
-                    limits[kind, place] = [_number(found.low), _number(found.medium), _number(found.high)]
+                    limits[kind, place] = [
+                        _number(found.low),
+                        _number(found.medium),
+                        _number(found.high),
+                    ]
                     enabled[kind, place] = found.enabled
         return limits, enabled
 

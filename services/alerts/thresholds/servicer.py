@@ -23,10 +23,14 @@ class ThresholdsServicer(rpc.ThresholdsServiceServicer):
             thresholds=map(threshold_message, page.rows), next_page_token=page.next_page_token
         )
 
-    async def UpdateThreshold(self, request: pb.UpdateThresholdRequest, context: Context) -> pb.Threshold:
+    async def UpdateThreshold(
+        self, request: pb.UpdateThresholdRequest, context: Context
+    ) -> pb.Threshold:
         return threshold_message(await self._limits.update(edit_of(request)))
 
-    async def CreateThreshold(self, request: pb.CreateThresholdRequest, context: Context) -> pb.Threshold:
+    async def CreateThreshold(
+        self, request: pb.CreateThresholdRequest, context: Context
+    ) -> pb.Threshold:
         return threshold_message(await self._limits.create(*new_threshold(request.threshold)))
 
     async def DeleteThreshold(

@@ -28,7 +28,9 @@ class ThresholdStore:
         return [_threshold(row) for row in await self._connection.execute(select(threshold))]
 
     async def get(self, id: str) -> Threshold | None:
-        row = (await self._connection.execute(select(threshold).where(threshold.c.id == id))).one_or_none()
+        row = (
+            await self._connection.execute(select(threshold).where(threshold.c.id == id))
+        ).one_or_none()
         return None if row is None else _threshold(row)
 
     async def page(self, page: PageRequest) -> list[Threshold]:

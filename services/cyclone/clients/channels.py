@@ -16,7 +16,9 @@ from shared.rpc.client import Channel, idempotent
 # Each step is answered from its record when it comes twice, so it may be tried again.
 _RETRIED: Mapping[str, list[str]] = {
     "price": idempotent(price_pb2.DESCRIPTOR, "RefreshPrices"),
-    "positions": idempotent(positions_pb2.DESCRIPTOR, "SyncPositions", "EnrichPositions", "RecordSnapshot"),
+    "positions": idempotent(
+        positions_pb2.DESCRIPTOR, "SyncPositions", "EnrichPositions", "RecordSnapshot"
+    ),
     "hedges": idempotent(hedges_pb2.DESCRIPTOR, "LinkHedges"),
     "alerts": idempotent(
         alerts_pb2.DESCRIPTOR,

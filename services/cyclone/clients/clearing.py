@@ -33,7 +33,8 @@ class ClearingClient:
         self.kinds = tuple(self._clearers)
 
     async def clear(self, kind: str) -> int:
-        """Answers the number of rows deleted; raises SonicError when the service does not answer."""
+        """Answers the number of rows deleted; raises SonicError when the service does not
+        answer."""
         return await self._clearers[kind]()
 
     async def _alerts(self) -> int:
@@ -44,7 +45,9 @@ class ClearingClient:
 
     async def _hedges(self) -> int:
         stub = self._channels["hedges"].stub(hedges_pb2_grpc.HedgesServiceStub)
-        return (await stub.UnlinkHedges(hedges_pb2.UnlinkHedgesRequest(), timeout=_SECONDS)).unlinked_count
+        return (
+            await stub.UnlinkHedges(hedges_pb2.UnlinkHedgesRequest(), timeout=_SECONDS)
+        ).unlinked_count
 
     async def _positions(self) -> int:
         """Snapshots and refused rows are of positions too."""
@@ -52,7 +55,9 @@ class ClearingClient:
         portfolio = self._channels["positions"].stub(positions_pb2_grpc.PortfolioServiceStub)
         request = positions_pb2.DeleteAllPositionsRequest(confirm="delete")
         deleted = await stub.DeleteAllPositions(request, timeout=_SECONDS)
-        cleared = await portfolio.ClearData(positions_pb2.ClearDataRequest(confirm=_WORD), timeout=_SECONDS)
+        cleared = await portfolio.ClearData(
+            positions_pb2.ClearDataRequest(confirm=_WORD), timeout=_SECONDS
+        )
         return deleted.deleted_count + cleared.deleted_count
 
     async def _prices(self) -> int:

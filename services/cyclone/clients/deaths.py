@@ -26,7 +26,9 @@ class DeathClient:
         self._xcom = channels["xcom"].stub(xcom_pb2_grpc.XComServiceStub)
         self._escalation = channels["xcom"].stub(xcom_pb2_grpc.EscalationServiceStub)
 
-    async def raise_death(self, incident: Incident, cycle_id: str, epoch: int, seconds: float) -> None:
+    async def raise_death(
+        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
+    ) -> None:
         request = alerts_pb2.RaiseDeathRequest(
             incident=incident.name,
             summary=shortened(without_secrets(incident.summary), _SUMMARY_LENGTH),
@@ -35,22 +37,40 @@ class DeathClient:
         )
         await self._alerts.RaiseDeath(request, timeout=seconds)
 
-    async def resolve_death(self, incident: Incident, cycle_id: str, epoch: int, seconds: float) -> None:
-        request = alerts_pb2.ResolveDeathRequest(incident=incident.name, cycle_id=cycle_id, epoch=epoch)
+    async def resolve_death(
+        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
+    ) -> None:
+        request = alerts_pb2.ResolveDeathRequest(
+            incident=incident.name, cycle_id=cycle_id, epoch=epoch
+        )
         await self._alerts.ResolveDeath(request, timeout=seconds)
 
-    async def send_death(self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool) -> None:
-        body = f"{incident.summary}\nThe alerts service could not tell this itself: its alerts may be late."
+    async def send_death(
+        self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool
+    ) -> None:
+        body = (
+            f"{incident.summary}\nThe alerts service could not tell this itself: its alerts may "
+            "be late."
+        )
         subject = f"HIGH: {incident.name} is down"
         await self._send(
             _key(incident), xcom_pb2.LEVEL_HIGH, subject, body, incident, cycle_id, seconds, demo
         )
 
-    async def send_recovery(self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool) -> None:
+    async def send_recovery(
+        self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool
+    ) -> None:
         subject = f"Resolved: {incident.name} works again"
         request_id = f"{_key(incident)}-over"
         await self._send(
-            request_id, xcom_pb2.LEVEL_LOW, subject, incident.summary, incident, cycle_id, seconds, demo
+            request_id,
+            xcom_pb2.LEVEL_LOW,
+            subject,
+            incident.summary,
+            incident,
+            cycle_id,
+            seconds,
+            demo,
         )
 
     async def end_death(self, incident: Incident, seconds: float) -> None:

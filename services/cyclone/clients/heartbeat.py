@@ -1,4 +1,6 @@
-"""The dead-man switch outside of the house: it hears of good cycles only, and its URL is never shown."""
+"""The dead-man switch outside of the house: it hears of good cycles only, and its URL is never
+shown.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ class Heartbeat:
             async with asyncio.timeout(_SECONDS):
                 answer = await self._http.post(self._url, json=body)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            raise Unavailable("OUTSIDE_UNAVAILABLE", f"no answer ({type(error).__name__})") from error
+            raise Unavailable(
+                "OUTSIDE_UNAVAILABLE", f"no answer ({type(error).__name__})"
+            ) from error
         if answer.status_code >= 300:
             raise Unavailable("OUTSIDE_UNAVAILABLE", f"answered with status {answer.status_code}")
 

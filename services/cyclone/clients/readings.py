@@ -1,4 +1,6 @@
-"""Readings handed from one service to another: prices and portfolio totals, message to value and back."""
+"""Readings handed from one service to another: prices and portfolio totals, message to value and
+back.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,9 @@ def wallet_readings(syncs: Iterable[positions_pb2.WalletSync]) -> tuple[WalletRe
         if sync.wallet not in worst or sync.state > worst[sync.wallet].state:
             worst[sync.wallet] = sync
     return tuple(
-        WalletReading(name, _STATES.Name(sync.state).removeprefix("WALLET_SYNC_STATE_"), _reason(sync))
+        WalletReading(
+            name, _STATES.Name(sync.state).removeprefix("WALLET_SYNC_STATE_"), _reason(sync)
+        )
         for name, sync in worst.items()
     )
 
@@ -97,7 +101,11 @@ def _reason(sync: positions_pb2.WalletSync) -> str:
 
 def monitor_prices(call: Call) -> monitor_pb2.PricesReading | None:
     """None when this cycle has not read them."""
-    return monitor_pb2.PricesReading(prices=map(_monitor_price, call.prices)) if call.has_prices else None
+    return (
+        monitor_pb2.PricesReading(prices=map(_monitor_price, call.prices))
+        if call.has_prices
+        else None
+    )
 
 
 def monitor_holdings(call: Call) -> monitor_pb2.HoldingsReading | None:

@@ -1,4 +1,5 @@
-"""The steps as calls: what each service is asked, and its answer as a value for the domain to read."""
+"""The steps as calls: what each service is asked, and its answer as a value for the domain to
+read."""
 
 from __future__ import annotations
 
@@ -68,7 +69,9 @@ class StepClient:
             cycle_id=call.cycle_id, epoch=call.epoch, force=call.force
         )
         answer = await self._positions.SyncPositions(request, timeout=seconds)
-        complete = [w for w in answer.wallets if w.state == positions_pb2.WALLET_SYNC_STATE_COMPLETE]
+        complete = [
+            w for w in answer.wallets if w.state == positions_pb2.WALLET_SYNC_STATE_COMPLETE
+        ]
         read = outcomes.SyncAnswer(
             wallet_count=len(answer.wallets),
             complete_count=len(complete),
@@ -85,9 +88,15 @@ class StepClient:
         answer = await self._positions.EnrichPositions(request, timeout=seconds)
         totals = readings.totals_reading(answer.totals)
         read = outcomes.EnrichAnswer(
-            answer.enriched_count, answer.absent_count, dict(answer.reasons), totals, tuple(answer.absent)
+            answer.enriched_count,
+            answer.absent_count,
+            dict(answer.reasons),
+            totals,
+            tuple(answer.absent),
         )
-        return Answer(outcomes.read_enrich(read), totals=totals, membership_epoch=answer.membership_epoch)
+        return Answer(
+            outcomes.read_enrich(read), totals=totals, membership_epoch=answer.membership_epoch
+        )
 
     async def _link_hedges(self, call: Call, seconds: float) -> Answer:
         request = hedges_pb2.LinkHedgesRequest(cycle_id=call.cycle_id, epoch=call.epoch)
@@ -104,7 +113,9 @@ class StepClient:
             cycle_id=call.cycle_id, epoch=call.epoch, membership_epoch=call.membership_epoch
         )
         answer = await self._alerts.CreateAlerts(request, timeout=seconds)
-        return Answer(outcomes.read_counts({"created": answer.created_count, "alerts": answer.alert_count}))
+        return Answer(
+            outcomes.read_counts({"created": answer.created_count, "alerts": answer.alert_count})
+        )
 
     async def _evaluate_alerts(self, call: Call, seconds: float) -> Answer:
         request = alerts_pb2.EvaluateAlertsRequest(
@@ -146,11 +157,17 @@ class StepClient:
             demo=call.market == "DEMO" if call.market else None,
         )
         answer = await self._monitor.RunMonitors(request, timeout=seconds)
-        errors = tuple(run.monitor for run in answer.runs if run.status == monitor_pb2.RUN_STATUS_ERROR)
-        read = outcomes.MonitorsAnswer(len(answer.runs), answer.breach_count, answer.error_count, errors)
+        errors = tuple(
+            run.monitor for run in answer.runs if run.status == monitor_pb2.RUN_STATUS_ERROR
+        )
+        read = outcomes.MonitorsAnswer(
+            len(answer.runs), answer.breach_count, answer.error_count, errors
+        )
         return Answer(outcomes.read_monitors(read))
 
     async def _notify(self, call: Call, seconds: float) -> Answer:
         request = alerts_pb2.FlushOutboxRequest(cycle_id=call.cycle_id, epoch=call.epoch)
         answer = await self._alerts.FlushOutbox(request, timeout=seconds)
-        return Answer(outcomes.read_flush(outcomes.FlushAnswer(answer.sent_count, answer.waiting_count)))
+        return Answer(
+            outcomes.read_flush(outcomes.FlushAnswer(answer.sent_count, answer.waiting_count))
+        )

@@ -1,5 +1,5 @@
-"""How long the calls of a cycle may take: each a share of the interval, so that one dead service, asked at
-every step, still leaves the whole cycle room to end before the next one begins. Pure.
+"""How long the calls of a cycle may take: each a share of the interval, so that one dead service,
+asked at every step, still leaves the whole cycle room to end before the next one begins. Pure.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from datetime import timedelta
 
 from services.cyclone.domain import steps
 
-# Of the interval. The steps that one dead service can hold up one after the other add up to less than all
-# of it; a service that is only asked by another one costs half of that one's share (see shared.rpc.client).
+# Of the interval. The steps that one dead service can hold up one after the other add up to less
+# than all of it; a service that is only asked by another one costs half of that one's share (see
+# shared.rpc.client).
 SHARES: Mapping[str, float] = {
     steps.UPDATE_PRICES: 0.2,
     steps.SYNC_POSITIONS: 0.4,
@@ -24,8 +25,8 @@ SHARES: Mapping[str, float] = {
     steps.RUN_MONITORS: 0.15,
     steps.NOTIFY: 0.1,
 }
-# Asked beside the steps (mode, last known prices); a service that has not answered in this cycle already;
-# one try to tell of a death.
+# Asked beside the steps (mode, last known prices); a service that has not answered in this cycle
+# already; one try to tell of a death.
 ASIDE_SHARE = 0.05
 AGAIN_SHARE = 0.05
 TELLING_SHARE = 0.05
@@ -46,7 +47,9 @@ class Caps:
 
 
 def step_seconds(step: str, interval: timedelta, caps: Caps, *, again: bool = False) -> float:
-    """The bound of a step's call; `again`: its service did not answer an earlier step of this cycle."""
+    """The bound of a step's call; `again`: its service did not answer an earlier step of this
+    cycle.
+    """
     cap = caps.sync_seconds if step == steps.SYNC_POSITIONS else caps.step_seconds
     bound = _bound(SHARES[step], interval, cap)
     return min(bound, _bound(AGAIN_SHARE, interval, _AGAIN_CAP_SECONDS)) if again else bound

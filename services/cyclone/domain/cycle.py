@@ -42,7 +42,9 @@ class Severity(Enum):
     ERROR = "ERROR"
 
 
-ENDED = frozenset({CycleState.SUCCEEDED, CycleState.PARTIAL, CycleState.FAILED, CycleState.CANCELLED})
+ENDED = frozenset(
+    {CycleState.SUCCEEDED, CycleState.PARTIAL, CycleState.FAILED, CycleState.CANCELLED}
+)
 DONE = frozenset({StepState.SUCCEEDED, StepState.PARTIAL, StepState.FAILED, StepState.SKIPPED})
 USABLE = frozenset({StepState.SUCCEEDED, StepState.PARTIAL})
 
@@ -114,16 +116,21 @@ def transition(state: CycleState, event: CycleEvent) -> CycleState:
     return after
 
 
-def begun(cycle_id: str, slot_time: datetime, names: Iterable[str], epoch: int, now: datetime) -> Cycle:
+def begun(
+    cycle_id: str, slot_time: datetime, names: Iterable[str], epoch: int, now: datetime
+) -> Cycle:
     """A cycle of the schedule at its first moment."""
     steps = tuple(Step(name) for name in names)
-    return Cycle(cycle_id, CycleState.RUNNING, Cause.SCHEDULE, now, slot_time, now, steps=steps, epoch=epoch)
+    return Cycle(
+        cycle_id, CycleState.RUNNING, Cause.SCHEDULE, now, slot_time, now, steps=steps, epoch=epoch
+    )
 
 
 def outcome(steps: Sequence[Step], judging: str) -> CycleState:
     """What the done steps make of the cycle; `judging` names the step without which a cycle FAILED.
 
-    All SUCCEEDED is SUCCEEDED. Else PARTIAL, unless `judging` was asked for and gave nothing usable.
+    All SUCCEEDED is SUCCEEDED. Else PARTIAL, unless `judging` was asked for and gave nothing
+    usable.
     """
     if all(step.state is StepState.SUCCEEDED for step in steps):
         return CycleState.SUCCEEDED
@@ -133,12 +140,17 @@ def outcome(steps: Sequence[Step], judging: str) -> CycleState:
 
 def sentence(steps: Iterable[Step]) -> str:
     """Why a cycle did not succeed: every step that did not, in order; empty when all did."""
-    troubled = [step for step in steps if step.state not in (StepState.SUCCEEDED, StepState.PENDING)]
-    return "; ".join(f"{step.name} {step.state.name}: {step.message or step.reason}" for step in troubled)
+    troubled = [
+        step for step in steps if step.state not in (StepState.SUCCEEDED, StepState.PENDING)
+    ]
+    return "; ".join(
+        f"{step.name} {step.state.name}: {step.message or step.reason}" for step in troubled
+    )
 
 
 def progress(before: Cycle | None, after: Cycle) -> list[tuple[Cycle, str]]:
-    """The messages that lead from one reading to the next: (the cycle then, name of the step that changed).
+    """The messages that lead from one reading to the next: (the cycle then, name of the step that
+    changed).
 
     A step that started and ended between two readings is told twice, so that each is seen to start.
     """
@@ -146,7 +158,9 @@ def progress(before: Cycle | None, after: Cycle) -> list[tuple[Cycle, str]]:
         return [(after, "")]
     told: list[tuple[Cycle, str]] = []
     steps = list(before.steps)
-    present = replace(after, state=before.state, ended_time=before.ended_time, message=before.message)
+    present = replace(
+        after, state=before.state, ended_time=before.ended_time, message=before.message
+    )
     if after.state is not before.state and after.state not in ENDED:
         present = after
         told.append((replace(after, steps=tuple(steps)), ""))

@@ -1,4 +1,5 @@
-"""Deaths: when a failed cycle or a service that stays down is an incident, told once, and when it is over.
+"""Deaths: when a failed cycle or a service that stays down is an incident, told once, and when it
+is over.
 
 Pure.
 """
@@ -60,10 +61,11 @@ def findings(
     *,
     without_positions: bool = False,
 ) -> list[Finding]:
-    """What a cycle that ended tells: of itself (only when it was to judge) and of each service it called.
+    """What a cycle that ended tells: of itself (only when it was to judge) and of each service it
+    called.
 
-    A cycle that judged without the positions is as bad as one that failed. `down` maps a service to the
-    sentence of its failure; a service that failed once and answered once is up.
+    A cycle that judged without the positions is as bad as one that failed. `down` maps a service to
+    the sentence of its failure; a service that failed once and answered once is up.
     """
     found = []
     if state is not CycleState.CANCELLED and judged:
@@ -78,7 +80,8 @@ def findings(
 
 
 def changed(known: Mapping[str, Incident], found: Iterable[Finding], new_id: str) -> list[Incident]:
-    """The incidents that differ after the findings; `new_id` makes the ids of those that open now."""
+    """The incidents that differ after the findings; `new_id` makes the ids of those that open
+    now."""
     after = [(known.get(each.name, Incident(each.name)), each) for each in found]
     return [new for old, each in after if (new := _after(old, each, new_id)) != old]
 

@@ -1,4 +1,6 @@
-"""What an answer of a service means for its step: state, counts, reason and message, from small values."""
+"""What an answer of a service means for its step: state, counts, reason and message, from small
+values.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,9 @@ PRICE_MAX_AGE = timedelta(seconds=120)
 UNTRUSTED_QUALITIES = frozenset({"STALE", "NONE", "CLOSED", "DISAGREE"})
 # A market that is closed has the price it closed at: nothing of it is missing.
 MISSING_QUALITIES = frozenset({"STALE", "NONE"})
-# How a call ends when its service is not there, as opposed to a service that answers with a refusal.
-# A step that is PARTIAL for this alone works: the venue states no such price, or a person entered none.
+# How a call ends when its service is not there, as opposed to a service that answers with a
+# refusal. A step that is PARTIAL for this alone works: the venue states no such price, or a person
+# entered none.
 NO_LIQUIDATION_PRICE = "NO_LIQUIDATION_PRICE"
 _NO_LIQUIDATION_PRICE = "LIQUIDATION_PRICE_MISSING"
 DOWN_REASONS = frozenset({"PEER_UNAVAILABLE", "DEADLINE_EXCEEDED"})
@@ -30,7 +33,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class PriceReading:
-    """A price to hand on: `price_usd` > 0 or absent, age when it was read; stale ones lower no level."""
+    """A price to hand on: `price_usd` > 0 or absent, age when it was read; stale ones lower no
+    level.
+    """
 
     asset: str
     price_usd: float | None
@@ -110,8 +115,9 @@ class FlushAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a step is called with: whose cycle, whether to ask prices anew, what earlier steps read, how long
-    an answer is waited for."""
+    """What a step is called with: whose cycle, whether to ask prices anew, what earlier steps read,
+    how long an answer is waited for.
+    """
 
     cycle_id: str
     epoch: int
@@ -139,7 +145,9 @@ class Answer:
 
 
 def rests_on_old(totals: TotalsReading, now: datetime) -> bool:
-    """Whether portfolio readings must not lower a level: a position is STALE or the oldest mark too old."""
+    """Whether portfolio readings must not lower a level: a position is STALE or the oldest mark too
+    old.
+    """
     oldest = totals.oldest_mark_time
     return totals.stale_count > 0 or (oldest is not None and now - oldest > PRICE_MAX_AGE)
 
@@ -159,13 +167,21 @@ def read_prices(answer: PricesAnswer) -> Outcome:
         counts["closed"] = closed_count
     if not answer.missing_count:
         return Outcome(StepState.SUCCEEDED, counts)
-    without = _listed([price.asset for price in answer.prices if price.quality in MISSING_QUALITIES])
+    without = _listed(
+        [price.asset for price in answer.prices if price.quality in MISSING_QUALITIES]
+    )
     if not answer.fresh_count:
         return Outcome(
-            StepState.FAILED, counts, "NO_FRESH_PRICE", f"no tracked asset has a fresh price{without}"
+            StepState.FAILED,
+            counts,
+            "NO_FRESH_PRICE",
+            f"no tracked asset has a fresh price{without}",
         )
     return Outcome(
-        StepState.PARTIAL, counts, "PRICE_MISSING", f"{answer.missing_count} without a fresh price{without}"
+        StepState.PARTIAL,
+        counts,
+        "PRICE_MISSING",
+        f"{answer.missing_count} without a fresh price{without}",
     )
 
 
@@ -180,7 +196,10 @@ def read_sync(answer: SyncAnswer) -> Outcome:
     }
     if answer.wallet_count and answer.failed_count >= answer.wallet_count:
         return Outcome(
-            StepState.FAILED, counts, "ALL_WALLETS_FAILED", f"no wallet answered{_listed(answer.troubles)}"
+            StepState.FAILED,
+            counts,
+            "ALL_WALLETS_FAILED",
+            f"no wallet answered{_listed(answer.troubles)}",
         )
     if answer.complete_count < answer.wallet_count or answer.failed_count:
         return Outcome(
@@ -190,13 +209,17 @@ def read_sync(answer: SyncAnswer) -> Outcome:
             f"not every wallet is complete{_listed(answer.troubles)}",
         )
     if answer.refused_count:
-        return Outcome(StepState.PARTIAL, counts, "ROW_REFUSED", f"rows refused: {answer.refused_count}")
+        return Outcome(
+            StepState.PARTIAL, counts, "ROW_REFUSED", f"rows refused: {answer.refused_count}"
+        )
     return Outcome(StepState.SUCCEEDED, counts)
 
 
 def read_enrich(answer: EnrichAnswer) -> Outcome:
-    """PARTIAL while a position cannot be judged, with how many, why and which. Where a venue states no
-    liquidation price nothing is amiss, and the reason is a word of its own: NO_LIQUIDATION_PRICE."""
+    """PARTIAL while a position cannot be judged, with how many, why and which. Where a venue states
+    no liquidation price nothing is amiss, and the reason is a word of its own:
+    NO_LIQUIDATION_PRICE.
+    """
     reasons = {f"absent_{reason.lower()}": count for reason, count in answer.reasons.items()}
     counts = {"enriched": answer.enriched_count, "absent": answer.absent_count, **reasons}
     if not answer.absent_count:
@@ -204,7 +227,10 @@ def read_enrich(answer: EnrichAnswer) -> Outcome:
     unstated = set(answer.reasons) == {_NO_LIQUIDATION_PRICE}
     why = ", ".join(f"{reason} {count}" for reason, count in answer.reasons.items())
     total = answer.enriched_count + answer.absent_count
-    message = f"{answer.absent_count} of {total} positions cannot be judged ({why}){_listed(answer.absent)}"
+    message = (
+        f"{answer.absent_count} of {total} positions cannot be judged "
+        f"({why}){_listed(answer.absent)}"
+    )
     reason = NO_LIQUIDATION_PRICE if unstated else "POSITIONS_NOT_JUDGED"
     return Outcome(StepState.PARTIAL, counts, reason, message)
 
@@ -215,10 +241,14 @@ def read_counts(counts: Mapping[str, int]) -> Outcome:
 
 
 def read_evaluation(counts: Mapping[str, int]) -> Outcome:
-    """PARTIAL while an alert has nothing to be judged by; an old reading is judged and lowers nothing."""
+    """PARTIAL while an alert has nothing to be judged by; an old reading is judged and lowers
+    nothing.
+    """
     left, unknown = counts["unjudged"], counts["unknown"]
     if left:
-        message = f"positions could not be read: {left} alerts hold their levels, the others were judged"
+        message = (
+            f"positions could not be read: {left} alerts hold their levels, the others were judged"
+        )
         return Outcome(StepState.PARTIAL, counts, "POSITIONS_NOT_READ", message)
     if unknown:
         message = f"alerts without a reading: {unknown}; their levels hold"
@@ -228,9 +258,15 @@ def read_evaluation(counts: Mapping[str, int]) -> Outcome:
 
 def read_monitors(answer: MonitorsAnswer) -> Outcome:
     """A breach is what monitors are for; only a run that failed leaves the step PARTIAL."""
-    counts = {"runs": answer.run_count, "breaches": answer.breach_count, "errors": answer.error_count}
+    counts = {
+        "runs": answer.run_count,
+        "breaches": answer.breach_count,
+        "errors": answer.error_count,
+    }
     if answer.error_count:
-        return Outcome(StepState.PARTIAL, counts, "MONITOR_ERROR", f"monitors failed{_listed(answer.errors)}")
+        return Outcome(
+            StepState.PARTIAL, counts, "MONITOR_ERROR", f"monitors failed{_listed(answer.errors)}"
+        )
     return Outcome(StepState.SUCCEEDED, counts)
 
 
@@ -238,13 +274,18 @@ def read_flush(answer: FlushAnswer) -> Outcome:
     counts = {"sent": answer.sent_count, "waiting": answer.waiting_count}
     if answer.waiting_count:
         return Outcome(
-            StepState.PARTIAL, counts, "STILL_WAITING", f"{answer.waiting_count} not handed over yet"
+            StepState.PARTIAL,
+            counts,
+            "STILL_WAITING",
+            f"{answer.waiting_count} not handed over yet",
         )
     return Outcome(StepState.SUCCEEDED, counts)
 
 
 def without_positions(outcome: Outcome) -> Outcome:
-    """What judging amounts to when this cycle could not read the positions: theirs holds, the rest counts."""
+    """What judging amounts to when this cycle could not read the positions: theirs holds, the rest
+    counts.
+    """
     if outcome.state is not StepState.SUCCEEDED:
         return outcome
     message = "positions could not be read: their levels hold, the others were judged"
@@ -259,4 +300,8 @@ def read_failure(reason: str, message: str) -> Outcome:
 def _listed(names: Sequence[str], most: int = 8) -> str:
     if not names:
         return ""
-    return ": " + ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return (
+        ": "
+        + ", ".join(names[:most])
+        + (f" and {len(names) - most} more" if len(names) > most else "")
+    )

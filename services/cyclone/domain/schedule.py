@@ -1,4 +1,6 @@
-"""The slots of the schedule: which one is due, how many were missed. Pure; the moment is an argument."""
+"""The slots of the schedule: which one is due, how many were missed. Pure; the moment is an
+argument.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,9 @@ class Due:
 
 
 def due(setting: Setting, now: datetime, *, anew: bool = False) -> Due:
-    """Slots in the past are counted, never run. `anew`: whoever begins to own the schedule after it stood
-    still does not wait for the grid, but runs a slot of this moment."""
+    """Slots in the past are counted, never run. `anew`: whoever begins to own the schedule after it
+    stood still does not wait for the grid, but runs a slot of this moment.
+    """
     late = now - setting.next_time
     if late < timedelta(0):
         return Due(None, 0, setting.next_time)

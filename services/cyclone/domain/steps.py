@@ -21,7 +21,9 @@ NOTIFY = "NOTIFY"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A step waits until those in `after` are done; it is skipped when one in `needs` gave nothing usable."""
+    """A step waits until those in `after` are done; it is skipped when one in `needs` gave nothing
+    usable.
+    """
 
     name: str
     service: str
@@ -34,7 +36,8 @@ RULES = (
     Rule(SYNC_POSITIONS, "positions", after=(UPDATE_PRICES,)),
     Rule(ENRICH_POSITIONS, "positions", after=(SYNC_POSITIONS,)),
     Rule(LINK_HEDGES, "hedges", after=(ENRICH_POSITIONS,), needs=(ENRICH_POSITIONS,)),
-    # Made and judged even when positions cannot be read: their levels hold, the market's need none of them.
+    # Made and judged even when positions cannot be read: their levels hold, the market's need none
+    # of them.
     Rule(CREATE_ALERTS, "alerts", after=(ENRICH_POSITIONS,)),
     Rule(EVALUATE_ALERTS, "alerts", after=(CREATE_ALERTS,)),
     Rule(
@@ -73,7 +76,8 @@ def ordered(asked: Iterable[str]) -> tuple[str, ...]:
 def resumed(steps: Iterable[Step]) -> tuple[Step, ...]:
     """Steps as a new owner finds them: done ones stay, the one in flight is to run again."""
     return tuple(
-        replace(step, state=StepState.PENDING) if step.state is StepState.RUNNING else step for step in steps
+        replace(step, state=StepState.PENDING) if step.state is StepState.RUNNING else step
+        for step in steps
     )
 
 
@@ -93,17 +97,23 @@ def skipped(steps: Sequence[Step]) -> list[Step]:
 
 
 def ready(steps: Sequence[Step]) -> list[str]:
-    """The pending steps that may start now: all that comes before them, of what was asked for, is done."""
+    """The pending steps that may start now: all that comes before them, of what was asked for, is
+    done.
+    """
     undone = {step.name for step in steps if step.state not in DONE}
     return [
-        step.name for step in steps if step.state is StepState.PENDING and not EARLIER[step.name] & undone
+        step.name
+        for step in steps
+        if step.state is StepState.PENDING and not EARLIER[step.name] & undone
     ]
 
 
 def cancelled(steps: Iterable[Step]) -> list[Step]:
     """The steps a cancel leaves behind: those pending and in flight, as SKIPPED."""
     return [
-        replace(step, state=StepState.SKIPPED, reason="CANCELLED", message="the cycle was cancelled")
+        replace(
+            step, state=StepState.SKIPPED, reason="CANCELLED", message="the cycle was cancelled"
+        )
         for step in steps
         if step.state not in DONE
     ]

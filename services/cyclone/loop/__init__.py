@@ -1,1 +1,3 @@
-"""What cyclone does by itself: keep the lease, choose the work, run a cycle, tell deaths, ping outside."""
+"""What cyclone does by itself: keep the lease, choose the work, run a cycle, tell deaths, ping
+outside.
+"""

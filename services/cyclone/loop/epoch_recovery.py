@@ -22,11 +22,15 @@ class EpochRecovery:
         self._said_at = float("-inf")
 
     async def opened(self, held_lease: HeldLease, error: SonicError) -> bool:
-        """Whether the lease is still ours and has a new epoch, above the one that the service has seen."""
+        """Whether the lease is still ours and has a new epoch, above the one that the service has
+        seen.
+        """
         if error.reason not in _REASONS:
             return False
         seen = error.metadata.get(SEEN_EPOCH, "")
-        return await held_lease.exceed(held_lease, int(seen) if seen.isdecimal() and len(seen) < 20 else 0)
+        return await held_lease.exceed(
+            held_lease, int(seen) if seen.isdecimal() and len(seen) < 20 else 0
+        )
 
     def sentence(self, service: str, step: str, error: SonicError) -> str:
         """What to tell people, empty when it was told within the hour."""
@@ -35,9 +39,11 @@ class EpochRecovery:
             return ""
         self._said_at = now
         why = (
-            "it had seen a higher one, which the owner of this schedule did not send: somebody called a step"
+            "it had seen a higher one, which the owner of this schedule did not send: somebody "
+            "called a step"
             " with the words of a cycle, or a clock was set back"
             if error.reason == "STALE_EPOCH"
-            else "it lies ahead of the clock of its database: a clock was set, or the clocks do not agree"
+            else "it lies ahead of the clock of its database: a clock was set, or the clocks do "
+            "not agree"
         )
         return f"{service} refused {step} for its epoch: {why}. With a new epoch it is asked again"

@@ -20,15 +20,25 @@ from shared.log import get_logger
 class Teller(Protocol):
     """Who tells people. Every method raises SonicError when nobody answers within `seconds`."""
 
-    async def raise_death(self, incident: Incident, cycle_id: str, epoch: int, seconds: float) -> None: ...
+    async def raise_death(
+        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
+    ) -> None: ...
 
-    async def resolve_death(self, incident: Incident, cycle_id: str, epoch: int, seconds: float) -> None: ...
+    async def resolve_death(
+        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
+    ) -> None: ...
 
-    async def send_death(self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool) -> None:
-        """Directly through xcom, HIGH, when alerts cannot tell; the same incident again is one message."""
+    async def send_death(
+        self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool
+    ) -> None:
+        """Directly through xcom, HIGH, when alerts cannot tell; the same incident again is one
+        message.
+        """
         ...
 
-    async def send_recovery(self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool) -> None:
+    async def send_recovery(
+        self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool
+    ) -> None:
         """To those who heard of it directly, and to nobody's contacts any more."""
         ...
 
@@ -48,7 +58,9 @@ class Pinger(Protocol):
 class IncidentNotifier:
     """Holds the incidents as the owner knows them; read again whenever the lease is taken."""
 
-    def __init__(self, store: ProgressStore, teller: Teller, pinger: Pinger | None, clock: Clock) -> None:
+    def __init__(
+        self, store: ProgressStore, teller: Teller, pinger: Pinger | None, clock: Clock
+    ) -> None:
         self._store = store
         self._teller = teller
         self._pinger = pinger
@@ -80,12 +92,19 @@ class IncidentNotifier:
         totals: TotalsReading | None,
         telling_seconds: float,
     ) -> None:
-        """`changed` is stored already, with the end of the cycle; `telling_seconds` bounds one try."""
+        """`changed` is stored already, with the end of the cycle; `telling_seconds` bounds one
+        try."""
         self.incidents |= {incident.name: incident for incident in changed}
         await self._tell(cycle.id, epoch, telling_seconds)
-        # Only the whole cycle shows that everything works; a good part of it says nothing of the rest.
+        # Only the whole cycle shows that everything works; a good part of it says nothing of the
+        # rest.
         whole = tuple(step.name for step in cycle.steps) == steps.NAMES
-        if self._pinger is not None and whole and _works(cycle) and not _judged_nothing(cycle, totals):
+        if (
+            self._pinger is not None
+            and whole
+            and _works(cycle)
+            and not _judged_nothing(cycle, totals)
+        ):
             task = asyncio.create_task(self._ping(self._pinger, cycle, epoch, totals), name="ping")
             self._pinging.add(task)
             task.add_done_callback(self._pinging.discard)
@@ -93,9 +112,12 @@ class IncidentNotifier:
     async def _tell(self, cycle_id: str, epoch: int, seconds: float) -> None:
         told, events = [], []
         waiting = incidents.untold(self.incidents.values())
-        # Together: one after the other, those who do not answer would be waited for once an incident.
+        # Together: one after the other, those who do not answer would be waited for once an
+        # incident.
         tellings = (self._tell_one(incident, cycle_id, epoch, seconds) for incident in waiting)
-        for incident, (after, message) in zip(waiting, await asyncio.gather(*tellings), strict=True):
+        for incident, (after, message) in zip(
+            waiting, await asyncio.gather(*tellings), strict=True
+        ):
             severity = Severity.INFO if incident.resolving and after != incident else Severity.ERROR
             events.append(Event(self._clock.now(), severity, incident.name, message, cycle_id))
             told.append(after)
@@ -112,7 +134,9 @@ class IncidentNotifier:
                 return await self._tell_end(incident, cycle_id, epoch, seconds)
             return await self._tell_begin(incident, cycle_id, epoch, seconds)
         except SonicError as error:
-            get_logger().error("a death cannot be told", incident=incident.name, problem=error.message)
+            get_logger().error(
+                "a death cannot be told", incident=incident.name, problem=error.message
+            )
             return incident, f"cannot be told, tried again after the next cycle: {error.message}"
 
     async def _tell_begin(
@@ -128,7 +152,8 @@ class IncidentNotifier:
     async def _tell_end(
         self, incident: Incident, cycle_id: str, epoch: int, seconds: float
     ) -> tuple[Incident, str]:
-        # Whoever did not answer in time may have told it all the same: over here, it is over there too.
+        # Whoever did not answer in time may have told it all the same: over here, it is over there
+        # too.
         if incident.told is Told.ALERTS:
             await self._teller.resolve_death(incident, cycle_id, epoch, seconds)
             await self._teller.end_death(incident, seconds)
@@ -137,9 +162,13 @@ class IncidentNotifier:
             await self._teller.resolve_death(incident, cycle_id, epoch, seconds)
         return Incident(incident.name, incident.bad_count), "over"
 
-    async def _ping(self, pinger: Pinger, cycle: Cycle, epoch: int, totals: TotalsReading | None) -> None:
+    async def _ping(
+        self, pinger: Pinger, cycle: Cycle, epoch: int, totals: TotalsReading | None
+    ) -> None:
         oldest = totals.oldest_mark_time if totals else None
-        age_seconds = None if oldest is None else max((self._clock.now() - oldest).total_seconds(), 0.0)
+        age_seconds = (
+            None if oldest is None else max((self._clock.now() - oldest).total_seconds(), 0.0)
+        )
         try:
             await pinger.ping(cycle.id, age_seconds)
             return
@@ -155,13 +184,21 @@ class IncidentNotifier:
 def _judged_nothing(cycle: Cycle, totals: TotalsReading | None) -> bool:
     """Positions are held and not one alert was looked at: a good cycle by its states alone."""
     evaluated = next(
-        (step.counts.get("evaluated", 0) for step in cycle.steps if step.name == steps.EVALUATE_ALERTS), 0
+        (
+            step.counts.get("evaluated", 0)
+            for step in cycle.steps
+            if step.name == steps.EVALUATE_ALERTS
+        ),
+        0,
     )
     return totals is not None and totals.position_count > 0 and evaluated == 0
 
 
 def _works(cycle: Cycle) -> bool:
-    """Whether every step did its work: a position without a liquidation price keeps no ping back for ever."""
+    """Whether every step did its work: a position without a liquidation price keeps no ping back
+    for ever.
+    """
     return cycle.state in (CycleState.SUCCEEDED, CycleState.PARTIAL) and all(
-        step.state is StepState.SUCCEEDED or step.reason == NO_LIQUIDATION_PRICE for step in cycle.steps
+        step.state is StepState.SUCCEEDED or step.reason == NO_LIQUIDATION_PRICE
+        for step in cycle.steps
     )

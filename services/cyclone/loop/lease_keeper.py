@@ -1,4 +1,5 @@
-"""Keeps the lease: waits for it, renews it every quarter of its life, lets go at once when it is another's.
+"""Keeps the lease: waits for it, renews it every quarter of its life, lets go at once when it is
+another's.
 
 Lives by real time, as the database's clock does; a pushed clock does not reach it.
 """
@@ -29,9 +30,11 @@ _SHORTEST_RENEWAL_SECONDS = 0.1
 
 @dataclass(slots=True)
 class HeldLease:
-    """One holding of the lease, which nobody else can have before `until` (seconds of time.monotonic()).
+    """One holding of the lease, which nobody else can have before `until` (seconds of
+    time.monotonic()).
 
-    `wake`: there may be work. `cancelled`: ids of cycles to stop. `epoch` changes under `changing` only.
+    `wake`: there may be work. `cancelled`: ids of cycles to stop. `epoch` changes under `changing`
+    only.
     """
 
     epoch: int
@@ -65,7 +68,13 @@ class LeaseKeeper:
     """A Part: `work` runs while the lease is ours and is cancelled the moment it is not."""
 
     def __init__(
-        self, begin: Begin, notices: Notices, work: Work, clock: Clock, owner: str, interval: timedelta
+        self,
+        begin: Begin,
+        notices: Notices,
+        work: Work,
+        clock: Clock,
+        owner: str,
+        interval: timedelta,
     ) -> None:
         self._begin = begin
         self._notices = notices
@@ -100,7 +109,8 @@ class LeaseKeeper:
             self._heard.set()
 
     async def _try(self) -> float:
-        """One attempt, and the whole tenure when it succeeds; answers the seconds until the next."""
+        """One attempt, and the whole tenure when it succeeds; answers the seconds until the
+        next."""
         async with self._begin() as store:
             if not self._ensured:
                 await store.ensure(self._interval, self._clock.now())
@@ -134,7 +144,9 @@ class LeaseKeeper:
             await self._pause(max(left_seconds / 4, _SHORTEST_RENEWAL_SECONDS))
             asked_at = time.monotonic()
             try:
-                async with asyncio.timeout(max(held_lease.until - asked_at, _SHORTEST_RENEWAL_SECONDS)):
+                async with asyncio.timeout(
+                    max(held_lease.until - asked_at, _SHORTEST_RENEWAL_SECONDS)
+                ):
                     renewal = await self._renewed(held_lease)
             except (SonicError, TimeoutError) as error:
                 get_logger().warning("lease not renewed", problem=str(error))

@@ -1,7 +1,7 @@
 """Runs one cycle to its end: starts what may start, writes what changed, stops when asked to.
 
-While the lease is certainly ours, a step's call and the write that it began go out together; else the write
-goes first and tells whether we are fenced.
+While the lease is certainly ours, a step's call and the write that it began go out together; else
+the write goes first and tells whether we are fenced.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ from services.cyclone.domain.cycle import (
     Step,
     StepState,
 )
-from services.cyclone.domain.outcomes import DOWN_REASONS, Answer, Call, Outcome, PriceReading, read_failure
+from services.cyclone.domain.outcomes import (
+    DOWN_REASONS,
+    Answer,
+    Call,
+    Outcome,
+    PriceReading,
+    read_failure,
+)
 from services.cyclone.loop.epoch_recovery import EpochRecovery
 from services.cyclone.loop.incident_notifier import IncidentNotifier
 from services.cyclone.loop.lease_keeper import HeldLease
@@ -40,7 +47,9 @@ _NO_XCOM = "XCOM_UNAVAILABLE"
 
 
 class Performer(Protocol):
-    """The services behind the steps. Every method raises SonicError when there is no answer in its time."""
+    """The services behind the steps. Every method raises SonicError when there is no answer in its
+    time.
+    """
 
     async def mode(self, seconds: float) -> str:
         """DEMO or LIVE."""
@@ -73,10 +82,13 @@ class Runner:
         """A new owner first tells what the one before left untold."""
         await self.notifier.load(held_lease.epoch, bounds.telling_seconds(interval))
 
-    async def run(self, cycle: Cycle, held_lease: HeldLease, interval: timedelta | None = None) -> None:
+    async def run(
+        self, cycle: Cycle, held_lease: HeldLease, interval: timedelta | None = None
+    ) -> None:
         """Raises Fenced when the lease is lost on the way; the next owner resumes.
 
-        `interval` is that of the schedule when it is known: it bounds the steps, and monitors are told.
+        `interval` is that of the schedule when it is known: it bounds the steps, and monitors are
+        told.
         """
         log.bind(cycle_id=cycle.id)
         try:
@@ -109,7 +121,9 @@ class Run:
         self._events: list[Event] = []
         self._calls: dict[asyncio.Task[Answer], tuple[str, float, float]] = {}
         forced = cycle.cause is Cause.REQUEST
-        self._call = Call(cycle.id, held_lease.epoch, forced, "", self._clock.now(), interval=interval)
+        self._call = Call(
+            cycle.id, held_lease.epoch, forced, "", self._clock.now(), interval=interval
+        )
         self._up: set[str] = set()
         self._down: dict[str, str] = {}
         self._asked_again: set[str] = set()
@@ -158,7 +172,8 @@ class Run:
         for step in starting:
             self._send(step)
         if starting:
-            # Two turns of the loop put the calls on the wire; the write is prepared while they travel.
+            # Two turns of the loop put the calls on the wire; the write is prepared while they
+            # travel.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         await self._write()
@@ -187,7 +202,9 @@ class Run:
         return await self._performer.perform(name, call)
 
     async def _known_prices(self) -> tuple[PriceReading, ...]:
-        """For alerts judged without UPDATE_PRICES having run here: not asked for, or by the owner before."""
+        """For alerts judged without UPDATE_PRICES having run here: not asked for, or by the owner
+        before.
+        """
         try:
             return await self._performer.prices(bounds.aside_seconds(self._interval))
         except SonicError as error:
@@ -195,7 +212,9 @@ class Run:
             return ()
 
     async def _asks_again(self, task: asyncio.Task[Answer]) -> bool:
-        """Whether a step that was refused for its epoch waits to be sent again, once, with a new one."""
+        """Whether a step that was refused for its epoch waits to be sent again, once, with a new
+        one.
+        """
         error = task.exception()
         name = self._calls[task][0]
         if not isinstance(error, SonicError) or name in self._asked_again:
@@ -227,7 +246,9 @@ class Run:
         self._change(step)
         self._log_step(step)
 
-    def _outcome(self, task: asyncio.Task[Answer], name: str, service: str, bound_seconds: float) -> Outcome:
+    def _outcome(
+        self, task: asyncio.Task[Answer], name: str, service: str, bound_seconds: float
+    ) -> Outcome:
         try:
             answer = task.result()
         except SonicError as error:
@@ -238,8 +259,12 @@ class Run:
             return read_failure(error.reason, message)
         except Exception as error:  # noqa: BLE001  an answer we cannot read fails its step, not every cycle to come
             incident_id = new_id("inc")
-            log.get_logger().error("step failed", step=name, incident_id=incident_id, exc_info=error)
-            return read_failure("INTERNAL", f"the answer could not be used, see {incident_id} in the log")
+            log.get_logger().error(
+                "step failed", step=name, incident_id=incident_id, exc_info=error
+            )
+            return read_failure(
+                "INTERNAL", f"the answer could not be used, see {incident_id} in the log"
+            )
         self._up.add(service)
         if name == steps.NOTIFY and answer.outcome.state is StepState.SUCCEEDED:
             self._up.add("xcom")
@@ -248,7 +273,9 @@ class Run:
         if answer.wallets is not None:
             self._call = replace(self._call, wallets=answer.wallets)
         if answer.totals is not None:
-            self._call = replace(self._call, totals=answer.totals, membership_epoch=answer.membership_epoch)
+            self._call = replace(
+                self._call, totals=answer.totals, membership_epoch=answer.membership_epoch
+            )
         return answer.outcome
 
     def _note_failure(self, service: str, error: SonicError, message: str) -> None:
@@ -281,8 +308,14 @@ class Run:
         state = CycleState.CANCELLED if cancelled else cycles.outcome(listed, steps.EVALUATE_ALERTS)
         message = "Cancelled by request." if cancelled else cycles.sentence(listed)
         now = self._clock.now()
-        ended = replace(self._cycle, state=state, ended_time=now, message=message, steps=tuple(listed))
-        self._say(_CYCLE_SEVERITIES.get(state, Severity.WARNING), "cycle", f"{state.name}. {message}".strip())
+        ended = replace(
+            self._cycle, state=state, ended_time=now, message=message, steps=tuple(listed)
+        )
+        self._say(
+            _CYCLE_SEVERITIES.get(state, Severity.WARNING),
+            "cycle",
+            f"{state.name}. {message}".strip(),
+        )
         judged = steps.EVALUATE_ALERTS in self._steps
         found = incidents.findings(
             state,
@@ -297,7 +330,9 @@ class Run:
             self._held_lease.epoch, ended, list(self._changed.values()), self._events, changed
         )
         seconds = bounds.telling_seconds(self._interval)
-        await self._notifier.after(ended, self._held_lease.epoch, changed, self._call.totals, seconds)
+        await self._notifier.after(
+            ended, self._held_lease.epoch, changed, self._call.totals, seconds
+        )
 
     async def _drop_calls(self) -> None:
         calls, self._calls = list(self._calls), {}

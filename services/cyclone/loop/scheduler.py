@@ -1,4 +1,6 @@
-"""The work of whoever holds the lease, in order: an unfinished cycle, a request, the slot that is due."""
+"""The work of whoever holds the lease, in order: an unfinished cycle, a request, the slot that is
+due.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,8 @@ class Scheduler:
     async def _run_waiting(self, held_lease: HeldLease) -> bool:
         cycle = await self._store.take(held_lease.epoch, self._clock.now())
         if cycle is not None:
-            # Read now: who changed the schedule a moment ago and asks for a cycle means the new one.
+            # Read now: who changed the schedule a moment ago and asks for a cycle means the new
+            # one.
             setting, _ = await self._setting(held_lease.epoch)
             await self._runner.run(cycle, held_lease, setting.interval)
         return cycle is not None
@@ -74,7 +77,9 @@ class Scheduler:
         if due.slot_time is None and not due.missed_count:
             return (setting.next_time - now).total_seconds()
         cycle_id = new_id("cycle")
-        written = await self._store.open_slot(held_lease.epoch, setting, due, cycle_id, steps.NAMES, now)
+        written = await self._store.open_slot(
+            held_lease.epoch, setting, due, cycle_id, steps.NAMES, now
+        )
         if not written:
             return 0.0
         if due.missed_count:
@@ -85,7 +90,8 @@ class Scheduler:
         return 0.0
 
     async def _setting(self, epoch: int) -> tuple[Setting, datetime]:
-        """The setting, its next slot moved along when the wall clock was set since the last look."""
+        """The setting, its next slot moved along when the wall clock was set since the last
+        look."""
         now, steady = self._clock.now(), self._clock.monotonic()
         before, self._read_at = self._read_at, (now, steady)
         async with self._begin_lease() as store:
@@ -98,7 +104,8 @@ class Scheduler:
 
     async def _tell_missed(self, epoch: int, count: int, now: datetime) -> None:
         message = (
-            f"{count} slot{'s' if count > 1 else ''} missed: no owner, or a cycle longer than its interval"
+            f"{count} slot{'s' if count > 1 else ''} missed: no owner, or a cycle longer "
+            "than its interval"
         )
         await self._store.note(epoch, [Event(now, Severity.WARNING, "schedule", message)])
 

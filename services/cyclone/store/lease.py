@@ -31,14 +31,16 @@ _TAKE = text(
 )
 # A lost renewal costs at worst a take-over, so it need not wait for the disk.
 _RENEW = text(
-    f"update lease set expires_time = clock_timestamp() + {_TTL} where epoch = :epoch and owner = :owner"
+    f"update lease set expires_time = clock_timestamp() + {_TTL} where epoch = :epoch and owner ="
+    " :owner"
     f" returning {_LEFT.format(time='expires_time')} as left_seconds,"
     " exists (select from cycle where state = 1) as queued,"
     " (select id from cycle where state = 2 and cancel) as cancelled_id,"
     " set_config('synchronous_commit', 'off', true)"
 )
 _EXCEED = text(
-    f"update lease set epoch = greatest({_NEXT_EPOCH}, {_ABOVE.format(seen='cast(:seen_epoch as int8)')})"
+    f"update lease set epoch = greatest({_NEXT_EPOCH},"
+    f" {_ABOVE.format(seen='cast(:seen_epoch as int8)')})"
     " where epoch = :epoch and owner = :owner returning epoch"
 )
 _RELEASE = text(
@@ -48,20 +50,27 @@ _RELEASE = text(
 _SETTING = text("select interval_seconds, enabled, next_time, missed_count, version from setting")
 _SHIFT = text(f"update setting set next_time = next_time + :shift from {FENCE} returning 1")
 _HOLDER = text(
-    "select epoch, case when expires_time > clock_timestamp() then owner else '' end as owner from lease"
+    "select epoch, case when expires_time > clock_timestamp() then owner else '' end as owner from"
+    " lease"
 )
-# The next slot is moved here and not by the caller, who may have read it before the owner moved it on.
+# The next slot is moved here and not by the caller, who may have read it before the owner moved it
+# on.
 _EDIT = text(
-    "update setting set interval_seconds = :interval_seconds, enabled = :enabled, version = version + 1,"
-    " next_time = case when cast(:enabled as boolean) and not enabled then cast(:now as timestamptz)"
-    " else least(next_time, cast(:now as timestamptz) + make_interval(secs => :interval_seconds)) end"
+    "update setting set interval_seconds = :interval_seconds, enabled = :enabled, version ="
+    " version + 1,"
+    " next_time = case when cast(:enabled as boolean) and not enabled then cast(:now as"
+    " timestamptz)"
+    " else least(next_time, cast(:now as timestamptz) + make_interval(secs => :interval_seconds))"
+    " end"
     f" where version = :version returning pg_notify('{CHANNEL}', 'schedule')"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The answer to an attempt: `epoch` when the lease is now ours, else None; seconds until it runs out."""
+    """The answer to an attempt: `epoch` when the lease is now ours, else None; seconds until it
+    runs out.
+    """
 
     epoch: int | None
     left_seconds: float
@@ -69,7 +78,8 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What a renewal learns on the way: a request waits, or the running cycle is to stop (its id)."""
+    """What a renewal learns on the way: a request waits, or the running cycle is to stop (its
+    id)."""
 
     left_seconds: float
     queued: bool
@@ -84,7 +94,9 @@ class LeaseStore:
 
     async def ensure(self, interval: timedelta, now: datetime) -> None:
         """The first start's setting; later ones keep what people set."""
-        await self._connection.execute(_ENSURE, {"interval_seconds": interval.total_seconds(), "now": now})
+        await self._connection.execute(
+            _ENSURE, {"interval_seconds": interval.total_seconds(), "now": now}
+        )
 
     async def take(self, owner: str) -> Grant:
         row = (await self._connection.execute(_TAKE, {"owner": owner})).one()
@@ -92,8 +104,12 @@ class LeaseStore:
 
     async def renew(self, epoch: int, owner: str) -> Renewal | None:
         """None: the lease is another's."""
-        row = (await self._connection.execute(_RENEW, {"epoch": epoch, "owner": owner})).one_or_none()
-        return None if row is None else Renewal(row.left_seconds, row.queued, row.cancelled_id or "")
+        row = (
+            await self._connection.execute(_RENEW, {"epoch": epoch, "owner": owner})
+        ).one_or_none()
+        return (
+            None if row is None else Renewal(row.left_seconds, row.queued, row.cancelled_id or "")
+        )
 
     async def exceed(self, epoch: int, owner: str, seen_epoch: int) -> int | None:
         """A new epoch for the same owner, above `seen_epoch`; None: the lease is another's."""
@@ -117,7 +133,8 @@ class LeaseStore:
         return done.one_or_none() is not None
 
     async def edit(self, setting: Setting, now: datetime) -> bool:
-        """Writes interval and enabled of the version they were read at; False when somebody else was faster.
+        """Writes interval and enabled of the version they were read at; False when somebody else
+        was faster.
 
         A shorter interval begins now; a schedule turned on begins at once.
         """

@@ -17,7 +17,9 @@ Hear = Callable[[str], None]
 
 
 class Notices:
-    """A Part that holds one connection. Hearers get the word said, or "" when some may have been missed."""
+    """A Part that holds one connection. Hearers get the word said, or "" when some may have been
+    missed.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -25,7 +27,9 @@ class Notices:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(listen(self._database, CHANNEL, self._spread), name="notices")
+        self._task = asyncio.create_task(
+            listen(self._database, CHANNEL, self._spread), name="notices"
+        )
 
     async def stop(self) -> None:
         if self._task is not None:

@@ -35,7 +35,8 @@ _TAKE = Statement(f"""
 with taken as (
     update cycle set state = 2, epoch = :epoch, started_time = coalesce(started_time, :now)
     from {FENCE}
-    where cycle.id = (select id from cycle where state <= 2 order by state desc, created_time, id limit 1)
+    where cycle.id = (select id from cycle where state <= 2 order by state desc, created_time,
+    id limit 1)
         and state <= 2
     returning {", ".join(f"cycle.{name}" for name in CYCLE_COLUMNS)},
         pg_notify('{CHANNEL}', 'progress ' || cycle.id)
@@ -49,7 +50,8 @@ with moved as (
     from {FENCE} where next_time = :expected_time returning 1
 ), made as (
     insert into cycle
-        (id, state, cause, slot_time, created_time, started_time, epoch, message, demo, cancel, request_id)
+        (id, state, cause, slot_time, created_time, started_time, epoch, message, demo, cancel,
+        request_id)
     select :cycle_id, 2, 1, :slot_time, :now, :now, :epoch, '', false, false, ''
     from moved where cast(:slot_time as timestamptz) is not null returning id
 ), steps as (
@@ -61,12 +63,15 @@ select (select count(*) from moved) as moved from {FENCE}
 """)
 
 _MOVED = f"""moved as (
-    update step set state = new.state, attempt = new.attempt, epoch = :epoch, started_time = new.started_time,
-        duration_seconds = new.duration_seconds, counts = cast(new.counts as jsonb), reason = new.reason,
+    update step set state = new.state, attempt = new.attempt, epoch = :epoch,
+    started_time = new.started_time,
+        duration_seconds = new.duration_seconds, counts = cast(new.counts as jsonb),
+        reason = new.reason,
         message = new.message
     from {FENCE}, unnest(
         cast(:names as text[]), cast(:states as int2[]), cast(:attempts as int4[]),
-        cast(:started_times as timestamptz[]), cast(:durations as float8[]), cast(:counts as text[]),
+        cast(:started_times as timestamptz[]), cast(:durations as float8[]),
+        cast(:counts as text[]),
         cast(:reasons as text[]), cast(:messages as text[])
     ) as new (name, state, attempt, started_time, duration_seconds, counts, reason, message)
     where step.cycle_id = :cycle_id and step.name = new.name returning 1
@@ -79,8 +84,9 @@ _WATCHED = f"""watched as (
         cast(:incident_ids as text[]), cast(:summaries as text[]), cast(:tolds as text[]),
         cast(:resolvings as bool[])
     ) as new
-    on conflict (name) do update set bad_count = excluded.bad_count, "open" = excluded.open, id = excluded.id,
-        summary = excluded.summary, told = excluded.told, resolving = excluded.resolving
+    on conflict (name) do update set bad_count = excluded.bad_count, "open" = excluded.open,
+        id = excluded.id, summary = excluded.summary, told = excluded.told,
+        resolving = excluded.resolving
     returning 1
 )"""
 
@@ -88,11 +94,13 @@ _ADVANCE = Statement(f"""
 with {_MOVED}, {_TOLD}, marked as (
     update cycle set demo = :demo from {FENCE} where id = :cycle_id and demo <> :demo returning 1
 )
-select cycle.cancel, {_UNHURRIED}, {_TELL} from {FENCE}, cycle where cycle.id = :cycle_id and cycle.state = 2
+select cycle.cancel, {_UNHURRIED}, {_TELL} from {FENCE}, cycle
+where cycle.id = :cycle_id and cycle.state = 2
 """)
 _END = Statement(f"""
 with {_MOVED}, {_TOLD}, {_WATCHED}, ended as (
-    update cycle set state = :state, ended_time = :now, message = :message, epoch = :epoch, demo = :demo
+    update cycle set state = :state, ended_time = :now, message = :message, epoch = :epoch,
+    demo = :demo
     from {FENCE} where id = :cycle_id and state = 2 returning 1
 )
 select {_TELL_END} from ended
@@ -101,7 +109,9 @@ _NOTE = Statement(f"with {_TOLD}, {_WATCHED} select {_UNHURRIED} from {FENCE}")
 _INCIDENTS = Statement(
     'select name, bad_count, "open", id, summary, told, resolving from incident order by name'
 )
-_LAST_DEMO = Statement("select demo from cycle where state > 2 order by created_time desc, id desc limit 1")
+_LAST_DEMO = Statement(
+    "select demo from cycle where state > 2 order by created_time desc, id desc limit 1"
+)
 _FORGET = Statement(f"""
 with old_events as (delete from event using {FENCE} where event_time < :before_time returning 1)
 delete from cycle using {FENCE} where state > 2 and created_time < :before_time
@@ -113,18 +123,26 @@ class Fenced(Exception):
 
 
 class ProgressStore:
-    """Every method is one statement, committed by itself. Writes raise Fenced when `epoch` is old."""
+    """Every method is one statement, committed by itself. Writes raise Fenced when `epoch` is
+    old."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def take(self, epoch: int, now: datetime) -> Cycle | None:
-        """The unfinished cycle, else the oldest request, now RUNNING under this epoch; else None."""
+        """The unfinished cycle, else the oldest request, now RUNNING under this epoch;
+        else None."""
         row = await self._fenced(_TAKE, {"epoch": epoch, "now": now})
         return None if row["id"] is None else cycle_of(row, json.loads(row["steps"]))
 
     async def open_slot(
-        self, epoch: int, setting: Setting, due: Due, cycle_id: str, names: Sequence[str], now: datetime
+        self,
+        epoch: int,
+        setting: Setting,
+        due: Due,
+        cycle_id: str,
+        names: Sequence[str],
+        now: datetime,
     ) -> bool:
         """Moves the schedule on, counts what was missed, begins the cycle of a due slot.
 
@@ -177,7 +195,9 @@ class ProgressStore:
         }
         await self._fenced(_END, values)
 
-    async def note(self, epoch: int, events: Iterable[Event], incidents: Sequence[Incident] = ()) -> None:
+    async def note(
+        self, epoch: int, events: Iterable[Event], incidents: Sequence[Incident] = ()
+    ) -> None:
         """Writes lines of the log and incidents outside of a step."""
         values = {"epoch": epoch, **event_arrays(events), **_incident_arrays(incidents)}
         await self._fenced(_NOTE, values)
@@ -200,7 +220,9 @@ class ProgressStore:
             raise Fenced
         return rows[0]
 
-    async def _rows(self, statement: Statement, values: Mapping[str, object]) -> list[asyncpg.Record]:
+    async def _rows(
+        self, statement: Statement, values: Mapping[str, object]
+    ) -> list[asyncpg.Record]:
         return await self._database.fetch(statement.sql, *statement.arguments(values))
 
 

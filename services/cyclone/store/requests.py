@@ -28,7 +28,8 @@ _ASK = text(
     " (id, state, cause, created_time, epoch, message, demo, cancel, request_id)"
     " values (:cycle_id, 1, 2, :now, 0, '', false, false, :request_id)"
     " on conflict (request_id) where request_id <> '' do nothing returning id),"
-    " steps as (insert into step (cycle_id, name, place, state, attempt, epoch, counts, reason, message)"
+    " steps as (insert into step (cycle_id, name, place, state, attempt, epoch, counts, reason,"
+    " message)"
     " select made.id, new.name, new.place, 1, 0, 0, '{}', '', ''"
     " from made, unnest(cast(:names as text[])) with ordinality as new (name, place) returning 1)"
     f" select id, pg_notify('{CHANNEL}', 'work') from made"
@@ -42,7 +43,8 @@ _CANCEL_RUNNING = text(
     f" returning pg_notify('{CHANNEL}', 'cancel ' || id)"
 )
 _CANCEL_QUEUED = text(
-    "with stopped as (update cycle set cancel = true, state = 6, ended_time = :now, message = :message"
+    "with stopped as (update cycle set cancel = true, state = 6, ended_time = :now, message ="
+    " :message"
     " where id = :id and state = 1 returning id),"
     " skipped as (update step set state = 6, reason = 'CANCELLED', message = :message"
     " from stopped where cycle_id = stopped.id returning 1)"
@@ -51,7 +53,9 @@ _CANCEL_QUEUED = text(
 _CLEAR = text("delete from cycle where state > 2")
 _CLEAR_LOG = text("delete from event")
 _LOG = text(INSERT_EVENTS)
-_STEPS = literal_column(STEPS_OF.format(cycle="cycle").removesuffix(" as steps"), JSONB).label("steps")
+_STEPS = literal_column(STEPS_OF.format(cycle="cycle").removesuffix(" as steps"), JSONB).label(
+    "steps"
+)
 
 
 class RequestStore:
@@ -61,12 +65,16 @@ class RequestStore:
         self._connection = connection
 
     async def ask(self, cycle_id: str, request_id: str, names: Sequence[str], now: datetime) -> str:
-        """Stores a request, wakes the owner; answers the id, the older one of a `request_id` used before."""
+        """Stores a request, wakes the owner; answers the id, the older one of a `request_id` used
+        before.
+        """
         values = {"cycle_id": cycle_id, "request_id": request_id, "names": list(names), "now": now}
         made = (await self._connection.execute(_ASK, values)).one_or_none()
         if made is not None:
             return cycle_id
-        return str((await self._connection.execute(_OF_REQUEST, {"request_id": request_id})).scalar_one())
+        return str(
+            (await self._connection.execute(_OF_REQUEST, {"request_id": request_id})).scalar_one()
+        )
 
     async def get(self, id: str) -> Cycle | None:
         row = (await self._connection.execute(_GET, {"id": id})).mappings().one_or_none()
@@ -77,8 +85,13 @@ class RequestStore:
         query = select(cycle, _STEPS)
         if state is not None:
             query = query.where(cycle.c.state == int(state))
-        query = apply(query, [(cycle.c.created_time, "desc"), (cycle.c.id, "desc")], page.after, page.size)
-        return [cycle_of(row, row["steps"]) for row in (await self._connection.execute(query)).mappings()]
+        query = apply(
+            query, [(cycle.c.created_time, "desc"), (cycle.c.id, "desc")], page.after, page.size
+        )
+        return [
+            cycle_of(row, row["steps"])
+            for row in (await self._connection.execute(query)).mappings()
+        ]
 
     async def cancel_queued(self, id: str, message: str, now: datetime) -> bool:
         """False when it is not waiting any more."""
@@ -87,7 +100,9 @@ class RequestStore:
 
     async def cancel_running(self, id: str) -> bool:
         """Asks its owner to stop; False when it is not running any more."""
-        return (await self._connection.execute(_CANCEL_RUNNING, {"id": id})).one_or_none() is not None
+        return (
+            await self._connection.execute(_CANCEL_RUNNING, {"id": id})
+        ).one_or_none() is not None
 
     async def events(self, page: PageRequest, cycle_id: str, severity: str) -> Sequence[Event]:
         """Newest first, one more than the page holds."""
@@ -103,6 +118,8 @@ class RequestStore:
         await self._connection.execute(_LOG, event_arrays(events))
 
     async def clear(self) -> int:
-        """Deletes ended cycles and the log; cycles that wait or run stay. Answers the number of cycles."""
+        """Deletes ended cycles and the log; cycles that wait or run stay. Answers the number of
+        cycles.
+        """
         await self._connection.execute(_CLEAR_LOG)
         return (await self._connection.execute(_CLEAR)).rowcount

@@ -11,8 +11,9 @@ from services.cyclone.domain.incidents import Incident, Told
 from services.cyclone.domain.schedule import Setting
 from shared.database.statement import Row
 
-# The guard of every write of an owner. It stands in FROM, so it is always run; its share lock on the lease
-# lasts until the statement commits: a take-over waits for the write, or the write sees the take-over.
+# The guard of every write of an owner. It stands in FROM, so it is always run; its share lock on
+# the lease lasts until the statement commits: a take-over waits for the write, or the write sees
+# the take-over.
 FENCE = "(select epoch from lease where epoch = :epoch for share) as fence"
 CHANNEL = "cyclone"
 
@@ -121,7 +122,8 @@ def event_arrays(events: Iterable[Event]) -> dict[str, Any]:
 
 
 _NEW_EVENTS = (
-    "unnest(cast(:event_times as timestamptz[]), cast(:severities as text[]), cast(:sources as text[]),"
+    "unnest(cast(:event_times as timestamptz[]), cast(:severities as text[]), cast(:sources as "
+    "text[]),"
     " cast(:event_messages as text[]), cast(:event_cycle_ids as text[]))"
 )
 _EVENT_COLUMNS = "event_time, severity, source, message, cycle_id"

@@ -1,1 +1,3 @@
-"""Rules of hedges, pure, on columns: grouping, figures at prices, rebalance, ladder, history, modifiers."""
+"""Rules of hedges, pure, on columns: grouping, figures at prices, rebalance, ladder, history,
+modifiers.
+"""

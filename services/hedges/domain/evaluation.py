@@ -1,6 +1,8 @@
-"""A hedge's legs at prices: one numpy pass over a grid of price by leg; the scalar is the grid of one row.
+"""A hedge's legs at prices: one numpy pass over a grid of price by leg; the scalar is the grid of
+one row.
 
-Refuses to know where legs and prices come from. NaN is absent; formulas: domain page, sections 2 and 5.
+Refuses to know where legs and prices come from. NaN is absent; formulas: domain page, sections 2
+and 5.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ FIGURE_LIMIT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Grids have a row per price and a column per leg, nets have one number per price; USD and tokens.
+    """Grids have a row per price and a column per leg, nets have one number per price; USD and
+    tokens.
 
     A net with an absent member is absent: half a sum is no sum.
     """

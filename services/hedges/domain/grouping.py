@@ -21,7 +21,8 @@ UNKNOWN_ASSET = "UNKNOWN"
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A hedge by its members: rows of the holdings, and its figures. None is absent; USD, tokens, ratios.
+    """A hedge by its members: rows of the holdings, and its figures. None is absent; USD, tokens,
+    ratios.
 
     `member_signature` tells two sets of members apart without their ids.
     """
@@ -96,13 +97,16 @@ class _Sums:
     def known(self, values: Floats, chosen: NDArray[np.bool_]) -> Floats:
         """Sum per group over the members that have a value; NaN when none has."""
         present = chosen & ~np.isnan(values)
-        totals = np.bincount(self.group, weights=np.where(present, values, 0.0), minlength=self.count)
+        totals = np.bincount(
+            self.group, weights=np.where(present, values, 0.0), minlength=self.count
+        )
         counts = np.bincount(self.group, weights=present, minlength=self.count)
         return np.where(counts > 0, totals, np.nan)
 
 
 def pair(holdings: Holdings) -> list[Group]:
-    """Groups by (wallet, asset), both known, with at least one long and one short; every member joins.
+    """Groups by (wallet, asset), both known, with at least one long and one short; every member
+    joins.
 
     Leverage and size play no part. A position of unknown side belongs to no group.
     """
@@ -188,7 +192,8 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What must be written: groups under the id they keep or get, and ids that end with (wallet, asset).
+    """What must be written: groups under the id they keep or get, and ids that end with (wallet,
+    asset).
 
     `regrouped` are those of `kept` whose members are others than before.
     """
@@ -206,7 +211,8 @@ class Change:
 def relink(
     stored: Mapping[tuple[str, str], Stored], groups: Sequence[Group], fresh_id: Callable[[], str]
 ) -> Change:
-    """Compare what is stored, by (wallet, asset), with what qualifies now: ids stay with the group."""
+    """Compare what is stored, by (wallet, asset), with what qualifies now:
+    ids stay with the group."""
     change = Change()
     for group in groups:
         known = stored.get((group.wallet, group.asset))
@@ -221,7 +227,9 @@ def relink(
     return change
 
 
-def members(groups: Sequence[tuple[str, Group]], position_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def members(
+    groups: Sequence[tuple[str, Group]], position_ids: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
     """Sorted position ids by hedge id; a row that lost its id was deleted a moment ago."""
     return {
         id: tuple(sorted(filter(None, (position_ids[row] for row in group.rows.tolist()))))

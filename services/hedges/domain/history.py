@@ -73,7 +73,9 @@ class HistoryFilter:
 def events(
     change: Change, reading: Reading, before: Mapping[str, Members], after: Mapping[str, Members]
 ) -> list[LinkEvent]:
-    """Events of a pass; members before by id of hedges that ended or changed, after by id of the written."""
+    """Events of a pass; members before by id of hedges that ended or changed, after by id of the
+    written.
+    """
     found = [
         LinkEvent(
             id,
@@ -91,7 +93,9 @@ def events(
         if joined or left:
             cause = _cause(joined, left)
             kind = Kind.MEMBERS_CHANGED
-            found.append(LinkEvent(id, group.wallet, group.asset, kind, cause, after[id], joined, left))
+            found.append(
+                LinkEvent(id, group.wallet, group.asset, kind, cause, after[id], joined, left)
+            )
     return found + [
         ended(id, wallet, asset, before[id], _ending(reading, wallet, asset))
         for id, (wallet, asset) in change.unlinked

@@ -1,4 +1,6 @@
-"""Columns of what is held, as hedges reads them; refuses to know where they come from. NaN is absent."""
+"""Columns of what is held, as hedges reads them; refuses to know where they come from. NaN is
+absent.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ SHORT = -1
 class Holdings:
     """Columns of ACTIVE and STALE positions, all of the same length; NaN is absent.
 
-    `wallet` and `asset` are indices into the names, `side` is +1 long, -1 short, 0 unknown; money in USD.
+    `wallet` and `asset` are indices into the names, `side` is +1 long, -1 short, 0 unknown; money
+    in USD.
     """
 
     wallet_names: Sequence[str]
@@ -50,7 +53,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Legs:
-    """The members of one hedge in order of their ids; `side` is +1 long or -1 short, prices USD per unit."""
+    """The members of one hedge in order of their ids; `side` is +1 long or -1 short, prices USD per
+    unit.
+    """
 
     position_ids: tuple[str, ...]
     side: Integers

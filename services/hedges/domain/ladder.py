@@ -1,4 +1,5 @@
-"""Between which prices no leg liquidates, and what is lost and left beyond, step by step to the last leg.
+"""Between which prices no leg liquidates, and what is lost and left beyond, step by step to the
+last leg.
 
 A long liquidates as the price falls, a short as it rises. Pure, on columns; NaN is absent.
 """
@@ -16,8 +17,9 @@ from services.hedges.domain.holdings import LONG, SHORT, Floats, Integers, Legs
 class Ladder:
     """One element per step, in the order the price meets them; sums with an absent member are NaN.
 
-    `rows` are the legs of each step, `distance_percent` is > 0 ahead of the reference price. "naked" and
-    "remaining" are of the legs left after the step, those of no liquidation price among them.
+    `rows` are the legs of each step, `distance_percent` is > 0 ahead of the reference price.
+    "naked" and "remaining" are of the legs left after the step, those of no liquidation price among
+    them.
     """
 
     rows: tuple[tuple[int, ...], ...]
@@ -52,7 +54,9 @@ def up(legs: Legs, reference_price_usd: float) -> Ladder:
 
 def unjudged(legs: Legs) -> list[str]:
     """Members whose liquidation price is not known."""
-    return [legs.position_ids[row] for row in np.flatnonzero(~(legs.liquidation_price_usd > 0)).tolist()]
+    return [
+        legs.position_ids[row] for row in np.flatnonzero(~(legs.liquidation_price_usd > 0)).tolist()
+    ]
 
 
 def _ladder(legs: Legs, side: int, reference_price_usd: float) -> Ladder:

@@ -1,6 +1,7 @@
 """The numbers people set for hedges, and their JSON form {group: {key: number}}.
 
-A group that lacks a key, has an unknown one, or holds a number out of its range is refused as a whole.
+A group that lacks a key, has an unknown one, or holds a number out of its range is refused as a
+whole.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ def checked(values: Mapping[str, object]) -> Modifiers:
     if missing := [name for name in NAMES if name not in values]:
         listed = ", ".join(missing)
         raise InvalidArgument(
-            "MODIFIER_MISSING", f"{GROUP} lacks {listed}", fields={_path(name): "needed" for name in missing}
+            "MODIFIER_MISSING",
+            f"{GROUP} lacks {listed}",
+            fields={_path(name): "needed" for name in missing},
         )
     if unknown := [name for name in values if name not in NAMES]:
         listed = ", ".join(NAMES)
@@ -116,7 +119,9 @@ def _number(name: str, value: object) -> float:
         raise InvalidArgument("NOT_FINITE", f"{name} is not finite", fields={_path(name): "finite"})
     if number < 0:
         raise InvalidArgument(
-            "MODIFIER_NEGATIVE", f"{name} is negative, needs {wanted}", fields={_path(name): str(wanted)}
+            "MODIFIER_NEGATIVE",
+            f"{name} is negative, needs {wanted}",
+            fields={_path(name): str(wanted)},
         )
     if not wanted.holds(number):
         raise InvalidArgument(

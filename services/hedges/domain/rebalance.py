@@ -1,7 +1,8 @@
-"""What to change of one leg so that a hedge reaches a target; "cannot be met" is an answer with a reason.
+"""What to change of one leg so that a hedge reaches a target; "cannot be met" is an answer with a
+reason.
 
-Pure, one answer per row of prices; NaN is absent. The leg's entry price is taken as kept, and how the
-venue's liquidation price moves with the change is not known here.
+Pure, one answer per row of prices; NaN is absent. The leg's entry price is taken as kept, and how
+the venue's liquidation price moves with the change is not known here.
 """
 
 from __future__ import annotations
@@ -54,12 +55,15 @@ class Reason(IntEnum):
 
 
 MESSAGES = {
-    Reason.FIGURE_ABSENT: "A figure that is needed is absent: mark, entry, size or collateral of a member.",
+    Reason.FIGURE_ABSENT: "A figure that is needed is absent: mark, entry, size or collateral of a "
+    "member.",
     Reason.COLLATERAL_MOVES_NO_DELTA: "Collateral moves no delta; only a change of size can.",
     Reason.PRICE_AT_ENTRY: "The price is the leg's entry, where its size moves no value.",
     Reason.COLLATERAL_NOT_POSITIVE: "The leg's collateral would have to be zero or less.",
-    Reason.SIZE_NOT_POSITIVE: "The leg's size would have to be zero or less; closing it is not enough.",
-    Reason.VALUE_NOT_POSITIVE: "The leg's value would be zero or less; it would be liquidated first.",
+    Reason.SIZE_NOT_POSITIVE: "The leg's size would have to be zero or less; closing it is not "
+    "enough.",
+    Reason.VALUE_NOT_POSITIVE: "The leg's value would be zero or less; it would be liquidated "
+    "first.",
 }
 
 
@@ -74,7 +78,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One element per price; `collateral_usd` and `size_usd` of the leg afterwards, NaN when it cannot be."""
+    """One element per price; `collateral_usd` and `size_usd` of the leg afterwards, NaN when it
+    cannot be.
+    """
 
     outcome: Integers
     reason: Integers
@@ -95,7 +101,9 @@ def largest(legs: Legs, side: int, position_id: str) -> int:
         )
     if not len(rows):
         problem = "no member of this side"
-        raise InvalidArgument("LEG_NOT_FOUND", f"position_id: {problem}", fields={"position_id": problem})
+        raise InvalidArgument(
+            "LEG_NOT_FOUND", f"position_id: {problem}", fields={"position_id": problem}
+        )
     return int(rows[np.argmax(np.nan_to_num(legs.size_usd[rows], nan=-1.0))])
 
 
@@ -103,7 +111,11 @@ def advise(legs: Legs, question: Question, prices_usd: Floats) -> Advice:
     """The change that reaches the target at each row of prices."""
     before = evaluate(legs, prices_usd)
     row, side = question.row, float(legs.side[question.row])
-    sums = before.value_usd if question.target is Target.EQUAL_VALUE else _rows(legs.tokens, len(prices_usd))
+    sums = (
+        before.value_usd
+        if question.target is Target.EQUAL_VALUE
+        else _rows(legs.tokens, len(prices_usd))
+    )
     # What this leg must gain for its side to equal the other one.
     gap = -side * (legs.side * sums).sum(axis=1)
     met = np.abs(gap) <= MET_RATIO * np.abs(sums).sum(axis=1)
@@ -124,7 +136,9 @@ def advise(legs: Legs, question: Question, prices_usd: Floats) -> Advice:
         least = MET_RATIO * legs.size_usd[row]
         reason = _reason(question, gap, flat, collateral - least, size - least, value - least)
     reason = np.where(met, Reason.NONE, reason)
-    outcome = np.where(met, Outcome.ALREADY_MET, np.where(reason, Outcome.CANNOT_BE_MET, Outcome.CHANGE))
+    outcome = np.where(
+        met, Outcome.ALREADY_MET, np.where(reason, Outcome.CANNOT_BE_MET, Outcome.CHANGE)
+    )
     return Advice(
         outcome=outcome,
         reason=reason,

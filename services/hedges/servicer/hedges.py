@@ -46,7 +46,9 @@ class HedgesServicer(rpc.HedgesServiceServicer):
         self._service = service
         self._watch = watch
 
-    async def LinkHedges(self, request: pb.LinkHedgesRequest, context: Context) -> pb.LinkHedgesResponse:
+    async def LinkHedges(
+        self, request: pb.LinkHedgesRequest, context: Context
+    ) -> pb.LinkHedgesResponse:
         linking = await self._service.link(Step("LINK_HEDGES", request.cycle_id, request.epoch))
         return pb.LinkHedgesResponse(
             linked_count=linking.linked_count,
@@ -60,7 +62,9 @@ class HedgesServicer(rpc.HedgesServiceServicer):
     ) -> pb.UnlinkHedgesResponse:
         return pb.UnlinkHedgesResponse(unlinked_count=await self._service.unlink())
 
-    async def ListHedges(self, request: pb.ListHedgesRequest, context: Context) -> pb.ListHedgesResponse:
+    async def ListHedges(
+        self, request: pb.ListHedgesRequest, context: Context
+    ) -> pb.ListHedgesResponse:
         check_mask(pb.Hedge, request.read_mask)
         page = await self._service.list(
             request.page_size,
@@ -107,8 +111,12 @@ class HedgesServicer(rpc.HedgesServiceServicer):
             )
         )
 
-    async def GetCorridor(self, request: pb.GetCorridorRequest, context: Context) -> pb.GetCorridorResponse:
-        return mapping.corridor(await self._service.corridor(request.id, number(request, "price_usd")))
+    async def GetCorridor(
+        self, request: pb.GetCorridorRequest, context: Context
+    ) -> pb.GetCorridorResponse:
+        return mapping.corridor(
+            await self._service.corridor(request.id, number(request, "price_usd"))
+        )
 
     async def ListLinkHistory(
         self, request: pb.ListLinkHistoryRequest, context: Context
@@ -137,10 +145,14 @@ class HedgesServicer(rpc.HedgesServiceServicer):
                 hedges=map(mapping.hedge, news.hedges), unlinked_ids=news.unlinked_ids, gap=news.gap
             )
 
-    async def GetModifiers(self, request: pb.GetModifiersRequest, context: Context) -> pb.HedgeModifiers:
+    async def GetModifiers(
+        self, request: pb.GetModifiersRequest, context: Context
+    ) -> pb.HedgeModifiers:
         return mapping.hedge_modifiers(await self._service.modifiers())
 
-    async def SetModifiers(self, request: pb.SetModifiersRequest, context: Context) -> pb.HedgeModifiers:
+    async def SetModifiers(
+        self, request: pb.SetModifiersRequest, context: Context
+    ) -> pb.HedgeModifiers:
         wanted = request.modifiers
         read = ((name, number(wanted, name)) for name in modifiers.NAMES)
         values = {name: value for name, value in read if value is not None}
@@ -149,7 +161,9 @@ class HedgesServicer(rpc.HedgesServiceServicer):
     async def ExportModifiers(
         self, request: pb.ExportModifiersRequest, context: Context
     ) -> pb.ExportModifiersResponse:
-        return pb.ExportModifiersResponse(content=modifiers.exported(await self._service.modifiers()))
+        return pb.ExportModifiersResponse(
+            content=modifiers.exported(await self._service.modifiers())
+        )
 
     async def ImportModifiers(
         self, request: pb.ImportModifiersRequest, context: Context
@@ -163,6 +177,8 @@ class HedgesServicer(rpc.HedgesServiceServicer):
 def _prices(request: pb.EvaluateHedgeRequest) -> list[float]:
     if request.WhichOneof("at") == "range":
         span = request.range
-        spaced: list[float] = np.linspace(span.from_price_usd, span.to_price_usd, span.step_count).tolist()
+        spaced: list[float] = np.linspace(
+            span.from_price_usd, span.to_price_usd, span.step_count
+        ).tolist()
         return spaced
     return list(request.prices.prices_usd)

@@ -12,7 +12,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.hedges.domain.grouping import Group, Hedge, Linking, Stored
-from services.hedges.domain.history import Cause, HistoryFilter, Kind, LinkChange, LinkEvent, Members
+from services.hedges.domain.history import (
+    Cause,
+    HistoryFilter,
+    Kind,
+    LinkChange,
+    LinkEvent,
+    Members,
+)
 from services.hedges.domain.modifiers import NAMES, Modifiers
 from services.hedges.tables import hedge, link_change, modifiers
 from shared.database import fence
@@ -22,7 +29,11 @@ from shared.paging import PageRequest
 
 SelectT = TypeVar("SelectT", bound=Select[Any])
 _HEDGE = [hedge.c[name.name] for name in fields(Hedge)]
-FIGURES = [name.name for name in fields(Group) if name.name.endswith(("_usd", "_heat", "_ratio", "_tokens"))]
+FIGURES = [
+    name.name
+    for name in fields(Group)
+    if name.name.endswith(("_usd", "_heat", "_ratio", "_tokens"))
+]
 _TEXTS = ["id", "wallet", "asset"]
 
 _NAMES = [*_TEXTS, *FIGURES]
@@ -32,11 +43,14 @@ def _list(pattern: str, names: Sequence[str]) -> str:
     return ", ".join(pattern.format(name) for name in names)
 
 
-# One statement whatever the number of groups; a group whose figures did not change is not written again.
+# One statement whatever the number of groups; a group whose figures did not change is not written
+# again.
 _UPSERT = text(
-    f"insert into hedge as old ({_list('{}', _NAMES)}, position_ids, created_time, updated_time, revision)"
+    f"insert into hedge as old ({_list('{}', _NAMES)}, position_ids, created_time, updated_time,"
+    " revision)"
     f" select {_list('new.{}', _NAMES)}, '{{}}', :now, :now, nextval('hedge_revision')"
-    f" from unnest({_list('cast(:{} as text[])', _TEXTS)}, {_list('cast(:{} as float8[])', FIGURES)})"
+    f" from unnest({_list('cast(:{} as text[])', _TEXTS)},"
+    f" {_list('cast(:{} as float8[])', FIGURES)})"
     f" as new ({_list('{}', _NAMES)})"
     f" on conflict (wallet, asset) do update set updated_time = excluded.updated_time,"
     f" revision = excluded.revision,"
@@ -85,8 +99,10 @@ class Store:
         await fence.record(self._connection, step, Linking, answer, now)
 
     async def lock(self, *, lazily: bool = False) -> None:
-        """Take the grouping's lock: two passes at once would give one group two ids, and revisions ascend in
-        the order of commits. Lazily: the commit does not wait for the disk unless history is appended."""
+        """Take the grouping's lock: two passes at once would give one group two ids, and revisions
+        ascend in the order of commits. Lazily: the commit does not wait for the disk unless history
+        is appended.
+        """
         await self._connection.exec_driver_sql(_LOCK_LAZILY if lazily else _LOCK)
 
     async def linked(self) -> dict[tuple[str, str], Stored]:
@@ -105,7 +121,9 @@ class Store:
         """Insert or update the figures of groups under their ids."""
         if not groups:
             return
-        columns: dict[str, Any] = {name: [getattr(group, name) for _, group in groups] for name in FIGURES}
+        columns: dict[str, Any] = {
+            name: [getattr(group, name) for _, group in groups] for name in FIGURES
+        }
         columns |= {
             "id": [id for id, _ in groups],
             "wallet": [group.wallet for _, group in groups],
@@ -130,17 +148,23 @@ class Store:
     async def append(
         self, events: Sequence[LinkEvent], cycle_id: str, now: datetime, forget_time: datetime
     ) -> None:
-        """Add to the history, forget what is older than `forget_time`; makes the transaction durable."""
+        """Add to the history, forget what is older than `forget_time`; makes the transaction
+        durable.
+        """
         if not events:
             return
         columns: dict[str, Any] = {
-            name: [getattr(event, name) for event in events] for name in (*_EVENT_TEXTS, *_EVENT_NUMBERS)
+            name: [getattr(event, name) for event in events]
+            for name in (*_EVENT_TEXTS, *_EVENT_NUMBERS)
         }
         columns |= {
-            name: [_SEPARATOR.join(getattr(event, name)) for event in events] for name in _EVENT_LISTS
+            name: [_SEPARATOR.join(getattr(event, name)) for event in events]
+            for name in _EVENT_LISTS
         }
         await self._connection.execute(_APPEND, {**columns, "now": now, "cycle_id": cycle_id})
-        await self._connection.execute(delete(link_change).where(link_change.c.change_time < forget_time))
+        await self._connection.execute(
+            delete(link_change).where(link_change.c.change_time < forget_time)
+        )
         await self._connection.exec_driver_sql("set local synchronous_commit to default")
 
     async def history(self, page: PageRequest, wanted: HistoryFilter) -> list[LinkChange]:
@@ -156,7 +180,9 @@ class Store:
         query = apply(query, [(link_change.c.id, "desc")], page.after, page.size)
         return [_change(row) for row in await self._connection.execute(query)]
 
-    async def remembers(self, *, hedge_id: str = "", wallet: str = "", position_id: str = "") -> bool:
+    async def remembers(
+        self, *, hedge_id: str = "", wallet: str = "", position_id: str = ""
+    ) -> bool:
         """Whether the history names this one."""
         query = select(link_change.c.id)
         if hedge_id:
@@ -175,7 +201,9 @@ class Store:
 
     async def delete_all(self) -> list[Hedge]:
         """Remove every hedge; returns what they were."""
-        return [_hedge(row) for row in await self._connection.execute(delete(hedge).returning(*_HEDGE))]
+        return [
+            _hedge(row) for row in await self._connection.execute(delete(hedge).returning(*_HEDGE))
+        ]
 
     async def note(self, id: str, note: str, now: datetime) -> None:
         """Write the note of a hedge."""
@@ -196,22 +224,30 @@ class Store:
 
     async def ids(self, wallet: str, asset: str) -> set[str]:
         """Ids of every hedge."""
-        return set((await self._connection.execute(_of(select(hedge.c.id), wallet, asset))).scalars())
+        return set(
+            (await self._connection.execute(_of(select(hedge.c.id), wallet, asset))).scalars()
+        )
 
     async def modifiers(self) -> Modifiers:
         """As set, or the defaults."""
-        row = (await self._connection.execute(select(*(modifiers.c[name] for name in NAMES)))).one_or_none()
+        row = (
+            await self._connection.execute(select(*(modifiers.c[name] for name in NAMES)))
+        ).one_or_none()
         return Modifiers() if row is None else Modifiers(**row._asdict())
 
     async def set_modifiers(self, values: Modifiers) -> None:
         """Replace them."""
         columns = {name: getattr(values, name) for name in NAMES}
         query = insert(modifiers).values(only=1, **columns)
-        await self._connection.execute(query.on_conflict_do_update(index_elements=["only"], set_=columns))
+        await self._connection.execute(
+            query.on_conflict_do_update(index_elements=["only"], set_=columns)
+        )
 
     async def get(self, id: str) -> Hedge | None:
         """One hedge."""
-        row = (await self._connection.execute(select(*_HEDGE).where(hedge.c.id == id))).one_or_none()
+        row = (
+            await self._connection.execute(select(*_HEDGE).where(hedge.c.id == id))
+        ).one_or_none()
         return None if row is None else _hedge(row)
 
     async def list(

@@ -20,7 +20,8 @@ def _list(pattern: str) -> str:
 
 
 _ARRAYS = ", ".join(f"${number}::float8[]" for number in range(10, 10 + len(FIGURES)))
-# The lock comes before the revisions, which ascend in the order of commits; nobody waits for it here.
+# The lock comes before the revisions, which ascend in the order of commits; nobody waits for it
+# here.
 _KEEP = fence.single_statement(
     f"new as materialized (select * from unnest($8::text[], $9::int8[], {_ARRAYS})"
     f" as new (id, member_signature, {_list('{}')})),"
@@ -48,4 +49,6 @@ class SingleStatement:
         ids = [id for id, _ in groups]
         signatures = [group.member_signature for _, group in groups]
         figures = ([getattr(group, name) for _, group in groups] for name in FIGURES)
-        return await fence.run_statement(self._database, _KEEP, step, answer, now, ids, signatures, *figures)
+        return await fence.run_statement(
+            self._database, _KEEP, step, answer, now, ids, signatures, *figures
+        )

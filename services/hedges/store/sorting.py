@@ -1,4 +1,5 @@
-"""Orders of the list of hedges: by wallet and asset, a figure or a time; what is absent comes last."""
+"""Orders of the list of hedges: by wallet and asset, a figure or a time;
+what is absent comes last."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ class Order:
         rest: Ordering = [(hedge.c.wallet, "asc"), (hedge.c.asset, "asc")]
         if self.field not in _FIGURES:
             return [(hedge.c[self.field], way), *rest]
-        # NaN sorts above every number: a descending number is an ascending negative, absent stays last.
+        # NaN sorts above every number: a descending number is an ascending negative, absent stays
+        # last.
         figure = _FIGURES[self.field]
         return [(-figure if self.descending else figure, "asc"), *rest]
 

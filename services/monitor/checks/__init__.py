@@ -1,6 +1,7 @@
 """The checks: a new one is a file here and a line in the registry, or a package of others.
 
-A check looks through `CheckContext` and returns a Finding; it writes nothing and sends nothing but a ping.
+A check looks through `CheckContext` and returns a Finding; it writes nothing and sends nothing but
+a ping.
 """
 
 from __future__ import annotations
@@ -65,10 +66,11 @@ class SubjectReading:
 
 @dataclass(frozen=True, slots=True)
 class JudgedReading:
-    """What was judged of one metric: the worst level, its value and subject; old readings among them.
+    """What was judged of one metric: the worst level, its value and subject; old readings among
+    them.
 
-    An alert that never had a reading has none that is old: it does not count as stale. `raised`: the subjects
-    above NORMAL, worst first, the worst few of them.
+    An alert that never had a reading has none that is old: it does not count as stale. `raised`:
+    the subjects above NORMAL, worst first, the worst few of them.
     """
 
     kind: str
@@ -112,7 +114,9 @@ class DiskReading:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """What a cycle read already and hands over; None = to be asked for. `demo`: whether all is simulated."""
+    """What a cycle read already and hands over; None = to be asked for. `demo`: whether all is
+    simulated.
+    """
 
     prices: tuple[PriceReading, ...] | None = None
     holdings: HoldingsReading | None = None
@@ -120,7 +124,8 @@ class Handed:
 
 
 class Readings(Protocol):
-    """What others know. Within one pass each is asked once; outside a cycle it is refreshed first."""
+    """What others know. Within one pass each is asked once; outside a cycle it is refreshed
+    first."""
 
     async def prices(self) -> tuple[PriceReading, ...]: ...
 
@@ -141,21 +146,24 @@ class Readings(Protocol):
         """The configured channels."""
 
     async def ping(self, channel: str) -> str:
-        """A LOW test message through one channel now: empty when it was accepted, else what went wrong."""
+        """A LOW test message through one channel now: empty when it was accepted, else what went
+        wrong.
+        """
 
     async def disk(self) -> DiskReading | None:
         """The disk of the state's folder, None where there is none."""
 
     async def twilio(self) -> str | None:
-        """Empty when the credentials are good, what is wrong with them, None when there are none."""
+        """Empty when the credentials are good, what is wrong with them,
+        None when there are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
     """One run: what may be read, the time, the settings that count, and what the last run found.
 
-    `last` is the last run that was not SKIPPED. `beat` and `start_time` (of this process) are for the
-    heartbeat.
+    `last` is the last run that was not SKIPPED. `beat` and `start_time` (of this process) are for
+    the heartbeat.
     """
 
     readings: Readings
@@ -170,10 +178,10 @@ class CheckContext:
 class Check(Protocol):
     """One named check.
 
-    `every_cycle` ones run in every cycle, the others when their interval has passed; `outside` ones are also
-    run when no cycle comes. After a BREACH or an ERROR it is looked at again after `retry_interval`, when
-    that is shorter. `threshold_percent` is its own limit, None = as judged by others; `takes_threshold`:
-    another one may be chosen.
+    `every_cycle` ones run in every cycle, the others when their interval has passed; `outside` ones
+    are also run when no cycle comes. After a BREACH or an ERROR it is looked at again after
+    `retry_interval`, when that is shorter. `threshold_percent` is its own limit, None = as judged
+    by others; `takes_threshold`: another one may be chosen.
     """
 
     name: str
@@ -189,11 +197,16 @@ class Check(Protocol):
         """Look, and say what was found; whatever it raises becomes an ERROR row."""
 
 
-def metric(judged: tuple[JudgedReading, ...], kind: str, scope: str = "POSITION") -> JudgedReading | None:
+def metric(
+    judged: tuple[JudgedReading, ...], kind: str, scope: str = "POSITION"
+) -> JudgedReading | None:
     """The reading of one metric, None when it has no alert."""
-    return next((reading for reading in judged if (reading.kind, reading.scope) == (kind, scope)), None)
+    return next(
+        (reading for reading in judged if (reading.kind, reading.scope) == (kind, scope)), None
+    )
 
 
 def is_too_many(bad_count: int, count: int, threshold_percent: float | None) -> bool:
-    """Whether more than `threshold_percent` of all are bad; without one a single one is too many."""
+    """Whether more than `threshold_percent` of all are bad; without one a single one is too
+    many."""
     return bad_count > 0 and 100 * bad_count / count > (threshold_percent or 0.0)

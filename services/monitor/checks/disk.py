@@ -14,7 +14,9 @@ _MARGIN = 1.2
 
 
 class DiskCheck(Check):
-    """Says MEDIUM when less than 1 GiB and less than the threshold is free. Threshold: percent of it."""
+    """Says MEDIUM when less than 1 GiB and less than the threshold is free. Threshold: percent of
+    it.
+    """
 
     name = "disk"
     description = "Free space of the disk that SONIC_HOME is on"
@@ -27,9 +29,13 @@ class DiskCheck(Check):
         """BREACH under both limits; SKIPPED NOT_CONFIGURED where no SONIC_HOME is seen."""
         disk = await context.readings.disk()
         if disk is None:
-            return skipped("NOT_CONFIGURED", "no SONIC_HOME here; watch the database's disk where it is")
+            return skipped(
+                "NOT_CONFIGURED", "no SONIC_HOME here; watch the database's disk where it is"
+            )
         limit_percent = (
-            self.threshold_percent if context.threshold_percent is None else context.threshold_percent
+            self.threshold_percent
+            if context.threshold_percent is None
+            else context.threshold_percent
         )
         was_low = context.last is not None and context.last.status is RunStatus.BREACH
         margin = _MARGIN if was_low else 1.0

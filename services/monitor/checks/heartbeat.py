@@ -11,8 +11,8 @@ from services.monitor.domain.findings import Badge, Finding, Level, RunStatus, s
 class HeartbeatCheck(Check):
     """Says HIGH when Cyclone is silent. Threshold: percent of its interval, 300 = three intervals.
 
-    `cycle_interval` counts until Cyclone tells its own. A process that starts waits for one limit first: the
-    night the whole house was off is no news.
+    `cycle_interval` counts until Cyclone tells its own. A process that starts waits for one limit
+    first: the night the whole house was off is no news.
     """
 
     name = "heartbeat"
@@ -22,7 +22,9 @@ class HeartbeatCheck(Check):
     threshold_percent = 300.0
     takes_threshold = True
 
-    def __init__(self, cycle_interval: timedelta = timedelta(minutes=1), *, scheduled: bool = True) -> None:
+    def __init__(
+        self, cycle_interval: timedelta = timedelta(minutes=1), *, scheduled: bool = True
+    ) -> None:
         self._cycle_interval = cycle_interval
         self._scheduled = scheduled
         if not scheduled:
@@ -44,12 +46,18 @@ class HeartbeatCheck(Check):
         if silent <= limit:
             status = RunStatus.SUCCESS if call_time else RunStatus.SKIPPED
             words = "" if call_time else "STARTING: no cycle yet"
-            return Finding(status, metadata, {"heartbeat_badge": None} if call_time else {}, error=words)
+            return Finding(
+                status, metadata, {"heartbeat_badge": None} if call_time else {}, error=words
+            )
         if context.now - start_time <= limit:
             return skipped("STARTING", "waits for the first cycle since the start")
         minutes = silent.total_seconds() / 60
         concern = f"Cyclone has not called for {minutes:.0f} min; nothing is being watched"
         badge = Badge("heartbeat_badge", f"silent for {minutes:.0f} min", Level.HIGH)
         return Finding(
-            RunStatus.BREACH, metadata, {"heartbeat_badge": badge}, concern=concern, level=Level.HIGH
+            RunStatus.BREACH,
+            metadata,
+            {"heartbeat_badge": badge},
+            concern=concern,
+            level=Level.HIGH,
         )

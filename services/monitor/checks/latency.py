@@ -23,7 +23,9 @@ class LatencyCheck(Check):
 
     async def run(self, context: CheckContext) -> Finding:
         """BREACH when one does not answer or takes longer than the limit."""
-        services, hosts = await asyncio.gather(context.readings.services(), context.readings.hosts())
+        services, hosts = await asyncio.gather(
+            context.readings.services(), context.readings.hosts()
+        )
         asked = [*services, *hosts]
         slow = {
             one.name: one.problem or f"{one.seconds:.3f} s"

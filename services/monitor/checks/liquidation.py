@@ -37,8 +37,9 @@ class LiquidationCheck(Check):
 
 
 def _parts(reading: JudgedReading, threshold_percent: float | None) -> tuple[Part, ...]:
-    """Position by position as judged; with a threshold those beyond it are left out, and an asset that only
-    the threshold finds near is one part."""
+    """Position by position as judged; with a threshold those beyond it are left out, and an asset
+    that only the threshold finds near is one part.
+    """
     limit = math.inf if threshold_percent is None else threshold_percent
     near = [one for one in reading.raised if one.value is None or one.value <= limit]
     parts = [
@@ -61,8 +62,12 @@ def _parts(reading: JudgedReading, threshold_percent: float | None) -> tuple[Par
     return worst_first(parts)
 
 
-def _worst(reading: JudgedReading | None, threshold_percent: float | None) -> tuple[str, float | None, Level]:
-    """As judged; with a threshold the nearest asset, NORMAL beyond it. Without a value it stays as judged."""
+def _worst(
+    reading: JudgedReading | None, threshold_percent: float | None
+) -> tuple[str, float | None, Level]:
+    """As judged; with a threshold the nearest asset, NORMAL beyond it. Without a value it stays as
+    judged.
+    """
     if reading is None:
         return "", None, Level.NORMAL
     nearest = min(reading.worst_by_asset.items(), key=lambda pair: pair[1], default=None)

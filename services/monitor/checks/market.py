@@ -12,7 +12,8 @@ from services.monitor.domain.findings import Badge, Finding, Level, Part, RunSta
 # Percent moved, either way, that is worth a word; by hours looked back.
 MOVE_LIMITS: Mapping[int, float] = {1: 2.0, 6: 2.0, 24: 5.0}
 _DAY = timedelta(hours=24)
-# A price up to this much older than the moment looked back to still stands for it: history may be hourly.
+# A price up to this much older than the moment looked back to still stands for it: history may be
+# hourly.
 _OLDER = timedelta(hours=2)
 _UNUSABLE = ("STALE", "NONE")
 # What was a breach stays one down to this share of its limit: a value that flaps is told once.
@@ -21,7 +22,9 @@ _STAYS_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """One asset: moves in percent by hours, blast radius and encroachment in percent; None = not known."""
+    """One asset: moves in percent by hours, blast radius and encroachment in percent; None = not
+    known.
+    """
 
     moves: Mapping[int, float | None]
     blast_radius_percent: float | None
@@ -38,7 +41,9 @@ class MarketCheck(Check):
     takes_threshold = True
 
     async def run(self, context: CheckContext) -> Finding:
-        """BREACH when an asset moved by a limit, or its day's range encroaches on a liquidation price."""
+        """BREACH when an asset moved by a limit, or its day's range encroaches on a liquidation
+        price.
+        """
         prices = await context.readings.prices()
         reading = metric(await context.readings.judged(), "LIQUIDATION_DISTANCE")
         distances = reading.worst_by_asset if reading else {}
@@ -51,7 +56,9 @@ class MarketCheck(Check):
         before = context.last.metadata.get("breaches") if context.last else None
         breaches: dict[str, str] = {}
         for asset, market in sorted(found.items()):
-            breaches |= breaches_of(asset, market, limit, before if isinstance(before, dict) else {})
+            breaches |= breaches_of(
+                asset, market, limit, before if isinstance(before, dict) else {}
+            )
         metadata: dict[str, object] = {
             "assets": {asset: _facts(market) for asset, market in sorted(found.items())},
             "breaches": breaches,
@@ -62,7 +69,11 @@ class MarketCheck(Check):
         parts = tuple(Part(about, word, Level.MEDIUM) for about, word in breaches.items())
         badge = Badge("market_badge", words[0], Level.MEDIUM, parts=parts)
         return Finding(
-            RunStatus.BREACH, metadata, {"market_badge": badge}, concern=", ".join(words), members=breaches
+            RunStatus.BREACH,
+            metadata,
+            {"market_badge": badge},
+            concern=", ".join(words),
+            members=breaches,
         )
 
 
@@ -74,7 +85,9 @@ def survey(
     day = [one.price_usd for one in past if one.price_time >= now - _DAY]
     radius = blast_radius_percent([*day, usd]) if day else None
     return Market(
-        moves={hours: move_percent(usd, past, now - timedelta(hours=hours)) for hours in MOVE_LIMITS},
+        moves={
+            hours: move_percent(usd, past, now - timedelta(hours=hours)) for hours in MOVE_LIMITS
+        },
         blast_radius_percent=radius,
         encroachment_percent=encroachment_percent(radius, distance_percent),
     )
@@ -92,8 +105,11 @@ def blast_radius_percent(prices: Sequence[float]) -> float:
     return 100 * (max(prices) - low) / low
 
 
-def encroachment_percent(radius_percent: float | None, distance_percent: float | None) -> float | None:
-    """`100 * (radius - distance) / radius` within 0 and 100: how much of a day's range lies beyond."""
+def encroachment_percent(
+    radius_percent: float | None, distance_percent: float | None
+) -> float | None:
+    """`100 * (radius - distance) / radius` within 0 and 100: how much of a day's range lies
+    beyond."""
     if not radius_percent or distance_percent is None:
         return None
     return min(max(100 * (radius_percent - distance_percent) / radius_percent, 0.0), 100.0)
@@ -106,7 +122,9 @@ def breaches_of(
     found: dict[str, str] = {}
     for hours, move in market.moves.items():
         about = f"{asset} {hours} h"
-        if move is not None and abs(move) >= MOVE_LIMITS[hours] * (_STAYS_SHARE if about in before else 1):
+        if move is not None and abs(move) >= MOVE_LIMITS[hours] * (
+            _STAYS_SHARE if about in before else 1
+        ):
             found[about] = f"{asset} {move:+.1f} % in {hours} h"
     share, about = market.encroachment_percent, f"{asset} encroachment"
     if share is not None and share >= limit_percent * (_STAYS_SHARE if about in before else 1):

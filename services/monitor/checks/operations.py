@@ -11,7 +11,8 @@ from services.monitor.domain.findings import Badge, Finding, Level, Part, RunSta
 class OperationsCheck(Check):
     """Says which services are down, HIGH. Threshold: share of the services.
 
-    One look that fails is a breach, two in a row are told: a service that is being replaced is no news.
+    One look that fails is a breach, two in a row are told: a service that is being replaced is no
+    news.
     """
 
     name = "operations"
@@ -34,7 +35,11 @@ class OperationsCheck(Check):
             return Finding(RunStatus.SUCCESS, metadata, {"operations_badge": None})
         parts = tuple(Part(name, f"{name} down", Level.HIGH) for name in sorted(down))
         badge = Badge(
-            "operations_badge", f"down: {', '.join(sorted(down))}", Level.HIGH, parts=parts, listed=True
+            "operations_badge",
+            f"down: {', '.join(sorted(down))}",
+            Level.HIGH,
+            parts=parts,
+            listed=True,
         )
         before = context.last.metadata.get("down") if context.last else None
         twice = down.keys() & before.keys() if isinstance(before, dict) else set()

@@ -12,7 +12,9 @@ _UNREAD = ("not watched", "not looked at")
 
 
 class PositionCheck(Check):
-    """Says which wallets could not be read. Threshold: share of the active wallets that are fetched."""
+    """Says which wallets could not be read. Threshold: share of the active wallets that are
+    fetched.
+    """
 
     name = "position"
     description = "Wallets that answer, positions that are held"
@@ -21,7 +23,9 @@ class PositionCheck(Check):
     takes_threshold = True
 
     async def run(self, context: CheckContext) -> Finding:
-        """BREACH when the last fetch of an active wallet failed, or a part of its account is not read."""
+        """BREACH when the last fetch of an active wallet failed, or a part of its account is not
+        read.
+        """
         held = await context.readings.holdings()
         failed = {wallet.name: wallet.reason for wallet in held.wallets if wallet.state == "FAILED"}
         unread = {
@@ -39,18 +43,25 @@ class PositionCheck(Check):
         is_breach = are_too_many or bool(unread)
         failed = failed if are_too_many else {}
         level = Level.MEDIUM if is_breach else Level.NORMAL
-        count, stale = str(held.position_count), bool(metadata["failed_wallets"] or held.stale_count)
+        count, stale = (
+            str(held.position_count),
+            bool(metadata["failed_wallets"] or held.stale_count),
+        )
         parts = (
             *(Part(name, count, Level.MEDIUM, stale=True) for name in sorted({**failed, **unread})),
             Part("", count, Level.NORMAL, stale),
         )
         badge = Badge("position_badge", count, level, stale, parts)
         badges = {
-            "position_badge": badge if held.position_count or metadata["failed_wallets"] or unread else None
+            "position_badge": badge
+            if held.position_count or metadata["failed_wallets"] or unread
+            else None
         }
         if not is_breach:
             return Finding(RunStatus.SUCCESS, metadata, badges)
-        members = {name: f"{name} ({reason})" for name, reason in sorted({**unread, **failed}.items())}
+        members = {
+            name: f"{name} ({reason})" for name, reason in sorted({**unread, **failed}.items())
+        }
         return Finding(
             RunStatus.BREACH,
             metadata,
@@ -60,6 +71,7 @@ class PositionCheck(Check):
             else f"parts of accounts that are not read: {', '.join(members.values())}",
             advice="Look at the venue itself: what is shown here is old, and levels only hold."
             if failed
-            else "Look at the venue itself: what lies there is in no row, no total and no alert here.",
+            else "Look at the venue itself: what lies there is in no row, no total and no alert "
+            "here.",
             members=members,
         )

@@ -1,4 +1,5 @@
-"""Every check by name: those of the house, and those of others by the entry point group `sonic.monitors`.
+"""Every check by name: those of the house, and those of others by the entry point group
+`sonic.monitors`.
 
 An entry point names a class (or a function) that gives a Check when called without arguments.
 """
@@ -40,7 +41,9 @@ _BROKEN_INTERVAL = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A check with what it brings. `origin` is the object of others it came from, empty for the house's."""
+    """A check with what it brings. `origin` is the object of others it came from, empty for the
+    house's.
+    """
 
     name: str
     description: str
@@ -80,7 +83,9 @@ def registry(
     for point in plugins:
         name = point.name.strip().lower()
         if name in found:
-            get_logger().error("monitor of others has a name that is taken", monitor=name, origin=point.value)
+            get_logger().error(
+                "monitor of others has a name that is taken", monitor=name, origin=point.value
+            )
             continue
         found[name] = _registered(name, _load(name, point), point.value)
     return found
@@ -125,7 +130,9 @@ def _registered(name: str, check: Check, origin: str = "") -> Registered:
             check.interval,
             threshold,
             bool(getattr(check, "takes_threshold", threshold is not None)),
-            retry if isinstance(retry := getattr(check, "retry_interval", None), timedelta) else None,
+            retry
+            if isinstance(retry := getattr(check, "retry_interval", None), timedelta)
+            else None,
         ),
         every_cycle=bool(getattr(check, "every_cycle", False)),
         outside=bool(getattr(check, "outside", False)),

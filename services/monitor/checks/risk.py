@@ -19,13 +19,21 @@ class RiskCheck(Check):
     takes_threshold = True
 
     async def run(self, context: CheckContext) -> Finding:
-        """BREACH when heat or travel of a position was judged above NORMAL, or travel is at the threshold."""
+        """BREACH when heat or travel of a position was judged above NORMAL, or travel is at the
+        threshold.
+        """
         judged = await context.readings.judged()
         heat, travel = metric(judged, "HEAT_INDEX"), metric(judged, "TRAVEL_PERCENT")
         badges = {
-            "risk_badge": _badge("risk_badge", heat, "{:.1f}", 1, heat.level if heat else Level.NORMAL),
+            "risk_badge": _badge(
+                "risk_badge", heat, "{:.1f}", 1, heat.level if heat else Level.NORMAL
+            ),
             "travel_risk_badge": _badge(
-                "travel_risk_badge", travel, "{:+.1f} %", -1, _travel_level(travel, context.threshold_percent)
+                "travel_risk_badge",
+                travel,
+                "{:+.1f} %",
+                -1,
+                _travel_level(travel, context.threshold_percent),
             ),
         }
         metadata: dict[str, object] = {
@@ -40,7 +48,9 @@ class RiskCheck(Check):
 
 
 def _travel_level(travel: JudgedReading | None, threshold_percent: float | None) -> Level:
-    """As judged; with a threshold NORMAL before it and at least LOW from it on. Unknown stays as judged."""
+    """As judged; with a threshold NORMAL before it and at least LOW from it on. Unknown stays as
+    judged.
+    """
     if travel is None:
         return Level.NORMAL
     if threshold_percent is None or travel.worst_value is None:
@@ -50,7 +60,9 @@ def _travel_level(travel: JudgedReading | None, threshold_percent: float | None)
     return max(travel.level, Level.LOW, key=lambda level: level.rank)
 
 
-def _badge(name: str, reading: JudgedReading | None, pattern: str, sign: int, level: Level) -> Badge | None:
+def _badge(
+    name: str, reading: JudgedReading | None, pattern: str, sign: int, level: Level
+) -> Badge | None:
     """`sign`: 1 where the higher value is the worse one, -1 where the lower is."""
     if reading is None or level is Level.NORMAL:
         return None
@@ -60,7 +72,13 @@ def _badge(name: str, reading: JudgedReading | None, pattern: str, sign: int, le
 
     parts = worst_first(
         [
-            Part(one.subject, words(one.asset, one.value), one.level, one.stale, _times(one.value, sign))
+            Part(
+                one.subject,
+                words(one.asset, one.value),
+                one.level,
+                one.stale,
+                _times(one.value, sign),
+            )
             for one in reading.raised
         ]
     )

@@ -16,7 +16,9 @@ _FIRST_PING_AFTER = timedelta(hours=1)
 
 
 class XComCheck(Check):
-    """Pings each channel daily, says HIGH on the others which is unproven. Threshold: share of channels."""
+    """Pings each channel daily, says HIGH on the others which is unproven. Threshold: share of
+    channels.
+    """
 
     name = "xcom"
     description = "A daily ping through each configured channel, with its receipt"
@@ -28,13 +30,18 @@ class XComCheck(Check):
         """BREACH when a ping was not accepted, or a channel delivered nothing for 26 hours."""
         channels = await context.readings.channels()
         seen = _first_seen(channels, context)
-        due = [one for one in channels if context.by_hand or _is_ping_due(one, seen[one.name], context.now)]
+        due = [
+            one
+            for one in channels
+            if context.by_hand or _is_ping_due(one, seen[one.name], context.now)
+        ]
         answers = await asyncio.gather(*(context.readings.ping(one.name) for one in due))
         pings = {one.name: answer for one, answer in zip(due, answers, strict=True)}
         unproven = {
             one.name: pings.get(one.name) or one.last_error or "nothing was delivered"
             for one in channels
-            if pings.get(one.name) != "" and context.now - _proven(one, seen[one.name]) > _UNPROVEN_AFTER
+            if pings.get(one.name) != ""
+            and context.now - _proven(one, seen[one.name]) > _UNPROVEN_AFTER
         }
         metadata: dict[str, object] = {
             "pings": {name: answer or "accepted" for name, answer in pings.items()},
@@ -83,5 +90,7 @@ def _is_ping_due(channel: ChannelReading, first_seen: datetime, now: datetime) -
 
 def _proven(channel: ChannelReading, first_seen: datetime) -> datetime:
     """The last time something was accepted; before anything was, the time it was first seen."""
-    times = [moment for moment in (channel.verified_time, channel.last_sent_time) if moment is not None]
+    times = [
+        moment for moment in (channel.verified_time, channel.last_sent_time) if moment is not None
+    ]
     return max(times, default=first_seen)

@@ -63,9 +63,12 @@ _RETRIED: Mapping[str, Sequence[str]] = {
 
 
 def channels(addresses: Mapping[str, str]) -> dict[str, Channel]:
-    """A channel to each service that has an address; reads are tried again while a peer restarts."""
+    """A channel to each service that has an address; reads are tried again while a peer
+    restarts."""
     return {
-        name: Channel(address, retry=_RETRIED.get(name, ())) for name, address in addresses.items() if address
+        name: Channel(address, retry=_RETRIED.get(name, ()))
+        for name, address in addresses.items()
+        if address
     }
 
 
@@ -79,7 +82,9 @@ class PeerReadings:
         self._asked: dict[str, asyncio.Task[Any]] = {}
 
     def prefetch(self) -> None:
-        """Ask now what the monitors of every cycle want to know, before it is known which of them run."""
+        """Ask now what the monitors of every cycle want to know, before it is known which of them
+        run.
+        """
         if self._handed.prices is None:
             self._begin("prices", self._prices)
         if self._handed.holdings is None:
@@ -132,7 +137,8 @@ class PeerReadings:
 
     async def _once(self, name: str, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self._begin(name, ask)
-        # Several checks wait for one answer: one of them that gives up does not take it from the others.
+        # Several checks wait for one answer: one of them that gives up does not take it from the
+        # others.
         answer: T = await asyncio.shield(self._asked[name])
         return answer
 
@@ -164,7 +170,9 @@ class PeerReadings:
     async def _prices(self) -> tuple[PriceReading, ...]:
         stub = self._peers.price.stub(price_pb2_grpc.PriceServiceStub)
         if self._refresh:
-            refreshed = await stub.RefreshPrices(price_pb2.RefreshPricesRequest(), timeout=_REFRESH_SECONDS)
+            refreshed = await stub.RefreshPrices(
+                price_pb2.RefreshPricesRequest(), timeout=_REFRESH_SECONDS
+            )
             return tuple(map(_price, refreshed.prices))
         listed = await stub.ListPrices(
             price_pb2.ListPricesRequest(page_size=_PAGE_SIZE), timeout=_READ_SECONDS
@@ -175,10 +183,13 @@ class PeerReadings:
         if self._refresh:
             stub = self._peers.positions.stub(positions_pb2_grpc.PositionsServiceStub)
             await stub.SyncPositions(positions_pb2.SyncPositionsRequest(), timeout=_REFRESH_SECONDS)
-            await stub.EnrichPositions(positions_pb2.EnrichPositionsRequest(), timeout=_REFRESH_SECONDS)
+            await stub.EnrichPositions(
+                positions_pb2.EnrichPositionsRequest(), timeout=_REFRESH_SECONDS
+            )
         portfolio = self._peers.positions.stub(positions_pb2_grpc.PortfolioServiceStub)
         totals, wallets = await asyncio.gather(
-            portfolio.GetTotals(positions_pb2.GetTotalsRequest(), timeout=_READ_SECONDS), self._wallets()
+            portfolio.GetTotals(positions_pb2.GetTotalsRequest(), timeout=_READ_SECONDS),
+            self._wallets(),
         )
         return HoldingsReading(
             position_count=totals.position_count,
@@ -223,7 +234,9 @@ def _is_fetched(wallet: positions_pb2.Wallet) -> bool:
 
 
 def _wallet(wallet: positions_pb2.Wallet) -> WalletReading:
-    state = positions_pb2.WalletSyncState.Name(wallet.last_sync_state).removeprefix("WALLET_SYNC_STATE_")
+    state = positions_pb2.WalletSyncState.Name(wallet.last_sync_state).removeprefix(
+        "WALLET_SYNC_STATE_"
+    )
     # Parts of its account that are not read are told by name.
     unread = state == "PARTIAL" and wallet.unwatched
     return WalletReading(
@@ -246,7 +259,9 @@ def _judged(metric: alerts_pb2.MetricSummary) -> JudgedReading:
 
 
 def _raised(one: alerts_pb2.SubjectReading) -> SubjectReading:
-    return SubjectReading(one.subject, one.asset, _level(one.level), number(one, "value"), one.stale)
+    return SubjectReading(
+        one.subject, one.asset, _level(one.level), number(one, "value"), one.stale
+    )
 
 
 def _level(level: alerts_pb2.Level.ValueType) -> Level:

@@ -27,7 +27,9 @@ class XComClient:
         self._unrecorded = channel.stub(unrecorded_pb2_grpc.UnrecordedServiceStub)
 
     async def send(self, notice: Notice) -> None:
-        """See services.monitor.service.notifier.Teller; with an unknown channel: to those of the level."""
+        """See services.monitor.service.notifier.Teller; with an unknown channel: to those of the
+        level.
+        """
         request = xcom_pb2.SendRequest(
             request_id=notice.id,
             level=xcom_pb2.Level.Value(f"LEVEL_{notice.level.value}"),
@@ -47,7 +49,9 @@ class XComClient:
             request.ClearField("channels")
             await self._stub.Send(request, timeout=_SECONDS)
 
-    async def send_unrecorded(self, request_id: str, subject: str, body: str, ends: str = "") -> bool:
+    async def send_unrecorded(
+        self, request_id: str, subject: str, body: str, ends: str = ""
+    ) -> bool:
         """See services.monitor.service.database_outage.Siren."""
         request = unrecorded_pb2.SendUnrecordedRequest(
             request_id=request_id,

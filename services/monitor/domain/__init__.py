@@ -1,1 +1,3 @@
-"""Rules of monitor: findings, settings, states. Refuses to judge positions: their levels are only read."""
+"""Rules of monitor: findings, settings, states. Refuses to judge positions: their levels are only
+read.
+"""

@@ -1,4 +1,6 @@
-"""Badges as they are kept, and what dismissing one hides: the subjects shown, while no worse than then."""
+"""Badges as they are kept, and what dismissing one hides: the subjects shown, while no worse than
+then.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from datetime import datetime
 
 from services.monitor.domain.findings import Badge, Level, Part
 
-# A value that wavers does not come back; one that is worse by this share of what was dismissed does.
+# A value that wavers does not come back; one that is worse by this share of what was dismissed
+# does.
 _WORSE_RATIO = 0.05
 _NUMBERS = re.compile(r"[-+]?\d[\d.,]*")
 
@@ -25,7 +28,9 @@ class Dismissal:
 
 @dataclass(frozen=True, slots=True)
 class KeptBadge:
-    """A badge as it is set, what was dismissed of it by subject, and whether it is of simulated positions."""
+    """A badge as it is set, what was dismissed of it by subject, and whether it is of simulated
+    positions.
+    """
 
     badge: Badge
     monitor: str
@@ -54,14 +59,17 @@ class KeptBadge:
 
 
 def parts_of(badge: Badge) -> tuple[Part, ...]:
-    """Its parts; a badge without any is one, whose subject is its words: another number is the same subject,
-    other words are another one."""
+    """Its parts; a badge without any is one, whose subject is its words: another number is the same
+    subject, other words are another one.
+    """
     whole = Part(_NUMBERS.sub("#", badge.value), badge.value, badge.level, badge.stale)
     return badge.parts or (whole,)
 
 
 def dismissed_parts(kept: KeptBadge, subject: str, level: Level | None) -> list[Dismissal]:
-    """What dismissing hides: the subject's part, or for none what is shown; not above the `level` seen."""
+    """What dismissing hides: the subject's part, or for none what is shown; not above the `level`
+    seen.
+    """
     if subject:
         parts = [part for part in parts_of(kept.badge) if part.subject == subject]
     else:
@@ -71,8 +79,9 @@ def dismissed_parts(kept: KeptBadge, subject: str, level: Level | None) -> list[
 
 
 def outlived(kept: KeptBadge, badge: Badge) -> tuple[list[str], list[Dismissal]]:
-    """Of the dismissals those whose subject the new badge does not name any more, and those that now hold at
-    a lower level: from there on a rise is news again."""
+    """Of the dismissals those whose subject the new badge does not name any more, and those that
+    now hold at a lower level: from there on a rise is news again.
+    """
     parts = {part.subject: part for part in parts_of(badge)}
     gone = [subject for subject in kept.dismissals if subject not in parts]
     lowered = [

@@ -49,8 +49,9 @@ class Part:
 class Badge:
     """A value with a level, shown until its cause is gone.
 
-    `parts` say the same subject by subject, the worst first, so that dismissing one does not hide the others;
-    what is left of them is shown as a list when `listed`, else the worst of them. None: it has one subject.
+    `parts` say the same subject by subject, the worst first, so that dismissing one does not hide
+    the others; what is left of them is shown as a list when `listed`, else the worst of them. None:
+    it has one subject.
     """
 
     name: str
@@ -65,11 +66,11 @@ class Badge:
 class Finding:
     """What one check says.
 
-    `badges` maps every badge the check owns to its value, or to None when its cause is gone. `concern` is
-    one sentence for people when the monitor itself tells them, at `level` unless a setting says otherwise,
-    on `channels` when only these can be used, with `advice` on what to do; else empty. `members` are those
-    the concern is about, each with its words: one that joins later is told too. `error` says what failed, or
-    why it was SKIPPED.
+    `badges` maps every badge the check owns to its value, or to None when its cause is gone.
+    `concern` is one sentence for people when the monitor itself tells them, at `level` unless a
+    setting says otherwise, on `channels` when only these can be used, with `advice` on what to do;
+    else empty. `members` are those the concern is about, each with its words: one that joins later
+    is told too. `error` says what failed, or why it was SKIPPED.
     """
 
     status: RunStatus

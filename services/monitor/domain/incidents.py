@@ -8,17 +8,20 @@ from datetime import datetime, timedelta
 
 from services.monitor.domain.findings import Finding, Level, RunStatus
 
-# Who was well for less than this and fails again has not joined anew: members that flap are told once.
+# Who was well for less than this and fails again has not joined anew: members that flap are told
+# once.
 REJOINS_AFTER = timedelta(minutes=15)
 _MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to tell people once; its id is the idempotency key. No channels: those of the level.
+    """Something to tell people once; its id is the idempotency key. No channels: those of the
+    level.
 
-    `incident_key` is the same from the first notice of an incident to the last, which `ends_incident` and
-    goes to those who heard of it. `demo`: it is about simulated prices and positions.
+    `incident_key` is the same from the first notice of an incident to the last, which
+    `ends_incident` and goes to those who heard of it. `demo`: it is about simulated prices and
+    positions.
     """
 
     id: str
@@ -41,7 +44,8 @@ class NotificationSettings:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """An open incident; `members` were found, each with since when it is well again (None: it is not).
+    """An open incident; `members` were found, each with since when it is well again (None: it is
+    not).
 
     `told`: somebody heard of it, or will, and is to hear of its end.
     """
@@ -53,7 +57,9 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class IncidentChange:
-    """What a finding does to the monitor's incident: as it is after (None: closed); at most one notice."""
+    """What a finding does to the monitor's incident: as it is after (None: closed); at most one
+    notice.
+    """
 
     reason: str
     after: Incident | None = None
@@ -75,8 +81,9 @@ def follow(
 ) -> IncidentChange:
     """One notice when a concern begins, one for those that join it, one when it is over.
 
-    An ERROR or SKIPPED changes nothing, nor does a BREACH without a concern. `incident` is the open one or
-    None; `fresh_id` names a new one. Told at NORMAL is not told, but whoever heard of it hears of its end.
+    An ERROR or SKIPPED changes nothing, nor does a BREACH without a concern. `incident` is the open
+    one or None; `fresh_id` names a new one. Told at NORMAL is not told, but whoever heard of it
+    hears of its end.
     """
     if finding.status in (RunStatus.ERROR, RunStatus.SKIPPED):
         return IncidentChange("NOT_KNOWN", incident)
@@ -84,7 +91,11 @@ def follow(
     if not finding.concern:
         return _ended(monitor, incident, finding, telling)
     change = _begun(monitor, incident, finding, fresh_id, now, telling)
-    return change if (telling.level or finding.level) is not Level.NORMAL else _untold(change, incident)
+    return (
+        change
+        if (telling.level or finding.level) is not Level.NORMAL
+        else _untold(change, incident)
+    )
 
 
 def _begun(
@@ -173,7 +184,9 @@ def _untold(change: IncidentChange, before: Incident | None) -> IncidentChange:
 
 
 def _body(finding: Finding) -> str:
-    return f"{finding.concern}\n\nWhat to do: {finding.advice}" if finding.advice else finding.concern
+    return (
+        f"{finding.concern}\n\nWhat to do: {finding.advice}" if finding.advice else finding.concern
+    )
 
 
 def _listed(words: Iterable[str]) -> str:

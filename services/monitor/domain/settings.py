@@ -1,4 +1,6 @@
-"""Settings of a monitor: its own defaults, what people chose, what the environment decides; who rests."""
+"""Settings of a monitor: its own defaults, what people chose, what the environment decides; who
+rests.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from datetime import datetime, timedelta
 from services.monitor.domain.findings import Level, Run, RunStatus
 from services.monitor.domain.incidents import NotificationSettings
 
-# Due this much early already: a cycle that comes a moment before the interval has passed is not made to wait.
+# Due this much early already: a cycle that comes a moment before the interval has passed is not
+# made to wait.
 _EARLY_SHARE = 0.05
 _EARLY_LIMIT = timedelta(seconds=5)
 # The only name that is shortened in the environment: LIQ_MON_THRESHOLD_PERCENT.
@@ -26,7 +29,9 @@ VARIABLES: Mapping[str, str] = {
 
 
 def prefixes(monitor: str) -> tuple[str, ...]:
-    """Beginnings of the monitor's variables, the one that wins first: LIQ_MON, then LIQUIDATION_MON."""
+    """Beginnings of the monitor's variables, the one that wins first: LIQ_MON, then
+    LIQUIDATION_MON.
+    """
     name = "".join(letter if letter.isalnum() else "_" for letter in monitor.lower())
     short = _SHORT_NAMES.get(name)
     return tuple(f"{one}_mon" for one in ((short, name) if short else (name,)))
@@ -34,7 +39,8 @@ def prefixes(monitor: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A value of the environment, seconds or percent or yes and no, and the variable it came from."""
+    """A value of the environment, seconds or percent or yes and no,
+    and the variable it came from."""
 
     value: Value
     variable: str
@@ -42,8 +48,10 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a monitor brings itself. `takes_threshold`: a percent means something to it; `retry_interval`
-    counts after a BREACH or an ERROR when it is shorter, None: it makes no difference."""
+    """What a monitor brings itself. `takes_threshold`: a percent means something to it;
+    `retry_interval` counts after a BREACH or an ERROR when it is shorter, None: it makes no
+    difference.
+    """
 
     interval: timedelta
     threshold_percent: float | None = None
@@ -89,7 +97,9 @@ class Setting:
 
 
 def effective(defaults: Defaults, chosen: Chosen, overrides: Mapping[str, Override]) -> Setting:
-    """The environment wins over what was chosen, and that over the monitor's own. `overrides` by field."""
+    """The environment wins over what was chosen, and that over the monitor's own. `overrides` by
+    field.
+    """
 
     def decided(name: str, stored: Value | None, default: Value | None) -> Value | None:
         if name in overrides:
@@ -113,7 +123,9 @@ def effective(defaults: Defaults, chosen: Chosen, overrides: Mapping[str, Overri
 
 
 def snoozed_until(setting: Setting, last: Run | None, now: datetime) -> datetime | None:
-    """The end of its rest, by hand or after a breach; None when it does not rest. `last`: not SKIPPED."""
+    """The end of its rest, by hand or after a breach; None when it does not rest. `last`: not
+    SKIPPED.
+    """
     ends = [setting.snoozed_until_time] if setting.snoozed_until_time else []
     if last is not None and last.status is RunStatus.BREACH and setting.snooze:
         ends.append(last.started_time + setting.snooze)

@@ -29,8 +29,9 @@ _LATE_INTERVAL_COUNT = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """When Cyclone last called with a cycle, and what it told: the time between cycles, whether all is
-    simulated; None = never, not told."""
+    """When Cyclone last called with a cycle, and what it told: the time between cycles, whether all
+    is simulated; None = never, not told.
+    """
 
     call_time: datetime | None = None
     cycle_interval: timedelta | None = None
@@ -39,7 +40,9 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is kept of a monitor. `last_run` is the last that was not SKIPPED, `last_time` of any run."""
+    """What is kept of a monitor. `last_run` is the last that was not SKIPPED, `last_time` of any
+    run.
+    """
 
     chosen: Chosen = field(default_factory=Chosen)
     last_run: Run | None = None
@@ -51,7 +54,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A monitor as it stands; `skipped_reason` is why its last run was SKIPPED, if that came last."""
+    """A monitor as it stands; `skipped_reason` is why its last run was SKIPPED,
+    if that came last."""
 
     name: str
     description: str
@@ -120,10 +124,15 @@ def state(
 
 
 def status(
-    states: Sequence[State], badges: Sequence[KeptBadge], waiting_count: int, call_time: datetime | None
+    states: Sequence[State],
+    badges: Sequence[KeptBadge],
+    waiting_count: int,
+    call_time: datetime | None,
 ) -> Status:
     """The worst of those that do not rest; a monitor with nothing configured to check rests too."""
-    at_work = [one for one in states if not (one.resting_reason or one.skipped_reason == "NOT_CONFIGURED")]
+    at_work = [
+        one for one in states if not (one.resting_reason or one.skipped_reason == "NOT_CONFIGURED")
+    ]
     counts = {kind: sum(one.health is kind for one in at_work) for kind in Health}
     shown = [badge.level for kept in badges if (badge := kept.shown) is not None]
     return Status(

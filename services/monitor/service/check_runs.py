@@ -48,7 +48,9 @@ class Ask(Protocol):
     """Where readings come from."""
 
     def __call__(self, handed: Handed = NOTHING, *, refresh: bool) -> CheckReadings:
-        """For one pass; `refresh`: bring what is read up to date first. What is handed over is not asked."""
+        """For one pass; `refresh`: bring what is read up to date first. What is handed over is not
+        asked.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ class _Batch:
 
 
 class CheckRuns:
-    """Runs the checks. `book` keeps what tells nobody, `begin` what does; `tell` wakes the telling."""
+    """Runs the checks. `book` keeps what tells nobody, `begin` what does;
+    `tell` wakes the telling."""
 
     def __init__(
         self,
@@ -99,7 +102,9 @@ class CheckRuns:
         self._start_time = clock.now()
         self._is_tidy = False
 
-    async def run_one(self, name: str, left_seconds: float | None = None, *, force: bool = False) -> Run:
+    async def run_one(
+        self, name: str, left_seconds: float | None = None, *, force: bool = False
+    ) -> Run:
         """Run a monitor now, SKIPPED when it rests unless forced; NotFound MONITOR_NOT_FOUND.
 
         `left_seconds`: how long the caller waits; None = for ever.
@@ -124,10 +129,9 @@ class CheckRuns:
     ) -> Runs:
         """Run the named monitors, else those of every cycle and those that are due.
 
-        In a cycle (step with a cycle id) the readings are what the cycle left or hands over; nothing is
-        refreshed. A check that takes more than most of `left_seconds` is given up: the caller hears of
-        the others.
-        NotFound MONITOR_NOT_FOUND, Conflict STALE_EPOCH.
+        In a cycle (step with a cycle id) the readings are what the cycle left or hands over;
+        nothing is refreshed. A check that takes more than most of `left_seconds` is given up: the
+        caller hears of the others. NotFound MONITOR_NOT_FOUND, Conflict STALE_EPOCH.
         """
         in_cycle = bool(step.cycle_id)
         wanted = list(dict.fromkeys(self._configured.named(name).name for name in names))
@@ -174,7 +178,8 @@ class CheckRuns:
     async def _choose(self, made: _Batch) -> dict[str, str]:
         """Who runs when nobody is named, each with why it rests."""
         chosen = {
-            name: self._rest(made, name) or self._fresh(made, name) for name in self._configured.every_cycle
+            name: self._rest(made, name) or self._fresh(made, name)
+            for name in self._configured.every_cycle
         }
         late = made.now - _LEFT_UNDONE if made.step.cycle_id else made.now
         others = [name for name in self._configured.names if not self._configured[name].every_cycle]
@@ -215,7 +220,8 @@ class CheckRuns:
         if not names:
             return []
         ends = {
-            name: made.now + min(self._setting(made, name).interval * _CLAIM_SHARE, _CLAIM) for name in names
+            name: made.now + min(self._setting(made, name).interval * _CLAIM_SHARE, _CLAIM)
+            for name in names
         }
         async with self._begin() as store:
             won = await store.claim(ends, made.now)
@@ -240,12 +246,16 @@ class CheckRuns:
             self._start_time,
         )
         run, finding = await run_check(one.name, one.check, context, made.limit_seconds)
-        if (variable := setting.environment.get("threshold_percent")) and run.status <= RunStatus.BREACH:
+        if (
+            variable := setting.environment.get("threshold_percent")
+        ) and run.status <= RunStatus.BREACH:
             run = replace(run, metadata=dict(run.metadata) | {"threshold_from": variable})
         return run, finding
 
     async def _keep(self, made: _Batch, looked: Looked) -> Runs:
-        """Runs, badges and incidents of a pass: one statement, a transaction when somebody is to be told."""
+        """Runs, badges and incidents of a pass: one statement, a transaction when somebody is to be
+        told.
+        """
         await self._drop_strangers()
         badges, gone, forgotten, lowered = _changes(made.standings, looked)
         concerns = any(
@@ -310,8 +320,9 @@ def _within(limit_seconds: float, left_seconds: float | None) -> float:
 
 
 class _Changes(NamedTuple):
-    """Badges that are new or other than they are set, set ones whose cause is gone, both by monitor; what is
-    to be forgotten and lowered of dismissals, both by badge."""
+    """Badges that are new or other than they are set, set ones whose cause is gone, both by
+    monitor; what is to be forgotten and lowered of dismissals, both by badge.
+    """
 
     badges: list[tuple[str, Badge]]
     gone: list[tuple[str, str]]
@@ -339,7 +350,9 @@ def _changes(standings: Mapping[str, Standing], looked: Looked) -> _Changes:
     return changes._replace(badges=_once(changes.badges))
 
 
-def _badges_after(run: Run, finding: Finding, kept: Mapping[str, KeptBadge]) -> Mapping[str, Badge | None]:
+def _badges_after(
+    run: Run, finding: Finding, kept: Mapping[str, KeptBadge]
+) -> Mapping[str, Badge | None]:
     """What a run says of badges; of a monitor that somebody turned off nothing stays shown."""
     if run.status is RunStatus.SKIPPED and run.error.startswith("DISABLED"):
         return dict.fromkeys(kept)
@@ -348,4 +361,6 @@ def _badges_after(run: Run, finding: Finding, kept: Mapping[str, KeptBadge]) -> 
 
 def _once(badges: Iterable[tuple[str, Badge]]) -> list[tuple[str, Badge]]:
     """One write cannot set a badge twice: the first monitor that names it has it."""
-    return list({badge.name: (monitor, badge) for monitor, badge in reversed(list(badges))}.values())
+    return list(
+        {badge.name: (monitor, badge) for monitor, badge in reversed(list(badges))}.values()
+    )

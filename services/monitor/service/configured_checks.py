@@ -29,7 +29,9 @@ class ConfiguredChecks:
         """Any case; NotFound MONITOR_NOT_FOUND."""
         found = self._checks.get(name.strip().lower())
         if found is None:
-            raise NotFound("MONITOR_NOT_FOUND", f"no monitor {name!r}; known are {', '.join(self.names)}")
+            raise NotFound(
+                "MONITOR_NOT_FOUND", f"no monitor {name!r}; known are {', '.join(self.names)}"
+            )
         return found
 
     def setting(self, name: str, chosen: Chosen) -> Setting:

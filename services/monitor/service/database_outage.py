@@ -1,4 +1,6 @@
-"""Tells people that monitor's own database takes no writes: no notice can be kept then, by any service."""
+"""Tells people that monitor's own database takes no writes: no notice can be kept then, by any
+service.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,18 @@ _ROUNDS = 3
 class UnrecordedSender(Protocol):
     """Who reaches people without any database."""
 
-    async def send_unrecorded(self, request_id: str, subject: str, body: str, ends: str = "") -> bool:
-        """HIGH, at once: whether somebody was reached, or nobody is to be. With `ends` (the id of another)
-        to whom that one reached. The same id again is one message. Raises SonicError."""
+    async def send_unrecorded(
+        self, request_id: str, subject: str, body: str, ends: str = ""
+    ) -> bool:
+        """HIGH, at once: whether somebody was reached, or nobody is to be. With `ends` (the id of
+        another) to whom that one reached. The same id again is one message. Raises SonicError.
+        """
 
 
 class DatabaseOutage:
-    """Watches the rounds: three in a row that find no room are told, and the next good one after them."""
+    """Watches the rounds: three in a row that find no room are told, and the next good one after
+    them.
+    """
 
     def __init__(
         self, has_room: Callable[[], Awaitable[None]], read: Begin, unrecorded: UnrecordedSender
@@ -54,25 +61,35 @@ class DatabaseOutage:
             await self._end()
 
     async def _begin(self, error: Unavailable) -> None:
-        self._incident = self._incident or f"monitor-{error.reason.lower()}-{await self._last_run()}"
+        self._incident = (
+            self._incident or f"monitor-{error.reason.lower()}-{await self._last_run()}"
+        )
         body = f"{error.message}\nNothing new is judged, kept or told until then, but by this way."
-        self._is_told = await self._sent_unrecorded(self._incident, "Sonic's database takes no writes", body)
+        self._is_told = await self._sent_unrecorded(
+            self._incident, "Sonic's database takes no writes", body
+        )
 
     async def _end(self) -> None:
         body = "Runs, alerts and messages are kept again."
         over = f"{self._incident}-over"
-        if await self._sent_unrecorded(over, "Sonic's database takes writes again", body, self._incident):
+        if await self._sent_unrecorded(
+            over, "Sonic's database takes writes again", body, self._incident
+        ):
             self._incident, self._is_told = "", False
 
     async def _last_run(self) -> str:
-        """Stays while nothing can be written: replicas and the next process name the incident alike."""
+        """Stays while nothing can be written: replicas and the next process name the incident
+        alike.
+        """
         try:
             async with self._read() as store:
                 return str(await store.last_run_id())
         except SonicError:
             return new_id("unread")
 
-    async def _sent_unrecorded(self, request_id: str, subject: str, body: str, ends: str = "") -> bool:
+    async def _sent_unrecorded(
+        self, request_id: str, subject: str, body: str, ends: str = ""
+    ) -> bool:
         try:
             return await self._unrecorded.send_unrecorded(request_id, subject, body, ends)
         except SonicError as error:

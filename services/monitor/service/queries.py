@@ -74,7 +74,10 @@ class MonitorQueries:
             standings, _ = await store.standings(self._configured.names)
             badges = self._known(await store.badges())
         return View(
-            tuple(self._configured.state(name, standings[name], now) for name in self._configured.names),
+            tuple(
+                self._configured.state(name, standings[name], now)
+                for name in self._configured.names
+            ),
             tuple(badges),
         )
 
@@ -92,11 +95,14 @@ class MonitorQueries:
             standings, beat = await store.standings(self._configured.names)
             badges = self._known(await store.badges())
             waiting_count = await store.waiting_count()
-        states = [self._configured.state(name, standings[name], now) for name in self._configured.names]
+        states = [
+            self._configured.state(name, standings[name], now) for name in self._configured.names
+        ]
         return status(states, badges, waiting_count, beat.call_time)
 
     async def update(self, name: str, changes: Chosen, fields: Sequence[str], etag: str) -> State:
-        """Take over these fields of `changes`; NotFound, Conflict ETAG_MISMATCH, InvalidArgument."""
+        """Take over these fields of `changes`; NotFound, Conflict ETAG_MISMATCH,
+        InvalidArgument."""
         one = self._configured.named(name)
         if "threshold_percent" in fields and not one.defaults.takes_threshold:
             raise _invalid("threshold_percent", f"{one.name} has no threshold in percent")
@@ -111,7 +117,9 @@ class MonitorQueries:
         async with self._begin() as store:
             chosen = await store.chosen(one.name)
             if etag and etag != str(chosen.version):
-                raise Conflict("ETAG_MISMATCH", f"the settings of {one.name} were changed; read them again")
+                raise Conflict(
+                    "ETAG_MISMATCH", f"the settings of {one.name} were changed; read them again"
+                )
             taken = {field: getattr(changes, field) for field in fields}
             await store.choose(one.name, replace(chosen, **taken, version=chosen.version + 1))
         self._changed()
@@ -141,7 +149,8 @@ class MonitorQueries:
         return [kept for kept in badges if include_dismissed or not kept.dismissed]
 
     async def dismiss(self, name: str, subject: str = "", level: Level | None = None) -> KeptBadge:
-        """Hide what a badge shows, or one subject of it, as bad as it is and not above the `level` seen.
+        """Hide what a badge shows, or one subject of it, as bad as it is and not above the `level`
+        seen.
 
         NotFound BADGE_NOT_FOUND.
         """
@@ -161,8 +170,9 @@ class MonitorQueries:
         return [kept for kept in badges if kept.monitor in self._configured.names]
 
     async def list_runs(self, page_size: int, page_token: str, wanted: RunFilter) -> Page[Run]:
-        """The ledger of runs, newest first. NotFound MONITOR_NOT_FOUND when neither a run nor a monitor has
-        that name; those of a monitor that is no longer installed stay readable."""
+        """The ledger of runs, newest first. NotFound MONITOR_NOT_FOUND when neither a run nor a
+        monitor has that name; those of a monitor that is no longer installed stay readable.
+        """
         if wanted.start_time and wanted.end_time and wanted.end_time <= wanted.start_time:
             raise _invalid("end_time", "end_time is not after start_time")
         context = paging.context("runs", wanted)
@@ -190,7 +200,9 @@ class MonitorQueries:
             return await store.forget_runs(before)
 
     async def _known_channels(self, names: Sequence[str]) -> tuple[str, ...]:
-        """As xcom writes them. While nobody can be asked they are taken as they are: telling falls back."""
+        """As xcom writes them. While nobody can be asked they are taken as they are: telling falls
+        back.
+        """
         try:
             known = await self._channels.channel_names()
         except Unavailable:

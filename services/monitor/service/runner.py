@@ -1,4 +1,5 @@
-"""One run of one check, whatever the check does: a bad one is an ERROR row and takes nobody down."""
+"""One run of one check, whatever the check does: a bad one is an ERROR row and takes nobody
+down."""
 
 from __future__ import annotations
 

@@ -22,14 +22,17 @@ from shared.database.statement import Row
 
 _STANDINGS = (
     "select names.name, setting.enabled, setting.interval_seconds, setting.threshold_percent,"
-    " setting.notification_level, setting.channels, setting.snooze_seconds, setting.snoozed_until_time,"
-    " setting.version, incident.id as incident_id, incident.members::text as members, incident.told,"
+    " setting.notification_level, setting.channels, setting.snooze_seconds,"
+    " setting.snoozed_until_time,"
+    " setting.version, incident.id as incident_id, incident.members::text as members,"
+    " incident.told,"
     " looked.id, looked.started_time, looked.duration_seconds, looked.status,"
     " looked.metadata::text as metadata, looked.error,"
     " looked.cycle_id, newest.started_time as last_time, newest.status as last_status,"
     " newest.error as last_error,"
     " (select jsonb_agg(to_jsonb(badge) || jsonb_build_object('dismissals', coalesce("
-    "  (select jsonb_agg(to_jsonb(seen)) from dismissal seen where seen.badge = badge.name), '[]')))::text"
+    "  (select jsonb_agg(to_jsonb(seen)) from dismissal seen where seen.badge = badge.name),"
+    " '[]')))::text"
     "  from badge where badge.monitor = names.name) as badges,"
     " (select call_time from beat) as call_time,"
     " (select cycle_interval_seconds from beat) as cycle_interval_seconds,"
@@ -49,7 +52,8 @@ _KEEP = fence.single_statement(
     "written as ("
     " insert into run (monitor, started_time, duration_seconds, status, metadata, error, cycle_id)"
     " select monitor, started_time, duration_seconds, status, metadata, error, cycle_id"
-    " from allowed, jsonb_to_recordset($8::text::jsonb) as one(monitor text, started_time timestamptz,"
+    " from allowed, jsonb_to_recordset($8::text::jsonb) as one(monitor text, started_time"
+    " timestamptz,"
     "  duration_seconds float8, status int2, metadata jsonb, error text, cycle_id text)"
     " returning id, monitor),"
     " shown as ("
@@ -61,15 +65,18 @@ _KEEP = fence.single_statement(
     "  stale = excluded.stale, parts = excluded.parts, listed = excluded.listed,"
     "  badge_time = excluded.badge_time where badge.monitor = excluded.monitor),"
     " gone as ("
-    " delete from badge using allowed, jsonb_to_recordset($10::text::jsonb) as one(name text, monitor text)"
+    " delete from badge using allowed, jsonb_to_recordset($10::text::jsonb) as one(name text,"
+    " monitor text)"
     " where badge.name = one.name and badge.monitor = one.monitor),"
     " forgotten as ("
     " delete from dismissal"
     " using allowed, jsonb_to_recordset($14::text::jsonb) as one(badge text, subject text)"
-    " where dismissal.badge = one.badge and (one.subject is null or dismissal.subject = one.subject)),"
+    " where dismissal.badge = one.badge and (one.subject is null or dismissal.subject ="
+    " one.subject)),"
     " lowered as ("
     " update dismissal set level = one.level"
-    " from allowed, jsonb_to_recordset($15::text::jsonb) as one(badge text, subject text, level text)"
+    " from allowed, jsonb_to_recordset($15::text::jsonb) as one(badge text, subject text, level"
+    " text)"
     " where dismissal.badge = one.badge and dismissal.subject = one.subject),"
     " beaten as ("
     " insert into beat (id, call_time, cycle_interval_seconds, demo)"
@@ -117,7 +124,9 @@ class Outcome:
 
 
 class CheckRunStore:
-    """Both as single statements. `run`: fetch of the driver, in a transaction or committed by itself."""
+    """Both as single statements. `run`: fetch of the driver, in a transaction or committed by
+    itself.
+    """
 
     def __init__(self, run: fence.Run) -> None:
         self._run = run
@@ -131,7 +140,8 @@ class CheckRunStore:
         return {row["name"]: _standing(row) for row in rows}, beat
 
     async def keep(self, step: Step, outcome: Outcome, now: datetime) -> tuple[Runs, bool]:
-        """Append the runs, set the badges, remember the answer; the answer, and False when it was known.
+        """Append the runs, set the badges, remember the answer; the answer, and False when it was
+        known.
 
         What is remembered is without metadata. Raises Conflict STALE_EPOCH.
         """
@@ -151,7 +161,9 @@ class CheckRunStore:
             None if interval is None else interval.total_seconds(),
             outcome.is_beat,
             outcome.in_a_hurry,
-            json.dumps([{"badge": name, "subject": subject} for name, subject in outcome.forgotten]),
+            json.dumps(
+                [{"badge": name, "subject": subject} for name, subject in outcome.forgotten]
+            ),
             json.dumps(
                 [
                     {"badge": name, "subject": one.subject, "level": one.level.value}
@@ -181,7 +193,8 @@ class CheckRunRows:
         return await CheckRunStore((await raw(self._connection)).fetch).keep(step, outcome, now)
 
     async def drop_strangers(self, names: Sequence[str]) -> list[str]:
-        """Delete badges, dismissals and incidents of monitors not among `names`; the badges' names."""
+        """Delete badges, dismissals and incidents of monitors not among `names`;
+        the badges' names."""
         gone = list(await self._connection.scalars(_DROP_BADGES, {"names": list(names)}))
         await self._connection.execute(_DROP_DISMISSALS)
         await self._connection.execute(_DROP_INCIDENTS, {"names": list(names)})
@@ -224,7 +237,9 @@ def read_chosen(row: Row) -> Chosen:
 def _standing(row: Row) -> Standing:
     return Standing(
         chosen=Chosen() if row["version"] is None else read_chosen(row),
-        last_run=None if row["id"] is None else read_run(row, row["name"], json.loads(row["metadata"])),
+        last_run=None
+        if row["id"] is None
+        else read_run(row, row["name"], json.loads(row["metadata"])),
         last_time=row["last_time"],
         last_skipped=row["last_error"] if row["last_status"] == RunStatus.SKIPPED else "",
         incident=None
@@ -240,7 +255,8 @@ def _standing(row: Row) -> Standing:
 def read_incident(id: str, members: Mapping[str, str | None], told: bool) -> Incident:
     """An open incident from columns of its table."""
     times = {
-        name: None if since is None else datetime.fromisoformat(since) for name, since in members.items()
+        name: None if since is None else datetime.fromisoformat(since)
+        for name, since in members.items()
     }
     return Incident(id, times, told)
 
@@ -261,7 +277,9 @@ def read_badge(row: Row, badge_time: datetime, dismissals: Iterable[Row]) -> Kep
 
 
 def _numbered(answer: Runs, numbers: Mapping[str, int]) -> Runs:
-    return replace(answer, runs=[replace(run, id=numbers.get(run.monitor, 0)) for run in answer.runs])
+    return replace(
+        answer, runs=[replace(run, id=numbers.get(run.monitor, 0)) for run in answer.runs]
+    )
 
 
 def _badge_values(monitor: str, badge: Badge) -> dict[str, object]:

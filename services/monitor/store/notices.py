@@ -21,7 +21,9 @@ class NoticeRows:
 
     async def incidents(self) -> dict[str, Incident]:
         """Open incidents by monitor, locked until the end of the transaction."""
-        await self._connection.exec_driver_sql("select pg_advisory_xact_lock(hashtext('monitor incidents'))")
+        await self._connection.exec_driver_sql(
+            "select pg_advisory_xact_lock(hashtext('monitor incidents'))"
+        )
         rows = await self._connection.execute(select(incident))
         return {row.monitor: read_incident(row.id, row.members, row.told) for row in rows}
 
@@ -30,10 +32,15 @@ class NoticeRows:
         if one is None:
             await self._connection.execute(delete(incident).where(incident.c.monitor == monitor))
             return
-        members = {name: None if since is None else since.isoformat() for name, since in one.members.items()}
+        members = {
+            name: None if since is None else since.isoformat()
+            for name, since in one.members.items()
+        }
         kept = {"members": members, "told": one.told}
         statement = upsert(incident).values(monitor=monitor, id=one.id, since_time=now, **kept)
-        await self._connection.execute(statement.on_conflict_do_update(index_elements=["monitor"], set_=kept))
+        await self._connection.execute(
+            statement.on_conflict_do_update(index_elements=["monitor"], set_=kept)
+        )
 
     async def add_notice(self, notice: Notice, now: datetime) -> None:
         """Keep something to tell until it was told."""

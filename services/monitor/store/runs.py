@@ -20,7 +20,8 @@ from shared.paging import PageRequest
 
 # Row numbers grow with time: the oldest few thousand are looked at, no more.
 _FORGET = text(
-    "delete from run where id in (select id from (select id, started_time from run order by id limit 5000)"
+    "delete from run where id in (select id from (select id, started_time from run order by id"
+    " limit 5000)"
     " oldest where started_time < :before)"
 )
 
@@ -64,7 +65,9 @@ class RunRows:
 
     async def has_runs(self, monitor: str) -> bool:
         """Whether the ledger knows a monitor of this name, installed or not."""
-        return bool(await self._connection.scalar(select(run.c.id).where(run.c.monitor == monitor).limit(1)))
+        return bool(
+            await self._connection.scalar(select(run.c.id).where(run.c.monitor == monitor).limit(1))
+        )
 
     async def forget_runs(self, before: datetime) -> int:
         """Delete some of the runs older than this, oldest first; how many, 0 when none is left."""
@@ -72,7 +75,9 @@ class RunRows:
 
     async def badges(self) -> list[KeptBadge]:
         """Badges by name, the dismissed ones too."""
-        rows = (await self._connection.execute(select(badge).order_by(badge.c.name))).mappings().all()
+        rows = (
+            (await self._connection.execute(select(badge).order_by(badge.c.name))).mappings().all()
+        )
         dismissed: dict[str, list[Row]] = {}
         for one in (await self._connection.execute(select(dismissal))).mappings():
             dismissed.setdefault(one["badge"], []).append(one)

@@ -21,7 +21,9 @@ class SettingRows:
 
     async def chosen(self, monitor: str) -> Chosen:
         """What was chosen, locked until the end of the transaction even when nothing was yet."""
-        await self._connection.exec_driver_sql("select pg_advisory_xact_lock(hashtext('monitor settings'))")
+        await self._connection.exec_driver_sql(
+            "select pg_advisory_xact_lock(hashtext('monitor settings'))"
+        )
         rows = await self._connection.execute(select(setting).where(setting.c.monitor == monitor))
         row = rows.mappings().one_or_none()
         return Chosen() if row is None else read_chosen(row)

@@ -65,7 +65,8 @@ class Risk:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Inputs and the risk of the last pass; without a pass (CLOSED, INACTIVE) the risk is absent."""
+    """Inputs and the risk of the last pass; without a pass (CLOSED,
+    INACTIVE) the risk is absent."""
 
     inputs: Inputs
     risk: Risk | None
@@ -90,7 +91,9 @@ class Draft:
 
 def check_draft(draft: Draft) -> None:
     """InvalidArgument INVALID_FIELD naming every field that breaks its rule."""
-    problems = {name: "more than 0" for name in _PRICES if not _positive_or_absent(getattr(draft, name))}
+    problems = {
+        name: "more than 0" for name in _PRICES if not _positive_or_absent(getattr(draft, name))
+    }
     problems |= {
         name: "needed"
         for name in ("entry_price_usd", "size_usd", "collateral_usd")

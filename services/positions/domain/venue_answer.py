@@ -86,10 +86,12 @@ class WalletRef:
 
 @dataclass(frozen=True, slots=True)
 class VenueTerms:
-    """What a venue asks of a position besides its figures; None = not known, or not a term of this venue.
+    """What a venue asks of a position besides its figures; None = not known, or not a term of this
+    venue.
 
-    `maintenance_ratio`: margin that must stay, as a share of the notional, 0 to 1. `hourly_carry_usd`: borrow
-    or funding at the present rate, USD an hour; > 0 costs the holder, < 0 pays.
+    `maintenance_ratio`: margin that must stay, as a share of the notional, 0 to 1.
+    `hourly_carry_usd`: borrow or funding at the present rate, USD an hour; > 0 costs the holder, <
+    0 pays.
     """
 
     maintenance_ratio: float | None = None
@@ -102,11 +104,13 @@ NO_TERMS = VenueTerms()
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One position as its venue states it; None = the venue did not say. Prices in USD per unit, > 0.
+    """One position as its venue states it; None = the venue did not say. Prices in USD per unit, >
+    0.
 
-    `terms` move every hour and are kept apart: a change of them alone is no news of the position. `one_way`:
-    the venue holds one position a market, so that one on the other side is another position.
-    `shares_collateral`: its collateral is its part of one that stands for several positions.
+    `terms` move every hour and are kept apart: a change of them alone is no news of the position.
+    `one_way`: the venue holds one position a market, so that one on the other side is another
+    position. `shares_collateral`: its collateral is its part of one that stands for several
+    positions.
     """
 
     position_id: str
@@ -132,7 +136,9 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row that was not taken: the reason word, the field that broke it, the row with addresses masked."""
+    """A row that was not taken: the reason word, the field that broke it, the row with addresses
+    masked.
+    """
 
     reason: str
     field: str
@@ -144,8 +150,8 @@ class Refusal:
 class Unwatched:
     """A part of an account that is not read here: what it is, why, its worth in USD if known.
 
-    `reason`: NOT_WATCHED, API_WALLET, or UNREAD when it could not be looked at; `address`: of a part that
-    could be a wallet of its own.
+    `reason`: NOT_WATCHED, API_WALLET, or UNREAD when it could not be looked at; `address`: of a
+    part that could be a wallet of its own.
     """
 
     part: str
@@ -157,15 +163,18 @@ class Unwatched:
     def words(self) -> str:
         """The part for people, without addresses."""
         verb = "not looked at" if self.reason == "UNREAD" else "not watched"
-        return f"{verb}: {self.part}" + ("" if self.value_usd is None else f", {self.value_usd:,.0f} USD")
+        return f"{verb}: {self.part}" + (
+            "" if self.value_usd is None else f", {self.value_usd:,.0f} USD"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One fetch of one wallet. Only a complete answer may age the wallet's positions (domain page, 4).
+    """One fetch of one wallet. Only a complete answer may age the wallet's positions (domain page,
+    4).
 
-    `message`: a sentence to be told with the outcome, without addresses; empty when there is nothing to say.
-    `unwatched`: parts of the account that the answer says nothing about.
+    `message`: a sentence to be told with the outcome, without addresses; empty when there is
+    nothing to say. `unwatched`: parts of the account that the answer says nothing about.
     """
 
     holdings: tuple[Holding, ...]

@@ -65,7 +65,9 @@ class EnrichmentService:
         self._watchers: set[asyncio.Event] = set()
 
     async def enrich(self, step: Step) -> Enrichment:
-        """EnrichPositions: the same cycle again answers from its record. Raises Conflict STALE_EPOCH."""
+        """EnrichPositions: the same cycle again answers from its record. Raises Conflict
+        STALE_EPOCH.
+        """
         market = await self.market(step.cycle_id)
         async with self._begin() as store:
             known = await store.enter(step, Enrichment)
@@ -77,11 +79,16 @@ class EnrichmentService:
         return enrichment
 
     async def market(self, cycle_id: str = "") -> Mapping[str, MarketPrice]:
-        """Market prices, to be read before a transaction that ends with `run`. Steps of one cycle that follow
-        each other at once see the same ones."""
+        """Market prices, to be read before a transaction that ends with `run`. Steps of one cycle
+        that follow each other at once see the same ones.
+        """
         now_seconds = self._clock.monotonic()
         known_cycle_id, read_seconds, market = self._last_market
-        if cycle_id and cycle_id == known_cycle_id and now_seconds - read_seconds < _SAME_MARKET_SECONDS:
+        if (
+            cycle_id
+            and cycle_id == known_cycle_id
+            and now_seconds - read_seconds < _SAME_MARKET_SECONDS
+        ):
             return market
         market = await self._market.read()
         if market:
@@ -165,7 +172,9 @@ class EnrichmentService:
         return [ids.get(key, "") for key in position_keys]
 
 
-def _judge(inputs: Columns, around: EnrichContext, house: House) -> tuple[Enriched, EnrichedFrame, Totals]:
+def _judge(
+    inputs: Columns, around: EnrichContext, house: House
+) -> tuple[Enriched, EnrichedFrame, Totals]:
     enriched = enrich(inputs, around)
     frame = compose(
         inputs,
@@ -180,12 +189,19 @@ def _judge(inputs: Columns, around: EnrichContext, house: House) -> tuple[Enrich
 
 
 def _restored(
-    house: House, feeds: Mapping[int, Feed], assets: Mapping[int, str], inputs: Columns, results: Columns
+    house: House,
+    feeds: Mapping[int, Feed],
+    assets: Mapping[int, str],
+    inputs: Columns,
+    results: Columns,
 ) -> EnrichedFrame:
-    """A frame from what is stored. A position without a result keeps its row: absent, never gone."""
+    """A frame from what is stored. A position without a result keeps its row:
+    absent, never gone."""
     keys = inputs["position_key"]
     if len(results["position_key"]):
-        places = np.minimum(np.searchsorted(results["position_key"], keys), len(results["position_key"]) - 1)
+        places = np.minimum(
+            np.searchsorted(results["position_key"], keys), len(results["position_key"]) - 1
+        )
         found = results["position_key"][places] == keys
     else:
         places, found = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.bool_)

@@ -25,7 +25,9 @@ class FilesServicer(rpc.FilesServiceServicer):
         self, request: pb.ExportPositionsRequest, context: Context
     ) -> pb.ExportPositionsResponse:
         statuses = () if request.all_statuses else (Status.ACTIVE, Status.STALE)
-        wanted = Filter(request.wallet, request.venue.lower(), request.asset.upper(), None, statuses)
+        wanted = Filter(
+            request.wallet, request.venue.lower(), request.asset.upper(), None, statuses
+        )
         content, count = await self._service.export_positions(wanted, _format(request.format))
         return pb.ExportPositionsResponse(content=content, position_count=count)
 

@@ -16,7 +16,9 @@ _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Over ACTIVE and STALE positions; an absent figure adds nothing and is counted in absent_count."""
+    """Over ACTIVE and STALE positions; an absent figure adds nothing and is counted in
+    absent_count.
+    """
 
     position_count: int
     stale_count: int
@@ -38,12 +40,15 @@ class Totals:
 
 
 def totals(columns: Mapping[str, NDArray[np.generic]], now: datetime) -> Totals:
-    """Totals of rows given as columns named as in Position, and `side_sign`, `status`, `mark_time_micros`.
+    """Totals of rows given as columns named as in Position, and `side_sign`, `status`,
+    `mark_time_micros`.
 
     `avg_*` are weighted by size over the positions where the metric (and the size) is present.
     """
     numbers = {
-        name: np.asarray(column, np.float64) for name, column in columns.items() if name.endswith(_FLOATS)
+        name: np.asarray(column, np.float64)
+        for name, column in columns.items()
+        if name.endswith(_FLOATS)
     }
     side, status = columns["side_sign"], columns["status"]
     size, collateral, pnl = numbers["size_usd"], numbers["collateral_usd"], numbers["pnl_usd"]
@@ -66,7 +71,9 @@ def totals(columns: Mapping[str, NDArray[np.generic]], now: datetime) -> Totals:
         avg_heat_index=_weighted(heat, size),
         total_heat=None if bool(np.isnan(heat).all()) else _sum(heat),
         value_to_collateral_ratio=total_value / total_collateral if total_collateral > 0 else None,
-        absent_count={name: int(np.count_nonzero(np.isnan(numbers[name]))) for name in METRIC_NAMES},
+        absent_count={
+            name: int(np.count_nonzero(np.isnan(numbers[name]))) for name in METRIC_NAMES
+        },
         oldest_mark_time=_oldest(np.asarray(columns["mark_time_micros"], np.int64)),
         totals_time=now,
     )

@@ -10,7 +10,15 @@ from services.positions.portfolio.service.net_worth import NetWorthService
 from services.positions.portfolio.service.portfolio import PortfolioService
 from services.positions.servicer.mapping import Context, snapshot_message, totals_message
 from services.positions.tables import TOTALS_NUMBERS
-from shared.codec import check_mask, from_duration, from_timestamp, masked, number, put, to_timestamp
+from shared.codec import (
+    check_mask,
+    from_duration,
+    from_timestamp,
+    masked,
+    number,
+    put,
+    to_timestamp,
+)
 from shared.database.fence import Step
 from shared.errors import InvalidArgument
 
@@ -27,7 +35,9 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
         message.unwatched.extend(await self._service.unwatched())
         return message
 
-    async def RecordSnapshot(self, request: pb.RecordSnapshotRequest, context: Context) -> pb.Snapshot:
+    async def RecordSnapshot(
+        self, request: pb.RecordSnapshotRequest, context: Context
+    ) -> pb.Snapshot:
         return snapshot_message(
             await self._service.record(Step("RECORD_SNAPSHOT", request.cycle_id, request.epoch))
         )
@@ -49,7 +59,9 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
             next_page_token=page.next_page_token,
         )
 
-    async def CreateSnapshot(self, request: pb.CreateSnapshotRequest, context: Context) -> pb.Snapshot:
+    async def CreateSnapshot(
+        self, request: pb.CreateSnapshotRequest, context: Context
+    ) -> pb.Snapshot:
         entry = request.snapshot
         totals = _entered(entry.totals)
         moment = from_timestamp(entry, "snapshot_time")
@@ -61,9 +73,13 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
         await self._service.delete(request.id)
         return pb.DeleteSnapshotResponse()
 
-    async def ListTrend(self, request: pb.ListTrendRequest, context: Context) -> pb.ListTrendResponse:
+    async def ListTrend(
+        self, request: pb.ListTrendRequest, context: Context
+    ) -> pb.ListTrendResponse:
         trend = await self._service.trend(
-            from_duration(request, "window"), from_timestamp(request, "end_time"), request.point_count
+            from_duration(request, "window"),
+            from_timestamp(request, "end_time"),
+            request.point_count,
         )
         message = pb.ListTrendResponse(
             points=[
@@ -77,7 +93,11 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
             ],
             snapshot_count=sum(point.snapshot_count for point in trend.points),
         )
-        put(message, value_change_usd=trend.value_change_usd, value_change_percent=trend.value_change_percent)
+        put(
+            message,
+            value_change_usd=trend.value_change_usd,
+            value_change_percent=trend.value_change_percent,
+        )
         return message
 
     async def GetBalances(self, request: pb.GetBalancesRequest, context: Context) -> pb.Balances:
@@ -107,7 +127,9 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
             ]
         )
 
-    async def ClearData(self, request: pb.ClearDataRequest, context: Context) -> pb.ClearDataResponse:
+    async def ClearData(
+        self, request: pb.ClearDataRequest, context: Context
+    ) -> pb.ClearDataResponse:
         return pb.ClearDataResponse(deleted_count=await self._service.clear(request.confirm))
 
 
@@ -126,7 +148,9 @@ def _entered(totals: pb.Totals) -> Totals:
         if value < 0 and name not in ("total_value_usd", "total_pnl_usd")
     }
     ratios = ("avg_leverage_ratio", "avg_heat_index", "total_heat")
-    problems |= {f"snapshot.totals.{name}": "0 or more" for name in ratios if getattr(totals, name) < 0}
+    problems |= {
+        f"snapshot.totals.{name}": "0 or more" for name in ratios if getattr(totals, name) < 0
+    }
     if 100 < totals.avg_heat_index < inf:
         problems["snapshot.totals.avg_heat_index"] = "100 at the most"
     if totals.position_count < 0 or totals.stale_count < 0:

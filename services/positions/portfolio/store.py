@@ -19,7 +19,9 @@ from shared.paging import PageRequest
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Totals at a moment; cycle_id is empty when recorded by hand; `manual` when the figures were entered."""
+    """Totals at a moment; cycle_id is empty when recorded by hand; `manual` when the figures were
+    entered.
+    """
 
     id: int
     snapshot_time: datetime
@@ -43,20 +45,24 @@ class TrendPoint:
 _RECORD = (
     f"insert into snapshot as known (cycle_id, snapshot_time, totals_time, {', '.join(TOTALS)})"
     f" select $1, $2, enriched_time, {', '.join(TOTALS)} from house"
-    " on conflict (cycle_id) where cycle_id <> '' do update set cycle_id = known.cycle_id returning *"
+    " on conflict (cycle_id) where cycle_id <> '' do update set cycle_id = known.cycle_id"
+    " returning *"
 )
 _TREND = text(
     "select * from ("
-    " select s.*, min(total_value_usd) over stretch as lowest, max(total_value_usd) over stretch as highest,"
+    " select s.*, min(total_value_usd) over stretch as lowest, max(total_value_usd) over stretch"
+    " as highest,"
     " count(*) over stretch as snapshot_count,"
     " row_number() over (stretch order by snapshot_time desc, id desc) as place"
-    " from (select *, greatest(ceil((extract(epoch from snapshot_time)::float8 - cast(:first as float8))"
+    " from (select *, greatest(ceil((extract(epoch from snapshot_time)::float8 - cast(:first as"
+    " float8))"
     " * cast(:point_count as int) / cast(:seconds as float8)), 1) as bucket"
     " from snapshot where snapshot_time > :start_time and snapshot_time <= :end_time) s"
     " window stretch as (partition by bucket)) s where place = 1 order by bucket"
 )
 _FIRST_VALUE = text(
-    "select total_value_usd from snapshot where snapshot_time > :start_time and snapshot_time <= :end_time"
+    "select total_value_usd from snapshot where snapshot_time > :start_time and snapshot_time <="
+    " :end_time"
     " order by snapshot_time, id limit 1"
 )
 
@@ -82,8 +88,12 @@ class PortfolioStore:
         gone = await self._connection.execute(delete(snapshot).where(snapshot.c.id == snapshot_id))
         return gone.rowcount == 1
 
-    async def trend(self, start_time: datetime, end_time: datetime, point_count: int) -> list[TrendPoint]:
-        """Snapshots after the start up to the end, in at most `point_count` equal stretches of time."""
+    async def trend(
+        self, start_time: datetime, end_time: datetime, point_count: int
+    ) -> list[TrendPoint]:
+        """Snapshots after the start up to the end, in at most `point_count` equal stretches of
+        time.
+        """
         values = {
             "start_time": start_time,
             "end_time": end_time,
@@ -93,7 +103,8 @@ class PortfolioStore:
         }
         rows = (await self._connection.execute(_TREND, values)).mappings()
         return [
-            TrendPoint(_snapshot(row), row["lowest"], row["highest"], row["snapshot_count"]) for row in rows
+            TrendPoint(_snapshot(row), row["lowest"], row["highest"], row["snapshot_count"])
+            for row in rows
         ]
 
     async def first_value(self, start_time: datetime, end_time: datetime) -> float | None:
@@ -120,7 +131,9 @@ class PortfolioStore:
         if manual_only:
             query = query.where(snapshot.c.manual)
         way: Direction = "desc" if descending else "asc"
-        query = apply(query, [(snapshot.c.snapshot_time, way), (snapshot.c.id, way)], page.after, page.size)
+        query = apply(
+            query, [(snapshot.c.snapshot_time, way), (snapshot.c.id, way)], page.after, page.size
+        )
         return [_snapshot(row) for row in (await self._connection.execute(query)).mappings()]
 
     async def clear(self) -> int:
@@ -131,4 +144,6 @@ class PortfolioStore:
 
 def _snapshot(row: Row) -> Snapshot:
     figures = totals_of(row, row["totals_time"])
-    return Snapshot(row["id"], row["snapshot_time"], figures, row["cycle_id"], row["manual"], row["note"])
+    return Snapshot(
+        row["id"], row["snapshot_time"], figures, row["cycle_id"], row["manual"], row["note"]
+    )

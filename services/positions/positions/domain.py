@@ -1,4 +1,5 @@
-"""Whether what is entered by hand can be meant: the check of scale that a venue's answer passes too.
+"""Whether what is entered by hand can be meant: the check of scale that a venue's answer passes
+too.
 
 What is a factor over 20 off has a wrong unit or a lost decimal sign.
 """
@@ -33,29 +34,38 @@ class Measured(Protocol):
 
 
 def leverage_problem(size_usd: float, collateral_usd: float) -> str:
-    """What is wrong with a size beside its collateral, both USD; empty when nothing is known to be."""
+    """What is wrong with a size beside its collateral, both USD;
+    empty when nothing is known to be."""
     if collateral_usd <= 0:
         return ""
     if size_usd * SCALE_FACTOR_LIMIT < collateral_usd:
-        return "The size is less than a twentieth of the collateral; if it is in coins, name it size_tokens."
+        return (
+            "The size is less than a twentieth of the collateral; if it is in coins, name it "
+            "size_tokens."
+        )
     if size_usd > _HIGHEST_LEVERAGE * SCALE_FACTOR_LIMIT * collateral_usd:
         return "The size is more than 10,000 times the collateral; both are in USD."
     return ""
 
 
-def price_problems(prices_usd: Mapping[str, float | None], market_price_usd: float | None) -> dict[str, str]:
+def price_problems(
+    prices_usd: Mapping[str, float | None], market_price_usd: float | None
+) -> dict[str, str]:
     """What is wrong with prices by field, beside the market's; what is not known is not wrong."""
     if market_price_usd is None:
         return {}
     return {
-        field: f"a factor over {SCALE_FACTOR_LIMIT:g} from the market price; check decimal sign and asset"
+        field: f"a factor over {SCALE_FACTOR_LIMIT:g} from the market price; check decimal sign "
+        "and asset"
         for field, price_usd in prices_usd.items()
         if off_scale(price_usd, market_price_usd)
     }
 
 
 def check_plausible(terms: Measured, market: MarketPrice | None) -> None:
-    """InvalidArgument IMPLAUSIBLE naming each field that cannot be meant. `market`: the asset's, if known."""
+    """InvalidArgument IMPLAUSIBLE naming each field that cannot be meant. `market`: the asset's, if
+    known.
+    """
     prices = {name: getattr(terms, name) for name in ("entry_price_usd", "mark_price_usd")}
     problems = price_problems(prices, market_price_usd(market))
     if terms.size_usd is not None and terms.collateral_usd is not None:
@@ -64,7 +74,9 @@ def check_plausible(terms: Measured, market: MarketPrice | None) -> None:
     if problems:
         listed = "; ".join(f"{field}: {problem}" for field, problem in problems.items())
         fields = {f"position.{field}": problem for field, problem in problems.items()}
-        raise InvalidArgument("IMPLAUSIBLE", f"position cannot be meant like this: {listed}", fields=fields)
+        raise InvalidArgument(
+            "IMPLAUSIBLE", f"position cannot be meant like this: {listed}", fields=fields
+        )
 
 
 def market_price_usd(market: MarketPrice | None) -> float | None:

@@ -31,7 +31,13 @@ from shared.codec import apply_mask, check_mask, masked, number, put, to_duratio
 from shared.database.fence import Step
 from shared.rpc.once import Once
 
-_DRAFT_NUMBERS = ("entry_price_usd", "size_usd", "collateral_usd", "liquidation_price_usd", "mark_price_usd")
+_DRAFT_NUMBERS = (
+    "entry_price_usd",
+    "size_usd",
+    "collateral_usd",
+    "liquidation_price_usd",
+    "mark_price_usd",
+)
 
 
 class PositionsServicer(rpc.PositionsServiceServicer):
@@ -72,7 +78,9 @@ class PositionsServicer(rpc.PositionsServiceServicer):
     async def EnrichPositions(
         self, request: pb.EnrichPositionsRequest, context: Context
     ) -> pb.EnrichPositionsResponse:
-        done = await self._enrichment.enrich(Step("ENRICH_POSITIONS", request.cycle_id, request.epoch))
+        done = await self._enrichment.enrich(
+            Step("ENRICH_POSITIONS", request.cycle_id, request.epoch)
+        )
         return pb.EnrichPositionsResponse(
             enriched_count=done.enriched_count,
             absent_count=done.absent_count,
@@ -82,8 +90,12 @@ class PositionsServicer(rpc.PositionsServiceServicer):
             absent=done.absent,
         )
 
-    async def CreatePosition(self, request: pb.CreatePositionRequest, context: Context) -> pb.Position:
-        return position_message(await self._service.create(_draft(request.position), request.request_id))
+    async def CreatePosition(
+        self, request: pb.CreatePositionRequest, context: Context
+    ) -> pb.Position:
+        return position_message(
+            await self._service.create(_draft(request.position), request.request_id)
+        )
 
     async def GetPosition(self, request: pb.GetPositionRequest, context: Context) -> pb.Position:
         return position_message(await self._service.get(request.id))
@@ -101,7 +113,9 @@ class PositionsServicer(rpc.PositionsServiceServicer):
             unwatched=await self._service.unwatched(request.wallet),
         )
 
-    async def UpdatePosition(self, request: pb.UpdatePositionRequest, context: Context) -> pb.Position:
+    async def UpdatePosition(
+        self, request: pb.UpdatePositionRequest, context: Context
+    ) -> pb.Position:
         # The id says which position; it is no change.
         position = pb.Position()
         position.CopyFrom(request.position)
@@ -119,13 +133,17 @@ class PositionsServicer(rpc.PositionsServiceServicer):
     async def DeleteAllPositions(
         self, request: pb.DeleteAllPositionsRequest, context: Context
     ) -> pb.DeleteAllPositionsResponse:
-        return pb.DeleteAllPositionsResponse(deleted_count=await self._service.delete_all(request.confirm))
+        return pb.DeleteAllPositionsResponse(
+            deleted_count=await self._service.delete_all(request.confirm)
+        )
 
     async def ImportPositions(
         self, request: pb.ImportPositionsRequest, context: Context
     ) -> pb.ImportPositionsResponse:
         kind: Format = "CSV" if request.format == pb.FILE_FORMAT_CSV else "JSON"
-        done = await self._imports.take(request.content, kind, request.wallet, dry_run=request.dry_run)
+        done = await self._imports.take(
+            request.content, kind, request.wallet, dry_run=request.dry_run
+        )
         return imported_message(done)
 
     async def EvaluateAtPrice(
@@ -139,7 +157,8 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         figures, classic = evaluate(terms, request.prices_usd, heat.weights)
         return pb.EvaluateAtPriceResponse(
             evaluations=[
-                _evaluation(price, row, figures, classic) for row, price in enumerate(request.prices_usd)
+                _evaluation(price, row, figures, classic)
+                for row, price in enumerate(request.prices_usd)
             ]
         )
 
@@ -252,7 +271,8 @@ def _refused_row(row: RefusedRow) -> pb.RefusedRow:
 def _evaluation(price_usd: float, row: int, figures: Metrics, classic: Metrics) -> pb.Evaluation:
     wrong_side = bool(figures.wrong_side[row])
     message = pb.Evaluation(
-        price_usd=price_usd, flags=flag_numbers([Flag.LIQUIDATION_ON_WRONG_SIDE] if wrong_side else [])
+        price_usd=price_usd,
+        flags=flag_numbers([Flag.LIQUIDATION_ON_WRONG_SIDE] if wrong_side else []),
     )
     put(message, **{name: float(getattr(figures, name)[row]) for name in METRIC_NAMES})
     put(message, heat_index_classic=float(classic.heat_index[row]))

@@ -1,4 +1,6 @@
-"""What if and what then: advice, carry, shocks; and how heat is weighed. Only the weights are ever stored."""
+"""What if and what then: advice, carry, shocks; and how heat is weighed. Only the weights are ever
+stored.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -37,7 +39,8 @@ class Advised:
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """USD an hour, negative = it earns; hours at the present price; a reason when they are absent."""
+    """USD an hour, negative = it earns; hours at the present price;
+    a reason when they are absent."""
 
     position_id: str
     carry_usd_per_hour: float | None
@@ -89,7 +92,9 @@ class RiskService:
     async def advise_stored(
         self, position_id: str, price_usd: float | None, wanted_percent: float
     ) -> Advised:
-        """Advice for a stored position at its mark unless told otherwise. Raises POSITION_NOT_FOUND."""
+        """Advice for a stored position at its mark unless told otherwise. Raises
+        POSITION_NOT_FOUND.
+        """
         position = await self._positions.get(position_id)
         key = position.inputs.position_key
         async with self._read() as store:
@@ -103,7 +108,9 @@ class RiskService:
         """Advice for terms. Raises InvalidArgument INVALID_FIELD for a price that is none."""
         if advice_input.price_usd is not None and advice_input.price_usd <= 0:
             problem = "more than 0"
-            raise InvalidArgument("INVALID_FIELD", f"price_usd is {problem}", fields={"price_usd": problem})
+            raise InvalidArgument(
+                "INVALID_FIELD", f"price_usd is {problem}", fields={"price_usd": problem}
+            )
         advice = advise(advice_input, wanted_percent)
         reason = missing(advice_input)
         if not reason and Finding.CANNOT_BE_MET in (advice.add_finding, advice.cut_finding):
@@ -128,7 +135,9 @@ class RiskService:
             carries.append(carry_of(await self._positions.with_risk(one), of_this))
         return Carries(carries, total, absent_count)
 
-    async def shock(self, shocks: Sequence[Shock], step_count: int) -> tuple[Sequence[Shocked], int]:
+    async def shock(
+        self, shocks: Sequence[Shock], step_count: int
+    ) -> tuple[Sequence[Shocked], int]:
         """Each shock walked over the last pass; and how many positions cannot be judged.
 
         Raises InvalidArgument INVALID_FIELD.
@@ -139,7 +148,9 @@ class RiskService:
         walks = await asyncio.to_thread(_walks, frame, shocks, step_count)
         rows = {int(row) for one in walks for row in one.liquidated_rows[:_MAX_LISTED]}
         keys = sorted(int(frame.columns["position_key"][row]) for row in rows)
-        names = dict(zip(keys, await self._enrichment.position_ids(keys), strict=True)) if keys else {}
+        names = (
+            dict(zip(keys, await self._enrichment.position_ids(keys), strict=True)) if keys else {}
+        )
         absent_count = len(frame) - int(np.count_nonzero(judged(frame.columns)))
         return [
             Shocked(shock.name, one, _falls(frame, one, names))
@@ -203,7 +214,11 @@ def missing(advice_input: AdviceInput) -> str:
 
 def carry_of(position: Position, terms: VenueTerms) -> Carry:
     """Carry of one position, and for how long it can be paid."""
-    position_id, carry, advice_input = position.inputs.id, terms.hourly_carry_usd, stake_of(position, terms)
+    position_id, carry, advice_input = (
+        position.inputs.id,
+        terms.hourly_carry_usd,
+        stake_of(position, terms),
+    )
     if carry is None:
         return Carry(position_id, None, None, "CARRY_MISSING")
     if missing(advice_input):
@@ -218,13 +233,19 @@ def carry_of(position: Position, terms: VenueTerms) -> Carry:
             advice_input.maintenance_ratio or 0.0,
         )
     )
-    return Carry(position_id, carry, hours if isfinite(hours) else None, "" if isfinite(hours) else "NO_COST")
+    return Carry(
+        position_id, carry, hours if isfinite(hours) else None, "" if isfinite(hours) else "NO_COST"
+    )
 
 
 def _walks(frame: EnrichedFrame, shocks: Sequence[Shock], step_count: int) -> list[Walk]:
     place = frame.columns["asset_index"]
     return [
-        walk(frame.columns, moves(shock, frame.asset_names)[place] if len(frame) else np.zeros(0), step_count)
+        walk(
+            frame.columns,
+            moves(shock, frame.asset_names)[place] if len(frame) else np.zeros(0),
+            step_count,
+        )
         for shock in shocks
     ]
 
@@ -232,7 +253,10 @@ def _walks(frame: EnrichedFrame, shocks: Sequence[Shock], step_count: int) -> li
 def _falls(frame: EnrichedFrame, one: Walk, names: dict[int, str]) -> list[Fall]:
     columns, falls = frame.columns, []
     for row, share, price in zip(
-        one.liquidated_rows[:_MAX_LISTED].tolist(), one.shares.tolist(), one.prices_usd.tolist(), strict=False
+        one.liquidated_rows[:_MAX_LISTED].tolist(),
+        one.shares.tolist(),
+        one.prices_usd.tolist(),
+        strict=False,
     ):
         falls.append(
             Fall(

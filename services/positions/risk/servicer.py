@@ -35,7 +35,9 @@ class RiskServicer(rpc.RiskServiceServicer):
     async def AdviseTopUp(self, request: pb.AdviseTopUpRequest, context: Context) -> pb.TopUpAdvice:
         price_usd, wanted_percent = number(request, "price_usd"), request.wanted_distance_percent
         if request.WhichOneof("subject") == "position_id":
-            advice = await self._service.advise_stored(request.position_id, price_usd, wanted_percent)
+            advice = await self._service.advise_stored(
+                request.position_id, price_usd, wanted_percent
+            )
         else:
             terms = what_if_terms(request.position)
             advice_input = AdviceInput(
@@ -54,11 +56,15 @@ class RiskServicer(rpc.RiskServiceServicer):
 
     async def GetCarry(self, request: pb.GetCarryRequest, context: Context) -> pb.GetCarryResponse:
         found = await self._service.carry(request.position_ids)
-        message = pb.GetCarryResponse(carries=map(_carry, found.carries), absent_count=found.absent_count)
+        message = pb.GetCarryResponse(
+            carries=map(_carry, found.carries), absent_count=found.absent_count
+        )
         put(message, total_carry_usd_per_hour=found.total_carry_usd_per_hour)
         return message
 
-    async def ShockGrid(self, request: pb.ShockGridRequest, context: Context) -> pb.ShockGridResponse:
+    async def ShockGrid(
+        self, request: pb.ShockGridRequest, context: Context
+    ) -> pb.ShockGridResponse:
         shocks = [
             Shock(shock.name, dict(shock.moves_percent), number(shock, "other_move_percent"))
             for shock in request.shocks
@@ -91,7 +97,9 @@ class RiskServicer(rpc.RiskServiceServicer):
 
 
 def _heat(heat: HeatModifiers) -> pb.HeatModifiers:
-    message = pb.HeatModifiers(model=pb.HeatModel.ValueType(MODEL_NUMBERS[heat.model]), etag=heat.etag)
+    message = pb.HeatModifiers(
+        model=pb.HeatModel.ValueType(MODEL_NUMBERS[heat.model]), etag=heat.etag
+    )
     put(
         message,
         distance_weight=heat.weights.distance,

@@ -51,7 +51,9 @@ def member(kind: type[E], value: int, field: str) -> E:
         return kind(value)
     except ValueError:
         problem = f"one of {', '.join(kind.__members__)}"
-        raise InvalidArgument("INVALID_FIELD", f"{field} is {problem}", fields={field: problem}) from None
+        raise InvalidArgument(
+            "INVALID_FIELD", f"{field} is {problem}", fields={field: problem}
+        ) from None
 
 
 def flag_numbers(flags: Iterable[Flag]) -> list[pb.Flag.ValueType]:

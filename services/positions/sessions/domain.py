@@ -81,7 +81,8 @@ def percent_of(part: float, whole: float) -> float | None:
 
 
 def drawdown(values_usd: Sequence[float]) -> tuple[float, float | None]:
-    """The deepest fall from an earlier peak, USD and percent of the peak; each the deepest of its kind.
+    """The deepest fall from an earlier peak, USD and percent of the peak; each the deepest of its
+    kind.
 
     Percent is None when no peak is above 0.
     """
@@ -91,4 +92,6 @@ def drawdown(values_usd: Sequence[float]) -> tuple[float, float | None]:
     peaks = np.maximum.accumulate(values)
     falls = peaks - values
     above = peaks > 0
-    return float(falls.max()), float((100.0 * falls[above] / peaks[above]).max()) if above.any() else None
+    return float(falls.max()), float(
+        (100.0 * falls[above] / peaks[above]).max()
+    ) if above.any() else None

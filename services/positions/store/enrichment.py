@@ -1,4 +1,6 @@
-"""Rows of a pass: inputs out and results in by COPY, the house row that says which results are valid."""
+"""Rows of a pass: inputs out and results in by COPY, the house row that says which results are
+valid.
+"""
 
 import json
 from collections.abc import Mapping
@@ -52,7 +54,8 @@ _HOUSE = (
     "select membership_epoch, pass_number, position_count, enriched_time,"
     " heat_model, distance_weight, leverage_weight, collateral_weight, heat_version"
 )
-# Every pass runs these: they go to the driver as text, of which SQLAlchemy's share would be the greater part.
+# Every pass runs these: they go to the driver as text, of which SQLAlchemy's share would be the
+# greater part.
 _LOCK = f"{_HOUSE}, set_config('synchronous_commit', $1, true) from house for update"
 _LOOK = f"{_HOUSE} from house"
 _NAMES = (
@@ -65,9 +68,12 @@ _READ_TOTALS = f"select {', '.join(TOTALS)}, enriched_time from house"
 _CLOSE = "update house set pass_number = $1, enriched_time = $2, " + ", ".join(
     f"{name} = ${place}" for place, name in enumerate(TOTALS, 3)
 )
-# One round trip for a small house: the result table that is next loses the rows of the pass before last.
+# One round trip for a small house: the result table that is next loses the rows of the pass before
+# last.
 _CLOSE_AND_EMPTY = tuple(f"with old as (delete from result_{n}) {_CLOSE}" for n in range(RING))
-_IDS = text("select position_key, id from position where position_key between :first_key and :last_key")
+_IDS = text(
+    "select position_key, id from position where position_key between :first_key and :last_key"
+)
 _BUMP = update(house).values(membership_epoch=house.c.membership_epoch + 1)
 
 
@@ -90,7 +96,9 @@ class EnrichmentStore:
 
     async def lock(self, *, durable: bool) -> House:
         """The house row, held until commit. Not durable: a crash may forget this commit."""
-        return _house((await (await raw(self._connection)).fetch(_LOCK, "on" if durable else "off"))[0])
+        return _house(
+            (await (await raw(self._connection)).fetch(_LOCK, "on" if durable else "off"))[0]
+        )
 
     async def look(self) -> House:
         """The house row as it is."""
@@ -113,7 +121,9 @@ class EnrichmentStore:
         """Every feed and every asset name by key."""
         feeds: dict[int, Feed] = {}
         assets: dict[int, str] = {}
-        for key, name, venue, observed_time, failed in await (await raw(self._connection)).fetch(_NAMES):
+        for key, name, venue, observed_time, failed in await (await raw(self._connection)).fetch(
+            _NAMES
+        ):
             if venue is None:
                 assets[key] = name
             else:
@@ -130,7 +140,9 @@ class EnrichmentStore:
         return _ascending(await copy_out(self._connection, sql, _RESULTS))
 
     async def close(self, before: House, results: Mapping[str, Column], totals: Totals) -> None:
-        """Store results and totals as the next pass, and empty the table the pass after it will fill."""
+        """Store results and totals as the next pass, and empty the table the pass after it will
+        fill.
+        """
         number = before.pass_number + 1
         await copy_in(self._connection, f"result_{number % RING}", results)
         following = (number + 1) % RING
@@ -176,7 +188,11 @@ def _house(row: Row) -> House:
     weights = HeatWeights(row["distance_weight"], row["leverage_weight"], row["collateral_weight"])
     heat = HeatModifiers(model_of(row["heat_model"]), weights, row["heat_version"])
     return House(
-        row["membership_epoch"], row["pass_number"], row["position_count"], row["enriched_time"], heat
+        row["membership_epoch"],
+        row["pass_number"],
+        row["position_count"],
+        row["enriched_time"],
+        heat,
     )
 
 

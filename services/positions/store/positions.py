@@ -7,7 +7,19 @@ from math import isnan, nan
 from typing import Any, Final
 
 from numpy.typing import NDArray
-from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, delete, func, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    delete,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import asyncpg, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -68,15 +80,17 @@ _ROW_TYPES_BY_HAND = {**_ROW_TYPES, "status": "int2"}
 def _write(types: Mapping[str, str], *, status: str, new_status: str, changes_status: str) -> str:
     """The SQL of rows by columns $1, $2 ...; the time of the change comes last.
 
-    `status`: of a new row; `new_status`: of one that is there; `changes_status`: when that is a change.
+    `status`: of a new row; `new_status`: of one that is there; `changes_status`: when that is a
+    change.
     """
     now = f"${len(types) + 1}::timestamptz"
+    places = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(types.values(), 1))
     return (
         "with written as ("
         f" insert into position as old ({', '.join(_ROW_TYPES)},"
         " status, first_seen_time, last_seen_time, updated_time)"
         f" select {', '.join('new.' + name for name in _ROW_TYPES)}, {status}, {now}, {now}, {now}"
-        f" from unnest({', '.join(f'${place}::{kind}[]' for place, kind in enumerate(types.values(), 1))})"
+        f" from unnest({places})"
         f" as new ({', '.join(types)})"
         " on conflict (id) do update set"
         f" {', '.join(f'{name} = excluded.{name}' for name in [*_COMPARED, 'mark_time'])},"
@@ -104,9 +118,11 @@ _WRITE_BY_HAND = _write(
     changes_status="old.status <> excluded.status",
 )
 _KNOWN = (
-    "select p.id, f.venue, p.status from position p join feed f using (feed_key) where p.id = any($1::text[])"
+    "select p.id, f.venue, p.status from position p join feed f using (feed_key) where p.id ="
+    " any($1::text[])"
 )
-# Thousands of changed rows come by COPY, into a table of the connection's own that the commit empties.
+# Thousands of changed rows come by COPY, into a table of the connection's own that the commit
+# empties.
 _STAGED = {name: kind for name, kind in _ROW_TYPES.items() if name not in ("id", "note")}
 _STAGE = (
     "create temp table if not exists changed_position (position_key int8,"
@@ -145,7 +161,8 @@ _BY_ID = str(_ONE.where(position.c.id == bindparam("id")).compile(dialect=_DRIVE
 
 @dataclass(frozen=True, slots=True)
 class StoredPosition:
-    """Stored inputs, whether the last fetch of their feed failed, and the number of the last pass."""
+    """Stored inputs, whether the last fetch of their feed failed,
+    and the number of the last pass."""
 
     inputs: Inputs
     feed_failed: bool
@@ -202,7 +219,8 @@ class PositionStore:
         return [found(row._asdict()) for row in await self._connection.execute(query)]
 
     async def carry_totals(self, ids: Sequence[str]) -> tuple[int, int, float | None]:
-        """Of these ids, or every ACTIVE and STALE one: how many, how many without carry, the sum."""
+        """Of these ids, or every ACTIVE and STALE one: how many, how many without carry,
+        the sum."""
         carry = venue_terms.c.hourly_carry_usd
         known = func.coalesce(carry < text("'infinity'::float8"), text("false"))
         query = select(func.count(), func.count().filter(~known), func.sum(carry).filter(known))
@@ -230,10 +248,13 @@ class PositionStore:
         query, ordering = _ordered(_filtered(_ONE, wanted), order)
         labelled = query.add_columns(ordering[0][0].label("place"))
         rows = (
-            await self._connection.execute(apply(labelled, ordering, request_page.after, request_page.size))
+            await self._connection.execute(
+                apply(labelled, ordering, request_page.after, request_page.size)
+            )
         ).all()
         return [
-            (found(row._asdict()), (row.place, row.id) if len(ordering) == 2 else (row.id,)) for row in rows
+            (found(row._asdict()), (row.place, row.id) if len(ordering) == 2 else (row.id,))
+            for row in rows
         ]
 
     async def create(self, row: Mapping[str, object], now: datetime) -> bool:
@@ -243,20 +264,30 @@ class PositionStore:
         statement = insert(position).values(values).on_conflict_do_nothing(index_elements=["id"])
         return (await self._connection.execute(statement)).rowcount == 1
 
-    async def write(self, columns: Mapping[str, Sequence[object]], now: datetime) -> tuple[int, int]:
-        """Insert or change rows given as columns, unchanged ones not at all; counts (created, changed)."""
+    async def write(
+        self, columns: Mapping[str, Sequence[object]], now: datetime
+    ) -> tuple[int, int]:
+        """Insert or change rows given as columns, unchanged ones not at all; counts (created,
+        changed).
+        """
         driver = await raw(self._connection)
         row = (await driver.fetch(_WRITE, *(columns[name] for name in _ROW_TYPES), now))[0]
         return row["created"], row["written"] - row["created"]
 
-    async def write_by_hand(self, columns: Mapping[str, Sequence[object]], now: datetime) -> tuple[int, int]:
+    async def write_by_hand(
+        self, columns: Mapping[str, Sequence[object]], now: datetime
+    ) -> tuple[int, int]:
         """As `write`, with a status for each row."""
         driver = await raw(self._connection)
-        row = (await driver.fetch(_WRITE_BY_HAND, *(columns[name] for name in _ROW_TYPES_BY_HAND), now))[0]
+        row = (
+            await driver.fetch(_WRITE_BY_HAND, *(columns[name] for name in _ROW_TYPES_BY_HAND), now)
+        )[0]
         return row["created"], row["written"] - row["created"]
 
     async def merge(self, columns: Mapping[str, NDArray[Any]], now: datetime) -> None:
-        """Change many stored rows at once, given as columns by position_key; a deleted one stays deleted."""
+        """Change many stored rows at once, given as columns by position_key; a deleted one stays
+        deleted.
+        """
         driver = await raw(self._connection)
         await driver.execute(_STAGE)
         await copy_in(self._connection, "changed_position", columns)
@@ -270,11 +301,15 @@ class PositionStore:
     async def change(self, position_key: int, values: Mapping[str, object], now: datetime) -> None:
         """Set columns of one position."""
         statement = update(position).where(position.c.position_key == position_key)
-        await self._connection.execute(statement.values(**values, updated_time=now, last_seen_time=now))
+        await self._connection.execute(
+            statement.values(**values, updated_time=now, last_seen_time=now)
+        )
 
     async def forget_absence(self, position_key: int) -> None:
         """A status set by hand starts the counting of absences anew."""
-        await self._connection.execute(delete(absence).where(absence.c.position_key == position_key))
+        await self._connection.execute(
+            delete(absence).where(absence.c.position_key == position_key)
+        )
 
     async def delete(self, position_id: str) -> bool:
         """Remove one position; False when there is none."""
@@ -295,8 +330,12 @@ class PositionStore:
         return int((await self._connection.execute(query)).scalar_one())
 
     async def keep_request(self, request_id: str, position_id: str, now: datetime) -> str | None:
-        """Remember what a request created; the position of an earlier request of the same id, if any."""
-        statement = insert(request).values(request_id=request_id, position_id=position_id, request_time=now)
+        """Remember what a request created; the position of an earlier request of the same id, if
+        any.
+        """
+        statement = insert(request).values(
+            request_id=request_id, position_id=position_id, request_time=now
+        )
         statement = statement.on_conflict_do_nothing(index_elements=["request_id"])
         if (await self._connection.execute(statement)).rowcount == 1:
             return None
@@ -311,7 +350,9 @@ class PositionStore:
         missing = [{"name": name} for name in wanted if name not in known]
         if missing:
             await self._connection.execute(insert(asset).values(missing).on_conflict_do_nothing())
-            known = {row.name: row.asset_key for row in await self._connection.execute(_ASSETS, values)}
+            known = {
+                row.name: row.asset_key for row in await self._connection.execute(_ASSETS, values)
+            }
         return known
 
     async def _delete(self, which: ColumnElement[bool] | Any) -> int:
@@ -348,7 +389,8 @@ def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
 
 def _ordered(query: Select[Any], order: Ordered) -> tuple[Select[Any], Ordering]:
     if order.field in BY_RESULT:
-        # The branch of another pass is never read: its condition is decided once, before its first row.
+        # The branch of another pass is never read: its condition is decided once, before its first
+        # row.
         union = " union all ".join(
             f"select position_key, {order.field} as figure from {results[n].name}"
             f" where (select pass_number % {RING} from house) = {n}"
@@ -367,7 +409,8 @@ def _ordered(query: Select[Any], order: Ordered) -> tuple[Select[Any], Ordering]
     if order.field == "id":
         return query, [(column, "desc" if order.descending else "asc")]
     if column.type.python_type is float and order.descending:
-        # NaN sorts above every number: a descending number is an ascending negative, absent stays last.
+        # NaN sorts above every number: a descending number is an ascending negative, absent stays
+        # last.
         return query, [(-column, "asc"), (position.c.id, "asc")]
     direction = "desc" if order.descending else "asc"
     return query, [(column, direction), (position.c.id, direction)]  # type: ignore[list-item]  # two literals

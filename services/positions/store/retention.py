@@ -10,7 +10,8 @@ BITE_ROWS = 5000
 # Snapshots of an open session stay: its drawdown is found in them.
 _FORGET = {
     "closed": (
-        "with gone as (delete from position where position_key in (select position_key from position"
+        "with gone as (delete from position where position_key in (select position_key from"
+        " position"
         " where status in (3, 4) and updated_time < :before limit :bite) returning position_key),"
         " forgotten as (delete from absence where position_key in (select position_key from gone))"
         " select count(*) from gone"
@@ -25,7 +26,8 @@ _FORGET = {
     ),
     "snapshots": (
         "with gone as (delete from snapshot where id in (select id from snapshot"
-        " where snapshot_time < least(:before, (select min(started_time) from session where status = 1))"
+        " where snapshot_time < least(:before, (select min(started_time) from session where status"
+        " = 1))"
         " and not manual limit :bite) returning 1) select count(*) from gone"
     ),
 }
@@ -38,6 +40,8 @@ class RetentionStore:
         self._connection = connection
 
     async def forget(self, kind: str, before: datetime) -> int:
-        """Delete at most BITE_ROWS rows of closed, requests, refused_rows or snapshots; how many went."""
+        """Delete at most BITE_ROWS rows of closed, requests, refused_rows or snapshots; how many
+        went.
+        """
         values = {"before": before, "bite": BITE_ROWS}
         return int((await self._connection.execute(text(_FORGET[kind]), values)).scalar_one())

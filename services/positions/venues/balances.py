@@ -32,8 +32,14 @@ class ChainBalances:
         """SOL or ETH, >= 0, of a wallet on one of `chains`. Raises ProviderFailure."""
         address = wallet.public_address
         if wallet.chain is Chain.SOLANA:
-            return read_lamports(await self._ask(wallet.chain, "getBalance", [address])) / LAMPORTS_PER_SOL
-        return read_wei(await self._ask(wallet.chain, "eth_getBalance", [address, "latest"])) / WEI_PER_ETHER
+            return (
+                read_lamports(await self._ask(wallet.chain, "getBalance", [address]))
+                / LAMPORTS_PER_SOL
+            )
+        return (
+            read_wei(await self._ask(wallet.chain, "eth_getBalance", [address, "latest"]))
+            / WEI_PER_ETHER
+        )
 
     async def _ask(self, chain: Chain, method: str, params: list[str]) -> object:
         sent = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
@@ -48,7 +54,12 @@ def build_balances(clock: Clock, urls: Mapping[Chain, str]) -> ChainBalances:
     return ChainBalances(
         {
             chain: ProviderHttp(
-                f"{chain.name.lower()} node", url, clock=clock, timeout_seconds=3.0, retries=0, per_second=5.0
+                f"{chain.name.lower()} node",
+                url,
+                clock=clock,
+                timeout_seconds=3.0,
+                retries=0,
+                per_second=5.0,
             )
             for chain, url in urls.items()
             if url

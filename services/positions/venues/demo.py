@@ -1,7 +1,8 @@
 """The demo venue: seven invented positions in two wallets, for a house that holds nothing real yet.
 
-Terms follow from a seed and the prices at first sight (anchors, kept by the caller); only the mark moves. Two
-longs are too high to outlive the demo market's crash, one just does, shorts gain, one asset is hedged.
+Terms follow from a seed and the prices at first sight (anchors, kept by the caller); only the mark
+moves. Two longs are too high to outlive the demo market's crash, one just does, shorts gain, one
+asset is hedged.
 """
 
 import random
@@ -60,7 +61,9 @@ class DemoVenue:
         self._seed = seed
         self._anchors = anchors
 
-    async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime) -> Answer:
+    async def fetch(
+        self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime
+    ) -> Answer:
         anchors = await self._anchors.anchor(
             {asset: reference_prices[asset] for asset in demo_assets(reference_prices)}
         )
@@ -79,22 +82,29 @@ def demo_holdings(
     reference_prices: Mapping[str, float],
     now: datetime,
 ) -> Answer:
-    """The positions of a demo wallet. Same seed and anchors, same terms; the mark is the reference price,
-    absent without one. Not complete while an asset has no anchor yet: nothing ages for want of a price."""
+    """The positions of a demo wallet. Same seed and anchors, same terms; the mark is the reference
+    price, absent without one. Not complete while an asset has no anchor yet: nothing ages for want
+    of a price.
+    """
     plans = [plan for plan in _PLANS if plan.wallet == wallet_name]
     anchored = [plan for plan in plans if plan.asset in anchor_prices]
     holdings = tuple(
-        _holding(seed, plan, anchor_prices[plan.asset], reference_prices.get(plan.asset)) for plan in anchored
+        _holding(seed, plan, anchor_prices[plan.asset], reference_prices.get(plan.asset))
+        for plan in anchored
     )
     complete = len(anchored) == len(plans)
     return Answer(holdings, (), complete, "" if complete else "PRICE_MISSING", len(holdings), now)
 
 
-def _holding(seed: int | str, plan: _Plan, anchor_price_usd: float, mark_price_usd: float | None) -> Holding:
+def _holding(
+    seed: int | str, plan: _Plan, anchor_price_usd: float, mark_price_usd: float | None
+) -> Holding:
     sign = 1.0 if plan.side is Side.LONG else -1.0
     position_id = f"{plan.wallet}-{plan.asset}-{plan.side.name}".lower()
     draw = random.Random(f"{seed} {position_id}")
-    entry = _four_digits(anchor_price_usd * (1 + draw.uniform(-_ENTRY_SPREAD_RATIO, _ENTRY_SPREAD_RATIO)))
+    entry = _four_digits(
+        anchor_price_usd * (1 + draw.uniform(-_ENTRY_SPREAD_RATIO, _ENTRY_SPREAD_RATIO))
+    )
     size = round(draw.uniform(*plan.size_usd), 2)
     collateral = round(size / draw.uniform(*plan.leverage_ratio), 2)
     open_fee, close_fee = size * OPEN_FEE_RATIO, size * CLOSE_FEE_RATIO

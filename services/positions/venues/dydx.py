@@ -1,4 +1,5 @@
-"""dYdX v4 by its indexer: the cross subaccount and the isolated ones below it, marked at oracle prices.
+"""dYdX v4 by its indexer: the cross subaccount and the isolated ones below it, marked at oracle
+prices.
 
 Decides whether an answer is usable and complete.
 """
@@ -11,7 +12,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from services.positions.domain.scale import off_scale
-from services.positions.domain.venue_answer import Answer, Chain, Holding, Refusal, Unwatched, WalletRef
+from services.positions.domain.venue_answer import (
+    Answer,
+    Chain,
+    Holding,
+    Refusal,
+    Unwatched,
+    WalletRef,
+)
 from services.positions.venues.dydx_parser import (
     MarketTerms,
     asset_of,
@@ -28,7 +36,9 @@ from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking
 
 DEFAULT_BASE_URL = "https://indexer.dydx.trade"
-CROSS_NUMBER = 0  # The subaccount the venue's own page trades with; isolated positions live below it.
+CROSS_NUMBER = (
+    0  # The subaccount the venue's own page trades with; isolated positions live below it.
+)
 MARKETS_SECONDS = 5.0  # Wallets of one sync share the markets.
 _NEVER_TRADED = re.compile(r"no subaccounts? found", re.IGNORECASE)
 _WORDS_LENGTH = 200
@@ -37,7 +47,9 @@ Account = tuple[int, Mapping[str, object]]  # A subaccount's number and its body
 
 
 class DydxVenue:
-    """Positions of every subaccount of an address: 0 and its isolated ones (128 and up), and all others."""
+    """Positions of every subaccount of an address: 0 and its isolated ones (128 and up), and all
+    others.
+    """
 
     name = "dydx"
     chains = frozenset({Chain.DYDX})
@@ -49,7 +61,9 @@ class DydxVenue:
         self._markets: Mapping[str, MarketTerms] = {}
         self._markets_until_seconds = float("-inf")
 
-    async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime) -> Answer:
+    async def fetch(
+        self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime
+    ) -> Answer:
         """Incomplete (ISOLATED_UNREAD) when only the cross subaccount could be read."""
         address = wallet.public_address
         markets = await self._read_markets()
@@ -63,7 +77,9 @@ class DydxVenue:
             accounts += await self._others(address, {number for number, _ in accounts})
         except ProviderFailure:
             unwatched = (Unwatched("other subaccounts", "UNREAD"),)
-        answer = read_accounts(accounts, markets, address, reference_prices, self._clock.now(), reason)
+        answer = read_accounts(
+            accounts, markets, address, reference_prices, self._clock.now(), reason
+        )
         return replace(answer, unwatched=unwatched)
 
     async def _read_markets(self) -> Mapping[str, MarketTerms]:
@@ -103,7 +119,9 @@ class DydxVenue:
     async def _ask(self, place: str, address: str) -> list[object]:
         """The body; none when the address never traded there, which is an answer too."""
         try:
-            return [(await self._http.get_json(f"/v4/addresses/{address}/{place}".rstrip("/"))).body]
+            return [
+                (await self._http.get_json(f"/v4/addresses/{address}/{place}".rstrip("/"))).body
+            ]
         except ProviderFailure as failure:
             words = _words(failure.body)
             if failure.kind is FailureKind.NOT_FOUND and _NEVER_TRADED.search(words):
@@ -152,11 +170,15 @@ def read_accounts(
         ("MARKETS_MISSING" if unmarked else "", f"dydx lists no market of {', '.join(unmarked)}"),
     ]
     reason, message = next((one for one in found if one[0]), ("", ""))
-    return Answer(tuple(holdings), tuple(refusals), not reason, reason, row_count, observed_time, message)
+    return Answer(
+        tuple(holdings), tuple(refusals), not reason, reason, row_count, observed_time, message
+    )
 
 
 def _off_scale(
-    accounts: Sequence[Account], markets: Mapping[str, MarketTerms], reference_prices: Mapping[str, float]
+    accounts: Sequence[Account],
+    markets: Mapping[str, MarketTerms],
+    reference_prices: Mapping[str, float],
 ) -> bool:
     """Whether the oracle price of a market that is held is in another unit than the market's."""
     rows = [account.get("openPerpetualPositions") for _, account in accounts]
@@ -186,7 +208,11 @@ def _words(body: object) -> str:
     """What an error body says: `{"errors": [{"msg": ...}]}`."""
     errors = body.get("errors") if isinstance(body, dict) else None
     listed = errors if isinstance(errors, list) else []
-    said = [error["msg"] for error in listed if isinstance(error, dict) and isinstance(error.get("msg"), str)]
+    said = [
+        error["msg"]
+        for error in listed
+        if isinstance(error, dict) and isinstance(error.get("msg"), str)
+    ]
     return "; ".join(said)
 
 

@@ -1,4 +1,5 @@
-"""What the bodies of dYdX's indexer mean: markets, subaccounts, rows as holdings or refusals with a reason.
+"""What the bodies of dYdX's indexer mean: markets, subaccounts, rows as holdings or refusals with a
+reason.
 
 The indexer states no liquidation price: it is computed here.
 """
@@ -33,7 +34,8 @@ from services.positions.venues.rows import (
 )
 
 QUOTE = "USDC"
-# Equity as stated and as added up here may differ by the prices of a moment, never by this much of both.
+# Equity as stated and as added up here may differ by the prices of a moment, never by this much of
+# both.
 EQUITY_TOLERANCE_RATIO = 0.05
 _TICKER = re.compile(r"([A-Z0-9]{1,20})(?:,[^-]{0,200})?-USD")
 _MARKET_WORD = re.compile(r"[A-Za-z0-9,._/-]{1,64}")
@@ -43,7 +45,8 @@ _OVER = frozenset({"CLOSED", "LIQUIDATED"})
 
 @dataclass(frozen=True, slots=True)
 class MarketTerms:
-    """`price_usd` is the oracle's, USD per unit; ratios are shares of the notional; None = not stated.
+    """`price_usd` is the oracle's, USD per unit; ratios are shares of the notional; None = not
+    stated.
 
     `faulty_field` names the field that cannot be read: rows of this market are refused for it.
     """
@@ -74,7 +77,9 @@ class _Row:
 
     @property
     def weight(self) -> float:
-        """Share of the subaccount's collateral: the margin it asks for at entry, which only trades change."""
+        """Share of the subaccount's collateral: the margin it asks for at entry, which only trades
+        change.
+        """
         return abs(self.base) * self.entry_price_usd * (self.market.maintenance_ratio or 1.0)
 
 
@@ -95,7 +100,8 @@ def _market(row: Mapping[str, object]) -> MarketTerms:
         initial = stated(row, "initialMarginFraction")
     except RowRefused as refused:
         return MarketTerms(None, None, None, refused.field)
-    # What must stay is a good part of what opening asks for, never more; the only liquidation price follows.
+    # What must stay is a good part of what opening asks for, never more; the only liquidation price
+    # follows.
     if maintenance >= 1 or (initial and (maintenance > initial or off_scale(maintenance, initial))):
         return MarketTerms(None, None, None, "maintenanceMarginFraction")
     try:
@@ -108,7 +114,10 @@ def _market(row: Mapping[str, object]) -> MarketTerms:
 def subaccount(body: object, address: str) -> Mapping[str, object]:
     """The subaccount of an answer, wrapped or bare. Raises NotThat, also for another's."""
     inner = body.get("subaccount", body) if isinstance(body, dict) else None
-    if not isinstance(inner, dict) or not {"openPerpetualPositions", "childSubaccounts"} & inner.keys():
+    if (
+        not isinstance(inner, dict)
+        or not {"openPerpetualPositions", "childSubaccounts"} & inner.keys()
+    ):
         raise NotThat("an object without a subaccount")
     if str(inner.get("address", address)).lower() != address.lower():
         raise NotThat("another address's subaccount")
@@ -147,8 +156,8 @@ def read_subaccount(
 ) -> tuple[list[Holding], list[Refusal], int]:
     """Holdings, refusals and the count of rows. Raises NotThat when it holds no map of positions.
 
-    Collateral (domain page, C) is the subaccount's equity less unrealised profit, divided among its positions
-    by the maintenance margin they ask for at entry: their values add up to the equity.
+    Collateral (domain page, C) is the subaccount's equity less unrealised profit, divided among its
+    positions by the maintenance margin they ask for at entry: their values add up to the equity.
     """
     rows = account.get("openPerpetualPositions")
     if rows is None:
@@ -170,13 +179,17 @@ def read_subaccount(
     try:
         quote = _quote(account, taken, refusals)
     except RowRefused as refused:
-        refusals += [_refusal(refused, row.ticker, rows[row.ticker], number, address) for row in taken]
+        refusals += [
+            _refusal(refused, row.ticker, rows[row.ticker], number, address) for row in taken
+        ]
         return [], refusals, len(rows)
     return list(_holdings(taken, quote, number, address)), refusals, len(rows)
 
 
 def position_id(address: str, number: int, ticker: str) -> str:
-    """dYdX names no position: the market of the subaccount does, and the address shows in it by hash only."""
+    """dYdX names no position: the market of the subaccount does, and the address shows in it by
+    hash only.
+    """
     return f"dydx-{sha256(address.lower().encode()).hexdigest()[:12]}-{number}-{ticker}"
 
 
@@ -238,11 +251,15 @@ def _moment(row: Mapping[str, object], observed_time: datetime) -> datetime | No
     return moment
 
 
-def _quote(account: Mapping[str, object], rows: Sequence[_Row], refusals: Sequence[Refusal]) -> float:
-    """The signed USDC balance: stated, else what the stated equity leaves. Raises RowRefused for all rows."""
+def _quote(
+    account: Mapping[str, object], rows: Sequence[_Row], refusals: Sequence[Refusal]
+) -> float:
+    """The signed USDC balance: stated, else what the stated equity leaves. Raises RowRefused for
+    all rows.
+    """
     if refusals:
-        # They share one collateral: without the terms of one, nobody's liquidation price is known, and the
-        # last good ones are better than none.
+        # They share one collateral: without the terms of one, nobody's liquidation price is known,
+        # and the last good ones are better than none.
         raise RowRefused("SHARES_REFUSED", "")
     equity, quote = stated(account, "equity"), _stated_quote(account)
     notional = sum(row.base * row.mark_price_usd for row in rows)
@@ -258,8 +275,9 @@ def _quote(account: Mapping[str, object], rows: Sequence[_Row], refusals: Sequen
 
 
 def missing_positions(account: Mapping[str, object]) -> bool:
-    """Whether a subaccount that lists no open position cannot be known to be without one: its equity is then
-    stated, its USDC and all of it free, and nothing is owed."""
+    """Whether a subaccount that lists no open position cannot be known to be without one: its
+    equity is then stated, its USDC and all of it free, and nothing is owed.
+    """
     try:
         equity, free = stated(account, "equity"), stated(account, "freeCollateral")
         quote = _stated_quote(account)
@@ -271,7 +289,8 @@ def missing_positions(account: Mapping[str, object]) -> bool:
     only_quote = isinstance(others, dict) and set(others) <= {QUOTE}
     others_usd = (quote if only_quote else None, free)
     return any(
-        other is not None and abs(equity - other) > EQUITY_TOLERANCE_RATIO * (abs(equity) + abs(other)) + 1.0
+        other is not None
+        and abs(equity - other) > EQUITY_TOLERANCE_RATIO * (abs(equity) + abs(other)) + 1.0
         for other in others_usd
     )
 
@@ -287,13 +306,17 @@ def _stated_quote(account: Mapping[str, object]) -> float | None:
     return amount if coin["side"] == "LONG" else -amount
 
 
-def _holdings(rows: Sequence[_Row], quote_usd: float, number: int, address: str) -> Iterator[Holding]:
+def _holdings(
+    rows: Sequence[_Row], quote_usd: float, number: int, address: str
+) -> Iterator[Holding]:
     weights = sum(row.weight for row in rows)
     deposit = quote_usd + sum(row.base * row.entry_price_usd for row in rows)
     # A liquidation price needs the terms of every position that shares the collateral.
     judged = all(row.market is not UNLISTED for row in rows)
     equity = quote_usd + sum(row.base * row.mark_price_usd for row in rows)
-    asked = [abs(row.base) * row.mark_price_usd * (row.market.maintenance_ratio or 0.0) for row in rows]
+    asked = [
+        abs(row.base) * row.mark_price_usd * (row.market.maintenance_ratio or 0.0) for row in rows
+    ]
     for row, own_asked in zip(rows, asked, strict=True):
         liquidation = _liquidation(row, equity, sum(asked) - own_asked) if judged else None
         collateral = max(deposit * row.weight / weights, 0.0)
@@ -313,7 +336,9 @@ def _liquidation(row: _Row, equity_usd: float, other_maintenance_usd: float) -> 
     return price if math.isfinite(price) else None
 
 
-def _holding(row: _Row, collateral_usd: float, liquidation_price_usd: float | None, key: str) -> Holding:
+def _holding(
+    row: _Row, collateral_usd: float, liquidation_price_usd: float | None, key: str
+) -> Holding:
     asset, market = asset_of(row.ticker), row.market
     price, funding = market.price_usd, market.hourly_funding_ratio
     # Longs pay shorts when the rate is > 0.

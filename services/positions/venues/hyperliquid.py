@@ -10,15 +10,27 @@ from datetime import datetime
 
 from services.positions.domain.scale import off_scale
 from services.positions.domain.venue_answer import Answer, Chain, Flag, Refusal, WalletRef
-from services.positions.venues.hyperliquid_account import STANDARD_ACCOUNT, Account, AccountMode, Accounts
-from services.positions.venues.hyperliquid_parser import OLD_STATE, holdings, read_funding, read_state
+from services.positions.venues.hyperliquid_account import (
+    STANDARD_ACCOUNT,
+    Account,
+    AccountMode,
+    Accounts,
+)
+from services.positions.venues.hyperliquid_parser import (
+    OLD_STATE,
+    holdings,
+    read_funding,
+    read_state,
+)
 from services.positions.venues.rows import NotThat, masked
 from services.positions.venues.venue import Built, VenueContext
 from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking
 
 DEFAULT_BASE_URL = "https://api.hyperliquid.xyz"
-FUNDING_SECONDS = 300.0  # The rate changes by the hour; a failure is not asked again before this either.
+FUNDING_SECONDS = (
+    300.0  # The rate changes by the hour; a failure is not asked again before this either.
+)
 
 
 class HyperliquidVenue:
@@ -27,7 +39,9 @@ class HyperliquidVenue:
     name = "hyperliquid"
     chains = frozenset({Chain.ETHEREUM})
 
-    def __init__(self, http: ProviderHttp, rates: ProviderHttp, accounts: Accounts, clock: Clock) -> None:
+    def __init__(
+        self, http: ProviderHttp, rates: ProviderHttp, accounts: Accounts, clock: Clock
+    ) -> None:
         self._accounts = accounts
         self._http = http
         self._rates = rates
@@ -36,14 +50,21 @@ class HyperliquidVenue:
         self._funding: Mapping[str, float] = {}
         self._funding_until_seconds = float("-inf")
 
-    async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime) -> Answer:
+    async def fetch(
+        self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime
+    ) -> Answer:
         asked = {"type": "clearinghouseState", "user": wallet.public_address}
         answer = await self._http.post_json("/info", asked)
         held = isinstance(answer.body, dict) and bool(answer.body.get("assetPositions"))
         funding = await self._read_funding() if held else {}
         account = await self._accounts.look(wallet.public_address, reference_prices, empty=not held)
         return read_answer(
-            answer.body, wallet.public_address, reference_prices, answer.received_time, funding, account
+            answer.body,
+            wallet.public_address,
+            reference_prices,
+            answer.received_time,
+            funding,
+            account,
         )
 
     async def _read_funding(self) -> Mapping[str, float]:
@@ -60,11 +81,14 @@ class HyperliquidVenue:
 
 
 def build(context: VenueContext) -> Built:
-    """Settings: hyperliquid_url. Rates, and questions about accounts, have a connection, patience and circuit
-    of their own; the latter weigh much at the venue and are spread."""
+    """Settings: hyperliquid_url. Rates, and questions about accounts, have a connection, patience
+    and circuit of their own; the latter weigh much at the venue and are spread.
+    """
     address = context.settings.get("hyperliquid_url") or DEFAULT_BASE_URL
     http = ProviderHttp("hyperliquid", address, clock=context.clock, per_second=5.0)
-    rates = ProviderHttp("hyperliquid rates", address, clock=context.clock, timeout_seconds=3.0, retries=0)
+    rates = ProviderHttp(
+        "hyperliquid rates", address, clock=context.clock, timeout_seconds=3.0, retries=0
+    )
     about = ProviderHttp(
         "hyperliquid accounts",
         address,
@@ -88,7 +112,8 @@ def read_answer(
 ) -> Answer:
     """The answer a body states. Raises ProviderFailure BAD_BODY when it is no clearinghouse state.
 
-    Incomplete with refused rows, or (ANSWER_OLD) when the venue says the state is over five minutes old.
+    Incomplete with refused rows, or (ANSWER_OLD) when the venue says the state is over five minutes
+    old.
     """
     try:
         state = read_state(body, wallet_address, received_time)
@@ -111,11 +136,17 @@ def read_answer(
     elif state.refusals:
         reason = "ROWS_REFUSED"
     elif state.hollow:
-        reason, message = "POSITIONS_MISSING", "hyperliquid lists no position and does not state their total"
+        reason, message = (
+            "POSITIONS_MISSING",
+            "hyperliquid lists no position and does not state their total",
+        )
     elif state.short:
         reason, message = "POSITIONS_MISSING", "hyperliquid states more positions than it lists"
     elif held and not funding:
-        message = "hyperliquid's funding rates cannot be read: what the positions cost an hour is not known"
+        message = (
+            "hyperliquid's funding rates cannot be read: what the positions cost an hour is "
+            "not known"
+        )
     return Answer(
         tuple(held),
         state.refusals,

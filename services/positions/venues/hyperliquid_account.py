@@ -1,6 +1,8 @@
-"""What a Hyperliquid address is besides its first dex: its mode, and the parts of it that are not read here.
+"""What a Hyperliquid address is besides its first dex: its mode, and the parts of it that are not
+read here.
 
-A formula holds in the standard mode alone. Nothing here may harm a fetch: what cannot be asked is unread.
+A formula holds in the standard mode alone. Nothing here may harm a fetch: what cannot be asked is
+unread.
 """
 
 import asyncio
@@ -77,7 +79,10 @@ class Accounts:
             parts.append(("spot balances", lambda: self._spot(address, prices)))
         if empty:
             parts.append(
-                ("role of the address", lambda: self._ask("userRole", address, read_role, ROLE_SECONDS))
+                (
+                    "role of the address",
+                    lambda: self._ask("userRole", address, read_role, ROLE_SECONDS),
+                )
             )
         try:
             async with asyncio.timeout(LOOK_SECONDS):
@@ -119,7 +124,9 @@ class Accounts:
         asked_seconds, known = self._known.get(key, (-math.inf, None))
         if now_seconds - asked_seconds < seconds:
             return known  # type: ignore[return-value]  # what this key's own reader made of it
-        sent = {"type": kind} | ({"user": address} if address else {}) | ({"dex": dex} if dex else {})
+        sent = (
+            {"type": kind} | ({"user": address} if address else {}) | ({"dex": dex} if dex else {})
+        )
         try:
             found = read((await self._http.post_json("/info", sent)).body)
         except (ProviderFailure, NotThat):
@@ -131,12 +138,15 @@ class Accounts:
 
 
 def read_mode(body: object) -> AccountMode:
-    """`default` and `disabled` keep perp and spot apart; another word is UNKNOWN. Raises NotThat."""
+    """`default` and `disabled` keep perp and spot apart; another word is UNKNOWN. Raises
+    NotThat."""
     if not isinstance(body, str):
         raise NotThat("no word for an account mode")
     if body == "default":
         return AccountMode.STANDARD
-    return AccountMode(body) if body in {mode.value for mode in AccountMode} else AccountMode.UNKNOWN
+    return (
+        AccountMode(body) if body in {mode.value for mode in AccountMode} else AccountMode.UNKNOWN
+    )
 
 
 def read_dexes(body: object) -> list[str]:
@@ -200,7 +210,9 @@ def read_role(body: object) -> list[Unwatched]:
 
 
 def spot_usd(body: object, prices: Mapping[str, float]) -> float:
-    """What spot balances are worth: dollars, coins at their price, else what was paid. Raises NotThat."""
+    """What spot balances are worth: dollars, coins at their price, else what was paid. Raises
+    NotThat.
+    """
     balances = body.get("balances") if isinstance(body, dict) else None
     if not isinstance(balances, list):
         raise NotThat("no spot balances")

@@ -1,4 +1,5 @@
-"""What Hyperliquid's bodies mean: clearinghouse states as holdings or refusals, contexts as funding rates.
+"""What Hyperliquid's bodies mean: clearinghouse states as holdings or refusals, contexts as funding
+rates.
 
 Numbers are strings but leverage, maxLeverage and time.
 """
@@ -27,12 +28,14 @@ from services.positions.venues.rows import (
     stated,
 )
 
-# An account's value, and an isolated margin, is its raw USD and its positions at the mark, of one moment:
-# what is further off than this share of them is in another unit, and moves a liquidation price.
+# An account's value, and an isolated margin, is its raw USD and its positions at the mark, of one
+# moment: what is further off than this share of them is in another unit, and moves a liquidation
+# price.
 ACCOUNT_TOLERANCE_RATIO = 0.01
 # A state older than this shows what was: it may update, but nothing is gone for not being in it.
 OLD_STATE = timedelta(minutes=5)
-# Beyond this share of what is listed, what the account states to hold is not prices of another moment.
+# Beyond this share of what is listed, what the account states to hold is not prices of another
+# moment.
 MISSING_RATIO = 1.25
 _COIN = re.compile(r"[A-Za-z0-9:@/._-]{1,32}")
 
@@ -58,7 +61,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A clearinghouse state: the cross account's value and what it must keep, both USD, and its rows."""
+    """A clearinghouse state: the cross account's value and what it must keep, both USD, and its
+    rows.
+    """
 
     rows: tuple[Row, ...]
     refusals: tuple[Refusal, ...]
@@ -67,12 +72,15 @@ class State:
     cross_maintenance_usd: float | None
     state_time: datetime | None
     notional_usd: float | None = None  # of all positions, as the account states it
-    marks_usd: Mapping[str, float] = field(default_factory=dict)  # by coin, also of rows that were refused
+    marks_usd: Mapping[str, float] = field(
+        default_factory=dict
+    )  # by coin, also of rows that were refused
 
     @property
     def hollow(self) -> bool:
-        """Whether it lists nothing and does not state that it holds nothing either: a body cut down to an
-        empty list is no account without positions."""
+        """Whether it lists nothing and does not state that it holds nothing either: a body cut down
+        to an empty list is no account without positions.
+        """
         return not self.row_count and self.notional_usd is None
 
     @property
@@ -83,7 +91,9 @@ class State:
 
 
 def position_id(address: str, coin: str) -> str:
-    """Hyperliquid names no position: the coin of the account does; the address shows in it by hash only."""
+    """Hyperliquid names no position: the coin of the account does; the address shows in it by hash
+    only.
+    """
     return f"hyperliquid-{sha256(address.lower().encode()).hexdigest()[:12]}-{coin}"
 
 
@@ -142,8 +152,9 @@ def _read_rows(
 def _cross_account(
     body: Mapping[str, object], rows: Mapping[str, Row], *, whole: bool
 ) -> tuple[float | None, float | None]:
-    """The cross account's value and the maintenance it must keep, USD; None where they are not stated: then
-    cross positions have no liquidation price of our own. Raises RowRefused when they cannot be believed.
+    """The cross account's value and the maintenance it must keep, USD; None where they are not
+    stated: then cross positions have no liquidation price of our own. Raises RowRefused when they
+    cannot be believed.
 
     `whole`: no row was refused, so that what the rows add up to can be held against the account.
     """
@@ -230,7 +241,9 @@ def _check(row: Row, leverage: object) -> None:
         raise RowRefused(fault, "entryPx" if fault == "ENTRY_SCALE" else "unrealizedPnl")
     terms = leverage if isinstance(leverage, dict) else {}
     raw = stated(terms, "rawUsd") if row.isolated else None
-    if raw is not None and not _agree(row.margin_usd, raw + sign * row.notional_usd, row.notional_usd):
+    if raw is not None and not _agree(
+        row.margin_usd, raw + sign * row.notional_usd, row.notional_usd
+    ):
         raise RowRefused("MARGIN_DISAGREES", "marginUsed")
     ratio = terms.get("value")
     if row.isolated or isinstance(ratio, bool) or not isinstance(ratio, int | float) or ratio <= 0:
@@ -259,7 +272,11 @@ def _state_time(body: Mapping[str, object], received_time: datetime) -> datetime
     milliseconds = body.get("time")
     if milliseconds is None:
         return None
-    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int) or not 0 < milliseconds < 10**14:
+    if (
+        isinstance(milliseconds, bool)
+        or not isinstance(milliseconds, int)
+        or not 0 < milliseconds < 10**14
+    ):
         raise NotThat("a state whose time is no time")
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     if moment > received_time + FUTURE_TOLERANCE:
@@ -270,17 +287,20 @@ def _state_time(body: Mapping[str, object], received_time: datetime) -> datetime
 def holdings(
     state: State, funding: Mapping[str, float], address: str, *, standard: bool = True
 ) -> list[Holding]:
-    """The rows of a state as holdings. `funding`: hourly rate by coin, longs pay when > 0; `standard`:
-    whether the account keeps its perps apart. In any other mode this state is not the account: no cross price
-    of our own is computed, and each cross row counts with the margin it locks.
+    """The rows of a state as holdings. `funding`: hourly rate by coin, longs pay when > 0;
+    `standard`: whether the account keeps its perps apart. In any other mode this state is not the
+    account: no cross price of our own is computed, and each cross row counts with the margin it
+    locks.
 
-    Collateral (domain page, C): isolated: margin less unrealised profit; cross: the account's value less
-    unrealised profit, divided among the cross positions by size at entry over their highest leverage.
+    Collateral (domain page, C): isolated: margin less unrealised profit; cross: the account's value
+    less unrealised profit, divided among the cross positions by size at entry over their highest
+    leverage.
     """
     cross = [row for row in state.rows if not row.isolated]
     weights = sum(_weight(row) for row in cross)
     deposit = None
-    # A refused row has an unknown share of the account: then each row counts with the margin it locks.
+    # A refused row has an unknown share of the account: then each row counts with the margin it
+    # locks.
     if standard and state.cross_value_usd is not None and not state.refusals:
         deposit = state.cross_value_usd - sum(row.profit_usd for row in cross)
     found = []
@@ -309,13 +329,19 @@ def _own_liquidation(row: Row, state: State) -> float | None:
     else:
         available = state.cross_value_usd - state.cross_maintenance_usd
     price = float(
-        hyperliquid_liquidation_price(row.mark_price_usd, row.base, available, row.max_leverage_ratio)
+        hyperliquid_liquidation_price(
+            row.mark_price_usd, row.base, available, row.max_leverage_ratio
+        )
     )
     return price if math.isfinite(price) else None
 
 
 def _holding(
-    row: Row, collateral_usd: float, own_liquidation_usd: float | None, funding: float | None, address: str
+    row: Row,
+    collateral_usd: float,
+    own_liquidation_usd: float | None,
+    funding: float | None,
+    address: str,
 ) -> Holding:
     side_sign = 1.0 if row.base > 0 else -1.0
     carry = None if funding is None else side_sign * row.notional_usd * funding + 0.0
@@ -350,7 +376,11 @@ def read_funding(body: object) -> dict[str, float]:
         raise NotThat("no pair of universe and contexts")
     meta, contexts = body
     universe = meta.get("universe") if isinstance(meta, dict) else None
-    if not isinstance(universe, list) or not isinstance(contexts, list) or len(universe) != len(contexts):
+    if (
+        not isinstance(universe, list)
+        or not isinstance(contexts, list)
+        or len(universe) != len(contexts)
+    ):
         raise NotThat("a universe and contexts that do not match")
     if not universe:
         raise NotThat("a universe with nothing in it")

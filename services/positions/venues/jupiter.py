@@ -31,7 +31,8 @@ from shared.log import get_logger
 DEFAULT_BASE_URL = "https://perps-api.jup.ag"
 VERSIONS = ("auto", "v1", "v2")
 FALLBACK_SECONDS = 86_400.0
-# One answer that a version is gone may be a slip: it is believed when a second one says so this much later.
+# One answer that a version is gone may be a slip: it is believed when a second one says so this
+# much later.
 SECOND_LOOK_SECONDS = 30.0
 _CODE = re.compile(r"[A-Za-z_]{1,60}|[0-9]{1,6}")
 _GONE = frozenset({404, 410})
@@ -41,24 +42,35 @@ _MICRO_FACTOR = MICRO_DOLLARS_PER_DOLLAR / SCALE_FACTOR_LIMIT
 class JupiterVenue:
     """`version` is auto (v2; v1 for a day when v2 is gone), v1 or v2.
 
-    While v2 is said to be gone for the first time v1 answers in its place, and v2 is asked again next time.
+    While v2 is said to be gone for the first time v1 answers in its place, and v2 is asked again
+    next time.
     """
 
     name = "jupiter"
     chains = frozenset({Chain.SOLANA})
 
-    def __init__(self, http: ProviderHttp, extras: ProviderHttp, clock: Clock, version: str = "auto") -> None:
+    def __init__(
+        self, http: ProviderHttp, extras: ProviderHttp, clock: Clock, version: str = "auto"
+    ) -> None:
         if version not in VERSIONS:
-            raise InvalidArgument("UNKNOWN_NAME", f"JUPITER_API_VERSION is one of {', '.join(VERSIONS)}.")
+            raise InvalidArgument(
+                "UNKNOWN_NAME", f"JUPITER_API_VERSION is one of {', '.join(VERSIONS)}."
+            )
         self._http = http
         self._extras = extras
         self._rates = BorrowRates(extras, clock)
         self._clock = clock
         self._version = version
-        self._fallback_until_seconds = 0.0  # On the monotonic clock; v1 is asked before this moment.
-        self._gone_seconds: float | None = None  # When v2 was said to be gone without an answer since.
+        self._fallback_until_seconds = (
+            0.0  # On the monotonic clock; v1 is asked before this moment.
+        )
+        self._gone_seconds: float | None = (
+            None  # When v2 was said to be gone without an answer since.
+        )
 
-    async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime) -> Answer:
+    async def fetch(
+        self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime
+    ) -> Answer:
         answer = await self._positions(wallet, reference_prices)
         return replace(answer, holdings=await self._rates.price(answer.holdings))
 
@@ -74,7 +86,9 @@ class JupiterVenue:
         if self._version == "v1":
             return await self._ask(V1, wallet, reference_prices)
         if self._version == "auto" and self._falls_back():
-            return _said(await self._ask(V1, wallet, reference_prices), "v2 is gone: v1 is asked for a day")
+            return _said(
+                await self._ask(V1, wallet, reference_prices), "v2 is gone: v1 is asked for a day"
+            )
         try:
             answer = await self._ask(V2, wallet, reference_prices)
         except ProviderFailure as failure:
@@ -101,7 +115,9 @@ class JupiterVenue:
     def _falls_back(self) -> bool:
         return self._clock.monotonic() < self._fallback_until_seconds
 
-    async def _ask(self, shape: Shape, wallet: WalletRef, reference_prices: Mapping[str, float]) -> Answer:
+    async def _ask(
+        self, shape: Shape, wallet: WalletRef, reference_prices: Mapping[str, float]
+    ) -> Answer:
         params = {"walletAddress": wallet.public_address}
         if shape is V1:
             params["showTpslRequests"] = "true"
@@ -109,12 +125,15 @@ class JupiterVenue:
             answer = await self._http.get_json(f"/{shape.version}/positions", params)
         except ProviderFailure as failure:
             raise _worded(failure) from failure
-        return read_answer(answer.body, shape, wallet.public_address, reference_prices, answer.received_time)
+        return read_answer(
+            answer.body, shape, wallet.public_address, reference_prices, answer.received_time
+        )
 
 
 def build(context: VenueContext) -> Built:
-    """Settings: jupiter_api_base, jupiter_api_version. Rates and trades have a circuit of their own: what
-    fails there keeps nobody from asking for positions."""
+    """Settings: jupiter_api_base, jupiter_api_version. Rates and trades have a circuit of their
+    own: what fails there keeps nobody from asking for positions.
+    """
     settings, clock = context.settings, context.clock
     address = settings.get("jupiter_api_base") or DEFAULT_BASE_URL
     reset = "x-ratelimit-reset"
@@ -164,7 +183,9 @@ def read_answer(
 
 def _said(answer: Answer, words: str) -> Answer:
     """The answer with a sentence about how it was come by."""
-    return replace(answer, message=f"jupiter's {words}" + (f"; {answer.message}" if answer.message else ""))
+    return replace(
+        answer, message=f"jupiter's {words}" + (f"; {answer.message}" if answer.message else "")
+    )
 
 
 def _rows(body: object) -> Sequence[object]:
@@ -221,7 +242,9 @@ def _once_each(rows: Sequence[object]) -> list[object]:
     return kept
 
 
-def _without_refused(holdings: Mapping[str, Holding], refusals: Sequence[Refusal]) -> tuple[Holding, ...]:
+def _without_refused(
+    holdings: Mapping[str, Holding], refusals: Sequence[Refusal]
+) -> tuple[Holding, ...]:
     refused_ids = {refused.position_id for refused in refusals}
     return tuple(holding for key, holding in holdings.items() if key not in refused_ids)
 
@@ -236,7 +259,9 @@ def _incomplete_reason(body: object, rows: Sequence[object], refusals: Sequence[
 
 
 def _scale_fault(holding: Holding, reference_prices: Mapping[str, float]) -> str:
-    """MICRO_DOLLARS or PRICE_SCALE when the figures are in another unit than the endpoint's, else empty."""
+    """MICRO_DOLLARS or PRICE_SCALE when the figures are in another unit than the endpoint's, else
+    empty.
+    """
     mark, reference = holding.mark_price_usd, reference_prices.get(holding.asset)
     if mark is not None and reference is not None and off_scale(mark, reference):
         return "MICRO_DOLLARS" if mark / reference >= _MICRO_FACTOR else "PRICE_SCALE"
@@ -244,8 +269,13 @@ def _scale_fault(holding: Holding, reference_prices: Mapping[str, float]) -> str
 
 
 def _collateral_fault(holding: Holding) -> str:
-    # value = collateral + pnl: collateral far above both cannot be in their unit. Needs no outside price.
-    collateral, value, pnl = holding.collateral_usd, holding.venue_value_usd, holding.pnl_after_fees_usd
+    # value = collateral + pnl: collateral far above both cannot be in their unit. Needs no outside
+    # price.
+    collateral, value, pnl = (
+        holding.collateral_usd,
+        holding.venue_value_usd,
+        holding.pnl_after_fees_usd,
+    )
     if collateral is None or value is None or pnl is None:
         return ""
     factor = collateral / (max(abs(value), abs(pnl)) + 1.0)

@@ -1,4 +1,5 @@
-"""What Jupiter says beside positions: borrow rates by the hour, and which positions were liquidated.
+"""What Jupiter says beside positions: borrow rates by the hour, and which positions were
+liquidated.
 
 Nothing here may harm a fetch: a rate that cannot be read is absent.
 """
@@ -15,7 +16,8 @@ from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking
 
 RATE_SECONDS = 300.0  # A failure is not asked again before this either.
-# A rate beyond this is in another unit: the pool's highest is some thousandths of a percent an hour.
+# A rate beyond this is in another unit: the pool's highest is some thousandths of a percent an
+# hour.
 HIGHEST_HOURLY_PERCENT = 5.0
 _MINTS = {asset: mint for mint, asset in ASSETS_BY_MINT.items()}
 _RATE_FIELDS = {Side.LONG: "longBorrowRatePercent", Side.SHORT: "shortBorrowRatePercent"}
@@ -32,7 +34,8 @@ class BorrowRates:
         self._known: dict[str, tuple[float, Mapping[Side, float]]] = {}
 
     async def price(self, holdings: Iterable[Holding]) -> tuple[Holding, ...]:
-        """The holdings with what borrowing costs them an hour, absent where the rate is not known."""
+        """The holdings with what borrowing costs them an hour, absent where the rate is not
+        known."""
         held = tuple(holdings)
         async with self._reading:
             assets = sorted({one.asset for one in held} & _MINTS.keys())
@@ -83,7 +86,9 @@ def read_liquidations(body: object) -> dict[str, datetime]:
     if trades is None and isinstance(body, dict) and "dataList" in body:
         trades = []
     if not isinstance(trades, list):
-        raise ProviderFailure(FailureKind.BAD_BODY, "jupiter answered no list of trades", status=200)
+        raise ProviderFailure(
+            FailureKind.BAD_BODY, "jupiter answered no list of trades", status=200
+        )
     newest: dict[str, tuple[datetime, bool]] = {}
     for trade in trades:
         key = position_key(trade)

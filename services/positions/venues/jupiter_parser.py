@@ -1,4 +1,5 @@
-"""The two wire forms of Jupiter's perpetuals and how a row becomes a holding, or a refusal with its reason.
+"""The two wire forms of Jupiter's perpetuals and how a row becomes a holding, or a refusal with its
+reason.
 
 v1 states dollars as decimal strings, v2 micro-dollars as integer strings under other names.
 """
@@ -10,9 +11,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.positions.domain.venue_answer import UNKNOWN_ASSET, Flag, Holding, Refusal, Side
-from services.positions.risk.domain.liquidation import jupiter_impact_scalar, jupiter_liquidation_price
+from services.positions.risk.domain.liquidation import (
+    jupiter_impact_scalar,
+    jupiter_liquidation_price,
+)
 from services.positions.sync.domain.leaps import entry_fault
-from services.positions.venues.rows import DECIMAL, FUTURE_TOLERANCE, INTEGER, RowRefused, masked, stated
+from services.positions.venues.rows import (
+    DECIMAL,
+    FUTURE_TOLERANCE,
+    INTEGER,
+    RowRefused,
+    masked,
+    stated,
+)
 
 ASSETS_BY_MINT: Mapping[str, str] = {
     "3NZ9JMVBmGAqocybic2c7LQCJScmgsAZ6vQqTDzcqmJh": "BTC",
@@ -77,7 +88,9 @@ def read_row(row: object, shape: Shape, observed_time: datetime) -> Holding:
         raise RowRefused("NOT_AN_OBJECT", "")
     position_id = position_key(row)
     if position_id is None:
-        raise RowRefused("MISSING_FIELD" if not row.get("positionPubkey") else "BAD_ID", "positionPubkey")
+        raise RowRefused(
+            "MISSING_FIELD" if not row.get("positionPubkey") else "BAD_ID", "positionPubkey"
+        )
     asset, side = _asset(row, shape), _side(row)
     entry = _positive(row, shape.entry, shape)
     size = _positive(row, shape.size, shape)
@@ -90,7 +103,9 @@ def read_row(row: object, shape: Shape, observed_time: datetime) -> Holding:
         side=side,
         entry_price_usd=entry,
         liquidation_price_usd=_liquidation(row, shape),
-        own_liquidation_price_usd=_own_liquidation(asset, side, entry, size, collateral, borrow_fee),
+        own_liquidation_price_usd=_own_liquidation(
+            asset, side, entry, size, collateral, borrow_fee
+        ),
         mark_price_usd=_positive(row, shape.mark, shape),
         size_usd=size,
         collateral_usd=collateral,
@@ -100,13 +115,19 @@ def read_row(row: object, shape: Shape, observed_time: datetime) -> Holding:
         close_fee_usd=_optional(row, shape.close_fee, shape),
         borrow_fee_usd=borrow_fee,
         opened_time=_moment(row, "createdTime", observed_time),
-        flags=frozenset({Flag.CANNOT_JUDGE} if asset == UNKNOWN_ASSET or side is Side.UNKNOWN else ()),
+        flags=frozenset(
+            {Flag.CANNOT_JUDGE} if asset == UNKNOWN_ASSET or side is Side.UNKNOWN else ()
+        ),
     )
 
 
 def check_holding(held: Holding, shape: Shape) -> None:
     """Whether the figures of a row agree with each other. Raises RowRefused."""
-    size, collateral, after = held.size_usd or 0.0, held.collateral_usd or 0.0, held.pnl_after_fees_usd
+    size, collateral, after = (
+        held.size_usd or 0.0,
+        held.collateral_usd or 0.0,
+        held.pnl_after_fees_usd,
+    )
     if size > HIGHEST_LEVERAGE_RATIO * collateral:
         raise RowRefused("LEVERAGE_SCALE", shape.collateral)
     fees = [held.open_fee_usd, held.close_fee_usd, held.borrow_fee_usd]
@@ -156,13 +177,16 @@ def _own_liquidation(
         return None
     sign = 1.0 if side is Side.LONG else -1.0
     price = float(
-        jupiter_liquidation_price(sign, entry, size, collateral, borrow_fee, jupiter_impact_scalar(asset))
+        jupiter_liquidation_price(
+            sign, entry, size, collateral, borrow_fee, jupiter_impact_scalar(asset)
+        )
     )
     return price if math.isfinite(price) else None
 
 
 def _liquidation(row: Mapping[str, object], shape: Shape) -> float | None:
-    # null and 0 mean "not known", never "no risk"; a field that is gone means the shape has changed.
+    # null and 0 mean "not known", never "no risk"; a field that is gone means the shape has
+    # changed.
     if shape.liquidation not in row:
         raise RowRefused("MISSING_FIELD", shape.liquidation)
     return _optional(row, shape.liquidation, shape) or None
@@ -191,7 +215,9 @@ def _optional(row: Mapping[str, object], field: str, shape: Shape) -> float | No
 
 def _signed(row: Mapping[str, object], field: str, shape: Shape) -> float | None:
     number = stated(row, field, INTEGER if shape.micro_dollars else DECIMAL)
-    return number / MICRO_DOLLARS_PER_DOLLAR if number is not None and shape.micro_dollars else number
+    return (
+        number / MICRO_DOLLARS_PER_DOLLAR if number is not None and shape.micro_dollars else number
+    )
 
 
 def _moment(row: Mapping[str, object], field: str, observed_time: datetime) -> datetime | None:

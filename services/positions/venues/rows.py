@@ -21,7 +21,8 @@ class NotThat(Exception):
 
 
 class RowRefused(Exception):
-    """A row that cannot be taken: an upper-case reason and the field, named as the venue names it."""
+    """A row that cannot be taken: an upper-case reason and the field,
+    named as the venue names it."""
 
     def __init__(self, reason: str, field: str) -> None:
         super().__init__(f"{reason} {field}")
@@ -30,7 +31,9 @@ class RowRefused(Exception):
 
 
 def stated(row: Mapping[str, object], field: str, form: re.Pattern[str] = DECIMAL) -> float | None:
-    """A number written as text, None when it is null or missing. Raises RowRefused for anything else."""
+    """A number written as text, None when it is null or missing. Raises RowRefused for anything
+    else.
+    """
     text = row.get(field)
     if text is None:
         return None
@@ -64,7 +67,8 @@ def positive(row: Mapping[str, object], field: str) -> float:
 
 
 def masked(body: object, wallet_address: str) -> str:
-    """The body as JSON text: the wallet's address left out, other keys shortened, 2,000 characters."""
+    """The body as JSON text: the wallet's address left out, other keys shortened,
+    2,000 characters."""
     return masked_text(json.dumps(body, separators=(",", ":")), wallet_address)
 
 

@@ -23,15 +23,20 @@ class Venue(Protocol):
         """Chains whose wallets are asked for here."""
         ...
 
-    async def fetch(self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime) -> Answer:
-        """One wallet's positions. `reference_prices` (USD by asset, independent of the venue) are the
-        cross-check of units. Raises shared.http.ProviderFailure when there is no usable answer."""
+    async def fetch(
+        self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime
+    ) -> Answer:
+        """One wallet's positions. `reference_prices` (USD by asset, independent of the venue) are
+        the cross-check of units. Raises shared.http.ProviderFailure when there is no usable answer.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class VenueContext:
-    """What a venue is built from: the clock, and settings by lower-case name, as in the configuration."""
+    """What a venue is built from: the clock, and settings by lower-case name, as in the
+    configuration.
+    """
 
     clock: Clock
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -39,7 +44,9 @@ class VenueContext:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A venue and the parts that must run for it (connections), to be started before and stopped after it."""
+    """A venue and the parts that must run for it (connections), to be started before and stopped
+    after it.
+    """
 
     venue: Venue
     parts: tuple[Part, ...] = ()

@@ -38,7 +38,9 @@ class WalletsServicer(rpc.WalletsServiceServicer):
     async def GetWallet(self, request: pb.GetWalletRequest, context: Context) -> pb.Wallet:
         return _message(await self._service.get(request.name))
 
-    async def ListWallets(self, request: pb.ListWalletsRequest, context: Context) -> pb.ListWalletsResponse:
+    async def ListWallets(
+        self, request: pb.ListWalletsRequest, context: Context
+    ) -> pb.ListWalletsResponse:
         check_mask(pb.Wallet, request.read_mask)
         wanted = WalletFilter(
             member(Chain, request.chain, "chain") if request.chain else None,
@@ -46,9 +48,12 @@ class WalletsServicer(rpc.WalletsServiceServicer):
             request.active_only,
             request.tag,
         )
-        page = await self._service.list(wanted, request.order_by, request.page_size, request.page_token)
+        page = await self._service.list(
+            wanted, request.order_by, request.page_size, request.page_token
+        )
         return pb.ListWalletsResponse(
-            wallets=masked(map(_message, page.rows), request.read_mask), next_page_token=page.next_page_token
+            wallets=masked(map(_message, page.rows), request.read_mask),
+            next_page_token=page.next_page_token,
         )
 
     async def UpdateWallet(self, request: pb.UpdateWalletRequest, context: Context) -> pb.Wallet:

@@ -40,20 +40,24 @@ _REAL = (
 )
 # A sync holds the rows of its wallets until it commits: no two of them change the same positions.
 _FEEDS = (
-    "select w.name, w.wallet_key, f.venue, f.feed_key from wallet w left join feed f using (wallet_key)"
+    "select w.name, w.wallet_key, f.venue, f.feed_key from wallet w left join feed f using"
+    " (wallet_key)"
     " where w.name = any($1::text[]) order by w.name for update of w"
 )
 _NEW_FEEDS = (
-    "insert into feed (wallet_key, venue) select * from unnest($1::int[], $2::text[]) on conflict do nothing"
+    "insert into feed (wallet_key, venue) select * from unnest($1::int[], $2::text[]) on"
+    " conflict do nothing"
 )
 _STAMP = text(
     "update wallet set last_sync_state = :state, last_sync_reason = :reason,"
-    " last_sync_time = coalesce(cast(:completed_time as timestamptz), last_sync_time) where name = :name"
+    " last_sync_time = coalesce(cast(:completed_time as timestamptz), last_sync_time) where name ="
+    " :name"
 )
 
 
 _UNWATCHED = (
-    "select name, unwatched from wallet where active and unwatched <> '{}' and ($1 = '' or name = $1)"
+    "select name, unwatched from wallet where active and unwatched <> '{}' and ($1 = '' or name ="
+    " $1)"
     " order by name"
 )
 _ANY = WalletFilter()
@@ -69,7 +73,9 @@ class WalletStore:
 
     async def create(self, fresh: Wallet) -> bool:
         """One new wallet; False when the name is taken."""
-        statement = insert(wallet).values(_columns(fresh)).on_conflict_do_nothing(index_elements=["name"])
+        statement = (
+            insert(wallet).values(_columns(fresh)).on_conflict_do_nothing(index_elements=["name"])
+        )
         return (await self._connection.execute(statement)).rowcount == 1
 
     async def find(self, name: str, *, lock: bool = False) -> Wallet | None:
@@ -140,13 +146,16 @@ class WalletStore:
     async def deactivate_demo(self) -> int:
         """Set the simulation's wallets inactive; how many were active."""
         statement = (
-            update(wallet).where(wallet.c.chain == int(Chain.DEMO), wallet.c.active).values(active=False)
+            update(wallet)
+            .where(wallet.c.chain == int(Chain.DEMO), wallet.c.active)
+            .values(active=False)
         )
         return (await self._connection.execute(statement)).rowcount
 
     async def feed_keys(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """Keys of (wallet, venue) pairs, made where new; a wallet that does not exist is left out. The
-        wallets are locked until commit."""
+        """Keys of (wallet, venue) pairs, made where new; a wallet that does not exist is left out.
+        The wallets are locked until commit.
+        """
         driver, names = await raw(self._connection), sorted({name for name, _ in wanted})
         rows = await driver.fetch(_FEEDS, names)
         wallets = {row["name"]: row["wallet_key"] for row in rows}
@@ -156,12 +165,14 @@ class WalletStore:
             keys, venues = [wallets[name] for name, _ in missing], [venue for _, venue in missing]
             await driver.execute(_NEW_FEEDS, keys, venues)
             known = {
-                (row["name"], row["venue"]): row["feed_key"] for row in await driver.fetch(_FEEDS, names)
+                (row["name"], row["venue"]): row["feed_key"]
+                for row in await driver.fetch(_FEEDS, names)
             }
         return {pair: known[pair] for pair in wanted if pair in known}
 
     async def unwatched(self, name: str = "") -> list[tuple[str, Sequence[str]]]:
-        """Active wallets with parts that are not read, and these in words; or the one of this name."""
+        """Active wallets with parts that are not read, and these in words;
+        or the one of this name."""
         driver = await raw(self._connection)
         return [(row["name"], row["unwatched"]) for row in await driver.fetch(_UNWATCHED, name)]
 
@@ -174,20 +185,33 @@ class WalletStore:
         self, name: str, state: WalletSyncState, reason: str, *, completed_time: datetime | None
     ) -> None:
         """Remember the outcome of a fetch; the time only when the answer was complete."""
-        values = {"name": name, "state": int(state), "reason": reason, "completed_time": completed_time}
+        values = {
+            "name": name,
+            "state": int(state),
+            "reason": reason,
+            "completed_time": completed_time,
+        }
         await self._connection.execute(_STAMP, values)
 
     async def keep_anchors(self, prices: Mapping[str, float]) -> dict[str, float]:
         """The simulation's first prices by asset, after keeping those of `prices` that had none."""
         known = await self._anchors()
-        missing = [{"asset": name, "price_usd": price} for name, price in prices.items() if name not in known]
+        missing = [
+            {"asset": name, "price_usd": price}
+            for name, price in prices.items()
+            if name not in known
+        ]
         if missing:
-            await self._connection.execute(insert(demo_anchor).values(missing).on_conflict_do_nothing())
+            await self._connection.execute(
+                insert(demo_anchor).values(missing).on_conflict_do_nothing()
+            )
             known = await self._anchors()
         return known
 
     async def _anchors(self) -> dict[str, float]:
-        return {row.asset: row.price_usd for row in await self._connection.execute(select(demo_anchor))}
+        return {
+            row.asset: row.price_usd for row in await self._connection.execute(select(demo_anchor))
+        }
 
 
 def _columns(fresh: Wallet) -> dict[str, object]:

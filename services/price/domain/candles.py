@@ -85,8 +85,12 @@ class BackfillProgress:
     done: bool
 
 
-def gaps(starts: Iterable[datetime], interval: Interval, start: datetime, end: datetime) -> list[Gap]:
-    """The empty intervals between `start` and `end`, neighbours joined; `starts` rise. Nothing is bridged."""
+def gaps(
+    starts: Iterable[datetime], interval: Interval, start: datetime, end: datetime
+) -> list[Gap]:
+    """The empty intervals between `start` and `end`, neighbours joined; `starts` rise. Nothing is
+    bridged.
+    """
     found = []
     expected = start
     for moment in (*starts, end):

@@ -14,7 +14,8 @@ from services.price.domain.prices import Dropped, Quality, Quote
 MAX_AGE = timedelta(seconds=120)
 # Over a long weekend the index's last close is all there is.
 MAX_AGE_INDEX = timedelta(days=4)
-# Sources stamp whole seconds and machines drift a little; more than this is a wrong clock or a wrong field.
+# Sources stamp whole seconds and machines drift a little; more than this is a wrong clock or a
+# wrong field.
 FUTURE_TOLERANCE = timedelta(seconds=5)
 CONFIDENCE_LIMIT_RATIO = 0.01
 CLUSTER_RATIO = 0.02
@@ -57,12 +58,14 @@ class _Usable:
     price_time: datetime
 
 
-def agree(asset: str, quotes: Iterable[Quote], now: datetime, last_good: LastGood | None) -> Consensus:
+def agree(
+    asset: str, quotes: Iterable[Quote], now: datetime, last_good: LastGood | None
+) -> Consensus:
     """The consensus of the quotes, whatever their order.
 
-    Usable quotes that lie pairwise within 2 % form a cluster (of equally large ones the tightest counts).
-    The cluster with more than half of them gives the price, its median. Without one: the median of those
-    within 10 % of the last good price, else no price.
+    Usable quotes that lie pairwise within 2 % form a cluster (of equally large ones the tightest
+    counts). The cluster with more than half of them gives the price, its median. Without one: the
+    median of those within 10 % of the last good price, else no price.
     """
     usable: list[_Usable] = []
     judged: list[Quote] = []
@@ -103,7 +106,10 @@ def _admit(asset: str, quote: Quote, now: datetime) -> _Usable | str:
     if untimely := _untimely(asset, moment, now):
         return untimely
     # Written so that a NaN half-width is refused too.
-    if quote.confidence_usd is not None and not 0 <= quote.confidence_usd <= CONFIDENCE_LIMIT_RATIO * price:
+    if (
+        quote.confidence_usd is not None
+        and not 0 <= quote.confidence_usd <= CONFIDENCE_LIMIT_RATIO * price
+    ):
         return Dropped.WIDE_CONFIDENCE
     return _Usable(quote, price, moment)
 
@@ -131,7 +137,9 @@ def _choose(
     return near, Quality.DISAGREE, Dropped.OUTLIER
 
 
-def _lone(cluster: Sequence[_Usable], now: datetime, last_good: LastGood | None) -> Sequence[_Usable]:
+def _lone(
+    cluster: Sequence[_Usable], now: datetime, last_good: LastGood | None
+) -> Sequence[_Usable]:
     if last_good is None or now - last_good.price_time > LONE_FACTOR_AGE:
         return cluster
     factor = cluster[0].price_usd / last_good.price_usd
@@ -139,7 +147,9 @@ def _lone(cluster: Sequence[_Usable], now: datetime, last_good: LastGood | None)
 
 
 def _largest_cluster(usable: Sequence[_Usable]) -> Sequence[_Usable]:
-    """The largest run of the sorted quotes within 2 %; of equally large ones the tightest, then lowest."""
+    """The largest run of the sorted quotes within 2 %; of equally large ones the tightest, then
+    lowest.
+    """
     best: tuple[int, float] = (0, 0.0)
     found: Sequence[_Usable] = ()
     start = 0

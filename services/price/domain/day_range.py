@@ -18,14 +18,24 @@ class DayRange:
 
 
 def day_range(price: Price, own: DayRange | None, now: datetime) -> DayRange | None:
-    """The median of what the used quotes state, else our own history; it holds a price of that day."""
+    """The median of what the used quotes state, else our own history;
+    it holds a price of that day."""
     stated = [
         (quote.high_24h_usd, quote.low_24h_usd)
         for quote in price.quotes
         if quote.used and quote.high_24h_usd is not None and quote.low_24h_usd is not None
     ]
     whole = [(high, low) for high, low in stated if high >= low]
-    found = DayRange(median(high for high, _ in whole), median(low for _, low in whole)) if whole else own
-    if found is None or price.price_usd is None or price.price_time is None or now - price.price_time > DAY:
+    found = (
+        DayRange(median(high for high, _ in whole), median(low for _, low in whole))
+        if whole
+        else own
+    )
+    if (
+        found is None
+        or price.price_usd is None
+        or price.price_time is None
+        or now - price.price_time > DAY
+    ):
         return found
     return DayRange(max(found.high_usd, price.price_usd), min(found.low_usd, price.price_usd))

@@ -1,6 +1,8 @@
-"""A simulated market: every price is a pure function of the seed, the asset, the start and the moment.
+"""A simulated market: every price is a pure function of the seed, the asset, the start and the
+moment.
 
-A crash comes ten minutes after each full hour since the start. Never real money; every quote says demo.
+A crash comes ten minutes after each full hour since the start. Never real money; every quote says
+demo.
 """
 
 import hashlib
@@ -27,7 +29,9 @@ _SOURCE_SPREAD_RATIO = 0.0005
 
 
 def price_usd(seed: str, asset: str, start_time: datetime, moment: datetime) -> float:
-    """The demo price, > 0, of any asset at any moment; calm before the start, a crash each hour after it."""
+    """The demo price, > 0, of any asset at any moment; calm before the start, a crash each hour
+    after it.
+    """
     elapsed_seconds = (moment - start_time).total_seconds()
     move = sum(size * _wave(seed, asset, period, elapsed_seconds) for period, size in _OCTAVES)
     return _start_price_usd(seed, asset) * math.exp(move + _crash(seed, asset, elapsed_seconds))
@@ -76,11 +80,15 @@ def _wave(seed: str, asset: str, period_seconds: float, elapsed_seconds: float) 
 
 
 def _crash(seed: str, asset: str, elapsed_seconds: float) -> float:
-    """The log fall: none for ten minutes, 18 to 30 % within four, back within twenty, again every hour."""
+    """The log fall: none for ten minutes, 18 to 30 % within four, back within twenty, again every
+    hour.
+    """
     if elapsed_seconds < 0:
         return 0.0
     hour, second = divmod(elapsed_seconds, _CRASH_PERIOD_SECONDS)
-    depth = _LEAST_FALL_RATIO + (_MOST_FALL_RATIO - _LEAST_FALL_RATIO) * _chance(seed, asset, f"fall {hour}")
+    depth = _LEAST_FALL_RATIO + (_MOST_FALL_RATIO - _LEAST_FALL_RATIO) * _chance(
+        seed, asset, f"fall {hour}"
+    )
     fall = math.log(1 - depth)
     if second <= _BOTTOM_SECONDS:
         return fall * _ease((second - _CRASH_SECONDS) / (_BOTTOM_SECONDS - _CRASH_SECONDS))

@@ -1,4 +1,6 @@
-"""What a new consensus makes of the price that was kept: missing data never becomes a price, none is lost."""
+"""What a new consensus makes of the price that was kept: missing data never becomes a price, none
+is lost.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,7 +11,9 @@ from services.price.domain.prices import TRUSTED_QUALITIES, Market, Price, Price
 
 @dataclass(frozen=True, slots=True)
 class PriceUpdate:
-    """The price from now on, the row it adds to the history (None: nothing newer), and whether it differs."""
+    """The price from now on, the row it adds to the history (None: nothing newer), and whether it
+    differs.
+    """
 
     price: Price
     record: PriceRecord | None
@@ -47,7 +51,8 @@ def amend(
 ) -> Price:
     """The present price after a hand or a backfill changed the history: always its newest row.
 
-    `trusted` is the newest row that makes a last good price. Unless `vouched` another newest row is STALE.
+    `trusted` is the newest row that makes a last good price. Unless `vouched` another newest row is
+    STALE.
     """
     price = replace(
         kept or Price(asset, market, Quality.NONE),
@@ -75,7 +80,8 @@ def succeed(
 ) -> PriceUpdate:
     """Without a usable quote the kept price stays, STALE (NONE when nothing was ever known).
 
-    A consensus not newer than the kept price changes its quality and quotes only: time never runs back.
+    A consensus not newer than the kept price changes its quality and quotes only: time never runs
+    back.
     """
     before = kept or Price(asset, market, Quality.NONE)
     judged = replace(before, quotes=consensus.quotes, refresh_time=now)
@@ -104,7 +110,9 @@ def succeed(
         source=record.source,
     )
     if consensus.quality in TRUSTED_QUALITIES:
-        price = replace(price, last_good_price_usd=record.price_usd, last_good_time=record.price_time)
+        price = replace(
+            price, last_good_price_usd=record.price_usd, last_good_time=record.price_time
+        )
     return _told(kept, price, record)
 
 

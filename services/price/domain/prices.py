@@ -59,7 +59,9 @@ class Note(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What one source says of one asset; `dropped_reason` is set by the adapter or by the consensus."""
+    """What one source says of one asset; `dropped_reason` is set by the adapter or by the
+    consensus.
+    """
 
     source: str
     price_usd: float | None = None
@@ -74,7 +76,8 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class SourceResult:
-    """What one source did in one refresh; `failure` is empty when it answered with a usable body."""
+    """What one source did in one refresh; `failure` is empty when it answered with a usable
+    body."""
 
     source: str
     failure: str
@@ -118,7 +121,8 @@ class SourceAnswer:
 class Price:
     """The consensus price of one asset in one market; None = absent.
 
-    `last_good_price_usd` is the last one two sources agreed on or a lone source gave (never a DISAGREE one).
+    `last_good_price_usd` is the last one two sources agreed on or a lone source gave (never a
+    DISAGREE one).
     """
 
     asset: str
@@ -154,7 +158,9 @@ class PriceRecord:
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
-    """Rows from `start` to before `end` with `source` behind them ("" = any), of `qualities` (none = all)."""
+    """Rows from `start` to before `end` with `source` behind them ("" = any), of `qualities` (none
+    = all).
+    """
 
     start: datetime | None = None
     end: datetime | None = None
@@ -164,7 +170,9 @@ class HistoryFilter:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Prices that changed; with `gap` they are the whole present state, because changes were dropped."""
+    """Prices that changed; with `gap` they are the whole present state, because changes were
+    dropped.
+    """
 
     prices: tuple[Price, ...]
     gap: bool
@@ -186,13 +194,21 @@ class Refreshed:
 
 
 def quality_now(price: Price, now: datetime) -> Quality:
-    """The quality a reader may rely on: STALE once no refresh has vouched for the price for 15 minutes."""
-    if price.price_usd is None or price.refresh_time is None or now - price.refresh_time <= REFRESH_LIMIT:
+    """The quality a reader may rely on: STALE once no refresh has vouched for the price for 15
+    minutes.
+    """
+    if (
+        price.price_usd is None
+        or price.refresh_time is None
+        or now - price.refresh_time <= REFRESH_LIMIT
+    ):
         return price.quality
     return Quality.STALE
 
 
-def wanted_assets(asked: Iterable[str], tracked: tuple[str, ...], field: str = "assets") -> tuple[str, ...]:
+def wanted_assets(
+    asked: Iterable[str], tracked: tuple[str, ...], field: str = "assets"
+) -> tuple[str, ...]:
     """The tracked assets asked for, each once, in the order of `tracked`; none asked = all.
 
     Raises InvalidArgument UNKNOWN_ASSET of `field`, naming the tracked ones.

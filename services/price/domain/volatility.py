@@ -20,9 +20,9 @@ def hourly_volatility_ratio(hours: Sequence[int], closes_usd: Sequence[float]) -
     """Standard deviation of hourly log returns r, EWMA without drift.
 
     sqrt(sum(w r^2) / sum(w)) with w = 2^(-age / 72 h), the age counted from the newest return.
-    `hours` are whole hours (any origin), rising, `closes_usd` > 0 beside them. A return counts only between
-    two hours in a row: a gap is no hourly move.
-    None with fewer than 24 returns, or when nothing ever moved.
+    `hours` are whole hours (any origin), rising, `closes_usd` > 0 beside them. A return counts only
+    between two hours in a row: a gap is no hourly move. None with fewer than 24 returns, or when
+    nothing ever moved.
     """
     hour = np.asarray(hours, dtype=np.int64)
     close = np.asarray(closes_usd, dtype=np.float64)

@@ -37,8 +37,11 @@ _TRIM_ROWS = 10_000
 
 
 class CandleSource(Protocol):
-    async def page(self, asset: str, interval: Interval, start: datetime, end: datetime) -> Sequence[Close]:
-        """Closes of the candles from `start` to before `end`, rising, at most 1000 intervals apart."""
+    async def page(
+        self, asset: str, interval: Interval, start: datetime, end: datetime
+    ) -> Sequence[Close]:
+        """Closes of the candles from `start` to before `end`, rising,
+        at most 1000 intervals apart."""
         ...
 
 
@@ -51,7 +54,8 @@ class HistorySettings:
 
 
 class HistoryService:
-    """Reading, correcting, filling and trimming the history; the present price is always its newest row.
+    """Reading, correcting, filling and trimming the history; the present price is always its newest
+    row.
 
     `settle` is awaited before the market is read; `changed` is called after each write.
     """
@@ -80,8 +84,8 @@ class HistoryService:
     ) -> Page[PriceRecord]:
         """Rows of the asset in the present market, newest first.
 
-        Raises InvalidArgument UNKNOWN_ASSET of one that is not tracked and was not before, INVALID_FIELD,
-        BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        Raises InvalidArgument UNKNOWN_ASSET of one that is not tracked and was not before,
+        INVALID_FIELD, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
         """
         _check_order(wanted.start, wanted.end)
         wanted = replace(
@@ -102,10 +106,13 @@ class HistoryService:
         own = await self._readings.day_range(price.market, price.asset, now - DAY)
         return day_range(price, own, now)
 
-    async def insert(self, asset: str, price_usd: float, price_time: datetime | None) -> PriceRecord:
+    async def insert(
+        self, asset: str, price_usd: float, price_time: datetime | None
+    ) -> PriceRecord:
         """Write a price by hand into the present market; None = now.
 
-        Raises InvalidArgument UNKNOWN_ASSET, NOT_A_PRICE, INVALID_FIELD, AlreadyExists RECORD_EXISTS.
+        Raises InvalidArgument UNKNOWN_ASSET, NOT_A_PRICE, INVALID_FIELD, AlreadyExists
+        RECORD_EXISTS.
         """
         (asset,) = wanted_assets([asset], self._settings.assets, "asset")
         moment = self._checked(price_usd, price_time or self._clock.now(), "")
@@ -121,7 +128,9 @@ class HistoryService:
         self._changed()
         return record
 
-    async def correct(self, id: int, price_usd: float | None, price_time: datetime | None) -> PriceRecord:
+    async def correct(
+        self, id: int, price_usd: float | None, price_time: datetime | None
+    ) -> PriceRecord:
         """Correct a row by hand; None keeps what it says.
 
         Raises NotFound RECORD_NOT_FOUND, InvalidArgument NOT_A_PRICE, INVALID_FIELD,
@@ -140,7 +149,9 @@ class HistoryService:
             for changed_time in (old.price_time, moment):
                 await store.link(old.market, old.asset, changed_time, changed_time)
             newest = await store.newest(old.market, old.asset)
-            await self._follow(store, old.market, old.asset, vouched=newest is not None and newest.id == id)
+            await self._follow(
+                store, old.market, old.asset, vouched=newest is not None and newest.id == id
+            )
             record = await _existing(store, id)
         self._changed()
         return record
@@ -165,10 +176,11 @@ class HistoryService:
         page_size: int,
         page_token: str,
     ) -> CandlePage:
-        """Candles and gaps of the present market, oldest first; a page covers `page_size` intervals.
+        """Candles and gaps of the present market, oldest first; a page covers `page_size`
+        intervals.
 
-        Raises InvalidArgument UNKNOWN_ASSET of one that is not tracked and was not before, INVALID_FIELD,
-        BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        Raises InvalidArgument UNKNOWN_ASSET of one that is not tracked and was not before,
+        INVALID_FIELD, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
         """
         now = self._clock.now()
         await self._settle()
@@ -177,7 +189,9 @@ class HistoryService:
             await self._check_asset(store, market, asset)
             context = paging.context("candles", market.value, asset, interval.value, start, end)
             page = paging.parse(page_size, page_token, context=context)
-            first, until = _stretch(interval, start, end, now, page.after, interval.span * page.size)
+            first, until = _stretch(
+                interval, start, end, now, page.after, interval.span * page.size
+            )
             page_end = min(until, first + interval.span * page.size)
             found = await store.candles(market, asset, interval, first, page_end, now)
         ended = min(page_end, interval.start_of(now))
@@ -188,7 +202,8 @@ class HistoryService:
     async def backfill(
         self, asset: str, interval: Interval, start: datetime | None, end: datetime | None
     ) -> AsyncIterator[BackfillProgress]:
-        """Fetch candles of the past into the live history, page by page; a time that has a row keeps it.
+        """Fetch candles of the past into the live history, page by page; a time that has a row
+        keeps it.
 
         Raises InvalidArgument UNKNOWN_ASSET, INVALID_FIELD, NotFound NO_CANDLES, ProviderFailure.
         """
@@ -201,8 +216,12 @@ class HistoryService:
             rows = [(close.price_time(interval), close.price_usd) for close in closes]
             inserted_count += await self._fill(asset, rows)
             fetched_count += len(closes)
-            holes = tuple(candles.gaps([close.start_time for close in closes], interval, first, page_end))
-            yield BackfillProgress(fetched_count, inserted_count, page_end, holes, page_end >= until)
+            holes = tuple(
+                candles.gaps([close.start_time for close in closes], interval, first, page_end)
+            )
+            yield BackfillProgress(
+                fetched_count, inserted_count, page_end, holes, page_end >= until
+            )
             first = page_end
 
     async def trim(self) -> int:
@@ -239,7 +258,9 @@ class HistoryService:
             self._changed()
         return len(ids)
 
-    async def _follow(self, store: HistoryStore, market: Market, asset: str, *, vouched: bool) -> None:
+    async def _follow(
+        self, store: HistoryStore, market: Market, asset: str, *, vouched: bool
+    ) -> None:
         """Keep the present price the newest row; the next refresh reckons the volatility anew."""
         kept = await store.present(market, asset)
         newest = await store.newest(market, asset)
@@ -285,7 +306,9 @@ def _stretch(
     after: paging.Key | None,
     default_span: timedelta,
 ) -> tuple[datetime, datetime]:
-    """Whole intervals from the first to before the last; a page token goes on where the page before ended."""
+    """Whole intervals from the first to before the last; a page token goes on where the page before
+    ended.
+    """
     match after:
         case (datetime() as next_start, datetime() as until):
             return next_start, until
@@ -306,5 +329,7 @@ def _backfill_stretch(
     _check_order(first, until)
     if (until - first) // interval.span > _BACKFILL_MOST:
         problem = f"at most {_BACKFILL_MOST} candles before end_time"
-        raise InvalidArgument("INVALID_FIELD", "the stretch is too long", fields={"start_time": problem})
+        raise InvalidArgument(
+            "INVALID_FIELD", "the stretch is too long", fields={"start_time": problem}
+        )
     return first, until

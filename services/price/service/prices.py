@@ -52,7 +52,9 @@ class Sources(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`live`: the market is LIVE from the start, whatever was used last. `demo_seed` makes the demo one."""
+    """`live`: the market is LIVE from the start, whatever was used last. `demo_seed` makes the demo
+    one.
+    """
 
     assets: tuple[str, ...]
     live: bool
@@ -75,7 +77,9 @@ class _Asked:
         return self.demo_start_time if self.market is Market.DEMO else None
 
     def judged(self, kept: Mapping[str, Price], now: datetime) -> list[PriceUpdate]:
-        return [judge(asset, self.market, kept.get(asset), self.answers, now) for asset in self.assets]
+        return [
+            judge(asset, self.market, kept.get(asset), self.answers, now) for asset in self.assets
+        ]
 
     def refreshed(self, judged: Sequence[PriceUpdate]) -> Refreshed:
         results = tuple(answer.result for answer in self.answers)
@@ -109,13 +113,18 @@ class PriceService:
         self._changed = tell
 
     async def refresh(
-        self, step: Step, assets: Sequence[str] = (), *, force: bool = False, market: Market | None = None
+        self,
+        step: Step,
+        assets: Sequence[str] = (),
+        *,
+        force: bool = False,
+        market: Market | None = None,
     ) -> Refreshed:
         """Ask every source of the market at once and keep the consensus of each asset.
 
-        The market is the one used last when not told. Younger prices than `min_refresh` answer instead
-        (skipped_reason FRESH) unless forced; the same step of a cycle answers from its record.
-        Raises InvalidArgument UNKNOWN_ASSET, Conflict STALE_EPOCH.
+        The market is the one used last when not told. Younger prices than `min_refresh` answer
+        instead (skipped_reason FRESH) unless forced; the same step of a cycle answers from its
+        record. Raises InvalidArgument UNKNOWN_ASSET, Conflict STALE_EPOCH.
         """
         wanted = wanted_assets(assets, self._settings.assets)
         async with self._one_refresh:
@@ -127,12 +136,15 @@ class PriceService:
             with asking(forced=force):
                 answers = await self._sources.ask(used, wanted, start_time)
             asked = _Asked(step, wanted, used, answers, start_time)
-            refreshed = await self._conclude_in_one_statement(asked, opened) or await self._conclude(asked)
+            refreshed = await self._conclude_in_one_statement(
+                asked, opened
+            ) or await self._conclude(asked)
         self._changed()
         return refreshed
 
     async def get(self, asset: str) -> Price:
-        """The present price. Raises NotFound PRICE_NOT_FOUND before the first refresh of the asset."""
+        """The present price. Raises NotFound PRICE_NOT_FOUND before the first refresh of the
+        asset."""
         await self.settle()
         price = await self._readings.get(asset)
         if price is None:
@@ -141,7 +153,9 @@ class PriceService:
             raise NotFound("PRICE_NOT_FOUND", problem, metadata={"asset": asset})
         return price
 
-    async def page(self, page_size: int, page_token: str, qualities: Sequence[Quality] = ()) -> Page[Price]:
+    async def page(
+        self, page_size: int, page_token: str, qualities: Sequence[Quality] = ()
+    ) -> Page[Price]:
         """Present prices by asset, of these qualities (none = all).
 
         Raises InvalidArgument BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
@@ -169,7 +183,9 @@ class PriceService:
         return await self._readings.changes(since)
 
     async def clear(self, confirm: str) -> int:
-        """Delete prices and history of both markets, count the rows. Raises InvalidArgument NOT_CONFIRMED."""
+        """Delete prices and history of both markets, count the rows. Raises InvalidArgument
+        NOT_CONFIRMED.
+        """
         if confirm != _CONFIRMATION:
             problem = f'confirm must be the word "{_CONFIRMATION}"'
             raise InvalidArgument("NOT_CONFIRMED", problem, fields={"confirm": problem})
@@ -199,18 +215,25 @@ class PriceService:
         if force or market not in (None, opened.market) or not self._is_fresh(opened, wanted, now):
             return opened
         prices = tuple(opened.prices[asset] for asset in wanted)
-        return await self._single_statement.answer(step, Refreshed(prices, (), opened.market, "FRESH"), now)
+        return await self._single_statement.answer(
+            step, Refreshed(prices, (), opened.market, "FRESH"), now
+        )
 
     def _is_fresh(self, state: State, wanted: Sequence[str], now: datetime) -> bool:
         """A refresh stamped in the future (the clock was set back) is not fresh."""
         kept = [state.prices.get(asset) for asset in wanted]
-        times = [price.refresh_time for price in kept if price is not None and price.refresh_time is not None]
+        times = [
+            price.refresh_time
+            for price in kept
+            if price is not None and price.refresh_time is not None
+        ]
         return len(times) == len(wanted) and all(
             timedelta(0) <= now - moment < self._settings.min_refresh for moment in times
         )
 
     async def _conclude_in_one_statement(self, asked: "_Asked", seen: State) -> Refreshed | None:
-        """Judge and write in one statement; None when it takes more, or `seen` is no longer true."""
+        """Judge and write in one statement; None when it takes more,
+        or `seen` is no longer true."""
         now = self._clock.now()
         if not seen.prices.keys() >= set(asked.assets):
             return None
@@ -245,7 +268,8 @@ class PriceService:
     ) -> Mapping[str, Price]:
         """Invent the history of demo assets that have none, and the prices that follow from it."""
         histories = {
-            asset: demo.backfill(self._settings.demo_seed, asset, start_time, now) for asset in assets
+            asset: demo.backfill(self._settings.demo_seed, asset, start_time, now)
+            for asset in assets
         }
         await store.append([record for records in histories.values() for record in records])
         return {asset: price_update.follow(records[-1]) for asset, records in histories.items()}
@@ -284,7 +308,8 @@ def judge(
 
 
 def quotes_of(asset: str, answers: Sequence[SourceAnswer]) -> list[Quote]:
-    """One quote of each source; a source that failed quotes nothing, for the kind of its failure."""
+    """One quote of each source; a source that failed quotes nothing,
+    for the kind of its failure."""
     return [
         answer.quotes.get(asset)
         or Quote(answer.result.source, dropped_reason=answer.result.failure or Dropped.MISSING)

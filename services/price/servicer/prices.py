@@ -75,9 +75,12 @@ class PriceServicer(rpc.PriceServiceServicer):
         self, request: message.ListPricesRequest, context: Context
     ) -> message.ListPricesResponse:
         check_mask(message.Price, request.read_mask)
-        page = await self._service.page(request.page_size, request.page_token, _qualities(request.qualities))
+        page = await self._service.page(
+            request.page_size, request.page_token, _qualities(request.qualities)
+        )
         return message.ListPricesResponse(
-            prices=masked(self._prices(page.rows), request.read_mask), next_page_token=page.next_page_token
+            prices=masked(self._prices(page.rows), request.read_mask),
+            next_page_token=page.next_page_token,
         )
 
     async def ListPriceHistory(
@@ -90,13 +93,17 @@ class PriceServicer(rpc.PriceServiceServicer):
             request.source,
             _qualities(request.qualities),
         )
-        page = await self._history.page(_symbol(request.asset), wanted, request.page_size, request.page_token)
+        page = await self._history.page(
+            _symbol(request.asset), wanted, request.page_size, request.page_token
+        )
         return message.ListPriceHistoryResponse(
             records=masked(map(record_message, page.rows), request.read_mask),
             next_page_token=page.next_page_token,
         )
 
-    async def InsertPrice(self, request: message.InsertPriceRequest, context: Context) -> message.PriceRecord:
+    async def InsertPrice(
+        self, request: message.InsertPriceRequest, context: Context
+    ) -> message.PriceRecord:
         record = await self._history.insert(
             request.asset, request.price_usd, from_timestamp(request, "price_time")
         )

@@ -1,6 +1,7 @@
 """Binance's 24-hour ticker.
 
-It quotes in USDT, not USD: its quotes say so and are taken at one to one, which the consensus of 2 % allows.
+It quotes in USDT, not USD: its quotes say so and are taken at one to one, which the consensus of 2
+% allows.
 """
 
 import json
@@ -8,7 +9,13 @@ from collections.abc import Mapping, Sequence
 
 from services.price.domain.prices import Dropped, Note, Quote
 from services.price.sources.rate_limited_http import Pace, RateLimitedHttp, bad_body
-from services.price.sources.reading import Refused, bound, decimal, milliseconds_moment, quote_or_reason
+from services.price.sources.reading import (
+    Refused,
+    bound,
+    decimal,
+    milliseconds_moment,
+    quote_or_reason,
+)
 from services.price.sources.source import Source, SourceSetup
 from services.price.sources.unknown_assets import UnknownAssets
 from shared.clock import Clock
@@ -82,7 +89,9 @@ def _by_symbol(body: object) -> Mapping[str, object]:
     if not isinstance(rows, list):
         raise bad_body("the answer is not a list of tickers")
     return {
-        row["symbol"]: row for row in rows if isinstance(row, dict) and isinstance(row.get("symbol"), str)
+        row["symbol"]: row
+        for row in rows
+        if isinstance(row, dict) and isinstance(row.get("symbol"), str)
     }
 
 

@@ -5,7 +5,14 @@ from urllib.parse import urlsplit
 
 from services.price.domain.prices import Dropped, Quote
 from services.price.sources.rate_limited_http import Pace, RateLimitedHttp, bad_body
-from services.price.sources.reading import Refused, bound, moment, number, quote_or_reason, written_moment
+from services.price.sources.reading import (
+    Refused,
+    bound,
+    moment,
+    number,
+    quote_or_reason,
+    written_moment,
+)
 from services.price.sources.source import Source, SourceSetup
 
 NAME = "coingecko"
@@ -47,7 +54,9 @@ class CoinGecko:
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
         ids = ",".join(IDS[asset] for asset in assets)
         coins, read = (
-            (await self._markets(ids), market) if self._wants_range else (await self._simple(ids), simple)
+            (await self._markets(ids), market)
+            if self._wants_range
+            else (await self._simple(ids), simple)
         )
         return {asset: quote_or_reason(NAME, read, coins.get(IDS[asset])) for asset in assets}
 

@@ -22,6 +22,8 @@ class DemoSource:
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
         now = self._clock.now()
         return {
-            asset: Quote(self.name, quoted_usd(self._seed, asset, self._start_time, now, self.name), now)
+            asset: Quote(
+                self.name, quoted_usd(self._seed, asset, self._start_time, now, self.name), now
+            )
             for asset in assets
         }

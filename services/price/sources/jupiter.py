@@ -19,7 +19,8 @@ MINTS = {
 ASSETS = frozenset(MINTS)
 _BRIDGED = frozenset({"BTC", "ETH"})
 _PATH = "/price/v3"
-# Without a key one call in two seconds, with one a call a second; a 429 tells the unix second of its end.
+# Without a key one call in two seconds, with one a call a second; a 429 tells the unix second of
+# its end.
 _KEYLESS_SECONDS = 2.0
 _KEYED_SECONDS = 1.0
 _RESET_HEADER = "x-ratelimit-reset"
@@ -35,9 +36,12 @@ class Jupiter:
         self._http = http
 
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
-        answer = await self._http.get_json(_PATH, {"ids": ",".join(MINTS[asset] for asset in assets)})
+        answer = await self._http.get_json(
+            _PATH, {"ids": ",".join(MINTS[asset] for asset in assets)}
+        )
         tokens = answer.body
-        # `{"data": {...}}` is the shape of v2, which is gone: a mirror that answers so answers from the past.
+        # `{"data": {...}}` is the shape of v2, which is gone: a mirror that answers so answers from
+        # the past.
         if not isinstance(tokens, dict) or "data" in tokens:
             raise bad_body("the answer is not an object of tokens")
         moment = answer_moment(answer)
@@ -52,7 +56,9 @@ class Jupiter:
 def connect(setup: SourceSetup) -> tuple[Source, RateLimitedHttp]:
     seconds = _KEYED_SECONDS if setup.api_key else _KEYLESS_SECONDS
     headers = {"x-api-key": setup.api_key} if setup.api_key else {}
-    http = RateLimitedHttp(NAME, setup, Pace(1, seconds, retries=0, retry_after=_RESET_HEADER), headers)
+    http = RateLimitedHttp(
+        NAME, setup, Pace(1, seconds, retries=0, retry_after=_RESET_HEADER), headers
+    )
     return Jupiter(http), http
 
 

@@ -33,8 +33,11 @@ class Klines:
         self._http = http
         self._clock = clock
 
-    async def page(self, asset: str, interval: Interval, start: datetime, end: datetime) -> Sequence[Close]:
-        """Closes of the candles from `start` to before `end`, both whole intervals, at most 1000 apart.
+    async def page(
+        self, asset: str, interval: Interval, start: datetime, end: datetime
+    ) -> Sequence[Close]:
+        """Closes of the candles from `start` to before `end`, both whole intervals, at most 1000
+        apart.
 
         Raises NotFound NO_CANDLES, ProviderFailure.
         """
@@ -58,7 +61,8 @@ class Klines:
 
 
 def read(body: object, interval: Interval, start: datetime, end: datetime) -> list[Close]:
-    """Raises ProviderFailure BAD_BODY: a page that breaks one promise is not trusted in the rest."""
+    """Raises ProviderFailure BAD_BODY: a page that breaks one promise is not trusted in the
+    rest."""
     if not isinstance(body, list):
         raise bad_body("the answer is not a list of candles")
     closes: list[Close] = []
@@ -92,4 +96,6 @@ def _milliseconds(moment: datetime) -> int:
 
 
 def _unknown(asset: str) -> NotFound:
-    return NotFound("NO_CANDLES", f"the provider has no candles of {asset}", metadata={"asset": asset})
+    return NotFound(
+        "NO_CANDLES", f"the provider has no candles of {asset}", metadata={"asset": asset}
+    )

@@ -44,7 +44,9 @@ class Kraken:
     def __init__(self, http: RateLimitedHttp, clock: Clock) -> None:
         self._http = http
         # One unknown pair makes the whole answer an error, and it does not say which one.
-        self._unknown = UnknownAssets(NAME, clock, lambda failure: failure.kind is FailureKind.NOT_FOUND)
+        self._unknown = UnknownAssets(
+            NAME, clock, lambda failure: failure.kind is FailureKind.NOT_FOUND
+        )
 
     async def quotes(self, assets: Sequence[str]) -> Mapping[str, Quote]:
         return await self._unknown.quotes(assets, self._ask)
@@ -55,7 +57,9 @@ class Kraken:
         tickers = self._checked(answer.body)
         moment = answer_moment(answer)
         return {
-            asset: quote_or_reason(NAME, lambda names: read(_called(tickers, names), moment), PAIRS[asset])
+            asset: quote_or_reason(
+                NAME, lambda names: read(_called(tickers, names), moment), PAIRS[asset]
+            )
             for asset in assets
         }
 
@@ -73,11 +77,17 @@ class Kraken:
 
     def _complaint(self, error: str) -> ProviderFailure:
         if error.startswith(_LIMITS):
-            return self._http.silence("the provider says the rate limit is exceeded", _LIMITED_SECONDS)
+            return self._http.silence(
+                "the provider says the rate limit is exceeded", _LIMITED_SECONDS
+            )
         if error.startswith("EService"):
-            return ProviderFailure(FailureKind.SERVER_ERROR, "the provider says it is not available")
+            return ProviderFailure(
+                FailureKind.SERVER_ERROR, "the provider says it is not available"
+            )
         if error.startswith("EQuery:Unknown asset pair"):
-            return ProviderFailure(FailureKind.NOT_FOUND, "the provider does not know one of the pairs")
+            return ProviderFailure(
+                FailureKind.NOT_FOUND, "the provider does not know one of the pairs"
+            )
         return bad_body("the answer is an error with HTTP 200")
 
 

@@ -1,4 +1,6 @@
-"""Asks all sources of a market at once. Here, and only here, whatever a source meets becomes an answer."""
+"""Asks all sources of a market at once. Here, and only here, whatever a source meets becomes an
+answer.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -29,7 +31,8 @@ from shared.names import new_id
 class Poller:
     """The live sources with their HTTP parts, and simulated ones for the demo market.
 
-    A source is asked only when it knows one of the assets. What each last did is kept in this process.
+    A source is asked only when it knows one of the assets. What each last did is kept in this
+    process.
     """
 
     def __init__(
@@ -52,14 +55,18 @@ class Poller:
             "price_source_failures_total", "Failed calls of price sources", ("source", "kind")
         )
         self._refused = metrics.counter(
-            "price_quotes_refused_total", "Quotes a source gave that could not be read", ("source", "reason")
+            "price_quotes_refused_total",
+            "Quotes a source gave that could not be read",
+            ("source", "reason"),
         )
 
     async def ask(
         self, market: Market, assets: Sequence[str], demo_start_time: datetime
     ) -> Sequence[SourceAnswer]:
         sources = self._live if market is Market.LIVE else self._simulated(demo_start_time)
-        wanted = [source for source in sources if source.assets is None or source.assets & set(assets)]
+        wanted = [
+            source for source in sources if source.assets is None or source.assets & set(assets)
+        ]
         return await asyncio.gather(*(self._ask_one(source, assets) for source in wanted))
 
     def status(self) -> Sequence[SourceStatus]:
@@ -87,12 +94,18 @@ class Poller:
             quotes = {**dict.fromkeys(assets, unknown), **answered}
             message = _unknown_of(answered)
             # One asset may be unknown to a source; an answer with none of several is no answer.
-            if len(known) > 1 and all(one.dropped_reason is Dropped.MISSING for one in answered.values()):
+            if len(known) > 1 and all(
+                one.dropped_reason is Dropped.MISSING for one in answered.values()
+            ):
                 failure = FailureKind.BAD_BODY.value
-                message = f"{source.name} answered with none of the {len(known)} assets it was asked for"
+                message = (
+                    f"{source.name} answered with none of the {len(known)} assets it was asked for"
+                )
         except ProviderFailure as problem:
             failure, message = problem.kind.value, problem.message
-            get_logger().warning("price source failed", source=source.name, kind=failure, problem=message)
+            get_logger().warning(
+                "price source failed", source=source.name, kind=failure, problem=message
+            )
         except Exception as problem:  # noqa: BLE001  one adapter's fault must not cost the others' quotes
             incident_id = new_id("inc")
             failure, message = "INTERNAL", f"a fault of the adapter, see {incident_id} in the log"
@@ -132,6 +145,10 @@ class Poller:
 
 
 def _unknown_of(quotes: Mapping[str, Quote]) -> str:
-    """The assets a source that answered says it does not know, as a sentence; empty when it knows all."""
-    unknown = [asset for asset, quote in quotes.items() if quote.dropped_reason == FailureKind.NOT_FOUND]
+    """The assets a source that answered says it does not know, as a sentence; empty when it knows
+    all.
+    """
+    unknown = [
+        asset for asset, quote in quotes.items() if quote.dropped_reason == FailureKind.NOT_FOUND
+    ]
     return f"it does not know {', '.join(sorted(unknown))}" if unknown else ""

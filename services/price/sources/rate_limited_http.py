@@ -12,7 +12,8 @@ from shared.http.client import Params
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`call_count` calls in `window_seconds`; `retries` of a call are not counted: 0 where few are allowed.
+    """`call_count` calls in `window_seconds`; `retries` of a call are not counted: 0 where few are
+    allowed.
 
     `per_second` spreads calls by waiting a little; `retry_after` as ProviderHttp has it.
     """
@@ -56,13 +57,17 @@ class RateLimitedHttp(ProviderHttp):
         return await super().get_json(path, params, headers=headers)
 
     def silence(self, message: str, seconds: float) -> ProviderFailure:
-        """Ask nothing for so long: a limit the provider told in its own words. The failure to raise."""
+        """Ask nothing for so long: a limit the provider told in its own words. The failure to
+        raise.
+        """
         self.rate_limit.silence(seconds)
         return limited(message, seconds)
 
 
 def limited(message: str, wait_seconds: float) -> ProviderFailure:
-    return ProviderFailure(FailureKind.RATE_LIMITED, message, retry_after=timedelta(seconds=wait_seconds))
+    return ProviderFailure(
+        FailureKind.RATE_LIMITED, message, retry_after=timedelta(seconds=wait_seconds)
+    )
 
 
 def bad_body(message: str) -> ProviderFailure:

@@ -29,7 +29,9 @@ class Refused(Exception):
 
 
 def quote_or_reason(source: str, read: Callable[[Value], Quote], value: Value) -> Quote:
-    """The quote `read` makes of the value, or an empty one that carries the reason why it was refused."""
+    """The quote `read` makes of the value, or an empty one that carries the reason why it was
+    refused.
+    """
     try:
         return read(value)
     except Refused as refused:
@@ -61,7 +63,9 @@ def decimal(value: object) -> float:
 
 
 def bound(read: Callable[[object], float], value: object) -> float | None:
-    """A high or a low by `read`: what cannot be read or is no price is absent and costs the quote nothing."""
+    """A high or a low by `read`: what cannot be read or is no price is absent and costs the quote
+    nothing.
+    """
     try:
         found = read(value)
     except Refused:
@@ -101,7 +105,9 @@ def answer_moment(answer: Answer) -> datetime:
 
 
 def milliseconds_moment(value: object) -> datetime:
-    """Whole milliseconds since 1970 as an aware time; seconds give a time of 1970, which is too old."""
+    """Whole milliseconds since 1970 as an aware time; seconds give a time of 1970, which is too
+    old.
+    """
     if isinstance(value, bool) or not isinstance(value, int):
         raise Refused(Dropped.BAD_TIME)
     return moment(value / 1000)

@@ -10,7 +10,8 @@ from services.price.sources.source import Source, SourceSetup
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a source is made on its HTTP part, which starts and stops with it, and what it can quote."""
+    """How a source is made on its HTTP part, which starts and stops with it,
+    and what it can quote."""
 
     connect: Callable[[SourceSetup], tuple[Source, RateLimitedHttp]]
     assets: frozenset[str]
@@ -27,6 +28,7 @@ REGISTRY: Mapping[str, Kind] = {
 }
 
 # Two hosts of different kinds, no key, one call each a refresh; yahoo is asked for the index alone.
-# coinbase and kraken, keyless and in USD too, are the next to add: with three or more a liar is outvoted.
-# binance quotes USDT and refuses whole regions; jupiter prices bridged tokens, once in two seconds.
+# coinbase and kraken, keyless and in USD too, are the next to add: with three or more a liar is
+# outvoted. binance quotes USDT and refuses whole regions; jupiter prices bridged tokens, once in
+# two seconds.
 DEFAULT_SOURCES = (coingecko.NAME, pyth.NAME, yahoo.NAME)

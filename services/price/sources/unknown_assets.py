@@ -1,4 +1,6 @@
-"""Assets a source says it does not know: found among several, left out for a while, then asked for again."""
+"""Assets a source says it does not know: found among several, left out for a while, then asked for
+again.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -9,7 +11,8 @@ from shared.log import get_logger
 
 FIRST_SECONDS = 300.0
 MOST_SECONDS = 3600.0
-# A call each in one refresh, beyond the first: what is not found by then is looked for in the next one.
+# A call each in one refresh, beyond the first: what is not found by then is looked for in the next
+# one.
 _MOST_CALLS = 8
 
 Ask = Callable[[Sequence[str]], Awaitable[Mapping[str, Quote]]]
@@ -18,12 +21,15 @@ Ask = Callable[[Sequence[str]], Awaitable[Mapping[str, Quote]]]
 class UnknownAssets:
     """Asks a source whose answer is an error when it does not know one of the assets.
 
-    `is_unknown` tells that error from others. An asset the source does not know costs the others nothing: it
-    is left out for 5 minutes, each time twice as long up to an hour, then asked for by itself. When not one
-    asset is known the trouble is the source's: nothing is remembered and its failure is raised.
+    `is_unknown` tells that error from others. An asset the source does not know costs the others
+    nothing: it is left out for 5 minutes, each time twice as long up to an hour, then asked for by
+    itself. When not one asset is known the trouble is the source's: nothing is remembered and its
+    failure is raised.
     """
 
-    def __init__(self, name: str, clock: Clock, is_unknown: Callable[[ProviderFailure], bool]) -> None:
+    def __init__(
+        self, name: str, clock: Clock, is_unknown: Callable[[ProviderFailure], bool]
+    ) -> None:
         self._name = name
         self._clock = clock
         self._is_unknown = is_unknown
@@ -31,7 +37,9 @@ class UnknownAssets:
         self._left_out: dict[str, tuple[float, float]] = {}
 
     async def quotes(self, assets: Sequence[str], ask: Ask) -> Mapping[str, Quote]:
-        """A quote for each asset; those the source does not know say NOT_FOUND. Raises ProviderFailure."""
+        """A quote for each asset; those the source does not know say NOT_FOUND. Raises
+        ProviderFailure.
+        """
         now = self._clock.monotonic()
         resting = [asset for asset in assets if self._left_out.get(asset, (now, 0.0))[0] > now]
         again = [asset for asset in assets if asset in self._left_out and asset not in resting]
@@ -69,7 +77,9 @@ class UnknownAssets:
     def _leave_out(self, asset: str) -> None:
         seconds = min(self._left_out.get(asset, (0.0, FIRST_SECONDS / 2))[1] * 2, MOST_SECONDS)
         if asset not in self._left_out:
-            get_logger().warning("price source does not know an asset", source=self._name, asset=asset)
+            get_logger().warning(
+                "price source does not know an asset", source=self._name, asset=asset
+            )
         self._left_out[asset] = (self._clock.monotonic() + seconds, seconds)
 
 
@@ -111,7 +121,8 @@ class _Search:
         return self.failure is not None and not self._is_unknown(self.failure)
 
     def _fail(self, failure: ProviderFailure) -> None:
-        """The first failure is told when nothing was answered; one of another kind ends the search."""
+        """The first failure is told when nothing was answered; one of another kind ends the
+        search."""
         if self.failure is None or not self._is_unknown(failure):
             self.failure = failure
         self.reason = failure.kind.value

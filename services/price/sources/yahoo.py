@@ -1,6 +1,7 @@
 """Yahoo's chart of the S&P 500.
 
-Outside trading hours its price is the last close at its own old time; the consensus knows what is stale.
+Outside trading hours its price is the last close at its own old time; the consensus knows what is
+stale.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,4 +65,6 @@ def read(meta: Mapping[str, object]) -> Quote:
     """The last trade of the regular hours. Raises Refused."""
     if meta.get("regularMarketTime") is None:
         raise Refused(Dropped.BAD_TIME)
-    return Quote(NAME, number(meta.get("regularMarketPrice")), moment(meta.get("regularMarketTime")))
+    return Quote(
+        NAME, number(meta.get("regularMarketPrice")), moment(meta.get("regularMarketTime"))
+    )

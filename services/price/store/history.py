@@ -26,13 +26,15 @@ _NAMES = ", ".join(COLUMNS)
 _VALUES = ", ".join(f"cast(:{name} as {kind})" for name, kind in COLUMNS.items())
 _OF = "market = :market and asset = :asset"
 
-# Before anything is changed: a refresh under way finds itself overtaken, and no other hand comes between.
+# Before anything is changed: a refresh under way finds itself overtaken, and no other hand comes
+# between.
 _LOCK = text("select market from service_state for update")
 _MARKET = text("select market from service_state")
 _INSERT = text(
     "insert into price_history (market, asset, price_usd, price_time, source, quality)"
     " select :market, :asset, row.price_usd, row.price_time, :source, :quality"
-    " from unnest(cast(:prices as float8[]), cast(:times as timestamptz[])) as row (price_usd, price_time)"
+    " from unnest(cast(:prices as float8[]), cast(:times as timestamptz[])) as row (price_usd,"
+    " price_time)"
     " on conflict (market, asset, price_time) do nothing returning id"
 )
 # Unlinked: the row may have moved before the one it followed; `link` sets what it follows now.
@@ -45,8 +47,10 @@ _LINK = text(
     "with linked as (select id, price_time, lag(price_usd) over rising as before_usd,"
     " lag(price_time) over rising as before_time from price_history"
     f" where {_OF} and price_time between"
-    f" coalesce((select max(price_time) from price_history where {_OF} and price_time < :first), :first)"
-    f" and coalesce((select min(price_time) from price_history where {_OF} and price_time > :last), :last)"
+    f" coalesce((select max(price_time) from price_history where {_OF} and price_time < :first),"
+    " :first)"
+    f" and coalesce((select min(price_time) from price_history where {_OF} and price_time >"
+    " :last), :last)"
     " window rising as (order by price_time))"
     " update price_history h set previous_price_usd = before_usd, previous_price_time = before_time"
     " from linked l where h.id = l.id and l.price_time >= :first"
@@ -55,7 +59,8 @@ _LINK = text(
 )
 _PRESENT = text(f"select {READ} from price p where p.market = :market and p.asset = :asset")
 _KEEP = text(
-    "with state as (update service_state set revision = revision + 1 where id = 1 returning revision)"
+    "with state as (update service_state set revision = revision + 1 where id = 1 returning"
+    " revision)"
     f" insert into price as old (market, {_NAMES}, quotes, revision)"
     f" select :market, {_VALUES}, cast(:quotes as jsonb), revision from state"
     " on conflict (market, asset) do update set"
@@ -70,8 +75,10 @@ _CANDLES = text(
 )
 # Never the newest row of an asset: it explains the present price.
 _TRIM = text(
-    "delete from price_history where id in (select h.id from price p, lateral (select id from price_history o"
-    " where o.market = p.market and o.asset = p.asset and o.price_time < least(p.price_time, :before)"
+    "delete from price_history where id in (select h.id from price p, lateral (select id from"
+    " price_history o"
+    " where o.market = p.market and o.asset = p.asset and o.price_time < least(p.price_time,"
+    " :before)"
     " order by o.price_time limit :row_count) h limit :row_count)"
 )
 
@@ -102,7 +109,9 @@ class HistoryStore:
         if wanted.source:
             query = query.where(_stands_behind(wanted.source, columns.source))
         if wanted.qualities:
-            query = query.where(columns.quality.in_([quality.value for quality in wanted.qualities]))
+            query = query.where(
+                columns.quality.in_([quality.value for quality in wanted.qualities])
+            )
         ordering: keyset.Ordering = ((columns.price_time, "desc"), (columns.id, "desc"))
         rows = await self._connection.execute(keyset.apply(query, ordering, page.after, page.size))
         return [_record(row) for row in rows]
@@ -112,12 +121,16 @@ class HistoryStore:
         found = row.one_or_none()
         return None if found is None else _record(found)
 
-    async def newest(self, market: Market, asset: str, *, trusted: bool = False) -> PriceRecord | None:
+    async def newest(
+        self, market: Market, asset: str, *, trusted: bool = False
+    ) -> PriceRecord | None:
         """The newest row, or the newest whose quality makes a last good price."""
         columns = price_history.c
         query = select(price_history).where(columns.market == market.value, columns.asset == asset)
         if trusted:
-            query = query.where(columns.quality.in_([quality.value for quality in TRUSTED_QUALITIES]))
+            query = query.where(
+                columns.quality.in_([quality.value for quality in TRUSTED_QUALITIES])
+            )
         row = await self._connection.execute(query.order_by(columns.price_time.desc()).limit(1))
         found = row.one_or_none()
         return None if found is None else _record(found)
@@ -125,7 +138,8 @@ class HistoryStore:
     async def insert(
         self, market: Market, asset: str, source: str, rows: Sequence[tuple[datetime, float]]
     ) -> list[int]:
-        """Add rows (time, USD) of quality SINGLE, not linked yet; a time that has one is left out."""
+        """Add rows (time, USD) of quality SINGLE, not linked yet; a time that has one is left
+        out."""
         values = {
             "market": market.value,
             "asset": asset,
@@ -175,7 +189,13 @@ class HistoryStore:
         await self._connection.execute(_KEEP, values)
 
     async def candles(
-        self, market: Market, asset: str, interval: Interval, start: datetime, until: datetime, now: datetime
+        self,
+        market: Market,
+        asset: str,
+        interval: Interval,
+        start: datetime,
+        until: datetime,
+        now: datetime,
     ) -> list[Candle]:
         """Candles of whole intervals from `start` to before `until`, oldest first."""
         values = {

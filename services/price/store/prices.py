@@ -30,7 +30,8 @@ _WRITTEN = {
 _LISTS = [name for name, kind in _WRITTEN.items() if kind.endswith("[]")]
 
 _SETTLE = text(
-    "update service_state set market = :market, revision = revision + 1, reset_revision = revision + 1"
+    "update service_state set market = :market, revision = revision + 1, reset_revision = revision"
+    " + 1"
     " where id = 1 and (market = 0 or (cast(:insist as boolean) and market <> :market))"
 )
 # By itself: a statement that waits for a lock goes on with what it saw before it waited.
@@ -49,7 +50,8 @@ _CLOSES = text(
     " order by p.price_time desc, p.id desc limit 1) c order by a.asset, h.start"
 )
 _CLEAR = text(
-    "with state as (update service_state set revision = revision + 1, reset_revision = revision + 1,"
+    "with state as (update service_state set revision = revision + 1, reset_revision = revision +"
+    " 1,"
     " demo_start_time = null where id = 1),"
     " prices as (delete from price returning 1), records as (delete from price_history returning 1)"
     " select (select count(*) from prices) + (select count(*) from records)"
@@ -64,14 +66,16 @@ def written_effect(first: int, condition: str = "") -> str:
     at = {name: f"${place}::{kind}" for place, (name, kind) in enumerate(_WRITTEN.items(), first)}
     return (
         f"moved as (update service_state set revision = revision + 1, market = {at['market']},"
-        f" reset_revision = case when market = {at['market']} then reset_revision else revision + 1 end,"
+        f" reset_revision = case when market = {at['market']} then reset_revision else revision +"
+        " 1 end,"
         f" demo_start_time = coalesce(demo_start_time, {at['demo_start_time']})"
         f" where id = 1 and revision = {at['seen']}{condition} returning revision),"
         f" done as (select revision, {HURRY} from moved),"
         f" new as (select * from unnest({', '.join(at[name] for name in _LISTS)})"
         f" as row ({', '.join(_LISTS)})),"
         f" kept as (insert into price as old (market, {_NAMES}, quotes, revision)"
-        f" select {at['market']}, {_NAMES}, quotes::jsonb, case when changed then revision else 0 end"
+        f" select {at['market']}, {_NAMES}, quotes::jsonb, case when changed then revision else 0"
+        " end"
         f" from new, done on conflict (market, asset) do update set {_REPLACED},"
         " quotes = excluded.quotes, revision = greatest(old.revision, excluded.revision)),"
         f" appended as (insert into price_history (market, {_RECORDED})"
@@ -88,7 +92,9 @@ def written(
 ) -> list[object]:
     """The arguments of `written_effect`."""
     prices = [one.price for one in judged]
-    values: dict[str, object] = {name: [getattr(price, name) for price in prices] for name in COLUMNS}
+    values: dict[str, object] = {
+        name: [getattr(price, name) for price in prices] for name in COLUMNS
+    }
     values |= {
         "quality": [price.quality.value for price in prices],
         "quotes": [QUOTES.dump_json(price.quotes).decode() for price in prices],
@@ -125,7 +131,11 @@ class Store:
         return state_of((await self._connection.execute(_STATE, {"market": market.value})).all())
 
     async def write(
-        self, seen: State, market: Market, demo_start_time: datetime | None, judged: Sequence[PriceUpdate]
+        self,
+        seen: State,
+        market: Market,
+        demo_start_time: datetime | None,
+        judged: Sequence[PriceUpdate],
     ) -> None:
         """Keep the prices and append what is new to the history; `seen` is a locked state."""
         driver = await raw(self._connection)
@@ -142,7 +152,9 @@ class Store:
     async def closes(
         self, market: Market, assets: Sequence[str], since: datetime, until: datetime
     ) -> dict[str, tuple[list[int], list[float]]]:
-        """The last price of each whole hour between two full hours, by asset: hours since 1970, USD."""
+        """The last price of each whole hour between two full hours, by asset: hours since 1970,
+        USD.
+        """
         window = {"market": market.value, "assets": list(assets), "since": since, "until": until}
         found: dict[str, tuple[list[int], list[float]]] = {asset: ([], []) for asset in assets}
         for asset, hour, price_usd in await self._connection.execute(_CLOSES, window):

@@ -15,7 +15,10 @@ _LIST = (
     " and p.asset > $2 and ($3::smallint[] is null or judged.now = any($3))"
     " order by p.asset limit $4"
 )
-_GET = f"select {READ} from price p where p.market = (select market from service_state) and p.asset = $1"
+_GET = (
+    f"select {READ} from price p where p.market = (select market from service_state) and"
+    " p.asset = $1"
+)
 _CHANGES = (
     f"select s.revision, s.reset_revision, {READ} from service_state s"
     " left join price p on p.market = s.market and p.revision > $1 order by p.asset"
@@ -36,7 +39,9 @@ class Readings:
     async def page(
         self, after: str, row_count: int, qualities: Sequence[Quality], vouched_since: datetime
     ) -> list[Price]:
-        """Prices of the present market by asset, after `after`; those not refreshed since then read STALE."""
+        """Prices of the present market by asset, after `after`; those not refreshed since then read
+        STALE.
+        """
         wanted = [quality.value for quality in qualities] or None
         rows = await self._database.fetch(_LIST, vouched_since, after, wanted, row_count)
         return [price_of(row) for row in rows]

@@ -26,7 +26,8 @@ COLUMNS = {
 }
 # In this order: `price_of` reads by place.
 READ = ", ".join(f"p.{name}" for name in COLUMNS) + ", p.quotes::text as quotes, p.market"
-# Prices are asked for again every cycle: what a crash of the machine takes with it comes back by itself.
+# Prices are asked for again every cycle: what a crash of the machine takes with it comes back by
+# itself.
 HURRY = "set_config('synchronous_commit', 'off', true)"
 
 
@@ -42,7 +43,9 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Prices of the present market that changed after a revision; `reset`: the whole list was replaced."""
+    """Prices of the present market that changed after a revision; `reset`: the whole list was
+    replaced.
+    """
 
     revision: int
     prices: tuple[Price, ...]
@@ -58,7 +61,11 @@ def price_of(row: Iterable[Any]) -> Price:
 
 
 def state_of(rows: Sequence[Sequence[Any]]) -> State:
-    """Rows of the present market, revision and start of the demo, then READ; nothing but those: no price."""
+    """Rows of the present market, revision and start of the demo, then READ; nothing but those: no
+    price.
+    """
     market, revision, demo_start_time, *_ = rows[0]
     prices = [price_of(row[3:]) for row in rows if row[3] is not None]
-    return State(Market(market), revision, demo_start_time, {price.asset: price for price in prices})
+    return State(
+        Market(market), revision, demo_start_time, {price.asset: price for price in prices}
+    )

@@ -1,6 +1,7 @@
 """The steps of a refresh that nobody crosses, each one statement committed by itself.
 
-A write rests on the state that was read, and does nothing when that is old: the long way is the store's.
+A write rests on the state that was read, and does nothing when that is old: the long way is the
+store's.
 """
 
 from collections.abc import Sequence
@@ -31,9 +32,13 @@ class SingleStatement:
         self._database = database
 
     async def open(self, step: Step, market: Market | None) -> Refreshed | State:
-        """What was answered before, or the state with the prices of `market` (None: the present one)."""
+        """What was answered before, or the state with the prices of `market` (None: the present
+        one).
+        """
         number = market.value if market else 0
-        rows = await self._database.fetch(_OPEN, step.caller, step.epoch, step.cycle_id, step.name, number)
+        rows = await self._database.fetch(
+            _OPEN, step.caller, step.epoch, step.cycle_id, step.name, number
+        )
         refused, answer = rows[0][:2]
         fence.check(step, refused)
         if answer is not None:
@@ -53,6 +58,8 @@ class SingleStatement:
         judged: Sequence[PriceUpdate],
         now: datetime,
     ) -> Refreshed | None:
-        """Keep the prices and append what is new to the history; None when `seen` is not true any more."""
+        """Keep the prices and append what is new to the history; None when `seen` is not true any
+        more.
+        """
         values = written(seen, refreshed.market, demo_start_time, judged)
         return await fence.run_statement(self._database, _WRITE, step, refreshed, now, *values)

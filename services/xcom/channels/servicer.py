@@ -30,7 +30,9 @@ class ChannelsServicer(rpc.ChannelsServiceServicer):
     async def GetLevelMap(self, request: pb.GetLevelMapRequest, context: Context) -> pb.LevelMap:
         return _level_map(await self._channels.level_map())
 
-    async def UpdateLevelMap(self, request: pb.UpdateLevelMapRequest, context: Context) -> pb.LevelMap:
+    async def UpdateLevelMap(
+        self, request: pb.UpdateLevelMapRequest, context: Context
+    ) -> pb.LevelMap:
         routes = {Level(route.level): list(route.channels) for route in request.level_map.routes}
         return _level_map(await self._channels.update_level_map(routes, request.level_map.etag))
 
@@ -44,11 +46,15 @@ class ChannelsServicer(rpc.ChannelsServiceServicer):
             quiet_hours=QuietHours(hours.start_minute, hours.end_minute, hours.time_zone or "UTC")
             if wanted.HasField("quiet_hours")
             else None,
-            quiet_budget_count=wanted.quiet_budget_count if wanted.HasField("quiet_budget_count") else None,
+            quiet_budget_count=wanted.quiet_budget_count
+            if wanted.HasField("quiet_budget_count")
+            else None,
         )
         return to_channel(await self._channels.update(wanted.name, setting, paths, wanted.etag))
 
-    async def WatchSounds(self, request: pb.WatchSoundsRequest, context: Context) -> AsyncIterator[pb.Sound]:
+    async def WatchSounds(
+        self, request: pb.WatchSoundsRequest, context: Context
+    ) -> AsyncIterator[pb.Sound]:
         async with aclosing(self._sounds.listen()) as heard:
             async for delivery in heard:
                 yield pb.Sound(

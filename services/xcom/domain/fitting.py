@@ -24,7 +24,8 @@ def utf8_size(text: str) -> int:
 def fitted(text: str, room: int, size: Size = len, unit: str = "") -> str:
     """The text, or as many of its lines as fit and `... and n more` with what they are counted in.
 
-    A last line that says so already is counted on. A single line that is too long is cut between words.
+    A last line that says so already is counted on. A single line that is too long is cut between
+    words.
     """
     if size(text) <= room:
         return text

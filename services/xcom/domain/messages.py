@@ -15,7 +15,9 @@ from enum import IntEnum, StrEnum
 
 
 class Level(IntEnum):
-    """How loud; the numbers are those of the protocol. ACTION is for machines and escalates to nobody."""
+    """How loud; the numbers are those of the protocol. ACTION is for machines and escalates to
+    nobody.
+    """
 
     LOW = 1
     MEDIUM = 2
@@ -24,7 +26,9 @@ class Level(IntEnum):
 
 
 class Kind(IntEnum):
-    """What a message is about; the numbers are those of the protocol. News never rings unless told to."""
+    """What a message is about; the numbers are those of the protocol. News never rings unless told
+    to.
+    """
 
     DANGER = 1
     NEWS = 2
@@ -143,9 +147,12 @@ class Draft:
             sorted(set(self.channels)),
             sorted(self.facts.items()),
         ]
-        # Left out where there is none: what was accepted by a release that knew less stays the same.
+        # Left out where there is none: what was accepted by a release that knew less stays the
+        # same.
         if self.incident_key or self.ended_keys:
-            content.append([self.incident_key, self.ends_incident, sorted(self.ended_incident_keys)])
+            content.append(
+                [self.incident_key, self.ends_incident, sorted(self.ended_incident_keys)]
+            )
         if self.kind is not Kind.DANGER:
             content.append(self.kind.value)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -219,11 +226,10 @@ class Message:
 class Letter:
     """What a channel gets to send, and which try it is, counted from 1 and anew after a resend.
 
-    `address` replaces the channel's own destination: it was set by a call, and is not to be trusted.
-    `link` is where a person says that they heard; empty for none.
-    `was_refused`: an earlier try was refused for good.
-    `claimed_until`: nobody else sends it before. `receipt_id` is what the channel called the last one that it
-    took, at `handed_over_time`.
+    `address` replaces the channel's own destination: it was set by a call, and is not to be
+    trusted. `link` is where a person says that they heard; empty for none. `was_refused`: an
+    earlier try was refused for good. `claimed_until`: nobody else sends it before. `receipt_id` is
+    what the channel called the last one that it took, at `handed_over_time`.
     """
 
     delivery_id: str
@@ -256,7 +262,8 @@ class Letter:
 class Answer:
     """What a channel says about one try; without secrets. `permanent`: another try would not help.
 
-    With a `receipt_id` it was taken and is not known to have arrived: the channel can be asked by it.
+    With a `receipt_id` it was taken and is not known to have arrived: the channel can be asked by
+    it.
     """
 
     accepted: bool
@@ -284,7 +291,8 @@ class Verdict:
     wait: timedelta | None = None
 
 
-# Whether something arrived is asked about this long after it was handed over, then ever more rarely.
+# Whether something arrived is asked about this long after it was handed over, then ever more
+# rarely.
 _FIRST_LOOK_SECONDS, _LAST_LOOK_SECONDS = 2.0, 30.0
 
 
@@ -295,10 +303,11 @@ def next_look(age: timedelta) -> timedelta:
 
 
 def urgency(level: Level, kind: Kind, facts: Mapping[str, str]) -> float:
-    """How early it goes, larger first: danger before news, then the louder, then the nearer to liquidation.
+    """How early it goes, larger first: danger before news, then the louder, then the nearer to
+    liquidation.
 
-    Thousands say which of these it is, from 1000 (LOW news) to 7000 (ACTION); 0 to 998 what is left of 499
-    after the distance to liquidation in percent, 0 when that is not known.
+    Thousands say which of these it is, from 1000 (LOW news) to 7000 (ACTION); 0 to 998 what is left
+    of 499 after the distance to liquidation in percent, 0 when that is not known.
     """
     is_news = kind is Kind.NEWS and level is not Level.ACTION
     step = level.value + (0 if is_news else _DANGER_STEPS)
@@ -312,33 +321,45 @@ def urgency(level: Level, kind: Kind, facts: Mapping[str, str]) -> float:
 
 
 def choose_channels(
-    explicit: Sequence[str], mapped: Sequence[str], configured: Collection[str], kind: Kind = Kind.DANGER
+    explicit: Sequence[str],
+    mapped: Sequence[str],
+    configured: Collection[str],
+    kind: Kind = Kind.DANGER,
 ) -> Choice:
     """Explicit channels replace the level's; those not configured are left out.
 
-    When none is left that surely reaches people, every configured channel is used, the last resort only if
-    there is no other. Who names `sound` or `log` alone gets what they named. News takes no channel that rings
-    unless it is named.
+    When none is left that surely reaches people, every configured channel is used, the last resort
+    only if there is no other. Who names `sound` or `log` alone gets what they named. News takes no
+    channel that rings unless it is named.
     """
-    wanted, reason = (explicit, ChannelsReason.EXPLICIT) if explicit else (mapped, ChannelsReason.LEVEL_MAP)
+    wanted, reason = (
+        (explicit, ChannelsReason.EXPLICIT) if explicit else (mapped, ChannelsReason.LEVEL_MAP)
+    )
     if kind is Kind.NEWS and not explicit:
         wanted = [name for name in mapped if name not in RINGING]
     usable = tuple(name for name in dict.fromkeys(wanted) if name in configured)
     if usable and (set(wanted) <= UNSURE or not set(usable) <= UNSURE):
         return Choice(usable, reason)
-    fallback = ChannelsReason.FALLBACK_NEWS if kind is Kind.NEWS else ChannelsReason.FALLBACK_ALL_CONFIGURED
+    fallback = (
+        ChannelsReason.FALLBACK_NEWS
+        if kind is Kind.NEWS
+        else ChannelsReason.FALLBACK_ALL_CONFIGURED
+    )
     return Choice(everywhere(configured, kind), fallback)
 
 
 def everywhere(configured: Collection[str], kind: Kind = Kind.DANGER) -> tuple[str, ...]:
-    """Every channel that is configured, the last resort only when nothing else surely reaches people."""
+    """Every channel that is configured, the last resort only when nothing else surely reaches
+    people.
+    """
     fit = [name for name in configured if kind is not Kind.NEWS or name not in RINGING]
     surely = any(name not in UNSURE for name in fit)
     return tuple(name for name in fit if name != LAST_RESORT or not surely)
 
 
 def retry_wait(try_number: int, chance: float, retry_after: timedelta | None = None) -> timedelta:
-    """How long to wait after the failed try `try_number` (from 1); `chance` in [0, 1) is the jitter.
+    """How long to wait after the failed try `try_number` (from 1); `chance` in [0, 1) is the
+    jitter.
 
     Never shorter than the provider asked for, up to LONGEST_WAIT.
     """
@@ -353,7 +374,9 @@ def judge(answer: Answer, try_number: int, chance: float, *, was_refused: bool) 
     DEAD when refused for good twice, or after the last try.
     """
     if answer.accepted and answer.receipt_id:
-        return Verdict(DeliveryState.HANDED_OVER, AttemptOutcome.HANDED_OVER, next_look(timedelta()))
+        return Verdict(
+            DeliveryState.HANDED_OVER, AttemptOutcome.HANDED_OVER, next_look(timedelta())
+        )
     if answer.accepted:
         return Verdict(DeliveryState.SENT, AttemptOutcome.SENT)
     if answer.permanent and not was_refused and try_number < MAX_TRIES:

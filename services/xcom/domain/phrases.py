@@ -49,16 +49,22 @@ def far(facts: Mapping[str, str]) -> str:
 
 
 def to_do(facts: Mapping[str, str]) -> str:
-    """`add 250 USD or cut 400 USD`; `check now` when no amount is known; empty when nothing is to be done."""
+    """`add 250 USD or cut 400 USD`; `check now` when no amount is known; empty when nothing is to
+    be done.
+    """
     if facts.get("event", "RAISED") != "RAISED" or not about(facts):
         return ""
     amounts = [("add", facts.get("collateral_to_add_usd")), ("cut", facts.get("size_to_cut_usd"))]
-    ways = [f"{verb} {rounded(amount)} USD" for verb, amount in amounts if amount and _is_some(amount)]
+    ways = [
+        f"{verb} {rounded(amount)} USD" for verb, amount in amounts if amount and _is_some(amount)
+    ]
     return " or ".join(ways) or "check now"
 
 
 def phrase(subject: str, facts: Mapping[str, str], *, short: bool = False) -> str:
-    """One message in few words; the subject when it is about no position. `short`: without the wallet."""
+    """One message in few words; the subject when it is about no position. `short`: without the
+    wallet.
+    """
     distance = far(facts)
     if not distance:
         matter = _HEAD.sub("", subject)

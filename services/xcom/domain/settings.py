@@ -1,4 +1,5 @@
-"""What people change at run time: channels by level, a channel's settings, who is told next. Pure."""
+"""What people change at run time: channels by level, a channel's settings,
+who is told next. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ class SettingSource(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """A span of every day, in minutes after midnight of its zone; an end before the start is tomorrow's."""
+    """A span of every day, in minutes after midnight of its zone; an end before the start is
+    tomorrow's.
+    """
 
     start_minute: int
     end_minute: int

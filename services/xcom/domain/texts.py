@@ -14,9 +14,11 @@ from services.xcom.domain.phrases import far, is_demo, joined, rounded, to_do
 
 SMS_LENGTH = 160
 _SPOKEN_LENGTH = 600
-# The basic alphabet of GSM 03.38; each of its characters is one of 160. Others would halve the message.
+# The basic alphabet of GSM 03.38; each of its characters is one of 160. Others would halve the
+# message.
 _GSM = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ "
+    "!\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _TYPOGRAPHY = str.maketrans(
@@ -62,7 +64,9 @@ _SHOUTED = re.compile(
 
 
 def whole_text(letter: Letter, room: int | None = None, size: Size = len) -> str:
-    """The body, or the subject when there is none, and the link; within `room` as far as `size` measures."""
+    """The body, or the subject when there is none, and the link; within `room` as far as `size`
+    measures.
+    """
     text = letter.body or letter.subject
     link = f"\n\nAcknowledge or snooze: {letter.link}" if letter.link else ""
     if room is not None:
@@ -82,7 +86,8 @@ def titled_text(letter: Letter, room: int, size: Size = len) -> str:
 
 
 def short_text(letter: Letter) -> str:
-    """At most 160 GSM characters: what, how far, what to do, where; the link if it leaves half of them.
+    """At most 160 GSM characters: what, how far, what to do, where; the link if it leaves half of
+    them.
 
     What does not fit is left out whole, the least needed first.
     """
@@ -124,7 +129,8 @@ def spoken(text: str) -> str:
 
 
 def gsm(text: str) -> str:
-    """The text in the GSM alphabet on one line; accents it lacks are dropped, the rest becomes `?`."""
+    """The text in the GSM alphabet on one line; accents it lacks are dropped,
+    the rest becomes `?`."""
     text = re.sub(r"\s+", " ", text.translate(_TYPOGRAPHY)).strip()
     return "".join(_gsm_character(character) for character in text)
 
@@ -156,7 +162,8 @@ def _parts(letter: Letter) -> list[str]:
 
 
 def _rest(letter: Letter, located: bool) -> str:
-    """What to do with its amount, if one is known; else the action in words, else the first line."""
+    """What to do with its amount, if one is known; else the action in words,
+    else the first line."""
     facts = letter.facts
     amount = to_do(facts)
     if "USD" in amount:
@@ -170,4 +177,6 @@ def _rest(letter: Letter, located: bool) -> str:
 
 
 def _labelled(facts: Mapping[str, str], labels: Mapping[str, str], unit: str) -> list[str]:
-    return [f"{label} {rounded(facts[name])}{unit}" for label, name in labels.items() if facts.get(name)]
+    return [
+        f"{label} {rounded(facts[name])}{unit}" for label, name in labels.items() if facts.get(name)
+    ]

@@ -12,7 +12,12 @@ from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 from services.xcom.domain.messages import Level
 from services.xcom.domain.settings import Chain, Contact, Route
 from services.xcom.escalation.domain.incidents import Acknowledgement, IncidentAction
-from services.xcom.escalation.service.escalation import EscalationService, LinkAction, ShownChain, ShownLink
+from services.xcom.escalation.service.escalation import (
+    EscalationService,
+    LinkAction,
+    ShownChain,
+    ShownLink,
+)
 from services.xcom.messages.service.messages import MessageService
 from services.xcom.servicer.mapping import wire_message
 from shared.codec import from_duration, from_timestamp, to_duration, to_timestamp
@@ -82,7 +87,8 @@ def _chain(found: ShownChain) -> pb.EscalationChain:
             name=contact.name,
             wait=to_duration(timedelta(seconds=contact.wait_seconds)),
             routes=[
-                pb.ContactRoute(channel=route.channel, address=route.address) for route in contact.routes
+                pb.ContactRoute(channel=route.channel, address=route.address)
+                for route in contact.routes
             ],
         )
         for contact in found.chain.contacts

@@ -39,13 +39,25 @@ RELAYED: Final = ("slack", "telegram", "discord", "ntfy", "pushover", "apprise")
 
 
 class RelaySettings(BaseModel):
-    """Environment of the relayed channels: URLs as apprise writes them, several with spaces between."""
+    """Environment of the relayed channels: URLs as apprise writes them, several with spaces
+    between.
+    """
 
-    xcom_slack_url: SecretStr = Field(SecretStr(""), description="apprise URL", examples=["slack://..."])
-    xcom_telegram_url: SecretStr = Field(SecretStr(""), description="apprise URL", examples=["tgram://..."])
-    xcom_discord_url: SecretStr = Field(SecretStr(""), description="apprise URL", examples=["discord://..."])
-    xcom_ntfy_url: SecretStr = Field(SecretStr(""), description="apprise URL", examples=["ntfys://..."])
-    xcom_pushover_url: SecretStr = Field(SecretStr(""), description="apprise URL", examples=["pover://..."])
+    xcom_slack_url: SecretStr = Field(
+        SecretStr(""), description="apprise URL", examples=["slack://..."]
+    )
+    xcom_telegram_url: SecretStr = Field(
+        SecretStr(""), description="apprise URL", examples=["tgram://..."]
+    )
+    xcom_discord_url: SecretStr = Field(
+        SecretStr(""), description="apprise URL", examples=["discord://..."]
+    )
+    xcom_ntfy_url: SecretStr = Field(
+        SecretStr(""), description="apprise URL", examples=["ntfys://..."]
+    )
+    xcom_pushover_url: SecretStr = Field(
+        SecretStr(""), description="apprise URL", examples=["pover://..."]
+    )
     xcom_apprise_urls: SecretStr = Field(SecretStr(""), description="any apprise URLs")
     xcom_apprise_timeout_seconds: float = Field(20.0, gt=0, le=120, description="bound of one try")
 
@@ -93,9 +105,13 @@ class Relay(Channel):
         asset = apprise.AppriseAsset(async_mode=False, service_timeout=0)
         service = apprise.Apprise.instantiate(_unformatted(url), asset=asset)
         if service is None:
-            return Answer(accepted=False, error=f"{self._setting.upper()} is not understood", permanent=True)
+            return Answer(
+                accepted=False, error=f"{self._setting.upper()} is not understood", permanent=True
+            )
         if not len(service):
-            return Answer(accepted=False, error=f"{self._setting.upper()} names no receiver", permanent=True)
+            return Answer(
+                accepted=False, error=f"{self._setting.upper()} names no receiver", permanent=True
+            )
         kind = {
             Level.LOW: apprise.NotifyType.INFO,
             Level.MEDIUM: apprise.NotifyType.WARNING,
@@ -134,7 +150,9 @@ def _notified(service: Any, letter: Letter, kind: object, plain: object) -> bool
     # Through the library's front door: behind it plain text is not always escaped.
     relay = _library().Apprise()
     relay.add(service)
-    return bool(relay.notify(title=title, body=dialect.written(body), notify_type=kind, body_format=plain))
+    return bool(
+        relay.notify(title=title, body=dialect.written(body), notify_type=kind, body_format=plain)
+    )
 
 
 def _unformatted(url: str) -> str:
@@ -184,14 +202,17 @@ _DIALECTS: Final[Mapping[str, _Dialect]] = {
 
 @cache
 def _library() -> ModuleType:
-    """Loaded when it is first needed: it is heavy, and its log lines and warnings are for nobody here."""
+    """Loaded when it is first needed: it is heavy, and its log lines and warnings are for nobody
+    here.
+    """
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         library = importlib.import_module("apprise")
         session = importlib.import_module("requests").Session
-    # The library says only whether it worked: what was answered, and how long to wait, is seen on the way.
+    # The library says only whether it worked: what was answered, and how long to wait, is seen on
+    # the way.
     session.send = _listening(session.send)
     return library
 

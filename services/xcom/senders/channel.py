@@ -23,9 +23,9 @@ class Channel(Protocol):
     """One way to reach people. Secrets come once, from the environment.
 
     `name`: lower case. `timeout_seconds`: bound of one whole try, held by the caller.
-    `cooldown_seconds`: rest between two sends to one address. `paced`: LOW and MEDIUM keep to a budget.
-    `followed_seconds`: how long it is asked whether what it took has arrived.
-    `links`: its texts carry a link to acknowledge. `destination_setting`: the environment variable that an
+    `cooldown_seconds`: rest between two sends to one address. `paced`: LOW and MEDIUM keep to a
+    budget. `followed_seconds`: how long it is asked whether what it took has arrived. `links`: its
+    texts carry a link to acknowledge. `destination_setting`: the environment variable that an
     address given by a call replaces; empty when none can.
     """
 
@@ -36,7 +36,8 @@ class Channel(Protocol):
     followed_seconds: float = 0.0
     links: bool = False
     destination_setting: str = ""
-    # Several destinations of the environment: each by a reference that is no secret. Empty with one.
+    # Several destinations of the environment: each by a reference that is no secret. Empty with
+    # one.
     own: Mapping[str, str] = MappingProxyType({})
 
     @property
@@ -65,13 +66,15 @@ class Channel(Protocol):
         return f"{self.masked(self.own[address])}, {place} of {len(self.own)}"
 
     async def send(self, letter: Letter) -> Answer:
-        """One try with the letter's delivery id as idempotency key; what it answers holds no secret.
+        """One try with the letter's delivery id as idempotency key; what it answers holds no
+        secret.
 
         A failure is an answer, not an exception.
         """
 
     async def follow(self, letter: Letter) -> Answer | str:
-        """How what was taken under `letter.receipt_id` ended, or a word on where it stands; may be empty.
+        """How what was taken under `letter.receipt_id` ended, or a word on where it stands; may be
+        empty.
 
         Asked again until it ends or `followed_seconds` are over.
         """
@@ -80,7 +83,9 @@ class Channel(Protocol):
     def unended(self, letter: Letter, status: str) -> Answer:
         """What to make of it when they are over; `status` is the last word."""
         seconds = f"{self.followed_seconds:g}"
-        return Answer(accepted=False, error=f"not known to have arrived within {seconds} s: {status}"[:300])
+        return Answer(
+            accepted=False, error=f"not known to have arrived within {seconds} s: {status}"[:300]
+        )
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -93,7 +98,9 @@ def listed(text: str) -> list[str]:
 
 
 def several(destinations: Sequence[str]) -> Mapping[str, str]:
-    """References to these, when there is more than one: the same for the same destination after a restart."""
+    """References to these, when there is more than one: the same for the same destination after a
+    restart.
+    """
     if len(destinations) < 2:
         return MappingProxyType({})
     return {f"{_OWN}{hashlib.sha256(one.encode()).hexdigest()[:16]}": one for one in destinations}

@@ -45,20 +45,29 @@ def header_text(text: str) -> str:
 
 def _is_address(text: str) -> bool:
     """Also no encoded word: the library would read it."""
-    return bool(_ADDRESS.fullmatch(text)) and text.isascii() and text.isprintable() and "=?" not in text
+    return (
+        bool(_ADDRESS.fullmatch(text))
+        and text.isascii()
+        and text.isprintable()
+        and "=?" not in text
+    )
 
 
 class EmailSettings(BaseModel):
     """Environment of the email channel."""
 
-    smtp_server: str = Field("", description="host of the mail server", examples=["smtp.example.com"])
+    smtp_server: str = Field(
+        "", description="host of the mail server", examples=["smtp.example.com"]
+    )
     smtp_port: int = Field(
         587, ge=1, le=65535, description="465 is TLS from the start, else STARTTLS if offered"
     )
     smtp_username: str = Field("", description="empty: no login")
     smtp_password: SecretStr = Field(SecretStr(""), description="empty: no login")
     smtp_default_recipient: str = Field(
-        "", description="who gets the mails; several with commas between", examples=["jane@example.com"]
+        "",
+        description="who gets the mails; several with commas between",
+        examples=["jane@example.com"],
     )
     smtp_sender: str = Field(
         "", description="From; else the username if it is an address, else the recipient"
@@ -79,7 +88,9 @@ class EmailSettings(BaseModel):
     @classmethod
     def _is_mail_address(cls, value: str) -> str:
         if value and not _is_address(value):
-            raise ValueError("not a mail address in ASCII; a domain beyond it is written as xn--...")
+            raise ValueError(
+                "not a mail address in ASCII; a domain beyond it is written as xn--..."
+            )
         return value
 
 
@@ -152,7 +163,12 @@ class Email(Channel):
     def _sender(self) -> str:
         settings = self._settings
         username = settings.smtp_username if _is_address(settings.smtp_username) else ""
-        return settings.smtp_sender or username or next(iter(self._recipients), "") or "sonic@localhost"
+        return (
+            settings.smtp_sender
+            or username
+            or next(iter(self._recipients), "")
+            or "sonic@localhost"
+        )
 
     @property
     def _is_loopback(self) -> bool:
@@ -172,7 +188,9 @@ class Email(Channel):
         if not self._settings.smtp_username:
             return
         if not encrypted and not self._is_loopback:
-            raise aiosmtplib.SMTPException("no TLS offered: the password is not sent over an open line")
+            raise aiosmtplib.SMTPException(
+                "no TLS offered: the password is not sent over an open line"
+            )
         await client.login(self._settings.smtp_username, self._password)
 
     def _mail(self, letter: Letter) -> bytes:
@@ -189,20 +207,26 @@ class Email(Channel):
         text = whole_text(letter)
         # Every server takes seven bits; what is ASCII stays as it is.
         mail.set_content(text, charset="utf-8", cte=None if text.isascii() else "quoted-printable")
-        # The library would read encoded words in a subject, newlines among them (Python before 3.11.10).
+        # The library would read encoded words in a subject, newlines among them (Python before
+        # 3.11.10).
         return f"Subject: {header_text(letter.subject)}\r\n".encode() + mail.as_bytes()
 
     def _failure(self, error: aiosmtplib.SMTPException, recipient: str) -> Answer:
-        """Refused for good only for what is about the mail; a wrong password may be right tomorrow."""
+        """Refused for good only for what is about the mail; a wrong password may be right
+        tomorrow."""
         told: object = error
         if isinstance(error, aiosmtplib.SMTPRecipientsRefused) and error.recipients:
             told = error.recipients[0]
         if not isinstance(told, aiosmtplib.SMTPResponseException):
-            return Answer(accepted=False, error=self._said(f"{type(error).__name__}: {error}", recipient))
+            return Answer(
+                accepted=False, error=self._said(f"{type(error).__name__}: {error}", recipient)
+            )
         status = self._said(f"{told.code} {told.message}", recipient)
         about_mail = isinstance(
             told,
-            aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPSenderRefused | aiosmtplib.SMTPDataError,
+            aiosmtplib.SMTPRecipientRefused
+            | aiosmtplib.SMTPSenderRefused
+            | aiosmtplib.SMTPDataError,
         )
         return Answer(
             accepted=False,

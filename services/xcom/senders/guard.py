@@ -1,7 +1,8 @@
-"""Keeps destinations that a call has set out of our own networks; checks where the connection really goes.
+"""Keeps destinations that a call has set out of our own networks; checks where the connection
+really goes.
 
-Resolves a name once, checks every address, and connects to the one that was checked: a name that changes its
-mind between the check and the connection changes nothing.
+Resolves a name once, checks every address, and connects to the one that was checked: a name that
+changes its mind between the check and the connection changes nothing.
 """
 
 from __future__ import annotations
@@ -23,8 +24,16 @@ _TRANSLATED = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48"
 _FORBIDDEN = tuple(
     map(
         ipaddress.ip_network,
-        # Shared, benchmark, documentation and reserved space, whatever the running Python calls global.
-        ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4", "fec0::/10"),
+        # Shared, benchmark, documentation and reserved space, whatever the running Python calls
+        # global.
+        (
+            "100.64.0.0/10",
+            "192.0.0.0/24",
+            "192.88.99.0/24",
+            "198.18.0.0/15",
+            "240.0.0.0/4",
+            "fec0::/10",
+        ),
     )
 )
 _URL_LENGTH = 2000
@@ -50,11 +59,15 @@ class Guard:
     def client(self, timeout_seconds: float) -> httpx.AsyncClient:
         """Follows no redirect, uses no proxy, connects to checked addresses only."""
         return httpx.AsyncClient(
-            transport=_Pinned(self), timeout=timeout_seconds, follow_redirects=False, trust_env=False
+            transport=_Pinned(self),
+            timeout=timeout_seconds,
+            follow_redirects=False,
+            trust_env=False,
         )
 
     async def check(self, url: str) -> None:
-        """ValueError when this URL is malformed or leads where it may not; names unknown now pass."""
+        """ValueError when this URL is malformed or leads where it may not;
+        names unknown now pass."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port or 443
@@ -77,8 +90,12 @@ class Guard:
             return
 
     async def pinned(self, host: str, port: int) -> str:
-        """The address to connect to; Refused when any address of the host is one that calls may not reach."""
-        addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in await self._resolve(host, port)]
+        """The address to connect to; Refused when any address of the host is one that calls may not
+        reach.
+        """
+        addresses = [
+            ipaddress.ip_address(text.partition("%")[0]) for text in await self._resolve(host, port)
+        ]
         if not addresses:
             raise Refused("the host has no address")
         if not all(self.permits(address) for address in addresses):
@@ -88,7 +105,9 @@ class Guard:
     def permits(self, address: Address) -> bool:
         """Whether the address is one of the open network, or of a network the operator named."""
         embedded = _embedded(address)
-        if any(one.version == net.version and one in net for one in embedded for net in self._allowed):
+        if any(
+            one.version == net.version and one in net for one in embedded for net in self._allowed
+        ):
             return True
         return all(_open(one) for one in embedded)
 

@@ -1,4 +1,5 @@
-"""HTTP/1.1 POSTs to one URL of the operator's over connections that are kept; reads no more than heads.
+"""HTTP/1.1 POSTs to one URL of the operator's over connections that are kept; reads no more than
+heads.
 
 A general client costs more than everything else about a delivery.
 """
@@ -62,7 +63,9 @@ class Poster:
         self._idle: list[_Connection] = []
 
     async def post(self, headers: Mapping[str, str], body: bytes) -> Head:
-        """One request. OSError, BadAnswer or EOFError when there is no answer; the caller bounds the time."""
+        """One request. OSError, BadAnswer or EOFError when there is no answer; the caller bounds
+        the time.
+        """
         lines = (f"{name}: {value}" for name, value in headers.items())
         head = "\r\n".join((self._head, *lines, f"Content-Length: {len(body)}", "", ""))
         connection = await self._connection()
@@ -86,7 +89,9 @@ class Poster:
         if self._is_tls and self._context is None:
             self._context = httpx.create_ssl_context(trust_env=False)
         loop = asyncio.get_running_loop()
-        _, made = await loop.create_connection(_Connection, self._host, self._port, ssl=self._context)
+        _, made = await loop.create_connection(
+            _Connection, self._host, self._port, ssl=self._context
+        )
         return made
 
 
@@ -177,7 +182,9 @@ def _parsed(head: bytes) -> Head:
 
 
 def _short_length(head: Head) -> int | None:
-    """Bytes of the body when they are few and known and the connection is kept: then they are waited for."""
+    """Bytes of the body when they are few and known and the connection is kept: then they are
+    waited for.
+    """
     if head.headers.get("connection", "").lower() == "close" or "transfer-encoding" in head.headers:
         return None
     length = "0" if head.status in (204, 304) else head.headers.get("content-length", "")

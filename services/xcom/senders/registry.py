@@ -1,4 +1,6 @@
-"""Every channel of this release: a new one is its own file and one line here, its settings one name more."""
+"""Every channel of this release: a new one is its own file and one line here, its settings one name
+more.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,8 @@ class Channels:
         self.by_name: Mapping[str, Channel] = {channel.name: channel for channel in channels}
 
     async def start(self) -> None:
-        """Nothing to do: a channel that cannot be reached must not keep the service from starting."""
+        """Nothing to do: a channel that cannot be reached must not keep the service from
+        starting."""
 
     async def stop(self) -> None:
         for channel in self.by_name.values():

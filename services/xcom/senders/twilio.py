@@ -23,16 +23,25 @@ _BODY_LENGTH = 100_000
 class TwilioSettings(BaseModel):
     """Environment of the sms and voice channels."""
 
-    twilio_account_sid: SecretStr = Field(SecretStr(""), description="Twilio account", examples=["AC..."])
+    twilio_account_sid: SecretStr = Field(
+        SecretStr(""), description="Twilio account", examples=["AC..."]
+    )
     twilio_auth_token: SecretStr = Field(SecretStr(""), description="Twilio password")
-    twilio_from: str = Field("", description="number that sends and calls", examples=["+15005550006"])
+    twilio_from: str = Field(
+        "", description="number that sends and calls", examples=["+15005550006"]
+    )
     twilio_to: str = Field(
-        "", description="number that is told; several with commas between", examples=["+491701234567"]
+        "",
+        description="number that is told; several with commas between",
+        examples=["+491701234567"],
     )
     twilio_url: str = Field("https://api.twilio.com", description="where Twilio answers")
     twilio_timeout_seconds: float = Field(15.0, gt=0, le=120, description="bound of one try")
     sms_cooldown_seconds: float = Field(
-        10.0, ge=0, le=3600, description="rest between two texts to one number; what waits becomes one"
+        10.0,
+        ge=0,
+        le=3600,
+        description="rest between two texts to one number; what waits becomes one",
     )
     voice_cooldown_seconds: float = Field(
         180.0, ge=0, le=86400, description="rest between two calls to one number"
@@ -42,7 +51,9 @@ class TwilioSettings(BaseModel):
     @classmethod
     def _are_numbers(cls, value: str) -> str:
         if not all(map(_NUMBER.fullmatch, listed(value))):
-            raise ValueError("not a phone number like +491701234567, or several with commas between")
+            raise ValueError(
+                "not a phone number like +491701234567, or several with commas between"
+            )
         return value
 
     @field_validator("twilio_from")
@@ -100,7 +111,8 @@ class _Twilio(Channel):
         number = letter.address or self._numbers[0]
         url = self._url(self._resource)
         form = {"To": number, "From": self._settings.twilio_from, **self._words(letter)}
-        # Twilio keeps the first of two requests with the same token. One that failed there needs another.
+        # Twilio keeps the first of two requests with the same token. One that failed there needs
+        # another.
         parts = filter(None, (letter.delivery_id, letter.receipt_id))
         headers = {"I-Twilio-Idempotency-Token": "-".join(parts)}
         try:
@@ -138,7 +150,9 @@ class _Twilio(Channel):
         raise NotImplementedError
 
     def _url(self, path: str) -> str:
-        return f"{self._settings.twilio_url.rstrip('/')}/2010-04-01/Accounts/{self._sid}/{path}.json"
+        return (
+            f"{self._settings.twilio_url.rstrip('/')}/2010-04-01/Accounts/{self._sid}/{path}.json"
+        )
 
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -186,9 +200,12 @@ class Sms(_Twilio):
         self.cooldown_seconds = settings.sms_cooldown_seconds
 
     def unended(self, letter: Letter, status: str) -> Answer:
-        """Not every operator tells of arrival: what left Twilio counts, what did not is sent again."""
+        """Not every operator tells of arrival: what left Twilio counts,
+        what did not is sent again."""
         if status == "sent":
-            return Answer(accepted=True, provider_status="sent; the operator does not tell of arrival")
+            return Answer(
+                accepted=True, provider_status="sent; the operator does not tell of arrival"
+            )
         return super().unended(letter, status)
 
     def _words(self, letter: Letter) -> Mapping[str, str]:
@@ -209,7 +226,9 @@ class Voice(_Twilio):
         self.cooldown_seconds = settings.voice_cooldown_seconds
 
     def _words(self, letter: Letter) -> Mapping[str, str]:
-        return {"Twiml": f"<Response><Say>{escape(_speakable(spoken_text(letter)))}</Say></Response>"}
+        return {
+            "Twiml": f"<Response><Say>{escape(_speakable(spoken_text(letter)))}</Say></Response>"
+        }
 
 
 def _speakable(text: str) -> str:
@@ -218,7 +237,9 @@ def _speakable(text: str) -> str:
 
 def _told(response: httpx.Response) -> str:
     """Status and code of Twilio's own answer."""
-    return " ".join(filter(None, (_found(response, name) for name in ("status", "code", "message"))))
+    return " ".join(
+        filter(None, (_found(response, name) for name in ("status", "code", "message")))
+    )
 
 
 def _found(response: httpx.Response, name: str) -> str:

@@ -67,14 +67,15 @@ class Webhook(Channel):
     2. Refuse when the timestamp is more than 300 s away from your clock: a replay.
     3. Look up the secret of the key id, compute
 
-           "v1=" + hmac.new(secret, timestamp.encode() + b"." + raw_body, hashlib.sha256).hexdigest()
+           signed = timestamp.encode() + b"." + raw_body
+           "v1=" + hmac.new(secret, signed, hashlib.sha256).hexdigest()
 
        and compare with hmac.compare_digest; refuse when they differ.
-    4. Idempotency-Key is the delivery id, the same on every try: when you have seen it, answer 200 and do
-       nothing.
-    5. Answer 2xx once it is stored. 408, 425, 429, 5xx and silence are tried again (Retry-After is honoured),
-       any other 4xx is final, and asked once more before it is believed. Redirects are not followed. Proxies
-       of the environment are not used.
+    4. Idempotency-Key is the delivery id, the same on every try: when you have seen it,
+       answer 200 and do nothing.
+    5. Answer 2xx once it is stored. 408, 425, 429, 5xx and silence are tried again (Retry-After
+       is honoured), any other 4xx is final, and asked once more before it is believed. Redirects
+       are not followed. Proxies of the environment are not used.
     """
 
     name = "webhook"
@@ -124,7 +125,14 @@ class Webhook(Channel):
             return Answer(accepted=False, error=f"destination refused: {error}", permanent=True)
         except httpx.TimeoutException:
             return Answer(accepted=False, error="no answer in time")
-        except (httpx.HTTPError, httpx.InvalidURL, BadAnswer, OSError, EOFError, ValueError) as error:
+        except (
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            BadAnswer,
+            OSError,
+            EOFError,
+            ValueError,
+        ) as error:
             # Only the kind: the words may quote the URL.
             return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
 

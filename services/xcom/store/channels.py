@@ -11,9 +11,11 @@ from sqlalchemy import text
 from services.xcom.store.settings import SettingStore
 
 _RECORDS = text(
-    "select name as channel, last_sent_time, coalesce(last_error, '') as last_error, last_error_time,"
+    "select name as channel, last_sent_time, coalesce(last_error, '') as last_error,"
+    " last_error_time,"
     " verified_time,"
-    " (select count(*) from delivery where delivery.channel = name and state in (1, 6)) as queued_count,"
+    " (select count(*) from delivery where delivery.channel = name and state in (1, 6)) as"
+    " queued_count,"
     # Also those that are tried anew for want of another way: they rest until they are due.
     " dead.count as dead_count, dead.last_time as gave_up_time"
     " from unnest(cast(:channels as text[])) as known(name)"
@@ -26,7 +28,8 @@ _VERIFIED = text(
     " on conflict (channel) do update set verified_time = excluded.verified_time"
 )
 _FAILED = text(
-    "insert into channel_record (channel, last_error, last_error_time) values (:channel, :error, :now)"
+    "insert into channel_record (channel, last_error, last_error_time) values (:channel, :error,"
+    " :now)"
     " on conflict (channel) do update set"
     " last_error = excluded.last_error, last_error_time = excluded.last_error_time"
 )
@@ -91,6 +94,8 @@ class ChannelStore(SettingStore):
     async def note_test(self, channel: str, error: str, now: datetime) -> None:
         """A test went well (no error) or not."""
         if error:
-            await self._connection.execute(_FAILED, {"channel": channel, "error": error, "now": now})
+            await self._connection.execute(
+                _FAILED, {"channel": channel, "error": error, "now": now}
+            )
         else:
             await self._connection.execute(_VERIFIED, {"channel": channel, "now": now})

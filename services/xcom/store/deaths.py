@@ -21,18 +21,22 @@ _CARRIED = (
 )
 _HOLD = text(f"select 1 from message where id in {_CARRIED} order by id for update")
 _VICTIMS = text(
-    "select message.id as message_id, message.level, message.kind, message.subject, message.channels_reason,"
+    "select message.id as message_id, message.level, message.kind, message.subject,"
+    " message.channels_reason,"
     " message.created_time, message.acknowledged_time is not null"
     "  or coalesce(message.snoozed_until_time > :now, false)"
-    "  or exists (select from incident where key = message.incident_key and message.incident_key <> ''"
+    "  or exists (select from incident where key = message.incident_key and message.incident_key"
+    " <> ''"
     "   and ended_time is not null) as settled,"
     " delivery.id, delivery.channel, delivery.address, delivery.state"
     " from message join delivery on delivery.message_id = message.id"
     f" where message.id in {_CARRIED} order by message.id, delivery.id"
 )
 _REVIVE = text(
-    "update delivery set state = 1, spent_tries = tries, due_time = :due_time, claimed_until = null,"
-    " digest_id = '' where message_id = :id and state = 3 and channel <> all(cast(:unsure as text[]))"
+    "update delivery set state = 1, spent_tries = tries, due_time = :due_time, claimed_until ="
+    " null,"
+    " digest_id = '' where message_id = :id and state = 3 and channel <> all(cast(:unsure as"
+    " text[]))"
 )
 _ALL_TOLD = text(
     "update message set escalation_step = greatest(escalation_step, :step),"
@@ -46,7 +50,9 @@ class DeathStore(RecallStore):
     """Deaths of one transaction."""
 
     async def hold(self, delivery_id: str) -> None:
-        """The messages it carries are this transaction's: two deliveries must not each rely on the other."""
+        """The messages it carries are this transaction's: two deliveries must not each rely on the
+        other.
+        """
         await self._connection.execute(_HOLD, {"id": delivery_id})
 
     async def victims(self, delivery_id: str, now: datetime) -> list[Victim]:
@@ -79,7 +85,9 @@ class DeathStore(RecallStore):
     async def all_told(self, message_ids: Collection[str], step: int, due_time: datetime) -> None:
         """So many contacts were told; what is left of the chain is due then."""
         for id in message_ids:
-            await self._connection.execute(_ALL_TOLD, {"id": id, "step": step, "due_time": due_time})
+            await self._connection.execute(
+                _ALL_TOLD, {"id": id, "step": step, "due_time": due_time}
+            )
 
     async def stored_settings(self) -> str | None:
         """As Acceptance wants them."""

@@ -16,12 +16,15 @@ from shared.database.engine import raw
 _OFFERED_TIME = func.coalesce(delivery.c.handed_over_time, delivery.c.sent_time)
 _HEARD = text(
     "with heard as (update delivery set state = 2, sent_time = :now, claimed_until = null,"
-    "  provider_status = 'heard by a page' where id = :id and state = 6 returning id, tries, channel),"
+    "  provider_status = 'heard by a page' where id = :id and state = 6 returning id, tries,"
+    " channel),"
     " tried as (update attempt set outcome = 2, provider_status = 'heard by a page' from heard"
     "  where attempt.delivery_id = heard.id and attempt.try_number = heard.tries),"
-    " carried as (update delivery set state = 2, sent_time = :now, provider_status = 'heard by a page'"
+    " carried as (update delivery set state = 2, sent_time = :now, provider_status = 'heard by a"
+    " page'"
     "  from heard where delivery.state = 4 and digest_id = heard.id)"
-    " insert into channel_record (channel, last_sent_time, last_error) select channel, :now, '' from heard"
+    " insert into channel_record (channel, last_sent_time, last_error) select channel, :now, ''"
+    " from heard"
     " on conflict (channel) do update set last_sent_time = excluded.last_sent_time"
 )
 
@@ -42,7 +45,9 @@ class DeliveryStore(DeathStore):
         query = (
             select(delivery, message.c.subject)
             .join(message, message.c.id == delivery.c.message_id)
-            .where(delivery.c.channel == "sound", delivery.c.state.in_((2, 6)), after < _OFFERED_TIME)
+            .where(
+                delivery.c.channel == "sound", delivery.c.state.in_((2, 6)), after < _OFFERED_TIME
+            )
             .order_by(_OFFERED_TIME, delivery.c.id)
             .limit(200)
         )

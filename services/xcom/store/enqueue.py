@@ -1,4 +1,6 @@
-"""More deliveries for messages that are stored already: fallbacks, contacts, digests; and how full it is."""
+"""More deliveries for messages that are stored already: fallbacks, contacts, digests; and how full
+it is.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from services.xcom.store.settings import SettingStore
 from services.xcom.store.statements import FRESH
 
 _CROWDS = text(
-    f"select address from delivery where channel = :channel and {FRESH} group by address having count(*) > 1"
+    f"select address from delivery where channel = :channel and {FRESH} group by address having"
+    " count(*) > 1"
 )
 _GROUP = text(
     "with grouped as (update delivery set state = 4, digest_id = :digest_id"
@@ -26,18 +29,21 @@ _GROUP = text(
     " returning message_id),"
     " told as (select message.* from message join grouped on grouped.message_id = message.id),"
     f" worst as (select * from told order by urgency desc, id limit {NAMED_COUNT})"
-    " select (select count(*) from told) as member_count, (select max(urgency) from told) as urgency,"
+    " select (select count(*) from told) as member_count, (select max(urgency) from told) as"
+    " urgency,"
     " (select min(kind) from told) as kind,"
     " coalesce((select bool_or(facts ->> 'demo' = 'true') from told), false) as is_demo,"
     " (select json_agg(json_build_object('level', level, 'subject', subject, 'facts', facts)"
     "  order by urgency desc, id) from worst) as worst"
 )
 _DIGEST = text(
-    "with told as (insert into message (id, request_id, level, kind, urgency, subject, body, source,"
+    "with told as (insert into message (id, request_id, level, kind, urgency, subject, body,"
+    " source,"
     "  dedupe_key, facts, created_time, suppressed_reason, channels_reason)"
     " values (:message_id, :message_id, :level, :kind, :urgency, :subject, :body, 'xcom', '',"
     "  cast(:facts as jsonb), :now, '', 'DIGEST'))"
-    " insert into delivery (id, message_id, channel, state, level, urgency, tries, due_time, last_error,"
+    " insert into delivery (id, message_id, channel, state, level, urgency, tries, due_time,"
+    " last_error,"
     "  provider_status, created_time, reason, address)"
     " values (:id, :message_id, :channel, 1, :level, :urgency, 0, :now, '', '', :now,"
     f"  {DeliveryReason.DIGEST.value}, :address)"
@@ -45,7 +51,8 @@ _DIGEST = text(
 _QUEUE = text(
     "with queued as (insert into delivery (id, message_id, channel, state, level, urgency, tries,"
     "  due_time, last_error, provider_status, created_time, reason, contact, address)"
-    " select own.id, own.message_id, own.channel, 1, message.level, message.urgency, 0, own.due_time, '', '',"
+    " select own.id, own.message_id, own.channel, 1, message.level, message.urgency, 0,"
+    " own.due_time, '', '',"
     "  :now, :reason, :contact, own.address"
     " from unnest(cast(:ids as text[]), cast(:message_ids as text[]), cast(:channels as text[]),"
     "  cast(:addresses as text[]), cast(:due_times as timestamptz[]))"
@@ -56,7 +63,8 @@ _QUEUE = text(
 # Urgent ones rest only behind urgent ones.
 _LAST_SENT = text(
     "select greatest("
-    " (select max(sent_time) from delivery where state = 2 and channel = :channel and address = :address"
+    " (select max(sent_time) from delivery where state = 2 and channel = :channel and address ="
+    " :address"
     "  and urgency >= :least),"
     " (select max(handed_over_time) from delivery where state = 6 and channel = :channel"
     "  and address = :address and urgency >= :least))"
@@ -107,14 +115,21 @@ class QueueStore(SettingStore):
         """Addresses for which more than one waits that was never tried."""
         return [
             row.address
-            for row in await self._connection.execute(_CROWDS, {**level_range.words, "channel": channel})
+            for row in await self._connection.execute(
+                _CROWDS, {**level_range.words, "channel": channel}
+            )
         ]
 
     async def group(
         self, channel: str, address: str, level_range: LevelRange, digest_id: str
     ) -> Group | None:
         """Take what waits together; None when nothing does any more."""
-        words = {**level_range.words, "channel": channel, "address": address, "digest_id": digest_id}
+        words = {
+            **level_range.words,
+            "channel": channel,
+            "address": address,
+            "digest_id": digest_id,
+        }
         row = (await self._connection.execute(_GROUP, words)).one()
         if not row.member_count:
             return None
@@ -163,8 +178,12 @@ class QueueStore(SettingStore):
         words = {**level_range.words, "channel": channel, "cooldown_seconds": cooldown_seconds}
         await self._connection.execute(_REST, words)
 
-    async def last_sent(self, channel: str, address: str, *, urgent: bool = True) -> datetime | None:
-        """When the channel last took something for this address, as far as it holds up what is `urgent`."""
+    async def last_sent(
+        self, channel: str, address: str, *, urgent: bool = True
+    ) -> datetime | None:
+        """When the channel last took something for this address, as far as it holds up what is
+        `urgent`.
+        """
         least = URGENT if urgent else 0.0
         found: datetime | None = await self._connection.scalar(
             _LAST_SENT, {"channel": channel, "address": address, "least": least}

@@ -21,7 +21,8 @@ _DUE = (
 )
 _NEXT = text("select min(escalation_due_time) from message where escalation_due_time is not null")
 _STEP = text(
-    "update message set escalation_step = :step, escalation_due_time = cast(:due_time as timestamptz)"
+    "update message set escalation_step = :step, escalation_due_time = cast(:due_time as"
+    " timestamptz)"
     " where id = :id"
 )
 _ACKNOWLEDGE = text(

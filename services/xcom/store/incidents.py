@@ -1,4 +1,6 @@
-"""Incidents over several messages: acknowledged, put off, ended, and who heard. Every time is an argument."""
+"""Incidents over several messages: acknowledged, put off, ended, and who heard. Every time is an
+argument.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,13 @@ _MARK_ENDED = text(
     " insert into incident (key, ended_time, updated_time)"
     " select distinct key, cast(:now as timestamptz), cast(:now as timestamptz)"
     " from unnest(cast(:keys as text[])) as own(key) order by key"
-    " on conflict (key) do update set ended_time = coalesce(incident.ended_time, excluded.ended_time),"
+    " on conflict (key) do update set ended_time = coalesce(incident.ended_time,"
+    " excluded.ended_time),"
     " updated_time = excluded.updated_time"
 )
 _STOP = text(
-    f"update message set escalation_due_time = null where {_OF_THESE} and escalation_due_time is not null"
+    f"update message set escalation_due_time = null where {_OF_THESE} and escalation_due_time is"
+    " not null"
 )
 # A try that was never answered may have been heard.
 _TOLD = (
@@ -43,7 +47,8 @@ _HEARD = text(
     "  as waits_until,"
     f" not bool_or({_TOLD}) as untold"
     " from delivery join message on message.id = delivery.message_id"
-    " join delivery as teller on teller.id = case when delivery.state = 4 and delivery.digest_id <> ''"
+    " join delivery as teller on teller.id = case when delivery.state = 4 and delivery.digest_id"
+    " <> ''"
     "  then delivery.digest_id else delivery.id end"
     f" where {_OF_THESE}"
     f" and not message.ends_incident and ({_TOLD} or delivery.state = 5"
@@ -78,18 +83,21 @@ _NEWEST = text(
 )
 _RESUME = text(
     "update message set acknowledged_time = null, acknowledged_by = '', snoozed_until_time = null,"
-    " escalation_due_time = least(escalation_due_time, cast(:due_time as timestamptz)) where id = :id"
+    " escalation_due_time = least(escalation_due_time, cast(:due_time as timestamptz)) where id ="
+    " :id"
 )
 # One after the other: whoever reads them in order must not miss one that commits late.
 _ORDER = text("select pg_advisory_xact_lock(hashtextextended('xcom acknowledgements', 0))")
 _SAID = text(
-    "insert into acknowledgement (incident_key, source, level, said_by, snoozed_until_time, created_time)"
+    "insert into acknowledgement (incident_key, source, level, said_by, snoozed_until_time,"
+    " created_time)"
     " select :key, source, :level, :by, cast(:snoozed_until_time as timestamptz), :now"
     " from message where incident_key = :key and incident_key <> '' order by id desc limit 1"
 )
 _FORGET = text("delete from acknowledgement where created_time < :before")
 _LIST = text(
-    "select sequence, incident_key, level, said_by, snoozed_until_time, created_time from acknowledgement"
+    "select sequence, incident_key, level, said_by, snoozed_until_time, created_time from"
+    " acknowledgement"
     " where source = :source and sequence > :after order by sequence limit :size"
 )
 _LAST = text("select coalesce(max(sequence), 0) from acknowledgement")
@@ -120,7 +128,8 @@ class IncidentStore(RecallStore):
         """Who heard of these, or would have; to be asked after what waits was called back."""
         rows = await self._connection.execute(_HEARD, {"keys": list(keys), "now": now})
         heard = [
-            Heard(Route(row.channel, row.address), row.contact, row.waits_until, row.untold) for row in rows
+            Heard(Route(row.channel, row.address), row.contact, row.waits_until, row.untold)
+            for row in rows
         ]
         return Ended(known=True, heard=heard)
 
@@ -143,7 +152,9 @@ class IncidentStore(RecallStore):
         return Halted(row.id, row.escalation_step) if row else None
 
     async def resume(self, message_id: str, due_time: datetime) -> None:
-        """Nobody acknowledged it after all; its next contact is told then, or earlier if that was planned."""
+        """Nobody acknowledged it after all; its next contact is told then, or earlier if that was
+        planned.
+        """
         await self._connection.execute(_RESUME, {"id": message_id, "due_time": due_time})
 
     async def note_word(self, word: Word) -> None:
@@ -155,7 +166,9 @@ class IncidentStore(RecallStore):
 
     async def acknowledgements(self, source: str, after: int, size: int) -> list[Acknowledgement]:
         """Oldest first."""
-        rows = await self._connection.execute(_LIST, {"source": source, "after": after, "size": size})
+        rows = await self._connection.execute(
+            _LIST, {"source": source, "after": after, "size": size}
+        )
         return [Acknowledgement(row[0], row[1], Level(row[2]), *row[3:]) for row in rows]
 
     async def last_sequence(self) -> int:

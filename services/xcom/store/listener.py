@@ -14,19 +14,25 @@ from shared.database.listen import listen
 
 
 class Listener:
-    """A Part that holds the one connection of `database`; rings everybody after every (re)connection too.
+    """A Part that holds the one connection of `database`; rings everybody after every
+    (re)connection too.
 
-    A ring says for whom (nobody named: all hearers) and, when its sender was told already, who rang.
+    A ring says for whom (nobody named: all hearers) and, when its sender was told already, who
+    rang.
     """
 
-    def __init__(self, database: Database, own_name: str, hearers: Mapping[str, Callable[[], None]]) -> None:
+    def __init__(
+        self, database: Database, own_name: str, hearers: Mapping[str, Callable[[], None]]
+    ) -> None:
         self._database = database
         self._own_name = own_name
         self._hearers = hearers
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(listen(self._database, BELL, self._ring), name="xcom listener")
+        self._task = asyncio.create_task(
+            listen(self._database, BELL, self._ring), name="xcom listener"
+        )
 
     async def stop(self) -> None:
         task, self._task = self._task, None

@@ -46,7 +46,9 @@ class MessageStore(IncidentStore):
     """Messages of one transaction."""
 
     async def acceptance(self, dedupe_key: str) -> Acceptance:
-        """The way in within this transaction, which holds the key until its end: two cannot both be first."""
+        """The way in within this transaction, which holds the key until its end: two cannot both be
+        first.
+        """
         found = Acceptance((await raw(self._connection)).fetch)
         if dedupe_key:
             await found.hold(dedupe_key)
@@ -55,17 +57,25 @@ class MessageStore(IncidentStore):
     async def accepted(self, request_id: str) -> Accepted | None:
         """What was answered to this request."""
         row = (
-            await self._connection.execute(select(request).where(request.c.request_id == request_id))
+            await self._connection.execute(
+                select(request).where(request.c.request_id == request_id)
+            )
         ).one_or_none()
         if row is None:
             return None
         return Accepted(
-            row.fingerprint, row.message_id, row.created_time, row.suppressed_reason, row.channels_reason
+            row.fingerprint,
+            row.message_id,
+            row.created_time,
+            row.suppressed_reason,
+            row.channels_reason,
         )
 
     async def message(self, id: str) -> Message | None:
         """One message with its deliveries."""
-        row = (await self._connection.execute(select(message).where(message.c.id == id))).one_or_none()
+        row = (
+            await self._connection.execute(select(message).where(message.c.id == id))
+        ).one_or_none()
         return (await self._with_deliveries([to_message(row)]))[0] if row else None
 
     async def attempts(self, message_id: str) -> dict[str, list[Attempt]]:
@@ -81,7 +91,9 @@ class MessageStore(IncidentStore):
             found.setdefault(row.delivery_id, []).append(to_attempt(row))
         return found
 
-    async def list_messages(self, page: PageRequest, level: Level | None, source: str) -> list[Message]:
+    async def list_messages(
+        self, page: PageRequest, level: Level | None, source: str
+    ) -> list[Message]:
         """Messages, newest first, one more than the page holds."""
         query = select(message)
         if level is not None:
@@ -89,7 +101,9 @@ class MessageStore(IncidentStore):
         if source:
             query = query.where(message.c.source == source)
         query = apply(query, [(message.c.id, "desc")], page.after, page.size)
-        return await self._with_deliveries([to_message(row) for row in await self._connection.execute(query)])
+        return await self._with_deliveries(
+            [to_message(row) for row in await self._connection.execute(query)]
+        )
 
     async def list_deliveries(
         self, page: PageRequest, channel: str, state: DeliveryState | None, message_id: str
@@ -112,7 +126,9 @@ class MessageStore(IncidentStore):
         return to_delivery(row) if row else None
 
     async def clear(self) -> int:
-        """Delete messages that wait for no delivery and no contact; messages and deliveries counted."""
+        """Delete messages that wait for no delivery and no contact; messages and deliveries
+        counted.
+        """
         return int(await self._connection.scalar(_CLEAR) or 0)
 
     async def _with_deliveries(self, messages: Sequence[Message]) -> list[Message]:
@@ -124,4 +140,6 @@ class MessageStore(IncidentStore):
         return [replace(one, deliveries=found.get(one.id, [])) for one in messages]
 
 
-_DELIVERIES = select(delivery, message.c.subject).join(message, message.c.id == delivery.c.message_id)
+_DELIVERIES = select(delivery, message.c.subject).join(
+    message, message.c.id == delivery.c.message_id
+)

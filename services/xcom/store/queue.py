@@ -85,7 +85,8 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How a try ended. What waits on this channel for the same address is due after `rested_time`."""
+    """How a try ended. What waits on this channel for the same address is due after
+    `rested_time`."""
 
     letter: Letter
     answer: Answer
@@ -100,13 +101,17 @@ class Queue:
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
 
-    async def look(self, channels: Sequence[str], level_range: LevelRange, busy: Collection[str]) -> Look:
+    async def look(
+        self, channels: Sequence[str], level_range: LevelRange, busy: Collection[str]
+    ) -> Look:
         """What waits on these channels, for now and for later."""
         rows = await self._run(
             statements.LOOK, {**level_range.words, "channels": channels, "busy": list(busy)}
         )
         later = [row["next_time"] for row in rows if row["next_time"] is not None]
-        return Look(frozenset(row["channel"] for row in rows if row["is_due"]), min(later, default=None))
+        return Look(
+            frozenset(row["channel"] for row in rows if row["is_due"]), min(later, default=None)
+        )
 
     async def pace(
         self, name: str, channels: Sequence[str], level_range: LevelRange, after: datetime
@@ -120,7 +125,9 @@ class Queue:
     async def claim(
         self, capacities: Sequence[Capacity], level_range: LevelRange, busy: Collection[str]
     ) -> Taken:
-        """Take what is due, most urgent and oldest first; nobody else gets it until the claim runs out."""
+        """Take what is due, most urgent and oldest first; nobody else gets it until the claim runs
+        out.
+        """
         rows = await self._run(
             statements.CLAIM,
             {
@@ -139,7 +146,9 @@ class Queue:
         return bool(await self._run(statements.RENEW, words))
 
     async def settle(self, receipts: Sequence[Receipt]) -> None:
-        """Write down how tries ended, for the deliveries, what they carry, the attempts and the channels."""
+        """Write down how tries ended, for the deliveries, what they carry, the attempts and the
+        channels.
+        """
         states = [one.verdict.state for one in receipts]
         pairs = list(zip(receipts, states, strict=True))
         await self._run(
@@ -153,9 +162,12 @@ class Queue:
                 "provider_statuses": [one.answer.provider_status for one in receipts],
                 "errors": [one.answer.error for one in receipts],
                 "due_times": [
-                    None if one.verdict.wait is None else one.now + one.verdict.wait for one in receipts
+                    None if one.verdict.wait is None else one.now + one.verdict.wait
+                    for one in receipts
                 ],
-                "sent_times": [one.now if state is DeliveryState.SENT else None for one, state in pairs],
+                "sent_times": [
+                    one.now if state is DeliveryState.SENT else None for one, state in pairs
+                ],
                 "error_times": [None if one.answer.accepted else one.now for one in receipts],
                 "rested_times": [one.rested_time for one in receipts],
                 "receipt_ids": [one.answer.receipt_id for one in receipts],
@@ -166,10 +178,14 @@ class Queue:
         )
 
     async def follow(self, now: datetime, until: datetime, size: int) -> list[Letter]:
-        """Take what was handed over and is to be asked about now; nobody else gets it before `until`."""
+        """Take what was handed over and is to be asked about now; nobody else gets it before
+        `until`.
+        """
         return [
             _letter(row)
-            for row in await self._run(statements.FOLLOW, {"now": now, "until": until, "size": size})
+            for row in await self._run(
+                statements.FOLLOW, {"now": now, "until": until, "size": size}
+            )
         ]
 
     async def ask_again(self, letter: Letter, due_time: datetime, provider_status: str) -> None:
@@ -184,7 +200,11 @@ class Queue:
         return found
 
     async def add_links(
-        self, hashes: Sequence[str], message_ids: Sequence[str], now: datetime, expires_time: datetime
+        self,
+        hashes: Sequence[str],
+        message_ids: Sequence[str],
+        now: datetime,
+        expires_time: datetime,
     ) -> None:
         """One link a letter; only the hash of its token is kept."""
         words = {"hashes": hashes, "ids": message_ids, "now": now, "expires_time": expires_time}

@@ -17,7 +17,8 @@ _OF_MESSAGES = (
     "  and state = 4 and digest_id <> ''"
 )
 _WAITING = (
-    "select waiting.id, waiting.channel, waiting.reason, message.acknowledged_time is not null as is_known,"
+    "select waiting.id, waiting.channel, waiting.reason, message.acknowledged_time is not null as"
+    " is_known,"
     " message.acknowledged_by, message.snoozed_until_time,"
     " not message.ends_incident and message.incident_key <> '' and exists (select from incident"
     "  where key = message.incident_key and ended_time is not null) as is_over"
@@ -30,9 +31,11 @@ _WAITING = (
 )
 _WAITING_OF_MESSAGES = text(_WAITING.format(ids=_OF_MESSAGES))
 _WAITING_ITSELF = text(_WAITING.format(ids="cast(:id as text)"))
-# What is being sent at this moment counts as sent when it arrives, and is not tried again when it does not.
+# What is being sent at this moment counts as sent when it arrives, and is not tried again when it
+# does not.
 _CALL_BACK = text(
-    f"with gone as (update delivery set state = {DeliveryState.CANCELLED.value}, last_error = own.why"
+    f"with gone as (update delivery set state = {DeliveryState.CANCELLED.value}, last_error ="
+    " own.why"
     " from unnest(cast(:ids as text[]), cast(:whys as text[])) as own(id, why)"
     " where delivery.id = own.id and state = 1"
     " returning delivery.id, delivery.last_error, delivery.tries, delivery.provider_status)"
@@ -46,9 +49,11 @@ _PUT_OFF = text(
     " unnest(cast(:ids as text[]), cast(:untils as timestamptz[])) as own(id, until)"
     " where delivery.id = own.id and state = 1 and claimed_until is null"
 )
-# Nobody hears of an end first: it waits behind a digest that holds the beginning and is tried again.
+# Nobody hears of an end first: it waits behind a digest that holds the beginning and is tried
+# again.
 _ENDS_BEHIND = text(
-    "update delivery as later set due_time = greatest(later.due_time, digest.due_time + interval '1 second')"
+    "update delivery as later set due_time = greatest(later.due_time, digest.due_time + interval"
+    " '1 second')"
     " from delivery as digest, message as ending"
     f" where digest.id = :id and digest.state = 1 and digest.reason = {_DIGEST}"
     " and later.state = 1 and later.claimed_until is null"
@@ -59,9 +64,12 @@ _ENDS_BEHIND = text(
 )
 # Whoever hears last that it is over must not take it for the present state.
 _SUPERSEDE = text(
-    f"update delivery set state = {DeliveryState.CANCELLED.value}, last_error = 'it has begun again'"
-    " from message, unnest(cast(:channels as text[]), cast(:addresses as text[])) as own(channel, address)"
-    " where message.id = delivery.message_id and message.incident_key = :key and message.incident_key <> ''"
+    f"update delivery set state = {DeliveryState.CANCELLED.value}, last_error = 'it has begun"
+    " again'"
+    " from message, unnest(cast(:channels as text[]), cast(:addresses as text[])) as own(channel,"
+    " address)"
+    " where message.id = delivery.message_id and message.incident_key = :key and"
+    " message.incident_key <> ''"
     " and message.ends_incident and delivery.state = 1"
     " and delivery.channel = own.channel and delivery.address = own.address"
 )
@@ -84,10 +92,14 @@ class RecallStore(QueueStore):
         later = [one for one in recalls if one.until_time is not None]
         if gone:
             whys = [one.why for one in gone]
-            await self._connection.execute(_CALL_BACK, {"ids": [one.id for one in gone], "whys": whys})
+            await self._connection.execute(
+                _CALL_BACK, {"ids": [one.id for one in gone], "whys": whys}
+            )
         if later:
             untils = [one.until_time for one in later]
-            await self._connection.execute(_PUT_OFF, {"ids": [one.id for one in later], "untils": untils})
+            await self._connection.execute(
+                _PUT_OFF, {"ids": [one.id for one in later], "untils": untils}
+            )
 
     async def supersede(self, incident_key: str, instead: Sequence[Delivery]) -> None:
         """The end of this incident is not told any more where these deliveries go."""

@@ -17,7 +17,8 @@ from services.xcom.domain.messages import (
     Message,
 )
 
-# The channel of LISTEN / NOTIFY on which new deliveries are announced, and who may be rung there alone.
+# The channel of LISTEN / NOTIFY on which new deliveries are announced, and who may be rung there
+# alone.
 BELL: Final = "xcom_delivery"
 HIGH: Final = "high"
 QUIET: Final = "quiet"

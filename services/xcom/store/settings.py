@@ -78,7 +78,9 @@ class SettingStore:
         """As put_levels."""
         return await self._put(CHAIN, _CHAIN.dump_python(value, mode="json"), etag, now)
 
-    async def put_channel(self, channel: str, value: ChannelSetting, etag: str, now: datetime) -> bool:
+    async def put_channel(
+        self, channel: str, value: ChannelSetting, etag: str, now: datetime
+    ) -> bool:
         """As put_levels."""
         dumped = _SETTING.dump_python(value, mode="json")
         return await self._put(channel_document(channel), dumped, etag, now)

@@ -67,7 +67,9 @@ class House:
 
     async def start_alerts(self, name: str = "alerts", **peers: str) -> None:
         addresses = {
-            "positions_address": self.apps["positions"].address if "positions" in self.apps else NOBODY,
+            "positions_address": self.apps["positions"].address
+            if "positions" in self.apps
+            else NOBODY,
             "xcom_address": self.apps["xcom"].address if "xcom" in self.apps else NOBODY,
         }
         config = alerts_server.Config(
@@ -110,7 +112,11 @@ class House:
                 **terms,
             }
         )
-        return (await self.positions.CreatePosition(positions_pb.CreatePositionRequest(position=position))).id
+        return (
+            await self.positions.CreatePosition(
+                positions_pb.CreatePositionRequest(position=position)
+            )
+        ).id
 
     async def lets_go(self, id: str) -> None:
         """The position is deleted."""
@@ -123,13 +129,19 @@ class House:
         await self.positions.UpdatePosition(positions_pb.UpdatePositionRequest(position=position))
 
     async def create(self, cycle_id: str = "", epoch: int = 0) -> pb.CreateAlertsResponse:
-        return await self.alerts.CreateAlerts(pb.CreateAlertsRequest(cycle_id=cycle_id, epoch=epoch))
+        return await self.alerts.CreateAlerts(
+            pb.CreateAlertsRequest(cycle_id=cycle_id, epoch=epoch)
+        )
 
     async def evaluate(self, cycle_id: str = "", epoch: int = 0) -> pb.EvaluateAlertsResponse:
-        return await self.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(cycle_id=cycle_id, epoch=epoch))
+        return await self.alerts.EvaluateAlerts(
+            pb.EvaluateAlertsRequest(cycle_id=cycle_id, epoch=epoch)
+        )
 
     async def alert(self, kind: int, position_id: str = "") -> pb.Alert:
-        answer = await self.alerts.ListAlerts(pb.ListAlertsRequest(type=kind, position_id=position_id))
+        answer = await self.alerts.ListAlerts(
+            pb.ListAlertsRequest(type=kind, position_id=position_id)
+        )
         (alert,) = answer.alerts
         return alert
 
@@ -143,7 +155,9 @@ class House:
         listed = await self.thresholds.ListThresholds(pb.ListThresholdsRequest(page_size=500))
         for threshold in listed.thresholds:
             if threshold.type not in types:
-                request = pb.UpdateThresholdRequest(threshold=pb.Threshold(id=threshold.id, enabled=False))
+                request = pb.UpdateThresholdRequest(
+                    threshold=pb.Threshold(id=threshold.id, enabled=False)
+                )
                 request.update_mask.paths.append("enabled")
                 await self.thresholds.UpdateThreshold(request)
 

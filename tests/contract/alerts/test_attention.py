@@ -1,4 +1,6 @@
-"""Acknowledged and silenced alerts over time, on the real server: quiet as asked for, and no longer."""
+"""Acknowledged and silenced alerts over time, on the real server: quiet as asked for, and no
+longer.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ async def test_an_acknowledged_level_is_quiet_and_a_worse_one_is_told(deaf_house
     alert = await _held(house, MEDIUM_MARK)
     held = await _acknowledge(house, alert.id)
     assert (held.status, held.held_level) == (pb.ALERT_STATUS_ACKNOWLEDGED, pb.LEVEL_MEDIUM)
-    assert held.held_until_time.ToDatetime() == (house.clock.now() + timedelta(hours=1)).replace(tzinfo=None)
+    assert held.held_until_time.ToDatetime() == (house.clock.now() + timedelta(hours=1)).replace(
+        tzinfo=None
+    )
     told = await house.waiting()
     await house.at(alert.position_id, LOW_MARK, LOW_MARK, MEDIUM_MARK)
     assert await house.waiting() == told
@@ -56,7 +60,9 @@ async def test_an_acknowledged_level_is_quiet_and_a_worse_one_is_told(deaf_house
     assert await house.waiting() == told + 1
 
 
-async def test_a_silence_ends_by_itself_between_evaluations_and_tells_what_stands(house: House) -> None:
+async def test_a_silence_ends_by_itself_between_evaluations_and_tells_what_stands(
+    house: House,
+) -> None:
     alert = await _held(house)
     await _silence(house, alert.id, 600, pb.LEVEL_HIGH)
     answer = await house.at(alert.position_id, HIGH_MARK)
@@ -69,10 +75,18 @@ async def test_a_silence_ends_by_itself_between_evaluations_and_tells_what_stand
 
     await house.until(active)
     (message,) = await house.messages()
-    assert (message.level, message.subject) == (xcom_pb.LEVEL_HIGH, "HIGH: SOL long travel -55 % (manual)")
+    assert (message.level, message.subject) == (
+        xcom_pb.LEVEL_HIGH,
+        "HIGH: SOL long travel -55 % (manual)",
+    )
     assert message.facts["price_usd"] == "89"
     last = (await house.entries())[-1]
-    assert (last.reason, last.actor, last.level_before, last.level_after) == ("EXPIRED", "clock", 4, 4)
+    assert (last.reason, last.actor, last.level_before, last.level_after) == (
+        "EXPIRED",
+        "clock",
+        4,
+        4,
+    )
     await house.evaluate()
     assert len(await house.messages()) == 1
 
@@ -80,9 +94,9 @@ async def test_a_silence_ends_by_itself_between_evaluations_and_tells_what_stand
 async def test_an_evaluation_ends_a_silence_too(deaf_house: House) -> None:
     alert = await _held(deaf_house)
     await _silence(deaf_house, alert.id, 5, pb.LEVEL_HIGH)
-    assert [change.told for change in (await deaf_house.at(alert.position_id, HIGH_MARK)).transitions] == [
-        True
-    ]
+    assert [
+        change.told for change in (await deaf_house.at(alert.position_id, HIGH_MARK)).transitions
+    ] == [True]
     assert await deaf_house.waiting() == 1
 
 
@@ -101,7 +115,9 @@ async def test_an_outage_of_positions_does_not_keep_a_silence_alive(deaf_house: 
 
 
 @pytest.mark.parametrize("place", range(4))
-async def test_a_restart_between_any_two_events_changes_nothing(deaf_house: House, place: int) -> None:
+async def test_a_restart_between_any_two_events_changes_nothing(
+    deaf_house: House, place: int
+) -> None:
     house = deaf_house
     alert = await _held(house, MEDIUM_MARK)
 
@@ -173,7 +189,9 @@ async def test_what_cannot_be_held_is_refused(deaf_house: House) -> None:
     with pytest.raises(InvalidArgument):
         await _silence(deaf_house, alert.id, level=pb.LEVEL_LOW)
     with pytest.raises(InvalidArgument):
-        await deaf_house.attention.UnsilenceAlert(pb.UnsilenceAlertRequest(id=alert.id, actor="a/b"))
+        await deaf_house.attention.UnsilenceAlert(
+            pb.UnsilenceAlertRequest(id=alert.id, actor="a/b")
+        )
 
 
 async def test_enriching_shows_readings_and_judges_nothing(deaf_house: House) -> None:
@@ -194,12 +212,16 @@ async def test_enriching_shows_readings_and_judges_nothing(deaf_house: House) ->
     assert (await house.alert(TRAVEL)).level == pb.LEVEL_NORMAL
 
 
-async def test_processing_judges_and_leaves_the_telling_to_the_next_evaluation(deaf_house: House) -> None:
+async def test_processing_judges_and_leaves_the_telling_to_the_next_evaluation(
+    deaf_house: House,
+) -> None:
     house = deaf_house
     alert = await _held(house)
     await house.mark(alert.position_id, HIGH_MARK)
     answer = await house.alerts.ProcessAlerts(pb.ProcessAlertsRequest())
-    assert [(change.level_after, change.told) for change in answer.transitions] == [(pb.LEVEL_HIGH, False)]
+    assert [(change.level_after, change.told) for change in answer.transitions] == [
+        (pb.LEVEL_HIGH, False)
+    ]
     assert await house.waiting() == 0
     assert not (await house.evaluate()).transitions
     assert await house.waiting() == 1

@@ -57,7 +57,11 @@ async def test_without_positions_no_level_falls_and_no_alert_goes(house: House) 
     before = await house.entries()
     await house.stop("positions")
     evaluated = await house.evaluate("cycle-1", 1)
-    assert (evaluated.evaluated_count, evaluated.unjudged_count, evaluated.lowered_count) == (0, 11, 0)
+    assert (evaluated.evaluated_count, evaluated.unjudged_count, evaluated.lowered_count) == (
+        0,
+        11,
+        0,
+    )
     assert (await house.create("cycle-1", 1)).positions_unavailable
     with pytest.raises(Unavailable) as caught:
         await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest(cycle_id="cycle-1", epoch=1))
@@ -78,7 +82,10 @@ async def test_prices_are_judged_while_positions_is_away(house: House) -> None:
     )
     await house.thresholds.CreateThreshold(pb.CreateThresholdRequest(threshold=limit))
     rule = pb.Rule(
-        asset="BTC", metric=pb.RULE_METRIC_MOVE_PERCENT, direction=pb.RULE_DIRECTION_UP, threshold=5.0
+        asset="BTC",
+        metric=pb.RULE_METRIC_MOVE_PERCENT,
+        direction=pb.RULE_DIRECTION_UP,
+        threshold=5.0,
     )
     await house.rules.CreateRule(pb.CreateRuleRequest(rule=rule))
     assert (await house.create("cycle-1", 1)).created_count == 1
@@ -99,7 +106,9 @@ async def test_prices_are_judged_while_positions_is_away(house: House) -> None:
     # A sum given by the cycle may raise, and lowers nothing.
     for leverage, level in ((12.0, pb.LEVEL_HIGH), (1.0, pb.LEVEL_HIGH), (1.0, pb.LEVEL_HIGH)):
         house.clock.advance(60)
-        totals = pb.TotalsReading(avg_leverage_ratio=leverage, avg_travel_percent=0.0, position_count=1)
+        totals = pb.TotalsReading(
+            avg_leverage_ratio=leverage, avg_travel_percent=0.0, position_count=1
+        )
         totals.observed_time.FromDatetime(house.clock.now())
         await house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
         assert (await house.alert(pb.ALERT_TYPE_AVG_LEVERAGE)).level == level
@@ -135,7 +144,9 @@ async def test_a_hint_of_the_caller_saves_asking_positions(house: House) -> None
     assert (await house.alerts.CreateAlerts(create)).created_count == 11
     assert (await house.alerts.ClearStaleAlerts(clear)).cleared_count == 0
     await house.stop("positions")
-    assert await house.alerts.CreateAlerts(create) == pb.CreateAlertsResponse(created_count=0, alert_count=11)
+    assert await house.alerts.CreateAlerts(create) == pb.CreateAlertsResponse(
+        created_count=0, alert_count=11
+    )
     assert (await house.alerts.ClearStaleAlerts(clear)).cleared_count == 0
     asked = await house.alerts.CreateAlerts(pb.CreateAlertsRequest(membership_epoch=epoch + 1))
     assert (asked.created_count, asked.positions_unavailable) == (0, True)
@@ -171,7 +182,8 @@ async def test_replicas_see_and_continue_each_other(house: House) -> None:
 
 async def test_an_absent_metric_holds_its_level_and_is_unknown(house: House) -> None:
     id = await _high(house)
-    # Fees have eaten the collateral: liquidation on the winning side, travel is absent, heat is not.
+    # Fees have eaten the collateral: liquidation on the winning side, travel is absent, heat is
+    # not.
     position = positions_pb.Position(id=id, liquidation_price_usd=102.0)
     await house.positions.UpdatePosition(positions_pb.UpdatePositionRequest(position=position))
     house.clock.advance(10)
@@ -235,12 +247,19 @@ async def test_the_list_is_worst_first_in_pages_and_filtered(house: House) -> No
 
     assert await ids(position_id=id) == {alert.id for alert in seen if alert.position_id == id}
     assert await ids(asset="btc") == {alert.id for alert in seen if alert.asset == "BTC"}
-    assert await ids(min_level=pb.LEVEL_MEDIUM) == {a.id for a in seen if a.level >= pb.LEVEL_MEDIUM}
-    assert await ids(alert_class=pb.ALERT_CLASS_PORTFOLIO) == {a.id for a in seen if not a.position_id}
+    assert await ids(min_level=pb.LEVEL_MEDIUM) == {
+        a.id for a in seen if a.level >= pb.LEVEL_MEDIUM
+    }
+    assert await ids(alert_class=pb.ALERT_CLASS_PORTFOLIO) == {
+        a.id for a in seen if not a.position_id
+    }
     assert await ids(status=pb.ALERT_STATUS_INACTIVE) == set()
     first = await house.alerts.ListAlerts(pb.ListAlertsRequest(page_size=4))
     for request, reason in (
-        (pb.ListAlertsRequest(page_token=first.next_page_token, asset="BTC"), "PAGE_TOKEN_MISMATCH"),
+        (
+            pb.ListAlertsRequest(page_token=first.next_page_token, asset="BTC"),
+            "PAGE_TOKEN_MISMATCH",
+        ),
         (pb.ListAlertsRequest(page_token="rubbish"), "BAD_PAGE_TOKEN"),
         (pb.ListAlertsRequest(type=99), "UNKNOWN_NAME"),
     ):
@@ -260,7 +279,12 @@ async def test_the_summary_names_the_worst(house: House) -> None:
     assert dict(travel.worst_by_asset) == pytest.approx({"SOL": -55.0, "BTC": 5.0})
     assert travel.level_count["HIGH"] == travel.level_count["NORMAL"] == 1
     (raised,) = travel.raised
-    assert (raised.subject, raised.asset, raised.level, raised.stale) == (id, "SOL", pb.LEVEL_HIGH, False)
+    assert (raised.subject, raised.asset, raised.level, raised.stale) == (
+        id,
+        "SOL",
+        pb.LEVEL_HIGH,
+        False,
+    )
     assert raised.value == pytest.approx(-55)
     assert travel.raised_count == 1
     assert summary.waiting_count > 0
@@ -268,12 +292,17 @@ async def test_the_summary_names_the_worst(house: House) -> None:
 
 @pytest.mark.slow
 async def test_twenty_thousand_positions_are_judged_and_cleared(house: House) -> None:
-    rows = "".join(f"SOL,{side},100,{liquidation},1000,210,{mark}\n" for side, liquidation, mark in _MANY)
+    rows = "".join(
+        f"SOL,{side},100,{liquidation},1000,210,{mark}\n" for side, liquidation, mark in _MANY
+    )
     content = (
-        "asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd,mark_price_usd\n" + rows
+        "asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd,mark_price_usd\n"
+        + rows
     )
     await house.positions.ImportPositions(
-        positions_pb.ImportPositionsRequest(format=positions_pb.FILE_FORMAT_CSV, content=content.encode()),
+        positions_pb.ImportPositionsRequest(
+            format=positions_pb.FILE_FORMAT_CSV, content=content.encode()
+        ),
         timeout=50,
     )
     await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest(), timeout=50)

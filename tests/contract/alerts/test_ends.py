@@ -1,4 +1,6 @@
-"""The end of a position between two looks: what happened worst is told once, whatever was told before."""
+"""The end of a position between two looks: what happened worst is told once, whatever was told
+before.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ async def _cleared(house: House) -> list[xcom_pb.Message]:
 
 
 @pytest.mark.parametrize("mark", [CALM, NEAR, HIGH_MARK])
-async def test_a_liquidation_is_told_high_once_whatever_was_told_before(house: House, mark: float) -> None:
+async def test_a_liquidation_is_told_high_once_whatever_was_told_before(
+    house: House, mark: float
+) -> None:
     id = await _seen(house, mark)
     await _ends(house, id, LIQUIDATED)
     told = [message for message in await _cleared(house) if message.facts.get("position_id") == id]
@@ -93,7 +97,9 @@ async def test_what_was_told_before_is_over_and_the_liquidation_is_an_incident_o
 ) -> None:
     id = await _seen(house, HIGH_MARK)
     raised = {
-        message.incident_key for message in await house.messages() if message.level == xcom_pb.LEVEL_HIGH
+        message.incident_key
+        for message in await house.messages()
+        if message.level == xcom_pb.LEVEL_HIGH
     }
     await _ends(house, id, LIQUIDATED)
     (message,) = [one for one in await _cleared(house) if one.facts.get("position_id") == id]

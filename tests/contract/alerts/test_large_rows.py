@@ -1,4 +1,6 @@
-"""What was stored without a bound once hides nothing: lists and exports go by bytes as well as by rows."""
+"""What was stored without a bound once hides nothing: lists and exports go by bytes as well as by
+rows.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ async def _notes(house: House, count: int) -> None:
 async def test_a_page_stops_before_it_is_too_large_and_the_next_goes_on(deaf_house: House) -> None:
     await _notes(deaf_house, 8)
     before = [entry.sequence for page in await _pages(deaf_house, 500) for entry in page.entries]
-    await _as_owner(deaf_house, "update ledger set inputs_json = to_json(repeat('x', 1000000))::text")
+    await _as_owner(
+        deaf_house, "update ledger set inputs_json = to_json(repeat('x', 1000000))::text"
+    )
     pages = await _pages(deaf_house, 500)
     assert [entry.sequence for page in pages for entry in page.entries] == before
     assert len(pages) > 2 and all(page.ByteSize() <= PAGE_BYTES for page in pages)
@@ -52,20 +56,29 @@ async def test_one_row_larger_than_a_message_is_cut_in_a_list_and_whole_in_the_e
 ) -> None:
     await _notes(deaf_house, 3)
     sequence = "(select max(sequence) - 1 from ledger)"
-    longer = f"update ledger set inputs_json = to_json(repeat('x', {LONG}))::text where sequence = {sequence}"
+    longer = (
+        f"update ledger set inputs_json = to_json(repeat('x', {LONG}))::text where sequence ="
+        f" {sequence}"
+    )
     await _as_owner(deaf_house, longer)
     entries = [entry for page in await _pages(deaf_house, 500) for entry in page.entries]
     assert len(entries) == len({entry.sequence for entry in entries}) >= 3
     assert any("(cut)" in str(entry) for entry in entries)
-    exported = [part.lines async for part in deaf_house.ledger.ExportLedger(pb.ExportLedgerRequest())]
+    exported = [
+        part.lines async for part in deaf_house.ledger.ExportLedger(pb.ExportLedgerRequest())
+    ]
     rows = [json.loads(line) for line in "".join(exported).splitlines()]
     assert sorted(row["sequence"] for row in rows) == sorted(entry.sequence for entry in entries)
     assert max(map(len, exported)) <= 1024 * 1024
 
 
 @pytest.mark.parametrize("channel", ["x" * LONG, "y" * 65])
-async def test_channels_that_none_can_be_named_hide_no_threshold(deaf_house: House, channel: str) -> None:
-    await _as_owner(deaf_house, "update threshold set high_channels = array[$1::text, 'email']", channel)
+async def test_channels_that_none_can_be_named_hide_no_threshold(
+    deaf_house: House, channel: str
+) -> None:
+    await _as_owner(
+        deaf_house, "update threshold set high_channels = array[$1::text, 'email']", channel
+    )
     listed = await deaf_house.thresholds.ListThresholds(pb.ListThresholdsRequest(page_size=500))
     assert listed.thresholds
     assert all(list(one.high_channels) == ["email"] for one in listed.thresholds)

@@ -94,7 +94,9 @@ async def test_another_key_is_refused_and_writes_no_row(house: House) -> None:
         await house.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
 
 
-async def test_of_two_homes_that_meet_on_an_empty_ledger_one_writes(house: House, tmp_path: Path) -> None:
+async def test_of_two_homes_that_meet_on_an_empty_ledger_one_writes(
+    house: House, tmp_path: Path
+) -> None:
     await house.start_alerts("second", alerts_ledger_key="of another house")
     second = house.alerts
     await house.stop("alerts")

@@ -1,4 +1,6 @@
-"""Levels of real positions over time: up at once, held when in doubt, down after two fresh readings."""
+"""Levels of real positions over time: up at once, held when in doubt, down after two fresh
+readings.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ async def test_a_position_gets_its_alerts_once(house: House) -> None:
     assert (second.created_count, second.alert_count) == (0, 11)
 
 
-async def test_danger_rises_at_once_holds_when_stale_and_falls_after_two_fresh_readings(house: House) -> None:
+async def test_danger_rises_at_once_holds_when_stale_and_falls_after_two_fresh_readings(
+    house: House,
+) -> None:
     id = await house.hold(SAFE)
     await house.create()
     await house.evaluate()

@@ -27,8 +27,12 @@ DEFAULTS = {
 HEAT = "HEAT_INDEX-POSITION-ABOVE"
 
 
-async def _update(house: House, *mask: str, allow_missing: bool = False, **fields: object) -> pb.Threshold:
-    request = pb.UpdateThresholdRequest(threshold=pb.Threshold(**fields), allow_missing=allow_missing)
+async def _update(
+    house: House, *mask: str, allow_missing: bool = False, **fields: object
+) -> pb.Threshold:
+    request = pb.UpdateThresholdRequest(
+        threshold=pb.Threshold(**fields), allow_missing=allow_missing
+    )
     request.update_mask.paths.extend(mask)
     return await house.thresholds.UpdateThreshold(request)
 
@@ -80,12 +84,15 @@ async def test_a_new_one_is_made_by_id_or_by_its_words(deaf_house: House) -> Non
     by_id = await _update(deaf_house, id=f"{HEAT}-SOL", high=10.0, allow_missing=True)
     assert (by_id.asset, by_id.enabled, by_id.HasField("low")) == ("SOL", True, False)
     by_words = await _update(
-        deaf_house, type=pb.ALERT_TYPE_HEAT_INDEX, condition=pb.CONDITION_ABOVE, asset="btc", high=10.0,
+        deaf_house, type=pb.ALERT_TYPE_HEAT_INDEX, condition=pb.CONDITION_ABOVE, asset="btc",
+        high=10.0,
         allow_missing=True,
     )  # fmt: skip
     assert by_words.id == f"{HEAT}-BTC"
     with pytest.raises(InvalidArgument):
-        await _update(deaf_house, id=HEAT, type=pb.ALERT_TYPE_PROFIT, condition=pb.CONDITION_ABOVE, high=1.0)
+        await _update(
+            deaf_house, id=HEAT, type=pb.ALERT_TYPE_PROFIT, condition=pb.CONDITION_ABOVE, high=1.0
+        )
 
 
 async def test_a_disabled_threshold_neither_judges_nor_tells(deaf_house: House) -> None:
@@ -109,14 +116,17 @@ async def test_the_limit_of_an_asset_wins(deaf_house: House) -> None:
     btc = await deaf_house.hold(100.0, asset="BTC", **terms)
     await deaf_house.create()
     await deaf_house.evaluate()
-    levels = [(await deaf_house.alert(pb.ALERT_TYPE_LIQUIDATION_DISTANCE, id)).level for id in (sol, btc)]
+    levels = [
+        (await deaf_house.alert(pb.ALERT_TYPE_LIQUIDATION_DISTANCE, id)).level for id in (sol, btc)
+    ]
     assert levels == [pb.LEVEL_LOW, pb.LEVEL_NORMAL]
 
 
 async def test_a_price_limit_watches_its_asset_on_both_sides(deaf_house: House) -> None:
     for condition, high in ((pb.CONDITION_ABOVE, 110.0), (pb.CONDITION_BELOW, 90.0)):
         await _update(
-            deaf_house, type=pb.ALERT_TYPE_PRICE_THRESHOLD, condition=condition, asset="BTC", high=high,
+            deaf_house, type=pb.ALERT_TYPE_PRICE_THRESHOLD, condition=condition, asset="BTC",
+            high=high,
             allow_missing=True,
         )  # fmt: skip
     await deaf_house.create()

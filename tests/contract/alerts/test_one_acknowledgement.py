@@ -1,4 +1,6 @@
-"""One acknowledgement for the alert and for its messages, wherever it is said; and what is over is over."""
+"""One acknowledgement for the alert and for its messages, wherever it is said; and what is over is
+over.
+"""
 
 from __future__ import annotations
 
@@ -54,14 +56,18 @@ async def status_is(house: House, status: int) -> pb.Alert:
 
 async def ack(house: House, message: xcom_pb.Message, snooze_seconds: int = 0) -> None:
     span = Duration(seconds=snooze_seconds) if snooze_seconds else None
-    await house.escalation.AckMessage(xcom_pb.AckMessageRequest(id=message.id, by="jane", snooze=span))
+    await house.escalation.AckMessage(
+        xcom_pb.AckMessageRequest(id=message.id, by="jane", snooze=span)
+    )
 
 
 async def judges(house: House, *, enabled: bool) -> None:
     """Whether the threshold of travel judges."""
     threshold = pb.Threshold(id="TRAVEL_PERCENT-POSITION-BELOW", enabled=enabled)
     mask = FieldMask(paths=["enabled"])
-    await house.thresholds.UpdateThreshold(pb.UpdateThresholdRequest(threshold=threshold, update_mask=mask))
+    await house.thresholds.UpdateThreshold(
+        pb.UpdateThresholdRequest(threshold=threshold, update_mask=mask)
+    )
 
 
 async def test_who_acknowledges_the_alert_stops_its_escalation(house: House) -> None:
@@ -96,7 +102,9 @@ async def test_an_acknowledgement_said_while_nobody_could_be_told_is_handed_over
     await quiet(house, message)
 
 
-async def test_who_acknowledges_the_message_acknowledges_the_alert_up_to_that_level(house: House) -> None:
+async def test_who_acknowledges_the_message_acknowledges_the_alert_up_to_that_level(
+    house: House,
+) -> None:
     alert, (message,) = await told(house, MEDIUM_MARK)
     await ack(house, message)
     held = await status_is(house, pb.ALERT_STATUS_ACKNOWLEDGED)
@@ -110,7 +118,9 @@ async def test_who_acknowledges_the_message_acknowledges_the_alert_up_to_that_le
     assert await escalates(house, (await house.messages())[-1])
 
 
-async def test_what_was_said_while_alerts_was_away_is_heard_once_when_it_is_back(house: House) -> None:
+async def test_what_was_said_while_alerts_was_away_is_heard_once_when_it_is_back(
+    house: House,
+) -> None:
     _, (message,) = await told(house, HIGH_MARK)
     await house.stop("alerts")
     await ack(house, message)
@@ -154,11 +164,15 @@ async def test_a_snoozed_message_is_a_silenced_alert_until_the_same_moment(house
     assert abs(apart) < timedelta(seconds=1)
 
 
-async def test_a_silenced_alert_is_a_snoozed_message_and_goes_on_when_it_is_released(house: House) -> None:
+async def test_a_silenced_alert_is_a_snoozed_message_and_goes_on_when_it_is_released(
+    house: House,
+) -> None:
     alert, (message,) = await told(house, HIGH_MARK)
     planned = message.escalation_due_time.ToDatetime()
     span = Duration(seconds=7200)
-    await house.attention.SilenceAlert(pb.SilenceAlertRequest(id=alert.id, duration=span, actor="Ann"))
+    await house.attention.SilenceAlert(
+        pb.SilenceAlertRequest(id=alert.id, duration=span, actor="Ann")
+    )
 
     async def due_later() -> bool:
         found = await house.xcom.GetMessage(xcom_pb.GetMessageRequest(id=message.id))
@@ -183,7 +197,9 @@ async def test_nothing_of_what_is_over_escalates(house: House, end: str) -> None
     assert await escalates(house, message)
     if end == "silenced":
         span = Duration(seconds=3600)
-        await house.attention.SilenceAlert(pb.SilenceAlertRequest(id=alert.id, duration=span, actor="Ann"))
+        await house.attention.SilenceAlert(
+            pb.SilenceAlertRequest(id=alert.id, duration=span, actor="Ann")
+        )
     match end:
         case "resolved" | "silenced":
             await house.at(alert.position_id, SAFE)
@@ -239,7 +255,8 @@ async def test_what_was_switched_off_while_raised_is_told_anew_when_it_is_on_aga
 @pytest.mark.parametrize("what", ["deleted", "switched off", "armed again"])
 async def test_a_market_rule_that_is_taken_back_wakes_nobody_else(house: House, what: str) -> None:
     rule = pb.Rule(
-        asset="BTC", metric=pb.RULE_METRIC_MOVE_PERCENT, direction=pb.RULE_DIRECTION_UP, threshold=10.0,
+        asset="BTC", metric=pb.RULE_METRIC_MOVE_PERCENT, direction=pb.RULE_DIRECTION_UP,
+        threshold=10.0,
         recurrence=pb.RULE_RECURRENCE_SINGLE, level=pb.LEVEL_HIGH,
     )  # fmt: skip
     made = await house.rules.CreateRule(pb.CreateRuleRequest(rule=rule))

@@ -1,4 +1,6 @@
-"""Alerts made by hand: their own beside those of the thresholds, and what cannot be judged is refused."""
+"""Alerts made by hand: their own beside those of the thresholds, and what cannot be judged is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ async def _get(house: House, id: str) -> pb.Alert:
     return await house.alerts.GetAlert(pb.GetAlertRequest(id=id))
 
 
-async def _cycle(house: House, number: int, seconds: int = 60, **prices: float) -> pb.EvaluateAlertsResponse:
+async def _cycle(
+    house: House, number: int, seconds: int = 60, **prices: float
+) -> pb.EvaluateAlertsResponse:
     """A minute later a cycle judges by these prices."""
     house.clock.advance(seconds)
     request = pb.EvaluateAlertsRequest(cycle_id=f"cycle-{number}", epoch=1)
@@ -58,11 +62,15 @@ async def test_creation_never_rewrites_what_the_thresholds_judge(deaf_house: Hou
     assert (await house.create()).created_count == 0
 
 
-async def test_an_alert_by_hand_comes_first_and_the_thresholds_still_get_theirs(deaf_house: House) -> None:
+async def test_an_alert_by_hand_comes_first_and_the_thresholds_still_get_theirs(
+    deaf_house: House,
+) -> None:
     id = await deaf_house.hold(101.0)
     made = await _make(deaf_house, type=HEAT, condition=ABOVE, position_id=id, trigger_value=99.0)
     assert (await deaf_house.create()).created_count == 11
-    request = pb.UpdateAlertRequest(alert=pb.Alert(id=made.id), update_mask={"paths": ["trigger_value"]})
+    request = pb.UpdateAlertRequest(
+        alert=pb.Alert(id=made.id), update_mask={"paths": ["trigger_value"]}
+    )
     with pytest.raises(InvalidArgument) as caught:
         await deaf_house.alerts.UpdateAlert(request)
     assert "of its own" in caught.value.message
@@ -76,9 +84,13 @@ async def test_a_home_disarmed_before_is_armed_again(deaf_house: House) -> None:
     await house.stop("alerts")
     owner = await asyncpg.connect(house.databases.owner_url("alerts"))
     # As the creation of old left it, and what the migration makes of it.
-    await owner.execute("update alert set trigger_value = 150 where alert_key = $1", int(automatic.id[6:]))
+    await owner.execute(
+        "update alert set trigger_value = 150 where alert_key = $1", int(automatic.id[6:])
+    )
     await owner.execute("update alert set trait_bits = trait_bits | 4 where trigger_value <> 'NaN'")
-    await owner.execute("update service_state set complete = false, alert_version = alert_version + 1")
+    await owner.execute(
+        "update service_state set complete = false, alert_version = alert_version + 1"
+    )
     await owner.close()
     await house.start_alerts()
     assert (await house.create()).created_count == 1
@@ -90,7 +102,8 @@ async def test_a_home_disarmed_before_is_armed_again(deaf_house: House) -> None:
 
 NO_LIMITS = [
     (HEAT, ABOVE, 150.0), (HEAT, ABOVE, -1.0), (TRAVEL, BELOW, -101.0),
-    (pb.ALERT_TYPE_LIQUIDATION_DISTANCE, BELOW, -200.0), (pb.ALERT_TYPE_LIQUIDATION_DISTANCE, ABOVE, 101.0),
+    (pb.ALERT_TYPE_LIQUIDATION_DISTANCE, BELOW, -200.0), (pb.ALERT_TYPE_LIQUIDATION_DISTANCE,
+    ABOVE, 101.0),
     (pb.ALERT_TYPE_LIQUIDATION_PROBABILITY, ABOVE, 5.0), (pb.ALERT_TYPE_AVG_LEVERAGE, ABOVE, 0.0),
     (pb.ALERT_TYPE_TOTAL_HEAT, ABOVE, 101.0), (PRICE, BELOW, -5.0), (PRICE, ABOVE, 0.0),
     (DELTA, ABOVE, -5.0), (DELTA, BELOW, 5.0), (DELTA, BELOW, -100.0), (DELTA, ABOVE, 0.0),
@@ -105,14 +118,20 @@ async def test_a_limit_its_metric_never_reaches_is_refused_everywhere(
     id = await house.hold(101.0)
     await house.create()
     is_position = kind in (HEAT, TRAVEL) or "LIQUIDATION" in pb.AlertType.Name(kind)
-    about = {"position_id": id} if is_position else {"asset": "BTC"} if kind in (PRICE, DELTA) else {}
+    about = (
+        {"position_id": id} if is_position else {"asset": "BTC"} if kind in (PRICE, DELTA) else {}
+    )
     before = await house.entries()
     refused = [_make(house, type=kind, condition=condition, trigger_value=limit, **about)]
     if kind != DELTA:
-        wish = pb.Threshold(type=kind, condition=condition, high=limit, asset=about.get("asset", ""))
+        wish = pb.Threshold(
+            type=kind, condition=condition, high=limit, asset=about.get("asset", "")
+        )
         fields = {"type": pb.AlertType.Name(kind).removeprefix("ALERT_TYPE_"), "high": limit}
         fields["condition"] = pb.Condition.Name(condition).removeprefix("CONDITION_")
-        text = json.dumps({"thresholds": [{**fields, **({"asset": "BTC"} if kind == PRICE else {})}]})
+        text = json.dumps(
+            {"thresholds": [{**fields, **({"asset": "BTC"} if kind == PRICE else {})}]}
+        )
         change = pb.UpdateThresholdRequest(threshold=wish, allow_missing=True)
         refused += [
             house.thresholds.UpdateThreshold(change),
@@ -139,7 +158,9 @@ async def test_channels_nobody_has_are_refused_with_those_there_are(house: House
     own = {"type": HEAT, "condition": ABOVE, "position_id": id, "trigger_value": 60.0}
     for call in (
         _make(house, **own, channels=["pigeon"]),
-        house.alerts.UpdateAlert(pb.UpdateAlertRequest(alert=pb.Alert(id=alert.id, channels=["pigeon"]))),
+        house.alerts.UpdateAlert(
+            pb.UpdateAlertRequest(alert=pb.Alert(id=alert.id, channels=["pigeon"]))
+        ),
         house.thresholds.UpdateThreshold(pb.UpdateThresholdRequest(threshold=threshold)),
         house.thresholds.ImportThresholds(pb.ImportThresholdsRequest(json=text)),
         house.rules.CreateRule(pb.CreateRuleRequest(rule=rule)),
@@ -155,11 +176,20 @@ async def test_channels_nobody_has_are_refused_with_those_there_are(house: House
 
 async def test_channels_that_nobody_can_check_are_not_taken_on_trust(deaf_house: House) -> None:
     with pytest.raises(SonicError) as caught:
-        await _make(deaf_house, type=PRICE, condition=ABOVE, asset="BTC", trigger_value=1.0, channels=["sms"])
+        await _make(
+            deaf_house,
+            type=PRICE,
+            condition=ABOVE,
+            asset="BTC",
+            trigger_value=1.0,
+            channels=["sms"],
+        )
     assert caught.value.reason == "XCOM_UNAVAILABLE"
 
 
-async def test_assets_that_no_cycle_brings_are_refused_with_those_it_does(deaf_house: House) -> None:
+async def test_assets_that_no_cycle_brings_are_refused_with_those_it_does(
+    deaf_house: House,
+) -> None:
     house = deaf_house
     await house.hold(101.0, asset="DOGE")
     await house.create()
@@ -179,19 +209,25 @@ async def test_assets_that_no_cycle_brings_are_refused_with_those_it_does(deaf_h
         assert "BTC, SPX" in caught.value.message
     # Positions in it are held: their limits may differ by it.
     limit = pb.Threshold(type=HEAT, condition=ABOVE, asset="DOGE", high=60.0)
-    assert (await house.thresholds.CreateThreshold(pb.CreateThresholdRequest(threshold=limit))).enabled
+    assert (
+        await house.thresholds.CreateThreshold(pb.CreateThresholdRequest(threshold=limit))
+    ).enabled
     # Known over a restart, and asked anew by every cycle.
     await house.stop("alerts")
     await house.start_alerts()
     await _cycle(house, 2, BTC=100.0, PEPE=1.0)
-    assert (await _make(house, type=PRICE, condition=ABOVE, asset="PEPE", trigger_value=1.0)).asset == "PEPE"
+    assert (
+        await _make(house, type=PRICE, condition=ABOVE, asset="PEPE", trigger_value=1.0)
+    ).asset == "PEPE"
 
 
 async def test_the_ledger_of_an_edit_says_what_was_and_what_is(house: House) -> None:
     id = await house.hold(101.0)
     await house.create()
     alert = await house.alert(HEAT, id)
-    edit = pb.Alert(id=alert.id, notes="look twice", channels=["email"], status=pb.ALERT_STATUS_INACTIVE)
+    edit = pb.Alert(
+        id=alert.id, notes="look twice", channels=["email"], status=pb.ALERT_STATUS_INACTIVE
+    )
     await house.alerts.UpdateAlert(pb.UpdateAlertRequest(alert=edit))
     inputs = json.loads((await house.entries())[-1].inputs_json)
     assert inputs == {
@@ -213,7 +249,11 @@ async def test_a_price_change_is_measured_from_its_start(house: House) -> None:
     assert not made.HasField("starting_value")
     await _cycle(house, 1, BTC=200.0)
     started = await _get(house, made.id)
-    assert (started.starting_value, started.evaluated_value, started.level) == (200.0, 0.0, pb.LEVEL_NORMAL)
+    assert (started.starting_value, started.evaluated_value, started.level) == (
+        200.0,
+        0.0,
+        pb.LEVEL_NORMAL,
+    )
     assert "NORMAL until price change <= -5 %" in started.why
     await house.stop("alerts")
     await house.start_alerts()
@@ -241,7 +281,9 @@ async def test_a_price_change_is_measured_from_its_start(house: House) -> None:
 async def test_a_moment_is_told_once_stands_an_hour_and_is_over(house: House) -> None:
     await house.only()
     made = await _make(house, after=600, type=TIME, notes="look at the funding")
-    assert made.trigger_time.ToDatetime() == (house.clock.now() + timedelta(seconds=600)).replace(tzinfo=None)
+    assert made.trigger_time.ToDatetime() == (house.clock.now() + timedelta(seconds=600)).replace(
+        tzinfo=None
+    )
     assert not made.HasField("trigger_value")
     assert made.why == "NORMAL: its moment is 2026-03-01 12:10 UTC"
     assert not (await _cycle(house, 1, 540)).transitions
@@ -293,7 +335,13 @@ async def test_a_moment_that_passed_while_nobody_judged_is_told_late(house: Hous
         {"type": TIME, "after": 60, "condition": BELOW},
         {"type": TIME, "after": 60, "asset": "BTC"},
         {"type": DELTA, "condition": ABOVE, "trigger_value": 5.0},
-        {"type": DELTA, "condition": ABOVE, "trigger_value": 5.0, "asset": "BTC", "starting_value": -1.0},
+        {
+            "type": DELTA,
+            "condition": ABOVE,
+            "trigger_value": 5.0,
+            "asset": "BTC",
+            "starting_value": -1.0,
+        },
         {"type": DELTA, "condition": ABOVE, "asset": "BTC", "after": 60},
         {"type": pb.ALERT_TYPE_DEATH_NAIL, "condition": ABOVE, "trigger_value": 1.0},
     ],
@@ -304,7 +352,9 @@ async def test_what_is_no_moment_and_no_change_is_refused(deaf_house: House, fie
     assert not (await deaf_house.alerts.ListAlerts(pb.ListAlertsRequest())).alerts
 
 
-async def test_no_threshold_judges_a_change_or_a_moment_and_says_who_does(deaf_house: House) -> None:
+async def test_no_threshold_judges_a_change_or_a_moment_and_says_who_does(
+    deaf_house: House,
+) -> None:
     wish = pb.Threshold(type=DELTA, condition=ABOVE, asset="BTC", high=5.0)
     with pytest.raises(InvalidArgument) as caught:
         await deaf_house.thresholds.CreateThreshold(pb.CreateThresholdRequest(threshold=wish))

@@ -1,4 +1,6 @@
-"""The ledger on a real database: nobody edits it unseen, and the running role cannot edit it at all."""
+"""The ledger on a real database: nobody edits it unseen, and the running role cannot edit it at
+all.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ async def test_the_chain_holds_and_tells_what_changed(deaf_house: House) -> None
     verdict = await _verified(deaf_house)
     assert verdict.intact
     assert verdict.head_hash == entries[-1].hash
-    assert (await deaf_house.alerts.GetSummary(pb.GetSummaryRequest())).ledger_head == entries[-1].hash
+    assert (await deaf_house.alerts.GetSummary(pb.GetSummaryRequest())).ledger_head == entries[
+        -1
+    ].hash
     assert [entry.sequence for entry in entries] == list(range(1, len(entries) + 1))
     assert all(later.previous_hash == former.hash for former, later in itertools.pairwise(entries))
     raised = next(entry for entry in entries if entry.type == pb.ALERT_TYPE_TRAVEL_PERCENT)
@@ -46,7 +50,9 @@ async def test_the_ledger_is_listed_by_alert_and_by_cycle(deaf_house: House) -> 
     alert_id = entries[-1].alert_id
     by_alert = await deaf_house.ledger.ListLedger(pb.ListLedgerRequest(alert_id=alert_id))
     assert {entry.alert_id for entry in by_alert.entries} == {alert_id}
-    by_cycle = await deaf_house.ledger.ListLedger(pb.ListLedgerRequest(cycle_id="cycle-1", page_size=2))
+    by_cycle = await deaf_house.ledger.ListLedger(
+        pb.ListLedgerRequest(cycle_id="cycle-1", page_size=2)
+    )
     rest = await deaf_house.ledger.ListLedger(
         pb.ListLedgerRequest(cycle_id="cycle-1", page_token=by_cycle.next_page_token)
     )
@@ -80,7 +86,8 @@ _SWAP = """
     update ledger set sequence = 5 + sequence where sequence in (-2, -3);
 """
 _INSERT = """
-    insert into ledger select sequence + 100, entry_time, alert_id, type, actor, reason, level_before,
+    insert into ledger select sequence + 100, entry_time, alert_id, type, actor, reason,
+    level_before,
         level_after, value, flip_value, inputs_json, cycle_id, subject, previous_hash, hash
     from ledger where sequence = 3
 """
@@ -135,7 +142,9 @@ async def test_an_edit_of_any_column_is_found(deaf_house: House) -> None:
         await owner.execute(f"update ledger set {name} = {other} where sequence = 3")
         assert (await _verified(deaf_house)).first_bad_sequence == 3, name
         await owner.execute("delete from ledger where sequence = 3")
-        await owner.copy_records_to_table("ledger", records=[tuple(kept)], columns=list(kept.keys()))
+        await owner.copy_records_to_table(
+            "ledger", records=[tuple(kept)], columns=list(kept.keys())
+        )
     assert (await _verified(deaf_house)).intact
     await owner.close()
 
@@ -164,7 +173,12 @@ async def test_clearing_keeps_thresholds_and_ledger(deaf_house: House) -> None:
     counts = Counter(entry.reason for entry in after[len(entries) :])
     told = [entry for entry in entries if entry.level_after == pb.LEVEL_HIGH]
     assert counts.keys() == {"CLEARED", "DELETED"}
-    assert counts["DELETED"] == len({entry.alert_id for entry in told}), "what was told ends by name"
+    assert counts["DELETED"] == len({entry.alert_id for entry in told}), (
+        "what was told ends by name"
+    )
     assert (await _verified(deaf_house)).intact
-    assert len((await deaf_house.thresholds.ListThresholds(pb.ListThresholdsRequest())).thresholds) == 14
+    assert (
+        len((await deaf_house.thresholds.ListThresholds(pb.ListThresholdsRequest())).thresholds)
+        == 14
+    )
     assert (await deaf_house.create()).created_count == 15

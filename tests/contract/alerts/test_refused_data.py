@@ -1,4 +1,6 @@
-"""Promise 4 on the whole way from a venue: what was refused, left out or judged before lowers no level."""
+"""Promise 4 on the whole way from a venue: what was refused, left out or judged before lowers no
+level.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ SPOILT = {
 }
 
 
-async def _look(house: House, stand: HttpProvider, answer: dict[str, Any]) -> pb.EvaluateAlertsResponse:
+async def _look(
+    house: House, stand: HttpProvider, answer: dict[str, Any]
+) -> pb.EvaluateAlertsResponse:
     """A minute later: what the venue says now, stored and judged."""
     house.clock.advance(60)
     price = price_pb.Price(asset="BTC", price_usd=97412.5, quality=price_pb.QUALITY_GOOD)
@@ -127,7 +131,9 @@ async def test_one_good_answer_and_then_spoilt_ones_lower_nothing(
     assert await house.waiting() > waiting
 
 
-async def test_one_answer_evaluated_again_by_hand_lowers_nothing(house: House, stand: HttpProvider) -> None:
+async def test_one_answer_evaluated_again_by_hand_lowers_nothing(
+    house: House, stand: HttpProvider
+) -> None:
     stand.answer("GET /v1/positions", **_whole(DANGER))
     await house.positions.SyncPositions(positions_pb.SyncPositionsRequest(), timeout=50)
     await house.create()

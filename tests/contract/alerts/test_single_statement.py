@@ -1,4 +1,6 @@
-"""Steps that find nothing to do are one statement: what they rest on, and what two of them at once do."""
+"""Steps that find nothing to do are one statement: what they rest on, and what two of them at once
+do.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ async def _settled(house: House) -> str:
     return id
 
 
-async def test_a_quiet_cycle_takes_no_transaction(deaf_house: House, transactions: list[str]) -> None:
+async def test_a_quiet_cycle_takes_no_transaction(
+    deaf_house: House, transactions: list[str]
+) -> None:
     id = await _settled(deaf_house)
     transactions.clear()
     await deaf_house.mark(id, SAFE + 1)

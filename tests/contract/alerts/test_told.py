@@ -1,4 +1,6 @@
-"""What reaches people: one message a rise, one at the end of an incident, kept while nobody takes them."""
+"""What reaches people: one message a rise, one at the end of an incident, kept while nobody takes
+them.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,14 @@ async def test_a_jump_over_two_levels_is_one_message_and_the_end_one_more(house:
         await house.mark(id, SAFE)
         await house.evaluate()
     raised, resolved = await house.messages()
-    assert (raised.level, raised.subject) == (xcom_pb.LEVEL_HIGH, "HIGH: SOL long travel -55 % (manual)")
-    assert (resolved.level, resolved.subject) == (xcom_pb.LEVEL_LOW, "RESOLVED: SOL long travel 5 % (manual)")
+    assert (raised.level, raised.subject) == (
+        xcom_pb.LEVEL_HIGH,
+        "HIGH: SOL long travel -55 % (manual)",
+    )
+    assert (resolved.level, resolved.subject) == (
+        xcom_pb.LEVEL_LOW,
+        "RESOLVED: SOL long travel 5 % (manual)",
+    )
     assert raised.facts["action"].startswith("Add collateral")
     assert "action" not in resolved.facts
     assert raised.source == "alerts"
@@ -47,12 +55,20 @@ async def test_facts_carry_the_numbers_of_the_change(house: House) -> None:
     assert facts["alert_id"] == alert.id
     assert facts["incident_id"] == alert.incident_id != ""
     wanted = {
-        "type": "TRAVEL_PERCENT", "level": "HIGH", "previous_level": "NORMAL", "asset": "SOL", "side": "LONG",
-        "wallet": "manual", "price_usd": "89", "entry_price_usd": "100", "liquidation_price_usd": "80",
+        "type": "TRAVEL_PERCENT", "level": "HIGH", "previous_level": "NORMAL", "asset": "SOL",
+        "side": "LONG",
+        "wallet": "manual", "price_usd": "89", "entry_price_usd": "100",
+        "liquidation_price_usd": "80",
         "value": "-55", "travel_percent": "-55", "limit": "-50", "flip_value": "-47.5",
     }  # fmt: skip
     assert {name: facts[name] for name in wanted} == wanted
-    for name in ("liquidation_distance_percent", "heat_index", "action", "observed_time", "ledger_head"):
+    for name in (
+        "liquidation_distance_percent",
+        "heat_index",
+        "action",
+        "observed_time",
+        "ledger_head",
+    ):
         assert facts[name]
 
 
@@ -90,7 +106,9 @@ async def test_danger_is_handed_over_before_news_of_any_level(bare_house: House)
     assert [one.kind for one in told] == [xcom_pb.KIND_DANGER, xcom_pb.KIND_NEWS]
 
 
-async def test_what_was_accepted_before_in_other_words_is_not_offered_for_ever(bare_house: House) -> None:
+async def test_what_was_accepted_before_in_other_words_is_not_offered_for_ever(
+    bare_house: House,
+) -> None:
     await bare_house.start_positions()
     await bare_house.start_alerts()
     await _incident(bare_house)
@@ -121,12 +139,16 @@ async def test_a_partial_fall_is_recorded_and_not_told(deaf_house: House) -> Non
     assert (await deaf_house.alerts.GetSummary(pb.GetSummaryRequest())).waiting_count == 1
 
 
-async def test_a_rise_to_a_level_told_before_is_not_told_again_within_the_cooldown(deaf_house: House) -> None:
+async def test_a_rise_to_a_level_told_before_is_not_told_again_within_the_cooldown(
+    deaf_house: House,
+) -> None:
     id = await _incident(deaf_house)
     for mark in (92.0, 92.0, HIGH_MARK):
         await deaf_house.mark(id, mark)
         answer = await deaf_house.evaluate()
-    assert [(change.level_after, change.told) for change in answer.transitions] == [(pb.LEVEL_HIGH, False)]
+    assert [(change.level_after, change.told) for change in answer.transitions] == [
+        (pb.LEVEL_HIGH, False)
+    ]
     assert (await deaf_house.alert(TRAVEL, id)).trigger_count == 2
     for mark in (92.0, 92.0):
         await deaf_house.mark(id, mark)
@@ -191,7 +213,9 @@ async def test_a_closed_position_ends_its_told_alerts_with_one_message(house: Ho
     await house.positions.DeletePosition(positions_pb.DeletePositionRequest(id=id))
     assert (await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())).cleared_count == 4
     assert (await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())).cleared_count == 0
-    (last,) = [message for message in await house.messages() if message.subject.startswith("CLOSED")]
+    (last,) = [
+        message for message in await house.messages() if message.subject.startswith("CLOSED")
+    ]
     assert last.level == xcom_pb.LEVEL_LOW
     assert last.subject == "CLOSED: SOL long is no longer held (was HIGH) (manual)"
     assert last.facts["action"].startswith("If you did not close it")
@@ -205,7 +229,11 @@ async def test_a_death_is_told_once_and_its_end_once(house: House) -> None:
     death = pb.RaiseDeathRequest(incident="service:price", summary="price does not answer")
     first = await house.alerts.RaiseDeath(death)
     again = await house.alerts.RaiseDeath(death)
-    assert (first.level, first.id, first.incident_id) == (pb.LEVEL_HIGH, again.id, again.incident_id)
+    assert (first.level, first.id, first.incident_id) == (
+        pb.LEVEL_HIGH,
+        again.id,
+        again.incident_id,
+    )
     await house.evaluate()
     assert (await house.alerts.GetAlert(pb.GetAlertRequest(id=first.id))).level == pb.LEVEL_HIGH
     end = pb.ResolveDeathRequest(incident="service:price")

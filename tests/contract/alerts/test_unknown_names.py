@@ -1,4 +1,6 @@
-"""Filters that name what is not there are refused: an empty list would say that nothing is wrong with it."""
+"""Filters that name what is not there are refused: an empty list would say that nothing is wrong
+with it.
+"""
 
 from __future__ import annotations
 
@@ -46,5 +48,7 @@ async def test_what_is_held_closed_or_was_there_once_is_an_empty_list(deaf_house
         await house.alerts.GetAlert(pb.GetAlertRequest(id=heat.id))
     (entry,) = (await house.ledger.ListLedger(pb.ListLedgerRequest(alert_id=heat.id))).entries
     assert entry.reason == "DELETED"
-    empty = await house.ledger.ListLedger(pb.ListLedgerRequest(alert_id=heat.id, cycle_id="cycle-9"))
+    empty = await house.ledger.ListLedger(
+        pb.ListLedgerRequest(alert_id=heat.id, cycle_id="cycle-9")
+    )
     assert not empty.entries

@@ -1,4 +1,5 @@
-"""Children that die, hang or refuse their settings, as real processes, at a time that tests push."""
+"""Children that die, hang or refuse their settings, as real processes,
+at a time that tests push."""
 
 from __future__ import annotations
 
@@ -167,7 +168,8 @@ async def main():
     children = Children([child], print)
     await children.start()
     await child.process.wait()
-    await asyncio.to_thread(__import__("subprocess").run, ["/bin/true"], user=__import__("os").geteuid())
+    import os, subprocess
+    await asyncio.to_thread(subprocess.run, ["/bin/true"], user=os.geteuid())
     await children.stop()
 asyncio.run(main())
 """
@@ -204,14 +206,18 @@ async def test_a_server_that_is_not_ready_lives_and_one_that_hangs_does_not(
 def test_last_words_are_whole_lines_of_this_start(tmp_path: Path) -> None:
     log = tmp_path / "x.log"
     before = b"of an earlier start\n"
-    log.write_bytes(before + b'{"event": "could not start", "exception": "Traceback\\nOSError: full"}\n')
+    log.write_bytes(
+        before + b'{"event": "could not start", "exception": "Traceback\\nOSError: full"}\n'
+    )
     child = Child("x", [], {}, log, lambda: asyncio.sleep(0, True), log_start=len(before))
     assert last_words(child) == "could not start: OSError: full"
     log.write_bytes(before + b"word " * 300)
     assert last_words(child).endswith("word …")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux tells a process of its parent's end"
+)
 def test_a_child_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     program = """
 import os, subprocess, sys, time
@@ -219,7 +225,10 @@ child = subprocess.Popen([sys.executable, "-c", sys.argv[1], str(os.getpid())])
 print(child.pid, flush=True)
 time.sleep(60)
 """
-    inner = "import sys, time; from shared.parent import end_with; end_with(int(sys.argv[1])); time.sleep(60)"
+    inner = (
+        "import sys, time; from shared.parent import end_with; end_with(int(sys.argv[1])); "
+        "time.sleep(60)"
+    )
     parent = subprocess.Popen(
         [sys.executable, "-c", program, inner], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -245,7 +254,9 @@ async def test_a_start_that_is_given_up_half_way_leaves_no_child_behind(
     starting.cancel()
     async with asyncio.timeout(20):
         await asyncio.wait({starting})
-    assert not [one for one in set(psutil.Process().children()) - before if one.status() != "zombie"]
+    assert not [
+        one for one in set(psutil.Process().children()) - before if one.status() != "zombie"
+    ]
 
 
 def test_a_start_that_fails_while_the_settings_are_asked_for_ends() -> None:

@@ -1,4 +1,6 @@
-"""The embedded database killed, hung or broken while the house runs: restarted, said, told to people once."""
+"""The embedded database killed, hung or broken while the house runs: restarted, said, told to
+people once.
+"""
 
 from __future__ import annotations
 
@@ -130,7 +132,9 @@ async def test_a_suspended_server_is_seen_as_silent(server: EmbeddedPostgres) ->
     assert await look(server.url, 0.3) is Sign.SILENT
     process.resume()
     assert await look(server.url, 5.0) is Sign.ANSWERS
-    assert await look("postgresql://stranger:x@" + server.url.partition("@")[2], 5.0) is Sign.ANSWERS
+    assert (
+        await look("postgresql://stranger:x@" + server.url.partition("@")[2], 5.0) is Sign.ANSWERS
+    )
 
 
 async def test_one_that_cannot_start_is_told_once_and_its_return_too(

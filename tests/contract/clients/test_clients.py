@@ -34,7 +34,9 @@ async def output_of(*command: str, folder: Path, **variables: str) -> str:
 
 @pytest.fixture
 async def address(open_house) -> str:  # noqa: F811  # the fixture above
-    """A server with one position whose distance is known, and one whose side, and so all else, is not."""
+    """A server with one position whose distance is known, and one whose side, and so all else, is
+    not.
+    """
     house = await open_house()
     await house.create()
     await house.create(asset="ETH", liquidation_price_usd=None)
@@ -65,7 +67,13 @@ async def test_the_python_client_runs_as_written(address: str, tmp_path: Path) -
 @pytest.mark.timeout(120)
 async def test_the_node_client_runs_as_written(address: str, tmp_path: Path) -> None:
     await output_of(
-        "npm", "install", "--silent", "--no-audit", "@grpc/grpc-js", "@grpc/proto-loader", folder=tmp_path
+        "npm",
+        "install",
+        "--silent",
+        "--no-audit",
+        "@grpc/grpc-js",
+        "@grpc/proto-loader",
+        folder=tmp_path,
     )
     (tmp_path / "client.mjs").write_text(PROGRAMS["javascript"])
     lines = await output_of("node", "client.mjs", address, folder=tmp_path, SONIC_IMAGE=str(IMAGE))

@@ -1,4 +1,6 @@
-"""Cyclone as a real server over a real database, with the services around it faked at the network edge."""
+"""Cyclone as a real server over a real database, with the services around it faked at the network
+edge.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ class House:
         }
         return Config(**(settings | addresses | changes))
 
-    async def start(self, clock: Clock | None = None, **changes: Any) -> rpc.CycloneServiceAsyncStub:
+    async def start(
+        self, clock: Clock | None = None, **changes: Any
+    ) -> rpc.CycloneServiceAsyncStub:
         """A replica that is up, and has had its chance to take the lease."""
         app = build(self.config(**changes), clock or SystemClock())
         await self._stack.enter_async_context(app)

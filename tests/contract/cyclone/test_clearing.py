@@ -19,8 +19,21 @@ from tests.contract.cyclone.conftest import House
 from tests.fakes.peers import aborts, answers
 
 # Raised for us by the plumbing: names, pages, masks, and the rules in the proto.
-_OF_SHARED = {"PRIVATE_KEY_REFUSED", "UNKNOWN_NAME", "BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH", "UNKNOWN_FIELD"}
-_ERRORS = {"InvalidArgument", "NotFound", "FailedPrecondition", "Conflict", "Unavailable", "AlreadyExists"}
+_OF_SHARED = {
+    "PRIVATE_KEY_REFUSED",
+    "UNKNOWN_NAME",
+    "BAD_PAGE_TOKEN",
+    "PAGE_TOKEN_MISMATCH",
+    "UNKNOWN_FIELD",
+}
+_ERRORS = {
+    "InvalidArgument",
+    "NotFound",
+    "FailedPrecondition",
+    "Conflict",
+    "Unavailable",
+    "AlreadyExists",
+}
 # What became of a call we made ourselves, never an answer of ours.
 _OF_CALLS = {"OUTSIDE_UNAVAILABLE"}
 
@@ -37,7 +50,9 @@ async def test_nothing_is_cleared_without_the_word(house: House, word: str) -> N
 async def test_clearing_asks_every_service_and_keeps_the_schedule(house: House) -> None:
     told = house.peers.told
     told["price.ClearData"] = answers(price_pb2.ClearDataResponse(deleted_count=5))
-    told["positions.DeleteAllPositions"] = answers(positions_pb2.DeleteAllPositionsResponse(deleted_count=7))
+    told["positions.DeleteAllPositions"] = answers(
+        positions_pb2.DeleteAllPositionsResponse(deleted_count=7)
+    )
     told["positions.ClearData"] = answers(positions_pb2.ClearDataResponse(deleted_count=2))
     told["hedges.UnlinkHedges"] = answers(hedges_pb2.UnlinkHedgesResponse(unlinked_count=1))
     told["alerts.ClearData"] = answers(alerts_pb2.ClearDataResponse(deleted_count=9))
@@ -54,8 +69,12 @@ async def test_clearing_asks_every_service_and_keeps_the_schedule(house: House) 
         "cycles": 1,
     }
     assert {request.confirm for request in house.peers.requests("price.ClearData")} == {"clear"}
-    assert {request.confirm for request in house.peers.requests("positions.DeleteAllPositions")} == {"delete"}
-    assert await house.value("select (select count(*) from cycle) + (select count(*) from step)") == 0
+    assert {
+        request.confirm for request in house.peers.requests("positions.DeleteAllPositions")
+    } == {"delete"}
+    assert (
+        await house.value("select (select count(*) from cycle) + (select count(*) from step)") == 0
+    )
     assert await house.value("select count(*) from setting") == 1
     assert await house.value("select message from event") != ""
 
@@ -82,14 +101,16 @@ async def test_what_could_not_be_cleared_is_named_and_the_rest_is_cleared(house:
 async def test_an_unknown_kind_is_refused_before_anything_is_deleted(house: House) -> None:
     stub = await house.start()
     with pytest.raises(InvalidArgument, match="cycles"):
-        await stub.ClearAllData(pb.ClearAllDataRequest(confirm="clear", kinds=["prices", "wallets"]))
+        await stub.ClearAllData(
+            pb.ClearAllDataRequest(confirm="clear", kinds=["prices", "wallets"])
+        )
     assert house.peers.calls == []
 
 
 def test_every_reason_raised_is_in_the_schema_and_the_reverse() -> None:
-    known = {name.removeprefix("ERROR_REASON_") for name in pb.ErrorReason.DESCRIPTOR.values_by_name} - {
-        "UNSPECIFIED"
-    }
+    known = {
+        name.removeprefix("ERROR_REASON_") for name in pb.ErrorReason.DESCRIPTOR.values_by_name
+    } - {"UNSPECIFIED"}
     raised = {
         node.args[0].value
         for path in Path(cyclone.__file__).parent.rglob("*.py")

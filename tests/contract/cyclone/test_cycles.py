@@ -1,4 +1,6 @@
-"""A cycle over the wire: its steps, its stream, what is handed on, what a failure does, how it is stopped."""
+"""A cycle over the wire: its steps, its stream, what is handed on, what a failure does, how it is
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -55,13 +57,17 @@ async def test_a_whole_cycle_succeeds_and_calls_each_service_in_order(house: Hou
     assert {"hedges.LinkHedges", "positions.RecordSnapshot"} < set(called)
 
 
-async def test_a_stream_begins_with_the_present_state_and_shows_each_step_start_and_end(house: House) -> None:
+async def test_a_stream_begins_with_the_present_state_and_shows_each_step_start_and_end(
+    house: House,
+) -> None:
     stub = await house.start()
     messages = [message async for message in stub.RunCycle(pb.RunCycleRequest())]
     assert messages[0].changed_step == ""
     assert [message.done for message in messages] == [False] * (len(messages) - 1) + [True]
     for name in NAMES:
-        shown = [_step(message.cycle, name).state for message in messages if message.changed_step == name]
+        shown = [
+            _step(message.cycle, name).state for message in messages if message.changed_step == name
+        ]
         assert shown == [pb.STEP_STATE_RUNNING, SUCCEEDED], name
     assert messages[-1].cycle.state == pb.CYCLE_STATE_SUCCEEDED
     assert all(message.cycle.state != pb.CYCLE_STATE_SUCCEEDED for message in messages[:-1])
@@ -75,7 +81,9 @@ async def test_counts_and_milliseconds_are_kept_with_the_step(house: House) -> N
     enrich = _step(cycle, "ENRICH_POSITIONS")
     assert dict(enrich.counts) == {"enriched": 3, "absent": 1, "absent_mark_missing": 1}
     assert (enrich.state, cycle.state) == (pb.STEP_STATE_PARTIAL, pb.CYCLE_STATE_PARTIAL)
-    assert "1 of 4 positions cannot be judged" in enrich.message and "main BTC LONG" in enrich.message
+    assert (
+        "1 of 4 positions cannot be judged" in enrich.message and "main BTC LONG" in enrich.message
+    )
     assert enrich.attempt == 1
     assert 0 < enrich.duration.ToTimedelta().total_seconds() < 5
     assert cycle.duration.ToTimedelta().total_seconds() > 0
@@ -95,7 +103,10 @@ async def test_readings_of_prices_and_totals_reach_the_alerts(house: House) -> N
 
 async def test_what_the_cycle_read_reaches_the_monitors(house: House) -> None:
     sync = positions_pb2.WalletSync
-    failed, complete = positions_pb2.WALLET_SYNC_STATE_FAILED, positions_pb2.WALLET_SYNC_STATE_COMPLETE
+    failed, complete = (
+        positions_pb2.WALLET_SYNC_STATE_FAILED,
+        positions_pb2.WALLET_SYNC_STATE_COMPLETE,
+    )
     house.peers.told["positions.SyncPositions"] = answers(
         positions_pb2.SyncPositionsResponse(
             failed_count=1,
@@ -131,7 +142,11 @@ async def test_what_the_cycle_could_not_read_is_left_to_the_monitors(house: Hous
 async def test_alerts_asked_for_alone_get_the_last_known_prices(house: House) -> None:
     cycle = await house.run(await house.start(), "evaluate-alerts")
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
-    assert set(house.peers.names()) == {"positions.GetMode", "price.ListPrices", "alerts.EvaluateAlerts"}
+    assert set(house.peers.names()) == {
+        "positions.GetMode",
+        "price.ListPrices",
+        "alerts.EvaluateAlerts",
+    }
     (request,) = house.peers.requests("alerts.EvaluateAlerts")
     assert [(price.asset, price.stale) for price in request.prices] == [("ETH", True)]
     assert not request.HasField("totals")
@@ -161,7 +176,9 @@ async def test_without_a_mode_no_market_is_guessed(house: House) -> None:
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
 
 
-async def test_a_service_that_is_down_fails_its_step_and_alerts_are_still_evaluated(house: House) -> None:
+async def test_a_service_that_is_down_fails_its_step_and_alerts_are_still_evaluated(
+    house: House,
+) -> None:
     house.peers.told["price.RefreshPrices"] = aborts(grpc.StatusCode.UNAVAILABLE)
     cycle = await house.run(await house.start())
     assert cycle.state == pb.CYCLE_STATE_PARTIAL
@@ -171,7 +188,9 @@ async def test_a_service_that_is_down_fails_its_step_and_alerts_are_still_evalua
     assert "UPDATE_PRICES FAILED" in cycle.message
 
 
-async def test_a_failed_enrichment_skips_what_needs_it_and_the_market_is_still_judged(house: House) -> None:
+async def test_a_failed_enrichment_skips_what_needs_it_and_the_market_is_still_judged(
+    house: House,
+) -> None:
     house.peers.told["positions.EnrichPositions"] = aborts(grpc.StatusCode.INTERNAL)
     cycle = await house.run(await house.start())
     assert cycle.state == pb.CYCLE_STATE_PARTIAL
@@ -205,18 +224,26 @@ async def test_alerts_that_cannot_be_created_are_still_evaluated(house: House) -
 async def test_partial_answers_leave_their_steps_partial(house: House) -> None:
     wallet = positions_pb2.WalletSync
     told = house.peers.told
-    told["price.RefreshPrices"] = answers(price_pb2.RefreshPricesResponse(fresh_count=6, missing_count=1))
+    told["price.RefreshPrices"] = answers(
+        price_pb2.RefreshPricesResponse(fresh_count=6, missing_count=1)
+    )
     told["positions.SyncPositions"] = answers(
         positions_pb2.SyncPositionsResponse(
             wallets=[
                 wallet(wallet="main", state=positions_pb2.WALLET_SYNC_STATE_COMPLETE),
-                wallet(wallet="bot", state=positions_pb2.WALLET_SYNC_STATE_FAILED, reason="TIMEOUT"),
+                wallet(
+                    wallet="bot", state=positions_pb2.WALLET_SYNC_STATE_FAILED, reason="TIMEOUT"
+                ),
             ],
             failed_count=1,
         )
     )
-    told["monitor.RunMonitors"] = answers(monitor_pb2.RunMonitorsResponse(breach_count=2, error_count=1))
-    told["alerts.FlushOutbox"] = answers(alerts_pb2.FlushOutboxResponse(sent_count=1, waiting_count=2))
+    told["monitor.RunMonitors"] = answers(
+        monitor_pb2.RunMonitorsResponse(breach_count=2, error_count=1)
+    )
+    told["alerts.FlushOutbox"] = answers(
+        alerts_pb2.FlushOutboxResponse(sent_count=1, waiting_count=2)
+    )
     cycle = await house.run(await house.start())
     partial = {name for name, state in _states(cycle).items() if state == PARTIAL}
     assert partial == {"UPDATE_PRICES", "SYNC_POSITIONS", "RUN_MONITORS", "NOTIFY"}
@@ -301,7 +328,10 @@ async def test_a_waiting_cycle_is_cancelled_at_once_and_never_runs(house: House)
 
 async def test_an_unknown_cycle_is_not_found(house: House) -> None:
     stub = await house.start()
-    for call in (stub.GetCycle(pb.GetCycleRequest(id="x")), stub.CancelCycle(pb.CancelCycleRequest(id="x"))):
+    for call in (
+        stub.GetCycle(pb.GetCycleRequest(id="x")),
+        stub.CancelCycle(pb.CancelCycleRequest(id="x")),
+    ):
         with pytest.raises(NotFound) as caught:
             await call
         assert caught.value.reason == "CYCLE_NOT_FOUND"
@@ -311,7 +341,9 @@ async def test_cycles_and_events_are_listed_newest_first_in_pages(house: House) 
     stub = await house.start()
     ids = [(await house.run(stub, "NOTIFY")).id for _ in range(3)]
     first = await stub.ListCycles(pb.ListCyclesRequest(page_size=2))
-    second = await stub.ListCycles(pb.ListCyclesRequest(page_size=2, page_token=first.next_page_token))
+    second = await stub.ListCycles(
+        pb.ListCyclesRequest(page_size=2, page_token=first.next_page_token)
+    )
     assert [cycle.id for cycle in (*first.cycles, *second.cycles)] == ids[::-1]
     assert second.next_page_token == ""
     other = pb.ListCyclesRequest(page_token=first.next_page_token, state=pb.CYCLE_STATE_FAILED)
@@ -322,7 +354,9 @@ async def test_cycles_and_events_are_listed_newest_first_in_pages(house: House) 
     assert [event.source for event in events.events] == ["cycle", "NOTIFY"]
     with pytest.raises(InvalidArgument, match="WARNING"):
         await stub.ListEvents(pb.ListEventsRequest(severity="loud"))
-    assert not (await stub.ListEvents(pb.ListEventsRequest(cycle_id=ids[0], severity="error"))).events
+    assert not (
+        await stub.ListEvents(pb.ListEventsRequest(cycle_id=ids[0], severity="error"))
+    ).events
     with pytest.raises(NotFound, match="CYCLE_NOT_FOUND"):
         await stub.ListEvents(pb.ListEventsRequest(cycle_id="nope"))
 
@@ -356,7 +390,9 @@ async def test_an_edit_of_a_schedule_somebody_else_changed_is_refused(house: Hou
 
 
 @pytest.mark.parametrize("seconds", [0, 4, 86_401])
-async def test_an_interval_outside_5_seconds_to_1_day_is_refused(house: House, seconds: int) -> None:
+async def test_an_interval_outside_5_seconds_to_1_day_is_refused(
+    house: House, seconds: int
+) -> None:
     stub = await house.start()
     schedule = pb.Schedule()
     schedule.interval.FromSeconds(seconds)

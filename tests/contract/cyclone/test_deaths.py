@@ -54,7 +54,9 @@ def _sent(house: House) -> dict[str, xcom_pb2.SendRequest]:
     return {request.request_id: request for request in house.peers.requests("xcom.Send")}
 
 
-async def test_a_cycle_without_the_positions_is_told_once_and_its_recovery_once(house: House) -> None:
+async def test_a_cycle_without_the_positions_is_told_once_and_its_recovery_once(
+    house: House,
+) -> None:
     stub = await house.start()
     house.peers.told["positions.EnrichPositions"] = BROKEN
     for _ in range(3):
@@ -70,7 +72,9 @@ async def test_a_cycle_without_the_positions_is_told_once_and_its_recovery_once(
     await until(lambda: _raised(house) == ["cycle", "cycle"])
 
 
-async def test_a_service_down_in_two_cycles_in_a_row_is_a_death_and_in_one_is_not(house: House) -> None:
+async def test_a_service_down_in_two_cycles_in_a_row_is_a_death_and_in_one_is_not(
+    house: House,
+) -> None:
     stub = await house.start()
     house.peers.told["hedges.LinkHedges"] = DOWN
     await house.run(stub)
@@ -97,7 +101,9 @@ async def test_a_refusal_is_not_a_death(house: House) -> None:
     assert _raised(house) == []
 
 
-async def test_when_alerts_itself_is_down_xcom_is_told_directly_once_an_incident(house: House) -> None:
+async def test_when_alerts_itself_is_down_xcom_is_told_directly_once_an_incident(
+    house: House,
+) -> None:
     stub = await house.start()
     house.peers.told |= dict.fromkeys(_ALERTS, DOWN)
     for _ in range(3):
@@ -146,7 +152,9 @@ async def test_a_death_sent_to_xcom_escalates_until_its_end_which_goes_to_those_
             routes=[xcom_pb2.ContactRoute(channel="email", address="jane@example.org")],
         )
         chain = xcom_pb2.EscalationChain(contacts=[jane])
-        await escalation.UpdateEscalationChain(xcom_pb2.UpdateEscalationChainRequest(escalation_chain=chain))
+        await escalation.UpdateEscalationChain(
+            xcom_pb2.UpdateEscalationChainRequest(escalation_chain=chain)
+        )
         stub = await house.start(xcom_address=xcom.address)
         house.peers.told |= dict.fromkeys(_ALERTS, DOWN)
         await house.run(stub)
@@ -173,7 +181,10 @@ async def test_a_death_sent_to_xcom_escalates_until_its_end_which_goes_to_those_
         end, begin = listed.messages
         assert begin.incident_key == end.incident_key != ""
         assert (end.ends_incident, end.channels_reason) == (True, "WHO_HEARD")
-        assert {(one.channel, one.contact) for one in end.deliveries} == {("webhook", ""), ("email", "jane")}
+        assert {(one.channel, one.contact) for one in end.deliveries} == {
+            ("webhook", ""),
+            ("email", "jane"),
+        }
         assert not begin.HasField("escalation_due_time")
 
 
@@ -202,10 +213,14 @@ async def test_a_death_nobody_could_be_told_is_told_by_the_next_owner(house: Hou
     stub = await house.start()
     house.peers.told |= dict.fromkeys(_ALERTS, DOWN) | {"xcom.Send": DOWN}
     await house.run(stub)
-    await until(lambda: house.value("select count(*) = 1 from incident where open and told = 'NOBODY'"))
+    await until(
+        lambda: house.value("select count(*) = 1 from incident where open and told = 'NOBODY'")
+    )
     await until(lambda: _sent(house))
     house.peers.told.clear()
-    await house.rows("update lease set expires_time = '-infinity', owner = '', epoch = epoch + 1 returning 1")
+    await house.rows(
+        "update lease set expires_time = '-infinity', owner = '', epoch = epoch + 1 returning 1"
+    )
     await house.start()
     await until(lambda: house.value("select told = 'ALERTS' from incident where name = 'cycle'"))
     assert "cycle" in _raised(house)
@@ -307,7 +322,9 @@ async def test_while_nobody_can_say_the_mode_what_was_known_of_it_counts(house: 
     assert (await house.run(stub)).demo
     house.peers.told["positions.GetMode"] = DOWN
     assert (await house.run(stub)).demo
-    await house.rows("update lease set expires_time = '-infinity', owner = '', epoch = epoch + 1 returning 1")
+    await house.rows(
+        "update lease set expires_time = '-infinity', owner = '', epoch = epoch + 1 returning 1"
+    )
     assert (await house.run(await house.start())).demo
 
 

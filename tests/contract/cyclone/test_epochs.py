@@ -1,4 +1,6 @@
-"""Epochs of the lease: moments by the database's clock, which only grow, and pass one that nobody took."""
+"""Epochs of the lease: moments by the database's clock, which only grow, and pass one that nobody
+took.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,9 @@ def _refused_below(seen: int, answer: Message) -> Any:
 
     async def behave(request: Any, context: Context) -> Message:
         if request.epoch < seen:
-            await refuses(StaleEpoch(Step("STEP", request.cycle_id, request.epoch), seen))(request, context)
+            await refuses(StaleEpoch(Step("STEP", request.cycle_id, request.epoch), seen))(
+                request, context
+            )
         return answer
 
     return behave
@@ -113,7 +117,9 @@ async def test_a_forged_epoch_is_passed_in_the_same_cycle_and_told_once(house: H
         house.peers.told[SYNC] = _refused_below(forged, positions_pb2.SyncPositionsResponse())
         cycle = await house.run(stub)
         assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
-        assert {step.name: step.attempt for step in cycle.steps if step.attempt != 1} == {"SYNC_POSITIONS": 2}
+        assert {step.name: step.attempt for step in cycle.steps if step.attempt != 1} == {
+            "SYNC_POSITIONS": 2
+        }
         assert cycle.epoch == forged + 1
         # Every later step carries the new one.
         assert house.peers.requests("alerts.EvaluateAlerts")[-1].epoch == cycle.epoch
@@ -141,7 +147,9 @@ async def test_an_epoch_from_a_clock_that_was_wrong_is_given_up(house: House) ->
     async def behave(request: Any, context: Context) -> Message:
         if request.epoch > wrong:
             return positions_pb2.SyncPositionsResponse()
-        return await refuses(EpochAhead(Step("STEP", "c", request.epoch), wrong - 1))(request, context)
+        return await refuses(EpochAhead(Step("STEP", "c", request.epoch), wrong - 1))(
+            request, context
+        )
 
     house.peers.told[SYNC] = behave
     assert (await house.run(stub)).state == pb.CYCLE_STATE_SUCCEEDED
@@ -149,7 +157,9 @@ async def test_an_epoch_from_a_clock_that_was_wrong_is_given_up(house: House) ->
     assert "clock" in told
 
 
-@pytest.mark.parametrize("kind", [Conflict("STALE_EPOCH", "old"), FailedPrecondition("EPOCH_AHEAD", "far")])
+@pytest.mark.parametrize(
+    "kind", [Conflict("STALE_EPOCH", "old"), FailedPrecondition("EPOCH_AHEAD", "far")]
+)
 @pytest.mark.parametrize("seen", ["", "-5", "soon", "9" * 30])
 async def test_a_refusal_that_lasts_is_asked_twice_and_told_with_its_reason(
     house: House, kind: SonicError, seen: str
@@ -174,7 +184,8 @@ async def test_who_lost_the_lease_does_not_get_past_the_fence(house: House, stor
         seen = request.epoch + 1
         # Somebody else took over while the call was under way, and still holds it.
         await house.rows(
-            "update lease set epoch = $1, owner = 'other', expires_time = clock_timestamp() + interval '1 s'"
+            "update lease set epoch = $1, owner = 'other', expires_time = clock_timestamp() +"
+            " interval '1 s'"
             " returning 1",
             seen,
         )

@@ -1,4 +1,6 @@
-"""The fence at the rows: a stale epoch writes nothing, two cycles never run, one owner has the lease."""
+"""The fence at the rows: a stale epoch writes nothing, two cycles never run, one owner has the
+lease.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ def _ended(id: str) -> Cycle:
 async def _open_slot(store: ProgressStore, epoch: int) -> bool:
     async with store._database.begin() as connection:
         setting = await LeaseStore(connection).setting()
-    return await store.open_slot(epoch, setting, Due(START, 1, START + MINUTE), "cycle-2", ["NOTIFY"], START)
+    return await store.open_slot(
+        epoch, setting, Due(START, 1, START + MINUTE), "cycle-2", ["NOTIFY"], START
+    )
 
 
 WRITES: dict[str, Write] = {
@@ -102,7 +106,9 @@ async def test_a_stale_epoch_writes_nothing(name: str, stores: Stores, house: Ho
     assert await house.rows(_EVERYTHING) != before
 
 
-async def test_a_stale_owner_neither_forgets_nor_shifts_nor_renews(stores: Stores, house: House) -> None:
+async def test_a_stale_owner_neither_forgets_nor_shifts_nor_renews(
+    stores: Stores, house: House
+) -> None:
     old = await stores.taken("first")
     await stores.progress.note(old, [EVENT])
     await stores.lost(old)

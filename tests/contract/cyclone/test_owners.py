@@ -1,4 +1,5 @@
-"""Who runs the cycle: take-over after a kill, a paused owner, resuming, the slots of the schedule."""
+"""Who runs the cycle: take-over after a kill, a paused owner, resuming,
+the slots of the schedule."""
 
 from __future__ import annotations
 
@@ -41,7 +42,9 @@ class Replica:
 
 @pytest.fixture
 async def replica(house: House) -> AsyncIterator[Replica]:
-    """Holds the lease of a schedule of 5 s (so the lease lives 1.7 s), and runs requested cycles only."""
+    """Holds the lease of a schedule of 5 s (so the lease lives 1.7 s), and runs requested cycles
+    only.
+    """
     peers = {f"{name.upper()}_ADDRESS": house.peers.address for name in SERVICES}
     environ = os.environ | peers | {
         "CYCLONE_DATABASE_URL": house.url,
@@ -81,7 +84,9 @@ async def test_a_killed_owner_is_replaced_within_an_interval_and_only_the_interr
     cycle = await house.ended(stub, id)
     assert time.monotonic() - killed < 5
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
-    assert {step.name: step.attempt for step in cycle.steps if step.attempt != 1} == {"SYNC_POSITIONS": 2}
+    assert {step.name: step.attempt for step in cycle.steps if step.attempt != 1} == {
+        "SYNC_POSITIONS": 2
+    }
     (before,) = {request.epoch for request in house.peers.requests("price.RefreshPrices")}
     synced = [request.epoch for request in house.peers.requests("positions.SyncPositions")]
     assert synced == [before, cycle.epoch]
@@ -107,7 +112,11 @@ async def test_a_paused_owner_is_fenced_when_it_wakes(house: House, replica: Rep
     assert (await house.run(stub, "NOTIFY")).epoch > paused
     assert not await _owned_by(house, replica.pid)
     assert await house.rows("select * from step where cycle_id = $1 order by place", id) == before
-    late = [name for name, request in house.peers.calls[calls:] if getattr(request, "cycle_id", "") == id]
+    late = [
+        name
+        for name, request in house.peers.calls[calls:]
+        if getattr(request, "cycle_id", "") == id
+    ]
     assert late == []
 
 
@@ -131,7 +140,10 @@ async def test_a_cycle_owned_by_another_replica_is_streamed_and_cancelled(
     messages: list[pb.RunCycleResponse] = []
     async for message in stub.RunCycle(pb.RunCycleRequest()):
         messages.append(message)
-        if message.changed_step == "SYNC_POSITIONS" and message.cycle.steps[1].state == pb.STEP_STATE_RUNNING:
+        if (
+            message.changed_step == "SYNC_POSITIONS"
+            and message.cycle.steps[1].state == pb.STEP_STATE_RUNNING
+        ):
             await asyncio.wait_for(gate.reached.wait(), 5)
             await stub.CancelCycle(pb.CancelCycleRequest(id=message.cycle.id))
     assert messages[-1].changed_step == ""
@@ -188,7 +200,9 @@ async def test_after_standing_still_the_past_is_counted_and_one_cycle_runs_now(
     assert await house.value("select slot_time from cycle") == START
 
 
-async def test_a_shorter_interval_counts_from_now_and_off_is_off(house: House, clock: PushedClock) -> None:
+async def test_a_shorter_interval_counts_from_now_and_off_is_off(
+    house: House, clock: PushedClock
+) -> None:
     stub = await house.start(clock, sonic_schedule=True)
     await until(lambda: house.value("select count(*) = 1 from cycle where state = 3"))
     schedule = pb.Schedule()
@@ -198,13 +212,17 @@ async def test_a_shorter_interval_counts_from_now_and_off_is_off(house: House, c
     await _until_asleep(clock)
     clock.advance(7)
     await until(lambda: house.value("select count(*) = 2 from cycle where state = 3"))
-    off = pb.UpdateScheduleRequest(schedule=pb.Schedule(enabled=False), update_mask={"paths": ["enabled"]})
+    off = pb.UpdateScheduleRequest(
+        schedule=pb.Schedule(enabled=False), update_mask={"paths": ["enabled"]}
+    )
     assert not (await stub.UpdateSchedule(off)).enabled
     await _until_asleep(clock)
     clock.advance(3_600)
     assert (await house.run(stub, "NOTIFY")).state == pb.CYCLE_STATE_SUCCEEDED
     assert await house.value("select count(*) from cycle where cause = 1") == 2
-    on = pb.UpdateScheduleRequest(schedule=pb.Schedule(enabled=True), update_mask={"paths": ["enabled"]})
+    on = pb.UpdateScheduleRequest(
+        schedule=pb.Schedule(enabled=True), update_mask={"paths": ["enabled"]}
+    )
     assert (await stub.UpdateSchedule(on)).enabled
     await until(lambda: house.value("select count(*) = 3 from cycle where cause = 1 and state = 3"))
     assert await house.value("select missed_count from setting") == 0
@@ -226,7 +244,9 @@ async def test_a_wall_clock_that_is_set_moves_no_slot(
     ) == START + step + timedelta(seconds=60)
 
 
-async def test_without_a_schedule_a_process_runs_requests_only(house: House, clock: PushedClock) -> None:
+async def test_without_a_schedule_a_process_runs_requests_only(
+    house: House, clock: PushedClock
+) -> None:
     stub = await house.start(clock)
     assert not (await stub.GetSchedule(pb.GetScheduleRequest())).enabled
     await house.run(stub, "NOTIFY")
@@ -238,7 +258,9 @@ async def _until_asleep(clock: PushedClock) -> None:
     await until(lambda: clock.sleeping_count >= 2)
 
 
-async def test_a_database_that_drops_every_connection_in_a_cycle_leaves_it_whole(house: House) -> None:
+async def test_a_database_that_drops_every_connection_in_a_cycle_leaves_it_whole(
+    house: House,
+) -> None:
     gate = house.peers.told["positions.SyncPositions"] = Gate(positions_pb2.SyncPositionsResponse())
     stub = await house.start()
     started = await stub.StartCycle(pb.StartCycleRequest())
@@ -252,7 +274,12 @@ async def test_a_database_that_drops_every_connection_in_a_cycle_leaves_it_whole
     cycle = await house.ended(stub, started.id)
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
     assert (
-        len(await house.rows("select 1 from event where source = 'cycle' and message like 'SUCCEEDED%'")) == 1
+        len(
+            await house.rows(
+                "select 1 from event where source = 'cycle' and message like 'SUCCEEDED%'"
+            )
+        )
+        == 1
     )
     asked = time.monotonic()
     again = await stub.StartCycle(pb.StartCycleRequest(steps=["NOTIFY"]))

@@ -14,7 +14,8 @@ ENV = '''"""Runs this history against the service's tables."""
 
 from shared.database.migrations import run
 from sqlalchemy import (
-    BigInteger, Boolean, Column, DateTime, Double, Identity, Index, Integer, MetaData, SmallInteger, String,
+    BigInteger, Boolean, Column, DateTime, Double, Identity, Index, Integer, MetaData,
+    SmallInteger, String,
     Table, func, text,
 )
 
@@ -53,7 +54,8 @@ def upgrade() -> None:
         sa.Column("narrow", sa.SmallInteger, nullable=False, server_default="0"),
         sa.Column("real", sa.Double, nullable=False, server_default=sa.text("'NaN'")),
         sa.Column("flag", sa.Boolean, nullable=False, server_default=sa.text("false")),
-        sa.Column("moment", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+        sa.Column("moment", sa.DateTime(timezone=True), nullable=False,
+        server_default=sa.func.now()),
         sa.Column("name", sa.String, nullable=True),
     )
     op.create_index("sample_by_wide", "sample", ["wide", "id"])
@@ -89,7 +91,9 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-async def sample_template(postgres: EmbeddedPostgres, histories: dict[str, Path]) -> AsyncIterator[Template]:
+async def sample_template(
+    postgres: EmbeddedPostgres, histories: dict[str, Path]
+) -> AsyncIterator[Template]:
     async with template(postgres.url, histories, "template_samples") as made:
         yield made
 

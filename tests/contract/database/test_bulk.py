@@ -54,7 +54,9 @@ def tables(draw: st.DrawFn) -> dict[str, NDArray[Any]]:
     }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(written=tables())
 async def test_every_table_comes_back_as_it_went_in(
     database: Database, written: dict[str, NDArray[Any]]
@@ -69,10 +71,14 @@ async def test_every_table_comes_back_as_it_went_in(
 
 
 async def test_moments_and_numbers_are_what_sql_says_they_are(database: Database) -> None:
-    moments = np.array(["2026-05-01T12:00:00.000001", "1969-12-31T23:59:59"], dtype="datetime64[us]")
+    moments = np.array(
+        ["2026-05-01T12:00:00.000001", "1969-12-31T23:59:59"], dtype="datetime64[us]"
+    )
     async with database.begin() as connection:
         await copy_in(connection, "sample", {"moment": moments, "real": np.array([np.nan, -0.5])})
-        found = await connection.exec_driver_sql("select moment::text, real from sample order by id")
+        found = await connection.exec_driver_sql(
+            "select moment::text, real from sample order by id"
+        )
         rows = [tuple(row) for row in found]
     assert [text for text, _ in rows] == ["2026-05-01 12:00:00.000001+00", "1969-12-31 23:59:59+00"]
     assert np.isnan(rows[0][1])
@@ -82,7 +88,9 @@ async def test_moments_and_numbers_are_what_sql_says_they_are(database: Database
 async def test_arguments_reach_the_query(database: Database) -> None:
     async with database.begin() as connection:
         await copy_in(connection, "sample", {"wide": np.arange(10)})
-        read = await copy_out(connection, "select wide from sample where wide >= $1", {"wide": "int8"}, 7)
+        read = await copy_out(
+            connection, "select wide from sample where wide >= $1", {"wide": "int8"}, 7
+        )
     assert sorted(read["wide"].tolist()) == [7, 8, 9]
 
 
@@ -108,7 +116,9 @@ async def test_what_does_not_fit_is_refused(
 
 async def test_a_narrower_whole_number_goes_into_a_wider_column(database: Database) -> None:
     async with database.begin() as connection:
-        await copy_in(connection, "sample", {"wide": np.array([-1], "i2"), "middle": np.array([2], "i8")})
+        await copy_in(
+            connection, "sample", {"wide": np.array([-1], "i2"), "middle": np.array([2], "i8")}
+        )
         read = await copy_out(
             connection, "select wide, middle from sample", {"wide": "int8", "middle": "int4"}
         )

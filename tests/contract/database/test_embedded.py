@@ -1,4 +1,6 @@
-"""The embedded server: one owner, gone with it, back with its data, as root and as an ordinary user."""
+"""The embedded server: one owner, gone with it, back with its data, as root and as an ordinary
+user.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from shared.postgres import EmbeddedPostgres, binaries
 from shared.postgres.account import Account
 from shared.postgres.process import Programs, working_in
 
-# Starts a server, says its URL and waits; everything it needs is imported before it gives up being root.
+# Starts a server, says its URL and waits; everything it needs is imported before it gives up being
+# root.
 _OWNER = """
 import os, sys, time
 from pathlib import Path
@@ -195,7 +198,9 @@ async def test_a_server_left_without_its_watcher_is_ended_by_the_next_owner(home
     assert working_in(_data(home))
     with EmbeddedPostgres(home) as next_owner:
         assert await _execute(next_owner.url, "select value from kept") == 42
-        assert not psutil.pid_exists(server) or psutil.Process(server).status() == psutil.STATUS_ZOMBIE
+        assert (
+            not psutil.pid_exists(server) or psutil.Process(server).status() == psutil.STATUS_ZOMBIE
+        )
 
 
 async def test_a_pid_file_with_a_strangers_number_is_no_obstacle(home: Path) -> None:
@@ -286,7 +291,9 @@ async def test_a_home_closed_to_others_links_to_data_elsewhere(home: Path) -> No
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide the programs from the server's user")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can hide the programs from the server's user"
+)
 async def test_programs_out_of_reach_are_copied_once(
     home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -311,5 +318,6 @@ def test_a_database_that_cannot_be_made_says_why_in_a_sentence() -> None:
     with pytest.raises(Unavailable) as failed:
         Programs(binaries.folder(account), account).call("initdb", ["-D", "/dev/null/data"])
     assert (
-        failed.value.message == 'initdb failed: could not access directory "/dev/null/data": Not a directory.'
+        failed.value.message
+        == 'initdb failed: could not access directory "/dev/null/data": Not a directory.'
     )

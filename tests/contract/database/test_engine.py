@@ -46,7 +46,9 @@ async def database(samples: Databases) -> AsyncIterator[Database]:
     await made.stop()
 
 
-async def test_a_block_that_ends_is_committed_and_one_that_raises_is_not(database: Database) -> None:
+async def test_a_block_that_ends_is_committed_and_one_that_raises_is_not(
+    database: Database,
+) -> None:
     opened = database.bind(Store)
     async with opened() as store:
         await store.add(1)
@@ -56,7 +58,9 @@ async def test_a_block_that_ends_is_committed_and_one_that_raises_is_not(databas
         assert await store.count() == 1
 
 
-async def test_a_cancelled_block_is_rolled_back_and_its_connection_reused(database: Database) -> None:
+async def test_a_cancelled_block_is_rolled_back_and_its_connection_reused(
+    database: Database,
+) -> None:
     async def endless() -> None:
         async with database.bind(Store)() as store:
             await store.add(1)
@@ -156,7 +160,10 @@ async def test_a_lost_connection_is_unavailable_once_and_then_replaced(
     database: Database, samples: Databases
 ) -> None:
     administrator = await asyncpg.connect(samples.admin_url)
-    kill = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'alpha-test'"
+    kill = (
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name ="
+        " 'alpha-test'"
+    )
 
     async def cut_off() -> None:
         async with database.bind(Store)() as store:
@@ -221,7 +228,10 @@ def test_a_database_url_may_name_several_servers() -> None:
 
 def test_urls_are_rewritten_part_by_part() -> None:
     url = "postgres://admin:p%40ss@[::1]:5433/one?sslmode=require"
-    assert as_role(url, "alpha", "a/b@c") == "postgresql://alpha:a%2Fb%40c@[::1]:5433/one?sslmode=require"
+    assert (
+        as_role(url, "alpha", "a/b@c")
+        == "postgresql://alpha:a%2Fb%40c@[::1]:5433/one?sslmode=require"
+    )
     assert with_database(url, "two") == "postgresql://admin:p%40ss@[::1]:5433/two?sslmode=require"
     assert database_name(url) == "one"
 
@@ -239,7 +249,9 @@ SECRETIVE = "create temporary table secretive (address text unique, size int) on
     ],
     ids=["constraint", "argument of another type", "cast"],
 )
-async def test_a_statement_that_fails_says_nothing_of_its_values(database: Database, statement: str) -> None:
+async def test_a_statement_that_fails_says_nothing_of_its_values(
+    database: Database, statement: str
+) -> None:
     async def fail() -> None:
         async with database.begin() as connection:
             await connection.exec_driver_sql(SECRETIVE)
@@ -257,7 +269,9 @@ async def test_a_read_by_the_driver_says_nothing_of_its_values_either(database: 
     assert ADDRESS not in "".join(traceback.format_exception(raised.value)) + repr(raised.value)
 
 
-async def test_postgres_logs_no_detail_and_no_statement_of_what_failed(postgres: EmbeddedPostgres) -> None:
+async def test_postgres_logs_no_detail_and_no_statement_of_what_failed(
+    postgres: EmbeddedPostgres,
+) -> None:
     names = ("log_error_verbosity", "log_min_error_statement")
     connection = await asyncpg.connect(postgres.url)
     try:

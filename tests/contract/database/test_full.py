@@ -1,4 +1,6 @@
-"""A full disk: a typed error, not ready until a write succeeds again, by a real server on a small disk."""
+"""A full disk: a typed error, not ready until a write succeeds again, by a real server on a small
+disk.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ def small_disk() -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a small disk")
-async def test_a_disk_that_is_really_full_is_seen_by_the_probe_and_its_room_too(small_disk: Path) -> None:
+async def test_a_disk_that_is_really_full_is_seen_by_the_probe_and_its_room_too(
+    small_disk: Path,
+) -> None:
     with EmbeddedPostgres(small_disk / "home", settings={"fsync": "off"}) as server:
         database = Database(server.url)
         await database.fetch("create table kept (filler text)")
@@ -78,7 +82,9 @@ async def test_a_disk_that_is_really_full_is_seen_by_the_probe_and_its_room_too(
         filler = small_disk / "filler"
         filler.write_bytes(b"\0" * (free.f_bavail * free.f_frsize))
         with pytest.raises(Unavailable) as full:
-            await database.fetch("insert into kept select md5(n::text) from generate_series(1, 20000) n")
+            await database.fetch(
+                "insert into kept select md5(n::text) from generate_series(1, 20000) n"
+            )
         assert full.value.reason == "DATABASE_FULL"
         await database.ping()
         with pytest.raises(Unavailable, match="disk is full"):

@@ -1,4 +1,6 @@
-"""The house as it is: every service's history leads to its tables, and each test has them to itself."""
+"""The house as it is: every service's history leads to its tables, and each test has them to
+itself.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ _HISTORIES = found(Path(__file__).parents[3] / "services")
 
 
 @pytest.mark.parametrize("service", sorted(_HISTORIES))
-async def test_the_tables_of_a_service_are_what_its_history_makes(databases: Databases, service: str) -> None:
+async def test_the_tables_of_a_service_are_what_its_history_makes(
+    databases: Databases, service: str
+) -> None:
     await migrations.check(databases.owner_url(service), service, _HISTORIES[service])
 
 

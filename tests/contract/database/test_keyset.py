@@ -9,7 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import BigInteger, Column, DateTime, Double, Integer, MetaData, String, Table, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Double,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    select,
+)
 
 from shared.database import keyset
 from shared.database.bulk import copy_in
@@ -71,11 +81,14 @@ async def test_rows_that_come_and_go_between_pages_disturb_no_other_row(database
     ordering: keyset.Ordering = [(sample.c.middle, "desc"), (sample.c.id, "asc")]
     query = select(sample.c.middle, sample.c.id)
     async with database.begin() as connection:
-        first = [tuple(row) for row in await connection.execute(keyset.apply(query, ordering, None, 30))][:30]
+        first = [
+            tuple(row) for row in await connection.execute(keyset.apply(query, ordering, None, 30))
+        ][:30]
         await connection.execute(sample.delete().where(sample.c.id == first[-1][1]))
         await connection.exec_driver_sql("insert into sample (middle) values (9)")
         rest = [
-            tuple(row) for row in await connection.execute(keyset.apply(query, ordering, first[-1], 1000))
+            tuple(row)
+            for row in await connection.execute(keyset.apply(query, ordering, first[-1], 1000))
         ]
     assert len(first) + len(rest) == _ROWS
     assert {row[1] for row in first}.isdisjoint({row[1] for row in rest})
@@ -110,4 +123,6 @@ def test_a_key_of_another_length_is_refused() -> None:
 def test_one_direction_is_one_comparison_of_rows() -> None:
     ordering: keyset.Ordering = [(sample.c.moment, "desc"), (sample.c.id, "desc")]
     key = (datetime(2026, 1, 1, tzinfo=UTC), 5)
-    assert "(sample.moment, sample.id) <" in str(keyset.apply(select(sample.c.id), ordering, key, 10))
+    assert "(sample.moment, sample.id) <" in str(
+        keyset.apply(select(sample.c.id), ordering, key, 10)
+    )

@@ -1,4 +1,6 @@
-"""A listener outlives whatever breaks its connection, and says after each new one that words were missed."""
+"""A listener outlives whatever breaks its connection, and says after each new one that words were
+missed.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,27 @@ from tests.fakes.databases import Databases
 
 
 class Cut(Database):
-    """The first connection breaks in the driver's own words, as when it is cut while LISTEN is on its way."""
+    """The first connection breaks in the driver's own words, as when it is cut while LISTEN is on
+    its way.
+    """
 
     problem: Exception | None = None
 
-    def begin(self, isolation: Isolation | None = None) -> AbstractAsyncContextManager[AsyncConnection]:
+    def begin(
+        self, isolation: Isolation | None = None
+    ) -> AbstractAsyncContextManager[AsyncConnection]:
         problem, self.problem = self.problem, None
         if problem is not None:
             raise problem
         return super().begin(isolation)
 
 
-@pytest.mark.parametrize("problem", [asyncpg.InterfaceError("connection is closed"), ConnectionResetError()])
-async def test_words_are_heard_after_the_connection_broke(databases: Databases, problem: Exception) -> None:
+@pytest.mark.parametrize(
+    "problem", [asyncpg.InterfaceError("connection is closed"), ConnectionResetError()]
+)
+async def test_words_are_heard_after_the_connection_broke(
+    databases: Databases, problem: Exception
+) -> None:
     database, heard = Cut(databases.url("cyclone")), list[str]()
     database.problem = problem
     notices = Notices(database)

@@ -50,11 +50,15 @@ async def empty_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
     await connection.close()
 
 
-async def test_processes_that_upgrade_at_once_all_succeed(empty_url: str, histories: dict[str, Path]) -> None:
+async def test_processes_that_upgrade_at_once_all_succeed(
+    empty_url: str, histories: dict[str, Path]
+) -> None:
     await asyncio.gather(*(_upgrade_in_a_process(empty_url, histories["alpha"]) for _ in range(3)))
     connection = await asyncpg.connect(empty_url)
     rows = await connection.fetch("select version_num from alpha.alembic_version")
-    tables = await connection.fetch("select schemaname, tableowner from pg_tables where tablename = 'sample'")
+    tables = await connection.fetch(
+        "select schemaname, tableowner from pg_tables where tablename = 'sample'"
+    )
     await connection.close()
     assert [tuple(row) for row in rows] == [("0001",)]
     assert {tuple(row) for row in tables} == {("alpha", "alpha_owner"), ("beta", "beta_owner")}
@@ -81,7 +85,9 @@ async def test_check_is_silent_when_tables_equal_the_history(
     await asyncio.gather(*(migrations.check(samples.admin_url, s, h) for s, h in histories.items()))
 
 
-async def test_check_names_a_column_nobody_migrated(samples: Databases, histories: dict[str, Path]) -> None:
+async def test_check_names_a_column_nobody_migrated(
+    samples: Databases, histories: dict[str, Path]
+) -> None:
     connection = await asyncpg.connect(samples.owner_url("beta"))
     await connection.execute("alter table sample drop column flag")
     await connection.close()
@@ -135,6 +141,8 @@ async def test_a_database_of_a_later_version_is_refused(
 async def test_a_history_with_two_ends_is_refused(tmp_path: Path) -> None:
     (tmp_path / "versions").mkdir()
     for name in ("a", "b"):
-        (tmp_path / "versions" / f"{name}.py").write_text(f'revision = "{name}"\ndown_revision = None\n')
+        (tmp_path / "versions" / f"{name}.py").write_text(
+            f'revision = "{name}"\ndown_revision = None\n'
+        )
     with pytest.raises(FailedPrecondition, match="several last revisions"):
         migrations.head(tmp_path)

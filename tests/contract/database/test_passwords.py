@@ -23,7 +23,9 @@ from tests.fakes.databases import Databases, password
 async def admin_url(databases: Databases) -> AsyncIterator[str]:
     """Roles belong to the whole server: the other tests get their logins back."""
     yield databases.admin_url
-    await roles.initialise(databases.admin_url, list(SERVICES), {name: password(name) for name in SERVICES})
+    await roles.initialise(
+        databases.admin_url, list(SERVICES), {name: password(name) for name in SERVICES}
+    )
 
 
 async def user(url: str) -> str:
@@ -62,7 +64,9 @@ async def test_sonic_db_init_gives_a_role_the_password_of_the_url_its_service_is
 ) -> None:
     urls = await database.prepare(somebodys(admin_url), tmp_path / "home", replace_given=True)
     for service in SERVICES:
-        assert await user((secrets_folder / f"{service}_database_url").read_text().strip()) == service
+        assert (
+            await user((secrets_folder / f"{service}_database_url").read_text().strip()) == service
+        )
         assert await user(urls[service]) == service
 
 
@@ -120,7 +124,10 @@ async def test_a_second_home_leaves_the_passwords_alone_and_says_which_it_needs(
     with pytest.raises(InvalidArgument) as refused:
         await database.prepare(somebodys(admin_url), second)
     assert refused.value.reason == "BAD_SETTINGS"
-    assert f"copy roles.json of the home that made them to {second / 'roles.json'}" in refused.value.message
+    assert (
+        f"copy roles.json of the home that made them to {second / 'roles.json'}"
+        in refused.value.message
+    )
     assert "PRICE_DATABASE_URL" in refused.value.message
     for service in SERVICES:
         assert await user(first[service]) == service
@@ -134,7 +141,9 @@ async def test_a_given_url_with_another_password_is_named_and_sets_nothing(
     await without_password(admin_url, *SERVICES)
     first = await database.prepare(somebodys(admin_url), tmp_path / "home")
     monkeypatch.setenv("XCOM_DATABASE_URL", as_role(admin_url, "xcom", "another"))
-    with pytest.raises(InvalidArgument, match=r"XCOM_DATABASE_URL: the database has another password"):
+    with pytest.raises(
+        InvalidArgument, match=r"XCOM_DATABASE_URL: the database has another password"
+    ):
         await database.prepare(somebodys(admin_url), tmp_path / "home")
     assert await user(first["xcom"]) == "xcom"
 

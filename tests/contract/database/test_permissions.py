@@ -1,4 +1,6 @@
-"""A data folder that was copied, opened to others or belongs to somebody else: mended, or one sentence."""
+"""A data folder that was copied, opened to others or belongs to somebody else: mended, or one
+sentence.
+"""
 
 from __future__ import annotations
 

@@ -29,7 +29,9 @@ async def test_the_running_role_may_change_no_more_than_it_does(
         held = {
             right
             for right in ("UPDATE", "DELETE", "TRUNCATE")
-            if await connection.fetchval("select has_table_privilege($1, $2)", f"{service}.{table}", right)
+            if await connection.fetchval(
+                "select has_table_privilege($1, $2)", f"{service}.{table}", right
+            )
         }
     finally:
         await connection.close()
@@ -39,7 +41,12 @@ async def test_the_running_role_may_change_no_more_than_it_does(
 async def test_the_anchor_of_the_ledger_cannot_be_taken_away(databases: Databases) -> None:
     connection = await asyncpg.connect(databases.url("alerts"))
     try:
-        for statement in ("delete from anchor", "truncate anchor", "drop table anchor", "delete from ledger"):
+        for statement in (
+            "delete from anchor",
+            "truncate anchor",
+            "drop table anchor",
+            "delete from ledger",
+        ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(statement)
     finally:

@@ -81,7 +81,9 @@ async def test_a_wrong_password_is_refused(samples: Databases) -> None:
         await asyncpg.connect(as_role(samples.admin_url, "alpha", "guess"))
 
 
-async def test_an_administrator_without_superuser_rights_is_enough(postgres: EmbeddedPostgres) -> None:
+async def test_an_administrator_without_superuser_rights_is_enough(
+    postgres: EmbeddedPostgres,
+) -> None:
     async with connected(postgres.url) as superuser:
         await superuser.execute("create role landlord login createrole password 'p@ss/w:rd'")
         await superuser.execute("create database rented owner landlord")
@@ -119,7 +121,9 @@ async def test_initialising_again_without_passwords_keeps_the_logins(samples: Da
         pass
 
 
-async def test_a_service_name_that_is_not_a_plain_word_is_refused(postgres: EmbeddedPostgres) -> None:
+async def test_a_service_name_that_is_not_a_plain_word_is_refused(
+    postgres: EmbeddedPostgres,
+) -> None:
     for name in ('x"; drop table y', "Alpha", "", "1st"):
         with pytest.raises(InvalidArgument):
             await roles.initialise(postgres.url, [name], {})

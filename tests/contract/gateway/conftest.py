@@ -42,7 +42,9 @@ class Script(rpc.PriceServiceServicer):
             raise self.failure
         return pb.Price(asset=request.asset)
 
-    async def WatchPrices(self, request: pb.WatchPricesRequest, context: object) -> AsyncIterator[Any]:
+    async def WatchPrices(
+        self, request: pb.WatchPricesRequest, context: object
+    ) -> AsyncIterator[Any]:
         """Sends what is put into `watched`; an exception there is raised, None ends the stream."""
         try:
             while (item := await self.watched.get()) is not None:
@@ -95,13 +97,22 @@ async def house(databases: Databases, tmp_path: Path) -> AsyncIterator[httpx.Asy
     """A client of a gateway in front of real price, positions and alerts servers."""
     addresses: dict[str, str] = {}
     parts: list[tuple[str, Callable[..., App], type, dict[str, object]]] = [
-        ("price", price.build, price.Config, {"coingecko_url": NOWHERE_URL, "pyth_hermes_url": NOWHERE_URL}),
+        (
+            "price",
+            price.build,
+            price.Config,
+            {"coingecko_url": NOWHERE_URL, "pyth_hermes_url": NOWHERE_URL},
+        ),
         ("positions", positions.build, positions.Config, {}),
         ("alerts", alerts.build, alerts.Config, {"xcom_address": NOWHERE, "sonic_home": tmp_path}),
     ]
     async with AsyncExitStack() as stack:
         for name, build, kind, settings in parts:
-            known = {"listen_address": "127.0.0.1:0", "database_url": databases.url(name), **settings}
+            known = {
+                "listen_address": "127.0.0.1:0",
+                "database_url": databases.url(name),
+                **settings,
+            }
             known |= {f"{peer}_address": at for peer, at in addresses.items()}
             fields = kind.model_fields
             made = kind.model_validate({k: v for k, v in known.items() if k in fields})

@@ -5,14 +5,24 @@ from __future__ import annotations
 import httpx
 import pytest
 
-HELD = {"asset": "btc", "side": "long", "entry_price_usd": 100_000, "size_usd": 5000, "collateral_usd": 1000}
+HELD = {
+    "asset": "btc",
+    "side": "long",
+    "entry_price_usd": 100_000,
+    "size_usd": 5000,
+    "collateral_usd": 1000,
+}
 
 
 async def test_a_position_is_made_changed_and_taken_away(house: httpx.AsyncClient) -> None:
     made = await house.post("/v1/positions", json=HELD | {"note": "<script>alert(1)</script>"})
     assert made.status_code == 200, made.text
     position = made.json()
-    assert (position["asset"], position["side"], position["leverage_ratio"]) == ("BTC", "SIDE_LONG", 5.0)
+    assert (position["asset"], position["side"], position["leverage_ratio"]) == (
+        "BTC",
+        "SIDE_LONG",
+        5.0,
+    )
     at = f"/v1/positions/{position['id']}"
 
     changed = await house.patch(at, json={"note": "", "collateral_usd": 2500})
@@ -43,7 +53,9 @@ async def test_a_threshold_is_switched_off_and_its_etag_is_kept(house: httpx.Asy
     assert again.json()["error"]["details"][0]["reason"] == "ETAG_MISMATCH"
 
 
-async def test_a_step_by_hand_cannot_speak_with_the_words_of_a_cycle(house: httpx.AsyncClient) -> None:
+async def test_a_step_by_hand_cannot_speak_with_the_words_of_a_cycle(
+    house: httpx.AsyncClient,
+) -> None:
     """Today's attack: a high epoch made every later cycle's step STALE_EPOCH."""
     for body in ({"cycle_id": "c", "epoch": str(2**62)}, {"cycleId": "c"}, {"epoch": "1"}):
         refused = await house.post("/v1/prices:refresh", json={"market": "demo", **body})
@@ -57,7 +69,9 @@ async def test_a_step_by_hand_cannot_speak_with_the_words_of_a_cycle(house: http
 
 async def test_a_private_key_is_refused_and_not_repeated(house: httpx.AsyncClient) -> None:
     key = "0x" + "ab" * 32
-    refused = await house.post("/v1/wallets", json={"name": "x", "chain": "ethereum", "public_address": key})
+    refused = await house.post(
+        "/v1/wallets", json={"name": "x", "chain": "ethereum", "public_address": key}
+    )
     assert refused.status_code == 400
     assert refused.json()["error"]["details"][0]["reason"] == "PRIVATE_KEY_REFUSED"
     assert key not in refused.text
@@ -69,7 +83,10 @@ async def test_a_private_key_reaches_no_alert_and_no_log_over_http(
     key = "9f3c" * 16
     refused = await house.post(
         "/v1/alerts",
-        json={"alert": {"asset": "BTC", "trigger_value": 1, "notes": f"key {key}"}, "type_name": "price"},
+        json={
+            "alert": {"asset": "BTC", "trigger_value": 1, "notes": f"key {key}"},
+            "type_name": "price",
+        },
         headers={"x-request-id": key},
     )
     assert refused.status_code == 400

@@ -24,7 +24,11 @@ def reason(response: httpx.Response) -> str:
 @pytest.mark.parametrize(
     ("raised", "status", "told"),
     [
-        (errors.InvalidArgument("INVALID_FIELD", "m", fields={"asset": "empty"}), 400, "INVALID_FIELD"),
+        (
+            errors.InvalidArgument("INVALID_FIELD", "m", fields={"asset": "empty"}),
+            400,
+            "INVALID_FIELD",
+        ),
         (errors.FailedPrecondition("NOT_CONFIRMED", "m"), 400, "NOT_CONFIRMED"),
         (errors.Unauthenticated("WHO", "m"), 401, "WHO"),
         (errors.PermissionDenied("NOT_YOU", "m"), 403, "NOT_YOU"),
@@ -52,20 +56,26 @@ async def test_what_may_be_tried_again_says_when(web: httpx.AsyncClient, script:
     assert response.headers["retry-after"] == "7"
 
 
-async def test_an_internal_failure_names_its_incident(web: httpx.AsyncClient, script: Script) -> None:
+async def test_an_internal_failure_names_its_incident(
+    web: httpx.AsyncClient, script: Script
+) -> None:
     script.failure = ValueError("details")
     metadata = (await web.get("/v1/prices/BTC")).json()["error"]["details"][0]["metadata"]
     assert metadata["incident_id"].startswith("inc-")
 
 
-async def test_a_service_that_is_not_there_is_503_without_an_address(web: httpx.AsyncClient) -> None:
+async def test_a_service_that_is_not_there_is_503_without_an_address(
+    web: httpx.AsyncClient,
+) -> None:
     response = await web.get("/v1/positions")
     assert (response.status_code, reason(response)) == (503, "PEER_UNAVAILABLE")
     assert "127.0.0.1" not in response.text
     assert int(response.headers["retry-after"]) >= 1
 
 
-async def test_a_request_id_goes_through_and_comes_back(web: httpx.AsyncClient, script: Script) -> None:
+async def test_a_request_id_goes_through_and_comes_back(
+    web: httpx.AsyncClient, script: Script
+) -> None:
     response = await web.get("/v1/prices/BTC", headers={"X-Request-Id": "mine-1"})
     assert (response.headers["x-request-id"], script.request_id) == ("mine-1", "mine-1")
     response = await web.get("/v1/prices/BTC", headers={"X-Request-Id": "two words"})
@@ -111,9 +121,17 @@ async def test_a_request_that_fits_nothing_is_told_so(
 
 SECURITY: list[tuple[dict[str, Any], int, str]] = [
     ({"headers": {**JSON, "Host": "evil.example"}, "content": "{}"}, 403, "HOST_NOT_ALLOWED"),
-    ({"headers": {**JSON, "Origin": "http://evil.example"}, "content": "{}"}, 403, "ORIGIN_NOT_ALLOWED"),
+    (
+        {"headers": {**JSON, "Origin": "http://evil.example"}, "content": "{}"},
+        403,
+        "ORIGIN_NOT_ALLOWED",
+    ),
     ({"headers": {**JSON, "Origin": "null"}, "content": "{}"}, 403, "ORIGIN_NOT_ALLOWED"),
-    ({"headers": {**JSON, "Sec-Fetch-Site": "cross-site"}, "content": "{}"}, 403, "ORIGIN_NOT_ALLOWED"),
+    (
+        {"headers": {**JSON, "Sec-Fetch-Site": "cross-site"}, "content": "{}"},
+        403,
+        "ORIGIN_NOT_ALLOWED",
+    ),
     ({"headers": {"Content-Type": "text/plain"}, "content": "{}"}, 415, "NOT_JSON"),
     ({"data": {"confirm": "clear"}}, 415, "NOT_JSON"),
     ({"headers": {"Content-Type": "text/plain"}}, 415, "NOT_JSON"),
@@ -146,7 +164,11 @@ async def test_a_body_without_a_length_is_bounded_too(web: httpx.AsyncClient) ->
 async def test_every_answer_carries_the_security_headers(web: httpx.AsyncClient, path: str) -> None:
     headers = (await web.get(path, headers={"Origin": "http://evil.example"})).headers
     policy = headers["content-security-policy"]
-    assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
+    assert (
+        "default-src 'self'" in policy
+        and "frame-ancestors 'none'" in policy
+        and "unsafe" not in policy
+    )
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert not [name for name in headers if name.startswith("access-control")]
@@ -209,7 +231,9 @@ async def test_a_port_that_is_taken_is_an_error(web: httpx.AsyncClient) -> None:
         await gateway.build(config({}, listen_address=taken)).start()
 
 
-async def test_a_request_in_flight_is_finished_when_the_gateway_leaves(scripted: str, script: Script) -> None:
+async def test_a_request_in_flight_is_finished_when_the_gateway_leaves(
+    scripted: str, script: Script
+) -> None:
     app = gateway.build(config({"price": scripted}))
     await app.start()
     async with client(app) as web, web.stream("GET", "/v1/prices:watch") as response:
@@ -223,7 +247,8 @@ async def test_a_request_in_flight_is_finished_when_the_gateway_leaves(scripted:
 
 
 async def test_an_answer_does_not_wait_for_the_network_stack(web: httpx.AsyncClient) -> None:
-    """Head and body are two writes: with Nagle's waiting on, each answer on loopback takes 40 ms."""
+    """Head and body are two writes: with Nagle's waiting on, each answer on loopback takes 40
+    ms."""
     await web.get("/livez")
     taken = [(await web.get("/livez")).elapsed.total_seconds() for _ in range(15)]
     assert min(taken) < 0.03

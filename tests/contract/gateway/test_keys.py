@@ -1,4 +1,6 @@
-"""A private key is refused wherever a request can hold a text, by gRPC and by HTTP, and is not repeated."""
+"""A private key is refused wherever a request can hold a text, by gRPC and by HTTP, and is not
+repeated.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def stubs(name: str) -> Any:
 
 @pytest.fixture
 async def unwritten() -> AsyncIterator[str]:
-    """Address of every service there is with no method written: what comes through would be UNIMPLEMENTED."""
+    """Address of every service there is with no method written: what comes through would be
+    UNIMPLEMENTED.
+    """
     registrations = [
         (
             getattr(stubs(name), f"add_{service}Servicer_to_server"),
@@ -67,7 +71,9 @@ async def web(unwritten: str) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-async def asked(channel: Channel, name: str, method: MethodDescriptor, message: Message) -> SonicError:
+async def asked(
+    channel: Channel, name: str, method: MethodDescriptor, message: Message
+) -> SonicError:
     """How a call fails."""
     stub = channel.stub(getattr(stubs(name), f"{method.containing_service.name}Stub"))
     request: Any = iter([message]) if method.client_streaming else message
@@ -100,7 +106,9 @@ async def test_what_holds_no_key_comes_through_to_the_method(channel: Channel) -
 
 
 def sent(route: Route, message: Message) -> dict[str, Any]:
-    """The message as an HTTP request: what the path and the body name there, the rest as parameters."""
+    """The message as an HTTP request: what the path and the body name there, the rest as
+    parameters.
+    """
     fields = json_format.MessageToDict(message, preserving_proto_field_name=True)
     path = route.template
     for dotted in route.path_fields:
@@ -111,7 +119,9 @@ def sent(route: Route, message: Message) -> dict[str, Any]:
         path = path.replace("{" + dotted + "}", quote(str(place.pop(last, "1")), safe=""))
     body = fields if route.body == "*" else fields.pop(route.body, {}) if route.body else None
     query = [] if route.body == "*" else list(_parameters(fields))
-    return {"method": route.verb, "url": path, "params": query} | ({} if body is None else {"json": body})
+    return {"method": route.verb, "url": path, "params": query} | (
+        {} if body is None else {"json": body}
+    )
 
 
 def _parameters(fields: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
@@ -120,7 +130,8 @@ def _parameters(fields: dict[str, Any], before: str = "") -> Iterator[tuple[str,
             yield from _parameters(value, f"{before}{name}.")
         else:
             yield from (
-                (f"{before}{name}", str(one)) for one in (value if isinstance(value, list) else [value])
+                (f"{before}{name}", str(one))
+                for one in (value if isinstance(value, list) else [value])
             )
 
 
@@ -131,7 +142,9 @@ def reason(answer: httpx.Response) -> str:
         return f"{answer.status_code} {answer.text[:200]}"
 
 
-async def test_a_key_is_refused_in_every_text_of_every_route_over_http(web: httpx.AsyncClient) -> None:
+async def test_a_key_is_refused_in_every_text_of_every_route_over_http(
+    web: httpx.AsyncClient,
+) -> None:
     taken: dict[str, str] = {}
     count = 0
     for route in routes():
@@ -148,12 +161,16 @@ async def test_a_key_is_refused_in_every_text_of_every_route_over_http(web: http
                 or answer.status_code != 400
                 or KEY in answer.text + str(answer.headers)
             ):
-                taken[f"{route.verb} {route.template} {path}"] = f"{reason(answer)} {answer.text[:300]}"
+                taken[f"{route.verb} {route.template} {path}"] = (
+                    f"{reason(answer)} {answer.text[:300]}"
+                )
     assert not taken and count > 250
 
 
 def misplaced(kind: Descriptor, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """JSON with a key where a number, a word, a time, a list or an object is wanted, or as a field's name."""
+    """JSON with a key where a number, a word, a time, a list or an object is wanted, or as a
+    field's name.
+    """
     yield "name", {KEY: 1}
     for field in kind.fields if depth < 2 else ():
         inner = field.message_type
@@ -164,7 +181,11 @@ def misplaced(kind: Descriptor, depth: int = 0) -> Iterator[tuple[str, Any]]:
         yield field.name, {field.name: KEY}
         if field.is_repeated and not (inner is not None and inner.GetOptions().map_entry):
             yield f"{field.name}[]", {field.name: [KEY]}
-        elif inner is not None and inner.full_name.startswith("sonic.") and not inner.GetOptions().map_entry:
+        elif (
+            inner is not None
+            and inner.full_name.startswith("sonic.")
+            and not inner.GetOptions().map_entry
+        ):
             for path, value in misplaced(inner, depth + 1):
                 yield f"{field.name}.{path}", {field.name: value}
 
@@ -195,8 +216,13 @@ async def test_a_key_in_the_place_of_something_else_is_refused_as_one_and_not_re
                 request.pop("json")
             count += 1
             answer = await web.request(**request)
-            if KEY in answer.text + str(answer.headers) or reason(answer) not in (REFUSED, "UNKNOWN_FIELD"):
-                taken[f"{route.verb} {route.template} {path}"] = f"{reason(answer)} {answer.text[:300]}"
+            if KEY in answer.text + str(answer.headers) or reason(answer) not in (
+                REFUSED,
+                "UNKNOWN_FIELD",
+            ):
+                taken[f"{route.verb} {route.template} {path}"] = (
+                    f"{reason(answer)} {answer.text[:300]}"
+                )
     assert not taken and count > 250
 
 
@@ -206,7 +232,9 @@ async def test_a_key_in_the_place_of_something_else_is_refused_as_one_and_not_re
 async def test_a_path_that_leads_nowhere_is_not_repeated(
     web: httpx.AsyncClient, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = await web.get(path, params={KEY: KEY}, headers={"x-request-id": KEY, "traceparent": KEY})
+    answer = await web.get(
+        path, params={KEY: KEY}, headers={"x-request-id": KEY, "traceparent": KEY}
+    )
     assert answer.status_code in (400, 404, 405)
     assert KEY not in answer.text + str(answer.headers) + caplog.text
 
@@ -233,5 +261,7 @@ async def test_a_key_in_lists_where_a_text_is_wanted_is_refused_as_one(
 
 
 async def test_a_key_as_the_version_to_change_is_refused(web: httpx.AsyncClient) -> None:
-    answer = await web.patch("/v1/thresholds/x", json={"enabled": True}, headers={"if-match": f'"{KEY}"'})
+    answer = await web.patch(
+        "/v1/thresholds/x", json={"enabled": True}, headers={"if-match": f'"{KEY}"'}
+    )
     assert reason(answer) == REFUSED and KEY not in answer.text

@@ -1,4 +1,6 @@
-"""HEAD, versions and small answers; and whatever is sent, the answer is JSON with a reason, never a 500."""
+"""HEAD, versions and small answers; and whatever is sent, the answer is JSON with a reason, never a
+500.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ async def test_head_says_what_get_says_without_the_body(web: httpx.AsyncClient) 
         got, head = await web.get(path), await web.head(path)
         assert (head.status_code, head.content) == (got.status_code, b"")
         assert head.headers["content-length"] == got.headers["content-length"]
-    assert (await web.head("/v1/prices:watch")).headers["content-type"].startswith("text/event-stream")
+    assert (
+        (await web.head("/v1/prices:watch")).headers["content-type"].startswith("text/event-stream")
+    )
     assert (await web.head("/v1/nothing")).status_code == 404
 
 
@@ -46,15 +50,21 @@ async def test_a_change_is_made_of_the_version_that_was_read_and_of_no_other(
     late = await house.patch(at, json={"enabled": True}, headers={"if-match": f'"{etag}"'})
     assert late.status_code == 412
     assert late.json()["error"]["details"][0]["reason"] == "ETAG_MISMATCH"
-    both = await house.patch(at, json={"enabled": True, "etag": "other"}, headers={"if-match": f'"{etag}"'})
+    both = await house.patch(
+        at, json={"enabled": True, "etag": "other"}, headers={"if-match": f'"{etag}"'}
+    )
     assert both.json()["error"]["details"][0]["reason"] == "BAD_IF_MATCH"
     star = await house.patch(at, json={"enabled": True}, headers={"if-match": "*"})
     assert star.status_code == 200
 
 
-async def test_a_version_where_none_is_taken_is_refused_and_not_forgotten(house: httpx.AsyncClient) -> None:
+async def test_a_version_where_none_is_taken_is_refused_and_not_forgotten(
+    house: httpx.AsyncClient,
+) -> None:
     for word in ('"v1"', "v1", '"a", "b"'):
-        refused = await house.post("/v1/prices:refresh", json={"market": "demo"}, headers={"if-match": word})
+        refused = await house.post(
+            "/v1/prices:refresh", json={"market": "demo"}, headers={"if-match": word}
+        )
         assert refused.status_code == 400
         assert refused.json()["error"]["details"][0]["reason"] == "BAD_IF_MATCH"
 
@@ -110,9 +120,15 @@ async def _exchange(held: Gate, head: bytes, body: bytes) -> tuple[int, bytes, b
 
 _FIELD = re.compile(r"\{[a-z._]+\}")
 PATHS = sorted(
-    {(route.verb, route.template) for route in routes() if route.service == "price" and not route.streams}
+    {
+        (route.verb, route.template)
+        for route in routes()
+        if route.service == "price" and not route.streams
+    }
 )
-VALUES = st.binary(max_size=40).map(lambda value: bytes(sign for sign in value if sign not in b"\r\n\0"))
+VALUES = st.binary(max_size=40).map(
+    lambda value: bytes(sign for sign in value if sign not in b"\r\n\0")
+)
 NAMES = st.sampled_from(
     [
         *(
@@ -138,7 +154,13 @@ NAMES = st.sampled_from(
 QUERIES = st.binary(max_size=60).map(
     lambda value: bytes(sign for sign in value if 0x20 < sign < 0x7F and sign != ord("#"))
 ) | st.sampled_from(
-    [b"side=--5", b"market=--5", b"page_size=" + b"9" * 4_300, b"%ED%A0%80=%ED%A0%80", b"a=%00&&&==%"]
+    [
+        b"side=--5",
+        b"market=--5",
+        b"page_size=" + b"9" * 4_300,
+        b"%ED%A0%80=%ED%A0%80",
+        b"a=%00&&&==%",
+    ]
 )
 ODD = st.sampled_from(
     [
@@ -200,13 +222,17 @@ async def test_whatever_is_sent_is_answered_in_json_with_a_reason(
         b"Connection: close",
     ]
     lines += [b"Content-Type: application/json", b"Content-Length: " + str(len(body)).encode()]
-    lines += [key + b": " + value for key, value in headers if key not in (b"content-type", b"expect")]
+    lines += [
+        key + b": " + value for key, value in headers if key not in (b"content-type", b"expect")
+    ]
     status, top, rest = await _exchange(reading, b"\r\n".join(lines) + b"\r\n\r\n", body)
     if b"content-encoding: gzip" in top.lower():
         rest = gzip.decompress(rest)
     assert status < 500 or status in (501, 503), (status, rest)
     if status not in (200, 304):
         told = json.loads(rest)["error"]
-        reasons = [detail["reason"] for detail in told["details"] if detail["@type"].endswith("ErrorInfo")]
+        reasons = [
+            detail["reason"] for detail in told["details"] if detail["@type"].endswith("ErrorInfo")
+        ]
         assert len(reasons) == 1
         assert reasons[0] == reasons[0].upper()

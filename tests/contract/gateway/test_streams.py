@@ -1,4 +1,6 @@
-"""Server streams as Server-Sent Events: each message, the failure at the end, the reader who leaves."""
+"""Server streams as Server-Sent Events: each message, the failure at the end, the reader who
+leaves.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ async def test_each_message_is_an_event(web: httpx.AsyncClient, script: Script) 
         assert await event(lines) == []
 
 
-async def test_a_failure_on_the_way_is_the_last_event(web: httpx.AsyncClient, script: Script) -> None:
+async def test_a_failure_on_the_way_is_the_last_event(
+    web: httpx.AsyncClient, script: Script
+) -> None:
     script.watched.put_nowait(message("BTC"))
     script.watched.put_nowait(errors.Conflict("STALE_EPOCH", "newer"))
     async with web.stream("GET", WATCH) as response:
@@ -122,7 +126,9 @@ async def test_streams_are_bounded_in_number_and_given_back(scripted: str, scrip
 
 
 @pytest.mark.parametrize("count", [3000])
-async def test_a_slow_reader_holds_the_service_back(scripted: str, script: Script, count: int) -> None:
+async def test_a_slow_reader_holds_the_service_back(
+    scripted: str, script: Script, count: int
+) -> None:
     """The reader takes nothing: what is not sent stays with the service, not in our memory."""
     for _ in range(count):
         script.watched.put_nowait(message("B" * 20_000))

@@ -49,7 +49,9 @@ class Bench:
             size_usd=size_usd,
             **(given | terms),
         )
-        made = await self.positions.CreatePosition(positions_pb2.CreatePositionRequest(position=position))
+        made = await self.positions.CreatePosition(
+            positions_pb2.CreatePositionRequest(position=position)
+        )
         return str(made.id)
 
     async def link(self, cycle_id: str = "", epoch: int = 0) -> pb.LinkHedgesResponse:
@@ -60,7 +62,9 @@ class Bench:
         """The pair of the oracle at 105, linked: ids of the hedge, the long and the short."""
         terms = {"mark_price_usd": 105.0, "collateral_usd": 500.0}
         long = await self.hold("BTC", "LONG", liquidation_price_usd=55.0, **terms)
-        short = await self.hold("BTC", "SHORT", entry_price_usd=110.0, liquidation_price_usd=160.0, **terms)
+        short = await self.hold(
+            "BTC", "SHORT", entry_price_usd=110.0, liquidation_price_usd=160.0, **terms
+        )
         await self.link()
         (hedge,) = await self.listed()
         return hedge.id, long, short

@@ -64,7 +64,10 @@ async def test_a_note_that_holds_a_private_key_is_refused_and_not_kept(bench: Be
     key = "9f3c" * 16
     with pytest.raises(InvalidArgument) as refused:
         await bench.hedges.UpdateHedge(noted(hedge_id, f"the key is {key}"))
-    assert (refused.value.reason, list(refused.value.fields)) == ("PRIVATE_KEY_REFUSED", ["hedge.note"])
+    assert (refused.value.reason, list(refused.value.fields)) == (
+        "PRIVATE_KEY_REFUSED",
+        ["hedge.note"],
+    )
     assert key not in str(refused.value)
     assert (await bench.listed())[0].note == ""
 
@@ -81,7 +84,9 @@ async def test_the_hedge_of_a_position_is_found_by_it(bench: Bench) -> None:
 async def test_modifiers_start_at_their_defaults_and_are_set_as_a_whole(bench: Bench) -> None:
     first = await bench.hedges.GetModifiers(pb.GetModifiersRequest())
     assert (first.fee_percentage, first.target_margin, first.adjustment_factor) == (0.234, 60, 1)
-    wanted = pb.HedgeModifiers(fee_percentage=0, target_margin=40, adjustment_factor=2, etag=first.etag)
+    wanted = pb.HedgeModifiers(
+        fee_percentage=0, target_margin=40, adjustment_factor=2, etag=first.etag
+    )
     second = await bench.hedges.SetModifiers(pb.SetModifiersRequest(modifiers=wanted))
     assert await bench.hedges.GetModifiers(pb.GetModifiersRequest()) == second
     with pytest.raises(Conflict) as refused:
@@ -104,7 +109,9 @@ async def test_modifiers_leave_and_come_back_as_json(bench: Bench) -> None:
     assert answer.modifiers.fee_percentage == 0.5
     assert (await bench.hedges.ExportModifiers(pb.ExportModifiersRequest())).content == changed
     with pytest.raises(InvalidArgument) as refused:
-        await bench.hedges.ImportModifiers(pb.ImportModifiersRequest(content=changed.replace("0.5", "-1")))
+        await bench.hedges.ImportModifiers(
+            pb.ImportModifiersRequest(content=changed.replace("0.5", "-1"))
+        )
     assert refused.value.reason == "MODIFIER_NEGATIVE"
     assert (await bench.hedges.ExportModifiers(pb.ExportModifiersRequest())).content == changed
 
@@ -129,7 +136,9 @@ async def test_a_watcher_sees_the_present_first_and_then_every_change(bench: Ben
     call.cancel()
 
 
-async def test_a_watcher_of_one_wallet_hears_of_no_other_and_no_hedge_is_told_too(bench: Bench) -> None:
+async def test_a_watcher_of_one_wallet_hears_of_no_other_and_no_hedge_is_told_too(
+    bench: Bench,
+) -> None:
     await bench.hold("BTC", "LONG", "mine")
     call = bench.hedges.WatchHedges(pb.WatchHedgesRequest(wallet="mine"))
     stream = aiter(call)
@@ -141,7 +150,9 @@ async def test_a_watcher_of_one_wallet_hears_of_no_other_and_no_hedge_is_told_to
     call.cancel()
 
 
-async def test_a_watcher_hears_what_another_replica_wrote(bench: Bench, databases: Databases) -> None:
+async def test_a_watcher_hears_what_another_replica_wrote(
+    bench: Bench, databases: Databases
+) -> None:
     await bench.pair()
     async with hedges_of(databases, bench.positions_app, bench.clock) as replica:
         channel = Channel(replica.address)

@@ -67,7 +67,9 @@ async def test_a_pass_that_changes_no_group_writes_no_history(bench: Bench) -> N
 
 async def test_a_side_changed_by_hand_is_a_reason_too(bench: Bench) -> None:
     _, long, _ = await bench.pair()
-    turned = positions_pb2.Position(id=long, side=positions_pb2.SIDE_SHORT, liquidation_price_usd=200.0)
+    turned = positions_pb2.Position(
+        id=long, side=positions_pb2.SIDE_SHORT, liquidation_price_usd=200.0
+    )
     await bench.positions.UpdatePosition(positions_pb2.UpdatePositionRequest(position=turned))
     await bench.link()
     assert (await told(bench))[0].reason == pb.LINK_CHANGE_REASON_NO_LONG_LEFT
@@ -96,7 +98,9 @@ async def test_history_is_filtered_and_paged_newest_first(bench: Bench) -> None:
     )
     assert [change.wallet for change in [*page.changes, *rest.changes]] == ["c", "b", "a"]
     assert [change.wallet for change in await told(bench, wallet="b", asset="btc")] == ["b"]
-    assert [change.wallet for change in await told(bench, hedge_id=page.changes[0].hedge_id)] == ["c"]
+    assert [change.wallet for change in await told(bench, hedge_id=page.changes[0].hedge_id)] == [
+        "c"
+    ]
     start, end = (to_timestamp(START + timedelta(seconds=seconds)) for seconds in (60, 120))
     assert [change.wallet for change in await told(bench, start_time=start, end_time=end)] == ["b"]
     with pytest.raises(InvalidArgument) as refused:

@@ -55,12 +55,16 @@ async def test_changing_a_side_by_hand_unlinks_the_group(bench: Bench) -> None:
     await bench.hold("BTC", "LONG")
     short = await bench.hold("BTC", "SHORT")
     await bench.link()
-    turned = positions_pb2.Position(id=short, side=positions_pb2.SIDE_LONG, liquidation_price_usd=50.0)
+    turned = positions_pb2.Position(
+        id=short, side=positions_pb2.SIDE_LONG, liquidation_price_usd=50.0
+    )
     await bench.positions.UpdatePosition(positions_pb2.UpdatePositionRequest(position=turned))
     assert (await bench.link()).unlinked_count == 1
 
 
-async def test_unlinking_removes_all_and_linking_again_brings_them_back_with_members(bench: Bench) -> None:
+async def test_unlinking_removes_all_and_linking_again_brings_them_back_with_members(
+    bench: Bench,
+) -> None:
     await bench.hold("BTC", "LONG")
     await bench.hold("BTC", "SHORT")
     await bench.link()
@@ -121,5 +125,7 @@ async def test_pages_are_complete_and_a_token_of_another_filter_is_refused(bench
     found += [hedge.wallet for hedge in last.hedges]
     assert (found, last.next_page_token) == (["a", "b", "c"], "")
     with pytest.raises(InvalidArgument) as refused:
-        await bench.hedges.ListHedges(pb.ListHedgesRequest(page_token=page.next_page_token, asset="BTC"))
+        await bench.hedges.ListHedges(
+            pb.ListHedgesRequest(page_token=page.next_page_token, asset="BTC")
+        )
     assert refused.value.reason == "PAGE_TOKEN_MISMATCH"

@@ -20,7 +20,11 @@ NUL = "a\0b"
         ("ListHedges", pb.ListHedgesRequest(wallet=NUL), "wallet"),
         ("ListHedges", pb.ListHedgesRequest(position_id=NUL), "position_id"),
         ("ListLinkHistory", pb.ListLinkHistoryRequest(hedge_id=NUL), "hedge_id"),
-        ("EvaluateHedge", pb.EvaluateHedgeRequest(id=NUL, prices=pb.PriceList(prices_usd=[1.0])), "id"),
+        (
+            "EvaluateHedge",
+            pb.EvaluateHedgeRequest(id=NUL, prices=pb.PriceList(prices_usd=[1.0])),
+            "id",
+        ),
         ("GetCorridor", pb.GetCorridorRequest(id=NUL), "id"),
     ],
 )

@@ -22,7 +22,9 @@ async def marked(bench: Bench, id: str, mark_price_usd: float) -> None:
     await bench.positions.UpdatePosition(positions_pb2.UpdatePositionRequest(position=position))
 
 
-async def test_a_later_pass_writes_the_figures_that_moved_and_leaves_the_rest_alone(bench: Bench) -> None:
+async def test_a_later_pass_writes_the_figures_that_moved_and_leaves_the_rest_alone(
+    bench: Bench,
+) -> None:
     hedge_id, long, _ = await bench.pair()
     other = (await bench.hold("ETH", "LONG"), await bench.hold("ETH", "SHORT"))
     await bench.link()
@@ -71,7 +73,9 @@ async def test_what_another_process_unlinked_comes_back_under_an_id_of_its_own(
 async def test_members_another_process_wrote_are_not_taken_for_ours(
     bench: Bench, databases: Databases
 ) -> None:
-    """This process knows two members, another wrote three, one is gone again: two groups of one look."""
+    """This process knows two members, another wrote three, one is gone again: two groups of one
+    look.
+    """
     hedge_id, long, short = await bench.pair()
     await bench.link()
     third = await bench.hold("BTC", "SHORT")
@@ -88,7 +92,9 @@ async def test_members_another_process_wrote_are_not_taken_for_ours(
     assert (hedge.id, set(hedge.position_ids)) == (hedge_id, {long, short})
 
 
-async def test_a_pass_waits_for_one_that_holds_the_grouping(bench: Bench, databases: Databases) -> None:
+async def test_a_pass_waits_for_one_that_holds_the_grouping(
+    bench: Bench, databases: Databases
+) -> None:
     _, long, _ = await bench.pair()
     await bench.link()
     await marked(bench, long, 115.0)

@@ -1,4 +1,5 @@
-"""Filters that name what is not there: a refusal, for an empty list would say that it has no hedge."""
+"""Filters that name what is not there: a refusal, for an empty list would say that it has no
+hedge."""
 
 from __future__ import annotations
 
@@ -29,20 +30,26 @@ async def test_a_wallet_position_or_hedge_that_never_was_is_said(bench: Bench) -
         await anext(aiter(bench.hedges.WatchHedges(pb.WatchHedgesRequest(wallet="nope"))))
 
 
-async def test_what_has_no_hedge_or_is_closed_or_was_there_once_is_an_empty_list(bench: Bench) -> None:
+async def test_what_has_no_hedge_or_is_closed_or_was_there_once_is_an_empty_list(
+    bench: Bench,
+) -> None:
     held = await bench.hold("ETH", "LONG", wallet="cold")
     hedge_id, long, short = await bench.pair()
     closed = positions_pb2.Position(id=held, status=CLOSED)
     await bench.positions.UpdatePosition(positions_pb2.UpdatePositionRequest(position=closed))
     for wanted in ({"wallet": "cold"}, {"position_id": held}):
         assert not (await bench.hedges.ListHedges(pb.ListHedgesRequest(**wanted))).hedges
-    assert not (await bench.hedges.ListLinkHistory(pb.ListLinkHistoryRequest(wallet="cold"))).changes
+    assert not (
+        await bench.hedges.ListLinkHistory(pb.ListLinkHistoryRequest(wallet="cold"))
+    ).changes
     # Only the record still knows them.
     for id in (long, short):
         await bench.drop(id)
     await bench.link()
     assert not (await bench.hedges.ListHedges(pb.ListHedgesRequest(position_id=long))).hedges
-    unlinked = pb.ListLinkHistoryRequest(hedge_id=hedge_id, kind=pb.LINK_CHANGE_KIND_MEMBERS_CHANGED)
+    unlinked = pb.ListLinkHistoryRequest(
+        hedge_id=hedge_id, kind=pb.LINK_CHANGE_KIND_MEMBERS_CHANGED
+    )
     assert not (await bench.hedges.ListLinkHistory(unlinked)).changes
 
 

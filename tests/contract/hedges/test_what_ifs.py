@@ -11,9 +11,9 @@ from sonic.hedges.v1 import hedges_pb2 as pb
 from shared.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from tests.contract.hedges.conftest import Bench
 
-ORACLE = json.loads((Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text())[
-    "hedge_pair"
-]
+ORACLE = json.loads(
+    (Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text()
+)["hedge_pair"]
 WANTED = ORACLE["rebalance_equal_value_at_105"]
 
 
@@ -21,7 +21,10 @@ async def test_a_list_of_prices_gives_the_figures_of_the_oracle(bench: Bench) ->
     hedge_id, long, short = await bench.pair()
     prices = pb.PriceList(prices_usd=[case["price"] for case in ORACLE["at"]])
     answer = await bench.hedges.EvaluateHedge(pb.EvaluateHedgeRequest(id=hedge_id, prices=prices))
-    assert {leg.position_id: leg.side for leg in answer.legs} == {long: pb.SIDE_LONG, short: pb.SIDE_SHORT}
+    assert {leg.position_id: leg.side for leg in answer.legs} == {
+        long: pb.SIDE_LONG,
+        short: pb.SIDE_SHORT,
+    }
     for found, case in zip(answer.evaluations, ORACLE["at"], strict=True):
         legs = {leg.position_id: leg for leg in found.legs}
         assert found.price_usd == case["price"]
@@ -38,11 +41,15 @@ async def test_a_range_holds_both_ends_and_even_steps(bench: Bench) -> None:
     span = pb.PriceRange(from_price_usd=50, to_price_usd=170, step_count=4)
     answer = await bench.hedges.EvaluateHedge(pb.EvaluateHedgeRequest(id=hedge_id, range=span))
     assert [found.price_usd for found in answer.evaluations] == [50, 90, 130, 170]
-    past = [[leg.past_liquidation for leg in found.legs].count(True) for found in answer.evaluations]
+    past = [
+        [leg.past_liquidation for leg in found.legs].count(True) for found in answer.evaluations
+    ]
     assert past == [1, 0, 0, 1]
 
 
-async def test_without_prices_it_is_at_the_marks_and_equals_the_stored_figures(bench: Bench) -> None:
+async def test_without_prices_it_is_at_the_marks_and_equals_the_stored_figures(
+    bench: Bench,
+) -> None:
     hedge_id, _, _ = await bench.pair()
     stored = await bench.hedges.GetHedge(pb.GetHedgeRequest(id=hedge_id))
     answer = await bench.hedges.EvaluateHedge(pb.EvaluateHedgeRequest(id=hedge_id))
@@ -56,7 +63,10 @@ async def test_members_that_are_gone_are_named_and_count_for_nothing(bench: Benc
     hedge_id, long, short = await bench.pair()
     await bench.drop(short)
     answer = await bench.hedges.EvaluateHedge(pb.EvaluateHedgeRequest(id=hedge_id))
-    assert ([leg.position_id for leg in answer.legs], list(answer.gone_position_ids)) == ([long], [short])
+    assert ([leg.position_id for leg in answer.legs], list(answer.gone_position_ids)) == (
+        [long],
+        [short],
+    )
     await bench.drop(long)
     with pytest.raises(FailedPrecondition) as refused:
         await bench.hedges.EvaluateHedge(pb.EvaluateHedgeRequest(id=hedge_id))
@@ -81,7 +91,9 @@ async def test_an_equal_value_advice_is_that_of_the_oracle(
     answer = await bench.hedges.AdviseRebalance(request)
     assert answer.outcome == pb.REBALANCE_OUTCOME_CHANGE
     is_size = field == pb.REBALANCE_FIELD_SIZE
-    assert (answer.size_usd if is_size else answer.collateral_usd) == pytest.approx(wanted, abs=1e-6)
+    assert (answer.size_usd if is_size else answer.collateral_usd) == pytest.approx(
+        wanted, abs=1e-6
+    )
     assert answer.size_change_usd == pytest.approx(wanted - 1000 if is_size else 0, abs=1e-6)
     assert answer.fee_usd == pytest.approx(abs(wanted - 1000) * 0.00234 if is_size else 0, abs=1e-6)
     assert answer.imbalance_before_usd == pytest.approx(4.545455, abs=1e-6)
@@ -108,12 +120,18 @@ async def test_a_target_that_cannot_be_met_is_an_answer_with_its_reason(bench: B
     assert refused.value.reason == "LEG_NOT_FOUND"
 
 
-async def test_the_corridor_ends_where_the_nearest_leg_of_each_side_liquidates(bench: Bench) -> None:
+async def test_the_corridor_ends_where_the_nearest_leg_of_each_side_liquidates(
+    bench: Bench,
+) -> None:
     hedge_id, long, short = await bench.pair()
     far = await bench.hold("BTC", "SHORT", liquidation_price_usd=200.0, mark_price_usd=105.0)
     await bench.link()
     answer = await bench.hedges.GetCorridor(pb.GetCorridorRequest(id=hedge_id))
-    assert (answer.reference_price_usd, answer.lower_price_usd, answer.upper_price_usd) == (105, 55, 160)
+    assert (answer.reference_price_usd, answer.lower_price_usd, answer.upper_price_usd) == (
+        105,
+        55,
+        160,
+    )
     assert answer.lower_distance_percent == pytest.approx(100 * 50 / 105)
     (fall,) = answer.down_steps
     assert (list(fall.position_ids), fall.forfeited_collateral_usd) == ([long], 500)
@@ -139,8 +157,12 @@ async def test_a_member_without_a_liquidation_price_is_named(bench: Bench) -> No
 
 
 WRONG = [
-    pb.EvaluateHedgeRequest(id="h", range=pb.PriceRange(from_price_usd=2, to_price_usd=1, step_count=2)),
-    pb.EvaluateHedgeRequest(id="h", range=pb.PriceRange(from_price_usd=1, to_price_usd=2, step_count=1)),
+    pb.EvaluateHedgeRequest(
+        id="h", range=pb.PriceRange(from_price_usd=2, to_price_usd=1, step_count=2)
+    ),
+    pb.EvaluateHedgeRequest(
+        id="h", range=pb.PriceRange(from_price_usd=1, to_price_usd=2, step_count=1)
+    ),
     pb.EvaluateHedgeRequest(id="h", prices=pb.PriceList(prices_usd=[])),
     pb.EvaluateHedgeRequest(id="h", prices=pb.PriceList(prices_usd=[1, 0])),
     pb.EvaluateHedgeRequest(id="h", prices=pb.PriceList(prices_usd=[float("nan")])),
@@ -148,7 +170,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize("request_", WRONG, ids=range(len(WRONG)))
-async def test_prices_that_are_none_are_refused(bench: Bench, request_: pb.EvaluateHedgeRequest) -> None:
+async def test_prices_that_are_none_are_refused(
+    bench: Bench, request_: pb.EvaluateHedgeRequest
+) -> None:
     with pytest.raises(InvalidArgument):
         await bench.hedges.EvaluateHedge(request_)
 
@@ -168,7 +192,9 @@ async def test_too_many_prices_are_refused(bench: Bench) -> None:
     assert refused.value.reason == "TOO_MANY_FIGURES"
 
 
-async def test_what_ifs_of_no_hedge_are_not_found_and_without_positions_unavailable(bench: Bench) -> None:
+async def test_what_ifs_of_no_hedge_are_not_found_and_without_positions_unavailable(
+    bench: Bench,
+) -> None:
     hedge_id, _, _ = await bench.pair()
     with pytest.raises(NotFound):
         await bench.hedges.GetCorridor(pb.GetCorridorRequest(id="hedge-none"))

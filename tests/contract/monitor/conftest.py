@@ -1,6 +1,8 @@
-"""Whole monitor servers at a time that tests push, with real price, positions and xcom servers beside them.
+"""Whole monitor servers at a time that tests push, with real price, positions and xcom servers
+beside them.
 
-Only alerts is played: what it judged is given, so that a level can be had without a crash of the market.
+Only alerts is played: what it judged is given, so that a level can be had without a crash of the
+market.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ async def until(holds: Callable[[], Awaitable[Any] | Any], seconds: float = 8.0)
         await asyncio.sleep(0.01)
 
 
-def judged(kind: str, level: str, value: float | None = None, asset: str = "SOL") -> alerts_pb2.MetricSummary:
+def judged(
+    kind: str, level: str, value: float | None = None, asset: str = "SOL"
+) -> alerts_pb2.MetricSummary:
     summary = alerts_pb2.MetricSummary(
         type=alerts_pb2.AlertType.Value(f"ALERT_TYPE_{kind}"),
         alert_class=alerts_pb2.ALERT_CLASS_POSITION,
@@ -96,7 +100,9 @@ class Judge(FakePeers):
 
 
 class House:
-    """Starts the servers that a test needs and speaks to them; what was started is stopped in the end."""
+    """Starts the servers that a test needs and speaks to them; what was started is stopped in the
+    end.
+    """
 
     def __init__(self, databases: Databases, alerts: FakePeers, stack: AsyncExitStack) -> None:
         self.clock = PushedClock(START)
@@ -133,12 +139,18 @@ class House:
         await self.start("xcom")
 
     async def monitor(self, **settings: object) -> rpc.MonitorServiceStub:
-        """A monitor server that knows those that run; a second one on the same rows is a replica."""
+        """A monitor server that knows those that run; a second one on the same rows is a
+        replica."""
         addresses = {
             f"{name}_address": self.apps[name].address if name in self.apps else "127.0.0.1:1"
             for name in ("price", "positions", "xcom")
         }
-        settings = {**addresses, "alerts_address": self.alerts.address, "sonic_schedule": True, **settings}
+        settings = {
+            **addresses,
+            "alerts_address": self.alerts.address,
+            "sonic_schedule": True,
+            **settings,
+        }
         await self.start("monitor", **settings)
         return await self.stub("monitor", rpc.MonitorServiceStub)
 
@@ -175,7 +187,9 @@ class House:
     async def messages(self) -> list[xcom_pb2.Message]:
         """What xcom was told by monitor, oldest first."""
         stub = await self.stub("xcom", xcom_pb2_grpc.XComServiceStub)
-        listed = await stub.ListMessages(xcom_pb2.ListMessagesRequest(source="monitor", page_size=100))
+        listed = await stub.ListMessages(
+            xcom_pb2.ListMessagesRequest(source="monitor", page_size=100)
+        )
         return list(reversed(listed.messages))
 
     async def value(self, sql: str, *arguments: object) -> Any:
@@ -203,14 +217,19 @@ class House:
         raise AssertionError("did not come true in time")
 
 
-async def cycle(stub: Any, number: int = 1, epoch: int = 1, **fields: object) -> pb.RunMonitorsResponse:
+async def cycle(
+    stub: Any, number: int = 1, epoch: int = 1, **fields: object
+) -> pb.RunMonitorsResponse:
     request = pb.RunMonitorsRequest(cycle_id=f"cycle-{number}", epoch=epoch, **fields)
     answer: pb.RunMonitorsResponse = await stub.RunMonitors(request)
     return answer
 
 
 def outcomes(answer: pb.RunMonitorsResponse) -> dict[str, str]:
-    return {run.monitor: pb.RunStatus.Name(run.status).removeprefix("RUN_STATUS_") for run in answer.runs}
+    return {
+        run.monitor: pb.RunStatus.Name(run.status).removeprefix("RUN_STATUS_")
+        for run in answer.runs
+    }
 
 
 async def runs_of(stub: Any, monitor: str, **fields: object) -> list[pb.Run]:

@@ -1,4 +1,6 @@
-"""The end of a monitor's incident: it stops the chain of contacts and goes to exactly those who heard."""
+"""The end of a monitor's incident: it stops the chain of contacts and goes to exactly those who
+heard.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +140,9 @@ async def test_a_monitor_that_was_silenced_meanwhile_still_ends_what_was_told(
     async def tell_at(level: pb.Level.ValueType) -> None:
         setting = pb.Monitor(name="price", notification_level=level)
         await stub.UpdateMonitor(
-            pb.UpdateMonitorRequest(monitor=setting, update_mask=FieldMask(paths=["notification_level"]))
+            pb.UpdateMonitorRequest(
+                monitor=setting, update_mask=FieldMask(paths=["notification_level"])
+            )
         )
 
     await tell_at(pb.LEVEL_HIGH)

@@ -40,10 +40,14 @@ async def test_a_cycle_runs_the_five_and_every_other_one_that_is_due(house: Hous
 
 async def test_what_a_cycle_hands_over_is_not_asked_for_again(house: House) -> None:
     await house.peers()
-    stub = await house.monitor(price_address="127.0.0.1:1", positions_address="127.0.0.1:1", **QUIET)
+    stub = await house.monitor(
+        price_address="127.0.0.1:1", positions_address="127.0.0.1:1", **QUIET
+    )
     wallet = pb.WalletReading(name="main", state="FAILED", reason="TIMEOUT")
     handed = {
-        "prices": pb.PricesReading(prices=[pb.PriceReading(asset="BTC", price_usd=1.0, quality="STALE")]),
+        "prices": pb.PricesReading(
+            prices=[pb.PriceReading(asset="BTC", price_usd=1.0, quality="STALE")]
+        ),
         "holdings": pb.HoldingsReading(position_count=3, stale_count=1, wallets=[wallet]),
     }
     answer = await cycle(stub, 1, names=["price", "position"], **handed)
@@ -74,7 +78,9 @@ async def test_a_cycle_refreshes_nothing(house: House) -> None:
     assert "alerts.EvaluateAlerts" in house.alerts.names()
 
 
-async def test_the_same_cycle_again_answers_from_its_record_and_writes_nothing(house: House) -> None:
+async def test_the_same_cycle_again_answers_from_its_record_and_writes_nothing(
+    house: House,
+) -> None:
     await house.peers()
     stub = await house.monitor()
     first = await cycle(stub)
@@ -99,7 +105,9 @@ async def test_badges_follow_what_was_judged_and_go_with_their_cause(house: Hous
     await house.prices()
     await house.hold()
     stub = await house.monitor(**QUIET)
-    house.judge(judged("TRAVEL_PERCENT", "HIGH", -75.3), judged("LIQUIDATION_DISTANCE", "MEDIUM", 6.5))
+    house.judge(
+        judged("TRAVEL_PERCENT", "HIGH", -75.3), judged("LIQUIDATION_DISTANCE", "MEDIUM", 6.5)
+    )
     answer = await cycle(stub, 1)
     assert answer.breach_count == 2
     shown = await badges_of(stub)
@@ -113,7 +121,9 @@ async def test_badges_follow_what_was_judged_and_go_with_their_cause(house: Hous
     house.clock.advance(60)
     await cycle(stub, 2)
     # The time is that of the value, not of the last look.
-    assert (await badges_of(stub))["travel_risk_badge"].badge_time == shown["travel_risk_badge"].badge_time
+    assert (await badges_of(stub))["travel_risk_badge"].badge_time == shown[
+        "travel_risk_badge"
+    ].badge_time
     house.judge()
     house.clock.advance(60)
     await cycle(stub, 3)
@@ -159,14 +169,18 @@ async def test_prices_that_die_after_the_first_one_are_told_too_and_simulated_on
     stub = await house.monitor(**QUIET)
 
     async def look(number: int, **qualities: str) -> list[str]:
-        prices = [pb.PriceReading(asset=asset, quality=quality) for asset, quality in qualities.items()]
+        prices = [
+            pb.PriceReading(asset=asset, quality=quality) for asset, quality in qualities.items()
+        ]
         await cycle(stub, number, prices=pb.PricesReading(prices=prices), demo=True)
         await until(lambda: house.value("select count(*) = 0 from outbox"))
         return [message.subject for message in await house.messages()]
 
     assert len(await look(1, BTC="GOOD", SPX="STALE")) == 1
     assert len(await look(2, BTC="GOOD", SPX="STALE")) == 1
-    assert "now also BTC none, ETH stale" in (await look(3, BTC="NONE", ETH="STALE", SPX="STALE"))[1]
+    assert (
+        "now also BTC none, ETH stale" in (await look(3, BTC="NONE", ETH="STALE", SPX="STALE"))[1]
+    )
     for number in range(4, 8):
         qualities = {"BTC": "GOOD" if number % 2 else "NONE", "ETH": "STALE", "SPX": "STALE"}
         assert len(await look(number, **qualities)) == 2
@@ -180,7 +194,9 @@ async def test_prices_that_die_after_the_first_one_are_told_too_and_simulated_on
     assert (await badges_of(stub))["risk_badge"].demo
 
 
-async def test_a_notice_waits_while_nobody_takes_it_and_is_told_by_the_next_process(house: House) -> None:
+async def test_a_notice_waits_while_nobody_takes_it_and_is_told_by_the_next_process(
+    house: House,
+) -> None:
     await house.peers()
     await house.prices()
     house.clock.advance(3600)
@@ -198,7 +214,9 @@ async def test_a_notice_waits_while_nobody_takes_it_and_is_told_by_the_next_proc
     await until(drained)
 
 
-async def test_a_check_that_cannot_look_is_an_error_row_and_keeps_badges_and_incident(house: House) -> None:
+async def test_a_check_that_cannot_look_is_an_error_row_and_keeps_badges_and_incident(
+    house: House,
+) -> None:
     await house.peers()
     await house.prices()
     stub = await house.monitor(monitor_cycle_limit_seconds=0.3)
@@ -236,7 +254,9 @@ async def test_monitors_that_are_named_run_alone_and_once(house: House) -> None:
     assert sorted(outcomes(answer)) == ["position", "price"]
 
 
-async def test_the_market_monitor_measures_moves_and_encroachment_from_the_history(house: House) -> None:
+async def test_the_market_monitor_measures_moves_and_encroachment_from_the_history(
+    house: House,
+) -> None:
     await house.peers()
     await house.prices()
     house.judge(judged("LIQUIDATION_DISTANCE", "NORMAL", 0.05, "BTC"))

@@ -100,7 +100,9 @@ async def test_clearing_deletes_runs_and_badges_and_keeps_settings(house: House)
     await house.peers()
     stub = await house.monitor(**QUIET)
     house.judge(judged("HEAT_INDEX", "HIGH", 60.0))
-    await stub.UpdateMonitor(pb.UpdateMonitorRequest(monitor=pb.Monitor(name="risk", threshold_percent=33.0)))
+    await stub.UpdateMonitor(
+        pb.UpdateMonitorRequest(monitor=pb.Monitor(name="risk", threshold_percent=33.0))
+    )
     await cycle(stub)
     with pytest.raises(InvalidArgument) as refused:
         await stub.ClearData(pb.ClearDataRequest())
@@ -158,7 +160,8 @@ class Good:
     async def run(self, look):
         prices = await look.readings.prices()
         badge = Badge("good_badge", str(len(prices)), Level.LOW)
-        return Finding(RunStatus.BREACH, {"threshold": look.threshold_percent}, {"good_badge": badge})
+        limits = {"threshold": look.threshold_percent}
+        return Finding(RunStatus.BREACH, limits, {"good_badge": badge})
 
 
 class Raising(Good):
@@ -219,7 +222,17 @@ class NoRun:
     name = "norun"
     interval = timedelta(minutes=1)
 """
-NAMES = ["Good", "Raising", "Exiting", "Cancelling", "Hanging", "Unstorable", "Wrong", "Thief", "NoRun"]
+NAMES = [
+    "Good",
+    "Raising",
+    "Exiting",
+    "Cancelling",
+    "Hanging",
+    "Unstorable",
+    "Wrong",
+    "Thief",
+    "NoRun",
+]
 
 
 @pytest.fixture
@@ -234,7 +247,9 @@ def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     folder = tmp_path / "monitors_of_others-1.0.dist-info"
     folder.mkdir()
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: monitors-of-others\nVersion: 1.0\n")
+    (folder / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: monitors-of-others\nVersion: 1.0\n"
+    )
     (folder / "entry_points.txt").write_text("[sonic.monitors]\n" + "\n".join(points))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "monitors_of_others", raising=False)
@@ -255,7 +270,10 @@ async def test_a_broken_monitor_of_others_is_an_error_row_and_stops_nobody(house
     shown = await badges_of(stub)
     assert shown["good_badge"].monitor == "good"
     # What belongs to another monitor is not taken away.
-    assert (shown["risk_badge"].value, shown["liquidation_badge"].value) == ("SOL 60.0", "SOL 2.00 %")
+    assert (shown["risk_badge"].value, shown["liquidation_badge"].value) == (
+        "SOL 60.0",
+        "SOL 2.00 %",
+    )
     for name in ("missing", "sync", "norun"):
         run = await stub.RunMonitor(pb.RunMonitorRequest(name=name))
         assert run.status == pb.RUN_STATUS_ERROR
@@ -269,7 +287,9 @@ async def test_a_broken_monitor_of_others_is_an_error_row_and_stops_nobody(house
 async def test_settings_and_the_environment_count_for_monitors_of_others_too(house: House) -> None:
     await house.peers()
     stub = await house.monitor(**QUIET)
-    await stub.UpdateMonitor(pb.UpdateMonitorRequest(monitor=pb.Monitor(name="good", threshold_percent=7.5)))
+    await stub.UpdateMonitor(
+        pb.UpdateMonitorRequest(monitor=pb.Monitor(name="good", threshold_percent=7.5))
+    )
     run = await stub.RunMonitor(pb.RunMonitorRequest(name="good"))
     assert json.loads(run.metadata_json) == {"threshold": 7.5}
 
@@ -293,7 +313,13 @@ def test_every_reason_raised_is_in_the_contract_and_the_reverse() -> None:
     values = pb.DESCRIPTOR.enum_types_by_name["ErrorReason"].values
     named = {value.name.removeprefix("ERROR_REASON_") for value in values} - {"UNSPECIFIED"}
     # Raised for us by masks, names, pages, fences, numbers and times.
-    plumbing = {"UNKNOWN_FIELD", "UNKNOWN_NAME", "BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH", "STALE_EPOCH"}
+    plumbing = {
+        "UNKNOWN_FIELD",
+        "UNKNOWN_NAME",
+        "BAD_PAGE_TOKEN",
+        "PAGE_TOKEN_MISMATCH",
+        "STALE_EPOCH",
+    }
     plumbing |= {"EPOCH_AHEAD", "NOT_FINITE", "BAD_DURATION", "BAD_TIME", "PRIVATE_KEY_REFUSED"}
     # A broken monitor of others ends as a row, never as an answer.
     assert raised() - {"INTERNAL"} <= named

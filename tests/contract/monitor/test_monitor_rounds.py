@@ -1,4 +1,6 @@
-"""What monitor does when no cycle comes: services, channels, credentials, and whether Cyclone lives."""
+"""What monitor does when no cycle comes: services, channels, credentials, and whether Cyclone
+lives.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ async def test_a_restart_neither_ends_nor_repeats_the_silence(house: House) -> N
     assert len(await told(house, "heartbeat")) == 1
 
 
-async def test_cyclone_tells_its_interval_and_an_hourly_schedule_is_no_silence(house: House) -> None:
+async def test_cyclone_tells_its_interval_and_an_hourly_schedule_is_no_silence(
+    house: House,
+) -> None:
     await house.peers()
     stub = await house.monitor(**only("heartbeat"))
     await cycle(stub, 1, cycle_interval=Duration(seconds=3600))
@@ -84,7 +88,9 @@ async def test_without_a_schedule_no_heartbeat_is_expected(house: House) -> None
     assert run.error.startswith("NOT_CONFIGURED")
 
 
-async def test_a_service_that_stays_down_is_told_high_and_one_that_blinks_is_not(house: House) -> None:
+async def test_a_service_that_stays_down_is_told_high_and_one_that_blinks_is_not(
+    house: House,
+) -> None:
     await house.peers()
     stub = await house.monitor(**only("operations"))
     well = await stub.RunMonitor(pb.RunMonitorRequest(name="operations"))
@@ -110,15 +116,21 @@ async def test_latency_times_services_and_hosts_and_names_the_slow_ones(house: H
         run = await stub.RunMonitor(pb.RunMonitorRequest(name="latency"))
         # A host that answers 404 is there.
         assert facts(run)["slow"] == {"localhost": "connect"}
-        assert {"price", "positions", "alerts", "xcom", "127.0.0.1"} <= set(facts(run)["milliseconds"])
-        stub = await house.monitor(latency_provider_urls=(f"{provider.url}/slow",), latency_limit_seconds=0.4)
+        assert {"price", "positions", "alerts", "xcom", "127.0.0.1"} <= set(
+            facts(run)["milliseconds"]
+        )
+        stub = await house.monitor(
+            latency_provider_urls=(f"{provider.url}/slow",), latency_limit_seconds=0.4
+        )
         run = await stub.RunMonitor(pb.RunMonitorRequest(name="latency"))
     assert run.status == pb.RUN_STATUS_BREACH
     assert list(facts(run)["slow"]) == ["127.0.0.1"]
     assert await house.messages() == []
 
 
-async def test_channels_are_pinged_daily_and_a_silent_one_is_told_on_the_others(house: House) -> None:
+async def test_channels_are_pinged_daily_and_a_silent_one_is_told_on_the_others(
+    house: House,
+) -> None:
     async with FakeMailServer() as mail:
         await house.peers()
         settings = {
@@ -139,12 +151,17 @@ async def test_channels_are_pinged_daily_and_a_silent_one_is_told_on_the_others(
         await house.push(lambda: pinged(2), 1800)
         assert 86_000 < house.clock.now().timestamp() - first_seconds < 92_000
         mail.reply = "554 no"
-        (begin,) = await house.push(lambda: told(house, "delivered nothing for 26 h"), 1800, most=140)
+        (begin,) = await house.push(
+            lambda: told(house, "delivered nothing for 26 h"), 1800, most=140
+        )
     assert begin.level == xcom_pb2.LEVEL_HIGH
     xcom = await house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
     message = await xcom.GetMessage(xcom_pb2.GetMessageRequest(id=begin.id))
-    # Pushed on, the clock may bring the escalation of what nobody acknowledged, which goes everywhere.
-    at_first = [one for one in message.deliveries if one.reason == xcom_pb2.DELIVERY_REASON_ACCEPTED]
+    # Pushed on, the clock may bring the escalation of what nobody acknowledged, which goes
+    # everywhere.
+    at_first = [
+        one for one in message.deliveries if one.reason == xcom_pb2.DELIVERY_REASON_ACCEPTED
+    ]
     assert [delivery.channel for delivery in at_first] == ["log"]
     assert "email" in begin.body
 
@@ -153,7 +170,10 @@ async def test_a_ping_by_hand_goes_out_now_and_its_receipt_is_in_the_ledger(hous
     async with FakeMailServer() as mail:
         await house.peers()
         await house.start(
-            "xcom", smtp_server=mail.host, smtp_port=mail.port, smtp_default_recipient="jane@example.com"
+            "xcom",
+            smtp_server=mail.host,
+            smtp_port=mail.port,
+            smtp_default_recipient="jane@example.com",
         )
         stub = await house.monitor(**only("xcom"))
         run = await stub.RunMonitor(pb.RunMonitorRequest(name="xcom"))
@@ -161,7 +181,9 @@ async def test_a_ping_by_hand_goes_out_now_and_its_receipt_is_in_the_ledger(hous
         assert len(mail.mails) == 1
 
 
-async def test_twilio_is_verified_without_a_call_and_skipped_without_credentials(house: House) -> None:
+async def test_twilio_is_verified_without_a_call_and_skipped_without_credentials(
+    house: House,
+) -> None:
     stub = await house.monitor()
     run = await stub.RunMonitor(pb.RunMonitorRequest(name="twilio"))
     assert (run.status, run.error.partition(":")[0]) == (pb.RUN_STATUS_SKIPPED, "NOT_CONFIGURED")
@@ -234,4 +256,6 @@ async def test_a_cycle_takes_over_what_the_background_left_undone(house: House) 
     stub = await house.monitor()
     house.clock.set_time(house.clock.now().replace(minute=5))
     answer = await cycle(stub)
-    assert {"operations", "latency", "xcom", "twilio", "heartbeat"} <= {run.monitor for run in answer.runs}
+    assert {"operations", "latency", "xcom", "twilio", "heartbeat"} <= {
+        run.monitor for run in answer.runs
+    }

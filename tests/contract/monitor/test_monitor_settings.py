@@ -56,7 +56,9 @@ async def test_a_change_counts_from_the_next_run_on_and_survives_a_restart(house
     assert outcomes(await cycle(stub, 2))["price"] == "SKIPPED"
     (run, _) = await runs_of(stub, "price")
     assert run.error == "DISABLED"
-    assert (await stub.RunMonitor(pb.RunMonitorRequest(name="price"))).status == pb.RUN_STATUS_SKIPPED
+    assert (
+        await stub.RunMonitor(pb.RunMonitorRequest(name="price"))
+    ).status == pb.RUN_STATUS_SKIPPED
     forced = await stub.RunMonitor(pb.RunMonitorRequest(name="price", force=True))
     assert forced.status == pb.RUN_STATUS_SUCCESS
     back = await update(stub, "price", "enabled", enabled=True)
@@ -64,7 +66,9 @@ async def test_a_change_counts_from_the_next_run_on_and_survives_a_restart(house
     assert outcomes(await cycle(stub, 3))["price"] == "SUCCESS"
 
 
-async def test_a_longer_interval_makes_a_monitor_of_the_cycle_fresh_in_between(house: House) -> None:
+async def test_a_longer_interval_makes_a_monitor_of_the_cycle_fresh_in_between(
+    house: House,
+) -> None:
     await house.peers()
     await house.prices()
     stub = await house.monitor()
@@ -157,7 +161,9 @@ async def test_a_snooze_ends_by_itself_survives_a_restart_and_can_be_ended(house
     await house.peers()
     await house.prices()
     stub = await house.monitor()
-    snoozed = await stub.SnoozeMonitor(pb.SnoozeMonitorRequest(name="price", duration=Duration(seconds=90)))
+    snoozed = await stub.SnoozeMonitor(
+        pb.SnoozeMonitorRequest(name="price", duration=Duration(seconds=90))
+    )
     assert snoozed.resting_reason == "SNOOZED"
     stub = await house.monitor()
     assert outcomes(await cycle(stub, 1))["price"] == "SKIPPED"
@@ -184,7 +190,9 @@ async def test_a_monitor_that_rests_after_a_breach_does_so_over_a_restart(house:
     assert outcomes(await cycle(stub, 3))["risk"] == "BREACH"
 
 
-async def test_the_environment_wins_over_what_was_chosen_and_is_shown_as_the_reason(house: House) -> None:
+async def test_the_environment_wins_over_what_was_chosen_and_is_shown_as_the_reason(
+    house: House,
+) -> None:
     await house.peers()
     stub = await house.monitor()
     await update(stub, "liquidation", threshold_percent=1.0)
@@ -198,7 +206,11 @@ async def test_the_environment_wins_over_what_was_chosen_and_is_shown_as_the_rea
     assert dict(shown.environment) == {"threshold_percent": "LIQ_MON_THRESHOLD_PERCENT"}
     await update(stub, "liquidation", threshold_percent=2.0)
     answer = outcomes(await cycle(stub, 2))
-    assert (answer["liquidation"], answer["price"], answer["risk"]) == ("BREACH", "SKIPPED", "SKIPPED")
+    assert (answer["liquidation"], answer["price"], answer["risk"]) == (
+        "BREACH",
+        "SKIPPED",
+        "SKIPPED",
+    )
     assert (await badges_of(stub))["liquidation_badge"].level == "LOW"
     (run, _) = await runs_of(stub, "liquidation")
     assert "LIQ_MON_THRESHOLD_PERCENT" in run.metadata_json
@@ -251,7 +263,8 @@ async def test_another_positions_danger_shows_at_once_and_the_dismissed_one_stay
     assert await seen(1, first, second) == ("one", "SOL 60.0", "HIGH")
     shown = await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge"))
     assert (shown.subject, shown.value, shown.dismissed) == ("two", "SOL 55.0", False)
-    # Both are of one asset: it is the position that counts, also on another screen and after a restart.
+    # Both are of one asset: it is the position that counts, also on another screen and after a
+    # restart.
     stub = await house.monitor(**QUIET)
     assert await seen(2, first, second) == ("two", "SOL 55.0", "HIGH")
     hidden = await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge", subject="two"))
@@ -263,7 +276,11 @@ async def test_another_positions_danger_shows_at_once_and_the_dismissed_one_stay
     await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge"))
     # A worse value of the same level, and a worse level.
     assert await seen(5, ("one", 64.0, "HIGH"), second, third) == ("one", "SOL 64.0", "HIGH")
-    assert await seen(6, first, second, ("three", 41.0, "MEDIUM")) == ("three", "SOL 41.0", "MEDIUM")
+    assert await seen(6, first, second, ("three", 41.0, "MEDIUM")) == (
+        "three",
+        "SOL 41.0",
+        "MEDIUM",
+    )
     # A level that fell and rises again is news; so is a position that was gone.
     assert await seen(7, ("one", 40.0, "MEDIUM"), third) is None
     assert await seen(8, first, second, third) == ("one", "SOL 60.0", "HIGH")
@@ -287,7 +304,9 @@ async def test_of_a_list_only_what_was_shown_is_dismissed(house: House) -> None:
     stub = await house.monitor(**QUIET)
 
     async def seen(number: int, **qualities: str) -> str | None:
-        prices = [pb.PriceReading(asset=asset, quality=quality) for asset, quality in qualities.items()]
+        prices = [
+            pb.PriceReading(asset=asset, quality=quality) for asset, quality in qualities.items()
+        ]
         await cycle(stub, number, prices=pb.PricesReading(prices=prices))
         badge = (await badges_of(stub)).get("price_badge")
         return None if badge is None else badge.value
@@ -307,7 +326,9 @@ async def test_the_badges_of_a_monitor_that_is_gone_or_turned_off_go_too(house: 
         "insert into badge (name, value, level, badge_time, monitor, stale)"
         " values ('old_badge', 'x', 'HIGH', now(), 'uninstalled', false)"
     )
-    await house.execute("insert into incident (monitor, id, since_time) values ('uninstalled', 'i', now())")
+    await house.execute(
+        "insert into incident (monitor, id, since_time) values ('uninstalled', 'i', now())"
+    )
     assert "old_badge" not in await badges_of(stub)
     stub = await house.monitor(**QUIET)
     await cycle(stub, 2)

@@ -1,4 +1,5 @@
-"""A database that takes no writes is told by the one way that needs none; a disk that fills up before that.
+"""A database that takes no writes is told by the one way that needs none; a disk that fills up
+before that.
 
 What a full disk makes the server say is said by triggers here: any database can be made to say it.
 """
@@ -41,7 +42,8 @@ class Disk:
         self._tables = tables
         refuse = "begin raise exception 'could not extend file' using errcode = '53100'; end"
         await self._execute(
-            f"create or replace function public.no_room() returns trigger language plpgsql as $${refuse}$$",
+            "create or replace function public.no_room() returns trigger language plpgsql as "
+            f"$${refuse}$$",
             "create or replace function public.nothing_new() returns event_trigger language plpgsql"
             f" as $${refuse}$$",
             *(
@@ -75,7 +77,9 @@ async def start(house: House, hook: FakeWebhook) -> None:
     price = await house.start("price")
     await house.start("positions", price_address=price.address)
     hooked = {"webhook_url": hook.url, "webhook_secret": "hook-secret-3f9a"}
-    await house.start("xcom", xcom_high_channels=("webhook",), xcom_medium_channels=("webhook",), **hooked)
+    await house.start(
+        "xcom", xcom_high_channels=("webhook",), xcom_medium_channels=("webhook",), **hooked
+    )
 
 
 def subjects(hook: FakeWebhook) -> list[str]:
@@ -89,7 +93,7 @@ def holds(look: Callable[[], object]) -> Callable[[], Awaitable[object]]:
     return looked
 
 
-async def test_a_monitor_that_cannot_write_tells_it_high_once_and_its_end_over_replicas_and_restarts(
+async def test_a_monitor_that_cannot_write_tells_it_high_once_and_its_end_over_restarts(
     house: House, hook: FakeWebhook, disk: Disk
 ) -> None:
     await start(house, hook)
@@ -112,7 +116,10 @@ async def test_a_monitor_that_cannot_write_tells_it_high_once_and_its_end_over_r
     for _ in range(10):
         await house.push(holds(lambda: True), most=1)
     (told,) = hook.received
-    assert (told.body["subject"], told.body["level"]) == ("Sonic's database takes no writes", "HIGH")
+    assert (told.body["subject"], told.body["level"]) == (
+        "Sonic's database takes no writes",
+        "HIGH",
+    )
     assert "make room" in str(told.body["body"])
     await disk.make_room()
     await house.push(holds(lambda: len(hook.received) == 2))
@@ -142,7 +149,9 @@ async def test_a_dead_service_is_told_although_the_messages_cannot_be_stored(
     await house.push(drained)
     await disk.make_room()
     address = house.apps["positions"].address
-    await house.start("positions", listen_address=address, price_address=house.apps["price"].address)
+    await house.start(
+        "positions", listen_address=address, price_address=house.apps["price"].address
+    )
     await house.push(holds(lambda: len(hook.received) == 2))
     await house.push(drained)
     # To whom it was told, and not to those of LOW.

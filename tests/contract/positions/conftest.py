@@ -1,4 +1,6 @@
-"""A whole positions server on a free port and a database of its own, with a price peer that tests script."""
+"""A whole positions server on a free port and a database of its own, with a price peer that tests
+script.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class PricePeer(price_pb2_grpc.PriceServiceServicer):
         self._prices: dict[str, price_pb2.Price] = {}
         self.down = False
 
-    def set(self, asset, price_usd, *, age_seconds=0.0, quality=price_pb2.QUALITY_GOOD, volatility=None):
+    def set(
+        self, asset, price_usd, *, age_seconds=0.0, quality=price_pb2.QUALITY_GOOD, volatility=None
+    ):
         price = price_pb2.Price(asset=asset, price_usd=price_usd, quality=quality)
         price.price_time.FromDatetime(self._clock.now())
         price.price_time.seconds -= int(age_seconds)
@@ -50,7 +54,9 @@ class PricePeer(price_pb2_grpc.PriceServiceServicer):
 class House:
     """One positions server and typed stubs to it."""
 
-    def __init__(self, channel: Channel, clock: PushedClock, price: PricePeer, databases: Databases) -> None:
+    def __init__(
+        self, channel: Channel, clock: PushedClock, price: PricePeer, databases: Databases
+    ) -> None:
         self.address = channel.target
         self.clock = clock
         self.price = price

@@ -12,7 +12,9 @@ from shared.errors import AlreadyExists, InvalidArgument, NotFound
 
 
 async def add(house, name: str, **fields) -> pb.Broker:
-    return await house.brokers.CreateBroker(pb.CreateBrokerRequest(broker=pb.Broker(name=name, **fields)))
+    return await house.brokers.CreateBroker(
+        pb.CreateBrokerRequest(broker=pb.Broker(name=name, **fields))
+    )
 
 
 async def test_a_broker_is_created_read_changed_and_deleted(house) -> None:
@@ -86,7 +88,11 @@ async def test_balances_add_what_is_known_and_count_what_is_not(house) -> None:
     await add(house, "a", total_holding_usd=5)
     await add(house, "b")
     found = await house.portfolio.GetBalances(pb.GetBalancesRequest())
-    assert (found.total_wallets_usd, found.total_brokers_usd, found.total_usd) == (150.0, 5.0, 155.0)
+    assert (found.total_wallets_usd, found.total_brokers_usd, found.total_usd) == (
+        150.0,
+        5.0,
+        155.0,
+    )
     assert (found.absent_wallet_count, found.absent_broker_count) == (1, 1)
 
 
@@ -105,14 +111,19 @@ async def test_freshness_says_when_and_by_whom_and_what_failed(house) -> None:
     venue = by[pb.FRESHNESS_KIND_VENUE, "demo"]
     assert venue.failed and venue.update_time.seconds == int(now.timestamp())
     wallet = by[pb.FRESHNESS_KIND_WALLET, "demo-main"]
-    assert wallet.failed and wallet.reason == "PRICES_UNAVAILABLE" and wallet.HasField("update_time")
+    assert (
+        wallet.failed and wallet.reason == "PRICES_UNAVAILABLE" and wallet.HasField("update_time")
+    )
     house.price.down = False
     again = (await house.portfolio.GetFreshness(pb.GetFreshnessRequest())).stamps[0]
     assert not again.failed and again.update_time.seconds == int(now.timestamp()) - 5
 
 
 async def test_wallets_are_filtered_and_ordered(house) -> None:
-    for name, kind, tags in (("b", pb.WALLET_TYPE_BOT, ["x", "y"]), ("a", pb.WALLET_TYPE_PERSONAL, ["y"])):
+    for name, kind, tags in (
+        ("b", pb.WALLET_TYPE_BOT, ["x", "y"]),
+        ("a", pb.WALLET_TYPE_PERSONAL, ["y"]),
+    ):
         wallet = pb.Wallet(name=name, chain=pb.CHAIN_MANUAL, type=kind, tags=tags)
         await house.wallets.CreateWallet(pb.CreateWalletRequest(wallet=wallet))
         house.clock.advance(1)
@@ -151,7 +162,9 @@ async def test_a_read_mask_leaves_only_what_was_asked_for(house) -> None:
 
 
 async def test_what_is_old_is_forgotten_and_what_is_needed_stays(open_house) -> None:
-    house = await open_house(closed_retention_days=2, snapshot_retention_days=2, request_retention_days=2)
+    house = await open_house(
+        closed_retention_days=2, snapshot_retention_days=2, request_retention_days=2
+    )
     await house.create(id="gone")
     await house.create(id="kept")
     await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest())

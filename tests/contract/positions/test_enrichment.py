@@ -12,7 +12,9 @@ from shared import columns
 
 
 async def enrich(house, cycle_id: str = "", epoch: int = 1):
-    return await house.positions.EnrichPositions(pb.EnrichPositionsRequest(cycle_id=cycle_id, epoch=epoch))
+    return await house.positions.EnrichPositions(
+        pb.EnrichPositionsRequest(cycle_id=cycle_id, epoch=epoch)
+    )
 
 
 async def test_a_position_without_a_mark_of_its_own_follows_the_market(house) -> None:
@@ -22,7 +24,9 @@ async def test_a_position_without_a_mark_of_its_own_follows_the_market(house) ->
     assert 0 < made.liquidation_probability < 1 and not made.flags
     house.price.set("BTC", 60.0)
     await enrich(house)
-    assert (await house.positions.GetPosition(pb.GetPositionRequest(id=made.id))).travel_percent == -80.0
+    assert (
+        await house.positions.GetPosition(pb.GetPositionRequest(id=made.id))
+    ).travel_percent == -80.0
 
 
 async def test_an_entered_mark_wins_and_is_checked_against_the_market(house) -> None:
@@ -39,7 +43,9 @@ async def test_an_entered_mark_wins_and_is_checked_against_the_market(house) -> 
     ("age_seconds", "quality"),
     [(121, price_pb2.QUALITY_GOOD), (0, price_pb2.QUALITY_STALE), (0, price_pb2.QUALITY_CLOSED)],
 )
-async def test_a_market_price_that_cannot_be_relied_on_is_a_stale_mark(house, age_seconds, quality) -> None:
+async def test_a_market_price_that_cannot_be_relied_on_is_a_stale_mark(
+    house, age_seconds, quality
+) -> None:
     house.price.set("BTC", 80.0, age_seconds=age_seconds, quality=quality)
     made = await house.create(mark_price_usd=None)
     assert made.mark_price_usd == 80.0 and list(made.flags) == [pb.FLAG_MARK_STALE]
@@ -71,13 +77,17 @@ async def test_what_is_absent_has_a_reason(house) -> None:
         "LIQUIDATION_AT_ENTRY": 1,
     }
     assert (done.enriched_count, done.absent_count) == (1, 6)
-    assert done.totals.absent_count["heat_index"] == 5, "at or past a wrong-sided liquidation heat is 100"
+    assert done.totals.absent_count["heat_index"] == 5, (
+        "at or past a wrong-sided liquidation heat is 100"
+    )
 
 
 async def test_what_cannot_be_judged_is_flagged(house) -> None:
     assert pb.FLAG_CANNOT_JUDGE in (await house.create(side=pb.SIDE_UNKNOWN)).flags
     assert pb.FLAG_CANNOT_JUDGE in (await house.create(asset="unknown")).flags
-    assert pb.FLAG_LIQUIDATION_ON_WRONG_SIDE in (await house.create(liquidation_price_usd=120.0)).flags
+    assert (
+        pb.FLAG_LIQUIDATION_ON_WRONG_SIDE in (await house.create(liquidation_price_usd=120.0)).flags
+    )
 
 
 async def test_the_same_cycle_again_answers_from_its_record(house) -> None:
@@ -115,7 +125,9 @@ async def test_another_process_reads_what_the_first_enriched(open_house) -> None
     assert [columns.decode(part)["travel_percent"].tolist() async for part in stream] == [[-80.0]]
 
 
-async def test_results_lost_in_a_crash_are_absent_and_no_position_is_gone(open_house, databases) -> None:
+async def test_results_lost_in_a_crash_are_absent_and_no_position_is_gone(
+    open_house, databases
+) -> None:
     import asyncpg
 
     first = await open_house()
@@ -135,7 +147,8 @@ async def test_results_lost_in_a_crash_are_absent_and_no_position_is_gone(open_h
     assert decoded["size_usd"].tolist() == [1000.0] and math.isnan(decoded["heat_index"][0])
     await enrich(second)
     (part,) = [
-        part async for part in second.columns.ReadColumns(pb.ReadColumnsRequest(columns=["heat_index"]))
+        part
+        async for part in second.columns.ReadColumns(pb.ReadColumnsRequest(columns=["heat_index"]))
     ]
     assert columns.decode(part)["heat_index"][0] > 0
 
@@ -147,7 +160,9 @@ async def test_many_passes_keep_one_result_a_position(house, databases) -> None:
     for number in range(7):
         await enrich(house, f"c{number}")
     connection = await asyncpg.connect(databases.owner_url("positions"))
-    counts = [await connection.fetchval(f"select count(*) from result_{number}") for number in range(3)]
+    counts = [
+        await connection.fetchval(f"select count(*) from result_{number}") for number in range(3)
+    ]
     await connection.close()
     assert sorted(counts) == [0, 1, 1]
 

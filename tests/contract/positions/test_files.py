@@ -22,9 +22,20 @@ async def test_an_export_of_positions_is_imported_as_it_was(house, kind) -> None
     assert out.position_count == 2
     before = (await house.positions.ListPositions(pb.ListPositionsRequest())).positions
     await house.positions.DeleteAllPositions(pb.DeleteAllPositionsRequest(confirm="delete"))
-    await house.positions.ImportPositions(pb.ImportPositionsRequest(format=kind, content=out.content))
+    await house.positions.ImportPositions(
+        pb.ImportPositionsRequest(format=kind, content=out.content)
+    )
     after = (await house.positions.ListPositions(pb.ListPositionsRequest())).positions
-    names = ("id", "wallet", "asset", "side", "entry_price_usd", "liquidation_price_usd", "size_usd", "note")
+    names = (
+        "id",
+        "wallet",
+        "asset",
+        "side",
+        "entry_price_usd",
+        "liquidation_price_usd",
+        "size_usd",
+        "note",
+    )
     assert [[getattr(one, name) for name in names] for one in after] == [
         [getattr(one, name) for name in names] for one in before
     ]
@@ -37,7 +48,9 @@ async def test_an_export_of_positions_is_imported_as_it_was(house, kind) -> None
 async def test_a_whole_export_read_back_changes_nothing_in_its_house_and_nothing_elsewhere(
     house, kind
 ) -> None:
-    """Closed ones stay closed, an old mark stays old, and what came from a venue is not made by hand."""
+    """Closed ones stay closed, an old mark stays old, and what came from a venue is not made by
+    hand.
+    """
     await house.create(id="open", mark_price_usd=80.0)
     await house.create(id="over", note=" was mine\n")
     closing = pb.Position(id="over", status=pb.STATUS_CLOSED)
@@ -66,8 +79,13 @@ async def test_a_whole_export_read_back_changes_nothing_in_its_house_and_nothing
     anew = await house.positions.ImportPositions(back)
     assert (anew.created_count, anew.refused_count) == (3, 1)
     restored = list((await house.positions.ListPositions(pb.ListPositionsRequest())).positions)
-    assert [one.id for one in restored] == ["open"] and [one.id for one in before] == ["open", "simulated"]
-    assert restored[0].mark_time == before[0].mark_time, "an old mark must not come back as a fresh one"
+    assert [one.id for one in restored] == ["open"] and [one.id for one in before] == [
+        "open",
+        "simulated",
+    ]
+    assert restored[0].mark_time == before[0].mark_time, (
+        "an old mark must not come back as a fresh one"
+    )
     aside_and_over = (await house.files.ExportPositions(everything)).content
     for word in (b"CLOSED", b"INACTIVE", b"was mine"):
         assert word in aside_and_over
@@ -78,7 +96,9 @@ async def test_a_file_moves_no_position_away_from_its_venue(house) -> None:
     await house.wallets.CreateWallet(pb.CreateWalletRequest(wallet=paper))
     await house.create(id="a", wallet="paper", venue="demo")
     content = b"id,asset,side,entry_price_usd,size_usd,collateral_usd\na,BTC,LONG,100,900,90\n"
-    done = await house.positions.ImportPositions(pb.ImportPositionsRequest(format=CSV, content=content))
+    done = await house.positions.ImportPositions(
+        pb.ImportPositionsRequest(format=CSV, content=content)
+    )
     assert [(one.field, one.reason) for one in done.refusals] == [("id", "NOT_BY_HAND")]
     kept = await house.positions.GetPosition(pb.GetPositionRequest(id="a"))
     assert (kept.venue, kept.size_usd) == ("demo", 1000.0)
@@ -97,9 +117,14 @@ async def test_a_row_far_from_the_market_or_from_tomorrow_is_refused(house) -> N
             "mark_time": "2026-11-21T00:00:00Z",
         },
     ]
-    rows = [{"asset": "BTC", "side": "LONG", "size_usd": 1000, "collateral_usd": 100, **row} for row in rows]
+    rows = [
+        {"asset": "BTC", "side": "LONG", "size_usd": 1000, "collateral_usd": 100, **row}
+        for row in rows
+    ]
     for dry_run in (True, False):
-        request = pb.ImportPositionsRequest(format=JSON, content=json.dumps(rows).encode(), dry_run=dry_run)
+        request = pb.ImportPositionsRequest(
+            format=JSON, content=json.dumps(rows).encode(), dry_run=dry_run
+        )
         done = await house.positions.ImportPositions(request)
         assert done.created_count == 1
         assert [(one.line, one.field, one.reason) for one in done.refusals] == [
@@ -129,7 +154,9 @@ async def test_an_import_tells_how_far_it_is(house) -> None:
     told = [progress async for progress in house.files.ImportPositionsStream(request)]
     assert [one.written_count for one in told] == [0, 5000, 10_000, 12_000, 12_000]
     assert told[0].stage == pb.IMPORT_STAGE_PARSED and told[-1].stage == pb.IMPORT_STAGE_DONE
-    assert {one.row_count for one in told} == {12_000} and {one.refused_count for one in told} == {1}
+    assert {one.row_count for one in told} == {12_000} and {one.refused_count for one in told} == {
+        1
+    }
     assert told[-1].result.created_count == 12_000 and len(told[-1].result.refusals) == 1
     totals = await house.portfolio.GetTotals(pb.GetTotalsRequest())
     assert totals.position_count == 12_000
@@ -178,7 +205,9 @@ KEY = "L1aW4aubDFB7yfras2S1mN3bqg9nwySY8nkoLmJebSLD5BWv3ENZ"
 async def test_a_file_that_is_a_key_is_refused_as_one_by_every_way_in(house, kind) -> None:
     content = KEY.encode()
     ways = [
-        lambda: house.positions.ImportPositions(pb.ImportPositionsRequest(format=kind, content=content)),
+        lambda: house.positions.ImportPositions(
+            pb.ImportPositionsRequest(format=kind, content=content)
+        ),
         lambda: anext(
             aiter(
                 house.files.ImportPositionsStream(
@@ -191,7 +220,9 @@ async def test_a_file_that_is_a_key_is_refused_as_one_by_every_way_in(house, kin
     for way in ways:
         with pytest.raises(InvalidArgument) as refused:
             await way()
-        assert refused.value.reason == "PRIVATE_KEY_REFUSED" and KEY not in repr(vars(refused.value))
+        assert refused.value.reason == "PRIVATE_KEY_REFUSED" and KEY not in repr(
+            vars(refused.value)
+        )
 
 
 async def test_a_key_in_a_cell_refuses_its_row_and_is_not_repeated(house) -> None:

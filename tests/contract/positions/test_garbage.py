@@ -1,4 +1,5 @@
-"""Garbage that a venue states of a known position is refused; the last good version stays, marked."""
+"""Garbage that a venue states of a known position is refused;
+the last good version stays, marked."""
 
 from __future__ import annotations
 
@@ -57,8 +58,12 @@ async def outside() -> AsyncIterator[Outside]:
         outside.dydx.answer("GET /v4/perpetualMarkets", json=MARKETS)
         every = {"subaccounts": [ACCOUNT["subaccount"]]}
         outside.dydx.answer(f"GET /v4/addresses/{DYDX}", json=every)
-        never = {"errors": [{"msg": "No subaccounts found with address x and parentSubaccountNumber 0"}]}
-        outside.dydx.answer(f"GET /v4/addresses/{DYDX}/parentSubaccountNumber/0", status=404, json=never)
+        never = {
+            "errors": [{"msg": "No subaccounts found with address x and parentSubaccountNumber 0"}]
+        }
+        outside.dydx.answer(
+            f"GET /v4/addresses/{DYDX}/parentSubaccountNumber/0", status=404, json=never
+        )
         outside.hyperliquid.answer(
             "POST /info/metaAndAssetCtxs",
             text=(FIXTURES / "hyperliquid_meta_and_asset_ctxs.json").read_bytes(),
@@ -92,7 +97,8 @@ async def sync(house) -> dict[str, pb.WalletSync]:
     for asset, price in (("BTC", 97400.0), ("ETH", 3380.0), ("SOL", 182.0)):
         house.price.set(asset, price)
     return {
-        one.wallet: one for one in (await house.positions.SyncPositions(pb.SyncPositionsRequest())).wallets
+        one.wallet: one
+        for one in (await house.positions.SyncPositions(pb.SyncPositionsRequest())).wallets
     }
 
 
@@ -198,7 +204,9 @@ async def test_garbage_of_a_known_position_is_refused_and_the_last_good_one_stay
         assert figures(kept[name]) == figures(good[name])
         assert pb.FLAG_ROW_REFUSED in kept[name].flags
     refused = (await live.positions.ListRefusedRows(pb.ListRefusedRowsRequest())).rows
-    assert refused and all(row.reason and not {SOLANA, DYDX, EVM} & {row.masked_body} for row in refused)
+    assert refused and all(
+        row.reason and not {SOLANA, DYDX, EVM} & {row.masked_body} for row in refused
+    )
     outside.rows(*ROWS)
     outside.state(STATE)
     outside.account(ACCOUNT)
@@ -257,7 +265,11 @@ async def test_a_side_that_turned_on_hyperliquid_is_another_position(live, outsi
     (short,) = [one for one in (await held(live, wallet="evm")).values() if one.asset == "SOL"]
     assert short.side == pb.SIDE_SHORT and short.id != long.id
     ended = await live.positions.GetPosition(pb.GetPositionRequest(id=long.id))
-    assert (ended.status, ended.side, ended.size_usd) == (pb.STATUS_CLOSED, pb.SIDE_LONG, long.size_usd)
+    assert (ended.status, ended.side, ended.size_usd) == (
+        pb.STATUS_CLOSED,
+        pb.SIDE_LONG,
+        long.size_usd,
+    )
     outcome = (await sync(live))["evm"]
     assert (outcome.opened_count, outcome.closed_count) == (0, 0), "it goes on"
     outside.state(STATE)

@@ -27,7 +27,9 @@ async def heat_of(house, position_id: str) -> float:
     return (await house.positions.GetPosition(pb.GetPositionRequest(id=position_id))).heat_index
 
 
-async def test_model_and_weights_are_stored_and_judge_every_position_at_once(house, open_house) -> None:
+async def test_model_and_weights_are_stored_and_judge_every_position_at_once(
+    house, open_house
+) -> None:
     one = await house.create()
     present = await house.risk.GetHeatModifiers(pb.GetHeatModifiersRequest())
     assert (present.model, present.distance_weight) == (pb.HEAT_MODEL_LIQUIDATION, 0.6)
@@ -40,7 +42,9 @@ async def test_model_and_weights_are_stored_and_judge_every_position_at_once(hou
     changed = await house.risk.SetHeatModifiers(modifiers(etag=present.etag))
     assert changed.etag != present.etag
     assert await heat_of(house, one.id) == at_mark.heat_index_classic
-    assert (await house.portfolio.GetTotals(pb.GetTotalsRequest())).total_heat == at_mark.heat_index_classic
+    assert (
+        await house.portfolio.GetTotals(pb.GetTotalsRequest())
+    ).total_heat == at_mark.heat_index_classic
     # A weight of nothing but distance: 100 * 0.5.
     await house.risk.SetHeatModifiers(modifiers(distance=1, leverage=0, collateral=0))
     await house.positions.EnrichPositions(pb.EnrichPositionsRequest(cycle_id="c", epoch=1))
@@ -63,7 +67,10 @@ async def test_a_change_that_was_overtaken_is_refused(house) -> None:
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        (pb.SetHeatModifiersRequest(modifiers=pb.HeatModifiers(model=1, distance_weight=1)), "BAD_MODIFIERS"),
+        (
+            pb.SetHeatModifiersRequest(modifiers=pb.HeatModifiers(model=1, distance_weight=1)),
+            "BAD_MODIFIERS",
+        ),
         (modifiers(leverage=-0.1), "BAD_MODIFIERS"),
         (modifiers(model=0), "BAD_MODIFIERS"),
         (modifiers(distance=float("nan")), "NOT_FINITE"),
@@ -119,7 +126,9 @@ async def test_what_cannot_be_met_is_an_answer_and_what_is_not_there_an_error(ho
     assert answer.reason == "WANTED_DISTANCE_UNREACHABLE"
     assert not answer.HasField("collateral_to_add_usd") and not answer.HasField("size_to_cut_usd")
     with pytest.raises(NotFound, match="POSITION_NOT_FOUND"):
-        await house.risk.AdviseTopUp(pb.AdviseTopUpRequest(position_id="no", wanted_distance_percent=5))
+        await house.risk.AdviseTopUp(
+            pb.AdviseTopUpRequest(position_id="no", wanted_distance_percent=5)
+        )
     for bad in (
         pb.AdviseTopUpRequest(wanted_distance_percent=5),
         pb.AdviseTopUpRequest(position_id=one.id, wanted_distance_percent=0),
@@ -134,7 +143,9 @@ async def test_carry_that_no_venue_states_is_absent(house) -> None:
     found = await house.risk.GetCarry(pb.GetCarryRequest())
     (carry,) = found.carries
     assert (carry.position_id, carry.reason, found.absent_count) == (one.id, "CARRY_MISSING", 1)
-    assert not carry.HasField("hours_to_liquidation") and not found.HasField("total_carry_usd_per_hour")
+    assert not carry.HasField("hours_to_liquidation") and not found.HasField(
+        "total_carry_usd_per_hour"
+    )
     with pytest.raises(NotFound, match="POSITION_NOT_FOUND"):
         await house.risk.GetCarry(pb.GetCarryRequest(position_ids=[one.id, "no"]))
 
@@ -182,9 +193,13 @@ async def test_a_shock_says_what_falls_on_the_way_and_what_is_left(house) -> Non
     assert crash.value_change_usd == pytest.approx(-300)
     assert calm.value_change_usd == pytest.approx(20) and not calm.liquidations
     with pytest.raises(InvalidArgument, match="INVALID_FIELD"):
-        await house.risk.ShockGrid(pb.ShockGridRequest(shocks=[pb.Shock(moves_percent={"BTC": -100})]))
+        await house.risk.ShockGrid(
+            pb.ShockGridRequest(shocks=[pb.Shock(moves_percent={"BTC": -100})])
+        )
 
 
 async def test_an_empty_house_can_be_shocked(house) -> None:
-    found = await house.risk.ShockGrid(pb.ShockGridRequest(shocks=[pb.Shock(other_move_percent=-50)]))
+    found = await house.risk.ShockGrid(
+        pb.ShockGridRequest(shocks=[pb.Shock(other_move_percent=-50)])
+    )
     assert len(found.results[0].points) == 11 and found.results[0].value_change_usd == 0

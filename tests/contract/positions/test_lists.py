@@ -15,7 +15,9 @@ async def listed(house, **filters) -> list[pb.Position]:
 async def walk(house, **filters) -> list[str]:
     ids, token = [], ""
     while True:
-        page = await house.positions.ListPositions(pb.ListPositionsRequest(page_token=token, **filters))
+        page = await house.positions.ListPositions(
+            pb.ListPositionsRequest(page_token=token, **filters)
+        )
         ids += [one.id for one in page.positions]
         token = page.next_page_token
         if not token:
@@ -74,7 +76,9 @@ async def test_pages_stay_steady_while_positions_come_and_go(full) -> None:
 
 
 async def test_a_token_of_another_question_is_refused(full) -> None:
-    token = (await full.positions.ListPositions(pb.ListPositionsRequest(page_size=2))).next_page_token
+    token = (
+        await full.positions.ListPositions(pb.ListPositionsRequest(page_size=2))
+    ).next_page_token
     for asked, reason in (
         (pb.ListPositionsRequest(page_token=token, asset="BTC"), "PAGE_TOKEN_MISMATCH"),
         (pb.ListPositionsRequest(page_token=token, order_by="heat_index"), "PAGE_TOKEN_MISMATCH"),
@@ -92,7 +96,10 @@ async def test_snapshots_are_recorded_once_a_cycle_and_listed_newest_first(house
     first = await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c1", epoch=1))
     assert first.totals.total_size_usd == 1000.0 and first.totals.avg_travel_percent == -50.0
     await house.create()
-    assert await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c1", epoch=1)) == first
+    assert (
+        await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c1", epoch=1))
+        == first
+    )
     for _ in range(3):
         house.clock.advance(60)
         await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest())
@@ -106,14 +113,20 @@ async def test_snapshots_are_recorded_once_a_cycle_and_listed_newest_first(house
     assert len((await house.portfolio.ListSnapshots(recent)).snapshots) == 1
     with pytest.raises(InvalidArgument, match="NOT_CONFIRMED"):
         await house.portfolio.ClearData(pb.ClearDataRequest())
-    assert (await house.portfolio.ClearData(pb.ClearDataRequest(confirm="clear"))).deleted_count == 4
+    assert (
+        await house.portfolio.ClearData(pb.ClearDataRequest(confirm="clear"))
+    ).deleted_count == 4
 
 
 async def test_an_import_reports_bad_rows_and_keeps_good_ones(house) -> None:
     text = "asset,side,entry_price_usd,size_usd,collateral_usd,wallet\n"
     text += "BTC,long,100,1000,100,\nETH,long,-1,1,1,\n"
-    request = pb.ImportPositionsRequest(format=pb.FILE_FORMAT_CSV, content=text.encode(), wallet="paper")
-    stolen = pb.ImportPositionsRequest(format=pb.FILE_FORMAT_CSV, content=text.encode(), wallet="9f3c" * 16)
+    request = pb.ImportPositionsRequest(
+        format=pb.FILE_FORMAT_CSV, content=text.encode(), wallet="paper"
+    )
+    stolen = pb.ImportPositionsRequest(
+        format=pb.FILE_FORMAT_CSV, content=text.encode(), wallet="9f3c" * 16
+    )
     with pytest.raises(InvalidArgument, match="PRIVATE_KEY_REFUSED: wallet"):
         await house.positions.ImportPositions(stolen)
     request.dry_run = True
@@ -135,12 +148,16 @@ async def test_a_wallet_or_venue_that_is_not_there_is_said_and_no_empty_list(hou
     with pytest.raises(NotFound, match="WALLET_NOT_FOUND"):
         await house.positions.ListPositions(pb.ListPositionsRequest(wallet="cool"))
     with pytest.raises(NotFound, match="WALLET_NOT_FOUND"):
-        await house.files.ExportPositions(pb.ExportPositionsRequest(wallet="cool", format=pb.FILE_FORMAT_CSV))
+        await house.files.ExportPositions(
+            pb.ExportPositionsRequest(wallet="cool", format=pb.FILE_FORMAT_CSV)
+        )
     with pytest.raises(NotFound, match="WALLET_NOT_FOUND"):
         await anext(aiter(house.positions.WatchPositions(pb.WatchPositionsRequest(wallet="cool"))))
     with pytest.raises(InvalidArgument, match="UNKNOWN_NAME"):
         await house.positions.ListPositions(pb.ListPositionsRequest(venue="pigeon"))
-    held = await house.positions.ListPositions(pb.ListPositionsRequest(wallet="cold", venue="Manual"))
+    held = await house.positions.ListPositions(
+        pb.ListPositionsRequest(wallet="cold", venue="Manual")
+    )
     assert [one.id for one in held.positions] == ["a"]
     none = await house.positions.ListPositions(pb.ListPositionsRequest(wallet="cold", asset="SOL"))
     assert not none.positions

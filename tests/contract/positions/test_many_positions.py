@@ -17,14 +17,17 @@ async def test_a_hundred_thousand_positions_are_imported_enriched_and_read(house
     draw = np.random.default_rng(1)
     entries = draw.uniform(10, 100, _ROWS).round(4)
     sides = np.where(draw.random(_ROWS) < 0.5, 1, -1)
-    lines = ["id,asset,side,entry_price_usd,liquidation_price_usd,mark_price_usd,size_usd,collateral_usd"]
+    lines = [
+        "id,asset,side,entry_price_usd,liquidation_price_usd,mark_price_usd,size_usd,collateral_usd"
+    ]
     lines += [
         f"p{row},{'BTC' if row % 3 else 'ETH'},{'LONG' if side > 0 else 'SHORT'},"
         f"{entry},{entry * (1 - side * 0.2)},{entry * (1 - side * 0.1)},1000,100"
         for row, (entry, side) in enumerate(zip(entries.tolist(), sides.tolist(), strict=True))
     ]
     taken = await house.positions.ImportPositions(
-        pb.ImportPositionsRequest(format=pb.FILE_FORMAT_CSV, content="\n".join(lines).encode()), timeout=60
+        pb.ImportPositionsRequest(format=pb.FILE_FORMAT_CSV, content="\n".join(lines).encode()),
+        timeout=60,
     )
     assert (taken.created_count, taken.refused_count) == (_ROWS, 0)
     done = await house.positions.EnrichPositions(

@@ -1,4 +1,5 @@
-"""Positions entered by hand: created, read, changed, deleted; totals and columns right after each."""
+"""Positions entered by hand: created, read, changed, deleted;
+totals and columns right after each."""
 
 import math
 
@@ -29,7 +30,9 @@ async def test_a_position_by_hand_is_enriched_at_once(house) -> None:
 
 async def test_totals_are_right_after_every_change(house) -> None:
     first = await house.create()
-    await house.create(side=pb.SIDE_SHORT, liquidation_price_usd=150.0, mark_price_usd=110.0, size_usd=3000.0)
+    await house.create(
+        side=pb.SIDE_SHORT, liquidation_price_usd=150.0, mark_price_usd=110.0, size_usd=3000.0
+    )
     totals = await house.portfolio.GetTotals(pb.GetTotalsRequest())
     assert (totals.position_count, totals.total_size_usd) == (2, 4000.0)
     assert (totals.total_long_size_usd, totals.total_short_size_usd) == (1000.0, 3000.0)
@@ -49,8 +52,12 @@ async def test_an_empty_house_streams_one_message_with_its_epoch(house) -> None:
 
 async def test_columns_hold_what_was_asked_and_the_key(house) -> None:
     made = await house.create()
-    await house.create(asset="ETH", side=pb.SIDE_SHORT, liquidation_price_usd=None, mark_price_usd=None)
-    parts, (decoded,) = await _columns(house, "asset_index", "side_sign", "heat_index", "position_id")
+    await house.create(
+        asset="ETH", side=pb.SIDE_SHORT, liquidation_price_usd=None, mark_price_usd=None
+    )
+    parts, (decoded,) = await _columns(
+        house, "asset_index", "side_sign", "heat_index", "position_id"
+    )
     assert parts[0].position_id[0] == made.id and parts[0].total_count == 2
     assert [parts[0].asset_names[index] for index in decoded["asset_index"]] == ["BTC", "ETH"]
     assert decoded["side_sign"].tolist() == [1, -1]
@@ -83,7 +90,12 @@ async def test_a_taken_id_is_refused_and_a_repeated_request_is_not(house) -> Non
     request = pb.CreatePositionRequest(
         request_id="r1",
         position=pb.Position(
-            id="mine", asset="btc", side=pb.SIDE_LONG, entry_price_usd=1.0, size_usd=1.0, collateral_usd=1.0
+            id="mine",
+            asset="btc",
+            side=pb.SIDE_LONG,
+            entry_price_usd=1.0,
+            size_usd=1.0,
+            collateral_usd=1.0,
         ),
     )
     first = await house.positions.CreatePosition(request)
@@ -172,7 +184,9 @@ async def test_deleting_all_needs_the_word(house) -> None:
     await house.create()
     with pytest.raises(InvalidArgument, match="NOT_CONFIRMED"):
         await house.positions.DeleteAllPositions(pb.DeleteAllPositionsRequest(confirm="yes"))
-    answer = await house.positions.DeleteAllPositions(pb.DeleteAllPositionsRequest(confirm="delete"))
+    answer = await house.positions.DeleteAllPositions(
+        pb.DeleteAllPositionsRequest(confirm="delete")
+    )
     assert answer.deleted_count == 1
     assert (await house.portfolio.GetTotals(pb.GetTotalsRequest())).position_count == 0
 
@@ -181,8 +195,12 @@ async def test_a_position_that_is_not_there_is_not_found(house) -> None:
     for call in (
         house.positions.GetPosition(pb.GetPositionRequest(id="x")),
         house.positions.DeletePosition(pb.DeletePositionRequest(id="x")),
-        house.positions.UpdatePosition(pb.UpdatePositionRequest(position=pb.Position(id="x", size_usd=1.0))),
-        house.positions.EvaluateAtPrice(pb.EvaluateAtPriceRequest(position_id="x", prices_usd=[1.0])),
+        house.positions.UpdatePosition(
+            pb.UpdatePositionRequest(position=pb.Position(id="x", size_usd=1.0))
+        ),
+        house.positions.EvaluateAtPrice(
+            pb.EvaluateAtPriceRequest(position_id="x", prices_usd=[1.0])
+        ),
     ):
         with pytest.raises(NotFound, match="POSITION_NOT_FOUND"):
             await call
@@ -198,7 +216,10 @@ async def test_what_cannot_be_meant_is_refused_by_name_when_created_and_when_cha
     for field, terms in wrong.items():
         with pytest.raises(InvalidArgument) as refused:
             await house.create(**terms)
-        assert (refused.value.reason, set(refused.value.fields)) == ("IMPLAUSIBLE", {f"position.{field}"})
+        assert (refused.value.reason, set(refused.value.fields)) == (
+            "IMPLAUSIBLE",
+            {f"position.{field}"},
+        )
     meant = await house.create(
         entry_price_usd=90_000.0, liquidation_price_usd=80_000.0, mark_price_usd=91_000.0
     )

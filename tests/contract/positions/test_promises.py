@@ -15,7 +15,14 @@ _SERVICE = _ROOT / "services" / "positions"
 _ERRORS = {name for name in vars(errors) if name[0].isupper()}
 # Raised for us by the plumbing: masks, names, pages, fences, numbers, validation.
 _PLUMBING = (
-    *("UNKNOWN_FIELD", "UNKNOWN_NAME", "BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH", "STALE_EPOCH", "NOT_FINITE"),
+    *(
+        "UNKNOWN_FIELD",
+        "UNKNOWN_NAME",
+        "BAD_PAGE_TOKEN",
+        "PAGE_TOKEN_MISMATCH",
+        "STALE_EPOCH",
+        "NOT_FINITE",
+    ),
     *("INVALID_FIELD", "EPOCH_AHEAD", "PRIVATE_KEY_REFUSED"),
 )
 # A refused row of a file carries these as data.

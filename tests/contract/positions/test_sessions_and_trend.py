@@ -32,10 +32,17 @@ async def test_a_session_is_judged_by_value_and_keeps_its_figures_when_it_has_en
     for price in (110.0, 96.0, 104.0):
         await mark(held, price)
     running = await held.sessions.GetSession(pb.GetSessionRequest(id=opened.id))
-    assert (running.value_usd, running.performance_usd, running.return_percent) == (140.0, 40.0, 40.0)
+    assert (running.value_usd, running.performance_usd, running.return_percent) == (
+        140.0,
+        40.0,
+        40.0,
+    )
     assert (running.max_drawdown_usd, running.max_drawdown_percent) == (140.0, 70.0)
     ended = await held.sessions.EndSession(pb.EndSessionRequest(id=opened.id))
-    assert ended.status == pb.SESSION_STATUS_ENDED and ended.ended_time.seconds > opened.started_time.seconds
+    assert (
+        ended.status == pb.SESSION_STATUS_ENDED
+        and ended.ended_time.seconds > opened.started_time.seconds
+    )
     await mark(held, 60.0)
     assert await held.sessions.GetSession(pb.GetSessionRequest(id=opened.id)) == ended
     with pytest.raises(FailedPrecondition, match="SESSION_ENDED"):
@@ -55,7 +62,10 @@ async def test_at_most_one_session_is_open(held) -> None:
     assert [one.id for one in (await held.sessions.ListSessions(rest)).sessions] == [first.id]
     ended = pb.ListSessionsRequest(status=pb.SESSION_STATUS_ENDED, order_by="started_time")
     assert [one.id for one in (await held.sessions.ListSessions(ended)).sessions] == [first.id]
-    for call, request in (("GetSession", pb.GetSessionRequest), ("EndSession", pb.EndSessionRequest)):
+    for call, request in (
+        ("GetSession", pb.GetSessionRequest),
+        ("EndSession", pb.EndSessionRequest),
+    ):
         with pytest.raises(NotFound, match="SESSION_NOT_FOUND"):
             await getattr(held.sessions, call)(request(id="no"))
 
@@ -65,7 +75,11 @@ async def test_the_strategy_is_measured_from_its_start_value(held) -> None:
     assert not empty.HasField("performance_usd") and empty.value_usd == 100.0
     wanted = pb.Strategy(start_value_usd=80, description="hold and hedge")
     set_ = await held.sessions.UpdateStrategy(pb.UpdateStrategyRequest(strategy=wanted))
-    assert (set_.performance_usd, set_.return_percent, set_.description) == (20.0, 25.0, "hold and hedge")
+    assert (set_.performance_usd, set_.return_percent, set_.description) == (
+        20.0,
+        25.0,
+        "hold and hedge",
+    )
     only = pb.UpdateStrategyRequest(strategy=pb.Strategy(description="new"))
     assert (await held.sessions.UpdateStrategy(only)).start_value_usd == 80
     taken = pb.UpdateStrategyRequest()
@@ -85,8 +99,19 @@ async def test_a_trend_has_at_most_the_points_asked_for_and_loses_no_extreme(hel
     for price in (110.0, 90.0, 120.0, 100.0, 105.0, 95.0):
         await mark(held, price, seconds=3600)
     whole = await held.portfolio.ListTrend(pb.ListTrendRequest())
-    assert [point.snapshot.totals.total_value_usd for point in whole.points] == [200, 0, 300, 100, 150, 50]
-    assert (whole.snapshot_count, whole.value_change_usd, whole.value_change_percent) == (6, -150.0, -75.0)
+    assert [point.snapshot.totals.total_value_usd for point in whole.points] == [
+        200,
+        0,
+        300,
+        100,
+        150,
+        50,
+    ]
+    assert (whole.snapshot_count, whole.value_change_usd, whole.value_change_percent) == (
+        6,
+        -150.0,
+        -75.0,
+    )
     few = await held.portfolio.ListTrend(
         pb.ListTrendRequest(window=Duration(seconds=6 * 3600), point_count=2)
     )
@@ -108,7 +133,9 @@ async def test_a_trend_has_at_most_the_points_asked_for_and_loses_no_extreme(hel
 
 async def test_an_entry_by_hand_is_a_snapshot_that_can_be_taken_back(held, stamp) -> None:
     await held.portfolio.RecordSnapshot(pb.RecordSnapshotRequest())
-    entry = pb.Snapshot(totals=pb.Totals(total_value_usd=5000, total_collateral_usd=10), note="before Sonic")
+    entry = pb.Snapshot(
+        totals=pb.Totals(total_value_usd=5000, total_collateral_usd=10), note="before Sonic"
+    )
     entry.snapshot_time.CopyFrom(stamp(held.clock.now() - timedelta(days=2)))
     made = await held.portfolio.CreateSnapshot(pb.CreateSnapshotRequest(snapshot=entry))
     assert made.manual and made.note == "before Sonic" and made.totals.total_value_usd == 5000

@@ -1,4 +1,6 @@
-"""Answers that are ready together are stored together; one that cannot be stored is no other's trouble."""
+"""Answers that are ready together are stored together; one that cannot be stored is no other's
+trouble.
+"""
 
 from __future__ import annotations
 

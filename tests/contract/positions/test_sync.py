@@ -1,4 +1,6 @@
-"""Sync over gRPC against a scripted Jupiter: the complete-answer rule, outages, refused rows, fences."""
+"""Sync over gRPC against a scripted Jupiter: the complete-answer rule, outages, refused rows,
+fences.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from tests.fakes.http_provider import HttpProvider
 
 ADDRESS = "HskfdWhZTfsEL2he8iqJmXmbHdj5vr5xBooRnUfQs5PY"
 OTHER = "EN3UYkUrSaqdSG5k9ERpLThCVr1X5RobnoBMvSCzKDRX"
-_BODY = json.loads((Path(__file__).parents[2] / "fixtures" / "jupiter_perps_positions_v1.json").read_text())
+_BODY = json.loads(
+    (Path(__file__).parents[2] / "fixtures" / "jupiter_perps_positions_v1.json").read_text()
+)
 ROWS = _BODY["dataList"]
 FIRST = ROWS[0]["positionPubkey"]
 
@@ -59,7 +63,11 @@ async def test_a_complete_answer_opens_positions_and_they_are_judged(live, jupit
     synced = await sync(live, "c1")
     (outcome,) = synced.wallets
     assert outcome.state == pb.WALLET_SYNC_STATE_COMPLETE
-    assert (outcome.opened_count, outcome.row_count, synced.active_count) == (len(ROWS), len(ROWS), len(ROWS))
+    assert (outcome.opened_count, outcome.row_count, synced.active_count) == (
+        len(ROWS),
+        len(ROWS),
+        len(ROWS),
+    )
     assert synced.mode == pb.MODE_LIVE
     held = await position(live)
     assert held.venue == "jupiter" and held.wallet == "main" and held.mark_price_usd == 97412.5
@@ -80,7 +88,9 @@ async def test_an_answer_without_news_changes_nothing_but_the_time(live, jupiter
     assert after.mark_time.seconds == before.mark_time.seconds + 60
 
 
-async def test_missing_once_is_stale_and_twice_in_other_cycles_30_s_apart_is_closed(live, jupiter) -> None:
+async def test_missing_once_is_stale_and_twice_in_other_cycles_30_s_apart_is_closed(
+    live, jupiter
+) -> None:
     tell(jupiter, ROWS)
     await sync(live, "c1")
     tell(jupiter, ROWS[1:])
@@ -120,7 +130,10 @@ async def test_nothing_ages_while_answers_are_not_complete(live, jupiter, fault)
     for number in range(1, 4):
         if fault == "server_error":
             jupiter.answer(
-                "GET /v1/positions", status=400, json={"code": 400}, where={"walletAddress": ADDRESS}
+                "GET /v1/positions",
+                status=400,
+                json={"code": 400},
+                where={"walletAddress": ADDRESS},
             )
         elif fault == "short_count":
             tell(jupiter, ROWS[1:], count=len(ROWS))
@@ -143,7 +156,12 @@ async def test_a_refused_row_keeps_the_last_good_version_and_is_recorded(live, j
     assert (synced.refused_count, synced.wallets[0].state) == (1, pb.WALLET_SYNC_STATE_PARTIAL)
     assert kept.collateral_usd == good.collateral_usd and pb.FLAG_ROW_REFUSED in kept.flags
     (row,) = (await live.positions.ListRefusedRows(pb.ListRefusedRowsRequest())).rows
-    assert row.wallet == "main" and row.venue == "jupiter" and row.reason and ADDRESS not in row.masked_body
+    assert (
+        row.wallet == "main"
+        and row.venue == "jupiter"
+        and row.reason
+        and ADDRESS not in row.masked_body
+    )
     tell(jupiter, ROWS)
     await sync(live)
     assert pb.FLAG_ROW_REFUSED not in (await position(live)).flags
@@ -199,15 +217,22 @@ async def test_a_wallet_that_is_not_there_cannot_be_synced(live) -> None:
 
 
 async def test_a_wallet_whose_venue_is_turned_off_fails_by_name(open_house, jupiter) -> None:
-    live = await open_house(jupiter_api_base=jupiter.url, jupiter_api_version="v1", hyperliquid_url="")
+    live = await open_house(
+        jupiter_api_base=jupiter.url, jupiter_api_version="v1", hyperliquid_url=""
+    )
     await wallet(live, "main", ADDRESS)
     tell(jupiter, ROWS)
     fresh = pb.Wallet(
-        name="evm", chain=pb.CHAIN_ETHEREUM, public_address="0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+        name="evm",
+        chain=pb.CHAIN_ETHEREUM,
+        public_address="0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
     )
     await live.wallets.CreateWallet(pb.CreateWalletRequest(wallet=fresh))
     outcomes = {one.wallet: one for one in (await sync(live, "c1")).wallets}
-    assert outcomes["evm"].reason == "NO_VENUE" and outcomes["main"].state == pb.WALLET_SYNC_STATE_COMPLETE
+    assert (
+        outcomes["evm"].reason == "NO_VENUE"
+        and outcomes["main"].state == pb.WALLET_SYNC_STATE_COMPLETE
+    )
 
 
 async def test_the_simulation_lives_until_a_real_wallet_comes(open_house, jupiter) -> None:

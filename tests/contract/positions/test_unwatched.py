@@ -70,8 +70,12 @@ async def test_a_dex_that_holds_something_is_said_everywhere_until_it_is_over(li
         outcome = await sync(live)
         assert (outcome.state, outcome.reason, outcome.message) == (PARTIAL, "NOT_WATCHED", words)
         assert list(outcome.unwatched) == [words]
-    assert list((await live.wallets.GetWallet(pb.GetWalletRequest(name="main"))).unwatched) == [words]
-    assert list((await live.portfolio.GetTotals(pb.GetTotalsRequest())).unwatched) == [f"main: {words}"]
+    assert list((await live.wallets.GetWallet(pb.GetWalletRequest(name="main"))).unwatched) == [
+        words
+    ]
+    assert list((await live.portfolio.GetTotals(pb.GetTotalsRequest())).unwatched) == [
+        f"main: {words}"
+    ]
     listed = await live.positions.ListPositions(pb.ListPositionsRequest())
     assert list(listed.unwatched) == [f"main: {words}"]
     venue.answer("POST /info/clearinghouseState:xyz", json=on_dex("0.0"))
@@ -81,7 +85,9 @@ async def test_a_dex_that_holds_something_is_said_everywhere_until_it_is_over(li
 
 
 async def test_an_api_wallet_names_its_master_until_that_is_a_wallet_too(live, venue) -> None:
-    venue.answer(f"POST /info/userRole/{EVM}", json={"role": "agent", "data": {"user": MASTER.lower()}})
+    venue.answer(
+        f"POST /info/userRole/{EVM}", json={"role": "agent", "data": {"user": MASTER.lower()}}
+    )
     outcome = await sync(live)
     assert (outcome.state, outcome.row_count) == (PARTIAL, 0)
     assert "master account 0xfb69...d359 of this API wallet" in outcome.message
@@ -94,7 +100,10 @@ async def test_a_venue_that_knows_no_account_questions_is_read_with_caution(live
     venue.answer("POST /info/clearinghouseState", json=STATE)
     for kind in ("userAbstraction", "perpDexs", "subAccounts2", "spotClearinghouseState"):
         venue.answer(
-            f"POST /info/{kind}", status=422, text=b"unknown", headers={"content-type": "text/plain"}
+            f"POST /info/{kind}",
+            status=422,
+            text=b"unknown",
+            headers={"content-type": "text/plain"},
         )
     outcome = await sync(live)
     assert (outcome.state, outcome.reason, outcome.opened_count) == (PARTIAL, "NOT_WATCHED", 2)
@@ -115,14 +124,17 @@ async def test_in_portfolio_margin_the_venues_price_drives_and_spot_is_said(live
     outcome = await sync(live)
     assert list(outcome.unwatched) == ["not watched: spot balances, 9,500 USD"]
     held = {
-        one.asset: one for one in (await live.positions.ListPositions(pb.ListPositionsRequest())).positions
+        one.asset: one
+        for one in (await live.positions.ListPositions(pb.ListPositionsRequest())).positions
     }
     assert held["BTC"].risk_liquidation_price_usd == 27183.5
     assert held["BTC"].liquidation_distance_percent > 70
     assert not held["ETH"].HasField("risk_liquidation_price_usd")
 
 
-async def test_what_is_not_watched_ages_no_position_wrongly_and_rightly_all_others(live, venue) -> None:
+async def test_what_is_not_watched_ages_no_position_wrongly_and_rightly_all_others(
+    live, venue
+) -> None:
     venue.answer("POST /info/perpDexs", status=500, json={})
     venue.answer("POST /info/clearinghouseState", json=STATE)
     await sync(live)

@@ -1,4 +1,6 @@
-"""dYdX's indexer over real HTTP: what comes back for every answer it, and those before it, may give."""
+"""dYdX's indexer over real HTTP: what comes back for every answer it, and those before it, may
+give.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ CROSS = f"GET /v4/addresses/{ADDRESS}/subaccountNumber/0"
 EVERY = f"GET /v4/addresses/{ADDRESS}"
 PARENT = f"GET /v4/addresses/{ADDRESS}/parentSubaccountNumber/0"
 SUBACCOUNT = json.loads((FIXTURES / "dydx_v4_subaccount.json").read_text())
-NEVER_TRADED = {"errors": [{"msg": f"No subaccount found with address {ADDRESS} and subaccountNumber 0"}]}
+NEVER_TRADED = {
+    "errors": [{"msg": f"No subaccount found with address {ADDRESS} and subaccountNumber 0"}]
+}
 HTML = b"<html><head><title>502</title></head><body>proxy</body></html>"
 ISOLATED = {
     "address": ADDRESS,
@@ -84,7 +88,13 @@ async def venue(stand: HttpProvider, clock: PushedClock) -> AsyncIterator[Venue]
 
 
 def parent(*children: object) -> dict[str, object]:
-    return {"subaccount": {"address": ADDRESS, "parentSubaccountNumber": 0, "childSubaccounts": [*children]}}
+    return {
+        "subaccount": {
+            "address": ADDRESS,
+            "parentSubaccountNumber": 0,
+            "childSubaccounts": [*children],
+        }
+    }
 
 
 @pytest.mark.parametrize("body", [SUBACCOUNT, SUBACCOUNT["subaccount"]], ids=["wrapped", "bare"])
@@ -92,7 +102,10 @@ async def test_a_whole_answer_is_complete_wrapped_or_bare(venue, stand, body) ->
     stand.answer(CROSS, json=body)
     answer = await venue.fetch(WALLET, PRICES, START)
     assert (answer.complete, answer.row_count, answer.observed_time) == (True, 2, START)
-    assert [(held.asset, held.side) for held in answer.holdings] == [("BTC", Side.LONG), ("ETH", Side.SHORT)]
+    assert [(held.asset, held.side) for held in answer.holdings] == [
+        ("BTC", Side.LONG),
+        ("ETH", Side.SHORT),
+    ]
     assert (venue.name, venue.chains) == ("dydx", frozenset({Chain.DYDX}))
 
 
@@ -100,23 +113,33 @@ async def test_isolated_positions_stand_beside_the_cross_ones(venue, stand) -> N
     stand.answer(PARENT, json=parent(SUBACCOUNT["subaccount"], ISOLATED))
     answer = await venue.fetch(WALLET, PRICES, START)
     assert (
-        answer.complete and len(answer.holdings) == len({held.position_id for held in answer.holdings}) == 3
+        answer.complete
+        and len(answer.holdings) == len({held.position_id for held in answer.holdings}) == 3
     )
     isolated = answer.holdings[2]
     assert isolated.own_liquidation_price_usd == pytest.approx(4462.4 / 1.012)
 
 
-async def test_an_address_that_never_traded_holds_nothing_and_that_is_complete(venue, stand) -> None:
+async def test_an_address_that_never_traded_holds_nothing_and_that_is_complete(
+    venue, stand
+) -> None:
     stand.answer(CROSS, status=404, json=NEVER_TRADED)
     stand.answer(EVERY, status=404, json=NEVER_TRADED)
     answer = await venue.fetch(WALLET, PRICES, START)
-    assert (answer.complete, answer.holdings, answer.row_count, answer.unwatched) == (True, (), 0, ())
+    assert (answer.complete, answer.holdings, answer.row_count, answer.unwatched) == (
+        True,
+        (),
+        0,
+        (),
+    )
 
 
 OTHER = json.loads((FIXTURES / "dydx_other_subaccount.json").read_text())["GET /v4/addresses/{a}"]
 
 
-async def test_positions_of_every_other_subaccount_and_of_their_children_are_read(venue, stand) -> None:
+async def test_positions_of_every_other_subaccount_and_of_their_children_are_read(
+    venue, stand
+) -> None:
     markets = json.loads((FIXTURES / "dydx_v4_perpetual_markets.json").read_text())
     markets["markets"]["BTC-USD"]["oraclePrice"] = "91250"
     stand.answer(MARKETS, json=markets)
@@ -160,7 +183,12 @@ async def test_another_404_is_a_failure_that_tells_no_address(venue, stand) -> N
 
 @pytest.mark.parametrize(
     "reply",
-    [{"status": 500}, {"status": 404, "json": {}}, {"json": {"errors": [{"msg": "x"}]}}, {"json": parent(7)}],
+    [
+        {"status": 500},
+        {"status": 404, "json": {}},
+        {"json": {"errors": [{"msg": "x"}]}},
+        {"json": parent(7)},
+    ],
     ids=str,
 )
 async def test_isolated_positions_that_cannot_be_read_leave_the_answer_incomplete(
@@ -173,7 +201,10 @@ async def test_isolated_positions_that_cannot_be_read_leave_the_answer_incomplet
 
 
 FAILURES = {
-    "server error": ({"status": 500, "json": {"errors": [{"msg": "oops"}]}}, FailureKind.SERVER_ERROR),
+    "server error": (
+        {"status": 500, "json": {"errors": [{"msg": "oops"}]}},
+        FailureKind.SERVER_ERROR,
+    ),
     "gateway": ({"status": 502, "text": HTML}, FailureKind.SERVER_ERROR),
     "bad request": ({"status": 400, "json": {"errors": [{"msg": "bad"}]}}, FailureKind.BAD_STATUS),
     "too many": ({"status": 429, "json": {"errors": [{"msg": "later"}]}}, FailureKind.RATE_LIMITED),
@@ -222,7 +253,9 @@ async def test_retry_after_is_in_milliseconds(venue, stand, clock) -> None:
     assert (await venue.fetch(WALLET, PRICES, START)).complete
 
 
-async def test_a_region_that_is_refused_is_looked_at_again_within_15_minutes(venue, stand, clock) -> None:
+async def test_a_region_that_is_refused_is_looked_at_again_within_15_minutes(
+    venue, stand, clock
+) -> None:
     stand.answer(MARKETS, status=403, json={})
     for asked_count, wait_seconds in enumerate((60, 300, 900, 900), 1):
         for _ in range(2):

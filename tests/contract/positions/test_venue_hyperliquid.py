@@ -1,4 +1,5 @@
-"""Hyperliquid over real HTTP: what comes back for every answer it, and those before it, may give."""
+"""Hyperliquid over real HTTP: what comes back for every answer it, and those before it,
+may give."""
 
 from __future__ import annotations
 
@@ -47,7 +48,9 @@ class HastyClock(PushedClock):
 async def stand() -> AsyncIterator[InfoProvider]:
     async with InfoProvider() as stand:
         stand.answer(STATE, text=BODY)
-        stand.answer(CONTEXTS, text=(FIXTURES / "hyperliquid_meta_and_asset_ctxs.json").read_bytes())
+        stand.answer(
+            CONTEXTS, text=(FIXTURES / "hyperliquid_meta_and_asset_ctxs.json").read_bytes()
+        )
         yield stand
 
 
@@ -66,7 +69,10 @@ async def venue(stand: InfoProvider, clock: PushedClock) -> AsyncIterator[Venue]
 async def test_a_whole_answer_is_complete(venue, stand) -> None:
     answer = await venue.fetch(WALLET, PRICES, START)
     assert (answer.complete, answer.row_count, answer.observed_time) == (True, 2, START)
-    assert [(held.asset, held.side) for held in answer.holdings] == [("SOL", Side.LONG), ("BTC", Side.SHORT)]
+    assert [(held.asset, held.side) for held in answer.holdings] == [
+        ("SOL", Side.LONG),
+        ("BTC", Side.SHORT),
+    ]
     assert answer.holdings[0].terms.carry_source is CarrySource.HYPERLIQUID_FUNDING
     assert json.loads(stand.requests[0].body) == {"type": "clearinghouseState", "user": ADDRESS}
     assert (venue.name, venue.chains) == ("hyperliquid", frozenset({Chain.ETHEREUM}))

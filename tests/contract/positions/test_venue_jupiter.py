@@ -1,4 +1,6 @@
-"""Jupiter over real HTTP: what comes back for every answer its servers, and those before them, may give."""
+"""Jupiter over real HTTP: what comes back for every answer its servers, and those before them, may
+give.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ async def stand() -> AsyncIterator[HttpProvider]:
 
 
 @asynccontextmanager
-async def jupiter(stand: HttpProvider, clock: PushedClock, version: str = "v1") -> AsyncIterator[Venue]:
+async def jupiter(
+    stand: HttpProvider, clock: PushedClock, version: str = "v1"
+) -> AsyncIterator[Venue]:
     settings = {"jupiter_api_base": stand.url + "/", "jupiter_api_version": version}
     built = VENUES["jupiter"](VenueContext(clock, settings))
     async with App("venue", built.parts):
@@ -109,7 +113,9 @@ async def test_a_whole_answer_is_complete_and_observed_when_it_came(
         ("ETH", Side.SHORT),
     ]
     assert answer.observed_time == REFERENCE_TIME
-    expected = {"walletAddress": ADDRESS} | ({"showTpslRequests": "true"} if version == "v1" else {})
+    expected = {"walletAddress": ADDRESS} | (
+        {"showTpslRequests": "true"} if version == "v1" else {}
+    )
     assert [asked.query for asked in stand.asked(f"GET /{version}/positions")] == [expected]
 
 
@@ -166,7 +172,10 @@ FAILURES: dict[str, tuple[Reply, FailureKind]] = {
     "too many": (Reply(TOO_MANY, 429), FailureKind.RATE_LIMITED),
     "firewall html": (Reply(HTML, 403, TEXT), FailureKind.REFUSED),
     "region": (Reply(b"{}", 451), FailureKind.REFUSED),
-    "redirect": (Reply(b"", 302, headers={"location": "http://127.0.0.1:9/"}), FailureKind.BAD_STATUS),
+    "redirect": (
+        Reply(b"", 302, headers={"location": "http://127.0.0.1:9/"}),
+        FailureKind.BAD_STATUS,
+    ),
     "not found": (Reply(b'{"code":404}', 404), FailureKind.NOT_FOUND),
     "gone": (Reply(b"{}", 410), FailureKind.BAD_STATUS),
     "html with 200": (garbage("html_200"), FailureKind.BAD_BODY),
@@ -177,15 +186,24 @@ FAILURES: dict[str, tuple[Reply, FailureKind]] = {
     "number beyond a double": (Reply(b'{"count":0,"dataList":[],"x":1e400}'), FailureKind.BAD_BODY),
     "empty": (Reply(b""), FailureKind.BAD_BODY),
     "error with 200": (Reply(b'{"code":500,"message":"internal"}'), FailureKind.BAD_BODY),
-    "worded error with 200": (Reply(b'{"code":"upstream_down","message":"later"}'), FailureKind.BAD_BODY),
+    "worded error with 200": (
+        Reply(b'{"code":"upstream_down","message":"later"}'),
+        FailureKind.BAD_BODY,
+    ),
     "error beside an empty list": (
         Reply(b'{"error":"timeout","count":0,"dataList":[]}'),
         FailureKind.BAD_BODY,
     ),
     "list alone": (Reply(json.dumps([ROW]).encode()), FailureKind.BAD_BODY),
     "other object": (Reply(b'{"count":0,"positions":[]}'), FailureKind.BAD_BODY),
-    "too deep": (Reply(b'{"count":0,"dataList":' + b"[" * 60 + b"]" * 60 + b"}"), FailureKind.BAD_BODY),
-    "too long": (Reply(b'{"count":0,"dataList":["' + b"x" * (5 << 20) + b'"]}'), FailureKind.BAD_BODY),
+    "too deep": (
+        Reply(b'{"count":0,"dataList":' + b"[" * 60 + b"]" * 60 + b"}"),
+        FailureKind.BAD_BODY,
+    ),
+    "too long": (
+        Reply(b'{"count":0,"dataList":["' + b"x" * (5 << 20) + b'"]}'),
+        FailureKind.BAD_BODY,
+    ),
 }
 
 
@@ -243,7 +261,12 @@ async def test_auto_asks_the_first_version_for_a_day_when_the_second_is_twice_sa
     script(stand, "v2", Reply(b'{"code":404,"message":"gone"}', status))
     script(stand, "v1", positions("v1"))
     async with jupiter(stand, clock, "auto") as venue:
-        for seconds, words in ((0, "asked again"), (29, "asked again"), (1, "for a day"), (1, "for a day")):
+        for seconds, words in (
+            (0, "asked again"),
+            (29, "asked again"),
+            (1, "for a day"),
+            (1, "for a day"),
+        ):
             clock.advance(seconds)
             answer = await venue.fetch(WALLET, PRICES, clock.now())
             assert answer.complete and words in answer.message, "and it is said"
@@ -257,7 +280,9 @@ async def test_auto_asks_the_first_version_for_a_day_when_the_second_is_twice_sa
         assert paths(stand)[8:] == ["/v2/positions"]
 
 
-async def test_one_404_of_the_second_version_is_looked_at_again_at_the_next_sync(stand: HttpProvider) -> None:
+async def test_one_404_of_the_second_version_is_looked_at_again_at_the_next_sync(
+    stand: HttpProvider,
+) -> None:
     clock = HastyClock(REFERENCE_TIME)
     stand.answer("GET /v2/positions", status=404, json={"code": 404}, times=1)
     script(stand, "v2", positions("v2"))

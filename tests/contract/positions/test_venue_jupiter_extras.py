@@ -1,4 +1,6 @@
-"""Jupiter's rates and trades, and nodes' balances, over real HTTP: what they say, what silence costs."""
+"""Jupiter's rates and trades, and nodes' balances, over real HTTP: what they say, what silence
+costs.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ GARBAGE = {
 @pytest.fixture
 async def stand() -> AsyncIterator[HttpProvider]:
     async with HttpProvider() as stand:
-        stand.answer("GET /v2/positions", text=(FIXTURES / "jupiter_perps_positions_v2.json").read_bytes())
+        stand.answer(
+            "GET /v2/positions", text=(FIXTURES / "jupiter_perps_positions_v2.json").read_bytes()
+        )
         stand.answer(POOL, json=RATES)
         stand.answer(TRADES, json=LIQUIDATION)
         yield stand
@@ -63,7 +67,10 @@ async def test_borrowing_costs_its_rate_of_the_size_by_asset_and_side(venue, sta
     long, short, *_ = (await venue.fetch(WALLET, PRICES, START)).holdings
     assert long.terms.hourly_carry_usd == pytest.approx(long.size_usd * 0.0021 / 100)
     assert short.terms.hourly_carry_usd == pytest.approx(short.size_usd * 0.0008 / 100)
-    assert long.terms.carry_source is CarrySource.JUPITER_BORROW and long.terms.maintenance_ratio is None
+    assert (
+        long.terms.carry_source is CarrySource.JUPITER_BORROW
+        and long.terms.maintenance_ratio is None
+    )
     assert len({asked.query["mint"] for asked in stand.asked(POOL)}) == len(stand.asked(POOL)) == 3
 
 
@@ -85,7 +92,9 @@ async def test_no_rate_costs_only_the_carry(venue, stand, reply) -> None:
 
 
 @pytest.mark.parametrize("rate", ["NaN", "-1", "900", 0.1, None])
-async def test_a_rate_that_cannot_be_believed_is_absent_and_the_other_stays(venue, stand, rate) -> None:
+async def test_a_rate_that_cannot_be_believed_is_absent_and_the_other_stays(
+    venue, stand, rate
+) -> None:
     stand.answer(POOL, json={**RATES, "longBorrowRatePercent": rate})
     long, short, *_ = (await venue.fetch(WALLET, PRICES, START)).holdings
     assert long.terms.hourly_carry_usd is None and short.terms.hourly_carry_usd > 0
@@ -122,7 +131,9 @@ async def test_what_is_no_last_liquidation_is_not_told(venue, stand, body) -> No
 
 
 @pytest.mark.parametrize("reply", GARBAGE.values(), ids=GARBAGE.keys())
-async def test_trades_that_cannot_be_read_are_a_failure_and_positions_go_on(venue, stand, reply) -> None:
+async def test_trades_that_cannot_be_read_are_a_failure_and_positions_go_on(
+    venue, stand, reply
+) -> None:
     stand.answer(TRADES, **reply)
     for _ in range(6):
         with pytest.raises(ProviderFailure) as caught:
@@ -139,7 +150,10 @@ async def test_balances_are_read_in_coins(stand, clock) -> None:
         assert (await balances.read(WALLET), await balances.read(EVM)) == (2.5, 1.0)
     first, second = (json.loads(asked.body) for asked in stand.requests)
     assert (first["method"], first["params"]) == ("getBalance", [ADDRESS])
-    assert (second["method"], second["params"]) == ("eth_getBalance", [EVM.public_address, "latest"])
+    assert (second["method"], second["params"]) == (
+        "eth_getBalance",
+        [EVM.public_address, "latest"],
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""Three chains at once over gRPC: no failure is another's; liquidations, terms, balances are kept."""
+"""Three chains at once over gRPC: no failure is another's; liquidations, terms,
+balances are kept."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ DYDX = "dydx1m9euquwentjaqxm96a4scnwy5h9t95l3rspgqc"
 EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 OTHER_EVM = "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"
 ROWS = json.loads((FIXTURES / "jupiter_perps_positions_v1.json").read_text())["dataList"]
-TRADE = json.loads((FIXTURES / "jupiter_perps_trades_v2_liquidation.json").read_text())["dataList"][0]
+TRADE = json.loads((FIXTURES / "jupiter_perps_trades_v2_liquidation.json").read_text())["dataList"][
+    0
+]
 ACCOUNT = json.loads((FIXTURES / "dydx_v4_subaccount.json").read_text())
 STATE = json.loads((FIXTURES / "hyperliquid_clearinghouse_state.json").read_text())
 CROSS = f"GET /v4/addresses/{DYDX}/subaccountNumber/0"
@@ -56,11 +59,16 @@ async def outside() -> AsyncIterator[Outside]:
         outside.rows(*ROWS)
         outside.trades()
         outside.dydx.answer(
-            "GET /v4/perpetualMarkets", text=(FIXTURES / "dydx_v4_perpetual_markets.json").read_bytes()
+            "GET /v4/perpetualMarkets",
+            text=(FIXTURES / "dydx_v4_perpetual_markets.json").read_bytes(),
         )
         outside.dydx.answer(CROSS, json=ACCOUNT)
-        never = {"errors": [{"msg": "No subaccounts found with address x and parentSubaccountNumber 0"}]}
-        outside.dydx.answer(f"GET /v4/addresses/{DYDX}/parentSubaccountNumber/0", status=404, json=never)
+        never = {
+            "errors": [{"msg": "No subaccounts found with address x and parentSubaccountNumber 0"}]
+        }
+        outside.dydx.answer(
+            f"GET /v4/addresses/{DYDX}/parentSubaccountNumber/0", status=404, json=never
+        )
         every = {"subaccounts": [ACCOUNT["subaccount"]]}
         outside.dydx.answer(f"GET /v4/addresses/{DYDX}", json=every)
         outside.hyperliquid.answer("POST /info/clearinghouseState", json=STATE)
@@ -117,7 +125,9 @@ async def test_every_chain_is_asked_where_its_positions_live(live) -> None:
     assert {one.state for one in outcomes.values()} == {pb.WALLET_SYNC_STATE_COMPLETE}
     held = await listed(live)
     assert len(held) == 4 + 2 + 2 + 2
-    assert all(one.HasField("liquidation_distance_percent") and one.HasField("heat_index") for one in held)
+    assert all(
+        one.HasField("liquidation_distance_percent") and one.HasField("heat_index") for one in held
+    )
     dydx = await listed(live, wallet="dydx")
     assert all(
         one.risk_liquidation_price_usd == one.own_liquidation_price_usd
@@ -153,7 +163,9 @@ async def told(house, **fields: object) -> dict[str, pb.WalletSync]:
 
 
 @pytest.mark.parametrize("status", [401, 403, 451])
-async def test_one_wallets_refusal_blinds_no_other_and_is_told_with_its_length(live, outside, status) -> None:
+async def test_one_wallets_refusal_blinds_no_other_and_is_told_with_its_length(
+    live, outside, status
+) -> None:
     route = f"POST /info/clearinghouseState/{EVM}"
     outside.hyperliquid.answer(route, status=status, json={}, times=2)
     outside.hyperliquid.answer(route, json=STATE)
@@ -175,7 +187,9 @@ async def test_a_refusal_of_all_wallets_is_told_as_the_venues(live, outside) -> 
         assert "refuses all 2 wallets" in outcomes[name].message
 
 
-async def test_a_limit_of_the_host_names_its_length_to_each_wallet_and_force_asks_once(live, outside) -> None:
+async def test_a_limit_of_the_host_names_its_length_to_each_wallet_and_force_asks_once(
+    live, outside
+) -> None:
     state = "POST /info/clearinghouseState"
     outside.hyperliquid.answer(state, status=429, headers={"retry-after": "259200"}, json={})
     outcomes = await told(live)
@@ -191,7 +205,9 @@ async def test_a_limit_of_the_host_names_its_length_to_each_wallet_and_force_ask
     assert {outcomes[name].reason for name in ("evm", "evm2")} == {""}
 
 
-async def test_markets_with_none_in_them_are_no_answer_and_old_marks_are_told_old(live, outside) -> None:
+async def test_markets_with_none_in_them_are_no_answer_and_old_marks_are_told_old(
+    live, outside
+) -> None:
     await told(live)
     marks = {one.id: one.mark_price_usd for one in await listed(live, wallet="dydx")}
     outside.dydx.answer("GET /v4/perpetualMarkets", json={"markets": {}})
@@ -225,7 +241,9 @@ def liquidation(house, *, seconds: int = 0, **fields: object) -> dict[str, objec
     return {**TRADE, "positionPubkey": KEY, "createdTime": second, **fields}
 
 
-async def test_a_position_that_is_gone_by_a_liquidation_trade_is_liquidated_at_once(live, outside) -> None:
+async def test_a_position_that_is_gone_by_a_liquidation_trade_is_liquidated_at_once(
+    live, outside
+) -> None:
     await sync(live, "c1")
     outside.rows(*ROWS[1:])
     outside.trades(liquidation(live))
@@ -235,7 +253,9 @@ async def test_a_position_that_is_gone_by_a_liquidation_trade_is_liquidated_at_o
     asked = len(outside.jupiter.asked("GET /v2/trades"))
     live.clock.advance(60)
     await sync(live, "c3")
-    assert len(outside.jupiter.asked("GET /v2/trades")) == asked == 1, "only while something is gone"
+    assert len(outside.jupiter.asked("GET /v2/trades")) == asked == 1, (
+        "only while something is gone"
+    )
     outside.rows(*ROWS)
     assert (await sync(live, "c4"))["sol"].opened_count == 1
     assert (await position(live)).status == pb.STATUS_ACTIVE
@@ -268,7 +288,9 @@ async def test_trades_that_cannot_be_read_block_nothing_and_are_asked_again(live
     assert (await position(live)).status == pb.STATUS_LIQUIDATED
 
 
-async def test_terms_of_the_venues_are_kept_and_a_lost_rate_is_absent(live, outside, databases) -> None:
+async def test_terms_of_the_venues_are_kept_and_a_lost_rate_is_absent(
+    live, outside, databases
+) -> None:
     outside.jupiter.answer("GET /v1/pool-info", json={"longBorrowRatePercent": "0.002"})
     await sync(live, "c1")
     database = Database(databases.url("positions"), application_name="test")
@@ -278,7 +300,9 @@ async def test_terms_of_the_venues_are_kept_and_a_lost_rate_is_absent(live, outs
 
         async def terms() -> dict[str, object]:
             async with database.bind(Store)() as store:
-                keys = {(await store.positions.find(name)).inputs.position_key: name for name in held}
+                keys = {
+                    (await store.positions.find(name)).inputs.position_key: name for name in held
+                }
                 return {keys[key]: one for key, one in (await store.sync_rows.terms(keys)).items()}
 
         known = await terms()
@@ -301,7 +325,9 @@ async def balance(house, name: str) -> float | None:
     return wallet.balance_native if wallet.HasField("balance_native") else None
 
 
-async def test_balances_are_read_every_ten_minutes_and_a_failure_keeps_the_last(live, outside) -> None:
+async def test_balances_are_read_every_ten_minutes_and_a_failure_keeps_the_last(
+    live, outside
+) -> None:
     await sync(live, "c1")
     assert [await balance(live, name) for name in WALLETS] == [2.5, None, 3.0, 3.0]
     outside.node.answer("POST /", json={"result": {"value": 0}})

@@ -42,7 +42,9 @@ async def test_the_present_comes_first_and_then_only_what_changed(house) -> None
     house.clock.advance(1)
     await remark(house, "a", 80.0)
     second = await news.next()
-    assert [(one.id, one.mark_price_usd, one.travel_percent) for one in second.positions] == [("a", 80, -40)]
+    assert [(one.id, one.mark_price_usd, one.travel_percent) for one in second.positions] == [
+        ("a", 80, -40)
+    ]
     assert second.enriched_time.seconds == first.enriched_time.seconds + 1
     house.clock.advance(1)
     await house.create(id="c")
@@ -87,7 +89,9 @@ async def test_only_the_asset_asked_for_is_told(house) -> None:
     news.cancel()
 
 
-async def test_passes_of_another_process_are_seen_and_what_was_left_out_is_marked(house, open_house) -> None:
+async def test_passes_of_another_process_are_seen_and_what_was_left_out_is_marked(
+    house, open_house
+) -> None:
     await house.create(id="a")
     other = await open_house()
     news = watch(house)

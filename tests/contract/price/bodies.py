@@ -14,14 +14,23 @@ COINGECKO: dict[str, Any] = {
     "solana": {"usd": 182.35, "last_updated_at": NOW_SECOND - 40},
 }
 _FEEDS = {
-    "e62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43": ("9741188450001", "3118220011"),
-    "ff61491a931112ddf1bd8147cd1b641375f79f5825126d665480874634fd0ace": ("338121990000", "181182200"),
+    "e62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43": (
+        "9741188450001",
+        "3118220011",
+    ),
+    "ff61491a931112ddf1bd8147cd1b641375f79f5825126d665480874634fd0ace": (
+        "338121990000",
+        "181182200",
+    ),
     "ef0d8b6fda2ceba41da15d4095d1da392a0d2f8ed0c6c7bc0f4cfac8c280b56d": ("18240311000", "9118220"),
 }
 PYTH: dict[str, Any] = {
     "binary": {"encoding": "hex", "data": ["504e4155"]},
     "parsed": [
-        {"id": id, "price": {"price": price, "conf": conf, "expo": -8, "publish_time": NOW_SECOND - 1}}
+        {
+            "id": id,
+            "price": {"price": price, "conf": conf, "expo": -8, "publish_time": NOW_SECOND - 1},
+        }
         for id, (price, conf) in _FEEDS.items()
     ],
 }
@@ -77,7 +86,11 @@ KRAKEN: dict[str, Any] = {
             "h": ["98631.00000", "98931.00000"],
             "l": ["96868.30000", "96800.10000"],
         },
-        "XETHZUSD": {"c": ["3381.69000", "0.4"], "h": ["3451.00", "3461.00"], "l": ["3355.30", "3350.30"]},
+        "XETHZUSD": {
+            "c": ["3381.69000", "0.4"],
+            "h": ["3451.00", "3461.00"],
+            "l": ["3355.30", "3350.30"],
+        },
         "SOLUSD": {"c": ["182.44000", "1.2"], "h": ["189.80", "189.90"], "l": ["180.01", "180.00"]},
     },
 }
@@ -127,7 +140,10 @@ def pair(**changed: object) -> dict[str, Any]:
 def chart(**changed: object) -> dict[str, Any]:
     """Yahoo's answer with some members of its head replaced."""
     return {
-        "chart": {"result": [{"meta": {**YAHOO["chart"]["result"][0]["meta"], **changed}}], "error": None}
+        "chart": {
+            "result": [{"meta": {**YAHOO["chart"]["result"][0]["meta"], **changed}}],
+            "error": None,
+        }
     }
 
 
@@ -138,7 +154,9 @@ def coin(usd: object, last_updated_at: object = NOW_SECOND - 10) -> dict[str, An
 
 def coins(second: int, factor: float = 1.0) -> dict[str, Any]:
     """CoinGecko's answer at another moment, all prices times a factor."""
-    return {id: {"usd": one["usd"] * factor, "last_updated_at": second} for id, one in COINGECKO.items()}
+    return {
+        id: {"usd": one["usd"] * factor, "last_updated_at": second} for id, one in COINGECKO.items()
+    }
 
 
 def feed(**changed: object) -> dict[str, Any]:
@@ -152,5 +170,7 @@ def feeds(second: int, factor: float = 1.0) -> dict[str, Any]:
     parsed = []
     for one in PYTH["parsed"]:
         price = str(round(int(one["price"]["price"]) * factor))
-        parsed.append({"id": one["id"], "price": {**one["price"], "price": price, "publish_time": second}})
+        parsed.append(
+            {"id": one["id"], "price": {**one["price"], "price": price, "publish_time": second}}
+        )
     return {"parsed": parsed}

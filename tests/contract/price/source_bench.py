@@ -1,4 +1,6 @@
-"""Sources on a provider that answers what it is told to, and a clock that does not wait for a back-off."""
+"""Sources on a provider that answers what it is told to, and a clock that does not wait for a
+back-off.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Desk:
         markets: bool = False,
     ) -> Poller:
         if name not in self._panels:
-            setup = SourceSetup(self.provider.url + prefix, api_key, timeout_seconds, self.clock, markets)
+            setup = SourceSetup(
+                self.provider.url + prefix, api_key, timeout_seconds, self.clock, markets
+            )
             source, http = REGISTRY[name].connect(setup)
             self.parts[name] = http
             self._panels[name] = Poller([source], "sonic", self.clock, self.metrics, {name: http})

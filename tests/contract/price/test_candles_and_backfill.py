@@ -35,7 +35,20 @@ def at(second: int) -> Timestamp:
 def kline(start_second: int, *prices: str, span_seconds: int = HOUR) -> list[Any]:
     first, high, low, last = prices
     closed = (start_second + span_seconds) * 1000 - 1
-    return [start_second * 1000, first, high, low, last, "10.5", closed, "1000.0", 100, "5.0", "500.0", "0"]
+    return [
+        start_second * 1000,
+        first,
+        high,
+        low,
+        last,
+        "10.5",
+        closed,
+        "1000.0",
+        100,
+        "5.0",
+        "500.0",
+        "0",
+    ]
 
 
 def hours(start: int, end: int) -> list[list[Any]]:
@@ -58,7 +71,11 @@ async def live(house: House, provider: HttpProvider) -> rpc.PriceServiceStub:
 
 
 async def backfill(
-    stub: rpc.PriceServiceStub, first: int, last: int, asset: str = "SOL", interval: int = pb.INTERVAL_HOUR
+    stub: rpc.PriceServiceStub,
+    first: int,
+    last: int,
+    asset: str = "SOL",
+    interval: int = pb.INTERVAL_HOUR,
 ) -> list[pb.BackfillHistoryResponse]:
     request = pb.BackfillHistoryRequest(
         asset=asset,
@@ -84,7 +101,11 @@ async def test_a_week_of_hours_becomes_linked_rows_and_volatility(
     provider.answer(ROUTE, json=hours(0, 168))
     (message,) = await backfill(live, WEEK, NOW_SECOND)
     assert (message.fetched_count, message.inserted_count, message.known_count) == (168, 168, 0)
-    assert (message.done, list(message.gaps), message.covered_until_time) == (True, [], at(NOW_SECOND))
+    assert (message.done, list(message.gaps), message.covered_until_time) == (
+        True,
+        [],
+        at(NOW_SECOND),
+    )
     assert provider.asked(ROUTE)[0].query == {
         "symbol": "SOLUSDT",
         "interval": "1h",
@@ -96,7 +117,10 @@ async def test_a_week_of_hours_becomes_linked_rows_and_volatility(
     assert [row.price_usd for row in rows[:3]] == [100.5, 101.5, 102.5]
     assert rows[0].price_time.ToMilliseconds() == (WEEK + HOUR) * 1000 - 1
     for before, row in pairwise(rows):
-        assert (row.previous_price_usd, row.previous_price_time) == (before.price_usd, before.price_time)
+        assert (row.previous_price_usd, row.previous_price_time) == (
+            before.price_usd,
+            before.price_time,
+        )
     assert {(row.source, row.quality) for row in rows} == {("binance", pb.QUALITY_SINGLE)}
     price = await live.GetPrice(pb.GetPriceRequest(asset="SOL"))
     assert (price.price_usd, price.quality) == (rows[-1].price_usd, pb.QUALITY_STALE)
@@ -154,7 +178,10 @@ async def test_the_recorded_candles_with_a_gap_and_out_of_order(
 async def test_more_than_a_thousand_candles_come_in_pages(
     live: rpc.PriceServiceStub, house: House, provider: HttpProvider
 ) -> None:
-    minute = [kline(WEEK + place * 60, "1.0", "1.0", "1.0", "1.0", span_seconds=60) for place in range(1500)]
+    minute = [
+        kline(WEEK + place * 60, "1.0", "1.0", "1.0", "1.0", span_seconds=60)
+        for place in range(1500)
+    ]
     provider.answer(ROUTE, json=minute[:1000], where={"startTime": str(WEEK * 1000)})
     provider.answer(ROUTE, json=minute[1000:], where={"startTime": str((WEEK + 60_000) * 1000)})
     told = await backfill(live, WEEK, WEEK + 90_000, interval=pb.INTERVAL_MINUTE)
@@ -164,7 +191,10 @@ async def test_more_than_a_thousand_candles_come_in_pages(
 async def test_what_was_written_stays_when_a_later_page_fails(
     live: rpc.PriceServiceStub, provider: HttpProvider
 ) -> None:
-    minute = [kline(WEEK + place * 60, "1.0", "1.0", "1.0", "1.0", span_seconds=60) for place in range(1000)]
+    minute = [
+        kline(WEEK + place * 60, "1.0", "1.0", "1.0", "1.0", span_seconds=60)
+        for place in range(1000)
+    ]
     provider.answer(ROUTE, json=minute, times=1)
     provider.answer(ROUTE, status=429, json={"code": -1003}, headers={"retry-after": "17"})
     with pytest.raises(Unavailable) as caught:
@@ -217,13 +247,19 @@ async def test_what_cannot_be_filled_is_refused_by_name(
     with pytest.raises(InvalidArgument) as unknown:
         await backfill(live, WEEK, NOW_SECOND, asset="DOGE")
     assert unknown.value.reason == "UNKNOWN_ASSET"
-    for first, last in ((NOW_SECOND, WEEK), (NOW_SECOND + HOUR, NOW_SECOND + 2 * HOUR), (0, NOW_SECOND)):
+    for first, last in (
+        (NOW_SECOND, WEEK),
+        (NOW_SECOND + HOUR, NOW_SECOND + 2 * HOUR),
+        (0, NOW_SECOND),
+    ):
         with pytest.raises(InvalidArgument) as caught:
             await backfill(live, first, last, interval=pb.INTERVAL_MINUTE)
         assert caught.value.reason == "INVALID_FIELD"
 
 
-async def test_the_demo_market_is_not_touched_by_real_candles(house: House, provider: HttpProvider) -> None:
+async def test_the_demo_market_is_not_touched_by_real_candles(
+    house: House, provider: HttpProvider
+) -> None:
     demo = await house.start(binance_url=provider.url)
     provider.answer(KLINES, json=hours(0, 168))
     (message,) = await backfill(demo, WEEK, NOW_SECOND)
@@ -254,7 +290,8 @@ async def test_candles_equal_a_plain_reckoning_and_tile_the_time(
     for interval, span in ((2, FIVE), (3, 900), (4, HOUR), (5, 4 * HOUR), (6, 24 * HOUR)):
         candles, gaps, pages = await walk(live, interval, NOW_SECOND - 48 * HOUR, page_size=37)
         assert pages == -(
-            -(-(-NOW_SECOND // span) * span - (NOW_SECOND - 48 * HOUR) // span * span) // (37 * span)
+            -(-(-NOW_SECOND // span) * span - (NOW_SECOND - 48 * HOUR) // span * span)
+            // (37 * span)
         )
         buckets: dict[int, list[tuple[datetime, float]]] = {}
         for row in sorted(rows):
@@ -262,7 +299,13 @@ async def test_candles_equal_a_plain_reckoning_and_tile_the_time(
         assert [candle.start_time.ToSeconds() for candle in candles] == sorted(buckets)
         for candle in candles:
             inside = [price for _, price in buckets[candle.start_time.ToSeconds()]]
-            found = (candle.open_usd, candle.high_usd, candle.low_usd, candle.close_usd, candle.record_count)
+            found = (
+                candle.open_usd,
+                candle.high_usd,
+                candle.low_usd,
+                candle.close_usd,
+                candle.record_count,
+            )
             assert found == (inside[0], max(inside), min(inside), inside[-1], len(inside))
             assert candle.complete == (candle.start_time.ToSeconds() + span <= NOW_SECOND)
         edges = {(one.start_time.ToSeconds(), one.start_time.ToSeconds() + span) for one in candles}

@@ -29,7 +29,10 @@ async def provider() -> AsyncIterator[HttpProvider]:
 async def live(house: House, provider: HttpProvider) -> rpc.PriceServiceStub:
     """Known since a minute ago; the next answer comes late."""
     stub = await house.start(
-        sonic_live=True, price_sources=("coingecko",), price_assets=("BTC",), coingecko_url=provider.url
+        sonic_live=True,
+        price_sources=("coingecko",),
+        price_assets=("BTC",),
+        coingecko_url=provider.url,
     )
     provider.answer(COINGECKO_PATH, json=coins(NOW_SECOND))
     await stub.RefreshPrices(pb.RefreshPricesRequest(cycle_id="first", epoch=1))
@@ -45,7 +48,9 @@ async def crossed(
     asked = len(provider.requests)
 
     async def refresh() -> pb.RefreshPricesResponse:
-        return await stub.RefreshPrices(pb.RefreshPricesRequest(cycle_id="second", epoch=1, force=True))
+        return await stub.RefreshPrices(
+            pb.RefreshPricesRequest(cycle_id="second", epoch=1, force=True)
+        )
 
     refreshing = asyncio.create_task(refresh())
     while len(provider.requests) == asked:
@@ -59,7 +64,9 @@ async def test_a_row_by_hand_in_between_is_the_one_before(
     refreshing = await crossed(live, provider)
     # Between the row that is known and the one that comes.
     moment = to_timestamp(house.clock.now() - timedelta(seconds=30))
-    await live.InsertPrice(pb.InsertPriceRequest(asset="BTC", price_usd=97_000.0, price_time=moment))
+    await live.InsertPrice(
+        pb.InsertPriceRequest(asset="BTC", price_usd=97_000.0, price_time=moment)
+    )
     (price,) = (await refreshing).prices
     history = (await live.ListPriceHistory(pb.ListPriceHistoryRequest(asset="BTC"))).records
     assert len(history) == 3

@@ -29,7 +29,9 @@ async def test_the_migrated_schema_equals_the_tables(databases: Databases) -> No
     await migrations.check(databases.admin_url, "price", folder)
 
 
-async def test_a_first_demo_refresh_gives_good_labelled_prices_with_volatility(house: House) -> None:
+async def test_a_first_demo_refresh_gives_good_labelled_prices_with_volatility(
+    house: House,
+) -> None:
     price = await house.start()
     answer = await price.RefreshPrices(pb.RefreshPricesRequest())
     assert [one.asset for one in answer.prices] == ["BTC", "ETH", "SOL"]
@@ -144,7 +146,9 @@ async def test_many_refreshes_at_once_over_two_servers_all_end_well(house: House
     servers = [await house.start(), await house.start()]
     answers = await asyncio.gather(*(servers[i % 2].RefreshPrices(forced()) for i in range(10)))
     assert {answer.prices[0].price_usd for answer in answers} == {answers[0].prices[0].price_usd}
-    history = await servers[0].ListPriceHistory(pb.ListPriceHistoryRequest(asset="BTC", page_size=500))
+    history = await servers[0].ListPriceHistory(
+        pb.ListPriceHistoryRequest(asset="BTC", page_size=500)
+    )
     assert len(history.records) == 169
 
 
@@ -176,7 +180,9 @@ async def test_history_can_be_cut_by_time(house: House) -> None:
     first = await price.RefreshPrices(forced())
     start = first.prices[0].price_time.ToSeconds() - 3 * 3600
     window = pb.ListPriceHistoryRequest(
-        asset="BTC", start_time=Timestamp(seconds=start), end_time=Timestamp(seconds=start + 2 * 3600)
+        asset="BTC",
+        start_time=Timestamp(seconds=start),
+        end_time=Timestamp(seconds=start + 2 * 3600),
     )
     found = await price.ListPriceHistory(window)
     assert [record.price_time.ToSeconds() for record in found.records] == [start + 3600, start]
@@ -204,12 +210,16 @@ async def test_prices_are_listed_in_pages_by_asset(house: House) -> None:
     price = await house.start()
     await price.RefreshPrices(forced())
     first = await price.ListPrices(pb.ListPricesRequest(page_size=2))
-    rest = await price.ListPrices(pb.ListPricesRequest(page_size=2, page_token=first.next_page_token))
+    rest = await price.ListPrices(
+        pb.ListPricesRequest(page_size=2, page_token=first.next_page_token)
+    )
     assert [one.asset for one in (*first.prices, *rest.prices)] == ["BTC", "ETH", "SOL"]
     assert rest.next_page_token == ""
 
 
-async def test_the_stored_volatility_is_that_of_the_stored_closes(house: House, databases: Databases) -> None:
+async def test_the_stored_volatility_is_that_of_the_stored_closes(
+    house: House, databases: Databases
+) -> None:
     price = await house.start()
     for _ in range(4):
         await price.RefreshPrices(forced())

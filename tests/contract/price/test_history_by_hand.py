@@ -1,4 +1,6 @@
-"""Rows of the history by hand, through the real server: each names the one before it, whatever is changed."""
+"""Rows of the history by hand, through the real server: each names the one before it, whatever is
+changed.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,12 @@ def at(second: float) -> Timestamp:
     return Timestamp(seconds=math.floor(second), nanos=round((second % 1) * 1e9))
 
 
-async def put(stub: rpc.PriceServiceStub, price_usd: float, age_seconds: float, asset: str = "BTC") -> int:
-    request = pb.InsertPriceRequest(asset=asset, price_usd=price_usd, price_time=at(NOW_SECOND - age_seconds))
+async def put(
+    stub: rpc.PriceServiceStub, price_usd: float, age_seconds: float, asset: str = "BTC"
+) -> int:
+    request = pb.InsertPriceRequest(
+        asset=asset, price_usd=price_usd, price_time=at(NOW_SECOND - age_seconds)
+    )
     return (await stub.InsertPrice(request)).id
 
 
@@ -34,16 +40,24 @@ async def rows(stub: rpc.PriceServiceStub, **wanted: object) -> list[pb.PriceRec
 
 
 async def check_links(stub: rpc.PriceServiceStub) -> list[float]:
-    """The prices, oldest first; each row names the one before it, and the newest is the present price."""
+    """The prices, oldest first; each row names the one before it, and the newest is the present
+    price.
+    """
     found = await rows(stub)
     for place, row in enumerate(found):
         before = found[place - 1] if place else None
         assert row.HasField("previous_price_usd") == (before is not None)
         if before is not None:
-            assert (row.previous_price_usd, row.previous_price_time) == (before.price_usd, before.price_time)
+            assert (row.previous_price_usd, row.previous_price_time) == (
+                before.price_usd,
+                before.price_time,
+            )
     present = await stub.GetPrice(pb.GetPriceRequest(asset="BTC"))
     if found:
-        assert (present.price_usd, present.price_time) == (found[-1].price_usd, found[-1].price_time)
+        assert (present.price_usd, present.price_time) == (
+            found[-1].price_usd,
+            found[-1].price_time,
+        )
         assert present.HasField("previous_price_usd") == (len(found) > 1)
         assert not found[1:] or present.previous_price_usd == found[-2].price_usd
     else:
@@ -68,7 +82,11 @@ async def test_a_price_by_hand_is_the_present_one_and_says_so(live: rpc.PriceSer
     assert (record.asset, record.source, record.quality) == ("BTC", "MANUAL", pb.QUALITY_SINGLE)
     assert record.price_time.ToSeconds() == NOW_SECOND
     price = await live.GetPrice(pb.GetPriceRequest(asset="BTC"))
-    assert (price.source, price.quality, price.market) == ("MANUAL", pb.QUALITY_SINGLE, pb.MARKET_LIVE)
+    assert (price.source, price.quality, price.market) == (
+        "MANUAL",
+        pb.QUALITY_SINGLE,
+        pb.MARKET_LIVE,
+    )
     assert (price.high_24h_usd, price.low_24h_usd) == (97_000.0, 97_000.0)
 
 
@@ -91,7 +109,11 @@ async def test_a_corrected_row_is_followed_by_those_after_it(live: rpc.PriceServ
     fixed = await live.UpdatePriceRecord(
         pb.UpdatePriceRecordRequest(record=pb.PriceRecord(id=ids[1], price_usd=25.0))
     )
-    assert (fixed.price_usd, fixed.source, fixed.price_time) == (25.0, "MANUAL", at(NOW_SECOND - 98))
+    assert (fixed.price_usd, fixed.source, fixed.price_time) == (
+        25.0,
+        "MANUAL",
+        at(NOW_SECOND - 98),
+    )
     assert await check_links(live) == [10.0, 25.0, 30.0]
     moved = pb.PriceRecord(id=ids[0], price_time=at(NOW_SECOND - 5))
     await live.UpdatePriceRecord(pb.UpdatePriceRecordRequest(record=moved))
@@ -152,9 +174,17 @@ async def test_each_refusal_has_its_reason(live: rpc.PriceServiceStub) -> None:
         (AlreadyExists, "RECORD_EXISTS", put(live, 3.0, 5)),
         (InvalidArgument, "INVALID_FIELD", put(live, 3.0, -6)),
         (InvalidArgument, "UNKNOWN_ASSET", put(live, 3.0, 5, "DOGE")),
-        (AlreadyExists, "RECORD_EXISTS", live.UpdatePriceRecord(pb.UpdatePriceRecordRequest(record=record))),
+        (
+            AlreadyExists,
+            "RECORD_EXISTS",
+            live.UpdatePriceRecord(pb.UpdatePriceRecordRequest(record=record)),
+        ),
         (InvalidArgument, "UNKNOWN_FIELD", live.UpdatePriceRecord(masked)),
-        (NotFound, "RECORD_NOT_FOUND", live.UpdatePriceRecord(pb.UpdatePriceRecordRequest(record=ghost))),
+        (
+            NotFound,
+            "RECORD_NOT_FOUND",
+            live.UpdatePriceRecord(pb.UpdatePriceRecordRequest(record=ghost)),
+        ),
         (NotFound, "RECORD_NOT_FOUND", live.DeletePriceRecord(pb.DeletePriceRecordRequest(id=999))),
     ]
     for kind, reason, call in refusals:
@@ -185,7 +215,11 @@ async def test_history_is_found_by_time_source_and_quality(house: House) -> None
     assert [row.price_usd for row in await rows(price, qualities=[pb.QUALITY_SINGLE])] == [5.0]
     assert len(await rows(price, qualities=[pb.QUALITY_GOOD])) == 169
     assert len(await rows(price, start_time=at(NOW_SECOND - 60))) == 2
-    both = {"start_time": at(NOW_SECOND - 60), "end_time": at(NOW_SECOND), "qualities": [pb.QUALITY_SINGLE]}
+    both = {
+        "start_time": at(NOW_SECOND - 60),
+        "end_time": at(NOW_SECOND),
+        "qualities": [pb.QUALITY_SINGLE],
+    }
     assert [row.price_usd for row in await rows(price, **both)] == [5.0]
 
 
@@ -193,7 +227,9 @@ async def test_a_page_token_is_for_its_own_filter(house: House) -> None:
     price = await house.start()
     await price.RefreshPrices(pb.RefreshPricesRequest())
     first = await price.ListPriceHistory(pb.ListPriceHistoryRequest(asset="BTC", page_size=5))
-    request = pb.ListPriceHistoryRequest(asset="BTC", page_token=first.next_page_token, source="demo-a")
+    request = pb.ListPriceHistoryRequest(
+        asset="BTC", page_token=first.next_page_token, source="demo-a"
+    )
     with pytest.raises(InvalidArgument) as caught:
         await price.ListPriceHistory(request)
     assert caught.value.reason == "PAGE_TOKEN_MISMATCH"
@@ -214,7 +250,9 @@ async def test_prices_are_found_by_the_quality_they_read_now(house: House) -> No
     assert await of(pb.QUALITY_GOOD, pb.QUALITY_STALE) == ["BTC", "ETH", "SOL"]
 
 
-async def test_rows_past_their_time_go_and_the_newest_stays(house: House, databases: Databases) -> None:
+async def test_rows_past_their_time_go_and_the_newest_stays(
+    house: House, databases: Databases
+) -> None:
     price = await house.start()
     await price.RefreshPrices(pb.RefreshPricesRequest())
     connection = await asyncpg.connect(databases.url("price"))

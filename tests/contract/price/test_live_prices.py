@@ -1,4 +1,6 @@
-"""Live prices through the real server and real HTTP: what is stored when sources agree, lie or are down."""
+"""Live prices through the real server and real HTTP: what is stored when sources agree, lie or are
+down.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,10 @@ async def test_one_source_down_leaves_a_single_price_and_a_row(
     provider.answer(PYTH_PATH, json=PYTH)
     answer = await live.RefreshPrices(pb.RefreshPricesRequest())
     assert [price.quality for price in answer.prices] == [pb.QUALITY_SINGLE] * 3
-    assert [(source.ok, source.failure) for source in answer.sources] == [(False, "SERVER_ERROR"), (True, "")]
+    assert [(source.ok, source.failure) for source in answer.sources] == [
+        (False, "SERVER_ERROR"),
+        (True, ""),
+    ]
     assert reasons(answer.prices[0]) == {"coingecko": "SERVER_ERROR", "pyth": ""}
 
 
@@ -140,9 +145,15 @@ LIES: list[tuple[str, Callable[[HttpProvider], None]]] = [
     ("a shifted decimal point", lambda p: p.answer(COINGECKO_PATH, json=coin(974.01))),
     ("two hours ago", lambda p: p.answer(COINGECKO_PATH, json=coin(1.0, NOW_SECOND - 7200))),
     ("an hour ahead", lambda p: p.answer(COINGECKO_PATH, json=coin(1.0, NOW_SECOND + 3600))),
-    ("1e400", lambda p: p.answer(COINGECKO_PATH, text='{"bitcoin":{"usd":1e400,"last_updated_at":1}}')),
+    (
+        "1e400",
+        lambda p: p.answer(COINGECKO_PATH, text='{"bitcoin":{"usd":1e400,"last_updated_at":1}}'),
+    ),
     ("NaN", lambda p: p.answer(COINGECKO_PATH, text='{"bitcoin":{"usd":NaN,"last_updated_at":1}}')),
-    ("a page", lambda p: p.answer(COINGECKO_PATH, text="<html>", headers={"content-type": "text/html"})),
+    (
+        "a page",
+        lambda p: p.answer(COINGECKO_PATH, text="<html>", headers={"content-type": "text/html"}),
+    ),
     ("a limit with 200", lambda p: p.answer(COINGECKO_PATH, json={"status": {"error_code": 429}})),
     ("a wide confidence", lambda p: p.answer(PYTH_PATH, json=feed(conf="974118845000"))),
     ("a wrong exponent", lambda p: p.answer(PYTH_PATH, json=feed(expo=-2))),
@@ -225,7 +236,9 @@ async def test_a_market_is_remembered_and_never_mixed_with_the_other(
     live = await price.RefreshPrices(pb.RefreshPricesRequest(market=pb.MARKET_LIVE))
     assert (live.skipped_reason, live.market) == ("", pb.MARKET_LIVE)
     assert not live.prices[0].HasField("previous_price_usd")
-    assert {one.market for one in (await price.ListPrices(pb.ListPricesRequest())).prices} == {pb.MARKET_LIVE}
+    assert {one.market for one in (await price.ListPrices(pb.ListPricesRequest())).prices} == {
+        pb.MARKET_LIVE
+    }
     records = (await price.ListPriceHistory(pb.ListPriceHistoryRequest(asset="BTC"))).records
     assert [record.market for record in records] == [pb.MARKET_LIVE]
     restarted = await house.start(coingecko_url=provider.url, pyth_hermes_url=provider.url)
@@ -252,7 +265,9 @@ async def test_a_replayed_cycle_asks_no_source_again(
     assert again.prices[0].price_usd == first.prices[0].price_usd
 
 
-async def test_sources_are_asked_at_the_same_time(live: rpc.PriceServiceStub, provider: HttpProvider) -> None:
+async def test_sources_are_asked_at_the_same_time(
+    live: rpc.PriceServiceStub, provider: HttpProvider
+) -> None:
     provider.answer(COINGECKO_PATH, json=COINGECKO, delay=0.3)
     provider.answer(PYTH_PATH, json=PYTH, delay=0.3)
     started = time.monotonic()
@@ -261,12 +276,19 @@ async def test_sources_are_asked_at_the_same_time(live: rpc.PriceServiceStub, pr
     assert time.monotonic() - started < 0.55
 
 
-async def test_a_day_of_live_prices_makes_the_volatility_known(house: House, provider: HttpProvider) -> None:
+async def test_a_day_of_live_prices_makes_the_volatility_known(
+    house: House, provider: HttpProvider
+) -> None:
     price = await house.start(
-        sonic_live=True, price_sources=("coingecko",), price_assets=("BTC",), coingecko_url=provider.url
+        sonic_live=True,
+        price_sources=("coingecko",),
+        price_assets=("BTC",),
+        coingecko_url=provider.url,
     )
     for hour in range(27):
-        provider.answer(COINGECKO_PATH, json=coins(NOW_SECOND + 3600 * hour, 1.01 if hour % 2 else 1.0))
+        provider.answer(
+            COINGECKO_PATH, json=coins(NOW_SECOND + 3600 * hour, 1.01 if hour % 2 else 1.0)
+        )
         bitcoin = (await refresh(price))["BTC"]
         assert bitcoin.HasField("hourly_volatility_ratio") == (hour >= 25)
         house.clock.advance(3600)

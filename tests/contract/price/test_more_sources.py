@@ -100,7 +100,10 @@ REASONS: list[tuple[str, object, str]] = [
     ("yahoo", chart(regularMarketTime=NOW_SECOND + 6), Dropped.FROM_FUTURE),
     ("yahoo", chart(regularMarketTime=NOW_SECOND - 4 * 86_400 - 1), Dropped.TOO_OLD),
 ]
-HTML = {"text": "<html><title>Access denied</title></html>", "headers": {"content-type": "text/html"}}
+HTML = {
+    "text": "<html><title>Access denied</title></html>",
+    "headers": {"content-type": "text/html"},
+}
 TEXT = {"content-type": "text/plain"}
 REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ("jupiter", {"json": {"data": {}, "timeTaken": 0.002}}, "BAD_BODY"),
@@ -112,7 +115,11 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ("binance", {"json": {"code": -1003, "msg": "banned"}, "status": 418}, "BANNED"),
     ("binance", {"json": {"code": 0, "msg": "not here"}, "status": 451}, "REFUSED"),
     ("coinbase", {"json": {"message": "NotFound"}, "status": 404}, "NOT_FOUND"),
-    ("coinbase", {"json": {"message": "Public rate limit exceeded"}, "status": 429}, "RATE_LIMITED"),
+    (
+        "coinbase",
+        {"json": {"message": "Public rate limit exceeded"}, "status": 429},
+        "RATE_LIMITED",
+    ),
     ("coinbase", {"json": {"message": "Public rate limit exceeded"}}, "BAD_BODY"),
     ("coinbase", {"json": [1]}, "BAD_BODY"),
     ("kraken", {"json": {"error": ["EAPI:Rate limit exceeded"]}}, "RATE_LIMITED"),
@@ -129,7 +136,11 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ("yahoo", {"json": {"chart": {"result": None, "error": {"code": "Not Found"}}}}, "NOT_FOUND"),
     ("yahoo", {"json": {"chart": {"result": None, "error": {"code": "Bad"}}}}, "BAD_BODY"),
     ("yahoo", {"json": {"chart": {"result": None, "error": "Bad"}}}, "BAD_BODY"),
-    ("yahoo", {"json": {"chart": {"result": None, "error": {"code": "x"}}}, "status": 404}, "NOT_FOUND"),
+    (
+        "yahoo",
+        {"json": {"chart": {"result": None, "error": {"code": "x"}}}, "status": 404},
+        "NOT_FOUND",
+    ),
     ("yahoo", {"json": {"chart": {"result": [], "error": None}}}, "BAD_BODY"),
     ("yahoo", {"json": {"chart": {"result": [{"meta": None}]}}}, "BAD_BODY"),
     ("yahoo", {"json": {"finance": {}}}, "BAD_BODY"),
@@ -156,7 +167,11 @@ async def quote(desk: Desk, name: str, asset: str = "BTC") -> Quote:
 async def test_good_answers_are_read_exactly(desk: Desk, name: str) -> None:
     script(desk, name)
     found = await desk.ask(name, "BTC", "ETH", "SOL", "SPX", "NOSUCH")
-    prices = {asset: quote.price_usd for asset, quote in found.quotes.items() if quote.price_usd is not None}
+    prices = {
+        asset: quote.price_usd
+        for asset, quote in found.quotes.items()
+        if quote.price_usd is not None
+    }
     assert prices == GOOD[name]
     assert found.quotes["NOSUCH"].dropped_reason == Dropped.UNSUPPORTED
     assert found.result.quote_count == len(GOOD[name])
@@ -173,7 +188,9 @@ async def test_a_bad_quote_is_dropped_with_its_reason(
     asset = ASSET.get(name, "BTC")
     found = await desk.ask(name, asset)
     assert found.result.failure == ""
-    judged = agree(asset, [found.quotes[asset]], desk.clock.now(), LastGood(97_400.0, desk.clock.now()))
+    judged = agree(
+        asset, [found.quotes[asset]], desk.clock.now(), LastGood(97_400.0, desk.clock.now())
+    )
     assert judged.price_usd is None
     assert [quote.dropped_reason for quote in judged.quotes] == [reason]
 
@@ -201,7 +218,9 @@ async def test_what_a_reader_should_know_is_said_with_the_quote(desk: Desk) -> N
 @pytest.mark.parametrize(
     ("age", "seconds"), [("", 0), ("40", 40), ("130", 130), ("-5", 0), ("soon", 0), ("9" * 30, 0)]
 )
-async def test_a_price_without_a_time_is_as_old_as_a_cache_says(desk: Desk, age: str, seconds: int) -> None:
+async def test_a_price_without_a_time_is_as_old_as_a_cache_says(
+    desk: Desk, age: str, seconds: int
+) -> None:
     desk.provider.answer(PATHS["kraken"], json=KRAKEN, headers={"age": age})
     found = await quote(desk, "kraken")
     assert found.price_time == REFERENCE_TIME - timedelta(seconds=seconds)
@@ -218,7 +237,9 @@ async def test_the_range_of_the_day_is_read_where_it_is_told(desk: Desk) -> None
 
 
 @pytest.mark.parametrize("high", [None, 99_500.0, "0", "-1", "NaN", []])
-async def test_a_range_that_cannot_be_read_costs_the_quote_nothing(desk: Desk, high: object) -> None:
+async def test_a_range_that_cannot_be_read_costs_the_quote_nothing(
+    desk: Desk, high: object
+) -> None:
     desk.provider.answer(PATHS["binance"], json=ticker(highPrice=high))
     found = await quote(desk, "binance")
     assert (found.price_usd, found.high_24h_usd, found.low_24h_usd) == (97_425.01, None, 96_100.5)
@@ -229,7 +250,11 @@ async def test_coingecko_markets_give_price_and_range_in_one_call(desk: Desk) ->
     desk.poller("coingecko", markets=True)
     found = await desk.ask("coingecko", "BTC", "ETH", "SOL")
     bitcoin, solana = found.quotes["BTC"], found.quotes["SOL"]
-    assert (bitcoin.price_usd, bitcoin.high_24h_usd, bitcoin.low_24h_usd) == (97_401.0, 99_446.42, 96_134.79)
+    assert (bitcoin.price_usd, bitcoin.high_24h_usd, bitcoin.low_24h_usd) == (
+        97_401.0,
+        99_446.42,
+        96_134.79,
+    )
     assert bitcoin.price_time == datetime(2026, 11, 20, 22, 59, 27, tzinfo=UTC)
     assert (solana.price_usd, solana.high_24h_usd, solana.low_24h_usd) == (182.35, None, None)
     assert found.quotes["ETH"].dropped_reason == Dropped.MISSING
@@ -271,7 +296,9 @@ async def test_jupiters_limit_ends_at_the_second_it_names(desk: Desk) -> None:
 
 
 async def test_binance_is_left_alone_until_its_ban_ends(desk: Desk) -> None:
-    desk.provider.answer(PATHS["binance"], status=418, json={}, headers={"retry-after": "300"}, times=1)
+    desk.provider.answer(
+        PATHS["binance"], status=418, json={}, headers={"retry-after": "300"}, times=1
+    )
     script(desk, "binance")
     assert (await desk.ask("binance")).result.failure == "BANNED"
     desk.clock.advance(299)
@@ -294,8 +321,12 @@ async def test_a_region_binance_refuses_is_looked_at_again_within_15_minutes(des
     assert (await desk.ask("binance")).result.failure == ""
 
 
-@pytest.mark.parametrize(("used", "kind"), [("5401", "RATE_LIMITED"), ("5400", ""), ("many", ""), ("", "")])
-async def test_a_weight_nearly_spent_is_a_pause_of_a_minute(desk: Desk, used: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("used", "kind"), [("5401", "RATE_LIMITED"), ("5400", ""), ("many", ""), ("", "")]
+)
+async def test_a_weight_nearly_spent_is_a_pause_of_a_minute(
+    desk: Desk, used: str, kind: str
+) -> None:
     desk.provider.answer(PATHS["binance"], json=BINANCE, headers={"X-MBX-USED-WEIGHT-1M": used})
     assert (await desk.ask("binance")).result.failure == ""
     desk.clock.advance(59)

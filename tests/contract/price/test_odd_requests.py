@@ -1,4 +1,5 @@
-"""What a careless or hostile caller sends: refused by the name of the field, and nothing is stored."""
+"""What a careless or hostile caller sends: refused by the name of the field,
+and nothing is stored."""
 
 from __future__ import annotations
 
@@ -58,10 +59,18 @@ async def test_a_market_that_is_none_is_refused(house: House, number: Any) -> No
 @pytest.mark.parametrize(
     ("method", "request_", "field"),
     [
-        ("ListPriceHistory", pb.ListPriceHistoryRequest(asset="BTC", start_time=YEAR_1), "start_time"),
+        (
+            "ListPriceHistory",
+            pb.ListPriceHistoryRequest(asset="BTC", start_time=YEAR_1),
+            "start_time",
+        ),
         ("ListCandles", pb.ListCandlesRequest(asset="BTC", start_time=YEAR_1), "start_time"),
         ("ListCandles", pb.ListCandlesRequest(asset="BTC", end_time=YEAR_1), "end_time"),
-        ("InsertPrice", pb.InsertPriceRequest(asset="BTC", price_usd=1.0, price_time=YEAR_1), "price_time"),
+        (
+            "InsertPrice",
+            pb.InsertPriceRequest(asset="BTC", price_usd=1.0, price_time=YEAR_1),
+            "price_time",
+        ),
     ],
 )
 async def test_a_time_before_all_times_is_refused(

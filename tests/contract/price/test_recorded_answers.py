@@ -1,4 +1,6 @@
-"""Error and garbage bodies that were kept, over HTTP: their kind, and when their source is asked again."""
+"""Error and garbage bodies that were kept, over HTTP: their kind, and when their source is asked
+again.
+"""
 
 from __future__ import annotations
 
@@ -87,4 +89,7 @@ async def test_garbage_is_dropped_by_its_reason_and_is_no_price(
 async def test_a_number_beyond_all_numbers_costs_the_whole_answer(desk: Desk) -> None:
     desk.provider.answer(PATHS["coingecko"], **served("garbage", "price_huge.json"))
     result = (await desk.ask("coingecko")).result
-    assert (result.failure, result.message) == ("BAD_BODY", "the body cannot be read: a number is too large")
+    assert (result.failure, result.message) == (
+        "BAD_BODY",
+        "the body cannot be read: a number is too large",
+    )

@@ -35,14 +35,23 @@ FAILURES: list[tuple[dict[str, Any], str]] = [
         {"status": 429, "json": {"status": {"error_code": 429}}, "headers": {"retry-after": "60"}},
         "RATE_LIMITED",
     ),
-    ({"status": 429, "text": "slow down", "headers": {"content-type": "text/plain"}}, "RATE_LIMITED"),
+    (
+        {"status": 429, "text": "slow down", "headers": {"content-type": "text/plain"}},
+        "RATE_LIMITED",
+    ),
     ({"status": 418, "json": {}}, "BANNED"),
-    ({"status": 401, "json": {"status": {"error_code": 10002, "error_message": "no key"}}}, "REFUSED"),
+    (
+        {"status": 401, "json": {"status": {"error_code": 10002, "error_message": "no key"}}},
+        "REFUSED",
+    ),
     ({"status": 403, **HTML}, "REFUSED"),
     ({"status": 451, **HTML}, "REFUSED"),
     ({"status": 500, "json": {}}, "SERVER_ERROR"),
     ({"status": 502, **HTML}, "SERVER_ERROR"),
-    ({"status": 404, "text": "no such feed", "headers": {"content-type": "text/plain"}}, "NOT_FOUND"),
+    (
+        {"status": 404, "text": "no such feed", "headers": {"content-type": "text/plain"}},
+        "NOT_FOUND",
+    ),
     ({"status": 400, "json": {"error": "bad"}}, "BAD_STATUS"),
     ({"status": 302, "headers": {"location": "http://127.0.0.1:9/"}}, "BAD_STATUS"),
     (HTML, "BAD_BODY"),
@@ -190,7 +199,9 @@ async def test_a_limit_told_with_status_200_is_believed_for_a_minute(desk: Desk)
 
 
 async def test_another_error_with_status_200_is_a_bad_body(desk: Desk) -> None:
-    desk.provider.answer(COINGECKO_PATH, json={"status": {"error_code": 10_010, "error_message": "no"}})
+    desk.provider.answer(
+        COINGECKO_PATH, json={"status": {"error_code": 10_010, "error_message": "no"}}
+    )
     assert (await desk.ask("coingecko")).result.failure == "BAD_BODY"
 
 

@@ -1,4 +1,6 @@
-"""One asset a source does not know costs that asset this source, and no other one; it is asked for again."""
+"""One asset a source does not know costs that asset this source, and no other one; it is asked for
+again.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ TEXT = {"content-type": "text/plain"}
 
 
 def _symbols(assets: Sequence[str]) -> dict[str, str]:
-    return {"symbols": json.dumps([binance.symbol(asset) for asset in assets], separators=(",", ":"))}
+    return {
+        "symbols": json.dumps([binance.symbol(asset) for asset in assets], separators=(",", ":"))
+    }
 
 
 def _pairs(assets: Sequence[str]) -> dict[str, str]:
@@ -31,7 +35,11 @@ def _last_feed(assets: Sequence[str]) -> dict[str, str]:
 
 # The ways of the providers to say it, as they were recorded.
 SAID: dict[str, tuple[dict[str, Any], object, Callable[[Sequence[str]], dict[str, str]]]] = {
-    "binance": ({"status": 400, "json": {"code": -1121, "msg": "Invalid symbol."}}, BINANCE, _symbols),
+    "binance": (
+        {"status": 400, "json": {"code": -1121, "msg": "Invalid symbol."}},
+        BINANCE,
+        _symbols,
+    ),
     "kraken": ({"json": {"error": ["EQuery:Unknown asset pair"]}}, KRAKEN, _pairs),
     "pyth": (
         {"status": 404, "text": "Price ids not found: 0xdeadbeef", "headers": TEXT},
@@ -50,7 +58,9 @@ def without_sol(desk: Desk, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SAID))
-async def test_an_unknown_asset_costs_the_others_nothing_and_is_named(desk: Desk, name: str) -> None:
+async def test_an_unknown_asset_costs_the_others_nothing_and_is_named(
+    desk: Desk, name: str
+) -> None:
     without_sol(desk, name)
     found = await desk.ask(name, "BTC", "ETH", "SOL")
     assert (found.result.failure, found.result.quote_count) == ("", 2)

@@ -1,4 +1,5 @@
-"""WatchPrices through the real server: the present state first, then changes, of whatever server."""
+"""WatchPrices through the real server: the present state first, then changes,
+of whatever server."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ class Watcher:
         self._call.cancel()
 
 
-async def refresh(stub: rpc.PriceServiceStub, *assets: str, market: int = 0) -> pb.RefreshPricesResponse:
+async def refresh(
+    stub: rpc.PriceServiceStub, *assets: str, market: int = 0
+) -> pb.RefreshPricesResponse:
     request = pb.RefreshPricesRequest(force=True, assets=assets, market=market)
     return await stub.RefreshPrices(request)
 
@@ -53,11 +56,15 @@ async def test_the_present_state_comes_first_and_then_what_changed(house: House)
     price = await house.start()
     known = await refresh(price)
     watcher = Watcher(price)
-    assert [one.price_usd for one in (await watcher.next()).prices] == [one.price_usd for one in known.prices]
+    assert [one.price_usd for one in (await watcher.next()).prices] == [
+        one.price_usd for one in known.prices
+    ]
     house.clock.advance(60)
     changed = await refresh(price, "ETH")
     news = await watcher.next()
-    assert [(one.asset, one.price_usd) for one in news.prices] == [("ETH", changed.prices[0].price_usd)]
+    assert [(one.asset, one.price_usd) for one in news.prices] == [
+        ("ETH", changed.prices[0].price_usd)
+    ]
     assert not news.gap
 
 
@@ -82,7 +89,9 @@ async def test_only_the_watched_assets_are_told(house: House) -> None:
     assert [one.asset for one in (await watcher.next()).prices] == ["SOL"]
 
 
-async def test_changes_made_by_another_server_arrive_within_a_second_of_the_clock(house: House) -> None:
+async def test_changes_made_by_another_server_arrive_within_a_second_of_the_clock(
+    house: House,
+) -> None:
     here, there = await house.start(), await house.start()
     watcher = Watcher(here)
     await watcher.next()

@@ -1,4 +1,6 @@
-"""A service with one method of each kind, made without generated code; only for tests of the gRPC edge."""
+"""A service with one method of each kind, made without generated code; only for tests of the gRPC
+edge.
+"""
 
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +11,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 PACKAGE = "sonictest.echo.v1"
 SERVICE = f"{PACKAGE}.EchoService"
 _FIELD = descriptor_pb2.FieldDescriptorProto
-# buf.validate.field (1159) { string (14) { min_len (2): 2 } }, written by hand: no validate.proto here.
+# buf.validate.field (1159) { string (14) { min_len (2): 2 } }, written by hand: no validate.proto
+# here.
 _AT_LEAST_TWO = bytes([0xBA, 0x48, 4, 0x72, 2, 0x10, 2])
 
 
@@ -18,7 +21,9 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
         name="sonictest/echo/v1/echo.proto", package=PACKAGE, syntax="proto3"
     )
     word = file.message_type.add(name="Word")
-    text = word.field.add(name="text", number=1, type=_FIELD.TYPE_STRING, label=_FIELD.LABEL_OPTIONAL)
+    text = word.field.add(
+        name="text", number=1, type=_FIELD.TYPE_STRING, label=_FIELD.LABEL_OPTIONAL
+    )
     text.options.MergeFromString(_AT_LEAST_TWO)
     _number(word, "amount", 2)
     plain = file.message_type.add(name="Plain")

@@ -30,7 +30,11 @@ class Servicer(echo.Base):
         self.calls_count += 1
         if request.text == "ask" and self.asks is not None:
             await self.asks()
-        self.seen = {**log.bound(), "remaining": call.remaining_seconds(), "metadata": call.metadata()}
+        self.seen = {
+            **log.bound(),
+            "remaining": call.remaining_seconds(),
+            "metadata": call.metadata(),
+        }
         if request.text == "wait":
             try:
                 await self.released.wait()

@@ -41,5 +41,7 @@ def test_every_enum_of_a_request_takes_only_numbers_that_have_a_name(file: Path)
 
 
 def test_there_are_requests_with_enums() -> None:
-    enums = [field for file in FILES for one in requests(file) for field in one.fields if field.enum_type]
+    enums = [
+        field for file in FILES for one in requests(file) for field in one.fields if field.enum_type
+    ]
     assert len(enums) >= 10

@@ -1,4 +1,5 @@
-"""What ProviderHttp sends, believes and refuses, against a real server that misbehaves on purpose."""
+"""What ProviderHttp sends, believes and refuses, against a real server that misbehaves on
+purpose."""
 
 import json
 from collections.abc import AsyncIterator
@@ -111,7 +112,9 @@ async def test_text_outside_ascii_and_a_byte_order_mark_are_believed(
     assert (await http.get_json("/x")).body == {"a": "ü😀"}
 
 
-async def test_an_answer_as_deep_as_allowed_is_believed(provider: HttpProvider, http: ProviderHttp) -> None:
+async def test_an_answer_as_deep_as_allowed_is_believed(
+    provider: HttpProvider, http: ProviderHttp
+) -> None:
     provider.answer("GET /x", text="[" * 32 + "]" * 32)
     await http.get_json("/x")
 
@@ -150,7 +153,9 @@ async def test_a_body_that_breaks_off_is_refused(
     assert (await failure_of(http)).kind is FailureKind.BAD_BODY
 
 
-async def test_an_encoding_nobody_asked_for_is_refused(provider: HttpProvider, http: ProviderHttp) -> None:
+async def test_an_encoding_nobody_asked_for_is_refused(
+    provider: HttpProvider, http: ProviderHttp
+) -> None:
     provider.answer("GET /x", json={}, headers={"content-encoding": "br"})
     assert (await failure_of(http)).kind is FailureKind.BAD_BODY
 
@@ -175,7 +180,9 @@ async def test_an_encoding_nobody_asked_for_is_refused(provider: HttpProvider, h
 async def test_each_status_has_its_kind(
     provider: HttpProvider, http: ProviderHttp, status: int, kind: FailureKind
 ) -> None:
-    provider.answer("GET /x", json={"error": "no"}, status=status, headers={"location": "/elsewhere"})
+    provider.answer(
+        "GET /x", json={"error": "no"}, status=status, headers={"location": "/elsewhere"}
+    )
     failure = await failure_of(http)
     assert (failure.kind, failure.status, len(provider.requests)) == (kind, status, 1)
 

@@ -1,4 +1,6 @@
-"""How long ProviderHttp asks, waits, gives up and comes back; the clock is pushed, sockets are real."""
+"""How long ProviderHttp asks, waits, gives up and comes back; the clock is pushed, sockets are
+real.
+"""
 
 import asyncio
 import time
@@ -34,7 +36,9 @@ async def http(provider: HttpProvider, clock: PushedClock) -> AsyncIterator[Prov
     await client.stop()
 
 
-def asker(provider: HttpProvider, clock: PushedClock | SystemClock, **settings: Any) -> ProviderHttp:
+def asker(
+    provider: HttpProvider, clock: PushedClock | SystemClock, **settings: Any
+) -> ProviderHttp:
     return ProviderHttp("shop", provider.url, clock=clock, **({"retries": 0} | settings))
 
 
@@ -53,7 +57,9 @@ async def pushed(clock: PushedClock, asked: asyncio.Task[Answer], seconds: float
 
 
 @pytest.mark.parametrize("fault", ["silent", "hang", "drip"])
-async def test_a_call_is_bounded_whatever_the_provider_does(provider: HttpProvider, fault: str) -> None:
+async def test_a_call_is_bounded_whatever_the_provider_does(
+    provider: HttpProvider, fault: str
+) -> None:
     http = asker(provider, SystemClock(), timeout_seconds=0.3, retries=2)
     provider.answer("GET /x", json={"a": "b" * 100}, **{fault: True})
     started_seconds = time.monotonic()
@@ -103,7 +109,9 @@ async def test_a_server_error_is_tried_again_after_a_pause(
     assert clock.monotonic() == 4.0
 
 
-async def test_retries_end_and_the_last_failure_is_told(provider: HttpProvider, clock: PushedClock) -> None:
+async def test_retries_end_and_the_last_failure_is_told(
+    provider: HttpProvider, clock: PushedClock
+) -> None:
     http = asker(provider, clock, retries=2)
     provider.answer("GET /x", status=503)
     asked = asyncio.ensure_future(http.get_json("/x"))
@@ -114,7 +122,9 @@ async def test_retries_end_and_the_last_failure_is_told(provider: HttpProvider, 
     assert (failure.kind, len(provider.requests)) == (FailureKind.SERVER_ERROR, 3)
 
 
-async def test_a_wait_longer_than_the_call_is_not_begun(provider: HttpProvider, clock: PushedClock) -> None:
+async def test_a_wait_longer_than_the_call_is_not_begun(
+    provider: HttpProvider, clock: PushedClock
+) -> None:
     http = asker(provider, clock, retries=2)
     provider.answer("GET /x", status=503, headers={"retry-after": "120"})
     failure = await failure_of(http)
@@ -159,14 +169,20 @@ async def test_a_rate_limit_is_kept_in_the_words_of_the_provider(
     assert (await failure_of(http)).retry_after == timedelta(seconds=seconds)
     clock.advance(seconds - 0.5)
     remembered = await failure_of(http)
-    assert (remembered.kind, remembered.status, len(provider.requests)) == (FailureKind.RATE_LIMITED, 429, 1)
+    assert (remembered.kind, remembered.status, len(provider.requests)) == (
+        FailureKind.RATE_LIMITED,
+        429,
+        1,
+    )
     assert remembered.retry_after == timedelta(seconds=0.5)
     clock.advance(0.5)
     await http.get_json("/x")
     await http.stop()
 
 
-async def test_a_ban_is_sat_out(provider: HttpProvider, clock: PushedClock, http: ProviderHttp) -> None:
+async def test_a_ban_is_sat_out(
+    provider: HttpProvider, clock: PushedClock, http: ProviderHttp
+) -> None:
     provider.answer("GET /x", status=418, headers={"retry-after": "7200"})
     await failure_of(http)
     clock.advance(899.0)
@@ -184,7 +200,10 @@ async def test_a_refusal_is_asked_again_after_one_five_and_then_every_15_minutes
     provider.answer("GET /x", status=status)
     for asked_count, wait_seconds in enumerate((60.0, 300.0, 900.0, 900.0), 1):
         failure = await failure_of(http)
-        assert (failure.kind, failure.retry_after) == (FailureKind.REFUSED, timedelta(seconds=wait_seconds))
+        assert (failure.kind, failure.retry_after) == (
+            FailureKind.REFUSED,
+            timedelta(seconds=wait_seconds),
+        )
         assert f"for {wait_seconds:.0f} s" in failure.message
         clock.advance(wait_seconds - 1.0)
         remembered = await failure_of(http)
@@ -199,9 +218,13 @@ async def test_what_is_refused_to_one_is_asked_for_the_others(
     provider.answer("GET /x", json={})
     provider.answer("GET /x", status=403, where={"who": "a"})
     with asking(subject="a"):
-        with pytest.raises(ProviderFailure, match="HTTP 403; it is not asked for this one for 60 s"):
+        with pytest.raises(
+            ProviderFailure, match="HTTP 403; it is not asked for this one for 60 s"
+        ):
             await http.get_json("/x", {"who": "a"})
-        with pytest.raises(ProviderFailure, match=r"refused this one .HTTP 403. and is asked again in 60 s"):
+        with pytest.raises(
+            ProviderFailure, match=r"refused this one .HTTP 403. and is asked again in 60 s"
+        ):
             await http.get_json("/x", {"who": "a"})
     for other in ("b", "c", ""):
         with asking(subject=other):
@@ -213,9 +236,14 @@ async def test_what_is_refused_to_one_is_asked_for_the_others(
         await http.get_json("/x", {"who": "a"})
 
 
-async def test_a_limit_is_everybodys_whoever_met_it(provider: HttpProvider, http: ProviderHttp) -> None:
+async def test_a_limit_is_everybodys_whoever_met_it(
+    provider: HttpProvider, http: ProviderHttp
+) -> None:
     provider.answer("GET /x", status=429, headers={"retry-after": "40"})
-    with asking(subject="a"), pytest.raises(ProviderFailure, match="not asked for anybody for 40 s"):
+    with (
+        asking(subject="a"),
+        pytest.raises(ProviderFailure, match="not asked for anybody for 40 s"),
+    ):
         await http.get_json("/x")
     with asking(subject="b"), pytest.raises(ProviderFailure, match="not asked for another 40 s"):
         await http.get_json("/x")
@@ -233,11 +261,15 @@ async def test_a_forced_ask_passes_a_wait_once_and_what_it_finds_holds_for_all(
             await failure_of(http)
         asked_count = len(provider.requests)
         with asking(forced=True):
-            results = await asyncio.gather(*(http.get_json("/x") for _ in range(4)), return_exceptions=True)
+            results = await asyncio.gather(
+                *(http.get_json("/x") for _ in range(4)), return_exceptions=True
+            )
         assert all(isinstance(result, ProviderFailure) for result in results)
         assert len(provider.requests) == asked_count + 1, "the others take what the first one found"
         await failure_of(http)
-        assert len(provider.requests) == asked_count + 1, "the wait goes on for those that are not forced"
+        assert len(provider.requests) == asked_count + 1, (
+            "the wait goes on for those that are not forced"
+        )
         provider.answer("GET /x", json={})
         with asking(forced=True):
             await asyncio.gather(*(http.get_json("/x") for _ in range(4)))
@@ -256,7 +288,9 @@ async def test_five_failures_in_a_row_open_the_circuit(
     assert failure.retry_after == timedelta(seconds=OPEN_SECONDS)
 
 
-async def test_one_success_forgets_the_failures_before_it(provider: HttpProvider, http: ProviderHttp) -> None:
+async def test_one_success_forgets_the_failures_before_it(
+    provider: HttpProvider, http: ProviderHttp
+) -> None:
     provider.answer("GET /x", status=500, times=4)
     provider.answer("GET /x", json={}, times=1)
     provider.answer("GET /x", status=500)

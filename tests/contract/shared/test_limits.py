@@ -1,4 +1,6 @@
-"""What one client may keep open, how large its requests may be, and what becomes of bytes that are none."""
+"""What one client may keep open, how large its requests may be, and what becomes of bytes that are
+none.
+"""
 
 import asyncio
 import sys
@@ -21,7 +23,8 @@ from tests.contract.shared.talk import Servicer, served
 
 WAIT = echo.Word(text="wait")
 MEBIBYTE = 1024 * 1024
-# The server alone in a process: it prints its address, and at the end of its input the most memory it had.
+# The server alone in a process: it prints its address, and at the end of its input the most memory
+# it had.
 SERVER = """
 import asyncio, pathlib, re, resource, sys
 from tests.contract.shared.talk import Servicer, served
@@ -57,12 +60,16 @@ async def test_held_streams_of_one_client_starve_no_call_no_health_and_nobody_el
     metrics = Metrics()
     limits = Limits(streams=30, streams_per_peer=20)
     async with AsyncExitStack() as stack:
-        server, greedy = await stack.enter_async_context(served(Servicer(), limits=limits, metrics=metrics))
+        server, greedy = await stack.enter_async_context(
+            served(Servicer(), limits=limits, metrics=metrics)
+        )
         other = Channel(server.address)
         stack.push_async_callback(other.stop)
         bare = await stack.enter_async_context(grpc.aio.insecure_channel(server.address))
         _kept = await _held(greedy, 20)
-        refused = await asyncio.gather(*(_held(greedy, 1) for _ in range(100)), return_exceptions=True)
+        refused = await asyncio.gather(
+            *(_held(greedy, 1) for _ in range(100)), return_exceptions=True
+        )
         for error in refused:
             assert isinstance(error, errors.Exhausted), error
             assert error.reason == "TOO_MANY_STREAMS" and error.retry_after is not None
@@ -157,7 +164,10 @@ async def test_bytes_that_are_no_message_are_an_invalid_argument_counted_and_one
         said = capsys.readouterr()
     status = rpc_status.from_call(raised.value)
     info = ErrorInfo.FromString(status.details[0].value)
-    assert (raised.value.code(), info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
+    assert (raised.value.code(), info.reason) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "MALFORMED_REQUEST",
+    )
     assert "Traceback" not in said.out + said.err
     assert (said.out + said.err).count("request is no message") == 1
     labels = {"service": echo.SERVICE, "method": method, "code": "INVALID_ARGUMENT"}
@@ -221,7 +231,10 @@ async def test_a_compressed_request_never_becomes_many_megabytes(options: str) -
 async def test_only_a_method_for_files_takes_a_large_request() -> None:
     servicer = Servicer()
     large = {"GetWord": 8 * MEBIBYTE}
-    async with served(servicer, large=large, channel={"max_message_bytes": 64 * MEBIBYTE}) as (_, peer):
+    async with served(servicer, large=large, channel={"max_message_bytes": 64 * MEBIBYTE}) as (
+        _,
+        peer,
+    ):
         stub = peer.stub(echo.stub)
         text = "x" * 6 * MEBIBYTE
         assert (await stub.GetWord(echo.Word(text=text))).text == text

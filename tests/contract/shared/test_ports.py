@@ -38,7 +38,9 @@ def connected_from(address: str, server: socket.socket) -> socket.socket:
     port = int(address.rpartition(":")[2])
     made = socket.socket()
     try:
-        made.setsockopt(socket.IPPROTO_IP, _IP_LOCAL_PORT_RANGE, struct.pack("I", port | (port << 16)))
+        made.setsockopt(
+            socket.IPPROTO_IP, _IP_LOCAL_PORT_RANGE, struct.pack("I", port | (port << 16))
+        )
     except OSError as error:
         made.close()
         if error.errno == errno.ENOPROTOOPT:
@@ -53,7 +55,9 @@ def connected_from(address: str, server: socket.socket) -> socket.socket:
 
 
 @linux
-def test_a_held_port_is_given_to_no_outgoing_connection(address: str, server: socket.socket) -> None:
+def test_a_held_port_is_given_to_no_outgoing_connection(
+    address: str, server: socket.socket
+) -> None:
     (held,) = hold([address])
     with closing(held), pytest.raises(OSError, match="Cannot assign"):
         connected_from(address, server)
@@ -85,7 +89,9 @@ def test_who_listens_on_a_port_is_named(address: str, server: socket.socket) -> 
     assert holder_of(address) is None
 
 
-def test_an_outgoing_connection_on_the_port_is_named_as_one(address: str, server: socket.socket) -> None:
+def test_an_outgoing_connection_on_the_port_is_named_as_one(
+    address: str, server: socket.socket
+) -> None:
     with closing(socket.socket()) as outgoing:
         outgoing.connect(server.getsockname())
         taken = f"127.0.0.1:{outgoing.getsockname()[1]}"

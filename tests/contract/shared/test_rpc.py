@@ -83,7 +83,10 @@ async def test_a_fault_of_ours_tells_an_incident_and_nothing_else() -> None:
 
 
 async def test_a_method_that_is_not_written_is_unimplemented() -> None:
-    async with served(Servicer()) as (server, peer), grpc.aio.insecure_channel(server.address) as bare:
+    async with (
+        served(Servicer()) as (server, peer),
+        grpc.aio.insecure_channel(server.address) as bare,
+    ):
         with pytest.raises(errors.Internal) as restored:
             await peer.stub(echo.stub).Missing(echo.Plain())
         with pytest.raises(grpc.aio.AioRpcError) as raw:

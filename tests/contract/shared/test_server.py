@@ -32,7 +32,9 @@ async def test_health_follows_a_real_query() -> None:
         served(Servicer(), ready=query, clock=clock) as (server, _),
         grpc.aio.insecure_channel(server.address) as bare,
     ):
-        watch = health_pb2_grpc.HealthStub(bare).Watch(health_pb2.HealthCheckRequest(service=echo.SERVICE))
+        watch = health_pb2_grpc.HealthStub(bare).Watch(
+            health_pb2.HealthCheckRequest(service=echo.SERVICE)
+        )
         told = aiter(watch)
         assert (await anext(told)).status == health_pb2.HealthCheckResponse.SERVING
         broken.append(OSError("database is gone"))
@@ -55,7 +57,9 @@ async def test_a_service_that_is_not_ready_says_so_from_its_first_moment() -> No
         grpc.aio.insecure_channel(server.address) as bare,
     ):
         for name in ("", echo.SERVICE):
-            answer = await health_pb2_grpc.HealthStub(bare).Check(health_pb2.HealthCheckRequest(service=name))
+            answer = await health_pb2_grpc.HealthStub(bare).Check(
+                health_pb2.HealthCheckRequest(service=name)
+            )
             assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
 
 
@@ -71,7 +75,9 @@ async def test_channelz_is_open_only_where_it_was_asked_for(channelz: bool) -> N
             yield asked
 
         answers = reflection_pb2_grpc.ServerReflectionStub(bare).ServerReflectionInfo(ask())
-        names = {service.name for service in (await anext(aiter(answers))).list_services_response.service}
+        names = {
+            service.name for service in (await anext(aiter(answers))).list_services_response.service
+        }
         answers.cancel()
         look = channelz_pb2_grpc.ChannelzStub(bare).GetServers
         if channelz:
@@ -143,7 +149,9 @@ async def test_calls_are_counted_by_service_method_and_code() -> None:
         assert metrics.registry.get_sample_value("rpc_handled_total", labels) == 1
 
 
-async def test_a_server_that_others_reach_says_so_in_its_log(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_server_that_others_reach_says_so_in_its_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     server = GrpcServer("0.0.0.0:0", [], service_names=[], metrics=Metrics())
     await server.start()
     await server.stop()
@@ -163,7 +171,9 @@ async def test_health_says_why_it_is_not_serving_except_for_liveness() -> None:
     async with grpc.aio.insecure_channel(server.address) as channel:
 
         async def check(name: str) -> tuple[int, Problem | None]:
-            asked = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name))
+            asked = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(service=name)
+            )
             return (await asked).status, problem_of(await asked.trailing_metadata())
 
         status = health_pb2.HealthCheckResponse

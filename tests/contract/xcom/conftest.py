@@ -94,7 +94,9 @@ class House:
 
         async def look() -> pb.Delivery | None:
             delivery = (await self.deliveries(message_id))[channel]
-            refused = [one for one in delivery.attempts if one.outcome == pb.ATTEMPT_OUTCOME_REFUSED]
+            refused = [
+                one for one in delivery.attempts if one.outcome == pb.ATTEMPT_OUTCOME_REFUSED
+            ]
             if len(refused) < 2:
                 await self.push(1)
             return delivery if len(refused) >= 2 else None

@@ -65,7 +65,10 @@ async def test_channels_follow_the_level_the_wish_or_everything_that_is_configur
 ) -> None:
     await house.start(**hook_settings(hook), **mail_settings(mail))
     message = await house.send(level, channels=explicit)
-    assert ([one.channel for one in message.deliveries], message.channels_reason) == (channels, reason)
+    assert ([one.channel for one in message.deliveries], message.channels_reason) == (
+        channels,
+        reason,
+    )
 
 
 async def test_with_nothing_configured_the_log_is_the_last_resort(house: House) -> None:
@@ -87,7 +90,9 @@ async def test_the_same_request_again_answers_the_first_message_and_sends_nothin
     assert hook.keys == [first.deliveries[0].id]
 
 
-async def test_one_request_sent_many_times_at_once_is_one_message(house: House, hook: FakeWebhook) -> None:
+async def test_one_request_sent_many_times_at_once_is_one_message(
+    house: House, hook: FakeWebhook
+) -> None:
     await house.start(**hook_settings(hook))
     answers = await asyncio.gather(
         *(house.send(request_id="alerts-9", dedupe_key="a:i:HIGH") for _ in range(20))
@@ -99,7 +104,8 @@ async def test_one_request_sent_many_times_at_once_is_one_message(house: House, 
 
 
 @pytest.mark.parametrize(
-    "other", [{"subject": "other"}, {"body": "other"}, {"level": "LOW"}, {"facts": {"asset": "BTC"}}]
+    "other",
+    [{"subject": "other"}, {"body": "other"}, {"level": "LOW"}, {"facts": {"asset": "BTC"}}],
 )
 async def test_other_content_under_a_used_request_id_is_refused(
     house: House, other: dict[str, object]
@@ -123,7 +129,9 @@ async def test_a_key_told_within_the_window_is_stored_and_not_told_again(
     second = await house.send(dedupe_key="alert:incident:HIGH")
     assert (second.suppressed_reason, list(second.deliveries)) == ("DUPLICATE", [])
     assert second.id != first.id
-    assert (await house.stub.GetMessage(pb.GetMessageRequest(id=second.id))).suppressed_reason == "DUPLICATE"
+    assert (
+        await house.stub.GetMessage(pb.GetMessageRequest(id=second.id))
+    ).suppressed_reason == "DUPLICATE"
     other = await house.send(dedupe_key="alert:incident:other")
     clock.advance(2)
     later = await house.send(dedupe_key="alert:incident:HIGH")
@@ -134,7 +142,9 @@ async def test_a_key_told_within_the_window_is_stored_and_not_told_again(
 
 async def test_the_same_key_at_once_is_told_once(house: House, hook: FakeWebhook) -> None:
     await house.start(**hook_settings(hook))
-    answers = await asyncio.gather(*(house.send(dedupe_key="alert:incident:HIGH") for _ in range(10)))
+    answers = await asyncio.gather(
+        *(house.send(dedupe_key="alert:incident:HIGH") for _ in range(10))
+    )
     assert sorted(one.suppressed_reason for one in answers) == [""] + ["DUPLICATE"] * 9
 
 
@@ -168,7 +178,9 @@ async def test_an_unknown_channel_is_refused_with_the_known_ones(house: House) -
         {"facts": {str(number): "x" * 4000 for number in range(9)}},
     ],
 )
-async def test_what_cannot_be_stored_is_refused_by_name(house: House, fields: dict[str, object]) -> None:
+async def test_what_cannot_be_stored_is_refused_by_name(
+    house: House, fields: dict[str, object]
+) -> None:
     await house.start()
     with pytest.raises(InvalidArgument) as refused:
         await house.send(**fields)
@@ -210,7 +222,9 @@ async def test_the_head_of_the_ledger_goes_out_with_an_alert(house: House) -> No
 @pytest.mark.parametrize(
     "fields", [{"request_id": ""}, {"subject": ""}, {"subject": "x" * 301}, {"source": ""}]
 )
-async def test_a_message_without_what_it_needs_is_refused(house: House, fields: dict[str, object]) -> None:
+async def test_a_message_without_what_it_needs_is_refused(
+    house: House, fields: dict[str, object]
+) -> None:
     await house.start()
     with pytest.raises(InvalidArgument) as refused:
         await house.send(**fields)
@@ -228,7 +242,9 @@ async def test_messages_and_deliveries_are_listed_newest_first_in_pages(house: H
     sent = [await house.send("LOW" if number % 2 else "HIGH") for number in range(5)]
     newest = [one.id for one in reversed(sent)]
     page = await house.stub.ListMessages(pb.ListMessagesRequest(page_size=3))
-    rest = await house.stub.ListMessages(pb.ListMessagesRequest(page_size=3, page_token=page.next_page_token))
+    rest = await house.stub.ListMessages(
+        pb.ListMessagesRequest(page_size=3, page_token=page.next_page_token)
+    )
     assert [one.id for one in (*page.messages, *rest.messages)] == newest
     assert not rest.next_page_token
     assert all(one.deliveries[0].channel == "log" for one in page.messages)
@@ -240,7 +256,9 @@ async def test_messages_and_deliveries_are_listed_newest_first_in_pages(house: H
     assert deliveries.deliveries[0].subject == sent[0].subject
     with pytest.raises(InvalidArgument, match="PAGE_TOKEN_MISMATCH"):
         await house.stub.ListDeliveries(
-            pb.ListDeliveriesRequest(channel="log", page_size=2, page_token=deliveries.next_page_token)
+            pb.ListDeliveriesRequest(
+                channel="log", page_size=2, page_token=deliveries.next_page_token
+            )
         )
     with pytest.raises(InvalidArgument, match="BAD_PAGE_TOKEN"):
         await house.stub.ListMessages(pb.ListMessagesRequest(page_token="none"))

@@ -1,4 +1,6 @@
-"""Sent means arrived: a call that rings, a text that is queued, a sound that nobody hears are not sent."""
+"""Sent means arrived: a call that rings, a text that is queued, a sound that nobody hears are not
+sent.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ async def state_of(house: House, message_id: str, channel: str) -> str:
     return pb.DeliveryState.Name(state).removeprefix("DELIVERY_STATE_")
 
 
-async def becomes(house: House, message_id: str, channel: str, state: str, step_seconds: float = 0) -> None:
+async def becomes(
+    house: House, message_id: str, channel: str, state: str, step_seconds: float = 0
+) -> None:
     """Push the clock until the delivery stands so."""
 
     async def look() -> bool | None:

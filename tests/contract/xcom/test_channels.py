@@ -17,7 +17,14 @@ from services.xcom.senders import registry
 from services.xcom.senders.email import Email, EmailSettings
 from shared.clock import PushedClock
 from shared.errors import FailedPrecondition, InvalidArgument
-from tests.contract.xcom.conftest import RECIPIENT, SECRET, START_TIME, House, hook_settings, mail_settings
+from tests.contract.xcom.conftest import (
+    RECIPIENT,
+    SECRET,
+    START_TIME,
+    House,
+    hook_settings,
+    mail_settings,
+)
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.webhook import OK, FakeWebhook, Reply
 
@@ -34,9 +41,14 @@ LETTER = Letter(
 )
 
 
-async def test_a_mail_arrives_with_its_text_and_its_marks(house: House, mail: FakeMailServer) -> None:
+async def test_a_mail_arrives_with_its_text_and_its_marks(
+    house: House, mail: FakeMailServer
+) -> None:
     await house.start(**mail_settings(mail), smtp_sender="sonic@example.org")
-    body = "SOL long, wallet „Main“\nprice 92.10 USD\n.\nliquidation 88.40 USD – distance 4.0 %\n" + "ä" * 300
+    body = (
+        "SOL long, wallet „Main“\nprice 92.10 USD\n.\nliquidation 88.40 USD – distance 4.0 %\n"
+        + "ä" * 300
+    )
     message = await house.send("HIGH", subject="HIGH: SOL – 4 %\r\nBcc: all@example.com", body=body)
     delivery = await house.settled(message.id, "email")
     (received,) = mail.mails
@@ -125,7 +137,9 @@ async def test_the_line_is_encrypted_when_that_is_offered(house: House, tmp_path
         await mail.wait_for(1)
 
 
-async def test_a_far_host_must_prove_who_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_far_host_must_prove_who_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with FakeMailServer(tls_context=own_certificate(tmp_path)) as mail:
         monkeypatch.setattr(email_channel.Email, "_is_loopback", False)
         answer = await Email(EmailSettings.model_validate(mail_settings(mail))).send(LETTER)
@@ -136,7 +150,10 @@ async def test_a_far_host_must_prove_who_it_is(tmp_path: Path, monkeypatch: pyte
 def own_certificate(folder: Path) -> ssl.SSLContext:
     """Signed by nobody but itself."""
     key, certificate = folder / "key.pem", folder / "certificate.pem"
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=mail.test"
+    words = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "
+        "/CN=mail.test"
+    )
     subprocess.run(
         ["openssl", *words.split(), "-keyout", str(key), "-out", str(certificate)],
         check=True,
@@ -213,7 +230,11 @@ async def test_a_channel_is_tested_at_once_and_remembers_when(
         ({}, "email", ["SMTP_SERVER", "SMTP_DEFAULT_RECIPIENT"]),
         ({"smtp_server": "localhost"}, "email", ["SMTP_DEFAULT_RECIPIENT"]),
         (
-            {"smtp_server": "localhost", "smtp_default_recipient": RECIPIENT, "smtp_username": "jane"},
+            {
+                "smtp_server": "localhost",
+                "smtp_default_recipient": RECIPIENT,
+                "smtp_username": "jane",
+            },
             "email",
             ["SMTP_PASSWORD"],
         ),
@@ -268,7 +289,9 @@ async def test_channels_are_listed_masked_with_their_counts(
     assert hook.received[0].headers["authorization"].startswith("Basic ")
 
 
-async def test_a_test_in_flight_ends_when_the_channel_hangs(house: House, mail: FakeMailServer) -> None:
+async def test_a_test_in_flight_ends_when_the_channel_hangs(
+    house: House, mail: FakeMailServer
+) -> None:
     mail.hangs = True
     await house.start(**mail_settings(mail), smtp_timeout_seconds=0.3)
     async with asyncio.timeout(5):

@@ -1,4 +1,6 @@
-"""Nothing loud dies in silence: a final answer is asked twice, then everybody else hears it, and of it."""
+"""Nothing loud dies in silence: a final answer is asked twice, then everybody else hears it, and of
+it.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ async def test_the_death_of_high_goes_to_every_channel_and_contact_at_once_and_i
     refuses(hook)
     await house.start(**hook_settings(hook), **mail_settings(mail))
     await set_chain(
-        house, contact("jane", 3600, email="one@example.org"), contact("joe", 3600, email="two@example.org")
+        house,
+        contact("jane", 3600, email="one@example.org"),
+        contact("joe", 3600, email="two@example.org"),
     )
     message = await house.send("HIGH", channels=["webhook"])
     dead = await house.refused(message.id, "webhook")
@@ -59,7 +63,10 @@ async def test_the_death_of_high_goes_to_every_channel_and_contact_at_once_and_i
     assert dead.state == pb.DELIVERY_STATE_DEAD
     everybody = ["jane@example.com", "one@example.org", "two@example.org"]
     for subject in (NOTICE, message.subject):
-        assert sorted(m.recipients[0] for m in mail.mails if m.message["Subject"] == subject) == everybody
+        assert (
+            sorted(m.recipients[0] for m in mail.mails if m.message["Subject"] == subject)
+            == everybody
+        )
     assert message.subject in mail.mails[subjects(mail).index(NOTICE)].text
     for _ in range(30):
         await house.push(60)
@@ -186,7 +193,9 @@ async def test_a_contact_without_a_way_keeps_nobody_waiting(
 ) -> None:
     await house.start(**hook_settings(hook), **mail_settings(mail))
     # No telegram is set, and the channel has no address of its own.
-    await set_chain(house, contact("jane", 60, telegram=""), contact("joe", 3600, email="two@example.org"))
+    await set_chain(
+        house, contact("jane", 60, telegram=""), contact("joe", 3600, email="two@example.org")
+    )
     await house.send("HIGH", channels=["webhook"])
     await house.push_until(lambda: len(mail.mails) == 1, 10)
     assert mail.mails[0].recipients == ["two@example.org"]
@@ -236,7 +245,9 @@ async def test_a_snoozed_high_whose_channel_is_dead_wakes_nobody(
     refuses(hook)
     await house.start(**hook_settings(hook), **mail_settings(mail))
     message = await house.send("HIGH", channels=["webhook"])
-    await house.escalation.AckMessage(pb.AckMessageRequest(id=message.id, snooze=Duration(seconds=3600)))
+    await house.escalation.AckMessage(
+        pb.AckMessageRequest(id=message.id, snooze=Duration(seconds=3600))
+    )
     await house.refused(message.id, "webhook")
     await mail.wait_for(1)
     assert subjects(mail) == [NOTICE]

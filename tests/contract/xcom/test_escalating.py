@@ -25,7 +25,9 @@ from tests.fakes.webhook import OK, FakeWebhook, Reply
 
 
 def contact(name: str, wait_seconds: int, **routes: str) -> pb.Contact:
-    ways = [pb.ContactRoute(channel=channel, address=address) for channel, address in routes.items()]
+    ways = [
+        pb.ContactRoute(channel=channel, address=address) for channel, address in routes.items()
+    ]
     return pb.Contact(name=name, wait=Duration(seconds=wait_seconds), routes=ways)
 
 
@@ -158,7 +160,11 @@ async def test_without_contacts_what_reached_nobody_in_time_goes_to_every_channe
     await house.push_until(lambda: bool(mail.mails))
     (fallback,) = await by_reason(house, message.id, "FALLBACK")
     assert fallback.channel == "email"
-    assert 30 <= (clock.now() - message.created_time.ToDatetime(clock.now().tzinfo)).total_seconds() <= 60
+    assert (
+        30
+        <= (clock.now() - message.created_time.ToDatetime(clock.now().tzinfo)).total_seconds()
+        <= 60
+    )
 
 
 async def test_what_no_contact_acknowledged_goes_to_every_channel_once(
@@ -182,10 +188,14 @@ async def test_the_chain_is_shown_masked_and_keeps_what_comes_back_masked(
     house: House, databases: Databases
 ) -> None:
     await house.start()
-    chain = await set_chain(house, contact("jane", 60, email="secret.name@example.org", sms="+491701234567"))
+    chain = await set_chain(
+        house, contact("jane", 60, email="secret.name@example.org", sms="+491701234567")
+    )
     assert [one.address for one in chain.contacts[0].routes] == ["s***@example.org", "+49***67"]
     chain.contacts[0].wait.seconds = 90
-    await house.escalation.UpdateEscalationChain(pb.UpdateEscalationChainRequest(escalation_chain=chain))
+    await house.escalation.UpdateEscalationChain(
+        pb.UpdateEscalationChainRequest(escalation_chain=chain)
+    )
     connection = await asyncpg.connect(databases.url("xcom"))
     stored = await connection.fetchval("select value::text from setting where name = 'chain'")
     await connection.close()

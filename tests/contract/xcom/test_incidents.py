@@ -22,7 +22,11 @@ KEY = "alert-5.1"
 
 
 async def over(house: House, key: str = KEY, **fields: object) -> pb.Message:
-    words = {"subject": "RESOLVED: SOL long travel 5 %", "incident_key": key, "ends_incident": True} | fields
+    words = {
+        "subject": "RESOLVED: SOL long travel 5 %",
+        "incident_key": key,
+        "ends_incident": True,
+    } | fields
     return await house.send("LOW", **words)
 
 
@@ -35,7 +39,9 @@ async def test_the_end_goes_to_everybody_who_heard_and_to_nobody_else(
 ) -> None:
     await house.start(**hook_settings(hook), **mail_settings(mail))
     await set_chain(
-        house, contact("jane", 60, email="one@example.org"), contact("joe", 600, email="two@example.org")
+        house,
+        contact("jane", 60, email="one@example.org"),
+        contact("joe", 600, email="two@example.org"),
     )
     raised = await house.send("HIGH", channels=["webhook"], incident_key=KEY)
     await house.push_until(lambda: len(mail.mails) == 1, 10)
@@ -55,7 +61,7 @@ async def test_the_end_goes_to_everybody_who_heard_and_to_nobody_else(
     assert not later.HasField("escalation_due_time")
 
 
-async def test_the_end_of_what_nobody_heard_is_told_to_nobody_and_that_of_an_unknown_incident_as_ever(
+async def test_the_end_of_what_nobody_heard_is_told_to_nobody_that_of_an_unknown_incident_as_ever(
     house: House, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
     hook.answer = lambda _received: Reply(410)
@@ -79,7 +85,9 @@ async def test_an_escalation_that_waits_is_not_sent_after_the_end(
     mail.reply = "451 later"
     await house.start(**hook_settings(hook), **mail_settings(mail))
     await set_chain(
-        house, contact("jane", 60, email="one@example.org"), contact("joe", 600, email="two@example.org")
+        house,
+        contact("jane", 60, email="one@example.org"),
+        contact("joe", 600, email="two@example.org"),
     )
     raised = await house.send("HIGH", channels=["webhook"], incident_key=KEY)
     while not (told := await by_reason(house, raised.id, "ESCALATION")) or not told[0].last_error:
@@ -113,7 +121,9 @@ async def test_the_end_comes_after_what_is_being_sent_on_the_same_channel(
     assert (await house.deliveries(raised.id))["webhook"].state == pb.DELIVERY_STATE_SENT
 
 
-async def test_an_end_makes_no_call_where_there_is_a_quieter_way(house: House, twilio: FakeTwilio) -> None:
+async def test_an_end_makes_no_call_where_there_is_a_quieter_way(
+    house: House, twilio: FakeTwilio
+) -> None:
     await house.start(**twilio_settings(twilio))
     await house.send("HIGH", channels=["sms", "voice"], incident_key=KEY)
     assert ways(await over(house)) == [("sms", "")]
@@ -130,7 +140,9 @@ async def test_one_word_ends_several_incidents_for_all_who_heard_of_one(
     await mail.wait_for(1)
     end = await over(house, ended_incident_keys=["alert-6.1"])
     assert ways(end) == [("email", ""), ("webhook", "")]
-    assert not (await house.stub.GetMessage(pb.GetMessageRequest(id=high.id))).HasField("escalation_due_time")
+    assert not (await house.stub.GetMessage(pb.GetMessageRequest(id=high.id))).HasField(
+        "escalation_due_time"
+    )
 
 
 async def test_what_comes_late_of_an_incident_that_is_over_escalates_to_nobody(
@@ -146,7 +158,9 @@ async def test_what_comes_late_of_an_incident_that_is_over_escalates_to_nobody(
 
 async def settle(house: House, action: str, **fields: object) -> None:
     wanted = pb.IncidentAction.Value(f"INCIDENT_ACTION_{action}")
-    await house.escalation.SettleIncident(pb.SettleIncidentRequest(incident_key=KEY, action=wanted, **fields))
+    await house.escalation.SettleIncident(
+        pb.SettleIncidentRequest(incident_key=KEY, action=wanted, **fields)
+    )
 
 
 async def said(house: House, after: int = 0) -> list[pb.Acknowledgement]:
@@ -190,7 +204,9 @@ async def test_a_snooze_is_of_the_incident_and_is_kept_with_its_end(
     await house.start(**hook_settings(hook))
     first = await house.send("HIGH", incident_key=KEY)
     again = await house.send("HIGH", incident_key=KEY)
-    await house.escalation.AckMessage(pb.AckMessageRequest(id=again.id, snooze=Duration(seconds=900)))
+    await house.escalation.AckMessage(
+        pb.AckMessageRequest(id=again.id, snooze=Duration(seconds=900))
+    )
     found = await house.stub.GetMessage(pb.GetMessageRequest(id=first.id))
     until_time = clock.now().replace(tzinfo=None).timestamp() + 900
     assert found.escalation_due_time.ToDatetime().timestamp() == pytest.approx(until_time, abs=1)
@@ -204,14 +220,18 @@ async def test_what_its_source_heard_stops_a_chain_calls_back_what_waits_and_doe
     mail.reply = "451 later"
     await house.start(**hook_settings(hook), **mail_settings(mail))
     await set_chain(
-        house, contact("jane", 60, email="one@example.org"), contact("joe", 600, email="two@example.org")
+        house,
+        contact("jane", 60, email="one@example.org"),
+        contact("joe", 600, email="two@example.org"),
     )
     message = await house.send("HIGH", channels=["webhook"], incident_key=KEY)
     while not (told := await by_reason(house, message.id, "ESCALATION")) or not told[0].last_error:
         await house.push(5)
     await settle(house, "ACKNOWLEDGE", by="Ann")
     # Also what is just being sent is not tried again.
-    assert (await by_reason(house, message.id, "ESCALATION"))[0].state == pb.DELIVERY_STATE_CANCELLED
+    assert (await by_reason(house, message.id, "ESCALATION"))[
+        0
+    ].state == pb.DELIVERY_STATE_CANCELLED
     mail.reply = "250 OK"
     for _ in range(20):
         await house.push(60)
@@ -228,7 +248,9 @@ async def test_an_acknowledgement_taken_back_lets_the_chain_go_on_where_it_was(
 ) -> None:
     await house.start(**hook_settings(hook), **mail_settings(mail))
     await set_chain(
-        house, contact("jane", 60, email="one@example.org"), contact("joe", 60, email="two@example.org")
+        house,
+        contact("jane", 60, email="one@example.org"),
+        contact("joe", 60, email="two@example.org"),
     )
     message = await house.send("HIGH", channels=["webhook"], incident_key=KEY)
     await house.push_until(lambda: len(mail.mails) == 1, 10)
@@ -271,7 +293,9 @@ async def test_an_acknowledged_digest_acknowledges_all_it_carries(
     await house.start(**twilio_settings(twilio))
     first = await house.send("HIGH", channels=["voice"])
     await house.settled(first.id, "voice")
-    carried = [await house.send("HIGH", channels=["voice"], incident_key=f"alert-{n}.1") for n in (7, 8)]
+    carried = [
+        await house.send("HIGH", channels=["voice"], incident_key=f"alert-{n}.1") for n in (7, 8)
+    ]
     await house.push_until(lambda: len(twilio.calls) == 2, 10)
     listed = await house.stub.ListMessages(pb.ListMessagesRequest(source="xcom"))
     await house.escalation.AckMessage(pb.AckMessageRequest(id=listed.messages[0].id, by="jane"))
@@ -299,7 +323,9 @@ async def test_what_ended_before_it_could_be_told_is_told_once_as_such(
         ("voice", pb.DELIVERY_REASON_ENDED_UNTOLD)
     ]
     await house.push_until(lambda: len(twilio.calls) == 2)
-    assert "Over before it was told, was High: SOL long travel 5 percent" in twilio.calls[1]["Twiml"]
+    assert (
+        "Over before it was told, was High: SOL long travel 5 percent" in twilio.calls[1]["Twiml"]
+    )
     clock.advance(400)
     await house.channel("voice")
     assert len(twilio.calls) == 2

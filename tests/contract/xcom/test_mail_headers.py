@@ -1,4 +1,6 @@
-"""A subject is one header that says what it says, on every Python; no address brings another one along."""
+"""A subject is one header that says what it says, on every Python; no address brings another one
+along.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ from shared.errors import InvalidArgument
 from tests.contract.xcom.conftest import House, mail_settings
 from tests.fakes.mail import FakeMailServer
 
-EVIL = "=?utf-8?q?HIGH=0D=0AContent-Type:_text/html=0D=0ABcc:_all@example.com=0D=0A=0D=0A<b>forged</b>?="
+EVIL = (
+    "=?utf-8?q?HIGH=0D=0AContent-Type:_text/html=0D=0A"
+    "Bcc:_all@example.com=0D=0A=0D=0A<b>forged</b>?="
+)
 HEADERS = {
     "Subject",
     "From",
@@ -57,7 +62,9 @@ async def test_a_long_subject_arrives_without_a_space_too_many(
 def read(raw: bytes) -> str:
     """The subject as any reader decodes it, once."""
     message = email.message_from_bytes(raw, policy=email.policy.compat32)
-    return str(make_header(decode_header(str(message["Subject"]).replace("\r\n", "").replace("\n", ""))))
+    return str(
+        make_header(decode_header(str(message["Subject"]).replace("\r\n", "").replace("\n", "")))
+    )
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
@@ -79,7 +86,9 @@ def test_any_subject_is_one_header_of_short_lines_and_reads_back(text: str) -> N
 @pytest.mark.parametrize(
     "address", ["=?utf-8?q?a=0D=0ABcc:x?=@example.com", "jane@exämple.com", "a@b\u2028c.com"]
 )
-async def test_an_address_that_the_library_would_read_is_refused(house: House, address: str) -> None:
+async def test_an_address_that_the_library_would_read_is_refused(
+    house: House, address: str
+) -> None:
     for name in ("smtp_sender", "smtp_default_recipient"):
         with pytest.raises(ValidationError):
             EmailSettings.model_validate({name: address})

@@ -29,7 +29,9 @@ FACTS = {
 }
 
 
-async def test_a_text_says_what_where_how_far_and_what_to_do(house: House, twilio: FakeTwilio) -> None:
+async def test_a_text_says_what_where_how_far_and_what_to_do(
+    house: House, twilio: FakeTwilio
+) -> None:
     await house.start(**twilio_settings(twilio))
     message = await house.send("HIGH", facts=FACTS, subject="HIGH: SOL long travel –75.3 %")
     assert [one.channel for one in message.deliveries] == ["sms", "voice"]
@@ -39,12 +41,15 @@ async def test_a_text_says_what_where_how_far_and_what_to_do(house: House, twili
     assert text == {
         "To": "+491701234567",
         "From": "+15005550006",
-        "Body": "HIGH: SOL long travel -75.3 %. wallet main. 4.01 % to liquidation. Add collateral or close."
+        "Body": "HIGH: SOL long travel -75.3 %. wallet main. 4.01 % to liquidation. Add collateral "
+        "or close."
         " price 92.1 USD. liquidation 88.4 USD",
     }
     await house.settled(message.id, "voice")
     (call,) = twilio.calls
-    assert call["Twiml"].startswith("<Response><Say>Sonic. High: SOL long travel minus 75 point 3 percent")
+    assert call["Twiml"].startswith(
+        "<Response><Say>Sonic. High: SOL long travel minus 75 point 3 percent"
+    )
     tokens = {one.headers["i-twilio-idempotency-token"] for one in twilio.received}
     assert tokens == {one.id for one in (await house.deliveries(message.id)).values()}
 
@@ -59,7 +64,10 @@ async def test_text_of_others_cannot_steer_a_call(house: House, twilio: FakeTwil
 @pytest.mark.parametrize(
     ("refusal", "state"),
     [
-        (answer(400, {"code": 21211, "message": "Invalid 'To' +491701234567"}), pb.DELIVERY_STATE_DEAD),
+        (
+            answer(400, {"code": 21211, "message": "Invalid 'To' +491701234567"}),
+            pb.DELIVERY_STATE_DEAD,
+        ),
         (answer(401, {"code": 20003, "message": f"Authenticate {TOKEN}"}), pb.DELIVERY_STATE_DEAD),
         (answer(429, {"code": 20429}), pb.DELIVERY_STATE_QUEUED),
         (Reply(503, body=b"<html>"), pb.DELIVERY_STATE_QUEUED),
@@ -108,7 +116,9 @@ async def test_a_relayed_service_gets_subject_and_body(house: House, hook: FakeW
 
 # The library warns of its own use of what is going away.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-async def test_a_relayed_service_that_fails_or_hangs_is_a_failed_try(house: House, hook: FakeWebhook) -> None:
+async def test_a_relayed_service_that_fails_or_hangs_is_a_failed_try(
+    house: House, hook: FakeWebhook
+) -> None:
     hook.answer = lambda _received: Reply(500) if len(hook.received) == 0 else STALL
     await house.start(
         xcom_apprise_urls=hook.url.replace("http://", "json://"),
@@ -139,7 +149,11 @@ async def test_pages_hear_the_last_minute_and_what_comes(house: House) -> None:
         assert (await heard.get()).message_id == first.id
         second = await house.send("HIGH", channels=["sound"])
         sound = await heard.get()
-    assert (sound.message_id, sound.level, sound.subject) == (second.id, pb.LEVEL_HIGH, second.subject)
+    assert (sound.message_id, sound.level, sound.subject) == (
+        second.id,
+        pb.LEVEL_HIGH,
+        second.subject,
+    )
     listening.cancel()
     await asyncio.wait({listening})
     assert heard.empty()

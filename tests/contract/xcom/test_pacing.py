@@ -21,7 +21,8 @@ TIGHT = {"xcom_budget_count": 10, "xcom_budget_reserve": 7, "xcom_budget_seconds
 
 async def told(house: House, count: int, level: str = "LOW") -> list[pb.Message]:
     return [
-        await house.send(level, channels=["webhook"], subject=f"message {number}") for number in range(count)
+        await house.send(level, channels=["webhook"], subject=f"message {number}")
+        for number in range(count)
     ]
 
 
@@ -30,7 +31,9 @@ async def states(house: House, messages: list[pb.Message]) -> list[str]:
     return [pb.DeliveryState.Name(state).removeprefix("DELIVERY_STATE_") for state in found]
 
 
-async def test_what_the_budget_does_not_hold_is_told_in_one_digest(house: House, hook: FakeWebhook) -> None:
+async def test_what_the_budget_does_not_hold_is_told_in_one_digest(
+    house: House, hook: FakeWebhook
+) -> None:
     await house.start(**hook_settings(hook), **TIGHT)
     first = [(await told(house, 1))[0] for _ in range(3)]
     await hook.wait_for(3)
@@ -77,7 +80,8 @@ async def test_quiet_hours_hold_low_and_medium_and_let_high_through(
     house: House, hook: FakeWebhook, clock: PushedClock
 ) -> None:
     await house.start(**hook_settings(hook))
-    # The worker is up: what it is claiming at the moment of a change is claimed by the settings before.
+    # The worker is up: what it is claiming at the moment of a change is claimed by the settings
+    # before.
     await house.settled((await told(house, 1))[0].id, "webhook")
     # 23:00 UTC is midnight in Berlin.
     hours = pb.QuietHours(start_minute=22 * 60, end_minute=7 * 60, time_zone="Europe/Berlin")
@@ -90,8 +94,12 @@ async def test_quiet_hours_hold_low_and_medium_and_let_high_through(
     await house.settled((await house.send("HIGH", channels=["webhook"])).id, "webhook")
     assert set(await states(house, held)) == {"QUEUED"}
     over = START_TIME.replace(hour=6, day=START_TIME.day + 1, tzinfo=None)
-    listed = await house.stub.ListDeliveries(pb.ListDeliveriesRequest(state=pb.DELIVERY_STATE_QUEUED))
-    assert {one.quiet_until_time.ToDatetime() for one in (*listed.deliveries, *held[0].deliveries)} == {over}
+    listed = await house.stub.ListDeliveries(
+        pb.ListDeliveriesRequest(state=pb.DELIVERY_STATE_QUEUED)
+    )
+    assert {
+        one.quiet_until_time.ToDatetime() for one in (*listed.deliveries, *held[0].deliveries)
+    } == {over}
     assert not (await house.deliveries(loud.id))["webhook"].HasField("quiet_until_time")
     assert [one.body["level"] for one in hook.received[1:]] == ["HIGH", "HIGH"]
     await house.push_until(lambda: len(hook.received) == 6, 60)
@@ -99,7 +107,9 @@ async def test_quiet_hours_hold_low_and_medium_and_let_high_through(
     assert sorted(one.body["level"] for one in hook.received[3:]) == ["LOW", "LOW", "MEDIUM"]
 
 
-async def test_a_budget_set_by_a_call_holds_for_its_channel(house: House, hook: FakeWebhook) -> None:
+async def test_a_budget_set_by_a_call_holds_for_its_channel(
+    house: House, hook: FakeWebhook
+) -> None:
     await house.start(**hook_settings(hook))
     await house.set_channel("webhook", "quiet_budget_count", quiet_budget_count=1)
     await told(house, 1)
@@ -113,11 +123,14 @@ async def test_a_budget_set_by_a_call_holds_for_its_channel(house: House, hook: 
 async def test_calls_rest_and_what_waited_is_spoken_in_one(
     house: House, twilio: FakeTwilio, clock: PushedClock
 ) -> None:
-    await house.start(**twilio_settings(twilio), xcom_escalation_seconds=86400, sms_cooldown_seconds=0)
+    await house.start(
+        **twilio_settings(twilio), xcom_escalation_seconds=86400, sms_cooldown_seconds=0
+    )
     first = await house.send("HIGH", channels=["voice", "sms"])
     await house.settled(first.id, "voice")
     later = [
-        await house.send("HIGH", channels=["voice", "sms"], subject=f"SOL {number}") for number in range(3)
+        await house.send("HIGH", channels=["voice", "sms"], subject=f"SOL {number}")
+        for number in range(3)
     ]
     for message in later:
         await house.settled(message.id, "sms")
@@ -159,8 +172,10 @@ async def test_one_loud_message_overtakes_ten_thousand_quiet_ones(
     await house.start(**hook_settings(hook))
     connection = await asyncpg.connect(databases.url("xcom"))
     await connection.execute(
-        "insert into message (id, request_id, level, subject, body, source, dedupe_key, facts, created_time,"
-        " suppressed_reason, channels_reason, urgency) select 'm' || n, 'm' || n, 1, 'quiet ' || n, '',"
+        "insert into message (id, request_id, level, subject, body, source, dedupe_key, facts,"
+        " created_time,"
+        " suppressed_reason, channels_reason, urgency) select 'm' || n, 'm' || n, 1, 'quiet ' ||"
+        " n, '',"
         " 'alerts', '', '{}', $1, '', 'EXPLICIT', 4000 from generate_series(1, 10000) as n",
         START_TIME,
     )
@@ -179,7 +194,9 @@ async def test_one_loud_message_overtakes_ten_thousand_quiet_ones(
     assert time.monotonic() - began < 10
 
     async def settled() -> bool | None:
-        return not await connection.fetchval("select count(*) from delivery where state <> 2") or None
+        return (
+            not await connection.fetchval("select count(*) from delivery where state <> 2") or None
+        )
 
     await until(settled, 20)
     await connection.close()

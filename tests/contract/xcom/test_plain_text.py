@@ -1,4 +1,6 @@
-"""What is said arrives letter by letter and within what each service takes, whatever markup it reads."""
+"""What is said arrives letter by letter and within what each service takes, whatever markup it
+reads.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 SUBJECT = "HIGH: SOL <long> my_main_wallet *1* at -75.3 %"
 BODY = (
-    f"{SUBJECT}\n\nWhy: price 92.1 USD <= limit 93 & falling [x] `y` ~z~ 🚨\n# not a heading\n> nor a quote"
+    f"{SUBJECT}\n\nWhy: price 92.1 USD <= limit 93 & falling [x] `y` ~z~ 🚨\n# not a heading\n> "
+    "nor a quote"
 )
 TELEGRAM = "tgram://123456789:abcdefg_hijklmnop/12345/"
 DISCORD = f"discord://1234567890123456789/{'a' * 68}"
@@ -61,10 +64,14 @@ def _pushover(received: Received) -> str:
 
 SERVICES = [
     pytest.param("telegram", TELEGRAM, _telegram, 4096, id="telegram"),
-    pytest.param("telegram", f"{TELEGRAM}?format=markdown", _telegram, 4096, id="telegram-markdown"),
+    pytest.param(
+        "telegram", f"{TELEGRAM}?format=markdown", _telegram, 4096, id="telegram-markdown"
+    ),
     pytest.param("discord", DISCORD, _discord, 2000, id="discord"),
     pytest.param("discord", f"{DISCORD}?format=markdown", _discord, 2000, id="discord-markdown"),
-    pytest.param("slack", "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ", _slack, 35_000, id="slack"),
+    pytest.param(
+        "slack", "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ", _slack, 35_000, id="slack"
+    ),
     pytest.param("ntfy", "ntfys://topic", _ntfy, 4096, id="ntfy"),
     pytest.param("pushover", f"pover://{'u' * 30}@{'t' * 30}", _pushover, 1024, id="pushover"),
 ]
@@ -89,7 +96,9 @@ def _judged(received: Received) -> Reply:
     if b"parse_mode" in received.raw:
         body = json.loads(received.raw)
         if body["parse_mode"] != "HTML" or _MARKUP.search(body["text"]):
-            return Reply(400, body=b'{"ok":false,"description":"Bad Request: can\'t parse entities"}')
+            return Reply(
+                400, body=b'{"ok":false,"description":"Bad Request: can\'t parse entities"}'
+            )
         # What is left when the entities are read.
         if len(_telegram(received).encode("utf-16-le")) // 2 > 4096:
             return Reply(400, body=b'{"ok":false,"description":"Bad Request: message is too long"}')
@@ -99,7 +108,12 @@ def _judged(received: Received) -> Reply:
 
 @pytest.mark.parametrize(("name", "url", "read", "limit"), SERVICES)
 async def test_an_alert_arrives_letter_by_letter(
-    house: House, services: FakeWebhook, name: str, url: str, read: Callable[[Received], str], limit: int
+    house: House,
+    services: FakeWebhook,
+    name: str,
+    url: str,
+    read: Callable[[Received], str],
+    limit: int,
 ) -> None:
     await house.start(**{f"xcom_{name}_url": url})
     message = await house.send("HIGH", channels=[name], subject=SUBJECT, body=BODY)
@@ -113,7 +127,12 @@ async def test_an_alert_arrives_letter_by_letter(
 
 @pytest.mark.parametrize(("name", "url", "read", "limit"), SERVICES)
 async def test_a_test_of_a_channel_sends_the_signs_of_an_alert(
-    house: House, services: FakeWebhook, name: str, url: str, read: Callable[[Received], str], limit: int
+    house: House,
+    services: FakeWebhook,
+    name: str,
+    url: str,
+    read: Callable[[Received], str],
+    limit: int,
 ) -> None:
     await house.start(**{f"xcom_{name}_url": url})
     answer = await house.stub.TestChannel(pb.TestChannelRequest(channel=name))
@@ -149,7 +168,9 @@ async def test_what_is_too_long_is_cut_and_says_how_much_is_missing(
     assert len(text) <= limit + len(SUBJECT) + 1
 
 
-async def test_a_service_without_a_receiver_has_sent_nothing(house: House, services: FakeWebhook) -> None:
+async def test_a_service_without_a_receiver_has_sent_nothing(
+    house: House, services: FakeWebhook
+) -> None:
     await house.start(xcom_telegram_url="tgram://123456789:abcdefg_hijklmnop/?detect=no")
     message = await house.send("LOW", channels=["telegram"])
     assert (await house.settled(message.id, "telegram")).state != pb.DELIVERY_STATE_SENT

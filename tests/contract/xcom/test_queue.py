@@ -59,7 +59,10 @@ async def test_a_receiver_that_fails_is_tried_again_later_with_the_same_key(
     for tries, wait_seconds in ((1, 5), (2, 15)):
         waiting = await house.settled(message.id, "webhook", tries=tries)
         assert (waiting.state, waiting.tries) == (pb.DELIVERY_STATE_QUEUED, tries)
-        assert (waiting.last_error, waiting.provider_status) == ("answered HTTP 503 Told", "HTTP 503 Told")
+        assert (waiting.last_error, waiting.provider_status) == (
+            "answered HTTP 503 Told",
+            "HTTP 503 Told",
+        )
         planned = waiting.due_time.ToDatetime() - waiting.attempts[-1].attempt_time.ToDatetime()
         # The clock may have been pushed once more, by a second, while the try was under way.
         assert wait_seconds <= planned.total_seconds() <= wait_seconds * 1.2 + 1
@@ -137,7 +140,9 @@ async def test_a_receiver_says_when_to_come_again(
     assert least_seconds <= planned.total_seconds() <= least_seconds * 1.2
 
 
-async def test_a_receiver_that_never_answers_is_a_failed_try(house: House, hook: FakeWebhook) -> None:
+async def test_a_receiver_that_never_answers_is_a_failed_try(
+    house: House, hook: FakeWebhook
+) -> None:
     hook.answer = lambda _received: STALL
     await house.start(**hook_settings(hook), webhook_timeout_seconds=0.2)
     message = await house.send()
@@ -146,7 +151,9 @@ async def test_a_receiver_that_never_answers_is_a_failed_try(house: House, hook:
     assert "no answer" in waiting.last_error
 
 
-async def test_hanging_quiet_messages_do_not_delay_a_loud_one(house: House, hook: FakeWebhook) -> None:
+async def test_hanging_quiet_messages_do_not_delay_a_loud_one(
+    house: House, hook: FakeWebhook
+) -> None:
     hook.answer = lambda received: STALL if received.body["level"] == "LOW" else OK
     await house.start(**hook_settings(hook))
     for _ in range(12):
@@ -178,7 +185,9 @@ async def test_a_burst_over_two_servers_is_delivered_once_each(
     settings = hook_settings(hook) | mail_settings(mail) | {"xcom_budget_count": 1000}
     await house.start(**settings)
     await house.start(**settings)
-    sent = await asyncio.gather(*(house.send("HIGH" if number % 2 else "MEDIUM") for number in range(200)))
+    sent = await asyncio.gather(
+        *(house.send("HIGH" if number % 2 else "MEDIUM") for number in range(200))
+    )
     wanted = {one.channel: set[str]() for one in sent[0].deliveries}
     for message in sent:
         for delivery in message.deliveries:
@@ -194,7 +203,9 @@ async def test_a_burst_over_two_servers_is_delivered_once_each(
     assert Counter(mailed) == Counter(wanted["email"])
 
 
-async def test_what_was_stored_before_the_start_is_sent_after_it(house: House, hook: FakeWebhook) -> None:
+async def test_what_was_stored_before_the_start_is_sent_after_it(
+    house: House, hook: FakeWebhook
+) -> None:
     key = await stored_elsewhere(house, hook, "alerts-1")
     await house.start(**hook_settings(hook))
     await hook.wait_for(1)
@@ -258,7 +269,9 @@ def sender(database: Database, hook: FakeWebhook, clock: PushedClock) -> Deliver
     channels = Channels(ChannelSettings.model_validate(hook_settings(hook)), clock).by_name
     rules = QueueRules(urgent=True)
     links = Links("", timedelta(days=1))
-    return DeliveryService(database.bind(DeliveryStore), Queue(database.fetch), channels, rules, links, clock)
+    return DeliveryService(
+        database.bind(DeliveryStore), Queue(database.fetch), channels, rules, links, clock
+    )
 
 
 async def test_a_crash_in_the_last_try_sends_nothing_until_it_has_rested(
@@ -285,7 +298,9 @@ async def as_if_crashed(databases: Databases, clock: PushedClock, *, tries: int)
     """The one delivery as a worker leaves it that dies in this try."""
     connection = await asyncpg.connect(databases.url("xcom"))
     until_time = clock.now() + timedelta(seconds=30)
-    await connection.execute("update delivery set tries = $1, claimed_until = $2", tries, until_time)
+    await connection.execute(
+        "update delivery set tries = $1, claimed_until = $2", tries, until_time
+    )
     await connection.close()
 
 

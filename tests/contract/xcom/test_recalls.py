@@ -146,7 +146,9 @@ async def test_what_waits_for_a_phone_that_rests_is_called_back_by_an_acknowledg
     assert len(twilio.calls) + len(twilio.texts) == 1
 
 
-async def test_a_snooze_holds_a_call_back_and_then_it_rings(house: House, twilio: FakeTwilio) -> None:
+async def test_a_snooze_holds_a_call_back_and_then_it_rings(
+    house: House, twilio: FakeTwilio
+) -> None:
     twilio.standing["C1"] = "busy"
     await house.start(**twilio_settings(twilio))
     raised = await house.send("HIGH", channels=["voice"], incident_key=KEY)

@@ -1,4 +1,6 @@
-"""What people set by calls: levels, channels, destinations; what the environment says wins and is shown."""
+"""What people set by calls: levels, channels, destinations; what the environment says wins and is
+shown.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ async def test_a_stored_level_map_takes_effect_at_once_and_the_environment_wins(
         "HIGH": (["email"], "ENVIRONMENT"),
         "ACTION": (["webhook"], "DEFAULT"),
     }
-    after = await house.channels.UpdateLevelMap(level_map(before.etag, LOW=["Webhook"], HIGH=["webhook"]))
+    after = await house.channels.UpdateLevelMap(
+        level_map(before.etag, LOW=["Webhook"], HIGH=["webhook"])
+    )
     assert shown(after) == {
         "LOW": (["webhook"], "STORED"),
         "MEDIUM": (["sms"], "DEFAULT"),
@@ -110,7 +114,9 @@ async def test_only_settings_can_be_changed_and_only_as_they_were_read(
     with pytest.raises(InvalidArgument, match="UNKNOWN_FIELD"):
         await house.set_channel("webhook", "configured", configured=True)
     with pytest.raises(InvalidArgument, match="INVALID_FIELD"):
-        await house.set_channel("webhook", "quiet_hours", quiet_hours=pb.QuietHours(time_zone="Mars/Base"))
+        await house.set_channel(
+            "webhook", "quiet_hours", quiet_hours=pb.QuietHours(time_zone="Mars/Base")
+        )
     first = await house.set_channel("webhook", "quiet_budget_count", quiet_budget_count=5)
     assert first.quiet_budget_count == 5
     old = pb.Channel(name="webhook", etag="0", enabled=False)
@@ -126,7 +132,10 @@ async def test_a_destination_set_by_a_call_is_used_where_the_environment_names_n
 ) -> None:
     settings = mail_settings(mail) | {"smtp_default_recipient": ""}
     await house.start(
-        **settings, webhook_secret="key", xcom_allowed_networks=("127.0.0.0/8",), xcom_low_channels=("email",)
+        **settings,
+        webhook_secret="key",
+        xcom_allowed_networks=("127.0.0.0/8",),
+        xcom_low_channels=("email",),
     )
     assert not (await house.channel("email")).configured
     changed = await house.set_channel("email", "destination", destination="joe@example.net")
@@ -143,7 +152,9 @@ async def test_a_destination_set_by_a_call_is_used_where_the_environment_names_n
 async def test_a_claim_that_was_open_when_a_destination_was_set_uses_it_for_what_came_after(
     house: House, mail: FakeMailServer, databases: Databases
 ) -> None:
-    await house.start(**mail_settings(mail) | {"smtp_default_recipient": ""}, xcom_low_channels=("log",))
+    await house.start(
+        **mail_settings(mail) | {"smtp_default_recipient": ""}, xcom_low_channels=("log",)
+    )
     await house.settled((await house.send("LOW")).id, "log")
     admin = await asyncpg.connect(databases.admin_url)
     async with admin.transaction():
@@ -152,7 +163,10 @@ async def test_a_claim_that_was_open_when_a_destination_was_set_uses_it_for_what
         await house.send("LOW")
 
         async def is_held_up() -> bool | None:
-            return await admin.fetchval("select exists (select from pg_locks where not granted)") or None
+            return (
+                await admin.fetchval("select exists (select from pg_locks where not granted)")
+                or None
+            )
 
         await until(is_held_up)
         await house.set_channel("email", "destination", destination="joe@example.net")

@@ -63,7 +63,9 @@ async def test_the_good_one_gets_it_once_while_the_bad_one_is_tried_again(
     await house.start(**both(hook, other), xcom_apprise_urls=urls)
     message = await house.send("HIGH", channels=[channel])
     assert len({one.id for one in message.deliveries}) == 2
-    failing = [one for one in await every(house, message, 3) if one.state == pb.DELIVERY_STATE_QUEUED]
+    failing = [
+        one for one in await every(house, message, 3) if one.state == pb.DELIVERY_STATE_QUEUED
+    ]
     assert len(failing) == 1
     # Which of them it is, and none of its secrets.
     assert "2 of 2" in failing[0].destination
@@ -100,13 +102,19 @@ async def test_several_numbers_and_several_mail_addresses_are_told_each(
 ) -> None:
     numbers = ["+491701234567", "+4930111222"]
     settings = {**twilio_settings(twilio), "twilio_to": ", ".join(numbers)}
-    settings |= {**mail_settings(mail), "smtp_default_recipient": "jane@example.com, joe@example.org"}
+    settings |= {
+        **mail_settings(mail),
+        "smtp_default_recipient": "jane@example.com, joe@example.org",
+    }
     await house.start(**settings)
     message = await house.send("HIGH", channels=["sms", "email"])
     await mail.wait_for(2)
     await house.push_until(lambda: len(twilio.texts) == 2)
     assert sorted(one["To"] for one in twilio.texts) == sorted(numbers)
-    assert sorted(one.recipients[0] for one in mail.mails) == ["jane@example.com", "joe@example.org"]
+    assert sorted(one.recipients[0] for one in mail.mails) == [
+        "jane@example.com",
+        "joe@example.org",
+    ]
     assert {len(one.recipients) for one in mail.mails} == {1}
     shown = sorted(one.destination for one in message.deliveries)
     assert shown == [

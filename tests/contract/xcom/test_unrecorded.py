@@ -1,4 +1,6 @@
-"""Telling people while the database is away: by the settings last seen, once, written down afterwards."""
+"""Telling people while the database is away: by the settings last seen, once, written down
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ NOWHERE = "postgresql://xcom:x@127.0.0.1:1/none"
 
 
 def request(id: str = "r1", **fields: str) -> pb.SendUnrecordedRequest:
-    words = {"request_id": id, "subject": "no database", "body": "disk full", "source": "sonic up"} | fields
+    words = {
+        "request_id": id,
+        "subject": "no database",
+        "body": "disk full",
+        "source": "sonic up",
+    } | fields
     return pb.SendUnrecordedRequest(**words)
 
 
@@ -64,7 +71,10 @@ async def test_a_sound_that_no_page_can_hear_now_has_reached_nobody(
     house.database_url = NOWHERE
     twilio.refusal = answer(503, {})
     await house.start(
-        **hook_settings(hook), **twilio_settings(twilio), xcom_sound=True, xcom_high_channels=("sms", "sound")
+        **hook_settings(hook),
+        **twilio_settings(twilio),
+        xcom_sound=True,
+        xcom_high_channels=("sms", "sound"),
     )
     hook.answer = lambda _received: Reply(500)
     stub = await stub_of(house)

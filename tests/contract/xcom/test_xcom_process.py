@@ -1,4 +1,5 @@
-"""The real process: killed in the middle of a delivery, silent about secrets, exact about settings."""
+"""The real process: killed in the middle of a delivery, silent about secrets,
+exact about settings."""
 
 from __future__ import annotations
 
@@ -27,7 +28,13 @@ from tests.fakes.mail import FakeMailServer
 from tests.fakes.webhook import OK, STALL, FakeWebhook
 
 # Said by shared code in the name of a service.
-SHARED_REASONS = {"UNKNOWN_NAME", "UNKNOWN_FIELD", "BAD_DURATION", "BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH"}
+SHARED_REASONS = {
+    "UNKNOWN_NAME",
+    "UNKNOWN_FIELD",
+    "BAD_DURATION",
+    "BAD_PAGE_TOKEN",
+    "PAGE_TOKEN_MISMATCH",
+}
 SHARED_REASONS |= {"PRIVATE_KEY_REFUSED", "BAD_TIME"}
 
 
@@ -65,7 +72,9 @@ async def test_a_kill_loses_nothing_and_repeats_only_what_was_sent_without_a_rec
     assert trial.is_as_promised, trial
 
 
-async def test_no_secret_is_in_any_log_line_error_or_answer(databases: Databases, hook: FakeWebhook) -> None:
+async def test_no_secret_is_in_any_log_line_error_or_answer(
+    databases: Databases, hook: FakeWebhook
+) -> None:
     canaries = ("canary", "+491701234567", base64.b64encode(b"canary-sid:canary-token").decode())
     metrics = f"127.0.0.1:{free_port()}"
     async with FakeMailServer(login=("canary-user", "right")) as mail:
@@ -135,5 +144,7 @@ def test_every_reason_raised_is_in_the_protocol_and_the_reverse() -> None:
         and node.args
         and isinstance(node.args[0], ast.Constant)
     }
-    promised = {name.removeprefix("ERROR_REASON_") for name, _ in pb.ErrorReason.items()} - {"UNSPECIFIED"}
+    promised = {name.removeprefix("ERROR_REASON_") for name, _ in pb.ErrorReason.items()} - {
+        "UNSPECIFIED"
+    }
     assert (raised | SHARED_REASONS) - REASONS == promised

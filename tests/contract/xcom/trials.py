@@ -30,7 +30,9 @@ _ENDED = (
     " where datname = current_database() and application_name like 'xcom%'"
 )
 # The claims of a dead process, as if their time had passed.
-_RUN_OUT = "update delivery set claimed_until = created_time where state = 1 and claimed_until is not null"
+_RUN_OUT = (
+    "update delivery set claimed_until = created_time where state = 1 and claimed_until is not null"
+)
 
 
 class Moment(StrEnum):
@@ -50,7 +52,8 @@ class Moment(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One kill: how often each delivery was received in the end, and which had a try cut off by it."""
+    """One kill: how often each delivery was received in the end,
+    and which had a try cut off by it."""
 
     moment: Moment
     heard_counts: Mapping[str, int]
@@ -60,7 +63,9 @@ class Trial:
     def is_as_promised(self) -> bool:
         """Each one arrived; again only when the kill cut off its receipt, and then once."""
         if self.moment is Moment.ANY:
-            return all(1 <= count <= 1 + (id in self.cut) for id, count in self.heard_counts.items())
+            return all(
+                1 <= count <= 1 + (id in self.cut) for id, count in self.heard_counts.items()
+            )
         return set(self.heard_counts.values()) == {1 + self.moment.is_after_sending}
 
 
@@ -78,7 +83,9 @@ async def kill_trial(databases: Databases, hook: FakeWebhook, moment: Moment, nu
     assert {one.state for one in deliveries} == {pb.DELIVERY_STATE_SENT}
     heard = Counter(hook.keys)
     unfinished = pb.ATTEMPT_OUTCOME_UNFINISHED
-    cut = [one.id for one in deliveries for attempt in one.attempts if attempt.outcome == unfinished]
+    cut = [
+        one.id for one in deliveries for attempt in one.attempts if attempt.outcome == unfinished
+    ]
     assert len(set(cut)) == len(cut)
     return Trial(moment, {one.id: heard[one.id] for one in deliveries}, cut)
 
@@ -97,7 +104,9 @@ async def _killed(
         gate = asyncio.Event()
         if moment.is_after_sending:
             hook.answer = lambda _received: STALL if moment is Moment.ASKED else Reply(after=gate)
-        sent = await asyncio.gather(*(_accepted(victim, number, one) for one in range(_MESSAGES_A_KILL)))
+        sent = await asyncio.gather(
+            *(_accepted(victim, number, one) for one in range(_MESSAGES_A_KILL))
+        )
         if moment is Moment.ANY:
             await asyncio.sleep(number % 10 / 1000)
         if moment is Moment.CLAIMED:

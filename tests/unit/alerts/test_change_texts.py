@@ -18,8 +18,22 @@ from services.alerts.notifications.domain import plain
 
 _NOW = 1_770_000_000_000_000
 _HEAT = kind_of(AlertType.HEAT_INDEX, Condition.ABOVE)
-# Whole, tiny, huge, negative, none at all: what repr() and plain() write differently, and what they do not.
-_SIZES = (12.5, 100.0, 1e-7, 0.0001, 9.9e-5, 3e16, 1e22, 123456.789, -0.0, -2.25, math.nan, 0.1 + 0.2)
+# Whole, tiny, huge, negative, none at all: what repr() and plain() write differently, and what they
+# do not.
+_SIZES = (
+    12.5,
+    100.0,
+    1e-7,
+    0.0001,
+    9.9e-5,
+    3e16,
+    1e22,
+    123456.789,
+    -0.0,
+    -2.25,
+    math.nan,
+    0.1 + 0.2,
+)
 
 
 def _made(own_limit: float = math.nan) -> list[Change]:
@@ -37,7 +51,9 @@ def _made(own_limit: float = math.nan) -> list[Change]:
     zeros = np.zeros(count, np.int64)
     positions = Positions(1, keys, np.ones(count, np.int64), zeros, np.full(count, _NOW), figures)
     alert_columns = AlertColumns.of(["", "SOL"], columns)
-    outcome = evaluate(alert_columns, ThresholdTables(limits, enabled), Inputs(positions, {}, {}, _NOW, _NOW))
+    outcome = evaluate(
+        alert_columns, ThresholdTables(limits, enabled), Inputs(positions, {}, {}, _NOW, _NOW)
+    )
     subjects = {key: Subject(key, f'pos "{key}"', f"w{key % 2}", 1, "") for key in keys.tolist()}
     return list(changes(outcome, subjects, positions, Setting("cycle-1", False, _NOW)))
 

@@ -42,7 +42,8 @@ def test_what_happened_is_judged_by_record_distance_and_level(
 )
 def test_people_read_what_happened(event: str, subject: str, news: bool) -> None:
     facts = {
-        "event": event, "type": "HEAT_INDEX", "condition": "ABOVE", "level": "HIGH", "previous_level": "LOW",
+        "event": event, "type": "HEAT_INDEX", "condition": "ABOVE", "level": "HIGH",
+        "previous_level": "LOW",
         "asset": "SOL", "side": "LONG", "wallet": "main", "last_distance_percent": "4.5",
     }  # fmt: skip
     text = compose(facts)

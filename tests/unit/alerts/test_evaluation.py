@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.alerts.alerts.domain.alert_columns import JUDGED_BIT, AlertColumns, Readings, fresh_columns
+from services.alerts.alerts.domain.alert_columns import (
+    JUDGED_BIT,
+    AlertColumns,
+    Readings,
+    fresh_columns,
+)
 from services.alerts.alerts.domain.evaluation import ThresholdTables, evaluate
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
 from services.alerts.alerts.store.evaluations import keys_of, packed_keys
@@ -59,7 +64,11 @@ def _tables(chance: np.random.Generator) -> ThresholdTables:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
     chance = np.random.default_rng(seed)
-    alert_columns, positions, tables = _alert_columns(300, chance), _positions(chance), _tables(chance)
+    alert_columns, positions, tables = (
+        _alert_columns(300, chance),
+        _positions(chance),
+        _tables(chance),
+    )
     after = evaluate(alert_columns, tables, Inputs(positions, {}, {}, _NOW, _NOW)).alert_columns
     for row in range(len(alert_columns)):
         place = np.flatnonzero(positions.position_key == alert_columns.subject_key[row])
@@ -74,7 +83,11 @@ def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
         new = (seen > last.observed_micros) | ((seen == last.observed_micros) & ~last.judged)
         limits, sign = tables.limits_of(one), signs(one.kind % 4)
         level, memory, held = judge_levels(
-            one.level, last.falling_level, ReadingColumns(value, fresh, new & ~np.isnan(value)), limits, sign
+            one.level,
+            last.falling_level,
+            ReadingColumns(value, fresh, new & ~np.isnan(value)),
+            limits,
+            sign,
         )
         if not tables.active(one)[0]:
             # Switched off: there is nothing that it stands at.
@@ -82,9 +95,13 @@ def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
         assert after.level[row] == level[0], row
         assert after.readings.falling_level[row] == memory[0], row
         state = ReadingState.FRESH if fresh[0] and not held[0] else ReadingState.STALE
-        assert after.readings.state[row] == (ReadingState.UNKNOWN if np.isnan(value) else state), row
+        assert after.readings.state[row] == (ReadingState.UNKNOWN if np.isnan(value) else state), (
+            row
+        )
         past = np.isnan(value) | ((seen < last.observed_micros) & (level <= one.level))
-        np.testing.assert_array_equal(after.readings.value[row], np.where(past, last.value, value)[0])
+        np.testing.assert_array_equal(
+            after.readings.value[row], np.where(past, last.value, value)[0]
+        )
 
 
 def test_limits_of_other_alerts_are_not_taken_for_these() -> None:
@@ -98,7 +115,13 @@ def test_limits_of_other_alerts_are_not_taken_for_these() -> None:
 
 @pytest.mark.parametrize(
     ("keys", "byte_count"),
-    [([], 0), ([5], 8), ([1, 3, 5, 7], 32), (list(range(1, 9)), 24), ([1, 2, 3, 4, 5, 9, 10, 11, 12], 40)],
+    [
+        ([], 0),
+        ([5], 8),
+        ([1, 3, 5, 7], 32),
+        (list(range(1, 9)), 24),
+        ([1, 2, 3, 4, 5, 9, 10, 11, 12], 40),
+    ],
 )
 def test_keys_come_back_from_runs_of_neighbours(keys: list[int], byte_count: int) -> None:
     packed = packed_keys(np.array(keys, np.int64))

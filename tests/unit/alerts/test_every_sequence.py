@@ -1,8 +1,8 @@
 """Every sequence of what may happen to an alert, up to six long: exactly what must be told is told.
 
-The rules are written down once more from what people were promised: a level is heard when it rises, again
-when the quiet somebody asked for ends, again when it comes back after the cooldown or stands at its end, and
-else never.
+The rules are written down once more from what people were promised: a level is heard when it rises,
+again when the quiet somebody asked for ends, again when it comes back after the cooldown or stands
+at its end, and else never.
 """
 
 from __future__ import annotations
@@ -58,7 +58,11 @@ def _asked(alert_columns: AlertColumns, event: NDArray[np.int64], now: int) -> A
 @pytest.mark.parametrize("tick_seconds", [60, 400])
 def test_exactly_what_must_be_told_is_told(tick_seconds: int) -> None:
     alert_columns, now = _alert_columns(1), 1_000 * HOUR
-    heard_level, heard_time, kept = np.zeros(1, np.int8), np.zeros(1, np.int64), np.zeros(1, np.int8)
+    heard_level, heard_time, kept = (
+        np.zeros(1, np.int8),
+        np.zeros(1, np.int64),
+        np.zeros(1, np.int8),
+    )
     told_count = 0
     for length in range(1, LENGTH + 1):
         now += tick_seconds * SECOND
@@ -81,7 +85,11 @@ def test_exactly_what_must_be_told_is_told(tick_seconds: int) -> None:
         # Somebody or the cooldown kept a rise quiet, and it stands when that is over.
         is_kept = (kept > 0) & (level >= kept) & (now - heard_time >= COOLDOWN_SECONDS * SECOND)
         must = raised & ~quiet & (is_new | is_back | ran_out | broken | is_kept)
-        must |= ends & (heard_level > 0) & ~(quiet & (alert_columns.held_status == AlertStatus.SILENCED))
+        must |= (
+            ends
+            & (heard_level > 0)
+            & ~(quiet & (alert_columns.held_status == AlertStatus.SILENCED))
+        )
 
         alert_columns, told = _evaluated(alert_columns, level, now)
         assert (told == must).all(), _story(int(np.flatnonzero(told != must)[0]), length)
@@ -122,4 +130,6 @@ def _evaluated(alert_columns: AlertColumns, level: Levels, now: int) -> tuple[Al
 
 def _story(row: int, length: int) -> str:
     """The events that led to a row."""
-    return ", ".join(EVENTS[row // len(EVENTS) ** place % len(EVENTS)] for place in reversed(range(length)))
+    return ", ".join(
+        EVENTS[row // len(EVENTS) ** place % len(EVENTS)] for place in reversed(range(length))
+    )

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
-from services.alerts.alerts.domain.incidents import LONGEST_HOLD_SECONDS, apply_levels, due, hold, release
+from services.alerts.alerts.domain.incidents import (
+    LONGEST_HOLD_SECONDS,
+    apply_levels,
+    due,
+    hold,
+    release,
+)
 from services.alerts.domain.kinds import AlertStatus, AlertType, Condition, Level, kind_of
 
 KIND = kind_of(AlertType.TRAVEL_PERCENT, Condition.BELOW)
@@ -29,7 +35,9 @@ def _alert_columns(count: int, kind: int = KIND) -> AlertColumns:
 
 @dataclass
 class Alerts:
-    """Many alerts of one kind, told what happens; remembers the highest level told in each one's incident."""
+    """Many alerts of one kind, told what happens; remembers the highest level told in each one's
+    incident.
+    """
 
     alert_columns: AlertColumns
     now: int = 1_000 * HOUR
@@ -67,7 +75,9 @@ class Alerts:
 
     def hold(self, status: AlertStatus, level: int | None = None, seconds: int = 3600) -> None:
         chosen = int(self.alert_columns.level[0]) if level is None else level
-        self.alert_columns = hold(self.alert_columns, 0, status, chosen, self.now + seconds * SECOND)
+        self.alert_columns = hold(
+            self.alert_columns, 0, status, chosen, self.now + seconds * SECOND
+        )
 
 
 def _spread(alerts: Alerts) -> Alerts:
@@ -177,8 +187,14 @@ def test_an_end_by_hand_tells_only_what_was_never_told() -> None:
 
 def test_what_a_cooldown_kept_back_is_told_when_it_ends_if_it_still_stands() -> None:
     alerts = Alerts(_alert_columns(1))
-    # Told, lower, and back within five minutes of it: quiet until they are over, and then told once.
-    assert alerts.to(Level.HIGH, Level.MEDIUM, Level.HIGH, Level.HIGH) == [True, False, False, False]
+    # Told, lower, and back within five minutes of it: quiet until they are over, and then told
+    # once.
+    assert alerts.to(Level.HIGH, Level.MEDIUM, Level.HIGH, Level.HIGH) == [
+        True,
+        False,
+        False,
+        False,
+    ]
     assert alerts.to(Level.HIGH, Level.HIGH, Level.HIGH) == [False, True, False]
     # What was never lower is never told again.
     steady = Alerts(_alert_columns(1))

@@ -1,4 +1,6 @@
-"""An alert type is one thing wherever it is known: in the protos, the metrics, the values it is judged by."""
+"""An alert type is one thing wherever it is known: in the protos, the metrics, the values it is
+judged by.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from services.alerts.servicer import mapping
 
 def test_the_types_are_those_of_the_protos_and_each_says_what_it_measures() -> None:
     values = alerts_pb2.DESCRIPTOR.enum_types_by_name["AlertType"].values
-    wire = {value.name.removeprefix("ALERT_TYPE_"): value.number for value in values if value.number}
+    wire = {
+        value.name.removeprefix("ALERT_TYPE_"): value.number for value in values if value.number
+    }
     assert wire == {kind.name: kind.value for kind in AlertType}
     assert set(METRICS) == set(AlertType)
 

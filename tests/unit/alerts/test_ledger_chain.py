@@ -17,7 +17,18 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 def _entry(number: int = 1) -> Entry:
     return Entry(
-        NOW, f"alert-{number}", 3, "evaluation", "RAISED", 1, 4, -55.5, -47.5, '{"a": "b"}', "c-1", "p-1"
+        NOW,
+        f"alert-{number}",
+        3,
+        "evaluation",
+        "RAISED",
+        1,
+        4,
+        -55.5,
+        -47.5,
+        '{"a": "b"}',
+        "c-1",
+        "p-1",
     )
 
 
@@ -35,7 +46,11 @@ def test_an_untouched_chain_is_intact_and_unanchored_without_an_anchor() -> None
     rows = _rows(5)
     verdict = _walk(rows)
     assert verdict.intact
-    assert (verdict.entry_count, verdict.head_hash, verdict.unanchored_count) == (5, rows[-1].hash, 5)
+    assert (verdict.entry_count, verdict.head_hash, verdict.unanchored_count) == (
+        5,
+        rows[-1].hash,
+        5,
+    )
 
 
 def test_what_lies_beyond_the_anchor_is_counted() -> None:
@@ -110,4 +125,6 @@ def test_a_hash_is_hmac_sha256_over_the_hash_before_and_the_netstrings(key: byte
         f"7,1772366400123456,3,1,4,{(-55.5).hex()},{(-47.5).hex()},"
         '7:alert-1,10:evaluation,6:RAISED,3:c-1,3:p-1,10:{"a": "b"}'
     )
-    assert seal(key, b"before", 7, _entry()) == hmac.digest(key, b"before|" + text.encode(), "sha256")
+    assert seal(key, b"before", 7, _entry()) == hmac.digest(
+        key, b"before|" + text.encode(), "sha256"
+    )

@@ -1,4 +1,6 @@
-"""Every edit of a row, deletion within, swap and insertion by somebody without the key, in a small chain."""
+"""Every edit of a row, deletion within, swap and insertion by somebody without the key, in a small
+chain.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,20 @@ OTHERS: dict[type, Callable[[object], object]] = {
 
 def _rows(key: bytes = KEY, *, word: str = "alert") -> list[Sealed]:
     entries = [
-        Entry(NOW, f"{word}-{n}", 3, "evaluation", "RAISED", 1, 4, -55.5 - n, -47.5, "{}", f"c-{n}", f"p-{n}")
+        Entry(
+            NOW,
+            f"{word}-{n}",
+            3,
+            "evaluation",
+            "RAISED",
+            1,
+            4,
+            -55.5 - n,
+            -47.5,
+            "{}",
+            f"c-{n}",
+            f"p-{n}",
+        )
         for n in range(COUNT)
     ]
     return chain(key, Head(), entries)
@@ -42,7 +57,9 @@ def _renumbered(rows: list[Sealed]) -> list[Sealed]:
 
 
 def _relinked(rows: list[Sealed]) -> list[Sealed]:
-    """As somebody without the key would mend it: places and links are right, the hashes are another key's."""
+    """As somebody without the key would mend it: places and links are right, the hashes are another
+    key's.
+    """
     mended: list[Sealed] = []
     last = b""
     for row in _renumbered(rows):
@@ -65,7 +82,9 @@ def test_an_edit_of_one_field_of_one_row_is_found_there(place: int, field: str) 
     old = getattr(holder, field)
     changed = {field: OTHERS[type(old)](old)}
     rows[place] = (
-        row._replace(entry=row.entry._replace(**changed)) if holder is row.entry else row._replace(**changed)
+        row._replace(entry=row.entry._replace(**changed))
+        if holder is row.entry
+        else row._replace(**changed)
     )
     verdict = _verdict(rows)
     assert not verdict.intact
@@ -110,7 +129,9 @@ def test_a_row_of_another_history_under_the_same_key_is_found(place: int) -> Non
     rows, others = _rows(), _rows(word="other")
     assert _verdict(others).intact
     for spliced in (others[place], others[place]._replace(previous_hash=rows[place - 1].hash)):
-        assert _verdict([*rows[:place], spliced, *rows[place + 1 :]]).first_bad_sequence == place + 1
+        assert (
+            _verdict([*rows[:place], spliced, *rows[place + 1 :]]).first_bad_sequence == place + 1
+        )
     assert _verdict([*rows[:place], *others[place:]]).first_bad_sequence == place + 1
 
 

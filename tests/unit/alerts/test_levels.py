@@ -22,7 +22,9 @@ from services.alerts.domain.levels import (
     signs,
 )
 
-ORACLE = json.loads((Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text())
+ORACLE = json.loads(
+    (Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text()
+)
 ABOVE, BELOW = Condition.ABOVE, Condition.BELOW
 HEAT = (30.0, 40.0, 50.0)
 TRAVEL = (-20.0, -35.0, -50.0)
@@ -59,7 +61,9 @@ def test_levels_are_those_of_the_oracle(table: dict) -> None:
 
 @pytest.mark.parametrize("case", ORACLE["threshold_progress"])
 def test_progress_is_that_of_the_oracle(case: dict) -> None:
-    assert progress_percent(case["start"], case["trigger"], case["current"]) == pytest.approx(case["expect"])
+    assert progress_percent(case["start"], case["trigger"], case["current"]) == pytest.approx(
+        case["expect"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +124,11 @@ def test_an_observation_judged_before_counts_for_nothing_at_a_level_it_did_not_s
     alert = Alert(ABOVE, HEAT)
     alert.see(10)
     alert.see(60, new=False)
-    assert [alert.see(10, new=False), alert.see(10), alert.see(10)] == [Level.HIGH, Level.HIGH, Level.NORMAL]
+    assert [alert.see(10, new=False), alert.see(10), alert.see(10)] == [
+        Level.HIGH,
+        Level.HIGH,
+        Level.NORMAL,
+    ]
 
 
 def test_the_flip_is_the_edge_moved_by_five_percent_of_itself() -> None:
@@ -151,7 +159,11 @@ def test_below_is_above_in_the_mirror(limits: tuple[float, float, float], value:
     assert _raw(value, ABOVE, limits) == _raw(-value, BELOW, mirrored)
 
 
-@given(limits=limits_above, values=st.lists(numbers, max_size=10), last=st.one_of(numbers, st.just(math.nan)))
+@given(
+    limits=limits_above,
+    values=st.lists(numbers, max_size=10),
+    last=st.one_of(numbers, st.just(math.nan)),
+)
 def test_a_stale_or_missing_value_never_lowers(
     limits: tuple[float, float, float], values: list[float], last: float
 ) -> None:
@@ -162,7 +174,9 @@ def test_a_stale_or_missing_value_never_lowers(
 
 
 class Sequences(RuleBasedStateMachine):
-    """Any sequence of readings: what the level may do, told by the last two different fresh observations."""
+    """Any sequence of readings: what the level may do, told by the last two different fresh
+    observations.
+    """
 
     def __init__(self) -> None:
         super().__init__()

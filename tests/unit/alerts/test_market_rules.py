@@ -1,4 +1,6 @@
-"""Market rules by tables: how near, what happened, where the anchor goes; and what no price may ever do."""
+"""Market rules by tables: how near, what happened, where the anchor goes; and what no price may
+ever do.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,12 @@ from services.alerts.price_rules.domain.rules import (
 from shared.errors import InvalidArgument
 
 PERCENT, ABS, TARGET = RuleMetric.MOVE_PERCENT, RuleMetric.MOVE_ABS, RuleMetric.PRICE_TARGET
-UP, DOWN, BOTH, CROSS = RuleDirection.UP, RuleDirection.DOWN, RuleDirection.BOTH, RuleDirection.CROSS
+UP, DOWN, BOTH, CROSS = (
+    RuleDirection.UP,
+    RuleDirection.DOWN,
+    RuleDirection.BOTH,
+    RuleDirection.CROSS,
+)
 SINGLE, RESET, LADDER = RuleRecurrence.SINGLE, RuleRecurrence.RESET, RuleRecurrence.LADDER
 MINUTE = 60_000_000
 SHORT = {RuleState.NONE: "-", RuleState.NORMAL: "n", RuleState.WARN: "W", RuleState.BREACH: "B"}
@@ -115,7 +122,8 @@ def test_ladder_moves_its_anchor_by_whole_steps(
 
 def test_a_target_that_recurs_fires_again_only_after_the_price_has_left_it() -> None:
     rule, happened = _run(
-        _rule(TARGET, UP, 110, recurrence=RESET, cooldown_seconds=0), [100, 111, 115, 109, 110, 109, 109, 110]
+        _rule(TARGET, UP, 110, recurrence=RESET, cooldown_seconds=0),
+        [100, 111, 115, 109, 110, 109, 109, 110],
     )
     assert [sum(event.told for event in events) for events in happened] == [0, 1, 0, 0, 0, 0, 0, 1]
     assert rule.breach_count == 2
@@ -179,7 +187,9 @@ rules = st.builds(
 
 
 @given(rule=rules, seen=st.lists(prices, min_size=1, max_size=12))
-def test_after_any_prices_a_rule_is_armed_below_its_breach_or_disarmed(rule: Rule, seen: list[float]) -> None:
+def test_after_any_prices_a_rule_is_armed_below_its_breach_or_disarmed(
+    rule: Rule, seen: list[float]
+) -> None:
     last, happened = _run(rule, seen)
     breaches = sum(event.state_after is RuleState.BREACH for events in happened for event in events)
     assert last.breach_count == breaches
@@ -191,7 +201,9 @@ def test_after_any_prices_a_rule_is_armed_below_its_breach_or_disarmed(rule: Rul
 
 
 @given(rule=rules, seen=st.lists(prices, min_size=1, max_size=6), old=prices)
-def test_a_stale_price_lowers_nothing_and_anchors_nothing(rule: Rule, seen: list[float], old: float) -> None:
+def test_a_stale_price_lowers_nothing_and_anchors_nothing(
+    rule: Rule, seen: list[float], old: float
+) -> None:
     assert judge_rule(rule, Sight(old, MINUTE, stale=True), 0)[0].anchor_price_usd is None
     last, _ = _run(rule, seen)
     after, _ = judge_rule(last, Sight(old, last.price_micros + MINUTE, stale=True), 0)
@@ -215,7 +227,9 @@ def test_a_breach_by_a_stale_price_is_told_once_and_anchored_by_the_next_fresh_o
     assert rule.state < RuleState.BREACH
 
 
-def test_a_ladder_that_an_old_price_raised_and_the_margin_holds_is_not_lowered_by_one_price() -> None:
+def test_a_ladder_that_an_old_price_raised_and_the_margin_holds_is_not_lowered_by_one_price() -> (
+    None
+):
     rule, _ = _run(_rule(PERCENT, BOTH, 66, recurrence=LADDER), [1.0])
     rule, _ = judge_rule(rule, Sight(2.0, rule.price_micros + MINUTE, stale=True), 0)
     for _ in range(3):

@@ -1,4 +1,6 @@
-"""What people read: subject, numbers, the why with its flip value; never an address, never an exponent."""
+"""What people read: subject, numbers, the why with its flip value; never an address, never an
+exponent.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +94,12 @@ def test_a_missing_figure_is_said_to_be_missing() -> None:
 
 
 def test_a_death_says_what_died() -> None:
-    facts = {"event": RAISED, "type": "DEATH_NAIL", "level": "HIGH", "summary": "price does not answer"}
+    facts = {
+        "event": RAISED,
+        "type": "DEATH_NAIL",
+        "level": "HIGH",
+        "summary": "price does not answer",
+    }
     assert compose(facts).subject == "HIGH: price does not answer"
 
 
@@ -141,7 +148,10 @@ def _standing(**changes: object) -> Standing:
             {"level": Level.NORMAL, "flip_value": math.nan, "value": 1.0},
             "NORMAL until travel <= -20 % (now 1 %)",
         ),
-        ({"known": False}, "MEDIUM until travel >= -33.25 %; travel is not known now, the level is held"),
+        (
+            {"known": False},
+            "MEDIUM until travel >= -33.25 %; travel is not known now, the level is held",
+        ),
         ({"active": False}, "not judged: its threshold is disabled"),
     ],
 )

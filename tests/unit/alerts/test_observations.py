@@ -1,4 +1,5 @@
-"""Whatever is judged again, refused, missing or late in between: no level is lower than without it."""
+"""Whatever is judged again, refused, missing or late in between:
+no level is lower than without it."""
 
 from __future__ import annotations
 
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
 from services.alerts.alerts.domain.evaluation import ThresholdTables, enrich, evaluate
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions, Reading
-from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, Level, ReadingState, kind_of
+from services.alerts.domain.kinds import (
+    KIND_COUNT,
+    AlertType,
+    Condition,
+    Level,
+    ReadingState,
+    kind_of,
+)
 
 SECOND = 1_000_000
 START = 1_770_000_000 * SECOND

@@ -25,7 +25,9 @@ HEAT = Scope(AlertType.HEAT_INDEX, Condition.ABOVE)
 def _threshold(
     scope: Scope, low: float | None, medium: float | None, high: float | None, enabled: bool = True
 ) -> Threshold:
-    return Threshold(scope, low, medium, high, enabled, (), (), (), 1, datetime(2026, 1, 1, tzinfo=UTC))
+    return Threshold(
+        scope, low, medium, high, enabled, (), (), (), 1, datetime(2026, 1, 1, tzinfo=UTC)
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,10 @@ def test_a_limit_outside_what_its_metric_can_be_is_no_limit(alert_type: AlertTyp
 def test_each_limit_of_a_threshold_is_checked_by_its_name(name: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         check_limits(replace(_threshold(HEAT, None, None, None), **{name: 150.0}))
-    assert (caught.value.reason, list(caught.value.fields)) == ("INVALID_FIELD", [f"threshold.{name}"])
+    assert (caught.value.reason, list(caught.value.fields)) == (
+        "INVALID_FIELD",
+        [f"threshold.{name}"],
+    )
 
 
 def test_a_limit_that_stood_so_before_may_stay() -> None:
@@ -125,7 +130,9 @@ def test_an_id_spells_its_scope() -> None:
 
 
 def test_the_most_specific_threshold_wins_even_when_it_judges_nothing() -> None:
-    own = _threshold(Scope(AlertType.LIQUIDATION_DISTANCE, Condition.BELOW, "ETH"), 16, 11, 8, enabled=False)
+    own = _threshold(
+        Scope(AlertType.LIQUIDATION_DISTANCE, Condition.BELOW, "ETH"), 16, 11, 8, enabled=False
+    )
     limits, enabled = ThresholdSet([_threshold(DISTANCE, 10, 7, 5), own]).tables(["", "ETH", "SOL"])
     kind = kind_of(AlertType.LIQUIDATION_DISTANCE, Condition.BELOW)
     assert limits[kind].tolist() == [[10, 7, 5], [16, 11, 8], [10, 7, 5]]
@@ -133,5 +140,7 @@ def test_the_most_specific_threshold_wins_even_when_it_judges_nothing() -> None:
 
 
 def test_kinds_with_nothing_enabled_make_no_alerts() -> None:
-    rules = ThresholdSet([_threshold(DISTANCE, 10, 7, 5, enabled=False), _threshold(HEAT, 30, 40, 50)])
+    rules = ThresholdSet(
+        [_threshold(DISTANCE, 10, 7, 5, enabled=False), _threshold(HEAT, 30, 40, 50)]
+    )
     assert rules.kinds(AlertClass.POSITION) == [kind_of(AlertType.HEAT_INDEX, Condition.ABOVE)]

@@ -15,7 +15,14 @@ PHRASE = "legal winner thank year wave sausage worth useful legal winner thank y
     [
         ["wallet", "add", "main", WIF],
         ["wallet", "add", WIF, "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"],
-        ["wallet", "add", "main", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "--chain", "9f3c" * 16],
+        [
+            "wallet",
+            "add",
+            "main",
+            "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            "--chain",
+            "9f3c" * 16,
+        ],
         ["wallet", "add", "main", PHRASE],
         ["wallet", "add", "main", *PHRASE.split()],
         ["wallet", "add", "main", f"--chain={WIF}"],

@@ -49,7 +49,10 @@ def test_a_house_that_is_well_says_nothing() -> None:
     [
         ({"channels": _channels(("log", True, 0), ("sound", True, 0))}, "Nobody is told"),
         ({"channels": _channels(("email", False, 0))}, "Nobody is told"),
-        ({"channels": _channels(("email", True, 4))}, "Channel email gave up 4 deliveries: refused"),
+        (
+            {"channels": _channels(("email", True, 4))},
+            "Channel email gave up 4 deliveries: refused",
+        ),
         ({"schedule": cyclone_pb2.Schedule(heartbeat_configured=True)}, "The schedule is off"),
         ({"schedule": cyclone_pb2.Schedule(enabled=True)}, "HEARTBEAT_URL is not set"),
         ({"totals": _totals(3 * 3600)}, "The oldest mark is 3 h old"),

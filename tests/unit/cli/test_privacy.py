@@ -80,13 +80,21 @@ async def test_each_server_is_handed_its_own_secrets_and_nobody_elses(
 ) -> None:
     root = Path(__file__).parents[3]
     monkeypatch.setenv("PYTHONPATH", f"{root}:{root / 'protos/stubs'}")
-    for name in (*SECRETS, "AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "MY_CHECK_TOKEN", "https_proxy"):
+    for name in (
+        *SECRETS,
+        "AWS_SECRET_ACCESS_KEY",
+        "DATABASE_URL",
+        "MY_CHECK_TOKEN",
+        "https_proxy",
+    ):
         monkeypatch.setenv(name, f"canary {name}")
     names = ["price", "xcom", "positions", "hedges", "alerts", "monitor", "cyclone", "gateway"]
     declared = await declared_names(names)
     urls = {name: f"postgresql://{name}:canary@host/sonic" for name in names[:-1]}
     for name in names:
-        found = environment(name, "127.0.0.1:0", {}, urls, tmp_path, declared[name], also=("MY_CHECK_TOKEN",))
+        found = environment(
+            name, "127.0.0.1:0", {}, urls, tmp_path, declared[name], also=("MY_CHECK_TOKEN",)
+        )
         own = {secret for secret, owner in SECRETS.items() if owner == name}
         canaries = {key for key, value in found.items() if "canary" in value}
         database = {f"{name.upper()}_DATABASE_URL"} if name in urls else set()

@@ -1,4 +1,6 @@
-"""Which servers are started again when a file changes, and that it is done without counting a death."""
+"""Which servers are started again when a file changes, and that it is done without counting a
+death.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,19 @@ def test_a_change_reaches_the_servers_that_run_it(paths: list[str], servers: set
     assert affected(map(Path, paths), NAMES) == servers
 
 
-async def test_a_server_asked_to_start_again_does_so_in_its_own_time_and_no_other(tmp_path: Path) -> None:
+async def test_a_server_asked_to_start_again_does_so_in_its_own_time_and_no_other(
+    tmp_path: Path,
+) -> None:
     async def answers() -> bool:
         return True
 
     def child(name: str) -> Child:
         return Child(
-            name, [sys.executable, "-c", "import time; time.sleep(60)"], {}, tmp_path / name, answers
+            name,
+            [sys.executable, "-c", "import time; time.sleep(60)"],
+            {},
+            tmp_path / name,
+            answers,
         )
 
     children, said = [child("price"), child("positions")], list[str]()

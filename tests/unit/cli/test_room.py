@@ -29,11 +29,29 @@ def test_it_is_said_once_told_once_and_over_only_when_there_is_clearly_room() ->
     room = Room([Path("/a")], said.append, told, lambda _folder: free[0])
     counts = []
     steps = [LOW_BYTES, LOW_BYTES - 1, LOW_BYTES - 2, LAST_BYTES - 1, LAST_BYTES - 2]
-    for now in [*steps, LAST_BYTES + 1, 2 * LAST_BYTES, LAST_BYTES - 1, 2 * LOW_BYTES, LOW_BYTES - 1]:
+    for now in [
+        *steps,
+        LAST_BYTES + 1,
+        2 * LAST_BYTES,
+        LAST_BYTES - 1,
+        2 * LOW_BYTES,
+        LOW_BYTES - 1,
+    ]:
         free[0] = now
         room.look()
         counts.append((len(said), len(told.lines)))
-    assert counts == [(0, 0), (1, 0), (1, 0), (1, 1), (1, 1), (1, 1), (1, 2), (1, 3), (1, 4), (2, 4)]
+    assert counts == [
+        (0, 0),
+        (1, 0),
+        (1, 0),
+        (1, 1),
+        (1, 1),
+        (1, 1),
+        (1, 2),
+        (1, 3),
+        (1, 4),
+        (2, 4),
+    ]
     assert said[0] == "disk: only 500 MiB free at /a; make room, the record only grows"
     assert told.lines[1] == "one over"
 
@@ -50,7 +68,8 @@ def test_a_folder_that_is_not_there_yet_is_on_the_disk_of_its_parent(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("free", "verdict"), [(LOW_BYTES + 1, "ok"), (LOW_BYTES - 1, "warning"), (LAST_BYTES - 1, "problem")]
+    ("free", "verdict"),
+    [(LOW_BYTES + 1, "ok"), (LOW_BYTES - 1, "warning"), (LAST_BYTES - 1, "problem")],
 )
 def test_doctor_says_how_much_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, verdict: str

@@ -36,7 +36,9 @@ def _exit_code() -> int:
     return left.value.exit_code
 
 
-def test_a_taken_port_is_named_and_nothing_is_started(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_named_and_nothing_is_started(
+    plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
     address = plan.addresses["alerts"]
     with socket.create_server(("127.0.0.1", plan.sonic_port_base + 4)):
         assert taken_addresses(plan) == [address]
@@ -65,10 +67,14 @@ def test_a_setting_of_sonic_that_cannot_be_read_is_named(
 ) -> None:
     monkeypatch.setenv("SONIC_PORT_BASE", "abc")
     assert _exit_code() == 2
-    assert "SONIC_PORT_BASE: Input should be a valid integer" in " ".join(capsys.readouterr().err.split())
+    assert "SONIC_PORT_BASE: Input should be a valid integer" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
-def test_a_home_that_cannot_be_written_is_said_with_the_fix(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_home_that_cannot_be_written_is_said_with_the_fix(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     @command
     async def write() -> None:
         Path("/proc/nowhere").mkdir()

@@ -1,4 +1,6 @@
-"""How long the calls of a cycle may take: whichever service is dead, the cycle ends within its interval."""
+"""How long the calls of a cycle may take: whichever service is dead, the cycle ends within its
+interval.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _ASKS = {
 
 
 def _seconds(interval: timedelta, dead: str) -> float:
-    """The time of a cycle in which `dead` never answers and the others do at once, as the rules run it."""
+    """The time of a cycle in which `dead` never answers and the others do at once, as the rules run
+    it.
+    """
     aside = bounds.aside_seconds(interval)
     ended: dict[str, float] = {}
     failed: set[str] = set()
@@ -51,7 +55,9 @@ def _seconds(interval: timedelta, dead: str) -> float:
 
 
 @given(st.floats(5, 3600), st.sampled_from(SERVICES))
-def test_a_cycle_with_a_dead_service_ends_within_its_interval(interval_seconds: float, dead: str) -> None:
+def test_a_cycle_with_a_dead_service_ends_within_its_interval(
+    interval_seconds: float, dead: str
+) -> None:
     assert _seconds(timedelta(seconds=interval_seconds), dead) <= interval_seconds
 
 

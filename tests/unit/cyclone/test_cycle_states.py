@@ -1,4 +1,5 @@
-"""What the steps make of a cycle: every combination of outcomes, the needs, the stream of changes."""
+"""What the steps make of a cycle: every combination of outcomes, the needs,
+the stream of changes."""
 
 from __future__ import annotations
 
@@ -12,7 +13,16 @@ from hypothesis import strategies as st
 
 from services.cyclone.domain import cycle as cycles
 from services.cyclone.domain import steps
-from services.cyclone.domain.cycle import DONE, USABLE, Cause, Cycle, CycleEvent, CycleState, Step, StepState
+from services.cyclone.domain.cycle import (
+    DONE,
+    USABLE,
+    Cause,
+    Cycle,
+    CycleEvent,
+    CycleState,
+    Step,
+    StepState,
+)
 from shared.errors import FailedPrecondition
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -21,7 +31,9 @@ ENDINGS = st.sampled_from(OUTCOMES)
 SUBSETS = st.sets(st.sampled_from(steps.NAMES), min_size=1)
 
 
-def _play(names: tuple[str, ...], endings: dict[str, StepState]) -> tuple[list[Step], list[set[str]]]:
+def _play(
+    names: tuple[str, ...], endings: dict[str, StepState]
+) -> tuple[list[Step], list[set[str]]]:
     """Runs the table to its end; each wave is what may run together."""
     present = {name: Step(name) for name in names}
     waves: list[set[str]] = []
@@ -52,7 +64,9 @@ def test_every_combination_of_outcomes_has_its_state(combination: tuple[StepStat
 
 @pytest.mark.parametrize("state", [StepState.PARTIAL, StepState.FAILED, StepState.SKIPPED])
 def test_a_cycle_that_was_not_to_judge_is_partial_at_worst(state: StepState) -> None:
-    assert cycles.outcome([Step("UPDATE_PRICES", state)], steps.EVALUATE_ALERTS) is CycleState.PARTIAL
+    assert (
+        cycles.outcome([Step("UPDATE_PRICES", state)], steps.EVALUATE_ALERTS) is CycleState.PARTIAL
+    )
 
 
 NEEDS = {
@@ -72,12 +86,16 @@ def test_a_step_is_skipped_exactly_when_one_it_needs_gave_nothing(
     assert set(states) == names
     assert set(states.values()) <= DONE
     for name, state in states.items():
-        lost = [need for need in NEEDS.get(name, ()) if need in states and states[need] not in USABLE]
+        lost = [
+            need for need in NEEDS.get(name, ()) if need in states and states[need] not in USABLE
+        ]
         assert state is (StepState.SKIPPED if lost else endings[name])
 
 
 @given(names=SUBSETS, endings=st.fixed_dictionaries(dict.fromkeys(steps.NAMES, ENDINGS)))
-def test_nothing_runs_before_what_it_waits_for(names: set[str], endings: dict[str, StepState]) -> None:
+def test_nothing_runs_before_what_it_waits_for(
+    names: set[str], endings: dict[str, StepState]
+) -> None:
     _, waves = _play(steps.ordered(names), endings)
     seen: set[str] = set()
     for wave in waves:
@@ -109,7 +127,11 @@ def test_judging_monitors_and_notify_run_whatever_failed() -> None:
 
 
 def test_a_skipped_step_says_which_need_failed() -> None:
-    listed = [Step("ENRICH_POSITIONS", StepState.FAILED), Step("LINK_HEDGES"), Step("RECORD_SNAPSHOT")]
+    listed = [
+        Step("ENRICH_POSITIONS", StepState.FAILED),
+        Step("LINK_HEDGES"),
+        Step("RECORD_SNAPSHOT"),
+    ]
     found = steps.skipped(listed)
     assert [(step.name, step.reason) for step in found] == [
         ("LINK_HEDGES", "NEED_FAILED"),
@@ -125,7 +147,11 @@ def test_a_new_owner_repeats_only_the_step_in_flight() -> None:
         Step("ENRICH_POSITIONS"),
     ]
     after = steps.resumed(listed)
-    assert [step.state for step in after] == [StepState.PARTIAL, StepState.PENDING, StepState.PENDING]
+    assert [step.state for step in after] == [
+        StepState.PARTIAL,
+        StepState.PENDING,
+        StepState.PENDING,
+    ]
     assert after[1].attempt == 1
     assert steps.ready(after) == ["SYNC_POSITIONS"]
 
@@ -174,7 +200,10 @@ def test_a_step_that_came_and_went_between_two_readings_is_seen_starting_and_end
         Step("UPDATE_PRICES", StepState.SUCCEEDED, 1, NOW),
         Step("NOTIFY", StepState.SKIPPED),
     )
-    told = [(c.state, [s.state.name for s in c.steps], name) for c, name in cycles.progress(before, after)]
+    told = [
+        (c.state, [s.state.name for s in c.steps], name)
+        for c, name in cycles.progress(before, after)
+    ]
     assert told == [
         (CycleState.QUEUED, ["RUNNING", "PENDING"], "UPDATE_PRICES"),
         (CycleState.QUEUED, ["SUCCEEDED", "PENDING"], "UPDATE_PRICES"),

@@ -18,7 +18,9 @@ def _play(*bad: bool, limit: int = 1) -> list[Incident]:
     known: dict[str, Incident] = {}
     told = []
     for number, is_bad in enumerate(bad):
-        for changed in incidents.changed(known, [Finding("x", is_bad, "why", limit)], f"id{number}"):
+        for changed in incidents.changed(
+            known, [Finding("x", is_bad, "why", limit)], f"id{number}"
+        ):
             known[changed.name] = changed
         for incident in incidents.untold(known.values()):
             told.append(incident)
@@ -66,7 +68,9 @@ def test_a_quiet_cycle_changes_nothing() -> None:
     assert incidents.changed({}, found, "new") == []
 
 
-@pytest.mark.parametrize(("state", "judged"), [(CycleState.CANCELLED, True), (CycleState.PARTIAL, False)])
+@pytest.mark.parametrize(
+    ("state", "judged"), [(CycleState.CANCELLED, True), (CycleState.PARTIAL, False)]
+)
 def test_a_cycle_that_did_not_judge_says_nothing_of_itself(state: CycleState, judged: bool) -> None:
     assert incidents.findings(state, "", judged, set(), {}) == []
 

@@ -77,12 +77,20 @@ def test_a_sync_fails_only_when_every_wallet_did(
     assert read.counts["refused"] == refused
 
 
-def test_positions_that_cannot_be_judged_leave_the_step_partial_with_counts_reasons_and_names() -> None:
-    names = ("main BTC LONG: MARK_MISSING", "main ETH SHORT: MARK_MISSING", "hot SOL LONG: MARK_MISSING")
+def test_positions_that_cannot_be_judged_leave_the_step_partial_with_counts_reasons_and_names() -> (
+    None
+):
+    names = (
+        "main BTC LONG: MARK_MISSING",
+        "main ETH SHORT: MARK_MISSING",
+        "hot SOL LONG: MARK_MISSING",
+    )
     read = outcomes.read_enrich(EnrichAnswer(12, 3, {"MARK_MISSING": 3}, _totals(), names))
     assert (read.state, read.reason) == (PARTIAL, "POSITIONS_NOT_JUDGED")
     assert dict(read.counts) == {"enriched": 12, "absent": 3, "absent_mark_missing": 3}
-    assert read.message.startswith("3 of 15 positions cannot be judged (MARK_MISSING 3): main BTC LONG")
+    assert read.message.startswith(
+        "3 of 15 positions cannot be judged (MARK_MISSING 3): main BTC LONG"
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +101,9 @@ def test_positions_that_cannot_be_judged_leave_the_step_partial_with_counts_reas
         ({"LIQUIDATION_PRICE_MISSING": 1, "SIDE_UNKNOWN": 1}, "POSITIONS_NOT_JUDGED"),
     ],
 )
-def test_a_price_that_no_venue_states_has_a_reason_of_its_own(reasons: dict[str, int], reason: str) -> None:
+def test_a_price_that_no_venue_states_has_a_reason_of_its_own(
+    reasons: dict[str, int], reason: str
+) -> None:
     read = outcomes.read_enrich(EnrichAnswer(2, sum(reasons.values()), reasons, _totals()))
     assert (read.state, read.reason) == (PARTIAL if reason else SUCCEEDED, reason)
 
@@ -101,7 +111,9 @@ def test_a_price_that_no_venue_states_has_a_reason_of_its_own(reasons: dict[str,
 @pytest.mark.parametrize(
     ("breaches", "errors", "state"), [(0, 0, SUCCEEDED), (3, 0, SUCCEEDED), (0, 1, PARTIAL)]
 )
-def test_a_breach_is_no_failure_of_the_monitors(breaches: int, errors: int, state: StepState) -> None:
+def test_a_breach_is_no_failure_of_the_monitors(
+    breaches: int, errors: int, state: StepState
+) -> None:
     assert outcomes.read_monitors(MonitorsAnswer(5, breaches, errors)).state is state
 
 
@@ -143,5 +155,7 @@ def test_an_old_or_untrusted_price_must_not_lower_a_level(
         (_totals(oldest=None), False),
     ],
 )
-def test_totals_rest_on_old_data_by_stale_positions_or_an_old_mark(totals: TotalsReading, old: bool) -> None:
+def test_totals_rest_on_old_data_by_stale_positions_or_an_old_mark(
+    totals: TotalsReading, old: bool
+) -> None:
     assert outcomes.rests_on_old(totals, NOW) is old

@@ -17,13 +17,16 @@ from shared.loopback import is_loopback
 
 def request(method: str = "POST", **headers: str) -> Request:
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return Request({"type": "http", "method": method, "path": "/", "headers": raw, "query_string": b""})
+    return Request(
+        {"type": "http", "method": method, "path": "/", "headers": raw, "query_string": b""}
+    )
 
 
 @pytest.mark.parametrize(
     ("host", "own"),
     [
-        ("localhost", True), ("LOCALHOST", True), ("127.0.0.1", True), ("127.9.9.9", True), ("[::1]", True),
+        ("localhost", True), ("LOCALHOST", True), ("127.0.0.1", True), ("127.9.9.9", True),
+        ("[::1]", True),
         ("0.0.0.0", False), ("[::]", False), ("10.0.0.1", False), ("localhost.evil.example", False),
         ("", False),
     ],
@@ -50,7 +53,8 @@ def test_a_host_header_is_read_without_its_port(authority: str, name: str) -> No
     ("host", "taken"),
     [
         ("localhost:8080", True), ("127.0.0.1", True), ("[::1]:1", True), ("sonic.example", True),
-        ("SONIC.example:443", True), ("evil.example", False), ("sonic.example.evil", False), ("", False),
+        ("SONIC.example:443", True), ("evil.example", False), ("sonic.example.evil", False), ("",
+        False),
     ],
 )  # fmt: skip
 def test_a_name_that_was_rebound_to_us_is_refused(host: str, taken: bool) -> None:
@@ -79,7 +83,9 @@ def test_a_name_that_was_rebound_to_us_is_refused(host: str, taken: bool) -> Non
         ({"sec_fetch_site": "same-site", "origin": "http://localhost:8080"}, False),
     ],
 )
-def test_a_change_is_taken_from_our_own_page_or_from_no_page(headers: dict[str, str], taken: bool) -> None:
+def test_a_change_is_taken_from_our_own_page_or_from_no_page(
+    headers: dict[str, str], taken: bool
+) -> None:
     guard = Guard(["sonic.example"])
     asked = request(host="localhost:8080", **headers)
     if taken:
@@ -95,17 +101,23 @@ def test_reading_needs_no_origin() -> None:
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8080", "[::]:8080", "192.168.1.5:8080", ":8080"])
-def test_an_address_of_the_world_needs_a_proxy(listen: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_address_of_the_world_needs_a_proxy(
+    listen: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         load(Config, {"LISTEN_ADDRESS": listen})
     assert caught.value.code == 2
     told = capsys.readouterr().err
     assert "GATEWAY_BEHIND_PROXY" in told and listen in told and "127.0.0.1" in told
-    assert load(Config, {"LISTEN_ADDRESS": listen, "GATEWAY_BEHIND_PROXY": "1"}).gateway_behind_proxy
+    assert load(
+        Config, {"LISTEN_ADDRESS": listen, "GATEWAY_BEHIND_PROXY": "1"}
+    ).gateway_behind_proxy
 
 
 def test_settings_are_read_by_their_names() -> None:
-    config = load(Config, {"GATEWAY_HOSTS": "sonic.example, other.example", "CYCLONE_ADDRESS": "h:1"})
+    config = load(
+        Config, {"GATEWAY_HOSTS": "sonic.example, other.example", "CYCLONE_ADDRESS": "h:1"}
+    )
     assert config.gateway_hosts == ["sonic.example", "other.example"]
     assert (config.cyclone_address, config.listen_address) == ("h:1", "127.0.0.1:8080")
 

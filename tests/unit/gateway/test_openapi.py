@@ -34,14 +34,26 @@ def walked(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_every_route_is_an_operation_with_a_name_of_its_own() -> None:
-    names = [operation["operationId"] for path in DOCUMENT["paths"].values() for operation in path.values()]
+    names = [
+        operation["operationId"]
+        for path in DOCUMENT["paths"].values()
+        for operation in path.values()
+    ]
     assert len(names) == len(ROUTES) == len(set(names))
-    assert {"listPositions", "getPrice", "syncPositions", "priceClearData", "alertsClearData"} <= set(names)
+    assert {
+        "listPositions",
+        "getPrice",
+        "syncPositions",
+        "priceClearData",
+        "alertsClearData",
+    } <= set(names)
     assert all(name.isidentifier() and name[0].islower() for name in names)
 
 
 def test_a_path_stands_once_whatever_its_fields_are_called() -> None:
-    """`/v1/positions/{id}` and `/v1/positions/{position.id}` were two, and readers kept one of them."""
+    """`/v1/positions/{id}` and `/v1/positions/{position.id}` were two, and readers kept one of
+    them.
+    """
     bare = [re.sub(r"\{\w+\}", "{}", path) for path in DOCUMENT["paths"]]
     assert len(bare) == len(set(bare))
     assert set(DOCUMENT["paths"]["/v1/positions/{id}"]) == {"get", "patch", "delete"}
@@ -49,9 +61,9 @@ def test_a_path_stands_once_whatever_its_fields_are_called() -> None:
         for operation in operations.values():
             names = [parameter["name"] for parameter in operation["parameters"]]
             assert len(names) == len(set(names))
-            assert [f"{{{p['name']}}}" for p in operation["parameters"] if p["in"] == "path"] == re.findall(
-                r"\{\w+\}", path
-            )
+            assert [
+                f"{{{p['name']}}}" for p in operation["parameters"] if p["in"] == "path"
+            ] == re.findall(r"\{\w+\}", path)
 
 
 def test_the_rules_of_the_protos_are_the_rules_of_the_schemas() -> None:
@@ -60,14 +72,21 @@ def test_the_rules_of_the_protos_are_the_rules_of_the_schemas() -> None:
     assert "SIDE_UNSPECIFIED" not in rebalance["properties"]["side"]["enum"]
     assert rebalance["properties"]["price_usd"]["exclusiveMinimum"] == 0
     span = SCHEMAS["sonic.hedges.v1.PriceRangeInput"]
-    assert (span["properties"]["step_count"]["minimum"], span["properties"]["step_count"]["maximum"]) == (
+    assert (
+        span["properties"]["step_count"]["minimum"],
+        span["properties"]["step_count"]["maximum"],
+    ) == (
         2,
         10_000,
     )
     assert SCHEMAS["sonic.hedges.v1.PriceListInput"]["properties"]["prices_usd"]["minItems"] == 1
     contact = SCHEMAS["sonic.xcom.v1.ContactInput"]
     assert contact["properties"]["name"]["maxLength"] == 64
-    (page,) = [p for p in DOCUMENT["paths"]["/v1/positions"]["get"]["parameters"] if p["name"] == "page_size"]
+    (page,) = [
+        p
+        for p in DOCUMENT["paths"]["/v1/positions"]["get"]["parameters"]
+        if p["name"] == "page_size"
+    ]
     assert page["schema"]["minimum"] == 0
 
 
@@ -100,7 +119,9 @@ def test_what_comes_back_says_what_is_always_there() -> None:
 
 def test_what_is_sent_holds_nothing_that_is_not_known() -> None:
     for name, schema in SCHEMAS.items():
-        assert name.endswith("Input") == ("additionalProperties" in schema and "properties" in schema), name
+        assert name.endswith("Input") == (
+            "additionalProperties" in schema and "properties" in schema
+        ), name
 
 
 def test_the_document_depends_on_the_descriptors_alone() -> None:
@@ -110,13 +131,18 @@ def test_the_document_depends_on_the_descriptors_alone() -> None:
 def test_every_reference_leads_somewhere() -> None:
     for found in walked(DOCUMENT):
         if "$ref" in found:
-            assert found["$ref"].removeprefix("#/components/schemas/") in DOCUMENT["components"]["schemas"]
+            assert (
+                found["$ref"].removeprefix("#/components/schemas/")
+                in DOCUMENT["components"]["schemas"]
+            )
 
 
 def test_every_field_of_a_path_is_a_parameter() -> None:
     for route in ROUTES:
         operation = DOCUMENT["paths"][PATHS[route]][route.verb.lower()]
-        named = [parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"]
+        named = [
+            parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"
+        ]
         assert named == [name.rpartition(".")[2] for name in route.path_fields]
         assert all(f"{{{name}}}" in PATHS[route] for name in named)
 
@@ -144,7 +170,9 @@ def test_the_words_of_a_cycle_are_not_offered_in_any_request() -> None:
             reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
             schema = SCHEMAS[reference.removeprefix("#/components/schemas/")]
             offered |= set(schema["properties"])
-        assert not {"cycle_id", "epoch"} <= set(route.method.input_type.fields_by_name) or not offered & {
+        assert not {"cycle_id", "epoch"} <= set(
+            route.method.input_type.fields_by_name
+        ) or not offered & {
             "cycle_id",
             "epoch",
         }, route.method.full_name
@@ -210,9 +238,14 @@ def test_comments_become_descriptions() -> None:
     }
     document = openapi.document(ROUTES, words)
     operation = document["paths"]["/v1/prices/{asset}"]["get"]
-    assert operation["summary"] == "The price." and operation["description"].endswith("PRICE_NOT_FOUND.")
+    assert operation["summary"] == "The price." and operation["description"].endswith(
+        "PRICE_NOT_FOUND."
+    )
     price = document["components"]["schemas"]["sonic.price.v1.Price"]
-    assert price["description"] == "A price." and price["properties"]["price_usd"]["description"] == "In USD."
+    assert (
+        price["description"] == "A price."
+        and price["properties"]["price_usd"]["description"] == "In USD."
+    )
 
 
 def test_comments_that_came_with_the_stubs_cover_every_method() -> None:

@@ -1,4 +1,6 @@
-"""HTTP to message and back: any field of any request by body, query or path; what does not fit is named."""
+"""HTTP to message and back: any field of any request by body, query or path; what does not fit is
+named.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from shared.errors import InvalidArgument
 
 ROUTES = {route.method.name: route for route in routes()}
 TYPES = {
-    "google.protobuf.Timestamp": st.datetimes().map(lambda at: f"{at.isoformat(timespec='microseconds')}Z"),
+    "google.protobuf.Timestamp": st.datetimes().map(
+        lambda at: f"{at.isoformat(timespec='microseconds')}Z"
+    ),
     "google.protobuf.Duration": st.integers(0, 10**6).map(lambda seconds: f"{seconds}s"),
     "google.protobuf.FieldMask": st.just("low,highChannels"),
 }
@@ -58,7 +62,9 @@ def value_of(field: FieldDescriptor) -> st.SearchStrategy[Any]:
     return st.lists(one, min_size=1, max_size=3) if field.is_repeated else one
 
 
-def fields_of(descriptor: Descriptor, *, without: frozenset[str] = frozenset()) -> st.SearchStrategy[Any]:
+def fields_of(
+    descriptor: Descriptor, *, without: frozenset[str] = frozenset()
+) -> st.SearchStrategy[Any]:
     """JSON of some fields; of a oneof with more than one choice only the first."""
     chosen = {}
     for field in descriptor.fields:
@@ -71,17 +77,23 @@ def fields_of(descriptor: Descriptor, *, without: frozenset[str] = frozenset()) 
 def in_path(route: Route, name: str) -> str:
     """What may stand in a path for a field: a number where it is one."""
     field = route.method.input_type.fields_by_name.get(name)
-    return "7" if field is not None and field.type in (field.TYPE_INT64, field.TYPE_INT32) else "named"
+    return (
+        "7" if field is not None and field.type in (field.TYPE_INT64, field.TYPE_INT32) else "named"
+    )
 
 
 def parsed(route: Route, fields: dict[str, Any]) -> Message:
     return json_format.ParseDict(fields, message_class(route.method.input_type)())
 
 
-@pytest.mark.parametrize("route", [r for r in ROUTES.values() if r.body == "*"], ids=lambda r: r.method.name)
+@pytest.mark.parametrize(
+    "route", [r for r in ROUTES.values() if r.body == "*"], ids=lambda r: r.method.name
+)
 def test_any_field_can_be_sent_in_the_body(route: Route) -> None:
     @settings(max_examples=15)
-    @given(fields_of(route.method.input_type, without=frozenset(route.path_fields) | route.withheld))
+    @given(
+        fields_of(route.method.input_type, without=frozenset(route.path_fields) | route.withheld)
+    )
     def sent(fields: dict[str, Any]) -> None:
         path = {name: in_path(route, name) for name in route.path_fields}
         message = request_message(route, path, [], json.dumps(fields).encode())
@@ -90,10 +102,14 @@ def test_any_field_can_be_sent_in_the_body(route: Route) -> None:
     sent()
 
 
-@pytest.mark.parametrize("route", [r for r in ROUTES.values() if not r.body], ids=lambda r: r.method.name)
+@pytest.mark.parametrize(
+    "route", [r for r in ROUTES.values() if not r.body], ids=lambda r: r.method.name
+)
 def test_any_field_can_be_sent_in_the_query(route: Route) -> None:
     @settings(max_examples=15)
-    @given(fields_of(route.method.input_type, without=frozenset(route.path_fields) | route.withheld))
+    @given(
+        fields_of(route.method.input_type, without=frozenset(route.path_fields) | route.withheld)
+    )
     def sent(fields: dict[str, Any]) -> None:
         query = [
             (name, json.dumps(item) if isinstance(item, bool | int | float) else item)
@@ -118,7 +134,11 @@ def test_an_answer_is_read_back_as_it_was(route: Route) -> None:
 
 
 def sent(
-    name: str, *, path: dict[str, str] | None = None, query: Sequence[tuple[str, str]] = (), body: Any = None
+    name: str,
+    *,
+    path: dict[str, str] | None = None,
+    query: Sequence[tuple[str, str]] = (),
+    body: Any = None,
 ) -> Any:
     text = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
     return request_message(ROUTES[name], path or {}, query, text)
@@ -135,7 +155,9 @@ def sent(
         ({}, []),
     ],
 )
-def test_a_patch_without_a_mask_changes_what_its_body_names(body: dict[str, Any], mask: list[str]) -> None:
+def test_a_patch_without_a_mask_changes_what_its_body_names(
+    body: dict[str, Any], mask: list[str]
+) -> None:
     message = sent("UpdateThreshold", path={"threshold.id": "a"}, body=body)
     assert message.update_mask.paths == mask
     assert message.threshold.id == "a"
@@ -150,7 +172,10 @@ def test_a_body_that_does_not_fit_is_refused_where_the_path_wins_too(body: Any) 
 @pytest.mark.parametrize("written", ["low_channels,enabled", "lowChannels, enabled"])
 def test_a_mask_in_the_query_wins_in_either_spelling(written: str) -> None:
     message = sent(
-        "UpdateThreshold", path={"threshold.id": "a"}, query=[("update_mask", written)], body={"low": 1}
+        "UpdateThreshold",
+        path={"threshold.id": "a"},
+        query=[("update_mask", written)],
+        body={"low": 1},
     )
     assert message.update_mask.paths == ["low_channels", "enabled"]
 
@@ -164,7 +189,9 @@ def test_names_are_taken_as_people_write_them(written: str) -> None:
 def test_a_dotted_parameter_reaches_into_a_message() -> None:
     route = ROUTES["ListSnapshots"]
     with pytest.raises(InvalidArgument) as caught:
-        request_message(route, {}, [("start_time.seconds", "5"), ("start_time", "2026-01-01T00:00:00Z")], b"")
+        request_message(
+            route, {}, [("start_time.seconds", "5"), ("start_time", "2026-01-01T00:00:00Z")], b""
+        )
     assert caught.value.reason == "BAD_JSON"
 
 
@@ -207,7 +234,8 @@ def test_what_does_not_fit_is_refused_with_a_reason(
 STEPS = [
     route
     for route in ROUTES.values()
-    if {"cycle_id", "epoch"} <= set(message_class(route.method.input_type).DESCRIPTOR.fields_by_name)
+    if {"cycle_id", "epoch"}
+    <= set(message_class(route.method.input_type).DESCRIPTOR.fields_by_name)
 ]
 
 
@@ -255,5 +283,6 @@ def test_an_absent_number_is_left_out_and_a_zero_is_shown() -> None:
     assert "heat_index" not in shown
     assert shown["note"] == "" and shown["flags"] == [] and shown["status"] == "STATUS_UNSPECIFIED"
     assert math.isclose(
-        json.loads(response_json(json_format.ParseDict({"heat_index": 0}, position)))["heat_index"], 0
+        json.loads(response_json(json_format.ParseDict({"heat_index": 0}, position)))["heat_index"],
+        0,
     )

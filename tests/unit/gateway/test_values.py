@@ -1,4 +1,6 @@
-"""What a JSON value may be for a field: names in any spelling, numbers that are numbers, no reader breaks."""
+"""What a JSON value may be for a field: names in any spelling, numbers that are numbers, no reader
+breaks.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,11 @@ def test_the_other_names_are_those_of_the_service_and_lead_somewhere() -> None:
 
 
 def _numbers(descriptor: Descriptor) -> list[FieldDescriptor]:
-    kinds = (FieldDescriptor.CPPTYPE_STRING, FieldDescriptor.CPPTYPE_BOOL, FieldDescriptor.CPPTYPE_MESSAGE)
+    kinds = (
+        FieldDescriptor.CPPTYPE_STRING,
+        FieldDescriptor.CPPTYPE_BOOL,
+        FieldDescriptor.CPPTYPE_MESSAGE,
+    )
     return [field for field in descriptor.fields if field.cpp_type not in kinds]
 
 
@@ -83,7 +89,8 @@ BODIES = [
     if route.body
     for field in _numbers(route.body_type)
     # What the path says wins over the body.
-    if field.name not in route.withheld and not any(at.endswith(field.name) for at in route.path_fields)
+    if field.name not in route.withheld
+    and not any(at.endswith(field.name) for at in route.path_fields)
 ]
 
 
@@ -133,7 +140,9 @@ def test_a_number_is_a_number_and_text_only_where_it_has_64_bits() -> None:
     assert sent("CreatePosition", body={"size_usd": 5}).position.size_usd == 5
     assert sent("ListLedger", [("page_size", "5")]).page_size == 5
     for written in ("5", 5):
-        assert sent("CreateAlert", body={"alert": {"trigger_count": written}}).alert.trigger_count == 5
+        assert (
+            sent("CreateAlert", body={"alert": {"trigger_count": written}}).alert.trigger_count == 5
+        )
     for written in ("5", "0.5e1", "+5"):
         with pytest.raises(InvalidArgument) as caught:
             sent("CreatePosition", body={"size_usd": written})
@@ -166,7 +175,9 @@ def test_true_and_false_are_written_as_such(written: str) -> None:
         ("ListPositions", [("side", "٣")]),
     ],
 )
-def test_a_number_in_the_query_that_is_none_is_refused(name: str, query: list[tuple[str, str]]) -> None:
+def test_a_number_in_the_query_that_is_none_is_refused(
+    name: str, query: list[tuple[str, str]]
+) -> None:
     with pytest.raises(InvalidArgument) as caught:
         sent(name, query)
     assert list(caught.value.fields) == [query[0][0]]
@@ -185,9 +196,16 @@ def test_a_field_given_twice_is_refused() -> None:
         sent("CreatePosition", body=b'{"note": "a", "note": "b"}')
 
 
-ANY_TEXT = st.text(max_size=20) | st.text(st.characters(categories=["Cs", "Cc", "Nd", "Zs"]), max_size=5)
+ANY_TEXT = st.text(max_size=20) | st.text(
+    st.characters(categories=["Cs", "Cc", "Nd", "Zs"]), max_size=5
+)
 ANY_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT | st.integers(10**300, 10**310),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | ANY_TEXT
+    | st.integers(10**300, 10**310),
     lambda inside: st.lists(inside, max_size=3) | st.dictionaries(ANY_TEXT, inside, max_size=3),
     max_leaves=6,
 )
@@ -195,13 +213,17 @@ ANY_JSON = st.recursive(
 
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(sorted(ROUTES)), st.data())
-def test_whatever_is_sent_is_a_request_or_a_refusal_that_can_be_told(name: str, data: st.DataObject) -> None:
+def test_whatever_is_sent_is_a_request_or_a_refusal_that_can_be_told(
+    name: str, data: st.DataObject
+) -> None:
     route = ROUTES[name]
     known = [field.name for field in route.method.input_type.fields]
     names = st.sampled_from(known) | ANY_TEXT if known else ANY_TEXT
     inside = [field.name for field in route.body_type.fields]
     body = data.draw(
-        st.dictionaries(st.sampled_from(inside) | ANY_TEXT if inside else ANY_TEXT, ANY_JSON, max_size=4)
+        st.dictionaries(
+            st.sampled_from(inside) | ANY_TEXT if inside else ANY_TEXT, ANY_JSON, max_size=4
+        )
     )
     query = data.draw(st.lists(st.tuples(names, ANY_TEXT), max_size=2))
     path = {field: data.draw(ANY_TEXT) for field in route.path_fields}

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from services.hedges.domain.holdings import Legs
 
-ORACLE = json.loads((Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text())[
-    "hedge_pair"
-]
+ORACLE = json.loads(
+    (Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text()
+)["hedge_pair"]
 NAN = float("nan")
 LONG_ROW, SHORT_ROW = 0, 1
 
@@ -34,7 +34,14 @@ def legs(*rows: Row) -> Legs:
 def oracle_pair(mark: float = 105.0) -> Legs:
     return legs(
         *(
-            (sign, float(leg["entry"]), mark, NAN, float(leg["size_usd"]), float(leg["collateral_usd"]))
+            (
+                sign,
+                float(leg["entry"]),
+                mark,
+                NAN,
+                float(leg["size_usd"]),
+                float(leg["collateral_usd"]),
+            )
             for sign, leg in ((1, ORACLE["long"]), (-1, ORACLE["short"]))
         )
     )
@@ -48,4 +55,6 @@ SIZES = st.floats(10.0, 1e6)
 def hedges(draw: st.DrawFn) -> Legs:
     """Both sides held; every figure known."""
     sides = [1, -1, *draw(st.lists(st.sampled_from((1, -1)), max_size=5))]
-    return legs(*((side, *(draw(PRICES) for _ in range(3)), draw(SIZES), draw(SIZES)) for side in sides))
+    return legs(
+        *((side, *(draw(PRICES) for _ in range(3)), draw(SIZES), draw(SIZES)) for side in sides)
+    )

@@ -13,7 +13,16 @@ from services.hedges.domain.evaluation import FIGURE_LIMIT, Evaluation, check_co
 from services.hedges.domain.grouping import pair
 from services.hedges.domain.holdings import Holdings, Legs
 from shared.errors import InvalidArgument
-from tests.unit.hedges.made_legs import LONG_ROW, NAN, ORACLE, PRICES, SHORT_ROW, hedges, legs, oracle_pair
+from tests.unit.hedges.made_legs import (
+    LONG_ROW,
+    NAN,
+    ORACLE,
+    PRICES,
+    SHORT_ROW,
+    hedges,
+    legs,
+    oracle_pair,
+)
 
 GRIDS = ("pnl_usd", "value_usd", "delta_usd", "past_liquidation")
 NETS = ("net_value_usd", "net_pnl_usd", "net_delta_tokens", "net_delta_usd", "imbalance_usd")
@@ -46,7 +55,9 @@ def test_an_absent_figure_of_a_member_makes_its_nets_absent_and_no_other() -> No
 
 
 def test_a_leg_is_past_its_liquidation_price_at_it_and_beyond_and_never_without_one() -> None:
-    held = legs((1, 100, 100, 90, 1000, 100), (-1, 100, 100, 110, 1000, 100), (-1, 100, 100, NAN, 1, 1))
+    held = legs(
+        (1, 100, 100, 90, 1000, 100), (-1, 100, 100, 110, 1000, 100), (-1, 100, 100, NAN, 1, 1)
+    )
     found = evaluate(held, held.at([89, 90, 100, 110, 111]))
     assert found.past_liquidation.tolist() == [
         [True, False, False],

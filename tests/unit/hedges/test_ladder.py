@@ -35,7 +35,9 @@ def test_the_first_step_down_is_the_nearest_long_and_tells_what_is_lost_and_left
     assert steps.naked_delta_usd == pytest.approx([0, -800])
     assert steps.remaining_long_size_usd.tolist() == [1000, 0]
     assert steps.remaining_short_size_usd.tolist() == [1000, 1000]
-    assert steps.remaining_value_usd == pytest.approx([110 + 130 + 80 + 70 + 20, 130 + 160 + 70 + 40])
+    assert steps.remaining_value_usd == pytest.approx(
+        [110 + 130 + 80 + 70 + 20, 130 + 160 + 70 + 40]
+    )
     assert steps.remaining_leg_count.tolist() == [3, 2]
 
 
@@ -47,21 +49,27 @@ def test_upwards_the_shorts_go_one_after_the_other() -> None:
 
 
 def test_legs_of_one_liquidation_price_go_in_one_step() -> None:
-    both = legs((1, 100, 100, 90, 500, 60), (1, 101, 100, 90, 500, 60), (-1, 100, 100, 115, 800, 130))
+    both = legs(
+        (1, 100, 100, 90, 500, 60), (1, 101, 100, 90, 500, 60), (-1, 100, 100, 115, 800, 130)
+    )
     steps = down(both, 100)
     assert steps.rows == ((0, 1),)
     assert steps.forfeited_collateral_usd.tolist() == [120]
 
 
 def test_a_leg_at_or_past_its_liquidation_stands_first_at_a_distance_of_zero_or_less() -> None:
-    past = legs((1, 100, 100, 104, 500, 60), (1, 100, 100, 90, 500, 60), (-1, 100, 100, 100, 800, 130))
+    past = legs(
+        (1, 100, 100, 104, 500, 60), (1, 100, 100, 90, 500, 60), (-1, 100, 100, 100, 800, 130)
+    )
     assert down(past, 100).rows[0] == (0,)
     assert down(past, 100).distance_percent[0] == pytest.approx(-4)
     assert up(past, 100).distance_percent[0] == 0
 
 
 def test_a_leg_without_a_liquidation_price_stands_on_no_step_and_stays_to_the_end() -> None:
-    held = legs((1, 100, 100, NAN, 500, 60), (1, 100, 100, 90, 500, 60), (-1, 100, 100, 115, 800, 130))
+    held = legs(
+        (1, 100, 100, NAN, 500, 60), (1, 100, 100, 90, 500, 60), (-1, 100, 100, 115, 800, 130)
+    )
     assert unjudged(held) == ["p0"]
     steps = down(held, 100)
     assert steps.rows == ((1,),)
@@ -69,7 +77,9 @@ def test_a_leg_without_a_liquidation_price_stands_on_no_step_and_stays_to_the_en
 
 
 def test_absent_collateral_is_not_a_small_loss() -> None:
-    held = legs((1, 100, 100, 80, 500, 60), (1, 100, 100, 90, 500, NAN), (-1, 100, 100, 115, 800, 130))
+    held = legs(
+        (1, 100, 100, 80, 500, 60), (1, 100, 100, 90, 500, NAN), (-1, 100, 100, 115, 800, 130)
+    )
     steps = down(held, 100)
     assert np.isnan(steps.forfeited_collateral_usd[0])
     assert steps.forfeited_collateral_usd[1] == 60
@@ -83,13 +93,20 @@ def test_no_leg_of_a_direction_is_an_empty_ladder() -> None:
 
 
 def test_the_reference_is_the_median_of_the_marks_that_are_known() -> None:
-    assert reference_price(legs((1, 1, 90, NAN, 1, 1), (1, 1, NAN, NAN, 1, 1), (-1, 1, 100, NAN, 1, 1))) == 95
+    assert (
+        reference_price(
+            legs((1, 1, 90, NAN, 1, 1), (1, 1, NAN, NAN, 1, 1), (-1, 1, 100, NAN, 1, 1))
+        )
+        == 95
+    )
     assert np.isnan(reference_price(legs((1, 1, NAN, NAN, 1, 1))))
     assert np.isnan(down(HELD, NAN).distance_percent).all()
 
 
 @given(hedges())
-def test_the_first_step_of_each_direction_is_the_nearest_own_liquidation_among_the_legs(held: Legs) -> None:
+def test_the_first_step_of_each_direction_is_the_nearest_own_liquidation_among_the_legs(
+    held: Legs,
+) -> None:
     assert down(held, 100).price_usd[0] == held.liquidation_price_usd[held.side > 0].max()
     assert up(held, 100).price_usd[0] == held.liquidation_price_usd[held.side < 0].min()
 
@@ -100,7 +117,9 @@ def test_the_last_step_has_taken_the_whole_side_and_none_of_the_other(held: Legs
     assert last.remaining_long_size_usd[-1] == 0
     assert last.remaining_leg_count[-1] == (held.side < 0).sum()
     assert last.remaining_short_size_usd[-1] == pytest.approx(held.size_usd[held.side < 0].sum())
-    assert last.total_forfeited_collateral_usd[-1] == pytest.approx(held.collateral_usd[held.side > 0].sum())
+    assert last.total_forfeited_collateral_usd[-1] == pytest.approx(
+        held.collateral_usd[held.side > 0].sum()
+    )
     assert (np.diff(last.price_usd) < 0).all()
     assert (np.diff(up(held, 100).price_usd) > 0).all()
 
@@ -115,5 +134,7 @@ def test_one_direction_mirrors_the_other(held: Legs) -> None:
         row for rows in there.rows for row in rows
     )
     assert back.distance_percent[0] == pytest.approx(there.distance_percent[0], abs=1e-6)
-    assert back.total_forfeited_collateral_usd[-1] == pytest.approx(there.total_forfeited_collateral_usd[-1])
+    assert back.total_forfeited_collateral_usd[-1] == pytest.approx(
+        there.total_forfeited_collateral_usd[-1]
+    )
     assert back.naked_delta_tokens[-1] == pytest.approx(-there.naked_delta_tokens[-1])

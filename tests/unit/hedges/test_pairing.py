@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from services.hedges.domain.grouping import Stored, pair, relink
 from services.hedges.domain.holdings import Holdings
 
-ORACLE = json.loads((Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text())
+ORACLE = json.loads(
+    (Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text()
+)
 SIGN = {"LONG": 1, "SHORT": -1, "UNKNOWN": 0}
 
 
@@ -69,7 +71,10 @@ def test_ids_stay_the_same_when_linked_again() -> None:
     groups = pair(holdings(oracle_rows()))
     fresh = (f"h{n}" for n in itertools.count())
     first = relink({}, groups, lambda: next(fresh))
-    stored = {(group.wallet, group.asset): Stored(id, group.member_signature) for id, group in first.linked}
+    stored = {
+        (group.wallet, group.asset): Stored(id, group.member_signature)
+        for id, group in first.linked
+    }
     second = relink(stored, groups, lambda: next(fresh))
     assert [id for id, _ in second.kept] == [id for id, _ in first.linked]
     assert not second
@@ -134,7 +139,9 @@ ROWS = st.lists(
 def test_it_equals_the_plain_definition_row_by_row(rows: list[tuple[str, str, str, float]]) -> None:
     expected = {}
     for wallet, asset in {(row[0], row[1]) for row in rows}:
-        members = [n for n, row in enumerate(rows) if row[:2] == (wallet, asset) and row[2] != "UNKNOWN"]
+        members = [
+            n for n, row in enumerate(rows) if row[:2] == (wallet, asset) and row[2] != "UNKNOWN"
+        ]
         sides = {rows[n][2] for n in members}
         if wallet and asset != "UNKNOWN" and sides == {"LONG", "SHORT"}:
             expected[wallet, asset] = members

@@ -23,7 +23,16 @@ from services.hedges.domain.rebalance import (
     largest,
 )
 from shared.errors import InvalidArgument
-from tests.unit.hedges.made_legs import LONG_ROW, NAN, ORACLE, PRICES, SHORT_ROW, hedges, legs, oracle_pair
+from tests.unit.hedges.made_legs import (
+    LONG_ROW,
+    NAN,
+    ORACLE,
+    PRICES,
+    SHORT_ROW,
+    hedges,
+    legs,
+    oracle_pair,
+)
 
 WANTED = ORACLE["rebalance_equal_value_at_105"]
 
@@ -50,7 +59,9 @@ def test_equal_value_at_105_is_that_of_the_oracle(row: int, field: Field, wanted
     assert kept[0] == (1000 if field is Field.COLLATERAL else 500)
 
 
-@pytest.mark.parametrize(("row", "wanted"), [(LONG_ROW, 1000 / 110 * 100), (SHORT_ROW, 1000 / 100 * 110)])
+@pytest.mark.parametrize(
+    ("row", "wanted"), [(LONG_ROW, 1000 / 110 * 100), (SHORT_ROW, 1000 / 100 * 110)]
+)
 def test_delta_neutral_makes_the_tokens_of_both_sides_equal(row: int, wanted: float) -> None:
     advice = asked(oracle_pair(), Target.DELTA_NEUTRAL, row, Field.SIZE, 105)
     assert advice.size_usd[0] == pytest.approx(wanted)
@@ -66,25 +77,36 @@ def reason(held: Legs, target: Target, row: int, field: Field, price: float) -> 
 def test_what_cannot_be_met_says_why() -> None:
     held = oracle_pair()
     value, neutral = Target.EQUAL_VALUE, Target.DELTA_NEUTRAL
-    assert reason(held, neutral, LONG_ROW, Field.COLLATERAL, 105) is Reason.COLLATERAL_MOVES_NO_DELTA
+    assert (
+        reason(held, neutral, LONG_ROW, Field.COLLATERAL, 105) is Reason.COLLATERAL_MOVES_NO_DELTA
+    )
     assert reason(held, value, LONG_ROW, Field.SIZE, 100) is Reason.PRICE_AT_ENTRY
     assert reason(held, value, LONG_ROW, Field.COLLATERAL, 170) is Reason.COLLATERAL_NOT_POSITIVE
     assert reason(held, value, LONG_ROW, Field.COLLATERAL, 166) is Reason.COLLATERAL_NOT_POSITIVE
     # Below its entry the long loses: only a negative size would let it win what the short has won.
     assert reason(held, value, LONG_ROW, Field.SIZE, 90) is Reason.SIZE_NOT_POSITIVE
     # A third leg holds more tokens than the whole other side.
-    three = legs((1, 100, 105, NAN, 1000, 500), (-1, 110, 105, NAN, 500, 500), (1, 100, 105, NAN, 900, 5))
+    three = legs(
+        (1, 100, 105, NAN, 1000, 500), (-1, 110, 105, NAN, 500, 500), (1, 100, 105, NAN, 900, 5)
+    )
     assert reason(three, neutral, LONG_ROW, Field.SIZE, 105) is Reason.SIZE_NOT_POSITIVE
     absent = replace(held, collateral_usd=np.array([500.0, NAN]))
     assert reason(absent, value, LONG_ROW, Field.COLLATERAL, 105) is Reason.FIGURE_ABSENT
 
 
 def test_a_value_that_would_be_gone_is_no_advice() -> None:
-    # The short has lost more than its collateral: the long would have to be worth less than nothing.
+    # The short has lost more than its collateral: the long would have to be worth less than
+    # nothing.
     held = legs((1, 100, 100, NAN, 1000, 2000), (-1, 50, 100, NAN, 1000, 500))
-    assert reason(held, Target.EQUAL_VALUE, LONG_ROW, Field.COLLATERAL, 90) is Reason.COLLATERAL_NOT_POSITIVE
+    assert (
+        reason(held, Target.EQUAL_VALUE, LONG_ROW, Field.COLLATERAL, 90)
+        is Reason.COLLATERAL_NOT_POSITIVE
+    )
     losing = replace(held, entry_price_usd=np.array([200.0, 50.0]))
-    assert reason(losing, Target.EQUAL_VALUE, LONG_ROW, Field.COLLATERAL, 90) is Reason.VALUE_NOT_POSITIVE
+    assert (
+        reason(losing, Target.EQUAL_VALUE, LONG_ROW, Field.COLLATERAL, 90)
+        is Reason.VALUE_NOT_POSITIVE
+    )
 
 
 def test_without_the_other_side_no_target_is_met() -> None:
@@ -103,7 +125,9 @@ def test_a_target_that_is_met_changes_nothing_whatever_may_change() -> None:
 
 
 def test_the_largest_leg_of_the_side_changes_unless_one_is_named() -> None:
-    held = legs((1, 1, 1, NAN, 10, 1), (1, 1, 1, NAN, 30, 1), (-1, 1, 1, NAN, 50, 1), (1, 1, 1, NAN, NAN, 1))
+    held = legs(
+        (1, 1, 1, NAN, 10, 1), (1, 1, 1, NAN, 30, 1), (-1, 1, 1, NAN, 50, 1), (1, 1, 1, NAN, NAN, 1)
+    )
     assert largest(held, 1, "") == 1
     assert largest(held, 1, "p0") == 0
     for side, name in ((-1, "p0"), (1, "p9")):
@@ -112,7 +136,9 @@ def test_the_largest_leg_of_the_side_changes_unless_one_is_named() -> None:
         assert refused.value.reason == "LEG_NOT_FOUND"
 
 
-CHOICES = st.tuples(st.sampled_from(list(Target)), st.sampled_from(list(Field)), st.sampled_from([0, 1]))
+CHOICES = st.tuples(
+    st.sampled_from(list(Target)), st.sampled_from(list(Field)), st.sampled_from([0, 1])
+)
 
 
 @given(hedges(), CHOICES, st.lists(PRICES, min_size=1, max_size=4))

@@ -8,14 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitor.domain.badges import Dismissal, KeptBadge, dismissed_parts, outlived, worst_first
+from services.monitor.domain.badges import (
+    Dismissal,
+    KeptBadge,
+    dismissed_parts,
+    outlived,
+    worst_first,
+)
 from services.monitor.domain.findings import Badge, Level, Part
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 LEVELS = st.sampled_from([Level.LOW, Level.MEDIUM, Level.HIGH])
 PARTS = st.lists(
     st.builds(
-        Part, st.sampled_from("abcde"), st.text(max_size=3), LEVELS, st.booleans(), st.floats(-100, 100)
+        Part,
+        st.sampled_from("abcde"),
+        st.text(max_size=3),
+        LEVELS,
+        st.booleans(),
+        st.floats(-100, 100),
     ),
     min_size=1,
     max_size=5,
@@ -28,7 +39,9 @@ def kept(badge: Badge, *dismissals: Dismissal) -> KeptBadge:
 
 
 def badge_of(parts: tuple[Part, ...], *, listed: bool = False) -> Badge:
-    return Badge("b", parts[0].value, parts[0].level, any(part.stale for part in parts), parts, listed)
+    return Badge(
+        "b", parts[0].value, parts[0].level, any(part.stale for part in parts), parts, listed
+    )
 
 
 @given(PARTS, st.booleans())
@@ -76,14 +89,21 @@ def test_the_same_subject_comes_back_when_it_is_worse(
 
 
 @pytest.mark.parametrize(
-    ("value", "hidden"), [("SOL 41.0", True), ("SOL 1,043.5", True), ("SOL -3.0", True), ("BTC 41.0", False)]
+    ("value", "hidden"),
+    [("SOL 41.0", True), ("SOL 1,043.5", True), ("SOL -3.0", True), ("BTC 41.0", False)],
 )
-def test_without_parts_the_words_are_the_subject_and_the_numbers_are_not(value: str, hidden: bool) -> None:
+def test_without_parts_the_words_are_the_subject_and_the_numbers_are_not(
+    value: str, hidden: bool
+) -> None:
     seen = dismissed_parts(kept(Badge("b", "SOL 40.0", Level.LOW)), "", None)
     assert kept(Badge("b", value, Level.LOW), *seen).dismissed is hidden
 
 
 def test_a_dismissal_ends_with_its_subject_and_follows_its_level_down() -> None:
-    one = kept(Badge("b", "x", Level.HIGH), Dismissal("gone", Level.LOW), Dismissal("calm", Level.HIGH, 60.0))
+    one = kept(
+        Badge("b", "x", Level.HIGH),
+        Dismissal("gone", Level.LOW),
+        Dismissal("calm", Level.HIGH, 60.0),
+    )
     after = badge_of((Part("calm", "x", Level.LOW, badness=31.0),))
     assert outlived(one, after) == (["gone"], [Dismissal("calm", Level.LOW, 60.0)])

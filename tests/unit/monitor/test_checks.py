@@ -119,7 +119,10 @@ async def test_a_wallet_that_failed_is_told_and_the_badge_is_marked_stale() -> N
 
 async def test_a_part_of_an_account_that_is_not_read_is_a_breach_that_names_it() -> None:
     words = "not watched: dex xyz, 1,000 USD"
-    wallets = (WalletReading("main", "PARTIAL", words), WalletReading("hot", "PARTIAL", "ROWS_REFUSED"))
+    wallets = (
+        WalletReading("main", "PARTIAL", words),
+        WalletReading("hot", "PARTIAL", "ROWS_REFUSED"),
+    )
     finding = await PositionCheck().run(
         CheckContext(Known(held=HoldingsReading(3, 0, 0.0, 0.0, wallets)), NOW)
     )
@@ -174,7 +177,9 @@ def test_a_concern_is_told_once_when_it_begins_and_once_when_it_is_over() -> Non
     assert begins.reason == "OPENED"
     assert begins.notice is not None
     assert (begins.notice.id, begins.notice.level) == ("i1-begin", Level.MEDIUM)
-    goes_on = follow("price", begins.after, finding(RunStatus.BREACH, "BTC stale, ETH stale"), "i2", NOW)
+    goes_on = follow(
+        "price", begins.after, finding(RunStatus.BREACH, "BTC stale, ETH stale"), "i2", NOW
+    )
     assert goes_on.notice is None
     ends = follow("price", goes_on.after, finding(RunStatus.SUCCESS), "i3", NOW)
     assert (ends.reason, ends.after) == ("CLOSED", None)
@@ -289,7 +294,9 @@ def run(status: RunStatus, age: timedelta) -> Run:
         (run(RunStatus.ERROR, 3 * MINUTE), Health.OFFLINE),
     ],
 )
-def test_health_says_how_the_last_run_went_and_whether_it_is_late(last: Run | None, expected: Health) -> None:
+def test_health_says_how_the_last_run_went_and_whether_it_is_late(
+    last: Run | None, expected: Health
+) -> None:
     assert health(last, MINUTE, NOW) is expected
 
 

@@ -126,7 +126,9 @@ def test_encroachment_is_the_share_of_a_days_range_beyond_the_liquidation(
 
 def test_the_blast_radius_is_of_a_day_and_counts_the_present_price() -> None:
     assert blast_radius_percent([100.0, 110.0]) == pytest.approx(10.0)
-    market = survey(PriceReading("BTC", "GOOD", 120.0, 1.0), past((25, 50.0), (20, 100.0)), 10.0, NOW)
+    market = survey(
+        PriceReading("BTC", "GOOD", 120.0, 1.0), past((25, 50.0), (20, 100.0)), 10.0, NOW
+    )
     assert market.blast_radius_percent == pytest.approx(20.0)
     assert market.encroachment_percent == pytest.approx(50.0)
 
@@ -163,7 +165,9 @@ async def test_a_threshold_moves_where_liquidation_is_shown_and_never_hides_what
 ) -> None:
     nearest = {} if value is None else {"SOL": value}
     reading = JudgedReading("LIQUIDATION_DISTANCE", "POSITION", level, value, "SOL", 1, 0, nearest)
-    found = await LiquidationCheck().run(look(Given(asked_judged=(reading,)), threshold_percent=threshold))
+    found = await LiquidationCheck().run(
+        look(Given(asked_judged=(reading,)), threshold_percent=threshold)
+    )
     badge = found.badges["liquidation_badge"]
     assert (badge.level if badge else None) == expected
     assert found.concern == ""
@@ -173,14 +177,17 @@ async def test_a_threshold_moves_where_liquidation_is_shown_and_never_hides_what
     ("value", "threshold", "shown"),
     [(-30.0, 30.0, True), (-29.9, 30.0, False), (5.0, 0.0, False), (-1.0, None, True)],
 )
-async def test_a_threshold_of_risk_is_travel_lost(value: float, threshold: float | None, shown: bool) -> None:
+async def test_a_threshold_of_risk_is_travel_lost(
+    value: float, threshold: float | None, shown: bool
+) -> None:
     reading = JudgedReading("TRAVEL_PERCENT", "POSITION", Level.MEDIUM, value, "SOL", 1, 0, {})
     found = await RiskCheck().run(look(Given(asked_judged=(reading,)), threshold_percent=threshold))
     assert (found.badges["travel_risk_badge"] is not None) is shown
 
 
 @pytest.mark.parametrize(
-    ("threshold", "status"), [(None, RunStatus.BREACH), (50.0, RunStatus.SUCCESS), (49.9, RunStatus.BREACH)]
+    ("threshold", "status"),
+    [(None, RunStatus.BREACH), (50.0, RunStatus.SUCCESS), (49.9, RunStatus.BREACH)],
 )
 async def test_a_share_of_bad_prices_up_to_the_threshold_is_borne(
     threshold: float | None, status: RunStatus
@@ -191,12 +198,15 @@ async def test_a_share_of_bad_prices_up_to_the_threshold_is_borne(
 
 
 @pytest.mark.parametrize(
-    ("before", "is_told"), [({}, False), ({"down": {"price": ""}}, True), ({"down": {"xcom": ""}}, False)]
+    ("before", "is_told"),
+    [({}, False), ({"down": {"price": ""}}, True), ({"down": {"xcom": ""}}, False)],
 )
 async def test_a_service_is_told_when_it_is_down_twice_in_a_row(
     before: dict[str, object], is_told: bool
 ) -> None:
-    given = Given(asked_services=(AnswerReading("price", 0.1, "not serving"), AnswerReading("xcom", 0.1)))
+    given = Given(
+        asked_services=(AnswerReading("price", 0.1, "not serving"), AnswerReading("xcom", 0.1))
+    )
     found = await OperationsCheck().run(look(given, last=last(before)))
     assert found.status is RunStatus.BREACH
     assert (bool(found.concern), found.level) == (is_told, Level.HIGH)
@@ -215,7 +225,11 @@ async def test_a_service_is_told_when_it_is_down_twice_in_a_row(
     ],
 )
 async def test_cyclone_is_silent_after_three_intervals_but_not_while_the_house_starts(
-    silent_seconds: float | None, up_seconds: float, interval: timedelta | None, status: RunStatus, word: str
+    silent_seconds: float | None,
+    up_seconds: float,
+    interval: timedelta | None,
+    status: RunStatus,
+    word: str,
 ) -> None:
     call_time = None if silent_seconds is None else NOW - timedelta(seconds=silent_seconds)
     given = look(
@@ -230,7 +244,9 @@ async def test_cyclone_is_silent_after_three_intervals_but_not_while_the_house_s
 
 
 def channel(verified_hours: float | None, sent_hours: float | None = None) -> ChannelReading:
-    times = [None if hours is None else NOW - hours * HOUR for hours in (sent_hours, verified_hours)]
+    times = [
+        None if hours is None else NOW - hours * HOUR for hours in (sent_hours, verified_hours)
+    ]
     return ChannelReading("email", *times)
 
 
@@ -251,7 +267,9 @@ def channel(verified_hours: float | None, sent_hours: float | None = None) -> Ch
 async def test_a_channel_is_pinged_after_a_day_and_unproven_after_26_hours(
     reading: ChannelReading, seen_hours: float, answer: str, pinged: bool, concern: bool
 ) -> None:
-    given = Given(asked_channels=(reading, ChannelReading("log", NOW, NOW)), pings={"email": answer})
+    given = Given(
+        asked_channels=(reading, ChannelReading("log", NOW, NOW)), pings={"email": answer}
+    )
     seen = {"first_seen": {"email": (NOW - seen_hours * HOUR).isoformat(), "log": NOW.isoformat()}}
     found = await XComCheck().run(look(given, last=last(seen)))
     assert (given.pinged == ["email"]) is pinged
@@ -297,5 +315,7 @@ def test_who_rests_says_why(fields: dict[str, object], status: RunStatus, word: 
         ("moon-phase", ("moon_phase_mon",)),
     ],
 )
-def test_one_scheme_names_the_variables_of_every_monitor(name: str, expected: tuple[str, ...]) -> None:
+def test_one_scheme_names_the_variables_of_every_monitor(
+    name: str, expected: tuple[str, ...]
+) -> None:
     assert prefixes(name) == expected

@@ -1,4 +1,6 @@
-"""News for those who watch monitors: every change for who reads, the present and a mark for who did not."""
+"""News for those who watch monitors: every change for who reads, the present and a mark for who did
+not.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Top-up advice: done as told, the distance is the wanted one, by the venue's own liquidation formula."""
+"""Top-up advice: done as told, the distance is the wanted one, by the venue's own liquidation
+formula.
+"""
 
 import math
 
@@ -80,7 +82,9 @@ def test_advice_on_dydx_gives_the_wanted_distance_beside_other_positions() -> No
     other = SIZE * CHANCE.uniform(0, 0.05, COUNT)
     equity = other + SIZE * CHANCE.uniform(0.02, 0.9, COUNT)
     base = SIDE * BASE
-    raw = (equity - base * PRICE - other) / (BASE * maintenance - base)  # also where it would not be > 0
+    raw = (equity - base * PRICE - other) / (
+        BASE * maintenance - base
+    )  # also where it would not be > 0
     available = margin_available(SIDE, PRICE, BASE, raw, maintenance)
     added = margin_top_up(SIDE, PRICE, BASE, available, WANTED, maintenance)
     after = dydx_liquidation_price(equity + added, base, PRICE, maintenance, other)
@@ -121,7 +125,9 @@ def test_more_collateral_never_brings_liquidation_nearer() -> None:
     ):
         before, after = price_of(COLLATERAL), price_of(COLLATERAL + more)
         either = np.isnan(before) | np.isnan(after)
-        assert (distance_percent(PRICE, after) >= distance_percent(PRICE, before) - 1e-9)[~either].all()
+        assert (distance_percent(PRICE, after) >= distance_percent(PRICE, before) - 1e-9)[
+            ~either
+        ].all()
 
 
 def stake(**terms: object) -> AdviceInput:
@@ -141,7 +147,8 @@ def stake(**terms: object) -> AdviceInput:
 
 def test_by_hand_each_dollar_moves_liquidation_by_its_share_of_the_tokens() -> None:
     advice = advise(stake(), 10.0)
-    # 10 tokens, from 85 down to 81: 40 USD. Or: 5 USD a token last for 5.56 %, so 10 % with 5/9 of them.
+    # 10 tokens, from 85 down to 81: 40 USD. Or: 5 USD a token last for 5.56 %, so 10 % with 5/9 of
+    # them.
     assert advice.wanted_liquidation_price_usd == pytest.approx(81.0)
     assert advice.collateral_to_add_usd == pytest.approx(40.0)
     assert advice.size_to_cut_usd == pytest.approx(1000 * (1 - 5 / 9))
@@ -172,7 +179,10 @@ def test_jupiters_advice_starts_from_the_price_that_drives_the_risk() -> None:
 def test_a_distance_that_is_there_already_asks_for_nothing(venue: str, side: float) -> None:
     liquidation = 90.0 - side * 20.0
     advice = advise(
-        stake(venue=venue, side_sign=side, liquidation_price_usd=liquidation, maintenance_ratio=0.01), 10.0
+        stake(
+            venue=venue, side_sign=side, liquidation_price_usd=liquidation, maintenance_ratio=0.01
+        ),
+        10.0,
     )
     assert (advice.collateral_to_add_usd, advice.size_to_cut_usd) == (0.0, 0.0)
     assert advice.add_finding is advice.cut_finding is Finding.ALREADY_MET
@@ -181,7 +191,12 @@ def test_a_distance_that_is_there_already_asks_for_nothing(venue: str, side: flo
 def test_a_long_cannot_be_a_hundred_percent_away_and_a_short_can() -> None:
     long = advise(stake(), 100.0)
     assert long.add_finding is long.cut_finding is Finding.CANNOT_BE_MET
-    assert long.collateral_to_add_usd is long.size_to_cut_usd is long.wanted_liquidation_price_usd is None
+    assert (
+        long.collateral_to_add_usd
+        is long.size_to_cut_usd
+        is long.wanted_liquidation_price_usd
+        is None
+    )
     short = advise(stake(side_sign=-1.0, liquidation_price_usd=95.0), 150.0)
     assert short.wanted_liquidation_price_usd == pytest.approx(225.0)
     assert short.add_finding is short.cut_finding is Finding.ADVISED

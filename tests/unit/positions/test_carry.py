@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from services.positions.risk.domain.carry import hours_until_liquidation
-from services.positions.risk.domain.liquidation import dydx_liquidation_price, jupiter_liquidation_price
+from services.positions.risk.domain.liquidation import (
+    dydx_liquidation_price,
+    jupiter_liquidation_price,
+)
 
 
 def test_after_these_hours_of_borrowing_jupiter_liquidates_at_the_present_price() -> None:

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.sessions.domain import Session, SessionStatus, Strategy, drawdown, percent_of
+from services.positions.sessions.domain import (
+    Session,
+    SessionStatus,
+    Strategy,
+    drawdown,
+    percent_of,
+)
 
 
 @pytest.mark.parametrize(

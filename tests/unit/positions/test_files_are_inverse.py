@@ -26,7 +26,13 @@ from shared.secret_shapes import looks_secret
 
 START = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
 KEPT = ("id", "wallet", "asset", "side", "status", "note", "mark_time")
-NUMBERS = ("entry_price_usd", "liquidation_price_usd", "mark_price_usd", "size_usd", "collateral_usd")
+NUMBERS = (
+    "entry_price_usd",
+    "liquidation_price_usd",
+    "mark_price_usd",
+    "size_usd",
+    "collateral_usd",
+)
 formats = st.sampled_from(["CSV", "JSON"])
 prices = st.floats(min_value=1e-9, max_value=1e12)
 names = st.text("abcXYZ09_-. ;,\"'=", min_size=1, max_size=20).map(str.strip).filter(bool)
@@ -53,7 +59,9 @@ def inputs(draw: st.DrawFn, **fixed: object) -> Inputs:
         "mark_time": None if mark_price_usd is None else draw(moments),
         "size_usd": collateral_usd * draw(st.floats(0.1, 500)),
         "collateral_usd": collateral_usd,
-        "status": draw(st.sampled_from([Status.ACTIVE, Status.CLOSED, Status.LIQUIDATED, Status.INACTIVE])),
+        "status": draw(
+            st.sampled_from([Status.ACTIVE, Status.CLOSED, Status.LIQUIDATED, Status.INACTIVE])
+        ),
         "flags": frozenset(),
         "note": note,
     }
@@ -64,7 +72,9 @@ def inputs(draw: st.DrawFn, **fixed: object) -> Inputs:
 def test_positions_by_hand_come_back_with_status_and_time_of_their_mark(
     rows: list[Inputs], kind: Format
 ) -> None:
-    file = written([position_cells(Position(one, None)) for one in rows], POSITION_FIELDS, kind, "positions")
+    file = written(
+        [position_cells(Position(one, None)) for one in rows], POSITION_FIELDS, kind, "positions"
+    )
     parsed = parse_positions(file, kind, "elsewhere")
     assert not parsed.refusals
     taken, refused = against_what_is_there(parsed.rows, {}, {}, START)
@@ -78,12 +88,16 @@ def test_positions_by_hand_come_back_with_status_and_time_of_their_mark(
 @given(inputs(), st.sampled_from(["jupiter", "dydx", "hyperliquid", "demo"]), formats)
 def test_what_a_file_cannot_bring_back_is_refused(row: Inputs, venue: str, kind: Format) -> None:
     cells = position_cells(Position(row, None)) | {"venue": venue}
-    parsed = parse_positions(written([cells], POSITION_FIELDS, kind, "positions"), kind, "elsewhere")
+    parsed = parse_positions(
+        written([cells], POSITION_FIELDS, kind, "positions"), kind, "elsewhere"
+    )
     assert not parsed.rows
     assert [one.field for one in parsed.refusals] == ["venue"]
 
 
-tags = st.lists(st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12), max_size=4)
+tags = st.lists(
+    st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12), max_size=4
+)
 
 
 @given(names, st.sampled_from(Chain), tags, st.none() | st.floats(0, 1e12), st.booleans(), formats)
@@ -107,7 +121,9 @@ def test_wallets_come_back(
 
 @pytest.mark.parametrize("tags", [["a;b"], ["[x"], [" a"], ["a", "b;c"]])
 def test_labels_that_hold_the_separator_come_back_whole(tags: list[str]) -> None:
-    wallet = Wallet("main", Chain.MANUAL, "", "", None, None, tuple(tags), True, WalletType.PERSONAL, START)
+    wallet = Wallet(
+        "main", Chain.MANUAL, "", "", None, None, tuple(tags), True, WalletType.PERSONAL, START
+    )
     rows, _ = parse_wallets(written([wallet_cells(wallet)], WALLET_FIELDS, "CSV", "wallets"), "CSV")
     assert rows[0].values["tags"] == tuple(tags)
 

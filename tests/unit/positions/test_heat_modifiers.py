@@ -77,7 +77,9 @@ def test_a_group_that_lacks_a_weight_or_holds_a_bad_one_is_refused(group, field)
     assert list(refused.value.fields) == [f"modifiers.{field}"]
 
 
-@pytest.mark.parametrize("broken", ["", "not json", "[]", "{}", '{"hedge_modifiers": {}}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "broken", ["", "not json", "[]", "{}", '{"hedge_modifiers": {}}', "[" * 100_000]
+)
 def test_a_text_without_the_group_is_a_bad_file(broken) -> None:
     with pytest.raises(InvalidArgument, match="BAD_FILE"):
         imported(broken, HeatModel.LIQUIDATION)

@@ -47,7 +47,9 @@ GARBAGE = [None, 7, "", [], {}, {"error": "x"}, [7], [None, {}], {"balances": No
         ("somethingNew", AccountMode.UNKNOWN),
     ],
 )
-def test_an_account_mode_is_a_bare_word_and_another_one_is_unknown(word: str, mode: AccountMode) -> None:
+def test_an_account_mode_is_a_bare_word_and_another_one_is_unknown(
+    word: str, mode: AccountMode
+) -> None:
     assert read_mode(word) is mode
 
 
@@ -119,22 +121,32 @@ def test_spot_is_worth_dollars_prices_or_what_was_paid() -> None:
         {"coin": "HYPE", "total": "5", "entryNtl": "77"},
     ]
     assert spot_usd({"balances": rows}, PRICES) == pytest.approx(10 + 9125 + 77)
-    for body in (None, {}, {"balances": [7]}, {"balances": [{"coin": "USDC", "total": "Infinity"}]}, UNSAID):
+    for body in (
+        None,
+        {},
+        {"balances": [7]},
+        {"balances": [{"coin": "USDC", "total": "Infinity"}]},
+        UNSAID,
+    ):
         with pytest.raises(NotThat):
             spot_usd(body, PRICES)
 
 
 @pytest.mark.parametrize(
-    "mode", [AccountMode.PORTFOLIO, AccountMode.UNIFIED, AccountMode.DEX_ABSTRACTION, AccountMode.UNKNOWN]
+    "mode",
+    [AccountMode.PORTFOLIO, AccountMode.UNIFIED, AccountMode.DEX_ABSTRACTION, AccountMode.UNKNOWN],
 )
-def test_outside_the_standard_mode_the_venues_price_drives_and_none_stays_none(mode: AccountMode) -> None:
+def test_outside_the_standard_mode_the_venues_price_drives_and_none_stays_none(
+    mode: AccountMode,
+) -> None:
     answer = read_answer(PORTFOLIO, ADDRESS, PRICES, NOW, {}, Account(mode))
     btc, eth = answer.holdings
     assert (btc.liquidation_price_usd, btc.own_liquidation_price_usd) == (27183.5, None)
     assert eth.liquidation_price_usd is eth.own_liquidation_price_usd is None
     assert (btc.collateral_usd, eth.collateral_usd) == (125.64, 9.64), "the margin each locks"
     assert all(
-        (Flag.ACCOUNT_MODE_UNKNOWN in one.flags) is (mode is AccountMode.UNKNOWN) for one in answer.holdings
+        (Flag.ACCOUNT_MODE_UNKNOWN in one.flags) is (mode is AccountMode.UNKNOWN)
+        for one in answer.holdings
     )
 
 

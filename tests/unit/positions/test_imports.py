@@ -14,9 +14,16 @@ from shared.errors import InvalidArgument
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "cases"
 HEADER = (
-    "id,wallet,asset,side,entry_price_usd,liquidation_price_usd,mark_price_usd,size_usd,collateral_usd,note"
+    "id,wallet,asset,side,entry_price_usd,liquidation_price_usd,mark_price_usd,"
+    "size_usd,collateral_usd,note"
 )
-GOOD = {"asset": "BTC", "side": "LONG", "entry_price_usd": 100, "size_usd": 1000, "collateral_usd": 100}
+GOOD = {
+    "asset": "BTC",
+    "side": "LONG",
+    "entry_price_usd": 100,
+    "size_usd": 1000,
+    "collateral_usd": 100,
+}
 
 
 def csv_of(*rows: str, header: str = HEADER) -> Parsed:
@@ -31,12 +38,16 @@ def test_a_full_row_is_taken_as_written() -> None:
     expected = ManualTerms(
         "p1", "cold", "BTC", Side.LONG, 94250.5, 85000.0, 97000.0, 50000.0, 5000.0, "a, b", 2
     )
-    assert csv_of('p1,cold,BTC,LONG,94250.5,85000,97000,50000,5000,"a, b"') == Parsed((expected,), ())
+    assert csv_of('p1,cold,BTC,LONG,94250.5,85000,97000,50000,5000,"a, b"') == Parsed(
+        (expected,), ()
+    )
 
 
 @pytest.mark.parametrize("field", ["id", "wallet"])
 @pytest.mark.parametrize("odd", ["a\x1b[2Jb", "a\tb", "a\x9bb"])
-def test_a_control_character_in_a_name_is_refused_and_in_a_note_is_kept(field: str, odd: str) -> None:
+def test_a_control_character_in_a_name_is_refused_and_in_a_note_is_kept(
+    field: str, odd: str
+) -> None:
     (refused,) = json_of(GOOD | {field: odd}).refusals
     assert (refused.field, refused.reason) == (field, "INVALID_FIELD")
     assert refused.message == "Must not hold control characters."
@@ -70,14 +81,18 @@ def test_other_peoples_names_and_separators_are_understood(header: str) -> None:
 
 def test_size_follows_from_collateral_and_leverage_and_the_reverse() -> None:
     rows = csv_of(
-        "BTC,LONG,100,,50,4", "BTC,LONG,100,1000,,5", header="asset,side,entry,size_usd,collateral,leverage"
+        "BTC,LONG,100,,50,4",
+        "BTC,LONG,100,1000,,5",
+        header="asset,side,entry,size_usd,collateral,leverage",
     ).rows
     assert [(row.size_usd, row.collateral_usd) for row in rows] == [(200, 50), (1000, 200)]
 
 
 def test_json_is_a_list_or_an_object_with_positions() -> None:
     bare = json_of(GOOD)
-    wrapped = parse_positions(json.dumps({"positions": [GOOD], "version": 1}).encode(), "JSON", "manual")
+    wrapped = parse_positions(
+        json.dumps({"positions": [GOOD], "version": 1}).encode(), "JSON", "manual"
+    )
     assert bare == wrapped and bare.rows[0].line == 1 and not bare.refusals
     named = json_of(
         {"Symbol": "btc", "side": "buy", "entryPrice": "100", "leverage": 10, "collateral": "100"}
@@ -86,13 +101,20 @@ def test_json_is_a_list_or_an_object_with_positions() -> None:
 
 
 def test_metrics_are_ignored() -> None:
-    (row,) = json_of({**GOOD, "heat_index": 55.5, "flags": ["FLAG_DEMO"], "travel_percent": None}).rows
+    (row,) = json_of(
+        {**GOOD, "heat_index": 55.5, "flags": ["FLAG_DEMO"], "travel_percent": None}
+    ).rows
     assert row == json_of(GOOD).rows[0]
 
 
 @pytest.mark.parametrize(
     ("venue", "reason"),
-    [("jupiter", "NOT_BY_HAND"), ("DYDX", "NOT_BY_HAND"), ("demo", "DEMO_REFUSED"), ("bank", "NOT_BY_HAND")],
+    [
+        ("jupiter", "NOT_BY_HAND"),
+        ("DYDX", "NOT_BY_HAND"),
+        ("demo", "DEMO_REFUSED"),
+        ("bank", "NOT_BY_HAND"),
+    ],
 )
 def test_what_is_not_by_hand_is_refused_and_not_made_by_hand(venue: str, reason: str) -> None:
     parsed = json_of({**GOOD, "venue": venue})
@@ -145,7 +167,9 @@ def test_files_of_real_people(name: str) -> None:
             (3, "size", "AMBIGUOUS_UNIT"),
         ]
     else:
-        assert [(row.line, row.entry_price_usd, row.wallet) for row in parsed.rows] == [(3, 91234.5, "sep")]
+        assert [(row.line, row.entry_price_usd, row.wallet) for row in parsed.rows] == [
+            (3, 91234.5, "sep")
+        ]
 
 
 @pytest.mark.parametrize("cell", ["1.250", "87.000", "1.250.000", " 12.500 "])
@@ -153,11 +177,15 @@ def test_a_dotted_number_in_a_file_with_semicolons_is_refused_not_read_a_thousan
     cell: str,
 ) -> None:
     parsed = csv_of(f"ETH;SHORT;3400;{cell};2500", header="asset;side;entry;size_usd;collateral")
-    assert [(one.field, one.reason) for one in parsed.refusals] == [("size_usd", "AMBIGUOUS_NUMBER")]
+    assert [(one.field, one.reason) for one in parsed.refusals] == [
+        ("size_usd", "AMBIGUOUS_NUMBER")
+    ]
     assert not parsed.rows
 
 
-@pytest.mark.parametrize(("cell", "number"), [("1250.5", 1250.5), ("1250", 1250.0), ("2000.125", 2000.125)])
+@pytest.mark.parametrize(
+    ("cell", "number"), [("1250.5", 1250.5), ("1250", 1250.0), ("2000.125", 2000.125)]
+)
 def test_a_number_that_can_only_be_meant_one_way_is_read_in_a_file_with_semicolons(
     cell: str, number: float
 ) -> None:
@@ -174,7 +202,9 @@ def test_a_number_that_can_only_be_meant_one_way_is_read_in_a_file_with_semicolo
         (HEADER.encode("utf-16"), "save it as UTF-8"),
     ],
 )
-def test_a_file_in_another_form_is_refused_with_what_to_save_it_as(content: bytes, words: str) -> None:
+def test_a_file_in_another_form_is_refused_with_what_to_save_it_as(
+    content: bytes, words: str
+) -> None:
     with pytest.raises(InvalidArgument, match=words) as refused:
         parse_positions(content, "CSV", "manual")
     assert refused.value.reason == "BAD_FILE"
@@ -182,9 +212,9 @@ def test_a_file_in_another_form_is_refused_with_what_to_save_it_as(content: byte
 
 def test_lines_are_the_files_own_below_a_separator_line() -> None:
     text = "sep=;\nasset;side;entry;size_usd;collateral\nBTC;LONG;1,5;10;1\n"
-    assert [(one.line, one.field) for one in parse_positions(text.encode(), "CSV", "x").refusals] == [
-        (3, "entry_price_usd")
-    ]
+    assert [
+        (one.line, one.field) for one in parse_positions(text.encode(), "CSV", "x").refusals
+    ] == [(3, "entry_price_usd")]
 
 
 @pytest.mark.parametrize(
@@ -261,7 +291,9 @@ def test_lines_are_counted_as_an_editor_does() -> None:
 
 def test_a_short_row_lacks_its_last_fields_and_a_long_one_is_refused() -> None:
     parsed = csv_of(
-        "a,,BTC,LONG,100", "b,,BTC,LONG,100,,,1000,100,note,,", "c,,BTC,LONG,100,,,1000,100,note,more"
+        "a,,BTC,LONG,100",
+        "b,,BTC,LONG,100,,,1000,100,note,,",
+        "c,,BTC,LONG,100,,,1000,100,note,more",
     )
     assert [row.id for row in parsed.rows] == ["b"]
     assert [(refusal.field, refusal.reason) for refusal in parsed.refusals] == [
@@ -307,7 +339,9 @@ def test_a_cell_shaped_like_a_secret_refuses_the_row_and_is_not_repeated(row: ob
 
 def test_a_secret_in_a_csv_is_refused_wherever_it_stands() -> None:
     header = "asset,side,entry,size_usd,collateral,unknown"
-    parsed = csv_of(f"BTC,LONG,100,1000,100,{SECRET}", f"BTC,LONG,100,1000,100,,{SECRET}", header=header)
+    parsed = csv_of(
+        f"BTC,LONG,100,1000,100,{SECRET}", f"BTC,LONG,100,1000,100,,{SECRET}", header=header
+    )
     assert [refusal.reason for refusal in parsed.refusals] == ["PRIVATE_KEY_REFUSED"] * 2
     with pytest.raises(InvalidArgument) as caught:
         csv_of("1", header=f"asset,{SECRET}")
@@ -342,7 +376,9 @@ def test_a_file_that_cannot_be_read_is_refused_as_a_whole(content: bytes, kind: 
 
 
 def test_a_hundred_thousand_rows_are_all_taken() -> None:
-    body = "\n".join([HEADER, *(f"p{n},w,BTC,LONG,{60000 + n},,,1000.5,100," for n in range(100_000))])
+    body = "\n".join(
+        [HEADER, *(f"p{n},w,BTC,LONG,{60000 + n},,,1000.5,100," for n in range(100_000))]
+    )
     parsed = parse_positions(body.encode(), "CSV", "manual")
     assert len(parsed.rows) == 100_000 and not parsed.refusals
     assert parsed.rows[-1].entry_price_usd == 159_999
@@ -350,10 +386,14 @@ def test_a_hundred_thousand_rows_are_all_taken() -> None:
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4)
+    ),
     max_leaves=12,
 )
-cells = st.fixed_dictionaries({}, optional=dict.fromkeys([*HEADER.split(","), "leverage", "venue"], values))
+cells = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys([*HEADER.split(","), "leverage", "venue"], values)
+)
 
 
 @given(st.lists(cells | values, max_size=6))

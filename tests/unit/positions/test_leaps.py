@@ -26,7 +26,9 @@ prices = st.floats(1e-6, 1e6)
 
 
 @given(prices, st.floats(1 / 19.9, 19.9))
-def test_a_price_within_a_factor_20_is_on_scale_and_beyond_it_is_not(price: float, factor: float) -> None:
+def test_a_price_within_a_factor_20_is_on_scale_and_beyond_it_is_not(
+    price: float, factor: float
+) -> None:
     assert not off_scale(price * factor, price)
     assert off_scale(price * 20.1, price) and off_scale(price / 20.1, price)
     assert not off_scale(None, price) and not off_scale(price, None)
@@ -41,7 +43,9 @@ def test_an_entry_is_taken_however_far_the_market_ran_when_the_profit_says_so(
     assert bool(entry_fault(sign, size, entry, entry * run, None)) == off_scale(entry, entry * run)
 
 
-@given(prices, st.floats(0.7, 1.5), st.floats(100.0, 1e7), st.sampled_from([100.0, 1e6, 0.01, 1e-6]))
+@given(
+    prices, st.floats(0.7, 1.5), st.floats(100.0, 1e7), st.sampled_from([100.0, 1e6, 0.01, 1e-6])
+)
 def test_an_entry_in_another_unit_than_its_profit_is_refused(
     entry: float, run: float, size: float, factor: float
 ) -> None:

@@ -19,7 +19,9 @@ from services.positions.risk.domain.liquidation import (
 )
 
 REPOSITORY = Path(__file__).parents[3]
-GOLDEN = json.loads((REPOSITORY / "tests/fixtures/golden/jupiter_liquidation_vectors.json").read_text())
+GOLDEN = json.loads(
+    (REPOSITORY / "tests/fixtures/golden/jupiter_liquidation_vectors.json").read_text()
+)
 SHARED_GOLDEN = REPOSITORY.parent / "shared/fixtures/golden/liquidation_vectors.json"
 SIGN = {"long": 1.0, "short": -1.0}
 
@@ -66,25 +68,38 @@ def test_the_published_vectors_hold_where_they_are_at_hand() -> None:
                 hyperliquid_maintenance_ratio(vector["max_leverage"])
             )
             price = float(
-                hyperliquid_liquidation_price(notional / base, base, available, vector["max_leverage"])
+                hyperliquid_liquidation_price(
+                    notional / base, base, available, vector["max_leverage"]
+                )
             )
         assert price == pytest.approx(wanted, abs=float(vector.get("tolerance", 1e-9)))
 
 
 def test_dydx_gives_a_price_worked_by_hand() -> None:
-    # Short 2 at 1,000 with equity 500, maintenance 4 %: equity(L) = 500 - 2 (L - 1000) = 0.04 * 2 * L.
-    assert float(dydx_liquidation_price(500, -2, 1000, 0.04)) == pytest.approx(2500 / 2.08, rel=1e-12)
+    # Short 2 at 1,000 with equity 500, maintenance 4 %: equity(L) = 500 - 2 (L - 1000) = 0.04 * 2 *
+    # L.
+    assert float(dydx_liquidation_price(500, -2, 1000, 0.04)) == pytest.approx(
+        2500 / 2.08, rel=1e-12
+    )
     # The same with 100 kept for another market.
-    assert float(dydx_liquidation_price(500, -2, 1000, 0.04, 100)) == pytest.approx(2400 / 2.08, rel=1e-12)
+    assert float(dydx_liquidation_price(500, -2, 1000, 0.04, 100)) == pytest.approx(
+        2400 / 2.08, rel=1e-12
+    )
     # Long 2: 500 + 2 (L - 1000) = 0.04 * 2 * L.
-    assert float(dydx_liquidation_price(500, 2, 1000, 0.04)) == pytest.approx(1500 / 1.92, rel=1e-12)
+    assert float(dydx_liquidation_price(500, 2, 1000, 0.04)) == pytest.approx(
+        1500 / 1.92, rel=1e-12
+    )
 
 
 def test_hyperliquid_gives_a_price_worked_by_hand() -> None:
     # Long 2 at 1,000, 20x at most (maintenance 2.5 %), margin 300, so 250 to spare:
     # 300 + 2 (L - 1000) = 0.05 L.
-    assert float(hyperliquid_liquidation_price(1000, 2, 250, 20)) == pytest.approx(1700 / 1.95, rel=1e-12)
-    assert float(hyperliquid_liquidation_price(1000, -2, 250, 20)) == pytest.approx(2300 / 2.05, rel=1e-12)
+    assert float(hyperliquid_liquidation_price(1000, 2, 250, 20)) == pytest.approx(
+        1700 / 1.95, rel=1e-12
+    )
+    assert float(hyperliquid_liquidation_price(1000, -2, 250, 20)) == pytest.approx(
+        2300 / 2.05, rel=1e-12
+    )
 
 
 def test_fees_that_ate_the_collateral_put_the_price_beyond_entry() -> None:
@@ -99,7 +114,9 @@ def test_a_long_with_more_collateral_than_it_can_lose_has_no_liquidation_price()
 
 def test_impact_grows_in_whole_basis_points_with_the_size() -> None:
     scalar = jupiter_impact_scalar("SOL")
-    assert list(jupiter_close_fee_bps(np.array([1.0, 375_000.0, 375_001.0, 750_001.0]), scalar)) == [
+    assert list(
+        jupiter_close_fee_bps(np.array([1.0, 375_000.0, 375_001.0, 750_001.0]), scalar)
+    ) == [
         7,
         7,
         8,
@@ -144,7 +161,11 @@ def test_at_the_price_what_is_left_is_what_the_venue_asks(
     assert left == pytest.approx(size / 500, rel=1e-6, abs=1e-6 * size)
 
 
-@given(st.lists(st.tuples(st.floats(1, 1e5), st.floats(1, 1e6), st.floats(1, 1e6)), min_size=1, max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.floats(1, 1e5), st.floats(1, 1e6), st.floats(1, 1e6)), min_size=1, max_size=20
+    )
+)
 def test_the_scalar_is_the_vector_of_length_one(rows: list[tuple[float, float, float]]) -> None:
     entry, size, collateral = (np.array(column) for column in zip(*rows, strict=True))
     together = jupiter_liquidation_price(1.0, entry, size, collateral, 0.0)

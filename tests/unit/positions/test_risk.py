@@ -36,7 +36,13 @@ def column(*values: float) -> np.ndarray:
 
 
 def one(
-    side: float, entry: float, price: float, liquidation: float, size: float, collateral: float, **also
+    side: float,
+    entry: float,
+    price: float,
+    liquidation: float,
+    size: float,
+    collateral: float,
+    **also,
 ) -> Metrics:
     sigma = also.pop("sigma", math.nan)
     terms = Terms(*map(column, (side, entry, price, liquidation, size, collateral, sigma)))
@@ -70,7 +76,9 @@ def test_every_case_of_the_oracle_holds(row) -> None:
         if name == "flag":
             assert found.wrong_side[0]
             continue
-        value = float(classic.heat_index[0] if name == "heat_index_classic" else getattr(found, name)[0])
+        value = float(
+            classic.heat_index[0] if name == "heat_index_classic" else getattr(found, name)[0]
+        )
         if wanted is None:
             assert math.isnan(value), name
         else:
@@ -84,7 +92,9 @@ def test_a_zero_is_never_negative() -> None:
 
 def test_an_unknown_side_or_an_absent_price_leaves_every_metric_that_needs_it_absent() -> None:
     for found in (one(0, 100, 75, 50, 1000, 100), one(1, 100, math.nan, 50, 1000, 100)):
-        assert all(math.isnan(value) for name, value in figures(found).items() if name != "leverage_ratio")
+        assert all(
+            math.isnan(value) for name, value in figures(found).items() if name != "leverage_ratio"
+        )
 
 
 def test_liquidation_past_a_wrong_side_is_full_heat_even_without_collateral() -> None:
@@ -93,7 +103,11 @@ def test_liquidation_past_a_wrong_side_is_full_heat_even_without_collateral() ->
 
 
 @given(
-    entry=prices, way=ratios, share=st.floats(-1, 1.5), size=st.floats(1, 1e7), leverage=st.floats(0.1, 400)
+    entry=prices,
+    way=ratios,
+    share=st.floats(-1, 1.5),
+    size=st.floats(1, 1e7),
+    leverage=st.floats(0.1, 400),
 )
 def test_a_short_is_the_mirror_of_a_long(entry, way, share, size, leverage) -> None:
     # A price is above 0 on both sides of the mirror.
@@ -107,9 +121,15 @@ def test_a_short_is_the_mirror_of_a_long(entry, way, share, size, leverage) -> N
 
 
 @given(
-    entry=prices, way=ratios, share=st.floats(0, 1), scale=st.floats(1e-3, 1e3), leverage=st.floats(0.1, 400)
+    entry=prices,
+    way=ratios,
+    share=st.floats(0, 1),
+    scale=st.floats(1e-3, 1e3),
+    leverage=st.floats(0.1, 400),
 )
-def test_another_currency_changes_no_percent_and_no_heat(entry, way, share, scale, leverage) -> None:
+def test_another_currency_changes_no_percent_and_no_heat(
+    entry, way, share, scale, leverage
+) -> None:
     def at(unit: float) -> dict[str, float]:
         return figures(
             one(
@@ -128,10 +148,14 @@ def test_another_currency_changes_no_percent_and_no_heat(entry, way, share, scal
 
 
 @given(way=ratios, near=st.floats(0, 1), far=st.floats(0, 1), leverage=st.floats(0.1, 400))
-def test_heat_never_falls_on_the_way_to_liquidation_and_ends_at_100(way, near, far, leverage) -> None:
+def test_heat_never_falls_on_the_way_to_liquidation_and_ends_at_100(
+    way, near, far, leverage
+) -> None:
     def heat(share: float) -> float:
         return float(
-            one(1, 100, 100 - 100 * way * share, 100 - 100 * way, 1000, 1000 / leverage).heat_index[0]
+            one(1, 100, 100 - 100 * way * share, 100 - 100 * way, 1000, 1000 / leverage).heat_index[
+                0
+            ]
         )
 
     assert heat(max(near, far)) >= heat(min(near, far)) - 1e-9
@@ -154,12 +178,18 @@ def test_more_collateral_is_never_hotter_and_never_nearer(share, collateral, mor
 
 
 @given(
-    st.lists(st.tuples(prices, prices, prices, st.sampled_from([1.0, -1.0, 0.0])), min_size=1, max_size=20)
+    st.lists(
+        st.tuples(prices, prices, prices, st.sampled_from([1.0, -1.0, 0.0])),
+        min_size=1,
+        max_size=20,
+    )
 )
 def test_a_scalar_is_the_vector_of_length_one(rows) -> None:
     entry, price, liquidation, side = (column(*values) for values in zip(*rows, strict=True))
     size, rest = np.full(len(rows), 1000.0), np.full(len(rows), 100.0)
-    together = metrics(Terms(side, entry, price, liquidation, size, rest, np.full(len(rows), 0.005)))
+    together = metrics(
+        Terms(side, entry, price, liquidation, size, rest, np.full(len(rows), 0.005))
+    )
     for row, (e, p, liq, s) in enumerate(rows):
         alone = one(s, e, p, liq, 1000, 100, sigma=0.005)
         for name in METRIC_NAMES:
@@ -201,7 +231,9 @@ def test_touch_probability_is_1_at_liquidation_and_absent_without_volatility() -
         (1, 0, 50, 50, False),
     ],
 )
-def test_the_nearer_liquidation_price_drives_when_they_disagree(side, venue, own, driving, disagrees) -> None:
+def test_the_nearer_liquidation_price_drives_when_they_disagree(
+    side, venue, own, driving, disagrees
+) -> None:
     chosen, where = risk_liquidation_price(column(side), column(100), column(venue), column(own))
     assert (chosen[0], bool(where[0])) == (driving, disagrees)
 

@@ -79,7 +79,9 @@ def test_what_cannot_be_judged_adds_nothing(row) -> None:
 
 def test_without_a_liquidation_price_nothing_is_liquidated() -> None:
     found = walk(columns((1, 100, 100, NAN, 1000, 100)), ratios(-50), 1)
-    assert found.points[-1].liquidated_count == 0 and found.points[-1].value_usd == pytest.approx(-400)
+    assert found.points[-1].liquidated_count == 0 and found.points[-1].value_usd == pytest.approx(
+        -400
+    )
 
 
 def test_an_empty_house_has_points_of_nothing() -> None:

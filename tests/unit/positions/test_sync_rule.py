@@ -15,7 +15,14 @@ from services.positions.domain.venue_answer import Answer, Flag, Holding, Refusa
 from services.positions.enrichment.domain.enrichment import micros
 from services.positions.enrichment.domain.metrics import bits_of
 from services.positions.sync.domain.answer_columns import NUMBERS, answered, joined, overlap
-from services.positions.sync.domain.sync_rows import Absences, Decision, Reason, Stored, decide, matched
+from services.positions.sync.domain.sync_rows import (
+    Absences,
+    Decision,
+    Reason,
+    Stored,
+    decide,
+    matched,
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,9 @@ def known(
 def ruled(
     stored: Mapping[str, Known], found: Answer | Sequence[Answer], cycle_id: str, now: datetime
 ) -> Decision:
-    """The decision about stored positions (keys 1, 2 ... in their order) of one feed, or of one a answer."""
+    """The decision about stored positions (keys 1, 2 ... in their order) of one feed, or of one a
+    answer.
+    """
     answers = [found] if isinstance(found, Answer) else found
     rows = joined([answered(one) for one in answers])
     held = [one.holding for one in stored.values()]
@@ -108,9 +117,15 @@ def answer(*holdings: Holding, complete: bool = True, refusals: tuple[Refusal, .
         (known(), answer(complete=False), Reason.ANSWER_INCOMPLETE),
         (known(Status.STALE, absence=ABSENT), answer(complete=False), Reason.ANSWER_INCOMPLETE),
         (known(), answer(), Reason.MISSING_ONCE),
-        (known(Status.STALE, absence=replace(ABSENT, cycle_id="c2")), answer(), Reason.MISSING_IN_SAME_CYCLE),
         (
-            known(Status.STALE, absence=replace(ABSENT, missing_time=NOW - timedelta(seconds=29.9))),
+            known(Status.STALE, absence=replace(ABSENT, cycle_id="c2")),
+            answer(),
+            Reason.MISSING_IN_SAME_CYCLE,
+        ),
+        (
+            known(
+                Status.STALE, absence=replace(ABSENT, missing_time=NOW - timedelta(seconds=29.9))
+            ),
             answer(),
             Reason.MISSING_TOO_SOON,
         ),
@@ -128,7 +143,9 @@ def test_each_case_has_its_reason(stored, given_answer, reason) -> None:
     assert bool(len(decision.stale_keys)) is (reason is Reason.MISSING_ONCE)
     assert bool(len(decision.closed_keys)) is (reason is Reason.MISSING_TWICE)
     assert bool(len(decision.refused_keys)) is (reason is Reason.REFUSED)
-    assert bool(decision.regrouped[0]) is (reason in (Reason.OPENED, Reason.REOPENED, Reason.MISSING_TWICE))
+    assert bool(decision.regrouped[0]) is (
+        reason in (Reason.OPENED, Reason.REOPENED, Reason.MISSING_TWICE)
+    )
 
 
 def test_a_duplicate_counts_once_and_the_first_wins() -> None:
@@ -145,12 +162,19 @@ def test_a_side_that_turns_or_another_asset_regroups() -> None:
 def test_a_figure_that_comes_or_goes_is_a_change_and_an_absent_one_is_none() -> None:
     fee = replace(HELD, open_fee_usd=1.0)
     assert reasons(ruled({"p": known()}, answer(fee), "c", NOW)) == [Reason.CHANGED]
-    assert reasons(ruled({"p": known(open_fee_usd=1.0)}, answer(HELD), "c", NOW)) == [Reason.CHANGED]
-    assert reasons(ruled({"p": known(open_fee_usd=1.0)}, answer(fee), "c", NOW)) == [Reason.UNCHANGED]
+    assert reasons(ruled({"p": known(open_fee_usd=1.0)}, answer(HELD), "c", NOW)) == [
+        Reason.CHANGED
+    ]
+    assert reasons(ruled({"p": known(open_fee_usd=1.0)}, answer(fee), "c", NOW)) == [
+        Reason.UNCHANGED
+    ]
 
 
 def test_an_absence_is_forgotten_when_the_position_is_held_again() -> None:
-    stored = {"p": known(Status.STALE, seen=False, absence=ABSENT), "q": known(Status.STALE, absence=ABSENT)}
+    stored = {
+        "p": known(Status.STALE, seen=False, absence=ABSENT),
+        "q": known(Status.STALE, absence=ABSENT),
+    }
     assert ruled(stored, answer(HELD), "c2", NOW).found_keys.tolist() == [1]
 
 
@@ -164,11 +188,17 @@ def test_each_answer_ages_only_the_positions_of_its_own_wallet() -> None:
 def test_an_answer_in_another_order_than_what_is_stored_finds_its_rows() -> None:
     stored = {name: known(size_usd=size) for name, size in (("p", 1.0), ("q", 2.0), ("r", 3.0))}
     rows = [
-        replace(HELD, position_id=name, size_usd=size) for name, size in (("r", 3.0), ("q", 4.0), ("s", 1.0))
+        replace(HELD, position_id=name, size_usd=size)
+        for name, size in (("r", 3.0), ("q", 4.0), ("s", 1.0))
     ]
     decision = ruled(stored, answer(*rows), "c2", NOW)
     assert decision.known_keys.tolist() == [3, 2, -1]
-    assert reasons(decision) == [Reason.UNCHANGED, Reason.CHANGED, Reason.OPENED, Reason.MISSING_ONCE]
+    assert reasons(decision) == [
+        Reason.UNCHANGED,
+        Reason.CHANGED,
+        Reason.OPENED,
+        Reason.MISSING_ONCE,
+    ]
 
 
 def test_rows_are_found_in_the_order_of_the_keys_wherever_they_lie() -> None:
@@ -178,8 +208,13 @@ def test_rows_are_found_in_the_order_of_the_keys_wherever_they_lie() -> None:
 
 
 def test_joined_answers_keep_their_own_assets_and_places() -> None:
-    parts = [answered(answer(replace(HELD, position_id=name, asset=name))) for name in ("BTC", "ETH", "SOL")]
-    rows = joined([*parts[:2], answered(answer(replace(HELD, position_id="x", asset="ETH"))), parts[2]])
+    parts = [
+        answered(answer(replace(HELD, position_id=name, asset=name)))
+        for name in ("BTC", "ETH", "SOL")
+    ]
+    rows = joined(
+        [*parts[:2], answered(answer(replace(HELD, position_id="x", asset="ETH"))), parts[2]]
+    )
     assert [rows.asset_names[one] for one in rows.columns["asset"]] == ["BTC", "ETH", "ETH", "SOL"]
     assert rows.columns["place"].tolist() == [0, 1, 2, 3]
 
@@ -200,4 +235,6 @@ def test_an_answer_that_is_not_complete_ages_nothing(status, absent, refusals, s
     stored = {"p": known(status, absence=ABSENT if absent else None)}
     found = answer(complete=bool(refusals), refusals=refusals)
     decision = ruled(stored, found, "later", NOW + timedelta(seconds=seconds))
-    assert not len(decision.stale_keys) and not len(decision.closed_keys) and not len(decision.written)
+    assert (
+        not len(decision.stale_keys) and not len(decision.closed_keys) and not len(decision.written)
+    )

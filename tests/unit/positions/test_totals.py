@@ -11,9 +11,9 @@ import numpy as np
 
 from services.positions.portfolio.domain import totals
 
-ORACLE = json.loads((Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text())[
-    "totals"
-]
+ORACLE = json.loads(
+    (Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text()
+)["totals"]
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 NAMES = (
     *("size_usd", "value_usd", "collateral_usd", "pnl_usd", "pnl_after_fees_usd", "leverage_ratio"),
@@ -23,8 +23,12 @@ NAMES = (
 
 
 def columns(rows: list[dict]) -> dict[str, np.ndarray]:
-    found = {name: np.array([row.get(name, math.nan) for row in rows], np.float64) for name in NAMES}
-    found["side_sign"] = np.array([1 if row.get("side") == "LONG" else -1 for row in rows], np.int32)
+    found = {
+        name: np.array([row.get(name, math.nan) for row in rows], np.float64) for name in NAMES
+    }
+    found["side_sign"] = np.array(
+        [1 if row.get("side") == "LONG" else -1 for row in rows], np.int32
+    )
     found["status"] = np.array([row.get("status", 1) for row in rows], np.int32)
     found["mark_time_micros"] = np.array([row.get("mark_time_micros", 0) for row in rows], np.int64)
     return found
@@ -39,7 +43,9 @@ def test_the_oracle_holds() -> None:
 def test_an_empty_house_has_sums_of_zero_and_absent_means() -> None:
     found = totals(columns([]), NOW)
     assert (found.position_count, found.total_size_usd, found.total_value_usd) == (0, 0.0, 0.0)
-    assert found.avg_heat_index is None and found.total_heat is None and found.oldest_mark_time is None
+    assert (
+        found.avg_heat_index is None and found.total_heat is None and found.oldest_mark_time is None
+    )
     assert found.value_to_collateral_ratio is None
 
 
@@ -59,7 +65,13 @@ def test_profit_is_after_fees_where_known_and_losses_do_not_lower_it() -> None:
 
 def test_the_oldest_mark_leaves_out_those_never_seen() -> None:
     found = totals(
-        columns([{"mark_time_micros": 0}, {"mark_time_micros": 2_000_000}, {"mark_time_micros": 9_000_000}]),
+        columns(
+            [
+                {"mark_time_micros": 0},
+                {"mark_time_micros": 2_000_000},
+                {"mark_time_micros": 9_000_000},
+            ]
+        ),
         NOW,
     )
     assert found.oldest_mark_time == datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC)

@@ -15,8 +15,8 @@ HOURS = 24.0
 def simulated(price: float, barrier: float, hourly_sigma: float, seed: int) -> tuple[float, float]:
     """Share of Brownian log prices that touch the barrier within 24 h, and its standard error.
 
-    Between two steps a path that stayed on one side still touched with the probability of a Brownian bridge,
-    exp(-2ab / (sigma^2 dt)): without it, every finite step would miss touches.
+    Between two steps a path that stayed on one side still touched with the probability of a
+    Brownian bridge, exp(-2ab / (sigma^2 dt)): without it, every finite step would miss touches.
     """
     chance = np.random.default_rng(seed)
     spread = hourly_sigma * np.sqrt(HOURS / STEPS)
@@ -36,7 +36,9 @@ def simulated(price: float, barrier: float, hourly_sigma: float, seed: int) -> t
 def test_the_formula_lies_within_three_standard_errors_of_simulated_paths(
     barrier: float, hourly_sigma: float
 ) -> None:
-    share, error = simulated(100.0, barrier, hourly_sigma, seed=round(barrier * 1000 * hourly_sigma))
+    share, error = simulated(
+        100.0, barrier, hourly_sigma, seed=round(barrier * 1000 * hourly_sigma)
+    )
     distance = abs(100.0 - barrier)
     found = touch_probability(
         np.array([100.0]), np.array([barrier]), np.array([distance]), np.array([hourly_sigma])

@@ -32,11 +32,15 @@ scalars = st.one_of(
     st.integers(),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=8),
-    st.sampled_from(["NaN", "1e400", "-1", "0", "100", "0.5", "1e-9", "9" * 200, "LONG", "SHORT", "CLOSED"]),
+    st.sampled_from(
+        ["NaN", "1e400", "-1", "0", "100", "0.5", "1e-9", "9" * 200, "LONG", "SHORT", "CLOSED"]
+    ),
 )
 values = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 changes = st.lists(st.tuples(st.integers(0, 10_000), values), max_size=5)
@@ -44,7 +48,13 @@ changes = st.lists(st.tuples(st.integers(0, 10_000), values), max_size=5)
 
 def places(body: object, path: tuple = ()) -> list[tuple]:
     """Every path of a body, outermost first."""
-    inner = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
+    inner = (
+        body.items()
+        if isinstance(body, dict)
+        else enumerate(body)
+        if isinstance(body, list)
+        else ()
+    )
     return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
 
 
@@ -83,7 +93,9 @@ def test_dydx(to_account: list[tuple[int, object]], to_markets: list[tuple[int, 
     if not isinstance(account, dict):
         return  # read_accounts is given what `subaccount` let through
     try:
-        answer = read_accounts([(0, account)], read_markets(changed(MARKETS, to_markets)), DYDX, {}, NOW)
+        answer = read_accounts(
+            [(0, account)], read_markets(changed(MARKETS, to_markets)), DYDX, {}, NOW
+        )
     except NotThat:
         return
     except ProviderFailure:
@@ -92,7 +104,9 @@ def test_dydx(to_account: list[tuple[int, object]], to_markets: list[tuple[int, 
 
 
 @given(changes, changes)
-def test_hyperliquid(to_state: list[tuple[int, object]], to_contexts: list[tuple[int, object]]) -> None:
+def test_hyperliquid(
+    to_state: list[tuple[int, object]], to_contexts: list[tuple[int, object]]
+) -> None:
     try:
         funding = read_funding(changed(CONTEXTS, to_contexts))
     except NotThat:

@@ -49,7 +49,9 @@ def test_leverage_lies_between_three_and_fifteen(seed: int) -> None:
 
 
 @given(seeds, st.floats(0.18, 0.30))
-def test_one_or_two_longs_do_not_outlive_the_crash_and_nothing_dies_before_it(seed: int, fall: float) -> None:
+def test_one_or_two_longs_do_not_outlive_the_crash_and_nothing_dies_before_it(
+    seed: int, fall: float
+) -> None:
     assert all(distance(holding) > 0.05 for holding in all_of(seed).values())
     crashed = all_of(seed, prices={asset: price * (1 - fall) for asset, price in PRICES.items()})
     dead = [holding for holding in crashed.values() if distance(holding) <= 0]
@@ -88,7 +90,9 @@ def test_another_seed_gives_other_terms() -> None:
     assert all_of(1) == all_of(1)
 
 
-def test_without_a_price_the_mark_is_absent_and_without_an_anchor_the_answer_is_not_complete() -> None:
+def test_without_a_price_the_mark_is_absent_and_without_an_anchor_the_answer_is_not_complete() -> (
+    None
+):
     blind = demo_holdings(1, "demo-main", PRICES, {}, NOW)
     assert blind.complete and all(holding.mark_price_usd is None for holding in blind.holdings)
     assert all(holding.pnl_after_fees_usd is None for holding in blind.holdings)

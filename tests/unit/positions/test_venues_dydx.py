@@ -1,4 +1,6 @@
-"""What the bodies of dYdX's indexer mean: signs, shared collateral, own liquidation prices, refusals."""
+"""What the bodies of dYdX's indexer mean: signs, shared collateral, own liquidation prices,
+refusals.
+"""
 
 import copy
 import json
@@ -94,8 +96,12 @@ def test_an_isolated_position_stands_alone() -> None:
 def test_funding_is_paid_by_longs_and_received_by_shorts_while_it_is_positive() -> None:
     btc, eth = answer_to(account()).holdings
     assert btc.terms.hourly_carry_usd == pytest.approx(0.35 * BTC * 0.0000118822)
-    assert eth.terms.hourly_carry_usd == pytest.approx(4 * ETH * 0.000004), "short, and the rate is negative"
-    assert btc.terms.carry_source is CarrySource.DYDX_FUNDING and btc.terms.maintenance_ratio == 0.012
+    assert eth.terms.hourly_carry_usd == pytest.approx(4 * ETH * 0.000004), (
+        "short, and the rate is negative"
+    )
+    assert (
+        btc.terms.carry_source is CarrySource.DYDX_FUNDING and btc.terms.maintenance_ratio == 0.012
+    )
     held = answer_to(account(), markets(nextFundingRate="soon")).holdings[0]
     assert held.terms.hourly_carry_usd is held.terms.carry_source is None
     assert held.own_liquidation_price_usd == btc.own_liquidation_price_usd
@@ -138,8 +144,13 @@ def test_a_row_that_cannot_be_read_is_refused_with_those_that_share_its_collater
     fields: dict[str, object], reason: str, field: str
 ) -> None:
     answer = answer_to(changed("BTC-USD", **fields))
-    assert not answer.holdings and not answer.complete and answer.incomplete_reason == "ROWS_REFUSED"
-    assert [(one.reason, one.field) for one in answer.refusals] == [(reason, field), ("SHARES_REFUSED", "")]
+    assert (
+        not answer.holdings and not answer.complete and answer.incomplete_reason == "ROWS_REFUSED"
+    )
+    assert [(one.reason, one.field) for one in answer.refusals] == [
+        (reason, field),
+        ("SHARES_REFUSED", ""),
+    ]
     ids = [position_id(ADDRESS, 0, ticker) for ticker in ("BTC-USD", "ETH-USD")]
     assert [one.position_id for one in answer.refusals] == ids, "the last good versions stay"
     assert all(ADDRESS not in one.masked_body for one in answer.refusals)
@@ -155,7 +166,9 @@ def test_a_row_that_cannot_be_read_is_refused_with_those_that_share_its_collater
         ({"equity": "Infinity"}, "NOT_FINITE"),
     ],
 )
-def test_a_balance_that_cannot_be_believed_refuses_every_row(fields: dict[str, object], reason: str) -> None:
+def test_a_balance_that_cannot_be_believed_refuses_every_row(
+    fields: dict[str, object], reason: str
+) -> None:
     answer = answer_to(account(**fields))
     assert not answer.holdings and [one.reason for one in answer.refusals] == [reason, reason]
 
@@ -212,7 +225,16 @@ def test_an_oracle_price_in_another_unit_refuses_the_answer() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [None, [], "no", {}, {"subaccount": None}, {"subaccount": []}, {"address": ADDRESS}, {"markets": {}}],
+    [
+        None,
+        [],
+        "no",
+        {},
+        {"subaccount": None},
+        {"subaccount": []},
+        {"address": ADDRESS},
+        {"markets": {}},
+    ],
 )
 def test_what_is_no_subaccount_is_none(body: object) -> None:
     with pytest.raises(NotThat):
@@ -229,7 +251,10 @@ LONG = {"USDC": {"symbol": "USDC", "side": "LONG", "size": "500"}}
         ({"assetPositions": LONG}, False),
         ({"assetPositions": {}, "equity": "0", "freeCollateral": "0"}, False),
         ({"assetPositions": None}, False),
-        ({"assetPositions": LONG | {"OTHER": {"side": "LONG", "size": "2"}}, "equity": "600"}, False),
+        (
+            {"assetPositions": LONG | {"OTHER": {"side": "LONG", "size": "2"}}, "equity": "600"},
+            False,
+        ),
         ({"assetPositions": LONG, "equity": "900"}, True),
         ({"assetPositions": LONG, "freeCollateral": "90"}, True),
         ({"assetPositions": {"USDC": {"side": "SHORT", "size": "44425"}}}, True),
@@ -254,7 +279,9 @@ def test_anothers_subaccount_is_refused() -> None:
         subaccount(account(address="dydx1other"), ADDRESS)
 
 
-@pytest.mark.parametrize("child", [None, {}, {"openPerpetualPositions": {}}, account(subaccountNumber="128")])
+@pytest.mark.parametrize(
+    "child", [None, {}, {"openPerpetualPositions": {}}, account(subaccountNumber="128")]
+)
 def test_a_child_without_a_number_is_refused(child: object) -> None:
     with pytest.raises(NotThat):
         children({"childSubaccounts": [child]}, ADDRESS)

@@ -1,4 +1,6 @@
-"""What Hyperliquid's bodies mean: signs, cross and isolated collateral, liquidation prices, refusals."""
+"""What Hyperliquid's bodies mean: signs, cross and isolated collateral, liquidation prices,
+refusals.
+"""
 
 import copy
 import json
@@ -39,7 +41,10 @@ def test_the_example_reads_as_a_cross_long_and_an_isolated_short() -> None:
     sol, btc = answer.holdings
     assert (sol.asset, sol.side, btc.asset, btc.side) == ("SOL", Side.LONG, "BTC", Side.SHORT)
     assert sol.size_usd == pytest.approx(50 * 195.2) and btc.size_usd == pytest.approx(9825)
-    assert (sol.mark_price_usd, btc.mark_price_usd) == (pytest.approx(182.4), pytest.approx(97412.5))
+    assert (sol.mark_price_usd, btc.mark_price_usd) == (
+        pytest.approx(182.4),
+        pytest.approx(97412.5),
+    )
     assert (sol.liquidation_price_usd, btc.liquidation_price_usd) == (143.62625641, 101901.2345679)
     assert sol.collateral_usd == pytest.approx(2118.22 + 640), "the account's value is its value"
     assert btc.collateral_usd == pytest.approx(576.25 - 83.75) and btc.venue_value_usd == 576.25
@@ -214,7 +219,10 @@ def test_an_account_that_cannot_be_believed_refuses_those_that_share_it(
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"crossMarginSummary": STATE["crossMarginSummary"] | {"accountValue": value}}, "ACCOUNT_DISAGREES")
+        (
+            {"crossMarginSummary": STATE["crossMarginSummary"] | {"accountValue": value}},
+            "ACCOUNT_DISAGREES",
+        )
         for value in ("0.0", "2.118", "211.822", "-2118.22", "21182.2", "2118220.0")
     ]
     + [
@@ -251,7 +259,7 @@ def test_one_figure_of_a_position_off_by_ten_or_turned_refuses_it_at_first_sight
     assert [(one.reason, one.field) for one in answer.refusals] == [(reason, field)]
 
 
-def test_a_cross_position_whose_size_alone_turned_is_refused_with_those_that_share_the_account() -> None:
+def test_a_cross_position_whose_size_turned_is_refused_with_those_that_share_the_account() -> None:
     assert [one.reason for one in answer_to(changed(szi="-50.0")).refusals] == ["ACCOUNT_DISAGREES"]
 
 

@@ -61,18 +61,30 @@ def test_both_forms_give_the_golden_positions(version: str, cent: float) -> None
 
 def test_the_forms_differ_by_cents_only() -> None:
     answers = [
-        read_answer(body_of(version), SHAPES[version], WALLET, PRICES, NOW) for version in ("v1", "v2")
+        read_answer(body_of(version), SHAPES[version], WALLET, PRICES, NOW)
+        for version in ("v1", "v2")
     ]
     for first, second in zip(answers[0].holdings, answers[1].holdings, strict=True):
-        assert (first.opened_time, first.flags, first.side) == (second.opened_time, second.flags, second.side)
-        for name in ("open_fee_usd", "close_fee_usd", "borrow_fee_usd", "own_liquidation_price_usd"):
+        assert (first.opened_time, first.flags, first.side) == (
+            second.opened_time,
+            second.flags,
+            second.side,
+        )
+        for name in (
+            "open_fee_usd",
+            "close_fee_usd",
+            "borrow_fee_usd",
+            "own_liquidation_price_usd",
+        ):
             wanted = getattr(second, name)
             assert getattr(first, name) == pytest.approx(wanted, abs=0.0051), name
 
 
 def test_our_own_liquidation_price_confirms_the_venues() -> None:
     for holding in read_answer(body_of("v2"), V2, WALLET, PRICES, NOW).holdings:
-        assert holding.own_liquidation_price_usd == pytest.approx(holding.liquidation_price_usd, abs=1e-6)
+        assert holding.own_liquidation_price_usd == pytest.approx(
+            holding.liquidation_price_usd, abs=1e-6
+        )
 
 
 def test_a_list_that_is_null_or_empty_is_complete_when_nothing_is_counted() -> None:
@@ -94,7 +106,9 @@ def test_a_list_that_is_null_or_empty_is_complete_when_nothing_is_counted() -> N
         (5, "COUNT_MISMATCH"),
     ],
 )
-def test_a_count_that_is_not_the_rows_makes_the_answer_incomplete(count: object, reason: str) -> None:
+def test_a_count_that_is_not_the_rows_makes_the_answer_incomplete(
+    count: object, reason: str
+) -> None:
     answer = read_answer({**body_of("v1"), "count": count}, V1, WALLET, PRICES, NOW)
     assert (answer.complete, answer.incomplete_reason, len(answer.holdings)) == (False, reason, 4)
 
@@ -109,7 +123,11 @@ def test_two_rows_of_one_position_that_differ_are_both_disbelieved() -> None:
     answer = answer_to(row_of("v1"), {**row_of("v1"), "collateral": "1100.00"}, row_of("v1", 0))
     assert [holding.asset for holding in answer.holdings] == ["BTC"]
     (refused,) = answer.refusals
-    assert (refused.reason, refused.position_id, answer.complete) == ("DUPLICATE_DIFFERS", SOL_KEY, False)
+    assert (refused.reason, refused.position_id, answer.complete) == (
+        "DUPLICATE_DIFFERS",
+        SOL_KEY,
+        False,
+    )
 
 
 BAD_V1 = [
@@ -155,7 +173,9 @@ BAD_V1 = [
 
 
 @pytest.mark.parametrize(("field", "stated", "reason"), BAD_V1)
-def test_a_bad_value_refuses_its_row_and_keeps_the_others(field: str, stated: object, reason: str) -> None:
+def test_a_bad_value_refuses_its_row_and_keeps_the_others(
+    field: str, stated: object, reason: str
+) -> None:
     answer = answer_to(row_of("v1", 0), {**row_of("v1"), field: stated}, row_of("v1", 3))
     assert [holding.asset for holding in answer.holdings] == ["BTC", "ETH"]
     (refused,) = answer.refusals
@@ -172,7 +192,9 @@ def test_micro_dollars_are_whole_numbers_in_strings(stated: object) -> None:
     ]
 
 
-@pytest.mark.parametrize("field", ["entryPrice", "markPrice", "liquidationPrice", "size", "collateral"])
+@pytest.mark.parametrize(
+    "field", ["entryPrice", "markPrice", "liquidationPrice", "size", "collateral"]
+)
 def test_a_renamed_field_is_missed(field: str) -> None:
     row = row_of("v1")
     row["new" + field] = row.pop(field)
@@ -248,7 +270,11 @@ def times_a_million(row: dict[str, object]) -> dict[str, object]:
 
 def test_micro_dollars_under_the_names_of_dollars_refuse_the_whole_answer() -> None:
     answer = answer_to(row_of("v1", 0), times_a_million(row_of("v1")))
-    assert (answer.holdings, answer.complete, answer.incomplete_reason) == ((), False, "MICRO_DOLLARS")
+    assert (answer.holdings, answer.complete, answer.incomplete_reason) == (
+        (),
+        False,
+        "MICRO_DOLLARS",
+    )
     (refused,) = answer.refusals
     assert (refused.reason, refused.field, refused.position_id) == ("MICRO_DOLLARS", "", None)
     assert answer.row_count == 2
@@ -261,7 +287,9 @@ def test_micro_dollars_are_noticed_without_an_outside_price() -> None:
 def test_dollars_under_the_names_of_micro_dollars_refuse_the_whole_answer() -> None:
     row = row_of("v2")
     scaled = {
-        name: stated[:-6] if isinstance(stated, str) and name.endswith("Usd") and len(stated) > 6 else stated
+        name: stated[:-6]
+        if isinstance(stated, str) and name.endswith("Usd") and len(stated) > 6
+        else stated
         for name, stated in row.items()
     }
     assert answer_to(scaled, shape=V2).incomplete_reason == "PRICE_SCALE"
@@ -270,8 +298,16 @@ def test_dollars_under_the_names_of_micro_dollars_refuse_the_whole_answer() -> N
 @pytest.mark.parametrize(
     ("mark", "taken"), [("3640", True), ("3641", False), ("9.11", True), ("9.09", False)]
 )
-def test_the_mark_may_differ_twenty_times_from_the_market_and_no_more(mark: str, taken: bool) -> None:
-    row = {**row_of("v1"), "markPrice": mark, "entryPrice": mark, "pnlAfterFeesUsd": None, "value": None}
+def test_the_mark_may_differ_twenty_times_from_the_market_and_no_more(
+    mark: str, taken: bool
+) -> None:
+    row = {
+        **row_of("v1"),
+        "markPrice": mark,
+        "entryPrice": mark,
+        "pnlAfterFeesUsd": None,
+        "value": None,
+    }
     assert bool(answer_to(row).holdings) is taken
 
 

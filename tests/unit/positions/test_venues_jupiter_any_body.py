@@ -1,4 +1,6 @@
-"""No body of Jupiter, however changed, gives anything but sound holdings, named refusals or a failure."""
+"""No body of Jupiter, however changed, gives anything but sound holdings, named refusals or a
+failure.
+"""
 
 import json
 import math
@@ -20,7 +22,9 @@ NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
 PRICES = {"BTC": 97400.0, "ETH": 3380.0, "SOL": 182.0}
 SHAPES = {"v1": V1, "v2": V2}
 ROWS = {
-    version: json.loads((FIXTURES / f"jupiter_perps_positions_{version}.json").read_text())["dataList"]
+    version: json.loads((FIXTURES / f"jupiter_perps_positions_{version}.json").read_text())[
+        "dataList"
+    ]
     for version in SHAPES
 }
 
@@ -44,14 +48,18 @@ numbers = st.one_of(
 )
 values = st.recursive(
     numbers,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 fields = st.sampled_from(sorted(set(row_of("v1")) | set(row_of("v2"))))
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 3), fields, values), max_size=6), st.sampled_from(["v1", "v2"]), values
+    st.lists(st.tuples(st.integers(0, 3), fields, values), max_size=6),
+    st.sampled_from(["v1", "v2"]),
+    values,
 )
 def test_no_change_of_a_body_gives_anything_but_sound_holdings_or_a_named_refusal(
     changes: list[tuple[int, str, object]], version: str, count: object
@@ -60,7 +68,9 @@ def test_no_change_of_a_body_gives_anything_but_sound_holdings_or_a_named_refusa
     for place, field, stated in changes:
         rows[place][field] = stated
     answer = read_answer({"count": count, "dataList": rows}, SHAPES[version], WALLET, PRICES, NOW)
-    assert answer.complete == (count == 4 and not isinstance(count, bool | float) and not answer.refusals)
+    assert answer.complete == (
+        count == 4 and not isinstance(count, bool | float) and not answer.refusals
+    )
     for holding in answer.holdings:
         assert_sound(holding)
     for refused in answer.refusals:

@@ -14,7 +14,9 @@ from services.positions.wallets.domain.wallet import Wallet
 from shared.errors import InvalidArgument
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
-PAPER = Wallet("paper", Chain.MANUAL, "", "p.png", 1.5, None, ("a", "b c"), False, WalletType.BOT, NOW)
+PAPER = Wallet(
+    "paper", Chain.MANUAL, "", "p.png", 1.5, None, ("a", "b c"), False, WalletType.BOT, NOW
+)
 PLAIN = Wallet("plain, wallet", Chain.DEMO, "", "", None, 7.0, (), True, WalletType.TEST, NOW)
 
 
@@ -39,11 +41,17 @@ def test_what_is_written_is_read_as_it_was(kind) -> None:
         ({"name": "a", "chain": "manual", "active": "maybe"}, "active", "NOT_A_BOOLEAN"),
         ({"name": "a", "chain": "manual", "balance_usd": "much"}, "balance_usd", "NOT_A_NUMBER"),
         ({"name": "a", "chain": "manual", "balance_usd": "nan"}, "balance_usd", "NOT_FINITE"),
-        ({"name": "a", "chain": "manual", "seed": "abandon " * 11 + "about"}, "other", "PRIVATE_KEY_REFUSED"),
+        (
+            {"name": "a", "chain": "manual", "seed": "abandon " * 11 + "about"},
+            "other",
+            "PRIVATE_KEY_REFUSED",
+        ),
         ({"name": "0x" + "ab" * 32, "chain": "manual"}, "name", "PRIVATE_KEY_REFUSED"),
     ],
 )
-def test_a_bad_row_is_refused_by_line_field_and_reason_and_the_rest_is_taken(row, field, reason) -> None:
+def test_a_bad_row_is_refused_by_line_field_and_reason_and_the_rest_is_taken(
+    row, field, reason
+) -> None:
     content = json.dumps([row, {"name": "good", "chain": "CHAIN_MANUAL"}]).encode()
     rows, (refusal,) = parse_wallets(content, "JSON")
     assert (refusal.line, refusal.field, refusal.reason) == (1, field, reason)
@@ -51,7 +59,9 @@ def test_a_bad_row_is_refused_by_line_field_and_reason_and_the_rest_is_taken(row
     assert "abandon" not in refusal.message
 
 
-@pytest.mark.parametrize("cells", ["a,manual," + "0x" + "ab" * 32, "a,manual," + "abandon," * 11 + "about"])
+@pytest.mark.parametrize(
+    "cells", ["a,manual," + "0x" + "ab" * 32, "a,manual," + "abandon," * 11 + "about"]
+)
 def test_a_secret_in_cells_beyond_the_header_is_refused_as_one(cells) -> None:
     _, (refusal,) = parse_wallets(f"name,chain\n{cells}\n".encode(), "CSV")
     assert (refusal.line, refusal.reason) == (2, "PRIVATE_KEY_REFUSED")
@@ -64,7 +74,13 @@ def test_the_second_row_of_a_name_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [(b"\xff\xfe", "CSV"), (b"chain\nmanual\n", "CSV"), (b"{", "JSON"), (b"3", "JSON"), (b"", "CSV")],
+    [
+        (b"\xff\xfe", "CSV"),
+        (b"chain\nmanual\n", "CSV"),
+        (b"{", "JSON"),
+        (b"3", "JSON"),
+        (b"", "CSV"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_refused(content, kind) -> None:
     with pytest.raises(InvalidArgument, match="BAD_FILE"):

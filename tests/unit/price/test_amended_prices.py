@@ -8,7 +8,9 @@ from services.price.domain.price_update import amend
 from services.price.domain.prices import Market, Price, PriceRecord, Quality, Quote
 
 NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
-OLD = PriceRecord("BTC", Market.LIVE, 90.0, NOW - timedelta(hours=2), None, None, "pyth", Quality.GOOD, 1)
+OLD = PriceRecord(
+    "BTC", Market.LIVE, 90.0, NOW - timedelta(hours=2), None, None, "pyth", Quality.GOOD, 1
+)
 NEW = PriceRecord("BTC", Market.LIVE, 100.0, NOW, 90.0, OLD.price_time, "MANUAL", Quality.SINGLE, 2)
 KEPT = Price(
     "BTC",
@@ -25,7 +27,11 @@ KEPT = Price(
 def test_a_newer_row_by_hand_is_the_present_price() -> None:
     price = amend(KEPT, "BTC", Market.LIVE, NEW, NEW, vouched=True)
     assert (price.price_usd, price.quality, price.source) == (100.0, Quality.SINGLE, "MANUAL")
-    assert (price.previous_price_usd, price.last_good_price_usd, price.refresh_time) == (90.0, 100.0, NOW)
+    assert (price.previous_price_usd, price.last_good_price_usd, price.refresh_time) == (
+        90.0,
+        100.0,
+        NOW,
+    )
 
 
 def test_a_price_that_falls_back_is_stale_and_never_nothing() -> None:
@@ -36,7 +42,9 @@ def test_a_price_that_falls_back_is_stale_and_never_nothing() -> None:
 
 
 def test_an_older_row_changes_what_came_before_and_no_quality() -> None:
-    newest = replace(OLD, previous_price_usd=80.0, previous_price_time=OLD.price_time - timedelta(hours=1))
+    newest = replace(
+        OLD, previous_price_usd=80.0, previous_price_time=OLD.price_time - timedelta(hours=1)
+    )
     price = amend(KEPT, "BTC", Market.LIVE, newest, newest, vouched=False)
     assert (price.quality, price.price_usd, price.previous_price_usd) == (Quality.GOOD, 90.0, 80.0)
 

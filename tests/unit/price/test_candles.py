@@ -1,4 +1,5 @@
-"""Intervals and gaps: what is covered and what is not always fit together, and nothing is bridged."""
+"""Intervals and gaps: what is covered and what is not always fit together,
+and nothing is bridged."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -23,7 +24,9 @@ HOUR = timedelta(hours=1)
         (Interval.FOUR_HOURS, "12:00", "16:00"),
     ],
 )
-def test_an_interval_starts_and_ends_at_its_multiples(interval: Interval, start: str, end: str) -> None:
+def test_an_interval_starts_and_ends_at_its_multiples(
+    interval: Interval, start: str, end: str
+) -> None:
     moment = MIDNIGHT.replace(hour=13, minute=37, second=42)
     assert f"{interval.start_of(moment):%H:%M}" == start
     assert f"{interval.end_of(moment):%H:%M}" == end
@@ -52,7 +55,9 @@ def test_gaps_are_at_the_start_between_and_at_the_end() -> None:
 
 
 def test_nothing_known_is_one_gap_and_nothing_asked_is_none() -> None:
-    assert gaps([], Interval.HOUR, MIDNIGHT, MIDNIGHT + 3 * HOUR) == [Gap(MIDNIGHT, MIDNIGHT + 3 * HOUR, 3)]
+    assert gaps([], Interval.HOUR, MIDNIGHT, MIDNIGHT + 3 * HOUR) == [
+        Gap(MIDNIGHT, MIDNIGHT + 3 * HOUR, 3)
+    ]
     assert gaps([], Interval.HOUR, MIDNIGHT, MIDNIGHT) == []
 
 

@@ -14,7 +14,10 @@ NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
 
 
 def quote(
-    source: str, price_usd: float | None, age_seconds: float = 10, confidence_usd: float | None = None
+    source: str,
+    price_usd: float | None,
+    age_seconds: float = 10,
+    confidence_usd: float | None = None,
 ) -> Quote:
     return Quote(source, price_usd, NOW - timedelta(seconds=age_seconds), confidence_usd)
 
@@ -149,7 +152,12 @@ ANY_QUOTES = st.lists(
     st.builds(
         lambda price, age, confidence: (price, age, confidence),
         st.one_of(
-            PRICES, st.floats(50, 200), st.just(math.nan), st.just(math.inf), st.floats(-10, 0), st.none()
+            PRICES,
+            st.floats(50, 200),
+            st.just(math.nan),
+            st.just(math.inf),
+            st.floats(-10, 0),
+            st.none(),
         ),
         st.floats(-60, 300),
         st.one_of(st.none(), st.floats(0, 3)),
@@ -184,7 +192,9 @@ def test_the_price_lies_among_the_used_quotes_and_no_other(
 
 @given(ANY_QUOTES, LAST)
 def test_every_quote_is_used_or_has_a_reason(quotes: list[Quote], last_usd: float | None) -> None:
-    assert all(one.used != bool(one.dropped_reason) for one in judge(*quotes, last_usd=last_usd).quotes)
+    assert all(
+        one.used != bool(one.dropped_reason) for one in judge(*quotes, last_usd=last_usd).quotes
+    )
 
 
 @given(ANY_QUOTES, LAST)

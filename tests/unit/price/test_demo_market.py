@@ -1,4 +1,6 @@
-"""The simulated market: the same for the same seed, calm before its start, a crash after ten minutes."""
+"""The simulated market: the same for the same seed, calm before its start, a crash after ten
+minutes.
+"""
 
 import itertools
 import subprocess
@@ -24,7 +26,9 @@ def test_another_process_sees_the_same_prices() -> None:
         "s = datetime(2026, 11, 20, 22, 17, 5, tzinfo=UTC);"
         "print(repr(demo.price_usd('sonic', 'BTC', s, s + timedelta(minutes=12.5))))"
     )
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert float(answer.stdout) == price(12.5)
 
 
@@ -63,7 +67,10 @@ def test_the_invented_history_is_a_chain_in_order_that_ends_before_now() -> None
     assert len(records) == 168
     assert records[-1].price_time == START - timedelta(hours=1)
     for before, after in itertools.pairwise(records):
-        assert (after.previous_price_usd, after.previous_price_time) == (before.price_usd, before.price_time)
+        assert (after.previous_price_usd, after.previous_price_time) == (
+            before.price_usd,
+            before.price_time,
+        )
         assert before.price_time < after.price_time
 
 

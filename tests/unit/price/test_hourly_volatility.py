@@ -65,5 +65,9 @@ def test_a_price_that_never_moves_has_no_volatility() -> None:
 
 
 def test_an_hour_starts_on_the_hour_in_utc() -> None:
-    assert hour_of(datetime(2026, 1, 1, 5, 59, 59, tzinfo=UTC)) == datetime(2026, 1, 1, 5, tzinfo=UTC)
-    assert timedelta(0) == hour_of(datetime(2026, 1, 1, 5, tzinfo=UTC)) - datetime(2026, 1, 1, 5, tzinfo=UTC)
+    assert hour_of(datetime(2026, 1, 1, 5, 59, 59, tzinfo=UTC)) == datetime(
+        2026, 1, 1, 5, tzinfo=UTC
+    )
+    assert timedelta(0) == hour_of(datetime(2026, 1, 1, 5, tzinfo=UTC)) - datetime(
+        2026, 1, 1, 5, tzinfo=UTC
+    )

@@ -1,4 +1,5 @@
-"""Configuration of the price service: read by the brief's names, and every problem told together."""
+"""Configuration of the price service: read by the brief's names,
+and every problem told together."""
 
 import pytest
 
@@ -32,7 +33,11 @@ def test_the_environment_is_read_by_the_documented_names() -> None:
         "PRICE_CALL_TIMEOUT_SECONDS": "2.5",
     }
     config = load(Config, DATABASE | words)
-    assert (config.sonic_live, config.price_assets, config.price_sources) == (True, ("BTC", "SOL"), ("pyth",))
+    assert (config.sonic_live, config.price_assets, config.price_sources) == (
+        True,
+        ("BTC", "SOL"),
+        ("pyth",),
+    )
     assert config.coingecko_api_key.get_secret_value() == "a-key"
     assert "a-key" not in repr(config)
 

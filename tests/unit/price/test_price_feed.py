@@ -1,4 +1,6 @@
-"""The feed of changes: bounded memory, the newest state after a gap, nothing missed and nothing twice."""
+"""The feed of changes: bounded memory, the newest state after a gap, nothing missed and nothing
+twice.
+"""
 
 from __future__ import annotations
 

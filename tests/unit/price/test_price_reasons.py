@@ -10,18 +10,25 @@ import services.price
 from shared import errors
 
 PREFIX = "ERROR_REASON_"
-# Raised for this service by the plumbing it uses: pages, the fence of cycles, times and masks on the wire.
+# Raised for this service by the plumbing it uses: pages, the fence of cycles, times and masks on
+# the wire.
 PLUMBING = {"BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH", "BAD_TIME", "UNKNOWN_FIELD"}
 PLUMBING |= {"STALE_EPOCH", "EPOCH_AHEAD", "PRIVATE_KEY_REFUSED"}
 RAISED = {
-    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)
+    name
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, Exception)
 }
 
 
 def raised() -> Iterator[str]:
     for path in Path(services.price.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RAISED:
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in RAISED
+            ):
                 reason = node.args[0]
                 assert isinstance(reason, ast.Constant), f"{path.name}: a reason must be a literal"
                 yield reason.value

@@ -1,4 +1,6 @@
-"""What becomes of the kept price: it is never lost, never replaced by nothing, and time never runs back."""
+"""What becomes of the kept price: it is never lost, never replaced by nothing, and time never runs
+back.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,14 +14,18 @@ from shared.errors import InvalidArgument
 NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
 
 
-def consensus(price_usd: float | None, age_seconds: float = 0, quality: Quality = Quality.GOOD) -> Consensus:
+def consensus(
+    price_usd: float | None, age_seconds: float = 0, quality: Quality = Quality.GOOD
+) -> Consensus:
     if price_usd is None:
         return agree("BTC", [Quote("a", dropped_reason="TIMEOUT")], NOW, None)
     moment = NOW - timedelta(seconds=age_seconds)
     return Consensus(price_usd, moment, quality, (Quote("a", price_usd, moment, used=True),))
 
 
-def kept(price_usd: float = 100.0, age_seconds: float = 60, quality: Quality = Quality.GOOD) -> Price:
+def kept(
+    price_usd: float = 100.0, age_seconds: float = 60, quality: Quality = Quality.GOOD
+) -> Price:
     found = succeed(None, "BTC", Market.LIVE, consensus(price_usd, age_seconds, quality), NOW)
     return found.price
 
@@ -39,7 +45,11 @@ def test_a_newer_price_carries_the_one_before_it() -> None:
 
 def test_without_a_usable_quote_the_price_stays_and_is_stale() -> None:
     found = succeed(kept(), "BTC", Market.LIVE, consensus(None), NOW)
-    assert (found.price.price_usd, found.price.quality, found.record) == (100.0, Quality.STALE, None)
+    assert (found.price.price_usd, found.price.quality, found.record) == (
+        100.0,
+        Quality.STALE,
+        None,
+    )
     assert found.price.quotes[0].dropped_reason == "TIMEOUT"
 
 
@@ -49,8 +59,14 @@ def test_without_any_quote_ever_the_price_is_absent_and_not_zero() -> None:
 
 
 def test_a_late_price_changes_the_quality_but_not_the_price() -> None:
-    found = succeed(kept(age_seconds=10), "BTC", Market.LIVE, consensus(90.0, 50, Quality.SINGLE), NOW)
-    assert (found.price.price_usd, found.price.quality, found.record) == (100.0, Quality.SINGLE, None)
+    found = succeed(
+        kept(age_seconds=10), "BTC", Market.LIVE, consensus(90.0, 50, Quality.SINGLE), NOW
+    )
+    assert (found.price.price_usd, found.price.quality, found.record) == (
+        100.0,
+        Quality.SINGLE,
+        None,
+    )
     assert found.changed
 
 

@@ -33,5 +33,7 @@ def test_it_opens_and_closes_by_the_clock_of_new_york(moment: datetime, expected
 def test_it_agrees_with_the_zone_files(moment: datetime) -> None:
     local = moment.replace(tzinfo=UTC).astimezone(NEW_YORK)
     since_midnight = timedelta(hours=local.hour, minutes=local.minute, seconds=local.second)
-    expected = local.weekday() < 5 and timedelta(hours=9, minutes=30) <= since_midnight < timedelta(hours=16)
+    expected = local.weekday() < 5 and timedelta(hours=9, minutes=30) <= since_midnight < timedelta(
+        hours=16
+    )
     assert is_open(moment.replace(tzinfo=UTC)) is expected

@@ -1,4 +1,6 @@
-"""The schemas as foreign developers get them: one closed image, sources that compile, an honest release."""
+"""The schemas as foreign developers get them: one closed image, sources that compile, an honest
+release.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ def test_every_rpc_is_released_or_named_as_not_released_yet() -> None:
     lines = (PROTOS / "unreleased.txt").read_text().splitlines()
     named = [line for line in lines if line and not line.startswith("#")]
     present, released = rpcs(image("sonic.binpb")), rpcs(image("release.binpb"))
-    new = {rpc for rpc in present - released if rpc not in named and rpc.partition("/")[0] not in named}
+    new = {
+        rpc for rpc in present - released if rpc not in named and rpc.partition("/")[0] not in named
+    }
     assert not new, "neither in protos/release.binpb nor in protos/unreleased.txt"
     services = {rpc.partition("/")[0] for rpc in present}
     assert not [name for name in named if name not in present | services], "named, and not there"
@@ -84,7 +88,13 @@ def test_exported_sources_compile_to_the_schemas_they_came_from(
     scratch.mkdir()
     generator.export(scratch, out)
     sources = [path.relative_to(out).as_posix() for path in out.rglob("*.proto")]
-    protoc = [sys.executable, "-m", "grpc_tools.protoc", f"-I{out}", f"--descriptor_set_out={compiled}"]
+    protoc = [
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        f"-I{out}",
+        f"--descriptor_set_out={compiled}",
+    ]
     subprocess.run([*protoc, *sources], check=True)
     fresh = {file.name: file for file in FileDescriptorSet.FromString(compiled.read_bytes()).file}
     original = {file.name: file for file in image("sonic.binpb").file}
@@ -94,7 +104,9 @@ def test_exported_sources_compile_to_the_schemas_they_came_from(
         assert file == original[name], name
 
 
-def test_exporting_again_leaves_no_schema_behind_that_is_gone(generator: ModuleType, tmp_path: Path) -> None:
+def test_exporting_again_leaves_no_schema_behind_that_is_gone(
+    generator: ModuleType, tmp_path: Path
+) -> None:
     gone = tmp_path / "out" / "sonic" / "old" / "v1" / "old.proto"
     gone.parent.mkdir(parents=True)
     gone.write_text('syntax = "proto3";\n')
@@ -126,7 +138,13 @@ message Odd {{
 
     def compiled(folder: Path) -> descriptor_pb2.FileDescriptorProto:
         out = folder / "out.binpb"
-        command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{folder}", f"--descriptor_set_out={out}"]
+        command = [
+            sys.executable,
+            "-m",
+            "grpc_tools.protoc",
+            f"-I{folder}",
+            f"--descriptor_set_out={out}",
+        ]
         subprocess.run([*command, "odd.proto"], check=True)
         return FileDescriptorSet.FromString(out.read_bytes()).file[0]
 
@@ -147,7 +165,9 @@ def test_a_breaking_release_is_refused_without_its_reason(
         monkeypatch.setattr(generator, name, tmp_path / name)
     generator.RELEASE.write_bytes(old)
     generator.UNRELEASED.write_text("sonic.alerts.v1.RulesService\n")
-    generator.CHANGELOG.write_text("# Changelog\n\n## Unreleased\n\n### Added\n- this\n\n## 0.1.0\n- that\n")
+    generator.CHANGELOG.write_text(
+        "# Changelog\n\n## Unreleased\n\n### Added\n- this\n\n## 0.1.0\n- that\n"
+    )
     with pytest.raises(generator.Failed, match="BREAKING="):
         generator.record(present, " \n")
     assert generator.RELEASE.read_bytes() == old
@@ -161,8 +181,8 @@ def test_a_breaking_release_is_refused_without_its_reason(
     )
     again = generator.with_breaking(noted, "a second one")
     assert (
-        "### Breaking\n- a second one\n- nobody ## used it\n\n### Added\n- this\n\n## 0.1.0\n- that\n"
-        in again
+        "### Breaking\n- a second one\n- nobody ## used it\n\n### Added\n- this\n\n## 0.1.0\n- "
+        "that\n" in again
     )
 
 

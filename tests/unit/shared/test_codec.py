@@ -57,7 +57,9 @@ def test_the_ends_of_time_are_times(seconds: int) -> None:
 
 def test_a_duration_goes_out_and_comes_back() -> None:
     span = timedelta(seconds=1.5)
-    assert codec.from_duration(RetryInfo(retry_delay=codec.to_duration(span)), "retry_delay") == span
+    assert (
+        codec.from_duration(RetryInfo(retry_delay=codec.to_duration(span)), "retry_delay") == span
+    )
     assert codec.from_duration(RetryInfo(), "retry_delay") is None
     assert codec.to_duration(None) is None
 
@@ -94,8 +96,13 @@ def test_a_number_from_outside_is_finite(value: float) -> None:
 
 def test_a_mask_names_what_changes() -> None:
     word = Word(text="hello", amount=1)
-    assert codec.apply_mask(word, FieldMask(paths=["amount", "amount"]), ["text", "amount"]) == ["amount"]
-    assert codec.apply_mask(Word(), FieldMask(paths=["*"]), ["text", "amount"]) == ["text", "amount"]
+    assert codec.apply_mask(word, FieldMask(paths=["amount", "amount"]), ["text", "amount"]) == [
+        "amount"
+    ]
+    assert codec.apply_mask(Word(), FieldMask(paths=["*"]), ["text", "amount"]) == [
+        "text",
+        "amount",
+    ]
 
 
 def test_an_empty_mask_is_every_allowed_field_that_is_set() -> None:

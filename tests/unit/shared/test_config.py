@@ -22,10 +22,19 @@ GOOD = {"LISTEN_ADDRESS": "127.0.0.1:0", "PRICE_DATABASE_URL": "postgresql://u:s
 
 
 def test_the_environment_fills_every_field() -> None:
-    words = {"SOURCES": "kraken, coinbase", "WEIGHTS": '{"a": 1}', "LIMIT_COUNT": "7", "LOG_LEVEL": "debug"}
+    words = {
+        "SOURCES": "kraken, coinbase",
+        "WEIGHTS": '{"a": 1}',
+        "LIMIT_COUNT": "7",
+        "LOG_LEVEL": "debug",
+    }
     config = load(Config, {**GOOD, **words, "METRICS_ADDRESS": ""})
     assert config.database_url.get_secret_value() == "postgresql://u:secret@h/d"
-    assert (config.sources, config.weights, config.limit_count) == (["kraken", "coinbase"], {"a": 1.0}, 7)
+    assert (config.sources, config.weights, config.limit_count) == (
+        ["kraken", "coinbase"],
+        {"a": 1.0},
+        7,
+    )
     assert (config.log_level, config.metrics_address) == ("DEBUG", "")
 
 
@@ -44,7 +53,11 @@ def test_every_problem_is_told_at_once_without_a_value(capsys: pytest.CaptureFix
 def test_a_mounted_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
     (tmp_path / "price_database_url").write_text("postgresql://file\n")
     (tmp_path / "TOKEN").write_text("from file")
-    words = {"LISTEN_ADDRESS": "127.0.0.1:0", "SONIC_SECRETS_DIR": str(tmp_path), "TOKEN": "from environment"}
+    words = {
+        "LISTEN_ADDRESS": "127.0.0.1:0",
+        "SONIC_SECRETS_DIR": str(tmp_path),
+        "TOKEN": "from environment",
+    }
     config = load(Config, words)
     assert config.database_url.get_secret_value() == "postgresql://file"
     assert config.token is not None

@@ -29,7 +29,9 @@ DOMAIN = "sonic.test.v1"
     ],
 )
 def test_each_error_has_its_code_and_comes_back(kind: type[errors.SonicError], code: int) -> None:
-    error = kind("WHY", "So.", fields={"a.b": "bad"}, metadata={"k": "v"}, retry_after=timedelta(seconds=3))
+    error = kind(
+        "WHY", "So.", fields={"a.b": "bad"}, metadata={"k": "v"}, retry_after=timedelta(seconds=3)
+    )
     status = to_status(error, DOMAIN, "inc-1")
     restored = from_status(status)
     assert status.code == code

@@ -59,7 +59,9 @@ def test_a_file_is_kept_small_in_whole_lines_for_its_owner_alone(tmp_path: Path)
     assert [file.name for file in files] == ["price.log", "price.log.1", "price.log.2"]
     assert all(file.stat().st_size <= 1000 and file.stat().st_mode & 0o077 == 0 for file in files)
     told = [line for file in reversed(files) for line in file.read_text().splitlines()]
-    assert [line.split()[1] for line in told] == [f"{number:03}" for number in range(100 - len(told), 100)]
+    assert [line.split()[1] for line in told] == [
+        f"{number:03}" for number in range(100 - len(told), 100)
+    ]
 
 
 def test_a_process_with_a_log_file_writes_there_and_not_to_its_terminal(

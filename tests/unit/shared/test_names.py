@@ -19,7 +19,9 @@ def test_an_id_is_its_prefix_and_26_lower_case_characters() -> None:
     assert (prefix, len(rest), rest) == ("req", 26, rest.lower())
 
 
-@pytest.mark.parametrize("text", ["Travel Percent", "travelPercent", "travel-percent", " TRAVEL_PERCENT "])
+@pytest.mark.parametrize(
+    "text", ["Travel Percent", "travelPercent", "travel-percent", " TRAVEL_PERCENT "]
+)
 def test_all_ways_to_write_a_name_are_one(text: str) -> None:
     assert normalise(text) == "TRAVEL_PERCENT"
 
@@ -34,7 +36,9 @@ def test_a_known_name_comes_back_as_it_is_kept() -> None:
 
 
 def test_an_alias_stands_for_a_known_name() -> None:
-    assert choose("Critical", ["LOW", "HIGH"], field="level", aliases={"critical": "HIGH"}) == "HIGH"
+    assert (
+        choose("Critical", ["LOW", "HIGH"], field="level", aliases={"critical": "HIGH"}) == "HIGH"
+    )
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:

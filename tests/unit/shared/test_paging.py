@@ -60,7 +60,11 @@ def test_one_row_more_than_asked_makes_a_next_page() -> None:
 def forged(body: str) -> str:
     """A token as anybody can make it who has read the code."""
     raw = body.encode(errors="surrogatepass")
-    return base64.urlsafe_b64encode(hashlib.sha256(b"page" + raw).digest()[:6] + raw).decode().rstrip("=")
+    return (
+        base64.urlsafe_b64encode(hashlib.sha256(b"page" + raw).digest()[:6] + raw)
+        .decode()
+        .rstrip("=")
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,4 +90,6 @@ def test_a_forged_key_that_no_query_can_take_is_refused(values: str) -> None:
     with pytest.raises(InvalidArgument) as raised:
         paging.parse(10, forged(f'["{ASKED}",{values}]'), context=ASKED)
     assert raised.value.reason == "BAD_PAGE_TOKEN"
-    assert paging.parse(10, forged(f'["{ASKED}",[9223372036854775807]]'), context=ASKED).after == (2**63 - 1,)
+    assert paging.parse(10, forged(f'["{ASKED}",[9223372036854775807]]'), context=ASKED).after == (
+        2**63 - 1,
+    )

@@ -1,4 +1,6 @@
-"""Secrets are found however they are written; ordinary words, addresses and hashes in links are none."""
+"""Secrets are found however they are written; ordinary words, addresses and hashes in links are
+none.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from shared.seed_phrases import _COMMON, _seed_words
 
 PHRASE = "legal winner thank year wave sausage worth useful legal winner thank yellow"
 WORDS = [word.decode() for word in _seed_words()]
-SIGNATURE = "5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6UjKdiSZkQUW"
+SIGNATURE = (
+    "5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6UjKdiSZkQUW"
+)
 
 
 def bytes_of(seed: int, count: int = 32) -> bytes:
@@ -113,12 +117,17 @@ KEYS = {
 }
 
 PHRASES = {
-    **{f"{count} words": " ".join((WORDS * 2)[count * 7 : count * 8]) for count in (12, 15, 18, 21, 24)},
+    **{
+        f"{count} words": " ".join((WORDS * 2)[count * 7 : count * 8])
+        for count in (12, 15, 18, 21, 24)
+    },
     "capitals": PHRASE.upper(),
     "title case": PHRASE.title(),
     "numbered": " ".join(f"{place}. {word}" for place, word in enumerate(PHRASE.split(), 1)),
     "numbered lines": "\n".join(f"{place}) {word}" for place, word in enumerate(PHRASE.split(), 1)),
-    "numbered without spaces": " ".join(f"{place}{word}" for place, word in enumerate(PHRASE.split(), 1)),
+    "numbered without spaces": " ".join(
+        f"{place}{word}" for place, word in enumerate(PHRASE.split(), 1)
+    ),
     "commas": ", ".join(PHRASE.split()),
     "dashes": "-".join(PHRASE.split()),
     "bullets": "\n".join(f"\u2022 {word}" for word in PHRASE.split()),
@@ -128,14 +137,16 @@ PHRASES = {
     "json": json.dumps(PHRASE.split()),
     "label": f"seed: {PHRASE}",
     "in a sentence": f"If I forget it, the words are {PHRASE}, do not lose them.",
-    "in a note of many lines": f"seed:\n{PHRASE}\nsecond line of a note about the market of this week",
+    "in a note of many lines": f"seed:\n{PHRASE}\nsecond line of a note about the market of this "
+    "week",
     "twice": " ".join([PHRASE] * 2),
     "one word again and again": "abandon " * 23 + "art",
     "mistyped: letters changed": PHRASE.replace("wave", "waev"),
     "mistyped: no such word": PHRASE.replace("wave", "qqqq"),
     "mistyped with a label": "words: " + PHRASE.replace("wave", "waev"),
     "mistyped: one letter more, numbered": " ".join(
-        f"{place}. {word}" for place, word in enumerate(PHRASE.replace("sausage", "saussage").split(), 1)
+        f"{place}. {word}"
+        for place, word in enumerate(PHRASE.replace("sausage", "saussage").split(), 1)
     ),
     "mistyped: one letter less, capitals": PHRASE.replace("useful", "usful").upper(),
     "mistyped, in a sentence": f"If I forget it, they are {WRONG}, do not lose them.",
@@ -143,7 +154,9 @@ PHRASES = {
     "mistyped, 24 words": " ".join(WORDS[100:124]).replace(WORDS[110], WORDS[110][1:]),
     "starts": STARTS,
     "starts, capitals and commas": ", ".join(STARTS.upper().split()),
-    "starts, numbered": " ".join(f"{place}. {word}" for place, word in enumerate(STARTS.split(), 1)),
+    "starts, numbered": " ".join(
+        f"{place}. {word}" for place, word in enumerate(STARTS.split(), 1)
+    ),
     "starts in a sentence": f"The plate says {STARTS}; it is in the safe.",
     "starts, one mistyped": STARTS.replace("saus", "suas"),
     "starts of 24 words": " ".join(word[:4] for word in WORDS[1000:1024]),
@@ -173,7 +186,7 @@ ORDINARY = [
     "hold until next week, then sell half when price drop again, add to hedge",
     "I will not add to the long until they cut the rate; keep an eye on gold and oil",
     "that day the market will open below, then they must sell more and add to the loss there",
-    "HIGH: BTC long in demo-main, liquidation distance 4.9 % at 86,410; add 500 USD or cut 1,200 USD",
+    "HIGH: BTC long in demo-main, liquidation distance 4.9 % at 86,410; add 500 or cut 1,200 USD",
     " ".join(PHRASE.split()[:11]),
     STARTS.rpartition(" ")[0],
     # Public addresses, alone, in lists, side by side.
@@ -215,7 +228,7 @@ ORDINARY = [
     f"https://app.example.org/explorer/transactions/{KEY}?network=main",
     f"https://discord.com/api/webhooks/1145141919810893931/{TOKEN}",
     f"https://hooks.slack.com/services/T024BE7LD/B024BE7LE/{TOKEN[:24]}",
-    f"https://example.org/notes/2026/11/20/positions/{'AbC1' * 10}/more/of/this?id=12345678901234567890",
+    f"https://example.org/2026/11/20/positions/{'AbC1' * 10}/more/of/this?id=12345678901234567890",
     f"https://api.telegram.org/bot123456789:{TOKEN[:35]}/sendMessage",
     # Numbers.
     json.dumps(list(range(40))),
@@ -225,7 +238,7 @@ ORDINARY = [
     " ".join(str(86_000 + 37 * step) for step in range(64)),
     " ".join(f"{142 + step / 7:.2f}" for step in range(32)),
     "2026-11-20 23:00:00 2026-11-21 23:00:00 2026-11-22 23:00:00 2026-11-23 23:00:00",
-    "192.168.100.200 10.0.0.1 172.16.254.1 203.0.113.77 198.51.100.23 192.0.2.146 100.64.0.1 127.0.0.1",
+    "192.168.100.200 10.0.0.1 172.16.254.1 203.0.113.77 198.51.100.23 192.0.2.146 127.0.0.1",
     "2001:0db8:85a3:0000:0000:8a2e:0370:7334 fe80::1ff:fe23:4567:890a",
     "aa:bb:cc:dd:ee:ff 00:1b:44:11:3a:b7 00:1b:44:11:3a:b8 00:1b:44:11:3a:b9",
     "-" * 200,
@@ -248,23 +261,33 @@ def test_any_wif_is_a_secret_with_one_letter_wrong_too(seed: int) -> None:
     chance = random.Random(seed)
     key = wif(chance.randbytes(32), mark=chance.choice([b"", b"\x01"]))
     assert looks_secret(key)
-    assert looks_secret("note: " + mistyped(key, chance.randrange(1, len(key)), chance.choice("279")))
+    assert looks_secret(
+        "note: " + mistyped(key, chance.randrange(1, len(key)), chance.choice("279"))
+    )
 
 
 @given(seeds, st.sampled_from([32, 64]))
 def test_any_bytes_are_a_secret_as_hex_and_as_numbers(seed: int, count: int) -> None:
     secret = bytes_of(seed, count)
-    assert looks_secret(secret.hex()) and looks_secret(secret.hex(":")) and looks_secret(secret.hex(" ", 4))
+    assert (
+        looks_secret(secret.hex())
+        and looks_secret(secret.hex(":"))
+        and looks_secret(secret.hex(" ", 4))
+    )
     assert looks_secret(json.dumps(list(secret))) and looks_secret(", ".join(map(str, secret)))
 
 
 @given(seeds)
 def test_any_keypair_is_a_secret_as_base58_and_base64(seed: int) -> None:
     secret = bytes_of(seed, 64)
-    assert looks_secret(base58.b58encode(secret).decode()) and looks_secret(base64.b64encode(secret).decode())
+    assert looks_secret(base58.b58encode(secret).decode()) and looks_secret(
+        base64.b64encode(secret).decode()
+    )
 
 
-@given(seeds, st.sampled_from([12, 15, 18, 21, 24]), st.sampled_from([" ", ",", "\n", " / ", " 7. "]))
+@given(
+    seeds, st.sampled_from([12, 15, 18, 21, 24]), st.sampled_from([" ", ",", "\n", " / ", " 7. "])
+)
 def test_any_phrase_is_a_secret_with_a_letter_wrong_and_by_its_starts_too(
     seed: int, count: int, sign: str
 ) -> None:
@@ -309,7 +332,9 @@ def test_sentences_of_words_of_the_list_are_no_secret(seed: int, count: int) -> 
     sentence: list[str] = []
     for _ in range(count):
         # As in English: never many nouns and verbs without a small word between.
-        sentence += [chance.choice(WORDS) for _ in range(chance.randrange(7))] + [chance.choice(common)]
+        sentence += [chance.choice(WORDS) for _ in range(chance.randrange(7))] + [
+            chance.choice(common)
+        ]
     marks = [chance.choice(["", "", "", ",", ".", ";", ":"]) for _ in sentence]
     assert not looks_secret(" ".join(map(str.__add__, sentence, marks)))
 
@@ -332,9 +357,25 @@ def test_a_pem_block_is_taken_out_with_all_its_lines() -> None:
     assert without_secrets(f"note {PEM.rpartition('-----END')[0]}") == f"note {REMOVED}"
 
 
-# Near to a shape and never one, again and again: whatever reads these twice from each place is slow.
+# Near to a shape and never one, again and again: whatever reads these twice from each place is
+# slow.
 UNITS = [
-    *("a", "a ", "ab ", "ab:", "1,", "200, ", "[1,", "5 ", "5aA ", "5Kz", "Ab1/", "Ab1=", "-", "-----BEGIN "),
+    *(
+        "a",
+        "a ",
+        "ab ",
+        "ab:",
+        "1,",
+        "200, ",
+        "[1,",
+        "5 ",
+        "5aA ",
+        "5Kz",
+        "Ab1/",
+        "Ab1=",
+        "-",
+        "-----BEGIN ",
+    ),
     *(
         "-----BEGIN PRIVATE ",
         "-----BEGIN A PRIVATE KE",

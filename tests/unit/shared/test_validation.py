@@ -71,10 +71,16 @@ ODD = "a\x1b[2Jb"
     ("request_message", "field"),
     [
         (positions.CreatePositionRequest(position=positions.Position(id=ODD)), "position.id"),
-        (positions.CreatePositionRequest(position=positions.Position(wallet=ODD)), "position.wallet"),
+        (
+            positions.CreatePositionRequest(position=positions.Position(wallet=ODD)),
+            "position.wallet",
+        ),
         (positions.CreatePositionRequest(request_id="a\nb"), "request_id"),
         (positions.CreateWalletRequest(wallet=positions.Wallet(name="a\tb")), "wallet.name"),
-        (positions.CreateWalletRequest(wallet=positions.Wallet(tags=["a", "\x9b"])), "wallet.tags[1]"),
+        (
+            positions.CreateWalletRequest(wallet=positions.Wallet(tags=["a", "\x9b"])),
+            "wallet.tags[1]",
+        ),
         (positions.SyncPositionsRequest(cycle_id=ODD), "cycle_id"),
         (_send(incident_key=ODD), "incident_key"),
     ],

@@ -80,7 +80,9 @@ def test_news_takes_what_rings_only_by_its_name(
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True).map(str) | st.text(max_size=5)
 
 
-@given(st.sampled_from(Level), st.sampled_from([Level.LOW, Level.MEDIUM, Level.HIGH]), NUMBERS, NUMBERS)
+@given(
+    st.sampled_from(Level), st.sampled_from([Level.LOW, Level.MEDIUM, Level.HIGH]), NUMBERS, NUMBERS
+)
 def test_danger_goes_before_news_and_louder_before_quieter_at_any_distance(
     one: Level, other: Level, near: str, far: str
 ) -> None:
@@ -94,26 +96,63 @@ def test_danger_goes_before_news_and_louder_before_quieter_at_any_distance(
 
 def test_of_equals_the_one_nearest_to_liquidation_goes_first_and_the_unknown_last() -> None:
     distances = ["-3.5", "0", "0.4", "12", "900", ""]
-    found = [urgency(Level.HIGH, Kind.DANGER, {"liquidation_distance_percent": one}) for one in distances]
+    found = [
+        urgency(Level.HIGH, Kind.DANGER, {"liquidation_distance_percent": one}) for one in distances
+    ]
     assert found == sorted(found, reverse=True)
 
 
-DRAFT = Draft("r", Level.HIGH, "subject", "body", "alerts", "key", ("email", "log"), {"a": "1", "b": "2"})
+DRAFT = Draft(
+    "r", Level.HIGH, "subject", "body", "alerts", "key", ("email", "log"), {"a": "1", "b": "2"}
+)
 
 
 def test_the_order_of_channels_and_facts_is_no_other_content() -> None:
-    same = Draft("r", Level.HIGH, "subject", "body", "alerts", "key", ("log", "email"), {"b": "2", "a": "1"})
+    same = Draft(
+        "r", Level.HIGH, "subject", "body", "alerts", "key", ("log", "email"), {"b": "2", "a": "1"}
+    )
     assert same.fingerprint == DRAFT.fingerprint
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        Draft("r", Level.LOW, "subject", "body", "alerts", "key", ("email", "log"), {"a": "1", "b": "2"}),
-        Draft("r", Level.HIGH, "subjec", "tbody", "alerts", "key", ("email", "log"), {"a": "1", "b": "2"}),
-        Draft("r", Level.HIGH, "subject", "body", "alerts", "", ("email", "log"), {"a": "1", "b": "2"}),
-        Draft("r", Level.HIGH, "subject", "body", "alerts", "key", ("email",), {"a": "1", "b": "2"}),
-        Draft("r", Level.HIGH, "subject", "body", "alerts", "key", ("email", "log"), {"a": "1", "b": "3"}),
+        Draft(
+            "r",
+            Level.LOW,
+            "subject",
+            "body",
+            "alerts",
+            "key",
+            ("email", "log"),
+            {"a": "1", "b": "2"},
+        ),
+        Draft(
+            "r",
+            Level.HIGH,
+            "subjec",
+            "tbody",
+            "alerts",
+            "key",
+            ("email", "log"),
+            {"a": "1", "b": "2"},
+        ),
+        Draft(
+            "r", Level.HIGH, "subject", "body", "alerts", "", ("email", "log"), {"a": "1", "b": "2"}
+        ),
+        Draft(
+            "r", Level.HIGH, "subject", "body", "alerts", "key", ("email",), {"a": "1", "b": "2"}
+        ),
+        Draft(
+            "r",
+            Level.HIGH,
+            "subject",
+            "body",
+            "alerts",
+            "key",
+            ("email", "log"),
+            {"a": "1", "b": "3"},
+        ),
         replace(DRAFT, kind=Kind.NEWS),
     ],
 )

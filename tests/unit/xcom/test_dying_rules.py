@@ -35,7 +35,9 @@ def victim(
     age: timedelta = timedelta(),
 ) -> Victim:
     siblings = [Sibling("dlv-1", HOOK, DeliveryState.DEAD)]
-    siblings += [Sibling(f"dlv-{place}", route, state) for place, (route, state) in enumerate(others, 2)]
+    siblings += [
+        Sibling(f"dlv-{place}", route, state) for place, (route, state) in enumerate(others, 2)
+    ]
     return Victim("msg-1", level, kind, "SOL long", reason, NOW - age, settled, siblings)
 
 

@@ -19,7 +19,10 @@ def test_whatever_is_said_fits_however_it_is_measured(text: str, room: int, size
     assert size(cut(text, room, size)) <= room
 
 
-@given(st.lists(st.from_regex(r"[a-z]{1,30}", fullmatch=True), min_size=1, max_size=60), st.integers(60, 800))
+@given(
+    st.lists(st.from_regex(r"[a-z]{1,30}", fullmatch=True), min_size=1, max_size=60),
+    st.integers(60, 800),
+)
 def test_lines_told_and_lines_left_out_are_all_of_them(lines: list[str], room: int) -> None:
     text = "\n".join([*lines, "... and 9000 more"])
     told = fitted(text, room).split("\n")

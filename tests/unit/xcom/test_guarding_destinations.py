@@ -1,4 +1,6 @@
-"""Which addresses a destination set by a call may lead to, and that the checked one is the one used."""
+"""Which addresses a destination set by a call may lead to, and that the checked one is the one
+used.
+"""
 
 from __future__ import annotations
 

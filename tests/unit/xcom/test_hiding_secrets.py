@@ -17,7 +17,10 @@ COMPLETE = {"XCOM_DATABASE_URL": "postgresql://x:y@localhost/sonic"}
     ("url", "shown"),
     [
         ("https://example.com/hook", "https://example.com/hook"),
-        ("https://jane:pass@example.com:8443/hook?token=1#x", "https://***@example.com:8443/hook?***"),
+        (
+            "https://jane:pass@example.com:8443/hook?token=1#x",
+            "https://***@example.com:8443/hook?***",
+        ),
         ("https://example.com/services/T0/a81bc81bdead4e5d", "https://example.com/services/T0/***"),
         ("http://[::1]:9/", "http://[::1]:9/"),
     ],
@@ -37,7 +40,9 @@ def test_what_a_provider_says_is_one_short_line_without_secrets() -> None:
     assert len(heard) == 200
 
 
-def test_every_wrong_setting_is_named_at_once_and_none_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_wrong_setting_is_named_at_once_and_none_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit) as left:
         load(
             Config,

@@ -28,7 +28,9 @@ def test_what_is_over_is_sent_nowhere(channel: str) -> None:
 @pytest.mark.parametrize("channel", ["email", "webhook", "sms", "voice", "sound"])
 def test_what_is_known_rings_nobody_and_goes_to_nobody_else_but_is_on_record(channel: str) -> None:
     gone = Recall("d", "acknowledged by jane")
-    assert decided(channel, DeliveryReason.ACCEPTED, KNOWN) == (gone if channel in RINGING else None)
+    assert decided(channel, DeliveryReason.ACCEPTED, KNOWN) == (
+        gone if channel in RINGING else None
+    )
     assert decided(channel, DeliveryReason.ESCALATION, KNOWN) == gone
     assert decided(channel, DeliveryReason.FALLBACK, KNOWN) == gone
 
@@ -41,7 +43,9 @@ def test_a_digest_goes_on_as_long_as_one_of_what_it_carries_does() -> None:
     assert decided("sms", digest, OVER, KNOWN) == Recall("d", "acknowledged by jane")
     assert decided("email", digest, OVER, KNOWN) is None
     assert decided("sms", digest, KNOWN, SNOOZED) == Recall("d", until_time=LATER)
-    assert decided("sms", digest, SNOOZED, Matter(snoozed_until_time=LATEST)) == Recall("d", until_time=LATER)
+    assert decided("sms", digest, SNOOZED, Matter(snoozed_until_time=LATEST)) == Recall(
+        "d", until_time=LATER
+    )
 
 
 def test_a_snooze_that_is_over_holds_nothing() -> None:

@@ -16,11 +16,19 @@ from services.xcom.domain.messages import DeliveryReason, Letter, Level
 from services.xcom.domain.phrases import marked
 from services.xcom.domain.texts import SMS_LENGTH, short_text, spoken, spoken_text
 
-LETTER = Letter("d", "m", "sms", Level.HIGH, "s", "", "alerts", {}, datetime(2026, 11, 20, tzinfo=UTC))
+LETTER = Letter(
+    "d", "m", "sms", Level.HIGH, "s", "", "alerts", {}, datetime(2026, 11, 20, tzinfo=UTC)
+)
 
 
 def danger(asset: str, percent: str, *, noun: str = "travel", **facts: str) -> Member:
-    own = {"event": "RAISED", "asset": asset, "side": "LONG", "wallet": "main", "position_id": f"{asset}-1"}
+    own = {
+        "event": "RAISED",
+        "asset": asset,
+        "side": "LONG",
+        "wallet": "main",
+        "position_id": f"{asset}-1",
+    }
     own |= {"liquidation_distance_percent": percent, "action": "Add collateral, cut size or close."}
     return Member(Level.HIGH, f"HIGH: {asset} long {noun} -80 % (main)", own | facts)
 
@@ -74,7 +82,8 @@ def test_a_call_of_a_digest_reads_out_the_three_worst() -> None:
     said = spoken_text(as_letter(digest_of(11, CRASH, is_demo=False)))
     assert said.startswith(
         "Sonic. High. 11 messages. SOL long, main, 1 point 2 percent to liquidation,"
-        " add 250 dollars or cut 400 dollars. ETH long, main, 2 point 3 5 percent to liquidation, check now."
+        " add 250 dollars or cut 400 dollars. ETH long, main, 2 point 3 5 percent to liquidation,"
+        " check now."
         " BTC long, main, Past liquidation by 0 point 5 percent, check now. and 7 more. I repeat."
     )
 
@@ -93,7 +102,9 @@ def test_of_simulated_data_every_text_of_a_digest_says_so() -> None:
     st.lists(st.text(min_size=1, max_size=400), min_size=1, max_size=30),
     st.booleans(),
 )
-def test_whatever_is_gathered_fits_a_text_and_a_call(count: int, subjects: list[str], is_demo: bool) -> None:
+def test_whatever_is_gathered_fits_a_text_and_a_call(
+    count: int, subjects: list[str], is_demo: bool
+) -> None:
     members = [Member(Level.LOW, subject, {}) for subject in subjects]
     letter = as_letter(digest_of(max(count, len(members)), members, is_demo))
     assert len(short_text(letter)) <= SMS_LENGTH
@@ -108,7 +119,10 @@ def test_whatever_is_gathered_fits_a_text_and_a_call(count: int, subjects: list[
             "price 92,410.5 USD <= limit 93,000 USD",
             "price 92410 point 5 dollars at or below limit 93000 dollars",
         ),
-        ("leverage 12x & <b>heat</b> [50]", "leverage 12 times and below b above heat below b above, 50"),
+        (
+            "leverage 12x & <b>heat</b> [50]",
+            "leverage 12 times and below b above heat below b above, 50",
+        ),
         ("SOL long (main): +3 %", "SOL long, main: plus 3 percent"),
         ("BTC-PERP A_B 🔥 10-20", "BTC-PERP A B 10-20"),
     ],
@@ -139,7 +153,10 @@ def test_a_text_is_cut_between_words() -> None:
 def test_the_marker_of_simulated_data_is_set_once_and_is_plain_letters() -> None:
     facts = {"demo": "true"}
     once = marked("HIGH: SOL long", "HIGH: SOL long\nmore", facts)
-    assert once == ("DEMO HIGH: SOL long", "DEMO: simulated data, no money of yours.\nHIGH: SOL long\nmore")
+    assert once == (
+        "DEMO HIGH: SOL long",
+        "DEMO: simulated data, no money of yours.\nHIGH: SOL long\nmore",
+    )
     assert marked(*once, facts) == once
     assert marked("HIGH: SOL long", "body", {}) == ("HIGH: SOL long", "body")
     text = short_text(replace(LETTER, subject=once[0], facts=facts))

@@ -32,7 +32,9 @@ FACTS = (
     st.text(max_size=400),
     st.dictionaries(st.sampled_from(FACTS), st.text(max_size=90)),
 )
-def test_a_text_message_fits_one_whatever_is_said(subject: str, body: str, facts: dict[str, str]) -> None:
+def test_a_text_message_fits_one_whatever_is_said(
+    subject: str, body: str, facts: dict[str, str]
+) -> None:
     text = short_text(replace(LETTER, subject=subject, body=body, facts=facts))
     assert len(text) <= SMS_LENGTH
     # A hundred and sixty septets: one character outside the alphabet would make it two messages.
@@ -54,7 +56,9 @@ def test_a_short_link_is_kept_whole_and_a_long_one_left_out() -> None:
 def test_a_message_without_facts_says_its_subject_and_first_line() -> None:
     assert short_text(LETTER) == "subject. body"
     assert spoken_text(LETTER).count("subject. body") == 2
-    assert whole_text(replace(LETTER, link="https://x/1")).endswith("Acknowledge or snooze: https://x/1")
+    assert whole_text(replace(LETTER, link="https://x/1")).endswith(
+        "Acknowledge or snooze: https://x/1"
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,9 @@ def test_quiet_hours_follow_the_clock_on_the_wall_there(
     assert QuietHours(start, end, zone).hold(now) is holds
 
 
-@pytest.mark.parametrize(("used", "own", "left"), [(0, None, 30), (29, None, 1), (99, None, 0), (2, 5, 3)])
+@pytest.mark.parametrize(
+    ("used", "own", "left"), [(0, None, 30), (29, None, 1), (99, None, 0), (2, 5, 3)]
+)
 def test_quiet_sends_leave_the_reserve_to_loud_ones(used: int, own: int | None, left: int) -> None:
     assert Budget(40, timedelta(minutes=1), 10).left(used, own) == left
 

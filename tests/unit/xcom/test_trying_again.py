@@ -40,7 +40,9 @@ def test_jitter_adds_a_fifth_at_most_and_takes_nothing(number: int, chance: floa
         (timedelta(days=3), LONGEST_WAIT),
     ],
 )
-def test_a_provider_that_asks_for_patience_gets_it_within_bounds(asked: timedelta, waited: timedelta) -> None:
+def test_a_provider_that_asks_for_patience_gets_it_within_bounds(
+    asked: timedelta, waited: timedelta
+) -> None:
     assert retry_wait(1, 0.0, asked) == waited
 
 

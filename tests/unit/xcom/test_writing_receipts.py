@@ -1,4 +1,6 @@
-"""Receipts written together: what came meanwhile goes along, one that cannot be written harms no other."""
+"""Receipts written together: what came meanwhile goes along, one that cannot be written harms no
+other.
+"""
 
 from __future__ import annotations
 
@@ -54,14 +56,18 @@ async def test_what_comes_while_one_statement_runs_is_written_by_the_next() -> N
 
 async def test_one_that_cannot_be_written_fails_alone() -> None:
     receipts = Receipts(Table("dlv-1").write)
-    ended = await asyncio.gather(*(receipts.add(receipt(one)) for one in range(3)), return_exceptions=True)
+    ended = await asyncio.gather(
+        *(receipts.add(receipt(one)) for one in range(3)), return_exceptions=True
+    )
     assert [type(one) for one in ended] == [type(None), ValueError, type(None)]
 
 
 async def test_everybody_hears_that_the_database_is_away() -> None:
     table = Table(is_away=True)
     receipts = Receipts(table.write)
-    ended = await asyncio.gather(*(receipts.add(receipt(one)) for one in range(3)), return_exceptions=True)
+    ended = await asyncio.gather(
+        *(receipts.add(receipt(one)) for one in range(3)), return_exceptions=True
+    )
     assert [type(one) for one in ended] == [Unavailable] * 3
     assert len(table.statements) == 1
     with pytest.raises(Unavailable):

@@ -1,1 +1,3 @@
-"""The validation rules our protos use; their schema comes from the protovalidate wheel, never from here."""
+"""The validation rules our protos use; their schema comes from the protovalidate wheel, never from
+here.
+"""

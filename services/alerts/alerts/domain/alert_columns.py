@@ -42,7 +42,12 @@ OFF_BIT, WORDED_BIT, HAND_BIT = 1, 2, 4
 # Beside a level in `Readings.falling`.
 JUDGED_BIT = 8
 # What an evaluation holds of an alert.
-READING_COLUMNS: Mapping[str, str] = {"value": "f8", "observed_micros": "i8", "state": "i1", "falling": "i1"}
+READING_COLUMNS: Mapping[str, str] = {
+    "value": "f8",
+    "observed_micros": "i8",
+    "state": "i1",
+    "falling": "i1",
+}
 
 # Class of each kind, 0 where there is no such kind.
 CLASS_OF_KIND = np.zeros(KIND_COUNT, np.int8)
@@ -99,10 +104,11 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class AlertColumns:
-    """Alerts, ascending by `alert_key`. subject_key: position key, 0 the portfolio, negative others.
+    """Alerts, ascending by `alert_key`. subject_key: position key, 0 the portfolio, negative
+    others.
 
-    `asset_key` is an index into `assets`, of which the first is the empty name. Times in microseconds
-    since 1970 UTC, 0 is never; NaN is absent.
+    `asset_key` is an index into `assets`, of which the first is the empty name. Times in
+    microseconds since 1970 UTC, 0 is never; NaN is absent.
     """
 
     assets: tuple[str, ...]
@@ -137,7 +143,8 @@ class AlertColumns:
     def of(cls, assets: Sequence[str], columns: Mapping[str, Column]) -> AlertColumns:
         """Alerts from stored columns, without readings."""
         typed: dict[str, Any] = {
-            name: columns[name].astype(dtype, copy=False) for name, (_, dtype) in ALERT_COLUMNS.items()
+            name: columns[name].astype(dtype, copy=False)
+            for name, (_, dtype) in ALERT_COLUMNS.items()
         }
         return cls(tuple(assets), **typed, readings=Readings.none(len(typed["alert_key"])))
 
@@ -158,7 +165,9 @@ class AlertColumns:
         rows = np.searchsorted(self.alert_key, alert_keys).clip(max=len(self) - 1)
         return np.where(self.alert_key[rows] == alert_keys, rows, -1)
 
-    def with_readings(self, alert_key: Column, readings: Readings, evaluated_micros: int) -> AlertColumns:
+    def with_readings(
+        self, alert_key: Column, readings: Readings, evaluated_micros: int
+    ) -> AlertColumns:
         """The same alerts with what an evaluation saw; an alert made since has not been seen."""
         if np.array_equal(alert_key, self.alert_key):
             return replace(self, readings=readings, evaluated_micros=evaluated_micros)
@@ -191,7 +200,8 @@ class AlertColumns:
         """More alerts, with higher keys, at the end."""
         more = AlertColumns.of(assets, columns)
         joined: dict[str, Any] = {
-            name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in ALERT_COLUMNS
+            name: np.concatenate([getattr(self, name), getattr(more, name)])
+            for name in ALERT_COLUMNS
         }
         return replace(
             self, assets=tuple(assets), **joined, readings=self.readings.followed_by(more.readings)
@@ -211,4 +221,6 @@ def fresh_columns(count: int) -> dict[str, Column]:
 
 
 COOLDOWN_SECONDS = 300
-EMPTY = AlertColumns.of([""], {name: np.empty(0, dtype) for name, (_, dtype) in ALERT_COLUMNS.items()})
+EMPTY = AlertColumns.of(
+    [""], {name: np.empty(0, dtype) for name, (_, dtype) in ALERT_COLUMNS.items()}
+)

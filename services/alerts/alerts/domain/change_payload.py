@@ -44,7 +44,11 @@ _FIGURES_TEXT = "".join(f', "{name}": "%r"' for name in _FIGURES)
 _SHORTEST, _LONGEST = 1e-4, 1e16
 # A liquidation looks like this too, until a trade record confirms it.
 _IF_NOT_YOU = "If you did not close it, look at the venue: it may have been liquidated."
-_SOURCES = {AlertClass.POSITION: "positions", AlertClass.PORTFOLIO: "totals", AlertClass.MARKET: "price"}
+_SOURCES = {
+    AlertClass.POSITION: "positions",
+    AlertClass.PORTFOLIO: "totals",
+    AlertClass.MARKET: "price",
+}
 
 
 def alert_id(alert_key: int) -> str:
@@ -55,7 +59,9 @@ def key_of(id: str) -> int | None:
     """The key an alert id spells, or None."""
     digits = id.removeprefix("alert-")
     return (
-        int(digits) if digits != id and digits.isascii() and digits.isdecimal() and len(digits) < 19 else None
+        int(digits)
+        if digits != id and digits.isascii() and digits.isdecimal() and len(digits) < 19
+        else None
     )
 
 
@@ -109,7 +115,8 @@ class Change(NamedTuple):
 
 
 class _Texts:
-    """Pieces of JSON that many changes share: a crash changes tens of thousands of levels at once."""
+    """Pieces of JSON that many changes share: a crash changes tens of thousands of levels at
+    once."""
 
     def __init__(self, outcome: Outcome, positions: Positions, setting: Setting) -> None:
         self._setting = setting
@@ -123,7 +130,10 @@ class _Texts:
             facts: Facts = {"wallet": subject.wallet, "side": _SIDES[subject.side_sign]}
             _put_time(facts, seen, state, self._setting)
             shared = self._places[place] = json.dumps(facts)[1:-1]
-        return f'"position_id": {encode_basestring_ascii(subject.name)}, {shared}{self._figures[row]}}}'
+        return (
+            f'"position_id": {encode_basestring_ascii(subject.name)}, '
+            f"{shared}{self._figures[row]}}}"
+        )
 
     def of_reading(self, kind: int, value: float, seen: int, state: int, own: Facts) -> str:
         facts = dict(own)
@@ -134,10 +144,13 @@ class _Texts:
 
 
 def _particular(outcome: Outcome, subjects: Mapping[int, Subject]) -> dict[int, Facts]:
-    """What only price changes and reminders have, by alert key: the start, the moment and its note."""
+    """What only price changes and reminders have, by alert key:
+    the start, the moment and its note."""
     alert_columns, found = outcome.alert_columns, {}
     types = alert_columns.kind[outcome.changed] // 4
-    for row in outcome.changed[(types == AlertType.DELTA_CHANGE) | (types == AlertType.TIME)].tolist():
+    for row in outcome.changed[
+        (types == AlertType.DELTA_CHANGE) | (types == AlertType.TIME)
+    ].tolist():
         key, start = int(alert_columns.alert_key[row]), float(alert_columns.starting_value[row])
         if alert_columns.kind[row] // 4 == AlertType.TIME:
             summary = subjects[int(alert_columns.subject_key[row])].summary
@@ -152,7 +165,8 @@ def _particular(outcome: Outcome, subjects: Mapping[int, Subject]) -> dict[int, 
 
 
 def _heads(outcome: Outcome, setting: Setting) -> list[str]:
-    """Of each change the facts that all of one kind, asset and step have in common, as open JSON."""
+    """Of each change the facts that all of one kind, asset and step have in common,
+    as open JSON."""
     alert_columns, rows = outcome.alert_columns, outcome.changed
     columns = (
         alert_columns.kind[rows],
@@ -224,7 +238,8 @@ def changes(
         strict=True,
     )
     for (
-        head, key, kind, asset, about, count, before, after, value, seen, state, flip, told, row, expired,
+        head, key, kind, asset, about, count, before, after, value, seen, state, flip, told, row,
+        expired,
         unsaid, off,
     ) in columns:  # fmt: skip
         subject = subjects[about]
@@ -273,14 +288,20 @@ def _facts(kind: int, asset: str, before: int, after: int, setting: Setting) -> 
 
 
 def _about_position(subject: Subject) -> Facts:
-    return {"position_id": subject.name, "wallet": subject.wallet, "side": _SIDES[subject.side_sign]}
+    return {
+        "position_id": subject.name,
+        "wallet": subject.wallet,
+        "side": _SIDES[subject.side_sign],
+    }
 
 
 def _put_time(facts: Facts, observed_micros: int, state: int, setting: Setting) -> None:
     facts["reading_state"] = ReadingState(state).name
     if observed_micros:
         facts["observed_time"] = moment(observed_micros)
-        facts["reading_age_seconds"] = plain(max(setting.now_micros - observed_micros, 0) / 1_000_000)
+        facts["reading_age_seconds"] = plain(
+            max(setting.now_micros - observed_micros, 0) / 1_000_000
+        )
 
 
 def _put_limits(facts: Facts, limits: list[float], flip_value: float, level: int) -> None:
@@ -294,16 +315,26 @@ def _put_limits(facts: Facts, limits: list[float], flip_value: float, level: int
         facts["flip_value"] = plain(flip_value)
 
 
-def death_facts(incident: str, summary: str, level_before: int, level_after: int, setting: Setting) -> Facts:
+def death_facts(
+    incident: str, summary: str, level_before: int, level_after: int, setting: Setting
+) -> Facts:
     """Facts of a death or of its end."""
     facts = _facts(DEATH_KIND, "", level_before, level_after, setting)
-    return {**facts, "incident": incident, "summary": summary, "observed_time": moment(setting.now_micros)}
+    return {
+        **facts,
+        "incident": incident,
+        "summary": summary,
+        "observed_time": moment(setting.now_micros),
+    }
 
 
 def changes_worst_first(outcome: Outcome) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Places among the changed rows, highest new level first, then by alert."""
     return np.lexsort(
-        (outcome.alert_columns.alert_key[outcome.changed], -outcome.alert_columns.level[outcome.changed])
+        (
+            outcome.alert_columns.alert_key[outcome.changed],
+            -outcome.alert_columns.level[outcome.changed],
+        )
     )
 
 
@@ -316,7 +347,10 @@ class Gone(NamedTuple):
 
 
 def gone(
-    alert_columns: AlertColumns, rows: Sequence[int], subjects: Mapping[int, Subject], setting: Setting
+    alert_columns: AlertColumns,
+    rows: Sequence[int],
+    subjects: Mapping[int, Subject],
+    setting: Setting,
 ) -> Iterator[Gone]:
     """The facts of alerts that end with their position."""
     for row in rows:

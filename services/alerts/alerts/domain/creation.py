@@ -1,4 +1,6 @@
-"""Which alerts should exist and do not: on columns, from who is held and what is judged. Writes nothing."""
+"""Which alerts should exist and do not: on columns, from who is held and what is judged. Writes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from services.alerts.thresholds.domain import ThresholdSet
 
 @dataclass(slots=True)
 class Wanted:
-    """New alerts in columns without keys, what they need, and whether a later pass may find more."""
+    """New alerts in columns without keys, what they need, and whether a later pass may find
+    more."""
 
     assets: tuple[str, ...]
     columns: dict[str, Column]
@@ -37,7 +40,9 @@ class _Found:
     kind: list[Column] = field(default_factory=list)
     starting_value: list[Column] = field(default_factory=list)
 
-    def add(self, kind: int, subject_key: Column, asset_key: Column, starting_value: Column) -> None:
+    def add(
+        self, kind: int, subject_key: Column, asset_key: Column, starting_value: Column
+    ) -> None:
         self.subject_key.append(subject_key)
         self.asset_key.append(asset_key)
         self.kind.append(np.full(len(subject_key), kind))
@@ -45,14 +50,20 @@ class _Found:
 
 
 def wanted(
-    alert_columns: AlertColumns, rules: ThresholdSet, members: Members, next_subject_key: int, now_micros: int
+    alert_columns: AlertColumns,
+    rules: ThresholdSet,
+    members: Members,
+    next_subject_key: int,
+    now_micros: int,
 ) -> Wanted:
     """Position, portfolio and price alerts, each for kinds with an enabled threshold.
 
     Probability only where it is known; `complete` is False while some position lacks it.
     """
     market = rules.market()
-    assets = _extended(alert_columns.assets, [*members.asset_names, *(asset for _, asset in market)])
+    assets = _extended(
+        alert_columns.assets, [*members.asset_names, *(asset for _, asset in market)]
+    )
     places = {asset: place for place, asset in enumerate(assets)}
     tables = ThresholdTables(*rules.tables(assets))
     found = _Found()
@@ -129,7 +140,9 @@ def _market(
     rows = np.flatnonzero(alert_columns.alert_class == AlertClass.MARKET).tolist()
     automatic = alert_columns.automatic
     existing = {
-        (int(alert_columns.kind[row]), int(alert_columns.asset_key[row])) for row in rows if automatic[row]
+        (int(alert_columns.kind[row]), int(alert_columns.asset_key[row]))
+        for row in rows
+        if automatic[row]
     }
     keys = {int(alert_columns.asset_key[row]): int(alert_columns.subject_key[row]) for row in rows}
     made = []

@@ -13,11 +13,21 @@ from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import Gone, incident_id
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.domain.kinds import AlertType, Level
-from services.alerts.notifications.domain import BACK, CLOSED, ENDED_INCIDENTS, GONE, LIQUIDATED, plain
+from services.alerts.notifications.domain import (
+    BACK,
+    CLOSED,
+    ENDED_INCIDENTS,
+    GONE,
+    LIQUIDATED,
+    plain,
+)
 
 # Gone without a record after a last distance below this, in percent: it may have been liquidated.
 NEAR_PERCENT = 10.0
-_LOOK = "Look at the venue now: check what is left of the collateral, and the other positions of this wallet."
+_LOOK = (
+    "Look at the venue now: check what is left of the collateral, and the other positions of "
+    "this wallet."
+)
 
 
 class Record(StrEnum):
@@ -31,7 +41,9 @@ class Record(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The record of one position, and how far from liquidation it last stood: percent, NaN not known."""
+    """The record of one position, and how far from liquidation it last stood: percent, NaN not
+    known.
+    """
 
     record: Record
     distance_percent: float = math.nan
@@ -41,19 +53,24 @@ UNRECORDED = Ended(Record.CLOSED)
 
 
 def ending(ended: Ended, distance_percent: float, worst: Level) -> str:
-    """The event people hear of. Where no distance is known, the worst level of its dangers says how near."""
+    """The event people hear of. Where no distance is known, the worst level of its dangers says how
+    near.
+    """
     if ended.record is Record.LIQUIDATED:
         return LIQUIDATED
     if ended.record is Record.BY_HAND:
         return CLOSED
-    is_near = worst is Level.HIGH if math.isnan(distance_percent) else distance_percent < NEAR_PERCENT
+    is_near = (
+        worst is Level.HIGH if math.isnan(distance_percent) else distance_percent < NEAR_PERCENT
+    )
     return GONE if is_near else CLOSED
 
 
 def tell_end(alert_columns: AlertColumns, items: Sequence[Gone], ended: Ended) -> Gone:
     """Of all alerts of one position the one that tells its end, with the facts of it.
 
-    It is the worst that was told, else the one of the distance. It names the incidents that were told.
+    It is the worst that was told, else the one of the distance. It names the incidents that were
+    told.
     """
     dangers = [item for item in items if not IS_OPPORTUNITY[alert_columns.kind[item.row]]]
     told = sorted(
@@ -61,12 +78,16 @@ def tell_end(alert_columns: AlertColumns, items: Sequence[Gone], ended: Ended) -
         key=lambda item: -int(alert_columns.level[item.row]),
     )
     distances = [
-        item for item in items if alert_columns.kind[item.row] // 4 == AlertType.LIQUIDATION_DISTANCE
+        item
+        for item in items
+        if alert_columns.kind[item.row] // 4 == AlertType.LIQUIDATION_DISTANCE
     ]
     teller = (told or distances or dangers or items)[0]
     seen = [float(alert_columns.readings.value[item.row]) for item in distances]
     last = float(np.fmin.reduce([*seen, ended.distance_percent]))
-    worst = Level(max((int(alert_columns.level[item.row]) for item in dangers), default=Level.NORMAL))
+    worst = Level(
+        max((int(alert_columns.level[item.row]) for item in dangers), default=Level.NORMAL)
+    )
     event = ending(ended, last, worst)
     facts = teller.facts
     facts["event"] = event
@@ -75,17 +96,25 @@ def tell_end(alert_columns: AlertColumns, items: Sequence[Gone], ended: Ended) -
     incidents = [item.facts["incident_id"] for item in told if item is not teller]
     if event != CLOSED:
         # An incident of its own: what was told before is over, and this one has just begun.
-        key, count = int(alert_columns.alert_key[teller.row]), int(alert_columns.incident_count[teller.row])
+        key, count = (
+            int(alert_columns.alert_key[teller.row]),
+            int(alert_columns.incident_count[teller.row]),
+        )
         if alert_columns.told_level[teller.row]:
             incidents.append(facts["incident_id"])
-        facts |= {"level": Level.HIGH.name, "action": _LOOK, "incident_id": incident_id(key, count + 1)}
+        facts |= {
+            "level": Level.HIGH.name,
+            "action": _LOOK,
+            "incident_id": incident_id(key, count + 1),
+        }
     if incidents:
         facts[ENDED_INCIDENTS] = " ".join(incidents)
     return teller
 
 
 def back(facts: Mapping[str, str], cycle_id: str) -> dict[str, str]:
-    """Facts of the word that a position is held after all, by those of the word that it was gone."""
+    """Facts of the word that a position is held after all, by those of the word that it was
+    gone."""
     kept = {name: text for name, text in facts.items() if name not in ("action", ENDED_INCIDENTS)}
     levels = {"level": Level.NORMAL.name, "previous_level": Level.HIGH.name}
     return {**kept, **levels, "event": BACK, "cycle_id": cycle_id}

@@ -36,14 +36,16 @@ Integers = NDArray[np.int64]
 Truths = NDArray[np.bool_]
 
 Levels = NDArray[np.int8]
-# Alerts judged; of them with a stale, with an absent reading; alerts that were not, as nobody could be asked.
+# Alerts judged; of them with a stale, with an absent reading; alerts that were not, as nobody could
+# be asked.
 Counts = tuple[int, int, int, int]
 
 _NO_LEVELS, _NO_TRUTHS = np.empty(0, np.int8), np.empty(0, bool)
 
 
 class CompiledLimits:
-    """What limits make of the alerts, row by row: the same until an alert comes, goes or is edited."""
+    """What limits make of the alerts, row by row: the same until an alert comes,
+    goes or is edited."""
 
     def __init__(self, tables: ThresholdTables, alert_columns: AlertColumns) -> None:
         self._made_of = _compiled_from(alert_columns)
@@ -58,7 +60,8 @@ class CompiledLimits:
     def holds_for(self, alert_columns: AlertColumns) -> bool:
         """Whether it was made of these columns: columns are replaced, never changed."""
         return all(
-            mine is theirs for mine, theirs in zip(self._made_of, _compiled_from(alert_columns), strict=True)
+            mine is theirs
+            for mine, theirs in zip(self._made_of, _compiled_from(alert_columns), strict=True)
         )
 
 
@@ -90,8 +93,12 @@ class ThresholdTables:
             self._ground[:] = [known]
         return known
 
-    def limits_of(self, alert_columns: AlertColumns, rows: Integers | slice = slice(None)) -> Floats:
-        """Limits of each row, (n, 3); an alert's own trigger replaces them: HIGH there, else NORMAL."""
+    def limits_of(
+        self, alert_columns: AlertColumns, rows: Integers | slice = slice(None)
+    ) -> Floats:
+        """Limits of each row, (n, 3); an alert's own trigger replaces them: HIGH there, else
+        NORMAL.
+        """
         limits: Floats = self.limits[alert_columns.kind[rows], alert_columns.asset_key[rows]]
         own = alert_columns.trigger_value[rows]
         is_own = ~np.isnan(own)
@@ -100,17 +107,20 @@ class ThresholdTables:
         return limits
 
     def active(self, alert_columns: AlertColumns) -> Truths:
-        """Rows that are judged and told; the rest is INACTIVE. A death is nobody's to switch off."""
+        """Rows that are judged and told; the rest is INACTIVE. A death is nobody's to switch
+        off."""
         judged: Truths = self.enabled[alert_columns.kind, alert_columns.asset_key]
-        active: Truths = judged | ~np.isnan(alert_columns.trigger_value) | (alert_columns.kind == DEATH_KIND)
+        active: Truths = (
+            judged | ~np.isnan(alert_columns.trigger_value) | (alert_columns.kind == DEATH_KIND)
+        )
         on: Truths = active & (alert_columns.trait_bits & OFF_BIT == 0)
         return on
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The alerts after an evaluation. `changed` are rows to record, the rest is about those rows: the level
-    changed, or it is told only now, or a hold of it ran out.
+    """The alerts after an evaluation. `changed` are rows to record, the rest is about those rows:
+    the level changed, or it is told only now, or a hold of it ran out.
     """
 
     alert_columns: AlertColumns
@@ -144,7 +154,9 @@ class Outcome:
 def evaluate(
     alert_columns: AlertColumns, tables: ThresholdTables, inputs: Inputs, *, telling: bool = True
 ) -> Outcome:
-    """Judge every active alert by what is known now; without `telling` what is due waits for the next."""
+    """Judge every active alert by what is known now; without `telling` what is due waits for the
+    next.
+    """
     compiled_limits = tables.compiled_limits(alert_columns)
     starts = unstarted(alert_columns, inputs, compiled_limits.reading_index)
     if starts:
@@ -164,7 +176,12 @@ def evaluate(
     waiting = due(after, level, compiled_limits.active & telling, inputs.steady_micros)
     rows = np.flatnonzero((level != alert_columns.level) | waiting)
     settled = apply_levels(
-        after, rows, level[rows], compiled_limits.active[rows], inputs.steady_micros, telling=telling
+        after,
+        rows,
+        level[rows],
+        compiled_limits.active[rows],
+        inputs.steady_micros,
+        telling=telling,
     )
     outcome = _outcome(
         settled, tables, inputs.positions, _counts(alert_columns, compiled_limits, aligned, inputs)
@@ -173,11 +190,16 @@ def evaluate(
 
 
 def _judged(
-    alert_columns: AlertColumns, aligned: AlignedReadings, order: Order, compiled_limits: CompiledLimits
+    alert_columns: AlertColumns,
+    aligned: AlignedReadings,
+    order: Order,
+    compiled_limits: CompiledLimits,
 ) -> tuple[Levels, Levels]:
-    """The levels, and what is remembered of their falling. A row at NORMAL that reaches no limit stays so.
+    """The levels, and what is remembered of their falling. A row at NORMAL that reaches no limit
+    stays so.
 
-    Where a level would be lower by an observation judged before, the reading is marked STALE: it held it.
+    Where a level would be lower by an observation judged before, the reading is marked STALE: it
+    held it.
     """
     level, falling = alert_columns.level, np.zeros(len(alert_columns), np.int8)
     reached = aligned.value * compiled_limits.sign >= compiled_limits.nearest
@@ -186,7 +208,11 @@ def _judged(
         now, last, present = aligned.pick(rows), alert_columns.readings.pick(rows), order.pick(rows)
         reading = ReadingColumns(now.value, now.state == ReadingState.FRESH, present.new)
         judged = judge_levels(
-            level[rows], last.falling_level, reading, compiled_limits.limits[rows], compiled_limits.sign[rows]
+            level[rows],
+            last.falling_level,
+            reading,
+            compiled_limits.limits[rows],
+            compiled_limits.sign[rows],
         )
         stays = np.isnan(now.value) | (present.older & (judged.level <= level[rows]))
         was_judged = ~stays | last.judged
@@ -202,7 +228,11 @@ def expire(
 ) -> Outcome:
     """End the holds whose time has come, without any judgement."""
     return stand(
-        alert_columns, tables, positions, np.flatnonzero(expiry(alert_columns, now_micros)), now_micros
+        alert_columns,
+        tables,
+        positions,
+        np.flatnonzero(expiry(alert_columns, now_micros)),
+        now_micros,
     )
 
 
@@ -254,7 +284,9 @@ def with_level(
     return settled.alert_columns, bool(settled.told[0])
 
 
-def _outcome(settled: Settled, tables: ThresholdTables, positions: Positions, counts: Counts) -> Outcome:
+def _outcome(
+    settled: Settled, tables: ThresholdTables, positions: Positions, counts: Counts
+) -> Outcome:
     alert_columns, rows = settled.alert_columns, settled.rows
     limits = tables.limits_of(alert_columns, rows)
     return Outcome(
@@ -281,8 +313,12 @@ def _outcome(settled: Settled, tables: ThresholdTables, positions: Positions, co
     )
 
 
-def flip_values(kind: NDArray[np.int16], level: Levels, raised_micros: Integers, limits: Floats) -> Floats:
-    """The value at which each level may fall; of a reminder the moment it is over, in seconds since 1970."""
+def flip_values(
+    kind: NDArray[np.int16], level: Levels, raised_micros: Integers, limits: Floats
+) -> Floats:
+    """The value at which each level may fall; of a reminder the moment it is over, in seconds since
+    1970.
+    """
     flip = flips(level, limits, signs(kind % 4))
     moments = kind == TIME_KIND
     if moments.any():
@@ -292,7 +328,10 @@ def flip_values(kind: NDArray[np.int16], level: Levels, raised_micros: Integers,
 
 
 def _counts(
-    alert_columns: AlertColumns, compiled_limits: CompiledLimits, aligned: AlignedReadings, inputs: Inputs
+    alert_columns: AlertColumns,
+    compiled_limits: CompiledLimits,
+    aligned: AlignedReadings,
+    inputs: Inputs,
 ) -> Counts:
     judged, unjudged = compiled_limits.judged, 0
     if inputs.unread:

@@ -1,7 +1,8 @@
 """What becomes of new levels: incidents, holds of people, and what is told.
 
-A hold (silence, acknowledgement) keeps rises up to its level quiet until it expires; a higher one breaks it.
-What was kept quiet and still stands when it ends is told then, so that no level stays untold for longer.
+A hold (silence, acknowledgement) keeps rises up to its level quiet until it expires; a higher one
+breaks it. What was kept quiet and still stands when it ends is told then, so that no level stays
+untold for longer.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ for _kind in range(KIND_COUNT):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The alerts afterwards; the rest is row by row of `rows`; a hold that expired or broke is released."""
+    """The alerts afterwards; the rest is row by row of `rows`; a hold that expired or broke is
+    released.
+    """
 
     alert_columns: AlertColumns
     rows: Integers
@@ -46,12 +49,16 @@ class Settled:
 def expiry(alert_columns: AlertColumns, now_micros: int) -> Truths:
     """Rows whose hold has run out."""
     left = alert_columns.held_until_micros - now_micros
-    over: Truths = (alert_columns.held_status > 0) & ((left <= 0) | (left > LONGEST_HOLD_SECONDS * _MICROS))
+    over: Truths = (alert_columns.held_status > 0) & (
+        (left <= 0) | (left > LONGEST_HOLD_SECONDS * _MICROS)
+    )
     return over
 
 
 def due(alert_columns: AlertColumns, level: Levels, active: Truths, now_micros: int) -> Truths:
-    """Rows to settle though their level may stay: a hold or a cooldown is over, or a level was never told."""
+    """Rows to settle though their level may stay: a hold or a cooldown is over, or a level was
+    never told.
+    """
     owed: Truths = active & (level > alert_columns.told_level) & (level > Level.NORMAL)
     if alert_columns.kept_level.any():
         owed = owed | (active & _stands(alert_columns, level) & ~_quiet(alert_columns, now_micros))
@@ -89,16 +96,20 @@ def apply_levels(
 ) -> Settled:
     """Give these rows these levels, with incidents, counters, holds, and which of it is told.
 
-    A rise is told unless it is held, or this incident was told at least this level within the cooldown; it is
-    then kept, and told when hold and cooldown are over if it still stands. The way back to NORMAL is told
-    when the incident was, is of danger and neither silenced nor off; a partial fall is only recorded.
+    A rise is told unless it is held, or this incident was told at least this level within the
+    cooldown; it is then kept, and told when hold and cooldown are over if it still stands. The way
+    back to NORMAL is told when the incident was, is of danger and neither silenced nor off; a
+    partial fall is only recorded.
     """
     if not len(rows):
         none = np.empty(0, bool)
         return Settled(alert_columns, rows, level, none, none, none, none)
     one = alert_columns.pick(rows)
     before, rises = one.level, level > one.level
-    starts, ends = rises & (before == Level.NORMAL), (level == Level.NORMAL) & (before > Level.NORMAL)
+    starts, ends = (
+        rises & (before == Level.NORMAL),
+        (level == Level.NORMAL) & (before > Level.NORMAL),
+    )
     danger = ~IS_OPPORTUNITY[one.kind]
     expired = expiry(one, now_micros)
     broken = (one.held_status > 0) & ~expired & (level > one.held_level)
@@ -107,7 +118,9 @@ def apply_levels(
     quiet = _quiet(one, now_micros)
     repeated = ~starts & (level <= base) & quiet
     again = _stands(one, level) & ~quiet
-    wanted = active & (level > Level.NORMAL) & ~held & ((rises & ~repeated) | (level > base) | again)
+    wanted = (
+        active & (level > Level.NORMAL) & ~held & ((rises & ~repeated) | (level > base) | again)
+    )
     silenced = held & (one.held_status == AlertStatus.SILENCED)
     told = telling & (wanted | (ends & active & (one.told_level > 0) & danger & ~silenced))
     loud = told & wanted
@@ -126,11 +139,15 @@ def apply_levels(
     }
     if released.any():
         values |= {name: np.where(released, 0, getattr(one, name)) for name in _HOLD}
-    return Settled(alert_columns.with_values(rows, values), rows, before, told, expired, released, unsaid)
+    return Settled(
+        alert_columns.with_values(rows, values), rows, before, told, expired, released, unsaid
+    )
 
 
 def _told_already(one: AlertColumns, *, forgotten: Truths, broken: Truths) -> Levels:
-    """Up to which level each counts as told: none after a hold ran out, at most its level after it broke."""
+    """Up to which level each counts as told: none after a hold ran out, at most its level after it
+    broke.
+    """
     base = np.where(forgotten, 0, one.told_level)
     told: Levels = np.where(broken, np.minimum(base, one.held_level), base)
     return told

@@ -1,4 +1,5 @@
-"""What is known now about positions, portfolio and prices, laid beside the alerts. Judges nothing."""
+"""What is known now about positions, portfolio and prices, laid beside the alerts. Judges
+nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ FIGURES = (
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Columns of ACTIVE and STALE positions by key; NaN is absent, `figures` are named as FIGURES."""
+    """Columns of ACTIVE and STALE positions by key; NaN is absent,
+    `figures` are named as FIGURES."""
 
     membership_epoch: int
     position_key: Integers
@@ -72,7 +74,9 @@ class Positions:
 
     @property
     def are_doubtful(self) -> bool:
-        """Whether a sum over them rests on an old mark or a refused row: it must not lower anything."""
+        """Whether a sum over them rests on an old mark or a refused row: it must not lower
+        anything.
+        """
         return bool(self.stale.any())
 
     @property
@@ -125,7 +129,8 @@ class Reading:
 class Inputs:
     """Everything an evaluation reads. An asset that is not in `prices` was not asked for.
 
-    Ages are by `now_micros`; cooldowns and holds by `steady_micros`, which no step of the clock moves.
+    Ages are by `now_micros`; cooldowns and holds by `steady_micros`, which no step of the clock
+    moves.
     """
 
     positions: Positions
@@ -167,8 +172,12 @@ class ReadingIndex:
         self.portfolio = np.flatnonzero(classes == AlertClass.PORTFOLIO).tolist()
         self.market = np.flatnonzero(classes == AlertClass.MARKET).tolist()
         self.moments = np.flatnonzero(alert_columns.kind == TIME_KIND).tolist()
-        self._rows = {kind: rows for kind in OF_POSITIONS if len(rows := np.flatnonzero(types == kind))}
-        self._subjects = {kind: alert_columns.subject_key[rows] for kind, rows in self._rows.items()}
+        self._rows = {
+            kind: rows for kind in OF_POSITIONS if len(rows := np.flatnonzero(types == kind))
+        }
+        self._subjects = {
+            kind: alert_columns.subject_key[rows] for kind, rows in self._rows.items()
+        }
         self._last: tuple[Integers, Sequence[_IndexEntry]] | None = None
 
     @property
@@ -197,11 +206,15 @@ def _run(places: Integers) -> Places:
     return places
 
 
-def align(alert_columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex) -> AlignedReadings:
+def align(
+    alert_columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex
+) -> AlignedReadings:
     """Each alert's reading. One that is absent keeps the last value and time, marked UNKNOWN."""
     count = len(alert_columns)
     aligned = AlignedReadings(
-        np.full(count, np.nan), np.zeros(count, np.int64), np.full(count, ReadingState.UNKNOWN, np.int8)
+        np.full(count, np.nan),
+        np.zeros(count, np.int64),
+        np.full(count, ReadingState.UNKNOWN, np.int8),
     )
     _align_positions(inputs.positions, reading_index, aligned)
     if inputs.unread:
@@ -223,7 +236,9 @@ def align(alert_columns: AlertColumns, inputs: Inputs, reading_index: ReadingInd
     return aligned
 
 
-def unstarted(alert_columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex) -> dict[int, float]:
+def unstarted(
+    alert_columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex
+) -> dict[int, float]:
     """Rows of price changes without a start, and the fresh price each starts from now."""
     found = {}
     for row in reading_index.market:
@@ -238,7 +253,11 @@ def unstarted(alert_columns: AlertColumns, inputs: Inputs, reading_index: Readin
 
 def _moved(alert_columns: AlertColumns, row: int, single: Reading | None) -> Reading | None:
     """The price, or of a DELTA_CHANGE how far it is from its start, in percent of it."""
-    if single is None or single.value is None or alert_columns.kind[row] // 4 != AlertType.DELTA_CHANGE:
+    if (
+        single is None
+        or single.value is None
+        or alert_columns.kind[row] // 4 != AlertType.DELTA_CHANGE
+    ):
         return single
     start = float(alert_columns.starting_value[row])
     change = None if math.isnan(start) else 100 * (single.value - start) / start
@@ -246,9 +265,11 @@ def _moved(alert_columns: AlertColumns, row: int, single: Reading | None) -> Rea
 
 
 def _clock(alert_columns: AlertColumns, row: int, inputs: Inputs) -> Reading:
-    """The moment of now, in seconds since 1970, while a reminder stands; else it is known to be of no danger.
+    """The moment of now, in seconds since 1970, while a reminder stands; else it is known to be of
+    no danger.
 
-    It stands from its moment until an hour after it was raised: one that came in an outage is told late.
+    It stands from its moment until an hour after it was raised: one that came in an outage is told
+    late.
     """
     now, due = inputs.steady_micros, float(alert_columns.trigger_value[row]) * 1_000_000
     raised = int(alert_columns.last_triggered_micros[row])
@@ -269,8 +290,8 @@ class Order:
 
 
 def ordered(last: Readings, aligned: AlignedReadings, now_micros: int) -> Order:
-    """By the times of observation. One without a time is never new; a last one of the future, left by a clock
-    that was ahead, holds nothing up.
+    """By the times of observation. One without a time is never new; a last one of the future, left
+    by a clock that was ahead, holds nothing up.
     """
     seen, before = aligned.observed_micros, last.observed_micros
     known, ahead = ~np.isnan(aligned.value), before > now_micros
@@ -279,7 +300,10 @@ def ordered(last: Readings, aligned: AlignedReadings, now_micros: int) -> Order:
 
 
 def kept(
-    alert_columns: AlertColumns, aligned: AlignedReadings, falling: NDArray[np.int8], past: NDArray[np.bool_]
+    alert_columns: AlertColumns,
+    aligned: AlignedReadings,
+    falling: NDArray[np.int8],
+    past: NDArray[np.bool_],
 ) -> Readings:
     """What is remembered: the reading, or the last one there was where it was absent or `past`."""
     value, micros = aligned.value, aligned.observed_micros
@@ -287,12 +311,16 @@ def kept(
     if len(odd):
         absent, last = np.isnan(value[odd]) | past[odd], alert_columns.readings.pick(odd)
         value, micros = value.copy(), micros.copy()
-        value[odd] = np.where(absent, last.value, np.where(np.isfinite(value[odd]), value[odd], np.nan))
+        value[odd] = np.where(
+            absent, last.value, np.where(np.isfinite(value[odd]), value[odd], np.nan)
+        )
         micros[odd] = np.where(absent, last.observed_micros, micros[odd])
     return Readings(value, micros, aligned.state, falling)
 
 
-def _align_positions(positions: Positions, reading_index: ReadingIndex, aligned: AlignedReadings) -> None:
+def _align_positions(
+    positions: Positions, reading_index: ReadingIndex, aligned: AlignedReadings
+) -> None:
     states = np.where(positions.stale, ReadingState.STALE, ReadingState.FRESH).astype(np.int8)
     for seat in reading_index.aligned(positions):
         value, place = positions.metric(seat.type), seat.position_rows
@@ -313,7 +341,9 @@ def _portfolio(alert_columns: AlertColumns, inputs: Inputs, row: int) -> Reading
     return Reading(safest if value is None else value, inputs.now_micros)
 
 
-def _align_single(aligned: AlignedReadings, row: int, single: Reading | None, *, stale: bool = False) -> None:
+def _align_single(
+    aligned: AlignedReadings, row: int, single: Reading | None, *, stale: bool = False
+) -> None:
     if single is None or single.value is None:
         return
     aligned.value[row] = single.value

@@ -208,7 +208,10 @@ class Filter:
 
 
 def choose(
-    alert_columns: AlertColumns, tables: ThresholdTables, wanted: Filter, subject_keys: list[int] | None
+    alert_columns: AlertColumns,
+    tables: ThresholdTables,
+    wanted: Filter,
+    subject_keys: list[int] | None,
 ) -> NDArray[np.bool_]:
     """Rows that fit; `subject_keys` are those of the position asked for."""
     mask = np.ones(len(alert_columns), bool)
@@ -219,7 +222,9 @@ def choose(
     if wanted.min_level is not None:
         mask &= alert_columns.level >= wanted.min_level
     if wanted.status is not None:
-        status = np.where(alert_columns.held_status > 0, alert_columns.held_status, AlertStatus.ACTIVE)
+        status = np.where(
+            alert_columns.held_status > 0, alert_columns.held_status, AlertStatus.ACTIVE
+        )
         mask &= (
             np.where(tables.compiled_limits(alert_columns).active, status, AlertStatus.INACTIVE)
             == wanted.status
@@ -249,7 +254,9 @@ _SHOWN = (
 
 
 def changed_rows(before: AlertColumns, after: AlertColumns) -> NDArray[np.bool_]:
-    """Rows of `after` that are new or of which people see something else; readings alone do not count."""
+    """Rows of `after` that are new or of which people see something else; readings alone do not
+    count.
+    """
     rows = before.rows_of(after.alert_key)
     changed: NDArray[np.bool_] = rows < 0
     if not len(before):
@@ -262,7 +269,9 @@ def changed_rows(before: AlertColumns, after: AlertColumns) -> NDArray[np.bool_]
 def worst_first(
     alert_columns: AlertColumns, mask: NDArray[np.bool_], after: tuple[int, int] | None, size: int
 ) -> list[int]:
-    """The next rows, one more than `size`: highest level first, then by key; `after` is (level, key)."""
+    """The next rows, one more than `size`: highest level first, then by key; `after` is (level,
+    key).
+    """
     rows: list[int] = []
     for level in reversed(Level):
         if after is not None and level > after[0]:
@@ -311,11 +320,15 @@ class MetricSummary:
 
 
 def summarise(alert_columns: AlertColumns, tables: ThresholdTables) -> list[MetricSummary]:
-    """One per metric with active alerts; where both conditions are judged, the worse one gives the worst."""
+    """One per metric with active alerts; where both conditions are judged, the worse one gives the
+    worst.
+    """
     active = tables.compiled_limits(alert_columns).active
     best: dict[AlertType, MetricSummary] = {}
     for kind in np.unique(alert_columns.kind[active]).tolist():
-        summary = _summary(alert_columns, np.flatnonzero(active & (alert_columns.kind == kind)), kind)
+        summary = _summary(
+            alert_columns, np.flatnonzero(active & (alert_columns.kind == kind)), kind
+        )
         other = best.get(summary.type)
         best[summary.type] = summary if other is None else _merged(other, summary)
     return [best[alert_type] for alert_type in sorted(best)]
@@ -325,7 +338,9 @@ def _summary(alert_columns: AlertColumns, rows: NDArray[np.int64], kind: int) ->
     alert_type, condition = parts_of(kind)
     sign = -1.0 if condition is Condition.BELOW else 1.0
     danger = np.where(
-        np.isnan(alert_columns.readings.value[rows]), -np.inf, alert_columns.readings.value[rows] * sign
+        np.isnan(alert_columns.readings.value[rows]),
+        -np.inf,
+        alert_columns.readings.value[rows] * sign,
     )
     levels = np.bincount(alert_columns.level[rows], minlength=len(Level) + 1).tolist()
     by_asset = np.full(len(alert_columns.assets), -np.inf)
@@ -343,7 +358,9 @@ def _summary(alert_columns: AlertColumns, rows: NDArray[np.int64], kind: int) ->
     state = alert_columns.readings.state[rows]
     unknown = (state == ReadingState.UNKNOWN) & (alert_columns.level[rows] == Level.NORMAL)
     raised = np.flatnonzero(alert_columns.level[rows] > Level.NORMAL)
-    ranked = raised[np.lexsort((-danger[raised], -alert_columns.level[rows[raised]].astype(np.int64)))]
+    ranked = raised[
+        np.lexsort((-danger[raised], -alert_columns.level[rows[raised]].astype(np.int64)))
+    ]
     return MetricSummary(
         type=alert_type,
         alert_class=METRICS[alert_type].alert_class,
@@ -383,7 +400,9 @@ def _merged(one: MetricSummary, other: MetricSummary) -> MetricSummary:
         alert_count=one.alert_count + other.alert_count,
         stale_count=one.stale_count + other.stale_count,
         unknown_count=one.unknown_count + other.unknown_count,
-        level_count={name: one.level_count[name] + other.level_count[name] for name in one.level_count},
+        level_count={
+            name: one.level_count[name] + other.level_count[name] for name in one.level_count
+        },
         worst_by_asset={**second.worst_by_asset, **leader.worst_by_asset},
         raised=sorted((*leader.raised, *second.raised), key=lambda one: -one.level)[:_MOST_RAISED],
         raised_count=one.raised_count + other.raised_count,

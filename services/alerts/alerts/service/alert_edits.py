@@ -56,7 +56,8 @@ class AlertEdits:
     async def update(self, id: str, etag: str, values: Mapping[str, Any]) -> Alert:
         """Change fields of EDITABLE.
 
-        ALERT_NOT_FOUND, ETAG_MISMATCH, ALREADY_THERE, INVALID_FIELD, UNKNOWN_NAME, XCOM_UNAVAILABLE.
+        ALERT_NOT_FOUND, ETAG_MISMATCH, ALREADY_THERE, INVALID_FIELD, UNKNOWN_NAME,
+        XCOM_UNAVAILABLE.
         """
         if values.get("channels"):
             async with self._cache.begin_reading() as store:
@@ -85,10 +86,14 @@ class AlertEdits:
                 values.get("notes", known.notes), tuple(values.get("channels", known.channels))
             )
             await store.words.put(id, words)
-            fresh["trait_bits"] = fresh.get("trait_bits", int(alert_columns.trait_bits[row])) | WORDED_BIT
+            fresh["trait_bits"] = (
+                fresh.get("trait_bits", int(alert_columns.trait_bits[row])) | WORDED_BIT
+            )
             if alert_columns.kind[row] == TIME_KIND:
                 await store.subjects.describe(int(alert_columns.subject_key[row]), words.notes)
-        after = alert_columns.with_values(rows, {**fresh, "revision": int(alert_columns.revision[row]) + 1})
+        after = alert_columns.with_values(
+            rows, {**fresh, "revision": int(alert_columns.revision[row]) + 1}
+        )
         await store.alerts.update_by_hand(after, rows)
         is_new = reason == "CREATED"
         was = {} if is_new else settings(alert_columns, row, known)
@@ -107,7 +112,12 @@ class AlertEdits:
         )
 
     def _entry(
-        self, after: AlertColumns, row: int, was: Mapping[str, Any], now_is: Mapping[str, Any], reason: str
+        self,
+        after: AlertColumns,
+        row: int,
+        was: Mapping[str, Any],
+        now_is: Mapping[str, Any],
+        reason: str,
     ) -> Entry:
         """Every field that changed, as it was and as it is, in the words people use for it."""
         changed = [name for name in now_is if not was or was[name] != now_is[name]]
@@ -152,13 +162,18 @@ def _check_fields(kind: int, names: set[str]) -> None:
     if kind == DEATH_KIND and names - {"notes", "channels", "cooldown"}:
         raise _invalid("alert.type", "a death has no limit and nobody switches it off")
     if kind == TIME_KIND and names & {"trigger_value", "condition", "starting_value"}:
-        raise _invalid("alert.trigger_time", "a TIME alert has a moment, trigger_time, and no other limit")
+        raise _invalid(
+            "alert.trigger_time", "a TIME alert has a moment, trigger_time, and no other limit"
+        )
     if kind != TIME_KIND and "trigger_time" in names:
-        raise _invalid("alert.trigger_time", "only a TIME alert has a moment; others have trigger_value")
+        raise _invalid(
+            "alert.trigger_time", "only a TIME alert has a moment; others have trigger_value"
+        )
 
 
 def _check_limit(alert_columns: AlertColumns, row: int, fresh: Mapping[str, Any]) -> None:
-    """INVALID_FIELD for a limit that makes no sense, ALREADY_THERE for one that an equal alert has."""
+    """INVALID_FIELD for a limit that makes no sense, ALREADY_THERE for one that an equal alert
+    has."""
     kind = int(fresh.get("kind", alert_columns.kind[row]))
     trigger = float(fresh.get("trigger_value", alert_columns.trigger_value[row]))
     is_by_hand = bool(alert_columns.trait_bits[row] & HAND_BIT)
@@ -166,7 +181,10 @@ def _check_limit(alert_columns: AlertColumns, row: int, fresh: Mapping[str, Any]
         return
     if math.isnan(trigger):
         if is_by_hand:
-            problem = "an alert made by hand has a limit of its own; delete it to leave it to the thresholds"
+            problem = (
+                "an alert made by hand has a limit of its own; delete it to leave it to the "
+                "thresholds"
+            )
             raise _invalid("alert.trigger_value", problem)
         if "kind" in fresh:
             problem = "only an alert with its own trigger_value has its own condition"
@@ -178,16 +196,21 @@ def _check_limit(alert_columns: AlertColumns, row: int, fresh: Mapping[str, Any]
         start = float(fresh.get("starting_value", alert_columns.starting_value[row]))
         equal = equal_rows(alert_columns, kind, int(alert_columns.subject_key[row]), trigger, start)
     else:
-        same = (alert_columns.kind == kind) & (alert_columns.subject_key == alert_columns.subject_key[row])
+        same = (alert_columns.kind == kind) & (
+            alert_columns.subject_key == alert_columns.subject_key[row]
+        )
         equal = np.flatnonzero(same & (alert_columns.trait_bits & HAND_BIT == 0)).tolist()
     if [other for other in equal if other != row]:
-        raise AlreadyExists("ALREADY_THERE", "this subject has an alert with that condition; change that one")
+        raise AlreadyExists(
+            "ALREADY_THERE", "this subject has an alert with that condition; change that one"
+        )
 
 
 def equal_rows(
     alert_columns: AlertColumns, kind: int, subject_key: int, trigger: float, start: float
 ) -> list[int]:
-    """Alerts made by hand that say the same; a DELTA_CHANGE from another start says something else."""
+    """Alerts made by hand that say the same; a DELTA_CHANGE from another start says something
+    else."""
     same = (
         (alert_columns.kind == kind)
         & (alert_columns.subject_key == subject_key)
@@ -210,7 +233,9 @@ def check_trigger(
         wrong = trigger <= 0 if condition is Condition.ABOVE else trigger >= 0
         problem = problem or ("ABOVE needs a rise above 0, BELOW a fall below 0" if wrong else "")
         if start is not None and not 0 < start < math.inf:
-            raise _invalid("alert.starting_value", "a price above 0; absent takes the next fresh one")
+            raise _invalid(
+                "alert.starting_value", "a price above 0; absent takes the next fresh one"
+            )
     if problem:
         raise _invalid("alert.trigger_value", problem)
 

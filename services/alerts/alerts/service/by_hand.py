@@ -68,8 +68,8 @@ class AlertsByHand:
     async def create(self, wish: Wish) -> Alert:
         """A new alert with its own limit; none that is there is changed.
 
-        ALREADY_THERE with the id of an equal one, POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME,
-        INVALID_FIELD, XCOM_UNAVAILABLE.
+        ALREADY_THERE with the id of an equal one, POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE,
+        UNKNOWN_NAME, INVALID_FIELD, XCOM_UNAVAILABLE.
         """
         _check(wish)
         await self._channels.check(wish.values.get("channels", ()), (), "alert.channels")
@@ -88,10 +88,20 @@ class AlertsByHand:
         self._cache.keep(after.service_state, after.alert_columns, snapshot)
         return alert
 
-    async def _insert(self, store: Store, snapshot: Snapshot, wish: Wish, place: _Place) -> Snapshot:
-        service_state, alert_columns, asset = snapshot.service_state, snapshot.alert_columns, place.asset
+    async def _insert(
+        self, store: Store, snapshot: Snapshot, wish: Wish, place: _Place
+    ) -> Snapshot:
+        service_state, alert_columns, asset = (
+            snapshot.service_state,
+            snapshot.alert_columns,
+            place.asset,
+        )
         subject = place.subject or _new_subject(service_state.next_subject_key, wish)
-        assets = alert_columns.assets if asset in alert_columns.assets else (*alert_columns.assets, asset)
+        assets = (
+            alert_columns.assets
+            if asset in alert_columns.assets
+            else (*alert_columns.assets, asset)
+        )
         columns = fresh_columns(1)
         values = {
             "alert_key": service_state.next_alert_key,
@@ -105,10 +115,15 @@ class AlertsByHand:
         }
         for name, value in values.items():
             columns[name][:] = value
-        changes: dict[str, Any] = {"next_alert_key": service_state.next_alert_key + 1, "cleared_epoch": -1}
+        changes: dict[str, Any] = {
+            "next_alert_key": service_state.next_alert_key + 1,
+            "cleared_epoch": -1,
+        }
         if place.subject is None:
             changes["next_subject_key"] = service_state.next_subject_key - 1
-        await store.alerts.insert_assets(len(alert_columns.assets), assets[len(alert_columns.assets) :])
+        await store.alerts.insert_assets(
+            len(alert_columns.assets), assets[len(alert_columns.assets) :]
+        )
         if subject.subject_key:
             await store.subjects.write([subject])
         await store.alerts.insert(columns)
@@ -126,9 +141,13 @@ def _check(wish: Wish) -> None:
     scope, name = wish.scope, wish.scope.type.name
     if scope.type not in BY_HAND:
         known = ", ".join(kind.name for kind in BY_HAND)
-        raise _refused("UNKNOWN_NAME", "alert.type", f"nobody makes a {name} by hand; one of {known}")
+        raise _refused(
+            "UNKNOWN_NAME", "alert.type", f"nobody makes a {name} by hand; one of {known}"
+        )
     if scope.type is AlertType.TIME and scope.condition is not Condition.ABOVE:
-        raise _refused("INVALID_FIELD", "alert.condition", "a moment is reached: ABOVE, or none at all")
+        raise _refused(
+            "INVALID_FIELD", "alert.condition", "a moment is reached: ABOVE, or none at all"
+        )
     if scope.condition is Condition.NONE:
         raise _refused("INVALID_FIELD", "alert.condition", "ABOVE or BELOW")
     is_position = scope.alert_class is AlertClass.POSITION
@@ -147,7 +166,9 @@ def _check_new(alert_columns: AlertColumns, wish: Wish, place: _Place) -> None:
         return
     start = wish.values.get("starting_value")
     key = place.subject.subject_key
-    equal = equal_rows(alert_columns, _kind(wish), key, wish.trigger, math.nan if start is None else start)
+    equal = equal_rows(
+        alert_columns, _kind(wish), key, wish.trigger, math.nan if start is None else start
+    )
     if equal:
         id = alert_id(int(alert_columns.alert_key[equal[0]]))
         problem = f"{id} says the same; change or delete that one"
@@ -173,12 +194,16 @@ def _place(alert_columns: AlertColumns, wish: Wish, members: Members | None) -> 
         same = np.flatnonzero(
             (alert_columns.kind == _kind(wish)) & (alert_columns.trigger_value == wish.trigger)
         ).tolist()
-        subject = Subject(int(alert_columns.subject_key[same[0]]), _REMINDER, "", 0, "") if same else None
+        subject = (
+            Subject(int(alert_columns.subject_key[same[0]]), _REMINDER, "", 0, "") if same else None
+        )
         return _Place(subject, "", math.nan)
     asset = wish.scope.asset
     if asset in alert_columns.assets:
         here = alert_columns.asset_key == alert_columns.assets.index(asset)
-        keys = alert_columns.subject_key[here & (alert_columns.alert_class == AlertClass.MARKET)].tolist()
+        keys = alert_columns.subject_key[
+            here & (alert_columns.alert_class == AlertClass.MARKET)
+        ].tolist()
         if keys:
             return _Place(Subject(keys[0], asset, "", 0, ""), asset, math.nan)
     return _Place(None, asset, math.nan)

@@ -10,7 +10,13 @@ from datetime import datetime
 import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
-from services.alerts.alerts.domain.change_payload import Change, Setting, alert_id, death_facts, incident_id
+from services.alerts.alerts.domain.change_payload import (
+    Change,
+    Setting,
+    alert_id,
+    death_facts,
+    incident_id,
+)
 from services.alerts.alerts.domain.evaluation import with_level
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.alerts.domain.views import Alert, show
@@ -87,14 +93,19 @@ class Deaths:
         self._cache.told()
         return True
 
-    async def _turn(self, store: Store, case: _Case, level: Level, setting: Setting, now: datetime) -> _Case:
+    async def _turn(
+        self, store: Store, case: _Case, level: Level, setting: Setting, now: datetime
+    ) -> _Case:
         """Set the level with its ledger row and its message."""
         before = case.level
         alert_columns, told = with_level(case.alert_columns, case.row, level, setting.now_micros)
         rows = np.array([case.row])
         await store.alerts.update(alert_columns, rows)
         await store.alerts.update_by_hand(alert_columns, rows)
-        key, count = int(alert_columns.alert_key[case.row]), int(alert_columns.incident_count[case.row])
+        key, count = (
+            int(alert_columns.alert_key[case.row]),
+            int(alert_columns.incident_count[case.row]),
+        )
         facts = death_facts(case.subject.name, case.subject.summary, before, level, setting)
         facts["alert_id"], facts["incident_id"] = alert_id(key), incident_id(key, count)
         change = Change(
@@ -110,11 +121,15 @@ class Deaths:
             text=json.dumps(facts),
             noted=level is Level.NORMAL and not told,
         )
-        await record_changes(self._cache, store, [change], actor="system", cycle_id=setting.cycle_id, now=now)
+        await record_changes(
+            self._cache, store, [change], actor="system", cycle_id=setting.cycle_id, now=now
+        )
         changes = {"alert_version": new_version(), "demo": setting.demo}
         await store.service_state.change(**changes)
         return replace(
-            case, alert_columns=alert_columns, service_state=case.service_state.with_changes(changes)
+            case,
+            alert_columns=alert_columns,
+            service_state=case.service_state.with_changes(changes),
         )
 
     async def _is_demo(self) -> bool | None:
@@ -153,4 +168,6 @@ async def _open(store: Store, snapshot: Snapshot, incident: str, setting: Settin
     await store.service_state.change(**changes)
     alert_columns = snapshot.alert_columns.followed_by(snapshot.alert_columns.assets, columns)
     subject = Subject(service_state.next_subject_key, incident, "", 0, "")
-    return _Case(service_state.with_changes(changes), alert_columns, len(alert_columns) - 1, subject)
+    return _Case(
+        service_state.with_changes(changes), alert_columns, len(alert_columns) - 1, subject
+    )

@@ -64,7 +64,9 @@ class DeleteAlerts:
         return await self._pass(step, seen or await self._positions.present())
 
     async def delete(self, id: str, etag: str) -> None:
-        """One alert by hand; ALERT_NOT_FOUND, ETAG_MISMATCH. While its threshold judges it is made again."""
+        """One alert by hand; ALERT_NOT_FOUND, ETAG_MISMATCH. While its threshold judges it is made
+        again.
+        """
         now = self._cache.clock.now()
         async with self._cache.begin() as store:
             snapshot = await self._cache.snapshot(store, await store.service_state.lock())
@@ -75,22 +77,32 @@ class DeleteAlerts:
         self._cache.told()
 
     async def clear(self, confirm: str) -> int:
-        """All alerts and readings; InvalidArgument NOT_CONFIRMED. Thresholds, ledger and outbox stay."""
+        """All alerts and readings; InvalidArgument NOT_CONFIRMED. Thresholds, ledger and outbox
+        stay.
+        """
         if confirm != "clear":
             raise InvalidArgument(
-                "NOT_CONFIRMED", 'confirm must be the word "clear"', fields={"confirm": 'the word "clear"'}
+                "NOT_CONFIRMED",
+                'confirm must be the word "clear"',
+                fields={"confirm": 'the word "clear"'},
             )
         now = self._cache.clock.now()
         async with self._cache.begin() as store:
             snapshot = await self._cache.snapshot(store, await store.service_state.lock())
             await self._cache.write(store, _summary(snapshot.alert_columns, now))
             await self._unsaid_end(
-                store, snapshot, np.flatnonzero(_loud(snapshot.alert_columns)), Step("CLEAR_ALERTS"), now
+                store,
+                snapshot,
+                np.flatnonzero(_loud(snapshot.alert_columns)),
+                Step("CLEAR_ALERTS"),
+                now,
             )
             count = await store.alerts.delete_all()
             await store.evaluations.delete_all()
             await store.words.delete_all()
-            await store.service_state.change(alert_version=new_version(), membership_epoch=-1, complete=False)
+            await store.service_state.change(
+                alert_version=new_version(), membership_epoch=-1, complete=False
+            )
         self._cache.forget()
         self._cache.told()
         return count
@@ -98,9 +110,13 @@ class DeleteAlerts:
     async def _unsaid_end(
         self, store: Store, snapshot: Snapshot, rows: NDArray[np.int64], step: Step, now: datetime
     ) -> None:
-        """Ledger rows of what a person takes away; nobody is told, but nothing of it escalates any more."""
+        """Ledger rows of what a person takes away; nobody is told, but nothing of it escalates any
+        more.
+        """
         made = await self._gone(store, snapshot, rows, step, now)
-        sealed = await self._cache.write(store, _entries(snapshot.alert_columns, made, "person", now))
+        sealed = await self._cache.write(
+            store, _entries(snapshot.alert_columns, made, "person", now)
+        )
         loud = _loud(snapshot.alert_columns)
         noted = [row for item, row in zip(made, sealed, strict=True) if loud[item.row]]
         await tell(store, noted, now, noted=True)
@@ -117,11 +133,16 @@ class DeleteAlerts:
             cleared = Cleared(len(rows))
             if len(rows):
                 await self._end(store, snapshot, rows, ends, step, now)
-                kept = await self._delete(store, snapshot, rows, {"complete": False, "cleared_epoch": epoch})
+                kept = await self._delete(
+                    store, snapshot, rows, {"complete": False, "cleared_epoch": epoch}
+                )
             else:
                 await store.hurry()
                 await store.service_state.change(cleared_epoch=epoch)
-                kept = (replace(snapshot.service_state, cleared_epoch=epoch), snapshot.alert_columns)
+                kept = (
+                    replace(snapshot.service_state, cleared_epoch=epoch),
+                    snapshot.alert_columns,
+                )
             await store.record(step, Cleared, cleared, now)
         self._cache.keep(*kept, snapshot)
         if len(rows):
@@ -134,7 +155,9 @@ class DeleteAlerts:
             snapshot = await self._cache.snapshot(store, await store.service_state.read())
             rows = _lost(snapshot.alert_columns, keys)
             subjects = (
-                await store.subjects.read(snapshot.alert_columns.subject_key[rows]) if len(rows) else {}
+                await store.subjects.read(snapshot.alert_columns.subject_key[rows])
+                if len(rows)
+                else {}
             )
         worst = _levels_of(snapshot.alert_columns, rows)
         # Should there be more than can be asked for, then those in danger first.
@@ -159,11 +182,15 @@ class DeleteAlerts:
             tell_end(snapshot.alert_columns, items, ends.get(items[0].subject.name, UNRECORDED))
             for items in of_one.values()
         ]
-        sealed = await self._cache.write(store, _entries(snapshot.alert_columns, made, "clear", now))
+        sealed = await self._cache.write(
+            store, _entries(snapshot.alert_columns, made, "clear", now)
+        )
         by_row = {item.row: row for item, row in zip(made, sealed, strict=True)}
         worst = [by_row[item.row] for item in tellers if item.facts["event"] != CLOSED]
         await tell(store, worst, now, level=Level.HIGH)
-        await tell(store, [by_row[item.row] for item in tellers if item.facts["event"] == CLOSED], now)
+        await tell(
+            store, [by_row[item.row] for item in tellers if item.facts["event"] == CLOSED], now
+        )
 
     async def _gone(
         self, store: Store, snapshot: Snapshot, rows: NDArray[np.int64], step: Step, now: datetime
@@ -171,7 +198,12 @@ class DeleteAlerts:
         subjects = await store.subjects.read(snapshot.alert_columns.subject_key[rows])
         setting = Setting(step.cycle_id, snapshot.service_state.demo, micros_of(now))
         return await offload(
-            len(rows) * PYTHON_ROW_COST, _listed, snapshot.alert_columns, rows.tolist(), subjects, setting
+            len(rows) * PYTHON_ROW_COST,
+            _listed,
+            snapshot.alert_columns,
+            rows.tolist(),
+            subjects,
+            setting,
         )
 
     async def _delete(
@@ -179,22 +211,31 @@ class DeleteAlerts:
     ) -> tuple[ServiceState, AlertColumns]:
         await store.alerts.delete(snapshot.alert_columns.alert_key[rows])
         worded = rows[snapshot.alert_columns.trait_bits[rows] & WORDED_BIT != 0]
-        await store.words.delete([alert_id(key) for key in snapshot.alert_columns.alert_key[worded].tolist()])
-        await store.subjects.delete_unused(np.unique(snapshot.alert_columns.subject_key[rows]).tolist())
+        await store.words.delete(
+            [alert_id(key) for key in snapshot.alert_columns.alert_key[worded].tolist()]
+        )
+        await store.subjects.delete_unused(
+            np.unique(snapshot.alert_columns.subject_key[rows]).tolist()
+        )
         changes = {**changes, "alert_version": new_version()}
         await store.service_state.change(**changes)
         return snapshot.service_state.with_changes(changes), snapshot.alert_columns.without(rows)
 
 
 def _listed(
-    alert_columns: AlertColumns, rows: Sequence[int], subjects: Mapping[int, Subject], setting: Setting
+    alert_columns: AlertColumns,
+    rows: Sequence[int],
+    subjects: Mapping[int, Subject],
+    setting: Setting,
 ) -> list[Gone]:
     return list(gone(alert_columns, rows, subjects, setting))
 
 
 def _loud(alert_columns: AlertColumns) -> NDArray[np.bool_]:
     """Whose danger was told at HIGH."""
-    loud: NDArray[np.bool_] = (alert_columns.told_level == Level.HIGH) & ~IS_OPPORTUNITY[alert_columns.kind]
+    loud: NDArray[np.bool_] = (alert_columns.told_level == Level.HIGH) & ~IS_OPPORTUNITY[
+        alert_columns.kind
+    ]
     return loud
 
 
@@ -213,7 +254,9 @@ def _levels_of(alert_columns: AlertColumns, rows: NDArray[np.int64]) -> dict[int
     return levels
 
 
-def _entries(alert_columns: AlertColumns, ended: Iterable[Gone], actor: str, now: datetime) -> list[Entry]:
+def _entries(
+    alert_columns: AlertColumns, ended: Iterable[Gone], actor: str, now: datetime
+) -> list[Entry]:
     return [
         Entry(
             entry_time=now,
@@ -246,5 +289,7 @@ def _summary(alert_columns: AlertColumns, now: datetime) -> list[Entry]:
             "type": AlertType(alert_type).name,
         }
         text = json.dumps(inputs)
-        entries.append(Entry(now, "", alert_type, "person", "CLEARED", 0, 0, None, None, text, "", ""))
+        entries.append(
+            Entry(now, "", alert_type, "person", "CLEARED", 0, 0, None, None, text, "", "")
+        )
     return entries

@@ -45,15 +45,18 @@ class EnsureAlerts:
         self._positions = positions
 
     async def create(self, step: Step, membership_epoch: int | None) -> Created:
-        """Make what is missing by (type, class, subject); nothing while members and thresholds stay.
+        """Make what is missing by (type, class, subject); nothing while members and thresholds
+        stay.
 
-        `membership_epoch` is what the caller was told by positions; None is asked for. Without positions the
-        alerts of portfolio and prices are made all the same.
+        `membership_epoch` is what the caller was told by positions; None is asked for. Without
+        positions the alerts of portfolio and prices are made all the same.
         """
         try:
             return await self._create(step, membership_epoch)
         except Unavailable as error:
-            get_logger().warning("alerts made without positions", reason=error.reason, detail=error.message)
+            get_logger().warning(
+                "alerts made without positions", reason=error.reason, detail=error.message
+            )
             return await self._pass(step, None)
 
     async def _create(self, step: Step, membership_epoch: int | None) -> Created:
@@ -61,11 +64,15 @@ class EnsureAlerts:
         members: Members | None = None
         if last is not None and _is_settled(last.service_state):
             known = last.service_state.membership_epoch
-            members = None if known == membership_epoch else await self._positions.members_since(known)
+            members = (
+                None if known == membership_epoch else await self._positions.members_since(known)
+            )
             if members is None:
                 answer = Created(0, len(last.alert_columns))
                 now = self._cache.clock.now()
-                created = await self._cache.single_statement.create(step, answer, last.service_state, now)
+                created = await self._cache.single_statement.create(
+                    step, answer, last.service_state, now
+                )
                 if created is not None:
                     return created
         # Nothing known here, or it was old: other members, other thresholds.
@@ -116,10 +123,14 @@ class EnsureAlerts:
                 "cleared_epoch": -1,
             }
         await store.service_state.change(**changes)
-        await store.record(step, Created, Created(len(found), len(alert_columns), known is None), now)
+        await store.record(
+            step, Created, Created(len(found), len(alert_columns), known is None), now
+        )
         return service_state.with_changes(changes), alert_columns
 
-    async def _insert(self, store: Store, step: Step, snapshot: Snapshot, found: Wanted) -> AlertColumns:
+    async def _insert(
+        self, store: Store, step: Step, snapshot: Snapshot, found: Wanted
+    ) -> AlertColumns:
         first = snapshot.service_state.next_alert_key
         found.columns["alert_key"][:] = np.arange(first, first + len(found))
         known = len(snapshot.alert_columns.assets)
@@ -147,15 +158,19 @@ def _back(step: Step, gone: Sealed, now: datetime) -> Entry:
 
 def _is_settled(service_state: ServiceState) -> bool:
     return (
-        service_state.complete and service_state.created_threshold_version == service_state.threshold_version
+        service_state.complete
+        and service_state.created_threshold_version == service_state.threshold_version
     )
 
 
 def _entry(step: Step, found: Wanted, now: datetime) -> Entry:
-    """One row for all that a pass made: each alert's own story begins with its first change of level."""
+    """One row for all that a pass made: each alert's own story begins with its first change of
+    level.
+    """
     kinds, counts = np.unique(found.columns["kind"], return_counts=True)
     by_type = {
-        parts_of(kind)[0].name: count for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True)
+        parts_of(kind)[0].name: count
+        for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True)
     }
     inputs = json.dumps({"created_count": len(found), "by_type": by_type})
     return Entry(now, "", 0, "create", "CREATED", 0, 0, None, None, inputs, step.cycle_id, "")

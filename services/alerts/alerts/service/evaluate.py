@@ -1,4 +1,6 @@
-"""EvaluateAlerts: read positions, judge every alert, write what changed with its record and its message."""
+"""EvaluateAlerts: read positions, judge every alert, write what changed with its record and its
+message.
+"""
 
 from __future__ import annotations
 
@@ -120,11 +122,20 @@ class EvaluateAlerts:
     ) -> Evaluated:
         """Judge by what positions says now; portfolio readings are asked for when not given.
 
-        Without positions the rest is judged all the same: their levels hold, and the answer counts them.
+        Without positions the rest is judged all the same: their levels hold, and the answer counts
+        them.
         """
         last, read = self._cache.last(), None
-        is_ruled = work is Work.EVALUATE and prices and (last is None or last.service_state.next_rule_key > 1)
-        if last is not None and not is_ruled and _newly_tracked(step, prices, last.service_state) is None:
+        is_ruled = (
+            work is Work.EVALUATE
+            and prices
+            and (last is None or last.service_state.next_rule_key > 1)
+        )
+        if (
+            last is not None
+            and not is_ruled
+            and _newly_tracked(step, prices, last.service_state) is None
+        ):
             done, read = await self._at_once(step, last, totals, prices, work)
             if done is not None:
                 return done
@@ -141,7 +152,9 @@ class EvaluateAlerts:
         prices: Mapping[str, Reading],
         work: Work,
     ) -> tuple[Evaluated | None, _Read]:
-        """One statement when nothing but readings changed, by the figures that are judged; else None."""
+        """One statement when nothing but readings changed, by the figures that are judged; else
+        None.
+        """
         compiled_limits = await offload(
             len(snapshot.alert_columns), snapshot.tables.compiled_limits, snapshot.alert_columns
         )
@@ -159,7 +172,9 @@ class EvaluateAlerts:
             self._cache.keep(after, outcome.alert_columns, snapshot)
         return done, read
 
-    async def _in_full(self, step: Step, read: _Read, prices: Mapping[str, Reading], work: Work) -> Evaluated:
+    async def _in_full(
+        self, step: Step, read: _Read, prices: Mapping[str, Reading], work: Work
+    ) -> Evaluated:
         """One transaction, with records and messages, by all figures."""
         positions, now = read.positions, self._cache.clock.now()
         inputs = self._inputs(read, prices, now)
@@ -176,7 +191,9 @@ class EvaluateAlerts:
                 told = await record_changes(
                     self._cache, store, made, actor="evaluation", cycle_id=step.cycle_id, now=now
                 )
-            by_hand = np.union1d(outcome.changed[outcome.released], np.array(outcome.started, np.int64))
+            by_hand = np.union1d(
+                outcome.changed[outcome.released], np.array(outcome.started, np.int64)
+            )
             await store.alerts.update_by_hand(outcome.alert_columns, by_hand)
             events: Sequence[RuleEvent] = ()
             if work is Work.EVALUATE and prices and service_state.next_rule_key > 1:
@@ -205,13 +222,19 @@ class EvaluateAlerts:
         clock_guard = self._cache.clock_guard.micros()
         return Inputs(read.positions, read.totals, prices, micros_of(now), clock_guard, read.unread)
 
-    async def _read(self, totals: Mapping[AlertType, Reading] | None, names: Collection[str]) -> _Read:
+    async def _read(
+        self, totals: Mapping[AlertType, Reading] | None, names: Collection[str]
+    ) -> _Read:
         try:
             if totals is not None:
                 return _Read(await self._positions.figures(names), totals)
-            return _Read(*await asyncio.gather(self._positions.figures(names), self._positions.totals()))
+            return _Read(
+                *await asyncio.gather(self._positions.figures(names), self._positions.totals())
+            )
         except Unavailable as error:
-            get_logger().warning("judged without positions", reason=error.reason, detail=error.message)
+            get_logger().warning(
+                "judged without positions", reason=error.reason, detail=error.message
+            )
             return _Read(NOTHING_HELD, totals or {}, unread=True)
 
 
@@ -235,7 +258,9 @@ def _moved_on(service_state: ServiceState, positions: Positions) -> ServiceState
     return replace(service_state, evaluation_version=new_version(), demo=demo)
 
 
-async def _change(store: Store, outcome: Outcome, positions: Positions, setting: Setting) -> list[Change]:
+async def _change(
+    store: Store, outcome: Outcome, positions: Positions, setting: Setting
+) -> list[Change]:
     """Write the new levels; while the database does that, describe the changes."""
     rows = outcome.changed
     if not len(rows):
@@ -272,7 +297,9 @@ def _evaluated(
         stale_count=outcome.stale_count,
         unknown_count=outcome.unknown_count,
         transitions=[_transition(made[place]) for place in first],
-        level_count={level.name: int(np.count_nonzero(active & (levels == level))) for level in Level},
+        level_count={
+            level.name: int(np.count_nonzero(active & (levels == level))) for level in Level
+        },
         rule_events=events,
         unjudged_count=outcome.unjudged_count,
     )

@@ -34,7 +34,9 @@ _Versions = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All alerts at a glance; `names` are of the subjects named by key, times in microseconds, 0 never."""
+    """All alerts at a glance; `names` are of the subjects named by key, times in microseconds, 0
+    never.
+    """
 
     level: Level
     metrics: Sequence[MetricSummary]
@@ -110,7 +112,11 @@ class AlertQueries:
             metrics = await offload(
                 len(snapshot.alert_columns), summarise, snapshot.alert_columns, snapshot.tables
             )
-            keys = {metric.worst_subject_key for metric in metrics if metric.worst_subject_key is not None}
+            keys = {
+                metric.worst_subject_key
+                for metric in metrics
+                if metric.worst_subject_key is not None
+            }
             keys |= {raised.subject_key for metric in metrics for raised in metric.raised}
             same = self._summed is not None and self._summed[0][0] == service_state.alert_version
             names = self._summed[2] if self._summed is not None and same else {}
@@ -124,7 +130,9 @@ class AlertQueries:
         subjects = await store.subjects.read(keys)
         alert_columns = snapshot.alert_columns
         worded = [row for row in rows if alert_columns.trait_bits[row] & WORDED_BIT]
-        words = await store.words.read([alert_id(int(alert_columns.alert_key[row])) for row in worded])
+        words = await store.words.read(
+            [alert_id(int(alert_columns.alert_key[row])) for row in worded]
+        )
         return [
             show(
                 alert_columns,

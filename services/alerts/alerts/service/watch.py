@@ -27,7 +27,8 @@ _LOOK_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class News:
-    """Alerts as they are now; `gap`: more than one change came since the last news, this is the newest.
+    """Alerts as they are now; `gap`: more than one change came since the last news, this is the
+    newest.
 
     Watchers who are told the same get the same object.
     """
@@ -108,13 +109,23 @@ class AlertWatch:
             snapshot = await self._cache.snapshot(store, service_state)
         # Most watchers want all and keep up: what they are told is read and judged once.
         key = (wanted, watcher.versions, versions)
-        told = await self._alike.get(key, partial(self._between, wanted, watcher, snapshot, gap=gap))
-        watcher.versions, watcher.alert_columns, watcher.shown = versions, snapshot.alert_columns, told.shown
+        told = await self._alike.get(
+            key, partial(self._between, wanted, watcher, snapshot, gap=gap)
+        )
+        watcher.versions, watcher.alert_columns, watcher.shown = (
+            versions,
+            snapshot.alert_columns,
+            told.shown,
+        )
         for news in told.news:
             yield news
 
-    async def _between(self, wanted: Filter, watcher: _Watcher, snapshot: Snapshot, *, gap: bool) -> _Told:
-        """From what a watcher has seen to the snapshot; of the watcher only reads, and that at once."""
+    async def _between(
+        self, wanted: Filter, watcher: _Watcher, snapshot: Snapshot, *, gap: bool
+    ) -> _Told:
+        """From what a watcher has seen to the snapshot; of the watcher only reads, and that at
+        once.
+        """
         before, seen = watcher.alert_columns, watcher.shown
         keys = None
         if wanted.position_id:
@@ -140,5 +151,7 @@ class AlertWatch:
                 alerts = await self._alerts(store, snapshot, rows[start : start + _PORTION])
             yield News(alerts, gone if start == 0 else (), gap and start == 0)
 
-    async def _alerts(self, store: Store, snapshot: Snapshot, rows: Sequence[int]) -> Sequence[Alert]:
+    async def _alerts(
+        self, store: Store, snapshot: Snapshot, rows: Sequence[int]
+    ) -> Sequence[Alert]:
         return await self._reading.shown(store, snapshot, rows)

@@ -39,7 +39,8 @@ _UPDATE = _update(_CHANGING)
 _COPY_ROWS = 1000
 _CHANGES = (
     "create temporary table if not exists changed_level (alert_key int8 not null,"
-    f" {', '.join(f'{name} {kind} not null' for name, kind in _CHANGING.items())}) on commit delete rows"
+    f" {', '.join(f'{name} {kind} not null' for name, kind in _CHANGING.items())}) on commit"
+    " delete rows"
 )
 _UPDATE_COPIED = (
     f"update alert set {', '.join(f'{name} = new.{name}' for name in _CHANGING)}"

@@ -1,4 +1,6 @@
-"""What evaluations saw, one packed row each: far cheaper than a row per alert, and out of the hot table."""
+"""What evaluations saw, one packed row each: far cheaper than a row per alert, and out of the hot
+table.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ _RUNS = -1
 _NAMES = ", ".join(READING_COLUMNS)
 # One round trip. The row before the last stays for a reader that began before this commit.
 _WRITE = (
-    "with versions as (update service_state set evaluation_version = $1, alert_version = $2, demo = $3),"
+    "with versions as (update service_state set evaluation_version = $1, alert_version = $2, demo"
+    " = $3),"
     " old as (delete from evaluation where version <> $4)"
     f" insert into evaluation (version, evaluated_micros, alert_key, {_NAMES})"
     " values ($1, $5, $6, $7, $8, $9, $10)"
@@ -34,7 +37,9 @@ def packed(alert_columns: AlertColumns) -> list[bytes]:
 
 
 def packed_keys(keys: NDArray[np.int64]) -> bytes:
-    """Ascending keys as they are; where few runs of neighbours make them up, a mark, firsts and lengths."""
+    """Ascending keys as they are; where few runs of neighbours make them up, a mark, firsts and
+    lengths.
+    """
     firsts = np.flatnonzero(np.diff(keys, prepend=keys[:1] - 2) != 1)
     if 2 * len(firsts) >= len(keys):
         return keys.tobytes()
@@ -48,7 +53,9 @@ def keys_of(packed: bytes) -> NDArray[np.int64]:
         return numbers
     firsts, lengths = numbers[1:].reshape(2, -1)
     ends = np.cumsum(lengths)
-    keys: NDArray[np.int64] = np.arange(lengths.sum()) + np.repeat(firsts - (ends - lengths), lengths)
+    keys: NDArray[np.int64] = np.arange(lengths.sum()) + np.repeat(
+        firsts - (ends - lengths), lengths
+    )
     return keys
 
 
@@ -67,7 +74,9 @@ class EvaluationStore:
             service_state.demo,
             previous_version,
         )
-        await driver.execute(_WRITE, *versions, alert_columns.evaluated_micros, *packed(alert_columns))
+        await driver.execute(
+            _WRITE, *versions, alert_columns.evaluated_micros, *packed(alert_columns)
+        )
 
     async def load(self, alert_columns: AlertColumns, version: int) -> AlertColumns:
         """The alerts with the readings of one evaluation; as it is when there is none."""

@@ -27,7 +27,8 @@ _READ = (
 _FIND = text("select subject_key from subject where name = :name")
 _DESCRIBE = text("update subject set summary = :summary where subject_key = :subject_key")
 _DELETE = text(
-    "delete from subject where subject_key <> 0 and subject_key = any(cast(:subject_keys as int8[]))"
+    "delete from subject where subject_key <> 0 and subject_key = any(cast(:subject_keys as"
+    " int8[]))"
     " and not exists (select from alert where alert.subject_key = subject.subject_key)"
 )
 
@@ -40,7 +41,8 @@ class SubjectStore:
         if subjects:
             columns = zip(*subjects, strict=True)
             await self._connection.execute(
-                _INSERT, dict(zip(Subject._fields, (list(column) for column in columns), strict=True))
+                _INSERT,
+                dict(zip(Subject._fields, (list(column) for column in columns), strict=True)),
             )
 
     async def read(self, subject_keys: Column) -> dict[int, Subject]:

@@ -18,8 +18,10 @@ from shared.paging import PageRequest
 _COLUMNS = ["sequence", *Entry._fields, "previous_hash", "hash"]
 _HEAD = select(ledger.c.sequence, ledger.c.hash).order_by(ledger.c.sequence.desc()).limit(1)
 _ANCHOR = text(
-    "insert into anchor as known (id, sequence, hash) values (1, :sequence, :hash) on conflict (id) do update"
-    " set sequence = excluded.sequence, hash = excluded.hash where known.sequence < excluded.sequence"
+    "insert into anchor as known (id, sequence, hash) values (1, :sequence, :hash) on conflict"
+    " (id) do update"
+    " set sequence = excluded.sequence, hash = excluded.hash where known.sequence <"
+    " excluded.sequence"
 )
 _WALK_ROWS = 5_000
 _GONE = text(
@@ -70,7 +72,8 @@ class LedgerStore:
         return [_sealed(row) for row in await self._connection.execute(query)]
 
     async def gone(self, subjects: Sequence[str], after: datetime) -> list[Sealed]:
-        """Rows since then by which one of these positions was told to be gone, and not to be back."""
+        """Rows since then by which one of these positions was told to be gone,
+        and not to be back."""
         words = {"subjects": list(subjects), "after": after}
         return [_sealed(row) for row in await self._connection.execute(_GONE, words)]
 
@@ -85,7 +88,10 @@ class LedgerStore:
         last = after_sequence
         while True:
             query = (
-                select(ledger).where(ledger.c.sequence > last).order_by(ledger.c.sequence).limit(_WALK_ROWS)
+                select(ledger)
+                .where(ledger.c.sequence > last)
+                .order_by(ledger.c.sequence)
+                .limit(_WALK_ROWS)
             )
             rows = [_sealed(row) for row in await self._connection.execute(query)]
             if not rows:

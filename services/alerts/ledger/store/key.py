@@ -1,4 +1,6 @@
-"""Where the key of the ledger's hashes comes from: the environment, or a file of the state directory."""
+"""Where the key of the ledger's hashes comes from: the environment, or a file of the state
+directory.
+"""
 
 from __future__ import annotations
 

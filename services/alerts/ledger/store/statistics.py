@@ -18,9 +18,11 @@ _COUNT = text(
     "  and (cast(:alert_id as text) = '' or alert_id = :alert_id)),"
     " edges as (select type, rule_id, begins, entry_time,"
     "  lead(entry_time) over incident as next_time, lead(ends) over incident as next_ends"
-    "  from story where begins or ends window incident as (partition by alert_id order by sequence)),"
+    "  from story where begins or ends window incident as (partition by alert_id order by"
+    " sequence)),"
     " spans as (select type, rule_id,"
-    "  percentile_cont(0.5) within group (order by extract(epoch from next_time - entry_time)) as median"
+    "  percentile_cont(0.5) within group (order by extract(epoch from next_time - entry_time)) as"
+    " median"
     "  from edges where begins and next_ends group by type, rule_id)"
     " select type, rule_id, count(*) filter (where begins) as fired_count,"
     "  count(*) filter (where level_after > 1 and (reason = 'TOLD' or reason = 'EXPIRED'"
@@ -29,7 +31,8 @@ _COUNT = text(
     "  count(*) filter (where reason = 'SILENCED') as silenced_count,"
     "  count(*) filter (where ends) as ended_count, max(median) as median_seconds,"
     "  max(entry_time) filter (where begins) as last_fired_time"
-    " from story left join spans using (type, rule_id) group by type, rule_id order by type, rule_id"
+    " from story left join spans using (type, rule_id) group by type, rule_id order by type,"
+    " rule_id"
 )
 
 

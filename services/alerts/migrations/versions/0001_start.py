@@ -74,8 +74,12 @@ def _create_alerts() -> None:
         sa.Column("level", sa.SmallInteger(), nullable=False),
         sa.Column("previous_level", sa.SmallInteger(), nullable=False),
         sa.Column("told_level", sa.SmallInteger(), nullable=False),
-        sa.CheckConstraint("incident_count >= 0 and trigger_count >= 0", name="counts_not_negative"),
-        sa.CheckConstraint("level between 1 and 4 and previous_level between 1 and 4", name="level_known"),
+        sa.CheckConstraint(
+            "incident_count >= 0 and trigger_count >= 0", name="counts_not_negative"
+        ),
+        sa.CheckConstraint(
+            "level between 1 and 4 and previous_level between 1 and 4", name="level_known"
+        ),
         sa.CheckConstraint("told_level between 0 and 4", name="told_level_known"),
         sa.PrimaryKeyConstraint("alert_key"),
         sa.UniqueConstraint("subject_key", "kind", name="alert_once"),
@@ -157,7 +161,8 @@ def _create_threshold() -> None:
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("updated_time", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "case condition when 1 then coalesce(low <= medium, true) and coalesce(medium <= high, true)"
+            "case condition when 1 then coalesce(low <= medium, true) and coalesce(medium <= high, "
+            "true)"
             " and coalesce(low <= high, true)"
             " else coalesce(low >= medium, true) and coalesce(medium >= high, true)"
             " and coalesce(low >= high, true) end",
@@ -252,18 +257,23 @@ def _create_fence() -> None:
         sa.Column("answer_time", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("cycle_id", "step"),
     )
-    op.create_index(op.f("ix_step_answer_answer_time"), "step_answer", ["answer_time"], unique=False)
+    op.create_index(
+        op.f("ix_step_answer_answer_time"), "step_answer", ["answer_time"], unique=False
+    )
 
 
 def _seed() -> None:
     op.execute(
-        "insert into docket (id, alert_version, evaluation_version, threshold_version, membership_epoch,"
-        " created_threshold_version, complete, cleared_epoch, next_alert_key, next_subject_key, demo)"
+        "insert into docket (id, alert_version, evaluation_version, threshold_version,"
+        " membership_epoch,"
+        " created_threshold_version, complete, cleared_epoch, next_alert_key, next_subject_key,"
+        " demo)"
         " values (1, 0, 0, 1, -1, 0, false, -1, 1, -1, false)"
     )
     op.execute("insert into asset (asset_key, name) values (0, '')")
     op.execute(
-        "insert into subject (subject_key, name, wallet, side_sign, summary) values (0, '', '', 0, '')"
+        "insert into subject (subject_key, name, wallet, side_sign, summary) values (0, '', '', 0,"
+        " '')"
     )
     threshold = sa.table("threshold", *(sa.column(name) for name in _THRESHOLD_COLUMNS))
     op.bulk_insert(
@@ -296,5 +306,6 @@ def _threshold(
 def _restrict() -> None:
     # The running role reads and appends; nobody but the owner could change what is written.
     op.execute(
-        "do $$ begin execute format('revoke update, delete on ledger from %I', current_schema()); end $$"
+        "do $$ begin execute format('revoke update, delete on ledger from %I', current_schema()); "
+        "end $$"
     )

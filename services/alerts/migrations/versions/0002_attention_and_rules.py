@@ -17,8 +17,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("alert_id"),
     )
     _create_rules()
-    op.add_column("docket", sa.Column("next_rule_key", sa.BigInteger(), server_default="1", nullable=False))
-    op.create_index("ledger_by_time", "ledger", ["entry_time"], unique=False, postgresql_using="brin")
+    op.add_column(
+        "docket", sa.Column("next_rule_key", sa.BigInteger(), server_default="1", nullable=False)
+    )
+    op.create_index(
+        "ledger_by_time", "ledger", ["entry_time"], unique=False, postgresql_using="brin"
+    )
 
 
 def _hold_alerts() -> None:

@@ -8,4 +8,6 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    op.add_column("rule", sa.Column("falling", sa.SmallInteger(), server_default="0", nullable=False))
+    op.add_column(
+        "rule", sa.Column("falling", sa.SmallInteger(), server_default="0", nullable=False)
+    )

@@ -1,4 +1,6 @@
-"""Alerts made by hand stand beside those that thresholds make; the assets whose prices cycles bring."""
+"""Alerts made by hand stand beside those that thresholds make; the assets whose prices cycles
+bring.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,8 +11,8 @@ down_revision = "0004"
 
 def upgrade() -> None:
     op.drop_constraint("alert_once", "alert", type_="unique")
-    # Creation by hand used to rewrite what thresholds had made: what has a limit of its own is now its own
-    # alert, and the next creation makes the one that the thresholds judge again.
+    # Creation by hand used to rewrite what thresholds had made: what has a limit of its own is now
+    # its own alert, and the next creation makes the one that the thresholds judge again.
     op.execute("update alert set trait_bits = trait_bits | 4 where trigger_value <> 'NaN'")
     op.create_index(
         "alert_once",

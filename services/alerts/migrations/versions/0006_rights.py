@@ -1,6 +1,7 @@
 """The running role loses rights it never uses.
 
-The anchor says where the ledger stood when its head last left the house: it moves on and is never taken away.
+The anchor says where the ledger stood when its head last left the house: it moves on and is never
+taken away.
 """
 
 from alembic import op
@@ -13,4 +14,6 @@ _UNUSED = ("delete on anchor", "delete on docket", "delete on caller_epoch")
 
 def upgrade() -> None:
     for right in _UNUSED:
-        op.execute(f"do $$ begin execute format('revoke {right} from %I', current_schema()); end $$")
+        op.execute(
+            f"do $$ begin execute format('revoke {right} from %I', current_schema()); end $$"
+        )

@@ -8,4 +8,6 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    op.add_column("alert", sa.Column("kept_level", sa.SmallInteger(), server_default="0", nullable=False))
+    op.add_column(
+        "alert", sa.Column("kept_level", sa.SmallInteger(), server_default="0", nullable=False)
+    )

@@ -1,4 +1,6 @@
-"""Writes changes of level into ledger and outbox, in the caller's transaction. Changes nothing itself."""
+"""Writes changes of level into ledger and outbox, in the caller's transaction. Changes nothing
+itself.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,12 @@ import numpy as np
 from services.alerts.alerts.domain.change_payload import Change, alert_id
 from services.alerts.domain.kinds import Level
 from services.alerts.ledger.domain import Entry, Sealed
-from services.alerts.service.snapshot_cache import PYTHON_ROW_COST, SnapshotCache, micros_of, offload
+from services.alerts.service.snapshot_cache import (
+    PYTHON_ROW_COST,
+    SnapshotCache,
+    micros_of,
+    offload,
+)
 from services.alerts.store.unit_of_work import Store
 
 
@@ -20,22 +27,36 @@ def known_or_none(number: float) -> float | None:
 
 
 async def record_changes(
-    cache: SnapshotCache, store: Store, made: Sequence[Change], *, actor: str, cycle_id: str, now: datetime
+    cache: SnapshotCache,
+    store: Store,
+    made: Sequence[Change],
+    *,
+    actor: str,
+    cycle_id: str,
+    now: datetime,
 ) -> bool:
-    """One ledger row a change, one outbox row a change that is told or noted; whether there is one."""
+    """One ledger row a change, one outbox row a change that is told or noted;
+    whether there is one."""
     if not made:
         return False
     entries = await offload(len(made) * PYTHON_ROW_COST, _entries, made, actor, cycle_id, now)
     rows = await cache.write(store, entries)
     told = [row for change, row in zip(made, rows, strict=True) if change.told]
-    noted = [row for change, row in zip(made, rows, strict=True) if change.noted and not change.told]
+    noted = [
+        row for change, row in zip(made, rows, strict=True) if change.noted and not change.told
+    ]
     await tell(store, told, now)
     await tell(store, noted, now, noted=True)
     return bool(told or noted)
 
 
 async def tell(
-    store: Store, rows: Iterable[Sealed], now: datetime, *, noted: bool = False, level: Level = Level.LOW
+    store: Store,
+    rows: Iterable[Sealed],
+    now: datetime,
+    *,
+    noted: bool = False,
+    level: Level = Level.LOW,
 ) -> None:
     """Into the outbox: rows of the ledger that people must hear of, not below `level`.
 

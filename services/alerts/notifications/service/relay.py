@@ -55,7 +55,8 @@ class Flushed:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What becomes of a row: something for the notification service, something for people, or both."""
+    """What becomes of a row: something for the notification service, something for people,
+    or both."""
 
     note: Note | None
     letter: Notification | None
@@ -71,11 +72,13 @@ class Relay:
         self._alone = asyncio.Lock()
 
     async def flush(self, step: Step) -> Flushed:
-        """The waiting rows now, the loudest first, whatever they wait for; what a turn leaves waits on.
+        """The waiting rows now, the loudest first, whatever they wait for; what a turn leaves waits
+        on.
 
         Raises XCOM_UNAVAILABLE when nobody takes them.
 
-        Rows that another sender holds go too: it may be dead, and the same request twice is one message.
+        Rows that another sender holds go too: it may be dead, and the same request twice is one
+        message.
         """
         if not await self._cache.single_statement.waiting_count(step):
             return Flushed(0, 0)
@@ -93,24 +96,33 @@ class Relay:
     async def _drain_alone(self, due_time: datetime, *, anyway: bool) -> int:
         sent = 0
         seen: set[int] = set()
-        # A crash may leave ten thousand rows: nobody, a cycle least of all, waits for the last of them.
+        # A crash may leave ten thousand rows: nobody, a cycle least of all, waits for the last of
+        # them.
         end_seconds = self._cache.clock.monotonic() + _TURN_SECONDS
         while self._cache.clock.monotonic() <= end_seconds:
             now = self._cache.clock.now()
             async with self._cache.begin() as store:
-                rows = _worst_first(await store.outbox.claim(now, due_time, _PORTION, anyway=anyway))
+                rows = _worst_first(
+                    await store.outbox.claim(now, due_time, _PORTION, anyway=anyway)
+                )
                 if not rows:
                     return sent
                 rules = await self._cache.rules(store)
                 own = await store.words.channels([row.alert_id for row in rows])
-            told = [_Told(_note(row), None if row.noted else _letter(row, rules, own)) for row in rows]
+            told = [
+                _Told(_note(row), None if row.noted else _letter(row, rules, own)) for row in rows
+            ]
             accepted, refused, failure = await self._tell(told, rows)
-            await self._settle(accepted, refused, [row for row in rows if row not in (*accepted, *refused)])
+            await self._settle(
+                accepted, refused, [row for row in rows if row not in (*accepted, *refused)]
+            )
             sent += sum(not row.noted for row in accepted)
             if failure is not None:
                 raise failure
             # With no due time to wait for, a refused row would come back for ever.
-            if seen.issuperset(row.ledger_sequence for row in refused) and (refused or len(rows) < _PORTION):
+            if seen.issuperset(row.ledger_sequence for row in refused) and (
+                refused or len(rows) < _PORTION
+            ):
                 return sent
             seen.update(row.ledger_sequence for row in refused)
         return sent
@@ -136,7 +148,9 @@ class Relay:
                 elif isinstance(answer, Unavailable):
                     failure = answer
                 elif isinstance(answer, SonicError):
-                    get_logger().error("message refused", request_id=row.request_id, reason=answer.reason)
+                    get_logger().error(
+                        "message refused", request_id=row.request_id, reason=answer.reason
+                    )
                     refused.append(row)
                 else:
                     raise answer
@@ -170,7 +184,8 @@ class Relay:
 
 
 def _groups(rows: Sequence[Waiting]) -> Iterator[slice]:
-    """Places of rows, worst first, that go together: lesser ones wait until the worse are taken over.
+    """Places of rows, worst first, that go together: lesser ones wait until the worse are taken
+    over.
 
     What is told of one alert goes in order: its end must not come first.
     """
@@ -212,7 +227,9 @@ def _note(row: Waiting) -> Note | None:
     settlement = _SETTLEMENTS.get(row.reason, Settlement.END)
     facts: dict[str, str] = json.loads(row.facts_json)
     level = Level[facts.get("held_level", Level.HIGH.name)]
-    return Note(facts["incident_id"], settlement, level, facts.get("held_until_time", ""), row.actor)
+    return Note(
+        facts["incident_id"], settlement, level, facts.get("held_until_time", ""), row.actor
+    )
 
 
 def _letter(row: Waiting, rules: ThresholdSet, own: Mapping[str, tuple[str, ...]]) -> Notification:
@@ -228,7 +245,8 @@ def _letter(row: Waiting, rules: ThresholdSet, own: Mapping[str, tuple[str, ...]
         level=row.level,
         subject=text.subject,
         body=text.body,
-        # What is told again was decided here, by the cooldown: no window of others may take it for the same.
+        # What is told again was decided here, by the cooldown: no window of others may take it for
+        # the same.
         dedupe_key=f"{facts['alert_id']}:{facts['incident_id']}:{facts['level']}:{row.ledger_sequence}",
         # A name the notification service does not know must not keep people from hearing of it.
         channels=channels if row.tries <= 1 else (),

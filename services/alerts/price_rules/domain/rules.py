@@ -1,7 +1,8 @@
 """Price rules: how near a price is to what somebody waits for, and what follows. No store, no text.
 
-ratio = metric / threshold; WARN from 0.7, BREACH from 1; back down only after two fresh observations in a row
-5 % below an edge. The anchor is the first price seen; with a window it is the oldest price within the window.
+ratio = metric / threshold; WARN from 0.7, BREACH from 1; back down only after two fresh
+observations in a row 5 % below an edge. The anchor is the first price seen; with a window it is the
+oldest price within the window.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class RuleState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule with where it stands. Prices in USD, None is not seen; micros since 1970 UTC, 0 is never."""
+    """A rule with where it stands. Prices in USD, None is not seen; micros since 1970 UTC, 0 is
+    never.
+    """
 
     rule_key: int
     asset: str
@@ -94,12 +97,16 @@ class Rule:
     def rearmed(self) -> Rule:
         """As new: the next price is its anchor."""
         fresh = replace(self, armed=True, anchor_price_usd=None, anchor_micros=0)
-        return replace(fresh, state=RuleState.NONE, falling=RuleState.NONE, ratio=None, price_usd=None)
+        return replace(
+            fresh, state=RuleState.NONE, falling=RuleState.NONE, ratio=None, price_usd=None
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A price now; `reference_usd` is the oldest one within the rule's window, None without a window."""
+    """A price now; `reference_usd` is the oldest one within the rule's window, None without a
+    window.
+    """
 
     price_usd: float
     observed_micros: int
@@ -145,7 +152,8 @@ def check(rule: Rule) -> None:
 
 
 def judge_rule(rule: Rule, sight: Sight, now_micros: int) -> tuple[Rule, list[Event]]:
-    """The rule after a sight, and what happened. A stale price raises, sets no anchor and lowers nothing.
+    """The rule after a sight, and what happened. A stale price raises, sets no anchor and lowers
+    nothing.
 
     An observation that is not later than the last one changes nothing.
     """
@@ -185,7 +193,8 @@ def _anchor(rule: Rule, sight: Sight) -> float:
 
 
 def _target_ratio(rule: Rule, anchor: float, price: float) -> float:
-    """The share of the way from the anchor to the target that is done; 1 at and beyond the target."""
+    """The share of the way from the anchor to the target that is done;
+    1 at and beyond the target."""
     target = rule.threshold
     if rule.direction is RuleDirection.UP:
         reached, possible = price >= target, anchor < target
@@ -200,13 +209,17 @@ def _target_ratio(rule: Rule, anchor: float, price: float) -> float:
 
 
 def _before(rule: Rule, anchor: float) -> float:
-    """From which side the price comes: the anchor's, or the last one's where only a crossing counts."""
+    """From which side the price comes: the anchor's, or the last one's where only a crossing
+    counts.
+    """
     is_crossing = rule.direction is RuleDirection.CROSS or anchor == rule.threshold
     return rule.price_usd if is_crossing and rule.price_usd is not None else anchor
 
 
 def _state(rule: Rule, ratio: float, *, stale: bool) -> tuple[RuleState, RuleState]:
-    """The next state, and what is remembered: up at an edge, down when two in a row are 5 % below it."""
+    """The next state, and what is remembered: up at an edge, down when two in a row are 5 % below
+    it.
+    """
     before, raw = rule.state, _plain_state(ratio)
     floor = max(raw, min(before, _plain_state(ratio / (1 - MARGIN_RATIO))))
     if floor >= before:
@@ -226,7 +239,14 @@ def _plain_state(ratio: float) -> RuleState:
 
 
 def _turned(
-    rule: Rule, state: RuleState, anchor: float, move: float, ratio: float, now_micros: int, *, stale: bool
+    rule: Rule,
+    state: RuleState,
+    anchor: float,
+    move: float,
+    ratio: float,
+    now_micros: int,
+    *,
+    stale: bool,
 ) -> tuple[Rule, list[Event]]:
     before, level = rule.state, rule.level_of(state)
     rises = state > max(before, RuleState.NORMAL)
@@ -244,7 +264,9 @@ def _turned(
         breach_count=rule.breach_count + breach,
     )
     final, steps = _after_breach(after, move, stale=stale) if breach else (after, 0)
-    event = Event(after, max(before, RuleState.NORMAL), state, anchor, _price(rule), ratio, move, told, steps)
+    event = Event(
+        after, max(before, RuleState.NORMAL), state, anchor, _price(rule), ratio, move, told, steps
+    )
     return final, [event, *_ended(final, state, anchor, move)]
 
 
@@ -252,11 +274,14 @@ def _ended(final: Rule, state: RuleState, anchor: float, move: float) -> list[Ev
     """A level above the new one ends with the new anchor."""
     if final.state is state:
         return []
-    return [Event(final, state, final.state, anchor, _price(final), final.ratio or 0.0, move, False, 0)]
+    return [
+        Event(final, state, final.state, anchor, _price(final), final.ratio or 0.0, move, False, 0)
+    ]
 
 
 def _anchored_anew(rule: Rule, anchor: float, move: float) -> tuple[Rule, list[Event]]:
-    """A breach that an old price raised still stands: now its anchor moves. A SINGLE one is disarmed.
+    """A breach that an old price raised still stands: now its anchor moves. A SINGLE one is
+    disarmed.
 
     A ladder that is held by the margin alone has no whole step to move by: it stands as it is.
     """
@@ -284,7 +309,10 @@ def _after_breach(rule: Rule, move: float, *, stale: bool) -> tuple[Rule, int]:
     if rule.recurrence is RuleRecurrence.LADDER:
         anchor, steps = _ladder(rule, price, move)
     moved = replace(rule, anchor_price_usd=anchor, anchor_micros=rule.price_micros)
-    if rule.metric is RuleMetric.PRICE_TARGET and rule.direction in (RuleDirection.UP, RuleDirection.DOWN):
+    if rule.metric is RuleMetric.PRICE_TARGET and rule.direction in (
+        RuleDirection.UP,
+        RuleDirection.DOWN,
+    ):
         # The target is reached and stays so: it fires again only after the price has left it.
         return replace(moved, ratio=1.0), steps
     ratio = 0.0 if anchor == price else measure(moved, anchor, price)[1]
@@ -292,7 +320,8 @@ def _after_breach(rule: Rule, move: float, *, stale: bool) -> tuple[Rule, int]:
 
 
 def _ladder(rule: Rule, price: float, move: float) -> tuple[float, int]:
-    """The next anchor and how many whole steps lie between; each step is of the anchor before it."""
+    """The next anchor and how many whole steps lie between; each step is of the anchor before
+    it."""
     anchor = rule.anchor_price_usd or price
     step = math.copysign(rule.threshold, move)
     if rule.metric is RuleMetric.MOVE_ABS:

@@ -13,7 +13,13 @@ from services.alerts.service.known_names import Channels, check_scope_asset
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.service_state import ServiceState
 from services.alerts.store.unit_of_work import Store
-from services.alerts.thresholds.domain import Scope, Threshold, check_limits, check_scope, scope_from_id
+from services.alerts.thresholds.domain import (
+    Scope,
+    Threshold,
+    check_limits,
+    check_scope,
+    scope_from_id,
+)
 from shared import paging
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
 from shared.paging import Page
@@ -24,7 +30,9 @@ CHANGEABLE = ("low", "medium", "high", "enabled", *CHANNELS)
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A wish: which threshold by id or scope, the values of the fields to change, the etag read before."""
+    """A wish: which threshold by id or scope, the values of the fields to change, the etag read
+    before.
+    """
 
     id: str
     scope: Scope | None
@@ -65,7 +73,9 @@ class ThresholdEdits:
             if present is None:
                 await self._check_asset(store, service_state, before.scope)
             if edit.etag and edit.etag != before.etag:
-                raise Conflict("ETAG_MISMATCH", "the threshold changed since it was read; read it again")
+                raise Conflict(
+                    "ETAG_MISMATCH", "the threshold changed since it was read; read it again"
+                )
             after = replace(before, **edit.values, revision=before.revision + 1, updated_time=now)
             check_limits(after, present)
             await store.thresholds.write(after)
@@ -73,14 +83,18 @@ class ThresholdEdits:
         return after
 
     async def create(self, scope: Scope, values: Mapping[str, Any]) -> Threshold:
-        """A new one. ALREADY_THERE, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD, XCOM_UNAVAILABLE."""
+        """A new one. ALREADY_THERE, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD,
+        XCOM_UNAVAILABLE.
+        """
         check_scope(scope)
         now = self._cache.clock.now()
         await self._check_channels(scope.id, values)
         async with self._cache.begin() as store:
             await self._check_asset(store, await store.service_state.lock(), scope)
             if await store.thresholds.get(scope.id) is not None:
-                raise AlreadyExists("ALREADY_THERE", f"there is a threshold {scope.id}; change that one")
+                raise AlreadyExists(
+                    "ALREADY_THERE", f"there is a threshold {scope.id}; change that one"
+                )
             fresh = {**values, "enabled": True, "revision": 1}
             made = replace(_empty(scope, now), **fresh)
             check_limits(made)
@@ -97,10 +111,13 @@ class ThresholdEdits:
             if before is None:
                 raise NotFound("THRESHOLD_NOT_FOUND", f"no threshold {id[:80]!r}")
             if etag and etag != before.etag:
-                raise Conflict("ETAG_MISMATCH", "the threshold changed since it was read; read it again")
+                raise Conflict(
+                    "ETAG_MISMATCH", "the threshold changed since it was read; read it again"
+                )
             if not before.scope.asset:
                 raise FailedPrecondition(
-                    "THRESHOLD_IS_DEFAULT", "a threshold for every asset is only disabled, never deleted"
+                    "THRESHOLD_IS_DEFAULT",
+                    "a threshold for every asset is only disabled, never deleted",
                 )
             await store.thresholds.delete(id)
             await self._cache.write(store, [entry(before, None, now)])
@@ -123,7 +140,9 @@ class ThresholdEdits:
 
 
 def _scope(edit: Edit) -> Scope | None:
-    """What the edit is about, where it says so; INVALID_FIELD when id and scope are of two thresholds."""
+    """What the edit is about, where it says so; INVALID_FIELD when id and scope are of two
+    thresholds.
+    """
     spelled = scope_from_id(edit.id) if edit.id else None
     if edit.scope is not None and edit.id and edit.scope.id != edit.id:
         problem = f"type, class, condition and asset spell {edit.scope.id}"

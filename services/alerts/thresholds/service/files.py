@@ -1,4 +1,6 @@
-"""Thresholds as a JSON file, in our form and the older `alert_ranges`; all of a file or nothing of it."""
+"""Thresholds as a JSON file, in our form and the older `alert_ranges`; all of a file or nothing of
+it.
+"""
 
 from __future__ import annotations
 
@@ -79,12 +81,16 @@ class ThresholdFiles:
             service_state = await store.service_state.lock()
             known = {row.scope: row for row in await store.thresholds.all()}
             snapshot = await self._cache.snapshot(store, service_state)
-            rows = _merged(wishes, known, now, partial(_check_asset, service_state, snapshot.alert_columns))
+            rows = _merged(
+                wishes, known, now, partial(_check_asset, service_state, snapshot.alert_columns)
+            )
             changed = [row for row in rows if row.revision]
             if not dry_run:
                 for row in changed:
                     await store.thresholds.write(row)
-                await self._cache.write(store, [entry(known.get(row.scope), row, now) for row in changed])
+                await self._cache.write(
+                    store, [entry(known.get(row.scope), row, now) for row in changed]
+                )
         created = sum(row.scope not in known for row in changed)
         return Imported(created, len(changed) - created, len(rows) - len(changed))
 
@@ -109,8 +115,9 @@ def _check_asset(service_state: ServiceState, alert_columns: AlertColumns, scope
 
 
 def _plain(row: Threshold) -> dict[str, Any]:
-    """All fields that a file may say: a limit or channels that are not there are said to be none, for what a
-    file does not mention stays as it is where it is read."""
+    """All fields that a file may say: a limit or channels that are not there are said to be none,
+    for what a file does not mention stays as it is where it is read.
+    """
     scope = row.scope
     fields = {
         "type": scope.type.name,
@@ -180,17 +187,25 @@ def _wish(fields: object) -> tuple[Scope, dict[str, Any]]:
     unknown = sorted(set(fields) - _FIELDS)
     if unknown:
         listed = cut(", ".join(map(str, unknown)), 200)
-        raise InvalidArgument("BAD_IMPORT", f"not known: {listed}; known are {', '.join(sorted(_FIELDS))}")
+        raise InvalidArgument(
+            "BAD_IMPORT", f"not known: {listed}; known are {', '.join(sorted(_FIELDS))}"
+        )
     known = [kind.name for kind in JUDGED]
     alert_type = AlertType[choose(_text(fields, "type"), known, field="type", aliases=TYPE_ALIASES)]
     condition = Condition.BELOW if alert_type in _BELOW else Condition.ABOVE
     if "condition" in fields:
-        condition = Condition[choose(_text(fields, "condition"), ("ABOVE", "BELOW"), field="condition")]
-    scope = Scope(alert_type, condition, _text(fields, "asset").strip().upper() if "asset" in fields else "")
+        condition = Condition[
+            choose(_text(fields, "condition"), ("ABOVE", "BELOW"), field="condition")
+        ]
+    scope = Scope(
+        alert_type, condition, _text(fields, "asset").strip().upper() if "asset" in fields else ""
+    )
     if "class" in fields:
         named = choose(_text(fields, "class"), [kind.name for kind in AlertClass], field="class")
         if named != scope.alert_class.name:
-            raise InvalidArgument("BAD_IMPORT", f"{alert_type.name} is of class {scope.alert_class.name}")
+            raise InvalidArgument(
+                "BAD_IMPORT", f"{alert_type.name} is of class {scope.alert_class.name}"
+            )
     check_scope(scope)
     values: dict[str, Any] = {name: _limit(fields, name) for name in _LIMITS if name in fields}
     if "enabled" in fields:
@@ -244,7 +259,9 @@ def _merged(
         except InvalidArgument as error:
             problems[place] = error.message
         is_same = scope in known and after == before
-        rows[scope] = replace(after, revision=0 if is_same else before.revision + 1, updated_time=now)
+        rows[scope] = replace(
+            after, revision=0 if is_same else before.revision + 1, updated_time=now
+        )
     if problems:
         raise _bad(problems)
     return list(rows.values())

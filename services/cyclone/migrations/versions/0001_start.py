@@ -34,7 +34,9 @@ def _create_lease() -> None:
         sa.Column("missed_count", sa.BigInteger, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.CheckConstraint("id = 1", name="one_row"),
-        sa.CheckConstraint("interval_seconds >= 5 and interval_seconds <= 86400", name="interval_in_range"),
+        sa.CheckConstraint(
+            "interval_seconds >= 5 and interval_seconds <= 86400", name="interval_in_range"
+        ),
         sa.CheckConstraint("missed_count >= 0", name="missed_count_not_negative"),
     )
 
@@ -64,7 +66,11 @@ def _create_cycle() -> None:
         "cycle_unended", "cycle", ["state", "created_time"], postgresql_where=sa.text("state <= 2")
     )
     op.create_index(
-        "cycle_request", "cycle", ["request_id"], unique=True, postgresql_where=sa.text("request_id <> ''")
+        "cycle_request",
+        "cycle",
+        ["request_id"],
+        unique=True,
+        postgresql_where=sa.text("request_id <> ''"),
     )
     op.create_index("cycle_newest", "cycle", ["created_time", "id"])
 
@@ -72,7 +78,9 @@ def _create_cycle() -> None:
 def _create_step() -> None:
     op.create_table(
         "step",
-        sa.Column("cycle_id", sa.Text, sa.ForeignKey("cycle.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "cycle_id", sa.Text, sa.ForeignKey("cycle.id", ondelete="CASCADE"), primary_key=True
+        ),
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("place", sa.SmallInteger, nullable=False),
         sa.Column("state", sa.SmallInteger, nullable=False),

@@ -13,4 +13,6 @@ _UNUSED = ("update on event", "delete on lease")
 
 def upgrade() -> None:
     for right in _UNUSED:
-        op.execute(f"do $$ begin execute format('revoke {right} from %I', current_schema()); end $$")
+        op.execute(
+            f"do $$ begin execute format('revoke {right} from %I', current_schema()); end $$"
+        )

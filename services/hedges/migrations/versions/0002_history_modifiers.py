@@ -1,4 +1,6 @@
-"""history of links, modifiers, revisions; members are told apart by their signature, not by an epoch"""
+"""history of links, modifiers, revisions; members are told apart by their signature, not by an
+epoch
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,8 +13,12 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute(sa.schema.CreateSequence(sa.Sequence("hedge_revision")))
-    op.add_column("hedge", sa.Column("member_signature", sa.BigInteger(), server_default="0", nullable=False))
-    op.add_column("hedge", sa.Column("revision", sa.BigInteger(), server_default="0", nullable=False))
+    op.add_column(
+        "hedge", sa.Column("member_signature", sa.BigInteger(), server_default="0", nullable=False)
+    )
+    op.add_column(
+        "hedge", sa.Column("revision", sa.BigInteger(), server_default="0", nullable=False)
+    )
     op.drop_table("grouping")
     op.create_table(
         "link_change",
@@ -31,7 +37,9 @@ def upgrade() -> None:
         sa.CheckConstraint("reason between 1 and 8", name="link_change_reason"),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(op.f("ix_link_change_change_time"), "link_change", ["change_time"], unique=False)
+    op.create_index(
+        op.f("ix_link_change_change_time"), "link_change", ["change_time"], unique=False
+    )
     op.create_index("link_change_hedge", "link_change", ["hedge_id", "id"], unique=False)
     names = ("fee_percentage", "target_margin", "adjustment_factor")
     op.create_table(

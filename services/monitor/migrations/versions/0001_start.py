@@ -67,4 +67,6 @@ def upgrade() -> None:
         sa.Column("answer_time", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("cycle_id", "step"),
     )
-    op.create_index(op.f("ix_step_answer_answer_time"), "step_answer", ["answer_time"], unique=False)
+    op.create_index(
+        op.f("ix_step_answer_answer_time"), "step_answer", ["answer_time"], unique=False
+    )

@@ -23,11 +23,15 @@ def upgrade() -> None:
         sa.Column("snooze_seconds", sa.Float(precision=53), nullable=True),
         sa.Column("snoozed_until_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("version", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("interval_seconds > 0 and interval_seconds < 'infinity'", name="setting_interval"),
+        sa.CheckConstraint(
+            "interval_seconds > 0 and interval_seconds < 'infinity'", name="setting_interval"
+        ),
         sa.CheckConstraint(
             "threshold_percent >= 0 and threshold_percent < 'infinity'", name="setting_threshold"
         ),
-        sa.CheckConstraint("snooze_seconds >= 0 and snooze_seconds < 'infinity'", name="setting_snooze"),
+        sa.CheckConstraint(
+            "snooze_seconds >= 0 and snooze_seconds < 'infinity'", name="setting_snooze"
+        ),
         sa.PrimaryKeyConstraint("monitor"),
     )
     op.create_table(
@@ -47,7 +51,11 @@ def upgrade() -> None:
     op.add_column("badge", sa.Column("dismissed_level", sa.Text(), nullable=True))
     op.add_column("outbox", sa.Column("channels", texts, server_default="{}", nullable=False))
     op.create_index(
-        "run_looked", "run", ["monitor", "id"], unique=False, postgresql_where=sa.text("status <> 3")
+        "run_looked",
+        "run",
+        ["monitor", "id"],
+        unique=False,
+        postgresql_where=sa.text("status <> 3"),
     )
     op.create_index(
         "run_cycle", "run", ["cycle_id"], unique=False, postgresql_where=sa.text("cycle_id <> ''")

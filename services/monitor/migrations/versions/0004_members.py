@@ -1,4 +1,6 @@
-"""An incident knows whom it is about (of one that is open already, those still bad join it); DEMO is kept."""
+"""An incident knows whom it is about (of one that is open already, those still bad join it); DEMO
+is kept.
+"""
 
 from __future__ import annotations
 

@@ -14,4 +14,6 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("incident", Column("told", Boolean(), nullable=False, server_default="true"))
     op.add_column("outbox", Column("incident_key", Text(), nullable=False, server_default=""))
-    op.add_column("outbox", Column("ends_incident", Boolean(), nullable=False, server_default="false"))
+    op.add_column(
+        "outbox", Column("ends_incident", Boolean(), nullable=False, server_default="false")
+    )

@@ -19,7 +19,12 @@ from shared.errors import InvalidArgument
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FROM_INPUTS: Final = ("entry_price_usd", "size_usd", "collateral_usd", "pnl_after_fees_usd")
-FROM_RESULTS: Final = ("mark_price_usd", "market_price_usd", "risk_liquidation_price_usd", *METRIC_NAMES)
+FROM_RESULTS: Final = (
+    "mark_price_usd",
+    "market_price_usd",
+    "risk_liquidation_price_usd",
+    *METRIC_NAMES,
+)
 _UNSENT = "market_price_usd"
 
 
@@ -39,7 +44,9 @@ class EnrichedFrame:
         return len(self.columns["position_key"])
 
     def asked(self, names: Iterable[str]) -> Columns:
-        """position_key and these columns; InvalidArgument UNKNOWN_COLUMN. `position_id` is not kept here."""
+        """position_key and these columns; InvalidArgument UNKNOWN_COLUMN. `position_id` is not kept
+        here.
+        """
         known = [name for name in self.columns if name != _UNSENT]
         chosen = {"position_key": self.columns["position_key"]}
         for name in names:
@@ -72,7 +79,9 @@ class EnrichedFrame:
 
 
 def changed_keys(before: EnrichedFrame, after: EnrichedFrame) -> NDArray[np.int64]:
-    """Keys of positions that are new or show another figure. A renumbered wallet counts as a change."""
+    """Keys of positions that are new or show another figure. A renumbered wallet counts as a
+    change.
+    """
     keys: NDArray[np.int64] = after.columns["position_key"]
     known = before.columns["position_key"]
     if not len(known):

@@ -1,4 +1,5 @@
-"""One pass over every judged position: which mark counts, what is stale, all metrics, flags and reasons.
+"""One pass over every judged position: which mark counts, what is stale, all metrics, flags and
+reasons.
 
 Pure: columns in, columns out.
 """
@@ -83,7 +84,9 @@ class Enriched:
 
 @dataclass(frozen=True, slots=True)
 class EnrichContext:
-    """What a pass needs besides the positions: feeds and asset names by key, market prices by asset."""
+    """What a pass needs besides the positions: feeds and asset names by key, market prices by
+    asset.
+    """
 
     feeds: Mapping[int, Feed]
     assets: Mapping[int, str]
@@ -101,11 +104,14 @@ def micros(moment: datetime | None) -> int:
 def enrich(inputs: Mapping[str, Column], around: EnrichContext) -> Enriched:
     """Every metric of every row of `inputs` (columns of table position, one row a position).
 
-    The venue's mark drives the risk; at venues entered by hand the entered mark, else the market price.
+    The venue's mark drives the risk; at venues entered by hand the entered mark, else the market
+    price.
     """
     rows = len(inputs["position_key"])
     blocks = [
-        _block({name: column[start : start + _BLOCK_ROWS] for name, column in inputs.items()}, around)
+        _block(
+            {name: column[start : start + _BLOCK_ROWS] for name, column in inputs.items()}, around
+        )
         for start in range(0, max(rows, 1), _BLOCK_ROWS)
     ]
     results = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
@@ -141,7 +147,10 @@ def _block(inputs: Mapping[str, Column], around: EnrichContext) -> Columns:
     for flag, where in (
         (Flag.LIQUIDATION_ON_WRONG_SIDE, figures.wrong_side),
         (Flag.LIQUIDATION_PRICE_DISAGREES, disagree),
-        (Flag.MARK_PRICE_DISAGREES, mark_disagrees(marks.price_usd, market.price_usd) & market.usable),
+        (
+            Flag.MARK_PRICE_DISAGREES,
+            mark_disagrees(marks.price_usd, market.price_usd) & market.usable,
+        ),
         (Flag.CANNOT_JUDGE, unknown),
         (Flag.MARK_STALE, marks.stale),
         (Flag.MARK_MISSING, np.isnan(marks.price_usd)),
@@ -169,7 +178,9 @@ def _named(figures: Metrics) -> Columns:
 
 def side_sign(side: Column) -> NDArray[np.int32]:
     """+1 long, -1 short, 0 unknown."""
-    signs: NDArray[np.int32] = (side == Side.LONG).astype(np.int32) - (side == Side.SHORT).astype(np.int32)
+    signs: NDArray[np.int32] = (side == Side.LONG).astype(np.int32) - (side == Side.SHORT).astype(
+        np.int32
+    )
     return signs
 
 
@@ -178,7 +189,11 @@ class _Market:
 
     def __init__(self, asset_key: Column, around: EnrichContext) -> None:
         length = max(around.assets, default=0) + 1
-        price, time, sigma = np.full(length, np.nan), np.zeros(length, np.int64), np.full(length, np.nan)
+        price, time, sigma = (
+            np.full(length, np.nan),
+            np.zeros(length, np.int64),
+            np.full(length, np.nan),
+        )
         usable, unknown = np.zeros(length, np.bool_), np.zeros(length, np.bool_)
         limit = micros(around.now) - int(around.mark_max_age_seconds * 1e6)
         for key, name in around.assets.items():
@@ -188,7 +203,9 @@ class _Market:
                 continue
             price[key], time[key] = known.price_usd, micros(known.price_time)
             usable[key] = known.usable and time[key] >= limit
-            sigma[key] = np.nan if known.hourly_volatility_ratio is None else known.hourly_volatility_ratio
+            sigma[key] = (
+                np.nan if known.hourly_volatility_ratio is None else known.hourly_volatility_ratio
+            )
         self.price_usd = price[asset_key]
         self.time_micros = time[asset_key]
         self.volatility_ratio = sigma[asset_key]
@@ -199,7 +216,9 @@ class _Market:
 class _Marks:
     """The mark that drives each row's risk, when it was observed, and whether it is stale."""
 
-    def __init__(self, inputs: Mapping[str, Column], market: _Market, around: EnrichContext) -> None:
+    def __init__(
+        self, inputs: Mapping[str, Column], market: _Market, around: EnrichContext
+    ) -> None:
         length = max(around.feeds, default=0) + 1
         observed, failed = np.zeros(length, np.int64), np.zeros(length, np.bool_)
         by_hand = np.zeros(length, np.bool_)
@@ -227,7 +246,10 @@ def _causes(inputs: Mapping[str, Column], results: Columns) -> dict[str, NDArray
             "ENTRY_MISSING": np.isnan(inputs["entry_price_usd"]),
             "SIZE_MISSING": np.isnan(inputs["size_usd"]),
             "LIQUIDATION_PRICE_MISSING": np.isnan(results["risk_liquidation_price_usd"]),
-            "LIQUIDATION_ON_WRONG_SIDE": (results["flag_bits"] & bit(Flag.LIQUIDATION_ON_WRONG_SIDE)) != 0,
+            "LIQUIDATION_ON_WRONG_SIDE": (
+                results["flag_bits"] & bit(Flag.LIQUIDATION_ON_WRONG_SIDE)
+            )
+            != 0,
             "COLLATERAL_MISSING": ~(inputs["collateral_usd"] > 0),
         }
     found: dict[str, NDArray[np.bool_]] = {}
@@ -244,7 +266,9 @@ def _named_absent(
     inputs: Mapping[str, Column], causes: Mapping[str, NDArray[np.bool_]], around: EnrichContext
 ) -> tuple[str, ...]:
     """The first rows with a metric absent, in words: wallet, asset, side and the cause."""
-    listed = [(row, name) for name, where in causes.items() for row in np.flatnonzero(where)[:_MOST_NAMED]]
+    listed = [
+        (row, name) for name, where in causes.items() for row in np.flatnonzero(where)[:_MOST_NAMED]
+    ]
     words = []
     for row, name in sorted(listed)[:_MOST_NAMED]:
         feed = around.feeds.get(int(inputs["feed_key"][row]))

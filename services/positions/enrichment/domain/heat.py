@@ -43,7 +43,8 @@ def model_of(value: int) -> HeatModel:
 
 
 def weights_of(values: Mapping[str, float | None]) -> HeatWeights:
-    """Weights by names of WEIGHT_NAMES, all needed, 0 to 100. Raises InvalidArgument BAD_MODIFIERS."""
+    """Weights by names of WEIGHT_NAMES, all needed, 0 to 100. Raises InvalidArgument
+    BAD_MODIFIERS."""
     found = []
     for name in WEIGHT_NAMES:
         value = values.get(name)
@@ -64,8 +65,9 @@ def exported(heat: HeatModifiers) -> str:
 
 
 def imported(text: str, present: HeatModel) -> tuple[HeatModel, HeatWeights, tuple[str, ...]]:
-    """Model, weights and the names of foreign groups out of JSON text; keys in any case, with or without
-    the word "weight"; without a model `present` stays. Raises BAD_FILE, BAD_MODIFIERS."""
+    """Model, weights and the names of foreign groups out of JSON text; keys in any case, with or
+    without the word "weight"; without a model `present` stays. Raises BAD_FILE, BAD_MODIFIERS.
+    """
     try:
         document: object = json.loads(text)
     except (ValueError, RecursionError):
@@ -89,7 +91,9 @@ def _group(group: object, present: HeatModel) -> tuple[HeatModel, HeatWeights]:
     for key, value in group.items():
         name = known.get(_folded(key))
         if name is None or name in values:
-            raise _bad(key[:64], f"not known or given twice; keys are model, {', '.join(WEIGHT_NAMES)}")
+            raise _bad(
+                key[:64], f"not known or given twice; keys are model, {', '.join(WEIGHT_NAMES)}"
+            )
         if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e9:
             raise _bad(name, "a number")
         values[name] = float(value)

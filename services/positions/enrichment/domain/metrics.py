@@ -25,7 +25,9 @@ CLASSIC_CAP: Final = 75.0
 
 
 class HeatModel(StrEnum):
-    """LIQUIDATION ends at 100 at liquidation whatever the leverage; CLASSIC is capped at 75, 2 decimals."""
+    """LIQUIDATION ends at 100 at liquidation whatever the leverage; CLASSIC is capped at 75, 2
+    decimals.
+    """
 
     LIQUIDATION = "LIQUIDATION"
     CLASSIC = "CLASSIC"
@@ -45,7 +47,9 @@ DEFAULT_WEIGHTS: Final = HeatWeights()
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Columns of equal length; side_sign is +1 long, -1 short, 0 unknown; USD per unit; NaN = absent."""
+    """Columns of equal length; side_sign is +1 long, -1 short, 0 unknown; USD per unit; NaN =
+    absent.
+    """
 
     side_sign: Numbers
     entry_price_usd: Numbers
@@ -79,8 +83,8 @@ def metrics(
 ) -> Metrics:
     """Every metric of section 2 for every row.
 
-    L on the wrong side of entry: travel absent; heat 100 (CLASSIC: its cap) at or past L even when the
-    collateral is gone, since that is what puts L there; else heat absent.
+    L on the wrong side of entry: travel absent; heat 100 (CLASSIC: its cap) at or past L even when
+    the collateral is gone, since that is what puts L there; else heat absent.
     """
     with np.errstate(all="ignore"):
         known = _cleaned(terms)
@@ -100,7 +104,9 @@ def metrics(
         usable_way = np.where(apart & (way > 0), way, np.nan)
         heat = _heat(distance / usable_way, leverage, known, model, weights)
         heat = np.where(
-            wrong_side & (distance <= 0), 100.0 if model is HeatModel.LIQUIDATION else CLASSIC_CAP, heat
+            wrong_side & (distance <= 0),
+            100.0 if model is HeatModel.LIQUIDATION else CLASSIC_CAP,
+            heat,
         )
         return Metrics(
             pnl_usd=pnl + 0.0,
@@ -158,7 +164,8 @@ def touch_probability(
     hourly_volatility_ratio: Numbers,
     horizon_hours: float = HORIZON_HOURS,
 ) -> Numbers:
-    """Chance, 0 to 1, that a log price without drift touches ln L within the horizon (reflection principle).
+    """Chance, 0 to 1, that a log price without drift touches ln L within the horizon (reflection
+    principle).
 
     1 at or past liquidation; absent without volatility.
     """
@@ -168,7 +175,8 @@ def touch_probability(
     return np.where((distance_usd <= 0) & (reach > 0), 1.0, chance)
 
 
-# Chebyshev coefficients of erfc, Numerical Recipes 3rd edition, 6.2.2; relative error below 1e-13 up to 20.
+# Chebyshev coefficients of erfc, Numerical Recipes 3rd edition, 6.2.2; relative error below 1e-13
+# up to 20.
 _ERFC: Final = (
     -1.3026537197817094,
     6.4196979235649026e-1,
@@ -214,7 +222,8 @@ def _erfc(values: Numbers) -> Numbers:
 def risk_liquidation_price(
     side_sign: Numbers, price_usd: Numbers, venue_usd: Numbers, own_usd: Numbers
 ) -> tuple[Numbers, NDArray[np.bool_]]:
-    """The liquidation price that drives the risk, and where own and venue's disagree by over 0.5 percent.
+    """The liquidation price that drives the risk, and where own and venue's disagree by over 0.5
+    percent.
 
     The venue's when they agree or nothing tells which is nearer; the nearer to the price when they
     disagree; the only one when one is absent.

@@ -1,4 +1,6 @@
-"""CSV as people's programs write it: any of three separators, a byte-order mark, Excel's line `sep=;`."""
+"""CSV as people's programs write it: any of three separators, a byte-order mark, Excel's line
+`sep=;`.
+"""
 
 import csv
 import io
@@ -12,14 +14,16 @@ _DOTTED = re.compile(r"\s*[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+\s*")
 
 
 class DottedNumber(str):
-    """A cell like 1.250 of a file with semicolons: where programs write these the dot mostly parts thousands,
-    and a number without cents does not say which it does."""
+    """A cell like 1.250 of a file with semicolons: where programs write these the dot mostly parts
+    thousands, and a number without cents does not say which it does.
+    """
 
     __slots__ = ()
 
 
 def csv_rows(text: str) -> Iterator[tuple[int, Sequence[str]]]:
-    """Line number (the file's, from 1) and cells of each row that is not empty, the header among them.
+    """Line number (the file's, from 1) and cells of each row that is not empty, the header among
+    them.
 
     Raises csv.Error naming the line.
     """

@@ -10,9 +10,21 @@ from services.positions.domain.position import Position
 from services.positions.files.domain.imports import Format
 from services.positions.wallets.domain.wallet import Wallet
 
-_ENTERED: Final = ("entry_price_usd", "liquidation_price_usd", "mark_price_usd", "size_usd", "collateral_usd")
+_ENTERED: Final = (
+    "entry_price_usd",
+    "liquidation_price_usd",
+    "mark_price_usd",
+    "size_usd",
+    "collateral_usd",
+)
 _FOUND: Final = (
-    *("pnl_usd", "value_usd", "travel_percent", "liquidation_distance_usd", "liquidation_distance_percent"),
+    *(
+        "pnl_usd",
+        "value_usd",
+        "travel_percent",
+        "liquidation_distance_usd",
+        "liquidation_distance_percent",
+    ),
     *("heat_index", "liquidation_probability"),
 )
 POSITION_FIELDS: Final = (
@@ -27,8 +39,9 @@ Cell = str | float | bool | list[str] | None
 
 
 def position_cells(position: Position) -> Mapping[str, Cell]:
-    """One position. The mark is the stated one with its time: an import neither makes a market price a mark
-    nor makes an old mark fresh."""
+    """One position. The mark is the stated one with its time: an import neither makes a market
+    price a mark nor makes an old mark fresh.
+    """
     inputs, risk = position.inputs, position.risk
     cells: dict[str, Cell] = {
         "id": inputs.id,
@@ -38,7 +51,9 @@ def position_cells(position: Position) -> Mapping[str, Cell]:
         "side": inputs.side.name,
         "status": inputs.status.name,
         "note": inputs.note,
-        "mark_time": inputs.mark_time.isoformat() if inputs.mark_time and inputs.mark_price_usd else None,
+        "mark_time": inputs.mark_time.isoformat()
+        if inputs.mark_time and inputs.mark_price_usd
+        else None,
     }
     cells |= {name: getattr(inputs, name) for name in _ENTERED}
     return cells | {name: getattr(risk, name, None) for name in ("leverage_ratio", *_FOUND)}
@@ -65,7 +80,8 @@ def written(
     kind: Format,
     noun: Literal["positions", "wallets"],
 ) -> bytes:
-    """CSV with a header line, or JSON {noun: [...]}; the absent is an empty cell, or no key. UTF-8."""
+    """CSV with a header line, or JSON {noun: [...]}; the absent is an empty cell,
+    or no key. UTF-8."""
     if kind == "JSON":
         present = [{name: row[name] for name in fields if row[name] is not None} for row in rows]
         return json.dumps({noun: present}, ensure_ascii=False, indent=1).encode()

@@ -19,8 +19,8 @@ def against_what_is_there(
 ) -> tuple[list[ManualTerms], list[RefusedTerms]]:
     """Rows that can be taken, each with its status, and those that cannot.
 
-    `market`: prices by asset. `known`: venue and status of the positions that have a row's id. A row without
-    a status is ACTIVE, or stays INACTIVE when it was set aside.
+    `market`: prices by asset. `known`: venue and status of the positions that have a row's id. A
+    row without a status is ACTIVE, or stays INACTIVE when it was set aside.
     """
     taken: list[ManualTerms] = []
     refused: list[RefusedTerms] = []
@@ -39,7 +39,11 @@ def _problem(
 ) -> tuple[str, str, str] | None:
     """Field, reason and words; None when nothing is wrong."""
     if venue != MANUAL:
-        return ("id", "NOT_BY_HAND", f"A position of {venue} has this id; it is not changed by a file.")
+        return (
+            "id",
+            "NOT_BY_HAND",
+            f"A position of {venue} has this id; it is not changed by a file.",
+        )
     if row.mark_time is not None and row.mark_time > now:
         return ("mark_time", "IN_THE_FUTURE", "Must not be later than now.")
     prices = {"entry_price_usd": row.entry_price_usd, "mark_price_usd": row.mark_price_usd}

@@ -131,7 +131,9 @@ def asset_name(cells: Mapping[str, object]) -> str:
     if not asset:
         raise RowProblem("asset", "MISSING_FIELD", "Give the asset, such as BTC.")
     if _ASSET.fullmatch(asset) is None:
-        raise RowProblem("asset", "INVALID_FIELD", "A symbol has 1 to 32 letters, digits, dots, dashes.")
+        raise RowProblem(
+            "asset", "INVALID_FIELD", "A symbol has 1 to 32 letters, digits, dots, dashes."
+        )
     return asset
 
 
@@ -147,12 +149,16 @@ def side_of(cells: Mapping[str, object]) -> Side:
 
 
 def venue_of(cells: Mapping[str, object]) -> None:
-    """Only what is by hand comes in by a file; anything else comes from its venue, or is a simulation."""
+    """Only what is by hand comes in by a file; anything else comes from its venue, or is a
+    simulation.
+    """
     venue = _text(cells.get("venue"), "venue").lower()
     if venue in ("", MANUAL):
         return
     if venue == "demo":
-        raise RowProblem("venue", "DEMO_REFUSED", "A simulated position is not taken among real ones.")
+        raise RowProblem(
+            "venue", "DEMO_REFUSED", "A simulated position is not taken among real ones."
+        )
     raise RowProblem(
         "venue",
         "NOT_BY_HAND",
@@ -161,7 +167,8 @@ def venue_of(cells: Mapping[str, object]) -> None:
 
 
 def status_of(cells: Mapping[str, object]) -> Status | None:
-    """None when the file does not say. STALE comes of a sync, which has no part in what is by hand."""
+    """None when the file does not say. STALE comes of a sync, which has no part in what is by
+    hand."""
     text = _text(cells.get("status"), "status").upper().removeprefix("STATUS_")
     if not text:
         return None
@@ -181,14 +188,18 @@ def moment(cells: Mapping[str, object], field: str) -> datetime | None:
     except ValueError:
         found = None
     if found is None or found.tzinfo is None or found.year < 1970:
-        raise RowProblem(field, "NOT_A_TIME", "Must be a time with its offset, as 2026-01-31T23:59:00Z.")
+        raise RowProblem(
+            field, "NOT_A_TIME", "Must be a time with its offset, as 2026-01-31T23:59:00Z."
+        )
     try:
         return found.astimezone(UTC)
     except OverflowError:
         raise RowProblem(field, "NOT_A_TIME", "Lies outside of what a calendar holds.") from None
 
 
-def label(cells: Mapping[str, object], field: str, *, limit: int, is_kept_whole: bool = False) -> str:
+def label(
+    cells: Mapping[str, object], field: str, *, limit: int, is_kept_whole: bool = False
+) -> str:
     """A name without surrounding space, or free text kept whole; empty when the cell is."""
     text = _text(cells.get(field), field)
     if is_kept_whole and text:
@@ -221,7 +232,8 @@ def _number(cell: object, field: str) -> float | None:
         raise RowProblem(
             field,
             "AMBIGUOUS_NUMBER",
-            "The dot may be a decimal or a thousand sign: write 1250, or 1.25 for one and a quarter.",
+            "The dot may be a decimal or a thousand sign: write 1250, or 1.25 for one and a "
+            "quarter.",
         )
     if isinstance(cell, str):
         return _number_of_text(cell.strip(), field)
@@ -258,5 +270,7 @@ def _not_finite(field: str) -> RowProblem:
 
 def _not_a_number(field: str) -> RowProblem:
     return RowProblem(
-        field, "NOT_A_NUMBER", "Must be a plain number with a dot, without signs for money or thousands."
+        field,
+        "NOT_A_NUMBER",
+        "Must be a plain number with a dot, without signs for money or thousands.",
     )

@@ -1,6 +1,7 @@
 """Positions from a file: CSV or JSON in, terms and refused rows out.
 
-A bad row is refused with line, field and reason and the rest is taken; an unreadable file raises BAD_FILE.
+A bad row is refused with line, field and reason and the rest is taken; an unreadable file raises
+BAD_FILE.
 """
 
 import csv
@@ -43,10 +44,11 @@ Row = tuple[int, Mapping[str, object]]
 
 @dataclass(frozen=True, slots=True)
 class ManualTerms:
-    """A position as entered by hand: prices in USD per unit > 0, size > 0 and collateral >= 0 in USD.
+    """A position as entered by hand: prices in USD per unit > 0, size > 0 and collateral >= 0 in
+    USD.
 
-    `id` None = to be made; `line` is the CSV's (the header is 1) or the place in the JSON list (from 1).
-    `status` and `mark_time` None = the file does not say.
+    `id` None = to be made; `line` is the CSV's (the header is 1) or the place in the JSON list
+    (from 1). `status` and `mark_time` None = the file does not say.
     """
 
     id: str | None
@@ -66,7 +68,8 @@ class ManualTerms:
 
 @dataclass(frozen=True, slots=True)
 class RefusedTerms:
-    """A row that was not taken: where, which field, an upper-case word, what to do. Never a value."""
+    """A row that was not taken: where, which field, an upper-case word,
+    what to do. Never a value."""
 
     line: int
     field: str
@@ -87,11 +90,12 @@ def parse_positions(
     format: Format,  # noqa: A002 - the word of the wire
     default_wallet: str,
 ) -> Parsed:
-    """Every row of the file, taken or refused. A row that says another venue than `manual` is refused.
+    """Every row of the file, taken or refused. A row that says another venue than `manual` is
+    refused.
 
-    Size may be left out when collateral and leverage are given, collateral when size and leverage are; a size
-    in coins is taken at the entry price.
-    Raises InvalidArgument BAD_FILE; PRIVATE_KEY_REFUSED when the name of a column or the whole file is a key.
+    Size may be left out when collateral and leverage are given, collateral when size and leverage
+    are; a size in coins is taken at the entry price. Raises InvalidArgument BAD_FILE;
+    PRIVATE_KEY_REFUSED when the name of a column or the whole file is a key.
     """
     text = _decoded(content)
     with unread_keys_refused(text):
@@ -100,7 +104,9 @@ def parse_positions(
 
 @contextmanager
 def unread_keys_refused(text: str) -> Iterator[None]:
-    """A file that cannot be read as rows and looks like a key raises InvalidArgument PRIVATE_KEY_REFUSED."""
+    """A file that cannot be read as rows and looks like a key raises InvalidArgument
+    PRIVATE_KEY_REFUSED.
+    """
     try:
         yield
     except InvalidArgument as error:
@@ -168,7 +174,8 @@ def _header_fields(header: Sequence[str]) -> list[str]:
     known = [field for field in fields if field in KNOWN_FIELDS]
     if not known:
         raise _bad_file(
-            "has no header line of field names, such as asset,side,entry_price_usd,size_usd,collateral_usd"
+            "has no header line of field names, such as "
+            "asset,side,entry_price_usd,size_usd,collateral_usd"
         )
     repeated = sorted({field for field in known if known.count(field) > 1})
     if repeated:
@@ -187,7 +194,8 @@ def _named(cells: Sequence[str], fields: Sequence[str]) -> Mapping[str, object]:
 
 def _json_rows(text: str) -> Iterator[Row]:
     try:
-        # NaN and Infinity are let in here so that they refuse their row, by name, and not the whole file.
+        # NaN and Infinity are let in here so that they refuse their row, by name, and not the whole
+        # file.
         document: object = json.loads(text)
     except (ValueError, RecursionError) as error:
         place = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
@@ -209,7 +217,8 @@ def _canonical_keys(item: object) -> Mapping[str, object]:
     named: dict[str, object] = {}
     for key, cell in item.items():
         field = canonical(key[:64])
-        # An unknown key keeps nothing of its text: it is not ours to repeat, and may itself be a secret.
+        # An unknown key keeps nothing of its text: it is not ours to repeat, and may itself be a
+        # secret.
         if field in KNOWN_FIELDS and named.get(field) is None:
             named[field] = cell
         elif _secret(key) or _secret(cell):
@@ -233,7 +242,9 @@ def _terms(cells: Mapping[str, object], line: int, default_wallet: str) -> Manua
             )
     if "" in cells:
         raise RowProblem(
-            "", "BAD_ROW", "Has more cells than the header, or is not an object; one value per field."
+            "",
+            "BAD_ROW",
+            "Has more cells than the header, or is not an object; one value per field.",
         )
     venue_of(cells)
     entry_price_usd = price(cells, "entry_price_usd")
@@ -258,15 +269,21 @@ def _terms(cells: Mapping[str, object], line: int, default_wallet: str) -> Manua
 def _amounts(cells: Mapping[str, object], entry_price_usd: float) -> tuple[float, float]:
     size = _size_usd(cells, entry_price_usd)
     collateral = amount(cells, "collateral_usd")
-    leverage = None if size is not None and collateral is not None else amount(cells, "leverage_ratio")
+    leverage = (
+        None if size is not None and collateral is not None else amount(cells, "leverage_ratio")
+    )
     if leverage is not None and leverage <= 0:
-        raise RowProblem("leverage_ratio", "NOT_POSITIVE", "Leverage is size / collateral and more than 0.")
+        raise RowProblem(
+            "leverage_ratio", "NOT_POSITIVE", "Leverage is size / collateral and more than 0."
+        )
     if size is None and collateral is not None and leverage is not None:
         size = collateral * leverage
     if collateral is None and size is not None and leverage is not None:
         collateral = size / leverage
     if size is None:
-        raise RowProblem("size_usd", "MISSING_FIELD", "Give the size in USD, or collateral and leverage.")
+        raise RowProblem(
+            "size_usd", "MISSING_FIELD", "Give the size in USD, or collateral and leverage."
+        )
     if collateral is None:
         raise RowProblem(
             "collateral_usd", "MISSING_FIELD", "Give the collateral in USD, or size and leverage."
@@ -275,7 +292,9 @@ def _amounts(cells: Mapping[str, object], entry_price_usd: float) -> tuple[float
         raise RowProblem("size_usd", "NOT_POSITIVE", "The size in USD must be more than 0.")
     for field, number in (("size_usd", size), ("collateral_usd", collateral)):
         if not isfinite(number):
-            raise RowProblem(field, "NOT_FINITE", "The amount that follows from the leverage is too large.")
+            raise RowProblem(
+                field, "NOT_FINITE", "The amount that follows from the leverage is too large."
+            )
     if problem := leverage_problem(size, collateral):
         raise RowProblem("size_usd", "IMPLAUSIBLE", problem)
     return size, collateral
@@ -292,6 +311,7 @@ def _size_usd(cells: Mapping[str, object], entry_price_usd: float) -> float | No
         raise RowProblem(
             "size",
             "AMBIGUOUS_UNIT",
-            "A bare size may be dollars or coins: name the column size_usd (dollars) or size_tokens (coins).",
+            "A bare size may be dollars or coins: name the column size_usd (dollars) or "
+            "size_tokens (coins).",
         )
     return size_usd

@@ -29,7 +29,8 @@ class WalletRow:
 
 
 def parse_wallets(content: bytes, kind: Format) -> tuple[list[WalletRow], list[RefusedTerms]]:
-    """Every row, taken or refused; `line` is the CSV's (the header is 1) or the place in the list (from 1).
+    """Every row, taken or refused; `line` is the CSV's (the header is 1) or the place in the list
+    (from 1).
 
     Raises InvalidArgument BAD_FILE, or PRIVATE_KEY_REFUSED when the file is a key.
     """
@@ -42,7 +43,9 @@ def parse_wallets(content: bytes, kind: Format) -> tuple[list[WalletRow], list[R
         try:
             row = _row(line, cells)
             if row.name in names:
-                raise RowProblem("name", "DUPLICATE_NAME", "An earlier row has the same name; keep one.")
+                raise RowProblem(
+                    "name", "DUPLICATE_NAME", "An earlier row has the same name; keep one."
+                )
             names.add(row.name)
             taken.append(row)
         except RowProblem as problem:
@@ -68,7 +71,10 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, object]]]:
         if len(cells) > len(fields):
             yield line, {"": cells}
         else:
-            yield line, {field: cell for field, cell in zip(fields, cells, strict=False) if cell != ""}
+            yield (
+                line,
+                {field: cell for field, cell in zip(fields, cells, strict=False) if cell != ""},
+            )
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, object]]]:
@@ -87,7 +93,9 @@ def _row(line: int, cells: Mapping[str, object]) -> WalletRow:
     for field, cell in cells.items():
         if looks_secret(str(cell)) or looks_secret(str(field)):
             known = field if field in WALLET_FIELDS else "other"
-            raise RowProblem(known, "PRIVATE_KEY_REFUSED", "Looks like a private key or a seed phrase.")
+            raise RowProblem(
+                known, "PRIVATE_KEY_REFUSED", "Looks like a private key or a seed phrase."
+            )
     if "" in cells:
         raise RowProblem("", "BAD_ROW", "Has more cells than the header; one value a field.")
     name = str(cells.get("name", "")).strip()

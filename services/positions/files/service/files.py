@@ -43,7 +43,9 @@ class ImportedWallets:
 class FilesService:
     """Use cases of files."""
 
-    def __init__(self, begin: Begin, read: Begin, enrichment: EnrichmentService, clock: Clock) -> None:
+    def __init__(
+        self, begin: Begin, read: Begin, enrichment: EnrichmentService, clock: Clock
+    ) -> None:
         self._begin = begin
         self._read = read
         self._enrichment = enrichment
@@ -71,8 +73,12 @@ class FilesService:
             rows = [wallet_cells(one) for one in await store.wallets.everyone()]
         return written(rows, WALLET_FIELDS, kind, "wallets"), len(rows)
 
-    async def import_wallets(self, content: bytes, kind: Format, *, dry_run: bool) -> ImportedWallets:
-        """Every good row in one transaction; one that changes nothing counts as neither. Raises BAD_FILE."""
+    async def import_wallets(
+        self, content: bytes, kind: Format, *, dry_run: bool
+    ) -> ImportedWallets:
+        """Every good row in one transaction; one that changes nothing counts as neither. Raises
+        BAD_FILE.
+        """
         rows, refusals = await asyncio.to_thread(parse_wallets, content, kind)
         created = updated = 0
         async with self._begin() as store:
@@ -92,12 +98,16 @@ class FilesService:
         known = await store.wallets.find(row.name, lock=True)
         if known is None:
             now = self._clock.now()
-            blank = Wallet(row.name, row.chain, "", "", None, None, (), True, WalletType.PERSONAL, now)
+            blank = Wallet(
+                row.name, row.chain, "", "", None, None, (), True, WalletType.PERSONAL, now
+            )
             fresh = checked(replace(blank, **row.values))
             return (dry_run or await store.wallets.create(fresh)), False
         if known.chain is not row.chain:
             problem = f"is {known.chain.name}; a wallet keeps its chain"
-            raise InvalidArgument("INVALID_FIELD", f"chain {problem}", fields={"wallet.chain": problem})
+            raise InvalidArgument(
+                "INVALID_FIELD", f"chain {problem}", fields={"wallet.chain": problem}
+            )
         changed = checked(replace(known, **row.values))
         if changed == known:
             return False, False

@@ -9,7 +9,13 @@ from services.positions.domain.venue_answer import Status
 from services.positions.enrichment.domain.enrichment import MarketPrice
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.files.domain.import_checks import against_what_is_there
-from services.positions.files.domain.imports import Format, ManualTerms, Parsed, RefusedTerms, parse_positions
+from services.positions.files.domain.imports import (
+    Format,
+    ManualTerms,
+    Parsed,
+    RefusedTerms,
+    parse_positions,
+)
 from services.positions.positions.service.positions import manual_wallet
 from services.positions.service.ports import Begin
 from services.positions.store import Store
@@ -59,7 +65,8 @@ class ImportService:
         dry_run: bool,
         tell: Callable[[Progress], None] = lambda progress: None,
     ) -> Imported:
-        """Every good row in one transaction; one that changes nothing counts as neither. Raises BAD_FILE.
+        """Every good row in one transaction; one that changes nothing counts as neither. Raises
+        BAD_FILE.
 
         `tell` hears of each 5,000 rows written; they show when all are.
         """
@@ -100,7 +107,9 @@ class ImportService:
         feeds = await store.wallets.feed_keys([(name, MANUAL) for name in names])
         assets = await store.positions.asset_keys([row.asset for row in rows])
         columns = _columns(rows, feeds, assets)
-        columns["mark_time"] = [NEVER if row.mark_price_usd is None else row.mark_time or now for row in rows]
+        columns["mark_time"] = [
+            NEVER if row.mark_price_usd is None else row.mark_time or now for row in rows
+        ]
         return await store.positions.write_by_hand(columns, now)
 
 

@@ -1,4 +1,6 @@
-"""The start: wallets and feeds, positions and their results, totals and snapshots, and the fence of steps."""
+"""The start: wallets and feeds, positions and their results, totals and snapshots, and the fence of
+steps.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,11 +9,27 @@ from sqlalchemy.dialects.postgresql import JSONB
 revision = "0001"
 down_revision = None
 
-_PRICES = ("entry_price_usd", "liquidation_price_usd", "own_liquidation_price_usd", "mark_price_usd")
-_AMOUNTS = ("pnl_after_fees_usd", "venue_value_usd", "open_fee_usd", "close_fee_usd", "borrow_fee_usd")
+_PRICES = (
+    "entry_price_usd",
+    "liquidation_price_usd",
+    "own_liquidation_price_usd",
+    "mark_price_usd",
+)
+_AMOUNTS = (
+    "pnl_after_fees_usd",
+    "venue_value_usd",
+    "open_fee_usd",
+    "close_fee_usd",
+    "borrow_fee_usd",
+)
 _RESULTS = (
     *("mark_price_usd", "market_price_usd", "risk_liquidation_price_usd", "pnl_usd", "value_usd"),
-    *("leverage_ratio", "travel_percent", "liquidation_distance_usd", "liquidation_distance_percent"),
+    *(
+        "leverage_ratio",
+        "travel_percent",
+        "liquidation_distance_usd",
+        "liquidation_distance_percent",
+    ),
     *("heat_index", "liquidation_probability"),
 )
 _SUMS = (
@@ -115,7 +133,8 @@ def _create_position() -> None:
             for name in positive
         ),
         sa.CheckConstraint(
-            "collateral_usd > '-infinity' and collateral_usd <> 'infinity'", name="position_collateral_usd"
+            "collateral_usd > '-infinity' and collateral_usd <> 'infinity'",
+            name="position_collateral_usd",
         ),
     )
     op.create_table(
@@ -172,7 +191,9 @@ def _create_totals() -> None:
         _time("totals_time", nullable=True),
         *_totals(),
         sa.Index("snapshot_newest", "snapshot_time", "id"),
-        sa.Index("snapshot_cycle", "cycle_id", unique=True, postgresql_where=sa.text("cycle_id <> ''")),
+        sa.Index(
+            "snapshot_cycle", "cycle_id", unique=True, postgresql_where=sa.text("cycle_id <> ''")
+        ),
     )
 
 
@@ -196,7 +217,9 @@ def _create_demo_anchor() -> None:
         "demo_anchor",
         sa.Column("asset", sa.Text, primary_key=True),
         *_numbers("price_usd"),
-        sa.CheckConstraint("price_usd > 0 and price_usd < 'infinity'", name="demo_anchor_price_usd"),
+        sa.CheckConstraint(
+            "price_usd > 0 and price_usd < 'infinity'", name="demo_anchor_price_usd"
+        ),
     )
 
 

@@ -13,7 +13,9 @@ def upgrade() -> None:
         sa.Column(
             "position_key",
             sa.BigInteger,
-            sa.ForeignKey("position.position_key", ondelete="CASCADE", name="venue_terms_position_key"),
+            sa.ForeignKey(
+                "position.position_key", ondelete="CASCADE", name="venue_terms_position_key"
+            ),
             primary_key=True,
             autoincrement=False,
         ),

@@ -28,12 +28,16 @@ def _add_heat() -> None:
         ("leverage_weight", "0.3"),
         ("collateral_weight", "0.1"),
     ):
-        op.add_column("house", sa.Column(name, sa.Float(53), nullable=False, server_default=sa.text(default)))
+        op.add_column(
+            "house", sa.Column(name, sa.Float(53), nullable=False, server_default=sa.text(default))
+        )
     op.add_column(
-        "house", sa.Column("heat_model", sa.SmallInteger, nullable=False, server_default=sa.text("1"))
+        "house",
+        sa.Column("heat_model", sa.SmallInteger, nullable=False, server_default=sa.text("1")),
     )
     op.add_column(
-        "house", sa.Column("heat_version", sa.BigInteger, nullable=False, server_default=sa.text("1"))
+        "house",
+        sa.Column("heat_version", sa.BigInteger, nullable=False, server_default=sa.text("1")),
     )
 
 

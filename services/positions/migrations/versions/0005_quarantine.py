@@ -6,7 +6,13 @@ from alembic import op
 revision = "0005_quarantine"
 down_revision = "0004_room_for_changes"
 
-_FIGURES = ("entry_price_usd", "size_usd", "collateral_usd", "mark_price_usd", "liquidation_price_usd")
+_FIGURES = (
+    "entry_price_usd",
+    "size_usd",
+    "collateral_usd",
+    "mark_price_usd",
+    "liquidation_price_usd",
+)
 
 
 def upgrade() -> None:
@@ -15,7 +21,9 @@ def upgrade() -> None:
         sa.Column(
             "position_key",
             sa.BigInteger,
-            sa.ForeignKey("position.position_key", ondelete="CASCADE", name="quarantined_row_position_key"),
+            sa.ForeignKey(
+                "position.position_key", ondelete="CASCADE", name="quarantined_row_position_key"
+            ),
             primary_key=True,
             autoincrement=False,
         ),

@@ -9,5 +9,6 @@ down_revision = "0005_quarantine"
 
 def upgrade() -> None:
     op.add_column(
-        "wallet", sa.Column("unwatched", sa.ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'"))
+        "wallet",
+        sa.Column("unwatched", sa.ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
     )

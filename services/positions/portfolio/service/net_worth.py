@@ -94,7 +94,9 @@ def _venues(feeds: Iterable[Feed]) -> list[Freshness]:
         newest = max((feed.observed_time for feed in group if feed.observed_time), default=None)
         failed = any(feed.failed for feed in group)
         stamps.append(
-            Freshness(FreshnessKind.VENUE, name, newest, name, failed, "FETCH_FAILED" if failed else "")
+            Freshness(
+                FreshnessKind.VENUE, name, newest, name, failed, "FETCH_FAILED" if failed else ""
+            )
         )
     return stamps
 

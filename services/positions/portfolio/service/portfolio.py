@@ -53,7 +53,8 @@ class PortfolioService:
         self._clock = clock
 
     async def unwatched(self, wallet: str = "") -> list[str]:
-        """Parts of active wallets' accounts that no total counts, in words with the wallet's name."""
+        """Parts of active wallets' accounts that no total counts, in words with the wallet's
+        name."""
         async with self._read() as store:
             listed = await store.wallets.unwatched(wallet)
         return [f"{name}: {words}" for name, parts in listed for words in parts]
@@ -64,7 +65,9 @@ class PortfolioService:
             return await store.enrichment.totals()
 
     async def record(self, step: Step) -> Snapshot:
-        """Keep the totals; the same cycle answers with its first snapshot. Raises Conflict STALE_EPOCH."""
+        """Keep the totals; the same cycle answers with its first snapshot. Raises Conflict
+        STALE_EPOCH.
+        """
         now = self._clock.now()
         async with self._begin() as store:
             known = await store.enter(step, Snapshot)
@@ -72,13 +75,16 @@ class PortfolioService:
             return known or await store.portfolio.record(step.cycle_id, now)
 
     async def enter(self, totals: Totals, moment: datetime | None, note: str) -> Snapshot:
-        """An entry by hand, now unless told otherwise. Raises INVALID_FIELD, PRIVATE_KEY_REFUSED."""
+        """An entry by hand, now unless told otherwise. Raises INVALID_FIELD,
+        PRIVATE_KEY_REFUSED."""
         refuse_secret(note, "snapshot.note")
         now = self._clock.now()
         if moment is not None and moment > now:
             problem = "not in the future"
             raise InvalidArgument(
-                "INVALID_FIELD", f"snapshot_time is {problem}", fields={"snapshot.snapshot_time": problem}
+                "INVALID_FIELD",
+                f"snapshot_time is {problem}",
+                fields={"snapshot.snapshot_time": problem},
             )
         async with self._begin() as store:
             return await store.portfolio.enter(totals, moment or now, note)
@@ -89,7 +95,9 @@ class PortfolioService:
             if not await store.portfolio.delete(snapshot_id):
                 raise NotFound("SNAPSHOT_NOT_FOUND", "no snapshot has this id")
 
-    async def trend(self, window: timedelta | None, end_time: datetime | None, point_count: int) -> Trend:
+    async def trend(
+        self, window: timedelta | None, end_time: datetime | None, point_count: int
+    ) -> Trend:
         """Snapshots of a window (24 hours) up to its end (now) in at most so many points (100).
 
         Raises InvalidArgument INVALID_FIELD.
@@ -97,7 +105,9 @@ class PortfolioService:
         window, end_time = window or _WINDOW, end_time or self._clock.now()
         if not timedelta() < window <= _LONGEST_WINDOW:
             problem = "above 0 and at most 100 years"
-            raise InvalidArgument("INVALID_FIELD", f"window is {problem}", fields={"window": problem})
+            raise InvalidArgument(
+                "INVALID_FIELD", f"window is {problem}", fields={"window": problem}
+            )
         start_time = end_time - window
         async with self._read() as store:
             points = await store.portfolio.trend(start_time, end_time, point_count or _POINTS)
@@ -128,6 +138,8 @@ class PortfolioService:
         """Delete snapshots and refused rows. Raises InvalidArgument NOT_CONFIRMED."""
         if confirm != _CLEAR:
             problem = f'must be "{_CLEAR}"; nothing was deleted'
-            raise InvalidArgument("NOT_CONFIRMED", f"confirm {problem}", fields={"confirm": problem})
+            raise InvalidArgument(
+                "NOT_CONFIRMED", f"confirm {problem}", fields={"confirm": problem}
+            )
         async with self._begin() as store:
             return await store.portfolio.clear()

@@ -69,10 +69,17 @@ class WhatIf:
 
 
 class PositionsService:
-    """Use cases of single positions. Every change ends with a pass, so that totals are right at once."""
+    """Use cases of single positions. Every change ends with a pass, so that totals are right at
+    once.
+    """
 
     def __init__(
-        self, begin: Begin, read: Begin, reads: PositionReads, enrichment: EnrichmentService, clock: Clock
+        self,
+        begin: Begin,
+        read: Begin,
+        reads: PositionReads,
+        enrichment: EnrichmentService,
+        clock: Clock,
     ) -> None:
         self._begin = begin
         self._read = read
@@ -86,12 +93,18 @@ class PositionsService:
         refuse_secret(draft.id, "position.id")
         refuse_secret(draft.note, "position.note")
         venue = choose(draft.venue or MANUAL, VENUES, field="position.venue")
-        draft = replace(draft, id=draft.id or new_id("pos"), wallet=draft.wallet or MANUAL, venue=venue)
+        draft = replace(
+            draft, id=draft.id or new_id("pos"), wallet=draft.wallet or MANUAL, venue=venue
+        )
         market, now = await self._enrichment.market(), self._clock.now()
         check_plausible(draft, market.get(draft.asset))
         frame = None
         async with self._begin() as store:
-            first = await store.positions.keep_request(request_id, draft.id, now) if request_id else None
+            first = (
+                await store.positions.keep_request(request_id, draft.id, now)
+                if request_id
+                else None
+            )
             if first is None:
                 await self._insert(store, draft)
                 await store.enrichment.bump_membership()
@@ -124,7 +137,8 @@ class PositionsService:
             raise AlreadyExists("POSITION_EXISTS", f"a position with id {draft.id[:60]!r} exists")
 
     async def unwatched(self, wallet: str = "") -> list[str]:
-        """Parts of active wallets' accounts that no total counts, in words with the wallet's name."""
+        """Parts of active wallets' accounts that no total counts, in words with the wallet's
+        name."""
         async with self._read() as store:
             listed = await store.wallets.unwatched(wallet)
         return [f"{name}: {words}" for name, parts in listed for words in parts]
@@ -133,7 +147,9 @@ class PositionsService:
         """Raises NotFound POSITION_NOT_FOUND."""
         return await self.with_risk(_there(await self._reads.find(position_id), position_id))
 
-    async def list(self, wanted: Filter, order_by: str, page_size: int, page_token: str) -> Page[Position]:
+    async def list(
+        self, wanted: Filter, order_by: str, page_size: int, page_token: str
+    ) -> Page[Position]:
         """Raises UNKNOWN_NAME, WALLET_NOT_FOUND, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
         if wanted.venue:
             choose(wanted.venue, VENUES, field="venue")
@@ -148,7 +164,8 @@ class PositionsService:
         return Page([await self.with_risk(found) for found, _ in page.rows], page.next_page_token)
 
     async def update(self, position_id: str, values: Mapping[str, object]) -> Position:
-        """`values` by names of CHANGEABLE. Raises POSITION_NOT_FOUND, INVALID_FIELD, IMPLAUSIBLE."""
+        """`values` by names of CHANGEABLE. Raises POSITION_NOT_FOUND, INVALID_FIELD,
+        IMPLAUSIBLE."""
         _check_values(values)
         refuse_secret(str(values.get("note", "")), "position.note")
         market, now = await self._enrichment.market(), self._clock.now()
@@ -189,7 +206,9 @@ class PositionsService:
         """Raises InvalidArgument NOT_CONFIRMED unless `confirm` is the word."""
         if confirm != _DELETE:
             problem = f'must be "{_DELETE}"; nothing was deleted'
-            raise InvalidArgument("NOT_CONFIRMED", f"confirm {problem}", fields={"confirm": problem})
+            raise InvalidArgument(
+                "NOT_CONFIRMED", f"confirm {problem}", fields={"confirm": problem}
+            )
         market = await self._enrichment.market()
         async with self._begin() as store:
             count = await store.positions.delete_all()

@@ -1,4 +1,5 @@
-"""Tells watchers what each pass changed, whichever process ran it. Does nothing while nobody watches.
+"""Tells watchers what each pass changed, whichever process ran it. Does nothing while nobody
+watches.
 
 A watcher holds the last frame it was shown and goes straight to the latest one: nothing queues up.
 """
@@ -50,7 +51,9 @@ class Watch:
         self._alike: Alike[Sequence[News]] = Alike()
 
     async def news(self, wanted: Filter) -> AsyncIterator[News]:
-        """The present state in one or more pieces of 150, then every change. Raises WALLET_NOT_FOUND."""
+        """The present state in one or more pieces of 150, then every change. Raises
+        WALLET_NOT_FOUND.
+        """
         shown: dict[int, str] = {}
         with self._enrichment.watching() as something:
             something.clear()
@@ -68,7 +71,9 @@ class Watch:
                     yield news
                 seen = frame
 
-    async def _present(self, wanted: Filter, frame: EnrichedFrame) -> AsyncIterator[Sequence[Position]]:
+    async def _present(
+        self, wanted: Filter, frame: EnrichedFrame
+    ) -> AsyncIterator[Sequence[Position]]:
         after, told = None, False
         while True:
             async with self._read() as store:
@@ -98,7 +103,9 @@ class Watch:
             shown.update((one.inputs.position_key, one.inputs.id) for one in news.positions)
             yield news
 
-    async def _changed(self, wanted: Filter, before: EnrichedFrame, frame: EnrichedFrame) -> Sequence[News]:
+    async def _changed(
+        self, wanted: Filter, before: EnrichedFrame, frame: EnrichedFrame
+    ) -> Sequence[News]:
         told: list[News] = []
         keys = changed_keys(before, frame)
         gap = frame.pass_number - before.pass_number > 1
@@ -107,9 +114,13 @@ class Watch:
             # What no figure shows, a note say, is found by the time of the edit.
             since = before.enriched_time if place == 0 else None
             async with self._read() as store:
-                rows: Sequence[StoredPosition] = await store.positions.changed(wanted, piece.tolist(), since)
+                rows: Sequence[StoredPosition] = await store.positions.changed(
+                    wanted, piece.tolist(), since
+                )
             if rows:
-                told.append(_news(frame, [judged_by(one, frame) for one in rows], gap=gap and not told))
+                told.append(
+                    _news(frame, [judged_by(one, frame) for one in rows], gap=gap and not told)
+                )
         return told
 
     async def _wait(self, something: asyncio.Event) -> None:
@@ -123,6 +134,10 @@ class Watch:
 
 
 def _news(
-    frame: EnrichedFrame, positions: Sequence[Position], removed: Sequence[str] = (), *, gap: bool = False
+    frame: EnrichedFrame,
+    positions: Sequence[Position],
+    removed: Sequence[str] = (),
+    *,
+    gap: bool = False,
 ) -> News:
     return News(positions, tuple(removed), gap, frame.enriched_time, frame.membership_epoch)

@@ -1,6 +1,8 @@
-"""What it takes to bring the liquidation price a wanted distance away: collateral to add, or size to cut.
+"""What it takes to bring the liquidation price a wanted distance away: collateral to add, or size
+to cut.
 
-Pure: arrays in, arrays out (the scalar is the vector of length one); NaN is absent. Formulas: providers page.
+Pure: arrays in, arrays out (the scalar is the vector of length one); NaN is absent. Formulas:
+providers page.
 """
 
 import math
@@ -34,17 +36,22 @@ class Finding(StrEnum):
 
 
 ASSUMPTIONS: Final = {
-    "jupiter": "Jupiter's formula: the close fee follows the size; entry, borrow fee and collateral stay.",
-    "dydx": "Margin formula: the subaccount's other positions keep price and size; no trading fees.",
-    "hyperliquid": "Margin formula: the account's other positions keep price and size; no trading fees.",
-    "": "Linear: each USD of collateral moves the liquidation price by entry / size; no fees or maintenance.",
+    "jupiter": "Jupiter's formula: the close fee follows the size; entry, borrow fee and "
+    "collateral stay.",
+    "dydx": "Margin formula: the subaccount's other positions keep price and size; no trading "
+    "fees.",
+    "hyperliquid": "Margin formula: the account's other positions keep price and size; no trading "
+    "fees.",
+    "": "Linear: each USD of collateral moves the liquidation price by entry / size; no fees or "
+    "maintenance.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class AdviceInput:
-    """A position to be advised on; None = absent. `liquidation_price_usd` is the one that drives the risk,
-    `maintenance_ratio` of dYdX and Hyperliquid (VenueTerms)."""
+    """A position to be advised on; None = absent. `liquidation_price_usd` is the one that drives
+    the risk, `maintenance_ratio` of dYdX and Hyperliquid (VenueTerms).
+    """
 
     venue: str
     asset: str
@@ -62,8 +69,8 @@ class Advice:
     """Either remedy alone reaches the distance; each with its finding, None unless it is known.
 
     `wanted_liquidation_price_usd`: USD per unit, > 0, None when the distance leaves no such price.
-    `size_to_cut_usd` is of the size at entry, at most all of it. `assumption` says in a sentence what the
-    figures rest on.
+    `size_to_cut_usd` is of the size at entry, at most all of it. `assumption` says in a sentence
+    what the figures rest on.
     """
 
     wanted_distance_percent: float
@@ -75,17 +82,24 @@ class Advice:
     assumption: str
 
 
-def wanted_liquidation_price(side_sign: Reading, price_usd: Reading, wanted_percent: Reading) -> Numbers:
-    """USD per unit at which the signed distance is `wanted_percent` of the price; absent when not > 0."""
+def wanted_liquidation_price(
+    side_sign: Reading, price_usd: Reading, wanted_percent: Reading
+) -> Numbers:
+    """USD per unit at which the signed distance is `wanted_percent` of the price; absent when not >
+    0.
+    """
     with np.errstate(invalid="ignore"):
-        price = np.asarray(price_usd, np.float64) * (1.0 - np.asarray(side_sign) * wanted_percent / 100.0)
+        price = np.asarray(price_usd, np.float64) * (
+            1.0 - np.asarray(side_sign) * wanted_percent / 100.0
+        )
         return np.asarray(np.where(price > 0, price, np.nan), np.float64)
 
 
 def jupiter_lasting_usd(
     side_sign: Reading, entry_price_usd: Reading, size_usd: Reading, liquidation_price_usd: Reading
 ) -> Numbers:
-    """Loss at which the position is liquidated, USD: collateral less fees less what must be left."""
+    """Loss at which the position is liquidated, USD: collateral less fees less what must be
+    left."""
     size = np.asarray(size_usd, np.float64)
     with np.errstate(all="ignore"):
         way = np.asarray(entry_price_usd, np.float64) - liquidation_price_usd
@@ -117,10 +131,11 @@ def jupiter_largest_size(
     wanted_liquidation_price_usd: Reading,
     impact_scalar: Reading = JUPITER_DEFAULT_IMPACT_SCALAR,
 ) -> Numbers:
-    """Largest size that this collateral keeps the wanted price away from, USD at entry; 0 when none.
+    """Largest size that this collateral keeps the wanted price away from, USD at entry; 0 when
+    none.
 
-    The close fee steps up by whole basis points. Where the exact size would fall into a step, the size just
-    before it is the answer, and liquidation lies a little further than wanted.
+    The close fee steps up by whole basis points. Where the exact size would fall into a step, the
+    size just before it is the answer, and liquidation lies a little further than wanted.
     """
     with np.errstate(all="ignore"):
         entry = np.asarray(entry_price_usd, np.float64)
@@ -153,8 +168,8 @@ def margin_available(
 ) -> Numbers:
     """USD above the maintenance margin that lie between a price and a liquidation price.
 
-    The formulas of dYdX and Hyperliquid are one: `P - L = side * available / (|base| * (1 - side * ratio))`.
-    `base_units` > 0; a ratio of 0 is the linear case.
+    The formulas of dYdX and Hyperliquid are one: `P - L = side * available / (|base| * (1 - side *
+    ratio))`. `base_units` > 0; a ratio of 0 is the linear case.
     """
     with np.errstate(all="ignore"):
         distance = side_sign * (np.asarray(price_usd, np.float64) - liquidation_price_usd)
@@ -170,9 +185,14 @@ def margin_top_up(
     wanted_percent: Reading,
     maintenance_ratio: Reading = 0.0,
 ) -> Numbers:
-    """Collateral to add, USD; <= 0 when liquidation is that far already; absent when no price lies there."""
+    """Collateral to add, USD; <= 0 when liquidation is that far already; absent when no price lies
+    there.
+    """
     wanted = wanted_liquidation_price(side_sign, price_usd, wanted_percent)
-    return margin_available(side_sign, price_usd, base_units, wanted, maintenance_ratio) - available_usd
+    return (
+        margin_available(side_sign, price_usd, base_units, wanted, maintenance_ratio)
+        - available_usd
+    )
 
 
 def margin_largest_base(
@@ -183,8 +203,9 @@ def margin_largest_base(
     wanted_percent: Reading,
     maintenance_ratio: Reading = 0.0,
 ) -> Numbers:
-    """Largest position in base units that the equity left after closing the rest at `price_usd` keeps away
-    from liquidation by the wanted percent; 0 when none; absent when no price lies there."""
+    """Largest position in base units that the equity left after closing the rest at `price_usd`
+    keeps away from liquidation by the wanted percent; 0 when none; absent when no price lies there.
+    """
     with np.errstate(all="ignore"):
         price = np.asarray(price_usd, np.float64)
         ratio = np.asarray(maintenance_ratio, np.float64)
@@ -192,7 +213,9 @@ def margin_largest_base(
         # Closing frees the maintenance margin of what is closed.
         free = available_usd + np.asarray(base_units, np.float64) * price * ratio
         per_unit = price * ratio + margin_available(side_sign, price, 1.0, wanted, ratio)
-        return np.asarray(np.where(np.isnan(per_unit), np.nan, np.maximum(free / per_unit, 0.0)), np.float64)
+        return np.asarray(
+            np.where(np.isnan(per_unit), np.nan, np.maximum(free / per_unit, 0.0)), np.float64
+        )
 
 
 def advise(advice_input: AdviceInput, wanted_distance_percent: float) -> Advice:
@@ -203,13 +226,18 @@ def advise(advice_input: AdviceInput, wanted_distance_percent: float) -> Advice:
     if not 0 < wanted_distance_percent < math.inf:
         problem = "a percent more than 0"
         fields = {"wanted_distance_percent": problem}
-        raise InvalidArgument("INVALID_FIELD", f"wanted_distance_percent is {problem}", fields=fields)
+        raise InvalidArgument(
+            "INVALID_FIELD", f"wanted_distance_percent is {problem}", fields=fields
+        )
     side, entry, size, price, liquidation = _known(advice_input)
     wanted = float(wanted_liquidation_price(side, price, wanted_distance_percent))
     to_add, kept = math.nan, math.nan
     if advice_input.venue == "jupiter":
         to_add, kept = _jupiter(advice_input, wanted)
-    elif advice_input.venue not in ("dydx", "hyperliquid") or advice_input.maintenance_ratio is not None:
+    elif (
+        advice_input.venue not in ("dydx", "hyperliquid")
+        or advice_input.maintenance_ratio is not None
+    ):
         base, ratio = size / entry, advice_input.maintenance_ratio or 0.0
         available = margin_available(side, price, base, liquidation, ratio)
         terms = (side, price, base, available, wanted_distance_percent, ratio)
@@ -237,13 +265,16 @@ def _known(advice_input: AdviceInput) -> tuple[float, float, float, float, float
         advice_input.price_usd,
         advice_input.liquidation_price_usd,
     )
-    entry, size, price, liquidation = (math.nan if one is None or one <= 0 else one for one in numbers)
+    entry, size, price, liquidation = (
+        math.nan if one is None or one <= 0 else one for one in numbers
+    )
     return advice_input.side_sign or math.nan, entry, size, price, liquidation
 
 
 def _jupiter(advice_input: AdviceInput, wanted: float) -> tuple[float, float]:
-    """Collateral to add and the largest size. What the fees are is taken from the liquidation price that
-    drives the risk, so that the advice holds where the venue's and our own differ."""
+    """Collateral to add and the largest size. What the fees are is taken from the liquidation price
+    that drives the risk, so that the advice holds where the venue's and our own differ.
+    """
     side, entry, size, _, liquidation = _known(advice_input)
     collateral = math.nan if advice_input.collateral_usd is None else advice_input.collateral_usd
     scalar = jupiter_impact_scalar(advice_input.asset)

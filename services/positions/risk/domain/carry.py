@@ -17,10 +17,12 @@ def hours_until_liquidation(
     hourly_carry_usd: Reading,
     maintenance_ratio: Reading = 0.0,
 ) -> Numbers:
-    """Hours, >= 0, until carry alone liquidates at an unmoved price and rate; 0 at or past liquidation.
+    """Hours, >= 0, until carry alone liquidates at an unmoved price and rate; 0 at or past
+    liquidation.
 
-    Infinite when carry costs nothing or pays. `base_units` = size / entry; the ratio is 0 for Jupiter, where
-    liquidation drifts by `hourly_carry_usd / base_units` an hour. Absent where an input is.
+    Infinite when carry costs nothing or pays. `base_units` = size / entry; the ratio is 0 for
+    Jupiter, where liquidation drifts by `hourly_carry_usd / base_units` an hour. Absent where an
+    input is.
     """
     with np.errstate(all="ignore"):
         carry = np.asarray(hourly_carry_usd, np.float64)

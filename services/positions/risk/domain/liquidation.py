@@ -11,9 +11,9 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 Reading = Numbers | float
 
-# Price impact scalars of Jupiter's custody accounts, in 1e-10 USD per basis point. Only SOL's is published
-# where it can be read without the chain; others are taken with the same one: a close fee of 7 bps up to
-# 375,000 USD, rising with size beyond.
+# Price impact scalars of Jupiter's custody accounts, in 1e-10 USD per basis point. Only SOL's is
+# published where it can be read without the chain; others are taken with the same one: a close fee
+# of 7 bps up to 375,000 USD, rising with size beyond.
 JUPITER_IMPACT_SCALARS: Mapping[str, float] = {"SOL": 3.75e15}
 JUPITER_DEFAULT_IMPACT_SCALAR = 3.75e15
 JUPITER_BASE_FEE_BPS = 6.0
@@ -41,8 +41,8 @@ def jupiter_liquidation_price(
 ) -> Numbers:
     """USD per unit; beyond entry when fees have eaten the collateral (liquidatable now).
 
-    Absent (NaN) where an input is absent, the side is unknown (0), entry or size is not > 0, or the price
-    would not be > 0: a long that holds more collateral than it can lose has none.
+    Absent (NaN) where an input is absent, the side is unknown (0), entry or size is not > 0, or the
+    price would not be > 0: a long that holds more collateral than it can lose has none.
     """
     side = np.asarray(side_sign, dtype=np.float64)
     entry = np.asarray(entry_price_usd, dtype=np.float64)
@@ -62,8 +62,10 @@ def dydx_liquidation_price(
     maintenance_ratio: Reading,
     other_maintenance_usd: Reading = 0.0,
 ) -> Numbers:
-    """USD per unit. `base` is the signed size in base units; `equity_usd` is that of the subaccount; isolated
-    positions have no other maintenance requirement. Absent without a position or when not > 0."""
+    """USD per unit. `base` is the signed size in base units; `equity_usd` is that of the
+    subaccount; isolated positions have no other maintenance requirement. Absent without a position
+    or when not > 0.
+    """
     units = np.asarray(base, dtype=np.float64)
     with np.errstate(all="ignore"):
         owed = np.asarray(equity_usd, dtype=np.float64) - units * price_usd - other_maintenance_usd
@@ -73,8 +75,10 @@ def dydx_liquidation_price(
 def hyperliquid_liquidation_price(
     price_usd: Reading, base: Reading, margin_available_usd: Reading, max_leverage_ratio: Reading
 ) -> Numbers:
-    """USD per unit. Isolated: margin available = margin used - position value * l; cross: account value -
-    maintenance required; l = 1 / (2 * max leverage). Absent without a position or when not > 0."""
+    """USD per unit. Isolated: margin available = margin used - position value * l; cross: account
+    value - maintenance required; l = 1 / (2 * max leverage). Absent without a position or when not
+    > 0.
+    """
     units = np.asarray(base, dtype=np.float64)
     side = np.sign(units)
     with np.errstate(all="ignore"):
@@ -85,8 +89,12 @@ def hyperliquid_liquidation_price(
 
 def hyperliquid_maintenance_ratio(max_leverage_ratio: Reading) -> Numbers:
     """Maintenance margin as a share of the notional."""
-    return np.asarray(1.0 / (2.0 * np.asarray(max_leverage_ratio, dtype=np.float64)), dtype=np.float64)
+    return np.asarray(
+        1.0 / (2.0 * np.asarray(max_leverage_ratio, dtype=np.float64)), dtype=np.float64
+    )
 
 
 def _present(price: npt.NDArray[np.float64], known: npt.NDArray[np.bool_]) -> Numbers:
-    return np.asarray(np.where(known & np.isfinite(price) & (price > 0), price, np.nan), dtype=np.float64)
+    return np.asarray(
+        np.where(known & np.isfinite(price) & (price > 0), price, np.nan), dtype=np.float64
+    )

@@ -1,4 +1,5 @@
-"""A portfolio walked along a move of prices: what it is worth on the way, and what is liquidated when.
+"""A portfolio walked along a move of prices: what it is worth on the way, and what is liquidated
+when.
 
 Pure: columns in, figures out.
 """
@@ -38,7 +39,9 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Points in order; rows that are liquidated in order, with the share and the price at which they are."""
+    """Points in order; rows that are liquidated in order, with the share and the price at which
+    they are.
+    """
 
     points: tuple[Point, ...]
     liquidated_rows: NDArray[np.intp]
@@ -71,9 +74,11 @@ def judged(columns: Mapping[str, Column]) -> NDArray[np.bool_]:
 
 
 def walk(columns: Mapping[str, Column], move_ratios: Numbers, step_count: int) -> Walk:
-    """`columns` of a frame; `move_ratios` by row. Prices go in a line from the mark to mark * (1 + move).
+    """`columns` of a frame; `move_ratios` by row. Prices go in a line from the mark to mark * (1 +
+    move).
 
-    A liquidated position is worth 0 and has lost its collateral; rows that are not judged add nothing.
+    A liquidated position is worth 0 and has lost its collateral; rows that are not judged add
+    nothing.
     """
     known = judged(columns)
     rows = np.flatnonzero(known)

@@ -28,7 +28,9 @@ class SessionsService:
         self._clock = clock
 
     async def start(self, name: str, note: str) -> Session:
-        """Open one at the present value. Raises FailedPrecondition SESSION_OPEN, PRIVATE_KEY_REFUSED."""
+        """Open one at the present value. Raises FailedPrecondition SESSION_OPEN,
+        PRIVATE_KEY_REFUSED.
+        """
         refuse_secret(name, "name")
         refuse_secret(note, "note")
         now, session_id = self._clock.now(), new_id("ses")
@@ -44,7 +46,9 @@ class SessionsService:
         async with self._begin() as store:
             kept = _there(await store.sessions.find(session_id, lock=True))
             if kept.status is SessionStatus.ENDED:
-                raise FailedPrecondition("SESSION_ENDED", "the session has ended; its figures are final")
+                raise FailedPrecondition(
+                    "SESSION_ENDED", "the session has ended; its figures are final"
+                )
             judged = await self._judged(store, kept, now)
             ended = replace(judged, status=SessionStatus.ENDED, ended_time=now)
             await store.sessions.end(ended)
@@ -67,7 +71,9 @@ class SessionsService:
             rows = await store.sessions.page(request, status, descending=descending)
             page = paging.cut(rows, request, context, lambda row: (row.started_time, row.id))
             now = self._clock.now()
-            return Page([await self._judged(store, kept, now) for kept in page.rows], page.next_page_token)
+            return Page(
+                [await self._judged(store, kept, now) for kept in page.rows], page.next_page_token
+            )
 
     async def strategy(self) -> Strategy:
         """With the present value."""
@@ -83,7 +89,9 @@ class SessionsService:
             changed = replace(present, **values)  # type: ignore[arg-type]  # names and kinds are the servicer's
             if changed.start_value_usd is not None and changed.start_value_usd < 0:
                 fields = {"strategy.start_value_usd": "0 or more"}
-                raise InvalidArgument("INVALID_FIELD", "start_value_usd is 0 or more", fields=fields)
+                raise InvalidArgument(
+                    "INVALID_FIELD", "start_value_usd is 0 or more", fields=fields
+                )
             await store.sessions.keep_strategy(changed, self._clock.now())
         return await self.strategy()
 

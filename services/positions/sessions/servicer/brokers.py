@@ -18,16 +18,21 @@ class BrokersServicer(rpc.BrokersServiceServicer):
     async def CreateBroker(self, request: pb.CreateBrokerRequest, context: Context) -> pb.Broker:
         broker = request.broker
         held = number(broker, "total_holding_usd")
-        return _message(await self._service.create(broker.name, broker.image_path, broker.web_address, held))
+        return _message(
+            await self._service.create(broker.name, broker.image_path, broker.web_address, held)
+        )
 
     async def GetBroker(self, request: pb.GetBrokerRequest, context: Context) -> pb.Broker:
         return _message(await self._service.get(request.name))
 
-    async def ListBrokers(self, request: pb.ListBrokersRequest, context: Context) -> pb.ListBrokersResponse:
+    async def ListBrokers(
+        self, request: pb.ListBrokersRequest, context: Context
+    ) -> pb.ListBrokersResponse:
         check_mask(pb.Broker, request.read_mask)
         page = await self._service.list(request.order_by, request.page_size, request.page_token)
         return pb.ListBrokersResponse(
-            brokers=masked(map(_message, page.rows), request.read_mask), next_page_token=page.next_page_token
+            brokers=masked(map(_message, page.rows), request.read_mask),
+            next_page_token=page.next_page_token,
         )
 
     async def UpdateBroker(self, request: pb.UpdateBrokerRequest, context: Context) -> pb.Broker:

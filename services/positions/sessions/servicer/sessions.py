@@ -18,7 +18,9 @@ class SessionsServicer(rpc.SessionsServiceServicer):
     async def GetStrategy(self, request: pb.GetStrategyRequest, context: Context) -> pb.Strategy:
         return _strategy(await self._service.strategy())
 
-    async def UpdateStrategy(self, request: pb.UpdateStrategyRequest, context: Context) -> pb.Strategy:
+    async def UpdateStrategy(
+        self, request: pb.UpdateStrategyRequest, context: Context
+    ) -> pb.Strategy:
         paths = apply_mask(request.strategy, request.update_mask, STRATEGY_CHANGEABLE)
         values: dict[str, object] = {}
         if "start_value_usd" in paths:
@@ -41,9 +43,12 @@ class SessionsServicer(rpc.SessionsServiceServicer):
     ) -> pb.ListSessionsResponse:
         check_mask(pb.Session, request.read_mask)
         status = member(SessionStatus, request.status, "status") if request.status else None
-        page = await self._service.list(status, request.order_by, request.page_size, request.page_token)
+        page = await self._service.list(
+            status, request.order_by, request.page_size, request.page_token
+        )
         return pb.ListSessionsResponse(
-            sessions=masked(map(_session, page.rows), request.read_mask), next_page_token=page.next_page_token
+            sessions=masked(map(_session, page.rows), request.read_mask),
+            next_page_token=page.next_page_token,
         )
 
 

@@ -13,7 +13,10 @@ from services.positions.tables import broker
 from shared.database.keyset import Direction, Ordering, apply
 from shared.paging import PageRequest
 
-ORDERS: Mapping[str, ColumnElement[Any]] = {"name": broker.c.name, "updated_time": broker.c.updated_time}
+ORDERS: Mapping[str, ColumnElement[Any]] = {
+    "name": broker.c.name,
+    "updated_time": broker.c.updated_time,
+}
 
 
 class BrokerStore:
@@ -24,7 +27,9 @@ class BrokerStore:
 
     async def create(self, fresh: Broker) -> bool:
         """One new broker; False when the name is taken."""
-        statement = insert(broker).values(asdict(fresh)).on_conflict_do_nothing(index_elements=["name"])
+        statement = (
+            insert(broker).values(asdict(fresh)).on_conflict_do_nothing(index_elements=["name"])
+        )
         return (await self._connection.execute(statement)).rowcount == 1
 
     async def find(self, name: str) -> Broker | None:
@@ -48,7 +53,9 @@ class BrokerStore:
 
     async def delete(self, name: str) -> bool:
         """Remove one; False when there is none."""
-        return (await self._connection.execute(delete(broker).where(broker.c.name == name))).rowcount == 1
+        return (
+            await self._connection.execute(delete(broker).where(broker.c.name == name))
+        ).rowcount == 1
 
     async def total(self) -> tuple[float, int]:
         """Sum of what is held, USD, and how many do not say."""

@@ -64,16 +64,22 @@ class SessionStore:
     async def find(self, session_id: str, *, lock: bool = False) -> Kept | None:
         """One session; locked until commit when asked."""
         query = select(session).where(session.c.id == session_id)
-        row = (await self._connection.execute(query.with_for_update() if lock else query)).one_or_none()
+        row = (
+            await self._connection.execute(query.with_for_update() if lock else query)
+        ).one_or_none()
         return None if row is None else _kept(row)
 
-    async def page(self, page: PageRequest, status: SessionStatus | None, *, descending: bool) -> list[Kept]:
+    async def page(
+        self, page: PageRequest, status: SessionStatus | None, *, descending: bool
+    ) -> list[Kept]:
         """In order of their start, one more than the page holds."""
         query: Select[Any] = select(session)
         if status is not None:
             query = query.where(session.c.status == int(status))
         way: Direction = "desc" if descending else "asc"
-        query = apply(query, [(session.c.started_time, way), (session.c.id, way)], page.after, page.size)
+        query = apply(
+            query, [(session.c.started_time, way), (session.c.id, way)], page.after, page.size
+        )
         return [_kept(row) for row in await self._connection.execute(query)]
 
     async def end(self, ended: Session) -> None:

@@ -1,4 +1,6 @@
-"""Answers of venues as columns: what sync compares and stores. No row of them is an object any more."""
+"""Answers of venues as columns: what sync compares and stores. No row of them is an object any
+more.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -74,7 +76,9 @@ def answered(answer: Answer) -> AnswerColumns:
             "asset": asset,
             "side": np.fromiter(map(attrgetter("side"), rows), np.int16, len(rows)),
             "one_way": np.fromiter(map(attrgetter("one_way"), rows), np.bool_, len(rows)),
-            "shares_collateral": np.fromiter(map(attrgetter("shares_collateral"), rows), np.bool_, len(rows)),
+            "shares_collateral": np.fromiter(
+                map(attrgetter("shares_collateral"), rows), np.bool_, len(rows)
+            ),
             "flag_bits": np.array([bits_of(one) for one in flags], np.int64)[flag],
             **{name: _figures(rows, name) for name in NUMBERS},
             **{name: _figures(terms, name) for name in TERMS},
@@ -87,7 +91,9 @@ def answered(answer: Answer) -> AnswerColumns:
 
 
 def of_side(position_id: str, side: int) -> str:
-    """The id of a one-way venue's position on the other side than the first that was held under this id."""
+    """The id of a one-way venue's position on the other side than the first that was held under
+    this id.
+    """
     return f"{position_id}-{Side(side).name.lower()}"
 
 
@@ -97,10 +103,17 @@ def joined(parts: Sequence[AnswerColumns]) -> AnswerColumns:
         return parts[0]
     names, asset = _numbered(chain.from_iterable(part.asset_names for part in parts))
     starts = np.cumsum([0, *(len(part.asset_names) for part in parts)])
-    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns} | {
-        "place": np.repeat(np.arange(len(parts), dtype=np.int32), [len(part.ids) for part in parts]),
+    columns = {
+        name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns
+    } | {
+        "place": np.repeat(
+            np.arange(len(parts), dtype=np.int32), [len(part.ids) for part in parts]
+        ),
         "asset": np.concatenate(
-            [asset[part.columns["asset"] + start] for part, start in zip(parts, starts, strict=False)]
+            [
+                asset[part.columns["asset"] + start]
+                for part, start in zip(parts, starts, strict=False)
+            ]
         ),
     }
     return AnswerColumns(

@@ -1,4 +1,6 @@
-"""Whether a venue's figures can be believed: against themselves, the market, and what was last good."""
+"""Whether a venue's figures can be believed: against themselves, the market, and what was last
+good.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,20 +12,24 @@ from numpy.typing import NDArray
 
 from services.positions.domain.scale import SCALE_FACTOR_LIMIT, off_scale
 
-# The rule, for each row of an answer. A row that breaks it is refused: the last good one stays, marked.
+# The rule, for each row of an answer. A row that breaks it is refused: the last good one stays,
+# marked.
 #
-# 1. An open position has a size > 0, and a margin > 0 where its venue gives one (the adapters see to that).
-# 2. Size, entry, mark and profit say one thing: `profit = side * size * (mark / entry - 1)` within a tenth of
-#    what is at stake. A factor 10 in one of them moves a liquidation, or hides one, as well as a factor 100.
-#    Without a profit an entry further than a factor 20 from the mark is refused.
-# 3. Of a known position side and asset do not change. (Where a venue holds one position a market, another
-#    side is another position: see services.positions.sync.domain.sync_rows.)
-# 4. Of a known position size, entry and collateral stay within a factor 20 of what they were, and so do the
-#    mark, unless the market confirms the new one, and the venue's liquidation price, unless our own formula
-#    does; a mark that was there does not vanish. Of positions that share a collateral, one whose part leapt
-#    while that of all of them together did not is taken.
-# 5. People do add thirty times their collateral. What breaks rule 4 alone waits in quarantine and is taken
-#    when three different observations, a minute or more from first to last, stated about the same (factor 2).
+# 1. An open position has a size > 0, and a margin > 0 where its venue gives one (the adapters see
+#    to that).
+# 2. Size, entry, mark and profit say one thing: `profit = side * size * (mark / entry - 1)` within
+#    a tenth of what is at stake. A factor 10 in one of them moves a liquidation, or hides one, as
+#    well as a factor 100. Without a profit an entry further than a factor 20 from the mark is
+#    refused.
+# 3. Of a known position side and asset do not change. (Where a venue holds one position a market,
+#    another side is another position: see services.positions.sync.domain.sync_rows.)
+# 4. Of a known position size, entry and collateral stay within a factor 20 of what they were, and
+#    so do the mark, unless the market confirms the new one, and the venue's liquidation price,
+#    unless our own formula does; a mark that was there does not vanish. Of positions that share a
+#    collateral, one whose part leapt while that of all of them together did not is taken.
+# 5. People do add thirty times their collateral. What breaks rule 4 alone waits in quarantine and
+#    is taken when three different observations, a minute or more from first to last, stated about
+#    the same (factor 2).
 
 Column = NDArray[Any]
 
@@ -32,13 +38,21 @@ CONFIRMATIONS: Final = 3
 CONFIRMED_APART: Final = timedelta(seconds=60)
 SAME_FACTOR: Final = 2.0
 # Those that are kept in quarantine, and compared there.
-COMPARED: Final = ("entry_price_usd", "size_usd", "collateral_usd", "mark_price_usd", "liquidation_price_usd")
+COMPARED: Final = (
+    "entry_price_usd",
+    "size_usd",
+    "collateral_usd",
+    "mark_price_usd",
+    "liquidation_price_usd",
+)
 _AMOUNTS: Final = ("entry_price_usd", "size_usd")
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A row that waits: its figures by name (NaN = absent), observed first and last when, and how often."""
+    """A row that waits: its figures by name (NaN = absent), observed first and last when, and how
+    often.
+    """
 
     first_micros: int
     last_micros: int
@@ -53,7 +67,9 @@ def entry_fault(
     mark_price_usd: float | None,
     profit_usd: float | None,
 ) -> str:
-    """Rule 2: ENTRY_SCALE, PROFIT_DISAGREES or empty. Size at entry; `profit_usd`: before or after fees."""
+    """Rule 2: ENTRY_SCALE, PROFIT_DISAGREES or empty. Size at entry; `profit_usd`: before or after
+    fees.
+    """
     if mark_price_usd is None:
         return ""
     far = off_scale(entry_price_usd, mark_price_usd)
@@ -75,8 +91,8 @@ def leaps(
     totals_leap: NDArray[np.bool_],
 ) -> dict[str, NDArray[np.bool_]]:
     """Rule 4: by name of the figure the rows in which it leapt. `known`: rows whose `before` holds;
-    `market_usd`: NaN where there is no price; `shared`: rows whose collateral is a part of a shared one;
-    `totals_leap`: those of them whose whole leapt.
+    `market_usd`: NaN where there is no price; `shared`: rows whose collateral is a part of a shared
+    one; `totals_leap`: those of them whose whole leapt.
     """
     with np.errstate(all="ignore"):
         found = {name: known & _apart(after[name], before[name]) for name in _AMOUNTS}
@@ -84,7 +100,9 @@ def leaps(
         collateral = own & _apart(after["collateral_usd"], before["collateral_usd"])
         mark = known & _apart(after["mark_price_usd"], before["mark_price_usd"])
         gone = known & np.isnan(after["mark_price_usd"]) & (before["mark_price_usd"] > 0)
-        liquidation = known & _apart(after["liquidation_price_usd"], before["liquidation_price_usd"])
+        liquidation = known & _apart(
+            after["liquidation_price_usd"], before["liquidation_price_usd"]
+        )
         return found | {
             "collateral_usd": collateral,
             "mark_price_usd": gone | (mark & ~_near(after["mark_price_usd"], market_usd)),
@@ -96,7 +114,9 @@ def leaps(
 def totals_leap(
     before: Column, after: Column, known: NDArray[np.bool_], place: Column, size: int
 ) -> NDArray[np.bool_]:
-    """By row: whether its answer's known rows have a collateral together a factor 20 from what it was."""
+    """By row: whether its answer's known rows have a collateral together a factor 20 from what it
+    was.
+    """
     old, new = (
         np.bincount(place[known], weights=np.nan_to_num(column[known]), minlength=size)
         for column in (before, after)
@@ -109,16 +129,24 @@ def confirmed(waiting: Quarantined, figures: Mapping[str, float], observed_micro
     """Rule 5, with this observation counted."""
     counted = noted(waiting, figures, observed_micros)
     apart = counted.last_micros - counted.first_micros
-    return counted.observed_count >= CONFIRMATIONS and apart >= CONFIRMED_APART // timedelta(microseconds=1)
+    return counted.observed_count >= CONFIRMATIONS and apart >= CONFIRMED_APART // timedelta(
+        microseconds=1
+    )
 
 
-def noted(waiting: Quarantined | None, figures: Mapping[str, float], observed_micros: int) -> Quarantined:
-    """The row in quarantine after this observation: an old one counts once, another figure begins anew."""
+def noted(
+    waiting: Quarantined | None, figures: Mapping[str, float], observed_micros: int
+) -> Quarantined:
+    """The row in quarantine after this observation: an old one counts once, another figure begins
+    anew.
+    """
     if waiting is None or not _same(waiting.figures, figures):
         return Quarantined(observed_micros, observed_micros, 1, dict(figures))
     if observed_micros <= waiting.last_micros:
         return waiting
-    return Quarantined(waiting.first_micros, observed_micros, waiting.observed_count + 1, waiting.figures)
+    return Quarantined(
+        waiting.first_micros, observed_micros, waiting.observed_count + 1, waiting.figures
+    )
 
 
 def _same(kept: Mapping[str, float], figures: Mapping[str, float]) -> bool:

@@ -65,15 +65,18 @@ class Absences:
         """Where each key is in here, -1 when it is not."""
         if not len(self.position_key):
             return np.full(len(position_keys), -1)
-        places = np.minimum(np.searchsorted(self.position_key, position_keys), len(self.position_key) - 1)
+        places = np.minimum(
+            np.searchsorted(self.position_key, position_keys), len(self.position_key) - 1
+        )
         return np.where(self.position_key[places] == position_keys, places, -1)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Positions of the feeds that are not over, and all that the answers name; `place`: of the feed's answer,
-    -1 for a feed that did not answer. Columns else as in AnswerColumns, with `asset` a key, and status,
-    in_last_answer, position_key. `ids` may be left out when no row was refused."""
+    """Positions of the feeds that are not over, and all that the answers name; `place`: of the
+    feed's answer, -1 for a feed that did not answer. Columns else as in AnswerColumns, with `asset`
+    a key, and status, in_last_answer, position_key. `ids` may be left out when no row was refused.
+    """
 
     ids: Sequence[str]
     columns: Mapping[str, NDArray[Any]]
@@ -82,7 +85,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Reason by row of the answers and by stored row (0 for one that is held), and what follows of them."""
+    """Reason by row of the answers and by stored row (0 for one that is held), and what follows of
+    them.
+    """
 
     held: NDArray[np.int8]
     stored: NDArray[np.int8]
@@ -122,8 +127,9 @@ def _by_answer(
 def matched(
     held_ids: Sequence[str], stored_ids: Sequence[str], position_keys: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Where each held id is stored, -1 when it is not. Answers mostly keep their order, which is that of the
-    keys: that is seen at once."""
+    """Where each held id is stored, -1 when it is not. Answers mostly keep their order, which is
+    that of the keys: that is seen at once.
+    """
     order = np.argsort(position_keys, kind="stable")[: len(held_ids)]
     if len(order) == len(held_ids) and held_ids == [stored_ids[place] for place in order.tolist()]:
         return order
@@ -131,9 +137,12 @@ def matched(
     return np.fromiter((places.get(one, -1) for one in held_ids), np.int64, len(held_ids))
 
 
-def under_side_names(stored: Stored, answers: AnswerColumns, at: NDArray[np.int64]) -> AnswerColumns | None:
-    """The answers with other ids where a one-way venue holds the other side than is stored under the id;
-    None when there is none. The first position of a market keeps the plain id."""
+def under_side_names(
+    stored: Stored, answers: AnswerColumns, at: NDArray[np.int64]
+) -> AnswerColumns | None:
+    """The answers with other ids where a one-way venue holds the other side than is stored under
+    the id; None when there is none. The first position of a market keeps the plain id.
+    """
     if not len(stored.columns["side"]):
         return None
     sides = stored.columns["side"][at]
@@ -149,13 +158,17 @@ def under_side_names(stored: Stored, answers: AnswerColumns, at: NDArray[np.int6
 def turned_away(
     stored: Stored, answers: AnswerColumns, plain_ids: Sequence[str], missing: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Stored rows that are over because their market is held on the other side. `plain_ids`: by row of the
-    answers, before `under_side_names`."""
+    """Stored rows that are over because their market is held on the other side. `plain_ids`: by row
+    of the answers, before `under_side_names`.
+    """
     over = np.zeros(len(missing), np.bool_)
     one_way = answers.columns["one_way"]
     if not missing.any() or not one_way.any() or not len(stored.ids):
         return over
-    held = {plain_ids[row]: int(answers.columns["side"][row]) for row in np.flatnonzero(one_way).tolist()}
+    held = {
+        plain_ids[row]: int(answers.columns["side"][row])
+        for row in np.flatnonzero(one_way).tolist()
+    }
     for row in np.flatnonzero(missing).tolist():
         name, side = stored.ids[row], int(stored.columns["side"][row])
         plain = name.removesuffix(of_side("", side)) if name not in held else name
@@ -172,15 +185,21 @@ def decide(
     doubted: NDArray[np.int8] | None = None,
     plain_ids: Sequence[str] | None = None,
 ) -> Decision:
-    """`asset_keys`: by row of the answers; `at`: see `matched`; `doubted`: Reason of rows that are not
-    believed, else 0; `plain_ids`: see `turned_away`.
+    """`asset_keys`: by row of the answers; `at`: see `matched`; `doubted`: Reason of rows that are
+    not believed, else 0; `plain_ids`: see `turned_away`.
 
-    A position missing in one complete answer is STALE; in two of different cycles 30 s or more apart, CLOSED.
+    A position missing in one complete answer is STALE; in two of different cycles 30 s or more
+    apart, CLOSED.
     """
-    columns, places, row_count = stored.columns, answers.columns["place"], len(stored.columns["side"])
+    columns, places, row_count = (
+        stored.columns,
+        answers.columns["place"],
+        len(stored.columns["side"]),
+    )
     known = at >= 0
     before = {
-        name: column[at] if row_count else np.zeros(len(at), column.dtype) for name, column in columns.items()
+        name: column[at] if row_count else np.zeros(len(at), column.dtype)
+        for name, column in columns.items()
     }
     moved = known & ((before["asset"] != asset_keys) | (before["side"] != answers.columns["side"]))
     held = _held(known, before, moved, answers)
@@ -190,13 +209,17 @@ def decide(
     missing = np.ones(row_count, np.bool_)
     missing[at[known]] = False
     gone = _gone(stored, missing, answers, now)
-    gone[turned_away(stored, answers, plain_ids or answers.ids, missing) & (gone > 0)] = Reason.TURNED
+    gone[turned_away(stored, answers, plain_ids or answers.ids, missing) & (gone > 0)] = (
+        Reason.TURNED
+    )
     unseen = missing.copy()
     unseen[at[refused]] = True
     keys = columns["position_key"]
     known_keys = np.where(known, before["position_key"], -1)
     regrouped = (
-        np.bincount(places[(held <= Reason.REOPENED) | (moved & ~refused)], minlength=len(answers.complete))
+        np.bincount(
+            places[(held <= Reason.REOPENED) | (moved & ~refused)], minlength=len(answers.complete)
+        )
         > 0
     )
     closed = (gone == Reason.MISSING_TWICE) | (gone == Reason.TURNED)

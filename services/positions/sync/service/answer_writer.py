@@ -1,5 +1,7 @@
-"""Stores what venues answered: all fetches that are ready in one transaction, which the fence of a step lets
-through one at a time anyway. An answer that cannot be stored is stored alone, so that it stops no other."""
+"""Stores what venues answered: all fetches that are ready in one transaction, which the fence of a
+step lets through one at a time anyway. An answer that cannot be stored is stored alone, so that it
+stops no other.
+"""
 
 import asyncio
 import json
@@ -39,7 +41,8 @@ _GONE: Final = (
     Reason.MISSING_TOO_SOON,
     Reason.MISSING_TWICE,
 )
-# Changed rows above this number are merged by COPY, and arithmetic on so many leaves the event loop.
+# Changed rows above this number are merged by COPY, and arithmetic on so many leaves the event
+# loop.
 _BULK_ROWS: Final = 2000
 _MOST_TOLD: Final = 8
 
@@ -75,12 +78,15 @@ class Storing:
         self._busy = False
 
     async def keep(self, wallet: str, venue: str, answer: Answer) -> WalletSync:
-        """Store this answer, with others that are ready. Raises Conflict, STALE_EPOCH among them."""
+        """Store this answer, with others that are ready. Raises Conflict,
+        STALE_EPOCH among them."""
         bulky = len(answer.holdings) > _BULK_ROWS
         rows = await asyncio.to_thread(answered, answer) if bulky else answered(answer)
         return await self.keep_rows(wallet, venue, answer, rows)
 
-    async def keep_rows(self, wallet: str, venue: str, answer: Answer, rows: AnswerColumns) -> WalletSync:
+    async def keep_rows(
+        self, wallet: str, venue: str, answer: Answer, rows: AnswerColumns
+    ) -> WalletSync:
         """The same when the answer's rows are columns already."""
         outcome: asyncio.Future[WalletSync] = asyncio.get_running_loop().create_future()
         self._ready.append(_Fetched(wallet, venue, answer, rows, outcome))
@@ -136,19 +142,27 @@ class Storing:
     async def _apply(
         self, store: Store, feed_keys: Sequence[int], rows: AnswerColumns
     ) -> tuple[Decision, Sequence[Doubt]]:
-        known, at, assets = await store.sync_rows.stored(feed_keys, rows, self._cycle_id, self._id_cache)
+        known, at, assets = await store.sync_rows.stored(
+            feed_keys, rows, self._cycle_id, self._id_cache
+        )
         plain_ids, turned = rows.ids, under_side_names(known, rows, at)
         if turned is not None:
             rows = turned
-            known, at, assets = await store.sync_rows.stored(feed_keys, rows, self._cycle_id, self._id_cache)
+            known, at, assets = await store.sync_rows.stored(
+                feed_keys, rows, self._cycle_id, self._id_cache
+            )
         if not assets.keys() >= set(rows.asset_names):
             assets = await store.positions.asset_keys(rows.asset_names)
-        asset_keys = np.array([assets[name] for name in rows.asset_names], np.int32)[rows.columns["asset"]]
+        asset_keys = np.array([assets[name] for name in rows.asset_names], np.int32)[
+            rows.columns["asset"]
+        ]
         now, quarantined = self._clock.now(), await store.quarantine.read(feed_keys)
         doubted = doubts(known, rows, at, asset_keys, assets, self._market_usd, quarantined)
         if doubted.records:
             doubtful = {one.place for one in doubted.records}
-            complete = tuple(one and place not in doubtful for place, one in enumerate(rows.complete))
+            complete = tuple(
+                one and place not in doubtful for place, one in enumerate(rows.complete)
+            )
             rows = replace(rows, complete=complete)
         judged = (known, rows, asset_keys, at, now, doubted.reasons, plain_ids)
         if len(rows.ids) + len(known.columns["side"]) > _BULK_ROWS:
@@ -221,13 +235,16 @@ async def _keep_terms(
 
 
 def _told(fetched: _Fetched, place: int, records: Sequence[Doubt]) -> _Fetched:
-    """The answer with those of its rows as refused that are not believed for what is known of them."""
+    """The answer with those of its rows as refused that are not believed for what is known of
+    them."""
     refused = [one for one in records if one.place == place]
     if not refused:
         return fetched
     answer = fetched.answer
     refusals = tuple(
-        Refusal(one.reason, one.field, json.dumps(one.figures, separators=(",", ":")), one.position_id)
+        Refusal(
+            one.reason, one.field, json.dumps(one.figures, separators=(",", ":")), one.position_id
+        )
         for one in refused
     )
     words = "; ".join(dict.fromkeys(one.message for one in refused[:_MOST_TOLD]))
@@ -249,7 +266,9 @@ def _stamp(fetched: _Fetched, feed_key: int) -> Stamp:
 
 def _deleted(fetched: _Fetched) -> WalletSync:
     message = "The wallet was deleted while it was fetched."
-    return WalletSync(fetched.wallet, fetched.venue, WalletSyncState.FAILED, "WALLET_NOT_FOUND", message)
+    return WalletSync(
+        fetched.wallet, fetched.venue, WalletSyncState.FAILED, "WALLET_NOT_FOUND", message
+    )
 
 
 def _outcomes(group: Sequence[_Fetched], decision: Decision) -> list[WalletSync]:

@@ -1,4 +1,6 @@
-"""Which rows of an answer are not believed: contradicted by what is known, or leapt and not yet confirmed."""
+"""Which rows of an answer are not believed: contradicted by what is known, or leapt and not yet
+confirmed.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +11,14 @@ from numpy.typing import NDArray
 from services.positions.domain.venue_answer import UNKNOWN_ASSET, Side, Status
 from services.positions.enrichment.domain.enrichment import micros
 from services.positions.sync.domain.answer_columns import AnswerColumns
-from services.positions.sync.domain.leaps import COMPARED, Quarantined, confirmed, leaps, noted, totals_leap
+from services.positions.sync.domain.leaps import (
+    COMPARED,
+    Quarantined,
+    confirmed,
+    leaps,
+    noted,
+    totals_leap,
+)
 from services.positions.sync.domain.sync_rows import Reason, Stored
 from services.positions.sync.store.quarantine import QuarantineStore
 
@@ -28,7 +37,8 @@ class Doubt:
 
 @dataclass(slots=True)
 class Doubts:
-    """Reasons by row of the answers (0: believed), their records, and what quarantine is to hold."""
+    """Reasons by row of the answers (0: believed), their records,
+    and what quarantine is to hold."""
 
     reasons: NDArray[np.int8]
     records: list[Doubt] = field(default_factory=list)
@@ -52,7 +62,9 @@ def doubts(
     market_usd: Mapping[str, float],
     quarantined: Mapping[int, Quarantined],
 ) -> Doubts:
-    """`at`: see services.positions.sync.domain.sync_rows.matched; `market_usd`: fresh prices by asset."""
+    """`at`: see services.positions.sync.domain.sync_rows.matched; `market_usd`: fresh prices by
+    asset.
+    """
     found = Doubts(np.zeros(len(at), np.int8))
     if not len(stored.columns["side"]) or not len(at):
         return found
@@ -63,7 +75,9 @@ def doubts(
     market = np.array([market_usd.get(name, np.nan) for name in rows.asset_names] or [np.nan])
     prices = market[rows.columns["asset"]]
     shared = rows.columns["shares_collateral"]
-    leapt = leaps(before, rows.columns, known, prices, shared, _totals(before, rows, known & shared))
+    leapt = leaps(
+        before, rows.columns, known, prices, shared, _totals(before, rows, known & shared)
+    )
     for row in np.flatnonzero(np.any(list(leapt.values()), axis=0) & (found.reasons == 0)).tolist():
         names = [name for name, where in leapt.items() if where[row]]
         _doubt_leap(found, rows, before, row, names, quarantined)
@@ -120,7 +134,13 @@ def _doubt_leap(
     ratio = new / old if old > 0 else np.nan
     words = f"{name} is gone" if np.isnan(ratio) else f"{name} is {ratio:,.4g} times what it was"
     found.records.append(
-        _record(rows, row, "LEAPT", name, f"{words}; it is taken when three looks over a minute say the same")
+        _record(
+            rows,
+            row,
+            "LEAPT",
+            name,
+            f"{words}; it is taken when three looks over a minute say the same",
+        )
     )
 
 
@@ -128,5 +148,9 @@ def _record(rows: AnswerColumns, row: int, reason: str, name: str, words: str) -
     columns = rows.columns
     asset = rows.asset_names[columns["asset"][row]]
     figures: dict[str, object] = {"asset": asset, "side": Side(int(columns["side"][row])).name}
-    figures |= {each: float(columns[each][row]) for each in COMPARED if not np.isnan(columns[each][row])}
-    return Doubt(int(columns["place"][row]), rows.ids[row], reason, name, f"{asset}: {words}", figures)
+    figures |= {
+        each: float(columns[each][row]) for each in COMPARED if not np.isnan(columns[each][row])
+    }
+    return Doubt(
+        int(columns["place"][row]), rows.ids[row], reason, name, f"{asset}: {words}", figures
+    )

@@ -1,4 +1,6 @@
-"""Sync: every wallet fetched by itself, each answer applied in its own transaction; the mode of the house."""
+"""Sync: every wallet fetched by itself, each answer applied in its own transaction; the mode of the
+house.
+"""
 
 import asyncio
 from collections import Counter
@@ -6,7 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from services.positions.domain.venue_answer import Answer, Chain, WalletRef, WalletSyncState, WalletType
+from services.positions.domain.venue_answer import (
+    Answer,
+    Chain,
+    WalletRef,
+    WalletSyncState,
+    WalletType,
+)
 from services.positions.enrichment.domain.enrichment import MarketPrice
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
@@ -71,7 +79,9 @@ class SyncService:
         async with self._read() as store:
             return await self._mode(store)
 
-    async def sync(self, step: Step, wallet_names: Sequence[str] = (), *, force: bool = False) -> SyncResult:
+    async def sync(
+        self, step: Step, wallet_names: Sequence[str] = (), *, force: bool = False
+    ) -> SyncResult:
         """Fetch every active wallet, or those named. The same cycle again answers from its record.
         `force` asks also a venue that is not to be asked for a while, once.
 
@@ -93,7 +103,9 @@ class SyncService:
     async def _start(
         self, step: Step, wallet_names: Sequence[str]
     ) -> SyncResult | tuple[Mode, Sequence[Wallet], int]:
-        """The mode, whom to ask, and how many positions of the simulation ended; or the recorded answer."""
+        """The mode, whom to ask, and how many positions of the simulation ended; or the recorded
+        answer.
+        """
         async with self._read() as store:
             known = await store.enter(step, SyncResult)
             if known is not None:
@@ -119,9 +131,12 @@ class SyncService:
         *,
         pass_needed: bool,
     ) -> SyncResult:
-        # In a cycle the pass follows as a step of its own; by hand, or when readers must know at once, here.
+        # In a cycle the pass follows as a step of its own; by hand, or when readers must know at
+        # once, here.
         pass_needed = (
-            pass_needed or (not step.cycle_id and bool(outcomes)) or any(one.urgent for one in outcomes)
+            pass_needed
+            or (not step.cycle_id and bool(outcomes))
+            or any(one.urgent for one in outcomes)
         )
         frame = None
         # Without a pass there is nothing that would have to be committed together.
@@ -148,10 +163,15 @@ class SyncService:
         name = await store.wallets.real_name()
         if name is not None:
             return Mode.LIVE, f"The wallet {name} has a public address."
-        return Mode.DEMO, "No wallet with a public address exists: positions and market are simulated."
+        return (
+            Mode.DEMO,
+            "No wallet with a public address exists: positions and market are simulated.",
+        )
 
     async def _keep_demo(self, store: Store, mode: Mode, active: set[str], now: datetime) -> int:
-        """The simulation's wallets exist in mode DEMO; in mode LIVE its positions end. How many ended."""
+        """The simulation's wallets exist in mode DEMO; in mode LIVE its positions end. How many
+        ended.
+        """
         if mode is Mode.DEMO:
             for name in self._demo_wallets:
                 if name not in active:
@@ -183,7 +203,10 @@ class SyncService:
     async def _fetch_wallet(self, this: _Round, wallet: Wallet) -> list[WalletSync]:
         venues = [venue for venue in self._venues if wallet.chain in venue.chains]
         if not venues:
-            message = f"No venue is asked for wallets on {wallet.chain.name}; its positions are not watched."
+            message = (
+                f"No venue is asked for wallets on {wallet.chain.name}; its positions are "
+                "not watched."
+            )
             async with self._begin() as store:
                 await store.wallets.stamp(
                     wallet.name, WalletSyncState.FAILED, "NO_VENUE", completed_time=None
@@ -208,7 +231,10 @@ class SyncService:
         except Exception as error:  # noqa: BLE001  an adapter's fault must not stop the other wallets
             # No traceback: the adapter's frames may hold the address.
             get_logger().error(
-                "a venue adapter broke", venue=venue.name, wallet=wallet.name, error=type(error).__name__
+                "a venue adapter broke",
+                venue=venue.name,
+                wallet=wallet.name,
+                error=type(error).__name__,
             )
             reason, message = "INTERNAL", "The venue's adapter broke."
         latency = timedelta(seconds=self._clock.monotonic() - start)
@@ -216,7 +242,9 @@ class SyncService:
             return replace(await self._fail(this, wallet, venue, reason, message), latency=latency)
         answer = await self._without_watched(answer)
         try:
-            outcome = replace(await this.storing.keep(wallet.name, venue.name, answer), latency=latency)
+            outcome = replace(
+                await this.storing.keep(wallet.name, venue.name, answer), latency=latency
+            )
             return await self._confirm(this, wallet, venue, outcome)
         except StaleEpoch:
             raise
@@ -227,12 +255,15 @@ class SyncService:
             )
 
     async def _without_watched(self, answer: Answer) -> Answer:
-        """The answer without those parts of its account that another active wallet of the house is."""
+        """The answer without those parts of its account that another active wallet of the house
+        is."""
         if not any(one.address for one in answer.unwatched):
             return answer
         async with self._read() as store:
             watched = {wallet.public_address.lower() for wallet in await store.wallets.active()}
-        left = tuple(one for one in answer.unwatched if one.address.lower() not in watched or not one.address)
+        left = tuple(
+            one for one in answer.unwatched if one.address.lower() not in watched or not one.address
+        )
         return replace(answer, unwatched=left)
 
     async def _fail(
@@ -242,17 +273,25 @@ class SyncService:
             await store.enter(this.step, SyncResult)
             feeds = await store.wallets.feed_keys([(wallet.name, venue.name)])
             news = [await store.sync_rows.fail(feed_key) for feed_key in feeds.values()]
-            await store.wallets.stamp(wallet.name, WalletSyncState.FAILED, reason, completed_time=None)
-        return WalletSync(wallet.name, venue.name, WalletSyncState.FAILED, reason, message, urgent=any(news))
+            await store.wallets.stamp(
+                wallet.name, WalletSyncState.FAILED, reason, completed_time=None
+            )
+        return WalletSync(
+            wallet.name, venue.name, WalletSyncState.FAILED, reason, message, urgent=any(news)
+        )
 
     async def _confirm(
         self, this: _Round, wallet: Wallet, venue: VenuePort, outcome: WalletSync
     ) -> WalletSync:
-        """Mark those gone that were liquidated, says the venue. Without its word they age as others."""
+        """Mark those gone that were liquidated, says the venue. Without its word they age as
+        others.
+        """
         if not outcome.gone or not isinstance(venue, TradeRecord):
             return outcome
         try:
-            trades = await venue.liquidations(WalletRef(wallet.name, wallet.chain, wallet.public_address))
+            trades = await venue.liquidations(
+                WalletRef(wallet.name, wallet.chain, wallet.public_address)
+            )
         except SonicError as failure:
             get_logger().warning("trades cannot be read", venue=venue.name, reason=failure.reason)
             return outcome
@@ -262,7 +301,8 @@ class SyncService:
             await store.enter(this.step, SyncResult)
             feeds = await store.wallets.feed_keys([(wallet.name, venue.name)])
             counts = [
-                await store.sync_rows.liquidate(key, trades, self._clock.now()) for key in feeds.values()
+                await store.sync_rows.liquidate(key, trades, self._clock.now())
+                for key in feeds.values()
             ]
             if sum(counts):
                 await store.enrichment.bump_membership()
@@ -274,7 +314,11 @@ def _with_extent(outcomes: Sequence[WalletSync]) -> list[WalletSync]:
     asked = Counter(one.venue for one in outcomes)
     refused = Counter(one.venue for one in outcomes if one.reason == _REFUSED)
     return [
-        replace(one, message=f"{one.message}; it refuses all {asked[one.venue]} wallets that are asked there")
+        replace(
+            one,
+            message=f"{one.message}; it refuses all {asked[one.venue]} wallets that are asked "
+            "there",
+        )
         if one.reason == _REFUSED and refused[one.venue] == asked[one.venue] > 1
         else one
         for one in outcomes
@@ -299,7 +343,9 @@ def demo_wallet(name: str, now: datetime) -> Wallet:
 def _check_names(wanted: Sequence[str], found: Sequence[Wallet]) -> None:
     missing = sorted(set(wanted) - {wallet.name for wallet in found})
     if missing:
-        raise NotFound("WALLET_NOT_FOUND", f"no wallet is named {', '.join(map(said, missing))[:200]}")
+        raise NotFound(
+            "WALLET_NOT_FOUND", f"no wallet is named {', '.join(map(said, missing))[:200]}"
+        )
 
 
 def _fresh(market: Mapping[str, MarketPrice], not_before: datetime) -> dict[str, float]:

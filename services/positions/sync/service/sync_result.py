@@ -16,8 +16,10 @@ class Mode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class WalletSync:
-    """Outcome of one wallet at one venue. `urgent`: readers must see it before the next pass of the cycle;
-    `gone`: a position was missing in a complete answer; `unwatched`: parts of the account not read."""
+    """Outcome of one wallet at one venue. `urgent`: readers must see it before the next pass of the
+    cycle; `gone`: a position was missing in a complete answer; `unwatched`: parts of the account
+    not read.
+    """
 
     wallet: str
     venue: str

@@ -1,5 +1,6 @@
-"""Spares a sync the reading of ids: a position never changes its id, so what the last answer named is right
-while all of it is still there. Holds no row, and may forget at any time."""
+"""Spares a sync the reading of ids: a position never changes its id, so what the last answer named
+is right while all of it is still there. Holds no row, and may forget at any time.
+"""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -21,7 +22,11 @@ class IdCache:
         self._known: dict[tuple[int, ...], tuple[bytes, NDArray[np.int64]]] = {}
 
     def keep(
-        self, feed_keys: Sequence[int], answers: AnswerColumns, position_keys: Column, at: NDArray[np.int64]
+        self,
+        feed_keys: Sequence[int],
+        answers: AnswerColumns,
+        position_keys: Column,
+        at: NDArray[np.int64],
     ) -> None:
         """Remember the keys of what the answers name; nothing when one of them is new."""
         self._known.pop(tuple(feed_keys), None)
@@ -40,7 +45,9 @@ class IdCache:
         order = np.argsort(position_keys, kind="stable")
         ordered = position_keys[order]
         places = np.searchsorted(ordered, known)
-        if len(ordered) < len(known) or not np.array_equal(ordered.take(places, mode="clip"), known):
+        if len(ordered) < len(known) or not np.array_equal(
+            ordered.take(places, mode="clip"), known
+        ):
             return None
         found: NDArray[np.int64] = order[places]
         return found

@@ -45,7 +45,9 @@ class QuarantineStore:
         driver = await raw(self._connection)
         for key, one in waiting.items():
             figures = [one.figures[name] for name in COMPARED]
-            await driver.execute(_KEEP, key, one.first_micros, one.last_micros, one.observed_count, *figures)
+            await driver.execute(
+                _KEEP, key, one.first_micros, one.last_micros, one.observed_count, *figures
+            )
 
     async def leave(self, position_keys: Sequence[int]) -> None:
         """Take out."""

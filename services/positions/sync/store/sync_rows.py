@@ -1,4 +1,6 @@
-"""Rows a venue's answer touches: what is known of a wallet there, what was seen, missing or refused."""
+"""Rows a venue's answer touches: what is known of a wallet there, what was seen, missing or
+refused.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,9 +66,11 @@ _COLUMNS = {
 _INPUTS = f"select {', '.join(_COLUMNS)} from position"
 _NAMED = f"select id, {', '.join(_COLUMNS)} from position where id = any($1::text[])"
 _STAMP = (
-    "with stamped as (update wallet w set last_sync_state = new.state, last_sync_reason = new.reason,"
+    "with stamped as (update wallet w set last_sync_state = new.state, last_sync_reason ="
+    " new.reason,"
     " last_sync_time = coalesce(new.completed_time, w.last_sync_time),"
-    " unwatched = case when new.unwatched = '' then '{}' else string_to_array(new.unwatched, chr(10)) end"
+    " unwatched = case when new.unwatched = '' then '{}' else string_to_array(new.unwatched,"
+    " chr(10)) end"
     " from unnest($1::text[], $2::int2[], $3::text[], $4::timestamptz[], $7::text[])"
     " as new (name, state, reason, completed_time, unwatched) where w.name = new.name)"
     " update feed f set observed_time = new.observed_time, failed = false"
@@ -76,23 +80,27 @@ _STAMP = (
 _UNSEEN = (
     "update position p"
     " set in_last_answer = false, mark_time = f.observed_time, last_seen_time = f.observed_time"
-    " from feed f where f.feed_key = p.feed_key and p.in_last_answer and f.observed_time is not null"
+    " from feed f where f.feed_key = p.feed_key and p.in_last_answer and f.observed_time is not"
+    " null"
     " and p.position_key = any($1::bigint[])"
 )
 _MISSING = (
     "with aged as (update position set status = 2, updated_time = $2"
     " where position_key = any($1::bigint[]) and status in (1, 2) returning position_key)"
-    " insert into absence (position_key, cycle_id, missing_time) select position_key, $3, $2 from aged"
+    " insert into absence (position_key, cycle_id, missing_time) select position_key, $3, $2 from"
+    " aged"
     " on conflict do nothing"
 )
 _ASKED = {"position_key": "int8", **dict.fromkeys(TERMS, "float8")}
 _FOUND = "delete from absence where position_key = any($1::bigint[])"
 _REFUSED_BIT = 1 << Flag.ROW_REFUSED
 _REFUSED = (
-    f"update position set flag_bits = flag_bits | {_REFUSED_BIT} where position_key = any($1::bigint[])"
+    f"update position set flag_bits = flag_bits | {_REFUSED_BIT} where position_key ="
+    " any($1::bigint[])"
 )
 _COUNTS = (
-    "select count(*) filter (where status = 1) as active, count(*) filter (where status = 2) as stale"
+    "select count(*) filter (where status = 1) as active, count(*) filter (where status = 2) as"
+    " stale"
     " from position where status in (1, 2)"
 )
 
@@ -102,14 +110,16 @@ _LIQUIDATION_TOLERANCE = "interval '10 minutes'"
 _LIQUIDATED = text(
     "with ended as (update position p set status = 4, updated_time = :now"
     " from unnest(cast(:ids as text[]), cast(:times as timestamptz[])) as trade (id, trade_time)"
-    " where p.id = trade.id and p.feed_key = :feed_key and p.status in (1, 2, 3) and not p.in_last_answer"
+    " where p.id = trade.id and p.feed_key = :feed_key and p.status in (1, 2, 3) and not"
+    " p.in_last_answer"
     f" and trade.trade_time >= p.last_seen_time - {_LIQUIDATION_TOLERANCE}"
     " returning p.position_key),"
     " counted as (delete from absence where position_key in (select position_key from ended))"
     " select position_key from ended"
 )
 _TERMS = (
-    "insert into venue_terms as old (position_key, maintenance_ratio, hourly_carry_usd, carry_source)"
+    "insert into venue_terms as old (position_key, maintenance_ratio, hourly_carry_usd,"
+    " carry_source)"
     " select p.position_key, new.maintenance_ratio, new.hourly_carry_usd, new.carry_source"
     " from unnest($1::text[], $2::float8[], $3::float8[], $4::text[])"
     " as new (id, maintenance_ratio, hourly_carry_usd, carry_source)"
@@ -117,14 +127,16 @@ _TERMS = (
     " on conflict (position_key) do update set maintenance_ratio = excluded.maintenance_ratio,"
     " hourly_carry_usd = excluded.hourly_carry_usd, carry_source = excluded.carry_source"
     " where (old.maintenance_ratio, old.hourly_carry_usd, old.carry_source)"
-    " is distinct from (excluded.maintenance_ratio, excluded.hourly_carry_usd, excluded.carry_source)"
+    " is distinct from (excluded.maintenance_ratio, excluded.hourly_carry_usd,"
+    " excluded.carry_source)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A fetch that was answered; its time counts as the wallet's when the answer was complete, whatever of
-    the account is not read: `unwatched`, in words."""
+    """A fetch that was answered; its time counts as the wallet's when the answer was complete,
+    whatever of the account is not read: `unwatched`, in words.
+    """
 
     wallet: str
     feed_key: int
@@ -144,15 +156,18 @@ class SyncRowStore:
     async def stored(
         self, feed_keys: Sequence[int], answers: AnswerColumns, cycle_id: str, id_cache: IdCache
     ) -> tuple[Stored, NDArray[np.int64], dict[str, int]]:
-        """Positions of feeds (by answer) that are not over, and those the answers name; where each named one
-        is among them (-1: nowhere); every asset's key."""
+        """Positions of feeds (by answer) that are not over, and those the answers name; where each
+        named one is among them (-1: nowhere); every asset's key.
+        """
         beside = (await (await raw(self._connection)).fetch(_BESIDE, feed_keys, cycle_id))[0]
         where = f" where feed_key in ({', '.join(map(str, feed_keys))}) and status in (1, 2, 5)"
         columns = await copy_out(self._connection, _INPUTS + where, _COLUMNS)
         # Ids are read only when the answers name others than the last time, or in another order.
         found: Sequence[str] = ()
         at = (
-            None if any(answers.refused_ids) else id_cache.places(feed_keys, answers, columns["position_key"])
+            None
+            if any(answers.refused_ids)
+            else id_cache.places(feed_keys, answers, columns["position_key"])
         )
         if at is None:
             found, columns, at = await self._named(feed_keys, answers.ids, columns)
@@ -219,7 +234,8 @@ class SyncRowStore:
         return {name: column[order] for name, column in columns.items()}
 
     async def keep_terms(self, ids: Sequence[str], terms: Sequence[VenueTerms]) -> None:
-        """What the venue asks of these positions now; a carry that is not known any more is absent."""
+        """What the venue asks of these positions now; a carry that is not known any more is
+        absent."""
         driver = await raw(self._connection)
         await driver.execute(
             _TERMS,
@@ -230,13 +246,15 @@ class SyncRowStore:
         )
 
     async def terms(self, position_keys: Iterable[int]) -> dict[int, VenueTerms]:
-        """What venues ask of these positions, by key; those of which nothing is known are left out."""
+        """What venues ask of these positions, by key; those of which nothing is known are left
+        out."""
         query = select(venue_terms).where(venue_terms.c.position_key.in_(list(position_keys)))
         return {row.position_key: _terms(row) for row in await self._connection.execute(query)}
 
     async def liquidate(self, feed_key: int, trades: Mapping[str, datetime], now: datetime) -> int:
-        """Mark LIQUIDATED those of a feed that are gone from its last answer and whose liquidation (time by
-        position id) is no older than the answer that held them last; how many were."""
+        """Mark LIQUIDATED those of a feed that are gone from its last answer and whose liquidation
+        (time by position id) is no older than the answer that held them last; how many were.
+        """
         values = {
             "feed_key": feed_key,
             "ids": list(trades),
@@ -246,11 +264,16 @@ class SyncRowStore:
         return len((await self._connection.execute(_LIQUIDATED, values)).all())
 
     async def fail(self, feed_key: int) -> bool:
-        """No usable answer: marks of its positions are stale from now on. True when that is news."""
-        statement = update(feed).where(feed.c.feed_key == feed_key, ~feed.c.failed).values(failed=True)
+        """No usable answer: marks of its positions are stale from now on. True when that is
+        news."""
+        statement = (
+            update(feed).where(feed.c.feed_key == feed_key, ~feed.c.failed).values(failed=True)
+        )
         return (await self._connection.execute(statement)).rowcount == 1
 
-    async def refuse(self, wallet: str, venue: str, refusals: Sequence[Refusal], now: datetime) -> None:
+    async def refuse(
+        self, wallet: str, venue: str, refusals: Sequence[Refusal], now: datetime
+    ) -> None:
         """Remember rows that were not taken."""
         rows = [
             {
@@ -304,8 +327,9 @@ def _terms(row: Row[Any]) -> VenueTerms:
 def _joined(
     of_ids: Column, ids: Sequence[str], columns: dict[str, Column]
 ) -> tuple[Sequence[str], dict[str, Column]]:
-    """Ids and columns of the same rows. They were read one after the other: what came or went between, or
-    was moved, has to be found again."""
+    """Ids and columns of the same rows. They were read one after the other: what came or went
+    between, or was moved, has to be found again.
+    """
     of_rows = columns["position_key"]
     if not np.array_equal(of_ids, of_rows):
         _, left, right = np.intersect1d(of_ids, of_rows, assume_unique=True, return_indices=True)
@@ -316,7 +340,9 @@ def _joined(
 
 def _placed(columns: Mapping[str, Column], feed_keys: Sequence[int]) -> dict[str, Column]:
     """The feed of a row as the place of its answer, -1 when it is none of these feeds."""
-    placed = {name: column for name, column in columns.items() if name not in ("feed_key", "asset_key")}
+    placed = {
+        name: column for name, column in columns.items() if name not in ("feed_key", "asset_key")
+    }
     places = np.full(len(columns["feed_key"]), -1, np.int32)
     for place, key in enumerate(feed_keys):
         places[columns["feed_key"] == key] = place
@@ -327,4 +353,6 @@ def _absences(row: Named) -> Absences:
     keys = np.array(row["absent_keys"] or [], np.int64)
     order = np.argsort(keys)
     same_cycle = np.array(row["same_cycle"] or [], np.bool_)
-    return Absences(keys[order], same_cycle[order], np.array(row["missing_micros"] or [], np.int64)[order])
+    return Absences(
+        keys[order], same_cycle[order], np.array(row["missing_micros"] or [], np.int64)[order]
+    )

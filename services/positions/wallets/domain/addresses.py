@@ -19,8 +19,9 @@ _SHORTEST_ADDRESS = 32
 
 
 def check_address(chain: Chain, text: str) -> str:
-    """The address in its one written form: base58 of 32 bytes (Solana), lower-case bech32 with prefix dydx,
-    0x with EIP-55 checksum (all lower or all upper hex is taken as unchecked). Empty for MANUAL and DEMO.
+    """The address in its one written form: base58 of 32 bytes (Solana), lower-case bech32 with
+    prefix dydx, 0x with EIP-55 checksum (all lower or all upper hex is taken as unchecked). Empty
+    for MANUAL and DEMO.
 
     Raises InvalidArgument BAD_ADDRESS, or PRIVATE_KEY_REFUSED; neither repeats the value.
     """
@@ -48,7 +49,9 @@ def _chain_of(address: str) -> Chain | None:
 
 
 def said(name: str) -> str:
-    """A wallet's name as an error repeats it: one as long as an address may be one, and is cut short."""
+    """A wallet's name as an error repeats it: one as long as an address may be one, and is cut
+    short.
+    """
     return repr(name if len(name) < _SHORTEST_ADDRESS else f"{name[:4]}...{name[-4:]}")
 
 

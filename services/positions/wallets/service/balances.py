@@ -37,12 +37,16 @@ class BalanceKeeper:
             return
         self._asked_seconds[wallet.name] = now_seconds
         try:
-            balance = await self._balances.read(WalletRef(wallet.name, wallet.chain, wallet.public_address))
+            balance = await self._balances.read(
+                WalletRef(wallet.name, wallet.chain, wallet.public_address)
+            )
             if balance != wallet.balance_native:
                 async with self._begin() as store:
                     await store.wallets.change(wallet.name, {"balance_native": balance})
         except SonicError as failure:
-            get_logger().warning("a balance cannot be read", wallet=wallet.name, reason=failure.reason)
+            get_logger().warning(
+                "a balance cannot be read", wallet=wallet.name, reason=failure.reason
+            )
 
     def _due(self, name: str, now_seconds: float) -> bool:
         return now_seconds - self._asked_seconds.get(name, float("-inf")) >= REFRESH_SECONDS

@@ -1,4 +1,6 @@
-"""Wallets: public addresses under short names. A private key is refused everywhere and never stored."""
+"""Wallets: public addresses under short names. A private key is refused everywhere and never
+stored.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +20,15 @@ from shared import paging
 from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from shared.paging import Page
 
-CHANGEABLE = ("public_address", "image_path", "balance_native", "balance_usd", "tags", "active", "type")
+CHANGEABLE = (
+    "public_address",
+    "image_path",
+    "balance_native",
+    "balance_usd",
+    "tags",
+    "active",
+    "type",
+)
 _MAX_NAME_LENGTH = 64
 
 
@@ -47,7 +57,8 @@ class WalletsService:
     async def list(
         self, wanted: WalletFilter, order_by: str, page_size: int, page_token: str
     ) -> Page[Wallet]:
-        """By name unless told otherwise. Raises UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+        """By name unless told otherwise. Raises UNKNOWN_NAME, BAD_PAGE_TOKEN,
+        PAGE_TOKEN_MISMATCH."""
         order, descending = ordered(order_by or "name", ("name", "created_time"))
         context = paging.context("wallets", wanted, order, descending)
         request = paging.parse(page_size, page_token, context=context)
@@ -57,7 +68,9 @@ class WalletsService:
         return Page(await self.valued(page.rows), page.next_page_token)
 
     async def update(self, name: str, values: Mapping[str, object]) -> Wallet:
-        """`values` by names of CHANGEABLE. Raises NotFound WALLET_NOT_FOUND and what `create` raises."""
+        """`values` by names of CHANGEABLE. Raises NotFound WALLET_NOT_FOUND and what `create`
+        raises.
+        """
         async with self._begin() as store:
             found = _there(await store.wallets.find(name), name)
             changed = checked(replace(found, **values))  # type: ignore[arg-type]  # names and kinds are checked
@@ -91,7 +104,9 @@ class WalletsService:
         return deleted_count
 
     async def valued(self, wallets: Sequence[Wallet]) -> Sequence[Wallet]:
-        """Wallets with the value of their positions where no balance was entered; unknown stays absent."""
+        """Wallets with the value of their positions where no balance was entered; unknown stays
+        absent.
+        """
         frame = await self._enrichment.frame()
         sums = {
             frame.wallet_names[place]: float(value)
@@ -126,7 +141,9 @@ def _key(wallet: Wallet, order: str) -> tuple[object, ...]:
 
 
 def checked(wallet: Wallet) -> Wallet:
-    """The wallet with its address in its one written form. Raises what `create` raises of its fields."""
+    """The wallet with its address in its one written form. Raises what `create` raises of its
+    fields.
+    """
     _check_texts(wallet)
     _check_balances(wallet)
     return replace(wallet, public_address=check_address(wallet.chain, wallet.public_address))
@@ -139,7 +156,9 @@ def _check_texts(wallet: Wallet) -> None:
         refuse_secret(tag, "wallet.tags")
     if not 1 <= len(wallet.name) <= _MAX_NAME_LENGTH:
         problem = f"1 to {_MAX_NAME_LENGTH} characters"
-        raise InvalidArgument("INVALID_FIELD", f"a name has {problem}", fields={"wallet.name": problem})
+        raise InvalidArgument(
+            "INVALID_FIELD", f"a name has {problem}", fields={"wallet.name": problem}
+        )
 
 
 def _check_balances(wallet: Wallet) -> None:

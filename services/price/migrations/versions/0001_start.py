@@ -71,10 +71,13 @@ def _create_history() -> None:
         _is_a_price("previous_price_usd"),
         sa.CheckConstraint("previous_price_time < price_time", name="history_times_are_ordered"),
         sa.CheckConstraint(
-            "(previous_price_usd is null) = (previous_price_time is null)", name="a_previous_price_has_a_time"
+            "(previous_price_usd is null) = (previous_price_time is null)",
+            name="a_previous_price_has_a_time",
         ),
     )
-    op.create_index("price_history_by_time", "price_history", ["market", "asset", "price_time", "id"])
+    op.create_index(
+        "price_history_by_time", "price_history", ["market", "asset", "price_time", "id"]
+    )
     op.execute("revoke update on price_history from price")
 
 
@@ -96,4 +99,6 @@ def _create_fence() -> None:
 
 
 def _is_a_price(column: str) -> sa.CheckConstraint:
-    return sa.CheckConstraint(f"{column} > 0 and {column} < 'infinity'", name=f"{column}_is_a_price")
+    return sa.CheckConstraint(
+        f"{column} > 0 and {column} < 'infinity'", name=f"{column}_is_a_price"
+    )

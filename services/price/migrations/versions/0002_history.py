@@ -10,9 +10,12 @@ _CHANGED = "price_usd, price_time, previous_price_usd, previous_price_time, sour
 
 def upgrade() -> None:
     op.execute(
-        "delete from price_history a using price_history b where a.market = b.market and a.asset = b.asset"
+        "delete from price_history a using price_history b where a.market = b.market and a.asset ="
+        " b.asset"
         " and a.price_time = b.price_time and a.id > b.id"
     )
     op.drop_index("price_history_by_time", "price_history")
-    op.create_index("price_history_by_time", "price_history", ["market", "asset", "price_time"], unique=True)
+    op.create_index(
+        "price_history_by_time", "price_history", ["market", "asset", "price_time"], unique=True
+    )
     op.execute(f"grant update ({_CHANGED}) on price_history to price")

@@ -7,7 +7,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, fields, replace
 from zoneinfo import ZoneInfo
 
-from services.xcom.channels.service.configured_channels import ConfiguredChannels, refuse_bad_destination
+from services.xcom.channels.service.configured_channels import (
+    ConfiguredChannels,
+    refuse_bad_destination,
+)
 from services.xcom.channels.service.sending import attempt
 from services.xcom.domain.messages import Answer, Letter, Level
 from services.xcom.domain.settings import (
@@ -28,7 +31,10 @@ from shared.names import choose, new_id
 
 Begin = Callable[[], AbstractAsyncContextManager[ChannelStore]]
 
-_SIGNS = "Signs of an alert: SOL <long> my_main_wallet *1*, 92.10 USD <= limit 93 USD & -75 %, [x] \U0001f6a8"
+_SIGNS = (
+    "Signs of an alert: SOL <long> my_main_wallet *1*, 92.10 USD <= limit 93 USD & -75 %, [x] "
+    "\U0001f6a8"
+)
 CHANGEABLE = tuple(field.name for field in fields(ChannelSetting))
 
 
@@ -79,7 +85,8 @@ class ChannelService:
     async def test(self, name: str) -> Answer:
         """Send one test message now, past the queue, and keep how it went.
 
-        InvalidArgument UNKNOWN_NAME, FailedPrecondition CHANNEL_NOT_CONFIGURED naming what is missing.
+        InvalidArgument UNKNOWN_NAME, FailedPrecondition CHANNEL_NOT_CONFIGURED naming what is
+        missing.
         """
         channel = self._channels[choose(name, self._channels, field="channel")]
         async with self._begin() as store:
@@ -90,7 +97,9 @@ class ChannelService:
                 f"{channel.name} needs {missing}",
                 metadata={"channel": channel.name, "missing_settings": missing},
             )
-        letter = replace(self._letter(channel.name), address=configured_channels.address(channel.name))
+        letter = replace(
+            self._letter(channel.name), address=configured_channels.address(channel.name)
+        )
         answer = await attempt(channel, letter)
         async with self._begin() as store:
             await store.note_test(channel.name, answer.error, self._clock.now())
@@ -128,7 +137,8 @@ class ChannelService:
         known = {
             level.name: tuple(
                 dict.fromkeys(
-                    choose(name, self._channels, field="level_map.routes.channels") for name in names
+                    choose(name, self._channels, field="level_map.routes.channels")
+                    for name in names
                 )
             )
             for level, names in routes.items()
@@ -172,7 +182,8 @@ class ChannelService:
             channel=channel,
             level=Level.LOW,
             subject=f"Test of the {channel} channel",
-            # The signs of a real alert: what a service takes for markup shows here and not at night.
+            # The signs of a real alert: what a service takes for markup shows here and not at
+            # night.
             body=f"This is a test. Messages on the {channel} channel reach you.\n{_SIGNS}",
             source="test",
             facts={},

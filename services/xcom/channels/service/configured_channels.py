@@ -22,10 +22,14 @@ class ConfiguredChannels:
         return self.settings.channel(name)
 
     def missing(self, name: str) -> tuple[str, ...]:
-        """Environment variables it lacks; a destination set by a call stands in for the environment's."""
+        """Environment variables it lacks; a destination set by a call stands in for the
+        environment's.
+        """
         channel = self.channels[name]
         needed = channel.missing_settings
-        return tuple(one for one in needed if one != channel.destination_setting or not self.address(name))
+        return tuple(
+            one for one in needed if one != channel.destination_setting or not self.address(name)
+        )
 
     def address(self, name: str) -> str:
         """The destination set by a call; empty when the environment names one, which wins."""
@@ -43,7 +47,9 @@ class ConfiguredChannels:
         """Where the destination comes from."""
         if self.address(name):
             return SettingSource.STORED
-        return SettingSource.ENVIRONMENT if self.channels[name].destination else SettingSource.DEFAULT
+        return (
+            SettingSource.ENVIRONMENT if self.channels[name].destination else SettingSource.DEFAULT
+        )
 
     def ways(self, names: Iterable[str]) -> list[Route]:
         """One a destination: a channel may lead to several."""
@@ -54,7 +60,9 @@ class ConfiguredChannels:
         return [Route(name, reference) for reference in own] or [Route(name)]
 
     def usable(self, routes: Sequence[Route]) -> list[Route]:
-        """Those of a contact's ways that lead somewhere: an address stands in for the environment's."""
+        """Those of a contact's ways that lead somewhere: an address stands in for the
+        environment's.
+        """
         found = [
             one
             for one in routes
@@ -69,7 +77,9 @@ class ConfiguredChannels:
 
     def configured(self) -> list[str]:
         """Channels that are complete and not switched off, best first."""
-        return [name for name in self.channels if self.setting(name).enabled and not self.missing(name)]
+        return [
+            name for name in self.channels if self.setting(name).enabled and not self.missing(name)
+        ]
 
 
 async def refuse_bad_destination(channel: Channel, address: str, field: str) -> None:
@@ -77,4 +87,6 @@ async def refuse_bad_destination(channel: Channel, address: str, field: str) -> 
     try:
         await channel.check(address)
     except ValueError as error:
-        raise InvalidArgument("DESTINATION_REFUSED", str(error), fields={field: str(error)}) from None
+        raise InvalidArgument(
+            "DESTINATION_REFUSED", str(error), fields={field: str(error)}
+        ) from None

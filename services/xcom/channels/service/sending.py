@@ -72,6 +72,9 @@ async def _one_try(channel: Channel, letter: Letter) -> Answer:
         incident_id = new_id("inc")
         # Only the kind and the place: the words of an unknown error may hold a secret.
         get_logger().error(
-            "channel fault", channel=channel.name, incident_id=incident_id, kind=type(error).__name__
+            "channel fault",
+            channel=channel.name,
+            incident_id=incident_id,
+            kind=type(error).__name__,
         )
         return Answer(accepted=False, error=f"{type(error).__name__}; incident {incident_id}")

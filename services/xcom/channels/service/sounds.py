@@ -1,4 +1,6 @@
-"""Sounds for those who listen now: told by the queue's table, so that each process tells its listeners."""
+"""Sounds for those who listen now: told by the queue's table, so that each process tells its
+listeners.
+"""
 
 from __future__ import annotations
 

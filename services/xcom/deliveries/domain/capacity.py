@@ -8,7 +8,9 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Sends of a channel within a window. `reserve_count` of them are left for HIGH, which never waits."""
+    """Sends of a channel within a window. `reserve_count` of them are left for HIGH, which never
+    waits.
+    """
 
     count: int = 40
     window: timedelta = timedelta(seconds=60)

@@ -1,4 +1,6 @@
-"""A delivery that was given up: who else hears the message, what is said, when it is tried again. Pure."""
+"""A delivery that was given up: who else hears the message, what is said, when it is tried again.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Sibling:
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """A message that a dead delivery carried, with all its deliveries; `settled`: somebody knows, or over."""
+    """A message that a dead delivery carried, with all its deliveries; `settled`: somebody knows,
+    or over.
+    """
 
     id: str
     level: Level
@@ -57,7 +61,8 @@ class Victim:
 
     @property
     def is_told(self) -> bool:
-        """Whether people must hear of its death: not of news, not of LOW, and not again of a death."""
+        """Whether people must hear of its death: not of news, not of LOW,
+        and not again of a death."""
         danger = self.kind is Kind.DANGER and self.level >= Level.MEDIUM
         return (danger or self.level is Level.ACTION) and not self.is_about_a_death
 
@@ -80,11 +85,16 @@ class Victim:
 
     @property
     def lives(self) -> bool:
-        """Whether it has reached somebody, or still may, by another way that surely reaches people."""
-        return any(one.state not in _GONE and one.route.channel not in UNSURE for one in self.siblings)
+        """Whether it has reached somebody, or still may, by another way that surely reaches
+        people."""
+        return any(
+            one.state not in _GONE and one.route.channel not in UNSURE for one in self.siblings
+        )
 
     def rest(self, now: datetime) -> timedelta | None:
-        """With no way left: how long it rests before every way is tried again; None: it is given up."""
+        """With no way left: how long it rests before every way is tried again; None: it is given
+        up.
+        """
         age = now - self.created_time
         lasts = self.level is Level.HIGH or (self.level is Level.MEDIUM and age < _MEDIUM_LASTS)
         if not lasts or self.settled or self.kind is Kind.NEWS or self.is_about_a_death:
@@ -101,13 +111,19 @@ def reason_of(answer: Answer) -> str:
 def obituary(
     victims: Sequence[Victim], way: str, answer: Answer, reason: DeliveryReason, others: bool
 ) -> tuple[str, str]:
-    """Subject and body of the message about a death; `way`: the channel, and where it leads, masked."""
+    """Subject and body of the message about a death; `way`: the channel, and where it leads,
+    masked.
+    """
     level = max(victims, key=lambda one: one.level).level
     subject = f"{level.name} could not be delivered by {way}: {reason_of(answer)}"
     said = [f"- {one.subject}" for one in victims[:5]]
     if len(victims) > len(said):
         said.append(f"and {len(victims) - len(said)} more")
-    tried = "It goes to every other channel and contact." if others else "There is no other way to tell it."
+    tried = (
+        "It goes to every other channel and contact."
+        if others
+        else "There is no other way to tell it."
+    )
     if level is Level.ACTION:
         tried = "The machine that was to act has not heard of it."
     elif reason is DeliveryReason.ESCALATION:

@@ -28,7 +28,8 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What is told instead; the facts hold the words of the worst, for channels with little room."""
+    """What is told instead; the facts hold the words of the worst,
+    for channels with little room."""
 
     level: Level
     subject: str
@@ -38,7 +39,8 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """The worst of a group in words. `covered_counts`: messages about the first, the first two, ..."""
+    """The worst of a group in words. `covered_counts`: messages about the first, the first two,
+    ..."""
 
     level: str
     message_count: int
@@ -115,7 +117,9 @@ def _worst(count: int, members: Sequence[Member], is_demo: bool) -> Worst:
 def _key(member: Member) -> str:
     if not far(member.facts):
         return member.subject
-    return f"{about(member.facts)} {member.facts.get('position_id') or member.facts.get('wallet', '')}"
+    return (
+        f"{about(member.facts)} {member.facts.get('position_id') or member.facts.get('wallet', '')}"
+    )
 
 
 def _line(member: Member) -> str:

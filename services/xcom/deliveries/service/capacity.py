@@ -15,7 +15,9 @@ from shared.names import new_id
 
 
 class Pacer:
-    """Danger at HIGH waits for no budget and no hour; a channel that rests makes one message of several."""
+    """Danger at HIGH waits for no budget and no hour; a channel that rests makes one message of
+    several.
+    """
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -32,12 +34,21 @@ class Pacer:
         capacities: list[Capacity],
         level_range: LevelRange,
     ) -> list[Capacity]:
-        """The lanes with the room they have now. Without the lock the paced ones wait for the next look."""
-        paced = [capacity for capacity in capacities if self.paces(channels[capacity.channel], level_range)]
+        """The lanes with the room they have now. Without the lock the paced ones wait for the next
+        look.
+        """
+        paced = [
+            capacity
+            for capacity in capacities
+            if self.paces(channels[capacity.channel], level_range)
+        ]
         free = [capacity for capacity in capacities if capacity not in paced]
         name = "quiet" if _is_quiet(level_range) else "high"
         pace = await queue.pace(
-            name, [capacity.channel for capacity in paced], level_range, level_range.now - self._budget.window
+            name,
+            [capacity.channel for capacity in paced],
+            level_range,
+            level_range.now - self._budget.window,
         )
         if not pace.may:
             return free
@@ -53,7 +64,10 @@ class Pacer:
             paced = [capacity for capacity in held if capacity is not None]
         for capacity in paced:
             # Where a rest follows each send, what waits is told at once.
-            if channels[capacity.channel].cooldown_seconds and pace.fresh_counts[capacity.channel] > 1:
+            if (
+                channels[capacity.channel].cooldown_seconds
+                and pace.fresh_counts[capacity.channel] > 1
+            ):
                 for address in await store.crowds(capacity.channel, level_range):
                     await self._gather(store, capacity.channel, address, level_range)
         return free + paced
@@ -77,7 +91,9 @@ class Pacer:
                 await self._gather(store, capacity.channel, way.address, level_range)
         return replace(capacity, free_count=min(capacity.free_count, left))
 
-    async def _gather(self, store: QueueStore, channel: str, address: str, level_range: LevelRange) -> None:
+    async def _gather(
+        self, store: QueueStore, channel: str, address: str, level_range: LevelRange
+    ) -> None:
         """One message in the place of all that wait."""
         extra = Extra(new_id("dlv"), new_id("msg"), channel, level_range.now, address)
         group = await store.group(channel, address, level_range, extra.id)

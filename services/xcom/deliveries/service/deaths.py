@@ -58,9 +58,14 @@ class Deaths:
             await self._tell(store, configured_channels, stored, told, receipt)
 
     async def _hand_on(
-        self, store: DeathStore, configured_channels: ConfiguredChannels, victim: Victim, now: datetime
+        self,
+        store: DeathStore,
+        configured_channels: ConfiguredChannels,
+        victim: Victim,
+        now: datetime,
     ) -> None:
-        """By every other way at once; with no other left, by all of them again, ever more rarely."""
+        """By every other way at once; with no other left, by all of them again,
+        ever more rarely."""
         contacts = configured_channels.settings.chain.contacts
         heirs = victim.heirs(
             _ways(configured_channels),
@@ -91,7 +96,9 @@ class Deaths:
         victims: Sequence[Victim],
         receipt: Receipt,
     ) -> None:
-        """Once a way and reason within the window, to everybody but the dead one; by itself no alert."""
+        """Once a way and reason within the window, to everybody but the dead one; by itself no
+        alert.
+        """
         letter, answer = receipt.letter, receipt.answer
         dead = Route(
             letter.channel,
@@ -106,7 +113,9 @@ class Deaths:
                 for route in configured_channels.usable(contact.routes)
                 if route != dead
             ]
-        named = self._channels[letter.channel].shown(letter.address) if is_own(letter.address) else ""
+        named = (
+            self._channels[letter.channel].shown(letter.address) if is_own(letter.address) else ""
+        )
         named = letter.contact or named
         way = f"{letter.channel} ({named})" if named else letter.channel
         subject, body = obituary(victims, way, answer, letter.reason, bool(heard))

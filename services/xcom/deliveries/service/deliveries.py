@@ -65,7 +65,9 @@ class Claimed:
 
 
 class DeliveryService:
-    """The queue, or its urgent part: every channel by itself: one that hangs fills only its own room."""
+    """The queue, or its urgent part: every channel by itself: one that hangs fills only its own
+    room.
+    """
 
     def __init__(
         self,
@@ -89,7 +91,9 @@ class DeliveryService:
         self._pacer = Pacer(rules.budget)
 
     async def claim(self, sending: Mapping[str, Letter]) -> Claimed:
-        """Take what is due on channels with room; `sending` are those in flight here by delivery id."""
+        """Take what is due on channels with room; `sending` are those in flight here by delivery
+        id.
+        """
         rules, now = self._rules, self._clock.now()
         level_range = LevelRange(rules.urgent, now)
         capacities = self._lanes(sending)
@@ -101,12 +105,16 @@ class DeliveryService:
         capacities = [capacity for capacity in capacities if capacity.channel in look.due]
         if not capacities:
             return Claimed((), self._pause_seconds(look.next_time))
-        if any(self._pacer.paces(self._channels[capacity.channel], level_range) for capacity in capacities):
+        if any(
+            self._pacer.paces(self._channels[capacity.channel], level_range)
+            for capacity in capacities
+        ):
             capacities, taken = await self._claim_paced(capacities, level_range, sending)
         else:
             taken = await self._queue.claim(capacities, level_range, sending)
         if taken.settings is None:
-            # Held by another process, or for later: it is looked at again soon, or at the next poll.
+            # Held by another process, or for later: it is looked at again soon, or at the next
+            # poll.
             return Claimed((), self._pause_seconds(now if capacities else look.next_time))
         configured_channels = ConfiguredChannels(self._channels, taken.settings)
         letters = [
@@ -127,10 +135,12 @@ class DeliveryService:
         """What hours, budgets and rests leave of the lanes, and what was claimed there."""
         async with self._begin() as store:
             queue = await store.waiting()
-            capacities = await self._pacer.paced(store, queue, self._channels, capacities, level_range)
-            return capacities, await queue.claim(capacities, level_range, sending) if capacities else Taken(
-                (), None
+            capacities = await self._pacer.paced(
+                store, queue, self._channels, capacities, level_range
             )
+            return capacities, await queue.claim(
+                capacities, level_range, sending
+            ) if capacities else Taken((), None)
 
     async def deliver(self, letter: Letter) -> None:
         """One try, then its outcome; a try beyond the last one is only written off."""
@@ -143,9 +153,13 @@ class DeliveryService:
             answer = await self._attempt(letter)
         await self.settle(letter, answer, self._rested_time(letter, answer))
 
-    async def settle(self, letter: Letter, answer: Answer, rested_time: datetime | None = None) -> None:
+    async def settle(
+        self, letter: Letter, answer: Answer, rested_time: datetime | None = None
+    ) -> None:
         """Write down how a try ended, until it is written."""
-        verdict = judge(answer, letter.fresh_try_number, self._chance(), was_refused=letter.was_refused)
+        verdict = judge(
+            answer, letter.fresh_try_number, self._chance(), was_refused=letter.was_refused
+        )
         if verdict.state is DeliveryState.DEAD:
             get_logger().error(
                 "delivery given up",
@@ -161,7 +175,9 @@ class DeliveryService:
                 return
             except SonicError as error:
                 if pause_seconds is None:
-                    get_logger().error("receipt lost", delivery=letter.delivery_id, reason=error.reason)
+                    get_logger().error(
+                        "receipt lost", delivery=letter.delivery_id, reason=error.reason
+                    )
                     return
                 await self._clock.sleep(pause_seconds)
 
@@ -172,13 +188,18 @@ class DeliveryService:
         channel = self._channels[letter.channel]
         # The letter's address stands in for what the environment lacks.
         held = {channel.destination_setting} if letter.address else set[str]()
-        return await attempt(channel, letter, [one for one in channel.missing_settings if one not in held])
+        return await attempt(
+            channel, letter, [one for one in channel.missing_settings if one not in held]
+        )
 
     async def _is_ours(self, letter: Letter) -> bool:
         """Whether the claim outlasts a whole try: another process must not begin one meanwhile."""
         if letter.claimed_until is None:
             return True
-        now, try_time = self._clock.now(), timedelta(seconds=self._channels[letter.channel].timeout_seconds)
+        now, try_time = (
+            self._clock.now(),
+            timedelta(seconds=self._channels[letter.channel].timeout_seconds),
+        )
         if now + try_time <= letter.claimed_until:
             return True
         margin = timedelta(seconds=self._rules.claim_margin_seconds)

@@ -1,4 +1,6 @@
-"""Asks channels whether what they took has arrived. The state lies in the delivery: any process goes on."""
+"""Asks channels whether what they took has arrived. The state lies in the delivery: any process
+goes on.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,12 @@ class FollowService:
     """`turn` is the body of a loop; `settle` writes down how a try ended."""
 
     def __init__(
-        self, queue: Queue, channels: Mapping[str, Channel], settle: Settle, poll_seconds: float, clock: Clock
+        self,
+        queue: Queue,
+        channels: Mapping[str, Channel],
+        settle: Settle,
+        poll_seconds: float,
+        clock: Clock,
     ) -> None:
         self._queue = queue
         self._channels = channels

@@ -1,4 +1,6 @@
-"""Receipts on their way into the database: those that come while one is written are written together."""
+"""Receipts on their way into the database: those that come while one is written are written
+together.
+"""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ class IncidentAction(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What somebody said of an incident, up to and including a level; `until`: how long it counts."""
+    """What somebody said of an incident, up to and including a level;
+    `until`: how long it counts."""
 
     incident_key: str
     level: Level
@@ -56,7 +57,8 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A way by which somebody heard of an incident, or will: what waits there is tried next at `waits_until`.
+    """A way by which somebody heard of an incident, or will: what waits there is tried next at
+    `waits_until`.
 
     An empty contact is whoever the channel's own destination leads to.
     """
@@ -74,9 +76,13 @@ def ended_untold(letter: Letter) -> Letter:
         return letter
     was = letter.facts.get("previous_level", "")
     found = _END.match(letter.subject)
-    demo, matter = (found[1] or "", letter.subject[found.end() :]) if found else ("", letter.subject)
+    demo, matter = (
+        (found[1] or "", letter.subject[found.end() :]) if found else ("", letter.subject)
+    )
     subject = f"{demo}OVER BEFORE IT WAS TOLD{f' (was {was})' if was else ''}: {matter}"
-    body = f"{demo}It began and ended before it could be told here.\n{letter.body or letter.subject}"
+    body = (
+        f"{demo}It began and ended before it could be told here.\n{letter.body or letter.subject}"
+    )
     return replace(letter, subject=subject, body=body)
 
 
@@ -89,7 +95,9 @@ class Ended:
 
 
 def who_hears_the_end(heard: Sequence[Heard], channels: Collection[str]) -> list[Heard]:
-    """Everybody who heard, on channels that there are; no call and no sound for who has another way."""
+    """Everybody who heard, on channels that there are; no call and no sound for who has another
+    way.
+    """
     there = [one for one in heard if one.route.channel in channels]
     gently = {one.contact for one in there if one.route.channel not in _WAKING | {LAST_RESORT}}
     return [one for one in there if one.route.channel not in _WAKING or one.contact not in gently]

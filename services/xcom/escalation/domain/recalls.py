@@ -1,4 +1,6 @@
-"""What waits to be sent and need not be any more, or not yet: over, known to somebody, put off. Pure."""
+"""What waits to be sent and need not be any more, or not yet: over, known to somebody, put off.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _TO_OTHERS = frozenset({DeliveryReason.FALLBACK, DeliveryReason.ESCALATION})
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """A message that a delivery carries, as it stands; `known_by`: who acknowledged it, empty for nobody."""
+    """A message that a delivery carries, as it stands; `known_by`: who acknowledged it, empty for
+    nobody.
+    """
 
     is_over: bool = False
     known_by: str = ""
@@ -45,8 +49,8 @@ class Recall:
 def recall(one: Waiting, now: datetime) -> Recall | None:
     """None when it goes on as it is.
 
-    What is over is told to nobody. What is known rings nobody and goes to no contact and by no other way;
-    the rest is for the record. A digest goes on as long as one of what it carries does.
+    What is over is told to nobody. What is known rings nobody and goes to no contact and by no
+    other way; the rest is for the record. A digest goes on as long as one of what it carries does.
     """
     if all(matter.is_over for matter in one.matters):
         return Recall(one.id, _ITS_TURN if one.reason in _TO_OTHERS else UNTOLD)

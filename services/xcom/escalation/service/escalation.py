@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from services.xcom.channels.service.configured_channels import ConfiguredChannels, refuse_bad_destination
+from services.xcom.channels.service.configured_channels import (
+    ConfiguredChannels,
+    refuse_bad_destination,
+)
 from services.xcom.domain.messages import (
     UNSURE,
     DeliveryReason,
@@ -116,7 +119,12 @@ class EscalationService:
             return await self._acknowledged(store, id, by, snooze)
 
     async def settle(
-        self, incident_key: str, action: IncidentAction, level: Level, until: datetime | None, by: str
+        self,
+        incident_key: str,
+        action: IncidentAction,
+        level: Level,
+        until: datetime | None,
+        by: str,
     ) -> None:
         """What its source was told elsewhere; nothing of it goes back there."""
         now = self._clock.now()
@@ -130,11 +138,15 @@ class EscalationService:
                 snooze = action is IncidentAction.SNOOZE
                 await _say(store, Word(incident_key, level, by, now, until, is_snooze=snooze))
 
-    async def acknowledgements(self, source: str, after: int, size: int) -> tuple[list[Acknowledgement], int]:
+    async def acknowledgements(
+        self, source: str, after: int, size: int
+    ) -> tuple[list[Acknowledgement], int]:
         """What was said here of the incidents of a source, and the last number of all."""
         async with self._begin() as store:
             last = await store.last_sequence()
-            return await store.acknowledgements(source, after, min(size or _PAGE_COUNT, _MOST_COUNT)), last
+            return await store.acknowledgements(
+                source, after, min(size or _PAGE_COUNT, _MOST_COUNT)
+            ), last
 
     async def _release(self, store: EscalationStore, incident_key: str, now: datetime) -> None:
         """The newest message goes on where it was stopped, after the time those before have."""
@@ -153,7 +165,8 @@ class EscalationService:
             return await self._shown(store, token, now)
 
     async def use(self, token: str, action: LinkAction, snooze: timedelta | None) -> ShownLink:
-        """Use the link, once. NotFound LINK_NOT_FOUND, FailedPrecondition LINK_EXPIRED, LINK_USED."""
+        """Use the link, once. NotFound LINK_NOT_FOUND, FailedPrecondition LINK_EXPIRED,
+        LINK_USED."""
         now = self._clock.now()
         wait = (snooze or _LINK_SNOOZE) if action is LinkAction.SNOOZE else None
         async with self._begin() as store:
@@ -179,7 +192,11 @@ class EscalationService:
         return min(max((next_time - self._clock.now()).total_seconds(), 0.1), self._poll_seconds)
 
     async def _escalate(
-        self, store: EscalationStore, configured_channels: ConfiguredChannels, message: Message, now: datetime
+        self,
+        store: EscalationStore,
+        configured_channels: ConfiguredChannels,
+        message: Message,
+        now: datetime,
     ) -> None:
         contacts = configured_channels.settings.chain.contacts
         step = message.escalation_step
@@ -200,10 +217,18 @@ class EscalationService:
         await store.step(message.id, step + 1, now + timedelta(seconds=wait_seconds))
 
     async def _last(
-        self, store: EscalationStore, configured_channels: ConfiguredChannels, message: Message, now: datetime
+        self,
+        store: EscalationStore,
+        configured_channels: ConfiguredChannels,
+        message: Message,
+        now: datetime,
     ) -> None:
-        """Nobody is left to be told: every other channel; without contacts only if it reached nobody."""
-        sure = [one for one in message.deliveries if one.channel not in UNSURE] or message.deliveries
+        """Nobody is left to be told: every other channel; without contacts only if it reached
+        nobody.
+        """
+        sure = [
+            one for one in message.deliveries if one.channel not in UNSURE
+        ] or message.deliveries
         reached = any(one.state is DeliveryState.SENT for one in sure)
         if message.escalation_step or not reached:
             used = {Route(one.channel, one.address) for one in message.deliveries}
@@ -212,13 +237,17 @@ class EscalationService:
                 for one in configured_channels.ways(everywhere(configured_channels.configured()))
                 if one not in used
             ]
-            extras = [Extra(new_id("dlv"), message.id, one.channel, now, one.address) for one in ways]
+            extras = [
+                Extra(new_id("dlv"), message.id, one.channel, now, one.address) for one in ways
+            ]
             if extras:
                 await store.queue(extras, DeliveryReason.FALLBACK, "", now)
         get_logger().error("not acknowledged by anybody", message_id=message.id)
         await store.step(message.id, message.escalation_step, None)
 
-    async def _extra(self, store: EscalationStore, message_id: str, route: Route, now: datetime) -> Extra:
+    async def _extra(
+        self, store: EscalationStore, message_id: str, route: Route, now: datetime
+    ) -> Extra:
         cooldown = timedelta(seconds=self._channels[route.channel].cooldown_seconds)
         last = await store.last_sent(route.channel, route.address) if cooldown else None
         due_time = max(now, last + cooldown) if last is not None else now
@@ -239,7 +268,9 @@ class EscalationService:
                 await store.snooze(one.id, now + snooze)
             if one.incident_key:
                 until = now + (ACKNOWLEDGED_FOR if snooze is None else snooze)
-                word = Word(one.incident_key, one.level, by, now, until, is_snooze=snooze is not None)
+                word = Word(
+                    one.incident_key, one.level, by, now, until, is_snooze=snooze is not None
+                )
                 await _say(store, word)
                 await store.note_word(word)
         await call_back(store, await store.waiting_of([message.id]), now)
@@ -255,10 +286,16 @@ class EscalationService:
         return ShownLink(link, message)
 
     async def _checked(self, contact: Contact, kept: Chain) -> Contact:
-        known = {(one.name, route.channel): route.address for one in kept.contacts for route in one.routes}
+        known = {
+            (one.name, route.channel): route.address
+            for one in kept.contacts
+            for route in one.routes
+        }
         routes = []
         for route in contact.routes:
-            name = choose(route.channel, self._channels, field="escalation_chain.contacts.routes.channel")
+            name = choose(
+                route.channel, self._channels, field="escalation_chain.contacts.routes.channel"
+            )
             before = known.get((contact.name, name), "")
             if before and route.address == self._channels[name].masked(before):
                 routes.append(Route(name, before))

@@ -28,9 +28,14 @@ class Links:
         self._lifetime = lifetime
 
     async def enclose(
-        self, queue: Queue, letters: Sequence[Letter], channels: Mapping[str, Channel], now: datetime
+        self,
+        queue: Queue,
+        letters: Sequence[Letter],
+        channels: Mapping[str, Channel],
+        now: datetime,
     ) -> list[Letter]:
-        """The letters, those of HIGH messages on channels that carry links with a fresh one each."""
+        """The letters, those of HIGH messages on channels that carry links with a fresh one
+        each."""
         tokens = {
             letter.delivery_id: secrets.token_urlsafe(_TOKEN_BYTES)
             for letter in letters
@@ -46,6 +51,8 @@ class Links:
             ids = [letter.message_id for letter in linked]
             await queue.add_links(hashes, ids, now, now + self._lifetime)
         return [
-            replace(one, link=f"{self._url}/{tokens[one.delivery_id]}") if one.delivery_id in tokens else one
+            replace(one, link=f"{self._url}/{tokens[one.delivery_id]}")
+            if one.delivery_id in tokens
+            else one
             for one in letters
         ]

@@ -44,7 +44,8 @@ _AFTERWARDS = timedelta(seconds=1)
 
 
 class MessageService:
-    """Messages and their deliveries. `wake(urgent)` is called after a message with deliveries is stored.
+    """Messages and their deliveries. `wake(urgent)` is called after a message with deliveries is
+    stored.
 
     `look` opens a store that sees one moment: what a worker writes meanwhile is not half seen.
     """
@@ -78,8 +79,8 @@ class MessageService:
     async def send(self, draft: Draft) -> Message:
         """Store the message with a delivery per channel; once stored it is accepted.
 
-        The same request again answers what was stored. AlreadyExists REQUEST_ID_REUSED when the id was used
-        for another content, InvalidArgument UNKNOWN_NAME, INVALID_FIELD.
+        The same request again answers what was stored. AlreadyExists REQUEST_ID_REUSED when the id
+        was used for another content, InvalidArgument UNKNOWN_NAME, INVALID_FIELD.
         """
         draft = self._checked(draft)
         ended = await self._end(draft.ended_keys) if draft.ended_keys else None
@@ -110,7 +111,9 @@ class MessageService:
                     if draft.follows_incident_key and entry.suppressed_reason == "":
                         await store.supersede(draft.follows_incident_key, message.deliveries)
             else:
-                entry = await self._door.accept(draft, message, assumed, self._dedupe_window, self._own_name)
+                entry = await self._door.accept(
+                    draft, message, assumed, self._dedupe_window, self._own_name
+                )
             if entry.suppressed_reason is not None:
                 return _suppressed(message) if entry.suppressed_reason == DUPLICATE else message
             if entry.settings == assumed:
@@ -121,7 +124,9 @@ class MessageService:
         """The message as it is when nobody was told of it yet."""
         mapped = self._levels.route(draft.level, settings.levels).channels
         configured_channels = ConfiguredChannels(self._channels, settings)
-        choice = choose_channels(draft.channels, mapped, configured_channels.configured(), draft.kind)
+        choice = choose_channels(
+            draft.channels, mapped, configured_channels.configured(), draft.kind
+        )
         heard = who_hears_the_end(ended.heard, self._channels) if ended else []
         if ended and ended.known and draft.ends_incident:
             choice = Choice((), ChannelsReason.WHO_HEARD)
@@ -154,7 +159,10 @@ class MessageService:
 
     def _shown(self, delivery: Delivery, settings: Settings) -> Delivery:
         """The address as its channel hides it, and what holds the delivery now."""
-        channel, hours = self._channels.get(delivery.channel), settings.channel(delivery.channel).quiet_hours
+        channel, hours = (
+            self._channels.get(delivery.channel),
+            settings.channel(delivery.channel).quiet_hours,
+        )
         if delivery.address:
             masked = channel.shown(delivery.address) if channel else "***"
             delivery = replace(delivery, address=masked)
@@ -177,7 +185,9 @@ class MessageService:
         """The message with masked addresses; without settings, by those seen last."""
         if settings is None:
             settings = parsed(self._settings)
-        return replace(message, deliveries=[self._shown(one, settings) for one in message.deliveries])
+        return replace(
+            message, deliveries=[self._shown(one, settings) for one in message.deliveries]
+        )
 
     async def list_messages(
         self, page_size: int, page_token: str, level: Level | None, source: str
@@ -192,7 +202,12 @@ class MessageService:
         return paging.cut(rows, page, context, lambda message: (message.id,))
 
     async def list_deliveries(
-        self, page_size: int, page_token: str, channel: str, state: DeliveryState | None, message_id: str
+        self,
+        page_size: int,
+        page_token: str,
+        channel: str,
+        state: DeliveryState | None,
+        message_id: str,
     ) -> Page[Delivery]:
         """Deliveries, newest first; NotFound MESSAGE_NOT_FOUND."""
         channel = choose(channel, self._channels, field="channel") if channel else ""
@@ -207,7 +222,9 @@ class MessageService:
         return paging.cut(rows, page, context, lambda delivery: (delivery.id,))
 
     async def clear(self, confirm: str) -> int:
-        """Delete what waits for nothing; InvalidArgument NOT_CONFIRMED. What was accepted stays known."""
+        """Delete what waits for nothing; InvalidArgument NOT_CONFIRMED. What was accepted stays
+        known.
+        """
         if confirm != "clear":
             raise InvalidArgument(
                 "NOT_CONFIRMED", 'confirm must be "clear"', fields={"confirm": 'must be "clear"'}
@@ -224,7 +241,9 @@ class MessageService:
             urgent = delivery.urgency >= URGENT
             last = await store.last_sent(delivery.channel, delivery.address, urgent=urgent)
         return (
-            delivery if last is None else replace(delivery, due_time=max(delivery.due_time, last + cooldown))
+            delivery
+            if last is None
+            else replace(delivery, due_time=max(delivery.due_time, last + cooldown))
         )
 
     def _escalation_time(self, message: Message, settings: Settings) -> datetime | None:

@@ -1,4 +1,5 @@
-"""Tells people while the database is away, by the settings last seen; written down when it is back."""
+"""Tells people while the database is away, by the settings last seen;
+written down when it is back."""
 
 from __future__ import annotations
 
@@ -69,7 +70,9 @@ class _Said:
 
 
 class UnrecordedService:
-    """`record` stores a message. Memory is bounded; what was said before this process began is not known."""
+    """`record` stores a message. Memory is bounded; what was said before this process began is not
+    known.
+    """
 
     def __init__(
         self,
@@ -90,7 +93,9 @@ class UnrecordedService:
         self._one_at_a_time = asyncio.Lock()
 
     async def turn(self) -> float:
-        """See the settings as they are and write down what was said; the seconds until the next look."""
+        """See the settings as they are and write down what was said; the seconds until the next
+        look.
+        """
         async with self._begin() as store:
             self._settings = await store.settings()
         while self._to_record:
@@ -128,24 +133,31 @@ class UnrecordedService:
         configured_channels = ConfiguredChannels(self._channels, self._settings)
         mapped = self._levels.route(Level.HIGH, self._settings.levels).channels
         first = [
-            Route(name) for name in choose_channels((), mapped, configured_channels.configured()).channels
+            Route(name)
+            for name in choose_channels((), mapped, configured_channels.configured()).channels
         ]
         tries = await self._try(notice, first)
         if not any(one.answer.accepted and one.route.channel not in UNSURE for one in tries):
             get_logger().error("told nobody by the channels of HIGH", request_id=notice.request_id)
             chain = self._settings.chain
             contacts = [
-                route for contact in chain.contacts for route in configured_channels.usable(contact.routes)
+                route
+                for contact in chain.contacts
+                for route in configured_channels.usable(contact.routes)
             ]
             others = [*map(Route, everywhere(configured_channels.configured())), *contacts]
-            tries += await self._try(notice, [one for one in dict.fromkeys(others) if one not in first])
+            tries += await self._try(
+                notice, [one for one in dict.fromkeys(others) if one not in first]
+            )
         return tries
 
     async def _try(self, notice: Notice, routes: Iterable[Route]) -> list[Try]:
         configured_channels = ConfiguredChannels(self._channels, self._settings)
 
         async def one(route: Route) -> Try:
-            letter = self._letter(notice, route, route.address or configured_channels.address(route.channel))
+            letter = self._letter(
+                notice, route, route.address or configured_channels.address(route.channel)
+            )
             missing = () if route.address else configured_channels.missing(route.channel)
             return Try(route, await attempt(self._channels[route.channel], letter, missing))
 
@@ -168,7 +180,9 @@ class UnrecordedService:
 
     def _refuse_too_many(self) -> None:
         now = self._clock.now()
-        recent = sorted(one.time for one in self._said.values() if now - one.time < _WINDOW and one.reached)
+        recent = sorted(
+            one.time for one in self._said.values() if now - one.time < _WINDOW and one.reached
+        )
         if len(recent) >= _MOST_IN_WINDOW:
             raise Exhausted(
                 "TOO_MANY_UNRECORDED",
@@ -179,7 +193,9 @@ class UnrecordedService:
 
 def _draft(said: _Said) -> Draft:
     """For the record only: people were told already."""
-    facts = {one.route.channel: one.answer.provider_status or one.answer.error for one in said.tries}
+    facts = {
+        one.route.channel: one.answer.provider_status or one.answer.error for one in said.tries
+    }
     when = said.time.isoformat(timespec="seconds")
     return Draft(
         request_id=f"unrecorded-{said.notice.request_id}",

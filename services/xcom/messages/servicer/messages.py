@@ -66,7 +66,9 @@ class XComServicer(rpc.XComServiceServicer):
             deliveries=map(wire_delivery, page.rows), next_page_token=page.next_page_token
         )
 
-    async def ResendDelivery(self, request: pb.ResendDeliveryRequest, context: Context) -> pb.Delivery:
+    async def ResendDelivery(
+        self, request: pb.ResendDeliveryRequest, context: Context
+    ) -> pb.Delivery:
         return wire_delivery(await self._messages.resend(request.id))
 
     async def ListChannels(
@@ -74,11 +76,15 @@ class XComServicer(rpc.XComServiceServicer):
     ) -> pb.ListChannelsResponse:
         return pb.ListChannelsResponse(channels=map(to_channel, await self._channels.statuses()))
 
-    async def TestChannel(self, request: pb.TestChannelRequest, context: Context) -> pb.TestChannelResponse:
+    async def TestChannel(
+        self, request: pb.TestChannelRequest, context: Context
+    ) -> pb.TestChannelResponse:
         answer = await self._channels.test(request.channel)
         return pb.TestChannelResponse(
             ok=answer.accepted, provider_status=answer.error or answer.provider_status
         )
 
-    async def ClearData(self, request: pb.ClearDataRequest, context: Context) -> pb.ClearDataResponse:
+    async def ClearData(
+        self, request: pb.ClearDataRequest, context: Context
+    ) -> pb.ClearDataResponse:
         return pb.ClearDataResponse(deleted_count=await self._messages.clear(request.confirm))

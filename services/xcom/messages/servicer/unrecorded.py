@@ -26,9 +26,15 @@ class UnrecordedServicer(rpc.UnrecordedServiceServicer):
         self, request: pb.SendUnrecordedRequest, context: Context
     ) -> pb.SendUnrecordedResponse:
         if self._only_local and not context.peer().startswith(_LOCAL):
-            raise PermissionDenied("NOT_LOCAL", "only a process on the same machine may ask for this")
+            raise PermissionDenied(
+                "NOT_LOCAL", "only a process on the same machine may ask for this"
+            )
         notice = Notice(
-            request.request_id, request.subject, request.body, request.source, request.ends_request_id
+            request.request_id,
+            request.subject,
+            request.body,
+            request.source,
+            request.ends_request_id,
         )
         tries = await self._unrecorded.send(notice)
         return pb.SendUnrecordedResponse(

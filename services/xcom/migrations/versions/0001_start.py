@@ -77,7 +77,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("message_id", "channel", name="delivery_once"),
     )
     op.create_index(
-        "delivery_dead", "delivery", ["channel"], unique=False, postgresql_where=sa.text("state = 3")
+        "delivery_dead",
+        "delivery",
+        ["channel"],
+        unique=False,
+        postgresql_where=sa.text("state = 3"),
     )
     op.create_index(
         "delivery_queue",

@@ -65,8 +65,12 @@ def _deliveries() -> None:
     op.drop_constraint("delivery_state", "delivery")
     op.create_check_constraint("delivery_state", "delivery", "state between 1 and 4")
     op.create_check_constraint("delivery_reason", "delivery", "reason between 1 and 4")
-    op.create_check_constraint("delivery_spent_tries", "delivery", "spent_tries between 0 and tries")
-    op.create_index("delivery_digest", "delivery", ["digest_id"], postgresql_where=sa.text("digest_id <> ''"))
+    op.create_check_constraint(
+        "delivery_spent_tries", "delivery", "spent_tries between 0 and tries"
+    )
+    op.create_index(
+        "delivery_digest", "delivery", ["digest_id"], postgresql_where=sa.text("digest_id <> ''")
+    )
     op.create_index(
         "delivery_sent_last",
         "delivery",

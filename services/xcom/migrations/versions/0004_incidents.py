@@ -9,13 +9,18 @@ down_revision = "0003"
 
 def upgrade() -> None:
     op.add_column(
-        "message", sa.Column("incident_key", sa.Text(), nullable=False, server_default=sa.text("''"))
+        "message",
+        sa.Column("incident_key", sa.Text(), nullable=False, server_default=sa.text("''")),
     )
     op.add_column(
-        "message", sa.Column("ends_incident", sa.Boolean(), nullable=False, server_default=sa.text("false"))
+        "message",
+        sa.Column("ends_incident", sa.Boolean(), nullable=False, server_default=sa.text("false")),
     )
     op.create_index(
-        "message_incident", "message", ["incident_key"], postgresql_where=sa.text("incident_key <> ''")
+        "message_incident",
+        "message",
+        ["incident_key"],
+        postgresql_where=sa.text("incident_key <> ''"),
     )
     op.create_table(
         "incident",
