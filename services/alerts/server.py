@@ -106,9 +106,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
 
 def _channels(config: Config) -> tuple[Channel, Channel]:
     positions = Channel(
-        config.positions_address,
-        max_message_bytes=_COLUMN_MESSAGE_BYTES,
-        retry=POSITIONS_READS,
+        config.positions_address, max_message_bytes=_COLUMN_MESSAGE_BYTES, retry=POSITIONS_READS
     )
     # Without retries: the relay itself comes back.
     return positions, Channel(config.xcom_address)

@@ -164,14 +164,10 @@ def build(config: Config, clock: Clock | None = None) -> App:
         changed=feed.wake,
         tell=telling.wake,
     )
+    servicer = MonitorServicer(check_runs, queries, feed.watch, clock)
     server = GrpcServer(
         config.listen_address,
-        [
-            (
-                rpc.add_MonitorServiceServicer_to_server,
-                MonitorServicer(check_runs, queries, feed.watch, clock),
-            )
-        ],
+        [(rpc.add_MonitorServiceServicer_to_server, servicer)],
         service_names=["sonic.monitor.v1.MonitorService"],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,

@@ -131,14 +131,14 @@ def build(config: Config, clock: Clock | None = None) -> App:
     high_database = Database(url, pool_size=2, application_name="xcom-high")
     listening = Database(url, pool_size=1, application_name="xcom-listener")
     configured_channels = registry.Channels(config, clock)
-    own_name = new_id("xcom")
+    by_name, own_name = configured_channels.by_name, new_id("xcom")
     quiet = _worker("quiet", config, database, configured_channels, clock, urgent=False)
     high = _worker("high", config, high_database, configured_channels, clock, urgent=True)
     messages = MessageService(
         database.bind(MessageStore),
         database.bind(MessageStore, isolation="REPEATABLE READ"),
         Acceptance(database.fetch),
-        configured_channels.by_name,
+        by_name,
         config.levels,
         timedelta(seconds=config.xcom_dedupe_seconds),
         timedelta(seconds=config.xcom_escalation_seconds),
@@ -146,25 +146,18 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock,
         own_name,
     )
-    channels = ChannelService(
-        database.bind(ChannelStore), configured_channels.by_name, config.levels, clock
-    )
-    poll_seconds = config.xcom_poll_seconds
+    channels = ChannelService(database.bind(ChannelStore), by_name, config.levels, clock)
     escalation = EscalationService(
         high_database.bind(EscalationStore),
-        configured_channels.by_name,
+        by_name,
         timedelta(seconds=config.xcom_escalation_seconds),
-        poll_seconds,
+        config.xcom_poll_seconds,
         clock,
     )
     sounds = SoundService(database.bind(DeliveryStore), clock)
     following = _following(config, high_database, configured_channels, high, clock)
     unrecorded = UnrecordedService(
-        database.bind(ChannelStore),
-        configured_channels.by_name,
-        config.levels,
-        messages.send,
-        clock,
+        database.bind(ChannelStore), by_name, config.levels, messages.send, clock
     )
     remembering = Loop("xcom settings", unrecorded.turn, clock)
     escalating = Loop("xcom escalation", escalation.turn, clock)
@@ -175,21 +168,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     server = _server(config, clock, ready, messages, channels, escalation, sounds, unrecorded)
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
     stores: list[Part] = [database, high_database, listening, configured_channels]
-    return App(
-        "xcom",
-        [
-            *stores,
-            quiet,
-            high,
-            following,
-            escalating,
-            sounding,
-            remembering,
-            listener,
-            side,
-            server,
-        ],
-    )
+    loops: list[Part] = [quiet, high, following, escalating, sounding, remembering, listener]
+    return App("xcom", [*stores, *loops, side, server])
 
 
 def _server(

@@ -20,11 +20,7 @@ from shared.errors import Conflict, InvalidArgument, SonicError, Unavailable
 FULL = "DATABASE_FULL"
 # Reason when the server is out of connections, of memory or of another resource.
 EXHAUSTED = "DATABASE_EXHAUSTED"
-_CONFLICTS = {
-    "40001": "SERIALIZATION_FAILURE",
-    "40P01": "DEADLOCK",
-    "55P03": "LOCK_NOT_AVAILABLE",
-}
+_CONFLICTS = {"40001": "SERIALIZATION_FAILURE", "40P01": "DEADLOCK", "55P03": "LOCK_NOT_AVAILABLE"}
 # Shutdown and start-up.
 _UNAVAILABLE_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 _CANCELLED = "57014"

@@ -1,9 +1,7 @@
-"""Evaluation of alerts in bulk: three a position, by constant limits, by limits of their own, in a
-crash.
+"""Evaluation of alerts in bulk: three a position, by constant limits, by own limits, in a crash.
 
-Counted is EVALUATE_ALERTS as Cyclone sees it: columns over gRPC, alerts judged by up to three
-limits with hysteresis, readings committed; in a crash levels, hash-chained ledger rows and outbox
-too. Whole cycles are without NOTIFY, which sends for 5 s at most; the relay sends meanwhile, beside
+Counted is EVALUATE_ALERTS as Cyclone sees it: columns over gRPC, alerts judged, all committed.
+Whole cycles are without NOTIFY, which sends for 5 s at most; the relay sends meanwhile, beside
 the later crash samples.
 """
 
@@ -41,7 +39,11 @@ _HEAT, _TRAVEL, _DISTANCE = (
     (pb.ALERT_TYPE_LIQUIDATION_DISTANCE, pb.CONDITION_BELOW),
 )
 # Limits that no position reaches: alerts are judged, and none is raised.
-_CALM = {_HEAT: (1e3, 2e3, 3e3), _TRAVEL: (-1e3, -2e3, -3e3), _DISTANCE: (-1e3, -2e3, -3e3)}
+_CALM = {
+    _HEAT: (97.0, 98.0, 99.0),
+    _TRAVEL: (-97.0, -98.0, -99.0),
+    _DISTANCE: (0.03, 0.02, 0.01),
+}
 # Another limit for each alert, as far away.
 _OWN = "case kind % 4 when 1 then 1 else -1 end * (1000 + alert_key % 1000)"
 _NO_OWN = "'NaN'"

@@ -149,7 +149,7 @@ PLAIN: Mapping[str, Message] = {
         prices=[price_pb2.Price(asset="BTC", price_usd=100_000.0, quality=price_pb2.QUALITY_GOOD)],
     ),
     "price.ListPrices": price_pb2.ListPricesResponse(
-        prices=[price_pb2.Price(asset="ETH", price_usd=4_000.0, quality=price_pb2.QUALITY_STALE)],
+        prices=[price_pb2.Price(asset="ETH", price_usd=4_000.0, quality=price_pb2.QUALITY_STALE)]
     ),
     "positions.GetMode": positions_pb2.GetModeResponse(mode=positions_pb2.MODE_DEMO),
     "positions.EnrichPositions": positions_pb2.EnrichPositionsResponse(

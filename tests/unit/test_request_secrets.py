@@ -23,9 +23,7 @@ WIFS = [
 ]
 PHRASE = "legal winner thank year wave sausage worth useful legal winner thank yellow"
 # Fields whose text may look like a key, and why.
-NOT_REFUSED = {
-    "page_token": "ours, never kept, and refused as BAD_PAGE_TOKEN when it is none",
-}
+NOT_REFUSED = {"page_token": "ours, never kept, and refused as BAD_PAGE_TOKEN when it is none"}
 # Of keys these take one shape, for a SHA-256 has it; any other is refused.
 DIGESTS = {"anchor_hash": "the head of the ledger that somebody kept"}
 FILES = {

@@ -17,6 +17,7 @@ SERVICES = ROOT / "services"
 PROTOS = ROOT / "protos" / "sonic"
 
 FILE_CEILING_LINES = 400
+TEST_CEILING_LINES = 450
 FUNCTION_CEILING_LINES = 50
 RPC_CEILING = 15
 DOCSTRING_CEILING_LINES = 6
@@ -211,7 +212,8 @@ def test_no_file_is_longer_than_its_ceiling() -> None:
     long = [
         f"{shown(path)}: {count} lines"
         for path in modules("services", "shared", "tests")
-        if (count := len(path.read_text().splitlines())) > FILE_CEILING_LINES
+        if (count := len(path.read_text().splitlines()))
+        > (TEST_CEILING_LINES if path.is_relative_to(ROOT / "tests") else FILE_CEILING_LINES)
     ]
     assert not long
 

@@ -12,7 +12,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sonic.alerts.v1 import alerts_pb2 as pb
 
 from services.alerts.alerts.domain.readings import Reading
-from services.alerts.alerts.domain.views import Alert, MetricSummary, Raised
+from services.alerts.alerts.domain.summaries import MetricSummary, Raised
+from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.evaluate import Evaluated, Transition
 from services.alerts.alerts.service.queries import Summary
 from services.alerts.domain.kinds import AlertClass, AlertType, Condition

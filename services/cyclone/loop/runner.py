@@ -101,11 +101,7 @@ class Run:
     """The state of one cycle under way."""
 
     def __init__(
-        self,
-        cycle: Cycle,
-        held_lease: HeldLease,
-        runner: Runner,
-        interval: timedelta | None,
+        self, cycle: Cycle, held_lease: HeldLease, runner: Runner, interval: timedelta | None
     ) -> None:
         self._cycle = cycle
         self._held_lease = held_lease

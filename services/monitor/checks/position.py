@@ -43,20 +43,15 @@ class PositionCheck(Check):
         is_breach = are_too_many or bool(unread)
         failed = failed if are_too_many else {}
         level = Level.MEDIUM if is_breach else Level.NORMAL
-        count, stale = (
-            str(held.position_count),
-            bool(metadata["failed_wallets"] or held.stale_count),
-        )
+        count = str(held.position_count)
+        stale = bool(metadata["failed_wallets"] or held.stale_count)
         parts = (
             *(Part(name, count, Level.MEDIUM, stale=True) for name in sorted({**failed, **unread})),
             Part("", count, Level.NORMAL, stale),
         )
         badge = Badge("position_badge", count, level, stale, parts)
-        badges = {
-            "position_badge": badge
-            if held.position_count or metadata["failed_wallets"] or unread
-            else None
-        }
+        is_shown = held.position_count or metadata["failed_wallets"] or unread
+        badges = {"position_badge": badge if is_shown else None}
         if not is_breach:
             return Finding(RunStatus.SUCCESS, metadata, badges)
         members = {

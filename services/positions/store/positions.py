@@ -26,6 +26,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.positions.domain.position import Inputs
 from services.positions.domain.venue_answer import Side, Status
 from services.positions.enrichment.domain.metrics import flags_of
+from services.positions.store.position_sql import (
+    KNOWN,
+    MERGE,
+    ROW_TYPES,
+    ROW_TYPES_BY_HAND,
+    STAGE,
+    WRITE,
+    WRITE_BY_HAND,
+)
 from services.positions.tables import (
     INPUT_NUMBERS,
     RING,
@@ -60,78 +69,6 @@ BY_RESULT: Final = (
     "travel_percent",
     "liquidation_distance_percent",
     "heat_index",
-)
-
-_ROW_TYPES = {
-    "id": "text",
-    "feed_key": "int4",
-    "asset_key": "int4",
-    "side": "int2",
-    "in_last_answer": "bool",
-    "flag_bits": "int8",
-    **dict.fromkeys(INPUT_NUMBERS, "float8"),
-    "mark_time": "timestamptz",
-    "note": "text",
-}
-_COMPARED = [name for name in _ROW_TYPES if name not in ("id", "mark_time", "note")]
-_ROW_TYPES_BY_HAND = {**_ROW_TYPES, "status": "int2"}
-
-
-def _write(types: Mapping[str, str], *, status: str, new_status: str, changes_status: str) -> str:
-    """The SQL of rows by columns $1, $2 ...; the time of the change comes last.
-
-    `status`: of a new row; `new_status`: of one that is there; `changes_status`: when that is a
-    change.
-    """
-    now = f"${len(types) + 1}::timestamptz"
-    places = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(types.values(), 1))
-    return (
-        "with written as ("
-        f" insert into position as old ({', '.join(_ROW_TYPES)},"
-        " status, first_seen_time, last_seen_time, updated_time)"
-        f" select {', '.join('new.' + name for name in _ROW_TYPES)}, {status}, {now}, {now}, {now}"
-        f" from unnest({places})"
-        f" as new ({', '.join(types)})"
-        " on conflict (id) do update set"
-        f" {', '.join(f'{name} = excluded.{name}' for name in [*_COMPARED, 'mark_time'])},"
-        " note = case when excluded.note = '' then old.note else excluded.note end,"
-        f" status = {new_status}, last_seen_time = {now}, updated_time = {now}"
-        f" where ({', '.join('old.' + name for name in _COMPARED)})"
-        f" is distinct from ({', '.join('excluded.' + name for name in _COMPARED)})"
-        f" or {changes_status} or (excluded.note <> '' and excluded.note <> old.note)"
-        " or (not excluded.in_last_answer and old.mark_time <> excluded.mark_time)"
-        " returning (xmax = 0) as created)"
-        " select count(*) filter (where created) as created, count(*) as written from written"
-    )
-
-
-_WRITE = _write(
-    _ROW_TYPES,
-    status="1",
-    new_status="case when old.status = 5 then 5 else 1 end",
-    changes_status="old.status not in (1, 5)",
-)
-_WRITE_BY_HAND = _write(
-    _ROW_TYPES_BY_HAND,
-    status="new.status",
-    new_status="excluded.status",
-    changes_status="old.status <> excluded.status",
-)
-_KNOWN = (
-    "select p.id, f.venue, p.status from position p join feed f using (feed_key) where p.id ="
-    " any($1::text[])"
-)
-# Thousands of changed rows come by COPY, into a table of the connection's own that the commit
-# empties.
-_STAGED = {name: kind for name, kind in _ROW_TYPES.items() if name not in ("id", "note")}
-_STAGE = (
-    "create temp table if not exists changed_position (position_key int8,"
-    f" {', '.join(f'{name} {kind}' for name, kind in _STAGED.items())}) on commit delete rows"
-)
-_MERGE = (
-    f"update position p set {', '.join(f'{name} = new.{name}' for name in _STAGED)},"
-    " status = case when p.status = 5 then 5 else 1 end, last_seen_time = $1, updated_time = $1"
-    " from changed_position new where new.position_key = p.position_key"
 )
 
 _SEEN_TIME = func.coalesce(feed.c.observed_time, position.c.last_seen_time)
@@ -271,7 +208,7 @@ class PositionStore:
         changed).
         """
         driver = await raw(self._connection)
-        row = (await driver.fetch(_WRITE, *(columns[name] for name in _ROW_TYPES), now))[0]
+        row = (await driver.fetch(WRITE, *(columns[name] for name in ROW_TYPES), now))[0]
         return row["created"], row["written"] - row["created"]
 
     async def write_by_hand(
@@ -280,7 +217,7 @@ class PositionStore:
         """As `write`, with a status for each row."""
         driver = await raw(self._connection)
         row = (
-            await driver.fetch(_WRITE_BY_HAND, *(columns[name] for name in _ROW_TYPES_BY_HAND), now)
+            await driver.fetch(WRITE_BY_HAND, *(columns[name] for name in ROW_TYPES_BY_HAND), now)
         )[0]
         return row["created"], row["written"] - row["created"]
 
@@ -289,13 +226,13 @@ class PositionStore:
         deleted.
         """
         driver = await raw(self._connection)
-        await driver.execute(_STAGE)
+        await driver.execute(STAGE)
         await copy_in(self._connection, "changed_position", columns)
-        await driver.execute(_MERGE, now)
+        await driver.execute(MERGE, now)
 
     async def known(self, ids: Sequence[str]) -> dict[str, tuple[str, Status]]:
         """Venue and status of the positions that have one of these ids."""
-        rows = await (await raw(self._connection)).fetch(_KNOWN, list(ids))
+        rows = await (await raw(self._connection)).fetch(KNOWN, list(ids))
         return {row["id"]: (row["venue"], Status(row["status"])) for row in rows}
 
     async def change(self, position_key: int, values: Mapping[str, object], now: datetime) -> None:

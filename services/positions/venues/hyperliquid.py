@@ -118,9 +118,8 @@ def read_answer(
     try:
         state = read_state(body, wallet_address, received_time)
     except NotThat as problem:
-        raise ProviderFailure(
-            FailureKind.BAD_BODY, f"hyperliquid answered {problem}", status=200
-        ) from problem
+        message = f"hyperliquid answered {problem}"
+        raise ProviderFailure(FailureKind.BAD_BODY, message, status=200) from problem
     observed_time = state.state_time or received_time
     held = holdings(state, funding, wallet_address, standard=account.mode is AccountMode.STANDARD)
     if account.mode is AccountMode.UNKNOWN:
@@ -136,24 +135,11 @@ def read_answer(
     elif state.refusals:
         reason = "ROWS_REFUSED"
     elif state.hollow:
-        reason, message = (
-            "POSITIONS_MISSING",
-            "hyperliquid lists no position and does not state their total",
-        )
+        reason = "POSITIONS_MISSING"
+        message = "hyperliquid lists no position and does not state their total"
     elif state.short:
         reason, message = "POSITIONS_MISSING", "hyperliquid states more positions than it lists"
     elif held and not funding:
-        message = (
-            "hyperliquid's funding rates cannot be read: what the positions cost an hour is "
-            "not known"
-        )
-    return Answer(
-        tuple(held),
-        state.refusals,
-        not reason,
-        reason,
-        state.row_count,
-        observed_time,
-        message,
-        account.unwatched,
-    )
+        message = "hyperliquid's funding rates cannot be read: what positions cost is not known"
+    rows, count, unwatched = state.refusals, state.row_count, account.unwatched
+    return Answer(tuple(held), rows, not reason, reason, count, observed_time, message, unwatched)

@@ -234,7 +234,7 @@ async def test_thresholds_travel_as_files(house: House) -> None:
         "[]", "{", '{"thresholds": [{"type": "HEAT_INDEX", "low": NaN}]}',
         '{"alert_ranges": {"speed": {}}}',
         '{"thresholds": [{"type": "heat", "low": 5}, {"type": "HEAT_INDEX", "low": 5, "high": 1}]}',
-        '{"thresholds": [{"type": "HEAT_INDEX", "high": 5}, {"type": "HEAT_INDEX", "low": 9}]}'.replace('9}', '9, "high": 1}'),
+        json.dumps({"thresholds": [{"type": "HEAT_INDEX", "low": 9, "high": 1}]}),
         '{"thresholds": [{"type": "HEAT_INDEX", "surprise": 5}]}',
     ):  # fmt: skip
         with pytest.raises(InvalidArgument) as caught:

@@ -11,13 +11,7 @@ from sonic.xcom.v1 import xcom_pb2 as pb
 
 from shared.clock import PushedClock
 from shared.errors import FailedPrecondition, InvalidArgument, NotFound
-from tests.contract.xcom.conftest import (
-    House,
-    hook_settings,
-    mail_settings,
-    twilio_settings,
-    until,
-)
+from tests.contract.xcom.conftest import House, hook_settings, mail_settings, twilio_settings, until
 from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.twilio import FakeTwilio

@@ -75,10 +75,7 @@ def test_the_rules_of_the_protos_are_the_rules_of_the_schemas() -> None:
     assert (
         span["properties"]["step_count"]["minimum"],
         span["properties"]["step_count"]["maximum"],
-    ) == (
-        2,
-        10_000,
-    )
+    ) == (2, 10_000)
     assert SCHEMAS["sonic.hedges.v1.PriceListInput"]["properties"]["prices_usd"]["minItems"] == 1
     contact = SCHEMAS["sonic.xcom.v1.ContactInput"]
     assert contact["properties"]["name"]["maxLength"] == 64
@@ -172,10 +169,7 @@ def test_the_words_of_a_cycle_are_not_offered_in_any_request() -> None:
             offered |= set(schema["properties"])
         assert not {"cycle_id", "epoch"} <= set(
             route.method.input_type.fields_by_name
-        ) or not offered & {
-            "cycle_id",
-            "epoch",
-        }, route.method.full_name
+        ) or not offered & {"cycle_id", "epoch"}, route.method.full_name
 
 
 @pytest.fixture(scope="module")

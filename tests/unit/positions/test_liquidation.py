@@ -116,12 +116,7 @@ def test_impact_grows_in_whole_basis_points_with_the_size() -> None:
     scalar = jupiter_impact_scalar("SOL")
     assert list(
         jupiter_close_fee_bps(np.array([1.0, 375_000.0, 375_001.0, 750_001.0]), scalar)
-    ) == [
-        7,
-        7,
-        8,
-        9,
-    ]
+    ) == [7, 7, 8, 9]
     assert jupiter_impact_scalar("UNKNOWN") == scalar
 
 

@@ -86,14 +86,9 @@ _HOLD = ("held_status", "held_level", "held_until_micros")
 
 
 def apply_levels(
-    alert_columns: AlertColumns,
-    rows: Integers,
-    level: Levels,
-    active: Truths,
-    now_micros: int,
-    *,
-    telling: bool = True,
-) -> Settled:
+    alert_columns: AlertColumns, rows: Integers, level: Levels, active: Truths, now_micros: int,
+    *, telling: bool = True,
+) -> Settled:  # fmt: skip
     """Give these rows these levels, with incidents, counters, holds, and which of it is told.
 
     A rise is told unless it is held, or this incident was told at least this level within the
@@ -106,10 +101,8 @@ def apply_levels(
         return Settled(alert_columns, rows, level, none, none, none, none)
     one = alert_columns.pick(rows)
     before, rises = one.level, level > one.level
-    starts, ends = (
-        rises & (before == Level.NORMAL),
-        (level == Level.NORMAL) & (before > Level.NORMAL),
-    )
+    starts = rises & (before == Level.NORMAL)
+    ends = (level == Level.NORMAL) & (before > Level.NORMAL)
     danger = ~IS_OPPORTUNITY[one.kind]
     expired = expiry(one, now_micros)
     broken = (one.held_status > 0) & ~expired & (level > one.held_level)
@@ -118,9 +111,8 @@ def apply_levels(
     quiet = _quiet(one, now_micros)
     repeated = ~starts & (level <= base) & quiet
     again = _stands(one, level) & ~quiet
-    wanted = (
-        active & (level > Level.NORMAL) & ~held & ((rises & ~repeated) | (level > base) | again)
-    )
+    due = (rises & ~repeated) | (level > base) | again
+    wanted = active & (level > Level.NORMAL) & ~held & due
     silenced = held & (one.held_status == AlertStatus.SILENCED)
     told = telling & (wanted | (ends & active & (one.told_level > 0) & danger & ~silenced))
     loud = told & wanted
@@ -139,9 +131,8 @@ def apply_levels(
     }
     if released.any():
         values |= {name: np.where(released, 0, getattr(one, name)) for name in _HOLD}
-    return Settled(
-        alert_columns.with_values(rows, values), rows, before, told, expired, released, unsaid
-    )
+    after = alert_columns.with_values(rows, values)
+    return Settled(after, rows, before, told, expired, released, unsaid)
 
 
 def _told_already(one: AlertColumns, *, forgotten: Truths, broken: Truths) -> Levels:

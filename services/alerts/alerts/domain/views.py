@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -79,13 +78,13 @@ NO_WORDS = Annotations()
 def settings(alert_columns: AlertColumns, row: int, words: Annotations) -> dict[str, Any]:
     """What people may set on an alert, by the names and in the words they know."""
     alert_type, condition = parts_of(int(alert_columns.kind[row]))
-    trigger = _present(float(alert_columns.trigger_value[row]))
+    trigger = present(float(alert_columns.trigger_value[row]))
     limit = {"trigger_value": trigger, "condition": condition.name}
     if alert_type is AlertType.TIME and trigger is not None:
         limit = {"trigger_time": moment(round(trigger * 1_000_000))}
     return {
         **limit,
-        "starting_value": _present(float(alert_columns.starting_value[row])),
+        "starting_value": present(float(alert_columns.starting_value[row])),
         "cooldown_seconds": int(alert_columns.cooldown_seconds[row]),
         "status": "INACTIVE" if alert_columns.trait_bits[row] & OFF_BIT else "ACTIVE",
         "channels": list(words.channels),
@@ -106,12 +105,12 @@ def show(
 ) -> Alert:
     """The alert of a row."""
     standing = _standing(alert_columns.pick(np.array([row])), tables)
-    metric, trigger = METRICS[standing.type], _present(float(alert_columns.trigger_value[row]))
+    metric, trigger = METRICS[standing.type], present(float(alert_columns.trigger_value[row]))
     is_time = standing.type is AlertType.TIME
     is_position = metric.alert_class is AlertClass.POSITION
     side = side_name(subject.side_sign, metric.alert_class)
     asset = alert_columns.assets[alert_columns.asset_key[row]]
-    key, start = int(alert_columns.alert_key[row]), _present(alert_columns.starting_value[row])
+    key, start = int(alert_columns.alert_key[row]), present(alert_columns.starting_value[row])
     incident = incident_id(key, int(alert_columns.incident_count[row]))
     return Alert(
         id=alert_id(key),
@@ -127,7 +126,7 @@ def show(
         starting_value=start,
         level=standing.level,
         previous_level=Level(alert_columns.previous_level[row]),
-        evaluated_value=_present(standing.value),
+        evaluated_value=present(standing.value),
         evaluated_micros=int(alert_columns.readings.observed_micros[row]),
         reading_state=_state(standing),
         status=_status(standing, int(alert_columns.held_status[row])),
@@ -137,7 +136,7 @@ def show(
         progress_percent=_progress(standing, start),
         description=subject.summary or f"{_about(asset, side)} {metric.noun}",
         created_micros=int(alert_columns.created_micros[row]),
-        flip_value=_present(standing.flip_value),
+        flip_value=present(standing.flip_value),
         why=why(standing),
         incident_id="" if standing.level is Level.NORMAL else incident,
         notes=words.notes,
@@ -184,7 +183,7 @@ def _about(asset: str, side: str) -> str:
     return " ".join(word for word in (asset, side.lower()) if word) or "portfolio"
 
 
-def _present(number: float) -> float | None:
+def present(number: float) -> float | None:
     return None if math.isnan(number) else float(number)
 
 
@@ -283,127 +282,3 @@ def worst_first(
         if len(rows) > size:
             break
     return rows
-
-
-# A book in a crash has more: those who show them say how many.
-_MOST_RAISED = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """A subject above NORMAL; `value` None = no reading."""
-
-    subject_key: int
-    asset: str
-    level: Level
-    value: float | None
-    stale: bool
-
-
-@dataclass(frozen=True, slots=True)
-class MetricSummary:
-    """One metric of one class; `worst_subject_key` is None when no reading is known."""
-
-    type: AlertType
-    alert_class: AlertClass
-    level: Level
-    worst_value: float | None
-    worst_subject_key: int | None
-    worst_asset: str
-    alert_count: int
-    stale_count: int
-    unknown_count: int
-    level_count: Mapping[str, int]
-    worst_by_asset: Mapping[str, float]
-    raised: Sequence[Raised] = ()
-    raised_count: int = 0
-
-
-def summarise(alert_columns: AlertColumns, tables: ThresholdTables) -> list[MetricSummary]:
-    """One per metric with active alerts; where both conditions are judged, the worse one gives the
-    worst.
-    """
-    active = tables.compiled_limits(alert_columns).active
-    best: dict[AlertType, MetricSummary] = {}
-    for kind in np.unique(alert_columns.kind[active]).tolist():
-        summary = _summary(
-            alert_columns, np.flatnonzero(active & (alert_columns.kind == kind)), kind
-        )
-        other = best.get(summary.type)
-        best[summary.type] = summary if other is None else _merged(other, summary)
-    return [best[alert_type] for alert_type in sorted(best)]
-
-
-def _summary(alert_columns: AlertColumns, rows: NDArray[np.int64], kind: int) -> MetricSummary:
-    alert_type, condition = parts_of(kind)
-    sign = -1.0 if condition is Condition.BELOW else 1.0
-    danger = np.where(
-        np.isnan(alert_columns.readings.value[rows]),
-        -np.inf,
-        alert_columns.readings.value[rows] * sign,
-    )
-    levels = np.bincount(alert_columns.level[rows], minlength=len(Level) + 1).tolist()
-    by_asset = np.full(len(alert_columns.assets), -np.inf)
-    np.maximum.at(by_asset, alert_columns.asset_key[rows], danger)
-    worst_by_asset = {
-        asset: value * sign
-        for asset, value in zip(alert_columns.assets, by_asset.tolist(), strict=True)
-        if asset and value > -np.inf
-    }
-    # Of equals the last one.
-    place = len(danger) - 1 - int(np.argmax(danger[::-1]))
-    worst = int(rows[place]) if danger[place] > -np.inf else None
-    # A death is a fact, not a reading: it grows no older.
-    is_read = alert_type is not AlertType.DEATH_NAIL
-    state = alert_columns.readings.state[rows]
-    unknown = (state == ReadingState.UNKNOWN) & (alert_columns.level[rows] == Level.NORMAL)
-    raised = np.flatnonzero(alert_columns.level[rows] > Level.NORMAL)
-    ranked = raised[
-        np.lexsort((-danger[raised], -alert_columns.level[rows[raised]].astype(np.int64)))
-    ]
-    return MetricSummary(
-        type=alert_type,
-        alert_class=METRICS[alert_type].alert_class,
-        level=Level(int(alert_columns.level[rows].max())),
-        worst_value=None if worst is None else float(alert_columns.readings.value[worst]),
-        worst_subject_key=None if worst is None else int(alert_columns.subject_key[worst]),
-        worst_asset="" if worst is None else alert_columns.assets[alert_columns.asset_key[worst]],
-        alert_count=len(rows),
-        stale_count=int((state != ReadingState.FRESH).sum()) if is_read else 0,
-        unknown_count=int(unknown.sum()) if is_read else 0,
-        level_count={level.name: levels[level] for level in Level},
-        worst_by_asset=worst_by_asset,
-        raised=[_raised(alert_columns, row) for row in rows[ranked[:_MOST_RAISED]].tolist()],
-        raised_count=len(raised),
-    )
-
-
-def _raised(alert_columns: AlertColumns, row: int) -> Raised:
-    return Raised(
-        int(alert_columns.subject_key[row]),
-        alert_columns.assets[alert_columns.asset_key[row]],
-        Level(int(alert_columns.level[row])),
-        _present(float(alert_columns.readings.value[row])),
-        bool(alert_columns.readings.state[row] != ReadingState.FRESH),
-    )
-
-
-def _merged(one: MetricSummary, other: MetricSummary) -> MetricSummary:
-    leader, second = (one, other) if one.level >= other.level else (other, one)
-    return MetricSummary(
-        type=leader.type,
-        alert_class=leader.alert_class,
-        level=leader.level,
-        worst_value=leader.worst_value,
-        worst_subject_key=leader.worst_subject_key,
-        worst_asset=leader.worst_asset,
-        alert_count=one.alert_count + other.alert_count,
-        stale_count=one.stale_count + other.stale_count,
-        unknown_count=one.unknown_count + other.unknown_count,
-        level_count={
-            name: one.level_count[name] + other.level_count[name] for name in one.level_count
-        },
-        worst_by_asset={**second.worst_by_asset, **leader.worst_by_asset},
-        raised=sorted((*leader.raised, *second.raised), key=lambda one: -one.level)[:_MOST_RAISED],
-        raised_count=one.raised_count + other.raised_count,
-    )

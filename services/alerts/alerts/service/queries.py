@@ -10,16 +10,8 @@ import numpy as np
 from services.alerts.alerts.domain.alert_columns import WORDED_BIT
 from services.alerts.alerts.domain.change_payload import alert_id, key_of
 from services.alerts.alerts.domain.subjects import Subject
-from services.alerts.alerts.domain.views import (
-    NO_WORDS,
-    Alert,
-    Filter,
-    MetricSummary,
-    choose,
-    show,
-    summarise,
-    worst_first,
-)
+from services.alerts.alerts.domain.summaries import MetricSummary, summarise
+from services.alerts.alerts.domain.views import NO_WORDS, Alert, Filter, choose, show, worst_first
 from services.alerts.domain.kinds import Level
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache, offload

@@ -191,11 +191,8 @@ def decide(
     A position missing in one complete answer is STALE; in two of different cycles 30 s or more
     apart, CLOSED.
     """
-    columns, places, row_count = (
-        stored.columns,
-        answers.columns["place"],
-        len(stored.columns["side"]),
-    )
+    columns, places = stored.columns, answers.columns["place"]
+    row_count = len(columns["side"])
     known = at >= 0
     before = {
         name: column[at] if row_count else np.zeros(len(at), column.dtype)
@@ -206,22 +203,15 @@ def decide(
     if doubted is not None:
         held = np.where(doubted > 0, doubted, held)
     refused = (held == Reason.CONTRADICTED) | (held == Reason.IMPLAUSIBLE)
-    missing = np.ones(row_count, np.bool_)
-    missing[at[known]] = False
+    missing = ~_marked(row_count, at[known])
     gone = _gone(stored, missing, answers, now)
-    gone[turned_away(stored, answers, plain_ids or answers.ids, missing) & (gone > 0)] = (
-        Reason.TURNED
-    )
-    unseen = missing.copy()
-    unseen[at[refused]] = True
+    turned = turned_away(stored, answers, plain_ids or answers.ids, missing)
+    gone[turned & (gone > 0)] = Reason.TURNED
+    unseen = missing | _marked(row_count, at[refused])
     keys = columns["position_key"]
     known_keys = np.where(known, before["position_key"], -1)
-    regrouped = (
-        np.bincount(
-            places[(held <= Reason.REOPENED) | (moved & ~refused)], minlength=len(answers.complete)
-        )
-        > 0
-    )
+    regroups = places[(held <= Reason.REOPENED) | (moved & ~refused)]
+    regrouped = _marked(len(answers.complete), regroups)
     closed = (gone == Reason.MISSING_TWICE) | (gone == Reason.TURNED)
     regrouped[columns["place"][closed]] = True
     return Decision(
@@ -236,6 +226,13 @@ def decide(
         regrouped=regrouped,
         by_answer=_by_answer(held, gone, places, columns["place"], len(answers.complete)),
     )
+
+
+def _marked(count: int, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """`count` times False, but True at these places."""
+    marks = np.zeros(count, np.bool_)
+    marks[places] = True
+    return marks
 
 
 def _held(

@@ -245,9 +245,7 @@ class DeliveryService:
         }
         return [
             Capacity(
-                name,
-                rooms[name] - used[name],
-                channel.timeout_seconds + rules.claim_margin_seconds,
+                name, rooms[name] - used[name], channel.timeout_seconds + rules.claim_margin_seconds
             )
             for name, channel in self._channels.items()
             if used[name] < rooms[name]
