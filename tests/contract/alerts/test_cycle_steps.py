@@ -197,6 +197,24 @@ async def test_an_absent_metric_holds_its_level_and_is_unknown(house: House) -> 
     assert (heat.level, heat.evaluated_value) == (pb.LEVEL_HIGH, 100)
 
 
+async def test_alerts_of_a_position_that_is_gone_hold_until_cleared_and_are_not_unknown(
+    house: House,
+) -> None:
+    id, other = await _high(house), await house.hold(SAFE)
+    await house.create()
+    await house.evaluate()
+    before = await house.entries()
+    await house.lets_go(id)
+    house.clock.advance(10)
+    answer = await house.evaluate()
+    assert (answer.unknown_count, answer.unjudged_count, answer.lowered_count) == (0, 0, 0)
+    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
+    assert await house.entries() == before
+    cleared = await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())
+    assert cleared.cleared_count
+    assert (await house.alert(TRAVEL, other)).level == pb.LEVEL_NORMAL
+
+
 async def test_totals_of_the_request_are_judged_and_stale_ones_lower_nothing(house: House) -> None:
     await house.hold(SAFE)
     await house.create()

@@ -342,4 +342,8 @@ def _counts(
         judged, unjudged = judged & ~left, int(np.count_nonzero(left))
     states = (ReadingState.STALE, ReadingState.UNKNOWN)
     stale, unknown = (int(np.count_nonzero(judged & (aligned.state == state))) for state in states)
+    if not inputs.unread:
+        # That a position is over is known: its alerts hold until ClearStaleAlerts takes them.
+        over = compiled_limits.reading_index.not_held(inputs.positions)
+        unknown -= int(np.count_nonzero(judged[over]))
     return int(np.count_nonzero(judged)), stale, unknown, unjudged

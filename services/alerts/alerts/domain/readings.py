@@ -4,7 +4,7 @@ nothing."""
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -178,7 +178,7 @@ class ReadingIndex:
         self._subjects = {
             kind: alert_columns.subject_key[rows] for kind, rows in self._rows.items()
         }
-        self._last: tuple[Integers, Sequence[_IndexEntry]] | None = None
+        self._last: tuple[Integers, Sequence[_IndexEntry], Integers] | None = None
 
     @property
     def types(self) -> Collection[AlertType]:
@@ -186,17 +186,25 @@ class ReadingIndex:
         return self._rows.keys()
 
     def aligned(self, positions: Positions) -> Sequence[_IndexEntry]:
+        """The alerts whose position is held, and the rows of positions they read."""
+        return self._found(positions)[1]
+
+    def not_held(self, positions: Positions) -> Integers:
+        """Rows of alerts whose position is not among these."""
+        return self._found(positions)[2]
+
+    def _found(self, positions: Positions) -> tuple[Integers, Sequence[_IndexEntry], Integers]:
         """Found again only after other positions are held."""
         last = self._last
         if last is None or not np.array_equal(last[0], positions.position_key):
-            last = self._last = (positions.position_key, list(self._seats(positions)))
-        return last[1]
-
-    def _seats(self, positions: Positions) -> Iterator[_IndexEntry]:
-        for kind, rows in self._rows.items():
-            place = positions.rows_of(self._subjects[kind])
-            here = place >= 0
-            yield _IndexEntry(kind, _run(rows[here]), _run(place[here]))
+            entries, missing = [], [_NO_NUMBERS]
+            for kind, rows in self._rows.items():
+                place = positions.rows_of(self._subjects[kind])
+                here = place >= 0
+                entries.append(_IndexEntry(kind, _run(rows[here]), _run(place[here])))
+                missing.append(rows[~here])
+            last = self._last = (positions.position_key, entries, np.concatenate(missing))
+        return last
 
 
 def _run(places: Integers) -> Places:

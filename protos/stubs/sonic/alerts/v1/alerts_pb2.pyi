@@ -1445,7 +1445,7 @@ class EvaluateAlertsResponse(_message.Message):
     stale_count: _builtins.int
     """Alerts with a stale reading, >= 0."""
     unknown_count: _builtins.int
-    """Alerts with an absent reading, >= 0."""
+    """Alerts with an absent reading, >= 0; those of positions that are no longer held are not among them."""
     unjudged_count: _builtins.int
     """Alerts that were not judged as positions could not be read, >= 0: their levels are held."""
     @_builtins.property
