@@ -11,7 +11,7 @@ _START = timedelta(minutes=5)
 
 
 def retention_loop(retention: Retention, clock: Clock) -> Loop:
-    """The loop as a part; its first run is minutes after the start, when the house is calm."""
+    """The loop as a part; its first run is minutes after the start, when the system is calm."""
 
     async def body() -> float:
         await retention.sweep()

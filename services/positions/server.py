@@ -176,7 +176,7 @@ def _registrations(
         by_hand, enrichment, sync, imports, Watch(read, enrichment, clock)
     )
     portfolio = PortfolioServicer(
-        PortfolioService(begin, read, clock), NetWorthService(read, enrichment, wallets)
+        PortfolioService(begin, read, clock), enrichment, NetWorthService(read, enrichment, wallets)
     )
     files = FilesServicer(FilesService(begin, read, enrichment, clock), imports)
     risk = RiskServicer(RiskService(begin, read, enrichment, by_hand))

@@ -85,6 +85,7 @@ def _totals() -> list[Column[Any]]:
         *(Column(name, Float(53)) for name in TOTALS_OPTIONAL_NUMBERS),
         Column("absent_count", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
         _time("oldest_mark_time", nullable=True),
+        Column("stale", Boolean, nullable=False, server_default=text("false")),
     ]
 
 
@@ -224,10 +225,10 @@ results = tuple(
 
 # One row: the last pass, its totals, the membership epoch, and how heat is weighed, which every
 # pass reads with the rest of the row.
-house = Table(
-    "house",
+service_state = Table(
+    "service_state",
     metadata,
-    Column("house_key", SmallInteger, primary_key=True, autoincrement=False),
+    Column("state_key", SmallInteger, primary_key=True, autoincrement=False),
     Column("membership_epoch", BigInteger, nullable=False),
     Column("pass_number", BigInteger, nullable=False),
     _time("enriched_time", nullable=True),
@@ -237,7 +238,7 @@ house = Table(
     Column("leverage_weight", Float(53), nullable=False, server_default=text("0.3")),
     Column("collateral_weight", Float(53), nullable=False, server_default=text("0.1")),
     Column("heat_version", BigInteger, nullable=False, server_default=text("1")),
-    CheckConstraint("house_key = 1", name="house_one_row"),
+    CheckConstraint("state_key = 1", name="service_state_one_row"),
 )
 
 snapshot = Table(
@@ -267,12 +268,12 @@ refused_row = Table(
 )
 
 # The price at which each asset of the simulation was first seen.
-demo_anchor = Table(
-    "demo_anchor",
+demo_price = Table(
+    "demo_price",
     metadata,
     Column("asset", Text, primary_key=True),
     _number("price_usd"),
-    CheckConstraint("price_usd > 0 and price_usd < 'infinity'", name="demo_anchor_price_usd"),
+    CheckConstraint("price_usd > 0 and price_usd < 'infinity'", name="demo_price_price_usd"),
 )
 
 # What CreatePosition answered to a request_id.

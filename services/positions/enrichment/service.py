@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 
@@ -17,10 +18,10 @@ from services.positions.enrichment.domain.enrichment import (
     enrich,
 )
 from services.positions.enrichment.domain.heat import HeatModifiers
-from services.positions.portfolio.domain import Totals, totals
+from services.positions.enrichment.domain.totals import Totals, aged
 from services.positions.service.ports import Begin, Market
 from services.positions.store import Store
-from services.positions.store.enrichment import House
+from services.positions.store.enrichment import ServiceState
 from shared.clock import Clock
 from shared.database.fence import Step
 
@@ -99,23 +100,23 @@ class EnrichmentService:
         self, store: Store, market: Mapping[str, MarketPrice], *, durable: bool = True
     ) -> tuple[Enrichment, EnrichedFrame]:
         """One pass in the given transaction. The caller installs the frame after its commit."""
-        house = await store.enrichment.lock(durable=durable)
+        state = await store.enrichment.lock(durable=durable)
         feeds, assets = await store.enrichment.names()
         inputs = await store.enrichment.inputs()
         now = self._clock.now()
-        around = EnrichContext(feeds, assets, market, now, self._mark_max_age_seconds, house.heat)
+        around = EnrichContext(feeds, assets, market, now, self._mark_max_age_seconds, state.heat)
         if len(inputs["position_key"]) > _THREAD_ROW_COUNT:
-            enriched, frame, sums = await asyncio.to_thread(_judge, inputs, around, house)
+            enriched, frame = await asyncio.to_thread(_judge, inputs, around, state)
         else:
-            enriched, frame, sums = _judge(inputs, around, house)
-        await store.enrichment.close(house, enriched.results, sums)
+            enriched, frame = _judge(inputs, around, state)
+        await store.enrichment.close(state, enriched.results, frame.totals)
         return (
             Enrichment(
                 enriched.enriched_count,
                 enriched.absent_count,
                 enriched.reasons,
-                sums,
-                house.membership_epoch,
+                frame.totals,
+                state.membership_epoch,
                 enriched.absent,
             ),
             frame,
@@ -151,17 +152,26 @@ class EnrichmentService:
         if self._frame is not None and self._frame.pass_number >= pass_number:
             return self._frame
         async with self._at_one_moment() as store:
-            house = await store.enrichment.look()
+            state = await store.enrichment.look()
             feeds, assets = await store.enrichment.names()
             loaded = _restored(
-                house,
+                state,
                 feeds,
                 assets,
                 await store.enrichment.inputs(),
-                await store.enrichment.results(house.pass_number),
+                await store.enrichment.results(state.pass_number),
+                await store.enrichment.totals(),
             )
         self.install(loaded)
         return loaded
+
+    async def totals(self) -> Totals:
+        """Of the last pass, as old as they are now."""
+        return self.aged(await self.frame())
+
+    def aged(self, frame: EnrichedFrame) -> Totals:
+        """The totals of a frame, as old as they are now."""
+        return aged(frame.totals, self._clock.now(), timedelta(seconds=self._mark_max_age_seconds))
 
     async def position_ids(self, position_keys: Sequence[int]) -> list[str]:
         """Text ids of the rows of a frame; empty for one that was deleted since."""
@@ -173,27 +183,28 @@ class EnrichmentService:
 
 
 def _judge(
-    inputs: Columns, around: EnrichContext, house: House
-) -> tuple[Enriched, EnrichedFrame, Totals]:
+    inputs: Columns, around: EnrichContext, state: ServiceState
+) -> tuple[Enriched, EnrichedFrame]:
     enriched = enrich(inputs, around)
     frame = compose(
         inputs,
         enriched.results,
         around.feeds,
         around.assets,
-        pass_number=house.pass_number + 1,
-        membership_epoch=house.membership_epoch,
+        pass_number=state.pass_number + 1,
+        membership_epoch=state.membership_epoch,
         enriched_time=around.now,
     )
-    return enriched, frame, totals(frame.columns, around.now)
+    return enriched, frame
 
 
 def _restored(
-    house: House,
+    state: ServiceState,
     feeds: Mapping[int, Feed],
     assets: Mapping[int, str],
     inputs: Columns,
     results: Columns,
+    known_totals: Totals,
 ) -> EnrichedFrame:
     """A frame from what is stored. A position without a result keeps its row:
     absent, never gone."""
@@ -218,7 +229,8 @@ def _restored(
         aligned,
         feeds,
         assets,
-        pass_number=house.pass_number,
-        membership_epoch=house.membership_epoch,
-        enriched_time=house.enriched_time,
+        pass_number=state.pass_number,
+        membership_epoch=state.membership_epoch,
+        enriched_time=state.enriched_time,
+        known_totals=known_totals,
     )

@@ -5,7 +5,8 @@ from math import inf, isfinite
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
-from services.positions.portfolio.domain import Totals
+from services.positions.enrichment.domain.totals import Totals
+from services.positions.enrichment.service import EnrichmentService
 from services.positions.portfolio.service.net_worth import NetWorthService
 from services.positions.portfolio.service.portfolio import PortfolioService
 from services.positions.servicer.mapping import Context, snapshot_message, totals_message
@@ -26,12 +27,15 @@ from shared.errors import InvalidArgument
 class PortfolioServicer(rpc.PortfolioServiceServicer):
     """Messages of totals and snapshots."""
 
-    def __init__(self, service: PortfolioService, wealth: NetWorthService) -> None:
+    def __init__(
+        self, service: PortfolioService, enrichment: EnrichmentService, net_worth: NetWorthService
+    ) -> None:
         self._service = service
-        self._wealth = wealth
+        self._enrichment = enrichment
+        self._net_worth = net_worth
 
     async def GetTotals(self, request: pb.GetTotalsRequest, context: Context) -> pb.Totals:
-        message = totals_message(await self._service.totals())
+        message = totals_message(await self._enrichment.totals())
         message.unwatched.extend(await self._service.unwatched())
         return message
 
@@ -101,7 +105,7 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
         return message
 
     async def GetBalances(self, request: pb.GetBalancesRequest, context: Context) -> pb.Balances:
-        found = await self._wealth.balances()
+        found = await self._net_worth.balances()
         return pb.Balances(
             total_wallets_usd=found.total_wallets_usd,
             total_brokers_usd=found.total_brokers_usd,
@@ -123,7 +127,7 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
                     failed=stamp.failed,
                     reason=stamp.reason,
                 )
-                for stamp in await self._wealth.freshness()
+                for stamp in await self._net_worth.freshness()
             ]
         )
 

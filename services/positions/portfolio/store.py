@@ -8,7 +8,7 @@ from sqlalchemy import Select, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.positions.portfolio.domain import Totals
+from services.positions.enrichment.domain.totals import Totals
 from services.positions.store.enrichment import TOTALS, totals_of
 from services.positions.tables import refused_row, snapshot
 from shared.database.engine import raw
@@ -44,7 +44,7 @@ class TrendPoint:
 # The totals of the last pass, copied where they lie.
 _RECORD = (
     f"insert into snapshot as known (cycle_id, snapshot_time, totals_time, {', '.join(TOTALS)})"
-    f" select $1, $2, enriched_time, {', '.join(TOTALS)} from house"
+    f" select $1, $2, enriched_time, {', '.join(TOTALS)} from service_state"
     " on conflict (cycle_id) where cycle_id <> '' do update set cycle_id = known.cycle_id"
     " returning *"
 )
@@ -74,7 +74,7 @@ class PortfolioStore:
         self._connection = connection
 
     async def record(self, cycle_id: str, now: datetime) -> Snapshot:
-        """Add the house's totals; a cycle that has a snapshot keeps it, and it is the answer."""
+        """Add the totals; a cycle that has a snapshot keeps it, and it is the answer."""
         return _snapshot((await (await raw(self._connection)).fetch(_RECORD, cycle_id, now))[0])
 
     async def enter(self, totals: Totals, moment: datetime, note: str) -> Snapshot:

@@ -175,8 +175,9 @@ class PositionsServicer(rpc.PositionsServiceServicer):
             "asset_names": frame.asset_names,
             "wallet_names": frame.wallet_names,
             "venue_names": frame.venue_names,
+            "totals": totals_message(self._enrichment.aged(frame)),
         }
-        # An empty house still says its epoch.
+        # No positions still says its epoch.
         for start in range(0, max(len(frame), 1), rows):
             yield columns.reply(
                 pb.PositionColumns,

@@ -10,9 +10,9 @@ from sonic.positions.v1 import positions_pb2 as pb
 
 from services.positions.domain.position import Position
 from services.positions.domain.venue_answer import Flag, Side
+from services.positions.enrichment.domain.totals import Totals
 from services.positions.files.domain.imports import RefusedTerms
 from services.positions.files.service.imports import Imported
-from services.positions.portfolio.domain import Totals
 from services.positions.portfolio.store import Snapshot
 from services.positions.positions.service.positions import WhatIf
 from services.positions.tables import INPUT_NUMBERS, TOTALS_NUMBERS, TOTALS_OPTIONAL_NUMBERS
@@ -106,7 +106,7 @@ def imported_message(done: Imported) -> pb.ImportPositionsResponse:
 
 
 def totals_message(totals: Totals) -> pb.Totals:
-    """Totals of the house."""
+    """Totals of the portfolio."""
     message = pb.Totals(
         position_count=totals.position_count,
         stale_count=totals.stale_count,
@@ -114,6 +114,7 @@ def totals_message(totals: Totals) -> pb.Totals:
         absent_count=totals.absent_count,
         oldest_mark_time=to_timestamp(totals.oldest_mark_time),
         totals_time=to_timestamp(totals.totals_time),
+        stale=totals.stale,
     )
     put(message, **{name: getattr(totals, name) for name in TOTALS_OPTIONAL_NUMBERS})
     return message

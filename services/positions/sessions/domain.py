@@ -65,7 +65,7 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """A place outside this house where money lies; None = not entered."""
+    """A place outside the system where money lies; None = not entered."""
 
     name: str
     image_path: str

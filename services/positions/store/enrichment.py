@@ -1,6 +1,4 @@
-"""Rows of a pass: inputs out and results in by COPY, the house row that says which results are
-valid.
-"""
+"""Rows of a pass: inputs out and results in by COPY, the row that says which results are valid."""
 
 import json
 from collections.abc import Mapping
@@ -15,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.positions.enrichment.domain.enrichment import Column, Columns, Feed
 from services.positions.enrichment.domain.heat import MODEL_NUMBERS, HeatModifiers, model_of
 from services.positions.enrichment.domain.metrics import HeatWeights
-from services.positions.portfolio.domain import Totals
-from services.positions.tables import RESULT_NUMBERS, RING, house
+from services.positions.enrichment.domain.totals import Totals
+from services.positions.tables import RESULT_NUMBERS, RING, service_state
 from shared.database.bulk import copy_in, copy_out
 from shared.database.engine import raw
 from shared.database.statement import Row
@@ -50,35 +48,35 @@ _RESULTS = {
     **dict.fromkeys(RESULT_NUMBERS, "float8"),
 }
 _READ_INPUTS = f"select {', '.join(_INPUTS)} from position where status in (1, 2)"
-_HOUSE = (
+_STATE = (
     "select membership_epoch, pass_number, position_count, enriched_time,"
     " heat_model, distance_weight, leverage_weight, collateral_weight, heat_version"
 )
 # Every pass runs these: they go to the driver as text, of which SQLAlchemy's share would be the
 # greater part.
-_LOCK = f"{_HOUSE}, set_config('synchronous_commit', $1, true) from house for update"
-_LOOK = f"{_HOUSE} from house"
+_LOCK = f"{_STATE}, set_config('synchronous_commit', $1, true) from service_state for update"
+_LOOK = f"{_STATE} from service_state"
 _NAMES = (
     "select feed_key as key, w.name, venue, observed_time, failed"
     " from feed f join wallet w using (wallet_key)"
     " union all select asset_key, name, null, null, false from asset order by 1"
 )
 TOTALS: Final = tuple(field.name for field in fields(Totals) if field.name != "totals_time")
-_READ_TOTALS = f"select {', '.join(TOTALS)}, enriched_time from house"
-_CLOSE = "update house set pass_number = $1, enriched_time = $2, " + ", ".join(
+_READ_TOTALS = f"select {', '.join(TOTALS)}, enriched_time from service_state"
+_CLOSE = "update service_state set pass_number = $1, enriched_time = $2, " + ", ".join(
     f"{name} = ${place}" for place, name in enumerate(TOTALS, 3)
 )
-# One round trip for a small house: the result table that is next loses the rows of the pass before
+# One round trip for few positions: the result table that is next loses the rows of the pass before
 # last.
 _CLOSE_AND_EMPTY = tuple(f"with old as (delete from result_{n}) {_CLOSE}" for n in range(RING))
 _IDS = text(
     "select position_key, id from position where position_key between :first_key and :last_key"
 )
-_BUMP = update(house).values(membership_epoch=house.c.membership_epoch + 1)
+_BUMP = update(service_state).values(membership_epoch=service_state.c.membership_epoch + 1)
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class ServiceState:
     """The one row: which pass is valid, how many rows it judged, and how heat is weighed."""
 
     membership_epoch: int
@@ -94,21 +92,21 @@ class EnrichmentStore:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def lock(self, *, durable: bool) -> House:
-        """The house row, held until commit. Not durable: a crash may forget this commit."""
-        return _house(
+    async def lock(self, *, durable: bool) -> ServiceState:
+        """The state row, held until commit. Not durable: a crash may forget this commit."""
+        return _service_state(
             (await (await raw(self._connection)).fetch(_LOCK, "on" if durable else "off"))[0]
         )
 
-    async def look(self) -> House:
-        """The house row as it is."""
-        return _house((await (await raw(self._connection)).fetch(_LOOK))[0])
+    async def look(self) -> ServiceState:
+        """The state row as it is."""
+        return _service_state((await (await raw(self._connection)).fetch(_LOOK))[0])
 
     async def set_heat(self, heat: HeatModifiers) -> None:
         """Weigh heat this way from the next pass on."""
         weights = heat.weights
         await self._connection.execute(
-            update(house).values(
+            update(service_state).values(
                 heat_model=MODEL_NUMBERS[heat.model],
                 distance_weight=weights.distance,
                 leverage_weight=weights.leverage,
@@ -139,7 +137,9 @@ class EnrichmentStore:
         sql = f"select {', '.join(_RESULTS)} from result_{pass_number % RING}"
         return _ascending(await copy_out(self._connection, sql, _RESULTS))
 
-    async def close(self, before: House, results: Mapping[str, Column], totals: Totals) -> None:
+    async def close(
+        self, before: ServiceState, results: Mapping[str, Column], totals: Totals
+    ) -> None:
         """Store results and totals as the next pass, and empty the table the pass after it will
         fill.
         """
@@ -184,10 +184,10 @@ def totals_values(totals: Totals) -> list[object]:
     ]
 
 
-def _house(row: Row) -> House:
+def _service_state(row: Row) -> ServiceState:
     weights = HeatWeights(row["distance_weight"], row["leverage_weight"], row["collateral_weight"])
     heat = HeatModifiers(model_of(row["heat_model"]), weights, row["heat_version"])
-    return House(
+    return ServiceState(
         row["membership_epoch"],
         row["pass_number"],
         row["position_count"],

@@ -41,10 +41,10 @@ from services.positions.tables import (
     absence,
     asset,
     feed,
-    house,
     position,
     request,
     results,
+    service_state,
     venue_terms,
     wallet,
 )
@@ -80,13 +80,13 @@ _ONE: Select[Any] = (
         feed.c.venue,
         feed.c.observed_time,
         feed.c.failed,
-        house.c.pass_number,
+        service_state.c.pass_number,
     )
     .select_from(position)
     .join(asset, asset.c.asset_key == position.c.asset_key)
     .join(feed, feed.c.feed_key == position.c.feed_key)
     .join(wallet, wallet.c.wallet_key == feed.c.wallet_key)
-    .join(house, text("true"))
+    .join(service_state, text("true"))
 )
 # Read so often that it goes to the driver as text.
 _ASSETS = select(asset.c.name, asset.c.asset_key).where(
@@ -330,7 +330,7 @@ def _ordered(query: Select[Any], order: Ordered) -> tuple[Select[Any], Ordering]
         # row.
         union = " union all ".join(
             f"select position_key, {order.field} as figure from {results[n].name}"
-            f" where (select pass_number % {RING} from house) = {n}"
+            f" where (select pass_number % {RING} from service_state) = {n}"
             for n in range(RING)
         )
         figures = text(union).columns(

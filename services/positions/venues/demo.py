@@ -1,4 +1,4 @@
-"""The demo venue: seven invented positions in two wallets, for a house that holds nothing real yet.
+"""The demo venue: seven invented positions in two wallets, for those who hold nothing real yet.
 
 Terms follow from a seed and the prices at first sight (anchors, kept by the caller); only the mark
 moves. Two longs are too high to outlive the demo market's crash, one just does, shorts gain, one

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.positions.domain.venue_answer import Chain, WalletSyncState, WalletType
-from services.positions.tables import demo_anchor, feed, wallet
+from services.positions.tables import demo_price, feed, wallet
 from services.positions.wallets.domain.wallet import REAL_CHAINS, Wallet
 from shared.database.engine import raw
 from shared.database.keyset import Direction, Ordering, apply
@@ -193,9 +193,9 @@ class WalletStore:
         }
         await self._connection.execute(_STAMP, values)
 
-    async def keep_anchors(self, prices: Mapping[str, float]) -> dict[str, float]:
+    async def keep_demo_prices(self, prices: Mapping[str, float]) -> dict[str, float]:
         """The simulation's first prices by asset, after keeping those of `prices` that had none."""
-        known = await self._anchors()
+        known = await self._demo_prices()
         missing = [
             {"asset": name, "price_usd": price}
             for name, price in prices.items()
@@ -203,14 +203,14 @@ class WalletStore:
         ]
         if missing:
             await self._connection.execute(
-                insert(demo_anchor).values(missing).on_conflict_do_nothing()
+                insert(demo_price).values(missing).on_conflict_do_nothing()
             )
-            known = await self._anchors()
+            known = await self._demo_prices()
         return known
 
-    async def _anchors(self) -> dict[str, float]:
+    async def _demo_prices(self) -> dict[str, float]:
         return {
-            row.asset: row.price_usd for row in await self._connection.execute(select(demo_anchor))
+            row.asset: row.price_usd for row in await self._connection.execute(select(demo_price))
         }
 
 

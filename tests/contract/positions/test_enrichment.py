@@ -201,3 +201,33 @@ async def test_a_what_if_needs_prices_above_zero(house, price_usd) -> None:
         await house.positions.EvaluateAtPrice(
             pb.EvaluateAtPriceRequest(position_id=made.id, prices_usd=[price_usd])
         )
+
+
+async def totals_and_staleness(house):
+    stream = house.columns.ReadColumns(
+        pb.ReadColumnsRequest(columns=["stale", "size_usd"], chunk_row_count=1)
+    )
+    parts = [part async for part in stream]
+    assert [part.HasField("totals") for part in parts] == [True, *[False] * (len(parts) - 1)]
+    stale = [bool(row) for part in parts for row in columns.decode(part)["stale"]]
+    return pb.Totals.FromString(parts[0].totals.SerializeToString()), stale
+
+
+async def test_totals_and_staleness_of_a_pass_travel_with_its_columns(house) -> None:
+    nothing, rows = await totals_and_staleness(house)
+    assert (nothing.position_count, nothing.stale, rows) == (0, False, [])
+    await house.create(size_usd=1000.0)
+    house.clock.advance(61)
+    await house.create(size_usd=500.0)
+    totals, rows = await totals_and_staleness(house)
+    assert (totals.total_size_usd, totals.stale, rows) == (1500.0, False, [False, False])
+    assert totals == await house.portfolio.GetTotals(pb.GetTotalsRequest())
+
+    house.clock.advance(60)
+    totals, rows = await totals_and_staleness(house)
+    assert (totals.stale, rows) == (True, [False, False]), "the oldest mark is 121 s old by now"
+    assert (await house.portfolio.GetTotals(pb.GetTotalsRequest())).stale
+    done = await enrich(house)
+    assert done.totals.stale
+    totals, rows = await totals_and_staleness(house)
+    assert (totals.stale, rows) == (True, [True, False])

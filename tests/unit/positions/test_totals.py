@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.positions.portfolio.domain import totals
+from services.positions.enrichment.domain.totals import totals
 
 ORACLE = json.loads(
     (Path(__file__).parents[2] / "oracle" / "portfolio_hedges_alerts.json").read_text()
@@ -30,6 +30,7 @@ def columns(rows: list[dict]) -> dict[str, np.ndarray]:
         [1 if row.get("side") == "LONG" else -1 for row in rows], np.int32
     )
     found["status"] = np.array([row.get("status", 1) for row in rows], np.int32)
+    found["stale"] = found["status"] != 1
     found["mark_time_micros"] = np.array([row.get("mark_time_micros", 0) for row in rows], np.int64)
     return found
 

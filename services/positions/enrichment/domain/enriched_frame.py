@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from services.positions.domain.position import Risk
 from services.positions.enrichment.domain.enrichment import Column, Columns, Feed, side_sign
 from services.positions.enrichment.domain.metrics import METRIC_NAMES, flags_of
+from services.positions.enrichment.domain.totals import Totals, stale_rows, totals
 from shared.errors import InvalidArgument
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,12 +31,13 @@ _UNSENT = "market_price_usd"
 
 @dataclass(frozen=True, slots=True)
 class EnrichedFrame:
-    """Rows in ascending position_key; NaN = absent."""
+    """Rows in ascending position_key; NaN = absent. `totals`: those of the same pass."""
 
     pass_number: int
     membership_epoch: int
     enriched_time: datetime | None
     columns: Mapping[str, Column]
+    totals: Totals
     asset_names: tuple[str, ...]
     wallet_names: tuple[str, ...]
     venue_names: tuple[str, ...]
@@ -109,30 +111,37 @@ def compose(
     pass_number: int,
     membership_epoch: int,
     enriched_time: datetime | None,
+    known_totals: Totals | None = None,
 ) -> EnrichedFrame:
-    """A frame of input and result columns of the same rows."""
+    """A frame of input and result columns of the same rows. `known_totals`: as they were stored;
+    None = to be summed.
+    """
     asset_names = tuple(assets.values())
     wallet_names = tuple(dict.fromkeys(feed.wallet for feed in feeds.values()))
     venue_names = tuple(dict.fromkeys(feed.venue for feed in feeds.values()))
     wallets = _places({key: wallet_names.index(feed.wallet) for key, feed in feeds.items()})
     venues = _places({key: venue_names.index(feed.venue) for key, feed in feeds.items()})
     asset_places = _places({key: place for place, key in enumerate(assets)})
+    status, flag_bits = inputs["status"].astype(np.int32), results["flag_bits"]
+    columns = {
+        "position_key": inputs["position_key"],
+        "asset_index": asset_places[inputs["asset_key"]],
+        "wallet_index": wallets[inputs["feed_key"]],
+        "venue_index": venues[inputs["feed_key"]],
+        "side_sign": side_sign(inputs["side"]),
+        "status": status,
+        "flag_bits": flag_bits,
+        "stale": stale_rows(status, flag_bits),
+        "mark_time_micros": results["mark_time"],
+        **{name: inputs[name] for name in FROM_INPUTS},
+        **{name: results[name] for name in FROM_RESULTS},
+    }
     return EnrichedFrame(
         pass_number,
         membership_epoch,
         enriched_time,
-        {
-            "position_key": inputs["position_key"],
-            "asset_index": asset_places[inputs["asset_key"]],
-            "wallet_index": wallets[inputs["feed_key"]],
-            "venue_index": venues[inputs["feed_key"]],
-            "side_sign": side_sign(inputs["side"]),
-            "status": inputs["status"].astype(np.int32),
-            "flag_bits": results["flag_bits"],
-            "mark_time_micros": results["mark_time"],
-            **{name: inputs[name] for name in FROM_INPUTS},
-            **{name: results[name] for name in FROM_RESULTS},
-        },
+        columns,
+        known_totals or totals(columns, enriched_time),
         asset_names,
         wallet_names,
         venue_names,

@@ -69,10 +69,10 @@ class NetWorthService:
         """Prices, positions, venues by name, wallets by name."""
         market = await self._enrichment.market()
         async with self._read() as store:
-            house = await store.enrichment.look()
+            state = await store.enrichment.look()
             feeds, _ = await store.enrichment.names()
             wallets = await store.wallets.active()
-        passed = Freshness(FreshnessKind.POSITIONS, "", house.enriched_time, "pass")
+        passed = Freshness(FreshnessKind.POSITIONS, "", state.enriched_time, "pass")
         return [_prices(market), passed, *_venues(feeds.values()), *map(_wallet, wallets)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.positions.portfolio.domain import Totals
+from services.positions.enrichment.domain.totals import Totals
 from services.positions.portfolio.store import Snapshot, TrendPoint
 from services.positions.service.ports import Begin
 from services.positions.service.sorting import ordered
@@ -58,11 +58,6 @@ class PortfolioService:
         async with self._read() as store:
             listed = await store.wallets.unwatched(wallet)
         return [f"{name}: {words}" for name, parts in listed for words in parts]
-
-    async def totals(self) -> Totals:
-        """As of the last pass."""
-        async with self._read() as store:
-            return await store.enrichment.totals()
 
     async def record(self, step: Step) -> Snapshot:
         """Keep the totals; the same cycle answers with its first snapshot. Raises Conflict

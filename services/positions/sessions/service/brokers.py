@@ -1,4 +1,4 @@
-"""Brokers: places outside this house where money lies. Nothing is asked of them."""
+"""Brokers: places outside the system where money lies. Nothing is asked of them."""
 
 from collections.abc import Mapping
 from dataclasses import replace

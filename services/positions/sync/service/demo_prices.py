@@ -17,6 +17,6 @@ class KeptDemoPrices:
         """The kept prices by asset, after keeping those of `prices` that had none."""
         if not prices.keys() <= self._kept.keys():
             async with self._begin() as store:
-                kept = await store.wallets.keep_anchors(prices)
+                kept = await store.wallets.keep_demo_prices(prices)
             self._kept = kept
         return self._kept

@@ -1,6 +1,4 @@
-"""Sync: every wallet fetched by itself, each answer applied in its own transaction; the mode of the
-house.
-"""
+"""Sync: every wallet fetched by itself, each answer applied in its own transaction; the mode."""
 
 import asyncio
 from collections import Counter
@@ -255,8 +253,7 @@ class SyncService:
             )
 
     async def _without_watched(self, answer: Answer) -> Answer:
-        """The answer without those parts of its account that another active wallet of the house
-        is."""
+        """The answer without those parts of its account that another active wallet is."""
         if not any(one.address for one in answer.unwatched):
             return answer
         async with self._read() as store:

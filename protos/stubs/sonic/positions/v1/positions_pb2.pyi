@@ -980,6 +980,7 @@ class Totals(_message.Message):
     OLDEST_MARK_TIME_FIELD_NUMBER: _builtins.int
     TOTALS_TIME_FIELD_NUMBER: _builtins.int
     UNWATCHED_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
     position_count: _builtins.int
     """Positions counted, >= 0."""
     stale_count: _builtins.int
@@ -1008,6 +1009,11 @@ class Totals(_message.Message):
     """Plain sum of heat, >= 0; absent when no position has heat."""
     value_to_collateral_ratio: _builtins.float
     """total value / total collateral; absent when the collateral is 0."""
+    stale: _builtins.bool
+    """Whether they are no ground to lower a level: a position behind them is STALE, its row was refused, or its mark is
+    older than the limit of marks, by now where they are read, by then in an answer of EnrichPositions and in a
+    snapshot. Output only.
+    """
     @_builtins.property
     def absent_count(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Positions in which a metric is absent, by metric name."""
@@ -1047,10 +1053,11 @@ class Totals(_message.Message):
         oldest_mark_time: _timestamp_pb2.Timestamp | None = ...,
         totals_time: _timestamp_pb2.Timestamp | None = ...,
         unwatched: _abc.Iterable[_builtins.str] | None = ...,
+        stale: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_avg_heat_index", b"_avg_heat_index", "_avg_leverage_ratio", b"_avg_leverage_ratio", "_avg_travel_percent", b"_avg_travel_percent", "_total_heat", b"_total_heat", "_total_value_usd", b"_total_value_usd", "_value_to_collateral_ratio", b"_value_to_collateral_ratio", "avg_heat_index", b"avg_heat_index", "avg_leverage_ratio", b"avg_leverage_ratio", "avg_travel_percent", b"avg_travel_percent", "oldest_mark_time", b"oldest_mark_time", "total_heat", b"total_heat", "total_value_usd", b"total_value_usd", "totals_time", b"totals_time", "value_to_collateral_ratio", b"value_to_collateral_ratio"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_avg_heat_index", b"_avg_heat_index", "_avg_leverage_ratio", b"_avg_leverage_ratio", "_avg_travel_percent", b"_avg_travel_percent", "_total_heat", b"_total_heat", "_total_value_usd", b"_total_value_usd", "_value_to_collateral_ratio", b"_value_to_collateral_ratio", "absent_count", b"absent_count", "avg_heat_index", b"avg_heat_index", "avg_leverage_ratio", b"avg_leverage_ratio", "avg_travel_percent", b"avg_travel_percent", "oldest_mark_time", b"oldest_mark_time", "position_count", b"position_count", "stale_count", b"stale_count", "total_collateral_usd", b"total_collateral_usd", "total_heat", b"total_heat", "total_long_size_usd", b"total_long_size_usd", "total_pnl_usd", b"total_pnl_usd", "total_profit_usd", b"total_profit_usd", "total_short_size_usd", b"total_short_size_usd", "total_size_usd", b"total_size_usd", "total_value_usd", b"total_value_usd", "totals_time", b"totals_time", "unwatched", b"unwatched", "value_to_collateral_ratio", b"value_to_collateral_ratio"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_avg_heat_index", b"_avg_heat_index", "_avg_leverage_ratio", b"_avg_leverage_ratio", "_avg_travel_percent", b"_avg_travel_percent", "_total_heat", b"_total_heat", "_total_value_usd", b"_total_value_usd", "_value_to_collateral_ratio", b"_value_to_collateral_ratio", "absent_count", b"absent_count", "avg_heat_index", b"avg_heat_index", "avg_leverage_ratio", b"avg_leverage_ratio", "avg_travel_percent", b"avg_travel_percent", "oldest_mark_time", b"oldest_mark_time", "position_count", b"position_count", "stale", b"stale", "stale_count", b"stale_count", "total_collateral_usd", b"total_collateral_usd", "total_heat", b"total_heat", "total_long_size_usd", b"total_long_size_usd", "total_pnl_usd", b"total_pnl_usd", "total_profit_usd", b"total_profit_usd", "total_short_size_usd", b"total_short_size_usd", "total_size_usd", b"total_size_usd", "total_value_usd", b"total_value_usd", "totals_time", b"totals_time", "unwatched", b"unwatched", "value_to_collateral_ratio", b"value_to_collateral_ratio"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__avg_heat_index: _TypeAlias = _typing.Literal["avg_heat_index"]  # noqa: Y015
     _WhichOneofArgType__avg_heat_index: _TypeAlias = _typing.Literal["_avg_heat_index", b"_avg_heat_index"]  # noqa: Y015
@@ -2028,6 +2035,8 @@ class PositionColumns(_message.Message):
     LIQUIDATION_DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
     HEAT_INDEX_FIELD_NUMBER: _builtins.int
     LIQUIDATION_PROBABILITY_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
     membership_epoch: _builtins.int
     """Changes only when a position opens or closes."""
     total_count: _builtins.int
@@ -2136,6 +2145,16 @@ class PositionColumns(_message.Message):
     def liquidation_probability(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """0 to 1."""
 
+    @_builtins.property
+    def totals(self) -> Global___Totals:
+        """Totals of all rows of the stream, of the same pass, in the first message."""
+
+    @_builtins.property
+    def stale(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """Whether the row is no ground to lower a level: STALE, refused in its venue's last answer, or by a mark that was
+        older than the limit of marks when the pass judged it.
+        """
+
     def __init__(
         self,
         *,
@@ -2167,10 +2186,12 @@ class PositionColumns(_message.Message):
         liquidation_distance_percent: _abc.Iterable[_builtins.float] | None = ...,
         heat_index: _abc.Iterable[_builtins.float] | None = ...,
         liquidation_probability: _abc.Iterable[_builtins.float] | None = ...,
+        totals: Global___Totals | None = ...,
+        stale: _abc.Iterable[_builtins.bool] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_index", b"asset_index", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "flag_bits", b"flag_bits", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "status", b"status", "total_count", b"total_count", "travel_percent", b"travel_percent", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_index", b"asset_index", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "flag_bits", b"flag_bits", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

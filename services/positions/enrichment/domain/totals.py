@@ -1,14 +1,14 @@
 """Sums and weighted means over positions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.positions.domain.venue_answer import Status
-from services.positions.enrichment.domain.metrics import METRIC_NAMES
+from services.positions.domain.venue_answer import Flag, Status
+from services.positions.enrichment.domain.metrics import METRIC_NAMES, bit
 
 Numbers = NDArray[np.float64]
 _START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,7 +17,8 @@ _START = datetime(1970, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Over ACTIVE and STALE positions; an absent figure adds nothing and is counted in
-    absent_count.
+    absent_count. `stale`: one of them is (see `stale_rows`), so that the sums are no ground to
+    lower anything.
     """
 
     position_count: int
@@ -37,11 +38,29 @@ class Totals:
     absent_count: Mapping[str, int]
     oldest_mark_time: datetime | None
     totals_time: datetime | None
+    stale: bool = False
 
 
-def totals(columns: Mapping[str, NDArray[np.generic]], now: datetime) -> Totals:
+_STALE_BITS = bit(Flag.MARK_STALE) | bit(Flag.ROW_REFUSED)
+
+
+def stale_rows(status: NDArray[np.int32], flag_bits: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Positions whose figures must not lower a level: not in their venue's last answer, refused in
+    it, or by a mark that was too old when the pass judged it.
+    """
+    return np.asarray((status != Status.ACTIVE) | (flag_bits & _STALE_BITS != 0), np.bool_)
+
+
+def aged(totals: Totals, now: datetime, mark_max_age: timedelta) -> Totals:
+    """Totals as they are read at `now`: stale too when the oldest mark has become too old since."""
+    oldest = totals.oldest_mark_time
+    late = oldest is not None and now - oldest > mark_max_age
+    return replace(totals, stale=totals.stale or late)
+
+
+def totals(columns: Mapping[str, NDArray[np.generic]], now: datetime | None) -> Totals:
     """Totals of rows given as columns named as in Position, and `side_sign`, `status`,
-    `mark_time_micros`.
+    `mark_time_micros`, `stale`.
 
     `avg_*` are weighted by size over the positions where the metric (and the size) is present.
     """
@@ -76,6 +95,7 @@ def totals(columns: Mapping[str, NDArray[np.generic]], now: datetime) -> Totals:
         },
         oldest_mark_time=_oldest(np.asarray(columns["mark_time_micros"], np.int64)),
         totals_time=now,
+        stale=bool(columns["stale"].any()),
     )
 
 
