@@ -2,6 +2,8 @@
 is lost.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,6 +20,11 @@ class PriceUpdate:
     price: Price
     record: PriceRecord | None
     changed: bool
+
+    def with_volatility(self, ratio: float | None, hour: datetime) -> PriceUpdate:
+        """With the volatility of the whole hours before `hour`."""
+        price = replace(self.price, hourly_volatility_ratio=ratio, volatility_hour_time=hour)
+        return replace(self, price=price)
 
 
 def last_good(kept: Price | None) -> LastGood | None:
@@ -87,9 +94,9 @@ def succeed(
     judged = replace(before, quotes=consensus.quotes, refresh_time=now)
     if consensus.price_usd is None or consensus.price_time is None or consensus.quality is None:
         quality = Quality.NONE if before.price_usd is None else Quality.STALE
-        return _told(kept, replace(judged, quality=quality), None)
+        return _update(kept, replace(judged, quality=quality), None)
     if before.price_time is not None and consensus.price_time <= before.price_time:
-        return _told(kept, replace(judged, quality=consensus.quality), None)
+        return _update(kept, replace(judged, quality=consensus.quality), None)
     record = PriceRecord(
         asset,
         market,
@@ -113,9 +120,9 @@ def succeed(
         price = replace(
             price, last_good_price_usd=record.price_usd, last_good_time=record.price_time
         )
-    return _told(kept, price, record)
+    return _update(kept, price, record)
 
 
-def _told(kept: Price | None, price: Price, record: PriceRecord | None) -> PriceUpdate:
+def _update(kept: Price | None, price: Price, record: PriceRecord | None) -> PriceUpdate:
     changed = kept is None or record is not None or kept.quality is not price.quality
     return PriceUpdate(price, record, changed)

@@ -1,9 +1,11 @@
 """How much a price moves in an hour, from one close per hour."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+
+from services.price.domain.prices import PriceRecord
 
 HALF_LIFE_HOURS = 72.0
 MIN_RETURN_COUNT = 24
@@ -14,6 +16,12 @@ WINDOW = timedelta(hours=720)
 def hour_of(moment: datetime) -> datetime:
     """The start of the UTC hour; only hours that have ended have a close."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def hourly_closes(records: Iterable[PriceRecord]) -> tuple[list[int], list[float]]:
+    """The last price of each hour that has one, of records that rise: hours since 1970, USD."""
+    closes = {int(one.price_time.timestamp() // 3600): one.price_usd for one in records}
+    return list(closes), list(closes.values())
 
 
 def hourly_volatility_ratio(hours: Sequence[int], closes_usd: Sequence[float]) -> float | None:

@@ -21,7 +21,7 @@ from services.price.domain.prices import (
     wanted_assets,
 )
 from services.price.store.history import HistoryStore
-from services.price.store.readings import Readings
+from services.price.store.prices import PriceStore
 from shared import paging
 from shared.clock import Clock
 from shared.errors import AlreadyExists, InvalidArgument, NotFound
@@ -63,7 +63,7 @@ class HistoryService:
     def __init__(
         self,
         begin: Begin,
-        readings: Readings,
+        prices: PriceStore,
         source: CandleSource,
         clock: Clock,
         settings: HistorySettings,
@@ -72,7 +72,7 @@ class HistoryService:
         changed: Callable[[], None],
     ) -> None:
         self._begin = begin
-        self._readings = readings
+        self._prices = prices
         self._source = source
         self._clock = clock
         self._settings = settings
@@ -103,7 +103,7 @@ class HistoryService:
     async def day_range(self, price: Price) -> DayRange | None:
         """Highest and lowest of the last 24 hours, from its quotes and its history."""
         now = self._clock.now()
-        own = await self._readings.day_range(price.market, price.asset, now - DAY)
+        own = await self._prices.day_range(price.market, price.asset, now - DAY)
         return day_range(price, own, now)
 
     async def insert(

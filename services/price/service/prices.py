@@ -1,9 +1,10 @@
-"""What can be done with present prices. Owns the transactions."""
+"""What can be done with present prices."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from services.price.domain.prices import (
     Dropped,
     Market,
     Price,
+    PriceRecord,
     Quality,
     Quote,
     Refreshed,
@@ -22,18 +24,14 @@ from services.price.domain.prices import (
     SourceStatus,
     wanted_assets,
 )
-from services.price.store.prices import Store
-from services.price.store.readings import Readings
+from services.price.store.prices import PriceStore
 from services.price.store.rows import Changes, State
-from services.price.store.single_statement import SingleStatement
 from shared import paging
 from shared.clock import Clock
 from shared.database.fence import Step
 from shared.errors import InvalidArgument, NotFound
 from shared.http import asking
 from shared.paging import Page
-
-Begin = Callable[[], AbstractAsyncContextManager[Store]]
 
 _CONFIRMATION = "clear"
 
@@ -64,7 +62,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A refresh between its two transactions: what was wanted, and what the sources said."""
+    """A refresh between its two statements: what was wanted, and what the sources said."""
 
     step: Step
     assets: Sequence[str]
@@ -91,16 +89,14 @@ class PriceService:
 
     def __init__(
         self,
-        begin: Begin,
-        at_once: SingleStatement,
-        readings: Readings,
+        store: PriceStore,
+        locked: Callable[[], AbstractAsyncContextManager[PriceStore]],
         sources: Sources,
         clock: Clock,
         settings: Settings,
     ) -> None:
-        self._begin = begin
-        self._single_statement = at_once
-        self._readings = readings
+        self._store = store
+        self._locked = locked
         self._sources = sources
         self._clock = clock
         self._settings = settings
@@ -122,7 +118,7 @@ class PriceService:
     ) -> Refreshed:
         """Ask every source of the market at once and keep the consensus of each asset.
 
-        The market is the one used last when not told. Younger prices than `min_refresh` answer
+        The market is the one used last unless given. Younger prices than `min_refresh` answer
         instead (skipped_reason FRESH) unless forced; the same step of a cycle answers from its
         record. Raises InvalidArgument UNKNOWN_ASSET, Conflict STALE_EPOCH.
         """
@@ -136,9 +132,7 @@ class PriceService:
             with asking(forced=force):
                 answers = await self._sources.ask(used, wanted, start_time)
             asked = _Asked(step, wanted, used, answers, start_time)
-            refreshed = await self._conclude_in_one_statement(
-                asked, opened
-            ) or await self._conclude(asked)
+            refreshed = await self._conclude(asked, opened)
         self._changed()
         return refreshed
 
@@ -146,7 +140,7 @@ class PriceService:
         """The present price. Raises NotFound PRICE_NOT_FOUND before the first refresh of the
         asset."""
         await self.settle()
-        price = await self._readings.get(asset)
+        price = await self._store.get(asset)
         if price is None:
             tracked = ", ".join(self._settings.assets)
             problem = f"no price of {asset!r} is known; tracked are {tracked}"
@@ -165,7 +159,7 @@ class PriceService:
         vouched_since = self._clock.now() - REFRESH_LIMIT
         after = str(page.after[0]) if page.after else ""
         await self.settle()
-        found = await self._readings.page(after, page.size + 1, qualities, vouched_since)
+        found = await self._store.page(after, page.size + 1, qualities, vouched_since)
         return paging.cut(found, page, context, lambda price: (price.asset,))
 
     def sources(self) -> Sequence[SourceStatus]:
@@ -175,12 +169,12 @@ class PriceService:
     async def revision(self) -> int:
         """The number of the last write, of whatever process."""
         await self.settle()
-        return await self._readings.revision()
+        return await self._store.revision()
 
     async def changes(self, since: int) -> Changes:
         """Prices that changed after the revision `since`; 0 = all present ones."""
         await self.settle()
-        return await self._readings.changes(since)
+        return await self._store.changes(since)
 
     async def clear(self, confirm: str) -> int:
         """Delete prices and history of both markets, count the rows. Raises InvalidArgument
@@ -190,17 +184,15 @@ class PriceService:
             problem = f'confirm must be the word "{_CONFIRMATION}"'
             raise InvalidArgument("NOT_CONFIRMED", problem, fields={"confirm": problem})
         await self.settle()
-        async with self._begin() as store:
-            count = await store.clear()
+        count = await self._store.clear()
         self._changed()
         return count
 
     async def settle(self) -> None:
         """Set the market this process starts with, once, before anything is read."""
         if not self._is_settled:
-            async with self._begin() as store:
-                live = self._settings.live
-                await store.settle(Market.LIVE if live else Market.DEMO, insist=live)
+            live = self._settings.live
+            await self._store.settle(Market.LIVE if live else Market.DEMO, insist=live)
             self._is_settled = True
 
     async def _open(
@@ -208,16 +200,14 @@ class PriceService:
     ) -> Refreshed | State:
         """The answer when none must be asked, else what the refresh starts from."""
         await self.settle()
-        opened = await self._single_statement.open(step, market)
+        opened = await self._store.open(step, market)
         now = self._clock.now()
         if isinstance(opened, Refreshed):
             return opened
         if force or market not in (None, opened.market) or not self._is_fresh(opened, wanted, now):
             return opened
         prices = tuple(opened.prices[asset] for asset in wanted)
-        return await self._single_statement.answer(
-            step, Refreshed(prices, (), opened.market, "FRESH"), now
-        )
+        return await self._store.answer(step, Refreshed(prices, (), opened.market, "FRESH"), now)
 
     def _is_fresh(self, state: State, wanted: Sequence[str], now: datetime) -> bool:
         """A refresh stamped in the future (the clock was set back) is not fresh."""
@@ -231,72 +221,69 @@ class PriceService:
             timedelta(0) <= now - moment < self._settings.min_refresh for moment in times
         )
 
-    async def _conclude_in_one_statement(self, asked: "_Asked", seen: State) -> Refreshed | None:
-        """Judge and write in one statement; None when it takes more,
-        or `seen` is no longer true."""
-        now = self._clock.now()
-        if not seen.prices.keys() >= set(asked.assets):
-            return None
-        judged = asked.judged(seen.prices, now)
-        if _without_volatility(judged, now):
-            return None
-        return await self._single_statement.write(
-            asked.step, asked.refreshed(judged), seen, asked.kept_start_time, judged, now
-        )
-
-    async def _conclude(self, asked: "_Asked") -> Refreshed:
-        """The same in one transaction, behind a lock, which costs more and always succeeds."""
-        now = self._clock.now()
-        market = asked.market
-        async with self._begin() as store:
-            answered = await store.enter(asked.step)
-            if answered is not None:
-                return answered
-            state = await store.locked_state(market)
-            kept = dict(state.prices)
-            if market is Market.DEMO:
-                new = [asset for asset in asked.assets if asset not in kept]
-                kept |= await self._backfill(store, new, asked.demo_start_time, now)
-            judged = await self._with_volatility(store, market, asked.judged(kept, now), now)
-            await store.write(state, market, asked.kept_start_time, judged)
-            refreshed = asked.refreshed(judged)
-            await store.record(asked.step, refreshed, now)
+    async def _conclude(self, asked: _Asked, seen: State) -> Refreshed:
+        """Judge and write; when somebody wrote since `seen` was read, again from what is there
+        now, behind the lock of every writer.
+        """
+        if (refreshed := await self._attempt(self._store, asked, seen)) is not None:
             return refreshed
+        async with self._locked() as store:
+            opened = await store.open(asked.step, asked.market)
+            if isinstance(opened, Refreshed):
+                return opened
+            refreshed = await self._attempt(store, asked, opened)
+        if refreshed is None:
+            raise RuntimeError("a refresh behind the lock of every writer was overtaken")
+        return refreshed
 
-    async def _backfill(
-        self, store: Store, assets: Sequence[str], start_time: datetime, now: datetime
-    ) -> Mapping[str, Price]:
-        """Invent the history of demo assets that have none, and the prices that follow from it."""
-        histories = {
-            asset: demo.backfill(self._settings.demo_seed, asset, start_time, now)
-            for asset in assets
+    async def _attempt(self, store: PriceStore, asked: _Asked, seen: State) -> Refreshed | None:
+        """None when `seen` is not true any more."""
+        now = self._clock.now()
+        backfilled = self._backfilled(asked, seen, now)
+        kept = {asset: price_update.follow(records[-1]) for asset, records in backfilled.items()}
+        judged = asked.judged({**seen.prices, **kept}, now)
+        updates = await self._with_volatility(store, asked.market, judged, backfilled, now)
+        records = [
+            *itertools.chain(*backfilled.values()),
+            *(one.record for one in updates if one.record is not None),
+        ]
+        refreshed, start_time = asked.refreshed(updates), asked.kept_start_time
+        return await store.write(asked.step, refreshed, seen, start_time, updates, records, now)
+
+    def _backfilled(
+        self, asked: _Asked, seen: State, now: datetime
+    ) -> Mapping[str, Sequence[PriceRecord]]:
+        """The history, made up, of demo assets that have none; oldest first."""
+        if asked.market is not Market.DEMO:
+            return {}
+        return {
+            asset: demo.backfill(self._settings.demo_seed, asset, asked.demo_start_time, now)
+            for asset in asked.assets
+            if asset not in seen.prices
         }
-        await store.append([record for records in histories.values() for record in records])
-        return {asset: price_update.follow(records[-1]) for asset, records in histories.items()}
 
     async def _with_volatility(
-        self, store: Store, market: Market, judged: Sequence[PriceUpdate], now: datetime
+        self,
+        store: PriceStore,
+        market: Market,
+        judged: Sequence[PriceUpdate],
+        backfilled: Mapping[str, Sequence[PriceRecord]],
+        now: datetime,
     ) -> list[PriceUpdate]:
-        """Volatility of whole hours: read again once an hour, kept in between."""
-        due = _without_volatility(judged, now)
+        """Volatility of whole hours: reckoned again once an hour, kept in between."""
+        hour = volatility.hour_of(now)
+        due = [one.price.asset for one in judged if one.price.volatility_hour_time != hour]
         if not due:
             return list(judged)
-        hour = volatility.hour_of(now)
-        closes = await store.closes(market, due, hour - volatility.WINDOW, hour)
-        renewed = []
-        for one in judged:
-            if one.price.asset in closes:
-                ratio = volatility.hourly_volatility_ratio(*closes[one.price.asset])
-                price = replace(one.price, hourly_volatility_ratio=ratio, volatility_hour_time=hour)
-                one = replace(one, price=price)
-            renewed.append(one)
-        return renewed
-
-
-def _without_volatility(judged: Sequence[PriceUpdate], now: datetime) -> list[str]:
-    """Assets whose volatility is not of the last whole hour."""
-    hour = volatility.hour_of(now)
-    return [one.price.asset for one in judged if one.price.volatility_hour_time != hour]
+        closes = {asset: volatility.hourly_closes(records) for asset, records in backfilled.items()}
+        if stored := [asset for asset in due if asset not in closes]:
+            closes |= await store.closes(market, stored, hour - volatility.WINDOW, hour)
+        return [
+            one.with_volatility(volatility.hourly_volatility_ratio(*closes[one.price.asset]), hour)
+            if one.price.asset in closes
+            else one
+            for one in judged
+        ]
 
 
 def judge(

@@ -26,9 +26,6 @@ COLUMNS = {
 }
 # In this order: `price_of` reads by place.
 READ = ", ".join(f"p.{name}" for name in COLUMNS) + ", p.quotes::text as quotes, p.market"
-# Prices are asked for again every cycle: what a crash of the machine takes with it comes back by
-# itself.
-HURRY = "set_config('synchronous_commit', 'off', true)"
 
 
 @dataclass(frozen=True, slots=True)
