@@ -1,18 +1,28 @@
-"""What a value may be at the gRPC edge: times, numbers and field masks."""
+"""What a value may be at the gRPC edge: times, numbers, field masks; messages by their names.
+
+`fill` and `read` map by the names that messages and domain values share; exceptions are handed in.
+A field that is neither found nor handed in is a TypeError at the first use, so no test passes it.
+"""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from enum import Enum
+from functools import partial
+from typing import Any, TypeVar, get_type_hints
 
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from shared.errors import InvalidArgument
+from shared.rows import Convert, by_hint, parts
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+_FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
 
 # More than the fields of any message; the type is not ours, so no schema can say it.
 _MOST_PATHS = 200
@@ -155,3 +165,138 @@ def _check_length(mask: FieldMask, field: str) -> None:
         raise InvalidArgument(
             "UNKNOWN_FIELD", f"{field} has {len(mask.paths)} paths", fields={field: problem}
         )
+
+
+_TIMES: dict[str, Convert] = {
+    "google.protobuf.Timestamp": to_timestamp,
+    "google.protobuf.Duration": to_duration,
+}
+_TAKES: dict[str, Callable[[Message, str], Any]] = {
+    "google.protobuf.Timestamp": from_timestamp,
+    "google.protobuf.Duration": from_duration,
+}
+_outward: dict[Any, list[tuple[str, Convert | None]]] = {}
+_inward: dict[Any, list[tuple[str, Convert]]] = {}
+
+
+def fill(kind: type[M], source: object, /, *, unset: Collection[str] = (), **values: object) -> M:
+    """A message whose fields are the attributes of `source` of the same names, or `values`.
+
+    datetime becomes Timestamp, timedelta Duration, an enum member its number (or, where its value
+    is a word, the number of `PREFIX_WORD`); None, and NaN or infinity of an optional number, stay
+    unset. Messages within messages come by `values`. `unset`: fields that are left out on purpose.
+    """
+    key = kind, type(source), tuple(values), tuple(unset)
+    plan = _outward.get(key) or _outward.setdefault(key, _plan_outward(*key))
+    made: dict[str, Any] = {}
+    for name, convert in plan:
+        value = values[name] if name in values else getattr(source, name)
+        if value is not None and (value := convert(value) if convert else value) is not None:
+            made[name] = value
+    return kind(**made)
+
+
+def read(kind: type[T], message: Message, /, **values: object) -> T:
+    """The dataclass `kind` by the fields of `message` of the same names, or `values`.
+
+    A Timestamp becomes an aware datetime, a Duration a timedelta, an unset optional field None, a
+    repeated one a tuple. Raises InvalidArgument as `from_timestamp`, `from_duration`, `number` do.
+    """
+    key = kind, type(message), tuple(values)
+    plan = _inward.get(key) or _inward.setdefault(key, _plan_inward(*key))
+    made = dict(values)
+    for name, take in plan:
+        made[name] = take(message)
+    return kind(**made)
+
+
+def _plan_outward(
+    kind: type[Message], source: type[Any], given: tuple[str, ...], unset: tuple[str, ...]
+) -> list[tuple[str, Convert | None]]:
+    """Each field to fill with the conversion of its value."""
+    fields = {field.name: field for field in kind.DESCRIPTOR.fields}
+    _refuse(kind, (set(given) | set(unset)) - fields.keys(), "has no field")
+    named = {name for name in fields if name not in given and name not in unset}
+    known = set(dir(source)) | set(get_type_hints(source))
+    _refuse(kind, named - known, f"is not filled by {source.__name__} in")
+    nested = {name for name in named if _is_nested(fields[name])}
+    _refuse(kind, nested, "needs messages, handed in, for")
+    return [(name, _to_field(field)) for name, field in fields.items() if name not in unset]
+
+
+def _to_field(field: Any) -> Convert | None:
+    one = _to_value(field)
+    if one is None or not field.is_repeated:
+        return one
+    return partial(_each, one)
+
+
+def _each(convert: Convert, values: Iterable[Any]) -> list[Any]:
+    return [convert(value) for value in values]
+
+
+def _to_value(field: Any) -> Convert | None:
+    if field.message_type is not None:
+        return _TIMES.get(field.message_type.full_name)
+    if field.enum_type is not None:
+        return partial(_to_enum, field.enum_type)
+    if field.cpp_type in _FLOATS:
+        return _finite if field.has_presence else None
+    return _plain if field.cpp_type == FieldDescriptor.CPPTYPE_STRING else None
+
+
+def _is_nested(field: Any) -> bool:
+    found = field.message_type
+    is_map = found is not None and found.GetOptions().map_entry
+    return found is not None and not is_map and found.full_name not in _TIMES
+
+
+def _to_enum(kind: EnumDescriptor, value: Any) -> int:
+    plain = value.value if isinstance(value, Enum) else value
+    if isinstance(plain, str):
+        return int(kind.values_by_name[_prefix(kind) + plain].number)
+    return int(plain)
+
+
+def _prefix(kind: EnumDescriptor) -> str:
+    """Of its values: LEVEL_ of LEVEL_UNSPECIFIED."""
+    return str(kind.values_by_number[0].name.removesuffix("UNSPECIFIED"))
+
+
+def _finite(value: float) -> float | None:
+    return value + 0.0 if math.isfinite(value) else None
+
+
+def _plain(value: object) -> object:
+    return value.value if isinstance(value, Enum) else value
+
+
+def _plan_inward(
+    kind: type[Any], source: type[Message], given: tuple[str, ...]
+) -> list[tuple[str, Callable[[Message], Any]]]:
+    fields = {field.name: field for field in source.DESCRIPTOR.fields}
+    named = [name for name in parts(kind) if name not in given]
+    _refuse(kind, set(named) - fields.keys(), f"is not given by {source.DESCRIPTOR.name} in")
+    hints = get_type_hints(kind)
+    return [(name, _from_field(fields[name], hints[name])) for name in named]
+
+
+def _from_field(field: Any, hint: object) -> Callable[[Message], Any]:
+    name = field.name
+    if field.message_type is not None and not field.is_repeated:
+        found = _TAKES.get(field.message_type.full_name)
+        if found is None:
+            raise TypeError(f"{name} is a message: hand it in")
+        return lambda message: found(message, name)
+    if field.cpp_type in _FLOATS and field.has_presence:
+        return lambda message: number(message, name)
+    convert = by_hint(hint) or (lambda value: value)
+    if field.has_presence:
+        return lambda message: convert(getattr(message, name)) if message.HasField(name) else None
+    return lambda message: convert(getattr(message, name))
+
+
+def _refuse(kind: type[Any], names: Iterable[str], problem: str) -> None:
+    listed = ", ".join(sorted(names))
+    if listed:
+        raise TypeError(f"{kind.__name__} {problem} {listed}")

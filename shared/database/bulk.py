@@ -10,14 +10,13 @@ from __future__ import annotations
 import struct
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
-import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.engine import raw
+from shared.database.transaction import Driver, Transaction
 
 Column = NDArray[Any]  # float64, int64, int32, int16 or bool, one dimension
 
@@ -49,7 +48,7 @@ _CATALOGUE = """
 
 
 async def copy_out(
-    connection: AsyncConnection, sql: str, spec: Mapping[str, str], *arguments: object
+    connection: AsyncConnection | Transaction, sql: str, spec: Mapping[str, str], *arguments: object
 ) -> dict[str, Column]:
     """The answer of a query as one array a column.
 
@@ -67,7 +66,9 @@ async def copy_out(
     return _parse(answer, spec)
 
 
-async def copy_in(connection: AsyncConnection, table: str, arrays: Mapping[str, Column]) -> int:
+async def copy_in(
+    connection: AsyncConnection | Transaction, table: str, arrays: Mapping[str, Column]
+) -> int:
     """Append rows given as columns of equal length to a table of the search path; answers how many.
 
     The table's own column types decide the wire form: int64 goes into int4 when every value fits,
@@ -81,22 +82,19 @@ async def copy_in(connection: AsyncConnection, table: str, arrays: Mapping[str, 
     rows = lengths.pop()
     if rows == 0:
         return 0
-    body = _build(arrays, await _types(driver, table), rows)
+    body = _build(arrays, await _types(connection, driver, table), rows)
     await driver.copy_to_table(table, source=_chunks(body), columns=list(arrays), format="binary")
     return rows
 
 
-# Asked once a connection: tables change with a release, and a release starts with new connections.
-_known: WeakKeyDictionary[asyncpg.Connection[asyncpg.Record], dict[str, dict[str, str]]] = (
-    WeakKeyDictionary()
-)
-
-
-async def _types(driver: asyncpg.Connection[asyncpg.Record], table: str) -> dict[str, str]:
-    tables = _known.setdefault(driver, {})
-    if table not in tables:
-        tables[table] = {row[0]: row[1] for row in await driver.fetch(_CATALOGUE, f'"{table}"')}
-    return tables[table]
+async def _types(
+    connection: AsyncConnection | Transaction, driver: Driver, table: str
+) -> dict[str, str]:
+    """Asked once a pool: tables change with a release, and a release starts anew."""
+    known = connection.column_types if isinstance(connection, Transaction) else {}
+    if table not in known:
+        known[table] = {row[0]: row[1] for row in await driver.fetch(_CATALOGUE, f'"{table}"')}
+    return known[table]
 
 
 def _row(spec: Mapping[str, str]) -> np.dtype[np.void]:

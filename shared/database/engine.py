@@ -13,12 +13,14 @@ from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 import asyncpg
-from sqlalchemy import event, exc
+from sqlalchemy import ClauseElement, event, exc
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from shared.database.address import plain
 from shared.database.failures import FULL, meaning_of, translated
+from shared.database.statement import Statement
+from shared.database.transaction import Driver, Transaction, ready, telling_sql
 from shared.errors import Unavailable
 
 StoreT = TypeVar("StoreT")
@@ -26,6 +28,12 @@ Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCO
 
 _CONNECT_SECONDS = 5.0
 _POOL_WAIT_SECONDS = 10.0
+_CLOSE_SECONDS = 2.0
+_RETRY_AFTER = timedelta(seconds=1)
+_ISOLATIONS: dict[str | None, Literal["repeatable_read", "serializable"]] = {
+    "REPEATABLE READ": "repeatable_read",
+    "SERIALIZABLE": "serializable",
+}
 # A host that is gone without a word breaks what waits for it after half a minute: by itself TCP
 # resends for a quarter of an hour, and waits for an answer for ever. Names that a system lacks are
 # left out.
@@ -60,7 +68,8 @@ class Database:
         self._pool_size = pool_size
         # The last write found no room; only another one can tell that there is some again.
         self._is_full = False
-        self._readers: asyncpg.Pool[asyncpg.Record] | None = None
+        self._column_types: dict[str, dict[str, str]] = {}
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def start(self) -> None:
         """Nothing to do: readiness is ping(), and the database may come later than we do."""
@@ -68,14 +77,16 @@ class Database:
     async def stop(self) -> None:
         """Close every connection of the pools."""
         await self._engine.dispose()
-        if self._readers is not None:
-            self._readers.terminate()
-            self._readers = None
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            try:
+                await asyncio.wait_for(pool.close(), _CLOSE_SECONDS)
+            except TimeoutError:
+                pool.terminate()
 
     async def ping(self) -> None:
         """A real query; Unavailable when it cannot be answered."""
-        async with self.begin() as connection:
-            await connection.exec_driver_sql("select 1")
+        await self.fetch("select 1")
 
     async def has_room(self) -> None:
         """Unavailable DATABASE_FULL while the disk is full: reading goes on then, and would look
@@ -85,26 +96,71 @@ class Database:
         """
         if not self._is_full:
             return
-        async with self.begin() as connection:
-            for statement in _WRITE_A_LITTLE:
-                await connection.exec_driver_sql(statement)
+        async with self.transaction() as transaction:
+            for sql in _WRITE_A_LITTLE:
+                await transaction.driver.execute(sql)
         self._is_full = False
 
-    async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
-        """The rows of one statement with $1, $2 ..., committed by itself; errors as in begin().
+    async def fetch(
+        self, query: str | Statement | ClauseElement, /, *arguments: object, **values: object
+    ) -> list[asyncpg.Record]:
+        """The rows of one statement, committed by itself; errors as in transaction()."""
+        if not isinstance(query, str):
+            statement = ready(query, values)
+            query, arguments = statement.sql, tuple(statement.arguments(values))
+        with self._noticing(), translated():
+            async with self._connection() as driver:
+                with telling_sql(query):
+                    return await driver.fetch(query, *arguments)
 
-        For what is one row, or one step of a cycle, of which SQLAlchemy's share would be the
-        greater part.
+    @asynccontextmanager
+    async def transaction(self, isolation: Isolation | None = None) -> AsyncIterator[Transaction]:
+        """One transaction: committed at the end of the block, rolled back when it raises.
+
+        REPEATABLE READ reads one moment over several statements; AUTOCOMMIT commits each statement
+        by itself. Raises Conflict (serialisation, deadlock, lock) and Unavailable (connection,
+        pool, timeout).
         """
-        with self._noticing(), translated(), _busy():
-            if self._readers is None:
-                self._readers = asyncpg.create_pool(
-                    min_size=0, max_size=self._pool_size, connect=self._open, reset=_leave
-                )
-            # Opens nothing yet: only connections that are asked for are made.
-            await self._readers
-            async with self._readers.acquire(timeout=_POOL_WAIT_SECONDS) as connection:
-                return await connection.fetch(sql, *arguments)
+        with self._noticing(), translated():
+            async with self._connection() as driver:
+                if isolation == "AUTOCOMMIT":
+                    yield Transaction(driver, self._column_types)
+                    return
+                async with driver.transaction(isolation=_ISOLATIONS.get(isolation)):
+                    yield Transaction(driver, self._column_types)
+
+    def open(
+        self, store: Callable[[Transaction], StoreT], *, isolation: Isolation | None = None
+    ) -> Callable[[], AbstractAsyncContextManager[StoreT]]:
+        """A way to open `store` on a transaction of its own: `async with opened() as store`."""
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[StoreT]:
+            async with self.transaction(isolation) as transaction:
+                yield store(transaction)
+
+        return opened
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Driver]:
+        if self._pool is None:
+            self._pool = asyncpg.create_pool(
+                min_size=0, max_size=self._pool_size, connect=self._open, reset=_leave
+            )
+        # Opens nothing yet: only connections that are asked for are made.
+        await self._pool
+        try:
+            driver = await self._pool.acquire(timeout=_POOL_WAIT_SECONDS)
+        except TimeoutError as error:
+            raise Unavailable(
+                "DATABASE_BUSY",
+                "no database connection became free",
+                retry_after=timedelta(seconds=1),
+            ) from error
+        try:
+            yield driver
+        finally:
+            await self._pool.release(driver)
 
     @asynccontextmanager
     async def begin(self, isolation: Isolation | None = None) -> AsyncIterator[AsyncConnection]:
@@ -179,8 +235,10 @@ class _Connection(asyncpg.Connection):
                 found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-async def raw(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:
+async def raw(connection: AsyncConnection | Transaction) -> Driver:
     """The driver's connection beneath, inside the same transaction; for bulk work only."""
+    if isinstance(connection, Transaction):
+        return connection.driver
     pooled = await connection.get_raw_connection()
     driver = pooled.driver_connection
     adapted: object = pooled.dbapi_connection
@@ -199,16 +257,6 @@ async def raw(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]
             driver.terminate()
             raise
     return driver
-
-
-@contextmanager
-def _busy() -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError as error:
-        raise Unavailable(
-            "DATABASE_BUSY", "no database connection became free", retry_after=timedelta(seconds=1)
-        ) from error
 
 
 async def _leave(_connection: object) -> None:

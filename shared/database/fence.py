@@ -17,6 +17,7 @@ from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Tabl
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.engine import Database, raw
+from shared.database.transaction import Transaction
 from shared.errors import Conflict, FailedPrecondition
 
 T = TypeVar("T")
@@ -206,7 +207,7 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
     return _adapters[kind]
 
 
-async def enter(connection: AsyncConnection, step: Step, kind: type[T]) -> T | None:
+async def enter(connection: AsyncConnection | Transaction, step: Step, kind: type[T]) -> T | None:
     """Begin a step in this transaction.
 
     Returns the recorded answer when the step of this cycle was done before, else None. Raises
@@ -223,7 +224,7 @@ async def enter(connection: AsyncConnection, step: Step, kind: type[T]) -> T | N
 
 
 async def record(
-    connection: AsyncConnection, step: Step, kind: type[T], answer: T, now: datetime
+    connection: AsyncConnection | Transaction, step: Step, kind: type[T], answer: T, now: datetime
 ) -> None:
     """Remember the answer of a step in the transaction of its effect."""
     if not step.cycle_id:

@@ -42,10 +42,8 @@ async def _until_lost(
     database: Database, channel: str, hear: Callable[[str], None], connected: Callable[[], None]
 ) -> None:
     lost = asyncio.Event()
-    async with database.begin("AUTOCOMMIT") as connection:
-        driver = (await connection.get_raw_connection()).driver_connection
-        if not isinstance(driver, asyncpg.Connection):
-            raise TypeError("not a connection of asyncpg")
+    async with database.transaction("AUTOCOMMIT") as transaction:
+        driver = transaction.driver
 
         def heard(_connection: object, _pid: int, _channel: str, payload: object) -> None:
             hear(str(payload))

@@ -100,9 +100,8 @@ def migrated(database: Database, script_location: Path) -> Callable[[], Awaitabl
     _, older = _revisions(script_location)
 
     async def ready() -> None:
-        async with database.begin() as connection:
-            answer = await connection.exec_driver_sql(f"select version_num from {VERSION_TABLE}")
-            present = answer.scalar_one_or_none()
+        rows = await database.fetch(f"select version_num from {VERSION_TABLE}")
+        present = rows[0][0] if rows else None
         if present is None or present in older:
             wanted = head(script_location)
             raise FailedPrecondition(

@@ -9,31 +9,33 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from asyncpg.transaction import Transaction
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from asyncpg.transaction import Transaction as DriverTransaction
 
 from shared.database.address import as_role, database_name, plain, with_database
-from shared.database.engine import Database, Isolation, raw
+from shared.database.engine import Database, Isolation
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
 from shared.errors import Conflict, InvalidArgument, Unavailable
 from shared.postgres import EmbeddedPostgres
 from tests.fakes.databases import Databases
 
+_ADD = Statement("insert into sample (wide) values (:wide)")
+_COUNT = Statement("select count(*) from sample")
+
 
 class Store:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def add(self, wide: int) -> None:
-        await self._connection.exec_driver_sql("insert into sample (wide) values ($1)", (wide,))
+        assert await self._transaction.execute(_ADD, wide=wide) == 1
 
     async def count(self) -> int:
-        found = await self._connection.exec_driver_sql("select count(*) from sample")
-        return int(found.scalar_one())
+        return int(await self._transaction.scalar(_COUNT))
 
 
 async def _add_and_fail(database: Database, wide: int, isolation: Isolation | None = None) -> None:
-    async with database.bind(Store, isolation=isolation)() as store:
+    async with database.open(Store, isolation=isolation)() as store:
         await store.add(wide)
         raise RuntimeError("no")
 
@@ -49,7 +51,7 @@ async def database(samples: Databases) -> AsyncIterator[Database]:
 async def test_a_block_that_ends_is_committed_and_one_that_raises_is_not(
     database: Database,
 ) -> None:
-    opened = database.bind(Store)
+    opened = database.open(Store)
     async with opened() as store:
         await store.add(1)
     with pytest.raises(RuntimeError, match="no"):
@@ -62,7 +64,7 @@ async def test_a_cancelled_block_is_rolled_back_and_its_connection_reused(
     database: Database,
 ) -> None:
     async def endless() -> None:
-        async with database.bind(Store)() as store:
+        async with database.open(Store)() as store:
             await store.add(1)
             await asyncio.sleep(60)
 
@@ -72,56 +74,56 @@ async def test_a_cancelled_block_is_rolled_back_and_its_connection_reused(
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    async with database.bind(Store)() as store:
+    async with database.open(Store)() as store:
         assert await store.count() == 0
 
 
 async def test_a_call_cancelled_while_it_begins_leaves_no_transaction_behind(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    began, start = asyncio.Event(), Transaction.start
+    began, start = asyncio.Event(), DriverTransaction.start
 
-    async def start_and_stall(transaction: Transaction) -> None:
+    async def start_and_stall(transaction: DriverTransaction) -> None:
         await start(transaction)
         began.set()
         await asyncio.sleep(60)
 
     async def read() -> int:
-        async with database.begin("REPEATABLE READ") as connection:
-            return int(await (await raw(connection)).fetchval("select 1"))
+        async with database.transaction("REPEATABLE READ") as transaction:
+            return int(await transaction.driver.fetchval("select 1"))
 
     assert await read() == 1
     with monkeypatch.context() as patched:
-        patched.setattr(Transaction, "start", start_and_stall)
+        patched.setattr(DriverTransaction, "start", start_and_stall)
         task = asyncio.create_task(read())
         await began.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    async with database.bind(Store)() as store:
+    async with database.open(Store)() as store:
         assert await store.count() == 0
     assert await read() == 1
 
 
-async def test_the_raw_connection_is_inside_the_transaction(database: Database) -> None:
+async def test_the_drivers_connection_is_inside_the_transaction(database: Database) -> None:
     async def undone() -> None:
-        async with database.begin() as connection:
-            await (await raw(connection)).execute("insert into sample (wide) values (1)")
+        async with database.transaction() as transaction:
+            await transaction.driver.execute("insert into sample (wide) values (1)")
             raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
         await undone()
-    async with database.bind(Store)() as store:
+    async with database.open(Store)() as store:
         assert await store.count() == 0
 
 
 async def test_one_moment_is_read_over_several_statements(database: Database) -> None:
-    async with database.bind(Store, isolation="REPEATABLE READ")() as reader:
+    async with database.open(Store, isolation="REPEATABLE READ")() as reader:
         assert await reader.count() == 0
-        async with database.bind(Store)() as writer:
+        async with database.open(Store)() as writer:
             await writer.add(1)
         assert await reader.count() == 0
-    async with database.bind(Store)() as store:
+    async with database.open(Store)() as store:
         assert await store.count() == 1
 
 
@@ -132,15 +134,15 @@ async def test_autocommit_commits_each_statement_and_lasts_no_longer_than_its_bl
     for isolation, kept in steps:
         with pytest.raises(RuntimeError, match="no"):
             await _add_and_fail(database, 1, isolation)
-        async with database.bind(Store)() as store:
+        async with database.open(Store)() as store:
             assert await store.count() == kept
 
 
 async def test_a_serialisation_failure_is_a_conflict(database: Database) -> None:
     async def interleaved() -> None:
-        async with database.bind(Store, isolation="SERIALIZABLE")() as first:
+        async with database.open(Store, isolation="SERIALIZABLE")() as first:
             await first.count()
-            async with database.bind(Store, isolation="SERIALIZABLE")() as second:
+            async with database.open(Store, isolation="SERIALIZABLE")() as second:
                 await second.count()
                 await second.add(1)
             await first.add(1)
@@ -151,9 +153,9 @@ async def test_a_serialisation_failure_is_a_conflict(database: Database) -> None
 
 
 async def test_a_violated_constraint_is_left_to_the_store(database: Database) -> None:
-    with pytest.raises(IntegrityError):
-        async with database.begin() as connection:
-            await connection.exec_driver_sql("insert into sample (wide) values (null)")
+    with pytest.raises(asyncpg.NotNullViolationError):
+        async with database.transaction() as transaction:
+            await transaction.execute(Statement("insert into sample (wide) values (null)"))
 
 
 async def test_a_lost_connection_is_unavailable_once_and_then_replaced(
@@ -166,7 +168,7 @@ async def test_a_lost_connection_is_unavailable_once_and_then_replaced(
     )
 
     async def cut_off() -> None:
-        async with database.bind(Store)() as store:
+        async with database.open(Store)() as store:
             await administrator.execute(kill)
             await store.count()
 
@@ -193,8 +195,8 @@ async def test_a_database_that_is_not_there_is_unavailable_and_starts_all_the_sa
 
 async def test_a_used_up_pool_makes_others_wait_their_turn(database: Database) -> None:
     async def one() -> None:
-        async with database.begin() as connection:
-            await connection.exec_driver_sql("select pg_sleep(0.02)")
+        async with database.transaction() as transaction:
+            await transaction.execute(Statement("select pg_sleep(0.02)"))
 
     await asyncio.gather(*(one() for _ in range(12)))
 
@@ -243,9 +245,9 @@ SECRETIVE = "create temporary table secretive (address text unique, size int) on
 @pytest.mark.parametrize(
     "statement",
     [
-        "insert into secretive values ($1), ($1)",
-        "insert into secretive (size) values ($1)",
-        "insert into secretive values (null, $1::text::int)",
+        "insert into secretive values (:address), (:address)",
+        "insert into secretive (size) values (:address)",
+        "insert into secretive values (null, cast(cast(:address as text) as int))",
     ],
     ids=["constraint", "argument of another type", "cast"],
 )
@@ -253,11 +255,11 @@ async def test_a_statement_that_fails_says_nothing_of_its_values(
     database: Database, statement: str
 ) -> None:
     async def fail() -> None:
-        async with database.begin() as connection:
-            await connection.exec_driver_sql(SECRETIVE)
-            await connection.exec_driver_sql(statement, (ADDRESS,))
+        async with database.transaction() as transaction:
+            await transaction.execute(Statement(SECRETIVE))
+            await transaction.execute(Statement(statement), address=ADDRESS)
 
-    with pytest.raises(DBAPIError) as raised:
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)) as raised:
         await fail()
     said = "".join(traceback.format_exception(raised.value)) + repr(raised.value)
     assert ADDRESS not in said and "insert into secretive" in said
@@ -282,19 +284,13 @@ async def test_postgres_logs_no_detail_and_no_statement_of_what_failed(
 
 async def test_a_host_that_vanishes_is_noticed_in_half_a_minute(database: Database) -> None:
     """By the kernel, on every connection: the options are looked at, no cable is pulled."""
-    await database.fetch("select 1")
-    async with database.begin() as connection:
-        driver = await raw(connection)
-        sockets = [driver._transport.get_extra_info("socket")]  # type: ignore[attr-defined]
-        pool = database._readers
-        assert pool is not None
-        async with pool.acquire() as reader:
-            sockets.append(reader._transport.get_extra_info("socket"))  # type: ignore[attr-defined]
-            for found in sockets:
-                assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-                idle, gap, count = (
-                    found.getsockopt(socket.IPPROTO_TCP, option)
-                    for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
-                )
-                assert idle + gap * count <= 30
-                assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000
+    async with database.transaction() as transaction:
+        transport = transaction.driver._transport  # type: ignore[union-attr]
+        found = transport.get_extra_info("socket")
+        assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        idle, gap, count = (
+            found.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        assert idle + gap * count <= 30
+        assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000

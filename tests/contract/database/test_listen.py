@@ -9,11 +9,11 @@ from contextlib import AbstractAsyncContextManager
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.cyclone.store.notices import Notices
 from services.cyclone.store.rows import CHANNEL
 from shared.database.engine import Database, Isolation
+from shared.database.transaction import Transaction
 from tests.fakes.databases import Databases
 
 
@@ -24,13 +24,13 @@ class Cut(Database):
 
     problem: Exception | None = None
 
-    def begin(
+    def transaction(
         self, isolation: Isolation | None = None
-    ) -> AbstractAsyncContextManager[AsyncConnection]:
+    ) -> AbstractAsyncContextManager[Transaction]:
         problem, self.problem = self.problem, None
         if problem is not None:
             raise problem
-        return super().begin(isolation)
+        return super().transaction(isolation)
 
 
 @pytest.mark.parametrize(
