@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from shared.database.engine import Database
 
 VERSION_TABLE = "alembic_version"
+# Beside `versions`: the history that led to its first revision, for homes that are somewhere in it.
+_BEFORE = "before"
 _LOCK_CLASS = 0x4D_49_47
 _REVISION = re.compile(r"""^revision\b[^=\n]*=\s*["']([^"']+)["']""", re.MULTILINE)
 _DOWN_REVISION = re.compile(r"""^down_revision\b[^=\n]*=\s*["']([^"']+)["']""", re.MULTILINE)
@@ -67,7 +69,7 @@ async def draft(url: str, service: str, script_location: Path, message: str) -> 
     edited.
     """
     before = set((script_location / "versions").glob("*.py"))
-    number = f"{len(before) + 1:04d}"
+    number = f"{int(head(script_location) or 0) + 1:04d}"
 
     def write(connection: Connection, config: Config) -> None:
         from alembic import command
@@ -98,6 +100,7 @@ def migrated(database: Database, script_location: Path) -> Callable[[], Awaitabl
     replaced.
     """
     _, older = _revisions(script_location)
+    older |= _before(script_location)
 
     async def ready() -> None:
         rows = await database.fetch(f"select version_num from {VERSION_TABLE}")
@@ -112,11 +115,26 @@ def migrated(database: Database, script_location: Path) -> Callable[[], Awaitabl
     return ready
 
 
-def _revisions(script_location: Path) -> tuple[list[str], set[str]]:
+def _before(script_location: Path) -> set[str]:
+    """The revisions of the history that the present one has replaced."""
+    return set(_revisions(script_location, _BEFORE)[0])
+
+
+def _revisions(script_location: Path, folder: str = "versions") -> tuple[list[str], set[str]]:
     """Every revision of a history in the order of its files, and those that another one follows."""
-    texts = [file.read_text() for file in sorted((script_location / "versions").glob("*.py"))]
+    texts = [file.read_text() for file in sorted((script_location / folder).glob("*.py"))]
     revisions = [found[1] for text in texts if (found := _REVISION.search(text))]
     return revisions, {found[1] for text in texts if (found := _DOWN_REVISION.search(text))}
+
+
+def run_sql(file: Path) -> None:
+    """For a revision that is SQL: the statements of `file`, each of which ends a line with `;`."""
+    from alembic import op
+
+    connection = op.get_bind()
+    for statement in file.read_text().split(";\n"):
+        if statement.strip():
+            connection.exec_driver_sql(statement)
 
 
 def run(metadata: MetaData) -> None:
@@ -215,12 +233,34 @@ def _upgrade(connection: Connection, config: Config) -> None:
 
     service = connection.exec_driver_sql("select current_schema()").scalar_one()
     try:
+        _upgrade_before(connection, config)
         command.upgrade(config, "head")
     except CommandError as problem:
         # Most often a database that a later version of the program has migrated already.
         raise FailedPrecondition("MIGRATION_REFUSED", f"{service}: {problem}") from problem
     # The running role reads its version and never changes it.
     connection.exec_driver_sql(f"revoke insert, update, delete on {VERSION_TABLE} from {service}")
+
+
+def _upgrade_before(connection: Connection, config: Config) -> None:
+    """A schema of the history before goes to its end, which is the first revision of `versions`."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    options = {"version_table": VERSION_TABLE}
+    present = MigrationContext.configure(connection, opts=options).get_current_revision()
+    location = Path(str(config.get_main_option("script_location")))
+    if present not in _before(location):
+        return
+    before = Config(stdout=config.stdout, attributes=config.attributes)
+    before.set_main_option("script_location", str(location).replace("%", "%%"))
+    before.set_main_option("path_separator", "newline")
+    before.set_main_option("version_locations", str(location / _BEFORE).replace("%", "%%"))
+    command.upgrade(before, "head")
+    (start,) = ScriptDirectory.from_config(config).get_bases()
+    connection.exec_driver_sql(f"update {VERSION_TABLE} set version_num = '{start}'")
 
 
 def _check(connection: Connection, config: Config) -> None:
