@@ -235,7 +235,9 @@ def test_every_module_opens_with_what_it_is_for() -> None:
     for path in modules("services", "shared", "tests"):
         opening = ast.get_docstring(parsed(path))
         # An empty __init__ is only a folder; revisions speak through their own fields.
-        if opening is None and (path.read_text().strip() == "" or {"versions", "before"} & set(path.parts)):
+        if opening is None and (
+            path.read_text().strip() == "" or {"versions", "before"} & set(path.parts)
+        ):
             continue
         if opening is None or len(opening.splitlines()) > DOCSTRING_CEILING_LINES:
             silent.append(shown(path))
