@@ -14,11 +14,11 @@ from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
-from services.alerts.alerts.domain.ends import Ended, Record
+from services.alerts.alerts.domain.ends import EndRecord, PositionEnd
 from services.alerts.alerts.domain.readings import FIGURES, HELD, Positions, Reading
 from services.alerts.alerts.domain.subjects import Members
 from services.alerts.domain.kinds import AlertType, Level
-from services.alerts.notifications.domain import Note, Notification, Said
+from services.alerts.notifications.domain import Acknowledgement, IncidentUpdate, Notification
 from shared import columns
 from shared.codec import from_timestamp, number
 from shared.errors import NotFound, SonicError, Unavailable
@@ -81,17 +81,17 @@ class PositionsClient:
         parts = await self._read(("status",), known_epoch)
         return None if parts is None else _present(parts)
 
-    async def ends(self, position_ids: Collection[str]) -> Mapping[str, Ended]:
+    async def ends(self, position_ids: Collection[str]) -> Mapping[str, PositionEnd]:
         places = asyncio.Semaphore(_ENDS_AT_ONCE)
 
-        async def one(id: str) -> Ended:
+        async def one(id: str) -> PositionEnd:
             async with places:
                 try:
                     position = await self._stub.GetPosition(
                         pb.GetPositionRequest(id=id), timeout=_SHORT_SECONDS
                     )
                 except NotFound:
-                    return Ended(Record.BY_HAND)
+                    return PositionEnd(EndRecord.BY_HAND)
                 except SonicError as error:
                     raise _unavailable(
                         "POSITIONS_UNAVAILABLE", "positions cannot be read", error
@@ -205,7 +205,7 @@ def _present(parts: Sequence[Any]) -> tuple[int, NDArray[np.int64]]:
     ]
 
 
-def _ended(position: pb.Position) -> Ended:
+def _ended(position: pb.Position) -> PositionEnd:
     mark, liquidation = (
         number(position, "mark_price_usd"),
         number(position, "liquidation_price_usd"),
@@ -216,10 +216,10 @@ def _ended(position: pb.Position) -> Ended:
         100 * sign * (mark - liquidation) / mark if known and mark and liquidation else math.nan
     )
     if position.status == pb.STATUS_LIQUIDATED:
-        return Ended(Record.LIQUIDATED, distance)
+        return PositionEnd(EndRecord.LIQUIDATED, distance)
     if position.venue in _BY_HAND_VENUES:
-        return Ended(Record.BY_HAND, distance)
-    return Ended(Record.CLOSED, distance)
+        return PositionEnd(EndRecord.BY_HAND, distance)
+    return PositionEnd(EndRecord.CLOSED, distance)
 
 
 def _members(parts: Sequence[Any]) -> Members:
@@ -257,46 +257,46 @@ class XComClient:
             raise _unavailable("XCOM_UNAVAILABLE", "channels cannot be checked", error) from error
         return [channel.name for channel in answer.channels]
 
-    async def tell(self, letter: Notification) -> None:
+    async def notify(self, notification: Notification) -> None:
         request = xcom_pb2.SendRequest(
-            request_id=letter.request_id,
-            level=_LEVELS[letter.level],
-            # What was stored before secrets were refused must not keep an alert from being told.
-            subject=without_secrets(letter.subject),
-            body=without_secrets(letter.body),
+            request_id=notification.request_id,
+            level=_LEVELS[notification.level],
+            # What was stored before secrets were refused must not keep a notification back.
+            subject=without_secrets(notification.subject),
+            body=without_secrets(notification.body),
             source="alerts",
-            dedupe_key=letter.dedupe_key,
-            channels=letter.channels,
+            dedupe_key=notification.dedupe_key,
+            channels=notification.channels,
             facts={
                 name: fact if name == "ledger_head" else without_secrets(fact)
-                for name, fact in letter.facts.items()
+                for name, fact in notification.payload.items()
             },
-            incident_key=letter.incident_key,
-            ends_incident=letter.ends_incident,
-            ended_incident_keys=letter.ended_incident_keys,
-            follows_incident_key=letter.follows_incident_key,
-            kind=xcom_pb2.KIND_NEWS if letter.is_news else xcom_pb2.KIND_DANGER,
+            incident_key=notification.incident_key,
+            ends_incident=notification.ends_incident,
+            ended_incident_keys=notification.ended_incident_keys,
+            follows_incident_key=notification.follows_incident_key,
+            kind=xcom_pb2.KIND_NEWS if notification.is_news else xcom_pb2.KIND_DANGER,
         )
         try:
             await self._stub.Send(request, timeout=_SEND_SECONDS)
         except Unavailable as error:
             raise _xcom_unavailable(error) from error
 
-    async def note(self, note: Note) -> None:
+    async def update_incident(self, update: IncidentUpdate) -> None:
         request = xcom_pb2.SettleIncidentRequest(
-            incident_key=note.incident_key,
-            action=xcom_pb2.IncidentAction.Value(f"INCIDENT_ACTION_{note.settlement}"),
-            level=_LEVELS[note.level],
-            by=note.actor[:_ACTOR_LENGTH],
+            incident_key=update.incident_key,
+            action=xcom_pb2.IncidentAction.Value(f"INCIDENT_ACTION_{update.action}"),
+            level=_LEVELS[update.level],
+            by=update.actor[:_ACTOR_LENGTH],
         )
-        if note.until_time:
-            request.until_time.FromJsonString(note.until_time)
+        if update.until_time:
+            request.until_time.FromJsonString(update.until_time)
         try:
             await self._escalation.SettleIncident(request, timeout=_SEND_SECONDS)
         except Unavailable as error:
             raise _xcom_unavailable(error) from error
 
-    async def said(self, after_sequence: int) -> tuple[Sequence[Said], int]:
+    async def acknowledgements(self, after_sequence: int) -> tuple[Sequence[Acknowledgement], int]:
         request = xcom_pb2.ListAcknowledgementsRequest(
             source="alerts", after_sequence=after_sequence
         )
@@ -304,16 +304,16 @@ class XComClient:
             answer = await self._escalation.ListAcknowledgements(request, timeout=_SHORT_SECONDS)
         except Unavailable as error:
             raise _xcom_unavailable(error) from error
-        return [_said(one) for one in answer.acknowledgements], answer.last_sequence
+        return [_acknowledgement(one) for one in answer.acknowledgements], answer.last_sequence
 
 
 def _xcom_unavailable(error: SonicError) -> Unavailable:
     return _unavailable("XCOM_UNAVAILABLE", "the notification service cannot be reached", error)
 
 
-def _said(one: xcom_pb2.Acknowledgement) -> Said:
+def _acknowledgement(one: xcom_pb2.Acknowledgement) -> Acknowledgement:
     until = from_timestamp(one, "snoozed_until_time")
     said_time = from_timestamp(one, "created_time") or datetime.fromtimestamp(0, UTC)
     # Machines have a level of their own above ours.
     level = {wire: level for level, wire in _LEVELS.items()}.get(one.level, Level.HIGH)
-    return Said(one.sequence, one.incident_key, level, one.by, said_time, until)
+    return Acknowledgement(one.sequence, one.incident_key, level, one.by, said_time, until)

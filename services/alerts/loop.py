@@ -4,7 +4,7 @@ nothing."""
 from __future__ import annotations
 
 from services.alerts.notifications.service.relay import Relay
-from services.alerts.service.ports import Hearing
+from services.alerts.service.ports import AcknowledgementSource
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.silences.service import Silences
 from shared.clock import Clock
@@ -17,7 +17,7 @@ _LONGEST_PAUSE_SECONDS = 30.0
 
 
 class RelayLoop(Loop):
-    """Woken by every commit of this process that tells something; looks every 2 s for those of
+    """Woken by every commit of this process that notifies something; looks every 2 s for those of
     others.
     """
 
@@ -25,7 +25,7 @@ class RelayLoop(Loop):
         super().__init__("alerts relay", self._once_more, clock, first_delay_seconds=0.1)
         self._relay = relay
         self._unreached = 0
-        cache.told = self.wake
+        cache.outbox_filled = self.wake
 
     async def _once_more(self) -> float:
         try:
@@ -41,18 +41,18 @@ class RelayLoop(Loop):
         return 0.0 if sent else _PAUSE_SECONDS
 
 
-class HearingLoop(Loop):
+class AcknowledgementLoop(Loop):
     """Reads what people said to the notification service: every 2 s, from where it stopped last."""
 
-    def __init__(self, attention: Silences, hearing: Hearing, clock: Clock) -> None:
+    def __init__(self, silences: Silences, source: AcknowledgementSource, clock: Clock) -> None:
         super().__init__("alerts hearing", self._once_more, clock, first_delay_seconds=0.5)
-        self._attention = attention
-        self._hearing = hearing
+        self._silences = silences
+        self._source = source
         self._unreached = 0
 
     async def _once_more(self) -> float:
         try:
-            more = await self._attention.hear(self._hearing)
+            more = await self._silences.read_acknowledgements(self._source)
         except Unavailable as error:
             self._unreached += 1
             if self._unreached == 1:
@@ -65,6 +65,6 @@ class HearingLoop(Loop):
 class HoldLoop(Loop):
     """Ends silences and acknowledgements between evaluations; sleeps until the first one is due."""
 
-    def __init__(self, attention: Silences, clock: Clock) -> None:
-        super().__init__("alerts holds", attention.expire, clock, first_delay_seconds=1.0)
-        attention.held = self.wake
+    def __init__(self, silences: Silences, clock: Clock) -> None:
+        super().__init__("alerts holds", silences.expire, clock, first_delay_seconds=1.0)
+        silences.held = self.wake

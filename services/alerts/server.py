@@ -22,14 +22,14 @@ from services.alerts.clients import POSITIONS_READS, PositionsClient, XComClient
 from services.alerts.ledger.service import LedgerQueries
 from services.alerts.ledger.servicer import LedgerServicer
 from services.alerts.ledger.store.key import GivenKey, KeyFile
-from services.alerts.loop import HearingLoop, HoldLoop, RelayLoop
+from services.alerts.loop import AcknowledgementLoop, HoldLoop, RelayLoop
 from services.alerts.notifications.service.relay import Relay
 from services.alerts.price_rules.service import PriceRules
 from services.alerts.price_rules.servicer import RulesServicer
 from services.alerts.service.known_names import Channels
 from services.alerts.service.snapshot_cache import Keys, SnapshotCache
 from services.alerts.silences.service import Silences
-from services.alerts.silences.servicer import AttentionServicer
+from services.alerts.silences.servicer import SilencesServicer
 from services.alerts.store.single_statement import SingleStatement
 from services.alerts.store.unit_of_work import Store
 from services.alerts.thresholds.service.edits import ThresholdEdits
@@ -84,9 +84,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock,
         ledger_keys(config),
     )
-    peer, telling = PositionsClient(positions), XComClient(xcom)
-    relay, attention = Relay(cache, telling), Silences(cache, peer, AlertQueries(cache, peer))
-    servicers = _servicers(cache, peer, relay, attention, Channels(telling, clock), clock)
+    peer, notifier = PositionsClient(positions), XComClient(xcom)
+    relay, silences = Relay(cache, notifier), Silences(cache, peer, AlertQueries(cache, peer))
+    servicers = _servicers(cache, peer, relay, silences, Channels(notifier, clock), clock)
     server = GrpcServer(
         config.listen_address,
         servicers,
@@ -98,8 +98,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
     loops = [
         RelayLoop(relay, cache, clock),
-        HoldLoop(attention, clock),
-        HearingLoop(attention, telling, clock),
+        HoldLoop(silences, clock),
+        AcknowledgementLoop(silences, notifier, clock),
     ]
     return App("alerts", [database, positions, xcom, *loops, side, server])
 
@@ -127,7 +127,7 @@ def _servicers(
     cache: SnapshotCache,
     peer: PositionsClient,
     relay: Relay,
-    attention: Silences,
+    silences: Silences,
     channels: Channels,
     clock: Clock,
 ) -> list[tuple[Callable[[Any, Any], None], object]]:
@@ -157,7 +157,7 @@ def _servicers(
         (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(record)),
         (
             rpc.add_AttentionServiceServicer_to_server,
-            AttentionServicer(attention, watching, record, clock),
+            SilencesServicer(silences, watching, record, clock),
         ),
         (rpc.add_RulesServiceServicer_to_server, RulesServicer(market)),
     ]

@@ -25,7 +25,8 @@ from shared.database.fence import declare_fence
 
 metadata = MetaData()
 
-# One row: what everybody who writes locks first, and what tells readers that their snapshot is old.
+# One row: what everybody who writes locks first, and by which readers know that their snapshot is
+# old.
 service_state = Table(
     "service_state",
     metadata,
@@ -46,7 +47,9 @@ service_state = Table(
     Column("demo", Boolean, nullable=False),
     Column("next_rule_key", BigInteger, nullable=False, server_default="1"),
     # The last acknowledgement read from the notification service.
-    Column("heard_sequence", BigInteger, nullable=False, server_default="0"),
+    Column("acknowledged_sequence", BigInteger, nullable=False, server_default="0"),
+    # Random like the others; moves with every edit of a price rule.
+    Column("rule_version", BigInteger, nullable=False, server_default="0"),
     # Assets whose prices the last cycle brought.
     Column("tracked_assets", ARRAY(Text), nullable=False, server_default="{}"),
     CheckConstraint("id = 1", name="one_row"),
@@ -76,7 +79,7 @@ alert = Table(
     metadata,
     Column("alert_key", BigInteger, primary_key=True, autoincrement=False),
     Column("subject_key", BigInteger, nullable=False),
-    Column("told_micros", BigInteger, nullable=False),
+    Column("notified_micros", BigInteger, nullable=False),
     Column("last_triggered_micros", BigInteger, nullable=False),
     Column("created_micros", BigInteger, nullable=False),
     Column("starting_value", Double, nullable=False),
@@ -89,7 +92,7 @@ alert = Table(
     Column("kind", SmallInteger, nullable=False),
     Column("level", SmallInteger, nullable=False),
     Column("previous_level", SmallInteger, nullable=False),
-    Column("told_level", SmallInteger, nullable=False),
+    Column("notified_level", SmallInteger, nullable=False),
     # A rise that a cooldown or a hold kept back; 0 none.
     Column("kept_level", SmallInteger, nullable=False, server_default="0"),
     # What a person made of it: SILENCED or ACKNOWLEDGED up to a level and until a moment; 0
@@ -109,13 +112,13 @@ alert = Table(
         postgresql_where=text("(trait_bits & 4) = 0"),
     ),
     CheckConstraint("level between 1 and 4 and previous_level between 1 and 4", name="level_known"),
-    CheckConstraint("told_level between 0 and 4", name="told_level_known"),
+    CheckConstraint("notified_level between 0 and 4", name="notified_level_known"),
     CheckConstraint("incident_count >= 0 and trigger_count >= 0", name="counts_not_negative"),
 )
 
 # Texts of a person about an alert; most alerts have none.
-wording = Table(
-    "wording",
+annotation = Table(
+    "annotations",
     metadata,
     Column("alert_id", Text, primary_key=True),
     Column("notes", Text, nullable=False),
@@ -148,8 +151,8 @@ rule = Table(
     Column("ratio", Double),
     Column("price_usd", Double),
     Column("price_micros", BigInteger, nullable=False),
-    Column("told_level", SmallInteger, nullable=False),
-    Column("told_micros", BigInteger, nullable=False),
+    Column("notified_level", SmallInteger, nullable=False),
+    Column("notified_micros", BigInteger, nullable=False),
     Column("incident_count", Integer, nullable=False),
     Column("breach_count", Integer, nullable=False),
     CheckConstraint("threshold > 0 and threshold < 'infinity'", name="threshold_positive"),
@@ -239,8 +242,7 @@ anchor = Table(
     CheckConstraint("id = 1", name="one_row"),
 )
 
-# What must be told: a row of the ledger and where its telling stands. Text and id are made of that
-# row.
+# What must be notified: a row of the ledger, of which text and id are made, and its delivery.
 outbox = Table(
     "outbox",
     metadata,
@@ -253,7 +255,7 @@ outbox = Table(
     Column("level", SmallInteger, nullable=False),
     # Not for people: the notification service alone is to know.
     Column("noted", Boolean, nullable=False, server_default="false"),
-    CheckConstraint("level between 2 and 4", name="level_can_be_told"),
+    CheckConstraint("level between 2 and 4", name="level_can_be_notified"),
     Index(
         "outbox_waiting",
         text("level desc"),

@@ -17,7 +17,7 @@ from services.alerts.alerts.service.evaluate import EvaluateAlerts, Work
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import AlertClass, AlertStatus, AlertType, Level
 from services.alerts.notifications.service.relay import Relay
-from services.alerts.servicer.edit_mapping import alert_edit, wish_of
+from services.alerts.servicer.edit_mapping import alert_edit, new_alert_of
 from services.alerts.servicer.mapping import (
     Context,
     alert_message,
@@ -80,7 +80,7 @@ class AlertsServicer(rpc.AlertsServiceServicer):
         return await self._judge(request, "PROCESS_ALERTS", Work.PROCESS)
 
     async def CreateAlert(self, request: pb.CreateAlertRequest, context: Context) -> pb.Alert:
-        made = await self._cases.making.create(wish_of(request, self._clock.now()))
+        made = await self._cases.making.create(new_alert_of(request, self._clock.now()))
         return alert_message(made, self._clock.now())
 
     async def UpdateAlert(self, request: pb.UpdateAlertRequest, context: Context) -> pb.Alert:

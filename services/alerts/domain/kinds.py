@@ -83,8 +83,8 @@ class Metric:
         unit = f" {self.unit}" if self.unit else ""
         least = f"{'more than' if self.beyond else 'at least'} {self.lowest:g}"
         most = f"at most {self.highest:g}"
-        words = [least] * math.isfinite(self.lowest) + [most] * math.isfinite(self.highest)
-        return f"a limit of {self.noun} is {' and '.join(words)}{unit}"
+        parts = [least] * math.isfinite(self.lowest) + [most] * math.isfinite(self.highest)
+        return f"a limit of {self.noun} is {' and '.join(parts)}{unit}"
 
 
 _ADD = "Add collateral, cut size or close the position."
@@ -234,5 +234,5 @@ def parts_of(kind: int) -> tuple[AlertType, Condition]:
 
 DEATH_KIND = kind_of(AlertType.DEATH_NAIL, Condition.NONE)
 TIME_KIND = kind_of(AlertType.TIME, Condition.ABOVE)
-# A reminder stands this long after it was told; then it is over.
+# A reminder stands this long after it was notified; then it is over.
 TIME_STANDS_SECONDS = 3600

@@ -1,6 +1,6 @@
-"""What people read: facts of a change in, subject and body out.
+"""What people read: the payload of a change in, subject and body out.
 
-Facts are texts by name: numbers as plain decimals, times as RFC 3339; an absent one is left out.
+A payload is texts by name: numbers as plain decimals, times as RFC 3339; an absent one is left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from services.alerts.domain.kinds import METRICS, AlertClass, AlertType, Conditi
 from services.alerts.domain.levels import next_limit
 from shared.texts import cut
 
-Facts = dict[str, str]
+Payload = dict[str, str]
 
 RAISED: Final = "RAISED"
 RESOLVED: Final = "RESOLVED"
@@ -26,7 +26,7 @@ CLOSED: Final = "CLOSED"
 # was near.
 LIQUIDATED: Final = "LIQUIDATED"
 GONE: Final = "GONE"
-# What was told to be gone is held: it was not, or it was opened again.
+# What was notified to be gone is held: it was not, or it was opened again.
 BACK: Final = "BACK"
 _ENDINGS = {
     CLOSED: "is no longer held (was {level})",
@@ -57,7 +57,7 @@ class Notification:
     body: str
     dedupe_key: str
     channels: Sequence[str]
-    facts: Mapping[str, str]
+    payload: Mapping[str, str]
     incident_key: str = ""
     ends_incident: bool = False
     ended_incident_keys: Sequence[str] = ()
@@ -66,8 +66,8 @@ class Notification:
     is_news: bool = False
 
 
-class Settlement(StrEnum):
-    """What the notification service is to do about an incident it was told of."""
+class IncidentAction(StrEnum):
+    """What the notification service is to do about an incident it was notified of."""
 
     ACKNOWLEDGE = "ACKNOWLEDGE"
     SNOOZE = "SNOOZE"
@@ -76,21 +76,21 @@ class Settlement(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """Something about an incident that is not for people. `level` as in Letter, until when as RFC
-    3339.
+class IncidentUpdate:
+    """What becomes of an incident, for the notification service alone. `level` as in Notification,
+    `until_time` RFC 3339.
     """
 
     incident_key: str
-    settlement: Settlement
+    action: IncidentAction
     level: int
     until_time: str
     actor: str
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What somebody said to the notification service about an incident; `level` as in Letter."""
+class Acknowledgement:
+    """What a person said to the notification service of an incident; `level` as in Notification."""
 
     sequence: int
     incident_key: str
@@ -126,79 +126,82 @@ def short(number: float, unit: str = "") -> str:
     return f"{text}x" if unit == "x" else f"{text} {unit}".rstrip()
 
 
-def compose(facts: Mapping[str, str]) -> Text:
+def compose(payload: Mapping[str, str]) -> Text:
     """The message for a change of level, an end of an incident, or a death."""
-    subject = f"{_head(facts)}: {_matter(facts)}"
+    subject = f"{_head(payload)}: {_matter(payload)}"
     # Two wallets may hold the same thing: at three in the morning it matters which.
-    if facts.get("wallet"):
-        subject += f" ({facts['wallet']})"
-    if facts.get("demo") == "true":
+    if payload.get("wallet"):
+        subject += f" ({payload['wallet']})"
+    if payload.get("demo") == "true":
         subject = f"{DEMO} {subject}"
-    lines = [subject, "", *filter(None, _lines(facts))]
+    lines = [subject, "", *filter(None, _lines(payload))]
     return Text(cut(subject, _SUBJECT_LENGTH), "\n".join(lines))
 
 
-def _head(facts: Mapping[str, str]) -> str:
-    return facts["level"] if facts["event"] in (RAISED, LIQUIDATED, GONE) else facts["event"]
+def _head(payload: Mapping[str, str]) -> str:
+    return payload["level"] if payload["event"] in (RAISED, LIQUIDATED, GONE) else payload["event"]
 
 
-def _matter(facts: Mapping[str, str]) -> str:
-    if facts["type"] == AlertType.DEATH_NAIL.name:
-        return facts["summary"]
-    if facts["type"] == AlertType.TIME.name:
-        return f"{facts.get('summary') or 'reminder'} ({facts['trigger_time']})"
-    if facts["event"] in _ENDINGS:
-        ending = _ENDINGS[facts["event"]].format(level=facts["previous_level"])
-        return f"{about(facts)} {ending}"
-    metric = METRICS[AlertType[facts["type"]]]
-    return f"{about(facts)} {metric.noun} {_told(facts, 'value', metric.unit)}"
+def _matter(payload: Mapping[str, str]) -> str:
+    if payload["type"] == AlertType.DEATH_NAIL.name:
+        return payload["summary"]
+    if payload["type"] == AlertType.TIME.name:
+        return f"{payload.get('summary') or 'reminder'} ({payload['trigger_time']})"
+    if payload["event"] in _ENDINGS:
+        ending = _ENDINGS[payload["event"]].format(level=payload["previous_level"])
+        return f"{about(payload)} {ending}"
+    metric = METRICS[AlertType[payload["type"]]]
+    return f"{about(payload)} {metric.noun} {_figure(payload, 'value', metric.unit)}"
 
 
-def is_news(facts: Mapping[str, str]) -> bool:
+def is_news(payload: Mapping[str, str]) -> bool:
     """Whether it is good to know rather than a danger: it must wake nobody."""
-    if "rule_id" in facts or facts["event"] in (LIQUIDATED, GONE, BACK):
+    if "rule_id" in payload or payload["event"] in (LIQUIDATED, GONE, BACK):
         return False
-    if facts["event"] == CLOSED:
+    if payload["event"] == CLOSED:
         return True
-    metric = METRICS.get(AlertType[facts["type"]])
+    metric = METRICS.get(AlertType[payload["type"]])
     return metric is not None and metric.opportunity
 
 
-def about(facts: Mapping[str, str]) -> str:
+def about(payload: Mapping[str, str]) -> str:
     """The subject in a few words: SOL long, BTC, portfolio."""
-    words = [facts.get("asset", ""), facts.get("side", "").lower()]
-    return " ".join(word for word in words if word) or "portfolio"
+    parts = [payload.get("asset", ""), payload.get("side", "").lower()]
+    return " ".join(part for part in parts if part) or "portfolio"
 
 
-def _lines(facts: Mapping[str, str]) -> list[str]:
-    if facts["type"] == AlertType.DEATH_NAIL.name:
-        return [_told_line("Incident", facts.get("incident")), *_closing(facts)]
-    if facts["type"] == AlertType.TIME.name:
-        return [f"Why: its moment, {facts['trigger_time']}, has come", *_closing(facts)]
-    metric = METRICS[AlertType[facts["type"]]]
-    held = metric.alert_class is AlertClass.POSITION and facts["event"] not in _ENDINGS
+def _lines(payload: Mapping[str, str]) -> list[str]:
+    if payload["type"] == AlertType.DEATH_NAIL.name:
+        return [_line("Incident", payload.get("incident")), *_closing(payload)]
+    if payload["type"] == AlertType.TIME.name:
+        return [f"Why: its moment, {payload['trigger_time']}, has come", *_closing(payload)]
+    metric = METRICS[AlertType[payload["type"]]]
+    held = metric.alert_class is AlertClass.POSITION and payload["event"] not in _ENDINGS
     return [
-        *(_position(facts) if held else []),
-        _why(facts, metric.noun, metric.unit),
-        *_closing(facts),
+        *(_position(payload) if held else []),
+        _why(payload, metric.noun, metric.unit),
+        *_closing(payload),
     ]
 
 
-def _position(facts: Mapping[str, str]) -> list[str]:
-    size, price = _told(facts, "size_usd", "USD"), _told(facts, "price_usd", "USD")
+def _position(payload: Mapping[str, str]) -> list[str]:
+    size, price = _figure(payload, "size_usd", "USD"), _figure(payload, "price_usd", "USD")
     entry, last = (
-        _told(facts, "entry_price_usd", "USD"),
-        _told(facts, "liquidation_price_usd", "USD"),
+        _figure(payload, "entry_price_usd", "USD"),
+        _figure(payload, "liquidation_price_usd", "USD"),
     )
     return [
-        f"Position: {about(facts)}, wallet {facts.get('wallet') or 'none'}, size {size}",
+        f"Position: {about(payload)}, wallet {payload.get('wallet') or 'none'}, size {size}",
         f"Price: {price}, entry {entry}, liquidation {last}",
-        _distance(facts),
+        _distance(payload),
     ]
 
 
-def _distance(facts: Mapping[str, str]) -> str:
-    percent, usd = facts.get("liquidation_distance_percent"), facts.get("liquidation_distance_usd")
+def _distance(payload: Mapping[str, str]) -> str:
+    percent, usd = (
+        payload.get("liquidation_distance_percent"),
+        payload.get("liquidation_distance_usd"),
+    )
     if not percent or not usd:
         return ""
     far = f"{short(abs(float(percent)), '%')} ({short(abs(float(usd)), 'USD')})"
@@ -209,51 +212,50 @@ def _distance(facts: Mapping[str, str]) -> str:
     )
 
 
-def _why(facts: Mapping[str, str], noun: str, unit: str) -> str:
-    if facts["event"] in _ENDINGS:
-        return _why_ended(facts, noun, unit)
-    if facts["event"] == RESOLVED:
-        return f"Why: {noun} is back to NORMAL from {facts['previous_level']}"
-    sign = "<=" if facts.get("condition") == Condition.BELOW.name else ">="
-    flip = f"; {facts['level']} until {_until(facts, unit)}" if "flip_value" in facts else ""
+def _why(payload: Mapping[str, str], noun: str, unit: str) -> str:
+    if payload["event"] in _ENDINGS:
+        return _why_ended(payload, noun, unit)
+    if payload["event"] == RESOLVED:
+        return f"Why: {noun} is back to NORMAL from {payload['previous_level']}"
+    sign = "<=" if payload.get("condition") == Condition.BELOW.name else ">="
+    flip = f"; {payload['level']} until {_until(payload, unit)}" if "flip_value" in payload else ""
     return (
-        f"Why: {noun} {_told(facts, 'value', unit)} {sign} limit "
-        f"{_told(facts, 'limit', unit)}{flip}"
+        f"Why: {noun} {_figure(payload, 'value', unit)} {sign} limit "
+        f"{_figure(payload, 'limit', unit)}{flip}"
     )
 
 
-def _why_ended(facts: Mapping[str, str], noun: str, unit: str) -> str:
-    far = facts.get("last_distance_percent")
+def _why_ended(payload: Mapping[str, str], noun: str, unit: str) -> str:
+    far = payload.get("last_distance_percent")
     last = f"; last distance to liquidation {_of(far, '%')}" if far else ""
-    if facts["event"] == LIQUIDATED:
+    if payload["event"] == LIQUIDATED:
         return f"Why: a trade record of the venue says so{last}"
-    if facts["event"] == BACK:
+    if payload["event"] == BACK:
         return "Why: its venue shows it again"
-    if facts["event"] == GONE:
+    if payload["event"] == GONE:
         return f"Why: the venue does not show it any more and no record says why{last}"
-    return (
-        f"Why: the position is closed or deleted; last {noun} {_told(facts, 'value', unit)}{last}"
-    )
+    value = _figure(payload, "value", unit)
+    return f"Why: the position is closed or deleted; last {noun} {value}{last}"
 
 
-def _until(facts: Mapping[str, str], unit: str) -> str:
-    sign = ">=" if facts.get("condition") == Condition.BELOW.name else "<="
-    return f"{sign} {_told(facts, 'flip_value', unit)}"
+def _until(payload: Mapping[str, str], unit: str) -> str:
+    sign = ">=" if payload.get("condition") == Condition.BELOW.name else "<="
+    return f"{sign} {_figure(payload, 'flip_value', unit)}"
 
 
-def _closing(facts: Mapping[str, str]) -> list[str]:
+def _closing(payload: Mapping[str, str]) -> list[str]:
     return [
-        _told_line("What to do", facts.get("action")),
-        _told_line("Observed", facts.get("observed_time")),
+        _line("What to do", payload.get("action")),
+        _line("Observed", payload.get("observed_time")),
     ]
 
 
-def _told_line(name: str, text: str | None) -> str:
+def _line(name: str, text: str | None) -> str:
     return f"{name}: {text}" if text else ""
 
 
-def _told(facts: Mapping[str, str], name: str, unit: str) -> str:
-    return _of(facts.get(name), unit)
+def _figure(payload: Mapping[str, str], name: str, unit: str) -> str:
+    return _of(payload.get(name), unit)
 
 
 def _of(text: str | None, unit: str) -> str:

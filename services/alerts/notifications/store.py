@@ -1,6 +1,4 @@
-"""What must be told and is not yet handed over. The table is the queue; a dead sender's claim runs
-out.
-"""
+"""The outbox: rows of the ledger to be handed over, each claimed by one sender for a while."""
 
 from __future__ import annotations
 
@@ -43,13 +41,13 @@ _FORGET = text("delete from outbox where sent_time < :before")
 
 
 class Waiting(NamedTuple):
-    """A claimed row with what the ledger holds of it; level as in the domain, facts as JSON."""
+    """A claimed row with what the ledger holds of it; level as in the domain, payload as JSON."""
 
     ledger_sequence: int
     level: int
     tries: int
     ledger_hash: bytes
-    facts_json: str
+    payload_json: str
     alert_id: str
     reason: str
     actor: str
@@ -69,7 +67,7 @@ class OutboxStore:
     async def append(
         self, ledger_sequence: Column, level: Column, created_micros: int, noted: Column
     ) -> None:
-        """Rows of the ledger that must be told, those noted not to people."""
+        """Rows of the ledger that must be notified, those noted not to people."""
         moments = np.full(len(ledger_sequence), created_micros)
         columns = {
             "ledger_sequence": ledger_sequence,

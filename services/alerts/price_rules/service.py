@@ -9,17 +9,17 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from services.alerts.alerts.domain.change_payload import Setting
+from services.alerts.alerts.domain.change_payload import ChangeContext
 from services.alerts.alerts.domain.readings import Reading
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.ledger.domain import Entry
-from services.alerts.notifications.service.record import tell
-from services.alerts.price_rules.domain.rule_texts import rule_facts, rule_incident_id
+from services.alerts.notifications.service.record import enqueue
+from services.alerts.price_rules.domain.rule_texts import rule_incident_id, rule_payload
 from services.alerts.price_rules.domain.rules import (
     Event,
+    Observation,
     Rule,
     RuleState,
-    Sight,
     check,
     judge_rule,
 )
@@ -40,7 +40,7 @@ class RuleEvent:
     level_before: int
     level_after: int
     price_usd: float
-    told: bool
+    notified: bool
 
 
 class PriceRules:
@@ -97,7 +97,7 @@ class PriceRules:
             check(after)
             await store.rules.write([after])
             await self._record(store, "UPDATED", before, after, now)
-        self._cache.told()
+        self._cache.outbox_filled()
         return after
 
     async def delete(self, id: str, etag: str) -> None:
@@ -108,43 +108,47 @@ class PriceRules:
             rule = await _present(store, id, etag)
             await store.rules.delete(rule.rule_key)
             await self._record(store, "DELETED", rule, None, now)
-        self._cache.told()
+        self._cache.outbox_filled()
 
     async def _record(
         self, store: Store, reason: str, before: Rule, after: Rule | None, now: datetime
     ) -> None:
-        """Who ends, switches off or begins anew what was told at HIGH knows of it: nobody else is
-        woken.
+        """Who ends, switches off or begins anew what was notified at HIGH knows of it: nobody else
+        is woken.
         """
         sealed = await self._cache.write(store, [_edited(reason, before, after, now)])
         stands = after is not None and after.enabled and after.state is before.state
-        if before.told_level == Level.HIGH and not stands:
-            await tell(store, sealed, now, noted=True)
+        if before.notified_level == Level.HIGH and not stands:
+            await enqueue(store, sealed, now, noted=True)
 
     async def judge(
-        self, store: Store, prices: Mapping[str, Reading], setting: Setting, now: datetime
+        self, store: Store, prices: Mapping[str, Reading], context: ChangeContext, now: datetime
     ) -> Sequence[RuleEvent]:
         """Every rule by the prices of an evaluation, in its transaction."""
         moved: list[Rule] = []
         events: list[Event] = []
         clock_guard = self._cache.clock_guard.micros()
         for rule in await store.rules.all():
-            sight = await _sight(store, rule, prices.get(rule.asset), setting.now_micros)
-            if sight is None:
+            observation = await _observation(
+                store, rule, prices.get(rule.asset), context.now_micros
+            )
+            if observation is None:
                 continue
-            after, happened = judge_rule(rule, sight, clock_guard)
+            after, happened = judge_rule(rule, observation, clock_guard)
             events += happened
             if after is not rule:
                 moved.append(after)
         await store.rules.write(moved)
-        sealed = await self._cache.write(store, [_entry(event, setting, now) for event in events])
-        await tell(
-            store, [row for event, row in zip(events, sealed, strict=True) if event.told], now
+        sealed = await self._cache.write(store, [_entry(event, context, now) for event in events])
+        await enqueue(
+            store, [row for event, row in zip(events, sealed, strict=True) if event.notified], now
         )
         return [_seen(event) for event in events]
 
 
-async def _sight(store: Store, rule: Rule, single: Reading | None, now_micros: int) -> Sight | None:
+async def _observation(
+    store: Store, rule: Rule, single: Reading | None, now_micros: int
+) -> Observation | None:
     """What a rule sees; None when its price was not asked for, is absent or cannot be one."""
     if (
         single is None
@@ -161,7 +165,7 @@ async def _sight(store: Store, rule: Rule, single: Reading | None, now_micros: i
             await store.rules.sample(rule.asset, single.value, micros)
         since = max(micros - rule.window_seconds * 1_000_000, rule.anchor_micros)
         reference = await store.rules.reference(rule.asset, since)
-    return Sight(single.value, micros, stale, reference)
+    return Observation(single.value, micros, stale, reference)
 
 
 async def _present(store: Store, id: str, etag: str) -> Rule:
@@ -188,7 +192,7 @@ def _changed(before: Rule, values: Mapping[str, Any], now_micros: int) -> Rule:
     return after
 
 
-def _entry(event: Event, setting: Setting, now: datetime) -> Entry:
+def _entry(event: Event, context: ChangeContext, now: datetime) -> Entry:
     rule = event.rule
     before, after = _levels(event)
     return Entry(
@@ -201,8 +205,8 @@ def _entry(event: Event, setting: Setting, now: datetime) -> Entry:
         level_after=after,
         value=event.price_usd,
         flip_value=None,
-        inputs_json=json.dumps(rule_facts(event, setting)),
-        cycle_id=setting.cycle_id,
+        inputs_json=json.dumps(rule_payload(event, context)),
+        cycle_id=context.cycle_id,
         subject=rule.asset,
     )
 
@@ -213,7 +217,9 @@ def _levels(event: Event) -> tuple[Level, Level]:
 
 def _seen(event: Event) -> RuleEvent:
     before, after = _levels(event)
-    return RuleEvent(event.rule.id, event.rule.asset, before, after, event.price_usd, event.told)
+    return RuleEvent(
+        event.rule.id, event.rule.asset, before, after, event.price_usd, event.notified
+    )
 
 
 def _edited(reason: str, before: Rule | None, after: Rule | None, now: datetime) -> Entry:
@@ -252,9 +258,9 @@ _RECORDED: Sequence[str] = (
 def _plain(rule: Rule | None) -> dict[str, Any] | None:
     if rule is None:
         return None
-    return {name: _said(getattr(rule, name)) for name in _RECORDED}
+    return {name: _acknowledgement(getattr(rule, name)) for name in _RECORDED}
 
 
-def _said(value: object) -> object:
+def _acknowledgement(value: object) -> object:
     """Names instead of numbers."""
     return value.name if isinstance(value, IntEnum) else value

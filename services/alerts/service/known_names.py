@@ -21,8 +21,8 @@ _FRESH_SECONDS = 60.0
 class Channels:
     """The names of channels, asked for when somebody names one."""
 
-    def __init__(self, telling: Notifier, clock: Clock) -> None:
-        self._telling = telling
+    def __init__(self, notifier: Notifier, clock: Clock) -> None:
+        self._notifier = notifier
         self._clock = clock
         self._names: Sequence[str] = ()
         self._until_seconds = float("-inf")
@@ -45,7 +45,7 @@ class Channels:
     async def _known(self) -> Sequence[str]:
         if self._clock.monotonic() >= self._until_seconds:
             try:
-                self._names = sorted(await self._telling.channels())
+                self._names = sorted(await self._notifier.channels())
             except Unavailable:
                 if not self._names:
                     raise

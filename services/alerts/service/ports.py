@@ -1,4 +1,4 @@
-"""What the use cases need of others: positions to judge, somebody who tells people."""
+"""What the use cases need of others: positions to judge, somebody who notifies people."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.alerts.domain.ends import Ended
+from services.alerts.alerts.domain.ends import PositionEnd
 from services.alerts.alerts.domain.readings import FIGURES, Positions, Reading
 from services.alerts.alerts.domain.subjects import Members
 from services.alerts.domain.kinds import AlertType
-from services.alerts.notifications.domain import Note, Notification, Said
+from services.alerts.notifications.domain import Acknowledgement, IncidentUpdate, Notification
 
 # The membership epoch, and the keys of positions.
 Present = tuple[int, NDArray[np.int64]]
@@ -41,7 +41,7 @@ class PositionsPeer(Protocol):
         """Who is not closed; None when the membership epoch still is `known_epoch`."""
         ...
 
-    async def ends(self, position_ids: Collection[str]) -> Mapping[str, Ended]:
+    async def ends(self, position_ids: Collection[str]) -> Mapping[str, PositionEnd]:
         """How these ended, of the first 200 of them."""
         ...
 
@@ -65,20 +65,20 @@ class Notifier(Protocol):
         """Names of every channel, set up or not; XCOM_UNAVAILABLE."""
         ...
 
-    async def tell(self, letter: Notification) -> None:
+    async def notify(self, notification: Notification) -> None:
         """Durably accepted when it returns; XCOM_UNAVAILABLE, or another SonicError for a
         refusal."""
         ...
 
-    async def note(self, note: Note) -> None:
-        """As tell, for what is not for people."""
+    async def update_incident(self, update: IncidentUpdate) -> None:
+        """As notify, for what is not for people."""
         ...
 
 
-class Hearing(Protocol):
+class AcknowledgementSource(Protocol):
     """What people said to the notification service."""
 
-    async def said(self, after_sequence: int) -> tuple[Sequence[Said], int]:
+    async def acknowledgements(self, after_sequence: int) -> tuple[Sequence[Acknowledgement], int]:
         """What came later, oldest first, a page of it, and the last number of all;
         XCOM_UNAVAILABLE.
         """

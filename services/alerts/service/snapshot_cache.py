@@ -116,7 +116,7 @@ class SnapshotCache:
         self.clock = clock
         self._keys = keys
         self._key: bytes | None = None
-        self.told: Callable[[], None] = _nobody
+        self.outbox_filled: Callable[[], None] = _nobody
         self.changed: Callable[[], None] = _nobody
         self.clock_guard = ClockGuard(clock)
         self._snapshot: Snapshot | None = None

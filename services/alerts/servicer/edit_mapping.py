@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from sonic.alerts.v1 import alerts_pb2 as pb
 
 from services.alerts.alerts.service.alert_edits import EDITABLE
-from services.alerts.alerts.service.by_hand import Wish
+from services.alerts.alerts.service.by_hand import NewAlert
 from services.alerts.domain.kinds import (
     BY_HAND,
     METRICS,
@@ -89,7 +89,7 @@ def _status(message: pb.Alert) -> AlertStatus:
     return status
 
 
-def wish_of(request: pb.CreateAlertRequest, now: datetime) -> Wish:
+def new_alert_of(request: pb.CreateAlertRequest, now: datetime) -> NewAlert:
     """An alert to be made; names of people are understood."""
     message = request.alert
     known = [kind.name for kind in BY_HAND]
@@ -120,7 +120,7 @@ def wish_of(request: pb.CreateAlertRequest, now: datetime) -> Wish:
     ]
     is_time = scope.type is AlertType.TIME
     trigger = _moment_of(request, now) if is_time else _limit_of(request)
-    return Wish(scope, message.position_id, trigger, _alert_values(message, paths))
+    return NewAlert(scope, message.position_id, trigger, _alert_values(message, paths))
 
 
 def _limit_of(request: pb.CreateAlertRequest) -> float:

@@ -152,7 +152,7 @@ def _transition_message(transition: Transition) -> pb.Transition:
         subject=transition.subject,
         level_before=pb.Level.ValueType(transition.level_before),
         level_after=pb.Level.ValueType(transition.level_after),
-        told=transition.told,
+        told=transition.notified,
     )
     put(message, value=transition.value)
     return message
@@ -166,7 +166,7 @@ def _rule_event_message(event: RuleEvent) -> pb.Transition:
         level_before=pb.Level.ValueType(event.level_before),
         level_after=pb.Level.ValueType(event.level_after),
         value=event.price_usd,
-        told=event.told,
+        told=event.notified,
     )
 
 

@@ -9,16 +9,22 @@ from datetime import timedelta
 import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns
-from services.alerts.alerts.domain.change_payload import Change, Setting, changes, key_of, moment
-from services.alerts.alerts.domain.evaluation import Outcome, expire, stand
+from services.alerts.alerts.domain.change_payload import (
+    Change,
+    ChangeContext,
+    changes,
+    key_of,
+    moment,
+)
+from services.alerts.alerts.domain.evaluation import Outcome, expire, reapply_levels
 from services.alerts.alerts.domain.incidents import LONGEST_HOLD_SECONDS, hold, release
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Positions
 from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import AlertStatus, Level
-from services.alerts.notifications.domain import Said
+from services.alerts.notifications.domain import Acknowledgement
 from services.alerts.notifications.service.record import record_changes
-from services.alerts.service.ports import Hearing, PositionsPeer
+from services.alerts.service.ports import AcknowledgementSource, PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache, micros_of
 from services.alerts.store.service_state import new_version
 from services.alerts.store.unit_of_work import Store
@@ -49,11 +55,11 @@ class Silences:
     async def silence(
         self, id: str, duration: timedelta | None, level: Level | None, actor: str
     ) -> Alert:
-        """Nobody is told up to a level. ALERT_NOT_FOUND, INVALID_FIELD."""
+        """Nobody is notified up to a level. ALERT_NOT_FOUND, INVALID_FIELD."""
         return await self._hold(id, AlertStatus.SILENCED, duration, level, actor)
 
     async def unsilence(self, id: str, actor: str) -> Alert:
-        """End a hold; a level that was never told is told now. ALERT_NOT_FOUND."""
+        """End a hold; a level that was never notified is notified now. ALERT_NOT_FOUND."""
         positions = await self._figures()
         async with self._cache.begin() as store:
             snapshot = await self._cache.snapshot(store, await store.service_state.lock())
@@ -62,7 +68,9 @@ class Silences:
                 release(snapshot.alert_columns, row),
                 self._cache.clock_guard.micros(),
             )
-            outcome = stand(alert_columns, snapshot.tables, positions, np.array([row]), clock_guard)
+            outcome = reapply_levels(
+                alert_columns, snapshot.tables, positions, np.array([row]), clock_guard
+            )
             held = bool(snapshot.alert_columns.held_status[row])
             by = actor or "person"
             after = await self._write(
@@ -73,7 +81,7 @@ class Silences:
         return alert
 
     async def expire(self) -> float:
-        """End what has run out, tell what it kept quiet; seconds until somebody should look
+        """End what has run out, notify what it kept quiet; seconds until somebody should look
         again."""
         async with self._cache.begin_reading() as store:
             first = await store.alerts.next_expiry_micros()
@@ -96,7 +104,7 @@ class Silences:
         self._finish(after, snapshot, outcome)
         return _SHORTEST_SECONDS
 
-    async def hear(self, hearing: Hearing) -> bool:
+    async def read_acknowledgements(self, source: AcknowledgementSource) -> bool:
         """What people said to the notification service, held as if said here; whether more may
         wait.
 
@@ -104,55 +112,59 @@ class Silences:
         no longer than said here at that moment.
         """
         async with self._cache.begin_reading() as store:
-            seen = (await store.service_state.read()).heard_sequence
-        said, last = await hearing.said(seen)
-        if not said and last >= seen:
+            seen = (await store.service_state.read()).acknowledged_sequence
+        acknowledgements, last = await source.acknowledgements(seen)
+        if not acknowledgements and last >= seen:
             return False
-        for one in said:
-            await self._heed(one)
+        for one in acknowledgements:
+            await self._apply(one)
         if last < seen:
             # Another database than before: it is read from its beginning.
             async with self._cache.begin() as store:
-                await store.service_state.change(heard_sequence=0)
+                await store.service_state.change(acknowledged_sequence=0)
         return True
 
-    async def _heed(self, said: Said) -> None:
+    async def _apply(self, acknowledgement: Acknowledgement) -> None:
         """One word and how far was read, in one transaction: after a crash it is neither lost nor
         twice.
         """
-        until = said.snoozed_until_time or said.said_time + DEFAULT_HOLD
+        until = acknowledgement.snoozed_until_time or acknowledgement.said_time + DEFAULT_HOLD
         status = (
-            AlertStatus.ACKNOWLEDGED if said.snoozed_until_time is None else AlertStatus.SILENCED
+            AlertStatus.ACKNOWLEDGED
+            if acknowledgement.snoozed_until_time is None
+            else AlertStatus.SILENCED
         )
         made: tuple[Snapshot, Outcome] | None = None
         async with self._cache.begin() as store:
             snapshot = await self._cache.snapshot(store, await store.service_state.lock())
-            if said.sequence <= snapshot.service_state.heard_sequence:
+            if acknowledgement.sequence <= snapshot.service_state.acknowledged_sequence:
                 return
             left = min((until - self._cache.clock.now()).total_seconds(), LONGEST_HOLD_SECONDS)
             clock_guard = self._cache.clock_guard.micros()
             until_micros = clock_guard + round(left * 1_000_000)
-            row = _raised_in(snapshot.alert_columns, said.incident_key)
+            row = _raised_in(snapshot.alert_columns, acknowledgement.incident_key)
             if (
                 row is not None
                 and left > 0
-                and _says_more(snapshot.alert_columns, row, said.level, until_micros)
+                and _says_more(snapshot.alert_columns, row, acknowledgement.level, until_micros)
             ):
-                alert_columns = hold(snapshot.alert_columns, row, status, said.level, until_micros)
-                outcome = stand(
+                alert_columns = hold(
+                    snapshot.alert_columns, row, status, acknowledgement.level, until_micros
+                )
+                outcome = reapply_levels(
                     alert_columns,
                     snapshot.tables,
                     NOTHING_HELD,
                     np.array([row]),
                     clock_guard,
-                    telling=False,
+                    notifying=False,
                 )
-                words = (status.name, said.actor or "person")
+                reason = (status.name, acknowledgement.actor or "person")
                 made = (
-                    await self._write(store, snapshot, outcome, NOTHING_HELD, *words, noted=False),
+                    await self._write(store, snapshot, outcome, NOTHING_HELD, *reason, noted=False),
                     outcome,
                 )
-            await store.service_state.change(heard_sequence=said.sequence)
+            await store.service_state.change(acknowledged_sequence=acknowledgement.sequence)
         if made is not None:
             self._finish(made[0], snapshot, made[1])
             self.held()
@@ -178,13 +190,13 @@ class Silences:
                 held_level,
                 clock_guard + round(seconds * 1_000_000),
             )
-            outcome = stand(
+            outcome = reapply_levels(
                 alert_columns,
                 snapshot.tables,
                 NOTHING_HELD,
                 np.array([row]),
                 clock_guard,
-                telling=False,
+                notifying=False,
             )
             after = await self._write(
                 store, snapshot, outcome, NOTHING_HELD, status.name, actor or "person"
@@ -218,7 +230,7 @@ class Silences:
         self._cache.keep(after.service_state, after.alert_columns, before)
         # Also what only the notification service is to know waits in the outbox.
         if len(outcome.changed):
-            self._cache.told()
+            self._cache.outbox_filled()
 
     async def _record(
         self,
@@ -233,14 +245,14 @@ class Silences:
     ) -> None:
         now = self._cache.clock.now()
         subjects = await store.subjects.read(outcome.alert_columns.subject_key[outcome.changed])
-        setting = Setting("", snapshot.service_state.demo, micros_of(now))
-        made = list(changes(outcome, subjects, positions, setting))
+        context = ChangeContext("", snapshot.service_state.demo, micros_of(now))
+        made = list(changes(outcome, subjects, positions, context))
         if reason:
             made = [_by_hand(change, outcome, reason, noted=noted) for change in made]
         await record_changes(self._cache, store, made, actor=actor, cycle_id="", now=now)
 
     async def _figures(self) -> Positions:
-        """What a message should show; without it people are told all the same."""
+        """What a message should show; without it people are notified all the same."""
         try:
             return await self._positions.figures()
         except Unavailable:

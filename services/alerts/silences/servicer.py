@@ -18,30 +18,30 @@ from shared.codec import from_duration
 from shared.rpc.once import Once
 
 
-class AttentionServicer(rpc.AttentionServiceServicer):
+class SilencesServicer(rpc.AttentionServiceServicer):
     def __init__(
-        self, attention: Silences, watching: AlertWatch, record: LedgerQueries, clock: Clock
+        self, silences: Silences, watching: AlertWatch, record: LedgerQueries, clock: Clock
     ) -> None:
-        self._attention = attention
+        self._silences = silences
         self._watching = watching
         self._record = record
         self._clock = clock
-        self._told = Once(self._news_message)
+        self._figure = Once(self._news_message)
 
     async def AcknowledgeAlert(
         self, request: pb.AcknowledgeAlertRequest, context: Context
     ) -> pb.Alert:
         span = from_duration(request, "duration")
-        alert = await self._attention.acknowledge(request.id, span, request.actor.strip())
+        alert = await self._silences.acknowledge(request.id, span, request.actor.strip())
         return alert_message(alert, self._clock.now())
 
     async def SilenceAlert(self, request: pb.SilenceAlertRequest, context: Context) -> pb.Alert:
         span, level = from_duration(request, "duration"), chosen(Level, request.level, "level")
-        alert = await self._attention.silence(request.id, span, level, request.actor.strip())
+        alert = await self._silences.silence(request.id, span, level, request.actor.strip())
         return alert_message(alert, self._clock.now())
 
     async def UnsilenceAlert(self, request: pb.UnsilenceAlertRequest, context: Context) -> pb.Alert:
-        alert = await self._attention.unsilence(request.id, request.actor.strip())
+        alert = await self._silences.unsilence(request.id, request.actor.strip())
         return alert_message(alert, self._clock.now())
 
     async def WatchAlerts(
@@ -55,7 +55,7 @@ class AttentionServicer(rpc.AttentionServiceServicer):
             asset=request.asset.strip().upper(),
         )
         async for news in self._watching.watch(wanted):
-            yield self._told(news)
+            yield self._figure(news)
 
     def _news_message(self, news: News) -> pb.WatchAlertsResponse:
         now = self._clock.now()

@@ -10,23 +10,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.alerts.alerts.domain.views import Annotations
 
 _READ = text(
-    "select alert_id, notes, channels from wording where alert_id = any(cast(:ids as text[]))"
+    "select alert_id, notes, channels from annotations where alert_id = any(cast(:ids as text[]))"
 )
 _CHANNELS = text(
-    "select alert_id, channels from wording where channels <> '{}' and alert_id = any(cast(:ids as"
-    " text[]))"
+    "select alert_id, channels from annotations"
+    " where channels <> '{}' and alert_id = any(cast(:ids as text[]))"
     " union all select 'rule-' || rule_key, channels from rule"
     " where channels <> '{}' and 'rule-' || rule_key = any(cast(:ids as text[]))"
 )
 _PUT = text(
-    "insert into wording (alert_id, notes, channels) values (:id, :notes, cast(:channels as"
+    "insert into annotations (alert_id, notes, channels) values (:id, :notes, cast(:channels as"
     " text[]))"
     " on conflict (alert_id) do update set notes = excluded.notes, channels = excluded.channels"
 )
 # As many as a request may name, each as long as it may be.
 _MOST_CHANNELS = 20
 _NAME_LENGTH = 64
-_DELETE = text("delete from wording where alert_id = any(cast(:ids as text[]))")
+_DELETE = text("delete from annotations where alert_id = any(cast(:ids as text[]))")
 
 
 def bounded(channels: Sequence[str]) -> tuple[str, ...]:
@@ -47,8 +47,12 @@ class AnnotationStore:
         rows = await self._connection.execute(_CHANNELS, {"ids": list(ids)})
         return {row[0]: bounded(row[1]) for row in rows}
 
-    async def put(self, alert_id: str, words: Annotations) -> None:
-        wanted = {"id": alert_id, "notes": words.notes, "channels": list(words.channels)}
+    async def put(self, alert_id: str, annotations: Annotations) -> None:
+        wanted = {
+            "id": alert_id,
+            "notes": annotations.notes,
+            "channels": list(annotations.channels),
+        }
         await self._connection.execute(_PUT, wanted)
 
     async def delete(self, alert_ids: Sequence[str]) -> None:
@@ -56,4 +60,4 @@ class AnnotationStore:
             await self._connection.execute(_DELETE, {"ids": list(alert_ids)})
 
     async def delete_all(self) -> None:
-        await self._connection.exec_driver_sql("delete from wording")
+        await self._connection.exec_driver_sql("delete from annotations")

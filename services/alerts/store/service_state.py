@@ -30,7 +30,7 @@ class ServiceState:
     next_subject_key: int
     demo: bool
     next_rule_key: int
-    heard_sequence: int
+    acknowledged_sequence: int
     tracked_assets: list[str]
 
     def with_changes(self, changes: Mapping[str, Any]) -> ServiceState:

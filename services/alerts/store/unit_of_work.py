@@ -35,7 +35,7 @@ class Store:
         self.thresholds = ThresholdStore(connection)
         self.ledger = LedgerStore(connection)
         self.outbox = OutboxStore(connection)
-        self.words = AnnotationStore(connection)
+        self.annotations = AnnotationStore(connection)
         self.rules = RuleStore(connection)
         self.statistics = StatisticStore(connection)
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from services.alerts.alerts.domain.ends import Ended, Record, ending
+from services.alerts.alerts.domain.ends import EndRecord, PositionEnd, ending
 from services.alerts.domain.kinds import Level
 from services.alerts.notifications.domain import CLOSED, GONE, LIQUIDATED, compose, is_news
 
@@ -16,20 +16,20 @@ UNKNOWN = math.nan
 @pytest.mark.parametrize(
     ("record", "distance", "worst", "event"),
     [
-        (Record.LIQUIDATED, 40.0, Level.NORMAL, LIQUIDATED),
-        (Record.LIQUIDATED, UNKNOWN, Level.NORMAL, LIQUIDATED),
-        (Record.CLOSED, 9.99, Level.NORMAL, GONE),
-        (Record.CLOSED, -1.0, Level.HIGH, GONE),
-        (Record.CLOSED, 10.0, Level.HIGH, CLOSED),
-        (Record.CLOSED, UNKNOWN, Level.HIGH, GONE),
-        (Record.CLOSED, UNKNOWN, Level.MEDIUM, CLOSED),
-        (Record.BY_HAND, 1.0, Level.HIGH, CLOSED),
+        (EndRecord.LIQUIDATED, 40.0, Level.NORMAL, LIQUIDATED),
+        (EndRecord.LIQUIDATED, UNKNOWN, Level.NORMAL, LIQUIDATED),
+        (EndRecord.CLOSED, 9.99, Level.NORMAL, GONE),
+        (EndRecord.CLOSED, -1.0, Level.HIGH, GONE),
+        (EndRecord.CLOSED, 10.0, Level.HIGH, CLOSED),
+        (EndRecord.CLOSED, UNKNOWN, Level.HIGH, GONE),
+        (EndRecord.CLOSED, UNKNOWN, Level.MEDIUM, CLOSED),
+        (EndRecord.BY_HAND, 1.0, Level.HIGH, CLOSED),
     ],
 )
 def test_what_happened_is_judged_by_record_distance_and_level(
-    record: Record, distance: float, worst: Level, event: str
+    record: EndRecord, distance: float, worst: Level, event: str
 ) -> None:
-    assert ending(Ended(record), distance, worst) == event
+    assert ending(PositionEnd(record), distance, worst) == event
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,12 @@ def test_what_happened_is_judged_by_record_distance_and_level(
     ],
 )
 def test_people_read_what_happened(event: str, subject: str, news: bool) -> None:
-    facts = {
+    payload = {
         "event": event, "type": "HEAT_INDEX", "condition": "ABOVE", "level": "HIGH",
         "previous_level": "LOW",
         "asset": "SOL", "side": "LONG", "wallet": "main", "last_distance_percent": "4.5",
     }  # fmt: skip
-    text = compose(facts)
+    text = compose(payload)
     assert text.subject == subject
     assert "last distance to liquidation 4.5 %" in text.body
-    assert is_news(facts) is news
+    assert is_news(payload) is news

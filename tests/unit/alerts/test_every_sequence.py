@@ -122,10 +122,10 @@ def _evaluated(alert_columns: AlertColumns, level: Levels, now: int) -> tuple[Al
     """The board after an evaluation at these levels, and which rows it tells."""
     active = np.ones(len(alert_columns), bool)
     rows = np.flatnonzero((level != alert_columns.level) | due(alert_columns, level, active, now))
-    settled = apply_levels(alert_columns, rows, level[rows], active[rows], now)
+    applied = apply_levels(alert_columns, rows, level[rows], active[rows], now)
     told = np.zeros(len(alert_columns), bool)
-    told[rows] = settled.told
-    return settled.alert_columns, told
+    told[rows] = applied.notified
+    return applied.alert_columns, told
 
 
 def _story(row: int, length: int) -> str:

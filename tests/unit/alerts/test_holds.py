@@ -41,11 +41,11 @@ class Alerts:
 
     alert_columns: AlertColumns
     now: int = 1_000 * HOUR
-    told_level: np.ndarray = field(init=False)
+    notified_level: np.ndarray = field(init=False)
     told: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self.told_level = np.zeros(len(self.alert_columns), np.int8)
+        self.notified_level = np.zeros(len(self.alert_columns), np.int8)
         self.told = np.zeros(len(self.alert_columns), bool)
 
     def apply_levels(self, level: np.ndarray) -> None:
@@ -55,14 +55,14 @@ class Alerts:
             (level != self.alert_columns.level) | due(self.alert_columns, level, active, self.now)
         )
         before = self.alert_columns.level[rows]
-        settled = apply_levels(self.alert_columns, rows, level[rows], active[rows], self.now)
-        self.alert_columns = settled.alert_columns
+        applied = apply_levels(self.alert_columns, rows, level[rows], active[rows], self.now)
+        self.alert_columns = applied.alert_columns
         self.told = np.zeros(len(self.alert_columns), bool)
-        self.told[rows] = settled.told
+        self.told[rows] = applied.notified
         starts = rows[(before == Level.NORMAL) & (level[rows] > Level.NORMAL)]
-        self.told_level[starts] = 0
+        self.notified_level[starts] = 0
         loud = self.told & (level > Level.NORMAL)
-        self.told_level[loud] = np.maximum(self.told_level, level)[loud]
+        self.notified_level[loud] = np.maximum(self.notified_level, level)[loud]
 
     def to(self, *levels: int) -> list[bool]:
         """The first alert at one level after another, a minute apart; whether each was told."""
@@ -85,7 +85,7 @@ def _spread(alerts: Alerts) -> Alerts:
     rows = np.repeat(np.arange(len(alerts.alert_columns)), len(EVENTS))
     alert_columns = replace(alerts.alert_columns.pick(rows), alert_key=np.arange(1, len(rows) + 1))
     more = Alerts(alert_columns, alerts.now)
-    more.told_level = alerts.told_level[rows]
+    more.notified_level = alerts.notified_level[rows]
     return more
 
 
@@ -124,19 +124,21 @@ def test_whatever_happens_nothing_dangerous_stays_untold_longer_than_it_is_held(
         alerts = _spread(alerts)
         _step(alerts)
         alert_columns = alerts.alert_columns
-        untold = (alert_columns.level > Level.NORMAL) & (alerts.told_level < alert_columns.level)
+        untold = (alert_columns.level > Level.NORMAL) & (
+            alerts.notified_level < alert_columns.level
+        )
         held = (alert_columns.held_status > 0) & (alert_columns.held_level >= alert_columns.level)
         assert (held[untold]).all()
         left = alert_columns.held_until_micros[untold] - alerts.now
         assert ((left > 0) & (left <= HOUR)).all()
         # And what the board remembers of it is what happened.
-        assert (alert_columns.told_level[untold] < alert_columns.level[untold]).all()
+        assert (alert_columns.notified_level[untold] < alert_columns.level[untold]).all()
     assert len(alerts.alert_columns) == len(EVENTS) ** LENGTH
     # After the longest hold everything that stands has been told.
     alerts.now += LONGEST_HOLD_SECONDS * SECOND
     alerts.apply_levels(alerts.alert_columns.level)
     standing = alerts.alert_columns.level > Level.NORMAL
-    assert (alerts.told_level[standing] >= alerts.alert_columns.level[standing]).all()
+    assert (alerts.notified_level[standing] >= alerts.alert_columns.level[standing]).all()
     assert standing.any()
     assert not alerts.alert_columns.held_status.any()
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from services.alerts.domain.kinds import Level
 from services.alerts.price_rules.domain.rules import (
     Event,
+    Observation,
     Rule,
     RuleDirection,
     RuleMetric,
     RuleRecurrence,
     RuleState,
-    Sight,
     check,
     judge_rule,
 )
@@ -47,7 +47,7 @@ def _run(rule: Rule, prices: list[float], stale: bool = False) -> tuple[Rule, li
     happened = []
     for minute, price in enumerate(prices, 1):
         rule, events = judge_rule(
-            rule, Sight(price, rule.price_micros + minute * MINUTE, stale), minute * MINUTE
+            rule, Observation(price, rule.price_micros + minute * MINUTE, stale), minute * MINUTE
         )
         happened.append(events)
     return rule, happened
@@ -80,7 +80,7 @@ def _run(rule: Rule, prices: list[float], stale: bool = False) -> tuple[Rule, li
 def test_a_rule_comes_near_and_is_reached(rule: Rule, prices: list[float], states: str) -> None:
     seen = ""
     for minute, price in enumerate(prices, 1):
-        rule, _ = judge_rule(rule, Sight(float(price), minute * MINUTE), minute * MINUTE)
+        rule, _ = judge_rule(rule, Observation(float(price), minute * MINUTE), minute * MINUTE)
         seen += SHORT[rule.state]
     assert seen == states
 
@@ -125,7 +125,16 @@ def test_a_target_that_recurs_fires_again_only_after_the_price_has_left_it() -> 
         _rule(TARGET, UP, 110, recurrence=RESET, cooldown_seconds=0),
         [100, 111, 115, 109, 110, 109, 109, 110],
     )
-    assert [sum(event.told for event in events) for events in happened] == [0, 1, 0, 0, 0, 0, 0, 1]
+    assert [sum(event.notified for event in events) for events in happened] == [
+        0,
+        1,
+        0,
+        0,
+        0,
+        0,
+        0,
+        1,
+    ]
     assert rule.breach_count == 2
 
 
@@ -133,7 +142,7 @@ def test_the_cooldown_keeps_repeats_quiet_and_no_escalation() -> None:
     _, happened = _run(
         _rule(PERCENT, UP, 10, recurrence=RESET, cooldown_seconds=300), [100, 108, 112, 125, 139]
     )
-    told = [[(event.state_after.name, event.told) for event in events] for events in happened]
+    told = [[(event.state_after.name, event.notified) for event in events] for events in happened]
     assert told[1:3] == [[("WARN", True)], [("BREACH", True), ("NORMAL", False)]]
     assert told[3] == [("BREACH", False), ("NORMAL", False)]
 
@@ -145,10 +154,10 @@ def test_levels_are_low_for_a_warning_and_the_rules_own_for_a_breach() -> None:
 
 def test_a_window_measures_from_the_oldest_price_within_it() -> None:
     rule = _rule(PERCENT, UP, 10, window_seconds=3600)
-    rule, _ = judge_rule(rule, Sight(100, MINUTE, reference_usd=100), MINUTE)
-    rule, events = judge_rule(rule, Sight(109, 120 * MINUTE, reference_usd=105), MINUTE)
+    rule, _ = judge_rule(rule, Observation(100, MINUTE, reference_usd=100), MINUTE)
+    rule, events = judge_rule(rule, Observation(109, 120 * MINUTE, reference_usd=105), MINUTE)
     assert not events
-    rule, events = judge_rule(rule, Sight(116, 130 * MINUTE, reference_usd=105), MINUTE)
+    rule, events = judge_rule(rule, Observation(116, 130 * MINUTE, reference_usd=105), MINUTE)
     assert events[0].anchor_price_usd == 105
 
 
@@ -204,9 +213,9 @@ def test_after_any_prices_a_rule_is_armed_below_its_breach_or_disarmed(
 def test_a_stale_price_lowers_nothing_and_anchors_nothing(
     rule: Rule, seen: list[float], old: float
 ) -> None:
-    assert judge_rule(rule, Sight(old, MINUTE, stale=True), 0)[0].anchor_price_usd is None
+    assert judge_rule(rule, Observation(old, MINUTE, stale=True), 0)[0].anchor_price_usd is None
     last, _ = _run(rule, seen)
-    after, _ = judge_rule(last, Sight(old, last.price_micros + MINUTE, stale=True), 0)
+    after, _ = judge_rule(last, Observation(old, last.price_micros + MINUTE, stale=True), 0)
     assert after.state >= last.state
     assert after.anchor_price_usd == last.anchor_price_usd
 
@@ -216,13 +225,13 @@ def test_a_breach_by_a_stale_price_is_told_once_and_anchored_by_the_next_fresh_o
     recurrence: RuleRecurrence, anchor: float
 ) -> None:
     rule, _ = _run(_rule(PERCENT, UP, 10, recurrence=recurrence), [100])
-    rule, events = judge_rule(rule, Sight(115, rule.price_micros + MINUTE, stale=True), 0)
-    assert [(event.state_after, event.told) for event in events] == [(RuleState.BREACH, True)]
+    rule, events = judge_rule(rule, Observation(115, rule.price_micros + MINUTE, stale=True), 0)
+    assert [(event.state_after, event.notified) for event in events] == [(RuleState.BREACH, True)]
     assert (rule.anchor_price_usd, rule.state) == (100, RuleState.BREACH)
-    rule, events = judge_rule(rule, Sight(116, rule.price_micros + MINUTE, stale=True), 0)
+    rule, events = judge_rule(rule, Observation(116, rule.price_micros + MINUTE, stale=True), 0)
     assert (rule.anchor_price_usd, events) == (100, [])
-    rule, events = judge_rule(rule, Sight(118, rule.price_micros + MINUTE), 0)
-    assert not any(event.told for event in events)
+    rule, events = judge_rule(rule, Observation(118, rule.price_micros + MINUTE), 0)
+    assert not any(event.notified for event in events)
     assert (rule.anchor_price_usd, rule.breach_count) == (pytest.approx(anchor), 1)
     assert rule.state < RuleState.BREACH
 
@@ -231,9 +240,9 @@ def test_a_ladder_that_an_old_price_raised_and_the_margin_holds_is_not_lowered_b
     None
 ):
     rule, _ = _run(_rule(PERCENT, BOTH, 66, recurrence=LADDER), [1.0])
-    rule, _ = judge_rule(rule, Sight(2.0, rule.price_micros + MINUTE, stale=True), 0)
+    rule, _ = judge_rule(rule, Observation(2.0, rule.price_micros + MINUTE, stale=True), 0)
     for _ in range(3):
-        rule, events = judge_rule(rule, Sight(0.34375, rule.price_micros + MINUTE), 0)
+        rule, events = judge_rule(rule, Observation(0.34375, rule.price_micros + MINUTE), 0)
         assert (rule.state, rule.anchor_price_usd, events) == (RuleState.BREACH, 1.0, [])
 
 
@@ -244,14 +253,14 @@ def test_a_state_falls_only_by_two_fresh_observations_in_a_row(
     fresh_count = 0
     for minute, (price, stale) in enumerate(seen, 1):
         before, level = rule, rule.state
-        rule, events = judge_rule(rule, Sight(price, minute * MINUTE, stale), minute * MINUTE)
+        rule, events = judge_rule(rule, Observation(price, minute * MINUTE, stale), minute * MINUTE)
         fresh_count = 0 if stale else fresh_count + 1
         if rule.state < level and rule.anchor_price_usd == before.anchor_price_usd:
             assert fresh_count >= 2
-            assert not any(event.told for event in events)
+            assert not any(event.notified for event in events)
 
 
 @given(rule=rules, seen=st.lists(prices, min_size=1, max_size=6), again=prices)
 def test_the_same_observation_changes_nothing(rule: Rule, seen: list[float], again: float) -> None:
     last, _ = _run(rule, seen)
-    assert judge_rule(last, Sight(again, last.price_micros), 0) == (last, [])
+    assert judge_rule(last, Observation(again, last.price_micros), 0) == (last, [])

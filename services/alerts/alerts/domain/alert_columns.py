@@ -21,9 +21,9 @@ ALERT_COLUMNS: Mapping[str, tuple[str, str]] = {
     "kind": ("int2", "i2"),
     "level": ("int2", "i1"),
     "previous_level": ("int2", "i1"),
-    "told_level": ("int2", "i1"),
+    "notified_level": ("int2", "i1"),
     "kept_level": ("int2", "i1"),
-    "told_micros": ("int8", "i8"),
+    "notified_micros": ("int8", "i8"),
     "incident_count": ("int4", "i4"),
     "trigger_count": ("int4", "i4"),
     "last_triggered_micros": ("int8", "i8"),
@@ -38,7 +38,7 @@ ALERT_COLUMNS: Mapping[str, tuple[str, str]] = {
     "revision": ("int4", "i4"),
 }
 # Traits: switched off by hand; has words of a person; was made by hand, with its own limit.
-OFF_BIT, WORDED_BIT, HAND_BIT = 1, 2, 4
+OFF_BIT, ANNOTATED_BIT, HAND_BIT = 1, 2, 4
 # Beside a level in `Readings.falling`.
 JUDGED_BIT = 8
 # What an evaluation holds of an alert.
@@ -118,9 +118,9 @@ class AlertColumns:
     kind: NDArray[np.int16]
     level: NDArray[np.int8]
     previous_level: NDArray[np.int8]
-    told_level: NDArray[np.int8]
+    notified_level: NDArray[np.int8]
     kept_level: NDArray[np.int8]
-    told_micros: NDArray[np.int64]
+    notified_micros: NDArray[np.int64]
     incident_count: NDArray[np.int32]
     trigger_count: NDArray[np.int32]
     last_triggered_micros: NDArray[np.int64]

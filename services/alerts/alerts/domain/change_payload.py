@@ -1,4 +1,4 @@
-"""Changes of level as facts: what the ledger keeps and messages are made of. Decides nothing."""
+"""The payload of changes: what the ledger keeps and messages are made of. Decides nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from services.alerts.domain.kinds import (
     ReadingState,
     parts_of,
 )
-from services.alerts.notifications.domain import CLOSED, RAISED, RESOLVED, Facts, plain
+from services.alerts.notifications.domain import CLOSED, RAISED, RESOLVED, Payload, plain
 
 _SIDES = {1: "LONG", -1: "SHORT", 0: "UNKNOWN"}
 _FIGURES = {
@@ -89,7 +89,7 @@ def is_known(number: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class ChangeContext:
     """Where and when changes happened."""
 
     cycle_id: str
@@ -98,7 +98,7 @@ class Setting:
 
 
 class Change(NamedTuple):
-    """One change of level; NaN value is absent, `text` is its facts as JSON."""
+    """One change of level; NaN value is absent, `text` is its payload as JSON."""
 
     alert_key: int
     kind: int
@@ -107,7 +107,7 @@ class Change(NamedTuple):
     level_after: int
     value: float
     flip_value: float
-    told: bool
+    notified: bool
     reason: str
     text: str
     # Not for people: the notification service alone is to know.
@@ -118,8 +118,8 @@ class _Texts:
     """Pieces of JSON that many changes share: a crash changes tens of thousands of levels at
     once."""
 
-    def __init__(self, outcome: Outcome, positions: Positions, setting: Setting) -> None:
-        self._setting = setting
+    def __init__(self, outcome: Outcome, positions: Positions, context: ChangeContext) -> None:
+        self._setting = context
         self._figures = _figure_texts(positions, outcome.position_row)
         self._places: dict[tuple[str, int, int, int], str] = {}
 
@@ -127,23 +127,23 @@ class _Texts:
         place = (subject.wallet, subject.side_sign, seen, state)
         shared = self._places.get(place)
         if shared is None:
-            facts: Facts = {"wallet": subject.wallet, "side": _SIDES[subject.side_sign]}
-            _put_time(facts, seen, state, self._setting)
-            shared = self._places[place] = json.dumps(facts)[1:-1]
+            payload: Payload = {"wallet": subject.wallet, "side": _SIDES[subject.side_sign]}
+            _put_time(payload, seen, state, self._setting)
+            shared = self._places[place] = json.dumps(payload)[1:-1]
         return (
             f'"position_id": {encode_basestring_ascii(subject.name)}, '
             f"{shared}{self._figures[row]}}}"
         )
 
-    def of_reading(self, kind: int, value: float, seen: int, state: int, own: Facts) -> str:
-        facts = dict(own)
-        _put_time(facts, seen, state, self._setting)
+    def of_reading(self, kind: int, value: float, seen: int, state: int, own: Payload) -> str:
+        payload = dict(own)
+        _put_time(payload, seen, state, self._setting)
         if kind // 4 == AlertType.PRICE_THRESHOLD and is_known(value):
-            facts["price_usd"] = plain(value)
-        return json.dumps(facts)[1:]
+            payload["price_usd"] = plain(value)
+        return json.dumps(payload)[1:]
 
 
-def _particular(outcome: Outcome, subjects: Mapping[int, Subject]) -> dict[int, Facts]:
+def _particular(outcome: Outcome, subjects: Mapping[int, Subject]) -> dict[int, Payload]:
     """What only price changes and reminders have, by alert key:
     the start, the moment and its note."""
     alert_columns, found = outcome.alert_columns, {}
@@ -164,9 +164,8 @@ def _particular(outcome: Outcome, subjects: Mapping[int, Subject]) -> dict[int, 
     return found
 
 
-def _heads(outcome: Outcome, setting: Setting) -> list[str]:
-    """Of each change the facts that all of one kind, asset and step have in common,
-    as open JSON."""
+def _heads(outcome: Outcome, context: ChangeContext) -> list[str]:
+    """Of each change what all of one kind, asset and step have in common, as open JSON."""
     alert_columns, rows = outcome.alert_columns, outcome.changed
     columns = (
         alert_columns.kind[rows],
@@ -183,9 +182,11 @@ def _heads(outcome: Outcome, setting: Setting) -> list[str]:
     texts = []
     for first in firsts.tolist():
         kind, asset, before, after = (int(column[first]) for column in columns)
-        facts = _facts(kind, alert_columns.assets[asset], before, after, setting)
-        _put_limits(facts, outcome.limits[first].tolist(), float(outcome.flip_value[first]), after)
-        texts.append(json.dumps(facts)[:-1])
+        payload = _payload(kind, alert_columns.assets[asset], before, after, context)
+        _put_limits(
+            payload, outcome.limits[first].tolist(), float(outcome.flip_value[first]), after
+        )
+        texts.append(json.dumps(payload)[:-1])
     return [texts[place] for place in places.tolist()]
 
 
@@ -211,14 +212,14 @@ def _figures_text(values: Sequence[float]) -> str:
 
 
 def changes(
-    outcome: Outcome, subjects: Mapping[int, Subject], positions: Positions, setting: Setting
+    outcome: Outcome, subjects: Mapping[int, Subject], positions: Positions, context: ChangeContext
 ) -> Iterator[Change]:
-    """Every change of an evaluation with its facts, in order of the alerts."""
+    """Every change of an evaluation with its payload, in order of the alerts."""
     alert_columns, rows = outcome.alert_columns, outcome.changed
-    texts = _Texts(outcome, positions, setting)
+    texts = _Texts(outcome, positions, context)
     particular = _particular(outcome, subjects)
     columns = zip(
-        _heads(outcome, setting),
+        _heads(outcome, context),
         alert_columns.alert_key[rows].tolist(),
         alert_columns.kind[rows].tolist(),
         alert_columns.asset_key[rows].tolist(),
@@ -230,17 +231,16 @@ def changes(
         alert_columns.readings.observed_micros[rows].tolist(),
         alert_columns.readings.state[rows].tolist(),
         outcome.flip_value.tolist(),
-        outcome.told.tolist(),
+        outcome.notified.tolist(),
         outcome.position_row.tolist(),
         outcome.expired.tolist(),
-        outcome.unsaid.tolist(),
+        outcome.ended_quietly.tolist(),
         outcome.off.tolist(),
         strict=True,
     )
     for (
-        head, key, kind, asset, about, count, before, after, value, seen, state, flip, told, row,
-        expired,
-        unsaid, off,
+        head, key, kind, asset, about, count, before, after, value, seen, state, flip, notified,
+        row, expired, ended_quietly, off,
     ) in columns:  # fmt: skip
         subject = subjects[about]
         own = f', "alert_id": "alert-{key}", "incident_id": "alert-{key}.{count}", '
@@ -254,7 +254,9 @@ def changes(
         name = subject.name or alert_columns.assets[asset]
         reason = _reason(before, after, expired=expired, off=off)
         text = head + own + last
-        yield Change(key, kind, name, before, after, value, flip, told, reason, text, unsaid)
+        yield Change(
+            key, kind, name, before, after, value, flip, notified, reason, text, ended_quietly
+        )
 
 
 def _reason(before: int, after: int, *, expired: bool, off: bool) -> str:
@@ -265,29 +267,29 @@ def _reason(before: int, after: int, *, expired: bool, off: bool) -> str:
     return "EXPIRED" if expired else "TOLD"
 
 
-def _facts(kind: int, asset: str, before: int, after: int, setting: Setting) -> Facts:
+def _payload(kind: int, asset: str, before: int, after: int, context: ChangeContext) -> Payload:
     alert_type, condition = parts_of(kind)
     metric = METRICS[alert_type]
-    facts = {
+    payload = {
         "event": RESOLVED if after == Level.NORMAL else RAISED,
         "type": alert_type.name,
         "condition": condition.name,
         "level": Level(after).name,
         "previous_level": Level(before).name,
         "formula": metric.name,
-        "cycle_id": setting.cycle_id,
+        "cycle_id": context.cycle_id,
         "source": _SOURCES.get(metric.alert_class, ""),
     }
-    if facts["event"] == RAISED:
-        facts["action"] = metric.action
+    if payload["event"] == RAISED:
+        payload["action"] = metric.action
     if asset:
-        facts["asset"] = asset
-    if setting.demo:
-        facts["demo"] = "true"
-    return facts
+        payload["asset"] = asset
+    if context.demo:
+        payload["demo"] = "true"
+    return payload
 
 
-def _about_position(subject: Subject) -> Facts:
+def _about_position(subject: Subject) -> Payload:
     return {
         "position_id": subject.name,
         "wallet": subject.wallet,
@@ -295,36 +297,36 @@ def _about_position(subject: Subject) -> Facts:
     }
 
 
-def _put_time(facts: Facts, observed_micros: int, state: int, setting: Setting) -> None:
-    facts["reading_state"] = ReadingState(state).name
+def _put_time(payload: Payload, observed_micros: int, state: int, context: ChangeContext) -> None:
+    payload["reading_state"] = ReadingState(state).name
     if observed_micros:
-        facts["observed_time"] = moment(observed_micros)
-        facts["reading_age_seconds"] = plain(
-            max(setting.now_micros - observed_micros, 0) / 1_000_000
+        payload["observed_time"] = moment(observed_micros)
+        payload["reading_age_seconds"] = plain(
+            max(context.now_micros - observed_micros, 0) / 1_000_000
         )
 
 
-def _put_limits(facts: Facts, limits: list[float], flip_value: float, level: int) -> None:
+def _put_limits(payload: Payload, limits: list[float], flip_value: float, level: int) -> None:
     for name, limit in zip(("limit_low", "limit_medium", "limit_high"), limits, strict=True):
         if is_known(limit):
-            facts[name] = plain(limit)
+            payload[name] = plain(limit)
     reached = limits[level - 2] if level > Level.NORMAL else math.nan
     if is_known(reached):
-        facts["limit"] = plain(reached)
+        payload["limit"] = plain(reached)
     if is_known(flip_value):
-        facts["flip_value"] = plain(flip_value)
+        payload["flip_value"] = plain(flip_value)
 
 
-def death_facts(
-    incident: str, summary: str, level_before: int, level_after: int, setting: Setting
-) -> Facts:
+def death_payload(
+    incident: str, summary: str, level_before: int, level_after: int, context: ChangeContext
+) -> Payload:
     """Facts of a death or of its end."""
-    facts = _facts(DEATH_KIND, "", level_before, level_after, setting)
+    payload = _payload(DEATH_KIND, "", level_before, level_after, context)
     return {
-        **facts,
+        **payload,
         "incident": incident,
         "summary": summary,
-        "observed_time": moment(setting.now_micros),
+        "observed_time": moment(context.now_micros),
     }
 
 
@@ -338,36 +340,36 @@ def changes_worst_first(outcome: Outcome) -> np.ndarray[tuple[int], np.dtype[np.
     )
 
 
-class Gone(NamedTuple):
+class EndedAlert(NamedTuple):
     """An alert whose position is no longer held."""
 
     row: int
     subject: Subject
-    facts: Facts
+    payload: Payload
 
 
-def gone(
+def ended_alerts(
     alert_columns: AlertColumns,
     rows: Sequence[int],
     subjects: Mapping[int, Subject],
-    setting: Setting,
-) -> Iterator[Gone]:
-    """The facts of alerts that end with their position."""
+    context: ChangeContext,
+) -> Iterator[EndedAlert]:
+    """The payload of alerts that end with their position."""
     for row in rows:
         kind, key = int(alert_columns.kind[row]), int(alert_columns.alert_key[row])
         subject = subjects.get(int(alert_columns.subject_key[row])) or Subject(0, "", "", 0, "")
         asset = alert_columns.assets[alert_columns.asset_key[row]]
-        facts = _facts(kind, asset, int(alert_columns.level[row]), Level.NORMAL, setting)
-        facts |= {
+        payload = _payload(kind, asset, int(alert_columns.level[row]), Level.NORMAL, context)
+        payload |= {
             "event": CLOSED,
             "action": _IF_NOT_YOU,
             "alert_id": alert_id(key),
             **_about_position(subject),
         }
-        facts["incident_id"] = incident_id(key, int(alert_columns.incident_count[row]))
+        payload["incident_id"] = incident_id(key, int(alert_columns.incident_count[row]))
         readings = alert_columns.readings
         value = float(readings.value[row])
         if is_known(value):
-            facts["value"] = plain(value)
-        _put_time(facts, int(readings.observed_micros[row]), int(readings.state[row]), setting)
-        yield Gone(row, subject, facts)
+            payload["value"] = plain(value)
+        _put_time(payload, int(readings.observed_micros[row]), int(readings.state[row]), context)
+        yield EndedAlert(row, subject, payload)

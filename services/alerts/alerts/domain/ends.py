@@ -10,7 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns
-from services.alerts.alerts.domain.change_payload import Gone, incident_id
+from services.alerts.alerts.domain.change_payload import EndedAlert, incident_id
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.notifications.domain import (
@@ -30,7 +30,7 @@ _LOOK = (
 )
 
 
-class Record(StrEnum):
+class EndRecord(StrEnum):
     """What positions knows of the end of a position."""
 
     LIQUIDATED = "LIQUIDATED"
@@ -40,25 +40,25 @@ class Record(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class PositionEnd:
     """The record of one position, and how far from liquidation it last stood: percent, NaN not
     known.
     """
 
-    record: Record
+    record: EndRecord
     distance_percent: float = math.nan
 
 
-UNRECORDED = Ended(Record.CLOSED)
+UNRECORDED = PositionEnd(EndRecord.CLOSED)
 
 
-def ending(ended: Ended, distance_percent: float, worst: Level) -> str:
+def ending(ended: PositionEnd, distance_percent: float, worst: Level) -> str:
     """The event people hear of. Where no distance is known, the worst level of its dangers says how
     near.
     """
-    if ended.record is Record.LIQUIDATED:
+    if ended.record is EndRecord.LIQUIDATED:
         return LIQUIDATED
-    if ended.record is Record.BY_HAND:
+    if ended.record is EndRecord.BY_HAND:
         return CLOSED
     is_near = (
         worst is Level.HIGH if math.isnan(distance_percent) else distance_percent < NEAR_PERCENT
@@ -66,15 +66,16 @@ def ending(ended: Ended, distance_percent: float, worst: Level) -> str:
     return GONE if is_near else CLOSED
 
 
-def tell_end(alert_columns: AlertColumns, items: Sequence[Gone], ended: Ended) -> Gone:
-    """Of all alerts of one position the one that tells its end, with the facts of it.
+def end_notification(
+    alert_columns: AlertColumns, items: Sequence[EndedAlert], ended: PositionEnd
+) -> EndedAlert:
+    """Of all alerts of one position the one people are notified by of its end, with the payload.
 
-    It is the worst that was told, else the one of the distance. It names the incidents that were
-    told.
+    The worst one they were notified of, else the one of the distance; it names those incidents.
     """
     dangers = [item for item in items if not IS_OPPORTUNITY[alert_columns.kind[item.row]]]
-    told = sorted(
-        (item for item in dangers if alert_columns.told_level[item.row]),
+    notified = sorted(
+        (item for item in dangers if alert_columns.notified_level[item.row]),
         key=lambda item: -int(alert_columns.level[item.row]),
     )
     distances = [
@@ -82,39 +83,39 @@ def tell_end(alert_columns: AlertColumns, items: Sequence[Gone], ended: Ended) -
         for item in items
         if alert_columns.kind[item.row] // 4 == AlertType.LIQUIDATION_DISTANCE
     ]
-    teller = (told or distances or dangers or items)[0]
+    chosen = (notified or distances or dangers or items)[0]
     seen = [float(alert_columns.readings.value[item.row]) for item in distances]
     last = float(np.fmin.reduce([*seen, ended.distance_percent]))
     worst = Level(
         max((int(alert_columns.level[item.row]) for item in dangers), default=Level.NORMAL)
     )
     event = ending(ended, last, worst)
-    facts = teller.facts
-    facts["event"] = event
+    payload = chosen.payload
+    payload["event"] = event
     if not math.isnan(last):
-        facts["last_distance_percent"] = plain(last)
-    incidents = [item.facts["incident_id"] for item in told if item is not teller]
+        payload["last_distance_percent"] = plain(last)
+    incidents = [item.payload["incident_id"] for item in notified if item is not chosen]
     if event != CLOSED:
-        # An incident of its own: what was told before is over, and this one has just begun.
+        # An incident of its own: what was notified before is over, and this one has just begun.
         key, count = (
-            int(alert_columns.alert_key[teller.row]),
-            int(alert_columns.incident_count[teller.row]),
+            int(alert_columns.alert_key[chosen.row]),
+            int(alert_columns.incident_count[chosen.row]),
         )
-        if alert_columns.told_level[teller.row]:
-            incidents.append(facts["incident_id"])
-        facts |= {
+        if alert_columns.notified_level[chosen.row]:
+            incidents.append(payload["incident_id"])
+        payload |= {
             "level": Level.HIGH.name,
             "action": _LOOK,
             "incident_id": incident_id(key, count + 1),
         }
     if incidents:
-        facts[ENDED_INCIDENTS] = " ".join(incidents)
-    return teller
+        payload[ENDED_INCIDENTS] = " ".join(incidents)
+    return chosen
 
 
-def back(facts: Mapping[str, str], cycle_id: str) -> dict[str, str]:
+def back(payload: Mapping[str, str], cycle_id: str) -> dict[str, str]:
     """Facts of the word that a position is held after all, by those of the word that it was
     gone."""
-    kept = {name: text for name, text in facts.items() if name not in ("action", ENDED_INCIDENTS)}
+    kept = {name: text for name, text in payload.items() if name not in ("action", ENDED_INCIDENTS)}
     levels = {"level": Level.NORMAL.name, "previous_level": Level.HIGH.name}
     return {**kept, **levels, "event": BACK, "cycle_id": cycle_id}

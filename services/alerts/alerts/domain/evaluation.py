@@ -1,4 +1,4 @@
-"""One evaluation of all alerts: which levels change, what of it is told."""
+"""One evaluation of all alerts: which levels change, what of it is notified."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import JUDGED_BIT, OFF_BIT, AlertColumns
-from services.alerts.alerts.domain.incidents import Settled, apply_levels, due, expiry
+from services.alerts.alerts.domain.incidents import AppliedLevels, apply_levels, due, expiry
 from services.alerts.alerts.domain.readings import (
     AlignedReadings,
     Inputs,
@@ -82,15 +82,15 @@ class ThresholdTables:
 
     limits: Floats
     enabled: Truths
-    _ground: list[CompiledLimits] = field(default_factory=list, repr=False, compare=False)
+    _compiled: list[CompiledLimits] = field(default_factory=list, repr=False, compare=False)
 
     def compiled_limits(self, alert_columns: AlertColumns) -> CompiledLimits:
         """Made again only for other alerts."""
-        known = self._ground[0] if self._ground else None
+        known = self._compiled[0] if self._compiled else None
         if known is None or not known.holds_for(alert_columns):
             # Another thread may ask for other columns meanwhile: what is returned is this one's.
             known = CompiledLimits(self, alert_columns)
-            self._ground[:] = [known]
+            self._compiled[:] = [known]
         return known
 
     def limits_of(
@@ -107,7 +107,7 @@ class ThresholdTables:
         return limits
 
     def active(self, alert_columns: AlertColumns) -> Truths:
-        """Rows that are judged and told; the rest is INACTIVE. A death is nobody's to switch
+        """Rows that are judged and notified; the rest is INACTIVE. A death is nobody's to switch
         off."""
         judged: Truths = self.enabled[alert_columns.kind, alert_columns.asset_key]
         active: Truths = (
@@ -120,16 +120,16 @@ class ThresholdTables:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The alerts after an evaluation. `changed` are rows to record, the rest is about those rows:
-    the level changed, or it is told only now, or a hold of it ran out.
+    the level changed, or it is notified only now, or a hold of it ran out.
     """
 
     alert_columns: AlertColumns
     changed: Integers
     before: Levels
-    told: Truths
+    notified: Truths
     expired: Truths
     released: Truths
-    unsaid: Truths
+    ended_quietly: Truths
     # Switched off: by a person, or with its threshold.
     off: Truths
     limits: Floats
@@ -152,9 +152,9 @@ class Outcome:
 
 
 def evaluate(
-    alert_columns: AlertColumns, tables: ThresholdTables, inputs: Inputs, *, telling: bool = True
+    alert_columns: AlertColumns, tables: ThresholdTables, inputs: Inputs, *, notifying: bool = True
 ) -> Outcome:
-    """Judge every active alert by what is known now; without `telling` what is due waits for the
+    """Judge every active alert by what is known now; without `notifying` what is due waits for the
     next.
     """
     compiled_limits = tables.compiled_limits(alert_columns)
@@ -165,7 +165,7 @@ def evaluate(
     aligned = align(alert_columns, inputs, compiled_limits.reading_index)
     order = ordered(alert_columns.readings, aligned, inputs.now_micros)
     level, falling = _judged(alert_columns, aligned, order, compiled_limits)
-    # Who switched it off knows of it. Switched on again it is judged anew, and told.
+    # Who switched it off knows of it. Switched on again it is judged anew, and notified.
     off = ~compiled_limits.active & (level > Level.NORMAL)
     if off.any():
         level = np.where(off, np.int8(Level.NORMAL), level)
@@ -173,18 +173,18 @@ def evaluate(
     past = order.older & (level <= alert_columns.level)
     readings = kept(alert_columns, aligned, falling, past)
     after = replace(alert_columns, readings=readings, evaluated_micros=inputs.now_micros)
-    waiting = due(after, level, compiled_limits.active & telling, inputs.steady_micros)
+    waiting = due(after, level, compiled_limits.active & notifying, inputs.guarded_micros)
     rows = np.flatnonzero((level != alert_columns.level) | waiting)
-    settled = apply_levels(
+    applied = apply_levels(
         after,
         rows,
         level[rows],
         compiled_limits.active[rows],
-        inputs.steady_micros,
-        telling=telling,
+        inputs.guarded_micros,
+        notifying=notifying,
     )
     outcome = _outcome(
-        settled, tables, inputs.positions, _counts(alert_columns, compiled_limits, aligned, inputs)
+        applied, tables, inputs.positions, _counts(alert_columns, compiled_limits, aligned, inputs)
     )
     return replace(outcome, started=list(starts)) if starts else outcome
 
@@ -227,7 +227,7 @@ def expire(
     alert_columns: AlertColumns, tables: ThresholdTables, positions: Positions, now_micros: int
 ) -> Outcome:
     """End the holds whose time has come, without any judgement."""
-    return stand(
+    return reapply_levels(
         alert_columns,
         tables,
         positions,
@@ -236,21 +236,21 @@ def expire(
     )
 
 
-def stand(
+def reapply_levels(
     alert_columns: AlertColumns,
     tables: ThresholdTables,
     positions: Positions,
     rows: Integers,
     now_micros: int,
     *,
-    telling: bool = True,
+    notifying: bool = True,
 ) -> Outcome:
-    """Settle these rows at the level they have: what was kept quiet is told."""
+    """Settle these rows at the level they have: what was kept quiet is notified."""
     active = tables.active(alert_columns)[rows]
-    settled = apply_levels(
-        alert_columns, rows, alert_columns.level[rows], active, now_micros, telling=telling
+    applied = apply_levels(
+        alert_columns, rows, alert_columns.level[rows], active, now_micros, notifying=notifying
     )
-    return _outcome(settled, tables, positions, (0, 0, 0, 0))
+    return _outcome(applied, tables, positions, (0, 0, 0, 0))
 
 
 def enrich(alert_columns: AlertColumns, tables: ThresholdTables, inputs: Inputs) -> Outcome:
@@ -262,41 +262,41 @@ def enrich(alert_columns: AlertColumns, tables: ThresholdTables, inputs: Inputs)
     last = alert_columns.readings
     falling = np.where(order.new, last.falling_level, last.falling).astype(np.int8)
     readings = kept(alert_columns, aligned, falling, order.older)
-    settled = apply_levels(
+    applied = apply_levels(
         replace(alert_columns, readings=readings),
         np.empty(0, np.int64),
         _NO_LEVELS,
         _NO_TRUTHS,
-        inputs.steady_micros,
+        inputs.guarded_micros,
     )
     return _outcome(
-        settled, tables, inputs.positions, _counts(alert_columns, compiled_limits, aligned, inputs)
+        applied, tables, inputs.positions, _counts(alert_columns, compiled_limits, aligned, inputs)
     )
 
 
 def with_level(
     alert_columns: AlertColumns, row: int, level: Level, now_micros: int
 ) -> tuple[AlertColumns, bool]:
-    """Set a level by an event instead of a reading; same counters, same rule of telling."""
-    settled = apply_levels(
+    """Set a level by an event instead of a reading; same counters, same rule of notifying."""
+    applied = apply_levels(
         alert_columns, np.array([row]), np.array([level], np.int8), np.ones(1, bool), now_micros
     )
-    return settled.alert_columns, bool(settled.told[0])
+    return applied.alert_columns, bool(applied.notified[0])
 
 
 def _outcome(
-    settled: Settled, tables: ThresholdTables, positions: Positions, counts: Counts
+    applied: AppliedLevels, tables: ThresholdTables, positions: Positions, counts: Counts
 ) -> Outcome:
-    alert_columns, rows = settled.alert_columns, settled.rows
+    alert_columns, rows = applied.alert_columns, applied.rows
     limits = tables.limits_of(alert_columns, rows)
     return Outcome(
         alert_columns=alert_columns,
         changed=rows,
-        before=settled.before,
-        told=settled.told,
-        expired=settled.expired,
-        released=settled.released,
-        unsaid=settled.unsaid,
+        before=applied.before,
+        notified=applied.notified,
+        expired=applied.expired,
+        released=applied.released,
+        ended_quietly=applied.ended_quietly,
         off=~tables.compiled_limits(alert_columns).active[rows],
         limits=limits,
         flip_value=flip_values(

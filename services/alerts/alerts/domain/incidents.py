@@ -1,8 +1,8 @@
-"""What becomes of new levels: incidents, holds of people, and what is told.
+"""What becomes of new levels: incidents, holds of people, and what is notified.
 
 A hold (silence, acknowledgement) keeps rises up to its level quiet until it expires; a higher one
-breaks it. What was kept quiet and still stands when it ends is told then, so that no level stays
-untold for longer.
+breaks it. What was kept quiet and still stands when it ends is notified then: no level stays
+unknown for longer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ for _kind in range(KIND_COUNT):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class AppliedLevels:
     """The alerts afterwards; the rest is row by row of `rows`; a hold that expired or broke is
     released.
     """
@@ -39,11 +39,11 @@ class Settled:
     alert_columns: AlertColumns
     rows: Integers
     before: Levels
-    told: Truths
+    notified: Truths
     expired: Truths
     released: Truths
-    # HIGH of danger was told, and that it is over is not: whoever still tells of it must stop.
-    unsaid: Truths
+    # HIGH of danger was notified, that it is over is not: whoever still escalates it must stop.
+    ended_quietly: Truths
 
 
 def expiry(alert_columns: AlertColumns, now_micros: int) -> Truths:
@@ -57,9 +57,9 @@ def expiry(alert_columns: AlertColumns, now_micros: int) -> Truths:
 
 def due(alert_columns: AlertColumns, level: Levels, active: Truths, now_micros: int) -> Truths:
     """Rows to settle though their level may stay: a hold or a cooldown is over, or a level was
-    never told.
+    never notified.
     """
-    owed: Truths = active & (level > alert_columns.told_level) & (level > Level.NORMAL)
+    owed: Truths = active & (level > alert_columns.notified_level) & (level > Level.NORMAL)
     if alert_columns.kept_level.any():
         owed = owed | (active & _stands(alert_columns, level) & ~_quiet(alert_columns, now_micros))
     held: Truths = alert_columns.held_status > 0
@@ -71,7 +71,7 @@ def due(alert_columns: AlertColumns, level: Levels, active: Truths, now_micros: 
 
 def _quiet(alert_columns: AlertColumns, now_micros: int) -> Truths:
     """Rows within their cooldown."""
-    age = now_micros - alert_columns.told_micros
+    age = now_micros - alert_columns.notified_micros
     quiet: Truths = (age >= 0) & (age < alert_columns.cooldown_seconds.astype(np.int64) * _MICROS)
     return quiet
 
@@ -87,18 +87,18 @@ _HOLD = ("held_status", "held_level", "held_until_micros")
 
 def apply_levels(
     alert_columns: AlertColumns, rows: Integers, level: Levels, active: Truths, now_micros: int,
-    *, telling: bool = True,
-) -> Settled:  # fmt: skip
-    """Give these rows these levels, with incidents, counters, holds, and which of it is told.
+    *, notifying: bool = True,
+) -> AppliedLevels:  # fmt: skip
+    """Give these rows these levels, with incidents, counters, holds, and what of it is notified.
 
-    A rise is told unless it is held, or this incident was told at least this level within the
-    cooldown; it is then kept, and told when hold and cooldown are over if it still stands. The way
-    back to NORMAL is told when the incident was, is of danger and neither silenced nor off; a
-    partial fall is only recorded.
+    A rise is notified unless it is held, or this level or a higher one of the incident was within
+    the cooldown; it is then kept, and notified when hold and cooldown are over if it still stands.
+    The way back to NORMAL is notified when the incident was, is of danger and neither silenced nor
+    off; a partial fall is only recorded.
     """
     if not len(rows):
         none = np.empty(0, bool)
-        return Settled(alert_columns, rows, level, none, none, none, none)
+        return AppliedLevels(alert_columns, rows, level, none, none, none, none)
     one = alert_columns.pick(rows)
     before, rises = one.level, level > one.level
     starts = rises & (before == Level.NORMAL)
@@ -107,23 +107,25 @@ def apply_levels(
     expired = expiry(one, now_micros)
     broken = (one.held_status > 0) & ~expired & (level > one.held_level)
     held = (one.held_status > 0) & ~expired & ~broken
-    base = _told_already(one, forgotten=(expired & danger) | starts, broken=broken)
+    base = _notified_already(one, forgotten=(expired & danger) | starts, broken=broken)
     quiet = _quiet(one, now_micros)
     repeated = ~starts & (level <= base) & quiet
     again = _stands(one, level) & ~quiet
     due = (rises & ~repeated) | (level > base) | again
     wanted = active & (level > Level.NORMAL) & ~held & due
     silenced = held & (one.held_status == AlertStatus.SILENCED)
-    told = telling & (wanted | (ends & active & (one.told_level > 0) & danger & ~silenced))
-    loud = told & wanted
-    unsaid = ends & (one.told_level == Level.HIGH) & danger & ~told
-    kept = np.where(active & rises & ~told, level, one.kept_level)
+    notified = notifying & (
+        wanted | (ends & active & (one.notified_level > 0) & danger & ~silenced)
+    )
+    loud = notified & wanted
+    ended_quietly = ends & (one.notified_level == Level.HIGH) & danger & ~notified
+    kept = np.where(active & rises & ~notified, level, one.kept_level)
     released = expired | broken | (held & ends & (one.held_status == AlertStatus.ACKNOWLEDGED))
     values = {
         "level": level,
         "previous_level": np.where(level != before, before, one.previous_level),
-        "told_level": np.where(ends, 0, np.where(loud, np.maximum(level, base), base)),
-        "told_micros": np.where(loud, now_micros, one.told_micros),
+        "notified_level": np.where(ends, 0, np.where(loud, np.maximum(level, base), base)),
+        "notified_micros": np.where(loud, now_micros, one.notified_micros),
         "kept_level": np.where(loud | (level < kept), 0, kept),
         "incident_count": one.incident_count + starts,
         "trigger_count": one.trigger_count + rises,
@@ -132,16 +134,16 @@ def apply_levels(
     if released.any():
         values |= {name: np.where(released, 0, getattr(one, name)) for name in _HOLD}
     after = alert_columns.with_values(rows, values)
-    return Settled(after, rows, before, told, expired, released, unsaid)
+    return AppliedLevels(after, rows, before, notified, expired, released, ended_quietly)
 
 
-def _told_already(one: AlertColumns, *, forgotten: Truths, broken: Truths) -> Levels:
-    """Up to which level each counts as told: none after a hold ran out, at most its level after it
-    broke.
+def _notified_already(one: AlertColumns, *, forgotten: Truths, broken: Truths) -> Levels:
+    """Up to which level each counts as notified: none after a hold ran out, at most the level of
+    one that broke.
     """
-    base = np.where(forgotten, 0, one.told_level)
-    told: Levels = np.where(broken, np.minimum(base, one.held_level), base)
-    return told
+    base = np.where(forgotten, 0, one.notified_level)
+    notified: Levels = np.where(broken, np.minimum(base, one.held_level), base)
+    return notified
 
 
 def hold(

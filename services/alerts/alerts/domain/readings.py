@@ -137,7 +137,7 @@ class Inputs:
     totals: Mapping[AlertType, Reading]
     prices: Mapping[str, Reading]
     now_micros: int
-    steady_micros: int
+    guarded_micros: int
     # Positions could not be read: that nothing is held is then not known.
     unread: bool = False
 
@@ -276,10 +276,9 @@ def _clock(alert_columns: AlertColumns, row: int, inputs: Inputs) -> Reading:
     """The moment of now, in seconds since 1970, while a reminder stands; else it is known to be of
     no danger.
 
-    It stands from its moment until an hour after it was raised: one that came in an outage is told
-    late.
+    It stands from its moment until an hour after it was raised: one of an outage comes late.
     """
-    now, due = inputs.steady_micros, float(alert_columns.trigger_value[row]) * 1_000_000
+    now, due = inputs.guarded_micros, float(alert_columns.trigger_value[row]) * 1_000_000
     raised = int(alert_columns.last_triggered_micros[row])
     is_over = raised >= due and now >= raised + TIME_STANDS_SECONDS * 1_000_000
     stands = now >= due and not is_over
@@ -330,12 +329,12 @@ def _align_positions(
     positions: Positions, reading_index: ReadingIndex, aligned: AlignedReadings
 ) -> None:
     states = np.where(positions.stale, ReadingState.STALE, ReadingState.FRESH).astype(np.int8)
-    for seat in reading_index.aligned(positions):
-        value, place = positions.metric(seat.type), seat.position_rows
-        aligned.value[seat.rows] = value[place]
-        aligned.observed_micros[seat.rows] = positions.observed_micros[place]
+    for entry in reading_index.aligned(positions):
+        value, place = positions.metric(entry.type), entry.position_rows
+        aligned.value[entry.rows] = value[place]
+        aligned.observed_micros[entry.rows] = positions.observed_micros[place]
         state = np.where(np.isnan(value), ReadingState.UNKNOWN, states)
-        aligned.state[seat.rows] = state[place]
+        aligned.state[entry.rows] = state[place]
 
 
 def _portfolio(alert_columns: AlertColumns, inputs: Inputs, row: int) -> Reading | None:

@@ -72,10 +72,10 @@ class Annotations(NamedTuple):
     channels: tuple[str, ...] = ()
 
 
-NO_WORDS = Annotations()
+NO_ANNOTATIONS = Annotations()
 
 
-def settings(alert_columns: AlertColumns, row: int, words: Annotations) -> dict[str, Any]:
+def settings(alert_columns: AlertColumns, row: int, annotations: Annotations) -> dict[str, Any]:
     """What people may set on an alert, by the names and in the words they know."""
     alert_type, condition = parts_of(int(alert_columns.kind[row]))
     trigger = present(float(alert_columns.trigger_value[row]))
@@ -87,8 +87,8 @@ def settings(alert_columns: AlertColumns, row: int, words: Annotations) -> dict[
         "starting_value": present(float(alert_columns.starting_value[row])),
         "cooldown_seconds": int(alert_columns.cooldown_seconds[row]),
         "status": "INACTIVE" if alert_columns.trait_bits[row] & OFF_BIT else "ACTIVE",
-        "channels": list(words.channels),
-        "notes": words.notes,
+        "channels": list(annotations.channels),
+        "notes": annotations.notes,
     }
 
 
@@ -101,7 +101,7 @@ def show(
     tables: ThresholdTables,
     row: int,
     subject: Subject,
-    words: Annotations = NO_WORDS,
+    annotations: Annotations = NO_ANNOTATIONS,
 ) -> Alert:
     """The alert of a row."""
     standing = _standing(alert_columns.pick(np.array([row])), tables)
@@ -139,8 +139,8 @@ def show(
         flip_value=present(standing.flip_value),
         why=why(standing),
         incident_id="" if standing.level is Level.NORMAL else incident,
-        notes=words.notes,
-        channels=words.channels,
+        notes=annotations.notes,
+        channels=annotations.channels,
         held_level=int(alert_columns.held_level[row]),
         held_until_micros=int(alert_columns.held_until_micros[row]),
         etag=etag(int(alert_columns.revision[row])),

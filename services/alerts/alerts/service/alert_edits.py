@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import HAND_BIT, OFF_BIT, WORDED_BIT, AlertColumns
+from services.alerts.alerts.domain.alert_columns import (
+    ANNOTATED_BIT,
+    HAND_BIT,
+    OFF_BIT,
+    AlertColumns,
+)
 from services.alerts.alerts.domain.change_payload import alert_id, incident_id
 from services.alerts.alerts.domain.views import Alert, Annotations, settings
 from services.alerts.alerts.service.queries import AlertQueries
@@ -25,7 +30,7 @@ from services.alerts.domain.kinds import (
     parts_of,
 )
 from services.alerts.ledger.domain import Entry
-from services.alerts.notifications.service.record import known_or_none, tell
+from services.alerts.notifications.service.record import enqueue, known_or_none
 from services.alerts.service.known_names import Channels
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import new_version
@@ -61,7 +66,7 @@ class AlertEdits:
         """
         if values.get("channels"):
             async with self._cache.begin_reading() as store:
-                before = (await store.words.read([id])).get(id, Annotations())
+                before = (await store.annotations.read([id])).get(id, Annotations())
             await self._channels.check(values["channels"], before.channels, "alert.channels")
         async with self._cache.begin() as store:
             snapshot = await self._cache.snapshot(store, await store.service_state.lock())
@@ -69,7 +74,7 @@ class AlertEdits:
             after = await self.apply(store, snapshot, row, values, "UPDATED")
             (alert,) = await self._reading.shown(store, after, [row])
         self._cache.keep(after.service_state, after.alert_columns, snapshot)
-        self._cache.told()
+        self._cache.outbox_filled()
         return alert
 
     async def apply(
@@ -79,29 +84,31 @@ class AlertEdits:
         alert_columns, rows = snapshot.alert_columns, np.array([row])
         fresh = _columns(alert_columns, row, values)
         id = alert_id(int(alert_columns.alert_key[row]))
-        known = (await store.words.read([id])).get(id, Annotations())
-        words = known
+        known = (await store.annotations.read([id])).get(id, Annotations())
+        annotations = known
         if "notes" in values or "channels" in values:
-            words = Annotations(
+            annotations = Annotations(
                 values.get("notes", known.notes), tuple(values.get("channels", known.channels))
             )
-            await store.words.put(id, words)
+            await store.annotations.put(id, annotations)
             fresh["trait_bits"] = (
-                fresh.get("trait_bits", int(alert_columns.trait_bits[row])) | WORDED_BIT
+                fresh.get("trait_bits", int(alert_columns.trait_bits[row])) | ANNOTATED_BIT
             )
             if alert_columns.kind[row] == TIME_KIND:
-                await store.subjects.describe(int(alert_columns.subject_key[row]), words.notes)
+                await store.subjects.describe(
+                    int(alert_columns.subject_key[row]), annotations.notes
+                )
         after = alert_columns.with_values(
             rows, {**fresh, "revision": int(alert_columns.revision[row]) + 1}
         )
         await store.alerts.update_by_hand(after, rows)
         is_new = reason == "CREATED"
         was = {} if is_new else settings(alert_columns, row, known)
-        entry = self._entry(after, row, was, settings(after, row, words), reason)
+        entry = self._entry(after, row, was, settings(after, row, annotations), reason)
         sealed = await self._cache.write(store, [entry])
         if values.get("status") is AlertStatus.INACTIVE and alert_columns.level[row] > Level.NORMAL:
             # Who switches it off knows of it: nobody else needs to be woken.
-            await tell(store, sealed, self._cache.clock.now(), noted=True)
+            await enqueue(store, sealed, self._cache.clock.now(), noted=True)
         version = new_version()
         await store.service_state.change(alert_version=version)
         return Snapshot(

@@ -28,7 +28,7 @@ _REMINDER = "reminder"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class NewAlert:
     """An alert to be: what it judges, about whom, its limit, and the other fields that were given.
 
     `trigger` is in the metric's unit; of a TIME alert the moment, in seconds since 1970 UTC.
@@ -65,38 +65,38 @@ class AlertsByHand:
         self._edits = edits
         self._reading = reading
 
-    async def create(self, wish: Wish) -> Alert:
+    async def create(self, wanted: NewAlert) -> Alert:
         """A new alert with its own limit; none that is there is changed.
 
         ALREADY_THERE with the id of an equal one, POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE,
         UNKNOWN_NAME, INVALID_FIELD, XCOM_UNAVAILABLE.
         """
-        _check(wish)
-        await self._channels.check(wish.values.get("channels", ()), (), "alert.channels")
-        is_position = wish.scope.alert_class is AlertClass.POSITION
+        _check(wanted)
+        await self._channels.check(wanted.values.get("channels", ()), (), "alert.channels")
+        is_position = wanted.scope.alert_class is AlertClass.POSITION
         members = await self._positions.members() if is_position else None
         async with self._cache.begin() as store:
             snapshot = await self._cache.snapshot(store, await store.service_state.lock())
-            if wish.scope.alert_class is AlertClass.MARKET:
-                check_asset(wish.scope.asset, snapshot.service_state, "alert.asset")
-            place = _place(snapshot.alert_columns, wish, members)
-            _check_new(snapshot.alert_columns, wish, place)
+            if wanted.scope.alert_class is AlertClass.MARKET:
+                check_asset(wanted.scope.asset, snapshot.service_state, "alert.asset")
+            place = _place(snapshot.alert_columns, wanted, members)
+            _check_new(snapshot.alert_columns, wanted, place)
             row = len(snapshot.alert_columns)
-            made = await self._insert(store, snapshot, wish, place)
-            after = await self._edits.apply(store, made, row, wish.values, "CREATED")
+            made = await self._insert(store, snapshot, wanted, place)
+            after = await self._edits.apply(store, made, row, wanted.values, "CREATED")
             (alert,) = await self._reading.shown(store, after, [row])
         self._cache.keep(after.service_state, after.alert_columns, snapshot)
         return alert
 
     async def _insert(
-        self, store: Store, snapshot: Snapshot, wish: Wish, place: _Place
+        self, store: Store, snapshot: Snapshot, wanted: NewAlert, place: _Place
     ) -> Snapshot:
         service_state, alert_columns, asset = (
             snapshot.service_state,
             snapshot.alert_columns,
             place.asset,
         )
-        subject = place.subject or _new_subject(service_state.next_subject_key, wish)
+        subject = place.subject or _new_subject(service_state.next_subject_key, wanted)
         assets = (
             alert_columns.assets
             if asset in alert_columns.assets
@@ -107,8 +107,8 @@ class AlertsByHand:
             "alert_key": service_state.next_alert_key,
             "subject_key": subject.subject_key,
             "asset_key": assets.index(asset),
-            "kind": _kind(wish),
-            "trigger_value": wish.trigger,
+            "kind": _kind(wanted),
+            "trigger_value": wanted.trigger,
             "starting_value": place.start,
             "created_micros": micros_of(self._cache.clock.now()),
             "trait_bits": HAND_BIT,
@@ -137,8 +137,8 @@ class AlertsByHand:
         )
 
 
-def _check(wish: Wish) -> None:
-    scope, name = wish.scope, wish.scope.type.name
+def _check(wanted: NewAlert) -> None:
+    scope, name = wanted.scope, wanted.scope.type.name
     if scope.type not in BY_HAND:
         known = ", ".join(kind.name for kind in BY_HAND)
         raise _refused(
@@ -151,23 +151,23 @@ def _check(wish: Wish) -> None:
     if scope.condition is Condition.NONE:
         raise _refused("INVALID_FIELD", "alert.condition", "ABOVE or BELOW")
     is_position = scope.alert_class is AlertClass.POSITION
-    if is_position is not bool(wish.position_id):
+    if is_position is not bool(wanted.position_id):
         problem = f"{name} is of {'a position' if is_position else 'no position'}"
         raise _refused("INVALID_FIELD", "alert.position_id", problem)
     if scope.alert_class is AlertClass.MARKET and not scope.asset:
         raise _refused("INVALID_FIELD", "alert.asset", f"{name} is of an asset")
     if scope.asset and scope.alert_class not in (AlertClass.MARKET, AlertClass.POSITION):
         raise _refused("INVALID_FIELD", "alert.asset", f"{name} has no asset")
-    check_trigger(scope.type, scope.condition, wish.trigger, wish.values.get("starting_value"))
+    check_trigger(scope.type, scope.condition, wanted.trigger, wanted.values.get("starting_value"))
 
 
-def _check_new(alert_columns: AlertColumns, wish: Wish, place: _Place) -> None:
+def _check_new(alert_columns: AlertColumns, wanted: NewAlert, place: _Place) -> None:
     if place.subject is None:
         return
-    start = wish.values.get("starting_value")
+    start = wanted.values.get("starting_value")
     key = place.subject.subject_key
     equal = equal_rows(
-        alert_columns, _kind(wish), key, wish.trigger, math.nan if start is None else start
+        alert_columns, _kind(wanted), key, wanted.trigger, math.nan if start is None else start
     )
     if equal:
         id = alert_id(int(alert_columns.alert_key[equal[0]]))
@@ -175,30 +175,30 @@ def _check_new(alert_columns: AlertColumns, wish: Wish, place: _Place) -> None:
         raise AlreadyExists("ALREADY_THERE", problem, metadata={"alert_id": id})
 
 
-def _kind(wish: Wish) -> int:
-    return kind_of(wish.scope.type, wish.scope.condition)
+def _kind(wanted: NewAlert) -> int:
+    return kind_of(wanted.scope.type, wanted.scope.condition)
 
 
-def _new_subject(key: int, wish: Wish) -> Subject:
-    if wish.scope.type is AlertType.TIME:
-        return Subject(key, _REMINDER, "", 0, wish.values.get("notes", ""))
-    return Subject(key, wish.scope.asset, "", 0, "")
+def _new_subject(key: int, wanted: NewAlert) -> Subject:
+    if wanted.scope.type is AlertType.TIME:
+        return Subject(key, _REMINDER, "", 0, wanted.values.get("notes", ""))
+    return Subject(key, wanted.scope.asset, "", 0, "")
 
 
-def _place(alert_columns: AlertColumns, wish: Wish, members: Members | None) -> _Place:
+def _place(alert_columns: AlertColumns, wanted: NewAlert, members: Members | None) -> _Place:
     if members is not None:
-        return _of_position(wish, members)
-    if wish.scope.alert_class is AlertClass.PORTFOLIO:
+        return _of_position(wanted, members)
+    if wanted.scope.alert_class is AlertClass.PORTFOLIO:
         return _Place(Subject(0, "", "", 0, ""), "", math.nan)
-    if wish.scope.type is AlertType.TIME:
+    if wanted.scope.type is AlertType.TIME:
         same = np.flatnonzero(
-            (alert_columns.kind == _kind(wish)) & (alert_columns.trigger_value == wish.trigger)
+            (alert_columns.kind == _kind(wanted)) & (alert_columns.trigger_value == wanted.trigger)
         ).tolist()
         subject = (
             Subject(int(alert_columns.subject_key[same[0]]), _REMINDER, "", 0, "") if same else None
         )
         return _Place(subject, "", math.nan)
-    asset = wish.scope.asset
+    asset = wanted.scope.asset
     if asset in alert_columns.assets:
         here = alert_columns.asset_key == alert_columns.assets.index(asset)
         keys = alert_columns.subject_key[
@@ -209,18 +209,18 @@ def _place(alert_columns: AlertColumns, wish: Wish, members: Members | None) -> 
     return _Place(None, asset, math.nan)
 
 
-def _of_position(wish: Wish, members: Members) -> _Place:
+def _of_position(wanted: NewAlert, members: Members) -> _Place:
     try:
-        row = list(members.position_id).index(wish.position_id)
+        row = list(members.position_id).index(wanted.position_id)
     except ValueError as error:
-        raise NotFound("POSITION_NOT_FOUND", f"no position {wish.position_id[:80]!r}") from error
+        raise NotFound("POSITION_NOT_FOUND", f"no position {wanted.position_id[:80]!r}") from error
     asset = members.asset_names[members.asset_index[row]]
-    if wish.scope.asset not in ("", asset):
+    if wanted.scope.asset not in ("", asset):
         raise _refused("INVALID_FIELD", "alert.asset", f"the position is in {asset}")
     wallet = members.wallet_names[members.wallet_index[row]]
     key, side = int(members.position_key[row]), int(members.side_sign[row])
-    subject = Subject(key, wish.position_id, wallet, side, "")
-    return _Place(subject, asset, float(members.positions.metric(wish.scope.type)[row]))
+    subject = Subject(key, wanted.position_id, wallet, side, "")
+    return _Place(subject, asset, float(members.positions.metric(wanted.scope.type)[row]))
 
 
 def _refused(reason: str, field: str, problem: str) -> InvalidArgument:

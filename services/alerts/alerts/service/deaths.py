@@ -1,4 +1,4 @@
-"""Deaths: something of the house does not live. Raised once, always HIGH, told again when over."""
+"""Deaths: a service or the cycle does not live. Raised once, always HIGH; its end is notified."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
 from services.alerts.alerts.domain.change_payload import (
     Change,
-    Setting,
+    ChangeContext,
     alert_id,
-    death_facts,
+    death_payload,
     incident_id,
 )
 from services.alerts.alerts.domain.evaluation import with_level
@@ -57,7 +57,7 @@ class Deaths:
         self._positions = positions
 
     async def raise_death(self, step: Step, incident: str, summary: str) -> Alert:
-        """The alert of the incident, raised unless it is already; told once."""
+        """The alert of the incident, raised unless it is already; notified once."""
         demo = await self._is_demo()
         now = self._cache.clock.now()
         async with self._cache.begin() as store:
@@ -66,20 +66,20 @@ class Deaths:
             case = await _find(store, snapshot, incident)
             if case is not None and case.level is Level.HIGH:
                 return show(case.alert_columns, snapshot.tables, case.row, case.subject)
-            setting = Setting(
+            context = ChangeContext(
                 step.cycle_id, snapshot.service_state.demo if demo is None else demo, micros_of(now)
             )
             if case is None:
-                case = await _open(store, snapshot, incident, setting)
+                case = await _open(store, snapshot, incident, context)
             case = replace(case, subject=case.subject._replace(summary=summary))
             await store.subjects.write([case.subject])
-            case = await self._turn(store, case, Level.HIGH, setting, now)
+            case = await self._turn(store, case, Level.HIGH, context, now)
         self._cache.keep(case.service_state, case.alert_columns, snapshot)
-        self._cache.told()
+        self._cache.outbox_filled()
         return show(case.alert_columns, snapshot.tables, case.row, case.subject)
 
     async def resolve_death(self, step: Step, incident: str) -> bool:
-        """Whether an incident ended now; its recovery is told once."""
+        """Whether an incident ended now; its recovery is notified once."""
         now = self._cache.clock.now()
         async with self._cache.begin() as store:
             await store.enter(step, _Nothing)
@@ -87,18 +87,20 @@ class Deaths:
             case = await _find(store, snapshot, incident)
             if case is None or case.level is Level.NORMAL:
                 return False
-            setting = Setting(step.cycle_id, snapshot.service_state.demo, micros_of(now))
-            case = await self._turn(store, case, Level.NORMAL, setting, now)
+            context = ChangeContext(step.cycle_id, snapshot.service_state.demo, micros_of(now))
+            case = await self._turn(store, case, Level.NORMAL, context, now)
         self._cache.keep(case.service_state, case.alert_columns, snapshot)
-        self._cache.told()
+        self._cache.outbox_filled()
         return True
 
     async def _turn(
-        self, store: Store, case: _Case, level: Level, setting: Setting, now: datetime
+        self, store: Store, case: _Case, level: Level, context: ChangeContext, now: datetime
     ) -> _Case:
         """Set the level with its ledger row and its message."""
         before = case.level
-        alert_columns, told = with_level(case.alert_columns, case.row, level, setting.now_micros)
+        alert_columns, notified = with_level(
+            case.alert_columns, case.row, level, context.now_micros
+        )
         rows = np.array([case.row])
         await store.alerts.update(alert_columns, rows)
         await store.alerts.update_by_hand(alert_columns, rows)
@@ -106,8 +108,8 @@ class Deaths:
             int(alert_columns.alert_key[case.row]),
             int(alert_columns.incident_count[case.row]),
         )
-        facts = death_facts(case.subject.name, case.subject.summary, before, level, setting)
-        facts["alert_id"], facts["incident_id"] = alert_id(key), incident_id(key, count)
+        payload = death_payload(case.subject.name, case.subject.summary, before, level, context)
+        payload["alert_id"], payload["incident_id"] = alert_id(key), incident_id(key, count)
         change = Change(
             alert_key=key,
             kind=DEATH_KIND,
@@ -116,15 +118,15 @@ class Deaths:
             level_after=level,
             value=math.nan,
             flip_value=math.nan,
-            told=told,
+            notified=notified,
             reason="RAISED" if level > before else "LOWERED",
-            text=json.dumps(facts),
-            noted=level is Level.NORMAL and not told,
+            text=json.dumps(payload),
+            noted=level is Level.NORMAL and not notified,
         )
         await record_changes(
-            self._cache, store, [change], actor="system", cycle_id=setting.cycle_id, now=now
+            self._cache, store, [change], actor="system", cycle_id=context.cycle_id, now=now
         )
-        changes = {"alert_version": new_version(), "demo": setting.demo}
+        changes = {"alert_version": new_version(), "demo": context.demo}
         await store.service_state.change(**changes)
         return replace(
             case,
@@ -153,13 +155,13 @@ async def _find(store: Store, snapshot: Snapshot, incident: str) -> _Case | None
     return _Case(snapshot.service_state, alert_columns, rows[0], subject)
 
 
-async def _open(store: Store, snapshot: Snapshot, incident: str, setting: Setting) -> _Case:
+async def _open(store: Store, snapshot: Snapshot, incident: str, context: ChangeContext) -> _Case:
     """A new alert for an incident, still at NORMAL."""
     service_state, columns = snapshot.service_state, fresh_columns(1)
     columns["alert_key"][:] = service_state.next_alert_key
     columns["subject_key"][:] = service_state.next_subject_key
     columns["kind"][:] = DEATH_KIND
-    columns["created_micros"][:] = setting.now_micros
+    columns["created_micros"][:] = context.now_micros
     await store.alerts.insert(columns)
     changes = {
         "next_alert_key": service_state.next_alert_key + 1,

@@ -11,15 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.alerts.domain.alert_columns import WORDED_BIT, AlertColumns
-from services.alerts.alerts.domain.change_payload import Gone, Setting, alert_id, gone
-from services.alerts.alerts.domain.ends import UNRECORDED, Ended, tell_end
+from services.alerts.alerts.domain.alert_columns import ANNOTATED_BIT, AlertColumns
+from services.alerts.alerts.domain.change_payload import (
+    ChangeContext,
+    EndedAlert,
+    alert_id,
+    ended_alerts,
+)
+from services.alerts.alerts.domain.ends import UNRECORDED, PositionEnd, end_notification
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import AlertClass, AlertType, Level
 from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.domain import CLOSED, GONE, LIQUIDATED
-from services.alerts.notifications.service.record import known_or_none, tell
+from services.alerts.notifications.service.record import enqueue, known_or_none
 from services.alerts.service.ports import PositionsPeer, Present
 from services.alerts.service.snapshot_cache import (
     PYTHON_ROW_COST,
@@ -49,7 +54,7 @@ class DeleteAlerts:
     async def clear_stale(self, step: Step, membership_epoch: int | None) -> Cleared:
         """Delete position alerts whose position is closed, liquidated or deleted, and only those.
 
-        `membership_epoch` is what the caller was told by positions; None is asked for.
+        `membership_epoch` is what the caller was notified by positions; None is asked for.
         """
         last = self._cache.last()
         seen: Present | None = None
@@ -71,10 +76,10 @@ class DeleteAlerts:
         async with self._cache.begin() as store:
             snapshot = await self._cache.snapshot(store, await store.service_state.lock())
             rows = np.array([snapshot.row(id, etag)])
-            await self._unsaid_end(store, snapshot, rows, Step("DELETE_ALERT"), now)
+            await self._end_quietly(store, snapshot, rows, Step("DELETE_ALERT"), now)
             kept = await self._delete(store, snapshot, rows, {"complete": False})
         self._cache.keep(*kept, snapshot)
-        self._cache.told()
+        self._cache.outbox_filled()
 
     async def clear(self, confirm: str) -> int:
         """All alerts and readings; InvalidArgument NOT_CONFIRMED. Thresholds, ledger and outbox
@@ -90,7 +95,7 @@ class DeleteAlerts:
         async with self._cache.begin() as store:
             snapshot = await self._cache.snapshot(store, await store.service_state.lock())
             await self._cache.write(store, _summary(snapshot.alert_columns, now))
-            await self._unsaid_end(
+            await self._end_quietly(
                 store,
                 snapshot,
                 np.flatnonzero(_loud(snapshot.alert_columns)),
@@ -99,27 +104,27 @@ class DeleteAlerts:
             )
             count = await store.alerts.delete_all()
             await store.evaluations.delete_all()
-            await store.words.delete_all()
+            await store.annotations.delete_all()
             await store.service_state.change(
                 alert_version=new_version(), membership_epoch=-1, complete=False
             )
         self._cache.forget()
-        self._cache.told()
+        self._cache.outbox_filled()
         return count
 
-    async def _unsaid_end(
+    async def _end_quietly(
         self, store: Store, snapshot: Snapshot, rows: NDArray[np.int64], step: Step, now: datetime
     ) -> None:
-        """Ledger rows of what a person takes away; nobody is told, but nothing of it escalates any
-        more.
+        """Ledger rows of what a person takes away; nobody is notified, and nothing of it escalates
+        any more.
         """
-        made = await self._gone(store, snapshot, rows, step, now)
+        made = await self._ended_alerts(store, snapshot, rows, step, now)
         sealed = await self._cache.write(
             store, _entries(snapshot.alert_columns, made, "person", now)
         )
         loud = _loud(snapshot.alert_columns)
         noted = [row for item, row in zip(made, sealed, strict=True) if loud[item.row]]
-        await tell(store, noted, now, noted=True)
+        await enqueue(store, noted, now, noted=True)
 
     async def _pass(self, step: Step, seen: Present) -> Cleared:
         now, (epoch, keys) = self._cache.clock.now(), seen
@@ -146,10 +151,10 @@ class DeleteAlerts:
             await store.record(step, Cleared, cleared, now)
         self._cache.keep(*kept, snapshot)
         if len(rows):
-            self._cache.told()
+            self._cache.outbox_filled()
         return cleared
 
-    async def _ends(self, keys: NDArray[np.int64]) -> Mapping[str, Ended]:
+    async def _ends(self, keys: NDArray[np.int64]) -> Mapping[str, PositionEnd]:
         """How those that are lost ended, asked before the transaction begins."""
         async with self._cache.begin_reading() as store:
             snapshot = await self._cache.snapshot(store, await store.service_state.read())
@@ -169,50 +174,52 @@ class DeleteAlerts:
         store: Store,
         snapshot: Snapshot,
         rows: NDArray[np.int64],
-        ends: Mapping[str, Ended],
+        ends: Mapping[str, PositionEnd],
         step: Step,
         now: datetime,
     ) -> None:
         """Ledger rows of all, and one message for each position: what happened to it."""
-        made = await self._gone(store, snapshot, rows, step, now)
-        of_one: dict[int, list[Gone]] = {}
+        made = await self._ended_alerts(store, snapshot, rows, step, now)
+        of_one: dict[int, list[EndedAlert]] = {}
         for item in made:
             of_one.setdefault(int(snapshot.alert_columns.subject_key[item.row]), []).append(item)
-        tellers = [
-            tell_end(snapshot.alert_columns, items, ends.get(items[0].subject.name, UNRECORDED))
+        chosen = [
+            end_notification(
+                snapshot.alert_columns, items, ends.get(items[0].subject.name, UNRECORDED)
+            )
             for items in of_one.values()
         ]
         sealed = await self._cache.write(
             store, _entries(snapshot.alert_columns, made, "clear", now)
         )
         by_row = {item.row: row for item, row in zip(made, sealed, strict=True)}
-        worst = [by_row[item.row] for item in tellers if item.facts["event"] != CLOSED]
-        await tell(store, worst, now, level=Level.HIGH)
-        await tell(
-            store, [by_row[item.row] for item in tellers if item.facts["event"] == CLOSED], now
+        worst = [by_row[item.row] for item in chosen if item.payload["event"] != CLOSED]
+        await enqueue(store, worst, now, level=Level.HIGH)
+        await enqueue(
+            store, [by_row[item.row] for item in chosen if item.payload["event"] == CLOSED], now
         )
 
-    async def _gone(
+    async def _ended_alerts(
         self, store: Store, snapshot: Snapshot, rows: NDArray[np.int64], step: Step, now: datetime
-    ) -> list[Gone]:
+    ) -> list[EndedAlert]:
         subjects = await store.subjects.read(snapshot.alert_columns.subject_key[rows])
-        setting = Setting(step.cycle_id, snapshot.service_state.demo, micros_of(now))
+        context = ChangeContext(step.cycle_id, snapshot.service_state.demo, micros_of(now))
         return await offload(
             len(rows) * PYTHON_ROW_COST,
             _listed,
             snapshot.alert_columns,
             rows.tolist(),
             subjects,
-            setting,
+            context,
         )
 
     async def _delete(
         self, store: Store, snapshot: Snapshot, rows: NDArray[np.int64], changes: dict[str, Any]
     ) -> tuple[ServiceState, AlertColumns]:
         await store.alerts.delete(snapshot.alert_columns.alert_key[rows])
-        worded = rows[snapshot.alert_columns.trait_bits[rows] & WORDED_BIT != 0]
-        await store.words.delete(
-            [alert_id(key) for key in snapshot.alert_columns.alert_key[worded].tolist()]
+        annotated = rows[snapshot.alert_columns.trait_bits[rows] & ANNOTATED_BIT != 0]
+        await store.annotations.delete(
+            [alert_id(key) for key in snapshot.alert_columns.alert_key[annotated].tolist()]
         )
         await store.subjects.delete_unused(
             np.unique(snapshot.alert_columns.subject_key[rows]).tolist()
@@ -226,14 +233,14 @@ def _listed(
     alert_columns: AlertColumns,
     rows: Sequence[int],
     subjects: Mapping[int, Subject],
-    setting: Setting,
-) -> list[Gone]:
-    return list(gone(alert_columns, rows, subjects, setting))
+    context: ChangeContext,
+) -> list[EndedAlert]:
+    return list(ended_alerts(alert_columns, rows, subjects, context))
 
 
 def _loud(alert_columns: AlertColumns) -> NDArray[np.bool_]:
-    """Whose danger was told at HIGH."""
-    loud: NDArray[np.bool_] = (alert_columns.told_level == Level.HIGH) & ~IS_OPPORTUNITY[
+    """Whose danger was notified at HIGH."""
+    loud: NDArray[np.bool_] = (alert_columns.notified_level == Level.HIGH) & ~IS_OPPORTUNITY[
         alert_columns.kind
     ]
     return loud
@@ -255,21 +262,23 @@ def _levels_of(alert_columns: AlertColumns, rows: NDArray[np.int64]) -> dict[int
 
 
 def _entries(
-    alert_columns: AlertColumns, ended: Iterable[Gone], actor: str, now: datetime
+    alert_columns: AlertColumns, ended: Iterable[EndedAlert], actor: str, now: datetime
 ) -> list[Entry]:
     return [
         Entry(
             entry_time=now,
-            alert_id=item.facts["alert_id"],
+            alert_id=item.payload["alert_id"],
             type=int(alert_columns.kind[item.row]) // 4,
             actor=actor,
-            reason=item.facts["event"] if item.facts["event"] in (LIQUIDATED, GONE) else "DELETED",
+            reason=item.payload["event"]
+            if item.payload["event"] in (LIQUIDATED, GONE)
+            else "DELETED",
             level_before=int(alert_columns.level[item.row]),
             level_after=0,
             value=known_or_none(float(alert_columns.readings.value[item.row])),
             flip_value=None,
-            inputs_json=json.dumps(item.facts),
-            cycle_id=item.facts["cycle_id"],
+            inputs_json=json.dumps(item.payload),
+            cycle_id=item.payload["cycle_id"],
             subject=item.subject.name,
         )
         for item in ended

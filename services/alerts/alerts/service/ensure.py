@@ -15,7 +15,7 @@ from services.alerts.alerts.domain.ends import back
 from services.alerts.alerts.domain.subjects import NOBODY, Members
 from services.alerts.domain.kinds import Level, parts_of
 from services.alerts.ledger.domain import Entry, Sealed
-from services.alerts.notifications.service.record import tell
+from services.alerts.notifications.service.record import enqueue
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache, micros_of, offload
 from services.alerts.store.service_state import ServiceState, new_version
@@ -24,7 +24,7 @@ from shared.database.fence import Step
 from shared.errors import Unavailable
 from shared.log import get_logger
 
-# A position that was told to be gone and comes back later than this is another one.
+# A position that was notified to be gone and comes back later than this is another one.
 _REMEMBERED = timedelta(days=7)
 
 
@@ -48,7 +48,7 @@ class EnsureAlerts:
         """Make what is missing by (type, class, subject); nothing while members and thresholds
         stay.
 
-        `membership_epoch` is what the caller was told by positions; None is asked for. Without
+        `membership_epoch` is what the caller was notified by positions; None is asked for. Without
         positions the alerts of portfolio and prices are made all the same.
         """
         try:
@@ -88,7 +88,7 @@ class EnsureAlerts:
         self._cache.keep(*kept, snapshot)
         if len(kept[1]) > len(snapshot.alert_columns):
             # Somebody may be back.
-            self._cache.told()
+            self._cache.outbox_filled()
         return Created(len(kept[1]) - len(snapshot.alert_columns), len(kept[1]), members is None)
 
     async def _make(
@@ -139,17 +139,17 @@ class EnsureAlerts:
         await store.alerts.insert(found.columns)
         now = self._cache.clock.now()
         held = [subject.name for subject in found.subjects if subject.subject_key > 0]
-        gone = await store.ledger.gone(held, now - _REMEMBERED) if held else []
-        entries = [_entry(step, found, now), *(_back(step, row, now) for row in gone)]
+        ended_alerts = await store.ledger.ended_alerts(held, now - _REMEMBERED) if held else []
+        entries = [_entry(step, found, now), *(_back(step, row, now) for row in ended_alerts)]
         sealed = await self._cache.write(store, entries)
-        await tell(store, sealed[1:], now)
+        await enqueue(store, sealed[1:], now)
         return snapshot.alert_columns.followed_by(found.assets, found.columns)
 
 
-def _back(step: Step, gone: Sealed, now: datetime) -> Entry:
-    """That what this row told to be gone is held ends the incident that it began."""
-    inputs = json.dumps(back(json.loads(gone.entry.inputs_json), step.cycle_id))
-    was = gone.entry
+def _back(step: Step, ended_alerts: Sealed, now: datetime) -> Entry:
+    """That what this row notified to be gone is held ends the incident that it began."""
+    inputs = json.dumps(back(json.loads(ended_alerts.entry.inputs_json), step.cycle_id))
+    was = ended_alerts.entry
     return Entry(
         now, was.alert_id, was.type, "create", "BACK", Level.HIGH, Level.NORMAL, None, None, inputs,
         step.cycle_id, was.subject,

@@ -16,7 +16,7 @@ import numpy as np
 from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import (
     Change,
-    Setting,
+    ChangeContext,
     alert_id,
     changes,
     changes_worst_first,
@@ -53,7 +53,7 @@ _MOST_TRANSITIONS = 500
 
 
 class Work(Enum):
-    """How much of it: readings only; readings and levels; and telling people."""
+    """How much of it: readings only; readings and levels; and notifying people."""
 
     ENRICH = "enrich"
     PROCESS = "process"
@@ -62,7 +62,7 @@ class Work(Enum):
 
 _WORKS: Mapping[Work, Callable[[AlertColumns, ThresholdTables, Inputs], Outcome]] = {
     Work.ENRICH: enrich,
-    Work.PROCESS: partial(evaluate, telling=False),
+    Work.PROCESS: partial(evaluate, notifying=False),
     Work.EVALUATE: evaluate,
 }
 
@@ -77,7 +77,7 @@ class Transition:
     level_before: int
     level_after: int
     value: float | None
-    told: bool
+    notified: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +185,10 @@ class EvaluateAlerts:
             snapshot = await self._cache.snapshot(store, await store.service_state.lock())
             outcome = await _judge(work, snapshot, inputs)
             service_state = _moved_on(snapshot.service_state, positions)
-            setting = Setting(step.cycle_id, service_state.demo, inputs.now_micros)
+            context = ChangeContext(step.cycle_id, service_state.demo, inputs.now_micros)
             with without_collector(len(outcome.changed)):
-                made = await _change(store, outcome, positions, setting)
-                told = await record_changes(
+                made = await _change(store, outcome, positions, context)
+                notified = await record_changes(
                     self._cache, store, made, actor="evaluation", cycle_id=step.cycle_id, now=now
                 )
             by_hand = np.union1d(
@@ -197,8 +197,8 @@ class EvaluateAlerts:
             await store.alerts.update_by_hand(outcome.alert_columns, by_hand)
             events: Sequence[RuleEvent] = ()
             if work is Work.EVALUATE and prices and service_state.next_rule_key > 1:
-                events = await self._market.judge(store, prices, setting, now)
-                told = told or any(event.told for event in events)
+                events = await self._market.judge(store, prices, context, now)
+                notified = notified or any(event.notified for event in events)
             quiet = not len(outcome.changed) and not outcome.started
             if not quiet:
                 service_state = replace(service_state, alert_version=new_version())
@@ -214,8 +214,8 @@ class EvaluateAlerts:
             evaluated = _evaluated(snapshot, outcome, made, events)
             await store.record(step, Evaluated, evaluated, now)
         self._cache.keep(service_state, outcome.alert_columns, snapshot)
-        if told:
-            self._cache.told()
+        if notified:
+            self._cache.outbox_filled()
         return evaluated
 
     def _inputs(self, read: _Read, prices: Mapping[str, Reading], now: datetime) -> Inputs:
@@ -259,7 +259,7 @@ def _moved_on(service_state: ServiceState, positions: Positions) -> ServiceState
 
 
 async def _change(
-    store: Store, outcome: Outcome, positions: Positions, setting: Setting
+    store: Store, outcome: Outcome, positions: Positions, context: ChangeContext
 ) -> list[Change]:
     """Write the new levels; while the database does that, describe the changes."""
     rows = outcome.changed
@@ -268,15 +268,15 @@ async def _change(
     subjects = await store.subjects.read(outcome.alert_columns.subject_key[rows])
     _, made = await asyncio.gather(
         store.alerts.update(outcome.alert_columns, rows),
-        offload(len(rows) * PYTHON_ROW_COST, _listed, outcome, subjects, positions, setting),
+        offload(len(rows) * PYTHON_ROW_COST, _listed, outcome, subjects, positions, context),
     )
     return made
 
 
 def _listed(
-    outcome: Outcome, subjects: Mapping[int, Subject], positions: Positions, setting: Setting
+    outcome: Outcome, subjects: Mapping[int, Subject], positions: Positions, context: ChangeContext
 ) -> list[Change]:
-    return list(changes(outcome, subjects, positions, setting))
+    return list(changes(outcome, subjects, positions, context))
 
 
 def _evaluated(
@@ -313,5 +313,5 @@ def _transition(change: Change) -> Transition:
         change.level_before,
         change.level_after,
         known_or_none(change.value),
-        change.told,
+        change.notified,
     )

@@ -7,11 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import WORDED_BIT
+from services.alerts.alerts.domain.alert_columns import ANNOTATED_BIT
 from services.alerts.alerts.domain.change_payload import alert_id, key_of
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.alerts.domain.summaries import MetricSummary, summarise
-from services.alerts.alerts.domain.views import NO_WORDS, Alert, Filter, choose, show, worst_first
+from services.alerts.alerts.domain.views import (
+    NO_ANNOTATIONS,
+    Alert,
+    Filter,
+    choose,
+    show,
+    worst_first,
+)
 from services.alerts.domain.kinds import Level
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache, offload
@@ -121,9 +128,9 @@ class AlertQueries:
         keys = snapshot.alert_columns.subject_key[np.array(rows, np.int64)]
         subjects = await store.subjects.read(keys)
         alert_columns = snapshot.alert_columns
-        worded = [row for row in rows if alert_columns.trait_bits[row] & WORDED_BIT]
-        words = await store.words.read(
-            [alert_id(int(alert_columns.alert_key[row])) for row in worded]
+        annotated = [row for row in rows if alert_columns.trait_bits[row] & ANNOTATED_BIT]
+        annotations = await store.annotations.read(
+            [alert_id(int(alert_columns.alert_key[row])) for row in annotated]
         )
         return [
             show(
@@ -131,7 +138,7 @@ class AlertQueries:
                 snapshot.tables,
                 row,
                 subjects.get(key, _NOBODY),
-                words.get(alert_id(int(alert_columns.alert_key[row])), NO_WORDS),
+                annotations.get(alert_id(int(alert_columns.alert_key[row])), NO_ANNOTATIONS),
             )
             for row, key in zip(rows, keys.tolist(), strict=True)
         ]

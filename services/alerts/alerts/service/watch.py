@@ -30,7 +30,7 @@ class News:
     """Alerts as they are now; `gap`: more than one change came since the last news, this is the
     newest.
 
-    Watchers who are told the same get the same object.
+    Watchers who are notified the same get the same object.
     """
 
     alerts: Sequence[Alert]
@@ -50,7 +50,7 @@ class _Watcher:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Handover:
     """The news between two states, and the keys of what fits the filter now."""
 
     news: Sequence[News]
@@ -64,7 +64,7 @@ class AlertWatch:
         self._cache = cache
         self._reading = reading
         self._watchers: list[_Watcher] = []
-        self._alike: Alike[_Told] = Alike()
+        self._alike: Alike[_Handover] = Alike()
         cache.changed = self._changed
 
     @property
@@ -107,22 +107,22 @@ class AlertWatch:
             if versions == watcher.versions:
                 return
             snapshot = await self._cache.snapshot(store, service_state)
-        # Most watchers want all and keep up: what they are told is read and judged once.
+        # Most watchers want all and keep up: what they are notified is read and judged once.
         key = (wanted, watcher.versions, versions)
-        told = await self._alike.get(
+        notified = await self._alike.get(
             key, partial(self._between, wanted, watcher, snapshot, gap=gap)
         )
         watcher.versions, watcher.alert_columns, watcher.shown = (
             versions,
             snapshot.alert_columns,
-            told.shown,
+            notified.shown,
         )
-        for news in told.news:
+        for news in notified.news:
             yield news
 
     async def _between(
         self, wanted: Filter, watcher: _Watcher, snapshot: Snapshot, *, gap: bool
-    ) -> _Told:
+    ) -> _Handover:
         """From what a watcher has seen to the snapshot; of the watcher only reads, and that at
         once.
         """
@@ -134,22 +134,24 @@ class AlertWatch:
         mask = choose(snapshot.alert_columns, snapshot.tables, wanted, keys)
         fresh = mask if before is None else mask & changed_rows(before, snapshot.alert_columns)
         shown = snapshot.alert_columns.alert_key[mask]
-        gone = [] if seen is None else np.setdiff1d(seen, shown).tolist()
+        ended_alerts = [] if seen is None else np.setdiff1d(seen, shown).tolist()
         if seen is not None:
             fresh |= mask & ~np.isin(snapshot.alert_columns.alert_key, seen)
         rows = worst_first(snapshot.alert_columns, fresh, None, int(fresh.sum()))
-        if before is not None and not rows and not gone:
-            return _Told((), shown)
-        ids = [alert_id(key) for key in gone]
-        return _Told([news async for news in self._portions(snapshot, rows, ids, gap=gap)], shown)
+        if before is not None and not rows and not ended_alerts:
+            return _Handover((), shown)
+        ids = [alert_id(key) for key in ended_alerts]
+        return _Handover(
+            [news async for news in self._portions(snapshot, rows, ids, gap=gap)], shown
+        )
 
     async def _portions(
-        self, snapshot: Snapshot, rows: Sequence[int], gone: Sequence[str], *, gap: bool
+        self, snapshot: Snapshot, rows: Sequence[int], ended_alerts: Sequence[str], *, gap: bool
     ) -> AsyncIterator[News]:
         for start in range(0, max(len(rows), 1), _PORTION):
             async with self._cache.begin_reading() as store:
                 alerts = await self._alerts(store, snapshot, rows[start : start + _PORTION])
-            yield News(alerts, gone if start == 0 else (), gap and start == 0)
+            yield News(alerts, ended_alerts if start == 0 else (), gap and start == 0)
 
     async def _alerts(
         self, store: Store, snapshot: Snapshot, rows: Sequence[int]

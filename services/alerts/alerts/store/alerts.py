@@ -16,9 +16,9 @@ _LOAD = f"select {', '.join(_SPEC)} from alert order by alert_key"
 _CHANGING = {
     "level": "int2",
     "previous_level": "int2",
-    "told_level": "int2",
+    "notified_level": "int2",
     "kept_level": "int2",
-    "told_micros": "int8",
+    "notified_micros": "int8",
     "incident_count": "int4",
     "trigger_count": "int4",
     "last_triggered_micros": "int8",

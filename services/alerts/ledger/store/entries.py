@@ -71,11 +71,11 @@ class LedgerStore:
         query = apply(query, [(ledger.c.sequence, "desc")], page.after, page.size)
         return [_sealed(row) for row in await self._connection.execute(query)]
 
-    async def gone(self, subjects: Sequence[str], after: datetime) -> list[Sealed]:
-        """Rows since then by which one of these positions was told to be gone,
+    async def ended_alerts(self, subjects: Sequence[str], after: datetime) -> list[Sealed]:
+        """Rows since then by which one of these positions was notified to be gone,
         and not to be back."""
-        words = {"subjects": list(subjects), "after": after}
-        return [_sealed(row) for row in await self._connection.execute(_GONE, words)]
+        annotations = {"subjects": list(subjects), "after": after}
+        return [_sealed(row) for row in await self._connection.execute(_GONE, annotations)]
 
     async def names(self, alert_id: str) -> bool:
         """Whether any row is about this alert or price rule."""

@@ -35,22 +35,22 @@ async def record_changes(
     cycle_id: str,
     now: datetime,
 ) -> bool:
-    """One ledger row a change, one outbox row a change that is told or noted;
+    """One ledger row a change, one outbox row a change that is notified or noted;
     whether there is one."""
     if not made:
         return False
     entries = await offload(len(made) * PYTHON_ROW_COST, _entries, made, actor, cycle_id, now)
     rows = await cache.write(store, entries)
-    told = [row for change, row in zip(made, rows, strict=True) if change.told]
+    notified = [row for change, row in zip(made, rows, strict=True) if change.notified]
     noted = [
-        row for change, row in zip(made, rows, strict=True) if change.noted and not change.told
+        row for change, row in zip(made, rows, strict=True) if change.noted and not change.notified
     ]
-    await tell(store, told, now)
-    await tell(store, noted, now, noted=True)
-    return bool(told or noted)
+    await enqueue(store, notified, now)
+    await enqueue(store, noted, now, noted=True)
+    return bool(notified or noted)
 
 
-async def tell(
+async def enqueue(
     store: Store,
     rows: Iterable[Sealed],
     now: datetime,
@@ -60,7 +60,7 @@ async def tell(
 ) -> None:
     """Into the outbox: rows of the ledger that people must hear of, not below `level`.
 
-    `noted`: the notification service alone is to know, before anything quieter than HIGH is told.
+    `noted`: the notification service alone is to know, before anything quieter than HIGH.
     """
     places = [(row.sequence, max(row.entry.level_after, level)) for row in rows]
     if places:

@@ -15,9 +15,9 @@ from services.alerts.notifications.domain import (
     CLOSED,
     ENDED_INCIDENTS,
     RESOLVED,
-    Note,
+    IncidentAction,
+    IncidentUpdate,
     Notification,
-    Settlement,
     compose,
     is_news,
 )
@@ -35,14 +35,14 @@ _AT_ONCE = 8
 _TURN_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 300.0
 _ENDS = frozenset({RESOLVED, CLOSED, BACK})
-_TOLD_BEFORE = "REQUEST_ID_REUSED"
+_ACCEPTED_BEFORE = "REQUEST_ID_REUSED"
 # By the reason of a row of the ledger.
-_SETTLEMENTS = {
-    "ACKNOWLEDGED": Settlement.ACKNOWLEDGE,
-    "SILENCED": Settlement.SNOOZE,
-    "UNSILENCED": Settlement.RELEASE,
+_ACTIONS = {
+    "ACKNOWLEDGED": IncidentAction.ACKNOWLEDGE,
+    "SILENCED": IncidentAction.SNOOZE,
+    "UNSILENCED": IncidentAction.RELEASE,
     # Switched off.
-    "UPDATED": Settlement.ACKNOWLEDGE,
+    "UPDATED": IncidentAction.ACKNOWLEDGE,
 }
 _ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -54,20 +54,20 @@ class Flushed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Handover:
     """What becomes of a row: something for the notification service, something for people,
     or both."""
 
-    note: Note | None
-    letter: Notification | None
+    update: IncidentUpdate | None
+    notification: Notification | None
 
 
 class Relay:
     """Empties the outbox. Any number of them may run: a row is claimed by one at a time."""
 
-    def __init__(self, cache: SnapshotCache, telling: Notifier) -> None:
+    def __init__(self, cache: SnapshotCache, notifier: Notifier) -> None:
         self._cache = cache
-        self._telling = telling
+        self._notifier = notifier
         # A flush waits for the relay that is at it: rows on their way are not rows that wait.
         self._alone = asyncio.Lock()
 
@@ -108,12 +108,15 @@ class Relay:
                 if not rows:
                     return sent
                 rules = await self._cache.rules(store)
-                own = await store.words.channels([row.alert_id for row in rows])
-            told = [
-                _Told(_note(row), None if row.noted else _letter(row, rules, own)) for row in rows
+                own = await store.annotations.channels([row.alert_id for row in rows])
+            handovers = [
+                _Handover(
+                    _incident_update(row), None if row.noted else _notification(row, rules, own)
+                )
+                for row in rows
             ]
-            accepted, refused, failure = await self._tell(told, rows)
-            await self._settle(
+            accepted, refused, failure = await self._hand_over_all(handovers, rows)
+            await self._mark(
                 accepted, refused, [row for row in rows if row not in (*accepted, *refused)]
             )
             sent += sum(not row.noted for row in accepted)
@@ -127,8 +130,8 @@ class Relay:
             seen.update(row.ledger_sequence for row in refused)
         return sent
 
-    async def _tell(
-        self, told: Sequence[_Told], rows: Sequence[Waiting]
+    async def _hand_over_all(
+        self, handovers: Sequence[_Handover], rows: Sequence[Waiting]
     ) -> tuple[list[Waiting], list[Waiting], Unavailable | None]:
         """Rows accepted, rows refused, and why the rest was not tried or not reached."""
         accepted: list[Waiting] = []
@@ -136,13 +139,13 @@ class Relay:
         for place in _groups(rows):
             group = rows[place]
             answers = await asyncio.gather(
-                *(self._hand_over(one) for one in told[place]), return_exceptions=True
+                *(self._hand_over(one) for one in handovers[place]), return_exceptions=True
             )
             failure: Unavailable | None = None
             for row, answer in zip(group, answers, strict=True):
                 if answer is None:
                     accepted.append(row)
-                elif isinstance(answer, SonicError) and answer.reason == _TOLD_BEFORE:
+                elif isinstance(answer, SonicError) and answer.reason == _ACCEPTED_BEFORE:
                     # A release that chose other words had handed it over already.
                     accepted.append(row)
                 elif isinstance(answer, Unavailable):
@@ -158,21 +161,21 @@ class Relay:
                 return accepted, refused, failure
         return accepted, refused, None
 
-    async def _hand_over(self, one: _Told) -> None:
-        # First: what is told because a hold ended must not meet it.
-        if one.note is not None:
-            await self._telling.note(one.note)
-        if one.letter is not None:
-            await self._telling.tell(one.letter)
+    async def _hand_over(self, one: _Handover) -> None:
+        # First: what is notified because a hold ended must not meet it.
+        if one.update is not None:
+            await self._notifier.update_incident(one.update)
+        if one.notification is not None:
+            await self._notifier.notify(one.notification)
 
-    async def _settle(
+    async def _mark(
         self, accepted: Sequence[Waiting], refused: Sequence[Waiting], rest: Sequence[Waiting]
     ) -> None:
         now = self._cache.clock.now()
         async with self._cache.begin() as store:
             if accepted:
                 await store.outbox.mark_sent(accepted, now)
-                # Only what is told to people takes its hash along.
+                # Only what is notified to people takes its hash along.
                 outside = [row for row in accepted if not row.noted]
                 if outside:
                     last = max(outside, key=lambda row: row.ledger_sequence)
@@ -187,7 +190,7 @@ def _groups(rows: Sequence[Waiting]) -> Iterator[slice]:
     """Places of rows, worst first, that go together: lesser ones wait until the worse are taken
     over.
 
-    What is told of one alert goes in order: its end must not come first.
+    What is notified of one alert goes in order: its end must not come first.
     """
     start = 0
     while start < len(rows):
@@ -203,14 +206,14 @@ def _groups(rows: Sequence[Waiting]) -> Iterator[slice]:
 
 def _rank(row: Waiting) -> tuple[bool, int]:
     """Danger before news, the louder before the quieter."""
-    return not row.noted and is_news(json.loads(row.facts_json)), -row.level
+    return not row.noted and is_news(json.loads(row.payload_json)), -row.level
 
 
 def _worst_first(rows: Sequence[Waiting]) -> list[Waiting]:
     """Of equal rank the nearest to liquidation first, the unknown last; of one alert in order."""
     nearest: dict[str, float] = {}
     for row in rows:
-        far = json.loads(row.facts_json).get("liquidation_distance_percent")
+        far = json.loads(row.payload_json).get("liquidation_distance_percent")
         percent = math.inf if far is None else float(far)
         nearest[row.alert_id] = min(percent, nearest.get(row.alert_id, math.inf))
     return sorted(rows, key=lambda row: (*_rank(row), nearest[row.alert_id]))
@@ -220,43 +223,54 @@ def _pause(tries: int) -> timedelta:
     return timedelta(seconds=min(2.0 ** min(tries, 20), _LONGEST_PAUSE_SECONDS))
 
 
-def _note(row: Waiting) -> Note | None:
-    # What is told because a hold was taken back takes it back there too.
+def _incident_update(row: Waiting) -> IncidentUpdate | None:
+    # What is notified because a hold was taken back takes it back there too.
     if not row.noted and row.reason != "UNSILENCED":
         return None
-    settlement = _SETTLEMENTS.get(row.reason, Settlement.END)
-    facts: dict[str, str] = json.loads(row.facts_json)
-    level = Level[facts.get("held_level", Level.HIGH.name)]
-    return Note(
-        facts["incident_id"], settlement, level, facts.get("held_until_time", ""), row.actor
+    action = _ACTIONS.get(row.reason, IncidentAction.END)
+    payload: dict[str, str] = json.loads(row.payload_json)
+    level = Level[payload.get("held_level", Level.HIGH.name)]
+    return IncidentUpdate(
+        payload["incident_id"], action, level, payload.get("held_until_time", ""), row.actor
     )
 
 
-def _letter(row: Waiting, rules: ThresholdSet, own: Mapping[str, tuple[str, ...]]) -> Notification:
-    facts: dict[str, str] = json.loads(row.facts_json)
-    text = rule_text(facts) if "rule_id" in facts else compose(facts)
-    threshold = rules.find(kind_named(facts["type"], facts["condition"]), facts.get("asset", ""))
+def _notification(
+    row: Waiting, rules: ThresholdSet, own: Mapping[str, tuple[str, ...]]
+) -> Notification:
+    payload: dict[str, str] = json.loads(row.payload_json)
+    text = rule_text(payload) if "rule_id" in payload else compose(payload)
+    threshold = rules.find(
+        kind_named(payload["type"], payload["condition"]), payload.get("asset", "")
+    )
     channels = own.get(row.alert_id, ())
-    is_calm = facts["previous_level"] == Level.NORMAL.name
-    if not channels and threshold is not None and "rule_id" not in facts:
+    is_calm = payload["previous_level"] == Level.NORMAL.name
+    if not channels and threshold is not None and "rule_id" not in payload:
         channels = threshold.channels(Level(row.level))
     return Notification(
         request_id=row.request_id,
         level=row.level,
         subject=text.subject,
         body=text.body,
-        # What is told again was decided here, by the cooldown: no window of others may take it for
-        # the same.
-        dedupe_key=f"{facts['alert_id']}:{facts['incident_id']}:{facts['level']}:{row.ledger_sequence}",
+        # What is notified again was decided here, by the cooldown: no window of others may take it
+        # for the same.
+        dedupe_key=":".join(
+            [
+                payload["alert_id"],
+                payload["incident_id"],
+                payload["level"],
+                str(row.ledger_sequence),
+            ]
+        ),
         # A name the notification service does not know must not keep people from hearing of it.
         channels=channels if row.tries <= 1 else (),
-        facts={**facts, "ledger_head": row.ledger_hash.hex()},
-        # Back at NORMAL the incident had ended before, and was told to be over.
-        incident_key="" if facts["event"] == CLOSED and is_calm else facts["incident_id"],
-        ends_incident=facts["event"] in _ENDS and not is_calm,
-        ended_incident_keys=facts.get(ENDED_INCIDENTS, "").split(),
-        follows_incident_key="" if facts["event"] in _ENDS else _before(facts["incident_id"]),
-        is_news=is_news(facts),
+        payload={**payload, "ledger_head": row.ledger_hash.hex()},
+        # Back at NORMAL the incident had ended before, and was notified to be over.
+        incident_key="" if payload["event"] == CLOSED and is_calm else payload["incident_id"],
+        ends_incident=payload["event"] in _ENDS and not is_calm,
+        ended_incident_keys=payload.get(ENDED_INCIDENTS, "").split(),
+        follows_incident_key="" if payload["event"] in _ENDS else _before(payload["incident_id"]),
+        is_news=is_news(payload),
     )
 
 

@@ -1,12 +1,12 @@
-"""What is recorded and told of price rules. Decides nothing."""
+"""What is recorded and notified of price rules. Decides nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.alerts.alerts.domain.change_payload import Setting, moment
+from services.alerts.alerts.domain.change_payload import ChangeContext, moment
 from services.alerts.domain.kinds import Level
-from services.alerts.notifications.domain import DEMO, RAISED, RESOLVED, Facts, Text, plain, short
+from services.alerts.notifications.domain import DEMO, RAISED, RESOLVED, Payload, Text, plain, short
 from services.alerts.price_rules.domain.rules import Event, Rule, RuleMetric
 
 
@@ -15,11 +15,11 @@ def rule_incident_id(rule: Rule) -> str:
     return f"{rule.id}.{rule.incident_count}"
 
 
-def rule_facts(event: Event, setting: Setting) -> Facts:
+def rule_payload(event: Event, context: ChangeContext) -> Payload:
     """Texts by name, as for alerts."""
     rule = event.rule
     before, after = rule.level_of(event.state_before), rule.level_of(event.state_after)
-    facts = {
+    payload = {
         "event": RAISED if after > Level.NORMAL else RESOLVED,
         "type": "PRICE_THRESHOLD",
         "condition": "NONE",
@@ -42,45 +42,46 @@ def rule_facts(event: Event, setting: Setting) -> Facts:
         "window_seconds": str(rule.window_seconds),
         "observed_time": moment(rule.price_micros),
         "action": "Look at the positions in this asset.",
-        "cycle_id": setting.cycle_id,
+        "cycle_id": context.cycle_id,
     }
     if event.step_count > 1:
-        facts["step_count"] = str(event.step_count)
-    if setting.demo:
-        facts["demo"] = "true"
-    return facts
+        payload["step_count"] = str(event.step_count)
+    if context.demo:
+        payload["demo"] = "true"
+    return payload
 
 
-def rule_text(facts: Mapping[str, str]) -> Text:
+def rule_text(payload: Mapping[str, str]) -> Text:
     """The message for an event of a rule."""
-    subject = f"{facts['level']}: {facts['asset']} {_matter(facts)}"
-    if facts.get("demo") == "true":
+    subject = f"{payload['level']}: {payload['asset']} {_matter(payload)}"
+    if payload.get("demo") == "true":
         subject = f"{DEMO} {subject}"
-    way = f"{facts['direction'].lower()}, rule {facts['rule_id']}"
-    limit = short(float(facts["limit"]), _unit(facts))
+    way = f"{payload['direction'].lower()}, rule {payload['rule_id']}"
+    limit = short(float(payload["limit"]), _unit(payload))
     lines = [
         subject,
         "",
-        f"Price: {_usd(facts, 'price_usd')}, anchor {_usd(facts, 'anchor_price_usd')}",
-        f"Why: {float(facts['ratio']):.0%} of the limit {limit} ({way})",
-        f"What to do: {facts['action']}",
-        f"Observed: {facts['observed_time']}",
+        f"Price: {_usd(payload, 'price_usd')}, anchor {_usd(payload, 'anchor_price_usd')}",
+        f"Why: {float(payload['ratio']):.0%} of the limit {limit} ({way})",
+        f"What to do: {payload['action']}",
+        f"Observed: {payload['observed_time']}",
     ]
     return Text(subject, "\n".join(lines))
 
 
-def _matter(facts: Mapping[str, str]) -> str:
-    if facts["formula"] == "price_target":
-        verb = "reached" if facts["state"] == "BREACH" else "comes near"
-        return f"{verb} {_usd(facts, 'limit')} (now {_usd(facts, 'price_usd')})"
-    hours = int(facts["window_seconds"]) // 3600
+def _matter(payload: Mapping[str, str]) -> str:
+    if payload["formula"] == "price_target":
+        verb = "reached" if payload["state"] == "BREACH" else "comes near"
+        return f"{verb} {_usd(payload, 'limit')} (now {_usd(payload, 'price_usd')})"
+    hours = int(payload["window_seconds"]) // 3600
     span = f" within {hours} h" if hours else ""
-    return f"moved {short(float(facts['value']), _unit(facts))}{span} to {_usd(facts, 'price_usd')}"
+    move = short(float(payload["value"]), _unit(payload))
+    return f"moved {move}{span} to {_usd(payload, 'price_usd')}"
 
 
-def _unit(facts: Mapping[str, str]) -> str:
-    return "%" if facts["formula"] == "move_percent" else "USD"
+def _unit(payload: Mapping[str, str]) -> str:
+    return "%" if payload["formula"] == "move_percent" else "USD"
 
 
-def _usd(facts: Mapping[str, str], name: str) -> str:
-    return short(float(facts[name]), "USD")
+def _usd(payload: Mapping[str, str], name: str) -> str:
+    return short(float(payload[name]), "USD")

@@ -77,8 +77,8 @@ class Rule:
     ratio: float | None = None
     price_usd: float | None = None
     price_micros: int = 0
-    told_level: int = 0
-    told_micros: int = 0
+    notified_level: int = 0
+    notified_micros: int = 0
     incident_count: int = 0
     breach_count: int = 0
 
@@ -103,7 +103,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """A price now; `reference_usd` is the oldest one within the rule's window, None without a
     window.
     """
@@ -125,7 +125,7 @@ class Event:
     price_usd: float
     ratio: float
     move: float
-    told: bool
+    notified: bool
     step_count: int
 
 
@@ -151,29 +151,33 @@ def check(rule: Rule) -> None:
         raise _invalid("rule.cooldown", "0 to 7 days")
 
 
-def judge_rule(rule: Rule, sight: Sight, now_micros: int) -> tuple[Rule, list[Event]]:
+def judge_rule(rule: Rule, observation: Observation, now_micros: int) -> tuple[Rule, list[Event]]:
     """The rule after a sight, and what happened. A stale price raises, sets no anchor and lowers
     nothing.
 
     An observation that is not later than the last one changes nothing.
     """
-    if not rule.enabled or not rule.armed or sight.observed_micros <= rule.price_micros:
+    if not rule.enabled or not rule.armed or observation.observed_micros <= rule.price_micros:
         return rule, []
     if rule.anchor_price_usd is None:
-        if sight.stale:
+        if observation.stale:
             return rule, []
-        rule = replace(rule, anchor_price_usd=sight.price_usd, anchor_micros=sight.observed_micros)
-    anchor = _anchor(rule, sight)
-    move, ratio = measure(rule, anchor, sight.price_usd)
-    seen = replace(rule, ratio=ratio, price_usd=sight.price_usd, price_micros=sight.observed_micros)
-    state, falling = _state(rule, ratio, stale=sight.stale)
+        rule = replace(
+            rule, anchor_price_usd=observation.price_usd, anchor_micros=observation.observed_micros
+        )
+    anchor = _anchor(rule, observation)
+    move, ratio = measure(rule, anchor, observation.price_usd)
+    seen = replace(
+        rule, ratio=ratio, price_usd=observation.price_usd, price_micros=observation.observed_micros
+    )
+    state, falling = _state(rule, ratio, stale=observation.stale)
     seen = replace(seen, falling=falling)
     if state is rule.state:
-        stands = state is RuleState.BREACH and falling is RuleState.NONE and not sight.stale
+        stands = state is RuleState.BREACH and falling is RuleState.NONE and not observation.stale
         return _anchored_anew(seen, anchor, move) if stands else (seen, [])
     if rule.state is RuleState.NONE and state is RuleState.NORMAL:
         return replace(seen, state=state), []
-    return _turned(seen, state, anchor, move, ratio, now_micros, stale=sight.stale)
+    return _turned(seen, state, anchor, move, ratio, now_micros, stale=observation.stale)
 
 
 def measure(rule: Rule, anchor: float, price: float) -> tuple[float, float]:
@@ -187,9 +191,13 @@ def measure(rule: Rule, anchor: float, price: float) -> tuple[float, float]:
     return move, max(signed / rule.threshold, 0.0)
 
 
-def _anchor(rule: Rule, sight: Sight) -> float:
-    anchor = sight.price_usd if rule.anchor_price_usd is None else rule.anchor_price_usd
-    return anchor if not rule.window_seconds or sight.reference_usd is None else sight.reference_usd
+def _anchor(rule: Rule, observation: Observation) -> float:
+    anchor = observation.price_usd if rule.anchor_price_usd is None else rule.anchor_price_usd
+    return (
+        anchor
+        if not rule.window_seconds or observation.reference_usd is None
+        else observation.reference_usd
+    )
 
 
 def _target_ratio(rule: Rule, anchor: float, price: float) -> float:
@@ -251,21 +259,29 @@ def _turned(
     before, level = rule.state, rule.level_of(state)
     rises = state > max(before, RuleState.NORMAL)
     starts = rises and before <= RuleState.NORMAL
-    age = now_micros - rule.told_micros
-    repeated = level <= rule.told_level and 0 <= age < rule.cooldown_seconds * 1_000_000
-    told = rises and not repeated
+    age = now_micros - rule.notified_micros
+    repeated = level <= rule.notified_level and 0 <= age < rule.cooldown_seconds * 1_000_000
+    notified = rises and not repeated
     breach = rises and state is RuleState.BREACH
     after = replace(
         rule,
         state=state,
-        told_level=level if told else rule.told_level,
-        told_micros=now_micros if told else rule.told_micros,
+        notified_level=level if notified else rule.notified_level,
+        notified_micros=now_micros if notified else rule.notified_micros,
         incident_count=rule.incident_count + starts,
         breach_count=rule.breach_count + breach,
     )
     final, steps = _after_breach(after, move, stale=stale) if breach else (after, 0)
     event = Event(
-        after, max(before, RuleState.NORMAL), state, anchor, _price(rule), ratio, move, told, steps
+        after,
+        max(before, RuleState.NORMAL),
+        state,
+        anchor,
+        _price(rule),
+        ratio,
+        move,
+        notified,
+        steps,
     )
     return final, [event, *_ended(final, state, anchor, move)]
 

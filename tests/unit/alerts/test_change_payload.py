@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
-from services.alerts.alerts.domain.change_payload import Change, Setting, changes
+from services.alerts.alerts.domain.change_payload import Change, ChangeContext, changes
 from services.alerts.alerts.domain.evaluation import ThresholdTables, evaluate
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
 from services.alerts.alerts.domain.subjects import Subject
@@ -55,17 +55,17 @@ def _made(own_limit: float = math.nan) -> list[Change]:
         alert_columns, ThresholdTables(limits, enabled), Inputs(positions, {}, {}, _NOW, _NOW)
     )
     subjects = {key: Subject(key, f'pos "{key}"', f"w{key % 2}", 1, "") for key in keys.tolist()}
-    return list(changes(outcome, subjects, positions, Setting("cycle-1", False, _NOW)))
+    return list(changes(outcome, subjects, positions, ChangeContext("cycle-1", False, _NOW)))
 
 
 @pytest.mark.parametrize("place", range(len(_SIZES)))
 def test_each_figure_is_written_plainly_or_left_out(place: int) -> None:
-    facts = json.loads(_made()[place].text)
+    payload = json.loads(_made()[place].text)
     size = _SIZES[place]
-    assert facts.get("size_usd") == (None if math.isnan(size) else plain(size))
-    assert facts["price_usd"] == "7.5"
-    assert facts["position_id"] == f'pos "{place + 1}"'
-    assert facts["incident_id"] == f"alert-{place + 1}.1"
+    assert payload.get("size_usd") == (None if math.isnan(size) else plain(size))
+    assert payload["price_usd"] == "7.5"
+    assert payload["position_id"] == f'pos "{place + 1}"'
+    assert payload["incident_id"] == f"alert-{place + 1}.1"
 
 
 def test_limits_are_those_of_the_asset_or_the_alerts_own() -> None:

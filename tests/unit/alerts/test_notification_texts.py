@@ -22,7 +22,7 @@ from services.alerts.notifications.domain import (
     why,
 )
 
-FACTS = {
+PAYLOAD = {
     "event": RAISED,
     "type": "TRAVEL_PERCENT",
     "condition": "BELOW",
@@ -46,11 +46,11 @@ FACTS = {
 
 
 def test_the_subject_says_level_asset_side_metric_and_value() -> None:
-    assert compose(FACTS).subject == "HIGH: SOL long travel -75.3 % (main)"
+    assert compose(PAYLOAD).subject == "HIGH: SOL long travel -75.3 % (main)"
 
 
 def test_the_body_says_what_price_how_far_why_what_to_do_and_when() -> None:
-    body = compose(FACTS).body
+    body = compose(PAYLOAD).body
     for part in (
         "SOL long, wallet main, size 12,345.68 USD",
         "84.94 USD, entry 100 USD, liquidation 80 USD",
@@ -63,44 +63,50 @@ def test_the_body_says_what_price_how_far_why_what_to_do_and_when() -> None:
 
 
 def test_the_simulation_says_so_first() -> None:
-    assert compose({**FACTS, "demo": "true"}).subject.startswith("DEMO HIGH: ")
+    assert compose({**PAYLOAD, "demo": "true"}).subject.startswith("DEMO HIGH: ")
 
 
 def test_an_end_is_told_as_resolved_without_advice() -> None:
-    facts = {**FACTS, "event": RESOLVED, "level": "NORMAL", "previous_level": "HIGH", "value": "3"}
-    del facts["action"]
-    text = compose(facts)
+    payload = {
+        **PAYLOAD,
+        "event": RESOLVED,
+        "level": "NORMAL",
+        "previous_level": "HIGH",
+        "value": "3",
+    }
+    del payload["action"]
+    text = compose(payload)
     assert text.subject == "RESOLVED: SOL long travel 3 % (main)"
     assert "What to do" not in text.body
 
 
 def test_a_closed_position_is_told_as_closed() -> None:
-    text = compose({**FACTS, "event": CLOSED, "previous_level": "HIGH"})
+    text = compose({**PAYLOAD, "event": CLOSED, "previous_level": "HIGH"})
     assert text.subject == "CLOSED: SOL long is no longer held (was HIGH) (main)"
     assert "not known" not in text.body
 
 
 @pytest.mark.parametrize(("percent", "usd"), [("-0.8565", "-38.39"), ("0", "0")])
 def test_a_position_past_liquidation_is_said_to_be_in_words(percent: str, usd: str) -> None:
-    facts = {**FACTS, "liquidation_distance_percent": percent, "liquidation_distance_usd": usd}
-    body = compose(facts).body
+    payload = {**PAYLOAD, "liquidation_distance_percent": percent, "liquidation_distance_usd": usd}
+    body = compose(payload).body
     assert f"AT OR PAST LIQUIDATION by {percent.lstrip('-')} % ({usd.lstrip('-')} USD)" in body
     assert "Distance to" not in body
 
 
 def test_a_missing_figure_is_said_to_be_missing() -> None:
-    facts = {name: text for name, text in FACTS.items() if name != "entry_price_usd"}
-    assert "entry not known" in compose(facts).body
+    payload = {name: text for name, text in PAYLOAD.items() if name != "entry_price_usd"}
+    assert "entry not known" in compose(payload).body
 
 
 def test_a_death_says_what_died() -> None:
-    facts = {
+    payload = {
         "event": RAISED,
         "type": "DEATH_NAIL",
         "level": "HIGH",
         "summary": "price does not answer",
     }
-    assert compose(facts).subject == "HIGH: price does not answer"
+    assert compose(payload).subject == "HIGH: price does not answer"
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
