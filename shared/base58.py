@@ -1,9 +1,6 @@
 """Bytes as base58, the way keys and public addresses are written."""
 
-import hashlib
-
-_LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_DIGIT = {letter: digit for digit, letter in enumerate(_LETTERS)}
+import base58
 
 # Longest text looked at: an extended private key has 111 letters; decoding is quadratic.
 _LENGTH_LIMIT = 128
@@ -11,23 +8,19 @@ _LENGTH_LIMIT = 128
 
 def decode(text: str) -> bytes | None:
     """The bytes, or None when the text is not base58."""
-    if not text or len(text) > _LENGTH_LIMIT:
-        return None
-    number = 0
-    for letter in text:
-        digit = _DIGIT.get(letter)
-        if digit is None:
-            return None
-        number = number * 58 + digit
-    leading_zeros = len(text) - len(text.lstrip("1"))
-    return b"\0" * leading_zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return _decoded(text, check=False)
 
 
 def check_decode(text: str) -> bytes | None:
     """The payload of base58 with a double SHA-256 checksum, or None when it does not hold."""
-    raw = decode(text)
-    if raw is None or len(raw) < 5:
+    return _decoded(text, check=True)
+
+
+def _decoded(text: str, *, check: bool) -> bytes | None:
+    # The library forgives spaces at the end.
+    if not 0 < len(text) <= _LENGTH_LIMIT or text[-1].isspace():
         return None
-    payload, checksum = raw[:-4], raw[-4:]
-    digest = hashlib.sha256(hashlib.sha256(payload).digest()).digest()
-    return payload if digest[:4] == checksum else None
+    try:
+        return base58.b58decode_check(text) if check else base58.b58decode(text)
+    except ValueError:
+        return None

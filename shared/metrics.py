@@ -1,10 +1,11 @@
 """Counters of one process and the small side port that shows them."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from threading import Thread
 from typing import TypeVar
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,14 +15,11 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
-    generate_latest,
+    start_http_server,
 )
 from prometheus_client.metrics import MetricWrapperBase
 
-from shared.log import get_logger
-
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_REQUEST_SECONDS = 5.0
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
 
 
@@ -85,79 +83,32 @@ def process() -> Metrics:
 
 
 class SidePort:
-    """Answers GET /metrics and /healthz; a service without an address (None or "") has no side
-    port.
-    """
+    """GET /metrics on a thread of its own; no address (None or "") is no side port."""
 
-    def __init__(
-        self,
-        address: str | None,
-        *,
-        metrics: Metrics | None = None,
-        healthy: Callable[[], bool] = lambda: True,
-    ) -> None:
+    def __init__(self, address: str | None, metrics: Metrics) -> None:
         self._asked = address or ""
-        self._metrics = metrics or process()
-        self._healthy = healthy
-        self._server: asyncio.Server | None = None
+        self._metrics = metrics
+        self._server: WSGIServer | None = None
+        self._thread: Thread | None = None
         self.metrics_address = ""
 
     async def start(self) -> None:
         if not self._asked:
             return
         host, _, port = self._asked.rpartition(":")
-        self._server = await asyncio.start_server(
-            self._answer, host.strip("[]") or None, int(port), limit=8192
+        self._server, self._thread = start_http_server(
+            int(port), host.strip("[]") or "0.0.0.0", self._metrics.registry
         )
-        self.metrics_address = f"{host}:{self._server.sockets[0].getsockname()[1]}"
+        self.metrics_address = f"{host}:{self._server.server_port}"
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        if self._server is not None and self._thread is not None:
+            await asyncio.to_thread(self._server.shutdown)
+            self._server.server_close()
+            self._thread.join()
             self._server = None
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(_REQUEST_SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._page(head.split(b" ", 2)[:2]))
-                await writer.drain()
-        except (
-            TimeoutError,
-            OSError,
-            asyncio.IncompleteReadError,
-            asyncio.LimitOverrunError,
-        ) as error:
-            get_logger().debug("side port request given up", problem=type(error).__name__)
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
-    def _page(self, line: list[bytes]) -> bytes:
-        if line == [b"GET", b"/metrics"]:
-            return _response("200 OK", generate_latest(self._metrics.registry))
-        if line == [b"GET", b"/healthz"]:
-            healthy = self._healthy()
-            return _response(
-                "200 OK" if healthy else "503 Service Unavailable", b"ok\n" if healthy else b"no\n"
-            )
-        return _response("404 Not Found", b"GET /metrics or /healthz\n")
-
-
-def serve(
-    address: str | None,
-    *,
-    metrics: Metrics | None = None,
-    healthy: Callable[[], bool] = lambda: True,
-) -> SidePort:
+def serve(address: str | None, metrics: Metrics | None = None) -> SidePort:
     """The part that shows this process's metrics at `address`; None or "" is off."""
-    return SidePort(address, metrics=metrics, healthy=healthy)
-
-
-def _response(status: str, body: bytes) -> bytes:
-    head = (
-        f"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + body
+    return SidePort(address, metrics or process())

@@ -95,7 +95,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock=clock,
         channelz=config.channelz,
     )
-    side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
+    side = metrics.serve(config.metrics_address)
     loops = [
         RelayLoop(relay, cache, clock),
         HoldLoop(silences, clock),

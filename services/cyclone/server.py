@@ -111,7 +111,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         channelz=config.channelz,
     )
     outside: list[Part] = [heartbeat] if heartbeat else []
-    side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
+    side = metrics.serve(config.metrics_address)
     return App(
         "cyclone", [database, *peers.values(), *outside, notifier, notices, side, server, keeper]
     )

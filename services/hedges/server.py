@@ -60,7 +60,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock=clock,
         channelz=config.channelz,
     )
-    side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
+    side = metrics.serve(config.metrics_address)
     return App("hedges", [database, positions, feed, side, server])
 
 

@@ -173,7 +173,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock=clock,
         channelz=config.channelz,
     )
-    side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
+    side = metrics.serve(config.metrics_address)
     database_outage = DatabaseOutage(database.has_room, read, xcom)
     loops = [scheduler(partial(database_outage.watch, check_runs.run_outside), clock), telling]
     loops.append(retention(queries.forget, clock, timedelta(days=config.monitor_runs_kept_days)))

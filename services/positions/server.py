@@ -133,7 +133,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     asked = [*(part for one in built for part in one.parts), *balances.parts]
     forgetting = retention_loop(Retention(begin, clock, _kept_days(config)), clock)
-    side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
+    side = metrics.serve(config.metrics_address)
     parts: list[Part] = [database, price, *asked, side, server, forgetting]
     return App("positions", parts, grace_seconds=config.shutdown_grace_seconds)
 

@@ -178,7 +178,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock=clock,
         channelz=config.channelz,
     )
-    side = serve(config.metrics_address, healthy=lambda: server.serving)
+    side = serve(config.metrics_address)
     https = {*parts.values(), candles}
     return App("price", [database, *https, feed, Trimming(history.trim, clock), server, side])
 

@@ -166,7 +166,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     listener = Listener(listening, own_name, wakes)
     ready = migrated(database, Path(__file__).parent / "migrations")
     server = _server(config, clock, ready, messages, channels, escalation, sounds, unrecorded)
-    side = metrics.serve(config.metrics_address, healthy=lambda: server.serving)
+    side = metrics.serve(config.metrics_address)
     stores: list[Part] = [database, high_database, listening, configured_channels]
     loops: list[Part] = [quiet, high, following, escalating, sounding, remembering, listener]
     return App("xcom", [*stores, *loops, side, server])
