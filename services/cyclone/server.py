@@ -24,7 +24,7 @@ from services.cyclone.loop.scheduler import Scheduler
 from services.cyclone.service import CycloneService
 from services.cyclone.servicer import CycloneServicer
 from services.cyclone.store.lease import LeaseStore
-from services.cyclone.store.notices import Notices
+from services.cyclone.store.listener import Listener
 from services.cyclone.store.progress import ProgressStore
 from services.cyclone.store.requests import RequestStore
 from shared import metrics
@@ -79,7 +79,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         config.database_url.get_secret_value(), pool_size=6, application_name="cyclone"
     )
     peers = channels(config.addresses)
-    notices = Notices(database)
+    listener = Listener(database)
     requests = database.bind(RequestStore)
     leases = database.bind(LeaseStore, isolation="AUTOCOMMIT")
     progress = ProgressStore(database)
@@ -90,12 +90,12 @@ def build(config: Config, clock: Clock | None = None) -> App:
     runner = Runner(progress, StepClient(peers), notifier, clock, caps)
     kept = timedelta(days=config.cycles_kept_days)
     owner = Scheduler(progress, leases, runner, clock, scheduled=config.sonic_schedule, kept=kept)
-    keeper = LeaseKeeper(leases, notices, owner.work, clock, _owner_name(), interval)
+    keeper = LeaseKeeper(leases, listener, owner.work, clock, _owner_name(), interval)
     service = CycloneService(
         requests,
         database.bind(RequestStore, isolation="AUTOCOMMIT"),
         leases,
-        notices,
+        listener,
         ClearingClient(peers),
         clock,
         interval=interval,
@@ -113,7 +113,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     outside: list[Part] = [heartbeat] if heartbeat else []
     side = metrics.serve(config.metrics_address)
     return App(
-        "cyclone", [database, *peers.values(), *outside, notifier, notices, side, server, keeper]
+        "cyclone", [database, *peers.values(), *outside, notifier, listener, side, server, keeper]
     )
 
 

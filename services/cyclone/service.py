@@ -24,9 +24,9 @@ from shared.names import choose, new_id
 from shared.paging import Page, PageRequest
 
 _OWN_KIND = "cycles"
-# A reader looks by itself this often, in case a notice got lost.
+# A reader reads by itself this often, in case a notice got lost.
 _LOOK_SECONDS = 1.0
-# Steps may follow each other faster than people see: one look for several of them.
+# Steps may follow each other faster than people see: one read for several of them.
 _GATHER_SECONDS = 0.1
 _TRIES = 3
 
@@ -43,9 +43,9 @@ class Clearer(Protocol):
 
 
 class News(Protocol):
-    """Where words about progress come in; an empty word when some may have been missed."""
+    """Where notices about progress come in; an empty one when some may have been missed."""
 
-    def heard_by(self, hear: Callable[[str], None]) -> AbstractContextManager[None]: ...
+    def subscribed(self, on_notice: Callable[[str], None]) -> AbstractContextManager[None]: ...
 
 
 class CycloneService:
@@ -94,19 +94,19 @@ class CycloneService:
         """
         changed, ended = asyncio.Event(), asyncio.Event()
 
-        def hear(word: str) -> None:
+        def on_notice(word: str) -> None:
             if word == f"ended {cycle.id}":
                 ended.set()
             if word in ("", f"progress {cycle.id}", f"ended {cycle.id}"):
                 changed.set()
 
-        with self._news.heard_by(hear):
+        with self._news.subscribed(on_notice):
             seen: Cycle | None = None
             while True:
                 changed.clear()
                 present = await self.get(cycle.id)
-                for told in cycles.progress(seen, present):
-                    yield told
+                for message in cycles.progress(seen, present):
+                    yield message
                 if present.state in ENDED:
                     return
                 seen = present

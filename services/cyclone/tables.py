@@ -112,6 +112,6 @@ incident = Table(
     Column("open", Boolean, nullable=False),
     Column("id", Text, nullable=False),
     Column("summary", Text, nullable=False),
-    Column("told", Text, nullable=False),
+    Column("notified_by", Text, nullable=False),
     Column("resolving", Boolean, nullable=False),
 )

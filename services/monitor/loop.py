@@ -1,4 +1,4 @@
-"""What happens without being asked: due monitors, telling, forgetting, news for those who watch."""
+"""What runs without being asked: due monitors, notifications, retention, updates for watchers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from shared.lifecycle import Loop
 
 _ROUND_SECONDS = 5.0
 _RETRY_SECONDS = 5.0
-# Another process may have died between writing a notice and telling it.
-_TELL_SECONDS = 60.0
+# Another process may have died between writing a notification and sending it.
+_NOTIFY_SECONDS = 60.0
 _FORGET_SECONDS = 3600.0
 _POLL_SECONDS = 1.0
 _IDLE_SECONDS = 3600.0
@@ -32,13 +32,13 @@ def scheduler(run_outside: Callable[[], Awaitable[object]], clock: Clock) -> Loo
     return Loop("monitor rounds", body, clock, first_delay_seconds=_ROUND_SECONDS)
 
 
-def relay(tell: Callable[[], Awaitable[bool]], clock: Clock) -> Loop:
+def notifier(notify: Callable[[], Awaitable[bool]], clock: Clock) -> Loop:
     """Hands over what waits: at once when woken, again soon when nobody took it."""
 
     async def body() -> float:
-        return _TELL_SECONDS if await tell() else _RETRY_SECONDS
+        return _NOTIFY_SECONDS if await notify() else _RETRY_SECONDS
 
-    return Loop("monitor telling", body, clock)
+    return Loop("monitor notifications", body, clock)
 
 
 def retention(forget: Callable[[datetime], Awaitable[int]], clock: Clock, kept: timedelta) -> Loop:
@@ -52,7 +52,7 @@ def retention(forget: Callable[[datetime], Awaitable[int]], clock: Clock, kept: 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What one watcher is told: the monitors that changed, every badge that is set."""
+    """What one watcher gets: the monitors that changed, every badge that is set."""
 
     states: tuple[State, ...]
     badges: tuple[KeptBadge, ...]
@@ -62,12 +62,12 @@ class News:
 class MonitorFeed:
     """A Part that looks for changes each second while somebody watches, and at once after `wake`.
 
-    It keeps one view and its number, no queue: a watcher that missed a view is told the whole
-    present state.
+    It keeps one view and its number, no queue: a watcher that missed a view gets the whole present
+    state.
     """
 
-    def __init__(self, look: Callable[[], Awaitable[View]], clock: Clock) -> None:
-        self._look = look
+    def __init__(self, read: Callable[[], Awaitable[View]], clock: Clock) -> None:
+        self._read = read
         self._loop = Loop("monitor feed", self._turn, clock)
         self._watching = 0
         self._view: View | None = None
@@ -81,7 +81,7 @@ class MonitorFeed:
         await self._loop.stop()
 
     def wake(self) -> None:
-        """Something was written here: look now."""
+        """Something was written here: read now."""
         if self._watching:
             self._loop.wake()
 
@@ -89,7 +89,7 @@ class MonitorFeed:
         """The present state of these monitors first, then every change."""
         self._watching += 1
         try:
-            seen, number = _only(await self._look(), names), self._number
+            seen, number = _only(await self._read(), names), self._number
             yield News(seen.states, seen.badges)
             self._loop.wake()
             while True:
@@ -111,7 +111,7 @@ class MonitorFeed:
     async def _turn(self) -> float:
         if not self._watching:
             return _IDLE_SECONDS
-        view = await self._look()
+        view = await self._read()
         if view != self._view:
             async with self._changed:
                 self._view = view

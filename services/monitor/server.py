@@ -19,11 +19,11 @@ from services.monitor.clients.probes import Account, Probes
 from services.monitor.clients.readings import PeerReadings, Peers, channels
 from services.monitor.clients.xcom import XComClient
 from services.monitor.domain.settings import VARIABLES, Override, prefixes
-from services.monitor.loop import MonitorFeed, relay, retention, scheduler
+from services.monitor.loop import MonitorFeed, notifier, retention, scheduler
 from services.monitor.service.check_runs import NOTHING, CheckRuns, Limits
 from services.monitor.service.configured_checks import ConfiguredChecks
 from services.monitor.service.database_outage import DatabaseOutage
-from services.monitor.service.notifier import NoticeSender
+from services.monitor.service.notifier import NotificationSender
 from services.monitor.service.queries import MonitorQueries
 from services.monitor.servicer import MonitorServicer
 from services.monitor.store import Store
@@ -150,7 +150,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     around = Probes(services, hosts, account, config.sonic_home)
     peers = Peers(services["price"], services["positions"], services["alerts"], xcom, around)
     configured = _configured(config)
-    telling = relay(NoticeSender(begin, read, xcom).tell, clock)
+    notification = notifier(NotificationSender(begin, read, xcom).notify, clock)
     queries = MonitorQueries(begin, read, configured, xcom, clock)
     feed = MonitorFeed(queries.view, clock)
     queries.on_change(feed.wake)
@@ -158,11 +158,11 @@ def build(config: Config, clock: Clock | None = None) -> App:
         begin,
         CheckRunStore(database.fetch),
         configured,
-        lambda handed=NOTHING, *, refresh: PeerReadings(peers, refresh, handed),
+        lambda cycle_readings=NOTHING, *, refresh: PeerReadings(peers, refresh, cycle_readings),
         clock,
         Limits(config.monitor_cycle_limit_seconds, config.monitor_limit_seconds),
         changed=feed.wake,
-        tell=telling.wake,
+        notify=notification.wake,
     )
     servicer = MonitorServicer(check_runs, queries, feed.watch, clock)
     server = GrpcServer(
@@ -175,7 +175,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     side = metrics.serve(config.metrics_address)
     database_outage = DatabaseOutage(database.has_room, read, xcom)
-    loops = [scheduler(partial(database_outage.watch, check_runs.run_outside), clock), telling]
+    loops = [scheduler(partial(database_outage.watch, check_runs.run_outside), clock), notification]
     loops.append(retention(queries.forget, clock, timedelta(days=config.monitor_runs_kept_days)))
     outside = [*hosts, *([account.http] if account else [])]
     return App("monitor", [database, *services.values(), *outside, feed, *loops, side, server])

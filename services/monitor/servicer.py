@@ -11,7 +11,7 @@ import grpc
 from sonic.monitor.v1 import monitor_pb2 as pb
 from sonic.monitor.v1 import monitor_pb2_grpc as rpc
 
-from services.monitor.checks import Handed, HoldingsReading, PriceReading, WalletReading
+from services.monitor.checks import CycleReadings, HoldingsReading, PriceReading, WalletReading
 from services.monitor.domain.badges import KeptBadge, parts_of
 from services.monitor.domain.findings import Badge, Level, Run
 from services.monitor.domain.settings import Chosen
@@ -45,7 +45,7 @@ _CHANGEABLE = {
 
 
 class Change(Protocol):
-    """What a watcher is told."""
+    """What a watcher gets."""
 
     @property
     def states(self) -> Collection[State]: ...
@@ -117,7 +117,7 @@ class MonitorServicer(rpc.MonitorServiceServicer):
             step,
             request.names,
             interval if interval and interval > timedelta() else None,
-            _handed(request) if request.cycle_id else NOTHING,
+            _cycle_readings(request) if request.cycle_id else NOTHING,
             remaining_seconds(),
         )
         runs = [_run(run, with_metadata=False) for run in answer.runs]
@@ -159,8 +159,8 @@ class MonitorServicer(rpc.MonitorServiceServicer):
         return [_monitor(state, now) for state in states]
 
 
-def _handed(request: pb.RunMonitorsRequest) -> Handed:
-    return Handed(
+def _cycle_readings(request: pb.RunMonitorsRequest) -> CycleReadings:
+    return CycleReadings(
         prices=tuple(map(_price, request.prices.prices)) if request.HasField("prices") else None,
         holdings=_holdings(request.holdings) if request.HasField("holdings") else None,
         demo=request.demo if request.HasField("demo") else None,
@@ -201,7 +201,7 @@ def _chosen(asked: pb.Monitor, paths: Collection[str]) -> Chosen:
 
 def _monitor(state: State, now: datetime) -> pb.Monitor:
     last, setting = state.last_run, state.setting
-    level = setting.telling.level
+    level = setting.notification.level
     monitor = pb.Monitor(
         name=state.name,
         description=state.description,
@@ -214,7 +214,7 @@ def _monitor(state: State, now: datetime) -> pb.Monitor:
         notification_level=pb.Level.Value(f"LEVEL_{level.value}")
         if level
         else pb.LEVEL_UNSPECIFIED,
-        channels=setting.telling.channels,
+        channels=setting.notification.channels,
         snooze=to_duration(setting.snooze),
         snoozed_until_time=to_timestamp(state.snoozed_until_time),
         resting_reason=state.resting_reason,

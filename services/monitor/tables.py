@@ -38,8 +38,8 @@ run = Table(
     CheckConstraint("duration_seconds >= 0", name="run_duration"),
 )
 Index("run_monitor_id", run.c.monitor, run.c.id)
-# The last run that looked, however long a monitor has been skipped since.
-Index("run_looked", run.c.monitor, run.c.id, postgresql_where=text("status <> 3"))
+# The last run that was not SKIPPED, however long a monitor has been skipped since.
+Index("run_not_skipped", run.c.monitor, run.c.id, postgresql_where=text("status <> 3"))
 Index("run_cycle", run.c.cycle_id, postgresql_where=text("cycle_id <> ''"))
 
 # What people chose; null leaves a monitor its own. No row: nothing was ever chosen.
@@ -98,10 +98,10 @@ incident = Table(
     Column("since_time", DateTime(timezone=True), nullable=False),
     # Who was found, each with since when it is well again (null: it is not).
     Column("members", JSONB, nullable=False, server_default="{}"),
-    Column("told", Boolean, nullable=False, server_default="true"),
+    Column("notified", Boolean, nullable=False, server_default="true"),
 )
 
-# What must be told; a row goes when xcom has it.
+# Notifications to send; a row goes when xcom has it.
 outbox = Table(
     "outbox",
     metadata,
@@ -128,7 +128,7 @@ beat = Table(
     CheckConstraint("id = 1", name="beat_one"),
 )
 
-# Which process runs a monitor that is due; several look at the same time.
+# Which process runs a monitor that is due; several run at the same time.
 claim = Table(
     "claim",
     metadata,

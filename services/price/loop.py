@@ -1,4 +1,4 @@
-"""Tells watchers what changed, whichever process changed it, and trims the history."""
+"""Sends watchers what changed, whichever process changed it, and trims the history."""
 
 import asyncio
 from collections import deque

@@ -166,7 +166,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         Klines(candles, clock),
         clock,
         _history_settings(config),
-        settle=service.settle,
+        ensure_market=service.ensure_market,
         changed=feed.wake,
     )
     servicer = PriceServicer(service, history, feed.watch, clock)

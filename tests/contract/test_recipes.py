@@ -312,7 +312,7 @@ def test_sources_venues_channels_and_monitors_come_by_their_recipes(copy: Copy) 
         "from services.monitor.checks import Check, CheckContext\n",
         "from services.monitor.checks.example import ExampleCheck\n",
     )
-    copy.insert(registry, "_HOUSE = (", "ExampleCheck,")
+    copy.insert(registry, "_BUILT_IN = (", "ExampleCheck,")
 
     # One process: each would import much of the same.
     program = f"{SOURCE_IS_ASKED}{VENUE_IS_BUILT}{CHANNEL_IS_REGISTERED}{MONITOR_IS_KNOWN}"

@@ -1,4 +1,4 @@
-"""Who tells people of deaths: alerts, and xcom directly when alerts cannot."""
+"""Who notifies people of deaths: alerts, and xcom directly when alerts cannot."""
 
 from __future__ import annotations
 
@@ -107,10 +107,10 @@ class DeathClient:
         try:
             await self._xcom.Send(request, timeout=seconds)
         except AlreadyExists:
-            # Told before, when it was another cycle; only the answer was lost.
+            # Sent before, when it was another cycle; only the answer was lost.
             return
 
 
 def _key(incident: Incident) -> str:
-    """Names it to xcom from its first telling to its end, whoever owns the schedule then."""
+    """Names it to xcom from its first notification to its end, whoever owns the schedule then."""
     return f"cyclone-{incident.id}"

@@ -1,4 +1,4 @@
-"""The dead-man switch outside of the house: it hears of good cycles only, and its URL is never
+"""The dead-man switch outside of the system: it hears of good cycles only, and its URL is never
 shown.
 """
 

@@ -94,7 +94,7 @@ def wallet_readings(syncs: Iterable[positions_pb2.WalletSync]) -> tuple[WalletRe
 
 
 def _reason(sync: positions_pb2.WalletSync) -> str:
-    """Parts of an account that are not read are told by name, as far as there is room."""
+    """Parts of an account that are not read are named, as far as there is room."""
     is_read = sync.state != _STATES.WALLET_SYNC_STATE_PARTIAL or not sync.unwatched
     return str(sync.reason) if is_read else "; ".join(sync.unwatched)[:_MOST_SIGNS]
 

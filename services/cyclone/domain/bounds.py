@@ -26,14 +26,14 @@ SHARES: Mapping[str, float] = {
     steps.NOTIFY: 0.1,
 }
 # Asked beside the steps (mode, last known prices); a service that has not answered in this cycle
-# already; one try to tell of a death.
+# already; one try to notify of a death.
 ASIDE_SHARE = 0.05
-AGAIN_SHARE = 0.05
-TELLING_SHARE = 0.05
+RETRY_SHARE = 0.05
+NOTIFY_SHARE = 0.05
 FLOOR_SECONDS = 0.5
 _ASIDE_CAP_SECONDS = 3.0
-_AGAIN_CAP_SECONDS = 3.0
-_TELLING_CAP_SECONDS = 5.0
+_RETRY_CAP_SECONDS = 3.0
+_NOTIFY_CAP_SECONDS = 5.0
 # Of a schedule that is not known yet.
 USUAL_INTERVAL = timedelta(minutes=1)
 
@@ -52,7 +52,7 @@ def step_seconds(step: str, interval: timedelta, caps: Caps, *, again: bool = Fa
     """
     cap = caps.sync_seconds if step == steps.SYNC_POSITIONS else caps.step_seconds
     bound = _bound(SHARES[step], interval, cap)
-    return min(bound, _bound(AGAIN_SHARE, interval, _AGAIN_CAP_SECONDS)) if again else bound
+    return min(bound, _bound(RETRY_SHARE, interval, _RETRY_CAP_SECONDS)) if again else bound
 
 
 def aside_seconds(interval: timedelta) -> float:
@@ -60,9 +60,9 @@ def aside_seconds(interval: timedelta) -> float:
     return _bound(ASIDE_SHARE, interval, _ASIDE_CAP_SECONDS)
 
 
-def telling_seconds(interval: timedelta) -> float:
-    """The bound of one try to tell of a death; there are two ways, so twice this in all."""
-    return _bound(TELLING_SHARE, interval, _TELLING_CAP_SECONDS)
+def notify_seconds(interval: timedelta) -> float:
+    """The bound of one try to notify of a death; there are two ways, so twice this in all."""
+    return _bound(NOTIFY_SHARE, interval, _NOTIFY_CAP_SECONDS)
 
 
 def _bound(share: float, interval: timedelta, cap_seconds: float) -> float:

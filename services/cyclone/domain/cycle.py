@@ -152,25 +152,25 @@ def progress(before: Cycle | None, after: Cycle) -> list[tuple[Cycle, str]]:
     """The messages that lead from one reading to the next: (the cycle then, name of the step that
     changed).
 
-    A step that started and ended between two readings is told twice, so that each is seen to start.
+    A step that started and ended between two readings is sent twice, so that each is seen to start.
     """
     if before is None:
         return [(after, "")]
-    told: list[tuple[Cycle, str]] = []
+    messages: list[tuple[Cycle, str]] = []
     steps = list(before.steps)
     present = replace(
         after, state=before.state, ended_time=before.ended_time, message=before.message
     )
     if after.state is not before.state and after.state not in ENDED:
         present = after
-        told.append((replace(after, steps=tuple(steps)), ""))
+        messages.append((replace(after, steps=tuple(steps)), ""))
     for place, (old, new) in enumerate(zip(before.steps, after.steps, strict=True)):
         for shown in _shown(old, new):
             steps[place] = shown
-            told.append((replace(present, steps=tuple(steps)), shown.name))
+            messages.append((replace(present, steps=tuple(steps)), shown.name))
     if after.state in ENDED and before.state not in ENDED:
-        told.append((after, ""))
-    return told
+        messages.append((after, ""))
+    return messages
 
 
 def _shown(old: Step, new: Step) -> list[Step]:

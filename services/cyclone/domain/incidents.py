@@ -1,4 +1,4 @@
-"""Deaths: when a failed cycle or a service that stays down is an incident, told once, and when it
+"""Deaths: a failed cycle or a service that stays down is an incident, notified once, until it
 is over.
 
 Pure.
@@ -17,8 +17,8 @@ CYCLE = "cycle"
 DOWN_CYCLES = 2
 
 
-class Told(Enum):
-    """Who has been told that the incident is on."""
+class NotifiedBy(Enum):
+    """Who has notified people that the incident is on."""
 
     NOBODY = "NOBODY"
     ALERTS = "ALERTS"
@@ -29,8 +29,8 @@ class Told(Enum):
 class Incident:
     """What is watched under one name; `bad_count` cycles in a row, an incident once `open`.
 
-    `id` is the same for one incident however often it is told, and new for the next one.
-    `resolving`: it is over and that has still to be told to whoever was told it began.
+    `id` is the same for one incident however often it is notified, and new for the next one.
+    `resolving`: it is over, and whoever was notified that it began has still to be notified.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Incident:
     open: bool = False
     id: str = ""
     summary: str = ""
-    told: Told = Told.NOBODY
+    notified_by: NotifiedBy = NotifiedBy.NOBODY
     resolving: bool = False
 
 
@@ -61,7 +61,7 @@ def findings(
     *,
     without_positions: bool = False,
 ) -> list[Finding]:
-    """What a cycle that ended tells: of itself (only when it was to judge) and of each service it
+    """What a cycle that ended says: of itself (only when it was to judge) and of each service it
     called.
 
     A cycle that judged without the positions is as bad as one that failed. `down` maps a service to
@@ -86,19 +86,23 @@ def changed(known: Mapping[str, Incident], found: Iterable[Finding], new_id: str
     return [new for old, each in after if (new := _after(old, each, new_id)) != old]
 
 
-def untold(known: Iterable[Incident]) -> list[Incident]:
-    """Those of which somebody has still to be told."""
-    return [each for each in known if each.resolving or (each.open and each.told is Told.NOBODY)]
+def unnotified(known: Iterable[Incident]) -> list[Incident]:
+    """Those of which somebody has still to be notified."""
+    return [
+        each
+        for each in known
+        if each.resolving or (each.open and each.notified_by is NotifiedBy.NOBODY)
+    ]
 
 
 def _after(old: Incident, found: Finding, new_id: str) -> Incident:
     if not found.bad:
-        # Never told that it began: nothing to tell of its end.
+        # Nobody was notified that it began, so nobody of its end.
         return replace(
             old,
             bad_count=0,
             open=False,
-            resolving=old.resolving or (old.open and old.told is not Told.NOBODY),
+            resolving=old.resolving or (old.open and old.notified_by is not NotifiedBy.NOBODY),
         )
     bad_count = min(old.bad_count + 1, found.limit)
     if old.open or bad_count < found.limit:

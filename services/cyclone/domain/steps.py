@@ -49,7 +49,7 @@ RULES = (
     # Not beside the judging, which a warning waits for: it has the processors first.
     Rule(RECORD_SNAPSHOT, "positions", after=(EVALUATE_ALERTS,), needs=(ENRICH_POSITIONS,)),
     Rule(RUN_MONITORS, "monitor", after=(CLEAR_STALE_ALERTS,)),
-    # What was judged is told at once: no monitor that hangs may hold a warning back.
+    # What was judged is sent at once: no monitor that hangs may hold a warning back.
     Rule(NOTIFY, "alerts", after=(CLEAR_STALE_ALERTS,)),
 )
 NAMES = tuple(rule.name for rule in RULES)

@@ -1,3 +1,3 @@
-"""What cyclone does by itself: keep the lease, choose the work, run a cycle, tell deaths, ping
+"""What cyclone does by itself: keep the lease, choose the work, run a cycle, notify of deaths, ping
 outside.
 """

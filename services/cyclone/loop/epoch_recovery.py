@@ -15,7 +15,7 @@ _SAID_EVERY_SECONDS = 3600.0
 
 
 class EpochRecovery:
-    """Remembers when it spoke last: who sends such epochs all day is told of once an hour."""
+    """Remembers when it spoke last: who sends such epochs all day is logged once an hour."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -33,7 +33,7 @@ class EpochRecovery:
         )
 
     def sentence(self, service: str, step: str, error: SonicError) -> str:
-        """What to tell people, empty when it was told within the hour."""
+        """What to say to people, empty when it was said within the hour."""
         now = self._clock.monotonic()
         if now - self._said_at < _SAID_EVERY_SECONDS:
             return ""

@@ -1,4 +1,4 @@
-"""After a cycle: deaths are told once, recoveries too, and the outside hears of a good cycle."""
+"""After a cycle: deaths and recoveries are notified once, and a good cycle is reported outside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from services.cyclone.domain import incidents, steps
 from services.cyclone.domain.cycle import Cycle, CycleState, Event, Severity, StepState
-from services.cyclone.domain.incidents import Incident, Told
+from services.cyclone.domain.incidents import Incident, NotifiedBy
 from services.cyclone.domain.outcomes import NO_LIQUIDATION_PRICE, TotalsReading
 from services.cyclone.store.progress import Fenced, ProgressStore
 from shared.clock import Clock
@@ -17,8 +17,8 @@ from shared.errors import SonicError
 from shared.log import get_logger
 
 
-class Teller(Protocol):
-    """Who tells people. Every method raises SonicError when nobody answers within `seconds`."""
+class DeathNotifier(Protocol):
+    """Who notifies people. Every method raises SonicError when nobody answers within `seconds`."""
 
     async def raise_death(
         self, incident: Incident, cycle_id: str, epoch: int, seconds: float
@@ -31,7 +31,7 @@ class Teller(Protocol):
     async def send_death(
         self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool
     ) -> None:
-        """Directly through xcom, HIGH, when alerts cannot tell; the same incident again is one
+        """Directly through xcom, HIGH, when alerts cannot; the same incident again is one
         message.
         """
         ...
@@ -43,7 +43,7 @@ class Teller(Protocol):
         ...
 
     async def end_death(self, incident: Incident, seconds: float) -> None:
-        """What was perhaps sent directly goes to no further contact; tells nobody."""
+        """What was perhaps sent directly goes to no further contact; notifies nobody."""
         ...
 
 
@@ -59,10 +59,10 @@ class IncidentNotifier:
     """Holds the incidents as the owner knows them; read again whenever the lease is taken."""
 
     def __init__(
-        self, store: ProgressStore, teller: Teller, pinger: Pinger | None, clock: Clock
+        self, store: ProgressStore, deaths: DeathNotifier, pinger: Pinger | None, clock: Clock
     ) -> None:
         self._store = store
-        self._teller = teller
+        self._deaths = deaths
         self._pinger = pinger
         self._clock = clock
         self._pinging: set[asyncio.Task[None]] = set()
@@ -79,10 +79,10 @@ class IncidentNotifier:
         if self._pinging:
             await asyncio.wait(self._pinging)
 
-    async def load(self, epoch: int, telling_seconds: float) -> None:
+    async def load(self, epoch: int, notify_seconds: float) -> None:
         self.incidents = await self._store.incidents()
         self.demo = await self._store.last_demo()
-        await self._tell("", epoch, telling_seconds)
+        await self._notify("", epoch, notify_seconds)
 
     async def after(
         self,
@@ -90,12 +90,12 @@ class IncidentNotifier:
         epoch: int,
         changed: Sequence[Incident],
         totals: TotalsReading | None,
-        telling_seconds: float,
+        notify_seconds: float,
     ) -> None:
         """`changed` is stored already, with the end of the cycle; `telling_seconds` bounds one
         try."""
         self.incidents |= {incident.name: incident for incident in changed}
-        await self._tell(cycle.id, epoch, telling_seconds)
+        await self._notify(cycle.id, epoch, notify_seconds)
         # Only the whole cycle shows that everything works; a good part of it says nothing of the
         # rest.
         whole = tuple(step.name for step in cycle.steps) == steps.NAMES
@@ -109,57 +109,61 @@ class IncidentNotifier:
             self._pinging.add(task)
             task.add_done_callback(self._pinging.discard)
 
-    async def _tell(self, cycle_id: str, epoch: int, seconds: float) -> None:
-        told, events = [], []
-        waiting = incidents.untold(self.incidents.values())
+    async def _notify(self, cycle_id: str, epoch: int, seconds: float) -> None:
+        notified, events = [], []
+        waiting = incidents.unnotified(self.incidents.values())
         # Together: one after the other, those who do not answer would be waited for once an
         # incident.
-        tellings = (self._tell_one(incident, cycle_id, epoch, seconds) for incident in waiting)
+        attempts = (self._notify_one(incident, cycle_id, epoch, seconds) for incident in waiting)
         for incident, (after, message) in zip(
-            waiting, await asyncio.gather(*tellings), strict=True
+            waiting, await asyncio.gather(*attempts), strict=True
         ):
             severity = Severity.INFO if incident.resolving and after != incident else Severity.ERROR
             events.append(Event(self._clock.now(), severity, incident.name, message, cycle_id))
-            told.append(after)
-        if not told:
+            notified.append(after)
+        if not notified:
             return
-        self.incidents |= {incident.name: incident for incident in told}
-        await self._store.note(epoch, events, told)
+        self.incidents |= {incident.name: incident for incident in notified}
+        await self._store.note(epoch, events, notified)
 
-    async def _tell_one(
+    async def _notify_one(
         self, incident: Incident, cycle_id: str, epoch: int, seconds: float
     ) -> tuple[Incident, str]:
         try:
             if incident.resolving:
-                return await self._tell_end(incident, cycle_id, epoch, seconds)
-            return await self._tell_begin(incident, cycle_id, epoch, seconds)
+                return await self._notify_end(incident, cycle_id, epoch, seconds)
+            return await self._notify_begin(incident, cycle_id, epoch, seconds)
         except SonicError as error:
             get_logger().error(
                 "a death cannot be told", incident=incident.name, problem=error.message
             )
             return incident, f"cannot be told, tried again after the next cycle: {error.message}"
 
-    async def _tell_begin(
+    async def _notify_begin(
         self, incident: Incident, cycle_id: str, epoch: int, seconds: float
     ) -> tuple[Incident, str]:
         try:
-            await self._teller.raise_death(incident, cycle_id, epoch, seconds)
+            await self._deaths.raise_death(incident, cycle_id, epoch, seconds)
         except SonicError:
-            await self._teller.send_death(incident, cycle_id, seconds, demo=self.demo)
-            return replace(incident, told=Told.XCOM), f"told through xcom: {incident.summary}"
-        return replace(incident, told=Told.ALERTS), f"told through alerts: {incident.summary}"
+            await self._deaths.send_death(incident, cycle_id, seconds, demo=self.demo)
+            return replace(
+                incident, notified_by=NotifiedBy.XCOM
+            ), f"told through xcom: {incident.summary}"
+        return replace(
+            incident, notified_by=NotifiedBy.ALERTS
+        ), f"told through alerts: {incident.summary}"
 
-    async def _tell_end(
+    async def _notify_end(
         self, incident: Incident, cycle_id: str, epoch: int, seconds: float
     ) -> tuple[Incident, str]:
-        # Whoever did not answer in time may have told it all the same: over here, it is over there
+        # Whoever did not answer in time may have notified all the same: over here, it is over there
         # too.
-        if incident.told is Told.ALERTS:
-            await self._teller.resolve_death(incident, cycle_id, epoch, seconds)
-            await self._teller.end_death(incident, seconds)
+        if incident.notified_by is NotifiedBy.ALERTS:
+            await self._deaths.resolve_death(incident, cycle_id, epoch, seconds)
+            await self._deaths.end_death(incident, seconds)
         else:
-            await self._teller.send_recovery(incident, cycle_id, seconds, demo=self.demo)
-            await self._teller.resolve_death(incident, cycle_id, epoch, seconds)
+            await self._deaths.send_recovery(incident, cycle_id, seconds, demo=self.demo)
+            await self._deaths.resolve_death(incident, cycle_id, epoch, seconds)
         return Incident(incident.name, incident.bad_count), "over"
 
     async def _ping(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from services.cyclone.store.lease import LeaseStore, Renewal
-from services.cyclone.store.notices import Notices
+from services.cyclone.store.listener import Listener
 from services.cyclone.store.progress import Fenced
 from shared.clock import Clock
 from shared.errors import SonicError
@@ -49,7 +49,7 @@ class HeldLease:
         """False after a pause, until the lease was renewed: another may have it."""
         return time.monotonic() < self.until
 
-    def hear(self, word: str) -> None:
+    def on_notice(self, word: str) -> None:
         kind, _, id = word.partition(" ")
         if kind == "cancel":
             self.cancelled.add(id)
@@ -70,19 +70,19 @@ class LeaseKeeper:
     def __init__(
         self,
         begin: Begin,
-        notices: Notices,
+        listener: Listener,
         work: Work,
         clock: Clock,
         owner: str,
         interval: timedelta,
     ) -> None:
         self._begin = begin
-        self._notices = notices
+        self._listener = listener
         self._work = work
         self._clock = clock
         self._owner = owner
         self._interval = interval
-        self._heard = asyncio.Event()
+        self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._ensured = False
 
@@ -95,7 +95,7 @@ class LeaseKeeper:
             await asyncio.wait({self._task})
 
     async def _run(self) -> None:
-        with self._notices.heard_by(self._hear):
+        with self._listener.subscribed(self._on_notice):
             while True:
                 try:
                     wait_seconds = await self._try()
@@ -104,9 +104,9 @@ class LeaseKeeper:
                     wait_seconds = _RETRY_SECONDS
                 await self._pause(wait_seconds)
 
-    def _hear(self, word: str) -> None:
+    def _on_notice(self, word: str) -> None:
         if word in ("", "lease", "schedule"):
-            self._heard.set()
+            self._woken.set()
 
     async def _try(self) -> float:
         """One attempt, and the whole tenure when it succeeds; answers the seconds until the
@@ -128,7 +128,7 @@ class LeaseKeeper:
         working = asyncio.create_task(self._keep_working(held_lease), name="cycles")
         lost = False
         try:
-            with self._notices.heard_by(held_lease.hear):
+            with self._listener.subscribed(held_lease.on_notice):
                 await self._renew_until_lost(held_lease, left_seconds)
             lost = True
             get_logger().warning("lease lost", epoch=held_lease.epoch)
@@ -174,9 +174,9 @@ class LeaseKeeper:
     def _pass_on(self, held_lease: HeldLease, renewal: Renewal) -> None:
         """What a lost notice would have said."""
         if renewal.queued:
-            held_lease.hear("work")
+            held_lease.on_notice("work")
         if renewal.cancelled_id:
-            held_lease.hear(f"cancel {renewal.cancelled_id}")
+            held_lease.on_notice(f"cancel {renewal.cancelled_id}")
 
     async def _keep_working(self, held_lease: HeldLease) -> None:
         while True:
@@ -185,7 +185,7 @@ class LeaseKeeper:
             except Fenced:
                 # The next renewal, made at once, ends this task unless the lease is ours after all.
                 get_logger().warning("write refused", epoch=held_lease.epoch)
-                self._heard.set()
+                self._woken.set()
             except SonicError as error:
                 get_logger().warning("work interrupted", problem=str(error))
             except Exception as error:  # noqa: BLE001  the loop outlives whatever a cycle meets; it is resumed
@@ -201,5 +201,5 @@ class LeaseKeeper:
         """Waits, or less when somebody let go of the lease or changed the interval."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._heard.wait()
-        self._heard.clear()
+                await self._woken.wait()
+        self._woken.clear()

@@ -79,16 +79,16 @@ class Runner:
         self.epoch_recovery = EpochRecovery(clock)
 
     async def begin(self, held_lease: HeldLease, interval: timedelta) -> None:
-        """A new owner first tells what the one before left untold."""
-        await self.notifier.load(held_lease.epoch, bounds.telling_seconds(interval))
+        """A new owner first notifies of what the one before left."""
+        await self.notifier.load(held_lease.epoch, bounds.notify_seconds(interval))
 
     async def run(
         self, cycle: Cycle, held_lease: HeldLease, interval: timedelta | None = None
     ) -> None:
         """Raises Fenced when the lease is lost on the way; the next owner resumes.
 
-        `interval` is that of the schedule when it is known: it bounds the steps, and monitors are
-        told.
+        `interval` is that of the schedule when it is known: it bounds the steps, and is said to
+        monitor.
         """
         log.bind(cycle_id=cycle.id)
         try:
@@ -291,7 +291,7 @@ class Run:
             self._held_lease.epoch, self._cycle.id, changed, events, self._cycle.demo
         )
         if cancel:
-            self._held_lease.hear(f"cancel {self._cycle.id}")
+            self._held_lease.on_notice(f"cancel {self._cycle.id}")
 
     async def _end(self, *, asked_to_stop: bool) -> None:
         left = steps.cancelled(self._listed())
@@ -325,7 +325,7 @@ class Run:
         await self._store.end(
             self._held_lease.epoch, ended, list(self._changed.values()), self._events, changed
         )
-        seconds = bounds.telling_seconds(self._interval)
+        seconds = bounds.notify_seconds(self._interval)
         await self._notifier.after(
             ended, self._held_lease.epoch, changed, self._call.totals, seconds
         )

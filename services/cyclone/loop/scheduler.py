@@ -18,7 +18,7 @@ from shared.clock import Clock
 from shared.names import new_id
 
 _FORGET_EVERY_SECONDS = 3600.0
-# A schedule that is off is looked at when told; this is for a notice that got lost.
+# A schedule that is off is read when a notice comes; this is for a notice that got lost.
 _OFF_SECONDS = 60.0
 
 
@@ -83,7 +83,7 @@ class Scheduler:
         if not written:
             return 0.0
         if due.missed_count:
-            await self._tell_missed(held_lease.epoch, due.missed_count, now)
+            await self._log_missed(held_lease.epoch, due.missed_count, now)
         if due.slot_time is not None:
             cycle = begun(cycle_id, due.slot_time, steps.NAMES, held_lease.epoch, now)
             await self._runner.run(cycle, held_lease, setting.interval)
@@ -102,7 +102,7 @@ class Scheduler:
             setting = await store.setting()
         return setting, now
 
-    async def _tell_missed(self, epoch: int, count: int, now: datetime) -> None:
+    async def _log_missed(self, epoch: int, count: int, now: datetime) -> None:
         message = (
             f"{count} slot{'s' if count > 1 else ''} missed: no owner, or a cycle longer "
             "than its interval"

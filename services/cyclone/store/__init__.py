@@ -1,1 +1,1 @@
-"""Rows of cyclone in and out, the only SQL: the lease, fenced writes, requests, notices."""
+"""Rows of cyclone in and out, the only SQL: the lease, fenced writes, requests, listener."""

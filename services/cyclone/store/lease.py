@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.cyclone.domain.schedule import Lease, Setting
-from services.cyclone.store.rows import CHANNEL, FENCE, setting_of
+from services.cyclone.store.rows import FENCE, NOTIFY_CHANNEL, setting_of
 from shared.database.fence import LATEST_EPOCH, NOW_EPOCH
 
 _TTL = "make_interval(secs => least(10, (select interval_seconds from setting) / 3))"
@@ -45,7 +45,7 @@ _EXCEED = text(
 )
 _RELEASE = text(
     "update lease set expires_time = '-infinity', owner = '' where epoch = :epoch"
-    f" returning pg_notify('{CHANNEL}', 'lease')"
+    f" returning pg_notify('{NOTIFY_CHANNEL}', 'lease')"
 )
 _SETTING = text("select interval_seconds, enabled, next_time, missed_count, version from setting")
 _SHIFT = text(f"update setting set next_time = next_time + :shift from {FENCE} returning 1")
@@ -62,7 +62,7 @@ _EDIT = text(
     " timestamptz)"
     " else least(next_time, cast(:now as timestamptz) + make_interval(secs => :interval_seconds))"
     " end"
-    f" where version = :version returning pg_notify('{CHANNEL}', 'schedule')"
+    f" where version = :version returning pg_notify('{NOTIFY_CHANNEL}', 'schedule')"
 )
 
 

@@ -13,10 +13,10 @@ from services.cyclone.domain.cycle import Cycle, Event, Step
 from services.cyclone.domain.incidents import Incident
 from services.cyclone.domain.schedule import Due, Setting
 from services.cyclone.store.rows import (
-    CHANNEL,
     CYCLE_COLUMNS,
     FENCE,
     INSERT_EVENTS_FENCED,
+    NOTIFY_CHANNEL,
     STEPS_OF,
     cycle_of,
     event_arrays,
@@ -26,9 +26,9 @@ from shared.database.engine import Database
 from shared.database.statement import Statement
 
 # Progress that a crash of the server forgets is made again by the next owner.
-_UNHURRIED = "set_config('synchronous_commit', 'off', true)"
-_TELL = f"pg_notify('{CHANNEL}', 'progress ' || cast(:cycle_id as text))"
-_TELL_END = f"pg_notify('{CHANNEL}', 'ended ' || cast(:cycle_id as text))"
+_NO_FLUSH = "set_config('synchronous_commit', 'off', true)"
+_NOTIFY_PROGRESS = f"pg_notify('{NOTIFY_CHANNEL}', 'progress ' || cast(:cycle_id as text))"
+_NOTIFY_END = f"pg_notify('{NOTIFY_CHANNEL}', 'ended ' || cast(:cycle_id as text))"
 
 # Unfinished (RUNNING) before requests (QUEUED), oldest first.
 _TAKE = Statement(f"""
@@ -39,7 +39,7 @@ with taken as (
     id limit 1)
         and state <= 2
     returning {", ".join(f"cycle.{name}" for name in CYCLE_COLUMNS)},
-        pg_notify('{CHANNEL}', 'progress ' || cycle.id)
+        pg_notify('{NOTIFY_CHANNEL}', 'progress ' || cycle.id)
 )
 select taken.*, {STEPS_OF.format(cycle="taken")} from {FENCE} left join taken on true
 """)
@@ -76,38 +76,39 @@ _MOVED = f"""moved as (
     ) as new (name, state, attempt, started_time, duration_seconds, counts, reason, message)
     where step.cycle_id = :cycle_id and step.name = new.name returning 1
 )"""
-_TOLD = f"told as ({INSERT_EVENTS_FENCED})"
+_LOGGED = f"logged as ({INSERT_EVENTS_FENCED})"
 _WATCHED = f"""watched as (
-    insert into incident as old (name, bad_count, "open", id, summary, told, resolving)
+    insert into incident as old (name, bad_count, "open", id, summary, notified_by, resolving)
     select new.* from {FENCE}, unnest(
         cast(:incident_names as text[]), cast(:bad_counts as int4[]), cast(:opens as bool[]),
-        cast(:incident_ids as text[]), cast(:summaries as text[]), cast(:tolds as text[]),
+        cast(:incident_ids as text[]), cast(:summaries as text[]), cast(:notified_bys as text[]),
         cast(:resolvings as bool[])
     ) as new
     on conflict (name) do update set bad_count = excluded.bad_count, "open" = excluded.open,
-        id = excluded.id, summary = excluded.summary, told = excluded.told,
+        id = excluded.id, summary = excluded.summary, notified_by = excluded.notified_by,
         resolving = excluded.resolving
     returning 1
 )"""
 
 _ADVANCE = Statement(f"""
-with {_MOVED}, {_TOLD}, marked as (
+with {_MOVED}, {_LOGGED}, marked as (
     update cycle set demo = :demo from {FENCE} where id = :cycle_id and demo <> :demo returning 1
 )
-select cycle.cancel, {_UNHURRIED}, {_TELL} from {FENCE}, cycle
+select cycle.cancel, {_NO_FLUSH}, {_NOTIFY_PROGRESS} from {FENCE}, cycle
 where cycle.id = :cycle_id and cycle.state = 2
 """)
 _END = Statement(f"""
-with {_MOVED}, {_TOLD}, {_WATCHED}, ended as (
+with {_MOVED}, {_LOGGED}, {_WATCHED}, ended as (
     update cycle set state = :state, ended_time = :now, message = :message, epoch = :epoch,
     demo = :demo
     from {FENCE} where id = :cycle_id and state = 2 returning 1
 )
-select {_TELL_END} from ended
+select {_NOTIFY_END} from ended
 """)
-_NOTE = Statement(f"with {_TOLD}, {_WATCHED} select {_UNHURRIED} from {FENCE}")
+_NOTE = Statement(f"with {_LOGGED}, {_WATCHED} select {_NO_FLUSH} from {FENCE}")
 _INCIDENTS = Statement(
-    'select name, bad_count, "open", id, summary, told, resolving from incident order by name'
+    'select name, bad_count, "open", id, summary, notified_by, resolving from incident'
+    " order by name"
 )
 _LAST_DEMO = Statement(
     "select demo from cycle where state > 2 order by created_time desc, id desc limit 1"
@@ -246,6 +247,6 @@ def _incident_arrays(incidents: Sequence[Incident]) -> dict[str, Any]:
         "opens": [each.open for each in incidents],
         "incident_ids": [each.id for each in incidents],
         "summaries": [each.summary for each in incidents],
-        "tolds": [each.told.value for each in incidents],
+        "notified_bys": [each.notified_by.value for each in incidents],
         "resolvings": [each.resolving for each in incidents],
     }

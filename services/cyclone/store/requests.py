@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.cyclone.domain.cycle import Cycle, CycleState, Event
 from services.cyclone.store.rows import (
-    CHANNEL,
     CYCLE_COLUMNS,
     INSERT_EVENTS,
+    NOTIFY_CHANNEL,
     STEPS_OF,
     cycle_of,
     event_arrays,
@@ -32,7 +32,7 @@ _ASK = text(
     " message)"
     " select made.id, new.name, new.place, 1, 0, 0, '{}', '', ''"
     " from made, unnest(cast(:names as text[])) with ordinality as new (name, place) returning 1)"
-    f" select id, pg_notify('{CHANNEL}', 'work') from made"
+    f" select id, pg_notify('{NOTIFY_CHANNEL}', 'work') from made"
 )
 _GET = text(
     f"select {', '.join(CYCLE_COLUMNS)}, {STEPS_OF.format(cycle='cycle')} from cycle where id = :id"
@@ -40,7 +40,7 @@ _GET = text(
 _OF_REQUEST = text("select id from cycle where request_id = :request_id")
 _CANCEL_RUNNING = text(
     "update cycle set cancel = true where id = :id and state = 2"
-    f" returning pg_notify('{CHANNEL}', 'cancel ' || id)"
+    f" returning pg_notify('{NOTIFY_CHANNEL}', 'cancel ' || id)"
 )
 _CANCEL_QUEUED = text(
     "with stopped as (update cycle set cancel = true, state = 6, ended_time = :now, message ="
@@ -48,7 +48,7 @@ _CANCEL_QUEUED = text(
     " where id = :id and state = 1 returning id),"
     " skipped as (update step set state = 6, reason = 'CANCELLED', message = :message"
     " from stopped where cycle_id = stopped.id returning 1)"
-    f" select pg_notify('{CHANNEL}', 'ended ' || id) from stopped"
+    f" select pg_notify('{NOTIFY_CHANNEL}', 'ended ' || id) from stopped"
 )
 _CLEAR = text("delete from cycle where state > 2")
 _CLEAR_LOG = text("delete from event")

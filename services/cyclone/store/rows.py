@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.cyclone.domain.cycle import Cause, Cycle, CycleState, Event, Severity, Step, StepState
-from services.cyclone.domain.incidents import Incident, Told
+from services.cyclone.domain.incidents import Incident, NotifiedBy
 from services.cyclone.domain.schedule import Setting
 from shared.database.statement import Row
 
@@ -15,7 +15,7 @@ from shared.database.statement import Row
 # the lease lasts until the statement commits: a take-over waits for the write, or the write sees
 # the take-over.
 FENCE = "(select epoch from lease where epoch = :epoch for share) as fence"
-CHANNEL = "cyclone"
+NOTIFY_CHANNEL = "cyclone"
 
 CYCLE_COLUMNS = (
     "id",
@@ -104,7 +104,7 @@ def incident_of(row: Row) -> Incident:
         row["open"],
         row["id"],
         row["summary"],
-        Told(row["told"]),
+        NotifiedBy(row["notified_by"]),
         row["resolving"],
     )
 

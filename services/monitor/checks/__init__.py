@@ -1,6 +1,6 @@
 """The checks: a new one is a file here and a line in the registry, or a package of others.
 
-A check looks through `CheckContext` and returns a Finding; it writes nothing and sends nothing but
+A check reads through `CheckContext` and returns a Finding; it writes nothing and sends nothing but
 a ping.
 """
 
@@ -113,8 +113,8 @@ class DiskReading:
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
-    """What a cycle read already and hands over; None = to be asked for. `demo`: whether all is
+class CycleReadings:
+    """What a cycle read already; None = to be asked for. `demo`: whether all is
     simulated.
     """
 
@@ -179,7 +179,7 @@ class Check(Protocol):
     """One named check.
 
     `every_cycle` ones run in every cycle, the others when their interval has passed; `outside` ones
-    are also run when no cycle comes. After a BREACH or an ERROR it is looked at again after
+    are also run when no cycle comes. After a BREACH or an ERROR it runs again after
     `retry_interval`, when that is shorter. `threshold_percent` is its own limit, None = as judged
     by others; `takes_threshold`: another one may be chosen.
     """
@@ -194,7 +194,7 @@ class Check(Protocol):
     takes_threshold: bool = False
 
     async def run(self, context: CheckContext) -> Finding:
-        """Look, and say what was found; whatever it raises becomes an ERROR row."""
+        """Say what was found; whatever it raises becomes an ERROR row."""
 
 
 def metric(

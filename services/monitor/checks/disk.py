@@ -9,7 +9,7 @@ from services.monitor.domain.findings import Badge, Finding, Level, RunStatus, s
 
 _GIB = 1024**3
 _MIB = 1024**2
-# Over by this much before it counts as over: no telling to and fro at the edge.
+# Over by this much before it counts as over: no flapping at the edge.
 _MARGIN = 1.2
 
 

@@ -11,8 +11,8 @@ from services.monitor.domain.findings import Badge, Finding, Level, RunStatus, s
 class HeartbeatCheck(Check):
     """Says HIGH when Cyclone is silent. Threshold: percent of its interval, 300 = three intervals.
 
-    `cycle_interval` counts until Cyclone tells its own. A process that starts waits for one limit
-    first: the night the whole house was off is no news.
+    `cycle_interval` counts until Cyclone says its own. A process that starts waits for one limit
+    first: the night the whole system was off is no incident.
     """
 
     name = "heartbeat"

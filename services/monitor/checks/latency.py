@@ -10,7 +10,7 @@ from services.monitor.domain.findings import Finding, RunStatus
 
 
 class LatencyCheck(Check):
-    """For the ledger; tells nobody. Threshold: share of those asked."""
+    """For the ledger; notifies nobody. Threshold: share of those asked."""
 
     name = "latency"
     description = "Round trip to every service and configured provider"

@@ -11,7 +11,7 @@ from services.monitor.domain.findings import Badge, Finding, Level, Part, RunSta
 
 
 class LiquidationCheck(Check):
-    """Sets the liquidation badge from what was judged; tells nobody. Threshold: distance shown."""
+    """Sets the liquidation badge from what was judged, without an incident. Threshold: distance."""
 
     name = "liquidation"
     description = "Nearest distance to liquidation per asset"

@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from services.monitor.checks import Check, CheckContext, PastPrice, PriceReading, metric
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
-# Percent moved, either way, that is worth a word; by hours looked back.
+# Percent moved, either way, that is a breach; by hours back.
 MOVE_LIMITS: Mapping[int, float] = {1: 2.0, 6: 2.0, 24: 5.0}
 _DAY = timedelta(hours=24)
-# A price up to this much older than the moment looked back to still stands for it: history may be
+# A price up to this much older than the moment asked for still stands for it: history may be
 # hourly.
 _OLDER = timedelta(hours=2)
 _UNUSABLE = ("STALE", "NONE")
-# What was a breach stays one down to this share of its limit: a value that flaps is told once.
+# A breach stays one down to this share of its limit: a value that flaps is one notification.
 _STAYS_SHARE = 0.8
 
 
@@ -60,7 +60,7 @@ class MarketCheck(Check):
                 asset, market, limit, before if isinstance(before, dict) else {}
             )
         metadata: dict[str, object] = {
-            "assets": {asset: _facts(market) for asset, market in sorted(found.items())},
+            "assets": {asset: _market_metadata(market) for asset, market in sorted(found.items())},
             "breaches": breaches,
         }
         if not breaches:
@@ -118,7 +118,7 @@ def encroachment_percent(
 def breaches_of(
     asset: str, market: Market, limit_percent: float, before: Mapping[str, object]
 ) -> dict[str, str]:
-    """Words by what they are about; `before` holds those of the last look."""
+    """Words by what they are about; `before` holds those of the last run."""
     found: dict[str, str] = {}
     for hours, move in market.moves.items():
         about = f"{asset} {hours} h"
@@ -132,7 +132,7 @@ def breaches_of(
     return found
 
 
-def _facts(market: Market) -> dict[str, object]:
+def _market_metadata(market: Market) -> dict[str, object]:
     return {
         "move_percent_by_hours": {str(hours): move for hours, move in market.moves.items()},
         "blast_radius_percent": market.blast_radius_percent,

@@ -11,8 +11,8 @@ from services.monitor.domain.findings import Badge, Finding, Level, Part, RunSta
 class OperationsCheck(Check):
     """Says which services are down, HIGH. Threshold: share of the services.
 
-    One look that fails is a breach, two in a row are told: a service that is being replaced is no
-    news.
+    One failed run is a breach, two in a row are an incident: a service that is being replaced is
+    none.
     """
 
     name = "operations"

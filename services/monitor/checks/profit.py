@@ -9,7 +9,7 @@ from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
 
 
 class ProfitCheck(Check):
-    """Sets the profit badge from what was judged; tells nobody."""
+    """Sets the profit badge from what was judged; notifies nobody."""
 
     name = "profit"
     description = "Largest single profit and the sum of positive profits"

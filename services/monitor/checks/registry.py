@@ -1,4 +1,4 @@
-"""Every check by name: those of the house, and those of others by the entry point group
+"""Every check by name: the built-in ones, and those of others by the entry point group
 `sonic.monitors`.
 
 An entry point names a class (or a function) that gives a Check when called without arguments.
@@ -31,18 +31,18 @@ from shared.errors import Internal
 from shared.log import get_logger
 
 GROUP = "sonic.monitors"
-_HOUSE = (
+_BUILT_IN = (
     *(PriceCheck, PositionCheck, ProfitCheck, RiskCheck, LiquidationCheck, MarketCheck),
     *(OperationsCheck, DiskCheck, LatencyCheck, XComCheck, TwilioCheck, HeartbeatCheck),
 )
-NAMES = tuple(check.name for check in _HOUSE)
+NAMES = tuple(check.name for check in _BUILT_IN)
 _BROKEN_INTERVAL = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A check with what it brings. `origin` is the object of others it came from, empty for the
-    house's.
+    """A check with what it brings. `origin` is the object of others it came from, empty for a
+    built-in one.
     """
 
     name: str
@@ -76,8 +76,8 @@ def registry(
     heartbeat: HeartbeatCheck | None = None,
     plugins: Iterable[EntryPoint] = (),
 ) -> dict[str, Registered]:
-    """Every check by name; one of others never takes the place of one of the house."""
-    made = {check.name: check() for check in _HOUSE}
+    """Every check by name; one of others never takes the place of a built-in one."""
+    made = {check.name: check() for check in _BUILT_IN}
     made |= {check.name: check for check in (latency, heartbeat) if check is not None}
     found = {name: _registered(name, check) for name, check in made.items()}
     for point in plugins:
@@ -102,7 +102,7 @@ def _load(name: str, point: EntryPoint) -> Check:
         problem = _problem(check, name)
         if not problem:
             return check
-    except (Exception, SystemExit) as error:  # noqa: BLE001  code of others must not keep the house from starting
+    except (Exception, SystemExit) as error:  # noqa: BLE001  code of others must not keep monitor from starting
         problem = f"{point.value} cannot be loaded: {type(error).__name__}: {error}"
     get_logger().error("monitor of others is broken", monitor=name, problem=problem)
     return BrokenCheck(name, problem)

@@ -10,7 +10,7 @@ from services.monitor.domain.findings import Badge, Finding, Level, Part, RunSta
 
 
 class RiskCheck(Check):
-    """Sets the risk badges from what was judged; tells nobody. Threshold: travel lost."""
+    """Sets the risk badges from what was judged; notifies nobody. Threshold: travel lost."""
 
     name = "risk"
     description = "Highest heat and most negative travel"

@@ -9,7 +9,7 @@ from services.monitor.domain.findings import Finding, RunStatus, skipped
 
 
 class TwilioCheck(Check):
-    """For the ledger; tells nobody."""
+    """For the ledger; notifies nobody."""
 
     name = "twilio"
     description = "Credentials of Twilio, verified without a call"

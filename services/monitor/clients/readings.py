@@ -16,8 +16,8 @@ from sonic.xcom.v1 import xcom_pb2
 from services.monitor.checks import (
     AnswerReading,
     ChannelReading,
+    CycleReadings,
     DiskReading,
-    Handed,
     HoldingsReading,
     JudgedReading,
     PastPrice,
@@ -75,32 +75,32 @@ def channels(addresses: Mapping[str, str]) -> dict[str, Channel]:
 class PeerReadings:
     """Readings of one pass: what the cycle left, or outside of one brought up to date first."""
 
-    def __init__(self, peers: Peers, refresh: bool, handed: Handed) -> None:
+    def __init__(self, peers: Peers, refresh: bool, cycle_readings: CycleReadings) -> None:
         self._peers = peers
         self._refresh = refresh
-        self._handed = handed
+        self._cycle_readings = cycle_readings
         self._asked: dict[str, asyncio.Task[Any]] = {}
 
     def prefetch(self) -> None:
         """Ask now what the monitors of every cycle want to know, before it is known which of them
         run.
         """
-        if self._handed.prices is None:
+        if self._cycle_readings.prices is None:
             self._begin("prices", self._prices)
-        if self._handed.holdings is None:
+        if self._cycle_readings.holdings is None:
             self._begin("holdings", self._holdings)
         self._begin("judged", self._judged)
 
     async def prices(self) -> tuple[PriceReading, ...]:
         """Every tracked asset."""
-        if self._handed.prices is not None:
-            return self._handed.prices
+        if self._cycle_readings.prices is not None:
+            return self._cycle_readings.prices
         return await self._once("prices", self._prices)
 
     async def holdings(self) -> HoldingsReading:
         """Totals and wallets."""
-        if self._handed.holdings is not None:
-            return self._handed.holdings
+        if self._cycle_readings.holdings is not None:
+            return self._cycle_readings.holdings
         return await self._once("holdings", self._holdings)
 
     async def judged(self) -> tuple[JudgedReading, ...]:
@@ -237,7 +237,7 @@ def _wallet(wallet: positions_pb2.Wallet) -> WalletReading:
     state = positions_pb2.WalletSyncState.Name(wallet.last_sync_state).removeprefix(
         "WALLET_SYNC_STATE_"
     )
-    # Parts of its account that are not read are told by name.
+    # Parts of its account that are not read are named.
     unread = state == "PARTIAL" and wallet.unwatched
     return WalletReading(
         wallet.name, state, "; ".join(wallet.unwatched) if unread else wallet.last_sync_reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sonic.xcom.v1 import unrecorded_pb2, unrecorded_pb2_grpc, xcom_pb2, xcom_pb2_grpc
 
 from services.monitor.checks import ChannelReading
-from services.monitor.domain.incidents import Notice
+from services.monitor.domain.incidents import Notification
 from shared.codec import from_timestamp
 from shared.errors import InvalidArgument
 from shared.names import shortened
@@ -20,31 +20,31 @@ _PING_SECONDS = 25.0
 
 
 class XComClient:
-    """Hands notices over and looks at channels."""
+    """Sends notifications and reads channels."""
 
     def __init__(self, channel: Channel) -> None:
         self._stub = channel.stub(xcom_pb2_grpc.XComServiceStub)
         self._unrecorded = channel.stub(unrecorded_pb2_grpc.UnrecordedServiceStub)
 
-    async def send(self, notice: Notice) -> None:
-        """See services.monitor.service.notifier.Teller; with an unknown channel: to those of the
+    async def send(self, notification: Notification) -> None:
+        """See services.monitor.service.notifier.Sender; with an unknown channel: to those of the
         level.
         """
         request = xcom_pb2.SendRequest(
-            request_id=notice.id,
-            level=xcom_pb2.Level.Value(f"LEVEL_{notice.level.value}"),
-            subject=shortened(without_secrets(notice.subject), 300),
-            body=shortened(without_secrets(notice.body), 10_000),
+            request_id=notification.id,
+            level=xcom_pb2.Level.Value(f"LEVEL_{notification.level.value}"),
+            subject=shortened(without_secrets(notification.subject), 300),
+            body=shortened(without_secrets(notification.body), 10_000),
             source="monitor",
-            channels=notice.channels,
-            facts={"demo": "true"} if notice.demo else {},
-            incident_key=notice.incident_key,
-            ends_incident=notice.ends_incident,
+            channels=notification.channels,
+            facts={"demo": "true"} if notification.demo else {},
+            incident_key=notification.incident_key,
+            ends_incident=notification.ends_incident,
         )
         try:
             await self._stub.Send(request, timeout=_SECONDS)
         except InvalidArgument as error:
-            if error.reason != "UNKNOWN_NAME" or not notice.channels:
+            if error.reason != "UNKNOWN_NAME" or not notification.channels:
                 raise
             request.ClearField("channels")
             await self._stub.Send(request, timeout=_SECONDS)
@@ -52,7 +52,7 @@ class XComClient:
     async def send_unrecorded(
         self, request_id: str, subject: str, body: str, ends: str = ""
     ) -> bool:
-        """See services.monitor.service.database_outage.Siren."""
+        """See services.monitor.service.database_outage.UnrecordedSender."""
         request = unrecorded_pb2.SendUnrecordedRequest(
             request_id=request_id,
             subject=shortened(without_secrets(subject), 300),
@@ -61,7 +61,7 @@ class XComClient:
             ends_request_id=ends,
         )
         answer = await self._unrecorded.SendUnrecorded(request, timeout=_UNRECORDED_SECONDS)
-        # Where nobody heard that it began there is nobody to tell.
+        # Where nobody heard that it began there is nobody to notify.
         return any(one.accepted for one in answer.tries) or bool(ends and not answer.tries)
 
     async def channel_names(self) -> list[str]:

@@ -35,7 +35,7 @@ class Level(StrEnum):
 class Part:
     """What a badge says of one subject: a position id, a wallet, an asset, a service, a channel.
 
-    `badness`: the bigger the worse, in whatever unit; None = only the level tells.
+    `badness`: the bigger the worse, in whatever unit; None = only the level counts.
     """
 
     subject: str
@@ -67,10 +67,10 @@ class Finding:
     """What one check says.
 
     `badges` maps every badge the check owns to its value, or to None when its cause is gone.
-    `concern` is one sentence for people when the monitor itself tells them, at `level` unless a
+    `concern` is one sentence for people when the monitor itself notifies them, at `level` unless a
     setting says otherwise, on `channels` when only these can be used, with `advice` on what to do;
     else empty. `members` are those the concern is about, each with its words: one that joins later
-    is told too. `error` says what failed, or why it was SKIPPED.
+    is notified too. `error` says what failed, or why it was SKIPPED.
     """
 
     status: RunStatus
@@ -85,7 +85,7 @@ class Finding:
 
 
 def skipped(reason: str, words: str = "") -> Finding:
-    """Not looked: `reason` is one upper-case word."""
+    """Not run: `reason` is one upper-case word."""
     return Finding(RunStatus.SKIPPED, error=f"{reason}: {words}" if words else reason)
 
 

@@ -1,4 +1,4 @@
-"""When a monitor's incident begins, who joins it and when it ends; each is told once."""
+"""When a monitor's incident begins, who joins it and when it ends; each is one notification."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from datetime import datetime, timedelta
 
 from services.monitor.domain.findings import Finding, Level, RunStatus
 
-# Who was well for less than this and fails again has not joined anew: members that flap are told
-# once.
+# Who was well for less than this and fails again has not joined anew: members that flap are one
+# notification.
 REJOINS_AFTER = timedelta(minutes=15)
 _MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
-    """Something to tell people once; its id is the idempotency key. No channels: those of the
+class Notification:
+    """Something to say to people once; its id is the idempotency key. No channels: those of the
     level.
 
-    `incident_key` is the same from the first notice of an incident to the last, which
+    `incident_key` is the same from the first notification of an incident to the last, which
     `ends_incident` and goes to those who heard of it. `demo`: it is about simulated prices and
     positions.
     """
@@ -36,7 +36,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class NotificationSettings:
-    """How people chose to be told by a monitor: None and empty leave it to the finding."""
+    """How people chose to be notified by a monitor: None and empty leave it to the finding."""
 
     level: Level | None = None
     channels: tuple[str, ...] = ()
@@ -47,23 +47,23 @@ class Incident:
     """An open incident; `members` were found, each with since when it is well again (None: it is
     not).
 
-    `told`: somebody heard of it, or will, and is to hear of its end.
+    `notified`: somebody heard of it, or will, and is to hear of its end.
     """
 
     id: str
     members: Mapping[str, datetime | None] = field(default_factory=dict)
-    told: bool = True
+    notified: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentChange:
     """What a finding does to the monitor's incident: as it is after (None: closed); at most one
-    notice.
+    notification.
     """
 
     reason: str
     after: Incident | None = None
-    notice: Notice | None = None
+    notification: Notification | None = None
 
     @property
     def changed(self) -> bool:
@@ -77,24 +77,24 @@ def follow(
     finding: Finding,
     fresh_id: str,
     now: datetime,
-    telling: NotificationSettings | None = None,
+    settings: NotificationSettings | None = None,
 ) -> IncidentChange:
-    """One notice when a concern begins, one for those that join it, one when it is over.
+    """One notification when a concern begins, one for those that join it, one when it is over.
 
     An ERROR or SKIPPED changes nothing, nor does a BREACH without a concern. `incident` is the open
-    one or None; `fresh_id` names a new one. Told at NORMAL is not told, but whoever heard of it
+    one or None; `fresh_id` names a new one. At NORMAL nobody is notified, but whoever heard of it
     hears of its end.
     """
     if finding.status in (RunStatus.ERROR, RunStatus.SKIPPED):
         return IncidentChange("NOT_KNOWN", incident)
-    telling = telling or NotificationSettings()
+    settings = settings or NotificationSettings()
     if not finding.concern:
-        return _ended(monitor, incident, finding, telling)
-    change = _begun(monitor, incident, finding, fresh_id, now, telling)
+        return _ended(monitor, incident, finding, settings)
+    change = _begun(monitor, incident, finding, fresh_id, now, settings)
     return (
         change
-        if (telling.level or finding.level) is not Level.NORMAL
-        else _untold(change, incident)
+        if (settings.level or finding.level) is not Level.NORMAL
+        else _unnotified(change, incident)
     )
 
 
@@ -104,36 +104,36 @@ def _begun(
     finding: Finding,
     fresh_id: str,
     now: datetime,
-    telling: NotificationSettings,
+    settings: NotificationSettings,
 ) -> IncidentChange:
     if incident is not None:
-        return _joined(monitor, incident, finding, fresh_id, now, telling)
-    begin = Notice(
+        return _joined(monitor, incident, finding, fresh_id, now, settings)
+    begin = Notification(
         f"{fresh_id}-begin",
-        telling.level or finding.level,
+        settings.level or finding.level,
         f"{monitor} monitor: {finding.concern}",
         _body(finding),
-        _channels(telling, finding),
+        _channels(settings, finding),
         incident_key=fresh_id,
     )
     return IncidentChange("OPENED", Incident(fresh_id, dict.fromkeys(finding.members)), begin)
 
 
 def _ended(
-    monitor: str, incident: Incident | None, finding: Finding, telling: NotificationSettings
+    monitor: str, incident: Incident | None, finding: Finding, settings: NotificationSettings
 ) -> IncidentChange:
     if incident is None or finding.status is not RunStatus.SUCCESS:
         return IncidentChange("UNCHANGED", incident)
-    if not incident.told:
+    if not incident.notified:
         return IncidentChange("CLOSED")
     names = f": {_listed(sorted(incident.members))}" if incident.members else ""
     subject = f"{monitor} monitor: all is well again{names}"
-    end = Notice(
+    end = Notification(
         f"{incident.id}-end",
         Level.LOW,
         subject,
         subject,
-        telling.channels,
+        settings.channels,
         incident_key=incident.id,
         ends_incident=True,
     )
@@ -146,9 +146,9 @@ def _joined(
     finding: Finding,
     fresh_id: str,
     now: datetime,
-    telling: NotificationSettings,
+    settings: NotificationSettings,
 ) -> IncidentChange:
-    """Who is new is told; who recovered is not, until all have."""
+    """Who is new is notified; who recovered is not, until all have."""
     before = incident.members
     new = [name for name in finding.members if _is_new(name, before, now)]
     after = {
@@ -156,19 +156,19 @@ def _joined(
         **dict.fromkeys(finding.members),
     }
     if not new:
-        moved = Incident(incident.id, after, incident.told)
+        moved = Incident(incident.id, after, incident.notified)
         return IncidentChange("UNCHANGED" if after == dict(before) else "LEFT", moved)
     words = _listed([finding.members[name] for name in new])
     subject = f"{monitor} monitor: now also {words}"
-    notice = Notice(
+    notification = Notification(
         f"{fresh_id}-joined",
-        telling.level or finding.level,
+        settings.level or finding.level,
         subject,
         _body(finding),
-        _channels(telling, finding),
+        _channels(settings, finding),
         incident_key=incident.id,
     )
-    return IncidentChange("JOINED", Incident(incident.id, after), notice)
+    return IncidentChange("JOINED", Incident(incident.id, after), notification)
 
 
 def _is_new(name: str, before: Mapping[str, datetime | None], now: datetime) -> bool:
@@ -178,9 +178,9 @@ def _is_new(name: str, before: Mapping[str, datetime | None], now: datetime) -> 
     return well_since is not None and now - well_since >= REJOINS_AFTER
 
 
-def _untold(change: IncidentChange, before: Incident | None) -> IncidentChange:
-    told = before is not None and before.told
-    return IncidentChange(change.reason, change.after and replace(change.after, told=told))
+def _unnotified(change: IncidentChange, before: Incident | None) -> IncidentChange:
+    notified = before is not None and before.notified
+    return IncidentChange(change.reason, change.after and replace(change.after, notified=notified))
 
 
 def _body(finding: Finding) -> str:
@@ -195,8 +195,8 @@ def _listed(words: Iterable[str]) -> str:
     return ", ".join(listed[:_MOST_NAMED]) + more
 
 
-def _channels(telling: NotificationSettings, finding: Finding) -> tuple[str, ...]:
+def _channels(settings: NotificationSettings, finding: Finding) -> tuple[str, ...]:
     """The chosen ones among those that can be used; none of them: all that can be used."""
     if not finding.channels:
-        return telling.channels
-    return tuple(name for name in telling.channels if name in finding.channels) or finding.channels
+        return settings.channels
+    return tuple(name for name in settings.channels if name in finding.channels) or finding.channels

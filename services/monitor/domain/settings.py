@@ -83,7 +83,7 @@ class Setting:
     threshold_percent: float | None
     snooze: timedelta
     snoozed_until_time: datetime | None
-    telling: NotificationSettings
+    notification: NotificationSettings
     version: int
     environment: Mapping[str, str] = field(default_factory=dict)
     retry_interval: timedelta | None = None
@@ -115,7 +115,7 @@ def effective(defaults: Defaults, chosen: Chosen, overrides: Mapping[str, Overri
         threshold_percent=threshold,
         snooze=timedelta(seconds=float(decided("snooze", chosen.snooze_seconds, 0.0) or 0)),
         snoozed_until_time=chosen.snoozed_until_time,
-        telling=NotificationSettings(chosen.notification_level, chosen.channels),
+        notification=NotificationSettings(chosen.notification_level, chosen.channels),
         version=chosen.version,
         environment={name: override.variable for name, override in overrides.items()},
         retry_interval=defaults.retry_interval,

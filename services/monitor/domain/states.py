@@ -1,4 +1,4 @@
-"""How a monitor and the house stand: health, due time, counts."""
+"""How a monitor and all of them stand: health, due time, counts."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _LATE_INTERVAL_COUNT = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """When Cyclone last called with a cycle, and what it told: the time between cycles, whether all
-    is simulated; None = never, not told.
+    """When Cyclone last called with a cycle, and what it said: the time between cycles, whether all
+    is simulated; None = never, not said.
     """
 
     call_time: datetime | None = None
@@ -39,7 +39,7 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StoredMonitor:
     """What is kept of a monitor. `last_run` is the last that was not SKIPPED, `last_time` of any
     run.
     """
@@ -73,7 +73,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the house stands."""
+    """How the monitors stand together."""
 
     health: Health
     counts: dict[Health, int]
@@ -100,26 +100,26 @@ def state(
     every_cycle: bool,
     origin: str,
     setting: Setting,
-    standing: Standing,
+    stored: StoredMonitor,
     now: datetime,
 ) -> State:
     """Puts together what a monitor is, what was chosen and what happened."""
-    interval = setting.interval_after(standing.last_run)
-    due = None if standing.last_time is None else standing.last_time + interval
-    end = snoozed_until(setting, standing.last_run, now)
+    interval = setting.interval_after(stored.last_run)
+    due = None if stored.last_time is None else stored.last_time + interval
+    end = snoozed_until(setting, stored.last_run, now)
     return State(
         name=name,
         description=description,
         every_cycle=every_cycle,
         origin=origin,
         setting=setting,
-        last_run=standing.last_run,
-        health=health(standing.last_run, setting.interval, now),
+        last_run=stored.last_run,
+        health=health(stored.last_run, setting.interval, now),
         next_run_time=max(due, end or due) if due and setting.enabled else None,
         snoozed_until_time=end,
-        resting_reason=resting_reason(setting, standing.last_run, now).partition(":")[0],
-        skipped_reason=standing.last_skipped.partition(":")[0],
-        incident_open=standing.incident is not None,
+        resting_reason=resting_reason(setting, stored.last_run, now).partition(":")[0],
+        skipped_reason=stored.last_skipped.partition(":")[0],
+        incident_open=stored.incident is not None,
     )
 
 

@@ -1,1 +1,1 @@
-"""Use cases of monitor: passes over the checks, the board people look at, telling."""
+"""Use cases of monitor: check runs, queries and edits, notifications."""

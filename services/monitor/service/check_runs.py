@@ -1,4 +1,4 @@
-"""Passes over the checks: choose who runs, look, keep what was found in one transaction."""
+"""Passes over the checks: choose who runs, run them, keep what was found in one transaction."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from services.monitor.checks import CheckContext, Handed, Readings
+from services.monitor.checks import CheckContext, CycleReadings, Readings
 from services.monitor.checks.registry import Registered
 from services.monitor.domain.badges import Dismissal, KeptBadge, outlived
 from services.monitor.domain.findings import Badge, Finding, Run, Runs, RunStatus, counted, skipped
 from services.monitor.domain.incidents import Incident, follow
 from services.monitor.domain.settings import Setting, is_due, resting_reason
-from services.monitor.domain.states import Heartbeat, Standing
+from services.monitor.domain.states import Heartbeat, StoredMonitor
 from services.monitor.service.configured_checks import ConfiguredChecks
 from services.monitor.service.runner import run_check
 from services.monitor.store import Store
@@ -26,9 +26,9 @@ from shared.log import get_logger
 from shared.names import new_id
 
 Begin = Callable[[], AbstractAsyncContextManager[Store]]
-Looked = Sequence[tuple[Run, Finding]]
+Results = Sequence[tuple[Run, Finding]]
 
-NOTHING = Handed()
+NOTHING = CycleReadings()
 # A cycle takes over from the background only what that has left undone for this long.
 _LEFT_UNDONE = timedelta(minutes=1)
 _CLAIM = timedelta(minutes=1)
@@ -47,8 +47,8 @@ class CheckReadings(Readings, Protocol):
 class Ask(Protocol):
     """Where readings come from."""
 
-    def __call__(self, handed: Handed = NOTHING, *, refresh: bool) -> CheckReadings:
-        """For one pass; `refresh`: bring what is read up to date first. What is handed over is not
+    def __call__(self, cycle_readings: CycleReadings = NOTHING, *, refresh: bool) -> CheckReadings:
+        """For one pass; `refresh`: bring what is read up to date first. What the cycle read is not
         asked.
         """
 
@@ -67,7 +67,7 @@ class _Batch:
 
     step: Step
     readings: Readings
-    standings: Mapping[str, Standing]
+    stored: Mapping[str, StoredMonitor]
     beat: Heartbeat
     now: datetime
     limit_seconds: float
@@ -76,31 +76,31 @@ class _Batch:
 
 
 class CheckRuns:
-    """Runs the checks. `book` keeps what tells nobody, `begin` what does;
-    `tell` wakes the telling."""
+    """Runs the checks. `store` keeps what notifies nobody, `begin` what does;
+    `notify` wakes the notifier."""
 
     def __init__(
         self,
         begin: Begin,
-        book: CheckRunStore,
+        store: CheckRunStore,
         configured: ConfiguredChecks,
         ask: Ask,
         clock: Clock,
         limits: Limits,
         *,
         changed: Callable[[], None],
-        tell: Callable[[], None],
+        notify: Callable[[], None],
     ) -> None:
         self._begin = begin
-        self._book = book
+        self._store = store
         self._configured = configured
         self._ask = ask
         self._clock = clock
         self._limits = limits
         self._changed = changed
-        self._tell = tell
+        self._notify = notify
         self._start_time = clock.now()
-        self._is_tidy = False
+        self._has_dropped = False
 
     async def run_one(
         self, name: str, left_seconds: float | None = None, *, force: bool = False
@@ -111,45 +111,45 @@ class CheckRuns:
         """
         one = self._configured.named(name)
         now = self._clock.now()
-        standings, beat = await self._book.standings([one.name])
+        stored, beat = await self._store.stored([one.name])
         readings = self._ask(refresh=True)
         limit = _within(self._limits.outside_seconds, left_seconds)
-        made = _Batch(Step("RUN_MONITOR"), readings, standings, beat, now, limit, by_hand=True)
-        rest = "" if force else self._rest(made, one.name)
-        looked = await self._look_all(made, {one.name: rest})
-        return (await self._keep(made, looked)).runs[0]
+        batch = _Batch(Step("RUN_MONITOR"), readings, stored, beat, now, limit, by_hand=True)
+        rest = "" if force else self._rest(batch, one.name)
+        results = await self._run_checks(batch, {one.name: rest})
+        return (await self._keep(batch, results)).runs[0]
 
     async def run_all(
         self,
         step: Step,
         names: Sequence[str],
         cycle_interval: timedelta | None = None,
-        handed: Handed = NOTHING,
+        cycle_readings: CycleReadings = NOTHING,
         left_seconds: float | None = None,
     ) -> Runs:
         """Run the named monitors, else those of every cycle and those that are due.
 
-        In a cycle (step with a cycle id) the readings are what the cycle left or hands over;
+        In a cycle (step with a cycle id) the readings are what the cycle left or brings along;
         nothing is refreshed. A check that takes more than most of `left_seconds` is given up: the
         caller hears of the others. NotFound MONITOR_NOT_FOUND, Conflict STALE_EPOCH.
         """
         in_cycle = bool(step.cycle_id)
         wanted = list(dict.fromkeys(self._configured.named(name).name for name in names))
-        readings = self._ask(handed, refresh=not in_cycle)
+        readings = self._ask(cycle_readings, refresh=not in_cycle)
         if in_cycle and not wanted:
             readings.prefetch()
-        standings, beat = await self._book.standings(wanted or self._configured.names)
+        stored, beat = await self._store.stored(wanted or self._configured.names)
         now = self._clock.now()
         limits = self._limits
-        made = _Batch(
+        batch = _Batch(
             step,
             readings,
-            standings,
+            stored,
             replace(
                 beat,
                 call_time=now,
                 cycle_interval=cycle_interval or beat.cycle_interval,
-                demo=beat.demo if handed.demo is None else handed.demo,
+                demo=beat.demo if cycle_readings.demo is None else cycle_readings.demo,
             )
             if in_cycle
             else beat,
@@ -159,160 +159,164 @@ class CheckRuns:
             cycle_interval=cycle_interval,
         )
         if wanted:
-            chosen = {name: self._rest(made, name) for name in wanted}
+            chosen = {name: self._rest(batch, name) for name in wanted}
         else:
-            chosen = await self._choose(made)
-        return await self._keep(made, await self._look_all(made, chosen))
+            chosen = await self._choose(batch)
+        return await self._keep(batch, await self._run_checks(batch, chosen))
 
     async def run_outside(self) -> Runs:
         """Run what is due and does not need a cycle."""
         names = [name for name in self._configured.names if self._configured[name].outside]
-        standings, beat = await self._book.standings(names)
+        stored, beat = await self._store.stored(names)
         now = self._clock.now()
         limit = self._limits.outside_seconds
-        made = _Batch(Step("RUN_OUTSIDE"), self._ask(refresh=False), standings, beat, now, limit)
-        due = await self._claim(made, [name for name in names if self._is_due(made, name, now)])
-        looked = await self._look_all(made, {name: self._rest(made, name) for name in due})
-        return await self._keep(made, looked) if looked else counted([])
+        batch = _Batch(Step("RUN_OUTSIDE"), self._ask(refresh=False), stored, beat, now, limit)
+        due = await self._claim(batch, [name for name in names if self._is_due(batch, name, now)])
+        results = await self._run_checks(batch, {name: self._rest(batch, name) for name in due})
+        return await self._keep(batch, results) if results else counted([])
 
-    async def _choose(self, made: _Batch) -> dict[str, str]:
+    async def _choose(self, batch: _Batch) -> dict[str, str]:
         """Who runs when nobody is named, each with why it rests."""
         chosen = {
-            name: self._rest(made, name) or self._fresh(made, name)
+            name: self._rest(batch, name) or self._fresh(batch, name)
             for name in self._configured.every_cycle
         }
-        late = made.now - _LEFT_UNDONE if made.step.cycle_id else made.now
+        late = batch.now - _LEFT_UNDONE if batch.step.cycle_id else batch.now
         others = [name for name in self._configured.names if not self._configured[name].every_cycle]
         due = [
             name
             for name in others
-            if self._is_due(made, name, late if self._configured[name].outside else made.now)
+            if self._is_due(batch, name, late if self._configured[name].outside else batch.now)
         ]
-        return chosen | {name: self._rest(made, name) for name in await self._claim(made, due)}
+        return chosen | {name: self._rest(batch, name) for name in await self._claim(batch, due)}
 
-    def _setting(self, made: _Batch, name: str) -> Setting:
-        return self._configured.setting(name, made.standings[name].chosen)
+    def _setting(self, batch: _Batch, name: str) -> Setting:
+        return self._configured.setting(name, batch.stored[name].chosen)
 
-    def _rest(self, made: _Batch, name: str) -> str:
-        return resting_reason(self._setting(made, name), made.standings[name].last_run, made.now)
+    def _rest(self, batch: _Batch, name: str) -> str:
+        return resting_reason(self._setting(batch, name), batch.stored[name].last_run, batch.now)
 
-    def _fresh(self, made: _Batch, name: str) -> str:
+    def _fresh(self, batch: _Batch, name: str) -> str:
         """Somebody chose an interval longer than the time between cycles."""
-        setting, last = self._setting(made, name), made.standings[name].last_run
+        setting, last = self._setting(batch, name), batch.stored[name].last_run
         if not setting.is_interval_chosen or last is None:
             return ""
-        if is_due(last.started_time, setting.interval, made.now):
+        if is_due(last.started_time, setting.interval, batch.now):
             return ""
-        return f"FRESH: ran {(made.now - last.started_time).total_seconds():.0f} s ago"
+        return f"FRESH: ran {(batch.now - last.started_time).total_seconds():.0f} s ago"
 
-    def _is_due(self, made: _Batch, name: str, moment: datetime) -> bool:
-        last_time, last_run = made.standings[name].last_time, made.standings[name].last_run
-        if last_time is None and moment < made.now:
-            # Never ran: due since this process looks.
+    def _is_due(self, batch: _Batch, name: str, moment: datetime) -> bool:
+        last_time, last_run = batch.stored[name].last_time, batch.stored[name].last_run
+        if last_time is None and moment < batch.now:
+            # Never ran: due since this process runs.
             return self._start_time <= moment
-        if last_time is not None and last_time > made.now:
+        if last_time is not None and last_time > batch.now:
             return True
-        interval = self._setting(made, name).interval_after(last_run)
+        interval = self._setting(batch, name).interval_after(last_run)
         return is_due(last_time, interval, max(moment, last_time or moment))
 
-    async def _claim(self, made: _Batch, names: Sequence[str]) -> list[str]:
+    async def _claim(self, batch: _Batch, names: Sequence[str]) -> list[str]:
         """Those that no other process is running."""
         if not names:
             return []
         ends = {
-            name: made.now + min(self._setting(made, name).interval * _CLAIM_SHARE, _CLAIM)
+            name: batch.now + min(self._setting(batch, name).interval * _CLAIM_SHARE, _CLAIM)
             for name in names
         }
         async with self._begin() as store:
-            won = await store.claim(ends, made.now)
+            won = await store.claim(ends, batch.now)
         return [name for name in names if name in won]
 
-    async def _look_all(self, made: _Batch, chosen: Mapping[str, str]) -> Looked:
+    async def _run_checks(self, batch: _Batch, chosen: Mapping[str, str]) -> Results:
         # Together: what several of them read is asked for once.
-        looks = (self._look(made, self._configured[name], rest) for name, rest in chosen.items())
-        return await asyncio.gather(*looks)
+        runs = (
+            self._run_check(batch, self._configured[name], rest) for name, rest in chosen.items()
+        )
+        return await asyncio.gather(*runs)
 
-    async def _look(self, made: _Batch, one: Registered, rest: str) -> tuple[Run, Finding]:
+    async def _run_check(self, batch: _Batch, one: Registered, rest: str) -> tuple[Run, Finding]:
         if rest:
-            return Run(one.name, made.now, 0.0, RunStatus.SKIPPED, {}, rest), skipped(rest)
-        setting, last = self._setting(made, one.name), made.standings[one.name].last_run
+            return Run(one.name, batch.now, 0.0, RunStatus.SKIPPED, {}, rest), skipped(rest)
+        setting, last = self._setting(batch, one.name), batch.stored[one.name].last_run
         context = CheckContext(
-            made.readings,
-            made.now,
+            batch.readings,
+            batch.now,
             setting.threshold_percent,
             last,
-            made.by_hand,
-            made.beat,
+            batch.by_hand,
+            batch.beat,
             self._start_time,
         )
-        run, finding = await run_check(one.name, one.check, context, made.limit_seconds)
+        run, finding = await run_check(one.name, one.check, context, batch.limit_seconds)
         if (
             variable := setting.environment.get("threshold_percent")
         ) and run.status <= RunStatus.BREACH:
             run = replace(run, metadata=dict(run.metadata) | {"threshold_from": variable})
         return run, finding
 
-    async def _keep(self, made: _Batch, looked: Looked) -> Runs:
-        """Runs, badges and incidents of a pass: one statement, a transaction when somebody is to be
-        told.
+    async def _keep(self, batch: _Batch, results: Results) -> Runs:
+        """Runs, badges and incidents of a pass: one statement, a transaction when somebody is to
+        be notified.
         """
-        await self._drop_strangers()
-        badges, gone, forgotten, lowered = _changes(made.standings, looked)
+        await self._drop_uninstalled()
+        badges, gone, forgotten, lowered = _changes(batch.stored, results)
         concerns = any(
-            follow(run.monitor, made.standings[run.monitor].incident, finding, "", made.now).changed
-            for run, finding in looked
+            follow(run.monitor, batch.stored[run.monitor].incident, finding, "", batch.now).changed
+            for run, finding in results
         )
-        runs = [replace(run, cycle_id=made.step.cycle_id) for run, _ in looked]
-        in_cycle = bool(made.step.cycle_id)
+        runs = [replace(run, cycle_id=batch.step.cycle_id) for run, _ in results]
+        in_cycle = bool(batch.step.cycle_id)
         outcome = Outcome(
             runs,
             badges,
             gone,
             in_cycle,
-            made.cycle_interval,
+            batch.cycle_interval,
             in_cycle and not concerns,
             forgotten,
             lowered,
-            made.beat.demo,
+            batch.beat.demo,
         )
-        told = False
+        notifies = False
         if concerns:
             async with self._begin() as store:
-                answer, is_new = await store.keep(made.step, outcome, made.now)
-                told = is_new and await self._follow(store, made, looked)
+                answer, is_new = await store.keep(batch.step, outcome, batch.now)
+                notifies = is_new and await self._follow(store, batch, results)
         else:
-            answer, is_new = await self._book.keep(made.step, outcome, made.now)
+            answer, is_new = await self._store.keep(batch.step, outcome, batch.now)
         if is_new:
             self._changed()
-        if told:
-            self._tell()
+        if notifies:
+            self._notify()
         return answer
 
-    async def _drop_strangers(self) -> None:
+    async def _drop_uninstalled(self) -> None:
         """Once a process: what monitors left behind that are no longer installed."""
-        if self._is_tidy:
+        if self._has_dropped:
             return
         async with self._begin() as store:
-            badges = await store.drop_strangers(self._configured.names)
-        self._is_tidy = True
+            badges = await store.drop_uninstalled(self._configured.names)
+        self._has_dropped = True
         if badges:
             get_logger().info("badges of monitors that are not installed are gone", badges=badges)
 
-    async def _follow(self, store: Store, made: _Batch, looked: Looked) -> bool:
-        """Incidents as they are behind their lock; whether somebody must be told."""
+    async def _follow(self, store: Store, batch: _Batch, results: Results) -> bool:
+        """Incidents as they are behind their lock; whether somebody is to be notified."""
         incidents: Mapping[str, Incident] = await store.incidents()
-        told = False
-        for run, finding in looked:
+        notifies = False
+        for run, finding in results:
             fresh_id = new_id(f"monitor-{run.monitor}")
-            telling = self._setting(made, run.monitor).telling
+            notification = self._setting(batch, run.monitor).notification
             incident = incidents.get(run.monitor)
-            change = follow(run.monitor, incident, finding, fresh_id, made.now, telling)
+            change = follow(run.monitor, incident, finding, fresh_id, batch.now, notification)
             if change.changed:
-                await store.keep_incident(run.monitor, change.after, made.now)
-            if change.notice is not None:
-                await store.add_notice(replace(change.notice, demo=bool(made.beat.demo)), made.now)
-                told = True
-        return told
+                await store.keep_incident(run.monitor, change.after, batch.now)
+            if change.notification is not None:
+                await store.add_notification(
+                    replace(change.notification, demo=bool(batch.beat.demo)), batch.now
+                )
+                notifies = True
+        return notifies
 
 
 def _within(limit_seconds: float, left_seconds: float | None) -> float:
@@ -330,10 +334,10 @@ class _Changes(NamedTuple):
     lowered: list[tuple[str, Dismissal]]
 
 
-def _changes(standings: Mapping[str, Standing], looked: Looked) -> _Changes:
+def _changes(stored: Mapping[str, StoredMonitor], results: Results) -> _Changes:
     changes = _Changes([], [], [], [])
-    for run, finding in looked:
-        kept = {one.badge.name: one for one in standings[run.monitor].badges}
+    for run, finding in results:
+        kept = {one.badge.name: one for one in stored[run.monitor].badges}
         for name, badge in _badges_after(run, finding, kept).items():
             before = kept.get(name)
             if badge is None:

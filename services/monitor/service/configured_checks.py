@@ -7,7 +7,7 @@ from datetime import datetime
 
 from services.monitor.checks.registry import Registered
 from services.monitor.domain.settings import Chosen, Override, Setting, effective
-from services.monitor.domain.states import Standing, State, state
+from services.monitor.domain.states import State, StoredMonitor, state
 from shared.errors import NotFound
 
 
@@ -38,8 +38,8 @@ class ConfiguredChecks:
         """What counts now for a monitor."""
         return effective(self._checks[name].defaults, chosen, self._overrides.get(name, {}))
 
-    def state(self, name: str, standing: Standing, now: datetime) -> State:
+    def state(self, name: str, stored: StoredMonitor, now: datetime) -> State:
         """A monitor as it stands."""
         one = self._checks[name]
-        setting = self.setting(name, standing.chosen)
-        return state(name, one.description, one.every_cycle, one.origin, setting, standing, now)
+        setting = self.setting(name, stored.chosen)
+        return state(name, one.description, one.every_cycle, one.origin, setting, stored, now)

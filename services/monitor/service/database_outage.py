@@ -1,5 +1,5 @@
-"""Tells people that monitor's own database takes no writes: no notice can be kept then, by any
-service.
+"""Notifies people that monitor's own database takes no writes: no notification can be kept then,
+by any service.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class UnrecordedSender(Protocol):
 
 
 class DatabaseOutage:
-    """Watches the rounds: three in a row that find no room are told, and the next good one after
-    them.
+    """Watches the rounds: three in a row that find no room are one notification, the next good one
+    after them another.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class DatabaseOutage:
         self._unrecorded = unrecorded
         self._missed_count = 0
         self._incident = ""
-        self._is_told = False
+        self._is_sent = False
 
     async def watch(self, turn: Callable[[], Awaitable[object]]) -> None:
         """One round; what it raises is raised."""
@@ -53,7 +53,7 @@ class DatabaseOutage:
         except Unavailable as error:
             if error.reason in REASONS:
                 self._missed_count += 1
-                if self._missed_count >= _ROUNDS and not self._is_told:
+                if self._missed_count >= _ROUNDS and not self._is_sent:
                     await self._begin(error)
             raise
         self._missed_count = 0
@@ -65,7 +65,7 @@ class DatabaseOutage:
             self._incident or f"monitor-{error.reason.lower()}-{await self._last_run()}"
         )
         body = f"{error.message}\nNothing new is judged, kept or told until then, but by this way."
-        self._is_told = await self._sent_unrecorded(
+        self._is_sent = await self._sent_unrecorded(
             self._incident, "Sonic's database takes no writes", body
         )
 
@@ -75,7 +75,7 @@ class DatabaseOutage:
         if await self._sent_unrecorded(
             over, "Sonic's database takes writes again", body, self._incident
         ):
-            self._incident, self._is_told = "", False
+            self._incident, self._is_sent = "", False
 
     async def _last_run(self) -> str:
         """Stays while nothing can be written: replicas and the next process name the incident
@@ -93,5 +93,5 @@ class DatabaseOutage:
         try:
             return await self._unrecorded.send_unrecorded(request_id, subject, body, ends)
         except SonicError as error:
-            get_logger().error("the trouble of the database cannot be told", reason=error.reason)
+            get_logger().error("the database outage cannot be notified", reason=error.reason)
             return False

@@ -59,9 +59,9 @@ class MonitorQueries:
         self._clock = clock
         self._changed: Callable[[], None] = lambda: None
 
-    def on_change(self, tell: Callable[[], None]) -> None:
-        """Have `tell` called after each write."""
-        self._changed = tell
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Have `changed` called after each write."""
+        self._changed = changed
 
     def known(self, names: Collection[str]) -> set[str]:
         """The monitors of these names, all of them for none; NotFound MONITOR_NOT_FOUND."""
@@ -71,12 +71,11 @@ class MonitorQueries:
         """Every monitor and every badge."""
         now = self._clock.now()
         async with self._read() as store:
-            standings, _ = await store.standings(self._configured.names)
+            stored, _ = await store.stored(self._configured.names)
             badges = self._known(await store.badges())
         return View(
             tuple(
-                self._configured.state(name, standings[name], now)
-                for name in self._configured.names
+                self._configured.state(name, stored[name], now) for name in self._configured.names
             ),
             tuple(badges),
         )
@@ -85,18 +84,18 @@ class MonitorQueries:
         """One monitor; NotFound MONITOR_NOT_FOUND."""
         one = self._configured.named(name)
         async with self._read() as store:
-            standings, _ = await store.standings([one.name])
-        return self._configured.state(one.name, standings[one.name], self._clock.now())
+            stored, _ = await store.stored([one.name])
+        return self._configured.state(one.name, stored[one.name], self._clock.now())
 
     async def status(self) -> Status:
-        """How the house stands."""
+        """How the monitors stand."""
         now = self._clock.now()
         async with self._read() as store:
-            standings, beat = await store.standings(self._configured.names)
+            stored, beat = await store.stored(self._configured.names)
             badges = self._known(await store.badges())
             waiting_count = await store.waiting_count()
         states = [
-            self._configured.state(name, standings[name], now) for name in self._configured.names
+            self._configured.state(name, stored[name], now) for name in self._configured.names
         ]
         return status(states, badges, waiting_count, beat.call_time)
 
@@ -200,8 +199,8 @@ class MonitorQueries:
             return await store.forget_runs(before)
 
     async def _known_channels(self, names: Sequence[str]) -> tuple[str, ...]:
-        """As xcom writes them. While nobody can be asked they are taken as they are: telling falls
-        back.
+        """As xcom writes them. While nobody can be asked they are taken as they are: notifications
+        fall back.
         """
         try:
             known = await self._channels.channel_names()

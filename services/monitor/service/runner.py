@@ -37,7 +37,7 @@ async def _found(name: str, check: Check, context: CheckContext, limit_seconds: 
         if task is not None and task.cancelling():
             raise
         return Finding(RunStatus.ERROR, error="the check cancelled itself")
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a monitor of others must not take the house down
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a monitor of others must not take monitor down
         get_logger().error("check failed", monitor=name, exc_info=error)
         return Finding(RunStatus.ERROR, error=f"{type(error).__name__}: see the log")
 

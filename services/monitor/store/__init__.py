@@ -1,10 +1,10 @@
 """Rows of monitor in and out, by noun; the only SQL of this service."""
 
 from services.monitor.store.check_runs import CheckRunRows
-from services.monitor.store.notices import NoticeRows
+from services.monitor.store.notifications import NotificationRows
 from services.monitor.store.runs import RunRows
 from services.monitor.store.settings import SettingRows
 
 
-class Store(CheckRunRows, RunRows, SettingRows, NoticeRows):
+class Store(CheckRunRows, RunRows, SettingRows, NotificationRows):
     """The monitors' rows of one transaction."""

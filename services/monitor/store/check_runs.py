@@ -14,21 +14,21 @@ from services.monitor.domain.badges import Dismissal, KeptBadge
 from services.monitor.domain.findings import Badge, Level, Part, Run, Runs, RunStatus, counted
 from services.monitor.domain.incidents import Incident
 from services.monitor.domain.settings import Chosen
-from services.monitor.domain.states import Heartbeat, Standing
+from services.monitor.domain.states import Heartbeat, StoredMonitor
 from shared.database import fence
 from shared.database.engine import raw
 from shared.database.fence import Step
 from shared.database.statement import Row
 
-_STANDINGS = (
+_STORED_MONITORS = (
     "select names.name, setting.enabled, setting.interval_seconds, setting.threshold_percent,"
     " setting.notification_level, setting.channels, setting.snooze_seconds,"
     " setting.snoozed_until_time,"
     " setting.version, incident.id as incident_id, incident.members::text as members,"
-    " incident.told,"
-    " looked.id, looked.started_time, looked.duration_seconds, looked.status,"
-    " looked.metadata::text as metadata, looked.error,"
-    " looked.cycle_id, newest.started_time as last_time, newest.status as last_status,"
+    " incident.notified,"
+    " last_run.id, last_run.started_time, last_run.duration_seconds, last_run.status,"
+    " last_run.metadata::text as metadata, last_run.error,"
+    " last_run.cycle_id, newest.started_time as last_time, newest.status as last_status,"
     " newest.error as last_error,"
     " (select jsonb_agg(to_jsonb(badge) || jsonb_build_object('dismissals', coalesce("
     "  (select jsonb_agg(to_jsonb(seen)) from dismissal seen where seen.badge = badge.name),"
@@ -41,13 +41,13 @@ _STANDINGS = (
     " left join setting on setting.monitor = names.name"
     " left join incident on incident.monitor = names.name"
     " left join lateral (select * from run where run.monitor = names.name and run.status <> 3"
-    "  order by run.id desc limit 1) looked on true"
+    "  order by run.id desc limit 1) last_run on true"
     " left join lateral (select * from run where run.monitor = names.name"
     "  order by run.id desc limit 1) newest on true"
 )
 
 # JSON goes as text: who made the connection decides how the driver shows the type itself.
-# A lost second of runs is run again; what must be told is never written in a hurry.
+# A lost second of runs is run again; a notification is always flushed.
 _KEEP = fence.single_statement(
     "written as ("
     " insert into run (monitor, started_time, duration_seconds, status, metadata, error, cycle_id)"
@@ -117,7 +117,7 @@ class Outcome:
     gone: Sequence[tuple[str, str]] = ()
     is_beat: bool = False
     cycle_interval: timedelta | None = None
-    in_a_hurry: bool = False
+    without_flush: bool = False
     forgotten: Sequence[tuple[str, str | None]] = ()
     lowered: Sequence[tuple[str, Dismissal]] = ()
     demo: bool | None = None
@@ -131,13 +131,13 @@ class CheckRunStore:
     def __init__(self, run: fence.Run) -> None:
         self._run = run
 
-    async def standings(self, names: Sequence[str]) -> tuple[dict[str, Standing], Heartbeat]:
+    async def stored(self, names: Sequence[str]) -> tuple[dict[str, StoredMonitor], Heartbeat]:
         """Where each of the monitors stands, and the heartbeat; `names` is not empty."""
-        rows = await self._run(_STANDINGS, list(names))
+        rows = await self._run(_STORED_MONITORS, list(names))
         interval = rows[0]["cycle_interval_seconds"]
-        told = None if interval is None else timedelta(seconds=interval)
-        beat = Heartbeat(rows[0]["call_time"], told, rows[0]["demo"])
-        return {row["name"]: _standing(row) for row in rows}, beat
+        cycle_interval = None if interval is None else timedelta(seconds=interval)
+        beat = Heartbeat(rows[0]["call_time"], cycle_interval, rows[0]["demo"])
+        return {row["name"]: _stored_monitor(row) for row in rows}, beat
 
     async def keep(self, step: Step, outcome: Outcome, now: datetime) -> tuple[Runs, bool]:
         """Append the runs, set the badges, remember the answer; the answer, and False when it was
@@ -160,7 +160,7 @@ class CheckRunStore:
             json.dumps(gone),
             None if interval is None else interval.total_seconds(),
             outcome.is_beat,
-            outcome.in_a_hurry,
+            outcome.without_flush,
             json.dumps(
                 [{"badge": name, "subject": subject} for name, subject in outcome.forgotten]
             ),
@@ -184,15 +184,15 @@ class CheckRunRows:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def standings(self, names: Sequence[str]) -> tuple[dict[str, Standing], Heartbeat]:
-        """See PassBook.standings."""
-        return await CheckRunStore((await raw(self._connection)).fetch).standings(names)
+    async def stored(self, names: Sequence[str]) -> tuple[dict[str, StoredMonitor], Heartbeat]:
+        """See CheckRunStore.stored."""
+        return await CheckRunStore((await raw(self._connection)).fetch).stored(names)
 
     async def keep(self, step: Step, outcome: Outcome, now: datetime) -> tuple[Runs, bool]:
-        """See PassBook.keep."""
+        """See CheckRunStore.keep."""
         return await CheckRunStore((await raw(self._connection)).fetch).keep(step, outcome, now)
 
-    async def drop_strangers(self, names: Sequence[str]) -> list[str]:
+    async def drop_uninstalled(self, names: Sequence[str]) -> list[str]:
         """Delete badges, dismissals and incidents of monitors not among `names`;
         the badges' names."""
         gone = list(await self._connection.scalars(_DROP_BADGES, {"names": list(names)}))
@@ -234,8 +234,8 @@ def read_chosen(row: Row) -> Chosen:
     )
 
 
-def _standing(row: Row) -> Standing:
-    return Standing(
+def _stored_monitor(row: Row) -> StoredMonitor:
+    return StoredMonitor(
         chosen=Chosen() if row["version"] is None else read_chosen(row),
         last_run=None
         if row["id"] is None
@@ -244,7 +244,7 @@ def _standing(row: Row) -> Standing:
         last_skipped=row["last_error"] if row["last_status"] == RunStatus.SKIPPED else "",
         incident=None
         if row["incident_id"] is None
-        else read_incident(row["incident_id"], json.loads(row["members"]), row["told"]),
+        else read_incident(row["incident_id"], json.loads(row["members"]), row["notified"]),
         badges=tuple(
             read_badge(one, datetime.fromisoformat(one["badge_time"]), one["dismissals"])
             for one in json.loads(row["badges"] or "[]")
@@ -252,13 +252,13 @@ def _standing(row: Row) -> Standing:
     )
 
 
-def read_incident(id: str, members: Mapping[str, str | None], told: bool) -> Incident:
+def read_incident(id: str, members: Mapping[str, str | None], notified: bool) -> Incident:
     """An open incident from columns of its table."""
     times = {
         name: None if since is None else datetime.fromisoformat(since)
         for name, since in members.items()
     }
-    return Incident(id, times, told)
+    return Incident(id, times, notified)
 
 
 def read_badge(row: Row, badge_time: datetime, dismissals: Iterable[Row]) -> KeptBadge:

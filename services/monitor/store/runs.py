@@ -1,4 +1,4 @@
-"""The ledger of runs, and the badges, for those who look."""
+"""The ledger of runs, and the badges."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.database.keyset import apply
 from shared.database.statement import Row
 from shared.paging import PageRequest
 
-# Row numbers grow with time: the oldest few thousand are looked at, no more.
+# Row numbers grow with time: the oldest few thousand are examined, no more.
 _FORGET = text(
     "delete from run where id in (select id from (select id, started_time from run order by id"
     " limit 5000)"

@@ -33,7 +33,7 @@ def last_good(kept: Price | None) -> LastGood | None:
     return LastGood(kept.last_good_price_usd, kept.last_good_time)
 
 
-def follow(record: PriceRecord) -> Price:
+def from_record(record: PriceRecord) -> Price:
     """The price that was kept when the row was the newest of its history."""
     return Price(
         record.asset,
@@ -47,7 +47,7 @@ def follow(record: PriceRecord) -> Price:
     )
 
 
-def amend(
+def apply_history(
     kept: Price | None,
     asset: str,
     market: Market,
@@ -82,7 +82,7 @@ def amend(
     )
 
 
-def succeed(
+def apply_consensus(
     kept: Price | None, asset: str, market: Market, consensus: Consensus, now: datetime
 ) -> PriceUpdate:
     """Without a usable quote the kept price stays, STALE (NONE when nothing was ever known).

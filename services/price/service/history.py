@@ -57,7 +57,7 @@ class HistoryService:
     """Reading, correcting, filling and trimming the history; the present price is always its newest
     row.
 
-    `settle` is awaited before the market is read; `changed` is called after each write.
+    `ensure_market` is awaited before the market is read; `changed` is called after each write.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class HistoryService:
         clock: Clock,
         settings: HistorySettings,
         *,
-        settle: Callable[[], Awaitable[None]],
+        ensure_market: Callable[[], Awaitable[None]],
         changed: Callable[[], None],
     ) -> None:
         self._begin = begin
@@ -76,7 +76,7 @@ class HistoryService:
         self._source = source
         self._clock = clock
         self._settings = settings
-        self._settle = settle
+        self._ensure_market = ensure_market
         self._changed = changed
 
     async def page(
@@ -91,7 +91,7 @@ class HistoryService:
         wanted = replace(
             wanted, source=wanted.source.strip().lower(), qualities=tuple(sorted(wanted.qualities))
         )
-        await self._settle()
+        await self._ensure_market()
         async with self._begin() as store:
             market = await store.market()
             context = paging.context("history", market.value, asset, wanted)
@@ -116,14 +116,14 @@ class HistoryService:
         """
         (asset,) = wanted_assets([asset], self._settings.assets, "asset")
         moment = self._checked(price_usd, price_time or self._clock.now(), "")
-        await self._settle()
+        await self._ensure_market()
         async with self._begin() as store:
             market = await store.lock()
             ids = await store.insert(market, asset, MANUAL_SOURCE, [(moment, price_usd)])
             if not ids:
                 raise _exists(asset)
             await store.link(market, asset, moment, moment)
-            await self._follow(store, market, asset, vouched=True)
+            await self._apply_history(store, market, asset, vouched=True)
             record = await _existing(store, ids[0])
         self._changed()
         return record
@@ -149,7 +149,7 @@ class HistoryService:
             for changed_time in (old.price_time, moment):
                 await store.link(old.market, old.asset, changed_time, changed_time)
             newest = await store.newest(old.market, old.asset)
-            await self._follow(
+            await self._apply_history(
                 store, old.market, old.asset, vouched=newest is not None and newest.id == id
             )
             record = await _existing(store, id)
@@ -163,7 +163,7 @@ class HistoryService:
             record = await _existing(store, id)
             await store.delete(id)
             await store.link(record.market, record.asset, record.price_time, record.price_time)
-            await self._follow(store, record.market, record.asset, vouched=False)
+            await self._apply_history(store, record.market, record.asset, vouched=False)
         self._changed()
         return record
 
@@ -183,7 +183,7 @@ class HistoryService:
         INVALID_FIELD, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
         """
         now = self._clock.now()
-        await self._settle()
+        await self._ensure_market()
         async with self._begin() as store:
             market = await store.market()
             await self._check_asset(store, market, asset)
@@ -247,25 +247,25 @@ class HistoryService:
         if not rows:
             return 0
         market = Market.LIVE
-        await self._settle()
+        await self._ensure_market()
         async with self._begin() as store:
             await store.lock()
             ids = await store.insert(market, asset, _BACKFILL_SOURCE, rows)
             if ids:
                 await store.link(market, asset, rows[0][0], rows[-1][0])
-                await self._follow(store, market, asset, vouched=False)
+                await self._apply_history(store, market, asset, vouched=False)
         if ids:
             self._changed()
         return len(ids)
 
-    async def _follow(
+    async def _apply_history(
         self, store: HistoryStore, market: Market, asset: str, *, vouched: bool
     ) -> None:
         """Keep the present price the newest row; the next refresh reckons the volatility anew."""
         kept = await store.present(market, asset)
         newest = await store.newest(market, asset)
         trusted = await store.newest(market, asset, trusted=True)
-        price = price_update.amend(kept, asset, market, newest, trusted, vouched=vouched)
+        price = price_update.apply_history(kept, asset, market, newest, trusted, vouched=vouched)
         await store.keep(replace(price, volatility_hour_time=None), self._clock.now())
 
     def _checked(self, price_usd: float, price_time: datetime, path: str) -> datetime:

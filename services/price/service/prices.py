@@ -101,12 +101,12 @@ class PriceService:
         self._clock = clock
         self._settings = settings
         self._changed: Callable[[], None] = lambda: None
-        self._is_settled = False
+        self._has_market = False
         self._one_refresh = asyncio.Lock()
 
-    def on_change(self, tell: Callable[[], None]) -> None:
-        """Have `tell` called after each write of this process."""
-        self._changed = tell
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Have `changed` called after each write of this process."""
+        self._changed = changed
 
     async def refresh(
         self,
@@ -139,7 +139,7 @@ class PriceService:
     async def get(self, asset: str) -> Price:
         """The present price. Raises NotFound PRICE_NOT_FOUND before the first refresh of the
         asset."""
-        await self.settle()
+        await self.ensure_market()
         price = await self._store.get(asset)
         if price is None:
             tracked = ", ".join(self._settings.assets)
@@ -158,7 +158,7 @@ class PriceService:
         page = paging.parse(page_size, page_token, context=context)
         vouched_since = self._clock.now() - REFRESH_LIMIT
         after = str(page.after[0]) if page.after else ""
-        await self.settle()
+        await self.ensure_market()
         found = await self._store.page(after, page.size + 1, qualities, vouched_since)
         return paging.cut(found, page, context, lambda price: (price.asset,))
 
@@ -168,12 +168,12 @@ class PriceService:
 
     async def revision(self) -> int:
         """The number of the last write, of whatever process."""
-        await self.settle()
+        await self.ensure_market()
         return await self._store.revision()
 
     async def changes(self, since: int) -> Changes:
         """Prices that changed after the revision `since`; 0 = all present ones."""
-        await self.settle()
+        await self.ensure_market()
         return await self._store.changes(since)
 
     async def clear(self, confirm: str) -> int:
@@ -183,23 +183,23 @@ class PriceService:
         if confirm != _CONFIRMATION:
             problem = f'confirm must be the word "{_CONFIRMATION}"'
             raise InvalidArgument("NOT_CONFIRMED", problem, fields={"confirm": problem})
-        await self.settle()
+        await self.ensure_market()
         count = await self._store.clear()
         self._changed()
         return count
 
-    async def settle(self) -> None:
+    async def ensure_market(self) -> None:
         """Set the market this process starts with, once, before anything is read."""
-        if not self._is_settled:
+        if not self._has_market:
             live = self._settings.live
-            await self._store.settle(Market.LIVE if live else Market.DEMO, insist=live)
-            self._is_settled = True
+            await self._store.ensure_market(Market.LIVE if live else Market.DEMO, insist=live)
+            self._has_market = True
 
     async def _open(
         self, step: Step, wanted: Sequence[str], force: bool, market: Market | None
     ) -> Refreshed | State:
         """The answer when none must be asked, else what the refresh starts from."""
-        await self.settle()
+        await self.ensure_market()
         opened = await self._store.open(step, market)
         now = self._clock.now()
         if isinstance(opened, Refreshed):
@@ -240,7 +240,9 @@ class PriceService:
         """None when `seen` is not true any more."""
         now = self._clock.now()
         backfilled = self._backfilled(asked, seen, now)
-        kept = {asset: price_update.follow(records[-1]) for asset, records in backfilled.items()}
+        kept = {
+            asset: price_update.from_record(records[-1]) for asset, records in backfilled.items()
+        }
         judged = asked.judged({**seen.prices, **kept}, now)
         updates = await self._with_volatility(store, asked.market, judged, backfilled, now)
         records = [
@@ -291,7 +293,7 @@ def judge(
 ) -> PriceUpdate:
     """What the answers make of the price that was kept."""
     consensus = agree(asset, quotes_of(asset, answers), now, price_update.last_good(kept))
-    return price_update.succeed(kept, asset, market, consensus, now)
+    return price_update.apply_consensus(kept, asset, market, consensus, now)
 
 
 def quotes_of(asset: str, answers: Sequence[SourceAnswer]) -> list[Quote]:

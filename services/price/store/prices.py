@@ -44,7 +44,7 @@ def _rows(kinds: dict[str, str], first: int) -> str:
 
 # By itself: a statement that waits for a lock goes on with what it saw before it waited.
 _LOCK = "select from service_state for update"
-_SETTLE = (
+_ENSURE_MARKET = (
     "update service_state set market = $1, revision = revision + 1, reset_revision = revision + 1"
     " where id = 1 and (market = 0 or ($2::boolean and market <> $1))"
 )
@@ -116,9 +116,9 @@ class PriceStore:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    async def settle(self, market: Market, *, insist: bool) -> None:
-        """Set the market when none was ever told, or in any case when `insist`."""
-        await self._run(_SETTLE, market.value, insist)
+    async def ensure_market(self, market: Market, *, insist: bool) -> None:
+        """Set the market when none was ever set, or in any case when `insist`."""
+        await self._run(_ENSURE_MARKET, market.value, insist)
 
     async def open(self, step: Step, market: Market | None) -> Refreshed | State:
         """Begin a refresh: what was answered before, or the state with the prices of `market`

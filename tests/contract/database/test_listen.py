@@ -10,8 +10,8 @@ from contextlib import AbstractAsyncContextManager
 import asyncpg
 import pytest
 
-from services.cyclone.store.notices import Notices
-from services.cyclone.store.rows import CHANNEL
+from services.cyclone.store.listener import Listener
+from services.cyclone.store.rows import NOTIFY_CHANNEL
 from shared.database.engine import Database, Isolation
 from shared.database.transaction import Transaction
 from tests.fakes.databases import Databases
@@ -41,16 +41,16 @@ async def test_words_are_heard_after_the_connection_broke(
 ) -> None:
     database, heard = Cut(databases.url("cyclone")), list[str]()
     database.problem = problem
-    notices = Notices(database)
+    listener = Listener(database)
     await database.start()
-    await notices.start()
+    await listener.start()
     speaker = await asyncpg.connect(databases.url("cyclone"))
     try:
-        with notices.heard_by(heard.append):
+        with listener.subscribed(heard.append):
             async with asyncio.timeout(10):
                 while "" not in heard:
                     await asyncio.sleep(0.02)
-                await speaker.execute(f"notify {CHANNEL}, 'work'")
+                await speaker.execute(f"notify {NOTIFY_CHANNEL}, 'work'")
                 while "work" not in heard:
                     await asyncio.sleep(0.02)
                 await speaker.execute(
@@ -60,6 +60,6 @@ async def test_words_are_heard_after_the_connection_broke(
                 while heard.count("") < 2:
                     await asyncio.sleep(0.02)
     finally:
-        await notices.stop()
+        await listener.stop()
         await speaker.close()
         await database.stop()

@@ -44,19 +44,19 @@ async def test_what_a_cycle_hands_over_is_not_asked_for_again(house: House) -> N
         price_address="127.0.0.1:1", positions_address="127.0.0.1:1", **QUIET
     )
     wallet = pb.WalletReading(name="main", state="FAILED", reason="TIMEOUT")
-    handed = {
+    cycle_readings = {
         "prices": pb.PricesReading(
             prices=[pb.PriceReading(asset="BTC", price_usd=1.0, quality="STALE")]
         ),
         "holdings": pb.HoldingsReading(position_count=3, stale_count=1, wallets=[wallet]),
     }
-    answer = await cycle(stub, 1, names=["price", "position"], **handed)
+    answer = await cycle(stub, 1, names=["price", "position"], **cycle_readings)
     assert outcomes(answer) == {"price": "BREACH", "position": "BREACH"}
     (price,), (position,) = await runs_of(stub, "price"), await runs_of(stub, "position")
     assert facts(price)["bad"] == {"BTC": "STALE"}
     assert facts(position)["failed_wallets"] == {"main": "TIMEOUT"}
     # Out of a cycle nothing is taken on trust: it is asked for, and here nobody answers.
-    alone = await stub.RunMonitors(pb.RunMonitorsRequest(names=["price"], **handed))
+    alone = await stub.RunMonitors(pb.RunMonitorsRequest(names=["price"], **cycle_readings))
     assert outcomes(alone) == {"price": "ERROR"}
 
 

@@ -51,7 +51,7 @@ def _seconds(interval: timedelta, dead: str) -> float:
         if rule.name == steps.EVALUATE_ALERTS and dead == "price":
             spent += aside
         ended[rule.name] = begin + spent
-    return max(ended.values()) + 2 * bounds.telling_seconds(interval)
+    return max(ended.values()) + 2 * bounds.notify_seconds(interval)
 
 
 @given(st.floats(5, 3600), st.sampled_from(SERVICES))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.cyclone.domain import incidents
 from services.cyclone.domain.cycle import CycleState
-from services.cyclone.domain.incidents import Finding, Incident, Told
+from services.cyclone.domain.incidents import Finding, Incident, NotifiedBy
 
 
 def _play(*bad: bool, limit: int = 1) -> list[Incident]:
@@ -22,9 +22,13 @@ def _play(*bad: bool, limit: int = 1) -> list[Incident]:
             known, [Finding("x", is_bad, "why", limit)], f"id{number}"
         ):
             known[changed.name] = changed
-        for incident in incidents.untold(known.values()):
+        for incident in incidents.unnotified(known.values()):
             told.append(incident)
-            after = Incident("x") if incident.resolving else replace(incident, told=Told.ALERTS)
+            after = (
+                Incident("x")
+                if incident.resolving
+                else replace(incident, notified_by=NotifiedBy.ALERTS)
+            )
             known["x"] = after
     return told
 
@@ -50,16 +54,16 @@ def test_beginnings_and_ends_alternate(bad: list[bool], limit: int) -> None:
 
 
 def test_an_incident_nobody_was_told_of_ends_in_silence() -> None:
-    known = {"x": Incident("x", 1, True, "id", "why", Told.NOBODY)}
+    known = {"x": Incident("x", 1, True, "id", "why", NotifiedBy.NOBODY)}
     (after,) = incidents.changed(known, [Finding("x", bad=False)], "new")
-    assert incidents.untold([after]) == []
+    assert incidents.unnotified([after]) == []
 
 
 def test_an_end_that_could_not_be_told_is_kept_until_it_is() -> None:
-    known = {"x": Incident("x", 1, True, "id", "why", Told.XCOM)}
+    known = {"x": Incident("x", 1, True, "id", "why", NotifiedBy.XCOM)}
     (after,) = incidents.changed(known, [Finding("x", bad=False)], "new")
-    assert incidents.untold([after]) == [after]
-    assert after.told is Told.XCOM
+    assert incidents.unnotified([after]) == [after]
+    assert after.notified_by is NotifiedBy.XCOM
     assert incidents.changed({"x": after}, [Finding("x", bad=False)], "new") == []
 
 

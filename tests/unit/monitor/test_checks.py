@@ -175,16 +175,16 @@ def finding(status: RunStatus, concern: str = "") -> Finding:
 def test_a_concern_is_told_once_when_it_begins_and_once_when_it_is_over() -> None:
     begins = follow("price", None, finding(RunStatus.BREACH, "BTC stale"), "i1", NOW)
     assert begins.reason == "OPENED"
-    assert begins.notice is not None
-    assert (begins.notice.id, begins.notice.level) == ("i1-begin", Level.MEDIUM)
+    assert begins.notification is not None
+    assert (begins.notification.id, begins.notification.level) == ("i1-begin", Level.MEDIUM)
     goes_on = follow(
         "price", begins.after, finding(RunStatus.BREACH, "BTC stale, ETH stale"), "i2", NOW
     )
-    assert goes_on.notice is None
+    assert goes_on.notification is None
     ends = follow("price", goes_on.after, finding(RunStatus.SUCCESS), "i3", NOW)
     assert (ends.reason, ends.after) == ("CLOSED", None)
-    assert ends.notice is not None
-    assert (ends.notice.id, ends.notice.level) == ("i1-end", Level.LOW)
+    assert ends.notification is not None
+    assert (ends.notification.id, ends.notification.level) == ("i1-end", Level.LOW)
 
 
 def of(*names: str) -> Finding:
@@ -201,7 +201,11 @@ def test_who_joins_a_breach_is_told_once_and_the_end_names_who_recovered() -> No
     ):
         change = follow("price", incident, found, f"i{number}", NOW)
         incident = change.after
-        told += [] if change.notice is None else [(change.notice.id, change.notice.subject)]
+        told += (
+            []
+            if change.notification is None
+            else [(change.notification.id, change.notification.subject)]
+        )
     assert told == [
         ("i0-begin", "price monitor: SPX stale"),
         ("i2-joined", "price monitor: now also BTC stale, ETH stale"),
@@ -219,7 +223,7 @@ def test_a_member_that_flaps_is_told_once_and_one_that_was_well_for_long_again(
     for names in (("SPX", "BTC"), ("SPX",), ("SPX", "BTC")):
         change = follow("price", incident, of(*names), "i1", moment)
         incident = change.after
-        joined += change.notice is not None
+        joined += change.notification is not None
         moment += timedelta(minutes=well_minutes)
     assert joined == told_count
 
@@ -239,7 +243,7 @@ def test_within_a_quarter_of_an_hour_each_member_is_told_at_most_once_an_inciden
         change = follow("price", incident, of(*names), f"i{number}", NOW)
         if change.reason == "OPENED":
             told = 0
-        told += change.notice is not None and change.reason != "CLOSED"
+        told += change.notification is not None and change.reason != "CLOSED"
         incident = change.after
         assert told <= 4
         assert (incident is not None) is bool(names)
@@ -251,11 +255,11 @@ def test_a_check_that_did_not_look_neither_opens_nor_closes_an_incident(
     status: RunStatus, incident: Incident | None
 ) -> None:
     change = follow("price", incident, finding(status), "i2", NOW)
-    assert (change.changed, change.after, change.notice) == (False, incident, None)
+    assert (change.changed, change.after, change.notification) == (False, incident, None)
 
 
 @pytest.mark.parametrize(
-    ("telling", "usable", "expected"),
+    ("settings", "usable", "expected"),
     [
         (NotificationSettings(), (), (Level.MEDIUM, ())),
         (NotificationSettings(Level.HIGH, ("email",)), (), (Level.HIGH, ("email",))),
@@ -264,18 +268,20 @@ def test_a_check_that_did_not_look_neither_opens_nor_closes_an_incident(
     ],
 )
 def test_a_notice_goes_where_people_chose_as_far_as_that_can_be_used(
-    telling: NotificationSettings, usable: tuple[str, ...], expected: tuple[Level, tuple[str, ...]]
+    settings: NotificationSettings,
+    usable: tuple[str, ...],
+    expected: tuple[Level, tuple[str, ...]],
 ) -> None:
     found = Finding(RunStatus.BREACH, concern="email is silent", channels=usable)
-    notice = follow("xcom", None, found, "i1", NOW, telling).notice
-    assert notice is not None
-    assert (notice.level, notice.channels) == expected
+    notification = follow("xcom", None, found, "i1", NOW, settings).notification
+    assert notification is not None
+    assert (notification.level, notification.channels) == expected
 
 
 def test_a_concern_that_nobody_wants_to_hear_is_still_an_incident() -> None:
     silent = NotificationSettings(Level.NORMAL)
     change = follow("price", None, finding(RunStatus.BREACH, "BTC stale"), "i1", NOW, silent)
-    assert (change.reason, change.notice) == ("OPENED", None)
+    assert (change.reason, change.notification) == ("OPENED", None)
 
 
 def run(status: RunStatus, age: timedelta) -> Run:

@@ -198,18 +198,18 @@ async def test_a_share_of_bad_prices_up_to_the_threshold_is_borne(
 
 
 @pytest.mark.parametrize(
-    ("before", "is_told"),
+    ("before", "is_sent"),
     [({}, False), ({"down": {"price": ""}}, True), ({"down": {"xcom": ""}}, False)],
 )
 async def test_a_service_is_told_when_it_is_down_twice_in_a_row(
-    before: dict[str, object], is_told: bool
+    before: dict[str, object], is_sent: bool
 ) -> None:
     given = Given(
         asked_services=(AnswerReading("price", 0.1, "not serving"), AnswerReading("xcom", 0.1))
     )
     found = await OperationsCheck().run(look(given, last=last(before)))
     assert found.status is RunStatus.BREACH
-    assert (bool(found.concern), found.level) == (is_told, Level.HIGH)
+    assert (bool(found.concern), found.level) == (is_sent, Level.HIGH)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_the_environment_wins_over_the_choice_and_that_over_the_monitors_own() -
         Defaults(MINUTE), Chosen(enabled=True), {"enabled": Override(False, "PRICE_MON_ENABLED")}
     )
     assert (decided.enabled, decided.environment) == (False, {"enabled": "PRICE_MON_ENABLED"})
-    assert decided.telling == NotificationSettings()
+    assert decided.notification == NotificationSettings()
 
 
 @pytest.mark.parametrize(

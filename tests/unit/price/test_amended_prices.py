@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from services.price.domain.day_range import DayRange, day_range
-from services.price.domain.price_update import amend
+from services.price.domain.price_update import apply_history
 from services.price.domain.prices import Market, Price, PriceRecord, Quality, Quote
 
 NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
@@ -25,7 +25,7 @@ KEPT = Price(
 
 
 def test_a_newer_row_by_hand_is_the_present_price() -> None:
-    price = amend(KEPT, "BTC", Market.LIVE, NEW, NEW, vouched=True)
+    price = apply_history(KEPT, "BTC", Market.LIVE, NEW, NEW, vouched=True)
     assert (price.price_usd, price.quality, price.source) == (100.0, Quality.SINGLE, "MANUAL")
     assert (price.previous_price_usd, price.last_good_price_usd, price.refresh_time) == (
         90.0,
@@ -35,8 +35,8 @@ def test_a_newer_row_by_hand_is_the_present_price() -> None:
 
 
 def test_a_price_that_falls_back_is_stale_and_never_nothing() -> None:
-    kept = amend(KEPT, "BTC", Market.LIVE, NEW, NEW, vouched=True)
-    price = amend(kept, "BTC", Market.LIVE, OLD, OLD, vouched=False)
+    kept = apply_history(KEPT, "BTC", Market.LIVE, NEW, NEW, vouched=True)
+    price = apply_history(kept, "BTC", Market.LIVE, OLD, OLD, vouched=False)
     assert (price.price_usd, price.quality, price.previous_price_usd) == (90.0, Quality.STALE, None)
     assert price.refresh_time == NOW
 
@@ -45,12 +45,12 @@ def test_an_older_row_changes_what_came_before_and_no_quality() -> None:
     newest = replace(
         OLD, previous_price_usd=80.0, previous_price_time=OLD.price_time - timedelta(hours=1)
     )
-    price = amend(KEPT, "BTC", Market.LIVE, newest, newest, vouched=False)
+    price = apply_history(KEPT, "BTC", Market.LIVE, newest, newest, vouched=False)
     assert (price.quality, price.price_usd, price.previous_price_usd) == (Quality.GOOD, 90.0, 80.0)
 
 
 def test_without_a_row_there_is_no_price() -> None:
-    price = amend(KEPT, "BTC", Market.LIVE, None, None, vouched=False)
+    price = apply_history(KEPT, "BTC", Market.LIVE, None, None, vouched=False)
     assert (price.price_usd, price.price_time, price.quality) == (None, None, Quality.NONE)
     assert (price.last_good_price_usd, price.previous_price_time) == (None, None)
 

@@ -1,4 +1,4 @@
-"""LISTEN: what this and other processes say about work, progress, cancels and the lease, as words.
+"""LISTEN: what this and other processes say about work, progress, cancels and the lease.
 
 Nobody relies on it alone: a lost notice costs time, never a cycle.
 """
@@ -9,26 +9,26 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from services.cyclone.store.rows import CHANNEL
+from services.cyclone.store.rows import NOTIFY_CHANNEL
 from shared.database.engine import Database
 from shared.database.listen import listen
 
-Hear = Callable[[str], None]
+Subscriber = Callable[[str], None]
 
 
-class Notices:
-    """A Part that holds one connection. Hearers get the word said, or "" when some may have been
+class Listener:
+    """A Part that holds one connection. Subscribers get the notice, or "" when some may have been
     missed.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._hearers: set[Hear] = set()
+        self._subscribers: set[Subscriber] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._task = asyncio.create_task(
-            listen(self._database, CHANNEL, self._spread), name="notices"
+            listen(self._database, NOTIFY_CHANNEL, self._publish), name="listener"
         )
 
     async def stop(self) -> None:
@@ -37,13 +37,13 @@ class Notices:
             await asyncio.wait({self._task})
 
     @contextmanager
-    def heard_by(self, hear: Hear) -> Iterator[None]:
-        self._hearers.add(hear)
+    def subscribed(self, subscriber: Subscriber) -> Iterator[None]:
+        self._subscribers.add(subscriber)
         try:
             yield
         finally:
-            self._hearers.discard(hear)
+            self._subscribers.discard(subscriber)
 
-    def _spread(self, word: str) -> None:
-        for hear in tuple(self._hearers):
-            hear(word)
+    def _publish(self, word: str) -> None:
+        for subscriber in tuple(self._subscribers):
+            subscriber(word)

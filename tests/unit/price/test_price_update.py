@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.price.domain.consensus import Consensus, agree
-from services.price.domain.price_update import last_good, succeed
+from services.price.domain.price_update import apply_consensus, last_good
 from services.price.domain.prices import Market, Price, Quality, Quote, quality_now, wanted_assets
 from shared.errors import InvalidArgument
 
@@ -26,25 +26,27 @@ def consensus(
 def kept(
     price_usd: float = 100.0, age_seconds: float = 60, quality: Quality = Quality.GOOD
 ) -> Price:
-    found = succeed(None, "BTC", Market.LIVE, consensus(price_usd, age_seconds, quality), NOW)
+    found = apply_consensus(
+        None, "BTC", Market.LIVE, consensus(price_usd, age_seconds, quality), NOW
+    )
     return found.price
 
 
 def test_the_first_price_has_no_previous_one() -> None:
-    found = succeed(None, "BTC", Market.LIVE, consensus(100.0), NOW)
+    found = apply_consensus(None, "BTC", Market.LIVE, consensus(100.0), NOW)
     assert found.record is not None
     assert (found.record.previous_price_usd, found.record.previous_price_time) == (None, None)
 
 
 def test_a_newer_price_carries_the_one_before_it() -> None:
-    found = succeed(kept(), "BTC", Market.LIVE, consensus(105.0), NOW)
+    found = apply_consensus(kept(), "BTC", Market.LIVE, consensus(105.0), NOW)
     assert found.record is not None
     assert (found.price.price_usd, found.price.previous_price_usd) == (105.0, 100.0)
     assert found.price.previous_price_time == NOW - timedelta(seconds=60)
 
 
 def test_without_a_usable_quote_the_price_stays_and_is_stale() -> None:
-    found = succeed(kept(), "BTC", Market.LIVE, consensus(None), NOW)
+    found = apply_consensus(kept(), "BTC", Market.LIVE, consensus(None), NOW)
     assert (found.price.price_usd, found.price.quality, found.record) == (
         100.0,
         Quality.STALE,
@@ -54,12 +56,12 @@ def test_without_a_usable_quote_the_price_stays_and_is_stale() -> None:
 
 
 def test_without_any_quote_ever_the_price_is_absent_and_not_zero() -> None:
-    found = succeed(None, "BTC", Market.LIVE, consensus(None), NOW)
+    found = apply_consensus(None, "BTC", Market.LIVE, consensus(None), NOW)
     assert (found.price.price_usd, found.price.quality, found.record) == (None, Quality.NONE, None)
 
 
 def test_a_late_price_changes_the_quality_but_not_the_price() -> None:
-    found = succeed(
+    found = apply_consensus(
         kept(age_seconds=10), "BTC", Market.LIVE, consensus(90.0, 50, Quality.SINGLE), NOW
     )
     assert (found.price.price_usd, found.price.quality, found.record) == (
@@ -72,12 +74,12 @@ def test_a_late_price_changes_the_quality_but_not_the_price() -> None:
 
 def test_the_same_price_again_is_no_change() -> None:
     before = kept(age_seconds=10)
-    found = succeed(before, "BTC", Market.LIVE, consensus(100.0, 10), NOW)
+    found = apply_consensus(before, "BTC", Market.LIVE, consensus(100.0, 10), NOW)
     assert (found.record, found.changed) == (None, False)
 
 
 def test_a_disagreeing_price_is_shown_but_never_the_last_good_one() -> None:
-    found = succeed(kept(), "BTC", Market.LIVE, consensus(95.0, 0, Quality.DISAGREE), NOW)
+    found = apply_consensus(kept(), "BTC", Market.LIVE, consensus(95.0, 0, Quality.DISAGREE), NOW)
     good = last_good(found.price)
     assert found.price.price_usd == 95.0
     assert good is not None
@@ -85,8 +87,8 @@ def test_a_disagreeing_price_is_shown_but_never_the_last_good_one() -> None:
 
 
 def test_a_stale_price_recovers_with_the_next_good_one() -> None:
-    stale = succeed(kept(), "BTC", Market.LIVE, consensus(None), NOW).price
-    found = succeed(stale, "BTC", Market.LIVE, consensus(101.0), NOW)
+    stale = apply_consensus(kept(), "BTC", Market.LIVE, consensus(None), NOW).price
+    found = apply_consensus(stale, "BTC", Market.LIVE, consensus(101.0), NOW)
     assert (found.price.quality, found.price.previous_price_usd) == (Quality.GOOD, 100.0)
 
 
