@@ -158,7 +158,9 @@ async def test_a_death_sent_to_xcom_escalates_until_its_end_which_goes_to_those_
         stub = await house.start(xcom_address=xcom.address)
         house.peers.told |= dict.fromkeys(_ALERTS, DOWN)
         await house.run(stub)
-        await until(lambda: house.value("select notified_by = 'XCOM' from incident where name = 'cycle'"))
+        await until(
+            lambda: house.value("select notified_by = 'XCOM' from incident where name = 'cycle'")
+        )
         await hook.wait_for(1)
         for _ in range(20):
             if mail.mails:
@@ -193,7 +195,9 @@ async def test_a_death_whose_answer_was_lost_is_told_all_the_same(house: House) 
     house.peers.told |= dict.fromkeys(_ALERTS, DOWN)
     house.peers.told["xcom.Send"] = refuses(AlreadyExists("REQUEST_ID_REUSED", "used before"))
     await house.run(stub)
-    await until(lambda: house.value("select notified_by = 'XCOM' from incident where name = 'cycle'"))
+    await until(
+        lambda: house.value("select notified_by = 'XCOM' from incident where name = 'cycle'")
+    )
 
 
 async def test_what_alerts_told_ends_for_xcom_too(house: House) -> None:
@@ -214,7 +218,9 @@ async def test_a_death_nobody_could_be_told_is_told_by_the_next_owner(house: Hou
     house.peers.told |= dict.fromkeys(_ALERTS, DOWN) | {"xcom.Send": DOWN}
     await house.run(stub)
     await until(
-        lambda: house.value("select count(*) = 1 from incident where open and notified_by = 'NOBODY'")
+        lambda: house.value(
+            "select count(*) = 1 from incident where open and notified_by = 'NOBODY'"
+        )
     )
     await until(lambda: _sent(house))
     house.peers.told.clear()
@@ -222,7 +228,9 @@ async def test_a_death_nobody_could_be_told_is_told_by_the_next_owner(house: Hou
         "update lease set expires_time = '-infinity', owner = '', epoch = epoch + 1 returning 1"
     )
     await house.start()
-    await until(lambda: house.value("select notified_by = 'ALERTS' from incident where name = 'cycle'"))
+    await until(
+        lambda: house.value("select notified_by = 'ALERTS' from incident where name = 'cycle'")
+    )
     assert "cycle" in _raised(house)
 
 
