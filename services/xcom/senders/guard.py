@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from services.xcom.senders import transport
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -56,14 +58,9 @@ class Guard:
         self._allowed = tuple(allowed)
         self._resolve = resolve
 
-    def client(self, timeout_seconds: float) -> httpx.AsyncClient:
-        """Follows no redirect, uses no proxy, connects to checked addresses only."""
-        return httpx.AsyncClient(
-            transport=_Pinned(self),
-            timeout=timeout_seconds,
-            follow_redirects=False,
-            trust_env=False,
-        )
+    def client(self) -> httpx.AsyncClient:
+        """See transport; connects to checked addresses only."""
+        return transport.client(self.pinned)
 
     async def check(self, url: str) -> None:
         """ValueError when this URL is malformed or leads where it may not;
@@ -131,28 +128,3 @@ def _open(address: Address) -> bool:
     if any(address.version == network.version and address in network for network in _FORBIDDEN):
         return False
     return address.is_global and not address.is_multicast
-
-
-class _Pinned(httpx.AsyncBaseTransport):
-    """Sends a request to the checked address, under the name that was asked for."""
-
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
-        # No connection is kept: one made for another name must not be used for this one.
-        self._inner = httpx.AsyncHTTPTransport(
-            trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
-        )
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        host = request.url.host
-        port = request.url.port or (443 if request.url.scheme == "https" else 80)
-        try:
-            address = await self._guard.pinned(host, port)
-        except OSError as error:
-            raise httpx.ConnectError("name not resolved") from error
-        request.extensions = {**request.extensions, "sni_hostname": host}
-        request.url = request.url.copy_with(host=address)
-        return await self._inner.handle_async_request(request)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()

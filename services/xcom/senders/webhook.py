@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from services.xcom.domain.messages import Answer, Letter
 from services.xcom.senders.channel import Channel, masked_url, said, several
 from services.xcom.senders.guard import Guard, Refused
-from services.xcom.senders.post import BadAnswer, Head, Poster
+from services.xcom.senders.transport import client
 from shared.clock import Clock
 
 # Answers of 400 to 499 that may be better next time.
@@ -88,8 +88,8 @@ class Webhook(Channel):
         self._key_id = settings.webhook_key_id
         self._clock = clock
         self._guard = guard
-        self._posters: dict[str, Poster] = {}
-        self._guarded: httpx.AsyncClient | None = None
+        # To addresses of the environment, and to one that a call has set.
+        self._client, self._guarded = client(), guard.client()
         self.timeout_seconds = settings.webhook_timeout_seconds
 
     @property
@@ -113,45 +113,24 @@ class Webhook(Channel):
 
     async def send(self, letter: Letter) -> Answer:
         """See Channel."""
-        body = _body(letter)
-        headers = self._headers(letter.delivery_id, body)
+        client = self._guarded if letter.address and not letter.is_own else self._client
+        url, body = letter.address or self._urls[0], _body(letter)
         try:
-            if letter.address and not letter.is_own:
-                return await self._send_guarded(letter.address, headers, body)
-            url = letter.address or self._urls[0]
-            poster = self._posters.get(url) or self._posters.setdefault(url, Poster(url))
-            return self._read(await poster.post(headers, body), url)
+            # Not by `client.post`: no headers and cookies of its own are added.
+            request = httpx.Request(
+                "POST", url, headers=self._headers(letter.delivery_id, body), content=body
+            )
+            return self._read(await client.send(request), url)
         except Refused as error:
             return Answer(accepted=False, error=f"destination refused: {error}", permanent=True)
-        except httpx.TimeoutException:
-            return Answer(accepted=False, error="no answer in time")
-        except (
-            httpx.HTTPError,
-            httpx.InvalidURL,
-            BadAnswer,
-            OSError,
-            EOFError,
-            ValueError,
-        ) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, EOFError, ValueError) as error:
             # Only the kind: the words may quote the URL.
             return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
 
-    async def _send_guarded(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        if self._guarded is None:
-            self._guarded = self._guard.client(self.timeout_seconds)
-        # The answer's body is nobody's business: closed unread.
-        async with self._guarded.stream("POST", url, content=body, headers=headers) as response:
-            head = Head(response.status_code, response.reason_phrase, response.headers)
-            return self._read(head, url)
-
     async def close(self) -> None:
         """See Channel."""
-        if self._guarded is not None:
-            await self._guarded.aclose()
-        for poster in self._posters.values():
-            await poster.close()
-        self._posters.clear()
-        self._guarded = None
+        await self._client.aclose()
+        await self._guarded.aclose()
 
     def _headers(self, delivery_id: str, body: bytes) -> dict[str, str]:
         timestamp = str(int(self._clock.now().timestamp()))
@@ -163,19 +142,20 @@ class Webhook(Channel):
             "X-Sonic-Signature": signature(self._secret, timestamp, body),
         }
 
-    def _read(self, head: Head, url: str) -> Answer:
-        line = said(f"HTTP {head.status} {head.reason}", (self._secret, url))
-        if 200 <= head.status < 300:
+    def _read(self, response: httpx.Response, url: str) -> Answer:
+        status = response.status_code
+        line = said(f"HTTP {status} {response.reason_phrase}", (self._secret, url))
+        if 200 <= status < 300:
             return Answer(accepted=True, provider_status=line)
         error = f"answered {line}"
-        if 300 <= head.status < 400:
+        if 300 <= status < 400:
             error = f"answered {line}; redirects are not followed"
         return Answer(
             accepted=False,
             provider_status=line,
             error=error,
-            permanent=400 <= head.status < 500 and head.status not in _PASSING,
-            retry_after=_retry_after(head.headers.get("retry-after", ""), self._clock.now()),
+            permanent=400 <= status < 500 and status not in _PASSING,
+            retry_after=_retry_after(response.headers.get("retry-after", ""), self._clock.now()),
         )
 
 

@@ -13,7 +13,7 @@ from sonic.xcom.v1 import xcom_pb2 as pb
 
 from services.xcom.domain.messages import Letter, Level
 from services.xcom.senders import email as email_channel
-from services.xcom.senders import registry
+from services.xcom.senders import registry, transport
 from services.xcom.senders.email import Email, EmailSettings
 from shared.clock import PushedClock
 from shared.errors import FailedPrecondition, InvalidArgument
@@ -162,6 +162,22 @@ def own_certificate(folder: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     return context
+
+
+async def test_a_checked_address_is_asked_for_by_its_name_and_must_prove_it(tmp_path: Path) -> None:
+    asked: list[str | None] = []
+    context = own_certificate(tmp_path)
+    context.sni_callback = lambda _connection, name, _context: asked.append(name)
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+
+    async def address_of(host: str, port: int) -> str:
+        return "127.0.0.1"
+
+    async with server, transport.client(address_of) as client:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await client.get(f"https://hook.invalid:{port}/")
+    assert asked == ["hook.invalid"]
 
 
 async def test_a_webhook_arrives_signed_and_complete(
