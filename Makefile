@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(RUNTIME) ## the whole house on this machine, database included (ARGS="--help")
+run: $(RUNTIME) ## the whole system on this machine, database included (ARGS="--help")
 	@$(BIN)/sonic up $(ARGS)
 
 dev: $(TOOLS) ## the same, and a server whose code changes is started again (ARGS=...)

@@ -1,4 +1,4 @@
-"""The `sonic` command: a client like any other, and the whole house on one machine."""
+"""The `sonic` command: a client like any other, and the whole system on one machine."""
 
 import os
 

@@ -41,8 +41,8 @@ async def list_alerts(
     least = LEVELS[choose(level, LEVELS, field="level", aliases=aliases)] if level else 0
     request = pb.ListAlertsRequest(page_size=min(limit, 500), min_level=pb.Level.ValueType(least))
     found: list[pb.Alert] = []
-    async with connected() as house:
-        alerts = await house.stub("alerts", rpc.AlertsServiceStub)
+    async with connected() as system:
+        alerts = await system.stub("alerts", rpc.AlertsServiceStub)
         while len(found) < limit:
             page = await alerts.ListAlerts(request)
             found.extend(page.alerts[: limit - len(found)])

@@ -65,7 +65,7 @@ def server_command(name: str) -> list[str]:
 
 
 class Children:
-    """All child processes of the house. Time is asked of `clock`."""
+    """All child processes of the system. Time is asked of `clock`."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class Children:
         child.start_count += 1
 
     async def _watch(self, child: Child) -> None:
-        """Runs until the house stops, which cancels it."""
+        """Runs until the system stops, which cancels it."""
         while child.process is not None:
             started = self._clock.monotonic()
             asking = asyncio.create_task(

@@ -1,4 +1,4 @@
-"""Stubs of the running house for one command."""
+"""Stubs of the running system for one command."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ S = TypeVar("S")
 MAX_MESSAGE_BYTES = 72 * 1024 * 1024
 
 
-class House:
-    """Channels to the servers of a house, opened when they are first asked for."""
+class System:
+    """Channels to the servers of a system, opened when they are first asked for."""
 
     def __init__(self, addresses: Mapping[str, str], stack: AsyncExitStack) -> None:
         self.addresses = addresses
@@ -33,7 +33,7 @@ class House:
 
 
 @asynccontextmanager
-async def connected(addresses: Mapping[str, str] | None = None) -> AsyncIterator[House]:
-    """The house at these addresses, else the one that is known to run here."""
+async def connected(addresses: Mapping[str, str] | None = None) -> AsyncIterator[System]:
+    """The system at these addresses, else the one that is known to run here."""
     async with AsyncExitStack() as stack:
-        yield House(addresses or known_addresses(Plan()), stack)
+        yield System(addresses or known_addresses(Plan()), stack)

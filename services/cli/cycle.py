@@ -1,4 +1,4 @@
-"""`sonic cycle`: one pass over the steps, live, in the running house or in one started for it."""
+"""`sonic cycle`: one pass over the steps, live, in the running system or in one started for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 
-from services.cli import database, house
+from services.cli import database, system
 from services.cli.connection import connected
 from services.cli.output import (
     STATE_STYLES,
@@ -54,11 +54,11 @@ async def cycle(
 
 @asynccontextmanager
 async def _some_house(*, quiet: bool) -> AsyncIterator[dict[str, str]]:
-    """The running house, or one in this process that lives for one cycle."""
+    """The running system, or one in this process that lives for one cycle."""
     plan = Plan()
     addresses = known_addresses(plan)
-    # One that is not ready says why: a second house beside it would only be in its way.
-    if await house.answers(addresses["cyclone"]):
+    # One that is not ready says why: a second system beside it would only be in its way.
+    if await system.answers(addresses["cyclone"]):
         yield addresses
         return
     say = complaints.print if quiet else console.print
@@ -67,13 +67,13 @@ async def _some_house(*, quiet: bool) -> AsyncIterator[dict[str, str]]:
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(database.opened(plan))
         urls = await database.prepare(opened, plan.home)
-        # No schedule: this house runs what it was started for and nothing else.
+        # No schedule: this system runs what it was started for and nothing else.
         yield await stack.enter_async_context(
-            house.in_one_process(
+            system.in_one_process(
                 plan,
                 urls,
                 lambda _: None,
-                listens=house.free_ports(),
+                listens=system.free_ports(),
                 extra={"SONIC_SCHEDULE": "0"},
             )
         )

@@ -1,4 +1,4 @@
-"""The house's Postgres: the embedded one or the one named, with roles, schemas and migrations in
+"""The system's Postgres: the embedded one or the one named, with roles, schemas and migrations in
 place.
 """
 
@@ -71,7 +71,7 @@ async def administrator_url(plan: Plan) -> AsyncIterator[str]:
 async def prepare(opened: Opened, home: Path, *, replace_given: bool = False) -> dict[str, str]:
     """Bring roles, schemas and migrations up to date; answers each service's own URL.
 
-    A role that has a password keeps it: another house may be using it now. Only a database of this
+    A role that has a password keeps it: another system may be using it now. Only a database of this
     home alone gets the home's passwords, and with `replace_given` a role the one of its
     <SERVICE>_DATABASE_URL. InvalidArgument BAD_SETTINGS names the secrets that are missing here.
     """

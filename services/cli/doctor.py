@@ -1,4 +1,4 @@
-"""`sonic doctor`: looks at what the house needs and says the fix."""
+"""`sonic doctor`: looks at what the system needs and says the fix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import typer
 from pydantic import ValidationError
 from rich.text import Text
 
-from services.cli import database, house, privacy
+from services.cli import database, privacy, system
 from services.cli.output import command, console, print_json, table
 from services.cli.plan import Plan, known_addresses, running_file, taken_addresses
 from services.cli.room import LAST_BYTES, LOW_BYTES, free_bytes, written_folders
@@ -204,7 +204,7 @@ async def _database(plan: Plan) -> list[Finding]:
 
 
 async def _ports(plan: Plan) -> list[Finding]:
-    if running_file(plan.home).exists() and await house.answers(known_addresses(plan)["cyclone"]):
+    if running_file(plan.home).exists() and await system.answers(known_addresses(plan)["cyclone"]):
         return [Finding("ports", "ok", "Sonic is running")]
     taken = taken_addresses(plan)
     listed = ", ".join(f"{address} by {holder_of(address) or 'somebody'}" for address in taken)

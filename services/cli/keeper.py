@@ -1,4 +1,4 @@
-"""Keeps the house's database running: the embedded one is restarted like any server, a silence is
+"""Keeps the system's database running: the embedded one is restarted like any server, a silence is
 told.
 """
 

@@ -1,4 +1,4 @@
-"""What to know before trusting the silence of the house; asks the house itself, not this shell."""
+"""What to know before trusting that the system is silent; asks the system, not this shell."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
-from services.cli.connection import House
+from services.cli.connection import System
 from services.cli.output import short
 from shared.codec import from_timestamp
 
@@ -19,7 +19,7 @@ _UNHEARD = frozenset({"log", "sound"})
 _OLD_MARK = timedelta(seconds=120)
 
 
-async def gather(found: House, serving: Collection[str]) -> dict[str, Any]:
+async def gather(found: System, serving: Collection[str]) -> dict[str, Any]:
     """What notices() reads, from the services that serve."""
     facts: dict[str, Any] = {}
     if "positions" in serving:

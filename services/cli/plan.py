@@ -1,4 +1,4 @@
-"""The plan of the house on one machine: which servers, on which addresses,
+"""The plan of the system on one machine: which servers, on which addresses,
 with which environment."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GATEWAY = "gateway"
 BAD_SETTINGS = "BAD_SETTINGS"
 SERVICES_FOLDER = Path(__file__).parents[1]
 
-DATABASE_URL_HELP = "Postgres administrator's URL; without it the house brings its own Postgres"
+DATABASE_URL_HELP = "Postgres administrator's URL; without it the system brings its own Postgres"
 
 
 def _names(value: object) -> object:
@@ -141,7 +141,7 @@ def environment(
     *,
     also: Collection[str] = (),
 ) -> dict[str, str]:
-    """What one server of the house reads: its place, its peers, its database, the person's
+    """What one server of the system reads: its place, its peers, its database, the person's
     settings.
 
     Of the person's only what it `declared`, what any program reads and what is named in `also`: the
@@ -166,7 +166,7 @@ def _is_general(name: str) -> bool:
 
 
 def write_running(home: Path, addresses: Mapping[str, str], http_address: str) -> None:
-    """Leave a note for `sonic status` and the others about where the house is."""
+    """Leave a note for `sonic status` and the others about where the system is."""
     note = {"pid": os.getpid(), "addresses": dict(addresses), "http_address": http_address}
     privacy.write(running_file(home), json.dumps(note, indent=1))
 
@@ -184,7 +184,7 @@ def running_file(home: Path) -> Path:
 
 
 def known_addresses(plan: Plan) -> dict[str, str]:
-    """Where to look for the servers: <NAME>_ADDRESS, else the note of a running house, else the
+    """Where to look for the servers: <NAME>_ADDRESS, else the note of a running system, else the
     plan.
     """
     noted: dict[str, str] = {}

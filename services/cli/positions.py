@@ -59,8 +59,8 @@ async def list_positions(
         order_by=order_by,
         all_statuses=everything,
     )
-    async with connected() as house:
-        positions = await house.stub("positions", rpc.PositionsServiceStub)
+    async with connected() as system:
+        positions = await system.stub("positions", rpc.PositionsServiceStub)
         while len(found) < limit:
             page = await positions.ListPositions(request)
             unwatched = list(page.unwatched)
@@ -130,8 +130,8 @@ async def import_positions(
     request = pb.ImportPositionsRequest(
         format=kind, content=file.read_bytes(), wallet=wallet, dry_run=dry_run
     )
-    async with connected() as house:
-        positions = await house.stub("positions", rpc.PositionsServiceStub)
+    async with connected() as system:
+        positions = await system.stub("positions", rpc.PositionsServiceStub)
         answer = await positions.ImportPositions(request, timeout=IMPORT_SECONDS)
     if json:
         print_json(answer)

@@ -1,4 +1,4 @@
-"""Room on the disks the house writes to: said and told before there is none."""
+"""Room on the disks the system writes to: said and told before there is none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def written_folders(home: Path) -> list[Path]:
-    """Where the house writes: its home, and the database's data when they are elsewhere."""
+    """Where the system writes: its home, and the database's data when they are elsewhere."""
     return [home, home / "postgres" / "postgres"]
 
 

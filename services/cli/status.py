@@ -12,8 +12,8 @@ from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from sonic.positions.v1 import positions_pb2
 
-from services.cli import house
-from services.cli.connection import House, connected
+from services.cli import system
+from services.cli.connection import System, connected
 from services.cli.notices import gather, notices
 from services.cli.output import (
     LEVEL_STYLES,
@@ -51,7 +51,7 @@ _NEWS = frozenset(
 async def status(
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> int:
-    """Show the state of the house. Exit code 0 when every service is serving, else 1."""
+    """Show the state of the system. Exit code 0 when every service is serving, else 1."""
     async with connected() as found:
         ready = await _ready(found.addresses)
         serving = {name: is_ready for name, (is_ready, _) in ready.items()}
@@ -65,11 +65,11 @@ async def status(
 
 
 async def _ready(addresses: Mapping[str, str]) -> dict[str, Ready]:
-    answers = await asyncio.gather(*(house.readiness(address) for address in addresses.values()))
+    answers = await asyncio.gather(*(system.readiness(address) for address in addresses.values()))
     return dict(zip(addresses, answers, strict=True))
 
 
-async def _facts(found: House, serving: Mapping[str, bool]) -> dict[str, Any]:
+async def _facts(found: System, serving: Mapping[str, bool]) -> dict[str, Any]:
     """What the services that serve have to say; one that fails on the way is left out, not
     invented.
     """
@@ -111,7 +111,7 @@ def _show(
 
 
 def _room() -> list[str]:
-    """What is left on the disk of a house of this machine."""
+    """What is left on the disk of a system of this machine."""
     folders = [folder for folder in written_folders(Plan().home) if folder.exists()]
     free = min(map(free_bytes, folders), default=LOW_BYTES)
     return [f"Only {free / MIB:,.0f} MiB free on the disk: make room."] if free < LOW_BYTES else []

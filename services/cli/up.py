@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from services.cli import database, house, keeper, privacy
+from services.cli import database, keeper, privacy, system
 from services.cli.alarm import Alarm
 from services.cli.complaints import Complaints
 from services.cli.connection import connected
@@ -50,7 +50,7 @@ async def up(
         typer.Option("--reload", help="Start servers whose code changed again: for work on Sonic."),
     ] = False,
 ) -> int:
-    """Start the house and keep it running until Ctrl-C.
+    """Start the system and keep it running until Ctrl-C.
 
     Without a wallet it shows the DEMO. State is kept in SONIC_HOME (.sonic). Ports: SONIC_PORT_BASE
     + 1 to + 7, and SONIC_HTTP_PORT.
@@ -59,7 +59,7 @@ async def up(
         raise typer.BadParameter(
             "--reload starts processes again, and with --one-process there is one"
         )
-    # A house outlives its terminal, and the disk its output is kept on.
+    # A system outlives its terminal, and the disk its output is kept on.
     with unbroken():
         return await _up(one_process=one_process, reload=reload)
 
@@ -109,9 +109,9 @@ async def _serving(
         say(f"{'postgres':<10} {where}, schemas up to date")
         if one_process:
             log.configure("sonic", "WARNING", json=False)
-            serving = house.in_one_process(plan, urls, say, listens=listens)
+            serving = system.in_one_process(plan, urls, say, listens=listens)
         else:
-            serving = house.in_processes(plan, urls, say, declaring, reload=reload)
+            serving = system.in_processes(plan, urls, say, declaring, reload=reload)
         async with serving as addresses:
             yield addresses
 
@@ -124,7 +124,7 @@ async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator
     look = partial(keeper.look, opened.url, plan.health.interval_seconds)
     keeping = keeper.Keeper(look, opened.owned, say, alarm, clock, plan.health)
     room = Room(written_folders(plan.home), say, alarm)
-    complaints = Complaints(plan.addresses, house.readiness, say)
+    complaints = Complaints(plan.addresses, system.readiness, say)
     tasks = [
         asyncio.create_task(keeping.run(), name="keeper"),
         asyncio.create_task(alarm.run(), name="alarm"),
@@ -182,9 +182,9 @@ async def _until_free(plan: Plan, say: Voice) -> None:
 
 
 async def _refuse(plan: Plan, taken: Mapping[str, Holder | None]) -> None:
-    if running_file(plan.home).exists() and await house.answers(known_addresses(plan)["cyclone"]):
+    if running_file(plan.home).exists() and await system.answers(known_addresses(plan)["cyclone"]):
         raise FailedPrecondition(
-            "ALREADY_RUNNING", f"the house in {plan.home} is running; sonic status shows it"
+            "ALREADY_RUNNING", f"the system in {plan.home} is running; sonic status shows it"
         )
     listed = ", ".join(f"{address} by {holder or 'somebody'}" for address, holder in taken.items())
     raise FailedPrecondition(
@@ -193,9 +193,9 @@ async def _refuse(plan: Plan, taken: Mapping[str, Holder | None]) -> None:
 
 
 async def _unless(
-    asked: asyncio.Event, stack: AsyncExitStack, serving: house.Serving
+    asked: asyncio.Event, stack: AsyncExitStack, serving: system.Serving
 ) -> dict[str, str] | None:
-    """Enter the house, or None when Ctrl-C came first."""
+    """Enter the system, or None when Ctrl-C came first."""
     starting = asyncio.create_task(stack.enter_async_context(serving))
     waiting = asyncio.create_task(asked.wait())
     await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)

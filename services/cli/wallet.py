@@ -37,8 +37,8 @@ async def add(
     wallet = pb.Wallet(
         name=name, chain=pb.Chain.ValueType(wanted), public_address=address, active=True
     )
-    async with connected() as house:
-        wallets = await house.stub("positions", rpc.WalletsServiceStub)
+    async with connected() as system:
+        wallets = await system.stub("positions", rpc.WalletsServiceStub)
         made = await wallets.CreateWallet(pb.CreateWalletRequest(wallet=wallet))
     if json:
         print_json(made)
@@ -53,8 +53,8 @@ async def add(
 async def list_wallets(json: Json = False) -> None:
     """Show the wallets."""
     found: list[pb.Wallet] = []
-    async with connected() as house:
-        wallets = await house.stub("positions", rpc.WalletsServiceStub)
+    async with connected() as system:
+        wallets = await system.stub("positions", rpc.WalletsServiceStub)
         request = pb.ListWalletsRequest(page_size=500)
         while True:
             page = await wallets.ListWallets(request)

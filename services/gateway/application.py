@@ -1,4 +1,4 @@
-"""One HTTP request to one answer: the page, what the house says of itself, or an RPC by its
+"""One HTTP request to one answer: the page, what the system says of itself, or an RPC by its
 annotation.
 """
 

@@ -45,7 +45,7 @@ def document(routes: Iterable[Route], comments: Mapping[str, str]) -> Schema:
         "info": {
             "title": "Sonic",
             "version": "1",
-            "description": "Every RPC of the house as HTTP and JSON.",
+            "description": "Every RPC of the system as HTTP and JSON.",
         },
         "paths": found,
         "components": {"schemas": {"Error": _ERROR, **schemas.components}},

@@ -1,4 +1,4 @@
-"""`make bench`: what the house costs, each figure beside its floor or its rival, in one run here.
+"""`make bench`: what the system costs, each figure beside its floor or its rival, in one run here.
 
 Numbers of different runs and machines do not compare; the ratios do.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from services.cli import database, house
+from services.cli import database, system
 from services.cli.plan import Plan
 from tests.bench import alerts, cycles, floor, notifications, prometheus, reads, sync
 from tests.bench.measure import Figure
@@ -33,7 +33,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sonic-bench-") as folder:
         home = Path(folder)
         home.chmod(0o711)
-        # No schedule and no providers: what is measured is the house itself.
+        # No schedule and no providers: what is measured is the system itself.
         os.environ |= {
             "SONIC_HOME": folder,
             "SONIC_SCHEDULE": "0",
@@ -52,7 +52,7 @@ async def _measure(plan: Plan, options: argparse.Namespace) -> list[Figure]:
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(database.opened(plan))
         urls = await database.prepare(opened, plan.home)
-        addresses = await stack.enter_async_context(house.in_processes(plan, urls, _progress))
+        addresses = await stack.enter_async_context(system.in_processes(plan, urls, _progress))
         for count in options.sizes:
             _progress(f"{count} positions")
             await cycles.fill(addresses, count)
@@ -68,7 +68,7 @@ async def _measure(plan: Plan, options: argparse.Namespace) -> list[Figure]:
             # Last: it works at the tables, past the server that knows what it wrote there.
             _progress(f"sync of {options.sync} positions")
             figures += await sync.measure(urls["positions"], opened.url, options.sync)
-    # The house is down: a rival, and what is measured beside it, has the machine for itself.
+    # The system is down: a rival, and what is measured beside it, has the machine for itself.
     if evaluations is not None:
         figures += await _beside_prometheus(evaluations, options.alerts)
     if options.notifications:

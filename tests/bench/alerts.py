@@ -82,7 +82,7 @@ class Evaluations:
 
 
 class Bulk:
-    """Alerts of the running house."""
+    """Alerts of the running system."""
 
     def __init__(
         self,

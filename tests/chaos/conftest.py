@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.cli.connection import House, connected
+from services.cli.connection import System, connected
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
@@ -116,7 +116,7 @@ async def _read(running: Up) -> None:
 
 
 @asynccontextmanager
-async def house_of(running: Up) -> AsyncIterator[House]:
+async def house_of(running: Up) -> AsyncIterator[System]:
     """A client of it."""
     async with connected(running.addresses) as found:
         yield found

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 
-from services.cli.connection import House
+from services.cli.connection import System
 from shared.errors import SonicError
 from tests.bench.cycles import fill
 from tests.bench.sync import jupiter_body
@@ -24,7 +24,7 @@ COUNT = 100_000
 WALLETS = 20  # an answer of a provider is no longer than the house takes
 
 
-async def held(house: House) -> int:
+async def held(house: System) -> int:
     stub = await house.stub("positions", positions_pb2_grpc.PortfolioServiceStub)
     totals = await stub.GetTotals(positions_pb2.GetTotalsRequest(), timeout=60)
     return int(totals.position_count)
@@ -87,7 +87,7 @@ def tell(jupiter: HttpProvider, addresses: list[str], mark_usd: float) -> None:
         jupiter.answer("GET /v1/positions", text=body, where={"walletAddress": address})
 
 
-async def watch(house: House, addresses: list[str]) -> None:
+async def watch(house: System, addresses: list[str]) -> None:
     stub = await house.stub("positions", positions_pb2_grpc.WalletsServiceStub)
     for place, address in enumerate(addresses):
         wallet = positions_pb2.Wallet(

@@ -13,8 +13,8 @@ import pytest
 from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 
-from services.cli.connection import House
-from services.cli.house import is_serving
+from services.cli.connection import System
+from services.cli.system import is_serving
 from tests.chaos.conftest import Up, house_of, up
 from tests.e2e.test_five_cycles import cycle, invent, state, steps
 from tests.e2e.world import World, base58_address, world
@@ -81,7 +81,9 @@ async def test_the_orchestrator_killed_in_a_cycle_ends_it_after_its_restart(home
             assert state(await cycle(house)) == "SUCCEEDED"
 
 
-async def cycle_with_a_death(running: Up, house: House, step: str, owner: str) -> cyclone_pb2.Cycle:
+async def cycle_with_a_death(
+    running: Up, house: System, step: str, owner: str
+) -> cyclone_pb2.Cycle:
     """A cycle in which the owner of a step is frozen before the step and killed in it, then comes
     back.
     """
@@ -102,7 +104,7 @@ async def cycle_with_a_death(running: Up, house: House, step: str, owner: str) -
     return ended
 
 
-async def until_running(house: House, cycle_id: str, step: str) -> None:
+async def until_running(house: System, cycle_id: str, step: str) -> None:
     for _ in range(200):
         found = await get(house, cycle_id)
         if steps(found).get(step) not in {None, "PENDING"}:
@@ -111,7 +113,7 @@ async def until_running(house: House, cycle_id: str, step: str) -> None:
     raise AssertionError(f"{step} was never begun")
 
 
-async def until_ended(house: House, cycle_id: str) -> cyclone_pb2.Cycle:
+async def until_ended(house: System, cycle_id: str) -> cyclone_pb2.Cycle:
     for _ in range(900):
         try:
             found = await get(house, cycle_id)
@@ -124,7 +126,7 @@ async def until_ended(house: House, cycle_id: str) -> cyclone_pb2.Cycle:
     raise AssertionError(f"{cycle_id} did not end")
 
 
-async def get(house: House, cycle_id: str) -> cyclone_pb2.Cycle:
+async def get(house: System, cycle_id: str) -> cyclone_pb2.Cycle:
     stub = await house.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
     return await stub.GetCycle(cyclone_pb2.GetCycleRequest(id=cycle_id))
 
@@ -137,7 +139,7 @@ async def until_serving(running: Up, service: str) -> None:
     raise AssertionError(f"{service} did not come back: {running.lines[-5:]}")
 
 
-async def watch_a_wallet(house: House, address: str) -> None:
+async def watch_a_wallet(house: System, address: str) -> None:
     wallets = await house.stub("positions", positions_pb2_grpc.WalletsServiceStub)
     wallet = positions_pb2.Wallet(
         name="main", chain=positions_pb2.CHAIN_SOLANA, public_address=address, active=True

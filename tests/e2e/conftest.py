@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from services.cli import house
-from services.cli.connection import House, connected
+from services.cli import system
+from services.cli.connection import System, connected
 from services.cli.plan import SERVICES, Plan
 from tests.fakes.databases import Databases
 
-OpenHouse = Callable[[Mapping[str, str]], AbstractAsyncContextManager[House]]
+OpenHouse = Callable[[Mapping[str, str]], AbstractAsyncContextManager[System]]
 
 
 @pytest.fixture
@@ -21,11 +21,15 @@ def open_house(databases: Databases, tmp_path: Path) -> OpenHouse:
     """Opens the house with these settings; opening it again finds the same data."""
 
     @asynccontextmanager
-    async def opened(settings: Mapping[str, str]) -> AsyncIterator[House]:
+    async def opened(settings: Mapping[str, str]) -> AsyncIterator[System]:
         urls = {name: databases.url(name) for name in SERVICES}
         extra = {"SONIC_SCHEDULE": "0", **settings}
-        serving = house.in_one_process(
-            Plan(sonic_home=tmp_path), urls, lambda _: None, listens=house.free_ports(), extra=extra
+        serving = system.in_one_process(
+            Plan(sonic_home=tmp_path),
+            urls,
+            lambda _: None,
+            listens=system.free_ports(),
+            extra=extra,
         )
         async with serving as addresses, connected(addresses) as found:
             yield found

@@ -23,7 +23,7 @@ from sonic.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
-from services.cli.connection import House, connected
+from services.cli.connection import System, connected
 from shared.clock import PushedClock
 from tests.e2e.ears import Ears, Heard
 from tests.e2e.standing import StandingHouse
@@ -53,7 +53,7 @@ class Night:
     """One house, one long position in SOL (entry 100, liquidation 80: 5 % of travel a dollar)."""
 
     standing: StandingHouse
-    house: House
+    house: System
     outside: World
     ears: Ears
     clock: PushedClock
@@ -341,7 +341,7 @@ async def nights(
         yield Night(standing, house, outside, ears, clock)
 
 
-async def _only_travel_is_judged(house: House) -> None:
+async def _only_travel_is_judged(house: System) -> None:
     stub = await house.stub("alerts", alerts_pb2_grpc.ThresholdsServiceStub)
     listed = await stub.ListThresholds(alerts_pb2.ListThresholdsRequest(page_size=500))
     for one in listed.thresholds:

@@ -17,7 +17,7 @@ from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
-from services.cli.connection import House
+from services.cli.connection import System
 from tests.e2e.conftest import OpenHouse
 from tests.e2e.reckoning import Judge, numbers, readings
 from tests.e2e.world import Held, World, base58_address, world
@@ -54,7 +54,7 @@ def invent(chance: random.Random) -> tuple[dict[str, float], list[Held]]:
     return marks, held
 
 
-async def cycle(house: House) -> cyclone_pb2.Cycle:
+async def cycle(house: System) -> cyclone_pb2.Cycle:
     stub = await house.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
     last = cyclone_pb2.Cycle()
     async for progress in stub.RunCycle(cyclone_pb2.RunCycleRequest(), timeout=60):
@@ -62,7 +62,7 @@ async def cycle(house: House) -> cyclone_pb2.Cycle:
     return last
 
 
-async def alerts(house: House) -> dict[tuple[str, str], alerts_pb2.Alert]:
+async def alerts(house: System) -> dict[tuple[str, str], alerts_pb2.Alert]:
     stub = await house.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
     listed = await stub.ListAlerts(alerts_pb2.ListAlertsRequest(page_size=500))
     return {
@@ -72,7 +72,7 @@ async def alerts(house: House) -> dict[tuple[str, str], alerts_pb2.Alert]:
     }
 
 
-async def stored_numbers_are_right(house: House, world: World) -> None:
+async def stored_numbers_are_right(house: System, world: World) -> None:
     stub = await house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
     listed = await stub.ListPositions(positions_pb2.ListPositionsRequest(page_size=500))
     stored = {one.id: one for one in listed.positions}
@@ -90,7 +90,7 @@ async def stored_numbers_are_right(house: House, world: World) -> None:
         assert stored[one.key].status == positions_pb2.STATUS_ACTIVE
 
 
-async def levels_are_right(house: House, judge: Judge) -> None:
+async def levels_are_right(house: System, judge: Judge) -> None:
     found = await alerts(house)
     shown = {
         key: alerts_pb2.Level.Name(one.level).removeprefix("LEVEL_") for key, one in found.items()
@@ -98,7 +98,7 @@ async def levels_are_right(house: House, judge: Judge) -> None:
     assert shown == {key: judge.level(*key) for key in judge.levels}
 
 
-async def messages_are_right(house: House, judge: Judge) -> None:
+async def messages_are_right(house: System, judge: Judge) -> None:
     stub = await house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
     listed = await stub.ListMessages(xcom_pb2.ListMessagesRequest(page_size=500, source="alerts"))
     about = [message for message in listed.messages if message.facts["type"] != "DEATH_NAIL"]
@@ -113,7 +113,7 @@ async def messages_are_right(house: House, judge: Judge) -> None:
     assert told == Counter(judge.told)
 
 
-async def changes_are_in_the_ledger(house: House, judge: Judge) -> None:
+async def changes_are_in_the_ledger(house: System, judge: Judge) -> None:
     stub = await house.stub("alerts", alerts_pb2_grpc.LedgerServiceStub)
     rows: list[alerts_pb2.LedgerEntry] = []
     request = alerts_pb2.ListLedgerRequest(page_size=500)
@@ -223,7 +223,7 @@ async def test_calm_worse_past_liquidation_dead_and_recovered(
             await _everything_was_delivered_once(house, outside, address)
 
 
-async def _add_wallet(house: House, address: str) -> None:
+async def _add_wallet(house: System, address: str) -> None:
     wallets = await house.stub("positions", positions_pb2_grpc.WalletsServiceStub)
     wallet = positions_pb2.Wallet(
         name="main", chain=positions_pb2.CHAIN_SOLANA, public_address=address, active=True
@@ -231,7 +231,7 @@ async def _add_wallet(house: House, address: str) -> None:
     await wallets.CreateWallet(positions_pb2.CreateWalletRequest(wallet=wallet))
 
 
-async def _everything_was_delivered_once(house: House, outside: World, address: str) -> None:
+async def _everything_was_delivered_once(house: System, outside: World, address: str) -> None:
     """Each delivery reached its channel, once, with text a person can act on and without the
     address.
     """

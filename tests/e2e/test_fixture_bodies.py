@@ -13,7 +13,7 @@ from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
-from services.cli.connection import House
+from services.cli.connection import System
 from tests.e2e.conftest import OpenHouse
 from tests.e2e.test_five_cycles import alerts, cycle, state, until
 from tests.e2e.world import WEBHOOK_SECRET, world
@@ -24,7 +24,7 @@ WALLET = "HskfdWhZTfsEL2he8iqJmXmbHdj5vr5xBooRnUfQs5PY"
 MARKS = {"BTC": 97_412.50, "ETH": 3_381.20, "SOL": 182.40}
 
 
-async def only_travel_is_judged(house: House) -> None:
+async def only_travel_is_judged(house: System) -> None:
     stub = await house.stub("alerts", alerts_pb2_grpc.ThresholdsServiceStub)
     listed = await stub.ListThresholds(alerts_pb2.ListThresholdsRequest(page_size=500))
     for threshold in listed.thresholds:
@@ -82,7 +82,7 @@ async def test_the_sol_long_is_told_once_and_never_again(
             assert WEBHOOK_SECRET not in text + json.dumps(outside.heard())
 
 
-async def the_stored_positions_are_the_golden_ones(house: House, within: float) -> None:
+async def the_stored_positions_are_the_golden_ones(house: System, within: float) -> None:
     stub = await house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
     listed = await stub.ListPositions(positions_pb2.ListPositionsRequest())
     stored = {one.id: one for one in listed.positions}
@@ -108,7 +108,7 @@ async def the_stored_positions_are_the_golden_ones(house: House, within: float) 
         )
 
 
-async def nothing_waits(house: House) -> None:
+async def nothing_waits(house: System) -> None:
     stub = await house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
     listed = await stub.ListDeliveries(
         xcom_pb2.ListDeliveriesRequest(state=xcom_pb2.DELIVERY_STATE_QUEUED, page_size=10)

@@ -13,7 +13,7 @@ from google.protobuf import descriptor
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 
-from services.cli.connection import House
+from services.cli.connection import System
 from services.gateway.surface import FILES, message_class
 from shared.errors import Conflict, FailedPrecondition
 from shared.rpc.client import Channel
@@ -58,7 +58,7 @@ async def _call(channel: Channel, method: descriptor.MethodDescriptor, epoch: in
 class Forger:
     """Somebody who reaches the ports of the services."""
 
-    def __init__(self, house: House, admin: asyncpg.Connection[Any]) -> None:
+    def __init__(self, house: System, admin: asyncpg.Connection[Any]) -> None:
         self.house = house
         self.admin = admin
 

@@ -18,7 +18,7 @@ import pytest
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
-from services.cli.connection import House, connected
+from services.cli.connection import System, connected
 from services.cli.plan import SERVICES
 from shared import log
 from shared.clock import SystemClock
@@ -75,7 +75,7 @@ class Seen:
     """Everything that came out, by where."""
 
     standing: StandingHouse
-    house: House
+    house: System
     outside: World
     gateway: httpx.AsyncClient
     errors: list[str]

@@ -28,7 +28,7 @@ export async function post(path, body) {
   return answer(response);
 }
 
-/** State of every service; a house that is not well is an answer too. */
+/** State of every service; a system that is not well is an answer too. */
 export async function health() {
   const response = await fetch("/healthz", { signal: AbortSignal.timeout(LIMIT_MS) });
   return (await response.json()).services;

@@ -58,7 +58,7 @@ export function seconds(count) {
   return `${Math.floor(whole / 86400)} d`;
 }
 
-// The house's clock less this machine's: an age is judged by the clock that wrote the time.
+// The system's clock less this machine's: an age is judged by the clock that wrote the time.
 let offset = 0;
 export function clockOf(response) {
   const theirs = Date.parse(response.headers.get("date") ?? "");

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.cli import house
+from services.cli import system
 from services.cli.children import Child, Children, Health, last_words
 from services.cli.cycle import _some_house
 from services.cli.plan import GATEWAY, SERVICES, Plan
@@ -160,7 +160,7 @@ async def test_a_child_of_a_process_that_speaks_grpc_prints_no_fork_warning(tmp_
 import asyncio, sys
 from pathlib import Path
 from services.cli.children import Child, Children
-from services.cli.house import answers
+from services.cli.system import answers
 async def main():
     asyncio.ensure_future(answers("127.0.0.1:1", 0.3))
     await asyncio.sleep(0.1)
@@ -192,15 +192,15 @@ async def test_a_server_that_is_not_ready_lives_and_one_that_hangs_does_not(
 
     server = GrpcServer("127.0.0.1:0", [], service_names=[], ready=broken)
     await server.start()
-    assert not await house.is_serving(server.address)
-    assert await house.answers(server.address, 2.0)
+    assert not await system.is_serving(server.address)
+    assert await system.answers(server.address, 2.0)
     # `sonic cycle` asks that house, which says why, and starts none beside it.
     monkeypatch.setenv("CYCLONE_ADDRESS", server.address)
     monkeypatch.setenv("SONIC_HOME", str(tmp_path))
     async with _some_house(quiet=True) as addresses:
         assert addresses["cyclone"] == server.address
     await server.stop()
-    assert not await house.answers(server.address, 0.5)
+    assert not await system.answers(server.address, 0.5)
 
 
 def test_last_words_are_whole_lines_of_this_start(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ async def test_a_start_that_is_given_up_half_way_leaves_no_child_behind(
     monkeypatch.setenv("SONIC_HOME", str(tmp_path))
     before = set(psutil.Process().children())
     declaring = asyncio.sleep(0, {name: frozenset[str]() for name in (*SERVICES, GATEWAY)})
-    starting = asyncio.create_task(house.in_processes(Plan(), {}, print, declaring).__aenter__())
+    starting = asyncio.create_task(system.in_processes(Plan(), {}, print, declaring).__aenter__())
     while len(set(psutil.Process().children()) - before) < 2:
         await asyncio.sleep(0)
     starting.cancel()

@@ -16,7 +16,7 @@ import pytest
 from sonic.monitor.v1 import monitor_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2
 
-from services.cli import house as cli_house
+from services.cli import system as cli_house
 from services.cli.complaints import Complaints
 from tests.contract.monitor.conftest import QUIET, House, badges_of, facts, runs_of
 from tests.fakes.databases import Databases

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from services.cli import house
+from services.cli import system
 from services.cli.output import command
 from services.cli.plan import SERVICES, Plan, taken_addresses
 from services.cli.up import _until_free, up
@@ -89,14 +89,14 @@ def test_a_home_that_cannot_be_written_is_said_with_the_fix(
 async def test_wrong_settings_of_several_servers_are_said_together_and_nothing_is_started_again(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = Path(house.__file__).parents[2]
+    root = Path(system.__file__).parents[2]
     monkeypatch.setenv("PYTHONPATH", f"{root}:{root / 'protos/stubs'}")
     monkeypatch.setenv("SMTP_PORT", "abc")
     monkeypatch.setenv("JUPITER_API_VERSION", "v9")
     said: list[str] = []
     urls = {name: f"postgresql://{name}:x@127.0.0.1:1/sonic" for name in SERVICES}
     with pytest.raises(InvalidArgument, match="SMTP_PORT") as refused:
-        async with house.in_processes(plan, urls, said.append):
+        async with system.in_processes(plan, urls, said.append):
             pass
     assert refused.value.reason == "BAD_SETTINGS"
     assert "JUPITER_API_VERSION" in refused.value.message

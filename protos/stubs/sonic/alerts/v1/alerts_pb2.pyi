@@ -37,7 +37,7 @@ class _AlertClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertClass
     ALERT_CLASS_MARKET: _AlertClass.ValueType  # 3
     """An asset's price."""
     ALERT_CLASS_SYSTEM: _AlertClass.ValueType  # 4
-    """The house itself."""
+    """The system itself."""
 
 class AlertClass(_AlertClass, metaclass=_AlertClassEnumTypeWrapper):
     """What an alert is about."""
@@ -51,7 +51,7 @@ ALERT_CLASS_PORTFOLIO: AlertClass.ValueType  # 2
 ALERT_CLASS_MARKET: AlertClass.ValueType  # 3
 """An asset's price."""
 ALERT_CLASS_SYSTEM: AlertClass.ValueType  # 4
-"""The house itself."""
+"""The system itself."""
 Global___AlertClass: _TypeAlias = AlertClass  # noqa: Y015
 
 class _AlertType:
@@ -93,7 +93,7 @@ class _AlertTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertType.V
     ALERT_TYPE_TOTAL_HEAT: _AlertType.ValueType  # 15
     """Judges the mean heat weighted by size, 0 to 100."""
     ALERT_TYPE_DEATH_NAIL: _AlertType.ValueType  # 16
-    """Something of the house died; always HIGH."""
+    """Something of the system died; always HIGH."""
 
 class AlertType(_AlertType, metaclass=_AlertTypeEnumTypeWrapper):
     """Which metric is judged."""
@@ -131,7 +131,7 @@ ALERT_TYPE_VALUE_TO_COLLATERAL_RATIO: AlertType.ValueType  # 14
 ALERT_TYPE_TOTAL_HEAT: AlertType.ValueType  # 15
 """Judges the mean heat weighted by size, 0 to 100."""
 ALERT_TYPE_DEATH_NAIL: AlertType.ValueType  # 16
-"""Something of the house died; always HIGH."""
+"""Something of the system died; always HIGH."""
 Global___AlertType: _TypeAlias = AlertType  # noqa: Y015
 
 class _Condition:

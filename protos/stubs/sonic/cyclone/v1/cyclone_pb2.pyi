@@ -412,7 +412,7 @@ class Schedule(_message.Message):
     """Epoch of the lease: milliseconds since 1970 when it was taken."""
     heartbeat_configured: _builtins.bool
     """Whether an address outside (HEARTBEAT_URL) is called after every good cycle, so that somebody notices when the
-    house itself is gone. Ignored in requests.
+    system itself is gone. Ignored in requests.
     """
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:

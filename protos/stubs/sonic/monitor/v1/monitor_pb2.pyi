@@ -335,7 +335,7 @@ Global___Monitor: _TypeAlias = Monitor  # noqa: Y015
 
 @_typing.final
 class Status(_message.Message):
-    """How the house stands according to its monitors."""
+    """How the system stands according to its monitors."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

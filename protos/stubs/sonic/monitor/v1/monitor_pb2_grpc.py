@@ -116,7 +116,7 @@ class MonitorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetStatus(self, request, context):
-        """How the house stands: counts by health, the highest badge, when Cyclone last called.
+        """How the system stands: counts by health, the highest badge, when Cyclone last called.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -21,7 +21,7 @@ class MonitorServiceStub:
     GetMonitor: _aio.UnaryUnaryMultiCallable[_monitor_pb2.GetMonitorRequest, _monitor_pb2.Monitor]
     """One monitor with its settings, last run, health and next run. Fails with MONITOR_NOT_FOUND."""
     GetStatus: _aio.UnaryUnaryMultiCallable[_monitor_pb2.GetStatusRequest, _monitor_pb2.Status]
-    """How the house stands: counts by health, the highest badge, when Cyclone last called."""
+    """How the system stands: counts by health, the highest badge, when Cyclone last called."""
     WatchMonitors: _aio.UnaryStreamMultiCallable[_monitor_pb2.WatchMonitorsRequest, _monitor_pb2.WatchMonitorsResponse]
     """The monitors and badges as they stand first, then every change, whichever server made it.
     Fails with MONITOR_NOT_FOUND.
@@ -77,7 +77,7 @@ class MonitorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _monitor_pb2.GetStatusRequest,
         context: _aio.ServicerContext[_monitor_pb2.GetStatusRequest, _abc.Awaitable[_monitor_pb2.Status]],
     ) -> _abc.Awaitable[_monitor_pb2.Status]:
-        """How the house stands: counts by health, the highest badge, when Cyclone last called."""
+        """How the system stands: counts by health, the highest badge, when Cyclone last called."""
 
     @_abc_1.abstractmethod
     def WatchMonitors(

@@ -220,7 +220,7 @@ class _ModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mode.ValueType],
     """SONIC_LIVE=1 or a wallet with an address exists."""
 
 class Mode(_Mode, metaclass=_ModeEnumTypeWrapper):
-    """Whether the house shows simulated or real positions."""
+    """Whether the system shows simulated or real positions."""
 
 MODE_UNSPECIFIED: Mode.ValueType  # 0
 """Never sent."""
@@ -1302,7 +1302,7 @@ Global___Session: _TypeAlias = Session  # noqa: Y015
 
 @_typing.final
 class Broker(_message.Message):
-    """A place outside this house where money lies."""
+    """A place outside this system where money lies."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

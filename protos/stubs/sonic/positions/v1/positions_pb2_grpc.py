@@ -1533,7 +1533,7 @@ class SessionsService:
 
 
 class BrokersServiceStub:
-    """Places outside this house where money lies.
+    """Places outside this system where money lies.
     """
 
     def __init__(self, channel):
@@ -1570,7 +1570,7 @@ class BrokersServiceStub:
 
 
 class BrokersServiceServicer:
-    """Places outside this house where money lies.
+    """Places outside this system where money lies.
     """
 
     def CreateBroker(self, request, context):
@@ -1646,7 +1646,7 @@ def add_BrokersServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class BrokersService:
-    """Places outside this house where money lies.
+    """Places outside this system where money lies.
     """
 
     @staticmethod

@@ -421,7 +421,7 @@ class SessionsServiceServicer(metaclass=_abc_1.ABCMeta):
 def add_SessionsServiceServicer_to_server(servicer: SessionsServiceServicer, server: _aio.Server) -> None: ...
 
 class BrokersServiceStub:
-    """Places outside this house where money lies."""
+    """Places outside this system where money lies."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateBroker: _aio.UnaryUnaryMultiCallable[_positions_pb2.CreateBrokerRequest, _positions_pb2.Broker]
@@ -438,7 +438,7 @@ class BrokersServiceStub:
     """Deletes a broker. Fails with BROKER_NOT_FOUND."""
 
 class BrokersServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Places outside this house where money lies."""
+    """Places outside this system where money lies."""
 
     @_abc_1.abstractmethod
     def CreateBroker(

@@ -1,4 +1,4 @@
-"""The whole house on one machine, one process a server or all in one; both from the same
+"""The whole system on one machine, one process a server or all in one; both from the same
 environments.
 """
 
@@ -69,22 +69,22 @@ async def in_processes(
         )
         for name, listen in listens.items()
     ]
-    house = Children(children, say, health=health)
+    system = Children(children, say, health=health)
     try:
-        await house.start()
+        await system.start()
         for name, address in addresses.items():
             await _until_serving(name, partial(readiness, address), children)
             say(f"{name:<10} {address}")
         await _until_serving(GATEWAY, partial(_listens, plan.http_address), children)
-        async with _reloading(house, listens) if reload else nullcontext():
+        async with _reloading(system, listens) if reload else nullcontext():
             yield addresses
     finally:
-        await house.stop()
+        await system.stop()
 
 
 @asynccontextmanager
-async def _reloading(house: Children, names: Collection[str]) -> AsyncIterator[None]:
-    watching = asyncio.create_task(watch(house.restart, names), name="reload")
+async def _reloading(system: Children, names: Collection[str]) -> AsyncIterator[None]:
+    watching = asyncio.create_task(watch(system.restart, names), name="reload")
     try:
         yield
     finally:
