@@ -1,7 +1,6 @@
 """Puts the price service together. The only file that reads configuration."""
 
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -21,7 +20,7 @@ from services.price.sources.rate_limited_http import RateLimitedHttp
 from services.price.sources.registry import DEFAULT_SOURCES, REGISTRY
 from services.price.sources.source import Source, SourceSetup
 from services.price.store.history import HistoryStore
-from services.price.store.prices import PriceStore, locked
+from services.price.store.prices import PriceStore
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.engine import Database
@@ -156,13 +155,12 @@ def build(config: Config, clock: Clock | None = None) -> App:
     poller = Poller(
         [source for source, _ in live.values()], config.sonic_demo_seed, clock, process(), parts
     )
-    prices = PriceStore(database.fetch)
-    service = PriceService(prices, partial(locked, database), poller, clock, _settings(config))
+    read = database.open(PriceStore, isolation="AUTOCOMMIT")
+    service = PriceService(database.open(PriceStore), read, poller, clock, _settings(config))
     feed = PriceFeed(service.revision, service.changes, clock)
     service.on_change(feed.wake)
     history = HistoryService(
-        database.bind(HistoryStore),
-        prices,
+        database.open(HistoryStore),
         Klines(candles, clock),
         clock,
         _history_settings(config),

@@ -84,6 +84,11 @@ class BackfillProgress:
     gaps: tuple[Gap, ...]
     done: bool
 
+    @property
+    def known_count(self) -> int:
+        """Those whose time had a row already."""
+        return self.fetched_count - self.inserted_count
+
 
 def gaps(
     starts: Iterable[datetime], interval: Interval, start: datetime, end: datetime

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from services.price.domain import trading_hours
-from services.price.domain.prices import Dropped, Quality, Quote
+from services.price.domain.prices import MAX_AGE, Dropped, Quality, Quote
 
-MAX_AGE = timedelta(seconds=120)
 # Over a long weekend the index's last close is all there is.
 MAX_AGE_INDEX = timedelta(days=4)
 # Sources stamp whole seconds and machines drift a little; more than this is a wrong clock or a

@@ -9,6 +9,8 @@ from enum import IntEnum, StrEnum
 from shared.errors import InvalidArgument
 
 SYMBOL = re.compile(r"[A-Z0-9]{1,15}")
+# A price, or a quote of one, that is older than this is old.
+MAX_AGE = timedelta(seconds=120)
 # After this long without a refresh nobody vouches for a price any more, however good it was.
 REFRESH_LIMIT = timedelta(minutes=15)
 
@@ -85,6 +87,10 @@ class SourceResult:
     latency: timedelta
     quote_count: int
 
+    @property
+    def ok(self) -> bool:
+        return not self.failure
+
 
 class SourceState(IntEnum):
     READY = 1
@@ -107,6 +113,10 @@ class SourceStatus:
     calls_left: int | None = None
     answer_count: int = 0
     failure_count: int = 0
+
+    @property
+    def enabled(self) -> bool:
+        return self.state is not SourceState.DISABLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +168,12 @@ class PriceRecord:
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
-    """Rows from `start` to before `end` with `source` behind them ("" = any), of `qualities` (none
-    = all).
+    """Rows from `start_time` to before `end_time`, with `source` behind them ("" = any), of
+    `qualities` (none = all).
     """
 
-    start: datetime | None = None
-    end: datetime | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
     source: str = ""
     qualities: tuple[Quality, ...] = ()
 
@@ -190,7 +200,21 @@ class Refreshed:
     @property
     def fresh_count(self) -> int:
         """Assets whose price comes from quotes that were usable in the refresh."""
-        return sum(price.quality in FRESH_QUALITIES for price in self.prices)
+        return len(self.prices) - self.missing_count
+
+    @property
+    def missing_count(self) -> int:
+        """Assets without such a price."""
+        return len(self.missing_assets)
+
+    @property
+    def missing_assets(self) -> list[str]:
+        return [price.asset for price in self.prices if price.quality not in FRESH_QUALITIES]
+
+    @property
+    def closed_count(self) -> int:
+        """Assets whose market is closed: their price is the one it closed at."""
+        return sum(price.quality is Quality.CLOSED for price in self.prices)
 
 
 def quality_now(price: Price, now: datetime) -> Quality:
@@ -204,6 +228,14 @@ def quality_now(price: Price, now: datetime) -> Quality:
     ):
         return price.quality
     return Quality.STALE
+
+
+def is_stale(price: Price, now: datetime) -> bool:
+    """Whether the price is no ground to lower a level: two sources did not just agree on it, nor
+    did a lone one just give it.
+    """
+    is_old = price.price_time is not None and now - price.price_time > MAX_AGE
+    return is_old or quality_now(price, now) not in (Quality.GOOD, Quality.SINGLE)
 
 
 def wanted_assets(

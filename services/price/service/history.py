@@ -10,18 +10,15 @@ from typing import Protocol
 from services.price.domain import candles, price_update
 from services.price.domain.candles import BackfillProgress, CandlePage, Close, Interval
 from services.price.domain.consensus import FUTURE_TOLERANCE
-from services.price.domain.day_range import DAY, DayRange, day_range
 from services.price.domain.prices import (
     MANUAL_SOURCE,
     HistoryFilter,
     Market,
-    Price,
     PriceRecord,
     not_tracked,
     wanted_assets,
 )
 from services.price.store.history import HistoryStore
-from services.price.store.prices import PriceStore
 from shared import paging
 from shared.clock import Clock
 from shared.errors import AlreadyExists, InvalidArgument, NotFound
@@ -63,7 +60,6 @@ class HistoryService:
     def __init__(
         self,
         begin: Begin,
-        prices: PriceStore,
         source: CandleSource,
         clock: Clock,
         settings: HistorySettings,
@@ -72,7 +68,6 @@ class HistoryService:
         changed: Callable[[], None],
     ) -> None:
         self._begin = begin
-        self._prices = prices
         self._source = source
         self._clock = clock
         self._settings = settings
@@ -87,7 +82,7 @@ class HistoryService:
         Raises InvalidArgument UNKNOWN_ASSET of one that is not tracked and was not before,
         INVALID_FIELD, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
         """
-        _check_order(wanted.start, wanted.end)
+        _check_order(wanted.start_time, wanted.end_time)
         wanted = replace(
             wanted, source=wanted.source.strip().lower(), qualities=tuple(sorted(wanted.qualities))
         )
@@ -99,12 +94,6 @@ class HistoryService:
             await self._check_asset(store, market, asset)
             found = await store.page(market, asset, wanted, page)
         return paging.cut(found, page, context, lambda record: (record.price_time, record.id))
-
-    async def day_range(self, price: Price) -> DayRange | None:
-        """Highest and lowest of the last 24 hours, from its quotes and its history."""
-        now = self._clock.now()
-        own = await self._prices.day_range(price.market, price.asset, now - DAY)
-        return day_range(price, own, now)
 
     async def insert(
         self, asset: str, price_usd: float, price_time: datetime | None

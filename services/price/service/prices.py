@@ -10,6 +10,7 @@ from typing import Protocol
 
 from services.price.domain import demo, price_update, volatility
 from services.price.domain.consensus import agree
+from services.price.domain.day_range import DAY, DayRange, day_range
 from services.price.domain.price_update import PriceUpdate
 from services.price.domain.prices import (
     REFRESH_LIMIT,
@@ -32,6 +33,8 @@ from shared.database.fence import Step
 from shared.errors import InvalidArgument, NotFound
 from shared.http import asking
 from shared.paging import Page
+
+Begin = Callable[[], AbstractAsyncContextManager[PriceStore]]
 
 _CONFIRMATION = "clear"
 
@@ -89,14 +92,14 @@ class PriceService:
 
     def __init__(
         self,
-        store: PriceStore,
-        locked: Callable[[], AbstractAsyncContextManager[PriceStore]],
+        begin: Begin,
+        read: Begin,
         sources: Sources,
         clock: Clock,
         settings: Settings,
     ) -> None:
-        self._store = store
-        self._locked = locked
+        self._begin = begin
+        self._read = read
         self._sources = sources
         self._clock = clock
         self._settings = settings
@@ -140,12 +143,20 @@ class PriceService:
         """The present price. Raises NotFound PRICE_NOT_FOUND before the first refresh of the
         asset."""
         await self.ensure_market()
-        price = await self._store.get(asset)
+        async with self._read() as store:
+            price = await store.get(asset)
         if price is None:
             tracked = ", ".join(self._settings.assets)
             problem = f"no price of {asset!r} is known; tracked are {tracked}"
             raise NotFound("PRICE_NOT_FOUND", problem, metadata={"asset": asset})
         return price
+
+    async def day_range(self, price: Price) -> DayRange | None:
+        """Highest and lowest of the last 24 hours, from its quotes and its history."""
+        now = self._clock.now()
+        async with self._read() as store:
+            own = await store.day_range(price.market, price.asset, now - DAY)
+        return day_range(price, own, now)
 
     async def page(
         self, page_size: int, page_token: str, qualities: Sequence[Quality] = ()
@@ -159,7 +170,8 @@ class PriceService:
         vouched_since = self._clock.now() - REFRESH_LIMIT
         after = str(page.after[0]) if page.after else ""
         await self.ensure_market()
-        found = await self._store.page(after, page.size + 1, qualities, vouched_since)
+        async with self._read() as store:
+            found = await store.page(after, page.size + 1, qualities, vouched_since)
         return paging.cut(found, page, context, lambda price: (price.asset,))
 
     def sources(self) -> Sequence[SourceStatus]:
@@ -169,12 +181,14 @@ class PriceService:
     async def revision(self) -> int:
         """The number of the last write, of whatever process."""
         await self.ensure_market()
-        return await self._store.revision()
+        async with self._read() as store:
+            return await store.revision()
 
     async def changes(self, since: int) -> Changes:
         """Prices that changed after the revision `since`; 0 = all present ones."""
         await self.ensure_market()
-        return await self._store.changes(since)
+        async with self._read() as store:
+            return await store.changes(since)
 
     async def clear(self, confirm: str) -> int:
         """Delete prices and history of both markets, count the rows. Raises InvalidArgument
@@ -184,7 +198,8 @@ class PriceService:
             problem = f'confirm must be the word "{_CONFIRMATION}"'
             raise InvalidArgument("NOT_CONFIRMED", problem, fields={"confirm": problem})
         await self.ensure_market()
-        count = await self._store.clear()
+        async with self._read() as store:
+            count = await store.clear()
         self._changed()
         return count
 
@@ -192,7 +207,8 @@ class PriceService:
         """Set the market this process starts with, once, before anything is read."""
         if not self._has_market:
             live = self._settings.live
-            await self._store.ensure_market(Market.LIVE if live else Market.DEMO, insist=live)
+            async with self._read() as store:
+                await store.ensure_market(Market.LIVE if live else Market.DEMO, insist=live)
             self._has_market = True
 
     async def _open(
@@ -200,14 +216,15 @@ class PriceService:
     ) -> Refreshed | State:
         """The answer when none must be asked, else what the refresh starts from."""
         await self.ensure_market()
-        opened = await self._store.open(step, market)
-        now = self._clock.now()
-        if isinstance(opened, Refreshed):
-            return opened
-        if force or market not in (None, opened.market) or not self._is_fresh(opened, wanted, now):
-            return opened
-        prices = tuple(opened.prices[asset] for asset in wanted)
-        return await self._store.answer(step, Refreshed(prices, (), opened.market, "FRESH"), now)
+        async with self._read() as store:
+            opened = await store.open(step, market)
+            now = self._clock.now()
+            if isinstance(opened, Refreshed) or force or market not in (None, opened.market):
+                return opened
+            if not self._is_fresh(opened, wanted, now):
+                return opened
+            prices = tuple(opened.prices[asset] for asset in wanted)
+            return await store.answer(step, Refreshed(prices, (), opened.market, "FRESH"), now)
 
     def _is_fresh(self, state: State, wanted: Sequence[str], now: datetime) -> bool:
         """A refresh stamped in the future (the clock was set back) is not fresh."""
@@ -225,9 +242,11 @@ class PriceService:
         """Judge and write; when somebody wrote since `seen` was read, again from what is there
         now, behind the lock of every writer.
         """
-        if (refreshed := await self._attempt(self._store, asked, seen)) is not None:
-            return refreshed
-        async with self._locked() as store:
+        async with self._read() as store:
+            if (refreshed := await self._attempt(store, asked, seen)) is not None:
+                return refreshed
+        async with self._begin() as store:
+            await store.lock()
             opened = await store.open(asked.step, asked.market)
             if isinstance(opened, Refreshed):
                 return opened

@@ -1,6 +1,7 @@
 """Messages to the domain and back, one method an RPC. Decides nothing."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -11,23 +12,15 @@ from services.price.domain.candles import Interval
 from services.price.domain.prices import HistoryFilter, Market, News, Price, Quality
 from services.price.service.history import HistoryService
 from services.price.service.prices import PriceService
-from services.price.servicer.mapping import (
-    candle_message,
-    gap_message,
-    market_of,
-    price_message,
-    progress_message,
-    record_message,
-    result_message,
-    status_message,
-)
+from services.price.servicer.mapping import price_message, progress_message, refreshed_message
 from shared.clock import Clock
-from shared.codec import apply_mask, check_mask, from_timestamp, masked, put
+from shared.codec import apply_mask, check_mask, fill, from_timestamp, masked, put, read
 from shared.database.fence import Step
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _STEP = "refresh_prices"
+_record = partial(fill, message.PriceRecord)
 
 
 class PriceServicer(rpc.PriceServiceServicer):
@@ -54,20 +47,12 @@ class PriceServicer(rpc.PriceServiceServicer):
             force=request.force,
             market=Market(request.market) if request.market else None,
         )
-        fresh_count = refreshed.fresh_count
-        return message.RefreshPricesResponse(
-            prices=self._prices(refreshed.prices),
-            sources=[result_message(result) for result in refreshed.sources],
-            skipped_reason=refreshed.skipped_reason,
-            fresh_count=fresh_count,
-            missing_count=len(refreshed.prices) - fresh_count,
-            market=market_of(refreshed.market),
-        )
+        return refreshed_message(refreshed, self._clock.now())
 
     async def GetPrice(self, request: message.GetPriceRequest, context: Context) -> message.Price:
         price = await self._service.get(_symbol(request.asset))
         answer = price_message(price, self._clock.now())
-        if found := await self._history.day_range(price):
+        if found := await self._service.day_range(price):
             put(answer, high_24h_usd=found.high_usd, low_24h_usd=found.low_usd)
         return answer
 
@@ -76,7 +61,7 @@ class PriceServicer(rpc.PriceServiceServicer):
     ) -> message.ListPricesResponse:
         check_mask(message.Price, request.read_mask)
         page = await self._service.page(
-            request.page_size, request.page_token, _qualities(request.qualities)
+            request.page_size, request.page_token, tuple(map(Quality, request.qualities))
         )
         return message.ListPricesResponse(
             prices=masked(self._prices(page.rows), request.read_mask),
@@ -87,17 +72,12 @@ class PriceServicer(rpc.PriceServiceServicer):
         self, request: message.ListPriceHistoryRequest, context: Context
     ) -> message.ListPriceHistoryResponse:
         check_mask(message.PriceRecord, request.read_mask)
-        wanted = HistoryFilter(
-            from_timestamp(request, "start_time"),
-            from_timestamp(request, "end_time"),
-            request.source,
-            _qualities(request.qualities),
-        )
+        wanted = read(HistoryFilter, request)
         page = await self._history.page(
             _symbol(request.asset), wanted, request.page_size, request.page_token
         )
         return message.ListPriceHistoryResponse(
-            records=masked(map(record_message, page.rows), request.read_mask),
+            records=masked(map(_record, page.rows), request.read_mask),
             next_page_token=page.next_page_token,
         )
 
@@ -107,7 +87,7 @@ class PriceServicer(rpc.PriceServiceServicer):
         record = await self._history.insert(
             request.asset, request.price_usd, from_timestamp(request, "price_time")
         )
-        return record_message(record)
+        return _record(record)
 
     async def UpdatePriceRecord(
         self, request: message.UpdatePriceRecordRequest, context: Context
@@ -119,12 +99,12 @@ class PriceServicer(rpc.PriceServiceServicer):
             record.price_usd if "price_usd" in paths else None,
             from_timestamp(record, "price_time") if "price_time" in paths else None,
         )
-        return record_message(corrected)
+        return _record(corrected)
 
     async def DeletePriceRecord(
         self, request: message.DeletePriceRecordRequest, context: Context
     ) -> message.PriceRecord:
-        return record_message(await self._history.delete(request.id))
+        return _record(await self._history.delete(request.id))
 
     async def ListCandles(
         self, request: message.ListCandlesRequest, context: Context
@@ -139,8 +119,8 @@ class PriceServicer(rpc.PriceServiceServicer):
             request.page_token,
         )
         return message.ListCandlesResponse(
-            candles=masked(map(candle_message, page.candles), request.read_mask),
-            gaps=[gap_message(gap) for gap in page.gaps],
+            candles=masked(map(partial(fill, message.Candle), page.candles), request.read_mask),
+            gaps=map(partial(fill, message.Gap), page.gaps),
             next_page_token=page.next_page_token,
         )
 
@@ -160,7 +140,7 @@ class PriceServicer(rpc.PriceServiceServicer):
         self, request: message.ListSourcesRequest, context: Context
     ) -> message.ListSourcesResponse:
         check_mask(message.SourceStatus, request.read_mask)
-        statuses = map(status_message, self._service.sources())
+        statuses = map(partial(fill, message.SourceStatus), self._service.sources())
         return message.ListSourcesResponse(sources=masked(statuses, request.read_mask))
 
     async def WatchPrices(
@@ -186,10 +166,6 @@ class PriceServicer(rpc.PriceServiceServicer):
 
 def _symbol(text: str) -> str:
     return text.strip().upper()
-
-
-def _qualities(values: Iterable[message.Quality.ValueType]) -> tuple[Quality, ...]:
-    return tuple(Quality(value) for value in values)
 
 
 def _interval(value: message.Interval.ValueType) -> Interval:

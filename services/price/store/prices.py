@@ -4,21 +4,33 @@ A refresh reads a state, and its write applies only while that state's revision 
 one.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
 
 from services.price.domain.day_range import DayRange
 from services.price.domain.price_update import PriceUpdate
 from services.price.domain.prices import Market, Price, PriceRecord, Quality, Refreshed
-from services.price.store.rows import COLUMNS, QUOTES, READ, Changes, State, price_of, state_of
+from services.price.store.rows import (
+    COLUMNS,
+    NAMES,
+    READ,
+    REPLACED,
+    Changes,
+    State,
+    price_of,
+    prices_of,
+    value_of,
+)
+from shared import rows
 from shared.database import fence
-from shared.database.engine import Database, raw
-from shared.database.fence import ENTERED, REFUSED, Run, Step
+from shared.database.fence import ENTERED, REFUSED, Step
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
 
 # Prices are asked for again every cycle: what a crash of the machine takes with it comes back by
 # itself.
 _NO_FLUSH = "set_config('synchronous_commit', 'off', true)"
+_PRICE_COLUMNS = {**COLUMNS, "changed": "boolean"}
 _RECORD_COLUMNS = {
     "asset": "text",
     "price_usd": "float8",
@@ -28,10 +40,7 @@ _RECORD_COLUMNS = {
     "source": "text",
     "quality": "smallint",
 }
-_PRICE_COLUMNS = {**COLUMNS, "quotes": "text", "changed": "boolean"}
-_NAMES = ", ".join(COLUMNS)
 _RECORD_NAMES = ", ".join(_RECORD_COLUMNS)
-_REPLACED = ", ".join(f"{name} = excluded.{name}" for name in (*COLUMNS, "quotes"))
 # The arguments of a step end at $7.
 _SEEN, _MARKET, _START, _FIRST = "$8::bigint", "$9::smallint", "$10::timestamptz", 11
 
@@ -43,22 +52,25 @@ def _rows(kinds: dict[str, str], first: int) -> str:
 
 
 # By itself: a statement that waits for a lock goes on with what it saw before it waited.
-_LOCK = "select from service_state for update"
-_ENSURE_MARKET = (
-    "update service_state set market = $1, revision = revision + 1, reset_revision = revision + 1"
-    " where id = 1 and (market = 0 or ($2::boolean and market <> $1))"
+_LOCK = Statement("select from service_state for update")
+_ENSURE_MARKET = Statement(
+    "update service_state set market = :market, revision = revision + 1,"
+    " reset_revision = revision + 1 where id = 1"
+    " and (market = 0 or (cast(:insist as boolean) and market <> :market))"
 )
 _OPEN = (
     f"with {ENTERED} select {REFUSED},"
     " (select answer from step_answer where cycle_id = $3 and step = $4) as answer,"
-    f" s.market, s.revision, s.demo_start_time, {READ} from {_NO_FLUSH}, service_state s"
+    f" s.market as present_market, s.revision, s.demo_start_time, {READ}"
+    f" from {_NO_FLUSH}, service_state s"
     " left join price p on p.market = coalesce(nullif($5::smallint, 0), s.market)"
 )
-_CLOSES = (
+_CLOSES = Statement(
     "select a.asset, cast(extract(epoch from h.start) / 3600 as bigint) as hour, c.price_usd"
-    " from unnest($2::text[]) as a(asset), generate_series($3::timestamptz,"
-    " $4::timestamptz - interval '1 hour', interval '1 hour') as h(start),"
-    " lateral (select price_usd from price_history p where p.market = $1 and p.asset = a.asset"
+    " from unnest(cast(:assets as text[])) as a(asset),"
+    " generate_series(cast(:since as timestamptz), cast(:until as timestamptz) - interval '1 hour',"
+    " interval '1 hour') as h(start),"
+    " lateral (select price_usd from price_history p where p.market = :market and p.asset = a.asset"
     " and p.price_time >= h.start and p.price_time < h.start + interval '1 hour'"
     " order by p.price_time desc, p.id desc limit 1) c order by a.asset, h.start"
 )
@@ -69,68 +81,71 @@ _WRITE = fence.single_statement(
     f" demo_start_time = coalesce(demo_start_time, {_START})"
     f" where id = 1 and revision = {_SEEN} and exists (select from allowed) returning revision),"
     f" done as (select revision, {_NO_FLUSH} from moved),"
-    f" kept as (insert into price as old (market, {_NAMES}, quotes, revision)"
-    f" select {_MARKET}, {_NAMES}, quotes::jsonb, case when changed then revision else 0 end"
-    f" from {_rows(_PRICE_COLUMNS, _FIRST)}, done"
-    f" on conflict (market, asset) do update set {_REPLACED},"
-    " revision = greatest(old.revision, excluded.revision)),"
+    f" kept as (insert into price as old (market, {NAMES}, revision)"
+    f" select {_MARKET}, {NAMES}, case when changed then revision else 0 end"
+    f" from {_rows(_PRICE_COLUMNS, _FIRST)}, done on conflict (market, asset) do update set"
+    f" {REPLACED}, revision = greatest(old.revision, excluded.revision)),"
     f" appended as (insert into price_history (market, {_RECORD_NAMES})"
     f" select {_MARKET}, {_RECORD_NAMES}"
     f" from {_rows(_RECORD_COLUMNS, _FIRST + len(_PRICE_COLUMNS))}, done"
     # What was there before stays.
     " on conflict (market, asset, price_time) do nothing)"
 )
-_CLEAR = (
+_CLEAR = Statement(
     "with state as (update service_state set revision = revision + 1,"
     " reset_revision = revision + 1, demo_start_time = null where id = 1),"
     " prices as (delete from price returning 1), records as (delete from price_history returning 1)"
     " select (select count(*) from prices) + (select count(*) from records)"
 )
-_LIST = (
+_LIST = Statement(
     f"select {READ} from price p, lateral (select case when p.price_usd is not null"
-    f" and p.refresh_time < $1 then {Quality.STALE.value} else p.quality end as now) judged"
-    " where p.market = (select market from service_state)"
-    " and p.asset > $2 and ($3::smallint[] is null or judged.now = any($3))"
-    " order by p.asset limit $4"
+    f" and p.refresh_time < :vouched_since then {Quality.STALE.value} else p.quality end as now)"
+    " judged where p.market = (select market from service_state) and p.asset > :after"
+    " and (cast(:qualities as smallint[]) is null or judged.now = any(:qualities))"
+    " order by p.asset limit :row_count"
 )
-_GET = (
+_GET = Statement(
     f"select {READ} from price p where p.market = (select market from service_state)"
-    " and p.asset = $1"
+    " and p.asset = :asset"
 )
-_CHANGES = (
+_CHANGES = Statement(
     f"select s.revision, s.reset_revision, {READ} from service_state s"
-    " left join price p on p.market = s.market and p.revision > $1 order by p.asset"
+    " left join price p on p.market = s.market and p.revision > :since order by p.asset"
 )
-_REVISION = "select revision from service_state"
-_RANGE = (
-    "select max(price_usd), min(price_usd) from price_history"
-    " where market = $1 and asset = $2 and price_time >= $3"
+_REVISION = Statement("select revision from service_state")
+_RANGE = Statement(
+    "select max(price_usd) as high_usd, min(price_usd) as low_usd from price_history"
+    " where market = :market and asset = :asset and price_time >= :since"
 )
 
 
 class PriceStore:
-    """Present prices and the state of the service. `run`: fetch of the driver, in a transaction or
-    committed by itself.
-    """
+    """Present prices and the state of the service."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def lock(self) -> None:
+        """Wait for every other writer and keep the next one waiting."""
+        await self._transaction.execute(_LOCK)
 
     async def ensure_market(self, market: Market, *, insist: bool) -> None:
         """Set the market when none was ever set, or in any case when `insist`."""
-        await self._run(_ENSURE_MARKET, market.value, insist)
+        await self._transaction.execute(_ENSURE_MARKET, market=market.value, insist=insist)
 
     async def open(self, step: Step, market: Market | None) -> Refreshed | State:
         """Begin a refresh: what was answered before, or the state with the prices of `market`
         (None: the present one). Raises Conflict STALE_EPOCH, FailedPrecondition EPOCH_AHEAD.
         """
-        number = market.value if market else 0
-        rows = await self._run(_OPEN, step.caller, step.epoch, step.cycle_id, step.name, number)
-        refused, answer = rows[0][:2]
-        fence.check(step, refused)
-        if answer is not None:
-            return fence.answered(Refreshed, answer)
-        return state_of([row[2:] for row in rows])
+        found = await self._transaction.driver.fetch(
+            _OPEN, step.caller, step.epoch, step.cycle_id, step.name, market.value if market else 0
+        )
+        state = found[0]
+        fence.check(step, state["refused"])
+        if state["answer"] is not None:
+            return fence.answered(Refreshed, state["answer"])
+        prices = {price.asset: price for price in prices_of(found)}
+        return rows.read(State, state, market=Market(state["present_market"]), prices=prices)
 
     async def closes(
         self, market: Market, assets: Sequence[str], since: datetime, until: datetime
@@ -139,8 +154,8 @@ class PriceStore:
         USD.
         """
         found: dict[str, tuple[list[int], list[float]]] = {asset: ([], []) for asset in assets}
-        for asset, hour, price_usd in await self._run(
-            _CLOSES, market.value, list(assets), since, until
+        for asset, hour, price_usd in await self._transaction.fetch(
+            _CLOSES, market=market.value, assets=list(assets), since=since, until=until
         ):
             found[asset][0].append(hour)
             found[asset][1].append(price_usd)
@@ -148,8 +163,8 @@ class PriceStore:
 
     async def answer(self, step: Step, refreshed: Refreshed, now: datetime) -> Refreshed:
         """Record an answer that wrote nothing; the answer of an earlier time when there is one."""
-        made = await fence.attempt(self._run, _ANSWER, step, refreshed, now)
-        return made.recorded or refreshed
+        fetch = self._transaction.driver.fetch
+        return (await fence.attempt(fetch, _ANSWER, step, refreshed, now)).recorded or refreshed
 
     async def write(
         self,
@@ -164,19 +179,21 @@ class PriceStore:
         """Keep the prices, append the records to the history and remember the answer; None when
         `seen` is not true any more.
         """
-        prices = [one.price for one in updates]
-        columns = [[getattr(price, name) for price in prices] for name in COLUMNS]
-        columns.append([QUOTES.dump_json(price.quotes).decode() for price in prices])
-        columns.append([one.changed for one in updates])
-        columns += [[getattr(record, name) for record in records] for name in _RECORD_COLUMNS]
-        state = (seen.revision, refreshed.market.value, demo_start_time)
-        made = await fence.attempt(self._run, _WRITE, step, refreshed, now, *state, *columns)
+        values = [
+            seen.revision,
+            refreshed.market.value,
+            demo_start_time,
+            *([value_of(one.price, column) for one in updates] for column in COLUMNS),
+            [one.changed for one in updates],
+            *([getattr(record, column) for record in records] for column in _RECORD_COLUMNS),
+        ]
+        fetch = self._transaction.driver.fetch
+        made = await fence.attempt(fetch, _WRITE, step, refreshed, now, *values)
         return made.recorded or (refreshed if made.is_done else None)
 
     async def clear(self) -> int:
         """Delete all prices and their history; returns how many rows there were."""
-        ((count,),) = await self._run(_CLEAR)
-        return int(count)
+        return int(await self._transaction.scalar(_CLEAR))
 
     async def page(
         self, after: str, row_count: int, qualities: Sequence[Quality], vouched_since: datetime
@@ -184,35 +201,31 @@ class PriceStore:
         """Prices of the present market by asset, after `after`; those not refreshed since then read
         STALE.
         """
-        wanted = [quality.value for quality in qualities] or None
-        rows = await self._run(_LIST, vouched_since, after, wanted, row_count)
-        return [price_of(row) for row in rows]
+        found = await self._transaction.fetch(
+            _LIST,
+            vouched_since=vouched_since,
+            after=after,
+            qualities=list(qualities) or None,
+            row_count=row_count,
+        )
+        return [price_of(row) for row in found]
 
     async def get(self, asset: str) -> Price | None:
-        rows = await self._run(_GET, asset)
-        return price_of(rows[0]) if rows else None
+        row = await self._transaction.first(_GET, asset=asset)
+        return None if row is None else price_of(row)
 
     async def day_range(self, market: Market, asset: str, since: datetime) -> DayRange | None:
-        ((high_usd, low_usd),) = await self._run(_RANGE, market.value, asset, since)
-        return None if high_usd is None else DayRange(high_usd, low_usd)
+        (row,) = await self._transaction.fetch(
+            _RANGE, market=market.value, asset=asset, since=since
+        )
+        return None if row["high_usd"] is None else rows.read(DayRange, row)
 
     async def revision(self) -> int:
         """The number of the last write, of whatever process."""
-        ((revision,),) = await self._run(_REVISION)
-        return int(revision)
+        return int(await self._transaction.scalar(_REVISION))
 
     async def changes(self, since: int) -> Changes:
         """What a watcher who knows revision `since` has not seen; 0 gives everything."""
-        rows = await self._run(_CHANGES, since)
-        revision, reset_revision = rows[0][:2]
-        prices = tuple(price_of(row[2:]) for row in rows if row[2] is not None)
-        return Changes(revision, prices, 0 < since < reset_revision)
-
-
-@asynccontextmanager
-async def locked(database: Database) -> AsyncIterator[PriceStore]:
-    """A transaction after every other writer and before the next one."""
-    async with database.begin() as connection:
-        run = (await raw(connection)).fetch
-        await run(_LOCK)
-        yield PriceStore(run)
+        found = await self._transaction.fetch(_CHANGES, since=since)
+        reset = 0 < since < found[0]["reset_revision"]
+        return Changes(found[0]["revision"], prices_of(found), reset)

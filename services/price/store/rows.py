@@ -1,15 +1,17 @@
 """What a row of a present price holds, and its value in the domain. Runs nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from services.price.domain.prices import Market, Price, Quality, Quote
+from services.price.domain.prices import Market, Price, Quote
+from shared import rows
+from shared.database.statement import Row
 
-QUOTES: TypeAdapter[tuple[Quote, ...]] = TypeAdapter(tuple[Quote, ...])
+_QUOTES: TypeAdapter[tuple[Quote, ...]] = TypeAdapter(tuple[Quote, ...])
 COLUMNS = {
     "asset": "text",
     "quality": "smallint",
@@ -23,9 +25,11 @@ COLUMNS = {
     "hourly_volatility_ratio": "float8",
     "volatility_hour_time": "timestamptz",
     "refresh_time": "timestamptz",
+    "quotes": "jsonb",
 }
-# In this order: `price_of` reads by place.
-READ = ", ".join(f"p.{name}" for name in COLUMNS) + ", p.quotes::text as quotes, p.market"
+NAMES = ", ".join(COLUMNS)
+READ = ", ".join(f"p.{name}" for name in COLUMNS) + ", p.market"
+REPLACED = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +53,18 @@ class Changes:
     reset: bool
 
 
-def price_of(row: Iterable[Any]) -> Price:
+def price_of(row: Row) -> Price:
     """A row of READ."""
-    *columns, quotes, market = row
-    values = dict(zip(COLUMNS, columns, strict=True))
-    values["quality"] = Quality(values["quality"])
-    return Price(**values, market=Market(market), quotes=QUOTES.validate_json(quotes))
+    return rows.read(Price, row, quotes=_QUOTES.validate_json(row["quotes"]))
 
 
-def state_of(rows: Sequence[Sequence[Any]]) -> State:
-    """Rows of the present market, revision and start of the demo, then READ; nothing but those: no
-    price.
-    """
-    market, revision, demo_start_time, *_ = rows[0]
-    prices = [price_of(row[3:]) for row in rows if row[3] is not None]
-    return State(
-        Market(market), revision, demo_start_time, {price.asset: price for price in prices}
+def prices_of(found: Sequence[Row]) -> tuple[Price, ...]:
+    """Rows of READ, joined to a row that is there without any price too."""
+    return tuple(price_of(row) for row in found if row["asset"] is not None)
+
+
+def value_of(price: Price, column: str) -> Any:
+    """As the column of that name keeps it."""
+    return (
+        _QUOTES.dump_json(price.quotes).decode() if column == "quotes" else getattr(price, column)
     )

@@ -378,6 +378,7 @@ class Price(_message.Message):
     QUOTES_FIELD_NUMBER: _builtins.int
     HIGH_24H_USD_FIELD_NUMBER: _builtins.int
     LOW_24H_USD_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     """Asset symbol in upper case, e.g. BTC."""
     price_usd: _builtins.float
@@ -398,6 +399,10 @@ class Price(_message.Message):
     """
     low_24h_usd: _builtins.float
     """Lowest, likewise; never above price_usd of a price that young."""
+    stale: _builtins.bool
+    """Whether it is no ground to lower a level: a quality other than GOOD and SINGLE, or older than 120 seconds when this
+    message was made.
+    """
     @_builtins.property
     def price_time(self) -> _timestamp_pb2.Timestamp:
         """When the price was true (newest of the quotes behind it)."""
@@ -430,10 +435,11 @@ class Price(_message.Message):
         quotes: _abc.Iterable[Global___Quote] | None = ...,
         high_24h_usd: _builtins.float | None = ...,
         low_24h_usd: _builtins.float | None = ...,
+        stale: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_high_24h_usd", b"_high_24h_usd", "_hourly_volatility_ratio", b"_hourly_volatility_ratio", "_low_24h_usd", b"_low_24h_usd", "_previous_price_usd", b"_previous_price_usd", "_price_usd", b"_price_usd", "age", b"age", "high_24h_usd", b"high_24h_usd", "hourly_volatility_ratio", b"hourly_volatility_ratio", "low_24h_usd", b"low_24h_usd", "previous_price_time", b"previous_price_time", "previous_price_usd", b"previous_price_usd", "price_time", b"price_time", "price_usd", b"price_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high_24h_usd", b"_high_24h_usd", "_hourly_volatility_ratio", b"_hourly_volatility_ratio", "_low_24h_usd", b"_low_24h_usd", "_previous_price_usd", b"_previous_price_usd", "_price_usd", b"_price_usd", "age", b"age", "asset", b"asset", "high_24h_usd", b"high_24h_usd", "hourly_volatility_ratio", b"hourly_volatility_ratio", "low_24h_usd", b"low_24h_usd", "market", b"market", "previous_price_time", b"previous_price_time", "previous_price_usd", b"previous_price_usd", "price_time", b"price_time", "price_usd", b"price_usd", "quality", b"quality", "quotes", b"quotes", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high_24h_usd", b"_high_24h_usd", "_hourly_volatility_ratio", b"_hourly_volatility_ratio", "_low_24h_usd", b"_low_24h_usd", "_previous_price_usd", b"_previous_price_usd", "_price_usd", b"_price_usd", "age", b"age", "asset", b"asset", "high_24h_usd", b"high_24h_usd", "hourly_volatility_ratio", b"hourly_volatility_ratio", "low_24h_usd", b"low_24h_usd", "market", b"market", "previous_price_time", b"previous_price_time", "previous_price_usd", b"previous_price_usd", "price_time", b"price_time", "price_usd", b"price_usd", "quality", b"quality", "quotes", b"quotes", "source", b"source", "stale", b"stale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__high_24h_usd: _TypeAlias = _typing.Literal["high_24h_usd"]  # noqa: Y015
     _WhichOneofArgType__high_24h_usd: _TypeAlias = _typing.Literal["_high_24h_usd", b"_high_24h_usd"]  # noqa: Y015
@@ -732,6 +738,8 @@ class RefreshPricesResponse(_message.Message):
     FRESH_COUNT_FIELD_NUMBER: _builtins.int
     MISSING_COUNT_FIELD_NUMBER: _builtins.int
     MARKET_FIELD_NUMBER: _builtins.int
+    MISSING_ASSETS_FIELD_NUMBER: _builtins.int
+    CLOSED_COUNT_FIELD_NUMBER: _builtins.int
     skipped_reason: _builtins.str
     """FRESH when the last refresh answered instead; empty when sources were asked."""
     fresh_count: _builtins.int
@@ -740,6 +748,8 @@ class RefreshPricesResponse(_message.Message):
     """Number of assets without one, >= 0."""
     market: Global___Market.ValueType
     """Market in use."""
+    closed_count: _builtins.int
+    """Number of fresh prices that are the last one of a closed market, >= 0."""
     @_builtins.property
     def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Price]:
         """Prices after the refresh, one for each asset asked for."""
@@ -747,6 +757,10 @@ class RefreshPricesResponse(_message.Message):
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceResult]:
         """What each source did; empty when none was asked."""
+
+    @_builtins.property
+    def missing_assets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Assets without a fresh price."""
 
     def __init__(
         self,
@@ -757,10 +771,12 @@ class RefreshPricesResponse(_message.Message):
         fresh_count: _builtins.int = ...,
         missing_count: _builtins.int = ...,
         market: Global___Market.ValueType = ...,
+        missing_assets: _abc.Iterable[_builtins.str] | None = ...,
+        closed_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fresh_count", b"fresh_count", "market", b"market", "missing_count", b"missing_count", "prices", b"prices", "skipped_reason", b"skipped_reason", "sources", b"sources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_count", b"closed_count", "fresh_count", b"fresh_count", "market", b"market", "missing_assets", b"missing_assets", "missing_count", b"missing_count", "prices", b"prices", "skipped_reason", b"skipped_reason", "sources", b"sources"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
