@@ -80,8 +80,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     peers = channels(config.addresses)
     listener = Listener(database)
-    requests = database.bind(RequestStore)
-    leases = database.bind(LeaseStore, isolation="AUTOCOMMIT")
+    requests = database.open(RequestStore)
+    leases = database.open(LeaseStore, isolation="AUTOCOMMIT")
     progress = ProgressStore(database)
     url = config.heartbeat_url.get_secret_value() if config.heartbeat_url else ""
     heartbeat = Heartbeat(url, peers["alerts"]) if url else None
@@ -93,7 +93,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     keeper = LeaseKeeper(leases, listener, owner.work, clock, _owner_name(), interval)
     service = CycloneService(
         requests,
-        database.bind(RequestStore, isolation="AUTOCOMMIT"),
+        database.open(RequestStore, isolation="AUTOCOMMIT"),
         leases,
         listener,
         ClearingClient(peers),

@@ -10,8 +10,6 @@ from types import MappingProxyType
 
 from shared.errors import FailedPrecondition
 
-_NO_COUNTS: Mapping[str, int] = MappingProxyType({})
-
 
 class CycleState(IntEnum):
     QUEUED = 1
@@ -58,7 +56,7 @@ class Step:
     attempt: int = 0
     started_time: datetime | None = None
     duration_seconds: float | None = None
-    counts: Mapping[str, int] = field(default_factory=lambda: _NO_COUNTS)
+    counts: Mapping[str, int] = field(default_factory=dict)
     reason: str = ""
     message: str = ""
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 import asyncpg
 
@@ -15,13 +13,18 @@ from services.cyclone.domain.schedule import Due, Setting
 from services.cyclone.store.rows import (
     CYCLE_COLUMNS,
     FENCE,
+    INCIDENT_COLUMNS,
     INSERT_EVENTS_FENCED,
     NOTIFY_CHANNEL,
+    STEP_COLUMNS,
     STEPS_OF,
     cycle_of,
-    event_arrays,
-    incident_of,
+    events_json,
+    incidents_json,
+    recordset,
+    steps_json,
 )
+from shared import rows
 from shared.database.engine import Database
 from shared.database.statement import Statement
 
@@ -41,7 +44,7 @@ with taken as (
     returning {", ".join(f"cycle.{name}" for name in CYCLE_COLUMNS)},
         pg_notify('{NOTIFY_CHANNEL}', 'progress ' || cycle.id)
 )
-select taken.*, {STEPS_OF.format(cycle="taken")} from {FENCE} left join taken on true
+select taken.*, {STEPS_OF.format(cycle="taken")} as steps from {FENCE} left join taken on true
 """)
 
 _OPEN_SLOT = Statement(f"""
@@ -62,32 +65,19 @@ with moved as (
 select (select count(*) from moved) as moved from {FENCE}
 """)
 
+_STEP_SET = ", ".join(f"{name} = new.{name}" for name in STEP_COLUMNS if name != "name")
 _MOVED = f"""moved as (
-    update step set state = new.state, attempt = new.attempt, epoch = :epoch,
-    started_time = new.started_time,
-        duration_seconds = new.duration_seconds, counts = cast(new.counts as jsonb),
-        reason = new.reason,
-        message = new.message
-    from {FENCE}, unnest(
-        cast(:names as text[]), cast(:states as int2[]), cast(:attempts as int4[]),
-        cast(:started_times as timestamptz[]), cast(:durations as float8[]),
-        cast(:counts as text[]),
-        cast(:reasons as text[]), cast(:messages as text[])
-    ) as new (name, state, attempt, started_time, duration_seconds, counts, reason, message)
+    update step set {_STEP_SET}, epoch = :epoch
+    from {FENCE}, {recordset("steps", STEP_COLUMNS)}
     where step.cycle_id = :cycle_id and step.name = new.name returning 1
 )"""
 _LOGGED = f"logged as ({INSERT_EVENTS_FENCED})"
+_INCIDENT_NAMES = ", ".join(INCIDENT_COLUMNS)
+_INCIDENT_SET = ", ".join(f"{name} = excluded.{name}" for name in INCIDENT_COLUMNS)
 _WATCHED = f"""watched as (
-    insert into incident as old (name, bad_count, "open", id, summary, notified_by, resolving)
-    select new.* from {FENCE}, unnest(
-        cast(:incident_names as text[]), cast(:bad_counts as int4[]), cast(:opens as bool[]),
-        cast(:incident_ids as text[]), cast(:summaries as text[]), cast(:notified_bys as text[]),
-        cast(:resolvings as bool[])
-    ) as new
-    on conflict (name) do update set bad_count = excluded.bad_count, "open" = excluded.open,
-        id = excluded.id, summary = excluded.summary, notified_by = excluded.notified_by,
-        resolving = excluded.resolving
-    returning 1
+    insert into incident as old ({_INCIDENT_NAMES})
+    select new.* from {FENCE}, {recordset("incidents", INCIDENT_COLUMNS)}
+    on conflict (name) do update set {_INCIDENT_SET} returning 1
 )"""
 
 _ADVANCE = Statement(f"""
@@ -106,10 +96,7 @@ with {_MOVED}, {_LOGGED}, {_WATCHED}, ended as (
 select {_NOTIFY_END} from ended
 """)
 _NOTE = Statement(f"with {_LOGGED}, {_WATCHED} select {_NO_FLUSH} from {FENCE}")
-_INCIDENTS = Statement(
-    'select name, bad_count, "open", id, summary, notified_by, resolving from incident'
-    " order by name"
-)
+_INCIDENTS = Statement(f"select {_INCIDENT_NAMES} from incident order by name")
 _LAST_DEMO = Statement(
     "select demo from cycle where state > 2 order by created_time desc, id desc limit 1"
 )
@@ -133,8 +120,8 @@ class ProgressStore:
     async def take(self, epoch: int, now: datetime) -> Cycle | None:
         """The unfinished cycle, else the oldest request, now RUNNING under this epoch;
         else None."""
-        row = await self._fenced(_TAKE, {"epoch": epoch, "now": now})
-        return None if row["id"] is None else cycle_of(row, json.loads(row["steps"]))
+        row = await self._fenced(_TAKE, epoch=epoch, now=now)
+        return None if row["id"] is None else cycle_of(row)
 
     async def open_slot(
         self,
@@ -149,30 +136,32 @@ class ProgressStore:
 
         False when the setting was edited meanwhile: nothing was written; read again.
         """
-        values = {
-            "epoch": epoch,
-            "expected_time": setting.next_time,
-            "next_time": due.next_time,
-            "missed_count": due.missed_count,
-            "slot_time": due.slot_time,
-            "cycle_id": cycle_id,
-            "names": list(names),
-            "now": now,
-        }
-        return bool((await self._fenced(_OPEN_SLOT, values))["moved"])
+        row = await self._fenced(
+            _OPEN_SLOT,
+            epoch=epoch,
+            expected_time=setting.next_time,
+            next_time=due.next_time,
+            missed_count=due.missed_count,
+            slot_time=due.slot_time,
+            cycle_id=cycle_id,
+            names=list(names),
+            now=now,
+        )
+        return bool(row["moved"])
 
     async def advance(
         self, epoch: int, cycle_id: str, steps: Sequence[Step], events: Iterable[Event], demo: bool
     ) -> bool:
         """Writes changed steps and the log; answers whether the cycle is to stop."""
-        values = {
-            "epoch": epoch,
-            "cycle_id": cycle_id,
-            "demo": demo,
-            **_step_arrays(steps),
-            **event_arrays(events),
-        }
-        return bool((await self._fenced(_ADVANCE, values))["cancel"])
+        row = await self._fenced(
+            _ADVANCE,
+            epoch=epoch,
+            cycle_id=cycle_id,
+            demo=demo,
+            steps=steps_json(steps),
+            events=events_json(events),
+        )
+        return bool(row["cancel"])
 
     async def end(
         self,
@@ -183,70 +172,42 @@ class ProgressStore:
         incidents: Sequence[Incident],
     ) -> None:
         """Closes the cycle with its last steps and what it means for the incidents."""
-        values = {
-            "epoch": epoch,
-            "cycle_id": cycle.id,
-            "state": int(cycle.state),
-            "now": cycle.ended_time,
-            "message": cycle.message,
-            "demo": cycle.demo,
-            **_step_arrays(changed),
-            **event_arrays(events),
-            **_incident_arrays(incidents),
-        }
-        await self._fenced(_END, values)
+        await self._fenced(
+            _END,
+            epoch=epoch,
+            cycle_id=cycle.id,
+            state=cycle.state,
+            now=cycle.ended_time,
+            message=cycle.message,
+            demo=cycle.demo,
+            steps=steps_json(changed),
+            events=events_json(events),
+            incidents=incidents_json(incidents),
+        )
 
     async def note(
         self, epoch: int, events: Iterable[Event], incidents: Sequence[Incident] = ()
     ) -> None:
         """Writes lines of the log and incidents outside of a step."""
-        values = {"epoch": epoch, **event_arrays(events), **_incident_arrays(incidents)}
-        await self._fenced(_NOTE, values)
+        await self._fenced(
+            _NOTE, epoch=epoch, events=events_json(events), incidents=incidents_json(incidents)
+        )
 
     async def incidents(self) -> dict[str, Incident]:
-        return {row["name"]: incident_of(row) for row in await self._rows(_INCIDENTS, {})}
+        found = await self._database.fetch(_INCIDENTS)
+        return {row["name"]: rows.read(Incident, row) for row in found}
 
     async def last_demo(self) -> bool:
         """Whether the newest cycle ran on simulated prices and positions; False without one."""
-        return any(row["demo"] for row in await self._rows(_LAST_DEMO, {}))
+        return any(row["demo"] for row in await self._database.fetch(_LAST_DEMO))
 
     async def forget(self, epoch: int, before_time: datetime) -> None:
         """Deletes ended cycles and lines of the log from before."""
-        await self._rows(_FORGET, {"epoch": epoch, "before_time": before_time})
+        await self._database.fetch(_FORGET, epoch=epoch, before_time=before_time)
 
-    async def _fenced(self, statement: Statement, values: Mapping[str, object]) -> asyncpg.Record:
+    async def _fenced(self, statement: Statement, **values: object) -> asyncpg.Record:
         """The row that every write answers with behind the fence."""
-        rows = await self._rows(statement, values)
-        if not rows:
+        found = await self._database.fetch(statement, **values)
+        if not found:
             raise Fenced
-        return rows[0]
-
-    async def _rows(
-        self, statement: Statement, values: Mapping[str, object]
-    ) -> list[asyncpg.Record]:
-        return await self._database.fetch(statement.sql, *statement.arguments(values))
-
-
-def _step_arrays(steps: Sequence[Step]) -> dict[str, Any]:
-    return {
-        "names": [step.name for step in steps],
-        "states": [int(step.state) for step in steps],
-        "attempts": [step.attempt for step in steps],
-        "started_times": [step.started_time for step in steps],
-        "durations": [step.duration_seconds for step in steps],
-        "counts": [json.dumps(dict(step.counts)) for step in steps],
-        "reasons": [step.reason for step in steps],
-        "messages": [step.message for step in steps],
-    }
-
-
-def _incident_arrays(incidents: Sequence[Incident]) -> dict[str, Any]:
-    return {
-        "incident_names": [each.name for each in incidents],
-        "bad_counts": [each.bad_count for each in incidents],
-        "opens": [each.open for each in incidents],
-        "incident_ids": [each.id for each in incidents],
-        "summaries": [each.summary for each in incidents],
-        "notified_bys": [each.notified_by.value for each in incidents],
-        "resolvings": [each.resolving for each in incidents],
-    }
+        return found[0]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import literal_column, select, text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Label, literal_column, select
 
 from services.cyclone.domain.cycle import Cycle, CycleState, Event
 from services.cyclone.store.rows import (
@@ -16,14 +14,16 @@ from services.cyclone.store.rows import (
     NOTIFY_CHANNEL,
     STEPS_OF,
     cycle_of,
-    event_arrays,
-    event_of,
+    events_json,
 )
 from services.cyclone.tables import cycle, event
+from shared import rows
 from shared.database.keyset import apply
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
 from shared.paging import PageRequest
 
-_ASK = text(
+_ASK = Statement(
     "with made as (insert into cycle"
     " (id, state, cause, created_time, epoch, message, demo, cancel, request_id)"
     " values (:cycle_id, 1, 2, :now, 0, '', false, false, :request_id)"
@@ -34,15 +34,16 @@ _ASK = text(
     " from made, unnest(cast(:names as text[])) with ordinality as new (name, place) returning 1)"
     f" select id, pg_notify('{NOTIFY_CHANNEL}', 'work') from made"
 )
-_GET = text(
-    f"select {', '.join(CYCLE_COLUMNS)}, {STEPS_OF.format(cycle='cycle')} from cycle where id = :id"
-).columns(steps=JSONB)
-_OF_REQUEST = text("select id from cycle where request_id = :request_id")
-_CANCEL_RUNNING = text(
+_GET = Statement(
+    f"select {', '.join(CYCLE_COLUMNS)}, {STEPS_OF.format(cycle='cycle')} as steps"
+    " from cycle where id = :id"
+)
+_OF_REQUEST = Statement("select id from cycle where request_id = :request_id")
+_CANCEL_RUNNING = Statement(
     "update cycle set cancel = true where id = :id and state = 2"
     f" returning pg_notify('{NOTIFY_CHANNEL}', 'cancel ' || id)"
 )
-_CANCEL_QUEUED = text(
+_CANCEL_QUEUED = Statement(
     "with stopped as (update cycle set cancel = true, state = 6, ended_time = :now, message ="
     " :message"
     " where id = :id and state = 1 returning id),"
@@ -50,59 +51,48 @@ _CANCEL_QUEUED = text(
     " from stopped where cycle_id = stopped.id returning 1)"
     f" select pg_notify('{NOTIFY_CHANNEL}', 'ended ' || id) from stopped"
 )
-_CLEAR = text("delete from cycle where state > 2")
-_CLEAR_LOG = text("delete from event")
-_LOG = text(INSERT_EVENTS)
-_STEPS = literal_column(STEPS_OF.format(cycle="cycle").removesuffix(" as steps"), JSONB).label(
-    "steps"
-)
+_CLEAR = Statement("delete from cycle where state > 2")
+_CLEAR_LOG = Statement("delete from event")
+_LOG = Statement(INSERT_EVENTS)
+_STEPS: Label[str] = literal_column(STEPS_OF.format(cycle="cycle")).label("steps")
 
 
 class RequestStore:
     """The cycles of one transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def ask(self, cycle_id: str, request_id: str, names: Sequence[str], now: datetime) -> str:
         """Stores a request, wakes the owner; answers the id, the older one of a `request_id` used
         before.
         """
-        values = {"cycle_id": cycle_id, "request_id": request_id, "names": list(names), "now": now}
-        made = (await self._connection.execute(_ASK, values)).one_or_none()
-        if made is not None:
-            return cycle_id
-        return str(
-            (await self._connection.execute(_OF_REQUEST, {"request_id": request_id})).scalar_one()
+        made = await self._transaction.scalar(
+            _ASK, cycle_id=cycle_id, request_id=request_id, names=list(names), now=now
         )
+        return str(made or await self._transaction.scalar(_OF_REQUEST, request_id=request_id))
 
     async def get(self, id: str) -> Cycle | None:
-        row = (await self._connection.execute(_GET, {"id": id})).mappings().one_or_none()
-        return None if row is None else cycle_of(row, row["steps"])
+        row = await self._transaction.first(_GET, id=id)
+        return None if row is None else cycle_of(row)
 
     async def list(self, page: PageRequest, state: CycleState | None) -> list[Cycle]:
         """Newest first, one more than the page holds."""
         query = select(cycle, _STEPS)
         if state is not None:
-            query = query.where(cycle.c.state == int(state))
+            query = query.where(cycle.c.state == state)
         query = apply(
             query, [(cycle.c.created_time, "desc"), (cycle.c.id, "desc")], page.after, page.size
         )
-        return [
-            cycle_of(row, row["steps"])
-            for row in (await self._connection.execute(query)).mappings()
-        ]
+        return [cycle_of(row) for row in await self._transaction.fetch(query)]
 
     async def cancel_queued(self, id: str, message: str, now: datetime) -> bool:
         """False when it is not waiting any more."""
-        values = {"id": id, "now": now, "message": message}
-        return (await self._connection.execute(_CANCEL_QUEUED, values)).one_or_none() is not None
+        return bool(await self._transaction.fetch(_CANCEL_QUEUED, id=id, now=now, message=message))
 
     async def cancel_running(self, id: str) -> bool:
         """Asks its owner to stop; False when it is not running any more."""
-        return (
-            await self._connection.execute(_CANCEL_RUNNING, {"id": id})
-        ).one_or_none() is not None
+        return bool(await self._transaction.fetch(_CANCEL_RUNNING, id=id))
 
     async def events(self, page: PageRequest, cycle_id: str, severity: str) -> Sequence[Event]:
         """Newest first, one more than the page holds."""
@@ -112,14 +102,14 @@ class RequestStore:
         if severity:
             query = query.where(event.c.severity == severity)
         query = apply(query, [(event.c.id, "desc")], page.after, page.size)
-        return [event_of(row) for row in (await self._connection.execute(query)).mappings()]
+        return [rows.read(Event, row) for row in await self._transaction.fetch(query)]
 
     async def log(self, events: Iterable[Event]) -> None:
-        await self._connection.execute(_LOG, event_arrays(events))
+        await self._transaction.execute(_LOG, events=events_json(events))
 
     async def clear(self) -> int:
         """Deletes ended cycles and the log; cycles that wait or run stay. Answers the number of
         cycles.
         """
-        await self._connection.execute(_CLEAR_LOG)
-        return (await self._connection.execute(_CLEAR)).rowcount
+        await self._transaction.execute(_CLEAR_LOG)
+        return await self._transaction.execute(_CLEAR)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterable
+from typing import Final
 
-from services.cyclone.domain.cycle import Cause, Cycle, CycleState, Event, Severity, Step, StepState
-from services.cyclone.domain.incidents import Incident, NotifiedBy
-from services.cyclone.domain.schedule import Setting
+from pydantic import TypeAdapter
+
+from services.cyclone.domain.cycle import Cycle, Event, Step
+from services.cyclone.domain.incidents import Incident
+from shared import rows
 from shared.database.statement import Row
 
 # The guard of every write of an owner. It stands in FROM, so it is always run; its share lock on
 # the lease lasts until the statement commits: a take-over waits for the write, or the write sees
 # the take-over.
-FENCE = "(select epoch from lease where epoch = :epoch for share) as fence"
-NOTIFY_CHANNEL = "cyclone"
+FENCE: Final = "(select epoch from lease where epoch = :epoch for share) as fence"
+NOTIFY_CHANNEL: Final = "cyclone"
 
-CYCLE_COLUMNS = (
+CYCLE_COLUMNS: Final = (
     "id",
     "state",
     "cause",
@@ -31,102 +32,68 @@ CYCLE_COLUMNS = (
     "cancel",
     "request_id",
 )
-_STEP_COLUMNS = (
-    "name",
-    "state",
-    "attempt",
-    "started_time",
-    "duration_seconds",
-    "counts",
-    "reason",
-    "message",
-)
-_STEP_FIELDS = ", ".join(f"'{name}', {name}" for name in _STEP_COLUMNS)
+STEP_COLUMNS: Final = {
+    "name": "text",
+    "state": "int2",
+    "attempt": "int4",
+    "started_time": "timestamptz",
+    "duration_seconds": "float8",
+    "counts": "jsonb",
+    "reason": "text",
+    "message": "text",
+}
+INCIDENT_COLUMNS: Final = {
+    "name": "text",
+    "bad_count": "int4",
+    '"open"': "bool",
+    "id": "text",
+    "summary": "text",
+    "notified_by": "text",
+    "resolving": "bool",
+}
+_EVENT_COLUMNS: Final = {
+    "event_time": "timestamptz",
+    "severity": "text",
+    "source": "text",
+    "message": "text",
+    "cycle_id": "text",
+}
+_STEP_FIELDS = ", ".join(f"'{name}', {name}" for name in STEP_COLUMNS)
 # One statement for a cycle and its steps, whatever the number of cycles.
-STEPS_OF = (
+STEPS_OF: Final = (
     f"(select jsonb_agg(jsonb_build_object({_STEP_FIELDS}) order by place)"
-    " from step where cycle_id = {cycle}.id) as steps"
+    " from step where cycle_id = {cycle}.id)"
 )
+_steps = TypeAdapter(tuple[Step, ...])
+_events = TypeAdapter(tuple[Event, ...])
+_incidents = TypeAdapter(tuple[Incident, ...])
 
 
-def cycle_of(row: Row, steps: Sequence[Mapping[str, Any]]) -> Cycle:
-    return Cycle(
-        id=row["id"],
-        state=CycleState(row["state"]),
-        cause=Cause(row["cause"]),
-        created_time=row["created_time"],
-        slot_time=row["slot_time"],
-        started_time=row["started_time"],
-        ended_time=row["ended_time"],
-        steps=tuple(_step_of(step) for step in steps),
-        epoch=row["epoch"],
-        message=row["message"],
-        demo=row["demo"],
-        cancel=row["cancel"],
-        request_id=row["request_id"],
-    )
+def recordset(parameter: str, columns: dict[str, str]) -> str:
+    """The rows of a parameter that is JSON text."""
+    listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    return f"jsonb_to_recordset(cast(:{parameter} as jsonb)) as new ({listed})"
 
 
-def _step_of(step: Mapping[str, Any]) -> Step:
-    started = step["started_time"]
-    return Step(
-        name=step["name"],
-        state=StepState(step["state"]),
-        attempt=step["attempt"],
-        started_time=None if started is None else datetime.fromisoformat(started),
-        duration_seconds=step["duration_seconds"],
-        counts=step["counts"],
-        reason=step["reason"],
-        message=step["message"],
-    )
+def cycle_of(row: Row) -> Cycle:
+    return rows.read(Cycle, row, steps=_steps.validate_json(row["steps"]))
 
 
-def event_of(row: Row) -> Event:
-    return Event(
-        row["event_time"],
-        Severity(row["severity"]),
-        row["source"],
-        row["message"],
-        row["cycle_id"],
-        row["id"],
-    )
+def steps_json(steps: Iterable[Step]) -> str:
+    return _steps.dump_json(tuple(steps)).decode()
 
 
-def setting_of(row: Row) -> Setting:
-    interval = timedelta(seconds=row["interval_seconds"])
-    return Setting(interval, row["enabled"], row["next_time"], row["missed_count"], row["version"])
+def events_json(events: Iterable[Event]) -> str:
+    return _events.dump_json(tuple(events)).decode()
 
 
-def incident_of(row: Row) -> Incident:
-    return Incident(
-        row["name"],
-        row["bad_count"],
-        row["open"],
-        row["id"],
-        row["summary"],
-        NotifiedBy(row["notified_by"]),
-        row["resolving"],
-    )
+def incidents_json(incidents: Iterable[Incident]) -> str:
+    return _incidents.dump_json(tuple(incidents)).decode()
 
 
-def event_arrays(events: Iterable[Event]) -> dict[str, Any]:
-    """Parameters of INSERT_EVENTS."""
-    listed = list(events)
-    return {
-        "event_times": [event.event_time for event in listed],
-        "severities": [event.severity.value for event in listed],
-        "sources": [event.source for event in listed],
-        "event_messages": [event.message for event in listed],
-        "event_cycle_ids": [event.cycle_id for event in listed],
-    }
-
-
-_NEW_EVENTS = (
-    "unnest(cast(:event_times as timestamptz[]), cast(:severities as text[]), cast(:sources as "
-    "text[]),"
-    " cast(:event_messages as text[]), cast(:event_cycle_ids as text[]))"
+_EVENT_NAMES = ", ".join(_EVENT_COLUMNS)
+_NEW_EVENTS = recordset("events", _EVENT_COLUMNS)
+INSERT_EVENTS: Final = f"insert into event ({_EVENT_NAMES}) select new.* from {_NEW_EVENTS}"
+INSERT_EVENTS_FENCED: Final = (
+    f"insert into event ({_EVENT_NAMES}) select new.* from {FENCE}, {_NEW_EVENTS} returning 1"
 )
-_EVENT_COLUMNS = "event_time, severity, source, message, cycle_id"
-_INSERT = f"insert into event ({_EVENT_COLUMNS}) select new.* from"
-INSERT_EVENTS = f"{_INSERT} {_NEW_EVENTS} as new ({_EVENT_COLUMNS})"
-INSERT_EVENTS_FENCED = f"{_INSERT} {FENCE}, {_NEW_EVENTS} as new ({_EVENT_COLUMNS}) returning 1"

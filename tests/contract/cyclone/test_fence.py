@@ -33,9 +33,9 @@ class Stores:
     """Each attribute opens a store the way the server does."""
 
     def __init__(self, database: Database) -> None:
-        self.lease = database.bind(LeaseStore, isolation="AUTOCOMMIT")
+        self.lease = database.open(LeaseStore, isolation="AUTOCOMMIT")
         self.progress = ProgressStore(database)
-        self.requests = database.bind(RequestStore)
+        self.requests = database.open(RequestStore)
 
     async def taken(self, owner: str) -> int:
         async with self.lease() as store:
@@ -66,8 +66,8 @@ def _ended(id: str) -> Cycle:
 
 
 async def _open_slot(store: ProgressStore, epoch: int) -> bool:
-    async with store._database.begin() as connection:
-        setting = await LeaseStore(connection).setting()
+    async with store._database.transaction() as transaction:
+        setting = await LeaseStore(transaction).setting()
     return await store.open_slot(
         epoch, setting, Due(START, 1, START + MINUTE), "cycle-2", ["NOTIFY"], START
     )
