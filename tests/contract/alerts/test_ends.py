@@ -23,7 +23,7 @@ async def _ends(house: House, id: str, status: int) -> None:
     owner = await asyncpg.connect(house.databases.owner_url("positions"))
     await owner.execute("update feed set venue = 'jupiter'")
     await owner.execute("update position set status = $1 where id = $2", status, id)
-    await owner.execute("update house set membership_epoch = membership_epoch + 1")
+    await owner.execute("update service_state set membership_epoch = membership_epoch + 1")
     await owner.close()
     await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
 

@@ -18,9 +18,9 @@ from services.positions.files.domain.exports import (
     wallet_cells,
     written,
 )
-from services.positions.files.domain.import_checks import against_what_is_there
-from services.positions.files.domain.imports import Format, parse_positions
-from services.positions.files.domain.wallet_files import parse_wallets
+from services.positions.files.domain.imports import Format, against_what_is_there
+from services.positions.files.service.position_files import parse_positions
+from services.positions.files.service.wallet_files import parse_wallets
 from services.positions.wallets.domain.wallet import Wallet
 from shared.secret_shapes import looks_secret
 

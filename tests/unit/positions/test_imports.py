@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.positions.domain.venue_answer import Side
-from services.positions.files.domain.imports import ManualTerms, Parsed, parse_positions
+from services.positions.files.domain.imports import ManualTerms, Parsed
+from services.positions.files.service.position_files import parse_positions
 from shared.errors import InvalidArgument
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "cases"

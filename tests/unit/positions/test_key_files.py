@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from services.positions.files.domain.imports import Format, parse_positions
-from services.positions.files.domain.wallet_files import parse_wallets
+from services.positions.files.domain.imports import Format
+from services.positions.files.service.position_files import parse_positions
+from services.positions.files.service.wallet_files import parse_wallets
 from shared.errors import InvalidArgument
 
 KEY_FILES = [

@@ -9,7 +9,7 @@ import pytest
 
 from services.positions.domain.venue_answer import Chain, WalletType
 from services.positions.files.domain.exports import WALLET_FIELDS, wallet_cells, written
-from services.positions.files.domain.wallet_files import parse_wallets
+from services.positions.files.service.wallet_files import parse_wallets
 from services.positions.wallets.domain.wallet import Wallet
 from shared.errors import InvalidArgument
 

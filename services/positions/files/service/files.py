@@ -15,7 +15,7 @@ from services.positions.files.domain.exports import (
     written,
 )
 from services.positions.files.domain.imports import Format, RefusedTerms
-from services.positions.files.domain.wallet_files import WalletRow, parse_wallets
+from services.positions.files.service.wallet_files import WalletRow, parse_wallets
 from services.positions.positions.service.positions import judged_by, refuse_unknown
 from services.positions.service.ports import Begin
 from services.positions.store import Store

@@ -8,14 +8,14 @@ from services.positions.domain.position import MANUAL
 from services.positions.domain.venue_answer import Status
 from services.positions.enrichment.domain.enrichment import MarketPrice
 from services.positions.enrichment.service import EnrichmentService
-from services.positions.files.domain.import_checks import against_what_is_there
 from services.positions.files.domain.imports import (
     Format,
     ManualTerms,
     Parsed,
     RefusedTerms,
-    parse_positions,
+    against_what_is_there,
 )
+from services.positions.files.service.position_files import parse_positions
 from services.positions.positions.service.positions import manual_wallet
 from services.positions.service.ports import Begin
 from services.positions.store import Store
