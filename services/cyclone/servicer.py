@@ -10,10 +10,10 @@ import grpc
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 
-from services.cyclone.domain.cycle import ENDED, Cycle, CycleState, Event, Step
+from services.cyclone.domain.cycle import ENDED, Cycle, CycleState
 from services.cyclone.domain.schedule import Lease, Setting
 from services.cyclone.service import CycloneService
-from shared.codec import apply_mask, from_duration, to_duration, to_timestamp
+from shared.codec import apply_mask, fill, from_duration
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -74,7 +74,8 @@ class CycloneServicer(rpc.CycloneServiceServicer):
             request.page_size, request.page_token, request.cycle_id, request.severity
         )
         return pb.ListEventsResponse(
-            events=map(_event, page.rows), next_page_token=page.next_page_token
+            events=[fill(pb.Event, event) for event in page.rows],
+            next_page_token=page.next_page_token,
         )
 
     async def ClearAllData(
@@ -85,12 +86,11 @@ class CycloneServicer(rpc.CycloneServiceServicer):
         )
 
     def _schedule(self, setting: Setting, lease: Lease) -> pb.Schedule:
-        return pb.Schedule(
-            interval=to_duration(setting.interval),
-            enabled=setting.enabled,
+        return fill(
+            pb.Schedule,
+            setting,
             # A slot that nobody will run is none.
-            next_time=to_timestamp(setting.next_time) if setting.enabled else None,
-            missed_count=setting.missed_count,
+            next_time=setting.next_time if setting.enabled else None,
             etag=str(setting.version),
             owner=lease.owner,
             epoch=lease.epoch,
@@ -99,45 +99,4 @@ class CycloneServicer(rpc.CycloneServiceServicer):
 
 
 def _cycle(cycle: Cycle) -> pb.Cycle:
-    duration = (
-        cycle.ended_time - cycle.started_time if cycle.ended_time and cycle.started_time else None
-    )
-    return pb.Cycle(
-        id=cycle.id,
-        state=pb.CycleState.ValueType(cycle.state),
-        cause=pb.Cause.ValueType(cycle.cause),
-        slot_time=to_timestamp(cycle.slot_time),
-        created_time=to_timestamp(cycle.created_time),
-        started_time=to_timestamp(cycle.started_time),
-        ended_time=to_timestamp(cycle.ended_time),
-        duration=to_duration(duration),
-        steps=map(_step, cycle.steps),
-        epoch=cycle.epoch,
-        message=cycle.message,
-        demo=cycle.demo,
-    )
-
-
-def _step(step: Step) -> pb.Step:
-    seconds = step.duration_seconds
-    return pb.Step(
-        name=step.name,
-        state=pb.StepState.ValueType(step.state),
-        attempt=step.attempt,
-        started_time=to_timestamp(step.started_time),
-        duration=to_duration(None if seconds is None else timedelta(seconds=seconds)),
-        counts=step.counts,
-        reason=step.reason,
-        message=step.message,
-    )
-
-
-def _event(event: Event) -> pb.Event:
-    return pb.Event(
-        id=event.id,
-        event_time=to_timestamp(event.event_time),
-        severity=event.severity.value,
-        source=event.source,
-        message=event.message,
-        cycle_id=event.cycle_id,
-    )
+    return fill(pb.Cycle, cycle, steps=[fill(pb.Step, step) for step in cycle.steps])

@@ -149,12 +149,18 @@ PLAIN: Mapping[str, Message] = {
         prices=[price_pb2.Price(asset="BTC", price_usd=100_000.0, quality=price_pb2.QUALITY_GOOD)],
     ),
     "price.ListPrices": price_pb2.ListPricesResponse(
-        prices=[price_pb2.Price(asset="ETH", price_usd=4_000.0, quality=price_pb2.QUALITY_STALE)]
+        prices=[
+            price_pb2.Price(
+                asset="ETH", price_usd=4_000.0, quality=price_pb2.QUALITY_STALE, stale=True
+            )
+        ]
     ),
     "positions.GetMode": positions_pb2.GetModeResponse(mode=positions_pb2.MODE_DEMO),
     "positions.EnrichPositions": positions_pb2.EnrichPositionsResponse(
         enriched_count=4,
-        totals=positions_pb2.Totals(position_count=4, total_value_usd=1_234.5, avg_heat_index=17.0),
+        totals=positions_pb2.Totals(
+            position_count=4, total_value_usd=1_234.5, avg_heat_index=17.0, stale=True
+        ),
     ),
     "alerts.EvaluateAlerts": alerts_pb2.EvaluateAlertsResponse(evaluated_count=16),
     "alerts.GetSummary": alerts_pb2.Summary(ledger_head="ab12"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
+from google.protobuf.message import Message
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.hedges.v1 import hedges_pb2, hedges_pb2_grpc
 from sonic.monitor.v1 import monitor_pb2, monitor_pb2_grpc
@@ -39,41 +41,36 @@ class ClearingClient:
 
     async def _alerts(self) -> int:
         stub = self._channels["alerts"].stub(alerts_pb2_grpc.AlertsServiceStub)
-        return (
-            await stub.ClearData(alerts_pb2.ClearDataRequest(confirm=_WORD), timeout=_SECONDS)
-        ).deleted_count
+        return await _cleared(stub.ClearData, alerts_pb2.ClearDataRequest(confirm=_WORD))
 
     async def _hedges(self) -> int:
         stub = self._channels["hedges"].stub(hedges_pb2_grpc.HedgesServiceStub)
-        return (
-            await stub.UnlinkHedges(hedges_pb2.UnlinkHedgesRequest(), timeout=_SECONDS)
-        ).unlinked_count
+        answer = await stub.UnlinkHedges(hedges_pb2.UnlinkHedgesRequest(), timeout=_SECONDS)
+        return answer.unlinked_count
 
     async def _positions(self) -> int:
         """Snapshots and refused rows are of positions too."""
         stub = self._channels["positions"].stub(positions_pb2_grpc.PositionsServiceStub)
         portfolio = self._channels["positions"].stub(positions_pb2_grpc.PortfolioServiceStub)
         request = positions_pb2.DeleteAllPositionsRequest(confirm="delete")
-        deleted = await stub.DeleteAllPositions(request, timeout=_SECONDS)
-        cleared = await portfolio.ClearData(
-            positions_pb2.ClearDataRequest(confirm=_WORD), timeout=_SECONDS
+        deleted_count = await _cleared(stub.DeleteAllPositions, request)
+        return deleted_count + await _cleared(
+            portfolio.ClearData, positions_pb2.ClearDataRequest(confirm=_WORD)
         )
-        return deleted.deleted_count + cleared.deleted_count
 
     async def _prices(self) -> int:
         stub = self._channels["price"].stub(price_pb2_grpc.PriceServiceStub)
-        return (
-            await stub.ClearData(price_pb2.ClearDataRequest(confirm=_WORD), timeout=_SECONDS)
-        ).deleted_count
+        return await _cleared(stub.ClearData, price_pb2.ClearDataRequest(confirm=_WORD))
 
     async def _monitors(self) -> int:
         stub = self._channels["monitor"].stub(monitor_pb2_grpc.MonitorServiceStub)
-        return (
-            await stub.ClearData(monitor_pb2.ClearDataRequest(confirm=_WORD), timeout=_SECONDS)
-        ).deleted_count
+        return await _cleared(stub.ClearData, monitor_pb2.ClearDataRequest(confirm=_WORD))
 
     async def _messages(self) -> int:
         stub = self._channels["xcom"].stub(xcom_pb2_grpc.XComServiceStub)
-        return (
-            await stub.ClearData(xcom_pb2.ClearDataRequest(confirm=_WORD), timeout=_SECONDS)
-        ).deleted_count
+        return await _cleared(stub.ClearData, xcom_pb2.ClearDataRequest(confirm=_WORD))
+
+
+async def _cleared(clear: Callable[..., Awaitable[Any]], request: Message) -> int:
+    count: int = (await clear(request, timeout=_SECONDS)).deleted_count
+    return count

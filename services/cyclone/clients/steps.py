@@ -13,8 +13,18 @@ from sonic.price.v1 import price_pb2, price_pb2_grpc
 
 from services.cyclone.clients import readings
 from services.cyclone.domain import outcomes, steps
-from services.cyclone.domain.outcomes import Answer, Call, PriceReading
-from shared.codec import to_duration
+from services.cyclone.domain.outcomes import (
+    Answer,
+    Call,
+    EnrichAnswer,
+    FlushAnswer,
+    MonitorsAnswer,
+    PriceReading,
+    PricesAnswer,
+    SyncAnswer,
+    TotalsReading,
+)
+from shared.codec import read, to_duration
 from shared.rpc.client import Channel
 
 
@@ -61,41 +71,31 @@ class StepClient:
         answer = await self._price.RefreshPrices(request, timeout=seconds)
         prices = tuple(readings.price_reading(price) for price in answer.prices)
         failed = tuple(source.source for source in answer.sources if not source.ok)
-        read = outcomes.PricesAnswer(prices, answer.fresh_count, answer.missing_count, failed)
-        return Answer(outcomes.read_prices(read), prices=prices)
+        outcome = outcomes.read_prices(read(PricesAnswer, answer, failed_sources=failed))
+        return Answer(outcome, prices=prices)
 
     async def _sync_positions(self, call: Call, seconds: float) -> Answer:
         request = positions_pb2.SyncPositionsRequest(
             cycle_id=call.cycle_id, epoch=call.epoch, force=call.force
         )
         answer = await self._positions.SyncPositions(request, timeout=seconds)
-        complete = [
-            w for w in answer.wallets if w.state == positions_pb2.WALLET_SYNC_STATE_COMPLETE
-        ]
-        read = outcomes.SyncAnswer(
+        complete = positions_pb2.WALLET_SYNC_STATE_COMPLETE
+        found = read(
+            SyncAnswer,
+            answer,
             wallet_count=len(answer.wallets),
-            complete_count=len(complete),
-            failed_count=answer.failed_count,
-            refused_count=answer.refused_count,
-            active_count=answer.active_count,
-            stale_count=answer.stale_count,
+            complete_count=sum(wallet.state == complete for wallet in answer.wallets),
             troubles=tuple(f"{w.wallet} ({w.reason})" for w in answer.wallets if w.reason),
         )
-        return Answer(outcomes.read_sync(read), wallets=readings.wallet_readings(answer.wallets))
+        return Answer(outcomes.read_sync(found), wallets=readings.wallet_readings(answer.wallets))
 
     async def _enrich_positions(self, call: Call, seconds: float) -> Answer:
         request = positions_pb2.EnrichPositionsRequest(cycle_id=call.cycle_id, epoch=call.epoch)
         answer = await self._positions.EnrichPositions(request, timeout=seconds)
-        totals = readings.totals_reading(answer.totals)
-        read = outcomes.EnrichAnswer(
-            answer.enriched_count,
-            answer.absent_count,
-            dict(answer.reasons),
-            totals,
-            tuple(answer.absent),
-        )
         return Answer(
-            outcomes.read_enrich(read), totals=totals, membership_epoch=answer.membership_epoch
+            outcomes.read_enrich(read(EnrichAnswer, answer)),
+            totals=read(TotalsReading, answer.totals),
+            membership_epoch=answer.membership_epoch,
         )
 
     async def _link_hedges(self, call: Call, seconds: float) -> Answer:
@@ -121,8 +121,8 @@ class StepClient:
         request = alerts_pb2.EvaluateAlertsRequest(
             cycle_id=call.cycle_id,
             epoch=call.epoch,
-            totals=None if call.totals is None else readings.totals_message(call.totals, call),
-            prices=[readings.price_message(price) for price in call.prices],
+            totals=readings.alerts_totals(call.totals),
+            prices=readings.alerts_prices(call.prices),
         )
         answer = await self._alerts.EvaluateAlerts(request, timeout=seconds)
         counts = {
@@ -160,14 +160,10 @@ class StepClient:
         errors = tuple(
             run.monitor for run in answer.runs if run.status == monitor_pb2.RUN_STATUS_ERROR
         )
-        read = outcomes.MonitorsAnswer(
-            len(answer.runs), answer.breach_count, answer.error_count, errors
-        )
-        return Answer(outcomes.read_monitors(read))
+        found = read(MonitorsAnswer, answer, run_count=len(answer.runs), errors=errors)
+        return Answer(outcomes.read_monitors(found))
 
     async def _notify(self, call: Call, seconds: float) -> Answer:
         request = alerts_pb2.FlushOutboxRequest(cycle_id=call.cycle_id, epoch=call.epoch)
         answer = await self._alerts.FlushOutbox(request, timeout=seconds)
-        return Answer(
-            outcomes.read_flush(outcomes.FlushAnswer(answer.sent_count, answer.waiting_count))
-        )
+        return Answer(outcomes.read_flush(read(FlushAnswer, answer)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 from types import MappingProxyType
 
@@ -60,6 +60,11 @@ class Step:
     reason: str = ""
     message: str = ""
 
+    @property
+    def duration(self) -> timedelta | None:
+        seconds = self.duration_seconds
+        return None if seconds is None else timedelta(seconds=seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
@@ -76,6 +81,13 @@ class Cycle:
     demo: bool = False
     cancel: bool = False
     request_id: str = ""
+
+    @property
+    def duration(self) -> timedelta | None:
+        """None while it has not started and ended."""
+        if self.started_time is None or self.ended_time is None:
+            return None
+        return self.ended_time - self.started_time
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,12 @@ from datetime import datetime, timedelta
 
 from services.cyclone.domain.cycle import StepState
 
-# A price older than this lowers no level; positions marks its own readings by the same age.
-PRICE_MAX_AGE = timedelta(seconds=120)
-UNTRUSTED_QUALITIES = frozenset({"STALE", "NONE", "CLOSED", "DISAGREE"})
-# A market that is closed has the price it closed at: nothing of it is missing.
-MISSING_QUALITIES = frozenset({"STALE", "NONE"})
-# How a call ends when its service is not there, as opposed to a service that answers with a
-# refusal. A step that is PARTIAL for this alone works: the venue states no such price, or a person
-# entered none.
+# A step that is PARTIAL for this alone works: the venue states no such price, or a person entered
+# none.
 NO_LIQUIDATION_PRICE = "NO_LIQUIDATION_PRICE"
-_NO_LIQUIDATION_PRICE = "LIQUIDATION_PRICE_MISSING"
+_LIQUIDATION_PRICE_MISSING = "LIQUIDATION_PRICE_MISSING"
+# How a call ends when its service is not there, as opposed to a service that answers with a
+# refusal.
 DOWN_REASONS = frozenset({"PEER_UNAVAILABLE", "DEADLINE_EXCEEDED"})
 
 
@@ -33,16 +29,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class PriceReading:
-    """A price to hand on: `price_usd` > 0 or absent, age when it was read; stale ones lower no
-    level.
-    """
+    """A price to hand on: `price_usd` > 0 or absent, age when it was read."""
 
     asset: str
     price_usd: float | None
     price_time: datetime | None
     stale: bool
-    quality: str = ""
-    age: timedelta | None = None
+    quality: str
+    age: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +44,9 @@ class TotalsReading:
     """Portfolio readings to hand on; absent numbers are None, never 0."""
 
     total_value_usd: float | None
-    total_size_usd: float | None
-    total_profit_usd: float | None
+    total_size_usd: float
+    total_profit_usd: float
+    total_pnl_usd: float
     avg_leverage_ratio: float | None
     avg_travel_percent: float | None
     avg_heat_index: float | None
@@ -59,7 +54,7 @@ class TotalsReading:
     oldest_mark_time: datetime | None
     position_count: int
     stale_count: int
-    total_pnl_usd: float = 0.0
+    stale: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +68,10 @@ class WalletReading:
 
 @dataclass(frozen=True, slots=True)
 class PricesAnswer:
-    prices: tuple[PriceReading, ...]
     fresh_count: int
     missing_count: int
+    closed_count: int = 0
+    missing_assets: tuple[str, ...] = ()
     failed_sources: tuple[str, ...] = ()
 
 
@@ -95,7 +91,6 @@ class EnrichAnswer:
     enriched_count: int
     absent_count: int
     reasons: Mapping[str, int]
-    totals: TotalsReading
     absent: tuple[str, ...] = ()
 
 
@@ -144,32 +139,17 @@ class Answer:
     membership_epoch: int | None = None
 
 
-def rests_on_old(totals: TotalsReading, now: datetime) -> bool:
-    """Whether portfolio readings must not lower a level: a position is STALE or the oldest mark too
-    old.
-    """
-    oldest = totals.oldest_mark_time
-    return totals.stale_count > 0 or (oldest is not None and now - oldest > PRICE_MAX_AGE)
-
-
-def stale(quality: str, age: timedelta) -> bool:
-    """Whether a price must not lower a level: by its quality word, or older than 120 s."""
-    return quality in UNTRUSTED_QUALITIES or age > PRICE_MAX_AGE
-
-
 def read_prices(answer: PricesAnswer) -> Outcome:
     counts = {
         "fresh": answer.fresh_count,
         "missing": answer.missing_count,
         "failed_sources": len(answer.failed_sources),
     }
-    if closed_count := sum(price.quality == "CLOSED" for price in answer.prices):
-        counts["closed"] = closed_count
+    if answer.closed_count:
+        counts["closed"] = answer.closed_count
     if not answer.missing_count:
         return Outcome(StepState.SUCCEEDED, counts)
-    without = _listed(
-        [price.asset for price in answer.prices if price.quality in MISSING_QUALITIES]
-    )
+    without = _listed(answer.missing_assets)
     if not answer.fresh_count:
         return Outcome(
             StepState.FAILED,
@@ -224,7 +204,7 @@ def read_enrich(answer: EnrichAnswer) -> Outcome:
     counts = {"enriched": answer.enriched_count, "absent": answer.absent_count, **reasons}
     if not answer.absent_count:
         return Outcome(StepState.SUCCEEDED, counts)
-    unstated = set(answer.reasons) == {_NO_LIQUIDATION_PRICE}
+    unstated = set(answer.reasons) == {_LIQUIDATION_PRICE_MISSING}
     why = ", ".join(f"{reason} {count}" for reason, count in answer.reasons.items())
     total = answer.enriched_count + answer.absent_count
     message = (

@@ -98,6 +98,7 @@ async def test_readings_of_prices_and_totals_reach_the_alerts(house: House) -> N
     ]
     assert request.totals.total_value_usd == 1_234.5
     assert request.totals.avg_heat_index == 17.0
+    assert request.totals.stale
     assert not request.totals.HasField("avg_leverage_ratio")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from services.cyclone.domain import outcomes
@@ -12,18 +10,11 @@ from services.cyclone.domain.outcomes import (
     EnrichAnswer,
     FlushAnswer,
     MonitorsAnswer,
-    PriceReading,
     PricesAnswer,
     SyncAnswer,
-    TotalsReading,
 )
 
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SUCCEEDED, PARTIAL, FAILED = StepState.SUCCEEDED, StepState.PARTIAL, StepState.FAILED
-
-
-def _totals(stale_count: int = 0, oldest: datetime | None = NOW) -> TotalsReading:
-    return TotalsReading(None, None, None, None, None, None, None, oldest, 1, stale_count)
 
 
 @pytest.mark.parametrize(
@@ -38,20 +29,15 @@ def _totals(stale_count: int = 0, oldest: datetime | None = NOW) -> TotalsReadin
 def test_prices_are_partial_without_one_and_failed_without_any(
     fresh: int, missing: int, state: StepState, reason: str
 ) -> None:
-    prices = (PriceReading("BTC", 1.0, NOW, stale=True, quality="STALE"),)
-    read = outcomes.read_prices(PricesAnswer(prices, fresh, missing, ("kraken",)))
+    answer = PricesAnswer(fresh, missing, 0, ("BTC",) * missing, ("kraken",))
+    read = outcomes.read_prices(answer)
     assert (read.state, read.reason) == (state, reason)
     assert dict(read.counts) == {"fresh": fresh, "missing": missing, "failed_sources": 1}
     assert ("BTC" in read.message) is (missing > 0)
 
 
 def test_a_closed_market_is_not_blamed_and_is_counted() -> None:
-    prices = (
-        PriceReading("BTC", 1.0, NOW, stale=False, quality="GOOD"),
-        PriceReading("DOGE", None, None, stale=True, quality="NONE"),
-        PriceReading("SPX", 6_000.0, NOW, stale=True, quality="CLOSED"),
-    )
-    read = outcomes.read_prices(PricesAnswer(prices, 2, 1))
+    read = outcomes.read_prices(PricesAnswer(2, 1, 1, ("DOGE",)))
     assert read.message == "1 without a fresh price: DOGE"
     assert dict(read.counts) == {"fresh": 2, "missing": 1, "failed_sources": 0, "closed": 1}
 
@@ -85,7 +71,7 @@ def test_positions_that_cannot_be_judged_leave_the_step_partial_with_counts_reas
         "main ETH SHORT: MARK_MISSING",
         "hot SOL LONG: MARK_MISSING",
     )
-    read = outcomes.read_enrich(EnrichAnswer(12, 3, {"MARK_MISSING": 3}, _totals(), names))
+    read = outcomes.read_enrich(EnrichAnswer(12, 3, {"MARK_MISSING": 3}, names))
     assert (read.state, read.reason) == (PARTIAL, "POSITIONS_NOT_JUDGED")
     assert dict(read.counts) == {"enriched": 12, "absent": 3, "absent_mark_missing": 3}
     assert read.message.startswith(
@@ -104,7 +90,7 @@ def test_positions_that_cannot_be_judged_leave_the_step_partial_with_counts_reas
 def test_a_price_that_no_venue_states_has_a_reason_of_its_own(
     reasons: dict[str, int], reason: str
 ) -> None:
-    read = outcomes.read_enrich(EnrichAnswer(2, sum(reasons.values()), reasons, _totals()))
+    read = outcomes.read_enrich(EnrichAnswer(2, sum(reasons.values()), reasons))
     assert (read.state, read.reason) == (PARTIAL if reason else SUCCEEDED, reason)
 
 
@@ -125,37 +111,3 @@ def test_rows_that_still_wait_leave_notify_partial(waiting: int, state: StepStat
 def test_a_call_without_an_answer_is_failed_with_its_reason() -> None:
     read = outcomes.read_failure("PEER_UNAVAILABLE", "nobody there")
     assert (read.state, read.reason, read.message) == (FAILED, "PEER_UNAVAILABLE", "nobody there")
-
-
-@pytest.mark.parametrize(
-    ("quality", "age_seconds", "stale"),
-    [
-        ("GOOD", 0, False),
-        ("GOOD", 120, False),
-        ("GOOD", 121, True),
-        ("SINGLE", 5, False),
-        ("DISAGREE", 5, True),
-        ("STALE", 5, True),
-        ("NONE", 0, True),
-        ("CLOSED", 5, True),
-    ],
-)
-def test_an_old_or_untrusted_price_must_not_lower_a_level(
-    quality: str, age_seconds: float, stale: bool
-) -> None:
-    assert outcomes.stale(quality, timedelta(seconds=age_seconds)) is stale
-
-
-@pytest.mark.parametrize(
-    ("totals", "old"),
-    [
-        (_totals(), False),
-        (_totals(stale_count=1), True),
-        (_totals(oldest=NOW - timedelta(seconds=121)), True),
-        (_totals(oldest=None), False),
-    ],
-)
-def test_totals_rest_on_old_data_by_stale_positions_or_an_old_mark(
-    totals: TotalsReading, old: bool
-) -> None:
-    assert outcomes.rests_on_old(totals, NOW) is old
