@@ -164,7 +164,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         changed=feed.wake,
         notify=notification.wake,
     )
-    servicer = MonitorServicer(check_runs, queries, feed.watch, clock)
+    servicer = MonitorServicer(check_runs, queries, feed.news, clock)
     server = GrpcServer(
         config.listen_address,
         [(rpc.add_MonitorServiceServicer_to_server, servicer)],

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from sonic.price.v1 import price_pb2, price_pb2_grpc
 
 from services.price.domain.prices import SYMBOL
-from services.price.loop import PriceFeed, Trimming
+from services.price.loop import PriceFeed, retention
 from services.price.service.history import HistoryService, HistorySettings
 from services.price.service.prices import PriceService, Settings
 from services.price.servicer.prices import PriceServicer
@@ -167,7 +167,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ensure_market=service.ensure_market,
         changed=feed.wake,
     )
-    servicer = PriceServicer(service, history, feed.watch, clock)
+    servicer = PriceServicer(service, history, feed.news, clock)
     server = GrpcServer(
         config.listen_address,
         [(price_pb2_grpc.add_PriceServiceServicer_to_server, servicer)],
@@ -178,7 +178,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     side = serve(config.metrics_address)
     https = {*parts.values(), candles}
-    return App("price", [database, *https, feed, Trimming(history.trim, clock), server, side])
+    return App("price", [database, *https, feed, retention(history.trim, clock), server, side])
 
 
 def connected(config: Config, clock: Clock) -> dict[str, tuple[Source, RateLimitedHttp]]:

@@ -47,7 +47,7 @@ class House:
 @asynccontextmanager
 async def _watched(house: House) -> AsyncIterator[AsyncIterator[News]]:
     await house.feed.start()
-    stream = house.feed.watch(NAMES)
+    stream = house.feed.news(NAMES)
     try:
         yield stream
     finally:

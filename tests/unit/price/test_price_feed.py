@@ -58,7 +58,7 @@ def seen(news: News) -> tuple[float | None, bool]:
 
 async def test_every_change_is_seen_in_order_by_one_who_keeps_up() -> None:
     async with Room() as room:
-        watcher = room.feed.watch()
+        watcher = room.feed.news()
         assert seen(await anext(watcher)) == (1.0, False)
         for number in (2, 3, 4):
             await room.write()
@@ -68,7 +68,7 @@ async def test_every_change_is_seen_in_order_by_one_who_keeps_up() -> None:
 
 async def test_one_who_is_slow_gets_the_waiting_changes() -> None:
     async with Room() as room:
-        watcher = room.feed.watch()
+        watcher = room.feed.news()
         await anext(watcher)
         for _ in range(16):
             await room.write()
@@ -79,7 +79,7 @@ async def test_one_who_is_slow_gets_the_waiting_changes() -> None:
 
 async def test_one_who_is_too_slow_gets_the_present_state_with_a_gap_and_then_goes_on() -> None:
     async with Room() as room:
-        watcher = room.feed.watch()
+        watcher = room.feed.news()
         await anext(watcher)
         for _ in range(500):
             await room.write()
@@ -91,7 +91,7 @@ async def test_one_who_is_too_slow_gets_the_present_state_with_a_gap_and_then_go
 
 async def test_a_slow_one_costs_a_fast_one_nothing() -> None:
     async with Room() as room:
-        slow, fast = room.feed.watch(), room.feed.watch()
+        slow, fast = room.feed.news(), room.feed.news()
         await anext(slow)
         await anext(fast)
         for number in range(2, 100):
@@ -112,7 +112,7 @@ async def test_nobody_watching_costs_no_look_at_the_store() -> None:
 
 async def test_without_a_wake_the_store_is_looked_at_each_second() -> None:
     async with Room() as room:
-        watcher = room.feed.watch()
+        watcher = room.feed.news()
         await anext(watcher)
         room.store.number += 1
         waiting = asyncio.ensure_future(anext(watcher))
