@@ -29,7 +29,6 @@ from services.positions.sessions.service.sessions import SessionsService
 from services.positions.sessions.servicer.brokers import BrokersServicer
 from services.positions.sessions.servicer.sessions import SessionsServicer
 from services.positions.store import Store
-from services.positions.store.positions import PositionReads
 from services.positions.sync.service.demo_prices import KeptDemoPrices
 from services.positions.sync.service.sync import SyncService
 from services.positions.venues import (
@@ -107,12 +106,12 @@ def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="positions")
-    begin, read = database.bind(Store), database.bind(Store, isolation="AUTOCOMMIT")
+    begin, read = database.open(Store), database.open(Store, isolation="AUTOCOMMIT")
     price = price_channel(config.price_address)
     enrichment = EnrichmentService(
         begin,
         read,
-        database.bind(Store, isolation="REPEATABLE READ"),
+        database.open(Store, isolation="REPEATABLE READ"),
         PriceClient(price),
         clock,
         config.mark_max_age_seconds,
@@ -124,7 +123,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     server = GrpcServer(
         config.listen_address,
-        _registrations(begin, read, PositionReads(database), enrichment, sync, clock),
+        _registrations(begin, read, enrichment, sync, clock),
         service_names=[f"sonic.positions.v1.{name}" for name in _SERVICES],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
@@ -164,13 +163,12 @@ def _sync(
 def _registrations(
     begin: Begin,
     read: Begin,
-    reads: PositionReads,
     enrichment: EnrichmentService,
     sync: SyncService,
     clock: Clock,
 ) -> list[Registration]:
     imports = ImportService(begin, enrichment, clock)
-    by_hand = PositionsService(begin, read, reads, enrichment, clock)
+    by_hand = PositionsService(begin, read, enrichment, clock)
     wallets = WalletsService(begin, read, enrichment)
     positions = PositionsServicer(
         by_hand, enrichment, sync, imports, Watch(read, enrichment, clock)

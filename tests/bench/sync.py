@@ -127,7 +127,7 @@ async def _ours(
     database: Database, answers: Sequence[Answer], rows: Sequence[AnswerColumns]
 ) -> Work:
     """Stores one of the answers; the first is what is stored at the start."""
-    begin, id_cache = database.bind(Store), IdCache()
+    begin, id_cache = database.open(Store), IdCache()
     wallet = Wallet(
         _WALLET, Chain.SOLANA, _ADDRESS, "", None, None, (), False, WalletType.TEST, _now()
     )
@@ -206,8 +206,8 @@ class _Prices:
 
 async def _enrichments(service: Database, admin: Database) -> tuple[list[float], list[float]]:
     """Interleaved: enrichment and their floor."""
-    begin, read = service.bind(Store), service.bind(Store, isolation="AUTOCOMMIT")
-    at_one_moment = service.bind(Store, isolation="REPEATABLE READ")
+    begin, read = service.open(Store), service.open(Store, isolation="AUTOCOMMIT")
+    at_one_moment = service.open(Store, isolation="REPEATABLE READ")
     enrichment = EnrichmentService(begin, read, at_one_moment, _Prices(), SystemClock(), 120.0)
     async with admin.begin() as connection:
         await connection.exec_driver_sql(

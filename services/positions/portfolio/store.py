@@ -1,19 +1,17 @@
 """Rows of snapshots."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, delete, select, text
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import select
 
 from services.positions.enrichment.domain.totals import Totals
-from services.positions.store.enrichment import TOTALS, totals_of
-from services.positions.tables import refused_row, snapshot
-from shared.database.engine import raw
+from services.positions.store.enrichment import TOTALS, totals_values
+from services.positions.tables import snapshot
+from shared import rows
 from shared.database.keyset import Direction, apply
-from shared.database.statement import Row
+from shared.database.statement import Row, Statement
+from shared.database.transaction import Transaction
 from shared.paging import PageRequest
 
 
@@ -42,51 +40,55 @@ class TrendPoint:
 
 
 # The totals of the last pass, copied where they lie.
-_RECORD = (
+_RECORD = Statement(
     f"insert into snapshot as known (cycle_id, snapshot_time, totals_time, {', '.join(TOTALS)})"
-    f" select $1, $2, enriched_time, {', '.join(TOTALS)} from service_state"
+    f" select :cycle_id, :now, enriched_time, {', '.join(TOTALS)} from service_state"
     " on conflict (cycle_id) where cycle_id <> '' do update set cycle_id = known.cycle_id"
     " returning *"
 )
-_TREND = text(
+_ENTER = Statement(
+    f"insert into snapshot (snapshot_time, manual, note, {', '.join(TOTALS)})"
+    f" values (:moment, true, :note, {', '.join(f':{name}' for name in TOTALS)}) returning *"
+)
+_TREND = Statement(
     "select * from ("
-    " select s.*, min(total_value_usd) over stretch as lowest, max(total_value_usd) over stretch"
-    " as highest,"
+    " select s.*, min(total_value_usd) over stretch as lowest_value_usd,"
+    " max(total_value_usd) over stretch as highest_value_usd,"
     " count(*) over stretch as snapshot_count,"
     " row_number() over (stretch order by snapshot_time desc, id desc) as place"
     " from (select *, greatest(ceil((extract(epoch from snapshot_time)::float8 - cast(:first as"
-    " float8))"
-    " * cast(:point_count as int) / cast(:seconds as float8)), 1) as bucket"
+    " float8)) * cast(:point_count as int) / cast(:seconds as float8)), 1) as bucket"
     " from snapshot where snapshot_time > :start_time and snapshot_time <= :end_time) s"
     " window stretch as (partition by bucket)) s where place = 1 order by bucket"
 )
-_FIRST_VALUE = text(
-    "select total_value_usd from snapshot where snapshot_time > :start_time and snapshot_time <="
-    " :end_time"
-    " order by snapshot_time, id limit 1"
+_FIRST_VALUE = Statement(
+    "select total_value_usd from snapshot where snapshot_time > :start_time"
+    " and snapshot_time <= :end_time order by snapshot_time, id limit 1"
 )
+_DELETE = Statement("delete from snapshot where id = :id")
+_CLEAR = [Statement("delete from snapshot"), Statement("delete from refused_row")]
 
 
 class PortfolioStore:
     """Snapshots of one transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def record(self, cycle_id: str, now: datetime) -> Snapshot:
         """Add the totals; a cycle that has a snapshot keeps it, and it is the answer."""
-        return _snapshot((await (await raw(self._connection)).fetch(_RECORD, cycle_id, now))[0])
+        (row,) = await self._transaction.fetch(_RECORD, cycle_id=cycle_id, now=now)
+        return _snapshot(row)
 
     async def enter(self, totals: Totals, moment: datetime, note: str) -> Snapshot:
         """Add an entry by hand."""
-        values = asdict(totals) | {"snapshot_time": moment, "manual": True, "note": note}
-        statement = insert(snapshot).values(values).returning(snapshot)
-        return _snapshot((await self._connection.execute(statement)).mappings().one())
+        values = totals_values(totals)
+        (row,) = await self._transaction.fetch(_ENTER, moment=moment, note=note, **values)
+        return _snapshot(row)
 
     async def delete(self, snapshot_id: int) -> bool:
         """Remove one; False when there is none."""
-        gone = await self._connection.execute(delete(snapshot).where(snapshot.c.id == snapshot_id))
-        return gone.rowcount == 1
+        return await self._transaction.execute(_DELETE, id=snapshot_id) == 1
 
     async def trend(
         self, start_time: datetime, end_time: datetime, point_count: int
@@ -94,24 +96,22 @@ class PortfolioStore:
         """Snapshots after the start up to the end, in at most `point_count` equal stretches of
         time.
         """
-        values = {
-            "start_time": start_time,
-            "end_time": end_time,
-            "first": start_time.timestamp(),
-            "seconds": (end_time - start_time).total_seconds(),
-            "point_count": point_count,
-        }
-        rows = (await self._connection.execute(_TREND, values)).mappings()
-        return [
-            TrendPoint(_snapshot(row), row["lowest"], row["highest"], row["snapshot_count"])
-            for row in rows
-        ]
+        found = await self._transaction.fetch(
+            _TREND,
+            start_time=start_time,
+            end_time=end_time,
+            first=start_time.timestamp(),
+            seconds=(end_time - start_time).total_seconds(),
+            point_count=point_count,
+        )
+        return [rows.read(TrendPoint, row, snapshot=_snapshot(row)) for row in found]
 
     async def first_value(self, start_time: datetime, end_time: datetime) -> float | None:
         """Total value of the first snapshot after the start up to the end, USD."""
-        values = {"start_time": start_time, "end_time": end_time}
-        found = (await self._connection.execute(_FIRST_VALUE, values)).scalar()
-        return None if found is None else float(found)
+        found: float | None = await self._transaction.scalar(
+            _FIRST_VALUE, start_time=start_time, end_time=end_time
+        )
+        return found
 
     async def page(
         self,
@@ -123,7 +123,7 @@ class PortfolioStore:
         descending: bool = True,
     ) -> list[Snapshot]:
         """In order of time, one more than the page holds."""
-        query: Select[Any] = select(snapshot)
+        query = select(snapshot)
         if start_time is not None:
             query = query.where(snapshot.c.snapshot_time >= start_time)
         if end_time is not None:
@@ -134,16 +134,12 @@ class PortfolioStore:
         query = apply(
             query, [(snapshot.c.snapshot_time, way), (snapshot.c.id, way)], page.after, page.size
         )
-        return [_snapshot(row) for row in (await self._connection.execute(query)).mappings()]
+        return [_snapshot(row) for row in await self._transaction.fetch(query)]
 
     async def clear(self) -> int:
         """Remove snapshots and refused rows; how many."""
-        gone = (await self._connection.execute(delete(snapshot))).rowcount
-        return gone + (await self._connection.execute(delete(refused_row))).rowcount
+        return sum([await self._transaction.execute(statement) for statement in _CLEAR])
 
 
 def _snapshot(row: Row) -> Snapshot:
-    figures = totals_of(row, row["totals_time"])
-    return Snapshot(
-        row["id"], row["snapshot_time"], figures, row["cycle_id"], row["manual"], row["note"]
-    )
+    return rows.read(Snapshot, row, totals=rows.read(Totals, row))

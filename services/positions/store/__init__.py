@@ -3,8 +3,6 @@
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from services.positions.portfolio.store import PortfolioStore
 from services.positions.sessions.store.brokers import BrokerStore
 from services.positions.sessions.store.sessions import SessionStore
@@ -16,6 +14,7 @@ from services.positions.sync.store.sync_rows import SyncRowStore
 from services.positions.wallets.store import WalletStore
 from shared.database import fence
 from shared.database.fence import Step
+from shared.database.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -25,22 +24,22 @@ __all__ = ["Store"]
 class Store:
     """Rows of one transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
-        self.brokers = BrokerStore(connection)
-        self.enrichment = EnrichmentStore(connection)
-        self.portfolio = PortfolioStore(connection)
-        self.positions = PositionStore(connection)
-        self.quarantine = QuarantineStore(connection)
-        self.retention = RetentionStore(connection)
-        self.sessions = SessionStore(connection)
-        self.sync_rows = SyncRowStore(connection)
-        self.wallets = WalletStore(connection)
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self.brokers = BrokerStore(transaction)
+        self.enrichment = EnrichmentStore(transaction)
+        self.portfolio = PortfolioStore(transaction)
+        self.positions = PositionStore(transaction)
+        self.quarantine = QuarantineStore(transaction)
+        self.retention = RetentionStore(transaction)
+        self.sessions = SessionStore(transaction)
+        self.sync_rows = SyncRowStore(transaction)
+        self.wallets = WalletStore(transaction)
 
     async def enter(self, step: Step, kind: type[T]) -> T | None:
         """See shared.database.fence.enter."""
-        return await fence.enter(self._connection, step, kind)
+        return await fence.enter(self._transaction, step, kind)
 
     async def record(self, step: Step, kind: type[T], answer: T, now: datetime) -> None:
         """See shared.database.fence.record."""
-        await fence.record(self._connection, step, kind, answer, now)
+        await fence.record(self._transaction, step, kind, answer, now)

@@ -7,17 +7,16 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
-from sqlalchemy import text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.positions.enrichment.domain.enrichment import Column, Columns, Feed
 from services.positions.enrichment.domain.heat import MODEL_NUMBERS, HeatModifiers, model_of
 from services.positions.enrichment.domain.metrics import HeatWeights
 from services.positions.enrichment.domain.totals import Totals
-from services.positions.tables import RESULT_NUMBERS, RING, service_state
+from services.positions.tables import RESULT_NUMBERS, RING
+from shared import rows
 from shared.database.bulk import copy_in, copy_out
-from shared.database.engine import raw
-from shared.database.statement import Row
+from shared.database.statement import Row, Statement
+from shared.database.transaction import Transaction
 
 # Above this, emptying a result table at once beats deleting its rows.
 _TRUNCATE_ROWS = 5000
@@ -52,27 +51,38 @@ _STATE = (
     "select membership_epoch, pass_number, position_count, enriched_time,"
     " heat_model, distance_weight, leverage_weight, collateral_weight, heat_version"
 )
-# Every pass runs these: they go to the driver as text, of which SQLAlchemy's share would be the
-# greater part.
-_LOCK = f"{_STATE}, set_config('synchronous_commit', $1, true) from service_state for update"
-_LOOK = f"{_STATE} from service_state"
-_NAMES = (
+_LOCK = Statement(
+    f"{_STATE}, set_config('synchronous_commit', :synchronous, true) from service_state for update"
+)
+_LOOK = Statement(f"{_STATE} from service_state")
+_NAMES = Statement(
     "select feed_key as key, w.name, venue, observed_time, failed"
     " from feed f join wallet w using (wallet_key)"
     " union all select asset_key, name, null, null, false from asset order by 1"
 )
 TOTALS: Final = tuple(field.name for field in fields(Totals) if field.name != "totals_time")
-_READ_TOTALS = f"select {', '.join(TOTALS)}, enriched_time from service_state"
-_CLOSE = "update service_state set pass_number = $1, enriched_time = $2, " + ", ".join(
-    f"{name} = ${place}" for place, name in enumerate(TOTALS, 3)
+_READ_TOTALS = Statement(
+    f"select {', '.join(TOTALS)}, enriched_time as totals_time from service_state"
 )
+_CLOSE = (
+    "update service_state set pass_number = :pass_number, enriched_time = :enriched_time, "
+    + ", ".join(f"{name} = :{name}" for name in TOTALS)
+)
+_CLOSE_ALONE = Statement(_CLOSE)
 # One round trip for few positions: the result table that is next loses the rows of the pass before
 # last.
-_CLOSE_AND_EMPTY = tuple(f"with old as (delete from result_{n}) {_CLOSE}" for n in range(RING))
-_IDS = text(
+_CLOSE_AND_EMPTY = [
+    Statement(f"with old as (delete from result_{number}) {_CLOSE}") for number in range(RING)
+]
+_EMPTY = [Statement(f"truncate result_{number}") for number in range(RING)]
+_IDS = Statement(
     "select position_key, id from position where position_key between :first_key and :last_key"
 )
-_BUMP = update(service_state).values(membership_epoch=service_state.c.membership_epoch + 1)
+_BUMP = Statement("update service_state set membership_epoch = membership_epoch + 1")
+_SET_HEAT = Statement(
+    "update service_state set heat_model = :model, distance_weight = :distance,"
+    " leverage_weight = :leverage, collateral_weight = :collateral, heat_version = :version"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,39 +99,35 @@ class ServiceState:
 class EnrichmentStore:
     """What a pass reads and writes."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def lock(self, *, durable: bool) -> ServiceState:
         """The state row, held until commit. Not durable: a crash may forget this commit."""
-        return _service_state(
-            (await (await raw(self._connection)).fetch(_LOCK, "on" if durable else "off"))[0]
-        )
+        (row,) = await self._transaction.fetch(_LOCK, synchronous="on" if durable else "off")
+        return _service_state(row)
 
     async def look(self) -> ServiceState:
         """The state row as it is."""
-        return _service_state((await (await raw(self._connection)).fetch(_LOOK))[0])
+        (row,) = await self._transaction.fetch(_LOOK)
+        return _service_state(row)
 
     async def set_heat(self, heat: HeatModifiers) -> None:
         """Weigh heat this way from the next pass on."""
-        weights = heat.weights
-        await self._connection.execute(
-            update(service_state).values(
-                heat_model=MODEL_NUMBERS[heat.model],
-                distance_weight=weights.distance,
-                leverage_weight=weights.leverage,
-                collateral_weight=weights.collateral,
-                heat_version=heat.version,
-            )
+        await self._transaction.execute(
+            _SET_HEAT,
+            model=MODEL_NUMBERS[heat.model],
+            distance=heat.weights.distance,
+            leverage=heat.weights.leverage,
+            collateral=heat.weights.collateral,
+            version=heat.version,
         )
 
     async def names(self) -> tuple[dict[int, Feed], dict[int, str]]:
         """Every feed and every asset name by key."""
         feeds: dict[int, Feed] = {}
         assets: dict[int, str] = {}
-        for key, name, venue, observed_time, failed in await (await raw(self._connection)).fetch(
-            _NAMES
-        ):
+        for key, name, venue, observed_time, failed in await self._transaction.fetch(_NAMES):
             if venue is None:
                 assets[key] = name
             else:
@@ -130,12 +136,12 @@ class EnrichmentStore:
 
     async def inputs(self) -> Columns:
         """Inputs of every ACTIVE and STALE position, ascending by key."""
-        return _ascending(await copy_out(self._connection, _READ_INPUTS, _INPUTS))
+        return _ascending(await copy_out(self._transaction, _READ_INPUTS, _INPUTS))
 
     async def results(self, pass_number: int) -> Columns:
         """Results of a pass, ascending by key."""
         sql = f"select {', '.join(_RESULTS)} from result_{pass_number % RING}"
-        return _ascending(await copy_out(self._connection, sql, _RESULTS))
+        return _ascending(await copy_out(self._transaction, sql, _RESULTS))
 
     async def close(
         self, before: ServiceState, results: Mapping[str, Column], totals: Totals
@@ -144,56 +150,42 @@ class EnrichmentStore:
         fill.
         """
         number = before.pass_number + 1
-        await copy_in(self._connection, f"result_{number % RING}", results)
+        await copy_in(self._transaction, f"result_{number % RING}", results)
         following = (number + 1) % RING
         closing = _CLOSE_AND_EMPTY[following]
         if max(before.position_count, totals.position_count) > _TRUNCATE_ROWS:
-            await self._connection.exec_driver_sql(f"truncate result_{following}")
-            closing = _CLOSE
-        driver = await raw(self._connection)
-        await driver.execute(closing, number, totals.totals_time, *totals_values(totals))
+            await self._transaction.execute(_EMPTY[following])
+            closing = _CLOSE_ALONE
+        values = totals_values(totals)
+        await self._transaction.execute(
+            closing, pass_number=number, enriched_time=totals.totals_time, **values
+        )
 
     async def bump_membership(self) -> None:
         """A position opened, closed, or changed its group: readers group anew."""
-        await self._connection.execute(_BUMP)
+        await self._transaction.execute(_BUMP)
 
     async def position_ids(self, first_key: int, last_key: int) -> dict[int, str]:
         """Text ids of the positions of a range of keys, both ends included."""
-        rows = await self._connection.execute(_IDS, {"first_key": first_key, "last_key": last_key})
-        return {row.position_key: row.id for row in rows}
+        found = await self._transaction.fetch(_IDS, first_key=first_key, last_key=last_key)
+        return {row["position_key"]: row["id"] for row in found}
 
     async def totals(self) -> Totals:
         """The stored totals."""
-        row = (await (await raw(self._connection)).fetch(_READ_TOTALS))[0]
-        return totals_of(row, row["enriched_time"])
+        (row,) = await self._transaction.fetch(_READ_TOTALS)
+        return rows.read(Totals, row)
 
 
-def totals_of(row: Row, totals_time: datetime | None) -> Totals:
-    """Totals out of a row that holds their columns."""
-    values = {name: row[name] for name in TOTALS}
-    counts = values["absent_count"]
-    values["absent_count"] = json.loads(counts) if isinstance(counts, str) else counts
-    return Totals(**values, totals_time=totals_time)
-
-
-def totals_values(totals: Totals) -> list[object]:
-    """Totals as the driver takes them, in the order of TOTALS."""
-    return [
-        json.dumps(totals.absent_count) if name == "absent_count" else getattr(totals, name)
-        for name in TOTALS
-    ]
+def totals_values(totals: Totals) -> dict[str, object]:
+    """Totals as the driver takes them, by column."""
+    values = {name: getattr(totals, name) for name in TOTALS}
+    return values | {"absent_count": json.dumps(totals.absent_count)}
 
 
 def _service_state(row: Row) -> ServiceState:
     weights = HeatWeights(row["distance_weight"], row["leverage_weight"], row["collateral_weight"])
     heat = HeatModifiers(model_of(row["heat_model"]), weights, row["heat_version"])
-    return ServiceState(
-        row["membership_epoch"],
-        row["pass_number"],
-        row["position_count"],
-        row["enriched_time"],
-        heat,
-    )
+    return rows.read(ServiceState, row, heat=heat)
 
 
 def _ascending(columns: Columns) -> Columns:

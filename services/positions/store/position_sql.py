@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from services.positions.tables import INPUT_NUMBERS
+from shared.database.statement import Statement
 
 ROW_TYPES = {
     "id": "text",
@@ -19,20 +20,22 @@ _COMPARED = [name for name in ROW_TYPES if name not in ("id", "mark_time", "note
 ROW_TYPES_BY_HAND = {**ROW_TYPES, "status": "int2"}
 
 
-def _write(types: Mapping[str, str], *, status: str, new_status: str, changes_status: str) -> str:
-    """The SQL of rows by columns $1, $2 ...; the time of the change comes last.
+def _write(
+    types: Mapping[str, str], *, status: str, new_status: str, changes_status: str
+) -> Statement:
+    """Rows by arrays, one a column and named like it; `now` is the time of the change.
 
     `status`: of a new row; `new_status`: of one that is there; `changes_status`: when that is a
     change.
     """
-    now = f"${len(types) + 1}::timestamptz"
-    places = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(types.values(), 1))
-    return (
+    now = "cast(:now as timestamptz)"
+    arrays = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in types.items())
+    return Statement(
         "with written as ("
         f" insert into position as old ({', '.join(ROW_TYPES)},"
         " status, first_seen_time, last_seen_time, updated_time)"
         f" select {', '.join('new.' + name for name in ROW_TYPES)}, {status}, {now}, {now}, {now}"
-        f" from unnest({places})"
+        f" from unnest({arrays})"
         f" as new ({', '.join(types)})"
         " on conflict (id) do update set"
         f" {', '.join(f'{name} = excluded.{name}' for name in [*_COMPARED, 'mark_time'])},"
@@ -59,19 +62,18 @@ WRITE_BY_HAND = _write(
     new_status="excluded.status",
     changes_status="old.status <> excluded.status",
 )
-KNOWN = (
-    "select p.id, f.venue, p.status from position p join feed f using (feed_key) where p.id ="
-    " any($1::text[])"
+KNOWN = Statement(
+    "select id, venue, status from position join feed using (feed_key) where id = any(:ids)"
 )
 # Thousands of changed rows come by COPY, into a table of the connection's own that the commit
 # empties.
 _STAGED = {name: kind for name, kind in ROW_TYPES.items() if name not in ("id", "note")}
-STAGE = (
+STAGE = Statement(
     "create temp table if not exists changed_position (position_key int8,"
     f" {', '.join(f'{name} {kind}' for name, kind in _STAGED.items())}) on commit delete rows"
 )
-MERGE = (
+MERGE = Statement(
     f"update position p set {', '.join(f'{name} = new.{name}' for name in _STAGED)},"
-    " status = case when p.status = 5 then 5 else 1 end, last_seen_time = $1, updated_time = $1"
+    " status = case when p.status = 5 then 5 else 1 end, last_seen_time = :now, updated_time = :now"
     " from changed_position new where new.position_key = p.position_key"
 )

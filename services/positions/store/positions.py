@@ -7,50 +7,29 @@ from math import isnan, nan
 from typing import Any, Final
 
 from numpy.typing import NDArray
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    Select,
-    Text,
-    any_,
-    bindparam,
-    delete,
-    func,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.dialects.postgresql import asyncpg, insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Select, bindparam, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 
 from services.positions.domain.position import Inputs
 from services.positions.domain.venue_answer import Side, Status
 from services.positions.enrichment.domain.metrics import flags_of
-from services.positions.store.position_sql import (
-    KNOWN,
-    MERGE,
-    ROW_TYPES,
-    ROW_TYPES_BY_HAND,
-    STAGE,
-    WRITE,
-    WRITE_BY_HAND,
-)
+from services.positions.store.position_sql import KNOWN, MERGE, STAGE, WRITE, WRITE_BY_HAND
 from services.positions.tables import (
     INPUT_NUMBERS,
     RING,
-    absence,
     asset,
     feed,
     position,
-    request,
     results,
     service_state,
     venue_terms,
     wallet,
 )
+from shared import rows
 from shared.database.bulk import copy_in
-from shared.database.engine import Database, raw
 from shared.database.keyset import Ordering, apply
+from shared.database.statement import Row, Statement
+from shared.database.transaction import Transaction
 from shared.paging import Key, PageRequest
 
 NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -88,12 +67,31 @@ _ONE: Select[Any] = (
     .join(wallet, wallet.c.wallet_key == feed.c.wallet_key)
     .join(service_state, text("true"))
 )
-# Read so often that it goes to the driver as text.
-_ASSETS = select(asset.c.name, asset.c.asset_key).where(
-    asset.c.name == any_(bindparam("names", type_=ARRAY(Text)))
+_BY_ID = Statement(_ONE.where(position.c.id == bindparam("id")))
+_ASSETS = Statement("select name, asset_key from asset where name = any(:names)")
+_NEW_ASSETS = Statement(
+    "insert into asset (name) select unnest(cast(:names as text[])) on conflict do nothing"
 )
-_DRIVER = asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
-_BY_ID = str(_ONE.where(position.c.id == bindparam("id")).compile(dialect=_DRIVER))
+_FORGET_ABSENCE = Statement("delete from absence where position_key = :position_key")
+_KEEP_REQUEST = Statement(
+    "insert into request (request_id, position_id, request_time)"
+    " values (:request_id, :position_id, :now) on conflict (request_id) do nothing"
+)
+_REQUESTED = Statement("select position_id from request where request_id = :request_id")
+
+
+def _delete(condition: str) -> Statement:
+    return Statement(
+        f"with gone as (select position_key from position where {condition}),"
+        " forgotten as (delete from absence where position_key in (select position_key from gone))"
+        " delete from position where position_key in (select position_key from gone)"
+    )
+
+
+_DELETE, _DELETE_ALL = _delete("id = :id"), _delete("true")
+_DELETE_WALLET = _delete(
+    "feed_key in (select feed_key from feed join wallet using (wallet_key) where name = :name)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,35 +123,23 @@ class Ordered:
     descending: bool = False
 
 
-class PositionReads:
-    """A position outside of any transaction."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def find(self, position_id: str) -> StoredPosition | None:
-        """See PositionStore.find."""
-        rows = await self._database.fetch(_BY_ID, position_id)
-        return found(dict(rows[0])) if rows else None
-
-
 class PositionStore:
     """Positions of one transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def find(self, position_id: str) -> StoredPosition | None:
         """One position."""
-        rows = await (await raw(self._connection)).fetch(_BY_ID, position_id)
-        return found(dict(rows[0])) if rows else None
+        row = await self._transaction.first(_BY_ID, id=position_id)
+        return None if row is None else _found(row)
 
     async def first(self, wanted: Filter, ids: Sequence[str], count: int) -> list[StoredPosition]:
         """The first by id, of these ids when there are any."""
         query = _filtered(_ONE, wanted).order_by(position.c.id).limit(count)
         if ids:
             query = query.where(position.c.id.in_(ids))
-        return [found(row._asdict()) for row in await self._connection.execute(query)]
+        return [_found(row) for row in await self._transaction.fetch(query)]
 
     async def carry_totals(self, ids: Sequence[str]) -> tuple[int, int, float | None]:
         """Of these ids, or every ACTIVE and STALE one: how many, how many without carry,
@@ -165,7 +151,7 @@ class PositionStore:
             venue_terms, venue_terms.c.position_key == position.c.position_key
         )
         query = query.where(position.c.id.in_(ids) if ids else position.c.status.in_(LIVE))
-        count, absent, total = (await self._connection.execute(query)).one()
+        ((count, absent, total),) = await self._transaction.fetch(query)
         return count, absent, total
 
     async def changed(
@@ -176,7 +162,7 @@ class PositionStore:
         if since is not None:
             which = which | (position.c.updated_time > since)
         query = _filtered(_ONE, wanted).where(which).order_by(position.c.position_key)
-        return [found(row._asdict()) for row in await self._connection.execute(query)]
+        return [_found(row) for row in await self._transaction.fetch(query)]
 
     async def page(
         self, wanted: Filter, order: Ordered, request_page: PageRequest
@@ -184,124 +170,95 @@ class PositionStore:
         """One more position than the page holds, each with its place in the order."""
         query, ordering = _ordered(_filtered(_ONE, wanted), order)
         labelled = query.add_columns(ordering[0][0].label("place"))
-        rows = (
-            await self._connection.execute(
-                apply(labelled, ordering, request_page.after, request_page.size)
-            )
-        ).all()
+        found = await self._transaction.fetch(
+            apply(labelled, ordering, request_page.after, request_page.size)
+        )
         return [
-            (found(row._asdict()), (row.place, row.id) if len(ordering) == 2 else (row.id,))
-            for row in rows
+            (_found(row), (row["place"], row["id"]) if len(ordering) == 2 else (row["id"],))
+            for row in found
         ]
 
     async def create(self, row: Mapping[str, object], now: datetime) -> bool:
         """One new row of the columns of `write`; False when the id is taken."""
         stamps = {"first_seen_time": now, "last_seen_time": now, "updated_time": now}
+        statement = insert(position).on_conflict_do_nothing(index_elements=["id"])
         values = {**row, **stamps, "status": int(Status.ACTIVE)}
-        statement = insert(position).values(values).on_conflict_do_nothing(index_elements=["id"])
-        return (await self._connection.execute(statement)).rowcount == 1
+        return await self._transaction.execute(statement, **values) == 1
 
     async def write(
         self, columns: Mapping[str, Sequence[object]], now: datetime
     ) -> tuple[int, int]:
         """Insert or change rows given as columns, unchanged ones not at all; counts (created,
-        changed).
+        changed). With a column `status` each row has it, else each is ACTIVE or as it was set.
         """
-        driver = await raw(self._connection)
-        row = (await driver.fetch(WRITE, *(columns[name] for name in ROW_TYPES), now))[0]
-        return row["created"], row["written"] - row["created"]
-
-    async def write_by_hand(
-        self, columns: Mapping[str, Sequence[object]], now: datetime
-    ) -> tuple[int, int]:
-        """As `write`, with a status for each row."""
-        driver = await raw(self._connection)
-        row = (
-            await driver.fetch(WRITE_BY_HAND, *(columns[name] for name in ROW_TYPES_BY_HAND), now)
-        )[0]
+        statement = WRITE_BY_HAND if "status" in columns else WRITE
+        (row,) = await self._transaction.fetch(statement, **columns, now=now)
         return row["created"], row["written"] - row["created"]
 
     async def merge(self, columns: Mapping[str, NDArray[Any]], now: datetime) -> None:
         """Change many stored rows at once, given as columns by position_key; a deleted one stays
         deleted.
         """
-        driver = await raw(self._connection)
-        await driver.execute(STAGE)
-        await copy_in(self._connection, "changed_position", columns)
-        await driver.execute(MERGE, now)
+        await self._transaction.execute(STAGE)
+        await copy_in(self._transaction, "changed_position", columns)
+        await self._transaction.execute(MERGE, now=now)
 
     async def known(self, ids: Sequence[str]) -> dict[str, tuple[str, Status]]:
         """Venue and status of the positions that have one of these ids."""
-        rows = await (await raw(self._connection)).fetch(KNOWN, list(ids))
-        return {row["id"]: (row["venue"], Status(row["status"])) for row in rows}
+        found = await self._transaction.fetch(KNOWN, ids=ids)
+        return {row["id"]: (row["venue"], Status(row["status"])) for row in found}
 
     async def change(self, position_key: int, values: Mapping[str, object], now: datetime) -> None:
         """Set columns of one position."""
         statement = update(position).where(position.c.position_key == position_key)
-        await self._connection.execute(
+        await self._transaction.execute(
             statement.values(**values, updated_time=now, last_seen_time=now)
         )
 
     async def forget_absence(self, position_key: int) -> None:
         """A status set by hand starts the counting of absences anew."""
-        await self._connection.execute(
-            delete(absence).where(absence.c.position_key == position_key)
-        )
+        await self._transaction.execute(_FORGET_ABSENCE, position_key=position_key)
 
     async def delete(self, position_id: str) -> bool:
         """Remove one position; False when there is none."""
-        return bool(await self._delete(position.c.id == position_id))
+        return await self._transaction.execute(_DELETE, id=position_id) == 1
 
     async def delete_all(self) -> int:
         """Remove every position."""
-        return await self._delete(text("true"))
+        return await self._transaction.execute(_DELETE_ALL)
 
     async def delete_wallet(self, name: str) -> int:
         """Remove the positions of a wallet."""
-        feeds = select(feed.c.feed_key).join(wallet, wallet.c.wallet_key == feed.c.wallet_key)
-        return await self._delete(position.c.feed_key.in_(feeds.where(wallet.c.name == name)))
+        return await self._transaction.execute(_DELETE_WALLET, name=name)
 
     async def live_count(self, wallet_name: str) -> int:
         """ACTIVE and STALE positions of a wallet."""
         query = _filtered(_ONE, Filter(wallet=wallet_name)).with_only_columns(func.count())
-        return int((await self._connection.execute(query)).scalar_one())
+        return int(await self._transaction.scalar(query))
 
     async def keep_request(self, request_id: str, position_id: str, now: datetime) -> str | None:
         """Remember what a request created; the position of an earlier request of the same id, if
         any.
         """
-        statement = insert(request).values(
-            request_id=request_id, position_id=position_id, request_time=now
+        kept = await self._transaction.execute(
+            _KEEP_REQUEST, request_id=request_id, position_id=position_id, now=now
         )
-        statement = statement.on_conflict_do_nothing(index_elements=["request_id"])
-        if (await self._connection.execute(statement)).rowcount == 1:
+        if kept == 1:
             return None
-        known = select(request.c.position_id).where(request.c.request_id == request_id)
-        return str((await self._connection.execute(known)).scalar_one())
+        return str(await self._transaction.scalar(_REQUESTED, request_id=request_id))
 
     async def asset_keys(self, names: Sequence[str]) -> dict[str, int]:
         """Keys of asset names, made where new."""
         wanted = sorted(set(names))
-        values = {"names": wanted}
-        known = {row.name: row.asset_key for row in await self._connection.execute(_ASSETS, values)}
-        missing = [{"name": name} for name in wanted if name not in known]
-        if missing:
-            await self._connection.execute(insert(asset).values(missing).on_conflict_do_nothing())
-            known = {
-                row.name: row.asset_key for row in await self._connection.execute(_ASSETS, values)
-            }
+        known = await self._asset_keys(wanted)
+        if len(known) < len(wanted):
+            await self._transaction.execute(_NEW_ASSETS, names=wanted)
+            known = await self._asset_keys(wanted)
         return known
 
-    async def _delete(self, which: ColumnElement[bool] | Any) -> int:
-        gone = delete(position).where(which).returning(position.c.position_key).cte("gone")
-        forgotten = (
-            delete(absence)
-            .where(absence.c.position_key.in_(select(gone.c.position_key)))
-            .returning(absence)
-            .cte()
-        )
-        query = select(func.count()).select_from(gone).add_cte(forgotten)
-        return int((await self._connection.execute(query)).scalar_one())
+    async def _asset_keys(self, names: Sequence[str]) -> dict[str, int]:
+        found = await self._transaction.fetch(_ASSETS, names=names)
+        return {row["name"]: row["asset_key"] for row in found}
 
 
 def stored(value: float | None) -> float:
@@ -353,25 +310,16 @@ def _ordered(query: Select[Any], order: Ordered) -> tuple[Select[Any], Ordering]
     return query, [(column, direction), (position.c.id, direction)]  # type: ignore[list-item]  # two literals
 
 
-def found(row: Mapping[str, Any]) -> StoredPosition:
-    """A row of these columns by name."""
+def _found(row: Row) -> StoredPosition:
     numbers = {name: None if isnan(row[name]) else row[name] for name in INPUT_NUMBERS}
     fresh = row["in_last_answer"] and row["observed_time"] is not None
     mark_time = row["observed_time"] if fresh else row["mark_time"]
-    inputs = Inputs(
-        id=row["id"],
-        wallet=row["wallet"],
-        venue=row["venue"],
-        asset=row["asset"],
-        side=Side(row["side"]),
+    inputs = rows.read(
+        Inputs,
+        row,
         **numbers,
-        status=Status(row["status"]),
-        first_seen_time=row["first_seen_time"],
         last_seen_time=row["observed_time"] if fresh else row["last_seen_time"],
         mark_time=None if mark_time == NEVER or numbers["mark_price_usd"] is None else mark_time,
-        updated_time=row["updated_time"],
         flags=flags_of(row["flag_bits"]),
-        note=row["note"],
-        position_key=row["position_key"],
     )
     return StoredPosition(inputs, row["failed"], row["pass_number"])

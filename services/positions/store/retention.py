@@ -2,33 +2,35 @@
 
 from datetime import datetime
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
 
 BITE_ROWS = 5000
 
-# Snapshots of an open session stay: its drawdown is found in them.
+
+def _older(table: str, condition: str) -> Statement:
+    """Deletes the rows of one bite."""
+    bite = f"select id from {table} where {condition} limit {BITE_ROWS}"
+    return Statement(f"delete from {table} where id in ({bite})")
+
+
 _FORGET = {
-    "closed": (
-        "with gone as (delete from position where position_key in (select position_key from"
-        " position"
-        " where status in (3, 4) and updated_time < :before limit :bite) returning position_key),"
-        " forgotten as (delete from absence where position_key in (select position_key from gone))"
-        " select count(*) from gone"
+    "closed": Statement(
+        "with old as (select position_key from position where status in (3, 4)"
+        f" and updated_time < :before limit {BITE_ROWS}),"
+        " forgotten as (delete from absence where position_key in (select position_key from old))"
+        " delete from position where position_key in (select position_key from old)"
     ),
-    "requests": (
-        "with gone as (delete from request where request_id in (select request_id from request"
-        " where request_time < :before limit :bite) returning 1) select count(*) from gone"
+    "requests": Statement(
+        "delete from request where request_id in (select request_id from request"
+        f" where request_time < :before limit {BITE_ROWS})"
     ),
-    "refused_rows": (
-        "with gone as (delete from refused_row where id in (select id from refused_row"
-        " where refused_time < :before limit :bite) returning 1) select count(*) from gone"
-    ),
-    "snapshots": (
-        "with gone as (delete from snapshot where id in (select id from snapshot"
-        " where snapshot_time < least(:before, (select min(started_time) from session where status"
-        " = 1))"
-        " and not manual limit :bite) returning 1) select count(*) from gone"
+    "refused_rows": _older("refused_row", "refused_time < :before"),
+    # Those of an open session stay: its drawdown is found in them.
+    "snapshots": _older(
+        "snapshot",
+        "snapshot_time < least(:before, (select min(started_time) from session where status = 1))"
+        " and not manual",
     ),
 }
 
@@ -36,12 +38,11 @@ _FORGET = {
 class RetentionStore:
     """Deletes by age in one transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def forget(self, kind: str, before: datetime) -> int:
         """Delete at most BITE_ROWS rows of closed, requests, refused_rows or snapshots; how many
         went.
         """
-        values = {"before": before, "bite": BITE_ROWS}
-        return int((await self._connection.execute(text(_FORGET[kind]), values)).scalar_one())
+        return await self._transaction.execute(_FORGET[kind], before=before)

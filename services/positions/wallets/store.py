@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ARRAY, Select, Text, any_, bindparam, delete, select, text, update
+from sqlalchemy import any_, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.positions.domain.venue_answer import Chain, WalletSyncState, WalletType
-from services.positions.tables import demo_price, feed, wallet
+from services.positions.tables import feed, wallet
 from services.positions.wallets.domain.wallet import REAL_CHAINS, Wallet
-from shared.database.engine import raw
+from shared import rows
 from shared.database.keyset import Direction, Ordering, apply
+from shared.database.statement import Row, Statement
+from shared.database.transaction import Transaction
 from shared.paging import PageRequest
 
 
@@ -27,75 +27,74 @@ class WalletFilter:
     tag: str = ""
 
 
-# Built once: building a statement costs more than running it.
-_NAMES = bindparam("names", type_=ARRAY(Text))
-_NAMED = select(wallet).where(wallet.c.name == any_(_NAMES)).order_by(wallet.c.name)
-_ACTIVE = select(wallet).where(wallet.c.active).order_by(wallet.c.name)
-_ASKED = f"select * from wallet where active and chain <> {int(Chain.MANUAL)} order by name"
-_REAL = (
-    select(wallet.c.name)
-    .where(wallet.c.active, wallet.c.chain.in_([int(chain) for chain in REAL_CHAINS]))
-    .order_by(wallet.c.name)
-    .limit(1)
+# Asked by every cycle, and built once: building a statement costs more than running it.
+_NAMED = Statement("select * from wallet where name = any(cast(:names as text[])) order by name")
+_ACTIVE = Statement("select * from wallet where active order by name")
+_ASKED = Statement(
+    f"select * from wallet where active and chain <> {int(Chain.MANUAL)} order by name"
+)
+_FIRST = Statement("select * from wallet order by name limit :row_count")
+_REAL = Statement(
+    "select name from wallet where active and chain in"
+    f" ({', '.join(str(int(chain)) for chain in REAL_CHAINS)}) order by name limit 1"
 )
 # A sync holds the rows of its wallets until it commits: no two of them change the same positions.
-_FEEDS = (
+_FEEDS = Statement(
     "select w.name, w.wallet_key, f.venue, f.feed_key from wallet w left join feed f using"
-    " (wallet_key)"
-    " where w.name = any($1::text[]) order by w.name for update of w"
+    " (wallet_key) where w.name = any(:names) order by w.name for update of w"
 )
-_NEW_FEEDS = (
-    "insert into feed (wallet_key, venue) select * from unnest($1::int[], $2::text[]) on"
-    " conflict do nothing"
+_NEW_FEEDS = Statement(
+    "insert into feed (wallet_key, venue)"
+    " select * from unnest(cast(:wallet_keys as int[]), cast(:venues as text[]))"
+    " on conflict do nothing"
 )
-_STAMP = text(
+_STAMP = Statement(
     "update wallet set last_sync_state = :state, last_sync_reason = :reason,"
-    " last_sync_time = coalesce(cast(:completed_time as timestamptz), last_sync_time) where name ="
-    " :name"
+    " last_sync_time = coalesce(cast(:completed_time as timestamptz), last_sync_time)"
+    " where name = :name"
 )
-
-
-_UNWATCHED = (
-    "select name, unwatched from wallet where active and unwatched <> '{}' and ($1 = '' or name ="
-    " $1)"
-    " order by name"
+_UNWATCHED = Statement(
+    "select name, unwatched from wallet where active and unwatched <> '{}'"
+    " and (cast(:name as text) = '' or name = :name) order by name"
 )
+_EXISTING = Statement("select name from wallet where name = any(:names)")
+_DEACTIVATE_DEMO = Statement(
+    f"update wallet set active = false where chain = {int(Chain.DEMO)} and active"
+)
+_KEEP_DEMO_PRICES = Statement(
+    "insert into demo_price (asset, price_usd)"
+    " select * from unnest(cast(:assets as text[]), cast(:prices as float8[]))"
+    " on conflict do nothing"
+)
+_DEMO_PRICES = Statement("select asset, price_usd from demo_price")
 _ANY = WalletFilter()
-# Asked by every cycle.
-_FIRST = "select * from wallet order by name limit $1"
 
 
 class WalletStore:
     """Wallets of one transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def create(self, fresh: Wallet) -> bool:
         """One new wallet; False when the name is taken."""
-        statement = (
-            insert(wallet).values(_columns(fresh)).on_conflict_do_nothing(index_elements=["name"])
-        )
-        return (await self._connection.execute(statement)).rowcount == 1
+        values = asdict(fresh) | {"last_sync_state": int(fresh.last_sync_state or 0)}
+        statement = insert(wallet).on_conflict_do_nothing(index_elements=["name"])
+        return await self._transaction.execute(statement, **values) == 1
 
     async def find(self, name: str, *, lock: bool = False) -> Wallet | None:
         """One wallet by name; locked until commit when asked."""
         query = select(wallet).where(wallet.c.name == name)
-        row = (
-            (await self._connection.execute(query.with_for_update() if lock else query))
-            .mappings()
-            .one_or_none()
-        )
-        return None if row is None else _wallet(dict(row))
+        row = await self._transaction.first(query.with_for_update() if lock else query)
+        return None if row is None else _wallet(row)
 
     async def page(
         self, page: PageRequest, wanted: WalletFilter, order: str, *, descending: bool
     ) -> list[Wallet]:
         """Wallets by name or created_time, one more than the page holds."""
         if wanted == _ANY and order == "name" and not descending and page.after is None:
-            rows = await (await raw(self._connection)).fetch(_FIRST, page.size + 1)
-            return [_wallet(dict(row)) for row in rows]
-        query: Select[Any] = select(wallet)
+            return _wallets(await self._transaction.fetch(_FIRST, row_count=page.size + 1))
+        query = select(wallet)
         if wanted.chain is not None:
             query = query.where(wallet.c.chain == int(wanted.chain))
         if wanted.type is not None:
@@ -108,133 +107,106 @@ class WalletStore:
         ordering: Ordering = [(wallet.c.name, way)]
         if order != "name":
             ordering = [(wallet.c.created_time, way), *ordering]
-        query = apply(query, ordering, page.after, page.size)
-        return [_wallet(dict(row)) for row in (await self._connection.execute(query)).mappings()]
+        return _wallets(
+            await self._transaction.fetch(apply(query, ordering, page.after, page.size))
+        )
 
     async def everyone(self) -> list[Wallet]:
         """Every wallet by name."""
-        query = select(wallet).order_by(wallet.c.name)
-        return [_wallet(dict(row)) for row in (await self._connection.execute(query)).mappings()]
+        return _wallets(await self._transaction.fetch(select(wallet).order_by(wallet.c.name)))
 
     async def active(self, names: Sequence[str] = ()) -> list[Wallet]:
         """Active wallets, or those of these names, by name."""
-        run = self._connection.execute
-        rows = await (run(_NAMED, {"names": list(names)}) if names else run(_ACTIVE))
-        return [_wallet(dict(row)) for row in rows.mappings()]
+        fetch = self._transaction.fetch
+        return _wallets(await (fetch(_NAMED, names=names) if names else fetch(_ACTIVE)))
 
     async def asked(self, names: Sequence[str] = ()) -> list[Wallet]:
         """The same without those of positions entered by hand, which no venue is asked about."""
-        if names:
-            return await self.active(names)
-        return [_wallet(dict(row)) for row in await (await raw(self._connection)).fetch(_ASKED)]
+        return (
+            await self.active(names) if names else _wallets(await self._transaction.fetch(_ASKED))
+        )
 
     async def real_name(self) -> str | None:
         """The name of an active wallet on a real chain, if there is one."""
-        name = (await self._connection.execute(_REAL)).scalar()
-        return None if name is None else str(name)
+        name: str | None = await self._transaction.scalar(_REAL)
+        return name
 
     async def change(self, name: str, values: Mapping[str, object]) -> None:
         """Set columns of one wallet."""
-        await self._connection.execute(update(wallet).where(wallet.c.name == name).values(**values))
+        statement = update(wallet).where(wallet.c.name == name).values(**values)
+        await self._transaction.execute(statement)
 
     async def delete(self, name: str) -> None:
         """Remove a wallet and its feeds; its positions go before."""
         keys = select(wallet.c.wallet_key).where(wallet.c.name == name).scalar_subquery()
-        await self._connection.execute(delete(feed).where(feed.c.wallet_key == keys))
-        await self._connection.execute(delete(wallet).where(wallet.c.name == name))
+        await self._transaction.execute(delete(feed).where(feed.c.wallet_key == keys))
+        await self._transaction.execute(delete(wallet).where(wallet.c.name == name))
 
     async def deactivate_demo(self) -> int:
         """Set the simulation's wallets inactive; how many were active."""
-        statement = (
-            update(wallet)
-            .where(wallet.c.chain == int(Chain.DEMO), wallet.c.active)
-            .values(active=False)
-        )
-        return (await self._connection.execute(statement)).rowcount
+        return await self._transaction.execute(_DEACTIVATE_DEMO)
 
     async def feed_keys(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Keys of (wallet, venue) pairs, made where new; a wallet that does not exist is left out.
         The wallets are locked until commit.
         """
-        driver, names = await raw(self._connection), sorted({name for name, _ in wanted})
-        rows = await driver.fetch(_FEEDS, names)
-        wallets = {row["name"]: row["wallet_key"] for row in rows}
-        known = {(row["name"], row["venue"]): row["feed_key"] for row in rows}
+        names = sorted({name for name, _ in wanted})
+        wallets, known = await self._feeds(names)
         missing = [pair for pair in wanted if pair not in known and pair[0] in wallets]
         if missing:
-            keys, venues = [wallets[name] for name, _ in missing], [venue for _, venue in missing]
-            await driver.execute(_NEW_FEEDS, keys, venues)
-            known = {
-                (row["name"], row["venue"]): row["feed_key"]
-                for row in await driver.fetch(_FEEDS, names)
-            }
+            await self._transaction.execute(
+                _NEW_FEEDS,
+                wallet_keys=[wallets[name] for name, _ in missing],
+                venues=[venue for _, venue in missing],
+            )
+            _, known = await self._feeds(names)
         return {pair: known[pair] for pair in wanted if pair in known}
+
+    async def _feeds(
+        self, names: Sequence[str]
+    ) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
+        found = await self._transaction.fetch(_FEEDS, names=names)
+        return {row["name"]: row["wallet_key"] for row in found}, {
+            (row["name"], row["venue"]): row["feed_key"] for row in found
+        }
 
     async def unwatched(self, name: str = "") -> list[tuple[str, Sequence[str]]]:
         """Active wallets with parts that are not read, and these in words;
         or the one of this name."""
-        driver = await raw(self._connection)
-        return [(row["name"], row["unwatched"]) for row in await driver.fetch(_UNWATCHED, name)]
+        found = await self._transaction.fetch(_UNWATCHED, name=name)
+        return [(row["name"], row["unwatched"]) for row in found]
 
     async def existing(self, names: Sequence[str]) -> set[str]:
         """Which of these names are wallets."""
-        query = select(wallet.c.name).where(wallet.c.name.in_(sorted(set(names))))
-        return {row.name for row in await self._connection.execute(query)}
+        return {row["name"] for row in await self._transaction.fetch(_EXISTING, names=list(names))}
 
     async def stamp(
         self, name: str, state: WalletSyncState, reason: str, *, completed_time: datetime | None
     ) -> None:
         """Remember the outcome of a fetch; the time only when the answer was complete."""
-        values = {
-            "name": name,
-            "state": int(state),
-            "reason": reason,
-            "completed_time": completed_time,
-        }
-        await self._connection.execute(_STAMP, values)
+        await self._transaction.execute(
+            _STAMP, name=name, state=int(state), reason=reason, completed_time=completed_time
+        )
 
     async def keep_demo_prices(self, prices: Mapping[str, float]) -> dict[str, float]:
         """The simulation's first prices by asset, after keeping those of `prices` that had none."""
         known = await self._demo_prices()
-        missing = [
-            {"asset": name, "price_usd": price}
-            for name, price in prices.items()
-            if name not in known
-        ]
-        if missing:
-            await self._connection.execute(
-                insert(demo_price).values(missing).on_conflict_do_nothing()
+        if not prices.keys() <= known.keys():
+            await self._transaction.execute(
+                _KEEP_DEMO_PRICES, assets=list(prices), prices=list(prices.values())
             )
             known = await self._demo_prices()
         return known
 
     async def _demo_prices(self) -> dict[str, float]:
-        return {
-            row.asset: row.price_usd for row in await self._connection.execute(select(demo_price))
-        }
+        found = await self._transaction.fetch(_DEMO_PRICES)
+        return {row["asset"]: row["price_usd"] for row in found}
 
 
-def _columns(fresh: Wallet) -> dict[str, object]:
-    values = asdict(fresh)
-    return values | {
-        "chain": int(fresh.chain),
-        "type": int(fresh.type),
-        "tags": list(fresh.tags),
-        "unwatched": list(fresh.unwatched),
-        "last_sync_state": int(fresh.last_sync_state or 0),
-    }
+def _wallet(row: Row) -> Wallet:
+    state = row["last_sync_state"]
+    return rows.read(Wallet, row, last_sync_state=WalletSyncState(state) if state else None)
 
 
-def _wallet(row: Mapping[str, Any]) -> Wallet:
-    values = {name: value for name, value in row.items() if name != "wallet_key"}
-    state = values["last_sync_state"]
-    return Wallet(
-        **values
-        | {
-            "chain": Chain(values["chain"]),
-            "type": WalletType(values["type"]),
-            "tags": tuple(values["tags"]),
-            "unwatched": tuple(values["unwatched"]),
-            "last_sync_state": WalletSyncState(state) if state else None,
-        }
-    )
+def _wallets(found: Sequence[Row]) -> list[Wallet]:
+    return [_wallet(row) for row in found]

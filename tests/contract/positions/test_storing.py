@@ -36,7 +36,7 @@ def answer(*ids: str, **changes: object) -> Answer:
 async def begin(databases) -> AsyncIterator:
     """Transactions of a house with the wallets a, b and c."""
     database = Database(databases.url("positions"))
-    begin = database.bind(Store)
+    begin = database.open(Store)
     async with begin() as store:
         for name in "abc":
             wallet = Wallet(name, Chain.SOLANA, "", "", None, None, (), True, WalletType.TEST, NOW)

@@ -299,7 +299,7 @@ async def test_terms_of_the_venues_are_kept_and_a_lost_rate_is_absent(
         held = {one.id: one for one in await listed(live)}
 
         async def terms() -> dict[str, object]:
-            async with database.bind(Store)() as store:
+            async with database.open(Store)() as store:
                 keys = {
                     (await store.positions.find(name)).inputs.position_key: name for name in held
                 }

@@ -110,7 +110,7 @@ class ImportService:
         columns["mark_time"] = [
             NEVER if row.mark_price_usd is None else row.mark_time or now for row in rows
         ]
-        return await store.positions.write_by_hand(columns, now)
+        return await store.positions.write(columns, now)
 
 
 def _imported(

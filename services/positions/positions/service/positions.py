@@ -29,7 +29,6 @@ from services.positions.store.positions import (
     NEVER,
     Filter,
     Ordered,
-    PositionReads,
     StoredPosition,
     stored,
 )
@@ -74,16 +73,10 @@ class PositionsService:
     """
 
     def __init__(
-        self,
-        begin: Begin,
-        read: Begin,
-        reads: PositionReads,
-        enrichment: EnrichmentService,
-        clock: Clock,
+        self, begin: Begin, read: Begin, enrichment: EnrichmentService, clock: Clock
     ) -> None:
         self._begin = begin
         self._read = read
-        self._reads = reads
         self._enrichment = enrichment
         self._clock = clock
 
@@ -145,7 +138,9 @@ class PositionsService:
 
     async def get(self, position_id: str) -> Position:
         """Raises NotFound POSITION_NOT_FOUND."""
-        return await self.with_risk(_there(await self._reads.find(position_id), position_id))
+        async with self._read() as store:
+            found = await store.positions.find(position_id)
+        return await self.with_risk(_there(found, position_id))
 
     async def list(
         self, wanted: Filter, order_by: str, page_size: int, page_token: str

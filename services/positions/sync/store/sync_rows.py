@@ -6,18 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import isnan
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row, delete, insert, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import insert, select
 
 from services.positions.domain.venue_answer import (
     CarrySource,
     Flag,
     Refusal,
-    Status,
     VenueTerms,
     WalletSyncState,
 )
@@ -26,31 +23,26 @@ from services.positions.store.positions import stored
 from services.positions.sync.domain.answer_columns import TERMS, AnswerColumns
 from services.positions.sync.domain.sync_rows import Absences, Decision, RefusedRow, Stored, matched
 from services.positions.sync.store.id_cache import IdCache
-from services.positions.tables import (
-    INPUT_NUMBERS,
-    absence,
-    feed,
-    position,
-    refused_row,
-    venue_terms,
-)
+from services.positions.tables import INPUT_NUMBERS, refused_row
+from shared import rows
 from shared.database.bulk import copy_out
-from shared.database.engine import raw
 from shared.database.keyset import apply
-from shared.database.statement import Row as Named
+from shared.database.statement import Row, Statement
+from shared.database.transaction import Transaction
 from shared.paging import PageRequest
 
 _BODY_LENGTH = 2000
-_IDS = (
+_IDS = Statement(
     "select string_agg(int8send(position_key), '') as keys, array_agg(id) as ids from position"
-    " where feed_key = any($1::int[]) and status in (1, 2, 5)"
+    " where feed_key = any(:feed_keys) and status in (1, 2, 5)"
 )
-_BESIDE = (
+_BESIDE = Statement(
     "select absent_keys, same_cycle, missing_micros, asset_names, asset_keys from"
-    " (select array_agg(a.position_key) as absent_keys, array_agg(a.cycle_id = $2) as same_cycle,"
+    " (select array_agg(a.position_key) as absent_keys,"
+    " array_agg(a.cycle_id = :cycle_id) as same_cycle,"
     " array_agg((extract(epoch from a.missing_time) * 1000000)::int8) as missing_micros"
     " from absence a, lateral (select from position p where p.position_key = a.position_key"
-    " and p.feed_key = any($1::int[]) offset 0) of_these) a,"
+    " and p.feed_key = any(:feed_keys) offset 0) of_these) a,"
     " (select array_agg(name) as asset_names, array_agg(asset_key) as asset_keys from asset) n"
 )
 _COLUMNS = {
@@ -64,41 +56,54 @@ _COLUMNS = {
     **dict.fromkeys(INPUT_NUMBERS, "float8"),
 }
 _INPUTS = f"select {', '.join(_COLUMNS)} from position"
-_NAMED = f"select id, {', '.join(_COLUMNS)} from position where id = any($1::text[])"
-_STAMP = (
+_NAMED = Statement(f"select id, {', '.join(_COLUMNS)} from position where id = any(:ids)")
+_STAMP = Statement(
     "with stamped as (update wallet w set last_sync_state = new.state, last_sync_reason ="
     " new.reason,"
     " last_sync_time = coalesce(new.completed_time, w.last_sync_time),"
     " unwatched = case when new.unwatched = '' then '{}' else string_to_array(new.unwatched,"
     " chr(10)) end"
-    " from unnest($1::text[], $2::int2[], $3::text[], $4::timestamptz[], $7::text[])"
+    " from unnest(cast(:wallets as text[]), cast(:states as int2[]), cast(:reasons as text[]),"
+    " cast(:completed_times as timestamptz[]), cast(:unwatched as text[]))"
     " as new (name, state, reason, completed_time, unwatched) where w.name = new.name)"
     " update feed f set observed_time = new.observed_time, failed = false"
-    " from unnest($5::int[], $6::timestamptz[]) as new (feed_key, observed_time)"
+    " from unnest(cast(:feed_keys as int[]), cast(:observed_times as timestamptz[]))"
+    " as new (feed_key, observed_time)"
     " where f.feed_key = new.feed_key"
 )
-_UNSEEN = (
+_UNSEEN = Statement(
     "update position p"
     " set in_last_answer = false, mark_time = f.observed_time, last_seen_time = f.observed_time"
     " from feed f where f.feed_key = p.feed_key and p.in_last_answer and f.observed_time is not"
     " null"
-    " and p.position_key = any($1::bigint[])"
+    " and p.position_key = any(:keys)"
 )
-_MISSING = (
-    "with aged as (update position set status = 2, updated_time = $2"
-    " where position_key = any($1::bigint[]) and status in (1, 2) returning position_key)"
-    " insert into absence (position_key, cycle_id, missing_time) select position_key, $3, $2 from"
-    " aged"
-    " on conflict do nothing"
+_MISSING = Statement(
+    "with aged as (update position set status = 2, updated_time = :now"
+    " where position_key = any(:keys) and status in (1, 2) returning position_key)"
+    " insert into absence (position_key, cycle_id, missing_time)"
+    " select position_key, :cycle_id, :now from aged on conflict do nothing"
 )
 _ASKED = {"position_key": "int8", **dict.fromkeys(TERMS, "float8")}
-_FOUND = "delete from absence where position_key = any($1::bigint[])"
-_REFUSED_BIT = 1 << Flag.ROW_REFUSED
-_REFUSED = (
-    f"update position set flag_bits = flag_bits | {_REFUSED_BIT} where position_key ="
-    " any($1::bigint[])"
+_FOUND = Statement("delete from absence where position_key = any(:keys)")
+_CLOSED = Statement(
+    "with ended as (update position set status = 3, updated_time = :now"
+    " where position_key = any(:keys)) delete from absence where position_key = any(:keys)"
 )
-_COUNTS = (
+_CLOSE_DEMO = Statement(
+    "with ended as (update position set status = 3, updated_time = :now"
+    " where status not in (3, 4) and feed_key in (select feed_key from feed where venue = 'demo')"
+    " returning position_key),"
+    " counted as (delete from absence where position_key in (select position_key from ended))"
+    " select count(*) from ended"
+)
+_FAILED = Statement("update feed set failed = true where feed_key = :feed_key and not failed")
+_KNOWN_TERMS = Statement("select * from venue_terms where position_key = any(:keys)")
+_REFUSED_BIT = 1 << Flag.ROW_REFUSED
+_REFUSED = Statement(
+    f"update position set flag_bits = flag_bits | {_REFUSED_BIT} where position_key = any(:keys)"
+)
+_COUNTS = Statement(
     "select count(*) filter (where status = 1) as active, count(*) filter (where status = 2) as"
     " stale"
     " from position where status in (1, 2)"
@@ -107,7 +112,7 @@ _COUNTS = (
 
 # A venue shows a position for a while after it is gone, and clocks differ.
 _LIQUIDATION_TOLERANCE = "interval '10 minutes'"
-_LIQUIDATED = text(
+_LIQUIDATED = Statement(
     "with ended as (update position p set status = 4, updated_time = :now"
     " from unnest(cast(:ids as text[]), cast(:times as timestamptz[])) as trade (id, trade_time)"
     " where p.id = trade.id and p.feed_key = :feed_key and p.status in (1, 2, 3) and not"
@@ -115,13 +120,14 @@ _LIQUIDATED = text(
     f" and trade.trade_time >= p.last_seen_time - {_LIQUIDATION_TOLERANCE}"
     " returning p.position_key),"
     " counted as (delete from absence where position_key in (select position_key from ended))"
-    " select position_key from ended"
+    " select count(*) from ended"
 )
-_TERMS = (
+_TERMS = Statement(
     "insert into venue_terms as old (position_key, maintenance_ratio, hourly_carry_usd,"
     " carry_source)"
     " select p.position_key, new.maintenance_ratio, new.hourly_carry_usd, new.carry_source"
-    " from unnest($1::text[], $2::float8[], $3::float8[], $4::text[])"
+    " from unnest(cast(:ids as text[]), cast(:maintenance as float8[]), cast(:carry as float8[]),"
+    " cast(:sources as text[]))"
     " as new (id, maintenance_ratio, hourly_carry_usd, carry_source)"
     " join position p on p.id = new.id"
     " on conflict (position_key) do update set maintenance_ratio = excluded.maintenance_ratio,"
@@ -129,6 +135,12 @@ _TERMS = (
     " where (old.maintenance_ratio, old.hourly_carry_usd, old.carry_source)"
     " is distinct from (excluded.maintenance_ratio, excluded.hourly_carry_usd,"
     " excluded.carry_source)"
+)
+
+
+_REFUSE = Statement(
+    insert(refused_row),
+    ("refused_time", "wallet", "venue", "reason", "field", "masked_body"),
 )
 
 
@@ -150,8 +162,8 @@ class Stamp:
 class SyncRowStore:
     """Effects of answers in one transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def stored(
         self, feed_keys: Sequence[int], answers: AnswerColumns, cycle_id: str, id_cache: IdCache
@@ -159,9 +171,9 @@ class SyncRowStore:
         """Positions of feeds (by answer) that are not over, and those the answers name; where each
         named one is among them (-1: nowhere); every asset's key.
         """
-        beside = (await (await raw(self._connection)).fetch(_BESIDE, feed_keys, cycle_id))[0]
+        (beside,) = await self._transaction.fetch(_BESIDE, feed_keys=feed_keys, cycle_id=cycle_id)
         where = f" where feed_key in ({', '.join(map(str, feed_keys))}) and status in (1, 2, 5)"
-        columns = await copy_out(self._connection, _INPUTS + where, _COLUMNS)
+        columns = await copy_out(self._transaction, _INPUTS + where, _COLUMNS)
         # Ids are read only when the answers name others than the last time, or in another order.
         found: Sequence[str] = ()
         at = (
@@ -178,8 +190,7 @@ class SyncRowStore:
     async def _named(
         self, feed_keys: Sequence[int], ids: Sequence[str], columns: dict[str, Column]
     ) -> tuple[Sequence[str], dict[str, Column], NDArray[np.int64]]:
-        driver = await raw(self._connection)
-        names = (await driver.fetch(_IDS, feed_keys))[0]
+        (names,) = await self._transaction.fetch(_IDS, feed_keys=feed_keys)
         of_ids = np.frombuffer(names["keys"] or b"", ">i8")
         found, columns = _joined(of_ids, names["ids"] or [], columns)
         at = matched(ids, found, columns["position_key"])
@@ -187,141 +198,125 @@ class SyncRowStore:
         if not others:
             return found, columns, at
         # Known elsewhere, or over; most often they are new and nothing is found.
-        rows = await driver.fetch(_NAMED, [ids[row] for row in others])
-        places = {row["id"]: place for place, row in enumerate(rows, len(found))}
+        known = await self._transaction.fetch(_NAMED, ids=[ids[row] for row in others])
+        places = {row["id"]: place for place, row in enumerate(known, len(found))}
         at[others] = [places.get(ids[row], -1) for row in others]
         columns = {
-            name: np.append(column, np.array([row[name] for row in rows], column.dtype))
+            name: np.append(column, np.array([row[name] for row in known], column.dtype))
             for name, column in columns.items()
         }
         return [*found, *places], columns, at
 
     async def apply(self, decision: Decision, cycle_id: str, now: datetime) -> None:
         """Everything of a decision but the written rows and the stamps, which come afterwards."""
-        driver = await raw(self._connection)
-        if len(decision.unseen_keys):
-            await driver.execute(_UNSEEN, decision.unseen_keys.tolist())
-        if len(decision.stale_keys):
-            await driver.execute(_MISSING, decision.stale_keys.tolist(), now, cycle_id)
-        if len(decision.closed_keys):
-            await self._close(decision.closed_keys.tolist(), now)
-        if len(decision.found_keys):
-            await driver.execute(_FOUND, decision.found_keys.tolist())
-        if len(decision.refused_keys):
-            await driver.execute(_REFUSED, decision.refused_keys.tolist())
+        for statement, keys, values in (
+            (_UNSEEN, decision.unseen_keys, {}),
+            (_MISSING, decision.stale_keys, {"now": now, "cycle_id": cycle_id}),
+            (_CLOSED, decision.closed_keys, {"now": now}),
+            (_FOUND, decision.found_keys, {}),
+            (_REFUSED, decision.refused_keys, {}),
+        ):
+            if len(keys):
+                await self._transaction.execute(statement, keys=keys.tolist(), **values)
 
     async def stamp(self, stamps: Sequence[Stamp]) -> None:
         """Remember the outcomes of fetches that were answered."""
         by_wallet = {one.wallet: one for one in stamps}.values()
-        driver = await raw(self._connection)
-        await driver.execute(
+        await self._transaction.execute(
             _STAMP,
-            [one.wallet for one in by_wallet],
-            [int(one.state) for one in by_wallet],
-            [one.reason for one in by_wallet],
-            [one.observed_time if one.complete else None for one in by_wallet],
-            [one.feed_key for one in stamps],
-            [one.observed_time for one in stamps],
-            ["\n".join(one.unwatched) for one in by_wallet],
+            wallets=[one.wallet for one in by_wallet],
+            states=[int(one.state) for one in by_wallet],
+            reasons=[one.reason for one in by_wallet],
+            completed_times=[one.observed_time if one.complete else None for one in by_wallet],
+            unwatched=["\n".join(one.unwatched) for one in by_wallet],
+            feed_keys=[one.feed_key for one in stamps],
+            observed_times=[one.observed_time for one in stamps],
         )
 
     async def stored_terms(self, feed_keys: Sequence[int]) -> dict[str, Column]:
         """What venues ask of the positions of feeds as it is known, ascending by position_key."""
         feeds = ", ".join(map(str, feed_keys))
         sql = f"select {', '.join(_ASKED)} from venue_terms join position using (position_key)"
-        columns = await copy_out(self._connection, f"{sql} where feed_key in ({feeds})", _ASKED)
+        columns = await copy_out(self._transaction, f"{sql} where feed_key in ({feeds})", _ASKED)
         order = np.argsort(columns["position_key"])
         return {name: column[order] for name, column in columns.items()}
 
     async def keep_terms(self, ids: Sequence[str], terms: Sequence[VenueTerms]) -> None:
         """What the venue asks of these positions now; a carry that is not known any more is
         absent."""
-        driver = await raw(self._connection)
-        await driver.execute(
+        await self._transaction.execute(
             _TERMS,
-            ids,
-            [stored(one.maintenance_ratio) for one in terms],
-            [stored(one.hourly_carry_usd) for one in terms],
-            [one.carry_source or "" for one in terms],
+            ids=ids,
+            maintenance=[stored(one.maintenance_ratio) for one in terms],
+            carry=[stored(one.hourly_carry_usd) for one in terms],
+            sources=[one.carry_source or "" for one in terms],
         )
 
     async def terms(self, position_keys: Iterable[int]) -> dict[int, VenueTerms]:
         """What venues ask of these positions, by key; those of which nothing is known are left
         out."""
-        query = select(venue_terms).where(venue_terms.c.position_key.in_(list(position_keys)))
-        return {row.position_key: _terms(row) for row in await self._connection.execute(query)}
+        found = await self._transaction.fetch(_KNOWN_TERMS, keys=list(position_keys))
+        return {row["position_key"]: _terms(row) for row in found}
 
     async def liquidate(self, feed_key: int, trades: Mapping[str, datetime], now: datetime) -> int:
         """Mark LIQUIDATED those of a feed that are gone from its last answer and whose liquidation
         (time by position id) is no older than the answer that held them last; how many were.
         """
-        values = {
-            "feed_key": feed_key,
-            "ids": list(trades),
-            "times": list(trades.values()),
-            "now": now,
-        }
-        return len((await self._connection.execute(_LIQUIDATED, values)).all())
+        ended = await self._transaction.scalar(
+            _LIQUIDATED,
+            feed_key=feed_key,
+            ids=list(trades),
+            times=list(trades.values()),
+            now=now,
+        )
+        return int(ended)
 
     async def fail(self, feed_key: int) -> bool:
         """No usable answer: marks of its positions are stale from now on. True when that is
         news."""
-        statement = (
-            update(feed).where(feed.c.feed_key == feed_key, ~feed.c.failed).values(failed=True)
-        )
-        return (await self._connection.execute(statement)).rowcount == 1
+        return await self._transaction.execute(_FAILED, feed_key=feed_key) == 1
 
     async def refuse(
         self, wallet: str, venue: str, refusals: Sequence[Refusal], now: datetime
     ) -> None:
         """Remember rows that were not taken."""
-        rows = [
-            {
-                "refused_time": now,
-                "wallet": wallet,
-                "venue": venue,
-                "reason": refusal.reason,
-                "field": refusal.field,
-                "masked_body": refusal.masked_body[:_BODY_LENGTH],
-            }
-            for refusal in refusals
-        ]
-        await self._connection.execute(insert(refused_row).values(rows))
+        await self._transaction.many(
+            _REFUSE,
+            [
+                {
+                    "refused_time": now,
+                    "wallet": wallet,
+                    "venue": venue,
+                    "reason": refusal.reason,
+                    "field": refusal.field,
+                    "masked_body": refusal.masked_body[:_BODY_LENGTH],
+                }
+                for refusal in refusals
+            ],
+        )
 
     async def refused_page(self, page: PageRequest) -> list[RefusedRow]:
         """Newest first, one more than the page holds."""
         query = apply(select(refused_row), [(refused_row.c.id, "desc")], page.after, page.size)
-        return [RefusedRow(**row._asdict()) for row in await self._connection.execute(query)]
+        return [rows.read(RefusedRow, row) for row in await self._transaction.fetch(query)]
 
     async def close_demo(self, now: datetime) -> int:
         """End every position of the simulation; how many were not over."""
-        feeds = select(feed.c.feed_key).where(feed.c.venue == "demo")
-        query = select(position.c.position_key).where(
-            position.c.feed_key.in_(feeds),
-            position.c.status.not_in([int(Status.CLOSED), int(Status.LIQUIDATED)]),
-        )
-        keys = [row.position_key for row in await self._connection.execute(query)]
-        if keys:
-            await self._close(keys, now)
-        return len(keys)
+        return int(await self._transaction.scalar(_CLOSE_DEMO, now=now))
 
     async def counts(self) -> tuple[int, int]:
         """ACTIVE and STALE positions."""
-        row = (await (await raw(self._connection)).fetch(_COUNTS))[0]
+        (row,) = await self._transaction.fetch(_COUNTS)
         return row["active"], row["stale"]
 
-    async def _close(self, keys: Sequence[int], now: datetime) -> None:
-        ended = update(position).where(position.c.position_key.in_(keys))
-        await self._connection.execute(ended.values(status=int(Status.CLOSED), updated_time=now))
-        await self._connection.execute(delete(absence).where(absence.c.position_key.in_(keys)))
+
+def _terms(row: Row) -> VenueTerms:
+    numbers = {name: None if isnan(row[name]) else row[name] for name in TERMS}
+    return rows.read(VenueTerms, row, **numbers, carry_source=_source(row["carry_source"]))
 
 
-def _terms(row: Row[Any]) -> VenueTerms:
-    return VenueTerms(
-        None if isnan(row.maintenance_ratio) else row.maintenance_ratio,
-        None if isnan(row.hourly_carry_usd) else row.hourly_carry_usd,
-        CarrySource(row.carry_source) if row.carry_source else None,
-    )
+def _source(word: str) -> CarrySource | None:
+    return CarrySource(word) if word else None
 
 
 def _joined(
@@ -349,7 +344,7 @@ def _placed(columns: Mapping[str, Column], feed_keys: Sequence[int]) -> dict[str
     return placed | {"place": places, "asset": columns["asset_key"]}
 
 
-def _absences(row: Named) -> Absences:
+def _absences(row: Row) -> Absences:
     keys = np.array(row["absent_keys"] or [], np.int64)
     order = np.argsort(keys)
     same_cycle = np.array(row["same_cycle"] or [], np.bool_)
