@@ -1,11 +1,11 @@
-"""Works a queue: claims, sends several at once, looks again when told or when something is due."""
+"""Works a queue: claims, sends several at once, looks again when woken or when something is due."""
 
 from __future__ import annotations
 
 import asyncio
 
 from services.xcom.deliveries.service.deliveries import DeliveryService
-from services.xcom.domain.messages import Letter
+from services.xcom.domain.messages import DeliveryAttempt
 from shared.clock import Clock
 from shared.lifecycle import Loop
 from shared.log import get_logger
@@ -23,7 +23,7 @@ class Worker:
         self.deliveries = deliveries
         self._grace_seconds = grace_seconds
         self._loop = Loop(f"xcom {name}", self._turn, clock, grace_seconds=grace_seconds)
-        self._sending: dict[str, Letter] = {}
+        self._sending: dict[str, DeliveryAttempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -45,18 +45,18 @@ class Worker:
 
     async def _turn(self) -> float:
         claimed = await self.deliveries.claim(self._sending)
-        for letter in claimed.letters:
-            self._sending[letter.delivery_id] = letter
-            task = asyncio.create_task(self._send(letter), name=f"delivery {letter.delivery_id}")
+        for attempt in claimed.attempts:
+            self._sending[attempt.delivery_id] = attempt
+            task = asyncio.create_task(self._send(attempt), name=f"delivery {attempt.delivery_id}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return claimed.pause_seconds
 
-    async def _send(self, letter: Letter) -> None:
+    async def _send(self, attempt: DeliveryAttempt) -> None:
         try:
-            await self.deliveries.deliver(letter)
+            await self.deliveries.deliver(attempt)
         except Exception as error:  # noqa: BLE001  the claim runs out and the delivery is tried again
-            get_logger().error("delivery broke off", delivery=letter.delivery_id, exc_info=error)
+            get_logger().error("delivery broke off", delivery=attempt.delivery_id, exc_info=error)
         finally:
-            del self._sending[letter.delivery_id]
+            del self._sending[attempt.delivery_id]
             self._loop.wake()

@@ -32,10 +32,9 @@ from services.xcom.store.accept import Acceptance
 from services.xcom.store.channels import ChannelStore
 from services.xcom.store.deliveries import DeliveryStore
 from services.xcom.store.escalation import EscalationStore
-from services.xcom.store.listener import Listener
+from services.xcom.store.listener import HIGH, QUIET, SOUNDS, Listener
 from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
-from services.xcom.store.rows import HIGH, QUIET, SOUNDS
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
@@ -135,9 +134,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
     quiet = _worker("quiet", config, database, configured_channels, clock, urgent=False)
     high = _worker("high", config, high_database, configured_channels, clock, urgent=True)
     messages = MessageService(
-        database.bind(MessageStore),
-        database.bind(MessageStore, isolation="REPEATABLE READ"),
-        Acceptance(database.fetch),
+        database.open(MessageStore),
+        database.open(MessageStore, isolation="REPEATABLE READ"),
+        Acceptance(database),
         by_name,
         config.levels,
         timedelta(seconds=config.xcom_dedupe_seconds),
@@ -146,18 +145,18 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock,
         own_name,
     )
-    channels = ChannelService(database.bind(ChannelStore), by_name, config.levels, clock)
+    channels = ChannelService(database.open(ChannelStore), by_name, config.levels, clock)
     escalation = EscalationService(
-        high_database.bind(EscalationStore),
+        high_database.open(EscalationStore),
         by_name,
         timedelta(seconds=config.xcom_escalation_seconds),
         config.xcom_poll_seconds,
         clock,
     )
-    sounds = SoundService(database.bind(DeliveryStore), clock)
+    sounds = SoundService(database.open(DeliveryStore), clock)
     following = _following(config, high_database, configured_channels, high, clock)
     unrecorded = UnrecordedService(
-        database.bind(ChannelStore), by_name, config.levels, messages.send, clock
+        database.open(ChannelStore), by_name, config.levels, messages.send, clock
     )
     remembering = Loop("xcom settings", unrecorded.turn, clock)
     escalating = Loop("xcom escalation", escalation.turn, clock)
@@ -220,9 +219,9 @@ def _worker(
         ),
     )
     links = Links(config.xcom_link_url, timedelta(seconds=config.xcom_link_seconds))
-    queue = Queue(database.fetch)
+    queue = Queue(database)
     deliveries = DeliveryService(
-        database.bind(DeliveryStore), queue, configured_channels.by_name, rules, links, clock
+        database.open(DeliveryStore), queue, configured_channels.by_name, rules, links, clock
     )
     return Worker(name, deliveries, clock)
 
@@ -236,7 +235,7 @@ def _following(
 ) -> Loop:
     settle, poll_seconds = worker.deliveries.settle, config.xcom_poll_seconds
     follow = FollowService(
-        Queue(database.fetch), configured_channels.by_name, settle, poll_seconds, clock
+        Queue(database), configured_channels.by_name, settle, poll_seconds, clock
     )
     return Loop("xcom following", follow.turn, clock)
 

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
-# Every request ever accepted: outlives its message, so that no old request is told twice after
+# Every request ever accepted: outlives its message, so that no old request is sent twice after
 # clearing.
 request = Table(
     "request",
@@ -63,7 +63,7 @@ message = Table(
     Column("acknowledged_time", DateTime(timezone=True)),
     Column("acknowledged_by", Text, nullable=False, server_default=text("''")),
     Column("snoozed_until_time", DateTime(timezone=True)),
-    # Contacts of the chain told so far, and when the next one is due.
+    # Contacts of the chain notified so far, and when the next one is due.
     Column("escalation_step", Integer, nullable=False, server_default=text("0")),
     Column("escalation_due_time", DateTime(timezone=True)),
     # What is said of one incident is acknowledged, put off and ended together; empty: it stands

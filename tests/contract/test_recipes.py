@@ -111,7 +111,7 @@ CHANNEL = '''"""A channel that takes everything."""
 from pydantic import BaseModel, Field
 
 from services.xcom.senders.channel import Channel
-from services.xcom.domain.messages import Answer, Letter
+from services.xcom.domain.messages import Answer, DeliveryAttempt
 
 
 class ExampleSettings(BaseModel):
@@ -133,7 +133,7 @@ class Example(Channel):
     def destination(self) -> str:
         return self._address
 
-    async def send(self, letter: Letter) -> Answer:
+    async def send(self, attempt: DeliveryAttempt) -> Answer:
         return Answer(accepted=True)
 '''
 CHANNEL_IS_REGISTERED = """

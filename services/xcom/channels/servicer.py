@@ -55,8 +55,8 @@ class ChannelsServicer(rpc.ChannelsServiceServicer):
     async def WatchSounds(
         self, request: pb.WatchSoundsRequest, context: Context
     ) -> AsyncIterator[pb.Sound]:
-        async with aclosing(self._sounds.listen()) as heard:
-            async for delivery in heard:
+        async with aclosing(self._sounds.listen()) as sounds:
+            async for delivery in sounds:
                 yield pb.Sound(
                     delivery_id=delivery.id,
                     message_id=delivery.message_id,

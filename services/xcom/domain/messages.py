@@ -26,7 +26,7 @@ class Level(IntEnum):
 
 
 class Kind(IntEnum):
-    """What a message is about; the numbers are those of the protocol. News never rings unless told
+    """What a message is about; the numbers are those of the protocol. News never rings unless asked
     to.
     """
 
@@ -198,7 +198,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing told to people."""
+    """One thing said to people."""
 
     id: str
     request_id: str
@@ -223,7 +223,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeliveryAttempt:
     """What a channel gets to send, and which try it is, counted from 1 and anew after a resend.
 
     `address` replaces the channel's own destination: it was set by a call, and is not to be

@@ -1,5 +1,5 @@
 """What people change at run time: channels by level, a channel's settings,
-who is told next. Pure."""
+who is notified next. Pure."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class LevelSetting:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One way to a contact; an empty address is the channel's own destination."""
+    """A channel, and where on it; an empty address is the channel's own destination."""
 
     channel: str
     address: str = ""
@@ -78,7 +78,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Somebody told when those before did not acknowledge within `wait_seconds`."""
+    """Somebody notified when those before did not acknowledge within `wait_seconds`."""
 
     name: str
     wait_seconds: float

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from services.xcom.deliveries.domain.digests import worst_of
 from services.xcom.domain.fitting import Size, cut, fitted
-from services.xcom.domain.messages import DeliveryReason, Letter, Level
+from services.xcom.domain.messages import DeliveryAttempt, DeliveryReason, Level
 from services.xcom.domain.phrases import far, is_demo, joined, rounded, to_do
 
 SMS_LENGTH = 160
@@ -63,40 +63,40 @@ _SHOUTED = re.compile(
 )
 
 
-def whole_text(letter: Letter, room: int | None = None, size: Size = len) -> str:
+def whole_text(attempt: DeliveryAttempt, room: int | None = None, size: Size = len) -> str:
     """The body, or the subject when there is none, and the link; within `room` as far as `size`
     measures.
     """
-    text = letter.body or letter.subject
-    link = f"\n\nAcknowledge or snooze: {letter.link}" if letter.link else ""
+    text = attempt.body or attempt.subject
+    link = f"\n\nAcknowledge or snooze: {attempt.link}" if attempt.link else ""
     if room is not None:
-        unit = "" if letter.reason is DeliveryReason.DIGEST else " lines"
+        unit = "" if attempt.reason is DeliveryReason.DIGEST else " lines"
         text = fitted(text, room - size(link), size, unit)
     return text + link
 
 
-def titled_text(letter: Letter, room: int, size: Size = len) -> str:
+def titled_text(attempt: DeliveryAttempt, room: int, size: Size = len) -> str:
     """The subject as first line of the whole text, for services that know no title."""
-    if letter.body.startswith(letter.subject):
-        return whole_text(letter, room, size)
-    head = fitted(letter.subject, room // 2, size)
-    if not letter.body:
-        return whole_text(replace(letter, body=head), room, size)
-    return f"{head}\n\n" + whole_text(letter, room - size(head) - 2, size)
+    if attempt.body.startswith(attempt.subject):
+        return whole_text(attempt, room, size)
+    head = fitted(attempt.subject, room // 2, size)
+    if not attempt.body:
+        return whole_text(replace(attempt, body=head), room, size)
+    return f"{head}\n\n" + whole_text(attempt, room - size(head) - 2, size)
 
 
-def short_text(letter: Letter) -> str:
+def short_text(attempt: DeliveryAttempt) -> str:
     """At most 160 GSM characters: what, how far, what to do, where; the link if it leaves half of
     them.
 
     What does not fit is left out whole, the least needed first.
     """
-    link = f" {letter.link}" if letter.link and len(letter.link) < SMS_LENGTH // 2 else ""
+    link = f" {attempt.link}" if attempt.link and len(attempt.link) < SMS_LENGTH // 2 else ""
     room = SMS_LENGTH - len(link)
-    worst = worst_of(letter)
+    worst = worst_of(attempt)
     if worst is not None:
         return gsm(worst.within(room)) + link
-    first, *more = (gsm(part) for part in _parts(letter))
+    first, *more = (gsm(part) for part in _parts(attempt))
     text = cut(joined([first], ""), room)
     for part in filter(None, more):
         longer = joined([text, part], ". ")
@@ -106,13 +106,13 @@ def short_text(letter: Letter) -> str:
     return text + link
 
 
-def spoken_text(letter: Letter) -> str:
+def spoken_text(attempt: DeliveryAttempt) -> str:
     """Sentences to be read aloud, twice: a phone is slow to reach the ear."""
-    worst = worst_of(letter)
-    parts = worst.sentences() if worst is not None else _parts(letter)
-    marks = ["Demo, simulated data"] if is_demo(letter.facts) else []
-    is_plain = letter.level is Level.LOW or parts[0].startswith(("DEMO", letter.level.name))
-    head = [] if is_plain else [letter.level.name]
+    worst = worst_of(attempt)
+    parts = worst.sentences() if worst is not None else _parts(attempt)
+    marks = ["Demo, simulated data"] if is_demo(attempt.facts) else []
+    is_plain = attempt.level is Level.LOW or parts[0].startswith(("DEMO", attempt.level.name))
+    head = [] if is_plain else [attempt.level.name]
     words = joined(["Sonic", *marks, *head, *(spoken(part) for part in parts)], ". ")
     words = cut(_capitals_low(words), _SPOKEN_LENGTH).rstrip(".")
     return f"{words}. I repeat. {words}."
@@ -147,24 +147,24 @@ def _gsm_character(character: str) -> str:
     return plain if plain in _GSM else "?"
 
 
-def _parts(letter: Letter) -> list[str]:
+def _parts(attempt: DeliveryAttempt) -> list[str]:
     """What, how far, what to do, where, as far as the facts say; the first is never empty."""
-    facts = letter.facts
+    facts = attempt.facts
     named = " ".join(filter(None, (facts.get("asset"), facts.get("side"), facts.get("wallet"))))
     whose = ""
-    if named and facts.get("asset", "") not in letter.subject:
+    if named and facts.get("asset", "") not in attempt.subject:
         whose = named
-    elif facts.get("wallet") and f"({facts['wallet']})" not in letter.subject:
+    elif facts.get("wallet") and f"({facts['wallet']})" not in attempt.subject:
         whose = f"wallet {facts['wallet']}"
     where = _labelled(facts, {"price": "price_usd", "liquidation": "liquidation_price_usd"}, " USD")
-    rest = _rest(letter, bool(where))
-    return [letter.subject, whose, far(facts), rest, *where]
+    rest = _rest(attempt, bool(where))
+    return [attempt.subject, whose, far(facts), rest, *where]
 
 
-def _rest(letter: Letter, located: bool) -> str:
+def _rest(attempt: DeliveryAttempt, located: bool) -> str:
     """What to do with its amount, if one is known; else the action in words,
     else the first line."""
-    facts = letter.facts
+    facts = attempt.facts
     amount = to_do(facts)
     if "USD" in amount:
         return amount
@@ -172,8 +172,8 @@ def _rest(letter: Letter, located: bool) -> str:
         return facts["action"]
     if located or far(facts):
         return amount
-    first = letter.body.partition("\n")[0]
-    return "" if first == letter.subject else first
+    first = attempt.body.partition("\n")[0]
+    return "" if first == attempt.subject else first
 
 
 def _labelled(facts: Mapping[str, str], labels: Mapping[str, str], unit: str) -> list[str]:

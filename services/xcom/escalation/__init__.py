@@ -1,1 +1,1 @@
-"""Escalation: who is told next until somebody says that they heard."""
+"""Escalation: who is notified next until somebody says that they heard."""

@@ -22,7 +22,7 @@ from typing import Any, Final
 from pydantic import BaseModel, Field, SecretStr
 
 from services.xcom.domain.fitting import Size, cut, utf8_size, utf16_size
-from services.xcom.domain.messages import Answer, Letter, Level
+from services.xcom.domain.messages import Answer, DeliveryAttempt, Level
 from services.xcom.domain.texts import titled_text, whole_text
 from services.xcom.senders.channel import Channel, several
 
@@ -35,10 +35,10 @@ _FORMAT = re.compile(r"([?&])format=[^&]*&?")
 _PASSING = frozenset({408, 425, 429})
 _HEARD = threading.local()
 _TALKATIVE = ("apprise", "urllib3", "requests", "requests_oauthlib")
-RELAYED: Final = ("slack", "telegram", "discord", "ntfy", "pushover", "apprise")
+APPRISE_CHANNELS: Final = ("slack", "telegram", "discord", "ntfy", "pushover", "apprise")
 
 
-class RelaySettings(BaseModel):
+class AppriseSettings(BaseModel):
     """Environment of the relayed channels: URLs as apprise writes them, several with spaces
     between.
     """
@@ -62,12 +62,12 @@ class RelaySettings(BaseModel):
     xcom_apprise_timeout_seconds: float = Field(20.0, gt=0, le=120, description="bound of one try")
 
 
-class Relay(Channel):
+class Apprise(Channel):
     """One name, one or more URLs."""
 
     links = True
 
-    def __init__(self, name: str, settings: RelaySettings) -> None:
+    def __init__(self, name: str, settings: AppriseSettings) -> None:
         self.name = name
         self._setting = "xcom_apprise_urls" if name == "apprise" else f"xcom_{name}_url"
         secret: SecretStr = getattr(settings, self._setting)
@@ -91,16 +91,16 @@ class Relay(Channel):
         """See Channel."""
         return f"{address.partition('://')[0][:20]}://***"
 
-    async def send(self, letter: Letter) -> Answer:
+    async def send(self, attempt: DeliveryAttempt) -> Answer:
         """See Channel."""
         if not self._threads.acquire(blocking=False):
             return Answer(accepted=False, error="earlier tries still hang")
-        return await _in_thread(lambda: self._notify(letter), self._threads.release)
+        return await _in_thread(lambda: self._notify(attempt), self._threads.release)
 
-    def _notify(self, letter: Letter) -> Answer:
+    def _notify(self, attempt: DeliveryAttempt) -> Answer:
         apprise = _library()
         # A markup that the URL asks for would be read into plain text.
-        url = letter.address if letter.is_own else self._urls[0]
+        url = attempt.address if attempt.is_own else self._urls[0]
         # In this thread, bounded by the caller: what is answered in it is the answer to this try.
         asset = apprise.AppriseAsset(async_mode=False, service_timeout=0)
         service = apprise.Apprise.instantiate(_unformatted(url), asset=asset)
@@ -117,18 +117,18 @@ class Relay(Channel):
             Level.MEDIUM: apprise.NotifyType.WARNING,
             Level.HIGH: apprise.NotifyType.FAILURE,
             Level.ACTION: apprise.NotifyType.INFO,
-        }[letter.level]
+        }[attempt.level]
         _HEARD.last = None
-        if _notified(service, letter, kind, apprise.NotifyFormat.TEXT):
+        if _notified(service, attempt, kind, apprise.NotifyFormat.TEXT):
             return Answer(accepted=True, provider_status="accepted")
         return _refusal(_HEARD.last)
 
 
-def _refusal(heard: tuple[int, str] | None) -> Answer:
+def _refusal(answered: tuple[int, str] | None) -> Answer:
     """Why, by the last HTTP answer that the library got in this thread, if it spoke HTTP at all."""
-    if heard is None or heard[0] < 300:
+    if answered is None or answered[0] < 300:
         return Answer(accepted=False, error="not accepted")
-    status, wait = heard
+    status, wait = answered
     return Answer(
         accepted=False,
         provider_status=f"HTTP {status}",
@@ -138,16 +138,16 @@ def _refusal(heard: tuple[int, str] | None) -> Answer:
     )
 
 
-def _notified(service: Any, letter: Letter, kind: object, plain: object) -> bool:
+def _notified(service: Any, attempt: DeliveryAttempt, kind: object, plain: object) -> bool:
     """One service of the library: plain text, within what it takes."""
     dialect = _DIALECTS.get(str(service.service_name), _Dialect())
     room = min(service.body_maxlen or dialect.room, dialect.room) - _SPARE
-    title = cut(letter.subject, service.title_maxlen) if service.title_maxlen > 0 else ""
+    title = cut(attempt.subject, service.title_maxlen) if service.title_maxlen > 0 else ""
     if dialect.titled or not title:
-        title, body = "", titled_text(letter, room, dialect.size)
+        title, body = "", titled_text(attempt, room, dialect.size)
     else:
-        body = whole_text(letter, room - dialect.size(title), dialect.size)
-    # Through the library's front door: behind it plain text is not always escaped.
+        body = whole_text(attempt, room - dialect.size(title), dialect.size)
+    # Through the library's outermost object: by the others plain text is not always escaped.
     relay = _library().Apprise()
     relay.add(service)
     return bool(
@@ -220,8 +220,8 @@ def _library() -> ModuleType:
 def _listening(send: Callable[..., Any]) -> Callable[..., Any]:
     """Each try has a thread of its own, so what it hears last is its own answer."""
 
-    def sent(*words: Any, **options: Any) -> Any:
-        response = send(*words, **options)
+    def sent(*arguments: Any, **options: Any) -> Any:
+        response = send(*arguments, **options)
         _HEARD.last = (int(response.status_code), str(response.headers.get("Retry-After", "")))
         return response
 
@@ -248,5 +248,5 @@ async def _in_thread(work: Callable[[], Answer], done: Callable[[], None]) -> An
             loop.call_soon_threadsafe(settle, answer)
 
     # Not the shared executor: what hangs there would hold up everybody, and the end of the process.
-    threading.Thread(target=run, name="xcom relay", daemon=True).start()
+    threading.Thread(target=run, name="xcom apprise", daemon=True).start()
     return await answered

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from services.xcom.domain.messages import Answer, Letter
+from services.xcom.domain.messages import Answer, DeliveryAttempt
 
 _SAID_LENGTH = 200
 _OWN = "own:"
@@ -65,22 +65,22 @@ class Channel(Protocol):
         place = list(self.own).index(address) + 1
         return f"{self.masked(self.own[address])}, {place} of {len(self.own)}"
 
-    async def send(self, letter: Letter) -> Answer:
-        """One try with the letter's delivery id as idempotency key; what it answers holds no
+    async def send(self, attempt: DeliveryAttempt) -> Answer:
+        """One try with the attempt's delivery id as idempotency key; what it answers holds no
         secret.
 
         A failure is an answer, not an exception.
         """
 
-    async def follow(self, letter: Letter) -> Answer | str:
-        """How what was taken under `letter.receipt_id` ended, or a word on where it stands; may be
+    async def follow(self, attempt: DeliveryAttempt) -> Answer | str:
+        """How what was taken under `attempt.receipt_id` ended, or a word on where it stands; may be
         empty.
 
         Asked again until it ends or `followed_seconds` are over.
         """
         return ""
 
-    def unended(self, letter: Letter, status: str) -> Answer:
+    def unended(self, attempt: DeliveryAttempt, status: str) -> Answer:
         """What to make of it when they are over; `status` is the last word."""
         seconds = f"{self.followed_seconds:g}"
         return Answer(
@@ -111,7 +111,7 @@ def is_own(address: str) -> bool:
     return address.startswith(_OWN)
 
 
-def said(text: str, secrets: Iterable[str] = ()) -> str:
+def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """What a provider said, on one line, short, and without the secrets, plain or as base64."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         for form in (secret, base64.b64encode(secret.encode()).decode()):

@@ -12,9 +12,9 @@ from email.policy import SMTP as SMTP_POLICY
 import aiosmtplib
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from services.xcom.domain.messages import Answer, Letter, Level
+from services.xcom.domain.messages import Answer, DeliveryAttempt, Level
 from services.xcom.domain.texts import whole_text
-from services.xcom.senders.channel import Channel, listed, masked_address, said, several
+from services.xcom.senders.channel import Channel, listed, masked_address, redacted, several
 
 _IMPLICIT_TLS_PORT = 465
 _GOODBYE_SECONDS = 1.0
@@ -95,7 +95,7 @@ class EmailSettings(BaseModel):
 
 
 class Email(Channel):
-    """One mail to one recipient a letter; Message-ID is made of the delivery id."""
+    """One mail to one recipient an attempt; Message-ID is made of the delivery id."""
 
     name = "email"
     links = True
@@ -126,7 +126,7 @@ class Email(Channel):
         """See Channel."""
         return ", ".join(map(masked_address, self._recipients))
 
-    async def send(self, letter: Letter) -> Answer:
+    async def send(self, attempt: DeliveryAttempt) -> Answer:
         """See Channel."""
         client = aiosmtplib.SMTP(
             hostname=self._settings.smtp_server,
@@ -140,19 +140,19 @@ class Email(Channel):
         try:
             await client.connect()
             await self._enter(client)
-            recipient = letter.address or self._recipients[0]
-            _, reply = await client.sendmail(self._sender, [recipient], self._mail(letter))
+            recipient = attempt.address or self._recipients[0]
+            _, reply = await client.sendmail(self._sender, [recipient], self._mail(attempt))
             with suppress(aiosmtplib.SMTPException, OSError):
                 # Accepted already: a goodbye that fails must not send it again.
                 await client.quit(timeout=_GOODBYE_SECONDS)
         except aiosmtplib.SMTPException as error:
-            return self._failure(error, letter.address or self._recipients[0])
+            return self._failure(error, attempt.address or self._recipients[0])
         except (OSError, ValueError) as error:
             return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
         finally:
             client.close()
-        recipient = letter.address or self._recipients[0]
-        return Answer(accepted=True, provider_status=self._said(f"250 {reply}", recipient))
+        recipient = attempt.address or self._recipients[0]
+        return Answer(accepted=True, provider_status=self._redacted(f"250 {reply}", recipient))
 
     async def check(self, address: str) -> None:
         """See Channel."""
@@ -193,37 +193,37 @@ class Email(Channel):
             )
         await client.login(self._settings.smtp_username, self._password)
 
-    def _mail(self, letter: Letter) -> bytes:
+    def _mail(self, attempt: DeliveryAttempt) -> bytes:
         mail = EmailMessage(policy=SMTP_POLICY)
         mail["From"] = self._sender
-        mail["To"] = letter.address or self._recipients[0]
-        mail["Date"] = letter.created_time
-        mail["Message-ID"] = f"<{letter.delivery_id}@{self._sender.rpartition('@')[2]}>"
-        mail["X-Sonic-Level"] = letter.level.name
-        mail["X-Sonic-Message-Id"] = letter.message_id
+        mail["To"] = attempt.address or self._recipients[0]
+        mail["Date"] = attempt.created_time
+        mail["Message-ID"] = f"<{attempt.delivery_id}@{self._sender.rpartition('@')[2]}>"
+        mail["X-Sonic-Level"] = attempt.level.name
+        mail["X-Sonic-Message-Id"] = attempt.message_id
         mail["Auto-Submitted"] = "auto-generated"
-        if letter.level is Level.HIGH:
+        if attempt.level is Level.HIGH:
             mail["Importance"] = "high"
-        text = whole_text(letter)
+        text = whole_text(attempt)
         # Every server takes seven bits; what is ASCII stays as it is.
         mail.set_content(text, charset="utf-8", cte=None if text.isascii() else "quoted-printable")
         # The library would read encoded words in a subject, newlines among them (Python before
         # 3.11.10).
-        return f"Subject: {header_text(letter.subject)}\r\n".encode() + mail.as_bytes()
+        return f"Subject: {header_text(attempt.subject)}\r\n".encode() + mail.as_bytes()
 
     def _failure(self, error: aiosmtplib.SMTPException, recipient: str) -> Answer:
         """Refused for good only for what is about the mail; a wrong password may be right
         tomorrow."""
-        told: object = error
+        refusal: object = error
         if isinstance(error, aiosmtplib.SMTPRecipientsRefused) and error.recipients:
-            told = error.recipients[0]
-        if not isinstance(told, aiosmtplib.SMTPResponseException):
+            refusal = error.recipients[0]
+        if not isinstance(refusal, aiosmtplib.SMTPResponseException):
             return Answer(
-                accepted=False, error=self._said(f"{type(error).__name__}: {error}", recipient)
+                accepted=False, error=self._redacted(f"{type(error).__name__}: {error}", recipient)
             )
-        status = self._said(f"{told.code} {told.message}", recipient)
+        status = self._redacted(f"{refusal.code} {refusal.message}", recipient)
         about_mail = isinstance(
-            told,
+            refusal,
             aiosmtplib.SMTPRecipientRefused
             | aiosmtplib.SMTPSenderRefused
             | aiosmtplib.SMTPDataError,
@@ -231,11 +231,13 @@ class Email(Channel):
         return Answer(
             accepted=False,
             provider_status=status,
-            error=self._said(f"{type(told).__name__}: {told.code} {told.message}", recipient),
-            permanent=about_mail and 500 <= told.code < 600,
+            error=self._redacted(
+                f"{type(refusal).__name__}: {refusal.code} {refusal.message}", recipient
+            ),
+            permanent=about_mail and 500 <= refusal.code < 600,
         )
 
-    def _said(self, text: str, recipient: str) -> str:
+    def _redacted(self, text: str, recipient: str) -> str:
         settings = self._settings
         text = text.replace(recipient, masked_address(recipient))
-        return said(text, (self._password, settings.smtp_username, settings.smtp_sender))
+        return redacted(text, (self._password, settings.smtp_username, settings.smtp_sender))

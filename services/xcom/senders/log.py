@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.xcom.domain.messages import Answer, Letter, Level
+from services.xcom.domain.messages import Answer, DeliveryAttempt, Level
 from services.xcom.senders.channel import Channel
 from shared.log import get_logger
 
@@ -24,16 +24,16 @@ class Log(Channel):
         """See Channel."""
         return "log of xcom"
 
-    async def send(self, letter: Letter) -> Answer:
+    async def send(self, attempt: DeliveryAttempt) -> Answer:
         """See Channel."""
         logger = get_logger()
         # `level` is the log line's own word.
         quieter = {Level.LOW: logger.info, Level.MEDIUM: logger.warning}
-        quieter.get(letter.level, logger.error)(
+        quieter.get(attempt.level, logger.error)(
             "message",
-            message_level=letter.level.name,
-            subject=letter.subject,
-            source=letter.source,
-            message_id=letter.message_id,
+            message_level=attempt.level.name,
+            subject=attempt.subject,
+            source=attempt.source,
+            message_id=attempt.message_id,
         )
         return Answer(accepted=True, provider_status="logged")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from pydantic import Field, field_validator
 
-from services.xcom.senders.apprise import RELAYED, Relay, RelaySettings
+from services.xcom.senders.apprise import APPRISE_CHANNELS, Apprise, AppriseSettings
 from services.xcom.senders.channel import Channel
 from services.xcom.senders.email import Email, EmailSettings
 from services.xcom.senders.guard import Guard
@@ -20,10 +20,12 @@ from services.xcom.senders.webhook import Webhook, WebhookSettings
 from shared.clock import Clock
 
 # Best first: the order of a fallback.
-NAMES = (Email.name, Sms.name, Voice.name, Webhook.name, *RELAYED, Sound.name, Log.name)
+NAMES = (Email.name, Sms.name, Voice.name, Webhook.name, *APPRISE_CHANNELS, Sound.name, Log.name)
 
 
-class ChannelSettings(EmailSettings, TwilioSettings, WebhookSettings, RelaySettings, SoundSettings):
+class ChannelSettings(
+    EmailSettings, TwilioSettings, WebhookSettings, AppriseSettings, SoundSettings
+):
     """What the channels read from the environment."""
 
     xcom_allowed_networks: tuple[str, ...] = Field(
@@ -53,7 +55,7 @@ class Channels:
             Sms(settings),
             Voice(settings),
             Webhook(settings, clock, guard),
-            *(Relay(name, settings) for name in RELAYED),
+            *(Apprise(name, settings) for name in APPRISE_CHANNELS),
             Sound(settings),
             Log(),
         )

@@ -7,7 +7,7 @@ import shlex
 
 from pydantic import BaseModel, Field
 
-from services.xcom.domain.messages import Answer, Letter
+from services.xcom.domain.messages import Answer, DeliveryAttempt
 from services.xcom.senders.channel import Channel
 
 
@@ -45,14 +45,14 @@ class Sound(Channel):
         places = [name for name, used in (("pages", self._on), ("player", self._command)) if used]
         return " and ".join(places)
 
-    async def send(self, letter: Letter) -> Answer:
+    async def send(self, attempt: DeliveryAttempt) -> Answer:
         """See Channel."""
         answer = await self._played() if self._command else _OFFERED
         # A page may hear what the player could not play.
         return _OFFERED if self._on and not answer.accepted else answer
 
-    def unended(self, letter: Letter, status: str) -> Answer:
-        """Too late to be of use: others are told instead."""
+    def unended(self, attempt: DeliveryAttempt, status: str) -> Answer:
+        """Too late to be of use: others are notified instead."""
         return Answer(accepted=False, error="no page listened", permanent=True)
 
     async def _played(self) -> Answer:

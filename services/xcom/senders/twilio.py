@@ -10,9 +10,9 @@ from xml.sax.saxutils import escape
 import httpx
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from services.xcom.domain.messages import Answer, Letter
+from services.xcom.domain.messages import Answer, DeliveryAttempt
 from services.xcom.domain.texts import short_text, spoken_text
-from services.xcom.senders.channel import Channel, listed, masked_number, said, several
+from services.xcom.senders.channel import Channel, listed, masked_number, redacted, several
 
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _SID = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -106,14 +106,14 @@ class _Twilio(Channel):
         """See Channel."""
         return masked_number(address)
 
-    async def send(self, letter: Letter) -> Answer:
+    async def send(self, attempt: DeliveryAttempt) -> Answer:
         """See Channel."""
-        number = letter.address or self._numbers[0]
+        number = attempt.address or self._numbers[0]
         url = self._url(self._resource)
-        form = {"To": number, "From": self._settings.twilio_from, **self._words(letter)}
+        form = {"To": number, "From": self._settings.twilio_from, **self._text_fields(attempt)}
         # Twilio keeps the first of two requests with the same token. One that failed there needs
         # another.
-        parts = filter(None, (letter.delivery_id, letter.receipt_id))
+        parts = filter(None, (attempt.delivery_id, attempt.receipt_id))
         headers = {"I-Twilio-Idempotency-Token": "-".join(parts)}
         try:
             response = await self._opened().post(url, data=form, headers=headers)
@@ -123,22 +123,22 @@ class _Twilio(Channel):
             return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
         return self._read(response, number)
 
-    async def follow(self, letter: Letter) -> Answer | str:
+    async def follow(self, attempt: DeliveryAttempt) -> Answer | str:
         """See Channel."""
         try:
-            response = await self._opened().get(self._url(f"{self._resource}/{letter.receipt_id}"))
+            response = await self._opened().get(self._url(f"{self._resource}/{attempt.receipt_id}"))
         except (httpx.HTTPError, httpx.InvalidURL):
             return ""
         status = _found(response, "status")
         if not response.is_success or not status:
             return ""
-        hidden = (self._token, self._sid, letter.address or self._numbers[0])
-        word = said(" ".join(filter(None, (status, _found(response, "error_code")))), hidden)
+        hidden = (self._token, self._sid, attempt.address or self._numbers[0])
+        text = redacted(" ".join(filter(None, (status, _found(response, "error_code")))), hidden)
         if status in self._arrived:
-            return Answer(accepted=True, provider_status=word)
+            return Answer(accepted=True, provider_status=text)
         if status in self._failed:
-            return Answer(accepted=False, provider_status=word, error=f"did not arrive: {word}")
-        return word
+            return Answer(accepted=False, provider_status=text, error=f"did not arrive: {text}")
+        return text
 
     async def close(self) -> None:
         """See Channel."""
@@ -146,7 +146,7 @@ class _Twilio(Channel):
             client, self._client = self._client, None
             await client.aclose()
 
-    def _words(self, letter: Letter) -> Mapping[str, str]:
+    def _text_fields(self, attempt: DeliveryAttempt) -> Mapping[str, str]:
         raise NotImplementedError
 
     def _url(self, path: str) -> str:
@@ -166,9 +166,9 @@ class _Twilio(Channel):
 
     def _read(self, response: httpx.Response, number: str) -> Answer:
         status = response.status_code
-        told = _told(response)
+        answered = _answered(response)
         hidden = (self._token, self._sid, number, self._settings.twilio_from)
-        line = said(f"HTTP {status} {told}", hidden)
+        line = redacted(f"HTTP {status} {answered}", hidden)
         if response.is_success:
             # Queued there is not arrived: it is asked about by this name.
             name = _found(response, "sid")
@@ -186,7 +186,7 @@ class _Twilio(Channel):
 
 
 class Sms(_Twilio):
-    """One short text a letter."""
+    """One short text an attempt."""
 
     name = "sms"
     links = True
@@ -199,21 +199,21 @@ class Sms(_Twilio):
         super().__init__(settings)
         self.cooldown_seconds = settings.sms_cooldown_seconds
 
-    def unended(self, letter: Letter, status: str) -> Answer:
+    def unended(self, attempt: DeliveryAttempt, status: str) -> Answer:
         """Not every operator tells of arrival: what left Twilio counts,
         what did not is sent again."""
         if status == "sent":
             return Answer(
                 accepted=True, provider_status="sent; the operator does not tell of arrival"
             )
-        return super().unended(letter, status)
+        return super().unended(attempt, status)
 
-    def _words(self, letter: Letter) -> Mapping[str, str]:
-        return {"Body": short_text(letter)}
+    def _text_fields(self, attempt: DeliveryAttempt) -> Mapping[str, str]:
+        return {"Body": short_text(attempt)}
 
 
 class Voice(_Twilio):
-    """One call a letter, in which the text is spoken."""
+    """One call an attempt, in which the text is spoken."""
 
     name = "voice"
     followed_seconds = 180.0
@@ -225,9 +225,9 @@ class Voice(_Twilio):
         super().__init__(settings)
         self.cooldown_seconds = settings.voice_cooldown_seconds
 
-    def _words(self, letter: Letter) -> Mapping[str, str]:
+    def _text_fields(self, attempt: DeliveryAttempt) -> Mapping[str, str]:
         return {
-            "Twiml": f"<Response><Say>{escape(_speakable(spoken_text(letter)))}</Say></Response>"
+            "Twiml": f"<Response><Say>{escape(_speakable(spoken_text(attempt)))}</Say></Response>"
         }
 
 
@@ -235,7 +235,7 @@ def _speakable(text: str) -> str:
     return "".join(character for character in text if character.isprintable())
 
 
-def _told(response: httpx.Response) -> str:
+def _answered(response: httpx.Response) -> str:
     """Status and code of Twilio's own answer."""
     return " ".join(
         filter(None, (_found(response, name) for name in ("status", "code", "message")))

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from services.xcom.domain.messages import Answer, Letter
-from services.xcom.senders.channel import Channel, masked_url, said, several
+from services.xcom.domain.messages import Answer, DeliveryAttempt
+from services.xcom.senders.channel import Channel, masked_url, redacted, several
 from services.xcom.senders.guard import Guard, Refused
 from services.xcom.senders.transport import client
 from shared.clock import Clock
@@ -111,14 +111,14 @@ class Webhook(Channel):
         """See Channel."""
         return masked_url(address)
 
-    async def send(self, letter: Letter) -> Answer:
+    async def send(self, attempt: DeliveryAttempt) -> Answer:
         """See Channel."""
-        client = self._guarded if letter.address and not letter.is_own else self._client
-        url, body = letter.address or self._urls[0], _body(letter)
+        client = self._guarded if attempt.address and not attempt.is_own else self._client
+        url, body = attempt.address or self._urls[0], _body(attempt)
         try:
             # Not by `client.post`: no headers and cookies of its own are added.
             request = httpx.Request(
-                "POST", url, headers=self._headers(letter.delivery_id, body), content=body
+                "POST", url, headers=self._headers(attempt.delivery_id, body), content=body
             )
             return self._read(await client.send(request), url)
         except Refused as error:
@@ -144,7 +144,7 @@ class Webhook(Channel):
 
     def _read(self, response: httpx.Response, url: str) -> Answer:
         status = response.status_code
-        line = said(f"HTTP {status} {response.reason_phrase}", (self._secret, url))
+        line = redacted(f"HTTP {status} {response.reason_phrase}", (self._secret, url))
         if 200 <= status < 300:
             return Answer(accepted=True, provider_status=line)
         error = f"answered {line}"
@@ -165,17 +165,17 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return f"v1={digest.hexdigest()}"
 
 
-def _body(letter: Letter) -> bytes:
+def _body(attempt: DeliveryAttempt) -> bytes:
     return json.dumps(
         {
-            "message_id": letter.message_id,
-            "delivery_id": letter.delivery_id,
-            "level": letter.level.name,
-            "subject": letter.subject,
-            "body": letter.body,
-            "source": letter.source,
-            "facts": dict(letter.facts),
-            "created_time": letter.created_time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "message_id": attempt.message_id,
+            "delivery_id": attempt.delivery_id,
+            "level": attempt.level.name,
+            "subject": attempt.subject,
+            "body": attempt.body,
+            "source": attempt.source,
+            "facts": dict(attempt.facts),
+            "created_time": attempt.created_time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         },
         ensure_ascii=False,
     ).encode()

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 
-from sqlalchemy import text
-
 from services.xcom.store.settings import SettingStore
+from shared import rows
+from shared.database.statement import Statement
 
-_RECORDS = text(
+_RECORDS = Statement(
     "select name as channel, last_sent_time, coalesce(last_error, '') as last_error,"
-    " last_error_time,"
-    " verified_time,"
+    " last_error_time, verified_time,"
     " (select count(*) from delivery where delivery.channel = name and state in (1, 6)) as"
     " queued_count,"
     # Also those that are tried anew for want of another way: they rest until they are due.
@@ -23,11 +22,11 @@ _RECORDS = text(
     " cross join lateral (select count(*) as count, max(due_time) as last_time from delivery"
     "  where delivery.channel = name and (state = 3 or state = 1 and spent_tries > 0)) as dead"
 )
-_VERIFIED = text(
+_VERIFIED = Statement(
     "insert into channel_record (channel, last_error, verified_time) values (:channel, '', :now)"
     " on conflict (channel) do update set verified_time = excluded.verified_time"
 )
-_FAILED = text(
+_FAILED = Statement(
     "insert into channel_record (channel, last_error, last_error_time) values (:channel, :error,"
     " :now)"
     " on conflict (channel) do update set"
@@ -77,25 +76,12 @@ class ChannelStore(SettingStore):
 
     async def records(self, channels: list[str]) -> dict[str, ChannelRecord]:
         """By channel name; one that never sent has one too."""
-        rows = await self._connection.execute(_RECORDS, {"channels": channels})
-        return {
-            row.channel: ChannelRecord(
-                row.last_sent_time,
-                row.last_error,
-                row.last_error_time,
-                row.verified_time,
-                row.queued_count,
-                row.dead_count,
-                row.gave_up_time,
-            )
-            for row in rows
-        }
+        found = await self._transaction.fetch(_RECORDS, channels=channels)
+        return {row["channel"]: rows.read(ChannelRecord, row) for row in found}
 
     async def note_test(self, channel: str, error: str, now: datetime) -> None:
         """A test went well (no error) or not."""
         if error:
-            await self._connection.execute(
-                _FAILED, {"channel": channel, "error": error, "now": now}
-            )
+            await self._transaction.execute(_FAILED, channel=channel, error=error, now=now)
         else:
-            await self._connection.execute(_VERIFIED, {"channel": channel, "now": now})
+            await self._transaction.execute(_VERIFIED, channel=channel, now=now)

@@ -1,37 +1,43 @@
-"""LISTEN: rings when a delivery was stored by this or another process.
+"""LISTEN: wakes who waits for it when a delivery was stored by this or another process.
 
-Nobody relies on it alone: a ring that is missed costs time, never a message.
+Nobody relies on it alone: a payload that is missed costs time, never a message.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Final
 
-from services.xcom.store.rows import BELL
 from shared.database.engine import Database
 from shared.database.listen import listen
 
+# The channel of LISTEN / NOTIFY on which new deliveries are announced, and for whom.
+NOTIFY_CHANNEL: Final = "xcom_delivery"
+HIGH: Final = "high"
+QUIET: Final = "quiet"
+SOUNDS: Final = "sounds"
+
 
 class Listener:
-    """A Part that holds the one connection of `database`; rings everybody after every
+    """A Part that holds the one connection of `database`; wakes everybody after every
     (re)connection too.
 
-    A ring says for whom (nobody named: all hearers) and, when its sender was told already, who
-    rang.
+    A payload says for whom it is (empty: for all) and, when its sender has woken its own already,
+    who sent it.
     """
 
     def __init__(
-        self, database: Database, own_name: str, hearers: Mapping[str, Callable[[], None]]
+        self, database: Database, own_name: str, wakes: Mapping[str, Callable[[], None]]
     ) -> None:
         self._database = database
         self._own_name = own_name
-        self._hearers = hearers
+        self._wakes = wakes
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._task = asyncio.create_task(
-            listen(self._database, BELL, self._ring), name="xcom listener"
+            listen(self._database, NOTIFY_CHANNEL, self._hear), name="xcom listener"
         )
 
     async def stop(self) -> None:
@@ -40,10 +46,10 @@ class Listener:
             task.cancel()
             await asyncio.wait({task})
 
-    def _ring(self, said: str = "") -> None:
-        wanted, _, ringer = said.partition(" ")
-        if ringer == self._own_name:
+    def _hear(self, payload: str) -> None:
+        wanted, _, sender = payload.partition(" ")
+        if sender == self._own_name:
             return
-        for name, hear in self._hearers.items():
+        for name, wake in self._wakes.items():
             if wanted in ("", name):
-                hear()
+                wake()

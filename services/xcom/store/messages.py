@@ -3,32 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import func, select, text
+import asyncpg
+from sqlalchemy import select
 
 from services.xcom.domain.messages import Attempt, Delivery, DeliveryState, Level, Message
 from services.xcom.store.accept import Acceptance
+from services.xcom.store.enqueue import REQUEUE
 from services.xcom.store.incidents import IncidentStore
-from services.xcom.store.rows import BELL, to_attempt, to_delivery, to_message
-from services.xcom.tables import attempt, delivery, message, request
-from shared.database.engine import raw
+from services.xcom.store.listener import NOTIFY_CHANNEL
+from services.xcom.tables import delivery, message
+from shared import rows
 from shared.database.keyset import apply
+from shared.database.statement import Statement
 from shared.paging import PageRequest
 
-_RESEND = text(
-    "update delivery set state = 1, spent_tries = tries, due_time = :now, claimed_until = null,"
-    " digest_id = '' where id = :id and state = 3"
-    f" returning pg_notify('{BELL}', '')"
+DELIVERY: Final = (
+    "select delivery.*, message.subject from delivery"
+    " join message on message.id = delivery.message_id"
 )
-_CLEAR = text(
-    "with gone as (delete from message where escalation_due_time is null and not exists"
-    " (select from delivery where delivery.message_id = message.id and delivery.state in (1, 4, 6))"
-    " returning id)"
-    " select (select count(*) from gone)"
-    " + (select count(*) from delivery where message_id in (select id from gone))"
+_ONE_DELIVERY = Statement(f"{DELIVERY} where delivery.id = :id")
+_DELIVERIES_OF = Statement(
+    f"{DELIVERY} where delivery.message_id = any(cast(:ids as text[])) order by delivery.id"
 )
+_DELIVERIES = select(delivery, message.c.subject).join(
+    message, message.c.id == delivery.c.message_id
+)
+_REQUEST = Statement("select * from request where request_id = :request_id")
+_MESSAGE = Statement("select * from message where id = :id")
+_ATTEMPTS = Statement("""
+    select attempt.* from attempt join delivery on delivery.id = attempt.delivery_id
+    where delivery.message_id = :message_id order by attempt.delivery_id, attempt.try_number
+""")
+_RESEND = Statement(
+    f"{REQUEUE} where id = :id and state = 3 returning pg_notify('{NOTIFY_CHANNEL}', '')"
+)
+_CLEAR = Statement("""
+    with gone as (
+        delete from message where escalation_due_time is null and not exists (select from delivery
+            where delivery.message_id = message.id and delivery.state in (1, 4, 6))
+        returning id)
+    select (select count(*) from gone)
+        + (select count(*) from delivery where message_id in (select id from gone))
+""")
+
+
+def to_delivery(row: asyncpg.Record) -> Delivery:
+    """A delivery with the subject of its message; its tries are read apart."""
+    return rows.read(Delivery, row, attempts=(), quiet_until_time=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,49 +71,27 @@ class MessageStore(IncidentStore):
     """Messages of one transaction."""
 
     async def acceptance(self, dedupe_key: str) -> Acceptance:
-        """The way in within this transaction, which holds the key until its end: two cannot both be
-        first.
-        """
-        found = Acceptance((await raw(self._connection)).fetch)
+        """Within this transaction, which holds the key until its end."""
+        found = Acceptance(self._transaction)
         if dedupe_key:
             await found.hold(dedupe_key)
         return found
 
     async def accepted(self, request_id: str) -> Accepted | None:
         """What was answered to this request."""
-        row = (
-            await self._connection.execute(
-                select(request).where(request.c.request_id == request_id)
-            )
-        ).one_or_none()
-        if row is None:
-            return None
-        return Accepted(
-            row.fingerprint,
-            row.message_id,
-            row.created_time,
-            row.suppressed_reason,
-            row.channels_reason,
-        )
+        row = await self._transaction.first(_REQUEST, request_id=request_id)
+        return rows.read(Accepted, row) if row else None
 
     async def message(self, id: str) -> Message | None:
         """One message with its deliveries."""
-        row = (
-            await self._connection.execute(select(message).where(message.c.id == id))
-        ).one_or_none()
-        return (await self._with_deliveries([to_message(row)]))[0] if row else None
+        found = await self._with_deliveries(await self._transaction.fetch(_MESSAGE, id=id))
+        return found[0] if found else None
 
     async def attempts(self, message_id: str) -> dict[str, list[Attempt]]:
         """Every try of the message's deliveries by delivery id, oldest first."""
-        query = (
-            select(attempt)
-            .join(delivery, delivery.c.id == attempt.c.delivery_id)
-            .where(delivery.c.message_id == message_id)
-            .order_by(attempt.c.delivery_id, attempt.c.try_number)
-        )
         found: dict[str, list[Attempt]] = {}
-        for row in await self._connection.execute(query):
-            found.setdefault(row.delivery_id, []).append(to_attempt(row))
+        for row in await self._transaction.fetch(_ATTEMPTS, message_id=message_id):
+            found.setdefault(row["delivery_id"], []).append(rows.read(Attempt, row))
         return found
 
     async def list_messages(
@@ -101,9 +104,7 @@ class MessageStore(IncidentStore):
         if source:
             query = query.where(message.c.source == source)
         query = apply(query, [(message.c.id, "desc")], page.after, page.size)
-        return await self._with_deliveries(
-            [to_message(row) for row in await self._connection.execute(query)]
-        )
+        return await self._with_deliveries(await self._transaction.fetch(query))
 
     async def list_deliveries(
         self, page: PageRequest, channel: str, state: DeliveryState | None, message_id: str
@@ -117,29 +118,23 @@ class MessageStore(IncidentStore):
         if message_id:
             query = query.where(delivery.c.message_id == message_id)
         query = apply(query, [(delivery.c.id, "desc")], page.after, page.size)
-        return [to_delivery(row) for row in await self._connection.execute(query)]
+        return list(map(to_delivery, await self._transaction.fetch(query)))
 
     async def resend(self, id: str, now: datetime) -> Delivery | None:
         """Queue it again if it was given up; what it is afterwards, None when there is none."""
-        await self._connection.execute(_RESEND, {"id": id, "now": now})
-        row = (await self._connection.execute(_DELIVERIES.where(delivery.c.id == id))).one_or_none()
+        await self._transaction.execute(_RESEND, id=id, due_time=now)
+        row = await self._transaction.first(_ONE_DELIVERY, id=id)
         return to_delivery(row) if row else None
 
     async def clear(self) -> int:
         """Delete messages that wait for no delivery and no contact; messages and deliveries
         counted.
         """
-        return int(await self._connection.scalar(_CLEAR) or 0)
+        return int(await self._transaction.scalar(_CLEAR))
 
-    async def _with_deliveries(self, messages: Sequence[Message]) -> list[Message]:
-        ids = [one.id for one in messages]
-        query = _DELIVERIES.where(delivery.c.message_id == func.any(ids)).order_by(delivery.c.id)
-        found: dict[str, list[Delivery]] = {}
-        for row in await self._connection.execute(query) if ids else ():
-            found.setdefault(row.message_id, []).append(to_delivery(row))
-        return [replace(one, deliveries=found.get(one.id, [])) for one in messages]
-
-
-_DELIVERIES = select(delivery, message.c.subject).join(
-    message, message.c.id == delivery.c.message_id
-)
+    async def _with_deliveries(self, messages: Sequence[asyncpg.Record]) -> list[Message]:
+        deliveries: dict[str, list[Delivery]] = {row["id"]: [] for row in messages}
+        if messages:
+            for row in await self._transaction.fetch(_DELIVERIES_OF, ids=list(deliveries)):
+                deliveries[row["message_id"]].append(to_delivery(row))
+        return [rows.read(Message, row, deliveries=deliveries[row["id"]]) for row in messages]

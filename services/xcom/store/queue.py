@@ -5,33 +5,190 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final
 
 import asyncpg
 
 from services.xcom.domain.messages import (
+    MAX_TRIES,
     URGENT,
     Answer,
+    AttemptOutcome,
+    DeliveryAttempt,
     DeliveryReason,
     DeliveryState,
-    Kind,
-    Letter,
     Level,
     Verdict,
 )
 from services.xcom.domain.settings import Settings
-from services.xcom.store import statements
-from services.xcom.store.settings import parsed
+from services.xcom.store.listener import NOTIFY_CHANNEL, SOUNDS
+from services.xcom.store.settings import STORED, Fetches, parsed
+from shared import rows
 from shared.database.statement import Statement
 
-
-class Fetch(Protocol):
-    """Runs a statement with $1, $2 ...: by itself, or within a transaction."""
-
-    def __call__(self, sql: str, /, *arguments: object) -> Awaitable[list[asyncpg.Record]]: ...
+_HANDED_OVER = DeliveryState.HANDED_OVER.value
+_CANCELLED = DeliveryState.CANCELLED.value
+# `busy` are those this process is still sending: a clock that jumps ahead must not send them twice.
+_LOOK = Statement("""
+    select channel,
+        bool_or(due_time <= :now and (claimed_until is null or claimed_until <= :now)) as is_due,
+        min(greatest(due_time, claimed_until))
+            filter (where due_time > :now or claimed_until > :now) as next_time
+    from delivery
+    where state = 1 and channel = any(cast(:channels as text[])) and urgency >= :least
+        and urgency < :below and id <> all(cast(:busy as text[]))
+    group by channel
+""")
+# Never tried, nobody's at this moment, for people, and no digest: one of digests would say nothing.
+FRESH: Final = f"""
+    state = 1 and urgency >= :least and urgency < :below and due_time <= :now and tries = 0
+    and claimed_until is null and reason <> {DeliveryReason.DIGEST.value}
+    and level < {Level.ACTION.value}
+"""
+# More than any budget holds.
+_MOST_FRESH = 10_001
+_PACE = Statement(f"""
+    select pg_try_advisory_xact_lock(hashtextextended('xcom pace ' || :name, 0)) as may,
+        (select json_object_agg(channel, used_count) from (
+            select delivery.channel, count(*) as used_count
+            from attempt join delivery on delivery.id = attempt.delivery_id
+            where attempt.attempt_time > :after and attempt.attempt_time <= :now
+            group by delivery.channel) as used)::text as used,
+        (select json_object_agg(wanted.channel, (select count(*) from (select 1 from delivery
+            where delivery.channel = wanted.channel and {FRESH} limit {_MOST_FRESH}) as fresh))
+            from unnest(cast(:channels as text[])) as wanted(channel))::text as fresh,
+        {STORED} as settings
+""")
+_CLAIMED = f"""
+    claimed.id as delivery_id, claimed.message_id, claimed.channel, claimed.level,
+    claimed.tries as try_number, claimed.tries - claimed.spent_tries as fresh_try_number,
+    claimed.reason, claimed.address, claimed.contact, claimed.claimed_until, claimed.receipt_id,
+    claimed.handed_over_time, message.subject, message.body, message.source, message.facts,
+    message.created_time, message.kind,
+    -- Refused for good before: the second time it is believed.
+    claimed.tries - claimed.spent_tries > 1 and exists (select from attempt
+        where delivery_id = claimed.id and try_number > claimed.spent_tries
+        and outcome = {AttemptOutcome.REFUSED.value}) as was_refused
+"""
+# A claim that ran out is one whose worker died: it counts as a try and is taken again. The settings
+# are those of the same moment: what was set before a message was accepted holds for it.
+_CLAIM = Statement(f"""
+    with due as (
+        select picked.id, capacity.claim_seconds
+        from unnest(cast(:channels as text[]), cast(:free_counts as int[]),
+            cast(:claim_seconds as float8[])) as capacity(channel, free_count, claim_seconds)
+        cross join lateral (
+            select id from delivery where state = 1 and delivery.channel = capacity.channel
+            and urgency >= :least and urgency < :below and due_time <= :now
+            and (claimed_until is null or claimed_until <= :now)
+            and id <> all(cast(:busy as text[]))
+            order by urgency desc, due_time, id limit capacity.free_count
+            for update skip locked) as picked),
+    claimed as (
+        update delivery set tries = tries + 1,
+            claimed_until = cast(:now as timestamptz) + make_interval(secs => due.claim_seconds)
+        from due where delivery.id = due.id returning delivery.*),
+    noted as (
+        insert into attempt (delivery_id, try_number, attempt_time, outcome, provider_status, error)
+        select id, tries, :now, {AttemptOutcome.UNFINISHED.value}, '', '' from claimed
+        where tries - spent_tries <= {MAX_TRIES})
+    select {_CLAIMED}, {STORED} as settings
+    from claimed join message on message.id = claimed.message_id
+    order by claimed.urgency desc, claimed.due_time, claimed.id
+""")
+_RENEW = Statement("""
+    update delivery set claimed_until = :until
+    where id = :id and state = 1 and tries = :try_number returning 1
+""")
+# A receipt counts whenever it comes; a failure only from the one who holds the claim. What was
+# cancelled while it was sent has arrived all the same; what a digest carries ends as it ends. A
+# channel that was just used rests: what waits for the same person waits a little longer, danger
+# only behind danger.
+_SETTLE = Statement(f"""
+    with receipt as (
+        select * from unnest(cast(:ids as text[]), cast(:channels as text[]),
+            cast(:try_numbers as int[]), cast(:states as int2[]), cast(:outcomes as int2[]),
+            cast(:provider_statuses as text[]), cast(:errors as text[]),
+            cast(:due_times as timestamptz[]), cast(:sent_times as timestamptz[]),
+            cast(:error_times as timestamptz[]), cast(:rested_times as timestamptz[]),
+            cast(:receipt_ids as text[]), cast(:handed_over_times as timestamptz[]))
+            as own(id, channel, try_number, state, outcome, provider_status, error, due_time,
+                sent_time, error_time, rested_time, receipt_id, handed_over_time)),
+    tried as (
+        update attempt set outcome = receipt.outcome, provider_status = receipt.provider_status,
+            error = receipt.error
+        from receipt where delivery_id = receipt.id and attempt.try_number = receipt.try_number),
+    settled as (
+        update delivery set state = receipt.state, claimed_until = null,
+            tries = least(tries, spent_tries + {MAX_TRIES}),
+            due_time = coalesce(receipt.due_time, delivery.due_time),
+            sent_time = receipt.sent_time, provider_status = receipt.provider_status,
+            handed_over_time = coalesce(receipt.handed_over_time, delivery.handed_over_time),
+            receipt_id = coalesce(nullif(receipt.receipt_id, ''), delivery.receipt_id),
+            last_error = coalesce(nullif(receipt.error, ''), last_error)
+        from receipt
+        where delivery.id = receipt.id
+            and (delivery.state in (1, {_HANDED_OVER})
+                or delivery.state = {_CANCELLED} and receipt.state in (2, {_HANDED_OVER}))
+            and (tries = receipt.try_number or receipt.state in (2, {_HANDED_OVER}))
+        returning delivery.id, receipt.channel, receipt.state, receipt.sent_time,
+            receipt.provider_status, receipt.error),
+    carried as (
+        update delivery set state = settled.state, sent_time = settled.sent_time,
+            provider_status = settled.provider_status,
+            last_error = coalesce(nullif(settled.error, ''), last_error)
+        from settled
+        where settled.state in (2, 3) and delivery.state in (4, 5) and digest_id = settled.id
+            and digest_id <> ''),
+    rested as (
+        update delivery set due_time = greatest(delivery.due_time, receipt.rested_time)
+        from receipt join delivery as sent on sent.id = receipt.id
+        where receipt.rested_time is not null and delivery.state = 1
+            and delivery.channel = receipt.channel and delivery.address = sent.address
+            and delivery.id <> receipt.id and delivery.claimed_until is null
+            and (delivery.urgency < {URGENT} or sent.urgency >= {URGENT})),
+    recorded as (
+        insert into channel_record (channel, last_sent_time, last_error, last_error_time)
+        select channel, max(sent_time),
+            coalesce((array_agg(error order by error_time desc nulls last))[1], ''),
+            max(error_time)
+        from receipt group by channel order by channel
+        on conflict (channel) do update set
+            last_sent_time = coalesce(excluded.last_sent_time, channel_record.last_sent_time),
+            last_error = case when excluded.last_error_time is null
+                then channel_record.last_error else excluded.last_error end,
+            last_error_time = coalesce(excluded.last_error_time, channel_record.last_error_time))
+    select case when exists (select from settled where channel = 'sound'
+        and state in (2, {_HANDED_OVER})) then pg_notify('{NOTIFY_CHANNEL}', '{SOUNDS}') end
+""")
+# What was handed over and is to be asked about, like a claim: nobody else asks meanwhile.
+_FOLLOW = Statement(f"""
+    with due as (
+        select id from delivery where state = {_HANDED_OVER} and due_time <= :now
+        and (claimed_until is null or claimed_until <= :now)
+        order by urgency desc, due_time, id limit :size for update skip locked),
+    claimed as (
+        update delivery set claimed_until = :until from due where delivery.id = due.id
+        returning delivery.*)
+    select {_CLAIMED} from claimed join message on message.id = claimed.message_id
+""")
+# Nothing new of it, or only a word: ask again later.
+_ASK_AGAIN = Statement(f"""
+    update delivery set claimed_until = null, due_time = :due_time,
+        provider_status = coalesce(nullif(:provider_status, ''), provider_status)
+    where id = :id and state = {_HANDED_OVER} and tries = :try_number
+""")
+_NEXT_FOLLOW = Statement(
+    f"select min(due_time) as due_time from delivery where state = {_HANDED_OVER}"
+)
+_LINKS = Statement("""
+    insert into link (token_hash, message_id, created_time, expires_time)
+    select own.hash, own.id, :now, :expires_time
+    from unnest(cast(:hashes as text[]), cast(:ids as text[])) as own(hash, id)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +199,8 @@ class LevelRange:
     now: datetime
 
     @property
-    def words(self) -> dict[str, object]:
-        """Parameters of the statements: the least urgency, and one that is too much."""
+    def values(self) -> dict[str, object]:
+        """Of the statements: the least urgency, one that is too much, and the moment."""
         least, below = (URGENT, math.inf) if self.urgent else (0.0, URGENT)
         return {"least": least, "below": below, "now": self.now}
 
@@ -76,10 +233,10 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What was claimed, and the settings of that moment; none without letters."""
+class Claim:
+    """What was claimed, and the settings of that moment; none without attempts."""
 
-    letters: Sequence[Letter]
+    attempts: Sequence[DeliveryAttempt]
     settings: Settings | None
 
 
@@ -88,7 +245,7 @@ class Receipt:
     """How a try ended. What waits on this channel for the same address is due after
     `rested_time`."""
 
-    letter: Letter
+    attempt: DeliveryAttempt
     answer: Answer
     verdict: Verdict
     now: datetime
@@ -96,106 +253,106 @@ class Receipt:
 
 
 class Queue:
-    """Deliveries waiting, without SQLAlchemy: it would be the greater part of each call."""
+    """Deliveries that wait. `source`: a Database, or a Transaction to work within it."""
 
-    def __init__(self, fetch: Fetch) -> None:
-        self._fetch = fetch
+    def __init__(self, source: Fetches) -> None:
+        self._source = source
 
     async def look(
         self, channels: Sequence[str], level_range: LevelRange, busy: Collection[str]
     ) -> Look:
         """What waits on these channels, for now and for later."""
-        rows = await self._run(
-            statements.LOOK, {**level_range.words, "channels": channels, "busy": list(busy)}
+        found = await self._source.fetch(
+            _LOOK, channels=channels, busy=list(busy), **level_range.values
         )
-        later = [row["next_time"] for row in rows if row["next_time"] is not None]
-        return Look(
-            frozenset(row["channel"] for row in rows if row["is_due"]), min(later, default=None)
-        )
+        later = [row["next_time"] for row in found if row["next_time"] is not None]
+        due = frozenset(row["channel"] for row in found if row["is_due"])
+        return Look(due, min(later, default=None))
 
     async def pace(
         self, name: str, channels: Sequence[str], level_range: LevelRange, after: datetime
     ) -> Pace:
         """Tries by channel since `after`, what was never tried; never waits for one that hangs."""
-        words = {**level_range.words, "name": name, "channels": channels, "after": after}
-        (row,) = await self._run(statements.PACE, words)
+        values = {"name": name, "channels": channels, "after": after}
+        (row,) = await self._source.fetch(_PACE, **values, **level_range.values)
         used, fresh = (Counter(json.loads(row[name] or "{}")) for name in ("used", "fresh"))
         return Pace(row["may"], used, fresh, parsed(row["settings"]))
 
     async def claim(
         self, capacities: Sequence[Capacity], level_range: LevelRange, busy: Collection[str]
-    ) -> Taken:
+    ) -> Claim:
         """Take what is due, most urgent and oldest first; nobody else gets it until the claim runs
         out.
         """
-        rows = await self._run(
-            statements.CLAIM,
-            {
-                **level_range.words,
-                "channels": [capacity.channel for capacity in capacities],
-                "free_counts": [capacity.free_count for capacity in capacities],
-                "claim_seconds": [capacity.claim_seconds for capacity in capacities],
-                "busy": list(busy),
-            },
+        found = await self._source.fetch(
+            _CLAIM,
+            channels=[capacity.channel for capacity in capacities],
+            free_counts=[capacity.free_count for capacity in capacities],
+            claim_seconds=[capacity.claim_seconds for capacity in capacities],
+            busy=list(busy),
+            **level_range.values,
         )
-        return Taken([_letter(row) for row in rows], parsed(rows[0]["settings"]) if rows else None)
+        settings = parsed(found[0]["settings"]) if found else None
+        return Claim(list(map(_attempt, found)), settings)
 
-    async def renew(self, letter: Letter, until: datetime) -> bool:
+    async def renew(self, attempt: DeliveryAttempt, until: datetime) -> bool:
         """Hold a claim longer; False when another one has it by now."""
-        words = {"id": letter.delivery_id, "try_number": letter.try_number, "until": until}
-        return bool(await self._run(statements.RENEW, words))
+        values = {"id": attempt.delivery_id, "try_number": attempt.try_number, "until": until}
+        return bool(await self._source.fetch(_RENEW, **values))
 
     async def settle(self, receipts: Sequence[Receipt]) -> None:
         """Write down how tries ended, for the deliveries, what they carry, the attempts and the
         channels.
         """
         states = [one.verdict.state for one in receipts]
-        pairs = list(zip(receipts, states, strict=True))
-        await self._run(
-            statements.SETTLE,
-            {
-                "ids": [one.letter.delivery_id for one in receipts],
-                "channels": [one.letter.channel for one in receipts],
-                "try_numbers": [one.letter.try_number for one in receipts],
-                "states": [one.verdict.state.value for one in receipts],
-                "outcomes": [one.verdict.outcome.value for one in receipts],
-                "provider_statuses": [one.answer.provider_status for one in receipts],
-                "errors": [one.answer.error for one in receipts],
-                "due_times": [
-                    None if one.verdict.wait is None else one.now + one.verdict.wait
-                    for one in receipts
-                ],
-                "sent_times": [
-                    one.now if state is DeliveryState.SENT else None for one, state in pairs
-                ],
-                "error_times": [None if one.answer.accepted else one.now for one in receipts],
-                "rested_times": [one.rested_time for one in receipts],
-                "receipt_ids": [one.answer.receipt_id for one in receipts],
-                "handed_over_times": [
-                    one.now if state is DeliveryState.HANDED_OVER else None for one, state in pairs
-                ],
-            },
+
+        def times(state: DeliveryState) -> list[datetime | None]:
+            return [
+                one.now if found is state else None
+                for one, found in zip(receipts, states, strict=True)
+            ]
+
+        waits = [one.verdict.wait for one in receipts]
+        await self._source.fetch(
+            _SETTLE,
+            ids=[one.attempt.delivery_id for one in receipts],
+            channels=[one.attempt.channel for one in receipts],
+            try_numbers=[one.attempt.try_number for one in receipts],
+            states=states,
+            outcomes=[one.verdict.outcome for one in receipts],
+            provider_statuses=[one.answer.provider_status for one in receipts],
+            errors=[one.answer.error for one in receipts],
+            due_times=[
+                None if wait is None else one.now + wait
+                for one, wait in zip(receipts, waits, strict=True)
+            ],
+            sent_times=times(DeliveryState.SENT),
+            error_times=[None if one.answer.accepted else one.now for one in receipts],
+            rested_times=[one.rested_time for one in receipts],
+            receipt_ids=[one.answer.receipt_id for one in receipts],
+            handed_over_times=times(DeliveryState.HANDED_OVER),
         )
 
-    async def follow(self, now: datetime, until: datetime, size: int) -> list[Letter]:
+    async def follow(self, now: datetime, until: datetime, size: int) -> list[DeliveryAttempt]:
         """Take what was handed over and is to be asked about now; nobody else gets it before
         `until`.
         """
-        return [
-            _letter(row)
-            for row in await self._run(
-                statements.FOLLOW, {"now": now, "until": until, "size": size}
-            )
-        ]
+        return list(
+            map(_attempt, await self._source.fetch(_FOLLOW, now=now, until=until, size=size))
+        )
 
-    async def ask_again(self, letter: Letter, due_time: datetime, provider_status: str) -> None:
+    async def ask_again(
+        self, attempt: DeliveryAttempt, due_time: datetime, provider_status: str
+    ) -> None:
         """It is still not known whether this one arrived."""
-        words = {"id": letter.delivery_id, "try_number": letter.try_number, "due_time": due_time}
-        await self._run(statements.ASK_AGAIN, {**words, "provider_status": provider_status})
+        values = {"id": attempt.delivery_id, "try_number": attempt.try_number}
+        await self._source.fetch(
+            _ASK_AGAIN, due_time=due_time, provider_status=provider_status, **values
+        )
 
-    async def next_look(self) -> datetime | None:
+    async def next_follow(self) -> datetime | None:
         """When the next one that was handed over is to be asked about."""
-        (row,) = await self._run(statements.NEXT_LOOK, {})
+        (row,) = await self._source.fetch(_NEXT_FOLLOW)
         found: datetime | None = row["due_time"]
         return found
 
@@ -206,34 +363,12 @@ class Queue:
         now: datetime,
         expires_time: datetime,
     ) -> None:
-        """One link a letter; only the hash of its token is kept."""
-        words = {"hashes": hashes, "ids": message_ids, "now": now, "expires_time": expires_time}
-        await self._run(statements.LINKS, words)
-
-    async def _run(self, statement: Statement, words: Mapping[str, object]) -> list[asyncpg.Record]:
-        return await self._fetch(statement.sql, *statement.arguments(words))
+        """One link an attempt; only the hash of its token is kept."""
+        await self._source.fetch(
+            _LINKS, hashes=hashes, ids=message_ids, now=now, expires_time=expires_time
+        )
 
 
-def _letter(row: asyncpg.Record) -> Letter:
+def _attempt(row: asyncpg.Record) -> DeliveryAttempt:
     """A claimed delivery with what its message says."""
-    return Letter(
-        delivery_id=row["id"],
-        message_id=row["message_id"],
-        channel=row["channel"],
-        level=Level(row["level"]),
-        subject=row["subject"],
-        body=row["body"],
-        source=row["source"],
-        facts=json.loads(row["facts"]),
-        created_time=row["created_time"],
-        try_number=row["tries"],
-        fresh_try_number=row["tries"] - row["spent_tries"],
-        kind=Kind(row["kind"]),
-        reason=DeliveryReason(row["reason"]),
-        address=row["address"],
-        claimed_until=row["claimed_until"],
-        receipt_id=row["receipt_id"],
-        handed_over_time=row["handed_over_time"],
-        contact=row["contact"],
-        was_refused=row["was_refused"],
-    )
+    return rows.read(DeliveryAttempt, row, link="", is_own=False, is_off=False)

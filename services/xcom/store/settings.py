@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final, Protocol
 
+import asyncpg
 from pydantic import TypeAdapter
-from sqlalchemy import bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.xcom.domain.settings import (
     CHAIN,
@@ -20,6 +18,8 @@ from services.xcom.domain.settings import (
     LevelSetting,
     Settings,
 )
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
 
 _CHANNEL: Final = "channel:"
 _LEVELS = TypeAdapter(LevelSetting)
@@ -28,15 +28,16 @@ _SETTING = TypeAdapter(ChannelSetting)
 
 # Everything stored, as one text.
 STORED: Final = "(select json_agg(json_build_array(name, value, revision))::text from setting)"
-_ALL = text(f"select {STORED}")
-_PUT = text(
-    "insert into setting (name, value, revision, updated_time) select :name, :value, 1, :now"
+_ALL = Statement(f"select {STORED}")
+_PUT = Statement(
+    "insert into setting (name, value, revision, updated_time)"
+    " select :name, cast(:value as jsonb), 1, :now"
     " where cast(:etag as text) in ('', '0') or exists (select from setting where name = :name)"
     " on conflict (name) do update set value = excluded.value, revision = setting.revision + 1,"
     " updated_time = excluded.updated_time"
     " where cast(:etag as text) = '' or cast(:etag as text) = cast(setting.revision as text)"
     " returning revision"
-).bindparams(bindparam("value", type_=JSONB))
+)
 
 
 @lru_cache(maxsize=4)
@@ -60,31 +61,41 @@ def channel_document(channel: str) -> str:
     return f"{_CHANNEL}{channel}"
 
 
+class Fetches(Protocol):
+    """A Database, where each statement is committed by itself, or a Transaction."""
+
+    async def fetch(self, query: Statement, /, **values: object) -> list[asyncpg.Record]: ...
+
+
 class SettingStore:
     """Settings of one transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def stored_settings(self) -> str | None:
+        """What `parsed` reads."""
+        found: str | None = await self._transaction.scalar(_ALL)
+        return found
 
     async def settings(self) -> Settings:
         """Everything stored."""
-        return parsed(await self._connection.scalar(_ALL))
+        return parsed(await self.stored_settings())
 
     async def put_levels(self, value: LevelSetting, etag: str, now: datetime) -> bool:
         """False when the etag is not the present one; an empty one is always right."""
-        return await self._put(LEVELS, _LEVELS.dump_python(value, mode="json"), etag, now)
+        return await self._put(LEVELS, _LEVELS.dump_json(value), etag, now)
 
     async def put_chain(self, value: Chain, etag: str, now: datetime) -> bool:
         """As put_levels."""
-        return await self._put(CHAIN, _CHAIN.dump_python(value, mode="json"), etag, now)
+        return await self._put(CHAIN, _CHAIN.dump_json(value), etag, now)
 
     async def put_channel(
         self, channel: str, value: ChannelSetting, etag: str, now: datetime
     ) -> bool:
         """As put_levels."""
-        dumped = _SETTING.dump_python(value, mode="json")
-        return await self._put(channel_document(channel), dumped, etag, now)
+        return await self._put(channel_document(channel), _SETTING.dump_json(value), etag, now)
 
-    async def _put(self, name: str, value: Any, etag: str, now: datetime) -> bool:
-        words = {"name": name, "value": value, "etag": etag, "now": now}
-        return (await self._connection.execute(_PUT, words)).first() is not None
+    async def _put(self, name: str, value: bytes, etag: str, now: datetime) -> bool:
+        values = {"name": name, "value": value.decode(), "etag": etag, "now": now}
+        return await self._transaction.first(_PUT, **values) is not None

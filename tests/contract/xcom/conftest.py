@@ -30,7 +30,7 @@ RECIPIENT = "jane@example.com"
 T = TypeVar("T")
 
 
-class House:
+class Xcom:
     """Starts xcom servers on this test's database and speaks to the last one."""
 
     def __init__(self, database_url: str, clock: PushedClock, stack: AsyncExitStack) -> None:
@@ -166,9 +166,9 @@ def clock() -> PushedClock:
 
 
 @pytest.fixture
-async def house(databases: Databases, clock: PushedClock) -> AsyncIterator[House]:
+async def xcom(databases: Databases, clock: PushedClock) -> AsyncIterator[Xcom]:
     async with AsyncExitStack() as stack:
-        yield House(databases.url("xcom"), clock, stack)
+        yield Xcom(databases.url("xcom"), clock, stack)
 
 
 @pytest.fixture

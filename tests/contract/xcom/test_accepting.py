@@ -12,7 +12,7 @@ import services.xcom
 from shared.clock import PushedClock
 from shared.database import migrations
 from shared.errors import AlreadyExists, InvalidArgument, NotFound
-from tests.contract.xcom.conftest import House, hook_settings, mail_settings
+from tests.contract.xcom.conftest import Xcom, hook_settings, mail_settings
 from tests.contract.xcom.test_escalating import contact, set_chain
 from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
@@ -25,15 +25,15 @@ async def test_the_migrated_schema_equals_the_tables(databases: Databases) -> No
 
 
 async def test_a_message_is_answered_with_one_queued_delivery_a_channel(
-    house: House, hook: FakeWebhook, mail: FakeMailServer
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
     hook.answer = lambda _received: STALL
-    await house.start(**hook_settings(hook), **mail_settings(mail))
-    message = await house.send(facts={"asset": "SOL", "limit": "-50.0"})
+    await xcom.start(**hook_settings(hook), **mail_settings(mail))
+    message = await xcom.send(facts={"asset": "SOL", "limit": "-50.0"})
     assert [one.channel for one in message.deliveries] == ["email", "webhook"]
     assert {one.state for one in message.deliveries} == {pb.DELIVERY_STATE_QUEUED}
     assert message.channels_reason == "FALLBACK_ALL_CONFIGURED"
-    kept = await house.stub.GetMessage(pb.GetMessageRequest(id=message.id))
+    kept = await xcom.stub.GetMessage(pb.GetMessageRequest(id=message.id))
     assert (kept.subject, kept.body, dict(kept.facts)) == (
         message.subject,
         message.body,
@@ -55,7 +55,7 @@ async def test_a_message_is_answered_with_one_queued_delivery_a_channel(
     ],
 )
 async def test_channels_follow_the_level_the_wish_or_everything_that_is_configured(
-    house: House,
+    xcom: Xcom,
     hook: FakeWebhook,
     mail: FakeMailServer,
     level: str,
@@ -63,43 +63,43 @@ async def test_channels_follow_the_level_the_wish_or_everything_that_is_configur
     channels: list[str],
     reason: str,
 ) -> None:
-    await house.start(**hook_settings(hook), **mail_settings(mail))
-    message = await house.send(level, channels=explicit)
+    await xcom.start(**hook_settings(hook), **mail_settings(mail))
+    message = await xcom.send(level, channels=explicit)
     assert ([one.channel for one in message.deliveries], message.channels_reason) == (
         channels,
         reason,
     )
 
 
-async def test_with_nothing_configured_the_log_is_the_last_resort(house: House) -> None:
-    await house.start()
-    message = await house.send("HIGH")
+async def test_with_nothing_configured_the_log_is_the_last_resort(xcom: Xcom) -> None:
+    await xcom.start()
+    message = await xcom.send("HIGH")
     assert [one.channel for one in message.deliveries] == ["log"]
-    delivery = await house.settled(message.id, "log")
+    delivery = await xcom.settled(message.id, "log")
     assert delivery.state == pb.DELIVERY_STATE_SENT
 
 
 async def test_the_same_request_again_answers_the_first_message_and_sends_nothing_more(
-    house: House, hook: FakeWebhook
+    xcom: Xcom, hook: FakeWebhook
 ) -> None:
-    await house.start(**hook_settings(hook))
-    first = await house.send(request_id="alerts-1")
-    again = await asyncio.gather(*(house.send(request_id="alerts-1") for _ in range(5)))
+    await xcom.start(**hook_settings(hook))
+    first = await xcom.send(request_id="alerts-1")
+    again = await asyncio.gather(*(xcom.send(request_id="alerts-1") for _ in range(5)))
     assert {one.id for one in again} == {first.id}
-    await house.settled(first.id, "webhook")
+    await xcom.settled(first.id, "webhook")
     assert hook.keys == [first.deliveries[0].id]
 
 
 async def test_one_request_sent_many_times_at_once_is_one_message(
-    house: House, hook: FakeWebhook
+    xcom: Xcom, hook: FakeWebhook
 ) -> None:
-    await house.start(**hook_settings(hook))
+    await xcom.start(**hook_settings(hook))
     answers = await asyncio.gather(
-        *(house.send(request_id="alerts-9", dedupe_key="a:i:HIGH") for _ in range(20))
+        *(xcom.send(request_id="alerts-9", dedupe_key="a:i:HIGH") for _ in range(20))
     )
     assert len({one.id for one in answers}) == 1
     assert {one.suppressed_reason for one in answers} == {""}
-    await house.settled(answers[0].id, "webhook")
+    await xcom.settled(answers[0].id, "webhook")
     assert len(hook.received) == 1
 
 
@@ -108,63 +108,63 @@ async def test_one_request_sent_many_times_at_once_is_one_message(
     [{"subject": "other"}, {"body": "other"}, {"level": "LOW"}, {"facts": {"asset": "BTC"}}],
 )
 async def test_other_content_under_a_used_request_id_is_refused(
-    house: House, other: dict[str, object]
+    xcom: Xcom, other: dict[str, object]
 ) -> None:
-    await house.start()
-    first = await house.send(request_id="alerts-1")
+    await xcom.start()
+    first = await xcom.send(request_id="alerts-1")
     with pytest.raises(AlreadyExists) as refused:
-        await house.send(**{"request_id": "alerts-1"} | other)
+        await xcom.send(**{"request_id": "alerts-1"} | other)
     assert refused.value.reason == "REQUEST_ID_REUSED"
     assert refused.value.metadata == {"message_id": first.id}
-    listed = await house.stub.ListMessages(pb.ListMessagesRequest())
+    listed = await xcom.stub.ListMessages(pb.ListMessagesRequest())
     assert [one.id for one in listed.messages] == [first.id]
 
 
 async def test_a_key_told_within_the_window_is_stored_and_not_told_again(
-    house: House, hook: FakeWebhook, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, clock: PushedClock
 ) -> None:
-    await house.start(**hook_settings(hook))
-    first = await house.send(dedupe_key="alert:incident:HIGH")
+    await xcom.start(**hook_settings(hook))
+    first = await xcom.send(dedupe_key="alert:incident:HIGH")
     clock.advance(299)
-    second = await house.send(dedupe_key="alert:incident:HIGH")
+    second = await xcom.send(dedupe_key="alert:incident:HIGH")
     assert (second.suppressed_reason, list(second.deliveries)) == ("DUPLICATE", [])
     assert second.id != first.id
     assert (
-        await house.stub.GetMessage(pb.GetMessageRequest(id=second.id))
+        await xcom.stub.GetMessage(pb.GetMessageRequest(id=second.id))
     ).suppressed_reason == "DUPLICATE"
-    other = await house.send(dedupe_key="alert:incident:other")
+    other = await xcom.send(dedupe_key="alert:incident:other")
     clock.advance(2)
-    later = await house.send(dedupe_key="alert:incident:HIGH")
+    later = await xcom.send(dedupe_key="alert:incident:HIGH")
     assert (other.suppressed_reason, later.suppressed_reason) == ("", "")
     await hook.wait_for(3)
     assert sorted(hook.keys) == sorted(one.deliveries[0].id for one in (first, other, later))
 
 
-async def test_the_same_key_at_once_is_told_once(house: House, hook: FakeWebhook) -> None:
-    await house.start(**hook_settings(hook))
+async def test_the_same_key_at_once_is_told_once(xcom: Xcom, hook: FakeWebhook) -> None:
+    await xcom.start(**hook_settings(hook))
     answers = await asyncio.gather(
-        *(house.send(dedupe_key="alert:incident:HIGH") for _ in range(10))
+        *(xcom.send(dedupe_key="alert:incident:HIGH") for _ in range(10))
     )
     assert sorted(one.suppressed_reason for one in answers) == [""] + ["DUPLICATE"] * 9
 
 
-async def test_a_louder_message_is_never_a_duplicate_of_a_quieter_one(house: House) -> None:
-    await house.start()
-    quiet = await house.send("LOW", dedupe_key="alert:incident")
-    loud = await house.send("HIGH", dedupe_key="alert:incident")
-    quiet_again = await house.send("MEDIUM", dedupe_key="alert:incident")
+async def test_a_louder_message_is_never_a_duplicate_of_a_quieter_one(xcom: Xcom) -> None:
+    await xcom.start()
+    quiet = await xcom.send("LOW", dedupe_key="alert:incident")
+    loud = await xcom.send("HIGH", dedupe_key="alert:incident")
+    quiet_again = await xcom.send("MEDIUM", dedupe_key="alert:incident")
     assert [one.suppressed_reason for one in (quiet, loud, quiet_again)] == ["", "", "DUPLICATE"]
 
 
-async def test_an_unknown_channel_is_refused_with_the_known_ones(house: House) -> None:
-    await house.start()
+async def test_an_unknown_channel_is_refused_with_the_known_ones(xcom: Xcom) -> None:
+    await xcom.start()
     with pytest.raises(InvalidArgument, match="email, sms, voice, webhook, slack") as refused:
-        await house.send(channels=["pigeon"])
+        await xcom.send(channels=["pigeon"])
     assert refused.value.reason == "UNKNOWN_NAME"
     with pytest.raises(InvalidArgument, match="UNKNOWN_NAME"):
-        await house.stub.ListDeliveries(pb.ListDeliveriesRequest(channel="pigeon"))
+        await xcom.stub.ListDeliveries(pb.ListDeliveriesRequest(channel="pigeon"))
     with pytest.raises(NotFound, match="MESSAGE_NOT_FOUND"):
-        await house.stub.ListDeliveries(pb.ListDeliveriesRequest(message_id="nope"))
+        await xcom.stub.ListDeliveries(pb.ListDeliveriesRequest(message_id="nope"))
 
 
 @pytest.mark.parametrize(
@@ -179,11 +179,11 @@ async def test_an_unknown_channel_is_refused_with_the_known_ones(house: House) -
     ],
 )
 async def test_what_cannot_be_stored_is_refused_by_name(
-    house: House, fields: dict[str, object]
+    xcom: Xcom, fields: dict[str, object]
 ) -> None:
-    await house.start()
+    await xcom.start()
     with pytest.raises(InvalidArgument) as refused:
-        await house.send(**fields)
+        await xcom.send(**fields)
     assert refused.value.reason == "INVALID_FIELD"
     assert list(refused.value.fields) == list(fields)
 
@@ -204,97 +204,97 @@ KEY = "9f3c" * 16
     ],
 )
 async def test_a_private_key_is_sent_to_nobody_and_not_stored(
-    house: House, field: str, fields: dict[str, object]
+    xcom: Xcom, field: str, fields: dict[str, object]
 ) -> None:
-    await house.start()
+    await xcom.start()
     with pytest.raises(InvalidArgument) as refused:
-        await house.send(**fields)
+        await xcom.send(**fields)
     assert (refused.value.reason, list(refused.value.fields)) == ("PRIVATE_KEY_REFUSED", [field])
     assert KEY not in str(refused.value)
-    assert not (await house.stub.ListMessages(pb.ListMessagesRequest())).messages
+    assert not (await xcom.stub.ListMessages(pb.ListMessagesRequest())).messages
 
 
-async def test_the_head_of_the_ledger_goes_out_with_an_alert(house: House) -> None:
-    await house.start()
-    assert dict((await house.send(facts={"ledger_head": KEY})).facts) == {"ledger_head": KEY}
+async def test_the_head_of_the_ledger_goes_out_with_an_alert(xcom: Xcom) -> None:
+    await xcom.start()
+    assert dict((await xcom.send(facts={"ledger_head": KEY})).facts) == {"ledger_head": KEY}
 
 
 @pytest.mark.parametrize(
     "fields", [{"request_id": ""}, {"subject": ""}, {"subject": "x" * 301}, {"source": ""}]
 )
 async def test_a_message_without_what_it_needs_is_refused(
-    house: House, fields: dict[str, object]
+    xcom: Xcom, fields: dict[str, object]
 ) -> None:
-    await house.start()
+    await xcom.start()
     with pytest.raises(InvalidArgument) as refused:
-        await house.send(**fields)
+        await xcom.send(**fields)
     assert list(refused.value.fields) == list(fields)
 
 
-async def test_a_message_that_is_not_there_is_not_found(house: House) -> None:
-    await house.start()
+async def test_a_message_that_is_not_there_is_not_found(xcom: Xcom) -> None:
+    await xcom.start()
     with pytest.raises(NotFound, match="MESSAGE_NOT_FOUND"):
-        await house.stub.GetMessage(pb.GetMessageRequest(id="msg-none"))
+        await xcom.stub.GetMessage(pb.GetMessageRequest(id="msg-none"))
 
 
-async def test_messages_and_deliveries_are_listed_newest_first_in_pages(house: House) -> None:
-    await house.start()
-    sent = [await house.send("LOW" if number % 2 else "HIGH") for number in range(5)]
+async def test_messages_and_deliveries_are_listed_newest_first_in_pages(xcom: Xcom) -> None:
+    await xcom.start()
+    sent = [await xcom.send("LOW" if number % 2 else "HIGH") for number in range(5)]
     newest = [one.id for one in reversed(sent)]
-    page = await house.stub.ListMessages(pb.ListMessagesRequest(page_size=3))
-    rest = await house.stub.ListMessages(
+    page = await xcom.stub.ListMessages(pb.ListMessagesRequest(page_size=3))
+    rest = await xcom.stub.ListMessages(
         pb.ListMessagesRequest(page_size=3, page_token=page.next_page_token)
     )
     assert [one.id for one in (*page.messages, *rest.messages)] == newest
     assert not rest.next_page_token
     assert all(one.deliveries[0].channel == "log" for one in page.messages)
-    low = await house.stub.ListMessages(pb.ListMessagesRequest(level=pb.LEVEL_LOW))
+    low = await xcom.stub.ListMessages(pb.ListMessagesRequest(level=pb.LEVEL_LOW))
     assert [one.id for one in low.messages] == [sent[3].id, sent[1].id]
-    assert not (await house.stub.ListMessages(pb.ListMessagesRequest(source="cyclone"))).messages
-    deliveries = await house.stub.ListDeliveries(pb.ListDeliveriesRequest(page_size=2))
+    assert not (await xcom.stub.ListMessages(pb.ListMessagesRequest(source="cyclone"))).messages
+    deliveries = await xcom.stub.ListDeliveries(pb.ListDeliveriesRequest(page_size=2))
     assert [one.message_id for one in deliveries.deliveries] == newest[:2]
     assert deliveries.deliveries[0].subject == sent[0].subject
     with pytest.raises(InvalidArgument, match="PAGE_TOKEN_MISMATCH"):
-        await house.stub.ListDeliveries(
+        await xcom.stub.ListDeliveries(
             pb.ListDeliveriesRequest(
                 channel="log", page_size=2, page_token=deliveries.next_page_token
             )
         )
     with pytest.raises(InvalidArgument, match="BAD_PAGE_TOKEN"):
-        await house.stub.ListMessages(pb.ListMessagesRequest(page_token="none"))
+        await xcom.stub.ListMessages(pb.ListMessagesRequest(page_token="none"))
 
 
 async def test_clearing_keeps_what_waits_and_remembers_every_request(
-    house: House, hook: FakeWebhook, mail: FakeMailServer
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
     hook.answer = lambda _received: STALL
-    await house.start(**hook_settings(hook), **mail_settings(mail))
-    sent = await house.send("LOW", request_id="alerts-1")
-    await house.settled(sent.id, "email")
-    waiting = await house.send("HIGH", request_id="alerts-2")
-    await house.settled(waiting.id, "email")
+    await xcom.start(**hook_settings(hook), **mail_settings(mail))
+    sent = await xcom.send("LOW", request_id="alerts-1")
+    await xcom.settled(sent.id, "email")
+    waiting = await xcom.send("HIGH", request_id="alerts-2")
+    await xcom.settled(waiting.id, "email")
     with pytest.raises(InvalidArgument, match="NOT_CONFIRMED"):
-        await house.stub.ClearData(pb.ClearDataRequest(confirm="yes"))
-    cleared = await house.stub.ClearData(pb.ClearDataRequest(confirm="clear"))
+        await xcom.stub.ClearData(pb.ClearDataRequest(confirm="yes"))
+    cleared = await xcom.stub.ClearData(pb.ClearDataRequest(confirm="clear"))
     assert cleared.deleted_count == 2
-    left = await house.stub.ListMessages(pb.ListMessagesRequest())
+    left = await xcom.stub.ListMessages(pb.ListMessagesRequest())
     assert [one.id for one in left.messages] == [waiting.id]
-    assert (await house.deliveries(waiting.id))["webhook"].state == pb.DELIVERY_STATE_QUEUED
-    again = await house.send("LOW", request_id="alerts-1")
+    assert (await xcom.deliveries(waiting.id))["webhook"].state == pb.DELIVERY_STATE_QUEUED
+    again = await xcom.send("LOW", request_id="alerts-1")
     assert (again.id, list(again.deliveries)) == (sent.id, [])
     assert again.created_time == sent.created_time
     with pytest.raises(AlreadyExists):
-        await house.send("LOW", request_id="alerts-1", subject="other")
+        await xcom.send("LOW", request_id="alerts-1", subject="other")
     assert len(mail.mails) == 2
 
 
 async def test_clearing_keeps_what_still_goes_to_contacts(
-    house: House, hook: FakeWebhook, mail: FakeMailServer
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
-    await house.start(**hook_settings(hook), **mail_settings(mail))
-    await set_chain(house, contact("jane", 60, email="one@example.org"))
-    raised = await house.send("HIGH", channels=["webhook"])
-    await house.settled(raised.id, "webhook")
-    assert (await house.stub.ClearData(pb.ClearDataRequest(confirm="clear"))).deleted_count == 0
-    await house.push_until(lambda: len(mail.mails) == 1, 10)
+    await xcom.start(**hook_settings(hook), **mail_settings(mail))
+    await set_chain(xcom, contact("jane", 60, email="one@example.org"))
+    raised = await xcom.send("HIGH", channels=["webhook"])
+    await xcom.settled(raised.id, "webhook")
+    assert (await xcom.stub.ClearData(pb.ClearDataRequest(confirm="clear"))).deleted_count == 0
+    await xcom.push_until(lambda: len(mail.mails) == 1, 10)
     assert mail.mails[0].recipients == ["one@example.org"]

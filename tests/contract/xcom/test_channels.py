@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sonic.xcom.v1 import xcom_pb2 as pb
 
-from services.xcom.domain.messages import Letter, Level
+from services.xcom.domain.messages import DeliveryAttempt, Level
 from services.xcom.senders import email as email_channel
 from services.xcom.senders import registry, transport
 from services.xcom.senders.email import Email, EmailSettings
@@ -21,14 +21,14 @@ from tests.contract.xcom.conftest import (
     RECIPIENT,
     SECRET,
     START_TIME,
-    House,
+    Xcom,
     hook_settings,
     mail_settings,
 )
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.webhook import OK, FakeWebhook, Reply
 
-LETTER = Letter(
+ATTEMPT = DeliveryAttempt(
     delivery_id="dlv-1",
     message_id="msg-1",
     channel="email",
@@ -41,16 +41,14 @@ LETTER = Letter(
 )
 
 
-async def test_a_mail_arrives_with_its_text_and_its_marks(
-    house: House, mail: FakeMailServer
-) -> None:
-    await house.start(**mail_settings(mail), smtp_sender="sonic@example.org")
+async def test_a_mail_arrives_with_its_text_and_its_marks(xcom: Xcom, mail: FakeMailServer) -> None:
+    await xcom.start(**mail_settings(mail), smtp_sender="sonic@example.org")
     body = (
         "SOL long, wallet „Main“\nprice 92.10 USD\n.\nliquidation 88.40 USD – distance 4.0 %\n"
         + "ä" * 300
     )
-    message = await house.send("HIGH", subject="HIGH: SOL – 4 %\r\nBcc: all@example.com", body=body)
-    delivery = await house.settled(message.id, "email")
+    message = await xcom.send("HIGH", subject="HIGH: SOL – 4 %\r\nBcc: all@example.com", body=body)
+    delivery = await xcom.settled(message.id, "email")
     (received,) = mail.mails
     assert received.text == body
     assert received.message["Subject"] == "HIGH: SOL – 4 % Bcc: all@example.com"
@@ -66,9 +64,9 @@ async def test_a_mail_arrives_with_its_text_and_its_marks(
     )
 
 
-async def test_a_mail_without_a_body_says_its_subject(house: House, mail: FakeMailServer) -> None:
-    await house.start(**mail_settings(mail))
-    await house.send("LOW", body="")
+async def test_a_mail_without_a_body_says_its_subject(xcom: Xcom, mail: FakeMailServer) -> None:
+    await xcom.start(**mail_settings(mail))
+    await xcom.send("LOW", body="")
     assert (await mail.wait_for(1))[0].text == "SOL long travel -75.3 %"
 
 
@@ -80,35 +78,35 @@ async def test_a_mail_without_a_body_says_its_subject(house: House, mail: FakeMa
     ],
 )
 async def test_a_mail_server_refuses_for_good_or_for_now(
-    house: House, mail: FakeMailServer, reply: str, state: pb.DeliveryState.ValueType
+    xcom: Xcom, mail: FakeMailServer, reply: str, state: pb.DeliveryState.ValueType
 ) -> None:
-    await house.start(**mail_settings(mail))
+    await xcom.start(**mail_settings(mail))
     mail.reply = reply
-    by_mail = await house.send("LOW")
+    by_mail = await xcom.send("LOW")
     mail.recipient_reply = reply.replace("mailbox", f"<{RECIPIENT}>")
-    by_recipient = await house.send("LOW")
+    by_recipient = await xcom.send("LOW")
     for message in (by_mail, by_recipient):
         if state == pb.DELIVERY_STATE_DEAD:
-            delivery = await house.refused(message.id, "email")
+            delivery = await xcom.refused(message.id, "email")
         else:
-            delivery = await house.settled(message.id, "email")
+            delivery = await xcom.settled(message.id, "email")
         assert (delivery.state, delivery.provider_status[:3]) == (state, reply[:3])
         assert RECIPIENT not in delivery.provider_status + delivery.last_error
 
 
-async def test_a_login_is_made_when_there_is_one(house: House) -> None:
+async def test_a_login_is_made_when_there_is_one(xcom: Xcom) -> None:
     async with FakeMailServer(login=("jane", "right")) as mail:
-        await house.start(**mail_settings(mail), smtp_username="jane", smtp_password="right")
-        await house.send("LOW")
+        await xcom.start(**mail_settings(mail), smtp_username="jane", smtp_password="right")
+        await xcom.send("LOW")
         await mail.wait_for(1)
         assert mail.logins == [("jane", "right")]
 
 
-async def test_a_wrong_password_waits_for_a_right_one_and_is_not_shown(house: House) -> None:
+async def test_a_wrong_password_waits_for_a_right_one_and_is_not_shown(xcom: Xcom) -> None:
     async with FakeMailServer(login=("jane", "right")) as mail:
-        await house.start(**mail_settings(mail), smtp_username="jane", smtp_password="wrong-canary")
-        message = await house.send("LOW")
-        delivery = await house.settled(message.id, "email")
+        await xcom.start(**mail_settings(mail), smtp_username="jane", smtp_password="wrong-canary")
+        message = await xcom.send("LOW")
+        delivery = await xcom.settled(message.id, "email")
         assert (delivery.state, delivery.provider_status[:3]) == (pb.DELIVERY_STATE_QUEUED, "535")
         assert "wrong-canary" not in str(delivery)
 
@@ -122,18 +120,18 @@ async def test_a_password_never_goes_over_an_open_line_to_another_host(
         settings = EmailSettings.model_validate(
             mail_settings(mail) | {"smtp_username": "jane", "smtp_password": "right"}
         )
-        answer = await Email(settings).send(LETTER)
+        answer = await Email(settings).send(ATTEMPT)
         assert not answer.accepted
         assert "password is not sent" in answer.error
         assert mail.logins == []
 
 
-async def test_the_line_is_encrypted_when_that_is_offered(house: House, tmp_path: Path) -> None:
+async def test_the_line_is_encrypted_when_that_is_offered(xcom: Xcom, tmp_path: Path) -> None:
     async with FakeMailServer(
         login=("jane", "right"), tls_context=own_certificate(tmp_path), require_starttls=True
     ) as mail:
-        await house.start(**mail_settings(mail), smtp_username="jane", smtp_password="right")
-        await house.send("LOW")
+        await xcom.start(**mail_settings(mail), smtp_username="jane", smtp_password="right")
+        await xcom.send("LOW")
         await mail.wait_for(1)
 
 
@@ -142,7 +140,7 @@ async def test_a_far_host_must_prove_who_it_is(
 ) -> None:
     async with FakeMailServer(tls_context=own_certificate(tmp_path)) as mail:
         monkeypatch.setattr(email_channel.Email, "_is_loopback", False)
-        answer = await Email(EmailSettings.model_validate(mail_settings(mail))).send(LETTER)
+        answer = await Email(EmailSettings.model_validate(mail_settings(mail))).send(ATTEMPT)
         assert not answer.accepted
         assert mail.mails == []
 
@@ -181,11 +179,11 @@ async def test_a_checked_address_is_asked_for_by_its_name_and_must_prove_it(tmp_
 
 
 async def test_a_webhook_arrives_signed_and_complete(
-    house: House, hook: FakeWebhook, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, clock: PushedClock
 ) -> None:
-    await house.start(**hook_settings(hook), webhook_key_id="2026-a")
-    message = await house.send("HIGH", facts={"asset": "SOL"}, subject="Grüße – 4 %")
-    delivery = await house.settled(message.id, "webhook")
+    await xcom.start(**hook_settings(hook), webhook_key_id="2026-a")
+    message = await xcom.send("HIGH", facts={"asset": "SOL"}, subject="Grüße – 4 %")
+    delivery = await xcom.settled(message.id, "webhook")
     (received,) = hook.received
     assert received.is_signed_with(SECRET)
     assert not received.is_signed_with("another secret")
@@ -206,12 +204,12 @@ async def test_a_webhook_arrives_signed_and_complete(
     assert (delivery.state, delivery.provider_status) == (pb.DELIVERY_STATE_SENT, "HTTP 200 Told")
 
 
-async def test_each_try_is_signed_at_its_own_time(house: House, hook: FakeWebhook) -> None:
+async def test_each_try_is_signed_at_its_own_time(xcom: Xcom, hook: FakeWebhook) -> None:
     hook.answer = lambda _received: Reply(503) if not hook.received else OK
-    await house.start(**hook_settings(hook))
-    message = await house.send()
-    await house.settled(message.id, "webhook")
-    await house.push_until(lambda: len(hook.received) == 2)
+    await xcom.start(**hook_settings(hook))
+    message = await xcom.send()
+    await xcom.settled(message.id, "webhook")
+    await xcom.push_until(lambda: len(hook.received) == 2)
     first, second = hook.received
     assert int(second.headers["x-sonic-timestamp"]) >= int(first.headers["x-sonic-timestamp"]) + 5
     assert second.is_signed_with(SECRET)
@@ -219,25 +217,25 @@ async def test_each_try_is_signed_at_its_own_time(house: House, hook: FakeWebhoo
 
 
 async def test_a_channel_is_tested_at_once_and_remembers_when(
-    house: House, hook: FakeWebhook, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, clock: PushedClock
 ) -> None:
-    await house.start(**hook_settings(hook))
-    assert not (await house.channel("webhook")).HasField("verified_time")
-    answer = await house.stub.TestChannel(pb.TestChannelRequest(channel="Webhook"))
+    await xcom.start(**hook_settings(hook))
+    assert not (await xcom.channel("webhook")).HasField("verified_time")
+    answer = await xcom.stub.TestChannel(pb.TestChannelRequest(channel="Webhook"))
     assert (answer.ok, answer.provider_status) == (True, "HTTP 200 Told")
     assert hook.received[0].body["source"] == "test"
-    state = await house.channel("webhook")
+    state = await xcom.channel("webhook")
     assert state.verified_time.ToDatetime(UTC) == clock.now()
     assert not state.HasField("last_sent_time")
     hook.answer = lambda _received: Reply(500)
     clock.advance(60)
-    failed = await house.stub.TestChannel(pb.TestChannelRequest(channel="webhook"))
+    failed = await xcom.stub.TestChannel(pb.TestChannelRequest(channel="webhook"))
     assert (failed.ok, failed.provider_status) == (False, "answered HTTP 500 Told")
-    after = await house.channel("webhook")
+    after = await xcom.channel("webhook")
     assert after.verified_time == state.verified_time
     assert after.last_error == "answered HTTP 500 Told"
     assert after.last_error_time.ToDatetime(UTC) == clock.now()
-    assert not (await house.stub.ListMessages(pb.ListMessagesRequest())).messages
+    assert not (await xcom.stub.ListMessages(pb.ListMessagesRequest())).messages
 
 
 @pytest.mark.parametrize(
@@ -259,34 +257,34 @@ async def test_a_channel_is_tested_at_once_and_remembers_when(
     ],
 )
 async def test_a_channel_names_what_it_lacks(
-    house: House, settings: dict[str, object], channel: str, missing: list[str]
+    xcom: Xcom, settings: dict[str, object], channel: str, missing: list[str]
 ) -> None:
-    await house.start(**settings)
-    state = await house.channel(channel)
+    await xcom.start(**settings)
+    state = await xcom.channel(channel)
     assert (state.configured, list(state.missing_settings)) == (False, missing)
     with pytest.raises(FailedPrecondition) as refused:
-        await house.stub.TestChannel(pb.TestChannelRequest(channel=channel))
+        await xcom.stub.TestChannel(pb.TestChannelRequest(channel=channel))
     assert refused.value.reason == "CHANNEL_NOT_CONFIGURED"
     assert all(name in refused.value.message for name in missing)
 
 
-async def test_a_channel_that_does_not_exist_cannot_be_tested(house: House) -> None:
-    await house.start()
+async def test_a_channel_that_does_not_exist_cannot_be_tested(xcom: Xcom) -> None:
+    await xcom.start()
     with pytest.raises(InvalidArgument, match="UNKNOWN_NAME"):
-        await house.stub.TestChannel(pb.TestChannelRequest(channel="pigeon"))
+        await xcom.stub.TestChannel(pb.TestChannelRequest(channel="pigeon"))
 
 
 async def test_channels_are_listed_masked_with_their_counts(
-    house: House, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
 ) -> None:
     hook.answer = lambda _received: Reply(404)
     mail.reply = "451 later"
     url = hook.url.replace("http://", "http://jane:canary@") + "?token=canary"
-    await house.start(**mail_settings(mail), webhook_url=url, webhook_secret="canary")
-    message = await house.send("HIGH")
-    await house.settled(message.id, "email")
-    await house.refused(message.id, "webhook")
-    listed = await house.stub.ListChannels(pb.ListChannelsRequest())
+    await xcom.start(**mail_settings(mail), webhook_url=url, webhook_secret="canary")
+    message = await xcom.send("HIGH")
+    await xcom.settled(message.id, "email")
+    await xcom.refused(message.id, "webhook")
+    listed = await xcom.stub.ListChannels(pb.ListChannelsRequest())
     by_name = {one.name: one for one in listed.channels}
     assert list(by_name) == sorted(registry.NAMES)
     assert {name for name, one in by_name.items() if one.configured} == {"email", "log", "webhook"}
@@ -306,10 +304,10 @@ async def test_channels_are_listed_masked_with_their_counts(
 
 
 async def test_a_test_in_flight_ends_when_the_channel_hangs(
-    house: House, mail: FakeMailServer
+    xcom: Xcom, mail: FakeMailServer
 ) -> None:
     mail.hangs = True
-    await house.start(**mail_settings(mail), smtp_timeout_seconds=0.3)
+    await xcom.start(**mail_settings(mail), smtp_timeout_seconds=0.3)
     async with asyncio.timeout(5):
-        answer = await house.stub.TestChannel(pb.TestChannelRequest(channel="email"))
+        answer = await xcom.stub.TestChannel(pb.TestChannelRequest(channel="email"))
     assert not answer.ok

@@ -11,7 +11,7 @@ from sonic.xcom.v1 import xcom_pb2 as pb
 
 from shared.clock import PushedClock
 from shared.errors import FailedPrecondition, InvalidArgument, NotFound
-from tests.contract.xcom.conftest import House, hook_settings, mail_settings, twilio_settings, until
+from tests.contract.xcom.conftest import Xcom, hook_settings, mail_settings, twilio_settings, until
 from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.twilio import FakeTwilio
@@ -25,134 +25,134 @@ def contact(name: str, wait_seconds: int, **routes: str) -> pb.Contact:
     return pb.Contact(name=name, wait=Duration(seconds=wait_seconds), routes=ways)
 
 
-async def set_chain(house: House, *contacts: pb.Contact) -> pb.EscalationChain:
-    return await house.escalation.UpdateEscalationChain(
+async def set_chain(xcom: Xcom, *contacts: pb.Contact) -> pb.EscalationChain:
+    return await xcom.escalation.UpdateEscalationChain(
         pb.UpdateEscalationChainRequest(escalation_chain=pb.EscalationChain(contacts=contacts))
     )
 
 
-async def by_reason(house: House, message_id: str, reason: str) -> list[pb.Delivery]:
-    message = await house.stub.GetMessage(pb.GetMessageRequest(id=message_id))
+async def by_reason(xcom: Xcom, message_id: str, reason: str) -> list[pb.Delivery]:
+    message = await xcom.stub.GetMessage(pb.GetMessageRequest(id=message_id))
     wanted = pb.DeliveryReason.Value(f"DELIVERY_REASON_{reason}")
     return [one for one in message.deliveries if one.reason == wanted]
 
 
 async def test_high_that_dies_on_one_channel_goes_out_on_every_other_at_once(
-    house: House, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
 ) -> None:
     hook.answer = lambda _received: Reply(410)
-    await house.start(**hook_settings(hook), **mail_settings(mail))
+    await xcom.start(**hook_settings(hook), **mail_settings(mail))
     before = clock.now()
-    message = await house.send("HIGH", channels=["webhook"])
+    message = await xcom.send("HIGH", channels=["webhook"])
     assert [one.channel for one in message.deliveries] == ["webhook"]
     # One answer may be a mistake: it is asked once more.
-    await house.push_until(lambda: bool(mail.mails))
-    (fallback,) = await by_reason(house, message.id, "FALLBACK")
+    await xcom.push_until(lambda: bool(mail.mails))
+    (fallback,) = await by_reason(xcom, message.id, "FALLBACK")
     assert fallback.channel == "email"
     assert (clock.now() - before).total_seconds() < 30
-    quiet = await house.send("LOW", channels=["webhook"])
-    await house.push_until(lambda: len(hook.received) == 4)
-    await house.settled(quiet.id, "webhook", tries=2)
-    assert len(await house.deliveries(quiet.id)) == 1
+    quiet = await xcom.send("LOW", channels=["webhook"])
+    await xcom.push_until(lambda: len(hook.received) == 4)
+    await xcom.settled(quiet.id, "webhook", tries=2)
+    assert len(await xcom.deliveries(quiet.id)) == 1
 
 
 async def test_high_that_dies_everywhere_is_in_the_log_too(
-    house: House, hook: FakeWebhook, mail: FakeMailServer
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
     hook.answer = lambda _received: Reply(410)
-    await house.start(**hook_settings(hook))
-    message = await house.send("HIGH")
-    await house.push_until(lambda: len(hook.received) == 2)
-    await until(lambda: _logged(house, message.id))
+    await xcom.start(**hook_settings(hook))
+    message = await xcom.send("HIGH")
+    await xcom.push_until(lambda: len(hook.received) == 2)
+    await until(lambda: _logged(xcom, message.id))
 
 
-async def _logged(house: House, message_id: str) -> bool | None:
-    found = await house.deliveries(message_id)
+async def _logged(xcom: Xcom, message_id: str) -> bool | None:
+    found = await xcom.deliveries(message_id)
     return ("log" in found and found["log"].state == pb.DELIVERY_STATE_SENT) or None
 
 
 async def test_a_dead_delivery_is_sent_again_by_hand_with_the_same_key_and_new_tries(
-    house: House, hook: FakeWebhook
+    xcom: Xcom, hook: FakeWebhook
 ) -> None:
     hook.answer = lambda _received: Reply(410) if len(hook.received) < 2 else OK
-    await house.start(**hook_settings(hook))
-    message = await house.send("LOW", channels=["webhook"])
-    await house.push_until(lambda: len(hook.received) == 2)
-    dead = await house.settled(message.id, "webhook", tries=2)
-    again = await house.stub.ResendDelivery(pb.ResendDeliveryRequest(id=dead.id))
+    await xcom.start(**hook_settings(hook))
+    message = await xcom.send("LOW", channels=["webhook"])
+    await xcom.push_until(lambda: len(hook.received) == 2)
+    dead = await xcom.settled(message.id, "webhook", tries=2)
+    again = await xcom.stub.ResendDelivery(pb.ResendDeliveryRequest(id=dead.id))
     assert (again.id, again.state) == (dead.id, pb.DELIVERY_STATE_QUEUED)
-    sent = await house.settled(message.id, "webhook", tries=3)
+    sent = await xcom.settled(message.id, "webhook", tries=3)
     assert (sent.state, hook.keys) == (pb.DELIVERY_STATE_SENT, [dead.id] * 3)
     with pytest.raises(FailedPrecondition, match="DELIVERY_NOT_DEAD"):
-        await house.stub.ResendDelivery(pb.ResendDeliveryRequest(id=dead.id))
+        await xcom.stub.ResendDelivery(pb.ResendDeliveryRequest(id=dead.id))
     with pytest.raises(NotFound, match="DELIVERY_NOT_FOUND"):
-        await house.stub.ResendDelivery(pb.ResendDeliveryRequest(id="dlv-none"))
+        await xcom.stub.ResendDelivery(pb.ResendDeliveryRequest(id="dlv-none"))
     assert len(hook.received) == 3
 
 
 async def test_contacts_are_told_in_order_until_somebody_acknowledges(
-    house: House, mail: FakeMailServer, clock: PushedClock
+    xcom: Xcom, mail: FakeMailServer, clock: PushedClock
 ) -> None:
-    await house.start(**mail_settings(mail))
+    await xcom.start(**mail_settings(mail))
     await set_chain(
-        house,
+        xcom,
         contact("jane", 120, email="one@example.org"),
         contact("joe", 300, email="two@example.org"),
         contact("jim", 60, email="three@example.org"),
     )
-    message = await house.send("HIGH", channels=["email"])
+    message = await xcom.send("HIGH", channels=["email"])
     await mail.wait_for(1)
     clock.advance(119)
-    await house.send("LOW", channels=["log"])
-    assert not await by_reason(house, message.id, "ESCALATION")
-    await house.push_until(lambda: len(mail.mails) == 2)
+    await xcom.send("LOW", channels=["log"])
+    assert not await by_reason(xcom, message.id, "ESCALATION")
+    await xcom.push_until(lambda: len(mail.mails) == 2)
     assert mail.mails[1].recipients == ["one@example.org"]
-    told = await by_reason(house, message.id, "ESCALATION")
+    told = await by_reason(xcom, message.id, "ESCALATION")
     assert [(one.contact, one.destination) for one in told] == [("jane", "o***@example.org")]
     clock.advance(290)
-    await house.channel("email")
+    await xcom.channel("email")
     assert len(mail.mails) == 2
-    await house.push_until(lambda: len(mail.mails) == 3)
+    await xcom.push_until(lambda: len(mail.mails) == 3)
     assert mail.mails[2].recipients == ["two@example.org"]
-    done = await house.escalation.AckMessage(pb.AckMessageRequest(id=message.id, by="joe"))
+    done = await xcom.escalation.AckMessage(pb.AckMessageRequest(id=message.id, by="joe"))
     assert (done.acknowledged_by, done.escalation_step) == ("joe", 2)
     assert not done.HasField("escalation_due_time")
-    again = await house.escalation.AckMessage(pb.AckMessageRequest(id=message.id, by="jim"))
+    again = await xcom.escalation.AckMessage(pb.AckMessageRequest(id=message.id, by="jim"))
     assert (again.acknowledged_by, again.acknowledged_time) == ("joe", done.acknowledged_time)
     for _ in range(20):
-        await house.push(60)
-        await house.channel("email")
+        await xcom.push(60)
+        await xcom.channel("email")
     assert len(mail.mails) == 3
 
 
 async def test_a_snooze_puts_the_next_contact_off_and_no_longer(
-    house: House, mail: FakeMailServer, clock: PushedClock
+    xcom: Xcom, mail: FakeMailServer, clock: PushedClock
 ) -> None:
-    await house.start(**mail_settings(mail))
-    await set_chain(house, contact("jane", 60, email="one@example.org"))
-    message = await house.send("HIGH", channels=["email"])
+    await xcom.start(**mail_settings(mail))
+    await set_chain(xcom, contact("jane", 60, email="one@example.org"))
+    message = await xcom.send("HIGH", channels=["email"])
     await mail.wait_for(1)
-    snoozed = await house.escalation.AckMessage(
+    snoozed = await xcom.escalation.AckMessage(
         pb.AckMessageRequest(id=message.id, snooze=Duration(seconds=600))
     )
     assert not snoozed.HasField("acknowledged_time")
     for _ in range(9):
-        await house.push(60)
-        await house.channel("email")
+        await xcom.push(60)
+        await xcom.channel("email")
     assert len(mail.mails) == 1
-    await house.push_until(lambda: len(mail.mails) == 2, 10)
+    await xcom.push_until(lambda: len(mail.mails) == 2, 10)
 
 
 async def test_without_contacts_what_reached_nobody_in_time_goes_to_every_channel(
-    house: House, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
 ) -> None:
     hook.answer = lambda _received: Reply(503)
-    await house.start(**hook_settings(hook), **mail_settings(mail), xcom_escalation_seconds=30)
-    message = await house.send("HIGH", channels=["webhook"])
-    await house.settled(message.id, "webhook")
+    await xcom.start(**hook_settings(hook), **mail_settings(mail), xcom_escalation_seconds=30)
+    message = await xcom.send("HIGH", channels=["webhook"])
+    await xcom.settled(message.id, "webhook")
     assert not mail.mails
-    await house.push_until(lambda: bool(mail.mails))
-    (fallback,) = await by_reason(house, message.id, "FALLBACK")
+    await xcom.push_until(lambda: bool(mail.mails))
+    (fallback,) = await by_reason(xcom, message.id, "FALLBACK")
     assert fallback.channel == "email"
     assert (
         30
@@ -162,32 +162,32 @@ async def test_without_contacts_what_reached_nobody_in_time_goes_to_every_channe
 
 
 async def test_what_no_contact_acknowledged_goes_to_every_channel_once(
-    house: House, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
 ) -> None:
-    await house.start(**hook_settings(hook), **mail_settings(mail))
-    await set_chain(house, contact("jane", 60, email="one@example.org"))
-    message = await house.send("HIGH", channels=["email"])
-    await house.push_until(lambda: len(mail.mails) == 2, 10)
+    await xcom.start(**hook_settings(hook), **mail_settings(mail))
+    await set_chain(xcom, contact("jane", 60, email="one@example.org"))
+    message = await xcom.send("HIGH", channels=["email"])
+    await xcom.push_until(lambda: len(mail.mails) == 2, 10)
     assert not hook.received
-    await house.push_until(lambda: bool(hook.received), 10)
-    assert [one.channel for one in await by_reason(house, message.id, "FALLBACK")] == ["webhook"]
-    await house.settled(message.id, "webhook")
+    await xcom.push_until(lambda: bool(hook.received), 10)
+    assert [one.channel for one in await by_reason(xcom, message.id, "FALLBACK")] == ["webhook"]
+    await xcom.settled(message.id, "webhook")
     for _ in range(20):
-        await house.push(60)
-        await house.channel("email")
+        await xcom.push(60)
+        await xcom.channel("email")
     assert (len(mail.mails), len(hook.received)) == (2, 1)
 
 
 async def test_the_chain_is_shown_masked_and_keeps_what_comes_back_masked(
-    house: House, databases: Databases
+    xcom: Xcom, databases: Databases
 ) -> None:
-    await house.start()
+    await xcom.start()
     chain = await set_chain(
-        house, contact("jane", 60, email="secret.name@example.org", sms="+491701234567")
+        xcom, contact("jane", 60, email="secret.name@example.org", sms="+491701234567")
     )
     assert [one.address for one in chain.contacts[0].routes] == ["s***@example.org", "+49***67"]
     chain.contacts[0].wait.seconds = 90
-    await house.escalation.UpdateEscalationChain(
+    await xcom.escalation.UpdateEscalationChain(
         pb.UpdateEscalationChainRequest(escalation_chain=chain)
     )
     connection = await asyncpg.connect(databases.url("xcom"))
@@ -195,14 +195,14 @@ async def test_the_chain_is_shown_masked_and_keeps_what_comes_back_masked(
     await connection.close()
     assert "secret.name@example.org" in stored and "+491701234567" in stored and "90" in stored
     with pytest.raises(InvalidArgument, match="INVALID_FIELD"):
-        await set_chain(house, contact("a", 60, email=""), contact("a", 60, sms=""))
+        await set_chain(xcom, contact("a", 60, email=""), contact("a", 60, sms=""))
     with pytest.raises(InvalidArgument, match="DESTINATION_REFUSED"):
-        await set_chain(house, contact("a", 60, webhook="http://10.0.0.1/"))
+        await set_chain(xcom, contact("a", 60, webhook="http://10.0.0.1/"))
 
 
-async def linked(house: House, mail: FakeMailServer) -> tuple[pb.Message, str]:
-    await house.start(**mail_settings(mail), xcom_link_url="https://sonic.example.com/link")
-    message = await house.send("HIGH", channels=["email"])
+async def linked(xcom: Xcom, mail: FakeMailServer) -> tuple[pb.Message, str]:
+    await xcom.start(**mail_settings(mail), xcom_link_url="https://sonic.example.com/link")
+    message = await xcom.send("HIGH", channels=["email"])
     text = (await mail.wait_for(1))[0].text.replace("\n", "")
     found = re.search(r"https://sonic\.example\.com/link/([A-Za-z0-9_-]+)", text)
     assert found is not None
@@ -210,27 +210,27 @@ async def linked(house: House, mail: FakeMailServer) -> tuple[pb.Message, str]:
 
 
 async def test_a_link_shows_without_acting_acts_once_and_is_kept_as_a_hash(
-    house: House,
+    xcom: Xcom,
     mail: FakeMailServer,
     databases: Databases,
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    message, token = await linked(house, mail)
+    message, token = await linked(xcom, mail)
     for _ in range(3):
-        link = await house.escalation.PreviewLink(pb.PreviewLinkRequest(token=token))
+        link = await xcom.escalation.PreviewLink(pb.PreviewLinkRequest(token=token))
         assert (link.message_id, link.HasField("used_time")) == (message.id, False)
         assert not link.HasField("acknowledged_time")
     use = pb.UseLinkRequest(token=token, action=pb.LINK_ACTION_ACKNOWLEDGE)
-    used = await house.escalation.UseLink(use)
+    used = await xcom.escalation.UseLink(use)
     assert used.HasField("used_time") and used.HasField("acknowledged_time")
-    kept = await house.stub.GetMessage(pb.GetMessageRequest(id=message.id))
+    kept = await xcom.stub.GetMessage(pb.GetMessageRequest(id=message.id))
     assert kept.acknowledged_by == "link"
     assert token not in str(kept)
     with pytest.raises(FailedPrecondition, match="LINK_USED"):
-        await house.escalation.UseLink(use)
+        await xcom.escalation.UseLink(use)
     with pytest.raises(NotFound, match="LINK_NOT_FOUND"):
-        await house.escalation.PreviewLink(pb.PreviewLinkRequest(token=token[:-1] + "!"))
+        await xcom.escalation.PreviewLink(pb.PreviewLinkRequest(token=token[:-1] + "!"))
     connection = await asyncpg.connect(databases.url("xcom"))
     rows = await connection.fetch(
         "select link::text as words from link union select message::text from message"
@@ -241,25 +241,25 @@ async def test_a_link_shows_without_acting_acts_once_and_is_kept_as_a_hash(
 
 
 async def test_a_link_that_is_too_old_does_nothing(
-    house: House, mail: FakeMailServer, clock: PushedClock
+    xcom: Xcom, mail: FakeMailServer, clock: PushedClock
 ) -> None:
-    message, token = await linked(house, mail)
+    message, token = await linked(xcom, mail)
     clock.advance(86401)
     for call in (
-        house.escalation.PreviewLink(pb.PreviewLinkRequest(token=token)),
-        house.escalation.UseLink(pb.UseLinkRequest(token=token, action=pb.LINK_ACTION_SNOOZE)),
+        xcom.escalation.PreviewLink(pb.PreviewLinkRequest(token=token)),
+        xcom.escalation.UseLink(pb.UseLinkRequest(token=token, action=pb.LINK_ACTION_SNOOZE)),
     ):
         with pytest.raises(FailedPrecondition, match="LINK_EXPIRED"):
             await call
-    kept = await house.stub.GetMessage(pb.GetMessageRequest(id=message.id))
+    kept = await xcom.stub.GetMessage(pb.GetMessageRequest(id=message.id))
     assert not kept.HasField("acknowledged_time") and not kept.HasField("snoozed_until_time")
 
 
 async def test_a_contact_is_called_although_another_was_called_just_now(
-    house: House, twilio: FakeTwilio
+    xcom: Xcom, twilio: FakeTwilio
 ) -> None:
-    await house.start(**twilio_settings(twilio))
-    await set_chain(house, contact("jane", 30, voice="+4930111222"))
-    await house.send("HIGH", channels=["voice"])
-    await house.push_until(lambda: len(twilio.calls) == 2)
+    await xcom.start(**twilio_settings(twilio))
+    await set_chain(xcom, contact("jane", 30, voice="+4930111222"))
+    await xcom.send("HIGH", channels=["voice"])
+    await xcom.push_until(lambda: len(twilio.calls) == 2)
     assert [one["To"] for one in twilio.calls] == ["+491701234567", "+4930111222"]

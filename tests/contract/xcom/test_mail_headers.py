@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from services.xcom.senders.email import EmailSettings, header_text
 from shared.errors import InvalidArgument
-from tests.contract.xcom.conftest import House, mail_settings
+from tests.contract.xcom.conftest import Xcom, mail_settings
 from tests.fakes.mail import FakeMailServer
 
 EVIL = (
@@ -38,9 +38,9 @@ HEADERS = {
 }
 
 
-async def test_encoded_words_in_a_subject_stay_words(house: House, mail: FakeMailServer) -> None:
-    await house.start(**mail_settings(mail))
-    await house.send("HIGH", channels=["email"], subject=f"position {EVIL}", body="the real body")
+async def test_encoded_words_in_a_subject_stay_words(xcom: Xcom, mail: FakeMailServer) -> None:
+    await xcom.start(**mail_settings(mail))
+    await xcom.send("HIGH", channels=["email"], subject=f"position {EVIL}", body="the real body")
     (received,) = await mail.wait_for(1)
     assert received.message["Content-Type"].content_type == "text/plain"
     assert set(received.message.keys()) == HEADERS
@@ -50,11 +50,11 @@ async def test_encoded_words_in_a_subject_stay_words(house: House, mail: FakeMai
 
 @pytest.mark.parametrize("length", [60, 66, 67, 68, 69, 80, 250])
 async def test_a_long_subject_arrives_without_a_space_too_many(
-    house: House, mail: FakeMailServer, length: int
+    xcom: Xcom, mail: FakeMailServer, length: int
 ) -> None:
-    await house.start(**mail_settings(mail))
+    await xcom.start(**mail_settings(mail))
     subject = ("HIGH: SOL long travel -80 % and more " * 10)[: length - 1] + "x"
-    await house.send("LOW", channels=["email"], subject=subject)
+    await xcom.send("LOW", channels=["email"], subject=subject)
     (received,) = await mail.wait_for(1)
     assert str(received.message["Subject"]) == subject
 
@@ -86,13 +86,11 @@ def test_any_subject_is_one_header_of_short_lines_and_reads_back(text: str) -> N
 @pytest.mark.parametrize(
     "address", ["=?utf-8?q?a=0D=0ABcc:x?=@example.com", "jane@exämple.com", "a@b\u2028c.com"]
 )
-async def test_an_address_that_the_library_would_read_is_refused(
-    house: House, address: str
-) -> None:
+async def test_an_address_that_the_library_would_read_is_refused(xcom: Xcom, address: str) -> None:
     for name in ("smtp_sender", "smtp_default_recipient"):
         with pytest.raises(ValidationError):
             EmailSettings.model_validate({name: address})
-    await house.start()
+    await xcom.start()
     with pytest.raises(InvalidArgument, match="DESTINATION_REFUSED"):
-        await house.set_channel("email", "destination", destination=address)
-    assert not (await house.channel("email")).configured
+        await xcom.set_channel("email", "destination", destination=address)
+    assert not (await xcom.channel("email")).configured

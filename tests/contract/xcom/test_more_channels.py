@@ -1,4 +1,4 @@
-"""SMS, calls, relayed services and sounds as they really leave the house."""
+"""SMS, calls, relayed services and sounds as they really leave the xcom."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from sonic.xcom.v1 import xcom_pb2 as pb
 
 from shared.errors import SonicError
-from tests.contract.xcom.conftest import House, mail_settings, twilio_settings, until
+from tests.contract.xcom.conftest import Xcom, mail_settings, twilio_settings, until
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.twilio import SID, TOKEN, FakeTwilio, answer
 from tests.fakes.webhook import STALL, FakeWebhook, Reply
@@ -30,12 +30,12 @@ FACTS = {
 
 
 async def test_a_text_says_what_where_how_far_and_what_to_do(
-    house: House, twilio: FakeTwilio
+    xcom: Xcom, twilio: FakeTwilio
 ) -> None:
-    await house.start(**twilio_settings(twilio))
-    message = await house.send("HIGH", facts=FACTS, subject="HIGH: SOL long travel –75.3 %")
+    await xcom.start(**twilio_settings(twilio))
+    message = await xcom.send("HIGH", facts=FACTS, subject="HIGH: SOL long travel –75.3 %")
     assert [one.channel for one in message.deliveries] == ["sms", "voice"]
-    sent = await house.settled(message.id, "sms")
+    sent = await xcom.settled(message.id, "sms")
     assert sent.provider_status == "HTTP 201 queued"
     (text,) = twilio.texts
     assert text == {
@@ -45,19 +45,19 @@ async def test_a_text_says_what_where_how_far_and_what_to_do(
         "or close."
         " price 92.1 USD. liquidation 88.4 USD",
     }
-    await house.settled(message.id, "voice")
+    await xcom.settled(message.id, "voice")
     (call,) = twilio.calls
     assert call["Twiml"].startswith(
         "<Response><Say>Sonic. High: SOL long travel minus 75 point 3 percent"
     )
     tokens = {one.headers["i-twilio-idempotency-token"] for one in twilio.received}
-    assert tokens == {one.id for one in (await house.deliveries(message.id)).values()}
+    assert tokens == {one.id for one in (await xcom.deliveries(message.id)).values()}
 
 
-async def test_text_of_others_cannot_steer_a_call(house: House, twilio: FakeTwilio) -> None:
-    await house.start(**twilio_settings(twilio))
-    message = await house.send("HIGH", subject="</Say><Dial>+1900</Dial>", channels=["voice"])
-    await house.settled(message.id, "voice")
+async def test_text_of_others_cannot_steer_a_call(xcom: Xcom, twilio: FakeTwilio) -> None:
+    await xcom.start(**twilio_settings(twilio))
+    message = await xcom.send("HIGH", subject="</Say><Dial>+1900</Dial>", channels=["voice"])
+    await xcom.settled(message.id, "voice")
     assert "<Dial>" not in twilio.calls[0]["Twiml"]
 
 
@@ -74,80 +74,80 @@ async def test_text_of_others_cannot_steer_a_call(house: House, twilio: FakeTwil
     ],
 )
 async def test_twilio_refuses_for_good_or_for_now_and_nothing_private_is_kept(
-    house: House, twilio: FakeTwilio, refusal: Reply, state: pb.DeliveryState.ValueType
+    xcom: Xcom, twilio: FakeTwilio, refusal: Reply, state: pb.DeliveryState.ValueType
 ) -> None:
     twilio.refusal = refusal
-    await house.start(**twilio_settings(twilio))
-    message = await house.send("LOW", channels=["sms"])
+    await xcom.start(**twilio_settings(twilio))
+    message = await xcom.send("LOW", channels=["sms"])
     if state == pb.DELIVERY_STATE_DEAD:
-        delivery = await house.refused(message.id, "sms")
+        delivery = await xcom.refused(message.id, "sms")
     else:
-        delivery = await house.settled(message.id, "sms")
+        delivery = await xcom.settled(message.id, "sms")
     assert delivery.state == state
-    listed = await house.stub.ListChannels(pb.ListChannelsRequest())
+    listed = await xcom.stub.ListChannels(pb.ListChannelsRequest())
     for secret in ("+491701234567", TOKEN, SID):
         assert secret not in str(delivery) + str(listed)
 
 
 async def test_a_text_refused_for_good_goes_out_by_mail(
-    house: House, twilio: FakeTwilio, mail: FakeMailServer
+    xcom: Xcom, twilio: FakeTwilio, mail: FakeMailServer
 ) -> None:
     twilio.refusal = answer(401, {"code": 20003})
-    await house.start(**twilio_settings(twilio), **mail_settings(mail))
-    message = await house.send("HIGH")
+    await xcom.start(**twilio_settings(twilio), **mail_settings(mail))
+    message = await xcom.send("HIGH")
     assert "email" not in [one.channel for one in message.deliveries]
-    await house.refused(message.id, "sms")
+    await xcom.refused(message.id, "sms")
     await mail.wait_for(1)
 
 
 # The library warns of its own use of what is going away.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-async def test_a_relayed_service_gets_subject_and_body(house: House, hook: FakeWebhook) -> None:
-    await house.start(xcom_apprise_urls=hook.url.replace("http://", "json://user:canary@"))
-    message = await house.send("HIGH", channels=["apprise"])
-    sent = await house.settled(message.id, "apprise")
+async def test_a_relayed_service_gets_subject_and_body(xcom: Xcom, hook: FakeWebhook) -> None:
+    await xcom.start(xcom_apprise_urls=hook.url.replace("http://", "json://user:canary@"))
+    message = await xcom.send("HIGH", channels=["apprise"])
+    sent = await xcom.settled(message.id, "apprise")
     assert sent.state == pb.DELIVERY_STATE_SENT
     assert (hook.received[0].body["title"], hook.received[0].body["message"]) == (
         message.subject,
         message.body,
     )
-    assert (await house.channel("apprise")).destination == "json://***"
+    assert (await xcom.channel("apprise")).destination == "json://***"
 
 
 # The library warns of its own use of what is going away.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 async def test_a_relayed_service_that_fails_or_hangs_is_a_failed_try(
-    house: House, hook: FakeWebhook
+    xcom: Xcom, hook: FakeWebhook
 ) -> None:
     hook.answer = lambda _received: Reply(500) if len(hook.received) == 0 else STALL
-    await house.start(
+    await xcom.start(
         xcom_apprise_urls=hook.url.replace("http://", "json://"),
         xcom_slack_url="nonsense",
         xcom_apprise_timeout_seconds=0.5,
     )
-    failed = await house.stub.TestChannel(pb.TestChannelRequest(channel="apprise"))
+    failed = await xcom.stub.TestChannel(pb.TestChannelRequest(channel="apprise"))
     assert (failed.ok, failed.provider_status) == (False, "answered HTTP 500")
-    hung = await house.stub.TestChannel(pb.TestChannelRequest(channel="apprise"))
+    hung = await xcom.stub.TestChannel(pb.TestChannelRequest(channel="apprise"))
     assert (hung.ok, hung.provider_status) == (False, "no answer within 0.5 s")
-    wrong = await house.stub.TestChannel(pb.TestChannelRequest(channel="slack"))
+    wrong = await xcom.stub.TestChannel(pb.TestChannelRequest(channel="slack"))
     assert wrong.provider_status == "XCOM_SLACK_URL is not understood"
 
 
-async def test_pages_hear_the_last_minute_and_what_comes(house: House) -> None:
-    await house.start(xcom_sound=True)
-    first = await house.send("HIGH", channels=["sound"])
-    await house.settled(first.id, "sound")
+async def test_pages_hear_the_last_minute_and_what_comes(xcom: Xcom) -> None:
+    await xcom.start(xcom_sound=True)
+    first = await xcom.send("HIGH", channels=["sound"])
+    await xcom.settled(first.id, "sound")
     heard: asyncio.Queue[pb.Sound] = asyncio.Queue()
 
     async def listen() -> None:
         with suppress(grpc.aio.AioRpcError, SonicError):
-            async for sound in house.channels.WatchSounds(pb.WatchSoundsRequest()):
+            async for sound in xcom.channels.WatchSounds(pb.WatchSoundsRequest()):
                 heard.put_nowait(sound)
 
     listening = asyncio.create_task(listen())
     async with asyncio.timeout(5):
         assert (await heard.get()).message_id == first.id
-        second = await house.send("HIGH", channels=["sound"])
+        second = await xcom.send("HIGH", channels=["sound"])
         sound = await heard.get()
     assert (sound.message_id, sound.level, sound.subject) == (
         second.id,
@@ -160,24 +160,24 @@ async def test_pages_hear_the_last_minute_and_what_comes(house: House) -> None:
 
 
 async def test_a_sound_never_stands_in_for_channels_that_reach_people(
-    house: House, mail: FakeMailServer
+    xcom: Xcom, mail: FakeMailServer
 ) -> None:
-    await house.start(**mail_settings(mail), xcom_sound=True)
-    message = await house.send("HIGH")
+    await xcom.start(**mail_settings(mail), xcom_sound=True)
+    message = await xcom.send("HIGH")
     assert [one.channel for one in message.deliveries] == ["email", "sound"]
 
 
-async def test_a_player_is_run_without_a_shell(house: House, tmp_path: Path) -> None:
+async def test_a_player_is_run_without_a_shell(xcom: Xcom, tmp_path: Path) -> None:
     played = tmp_path / "played"
     command = f"{shlex.quote(sys.executable)} -c \"open('{played}', 'w')\""
-    await house.start(xcom_sound_command=command)
-    message = await house.send("HIGH", channels=["sound"], subject="$(touch evil)")
-    assert (await house.settled(message.id, "sound")).provider_status == "played"
+    await xcom.start(xcom_sound_command=command)
+    message = await xcom.send("HIGH", channels=["sound"], subject="$(touch evil)")
+    assert (await xcom.settled(message.id, "sound")).provider_status == "played"
     assert played.exists()
-    await house.start(xcom_sound_command="/nowhere/player")
+    await xcom.start(xcom_sound_command="/nowhere/player")
 
     async def fails() -> bool | None:
-        test = await house.stub.TestChannel(pb.TestChannelRequest(channel="sound"))
+        test = await xcom.stub.TestChannel(pb.TestChannelRequest(channel="sound"))
         return "not started" in test.provider_status or None
 
     await until(fails)

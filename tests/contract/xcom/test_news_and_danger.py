@@ -19,7 +19,7 @@ from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
 from shared.clock import PushedClock
 from shared.database.engine import Database
-from tests.contract.xcom.conftest import House, hook_settings, mail_settings, twilio_settings
+from tests.contract.xcom.conftest import Xcom, hook_settings, mail_settings, twilio_settings
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.twilio import FakeTwilio
 from tests.fakes.webhook import FakeWebhook, Reply
@@ -29,10 +29,10 @@ NEWS = pb.KIND_NEWS
 
 @pytest.mark.parametrize("level", ["LOW", "MEDIUM", "HIGH"])
 async def test_a_profit_is_mailed_and_rings_nobody(
-    house: House, twilio: FakeTwilio, mail: FakeMailServer, level: str
+    xcom: Xcom, twilio: FakeTwilio, mail: FakeMailServer, level: str
 ) -> None:
-    await house.start(**twilio_settings(twilio), **mail_settings(mail), xcom_sound=True)
-    message = await house.send(level, kind=NEWS, subject=f"{level}: SOL long profit 60 USD")
+    await xcom.start(**twilio_settings(twilio), **mail_settings(mail), xcom_sound=True)
+    message = await xcom.send(level, kind=NEWS, subject=f"{level}: SOL long profit 60 USD")
     assert [one.channel for one in message.deliveries] == ["email"]
     assert message.kind == NEWS
     assert not message.HasField("escalation_due_time")
@@ -41,33 +41,33 @@ async def test_a_profit_is_mailed_and_rings_nobody(
 
 
 async def test_news_that_reaches_nobody_wakes_nobody_either(
-    house: House, twilio: FakeTwilio, hook: FakeWebhook
+    xcom: Xcom, twilio: FakeTwilio, hook: FakeWebhook
 ) -> None:
     hook.answer = lambda _received: Reply(410)
-    await house.start(**twilio_settings(twilio), **hook_settings(hook))
-    message = await house.send("HIGH", kind=NEWS)
-    dead = await house.refused(message.id, "webhook")
+    await xcom.start(**twilio_settings(twilio), **hook_settings(hook))
+    message = await xcom.send("HIGH", kind=NEWS)
+    dead = await xcom.refused(message.id, "webhook")
     assert dead.state == pb.DELIVERY_STATE_DEAD
-    assert [*await house.deliveries(message.id)] == ["webhook"]
+    assert [*await xcom.deliveries(message.id)] == ["webhook"]
     assert not twilio.received
 
 
-async def test_news_takes_a_phone_that_is_named(house: House, twilio: FakeTwilio) -> None:
-    await house.start(**twilio_settings(twilio))
-    message = await house.send("LOW", kind=NEWS, channels=["sms"])
-    await house.settled(message.id, "sms")
+async def test_news_takes_a_phone_that_is_named(xcom: Xcom, twilio: FakeTwilio) -> None:
+    await xcom.start(**twilio_settings(twilio))
+    message = await xcom.send("LOW", kind=NEWS, channels=["sms"])
+    await xcom.settled(message.id, "sms")
     assert len(twilio.texts) == 1
 
 
 async def test_danger_is_claimed_before_news_and_the_nearest_to_liquidation_first(
-    house: House, hook: FakeWebhook, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, clock: PushedClock
 ) -> None:
-    database = Database(house.database_url)
+    database = Database(xcom.database_url)
     channels = Channels(ChannelSettings.model_validate(hook_settings(hook)), clock).by_name
     accepting = MessageService(
-        database.bind(MessageStore),
-        database.bind(MessageStore),
-        Acceptance(database.fetch),
+        database.open(MessageStore),
+        database.open(MessageStore),
+        Acceptance(database),
         channels,
         LevelDefaults(dict.fromkeys(Level, ("webhook",))),
         timedelta(seconds=300),
@@ -90,27 +90,27 @@ async def test_danger_is_claimed_before_news_and_the_nearest_to_liquidation_firs
     claimed = []
     for urgent in (True, False):
         sender = DeliveryService(
-            database.bind(DeliveryStore),
-            Queue(database.fetch),
+            database.open(DeliveryStore),
+            Queue(database),
             channels,
             QueueRules(urgent=urgent),
             Links("", timedelta(days=1)),
             clock,
         )
-        claimed.append([letter.subject for letter in (await sender.claim({})).letters])
+        claimed.append([attempt.subject for attempt in (await sender.claim({})).attempts])
     await database.stop()
     assert claimed == [["past", "near", "far", "unknown"], ["medium", "resolved", "profit"]]
 
 
-async def test_what_waits_together_is_told_worst_first(house: House, hook: FakeWebhook) -> None:
-    await house.start(**hook_settings(hook), xcom_budget_count=10, xcom_budget_reserve=9)
-    await house.send("LOW", channels=["webhook"])
+async def test_what_waits_together_is_told_worst_first(xcom: Xcom, hook: FakeWebhook) -> None:
+    await xcom.start(**hook_settings(hook), xcom_budget_count=10, xcom_budget_reserve=9)
+    await xcom.send("LOW", channels=["webhook"])
     await hook.wait_for(1)
     for number in range(3):
-        await house.send("HIGH", kind=NEWS, channels=["webhook"], subject=f"profit {number}")
+        await xcom.send("HIGH", kind=NEWS, channels=["webhook"], subject=f"profit {number}")
     facts = {"event": "RAISED", "asset": "ETH", "side": "LONG", "liquidation_distance_percent": "9"}
-    await house.send("MEDIUM", channels=["webhook"], subject="MEDIUM: ETH long travel", facts=facts)
-    await house.push_until(lambda: len(hook.received) == 2, 5)
+    await xcom.send("MEDIUM", channels=["webhook"], subject="MEDIUM: ETH long travel", facts=facts)
+    await xcom.push_until(lambda: len(hook.received) == 2, 5)
     told = hook.received[1].body
     assert told["subject"] == (
         "MEDIUM: 4 messages: ETH long 9 % to liquidation, check now; profit 0; profit 1; and 1 more"
@@ -119,17 +119,17 @@ async def test_what_waits_together_is_told_worst_first(house: House, hook: FakeW
 
 
 async def test_simulated_data_is_called_so_in_every_text(
-    house: House, twilio: FakeTwilio, mail: FakeMailServer, hook: FakeWebhook
+    xcom: Xcom, twilio: FakeTwilio, mail: FakeMailServer, hook: FakeWebhook
 ) -> None:
-    await house.start(**twilio_settings(twilio), **mail_settings(mail), **hook_settings(hook))
-    message = await house.send(
+    await xcom.start(**twilio_settings(twilio), **mail_settings(mail), **hook_settings(hook))
+    message = await xcom.send(
         "HIGH",
         subject="HIGH: SOL long travel -80 %",
         facts={"demo": "true"},
         channels=["sms", "voice", "email", "webhook"],
     )
     for channel in ("sms", "voice", "email", "webhook"):
-        await house.settled(message.id, channel)
+        await xcom.settled(message.id, channel)
     assert twilio.texts[0]["Body"].startswith("DEMO HIGH: SOL long")
     assert "Sonic. Demo, simulated data." in twilio.calls[0]["Twiml"]
     (received,) = mail.mails

@@ -10,7 +10,7 @@ import pytest
 from sonic.xcom.v1 import xcom_pb2 as pb
 
 from shared.clock import PushedClock
-from tests.contract.xcom.conftest import START_TIME, House, hook_settings, twilio_settings, until
+from tests.contract.xcom.conftest import START_TIME, Xcom, hook_settings, twilio_settings, until
 from tests.fakes.databases import Databases
 from tests.fakes.twilio import FakeTwilio
 from tests.fakes.webhook import FakeWebhook, Reply
@@ -19,157 +19,155 @@ from tests.fakes.webhook import FakeWebhook, Reply
 TIGHT = {"xcom_budget_count": 10, "xcom_budget_reserve": 7, "xcom_budget_seconds": 60}
 
 
-async def told(house: House, count: int, level: str = "LOW") -> list[pb.Message]:
+async def told(xcom: Xcom, count: int, level: str = "LOW") -> list[pb.Message]:
     return [
-        await house.send(level, channels=["webhook"], subject=f"message {number}")
+        await xcom.send(level, channels=["webhook"], subject=f"message {number}")
         for number in range(count)
     ]
 
 
-async def states(house: House, messages: list[pb.Message]) -> list[str]:
-    found = [(await house.deliveries(one.id))["webhook"].state for one in messages]
+async def states(xcom: Xcom, messages: list[pb.Message]) -> list[str]:
+    found = [(await xcom.deliveries(one.id))["webhook"].state for one in messages]
     return [pb.DeliveryState.Name(state).removeprefix("DELIVERY_STATE_") for state in found]
 
 
 async def test_what_the_budget_does_not_hold_is_told_in_one_digest(
-    house: House, hook: FakeWebhook
+    xcom: Xcom, hook: FakeWebhook
 ) -> None:
-    await house.start(**hook_settings(hook), **TIGHT)
-    first = [(await told(house, 1))[0] for _ in range(3)]
+    await xcom.start(**hook_settings(hook), **TIGHT)
+    first = [(await told(xcom, 1))[0] for _ in range(3)]
     await hook.wait_for(3)
     assert len(first) == 3
-    held = await told(house, 30)
-    loud = await house.send("HIGH", channels=["webhook"])
-    await house.settled(loud.id, "webhook")
+    held = await told(xcom, 30)
+    loud = await xcom.send("HIGH", channels=["webhook"])
+    await xcom.settled(loud.id, "webhook")
     assert len(hook.received) == 4
-    await house.push_until(lambda: len(hook.received) == 5, 5)
-    await until(lambda: all_sent(house, held))
+    await xcom.push_until(lambda: len(hook.received) == 5, 5)
+    await until(lambda: all_sent(xcom, held))
     digest = hook.received[4].body
     assert digest["subject"] == "LOW: 30 messages: message 0; message 1; message 2; and 27 more"
     assert "- message 19" in digest["body"] and "and 10 more" in digest["body"]
-    carried = [(await house.deliveries(one.id))["webhook"] for one in held]
+    carried = [(await xcom.deliveries(one.id))["webhook"] for one in held]
     assert {one.digest_id for one in carried} == {hook.received[4].key}
 
 
-async def all_sent(house: House, messages: list[pb.Message]) -> bool | None:
-    return set(await states(house, messages)) == {"SENT"} or None
+async def all_sent(xcom: Xcom, messages: list[pb.Message]) -> bool | None:
+    return set(await states(xcom, messages)) == {"SENT"} or None
 
 
 async def test_a_digest_that_is_given_up_gives_up_what_it_carries_and_each_can_be_sent_again(
-    house: House, hook: FakeWebhook
+    xcom: Xcom, hook: FakeWebhook
 ) -> None:
-    await house.start(**hook_settings(hook), **TIGHT)
-    await told(house, 3)
+    await xcom.start(**hook_settings(hook), **TIGHT)
+    await told(xcom, 3)
     await hook.wait_for(3)
     hook.answer = lambda _received: Reply(410)
-    held = await told(house, 5)
-    await house.push_until(lambda: len(hook.received) == 5, 5)
+    held = await told(xcom, 5)
+    await xcom.push_until(lambda: len(hook.received) == 5, 5)
 
     async def dead() -> bool | None:
         # A final answer is asked once more before it is believed.
-        house.clock.advance(5)
-        return set(await states(house, held)) == {"DEAD"} or None
+        xcom.clock.advance(5)
+        return set(await states(xcom, held)) == {"DEAD"} or None
 
     await until(dead)
-    one = (await house.deliveries(held[0].id))["webhook"]
-    again = await house.stub.ResendDelivery(pb.ResendDeliveryRequest(id=one.id))
+    one = (await xcom.deliveries(held[0].id))["webhook"]
+    again = await xcom.stub.ResendDelivery(pb.ResendDeliveryRequest(id=one.id))
     assert (again.state, again.digest_id) == (pb.DELIVERY_STATE_QUEUED, "")
 
 
 async def test_quiet_hours_hold_low_and_medium_and_let_high_through(
-    house: House, hook: FakeWebhook, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, clock: PushedClock
 ) -> None:
-    await house.start(**hook_settings(hook))
+    await xcom.start(**hook_settings(hook))
     # The worker is up: what it is claiming at the moment of a change is claimed by the settings
     # before.
-    await house.settled((await told(house, 1))[0].id, "webhook")
+    await xcom.settled((await told(xcom, 1))[0].id, "webhook")
     # 23:00 UTC is midnight in Berlin.
     hours = pb.QuietHours(start_minute=22 * 60, end_minute=7 * 60, time_zone="Europe/Berlin")
-    changed = await house.set_channel("webhook", "quiet_hours", quiet_hours=hours)
+    changed = await xcom.set_channel("webhook", "quiet_hours", quiet_hours=hours)
     assert changed.quiet_now
-    held = await told(house, 2) + await told(house, 1, "MEDIUM")
-    loud = await house.send("HIGH", channels=["webhook"])
-    await house.settled(loud.id, "webhook")
+    held = await told(xcom, 2) + await told(xcom, 1, "MEDIUM")
+    loud = await xcom.send("HIGH", channels=["webhook"])
+    await xcom.settled(loud.id, "webhook")
     clock.advance(6 * 3600)
-    await house.settled((await house.send("HIGH", channels=["webhook"])).id, "webhook")
-    assert set(await states(house, held)) == {"QUEUED"}
+    await xcom.settled((await xcom.send("HIGH", channels=["webhook"])).id, "webhook")
+    assert set(await states(xcom, held)) == {"QUEUED"}
     over = START_TIME.replace(hour=6, day=START_TIME.day + 1, tzinfo=None)
-    listed = await house.stub.ListDeliveries(
+    listed = await xcom.stub.ListDeliveries(
         pb.ListDeliveriesRequest(state=pb.DELIVERY_STATE_QUEUED)
     )
     assert {
         one.quiet_until_time.ToDatetime() for one in (*listed.deliveries, *held[0].deliveries)
     } == {over}
-    assert not (await house.deliveries(loud.id))["webhook"].HasField("quiet_until_time")
+    assert not (await xcom.deliveries(loud.id))["webhook"].HasField("quiet_until_time")
     assert [one.body["level"] for one in hook.received[1:]] == ["HIGH", "HIGH"]
-    await house.push_until(lambda: len(hook.received) == 6, 60)
+    await xcom.push_until(lambda: len(hook.received) == 6, 60)
     assert clock.now() >= START_TIME.replace(hour=6, day=START_TIME.day + 1)
     assert sorted(one.body["level"] for one in hook.received[3:]) == ["LOW", "LOW", "MEDIUM"]
 
 
-async def test_a_budget_set_by_a_call_holds_for_its_channel(
-    house: House, hook: FakeWebhook
-) -> None:
-    await house.start(**hook_settings(hook))
-    await house.set_channel("webhook", "quiet_budget_count", quiet_budget_count=1)
-    await told(house, 1)
+async def test_a_budget_set_by_a_call_holds_for_its_channel(xcom: Xcom, hook: FakeWebhook) -> None:
+    await xcom.start(**hook_settings(hook))
+    await xcom.set_channel("webhook", "quiet_budget_count", quiet_budget_count=1)
+    await told(xcom, 1)
     await hook.wait_for(1)
-    await told(house, 2)
-    loud = await house.send("HIGH", channels=["webhook"])
-    await house.settled(loud.id, "webhook")
+    await told(xcom, 2)
+    loud = await xcom.send("HIGH", channels=["webhook"])
+    await xcom.settled(loud.id, "webhook")
     assert [one.body["level"] for one in hook.received] == ["LOW", "HIGH"]
 
 
 async def test_calls_rest_and_what_waited_is_spoken_in_one(
-    house: House, twilio: FakeTwilio, clock: PushedClock
+    xcom: Xcom, twilio: FakeTwilio, clock: PushedClock
 ) -> None:
-    await house.start(
+    await xcom.start(
         **twilio_settings(twilio), xcom_escalation_seconds=86400, sms_cooldown_seconds=0
     )
-    first = await house.send("HIGH", channels=["voice", "sms"])
-    await house.settled(first.id, "voice")
+    first = await xcom.send("HIGH", channels=["voice", "sms"])
+    await xcom.settled(first.id, "voice")
     later = [
-        await house.send("HIGH", channels=["voice", "sms"], subject=f"SOL {number}")
+        await xcom.send("HIGH", channels=["voice", "sms"], subject=f"SOL {number}")
         for number in range(3)
     ]
     for message in later:
-        await house.settled(message.id, "sms")
+        await xcom.settled(message.id, "sms")
     clock.advance(178)
-    await house.channel("voice")
+    await xcom.channel("voice")
     assert (len(twilio.calls), len(twilio.texts)) == (1, 4)
-    await house.push_until(lambda: len(twilio.calls) == 2)
+    await xcom.push_until(lambda: len(twilio.calls) == 2)
     assert "3 messages" in twilio.calls[1]["Twiml"]
 
     async def carried() -> bool | None:
         clock.advance(1)
-        found = [(await house.deliveries(one.id))["voice"].state for one in later]
+        found = [(await xcom.deliveries(one.id))["voice"].state for one in later]
         return set(found) == {pb.DELIVERY_STATE_SENT} or None
 
     await until(carried)
 
 
 async def test_what_was_accepted_while_a_text_was_being_sent_rests_behind_it_too(
-    house: House, twilio: FakeTwilio, databases: Databases
+    xcom: Xcom, twilio: FakeTwilio, databases: Databases
 ) -> None:
-    await house.start(**twilio_settings(twilio))
-    first = await house.send("MEDIUM", channels=["sms"])
-    await house.settled(first.id, "sms")
-    second = await house.send("MEDIUM", channels=["sms"])
+    await xcom.start(**twilio_settings(twilio))
+    first = await xcom.send("MEDIUM", channels=["sms"])
+    await xcom.settled(first.id, "sms")
+    second = await xcom.send("MEDIUM", channels=["sms"])
     admin = await asyncpg.connect(databases.admin_url)
     # As it is stored when nothing had been sent yet.
     moved = "update xcom.delivery set due_time = created_time where message_id = $1"
     await admin.execute(moved, second.id)
     await admin.close()
     for _ in range(8):
-        await house.push(1)
+        await xcom.push(1)
     assert len(twilio.texts) == 1
-    await house.push_until(lambda: len(twilio.texts) == 2)
+    await xcom.push_until(lambda: len(twilio.texts) == 2)
 
 
 async def test_one_loud_message_overtakes_ten_thousand_quiet_ones(
-    house: House, hook: FakeWebhook, databases: Databases
+    xcom: Xcom, hook: FakeWebhook, databases: Databases
 ) -> None:
-    await house.start(**hook_settings(hook))
+    await xcom.start(**hook_settings(hook))
     connection = await asyncpg.connect(databases.url("xcom"))
     await connection.execute(
         "insert into message (id, request_id, level, subject, body, source, dedupe_key, facts,"
@@ -188,8 +186,8 @@ async def test_one_loud_message_overtakes_ten_thousand_quiet_ones(
     )
     began = time.monotonic()
     await connection.execute("select pg_notify('xcom_delivery', '')")
-    loud = await house.send("HIGH", channels=["webhook"])
-    sent = await house.settled(loud.id, "webhook")
+    loud = await xcom.send("HIGH", channels=["webhook"])
+    sent = await xcom.settled(loud.id, "webhook")
     assert sent.state == pb.DELIVERY_STATE_SENT
     assert time.monotonic() - began < 10
 
@@ -206,19 +204,19 @@ async def test_one_loud_message_overtakes_ten_thousand_quiet_ones(
 
 @pytest.mark.parametrize("level", ["LOW", "HIGH"])
 async def test_a_lock_held_elsewhere_delays_quiet_ones_only(
-    house: House, hook: FakeWebhook, databases: Databases, level: str
+    xcom: Xcom, hook: FakeWebhook, databases: Databases, level: str
 ) -> None:
     connection = await asyncpg.connect(databases.url("xcom"))
     transaction = connection.transaction()
     await transaction.start()
     await connection.execute("select pg_advisory_xact_lock(hashtextextended('xcom pace quiet', 0))")
     await connection.execute("select pg_advisory_xact_lock(hashtextextended('xcom pace high', 0))")
-    await house.start(**hook_settings(hook))
-    message = await house.send(level, channels=["webhook"])
+    await xcom.start(**hook_settings(hook))
+    message = await xcom.send(level, channels=["webhook"])
     if level == "LOW":
         await asyncio.sleep(0.1)
         assert not hook.received
         await transaction.rollback()
-        await house.push_until(lambda: bool(hook.received))
-    await house.settled(message.id, "webhook")
+        await xcom.push_until(lambda: bool(hook.received))
+    await xcom.settled(message.id, "webhook")
     await connection.close()

@@ -18,7 +18,7 @@ from apprise.plugins.slack import NotifySlack
 from apprise.plugins.telegram import NotifyTelegram
 from sonic.xcom.v1 import xcom_pb2 as pb
 
-from tests.contract.xcom.conftest import House
+from tests.contract.xcom.conftest import Xcom
 from tests.fakes.webhook import FakeWebhook, Received, Reply
 
 # The library warns of its own use of what is going away.
@@ -108,16 +108,16 @@ def _judged(received: Received) -> Reply:
 
 @pytest.mark.parametrize(("name", "url", "read", "limit"), SERVICES)
 async def test_an_alert_arrives_letter_by_letter(
-    house: House,
+    xcom: Xcom,
     services: FakeWebhook,
     name: str,
     url: str,
     read: Callable[[Received], str],
     limit: int,
 ) -> None:
-    await house.start(**{f"xcom_{name}_url": url})
-    message = await house.send("HIGH", channels=[name], subject=SUBJECT, body=BODY)
-    sent = await house.settled(message.id, name)
+    await xcom.start(**{f"xcom_{name}_url": url})
+    message = await xcom.send("HIGH", channels=[name], subject=SUBJECT, body=BODY)
+    sent = await xcom.settled(message.id, name)
     assert sent.state == pb.DELIVERY_STATE_SENT
     text = read(services.received[0]).replace("\r\n", "\n")
     # A service may leave out empty lines.
@@ -127,15 +127,15 @@ async def test_an_alert_arrives_letter_by_letter(
 
 @pytest.mark.parametrize(("name", "url", "read", "limit"), SERVICES)
 async def test_a_test_of_a_channel_sends_the_signs_of_an_alert(
-    house: House,
+    xcom: Xcom,
     services: FakeWebhook,
     name: str,
     url: str,
     read: Callable[[Received], str],
     limit: int,
 ) -> None:
-    await house.start(**{f"xcom_{name}_url": url})
-    answer = await house.stub.TestChannel(pb.TestChannelRequest(channel=name))
+    await xcom.start(**{f"xcom_{name}_url": url})
+    answer = await xcom.stub.TestChannel(pb.TestChannelRequest(channel=name))
     assert answer.ok
     text = read(services.received[0])
     assert all(sign in text for sign in ("<long>", "<=", "&", "my_main_wallet", "*1*", "[x]", "🚨"))
@@ -144,7 +144,7 @@ async def test_a_test_of_a_channel_sends_the_signs_of_an_alert(
 @pytest.mark.parametrize("character", ["a", "_", "<", "ß", "🚨"])
 @pytest.mark.parametrize(("name", "url", "read", "limit"), SERVICES)
 async def test_what_is_too_long_is_cut_and_says_how_much_is_missing(
-    house: House,
+    xcom: Xcom,
     services: FakeWebhook,
     name: str,
     url: str,
@@ -152,11 +152,11 @@ async def test_what_is_too_long_is_cut_and_says_how_much_is_missing(
     limit: int,
     character: str,
 ) -> None:
-    await house.start(**{f"xcom_{name}_url": url})
+    await xcom.start(**{f"xcom_{name}_url": url})
     lines = [f"{number} {character * 15}" for number in range(500)]
     body = "\n".join(lines)
-    message = await house.send("HIGH", channels=[name], subject=SUBJECT, body=body)
-    sent = await house.settled(message.id, name)
+    message = await xcom.send("HIGH", channels=[name], subject=SUBJECT, body=body)
+    sent = await xcom.settled(message.id, name)
     assert sent.state == pb.DELIVERY_STATE_SENT
     text = read(services.received[0]).replace("\r\n", "\n")
     found = re.search(r"(\d+) \S+\n\.\.\. and (\d+) more lines$", text)
@@ -169,8 +169,8 @@ async def test_what_is_too_long_is_cut_and_says_how_much_is_missing(
 
 
 async def test_a_service_without_a_receiver_has_sent_nothing(
-    house: House, services: FakeWebhook
+    xcom: Xcom, services: FakeWebhook
 ) -> None:
-    await house.start(xcom_telegram_url="tgram://123456789:abcdefg_hijklmnop/?detect=no")
-    message = await house.send("LOW", channels=["telegram"])
-    assert (await house.settled(message.id, "telegram")).state != pb.DELIVERY_STATE_SENT
+    await xcom.start(xcom_telegram_url="tgram://123456789:abcdefg_hijklmnop/?detect=no")
+    message = await xcom.send("LOW", channels=["telegram"])
+    assert (await xcom.settled(message.id, "telegram")).state != pb.DELIVERY_STATE_SENT

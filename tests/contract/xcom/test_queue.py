@@ -22,27 +22,27 @@ from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
 from shared.clock import PushedClock
 from shared.database.engine import Database
-from tests.contract.xcom.conftest import House, hook_settings, mail_settings, until
+from tests.contract.xcom.conftest import Xcom, hook_settings, mail_settings, until
 from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.webhook import OK, STALL, FakeWebhook, Received, Reply
 
 
-async def stored_elsewhere(house: House, hook: FakeWebhook, request_id: str) -> str:
+async def stored_elsewhere(xcom: Xcom, hook: FakeWebhook, request_id: str) -> str:
     """A message stored by a process that sends nothing: nobody in this server is told of it."""
-    database = Database(house.database_url)
-    channels = Channels(ChannelSettings.model_validate(hook_settings(hook)), house.clock)
+    database = Database(xcom.database_url)
+    channels = Channels(ChannelSettings.model_validate(hook_settings(hook)), xcom.clock)
     levels = LevelDefaults(dict.fromkeys(Level, ("webhook",)))
     service = MessageService(
-        database.bind(MessageStore),
-        database.bind(MessageStore),
-        Acceptance(database.fetch),
+        database.open(MessageStore),
+        database.open(MessageStore),
+        Acceptance(database),
         channels.by_name,
         levels,
         timedelta(seconds=300),
         timedelta(seconds=300),
         lambda _level: None,
-        house.clock,
+        xcom.clock,
         "elsewhere",
     )
     message = await service.send(Draft(request_id, Level.HIGH, "subject", "body", "alerts"))
@@ -51,13 +51,13 @@ async def stored_elsewhere(house: House, hook: FakeWebhook, request_id: str) -> 
 
 
 async def test_a_receiver_that_fails_is_tried_again_later_with_the_same_key(
-    house: House, hook: FakeWebhook, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, clock: PushedClock
 ) -> None:
     hook.answer = lambda _received: Reply(503) if len(hook.received) < 2 else OK
-    await house.start(**hook_settings(hook))
-    message = await house.send()
+    await xcom.start(**hook_settings(hook))
+    message = await xcom.send()
     for tries, wait_seconds in ((1, 5), (2, 15)):
-        waiting = await house.settled(message.id, "webhook", tries=tries)
+        waiting = await xcom.settled(message.id, "webhook", tries=tries)
         assert (waiting.state, waiting.tries) == (pb.DELIVERY_STATE_QUEUED, tries)
         assert (waiting.last_error, waiting.provider_status) == (
             "answered HTTP 503 Told",
@@ -67,10 +67,10 @@ async def test_a_receiver_that_fails_is_tried_again_later_with_the_same_key(
         # The clock may have been pushed once more, by a second, while the try was under way.
         assert wait_seconds <= planned.total_seconds() <= wait_seconds * 1.2 + 1
         clock.advance(wait_seconds - 0.1)
-        await house.channel("webhook")
+        await xcom.channel("webhook")
         assert len(hook.received) == tries
-        await house.push_until(lambda seen=tries: len(hook.received) > seen)
-    done = await house.settled(message.id, "webhook", tries=3)
+        await xcom.push_until(lambda seen=tries: len(hook.received) > seen)
+    done = await xcom.settled(message.id, "webhook", tries=3)
     assert (done.state, done.tries) == (pb.DELIVERY_STATE_SENT, 3)
     assert [one.outcome for one in done.attempts] == [
         pb.ATTEMPT_OUTCOME_FAILED,
@@ -81,46 +81,46 @@ async def test_a_receiver_that_fails_is_tried_again_later_with_the_same_key(
 
 
 async def test_after_the_last_try_a_delivery_is_dead_with_its_reason(
-    house: House, hook: FakeWebhook, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, clock: PushedClock
 ) -> None:
     hook.answer = lambda _received: Reply(500)
-    await house.start(**hook_settings(hook))
-    message = await house.send("LOW", channels=["webhook"])
+    await xcom.start(**hook_settings(hook))
+    message = await xcom.send("LOW", channels=["webhook"])
     for tries in range(1, 8):
-        await house.settled(message.id, "webhook", tries=tries)
-        await house.push_until(
+        await xcom.settled(message.id, "webhook", tries=tries)
+        await xcom.push_until(
             lambda seen=tries: len(hook.received) > seen, RETRY_SECONDS[min(tries, 5) - 1] / 5
         )
-    dead = await house.settled(message.id, "webhook", tries=8)
+    dead = await xcom.settled(message.id, "webhook", tries=8)
     assert (dead.state, dead.tries) == (pb.DELIVERY_STATE_DEAD, 8)
     assert dead.last_error == "answered HTTP 500 Told"
     clock.advance(7200)
-    state = await house.channel("webhook")
+    state = await xcom.channel("webhook")
     assert (state.dead_count, state.queued_count, len(hook.received)) == (1, 0, 8)
     assert state.last_error == "answered HTTP 500 Told"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 async def test_a_refusal_for_good_that_is_repeated_is_dead(
-    house: House, hook: FakeWebhook, status: int
+    xcom: Xcom, hook: FakeWebhook, status: int
 ) -> None:
     hook.answer = lambda _received: Reply(status)
-    await house.start(**hook_settings(hook))
-    message = await house.send("LOW", channels=["webhook"])
-    await house.settled(message.id, "webhook")
-    await house.push_until(lambda: len(hook.received) == 2)
-    dead = await house.settled(message.id, "webhook", tries=2)
+    await xcom.start(**hook_settings(hook))
+    message = await xcom.send("LOW", channels=["webhook"])
+    await xcom.settled(message.id, "webhook")
+    await xcom.push_until(lambda: len(hook.received) == 2)
+    dead = await xcom.settled(message.id, "webhook", tries=2)
     assert (dead.state, dead.tries) == (pb.DELIVERY_STATE_DEAD, 2)
     assert {one.outcome for one in dead.attempts} == {pb.ATTEMPT_OUTCOME_REFUSED}
     assert str(status) in dead.last_error
 
 
 @pytest.mark.parametrize("status", [302, 408, 425, 429, 500, 503])
-async def test_what_may_pass_is_tried_again(house: House, hook: FakeWebhook, status: int) -> None:
+async def test_what_may_pass_is_tried_again(xcom: Xcom, hook: FakeWebhook, status: int) -> None:
     hook.answer = lambda _received: Reply(status, (("Location", f"{hook.url}/elsewhere"),))
-    await house.start(**hook_settings(hook))
-    message = await house.send()
-    waiting = await house.settled(message.id, "webhook")
+    await xcom.start(**hook_settings(hook))
+    message = await xcom.send()
+    waiting = await xcom.settled(message.id, "webhook")
     assert waiting.state == pb.DELIVERY_STATE_QUEUED
     assert [one.path for one in hook.received] == ["/hook"]
 
@@ -130,63 +130,61 @@ async def test_what_may_pass_is_tried_again(house: House, hook: FakeWebhook, sta
     [("120", 120), ("Fri, 20 Nov 2026 23:02:00 GMT", 120), ("999999999999", 3600), ("soon", 5)],
 )
 async def test_a_receiver_says_when_to_come_again(
-    house: House, hook: FakeWebhook, header: str, least_seconds: float
+    xcom: Xcom, hook: FakeWebhook, header: str, least_seconds: float
 ) -> None:
     hook.answer = lambda _received: Reply(429, (("Retry-After", header),))
-    await house.start(**hook_settings(hook))
-    message = await house.send()
-    waiting = await house.settled(message.id, "webhook")
+    await xcom.start(**hook_settings(hook))
+    message = await xcom.send()
+    waiting = await xcom.settled(message.id, "webhook")
     planned = waiting.due_time.ToDatetime() - waiting.attempts[0].attempt_time.ToDatetime()
     assert least_seconds <= planned.total_seconds() <= least_seconds * 1.2
 
 
-async def test_a_receiver_that_never_answers_is_a_failed_try(
-    house: House, hook: FakeWebhook
-) -> None:
+async def test_a_receiver_that_never_answers_is_a_failed_try(xcom: Xcom, hook: FakeWebhook) -> None:
     hook.answer = lambda _received: STALL
-    await house.start(**hook_settings(hook), webhook_timeout_seconds=0.2)
-    message = await house.send()
-    waiting = await house.settled(message.id, "webhook")
+    await xcom.start(**hook_settings(hook), webhook_timeout_seconds=0.2)
+    message = await xcom.send()
+    waiting = await xcom.settled(message.id, "webhook")
     assert waiting.state == pb.DELIVERY_STATE_QUEUED
     assert "no answer" in waiting.last_error
 
 
 async def test_hanging_quiet_messages_do_not_delay_a_loud_one(
-    house: House, hook: FakeWebhook
+    xcom: Xcom, hook: FakeWebhook
 ) -> None:
     hook.answer = lambda received: STALL if received.body["level"] == "LOW" else OK
-    await house.start(**hook_settings(hook))
+    await xcom.start(**hook_settings(hook))
     for _ in range(12):
-        await house.send("LOW", channels=["webhook"])
+        await xcom.send("LOW", channels=["webhook"])
     await hook.wait_for(4)
-    loud = await house.send("HIGH")
+    loud = await xcom.send("HIGH")
     async with asyncio.timeout(2):
-        sent = await house.settled(loud.id, "webhook")
+        sent = await xcom.settled(loud.id, "webhook")
     assert sent.state == pb.DELIVERY_STATE_SENT
     assert len(hook.received) == 5
 
 
 async def test_a_hanging_channel_does_not_delay_another(
-    house: House, hook: FakeWebhook, mail: FakeMailServer
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
     mail.hangs = True
-    await house.start(**hook_settings(hook), **mail_settings(mail))
-    messages = [await house.send("HIGH") for _ in range(8)]
+    await xcom.start(**hook_settings(hook), **mail_settings(mail))
+    messages = [await xcom.send("HIGH") for _ in range(8)]
     async with asyncio.timeout(3):
-        sent = [await house.settled(message.id, "webhook") for message in messages]
+        sent = [await xcom.settled(message.id, "webhook") for message in messages]
     assert {one.state for one in sent} == {pb.DELIVERY_STATE_SENT}
-    assert (await house.channel("email")).queued_count == 8
+    assert (await xcom.channel("email")).queued_count == 8
 
 
 async def test_a_burst_over_two_servers_is_delivered_once_each(
-    house: House, hook: FakeWebhook, mail: FakeMailServer
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
     # Every message by itself: the budget holds them all.
     settings = hook_settings(hook) | mail_settings(mail) | {"xcom_budget_count": 1000}
-    await house.start(**settings)
-    await house.start(**settings)
+    await xcom.start(**settings)
+    await xcom.start(**settings)
     sent = await asyncio.gather(
-        *(house.send("HIGH" if number % 2 else "MEDIUM") for number in range(200))
+        *(xcom.send("HIGH" if number % 2 else "MEDIUM") for number in range(200))
     )
     wanted = {one.channel: set[str]() for one in sent[0].deliveries}
     for message in sent:
@@ -194,7 +192,7 @@ async def test_a_burst_over_two_servers_is_delivered_once_each(
             wanted[delivery.channel].add(delivery.id)
 
     async def look() -> bool | None:
-        listed = await house.stub.ListChannels(pb.ListChannelsRequest())
+        listed = await xcom.stub.ListChannels(pb.ListChannelsRequest())
         return sum(one.queued_count for one in listed.channels) == 0 or None
 
     await until(look, 30)
@@ -204,57 +202,57 @@ async def test_a_burst_over_two_servers_is_delivered_once_each(
 
 
 async def test_what_was_stored_before_the_start_is_sent_after_it(
-    house: House, hook: FakeWebhook
+    xcom: Xcom, hook: FakeWebhook
 ) -> None:
-    key = await stored_elsewhere(house, hook, "alerts-1")
-    await house.start(**hook_settings(hook))
+    key = await stored_elsewhere(xcom, hook, "alerts-1")
+    await xcom.start(**hook_settings(hook))
     await hook.wait_for(1)
     assert hook.keys == [key]
 
 
 async def test_a_message_stored_by_another_process_wakes_this_one_even_after_a_lost_connection(
-    house: House, hook: FakeWebhook, databases: Databases
+    xcom: Xcom, hook: FakeWebhook, databases: Databases
 ) -> None:
-    # The clock stands still: no poll ever comes, only the bell.
-    await house.start(**hook_settings(hook))
-    first = await stored_elsewhere(house, hook, "alerts-1")
+    # The clock stands still: no poll ever comes, only a NOTIFY.
+    await xcom.start(**hook_settings(hook))
+    first = await stored_elsewhere(xcom, hook, "alerts-1")
     await hook.wait_for(1)
     admin = await asyncpg.connect(databases.admin_url)
     await admin.execute(
         "select pg_terminate_backend(pid) from pg_stat_activity"
-        " where application_name = 'xcom-bell' and datname = current_database()"
+        " where application_name = 'xcom-listener' and datname = current_database()"
     )
     await admin.close()
-    second = await stored_elsewhere(house, hook, "alerts-2")
+    second = await stored_elsewhere(xcom, hook, "alerts-2")
     await hook.wait_for(2)
     assert hook.keys == [first, second]
 
 
 async def test_a_claim_that_ran_out_is_sent_again_and_counts_as_a_try(
-    house: House, hook: FakeWebhook, databases: Databases, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, databases: Databases, clock: PushedClock
 ) -> None:
-    key = await stored_elsewhere(house, hook, "alerts-1")
+    key = await stored_elsewhere(xcom, hook, "alerts-1")
     await as_if_crashed(databases, clock, tries=1)
-    await house.start(**hook_settings(hook))
-    listed = await house.stub.ListDeliveries(pb.ListDeliveriesRequest())
+    await xcom.start(**hook_settings(hook))
+    listed = await xcom.stub.ListDeliveries(pb.ListDeliveriesRequest())
     message_id = listed.deliveries[0].message_id
     clock.advance(29)
-    await house.channel("webhook")
+    await xcom.channel("webhook")
     assert not hook.received
-    await house.push_until(lambda: bool(hook.received))
-    sent = await house.settled(message_id, "webhook")
+    await xcom.push_until(lambda: bool(hook.received))
+    sent = await xcom.settled(message_id, "webhook")
     assert (hook.keys, sent.state, sent.tries) == ([key], pb.DELIVERY_STATE_SENT, 2)
 
 
 async def test_a_send_whose_claim_ran_out_begins_only_when_nobody_else_has_it(
-    house: House, hook: FakeWebhook, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, clock: PushedClock
 ) -> None:
-    key = await stored_elsewhere(house, hook, "alerts-1")
-    database = Database(house.database_url)
+    key = await stored_elsewhere(xcom, hook, "alerts-1")
+    database = Database(xcom.database_url)
     slow, other = (sender(database, hook, clock) for _ in range(2))
-    (late,) = (await slow.claim({})).letters
+    (late,) = (await slow.claim({})).attempts
     clock.advance(30)
-    (taken,) = (await other.claim({})).letters
+    (taken,) = (await other.claim({})).attempts
     await slow.deliver(late)
     assert (late.try_number, taken.try_number, hook.keys) == (1, 2, [])
     # Late too, but nobody took it: its claim is made longer.
@@ -270,27 +268,27 @@ def sender(database: Database, hook: FakeWebhook, clock: PushedClock) -> Deliver
     rules = QueueRules(urgent=True)
     links = Links("", timedelta(days=1))
     return DeliveryService(
-        database.bind(DeliveryStore), Queue(database.fetch), channels, rules, links, clock
+        database.open(DeliveryStore), Queue(database), channels, rules, links, clock
     )
 
 
 async def test_a_crash_in_the_last_try_sends_nothing_until_it_has_rested(
-    house: House, hook: FakeWebhook, databases: Databases, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, databases: Databases, clock: PushedClock
 ) -> None:
-    await stored_elsewhere(house, hook, "alerts-1")
+    await stored_elsewhere(xcom, hook, "alerts-1")
     await as_if_crashed(databases, clock, tries=8)
     clock.advance(31)
-    await house.start(**hook_settings(hook))
+    await xcom.start(**hook_settings(hook))
 
     async def look() -> pb.Delivery | None:
-        listed = await house.stub.ListDeliveries(pb.ListDeliveriesRequest(channel="webhook"))
+        listed = await xcom.stub.ListDeliveries(pb.ListDeliveriesRequest(channel="webhook"))
         return next((one for one in listed.deliveries if one.last_error), None)
 
     given_up = await until(look)
     assert (given_up.tries, hook.received) == (8, [])
     assert "cut short" in given_up.last_error
     # There is no other way to tell it: whether it arrived is not known.
-    await house.push_until(lambda: bool(hook.received), 60)
+    await xcom.push_until(lambda: bool(hook.received), 60)
     assert hook.keys == [given_up.id]
 
 
@@ -305,27 +303,27 @@ async def as_if_crashed(databases: Databases, clock: PushedClock, *, tries: int)
 
 
 async def test_a_clock_that_jumps_ahead_sends_nothing_twice(
-    house: House, hook: FakeWebhook, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, clock: PushedClock
 ) -> None:
     hook.answer = lambda _received: STALL
-    await house.start(**hook_settings(hook))
-    message = await house.send()
+    await xcom.start(**hook_settings(hook))
+    message = await xcom.send()
     await hook.wait_for(1)
     clock.advance(3600)
-    await house.send("LOW", channels=["log"])
-    other = await house.send("HIGH", channels=["log"])
-    await house.settled(other.id, "log")
+    await xcom.send("LOW", channels=["log"])
+    other = await xcom.send("HIGH", channels=["log"])
+    await xcom.settled(other.id, "log")
     assert len(hook.received) == 1
-    assert (await house.deliveries(message.id))["webhook"].tries == 1
+    assert (await xcom.deliveries(message.id))["webhook"].tries == 1
 
 
 async def test_deliveries_of_a_channel_that_lost_its_settings_wait_and_say_why(
-    house: House, hook: FakeWebhook
+    xcom: Xcom, hook: FakeWebhook
 ) -> None:
-    await stored_elsewhere(house, hook, "alerts-1")
-    await house.start()
-    listed = await house.stub.ListDeliveries(pb.ListDeliveriesRequest())
-    waiting = await house.settled(listed.deliveries[0].message_id, "webhook")
+    await stored_elsewhere(xcom, hook, "alerts-1")
+    await xcom.start()
+    listed = await xcom.stub.ListDeliveries(pb.ListDeliveriesRequest())
+    waiting = await xcom.settled(listed.deliveries[0].message_id, "webhook")
     assert waiting.state == pb.DELIVERY_STATE_QUEUED
     assert waiting.last_error == "not configured: needs WEBHOOK_URL, WEBHOOK_SECRET"
 

@@ -13,7 +13,7 @@ from sonic.xcom.v1 import xcom_pb2 as pb
 
 from shared.clock import PushedClock
 from shared.errors import Conflict, InvalidArgument
-from tests.contract.xcom.conftest import START_TIME, House, hook_settings, mail_settings, until
+from tests.contract.xcom.conftest import START_TIME, Xcom, hook_settings, mail_settings, until
 from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.webhook import FakeWebhook, Reply
@@ -38,17 +38,17 @@ def shown(found: pb.LevelMap) -> dict[str, tuple[list[str], str]]:
 
 
 async def test_a_stored_level_map_takes_effect_at_once_and_the_environment_wins(
-    house: House, hook: FakeWebhook, mail: FakeMailServer
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
-    await house.start(**hook_settings(hook), **mail_settings(mail), xcom_high_channels=("email",))
-    before = await house.channels.GetLevelMap(pb.GetLevelMapRequest())
+    await xcom.start(**hook_settings(hook), **mail_settings(mail), xcom_high_channels=("email",))
+    before = await xcom.channels.GetLevelMap(pb.GetLevelMapRequest())
     assert shown(before) == {
         "LOW": (["email"], "DEFAULT"),
         "MEDIUM": (["sms"], "DEFAULT"),
         "HIGH": (["email"], "ENVIRONMENT"),
         "ACTION": (["webhook"], "DEFAULT"),
     }
-    after = await house.channels.UpdateLevelMap(
+    after = await xcom.channels.UpdateLevelMap(
         level_map(before.etag, LOW=["Webhook"], HIGH=["webhook"])
     )
     assert shown(after) == {
@@ -57,110 +57,110 @@ async def test_a_stored_level_map_takes_effect_at_once_and_the_environment_wins(
         "HIGH": (["email"], "ENVIRONMENT"),
         "ACTION": (["webhook"], "DEFAULT"),
     }
-    assert [one.channel for one in (await house.send("LOW")).deliveries] == ["webhook"]
-    assert [one.channel for one in (await house.send("HIGH")).deliveries] == ["email"]
+    assert [one.channel for one in (await xcom.send("LOW")).deliveries] == ["webhook"]
+    assert [one.channel for one in (await xcom.send("HIGH")).deliveries] == ["email"]
     with pytest.raises(Conflict, match="ETAG_MISMATCH"):
-        await house.channels.UpdateLevelMap(level_map(before.etag, LOW=["email"]))
+        await xcom.channels.UpdateLevelMap(level_map(before.etag, LOW=["email"]))
     with pytest.raises(InvalidArgument, match="UNKNOWN_NAME"):
-        await house.channels.UpdateLevelMap(level_map(LOW=["pigeon"]))
-    assert await house.channels.GetLevelMap(pb.GetLevelMapRequest()) == after
+        await xcom.channels.UpdateLevelMap(level_map(LOW=["pigeon"]))
+    assert await xcom.channels.GetLevelMap(pb.GetLevelMapRequest()) == after
 
 
 async def test_an_action_is_a_signed_webhook_that_quiet_hours_do_not_hold_and_nobody_is_woken_for(
-    house: House, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
 ) -> None:
-    await house.start(**hook_settings(hook), **mail_settings(mail))
+    await xcom.start(**hook_settings(hook), **mail_settings(mail))
     hours = pb.QuietHours(start_minute=0, end_minute=1439)
     channel = pb.Channel(name="webhook", quiet_hours=hours)
-    await house.channels.UpdateChannel(pb.UpdateChannelRequest(channel=channel))
-    message = await house.send("ACTION")
+    await xcom.channels.UpdateChannel(pb.UpdateChannelRequest(channel=channel))
+    message = await xcom.send("ACTION")
     assert [one.channel for one in message.deliveries] == ["webhook"]
-    await house.settled(message.id, "webhook", tries=1)
+    await xcom.settled(message.id, "webhook", tries=1)
     assert [one.body["level"] for one in hook.received] == ["ACTION"]
-    await house.push_until(lambda: clock.now() > START_TIME + timedelta(hours=2), 600)
+    await xcom.push_until(lambda: clock.now() > START_TIME + timedelta(hours=2), 600)
     assert (len(hook.received), mail.mails) == (1, [])
 
 
 async def test_a_channel_switched_off_gets_nothing_new(
-    house: House, hook: FakeWebhook, mail: FakeMailServer
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
-    await house.start(**hook_settings(hook), **mail_settings(mail))
-    off = await house.set_channel("webhook", "enabled", enabled=False)
+    await xcom.start(**hook_settings(hook), **mail_settings(mail))
+    off = await xcom.set_channel("webhook", "enabled", enabled=False)
     assert (off.enabled, off.configured) == (False, True)
-    assert [one.channel for one in (await house.send("HIGH")).deliveries] == ["email"]
-    await house.set_channel("webhook", "enabled", enabled=True)
-    assert [one.channel for one in (await house.send("HIGH")).deliveries] == ["email", "webhook"]
+    assert [one.channel for one in (await xcom.send("HIGH")).deliveries] == ["email"]
+    await xcom.set_channel("webhook", "enabled", enabled=True)
+    assert [one.channel for one in (await xcom.send("HIGH")).deliveries] == ["email", "webhook"]
 
 
 async def test_what_waits_on_a_channel_that_is_switched_off_goes_by_the_others(
-    house: House, hook: FakeWebhook, mail: FakeMailServer
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
     hook.answer = lambda _received: Reply(503)
-    await house.start(**hook_settings(hook), **mail_settings(mail))
-    raised = await house.send("HIGH", channels=["webhook"])
-    await house.settled(raised.id, "webhook")
-    await house.set_channel("webhook", "enabled", enabled=False)
-    await house.push_until(lambda: len(mail.mails) == 2)
+    await xcom.start(**hook_settings(hook), **mail_settings(mail))
+    raised = await xcom.send("HIGH", channels=["webhook"])
+    await xcom.settled(raised.id, "webhook")
+    await xcom.set_channel("webhook", "enabled", enabled=False)
+    await xcom.push_until(lambda: len(mail.mails) == 2)
     assert raised.subject in [one.message["Subject"] for one in mail.mails]
-    dead = (await house.deliveries(raised.id))["webhook"]
+    dead = (await xcom.deliveries(raised.id))["webhook"]
     assert (dead.state, dead.last_error) == (pb.DELIVERY_STATE_DEAD, "this channel is switched off")
     assert len(hook.received) == 1
 
 
 async def test_only_settings_can_be_changed_and_only_as_they_were_read(
-    house: House, hook: FakeWebhook
+    xcom: Xcom, hook: FakeWebhook
 ) -> None:
-    await house.start(**hook_settings(hook))
+    await xcom.start(**hook_settings(hook))
     with pytest.raises(InvalidArgument, match="UNKNOWN_FIELD"):
-        await house.set_channel("webhook", "configured", configured=True)
+        await xcom.set_channel("webhook", "configured", configured=True)
     with pytest.raises(InvalidArgument, match="INVALID_FIELD"):
-        await house.set_channel(
+        await xcom.set_channel(
             "webhook", "quiet_hours", quiet_hours=pb.QuietHours(time_zone="Mars/Base")
         )
-    first = await house.set_channel("webhook", "quiet_budget_count", quiet_budget_count=5)
+    first = await xcom.set_channel("webhook", "quiet_budget_count", quiet_budget_count=5)
     assert first.quiet_budget_count == 5
     old = pb.Channel(name="webhook", etag="0", enabled=False)
     with pytest.raises(Conflict, match="ETAG_MISMATCH"):
-        await house.channels.UpdateChannel(
+        await xcom.channels.UpdateChannel(
             pb.UpdateChannelRequest(channel=old, update_mask=FieldMask(paths=["enabled"]))
         )
-    assert (await house.channel("webhook")).enabled
+    assert (await xcom.channel("webhook")).enabled
 
 
 async def test_a_destination_set_by_a_call_is_used_where_the_environment_names_none(
-    house: House, hook: FakeWebhook, mail: FakeMailServer
+    xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
     settings = mail_settings(mail) | {"smtp_default_recipient": ""}
-    await house.start(
+    await xcom.start(
         **settings,
         webhook_secret="key",
         xcom_allowed_networks=("127.0.0.0/8",),
         xcom_low_channels=("email",),
     )
-    assert not (await house.channel("email")).configured
-    changed = await house.set_channel("email", "destination", destination="joe@example.net")
+    assert not (await xcom.channel("email")).configured
+    changed = await xcom.set_channel("email", "destination", destination="joe@example.net")
     assert (changed.configured, changed.destination) == (True, "j***@example.net")
     assert changed.destination_source == pb.SETTING_SOURCE_STORED
-    await house.set_channel("webhook", "destination", destination=hook.url)
-    await house.send("LOW")
+    await xcom.set_channel("webhook", "destination", destination=hook.url)
+    await xcom.send("LOW")
     assert (await mail.wait_for(1))[0].recipients == ["joe@example.net"]
-    message = await house.send("LOW", channels=["webhook"])
-    assert (await house.settled(message.id, "webhook")).state == pb.DELIVERY_STATE_SENT
+    message = await xcom.send("LOW", channels=["webhook"])
+    assert (await xcom.settled(message.id, "webhook")).state == pb.DELIVERY_STATE_SENT
     assert hook.received[0].is_signed_with("key")
 
 
 async def test_a_claim_that_was_open_when_a_destination_was_set_uses_it_for_what_came_after(
-    house: House, mail: FakeMailServer, databases: Databases
+    xcom: Xcom, mail: FakeMailServer, databases: Databases
 ) -> None:
-    await house.start(
+    await xcom.start(
         **mail_settings(mail) | {"smtp_default_recipient": ""}, xcom_low_channels=("log",)
     )
-    await house.settled((await house.send("LOW")).id, "log")
+    await xcom.settled((await xcom.send("LOW")).id, "log")
     admin = await asyncpg.connect(databases.admin_url)
     async with admin.transaction():
         # Every claim reads or writes there; accepting and setting do not.
         await admin.execute("lock table xcom.attempt in access exclusive mode")
-        await house.send("LOW")
+        await xcom.send("LOW")
 
         async def is_held_up() -> bool | None:
             return (
@@ -169,21 +169,21 @@ async def test_a_claim_that_was_open_when_a_destination_was_set_uses_it_for_what
             )
 
         await until(is_held_up)
-        await house.set_channel("email", "destination", destination="joe@example.net")
-        await house.send("LOW", channels=["email"])
+        await xcom.set_channel("email", "destination", destination="joe@example.net")
+        await xcom.send("LOW", channels=["email"])
     assert (await mail.wait_for(1))[0].recipients == ["joe@example.net"]
     await admin.close()
 
 
 async def test_a_destination_of_the_environment_is_trusted_and_not_replaced(
-    house: House, hook: FakeWebhook
+    xcom: Xcom, hook: FakeWebhook
 ) -> None:
-    await house.start(**hook_settings(hook), xcom_allowed_networks=("127.0.0.0/8",))
-    kept = await house.set_channel("webhook", "destination", destination="http://127.0.0.1:1/else")
+    await xcom.start(**hook_settings(hook), xcom_allowed_networks=("127.0.0.0/8",))
+    kept = await xcom.set_channel("webhook", "destination", destination="http://127.0.0.1:1/else")
     assert kept.destination_source == pb.SETTING_SOURCE_ENVIRONMENT
     assert kept.destination == hook.url
-    message = await house.send("LOW", channels=["webhook"])
-    assert (await house.settled(message.id, "webhook")).state == pb.DELIVERY_STATE_SENT
+    message = await xcom.send("LOW", channels=["webhook"])
+    assert (await xcom.settled(message.id, "webhook")).state == pb.DELIVERY_STATE_SENT
 
 
 REFUSED = [
@@ -202,24 +202,24 @@ REFUSED = [
 ]
 
 
-async def test_destinations_that_calls_may_not_set_are_refused(house: House) -> None:
-    await house.start(webhook_secret="key")
+async def test_destinations_that_calls_may_not_set_are_refused(xcom: Xcom) -> None:
+    await xcom.start(webhook_secret="key")
     for channel, destination in REFUSED:
         with pytest.raises(InvalidArgument) as refused:
-            await house.set_channel(channel, "destination", destination=destination)
+            await xcom.set_channel(channel, "destination", destination=destination)
         assert refused.value.reason == "DESTINATION_REFUSED", destination
         assert list(refused.value.fields) == ["channel.destination"]
 
 
 async def test_a_destination_is_checked_again_when_it_is_connected_to(
-    house: House, hook: FakeWebhook
+    xcom: Xcom, hook: FakeWebhook
 ) -> None:
     # Allowed when it was set; the operator took the network back since.
-    await house.start(webhook_secret="key", xcom_allowed_networks=("127.0.0.0/8",))
-    await house.set_channel("webhook", "destination", destination=hook.url)
-    await house.app.stop()
-    await house.start(webhook_secret="key")
-    message = await house.send("LOW", channels=["webhook"])
-    dead = await house.refused(message.id, "webhook")
+    await xcom.start(webhook_secret="key", xcom_allowed_networks=("127.0.0.0/8",))
+    await xcom.set_channel("webhook", "destination", destination=hook.url)
+    await xcom.app.stop()
+    await xcom.start(webhook_secret="key")
+    message = await xcom.send("LOW", channels=["webhook"])
+    dead = await xcom.refused(message.id, "webhook")
     assert (dead.state, hook.received) == (pb.DELIVERY_STATE_DEAD, [])
     assert "destination refused" in dead.last_error

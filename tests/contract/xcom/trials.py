@@ -78,8 +78,8 @@ async def kill_trial(databases: Databases, hook: FakeWebhook, moment: Moment, nu
         ids = await _killed(databases, hook, moment, number, admin)
         await admin.execute(_RUN_OUT)
     hook.answer = lambda _received: OK
-    async with started(databases, _settings(hook.url)) as heir:
-        deliveries = [one for id in ids for one in await settled(heir.stub, id)]
+    async with started(databases, _settings(hook.url)) as fallback:
+        deliveries = [one for id in ids for one in await settled(fallback.stub, id)]
     assert {one.state for one in deliveries} == {pb.DELIVERY_STATE_SENT}
     heard = Counter(hook.keys)
     unfinished = pb.ATTEMPT_OUTCOME_UNFINISHED
@@ -98,14 +98,14 @@ async def _killed(
     async with AsyncExitStack() as stack:
         deaf = await stack.enter_async_context(_listener())
         url = f"https://127.0.0.1:{deaf.port}/" if moment is Moment.CLAIMED else hook.url
-        victim = await stack.enter_async_context(started(databases, _settings(url)))
+        failed = await stack.enter_async_context(started(databases, _settings(url)))
         if moment is Moment.STORED:
             await stack.enter_async_context(_no_tries_written(admin))
         gate = asyncio.Event()
         if moment.is_after_sending:
             hook.answer = lambda _received: STALL if moment is Moment.ASKED else Reply(after=gate)
         sent = await asyncio.gather(
-            *(_accepted(victim, number, one) for one in range(_MESSAGES_A_KILL))
+            *(_accepted(failed, number, one) for one in range(_MESSAGES_A_KILL))
         )
         if moment is Moment.ANY:
             await asyncio.sleep(number % 10 / 1000)
@@ -118,8 +118,8 @@ async def _killed(
             gate.set()
         if moment in (Moment.STORED, Moment.ANSWERED):
             await until(lambda: _is_held_up(admin))
-        victim.kill()
-        await victim.end()
+        failed.kill()
+        await failed.end()
         # What it had not committed is lost, as when its whole machine dies.
         await admin.fetch(_ENDED)
     if moment is not Moment.ANY:
@@ -139,8 +139,8 @@ async def _no_tries_written(admin: Connection) -> AsyncIterator[None]:
         await lock.rollback()
 
 
-async def _accepted(victim: Process, number: int, one: int) -> pb.Message:
-    return await victim.stub.Send(request(number * _MESSAGES_A_KILL + one))
+async def _accepted(failed: Process, number: int, one: int) -> pb.Message:
+    return await failed.stub.Send(request(number * _MESSAGES_A_KILL + one))
 
 
 async def _is_held_up(admin: Connection) -> bool | None:

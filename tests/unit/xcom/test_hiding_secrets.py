@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from services.xcom.senders.channel import masked_address, masked_url, said
+from services.xcom.senders.channel import masked_address, masked_url, redacted
 from services.xcom.server import Config
 from shared.config import load
 
@@ -35,7 +35,7 @@ def test_an_address_is_shown_by_its_first_letter_and_domain() -> None:
 
 def test_what_a_provider_says_is_one_short_line_without_secrets() -> None:
     encoded = base64.b64encode(b"hunter2").decode()
-    heard = said(f"535 bad\r\nlogin hunter2 {encoded} " + "x" * 500, ["hunter2", ""])
+    heard = redacted(f"535 bad\r\nlogin hunter2 {encoded} " + "x" * 500, ["hunter2", ""])
     assert heard.startswith("535 bad login *** *** xxx")
     assert len(heard) == 200
 

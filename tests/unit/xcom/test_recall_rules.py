@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.xcom.domain.messages import RINGING, DeliveryReason
-from services.xcom.escalation.domain.recalls import Matter, Recall, Waiting, recall
+from services.xcom.escalation.domain.recalls import CarriedMessage, Recall, WaitingDelivery, recall
 
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 LATER, LATEST = NOW + timedelta(minutes=15), NOW + timedelta(hours=1)
-OVER, KNOWN, OPEN = Matter(is_over=True), Matter(known_by="jane"), Matter()
-SNOOZED = Matter(snoozed_until_time=LATER)
+OVER, KNOWN, OPEN = CarriedMessage(is_over=True), CarriedMessage(known_by="jane"), CarriedMessage()
+SNOOZED = CarriedMessage(snoozed_until_time=LATER)
 
 
-def decided(channel: str, reason: DeliveryReason, *matters: Matter) -> Recall | None:
-    return recall(Waiting("d", channel, reason, matters), NOW)
+def decided(channel: str, reason: DeliveryReason, *carried: CarriedMessage) -> Recall | None:
+    return recall(WaitingDelivery("d", channel, reason, carried), NOW)
 
 
 @pytest.mark.parametrize("channel", ["email", "webhook", "sms", "voice", "sound"])
@@ -43,11 +43,11 @@ def test_a_digest_goes_on_as_long_as_one_of_what_it_carries_does() -> None:
     assert decided("sms", digest, OVER, KNOWN) == Recall("d", "acknowledged by jane")
     assert decided("email", digest, OVER, KNOWN) is None
     assert decided("sms", digest, KNOWN, SNOOZED) == Recall("d", until_time=LATER)
-    assert decided("sms", digest, SNOOZED, Matter(snoozed_until_time=LATEST)) == Recall(
+    assert decided("sms", digest, SNOOZED, CarriedMessage(snoozed_until_time=LATEST)) == Recall(
         "d", until_time=LATER
     )
 
 
 def test_a_snooze_that_is_over_holds_nothing() -> None:
-    assert decided("voice", DeliveryReason.ACCEPTED, Matter(snoozed_until_time=NOW)) is None
+    assert decided("voice", DeliveryReason.ACCEPTED, CarriedMessage(snoozed_until_time=NOW)) is None
     assert decided("email", DeliveryReason.ACCEPTED, SNOOZED) is None

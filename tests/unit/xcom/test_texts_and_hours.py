@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.xcom.deliveries.domain.capacity import Budget
-from services.xcom.domain.messages import Letter, Level
+from services.xcom.domain.messages import DeliveryAttempt, Level
 from services.xcom.domain.settings import QuietHours
 from services.xcom.domain.texts import SMS_LENGTH, gsm, short_text, spoken_text, whole_text
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
-LETTER = Letter("dlv-1", "msg-1", "sms", Level.HIGH, "subject", "body\nmore", "alerts", {}, NOW)
+ATTEMPT = DeliveryAttempt(
+    "dlv-1", "msg-1", "sms", Level.HIGH, "subject", "body\nmore", "alerts", {}, NOW
+)
 FACTS = (
     "asset",
     "side",
@@ -35,7 +37,7 @@ FACTS = (
 def test_a_text_message_fits_one_whatever_is_said(
     subject: str, body: str, facts: dict[str, str]
 ) -> None:
-    text = short_text(replace(LETTER, subject=subject, body=body, facts=facts))
+    text = short_text(replace(ATTEMPT, subject=subject, body=body, facts=facts))
     assert len(text) <= SMS_LENGTH
     # A hundred and sixty septets: one character outside the alphabet would make it two messages.
     assert not set(text) & set("[]{}\\^~|€`„“–")
@@ -47,16 +49,16 @@ def test_letters_the_alphabet_lacks_become_their_plain_kin() -> None:
 
 
 def test_a_short_link_is_kept_whole_and_a_long_one_left_out() -> None:
-    letter = replace(LETTER, subject="x" * 300, link="https://s.example/l/abcdefghijklmnopqrstuv")
-    assert short_text(letter).endswith("x... https://s.example/l/abcdefghijklmnopqrstuv")
-    assert len(short_text(letter)) <= SMS_LENGTH
-    assert "http" not in short_text(replace(letter, link="https://" + "x" * 100))
+    attempt = replace(ATTEMPT, subject="x" * 300, link="https://s.example/l/abcdefghijklmnopqrstuv")
+    assert short_text(attempt).endswith("x... https://s.example/l/abcdefghijklmnopqrstuv")
+    assert len(short_text(attempt)) <= SMS_LENGTH
+    assert "http" not in short_text(replace(attempt, link="https://" + "x" * 100))
 
 
 def test_a_message_without_facts_says_its_subject_and_first_line() -> None:
-    assert short_text(LETTER) == "subject. body"
-    assert spoken_text(LETTER).count("subject. body") == 2
-    assert whole_text(replace(LETTER, link="https://x/1")).endswith(
+    assert short_text(ATTEMPT) == "subject. body"
+    assert spoken_text(ATTEMPT).count("subject. body") == 2
+    assert whole_text(replace(ATTEMPT, link="https://x/1")).endswith(
         "Acknowledge or snooze: https://x/1"
     )
 
@@ -72,7 +74,7 @@ def test_a_message_without_facts_says_its_subject_and_first_line() -> None:
 )
 def test_past_liquidation_is_said_in_words(percent: str, said: str) -> None:
     facts = {"asset": "ETH", "wallet": "main", "liquidation_distance_percent": percent}
-    text = short_text(replace(LETTER, subject="HIGH: ETH long heat 100 (main)", facts=facts))
+    text = short_text(replace(ATTEMPT, subject="HIGH: ETH long heat 100 (main)", facts=facts))
     assert said in text
     assert text.count("main") == 1
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.xcom.deliveries.service.receipts import Receipts
-from services.xcom.domain.messages import Answer, Letter, Level, judge
+from services.xcom.domain.messages import Answer, DeliveryAttempt, Level, judge
 from services.xcom.store.queue import Receipt
 from shared.errors import Unavailable
 
@@ -19,9 +19,9 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def receipt(number: int) -> Receipt:
-    letter = Letter(f"dlv-{number}", "msg", "webhook", Level.HIGH, "", "", "", {}, NOW)
+    attempt = DeliveryAttempt(f"dlv-{number}", "msg", "webhook", Level.HIGH, "", "", "", {}, NOW)
     answer = Answer(accepted=True)
-    return Receipt(letter, answer, judge(answer, 1, 0.0, was_refused=False), NOW)
+    return Receipt(attempt, answer, judge(answer, 1, 0.0, was_refused=False), NOW)
 
 
 class Table:
@@ -33,7 +33,7 @@ class Table:
         self._is_away = is_away
 
     async def write(self, receipts: Sequence[Receipt]) -> None:
-        ids = [one.letter.delivery_id for one in receipts]
+        ids = [one.attempt.delivery_id for one in receipts]
         self.statements.append(ids)
         await asyncio.sleep(0.01)
         if self._is_away:

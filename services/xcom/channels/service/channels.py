@@ -11,8 +11,8 @@ from services.xcom.channels.service.configured_channels import (
     ConfiguredChannels,
     refuse_bad_destination,
 )
-from services.xcom.channels.service.sending import attempt
-from services.xcom.domain.messages import Answer, Letter, Level
+from services.xcom.channels.service.sending import send
+from services.xcom.domain.messages import Answer, DeliveryAttempt, Level
 from services.xcom.domain.settings import (
     LEVELS,
     ChannelSetting,
@@ -97,10 +97,10 @@ class ChannelService:
                 f"{channel.name} needs {missing}",
                 metadata={"channel": channel.name, "missing_settings": missing},
             )
-        letter = replace(
-            self._letter(channel.name), address=configured_channels.address(channel.name)
+        attempt = replace(
+            self._attempt(channel.name), address=configured_channels.address(channel.name)
         )
-        answer = await attempt(channel, letter)
+        answer = await send(channel, attempt)
         async with self._begin() as store:
             await store.note_test(channel.name, answer.error, self._clock.now())
         return answer
@@ -175,8 +175,8 @@ class ChannelService:
             for name in names
         ]
 
-    def _letter(self, channel: str) -> Letter:
-        return Letter(
+    def _attempt(self, channel: str) -> DeliveryAttempt:
+        return DeliveryAttempt(
             delivery_id=new_id("test"),
             message_id=new_id("test"),
             channel=channel,

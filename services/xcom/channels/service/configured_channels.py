@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from services.xcom.domain.messages import everywhere
 from services.xcom.domain.settings import ChannelSetting, Route, Settings, SettingSource
 from services.xcom.senders.channel import Channel
 from shared.errors import InvalidArgument
@@ -51,11 +52,15 @@ class ConfiguredChannels:
             SettingSource.ENVIRONMENT if self.channels[name].destination else SettingSource.DEFAULT
         )
 
-    def ways(self, names: Iterable[str]) -> list[Route]:
+    def routes(self, names: Iterable[str]) -> list[Route]:
         """One a destination: a channel may lead to several."""
-        return [way for name in names for way in self._ways(name)]
+        return [route for name in names for route in self._routes(name)]
 
-    def _ways(self, name: str) -> list[Route]:
+    def everywhere(self) -> list[Route]:
+        """To every channel that can be used; see `everywhere` of the domain."""
+        return self.routes(everywhere(self.configured()))
+
+    def _routes(self, name: str) -> list[Route]:
         own = () if self.address(name) else self.channels[name].own
         return [Route(name, reference) for reference in own] or [Route(name)]
 
@@ -70,7 +75,11 @@ class ConfiguredChannels:
             and self.setting(one.channel).enabled
             and not set(self.missing(one.channel)) - self._stands_in(one)
         ]
-        return [way for one in found for way in ([one] if one.address else self._ways(one.channel))]
+        return [
+            route
+            for one in found
+            for route in ([one] if one.address else self._routes(one.channel))
+        ]
 
     def _stands_in(self, route: Route) -> set[str]:
         return {self.channels[route.channel].destination_setting} if route.address else set()

@@ -1,4 +1,4 @@
-"""Sounds for those who listen now: told by the queue's table, so that each process tells its
+"""Sounds for those who listen now: read from the queue's table, so that each process has its
 listeners.
 """
 
@@ -27,7 +27,7 @@ class SoundService:
     def __init__(self, begin: Begin, clock: Clock) -> None:
         self._begin = begin
         self._clock = clock
-        self._heard: set[str] = set()
+        self._seen: set[str] = set()
         self._listeners: set[asyncio.Queue[Delivery]] = set()
 
     async def turn(self) -> float:
@@ -35,8 +35,8 @@ class SoundService:
         if not self._listeners:
             return _POLL_SECONDS
         for delivery in await self._recent():
-            if delivery.id not in self._heard:
-                self._heard.add(delivery.id)
+            if delivery.id not in self._seen:
+                self._seen.add(delivery.id)
                 for listener in self._listeners:
                     if listener.full():
                         listener.get_nowait()
@@ -48,29 +48,29 @@ class SoundService:
         listener: asyncio.Queue[Delivery] = asyncio.Queue(_WAITING)
         self._listeners.add(listener)
         try:
-            told = set[str]()
+            sent = set[str]()
             for delivery in await self._recent():
-                told.add(delivery.id)
+                sent.add(delivery.id)
                 yield delivery
-                await self._heard_by_page(delivery)
+                await self._confirm(delivery)
             while True:
                 delivery = await listener.get()
-                if delivery.id not in told:
+                if delivery.id not in sent:
                     yield delivery
-                    await self._heard_by_page(delivery)
+                    await self._confirm(delivery)
         finally:
             self._listeners.discard(listener)
 
-    async def _heard_by_page(self, delivery: Delivery) -> None:
+    async def _confirm(self, delivery: Delivery) -> None:
         """After the page has got it: a stream that broke has heard nothing."""
         if delivery.state is not DeliveryState.HANDED_OVER:
             return
         async with self._begin() as store:
-            await store.heard(delivery.id, self._clock.now())
+            await store.confirm_sound(delivery.id, self._clock.now())
 
     async def _recent(self) -> list[Delivery]:
         after = self._clock.now() - _KEPT
         async with self._begin() as store:
             recent = await store.sounds(after)
-        self._heard &= {delivery.id for delivery in recent}
+        self._seen &= {delivery.id for delivery in recent}
         return recent

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.xcom.domain.fitting import cut
-from services.xcom.domain.messages import DeliveryReason, Letter, Level
+from services.xcom.domain.messages import DeliveryAttempt, DeliveryReason, Level
 from services.xcom.domain.phrases import DEMO, about, far, joined, phrase, to_do
 
 # Messages of a group that are read to find what is worst.
@@ -28,7 +28,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What is told instead; the facts hold the words of the worst,
+    """What is sent instead; the facts hold the words of the worst,
     for channels with little room."""
 
     level: Level
@@ -88,15 +88,15 @@ def digest_of(count: int, members: Sequence[Member], is_demo: bool) -> Digest:
     return Digest(level, worst.within(_SUBJECT_LENGTH), "\n".join((first, *listed)), facts)
 
 
-def worst_of(letter: Letter) -> Worst | None:
+def worst_of(attempt: DeliveryAttempt) -> Worst | None:
     """The worst as a digest's facts hold them; None of any other message."""
-    if letter.reason is not DeliveryReason.DIGEST or "worst" not in letter.facts:
+    if attempt.reason is not DeliveryReason.DIGEST or "worst" not in attempt.facts:
         return None
-    return Worst(**json.loads(letter.facts["worst"]))
+    return Worst(**json.loads(attempt.facts["worst"]))
 
 
 def _worst(count: int, members: Sequence[Member], is_demo: bool) -> Worst:
-    """One phrase a position: it may have been told about by several messages."""
+    """One phrase a position: it may be what several messages are about messages."""
     named: dict[str, Member] = {}
     keys = [_key(member) for member in members]
     for key, member in zip(keys, members, strict=True):

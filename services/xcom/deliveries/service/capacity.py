@@ -9,8 +9,9 @@ from services.xcom.channels.service.configured_channels import ConfiguredChannel
 from services.xcom.deliveries.domain.capacity import Budget
 from services.xcom.deliveries.domain.digests import digest_of
 from services.xcom.senders.channel import Channel
-from services.xcom.store.enqueue import Extra, QueueStore
-from services.xcom.store.queue import Capacity, LevelRange, Pace, Queue
+from services.xcom.store.deliveries import DeliveryStore
+from services.xcom.store.enqueue import ExtraDelivery
+from services.xcom.store.queue import Capacity, LevelRange, Pace
 from shared.names import new_id
 
 
@@ -28,15 +29,12 @@ class Pacer:
 
     async def paced(
         self,
-        store: QueueStore,
-        queue: Queue,
+        store: DeliveryStore,
         channels: Mapping[str, Channel],
         capacities: list[Capacity],
         level_range: LevelRange,
     ) -> list[Capacity]:
-        """The lanes with the room they have now. Without the lock the paced ones wait for the next
-        look.
-        """
+        """The capacities as they are now; without the lock paced ones wait for the next look."""
         paced = [
             capacity
             for capacity in capacities
@@ -44,7 +42,7 @@ class Pacer:
         ]
         free = [capacity for capacity in capacities if capacity not in paced]
         name = "quiet" if _is_quiet(level_range) else "high"
-        pace = await queue.pace(
+        pace = await store.waiting.pace(
             name,
             [capacity.channel for capacity in paced],
             level_range,
@@ -63,18 +61,18 @@ class Pacer:
             ]
             paced = [capacity for capacity in held if capacity is not None]
         for capacity in paced:
-            # Where a rest follows each send, what waits is told at once.
+            # Where a rest follows each send, what waits is sent at once.
             if (
                 channels[capacity.channel].cooldown_seconds
                 and pace.fresh_counts[capacity.channel] > 1
             ):
-                for address in await store.crowds(capacity.channel, level_range):
+                for address in await store.bursts(capacity.channel, level_range):
                     await self._gather(store, capacity.channel, address, level_range)
         return free + paced
 
     async def _quiet(
         self,
-        store: QueueStore,
+        store: DeliveryStore,
         configured_channels: ConfiguredChannels,
         capacity: Capacity,
         level_range: LevelRange,
@@ -87,15 +85,15 @@ class Pacer:
         if not left:
             return None
         if pace.fresh_counts[capacity.channel] > left:
-            for way in configured_channels.ways([capacity.channel]):
-                await self._gather(store, capacity.channel, way.address, level_range)
+            for route in configured_channels.routes([capacity.channel]):
+                await self._gather(store, capacity.channel, route.address, level_range)
         return replace(capacity, free_count=min(capacity.free_count, left))
 
     async def _gather(
-        self, store: QueueStore, channel: str, address: str, level_range: LevelRange
+        self, store: DeliveryStore, channel: str, address: str, level_range: LevelRange
     ) -> None:
         """One message in the place of all that wait."""
-        extra = Extra(new_id("dlv"), new_id("msg"), channel, level_range.now, address)
+        extra = ExtraDelivery(new_id("dlv"), new_id("msg"), channel, level_range.now, address)
         group = await store.group(channel, address, level_range, extra.id)
         if group is not None:
             digest = digest_of(group.member_count, group.worst, group.is_demo)

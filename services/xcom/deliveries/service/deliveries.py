@@ -13,18 +13,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from services.xcom.channels.service.configured_channels import ConfiguredChannels
-from services.xcom.channels.service.sending import attempt
+from services.xcom.channels.service.sending import send
 from services.xcom.deliveries.domain.capacity import Budget
 from services.xcom.deliveries.service.capacity import Pacer
-from services.xcom.deliveries.service.deaths import Deaths
+from services.xcom.deliveries.service.dead_deliveries import DeadDeliveries
 from services.xcom.deliveries.service.receipts import Receipts
 from services.xcom.domain.messages import (
     CRASHED,
     MAX_TRIES,
     Answer,
+    DeliveryAttempt,
     DeliveryReason,
     DeliveryState,
-    Letter,
     judge,
 )
 from services.xcom.escalation.domain.incidents import ended_untold
@@ -32,7 +32,7 @@ from services.xcom.escalation.service.links import Links
 from services.xcom.escalation.service.recalls import call_back
 from services.xcom.senders.channel import Channel
 from services.xcom.store.deliveries import DeliveryStore
-from services.xcom.store.queue import Capacity, LevelRange, Queue, Receipt, Taken
+from services.xcom.store.queue import Capacity, Claim, LevelRange, Queue, Receipt
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.log import get_logger
@@ -60,7 +60,7 @@ class QueueRules:
 class Claimed:
     """What to send now, and when to look again at the latest."""
 
-    letters: Sequence[Letter]
+    attempts: Sequence[DeliveryAttempt]
     pause_seconds: float
 
 
@@ -85,18 +85,18 @@ class DeliveryService:
         self._channels = channels
         self._rules = rules
         self._links = links
-        self._deaths = Deaths(channels)
+        self._dead_deliveries = DeadDeliveries(channels)
         self._clock = clock
         self._chance = chance
         self._pacer = Pacer(rules.budget)
 
-    async def claim(self, sending: Mapping[str, Letter]) -> Claimed:
+    async def claim(self, sending: Mapping[str, DeliveryAttempt]) -> Claimed:
         """Take what is due on channels with room; `sending` are those in flight here by delivery
         id.
         """
         rules, now = self._rules, self._clock.now()
         level_range = LevelRange(rules.urgent, now)
-        capacities = self._lanes(sending)
+        capacities = self._capacities(sending)
         if not capacities:
             return Claimed((), rules.poll_seconds)
         look = await self._queue.look(
@@ -117,116 +117,115 @@ class DeliveryService:
             # poll.
             return Claimed((), self._pause_seconds(now if capacities else look.next_time))
         configured_channels = ConfiguredChannels(self._channels, taken.settings)
-        letters = [
+        attempts = [
             replace(
                 one,
                 address=one.address or configured_channels.address(one.channel),
                 is_off=not configured_channels.setting(one.channel).enabled,
             )
-            for one in taken.letters
+            for one in taken.attempts
         ]
-        letters = [ended_untold(letter) for letter in letters]
-        letters = await self._links.enclose(self._queue, letters, self._channels, now)
-        return Claimed(letters, self._pause_seconds(look.next_time))
+        attempts = [ended_untold(attempt) for attempt in attempts]
+        attempts = await self._links.attach(self._queue, attempts, self._channels, now)
+        return Claimed(attempts, self._pause_seconds(look.next_time))
 
     async def _claim_paced(
         self, capacities: list[Capacity], level_range: LevelRange, sending: Collection[str]
-    ) -> tuple[list[Capacity], Taken]:
-        """What hours, budgets and rests leave of the lanes, and what was claimed there."""
+    ) -> tuple[list[Capacity], Claim]:
+        """What hours, budgets and rests leave of the room, and what was claimed there."""
         async with self._begin() as store:
-            queue = await store.waiting()
-            capacities = await self._pacer.paced(
-                store, queue, self._channels, capacities, level_range
-            )
-            return capacities, await queue.claim(
-                capacities, level_range, sending
-            ) if capacities else Taken((), None)
+            capacities = await self._pacer.paced(store, self._channels, capacities, level_range)
+            if not capacities:
+                return capacities, Claim((), None)
+            return capacities, await store.waiting.claim(capacities, level_range, sending)
 
-    async def deliver(self, letter: Letter) -> None:
+    async def deliver(self, attempt: DeliveryAttempt) -> None:
         """One try, then its outcome; a try beyond the last one is only written off."""
-        if letter.fresh_try_number > MAX_TRIES:
+        if attempt.fresh_try_number > MAX_TRIES:
             answer = Answer(accepted=False, error=CRASHED)
-        elif not await self._is_ours(letter):
-            get_logger().warning("claim ran out before the send", delivery=letter.delivery_id)
+        elif not await self._is_ours(attempt):
+            get_logger().warning("claim ran out before the send", delivery=attempt.delivery_id)
             return
         else:
-            answer = await self._attempt(letter)
-        await self.settle(letter, answer, self._rested_time(letter, answer))
+            answer = await self._send(attempt)
+        await self.settle(attempt, answer, self._rested_time(attempt, answer))
 
     async def settle(
-        self, letter: Letter, answer: Answer, rested_time: datetime | None = None
+        self, attempt: DeliveryAttempt, answer: Answer, rested_time: datetime | None = None
     ) -> None:
         """Write down how a try ended, until it is written."""
         verdict = judge(
-            answer, letter.fresh_try_number, self._chance(), was_refused=letter.was_refused
+            answer, attempt.fresh_try_number, self._chance(), was_refused=attempt.was_refused
         )
         if verdict.state is DeliveryState.DEAD:
             get_logger().error(
                 "delivery given up",
-                delivery=letter.delivery_id,
-                channel=letter.channel,
-                message_level=letter.level.name,
-                tries=min(letter.fresh_try_number, MAX_TRIES),
+                delivery=attempt.delivery_id,
+                channel=attempt.channel,
+                message_level=attempt.level.name,
+                tries=min(attempt.fresh_try_number, MAX_TRIES),
                 problem=answer.error,
             )
         for pause_seconds in (*_SETTLE_PAUSES_SECONDS, None):
             try:
-                await self._settle(Receipt(letter, answer, verdict, self._clock.now(), rested_time))
+                await self._settle(
+                    Receipt(attempt, answer, verdict, self._clock.now(), rested_time)
+                )
                 return
             except SonicError as error:
                 if pause_seconds is None:
                     get_logger().error(
-                        "receipt lost", delivery=letter.delivery_id, reason=error.reason
+                        "receipt lost", delivery=attempt.delivery_id, reason=error.reason
                     )
                     return
                 await self._clock.sleep(pause_seconds)
 
-    async def _attempt(self, letter: Letter) -> Answer:
-        if letter.is_off:
+    async def _send(self, attempt: DeliveryAttempt) -> Answer:
+        if attempt.is_off:
             # Who switched it off meant what waits too; danger goes on by the others.
             return Answer(accepted=False, error="this channel is switched off", permanent=True)
-        channel = self._channels[letter.channel]
-        # The letter's address stands in for what the environment lacks.
-        held = {channel.destination_setting} if letter.address else set[str]()
-        return await attempt(
-            channel, letter, [one for one in channel.missing_settings if one not in held]
+        channel = self._channels[attempt.channel]
+        # The attempt's address stands in for what the environment lacks.
+        held = {channel.destination_setting} if attempt.address else set[str]()
+        return await send(
+            channel, attempt, [one for one in channel.missing_settings if one not in held]
         )
 
-    async def _is_ours(self, letter: Letter) -> bool:
+    async def _is_ours(self, attempt: DeliveryAttempt) -> bool:
         """Whether the claim outlasts a whole try: another process must not begin one meanwhile."""
-        if letter.claimed_until is None:
+        if attempt.claimed_until is None:
             return True
         now, try_time = (
             self._clock.now(),
-            timedelta(seconds=self._channels[letter.channel].timeout_seconds),
+            timedelta(seconds=self._channels[attempt.channel].timeout_seconds),
         )
-        if now + try_time <= letter.claimed_until:
+        if now + try_time <= attempt.claimed_until:
             return True
         margin = timedelta(seconds=self._rules.claim_margin_seconds)
-        return await self._queue.renew(letter, now + try_time + margin)
+        return await self._queue.renew(attempt, now + try_time + margin)
 
-    def _rested_time(self, letter: Letter, answer: Answer) -> datetime | None:
-        cooldown_seconds = self._channels[letter.channel].cooldown_seconds
+    def _rested_time(self, attempt: DeliveryAttempt, answer: Answer) -> datetime | None:
+        cooldown_seconds = self._channels[attempt.channel].cooldown_seconds
         if not answer.accepted or not cooldown_seconds:
             return None
         return self._clock.now() + timedelta(seconds=cooldown_seconds)
 
     async def _settle(self, receipt: Receipt) -> None:
-        letter, state = receipt.letter, receipt.verdict.state
-        follows = state is DeliveryState.DEAD and self._deaths.concern(letter)
+        attempt, state = receipt.attempt, receipt.verdict.state
+        follows = state is DeliveryState.DEAD and self._dead_deliveries.concern(attempt)
         if state is not DeliveryState.QUEUED and not follows:
             await self._receipts.add(receipt)
             return
         async with self._begin() as store:
-            await store.hold(letter.delivery_id)
-            await (await store.waiting()).settle([receipt])
+            await store.hold(attempt.delivery_id)
+            await store.waiting.settle([receipt])
             if follows:
-                await self._deaths.follow(store, receipt)
+                await self._dead_deliveries.follow(store, receipt)
                 return
             # Before it is tried again: meanwhile it may be over, or known.
-            await call_back(store, await store.waiting_itself(letter.delivery_id), receipt.now)
-            if letter.reason is DeliveryReason.DIGEST:
-                await store.put_ends_behind(letter.delivery_id)
+            await call_back(store, await store.waiting_itself(attempt.delivery_id), receipt.now)
+            if attempt.reason is DeliveryReason.DIGEST:
+                await store.put_ends_behind(attempt.delivery_id)
 
     def _pause_seconds(self, due: datetime | None) -> float:
         # From now on, not from when the queue was asked: time may have passed since.
@@ -235,8 +234,8 @@ class DeliveryService:
             return poll_seconds
         return min(max((due - now).total_seconds(), _SHORTEST_PAUSE_SECONDS), poll_seconds)
 
-    def _lanes(self, sending: Mapping[str, Letter]) -> list[Capacity]:
-        used = Counter(letter.channel for letter in sending.values())
+    def _capacities(self, sending: Mapping[str, DeliveryAttempt]) -> list[Capacity]:
+        used = Counter(attempt.channel for attempt in sending.values())
         rules = self._rules
         # A channel that must rest between two sends makes one at a time.
         rooms = {

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 from services.xcom.channels.service.sending import follow
-from services.xcom.domain.messages import Answer, Letter, next_look
+from services.xcom.domain.messages import Answer, DeliveryAttempt, next_look
 from services.xcom.senders.channel import Channel
 from services.xcom.store.queue import Queue
 from shared.clock import Clock
 
-Settle = Callable[[Letter, Answer], Awaitable[None]]
+Settle = Callable[[DeliveryAttempt, Answer], Awaitable[None]]
 
 _AT_ONCE = 20
 _CLAIM = timedelta(seconds=60)
@@ -41,26 +41,26 @@ class FollowService:
     async def turn(self) -> float:
         """Ask about everything that is due; the seconds until the next look."""
         now = self._clock.now()
-        letters = await self._queue.follow(now, now + _CLAIM, _AT_ONCE)
-        await asyncio.gather(*(self._follow(letter) for letter in letters))
-        next_time = await self._queue.next_look()
+        attempts = await self._queue.follow(now, now + _CLAIM, _AT_ONCE)
+        await asyncio.gather(*(self._follow(attempt) for attempt in attempts))
+        next_time = await self._queue.next_follow()
         if next_time is None:
             return self._poll_seconds
         seconds = (next_time - self._clock.now()).total_seconds()
         return min(max(seconds, _SHORTEST_PAUSE_SECONDS), self._poll_seconds)
 
-    async def _follow(self, letter: Letter) -> None:
-        channel = self._channels[letter.channel]
-        found = await follow(channel, letter)
+    async def _follow(self, attempt: DeliveryAttempt) -> None:
+        channel = self._channels[attempt.channel]
+        found = await follow(channel, attempt)
         if isinstance(found, Answer):
-            await self._settle(letter, found)
+            await self._settle(attempt, found)
             return
         now = self._clock.now()
-        age = now - (letter.handed_over_time or now)
+        age = now - (attempt.handed_over_time or now)
         if age >= timedelta(seconds=channel.followed_seconds):
-            await self._settle(letter, channel.unended(letter, found or "it did not say"))
+            await self._settle(attempt, channel.unended(attempt, found or "it did not say"))
             return
-        await self._queue.ask_again(letter, _next_time(now, age, channel), found)
+        await self._queue.ask_again(attempt, _next_time(now, age, channel), found)
 
 
 def _next_time(now: datetime, age: timedelta, channel: Channel) -> datetime:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from services.xcom.domain.messages import LAST_RESORT, DeliveryReason, Letter, Level
+from services.xcom.domain.messages import LAST_RESORT, DeliveryAttempt, DeliveryReason, Level
 from services.xcom.domain.settings import Route
 
 # How long an acknowledgement keeps an incident quiet when nobody says how long.
@@ -31,7 +31,7 @@ class IncidentAction(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class IncidentUpdate:
     """What somebody said of an incident, up to and including a level;
     `until`: how long it counts."""
 
@@ -56,8 +56,8 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A way by which somebody heard of an incident, or will: what waits there is tried next at
+class Recipient:
+    """A route by which somebody heard of an incident, or will: what waits there is tried next at
     `waits_until`.
 
     An empty contact is whoever the channel's own destination leads to.
@@ -66,38 +66,40 @@ class Heard:
     route: Route
     contact: str = ""
     waits_until: datetime | None = None
-    # What would have been told there was called back before any try.
+    # What would have been sent there was called back before any try.
     untold: bool = False
 
 
-def ended_untold(letter: Letter) -> Letter:
-    """The end as it is told to whom nothing was told while it lasted; any other letter as it is."""
-    if letter.reason is not DeliveryReason.ENDED_UNTOLD:
-        return letter
-    was = letter.facts.get("previous_level", "")
-    found = _END.match(letter.subject)
+def ended_untold(attempt: DeliveryAttempt) -> DeliveryAttempt:
+    """The end for whom nothing was sent while it lasted; any other attempt as it is."""
+    if attempt.reason is not DeliveryReason.ENDED_UNTOLD:
+        return attempt
+    was = attempt.facts.get("previous_level", "")
+    found = _END.match(attempt.subject)
     demo, matter = (
-        (found[1] or "", letter.subject[found.end() :]) if found else ("", letter.subject)
+        (found[1] or "", attempt.subject[found.end() :]) if found else ("", attempt.subject)
     )
     subject = f"{demo}OVER BEFORE IT WAS TOLD{f' (was {was})' if was else ''}: {matter}"
     body = (
-        f"{demo}It began and ended before it could be told here.\n{letter.body or letter.subject}"
+        f"{demo}It began and ended before it could be told here.\n{attempt.body or attempt.subject}"
     )
-    return replace(letter, subject=subject, body=body)
+    return replace(attempt, subject=subject, body=body)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of incidents that are over: whether any of them was ever told, and to whom."""
+    """What became of incidents that are over: whether anybody was ever notified, and who."""
 
     known: bool
-    heard: Sequence[Heard] = ()
+    recipients: Sequence[Recipient] = ()
 
 
-def who_hears_the_end(heard: Sequence[Heard], channels: Collection[str]) -> list[Heard]:
+def recipients_of_the_end(
+    recipients: Sequence[Recipient], channels: Collection[str]
+) -> list[Recipient]:
     """Everybody who heard, on channels that there are; no call and no sound for who has another
     way.
     """
-    there = [one for one in heard if one.route.channel in channels]
+    there = [one for one in recipients if one.route.channel in channels]
     gently = {one.contact for one in there if one.route.channel not in _WAKING | {LAST_RESORT}}
     return [one for one in there if one.route.channel not in _WAKING or one.contact not in gently]

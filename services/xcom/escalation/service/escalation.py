@@ -1,4 +1,4 @@
-"""Use cases of escalation: the chain, who is told next, and how people say that they heard."""
+"""Use cases of escalation: the chain, who is notified next, and how people say that they heard."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from services.xcom.domain.messages import (
     DeliveryState,
     Level,
     Message,
-    everywhere,
 )
 from services.xcom.domain.settings import CHAIN, Chain, Contact, Route
 from services.xcom.escalation.domain.incidents import (
@@ -26,12 +25,12 @@ from services.xcom.escalation.domain.incidents import (
     LONGEST_QUIET,
     Acknowledgement,
     IncidentAction,
-    Word,
+    IncidentUpdate,
 )
 from services.xcom.escalation.service.links import token_hash
 from services.xcom.escalation.service.recalls import call_back, end_incidents
 from services.xcom.senders.channel import Channel
-from services.xcom.store.enqueue import Extra
+from services.xcom.store.enqueue import ExtraDelivery
 from services.xcom.store.escalation import Carried, EscalationStore, StoredLink
 from shared.clock import Clock
 from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound
@@ -136,7 +135,9 @@ class EscalationService:
                 await self._release(store, incident_key, now)
             else:
                 snooze = action is IncidentAction.SNOOZE
-                await _say(store, Word(incident_key, level, by, now, until, is_snooze=snooze))
+                await _apply(
+                    store, IncidentUpdate(incident_key, level, by, now, until, is_snooze=snooze)
+                )
 
     async def acknowledgements(
         self, source: str, after: int, size: int
@@ -177,7 +178,7 @@ class EscalationService:
         return ShownLink(replace(shown.link, used_time=now), message)
 
     async def turn(self) -> float:
-        """Tell the next contact of every message that is due; the seconds until the next look."""
+        """Notify the next contact of every message that is due; the seconds until the next look."""
         now = self._clock.now()
         async with self._begin() as store:
             next_time = await store.next_due()
@@ -223,7 +224,7 @@ class EscalationService:
         message: Message,
         now: datetime,
     ) -> None:
-        """Nobody is left to be told: every other channel; without contacts only if it reached
+        """Nobody is left to be notified: every other channel; without contacts only if it reached
         nobody.
         """
         sure = [
@@ -232,13 +233,10 @@ class EscalationService:
         reached = any(one.state is DeliveryState.SENT for one in sure)
         if message.escalation_step or not reached:
             used = {Route(one.channel, one.address) for one in message.deliveries}
-            ways = [
-                one
-                for one in configured_channels.ways(everywhere(configured_channels.configured()))
-                if one not in used
-            ]
+            unused = [one for one in configured_channels.everywhere() if one not in used]
             extras = [
-                Extra(new_id("dlv"), message.id, one.channel, now, one.address) for one in ways
+                ExtraDelivery(new_id("dlv"), message.id, one.channel, now, one.address)
+                for one in unused
             ]
             if extras:
                 await store.queue(extras, DeliveryReason.FALLBACK, "", now)
@@ -247,11 +245,11 @@ class EscalationService:
 
     async def _extra(
         self, store: EscalationStore, message_id: str, route: Route, now: datetime
-    ) -> Extra:
+    ) -> ExtraDelivery:
         cooldown = timedelta(seconds=self._channels[route.channel].cooldown_seconds)
         last = await store.last_sent(route.channel, route.address) if cooldown else None
         due_time = max(now, last + cooldown) if last is not None else now
-        return Extra(new_id("dlv"), message_id, route.channel, due_time, route.address)
+        return ExtraDelivery(new_id("dlv"), message_id, route.channel, due_time, route.address)
 
     async def _acknowledged(
         self, store: EscalationStore, id: str, by: str, snooze: timedelta | None
@@ -268,11 +266,11 @@ class EscalationService:
                 await store.snooze(one.id, now + snooze)
             if one.incident_key:
                 until = now + (ACKNOWLEDGED_FOR if snooze is None else snooze)
-                word = Word(
+                update = IncidentUpdate(
                     one.incident_key, one.level, by, now, until, is_snooze=snooze is not None
                 )
-                await _say(store, word)
-                await store.note_word(word)
+                await _apply(store, update)
+                await store.record_update(update)
         await call_back(store, await store.waiting_of([message.id]), now)
         return await store.message(id) or message
 
@@ -317,11 +315,11 @@ class EscalationService:
         return Chain(tuple(contacts))
 
 
-async def _say(store: EscalationStore, word: Word) -> None:
-    """What waits of it rings nobody, and goes to nobody else."""
-    ids = await store.hold_incidents([word.incident_key])
-    if word.is_snooze:
-        await store.snooze_incident(word)
+async def _apply(store: EscalationStore, update: IncidentUpdate) -> None:
+    """What waits of it calls nobody, and goes to nobody else."""
+    ids = await store.hold_incidents([update.incident_key])
+    if update.is_snooze:
+        await store.snooze_incident(update)
     else:
-        await store.acknowledge_incident(word)
-    await call_back(store, await store.waiting_of(ids), word.now)
+        await store.acknowledge_incident(update)
+    await call_back(store, await store.waiting_of(ids), update.now)

@@ -1,4 +1,4 @@
-"""Links by which a person says that they heard: made for a letter, kept as a hash only."""
+"""Links by which a person says that they heard: made for an attempt, kept as a hash only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from services.xcom.domain.messages import DeliveryReason, Kind, Letter, Level
+from services.xcom.domain.messages import DeliveryAttempt, DeliveryReason, Kind, Level
 from services.xcom.senders.channel import Channel
 from services.xcom.store.queue import Queue
 
@@ -27,32 +27,32 @@ class Links:
         self._url = url.rstrip("/")
         self._lifetime = lifetime
 
-    async def enclose(
+    async def attach(
         self,
         queue: Queue,
-        letters: Sequence[Letter],
+        attempts: Sequence[DeliveryAttempt],
         channels: Mapping[str, Channel],
         now: datetime,
-    ) -> list[Letter]:
-        """The letters, those of HIGH messages on channels that carry links with a fresh one
+    ) -> list[DeliveryAttempt]:
+        """The attempts, those of HIGH messages on channels that carry links with a fresh one
         each."""
         tokens = {
-            letter.delivery_id: secrets.token_urlsafe(_TOKEN_BYTES)
-            for letter in letters
+            attempt.delivery_id: secrets.token_urlsafe(_TOKEN_BYTES)
+            for attempt in attempts
             if self._url
-            and letter.level is Level.HIGH
-            and letter.kind is Kind.DANGER
-            and letter.reason is not DeliveryReason.DIGEST
-            and channels[letter.channel].links
+            and attempt.level is Level.HIGH
+            and attempt.kind is Kind.DANGER
+            and attempt.reason is not DeliveryReason.DIGEST
+            and channels[attempt.channel].links
         }
-        linked = [letter for letter in letters if letter.delivery_id in tokens]
+        linked = [attempt for attempt in attempts if attempt.delivery_id in tokens]
         if linked:
-            hashes = [token_hash(tokens[letter.delivery_id]) for letter in linked]
-            ids = [letter.message_id for letter in linked]
+            hashes = [token_hash(tokens[attempt.delivery_id]) for attempt in linked]
+            ids = [attempt.message_id for attempt in linked]
             await queue.add_links(hashes, ids, now, now + self._lifetime)
         return [
             replace(one, link=f"{self._url}/{tokens[one.delivery_id]}")
             if one.delivery_id in tokens
             else one
-            for one in letters
+            for one in attempts
         ]

@@ -25,7 +25,12 @@ from services.xcom.domain.messages import (
 )
 from services.xcom.domain.phrases import marked
 from services.xcom.domain.settings import LevelDefaults, Settings
-from services.xcom.escalation.domain.incidents import NOBODY_TOLD, Ended, Heard, who_hears_the_end
+from services.xcom.escalation.domain.incidents import (
+    NOBODY_TOLD,
+    Ended,
+    Recipient,
+    recipients_of_the_end,
+)
 from services.xcom.escalation.service.recalls import end_incidents
 from services.xcom.senders.channel import Channel
 from services.xcom.store.accept import Acceptance
@@ -65,7 +70,7 @@ class MessageService:
     ) -> None:
         self._begin = begin
         self._look = look
-        self._door = acceptance
+        self._acceptance = acceptance
         # As they were last seen; what has changed since is found when a message is stored.
         self._settings: str | None = None
         self._channels = channels
@@ -111,7 +116,7 @@ class MessageService:
                     if draft.follows_incident_key and entry.suppressed_reason == "":
                         await store.supersede(draft.follows_incident_key, message.deliveries)
             else:
-                entry = await self._door.accept(
+                entry = await self._acceptance.accept(
                     draft, message, assumed, self._dedupe_window, self._own_name
                 )
             if entry.suppressed_reason is not None:
@@ -121,17 +126,17 @@ class MessageService:
             self._settings = entry.settings
 
     async def _drafted(self, draft: Draft, settings: Settings, ended: Ended | None) -> Message:
-        """The message as it is when nobody was told of it yet."""
+        """The message as it is before anybody was notified."""
         mapped = self._levels.route(draft.level, settings.levels).channels
         configured_channels = ConfiguredChannels(self._channels, settings)
         choice = choose_channels(
             draft.channels, mapped, configured_channels.configured(), draft.kind
         )
-        heard = who_hears_the_end(ended.heard, self._channels) if ended else []
+        recipients = recipients_of_the_end(ended.recipients, self._channels) if ended else []
         if ended and ended.known and draft.ends_incident:
             choice = Choice((), ChannelsReason.WHO_HEARD)
-        heard = [*heard, *map(Heard, configured_channels.ways(choice.channels))]
-        message = message_of(draft, choice, heard, self._clock.now())
+        recipients = [*recipients, *map(Recipient, configured_channels.routes(choice.channels))]
+        message = message_of(draft, choice, recipients, self._clock.now())
         return replace(
             message,
             deliveries=[await self._rested(one) for one in message.deliveries],
@@ -268,10 +273,12 @@ def _suppressed(message: Message) -> Message:
     return replace(message, suppressed_reason=DUPLICATE, deliveries=(), escalation_due_time=None)
 
 
-def message_of(draft: Draft, choice: Choice, heard: Sequence[Heard], now: datetime) -> Message:
-    """With a delivery to each of these, once a way."""
+def message_of(
+    draft: Draft, choice: Choice, recipients: Sequence[Recipient], now: datetime
+) -> Message:
+    """With a delivery to each of these, each route once."""
     message_id = new_id("msg")
-    ways = {one.route: one for one in reversed(heard)}
+    by_route = {one.route: one for one in reversed(recipients)}
     nobody = NOBODY_TOLD if choice.reason is ChannelsReason.WHO_HEARD else NO_CHANNEL
     return Message(
         id=message_id,
@@ -283,22 +290,22 @@ def message_of(draft: Draft, choice: Choice, heard: Sequence[Heard], now: dateti
         dedupe_key=draft.dedupe_key,
         facts=draft.facts,
         created_time=now,
-        suppressed_reason="" if ways else nobody,
+        suppressed_reason="" if by_route else nobody,
         channels_reason=choice.reason.value,
         incident_key=draft.incident_key,
         ends_incident=draft.ends_incident,
         kind=draft.kind,
-        deliveries=[_delivery(draft, message_id, one, now) for one in reversed(ways.values())],
+        deliveries=[_delivery(draft, message_id, one, now) for one in reversed(by_route.values())],
     )
 
 
-def _delivery(draft: Draft, message_id: str, heard: Heard, now: datetime) -> Delivery:
+def _delivery(draft: Draft, message_id: str, recipient: Recipient, now: datetime) -> Delivery:
     """Due now, or after what still waits there: nobody hears of an end first."""
-    waits_until = heard.waits_until
+    waits_until = recipient.waits_until
     return Delivery(
         id=new_id("dlv"),
         message_id=message_id,
-        channel=heard.route.channel,
+        channel=recipient.route.channel,
         state=DeliveryState.QUEUED,
         tries=0,
         due_time=now if waits_until is None else max(now, waits_until + _AFTERWARDS),
@@ -308,10 +315,10 @@ def _delivery(draft: Draft, message_id: str, heard: Heard, now: datetime) -> Del
         level=draft.level,
         subject=draft.subject,
         created_time=now,
-        address=heard.route.address,
-        contact=heard.contact,
+        address=recipient.route.address,
+        contact=recipient.contact,
         urgency=draft.urgency,
-        reason=DeliveryReason.ENDED_UNTOLD if heard.untold else DeliveryReason.ACCEPTED,
+        reason=DeliveryReason.ENDED_UNTOLD if recipient.untold else DeliveryReason.ACCEPTED,
     )
 
 

@@ -1,4 +1,4 @@
-"""Tells people while the database is away, by the settings last seen;
+"""Notifies people while the database is away, by the settings last seen;
 written down when it is back."""
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.xcom.channels.service.configured_channels import ConfiguredChannels
-from services.xcom.channels.service.sending import attempt
+from services.xcom.channels.service.sending import send
 from services.xcom.domain.messages import (
     UNSURE,
     Answer,
+    DeliveryAttempt,
     Draft,
-    Letter,
     Level,
     choose_channels,
     everywhere,
@@ -49,7 +49,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One try on one way."""
+    """One try on one route."""
 
     route: Route
     answer: Answer
@@ -108,7 +108,7 @@ class UnrecordedService:
 
         Exhausted TOO_MANY_UNRECORDED.
         """
-        # To its end also when the caller stops waiting: who was told must be known.
+        # To its end also when the caller stops waiting: who was notified must be known.
         return await asyncio.shield(asyncio.ensure_future(self._send(notice)))
 
     async def _send(self, notice: Notice) -> Sequence[Try]:
@@ -155,17 +155,17 @@ class UnrecordedService:
         configured_channels = ConfiguredChannels(self._channels, self._settings)
 
         async def one(route: Route) -> Try:
-            letter = self._letter(
+            attempt = self._attempt(
                 notice, route, route.address or configured_channels.address(route.channel)
             )
             missing = () if route.address else configured_channels.missing(route.channel)
-            return Try(route, await attempt(self._channels[route.channel], letter, missing))
+            return Try(route, await send(self._channels[route.channel], attempt, missing))
 
         return list(await asyncio.gather(*map(one, routes)))
 
-    def _letter(self, notice: Notice, route: Route, address: str) -> Letter:
+    def _attempt(self, notice: Notice, route: Route, address: str) -> DeliveryAttempt:
         key = f"unrecorded-{notice.request_id}"
-        return Letter(
+        return DeliveryAttempt(
             delivery_id=f"{key}-{route.channel}",
             message_id=key,
             channel=route.channel,
@@ -192,7 +192,7 @@ class UnrecordedService:
 
 
 def _draft(said: _Said) -> Draft:
-    """For the record only: people were told already."""
+    """For the record only: people were notified already."""
     facts = {
         one.route.channel: one.answer.provider_status or one.answer.error for one in said.tries
     }

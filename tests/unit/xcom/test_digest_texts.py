@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from services.xcom.deliveries.domain.digests import Digest, Member, digest_of
 from services.xcom.domain.fitting import cut
-from services.xcom.domain.messages import DeliveryReason, Letter, Level
+from services.xcom.domain.messages import DeliveryAttempt, DeliveryReason, Level
 from services.xcom.domain.phrases import marked
 from services.xcom.domain.texts import SMS_LENGTH, short_text, spoken, spoken_text
 
-LETTER = Letter(
+ATTEMPT = DeliveryAttempt(
     "d", "m", "sms", Level.HIGH, "s", "", "alerts", {}, datetime(2026, 11, 20, tzinfo=UTC)
 )
 
@@ -43,9 +43,9 @@ CRASH = [
 ]
 
 
-def as_letter(digest: Digest) -> Letter:
+def as_letter(digest: Digest) -> DeliveryAttempt:
     return replace(
-        LETTER,
+        ATTEMPT,
         level=digest.level,
         subject=digest.subject,
         body=digest.body,
@@ -90,11 +90,11 @@ def test_a_call_of_a_digest_reads_out_the_three_worst() -> None:
 
 def test_of_simulated_data_every_text_of_a_digest_says_so() -> None:
     digest = digest_of(11, CRASH, is_demo=True)
-    letter = as_letter(digest)
+    attempt = as_letter(digest)
     assert digest.subject.startswith("DEMO HIGH: ")
     assert digest.body.startswith("DEMO: ")
-    assert short_text(letter).startswith("DEMO HIGH: ")
-    assert spoken_text(letter).startswith("Sonic. Demo, simulated data. ")
+    assert short_text(attempt).startswith("DEMO HIGH: ")
+    assert spoken_text(attempt).startswith("Sonic. Demo, simulated data. ")
 
 
 @given(
@@ -106,9 +106,9 @@ def test_whatever_is_gathered_fits_a_text_and_a_call(
     count: int, subjects: list[str], is_demo: bool
 ) -> None:
     members = [Member(Level.LOW, subject, {}) for subject in subjects]
-    letter = as_letter(digest_of(max(count, len(members)), members, is_demo))
-    assert len(short_text(letter)) <= SMS_LENGTH
-    assert len(spoken_text(letter)) < 1300
+    attempt = as_letter(digest_of(max(count, len(members)), members, is_demo))
+    assert len(short_text(attempt)) <= SMS_LENGTH
+    assert len(spoken_text(attempt)) < 1300
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_voice_reads_numbers_and_no_symbols(written: str, said: str) -> None:
 def test_a_single_text_says_what_how_far_and_what_to_do_before_anything_else() -> None:
     sol = CRASH[0]
     facts = {**sol.facts, "price_usd": "92.1", "liquidation_price_usd": "88.4"}
-    text = short_text(replace(LETTER, subject=sol.subject, facts=facts))
+    text = short_text(replace(ATTEMPT, subject=sol.subject, facts=facts))
     assert text == (
         "HIGH: SOL long travel -80 % (main). 1.2 % to liquidation. add 250 USD or cut 400 USD."
         " price 92.1 USD. liquidation 88.4 USD"
@@ -159,6 +159,6 @@ def test_the_marker_of_simulated_data_is_set_once_and_is_plain_letters() -> None
     )
     assert marked(*once, facts) == once
     assert marked("HIGH: SOL long", "body", {}) == ("HIGH: SOL long", "body")
-    text = short_text(replace(LETTER, subject=once[0], facts=facts))
+    text = short_text(replace(ATTEMPT, subject=once[0], facts=facts))
     assert re.match(r"DEMO HIGH: SOL long", text)
     assert "?" not in text

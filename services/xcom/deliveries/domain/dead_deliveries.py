@@ -20,10 +20,10 @@ from services.xcom.domain.messages import (
 )
 from services.xcom.domain.settings import Route
 
-# One word a channel and reason within this.
+# One notice a route and reason within this.
 NOTICE_WINDOW = timedelta(hours=1)
 _SHORTEST_REST, _LONGEST_REST = timedelta(minutes=15), timedelta(hours=6)
-# Until then it is worth being told; HIGH is until somebody knows or it is over.
+# Until then it is worth sending; HIGH is until somebody knows or it is over.
 _MEDIUM_LASTS = timedelta(days=1)
 _GONE = frozenset({DeliveryState.DEAD, DeliveryState.CANCELLED})
 _STATUS = re.compile(r"HTTP (\d{3})")
@@ -40,7 +40,7 @@ class Sibling:
 
 
 @dataclass(frozen=True, slots=True)
-class Victim:
+class FailedMessage:
     """A message that a dead delivery carried, with all its deliveries; `settled`: somebody knows,
     or over.
     """
@@ -55,33 +55,33 @@ class Victim:
     siblings: Sequence[Sibling]
 
     @property
-    def is_about_a_death(self) -> bool:
+    def is_failure_notice(self) -> bool:
         """Its own death is no news."""
         return self.channels_reason == ChannelsReason.DELIVERY_DEAD
 
     @property
-    def is_told(self) -> bool:
+    def needs_notice(self) -> bool:
         """Whether people must hear of its death: not of news, not of LOW,
         and not again of a death."""
         danger = self.kind is Kind.DANGER and self.level >= Level.MEDIUM
-        return (danger or self.level is Level.ACTION) and not self.is_about_a_death
+        return (danger or self.level is Level.ACTION) and not self.is_failure_notice
 
-    def heirs(self, everywhere: Collection[Route], contacts: Collection[Route]) -> list[Route]:
+    def fallbacks(self, everywhere: Collection[Route], contacts: Collection[Route]) -> list[Route]:
         """Ways not used yet by which it goes out at once.
 
         HIGH to every channel and contact; MEDIUM to every channel when it reaches nobody otherwise.
         LOW was for the record, ACTION is for its machine alone.
         """
-        if self.settled or self.kind is Kind.NEWS or self.is_about_a_death:
+        if self.settled or self.kind is Kind.NEWS or self.is_failure_notice:
             return []
         used = {one.route for one in self.siblings}
         if self.level is Level.HIGH:
-            ways = [*everywhere, *contacts]
+            routes = [*everywhere, *contacts]
         elif self.level is Level.MEDIUM and not self.lives:
-            ways = list(everywhere)
+            routes = list(everywhere)
         else:
-            ways = []
-        return [way for way in dict.fromkeys(ways) if way not in used]
+            routes = []
+        return [route for route in dict.fromkeys(routes) if route not in used]
 
     @property
     def lives(self) -> bool:
@@ -92,12 +92,10 @@ class Victim:
         )
 
     def rest(self, now: datetime) -> timedelta | None:
-        """With no way left: how long it rests before every way is tried again; None: it is given
-        up.
-        """
+        """With no route left: how long until all are tried again; None: it is given up."""
         age = now - self.created_time
         lasts = self.level is Level.HIGH or (self.level is Level.MEDIUM and age < _MEDIUM_LASTS)
-        if not lasts or self.settled or self.kind is Kind.NEWS or self.is_about_a_death:
+        if not lasts or self.settled or self.kind is Kind.NEWS or self.is_failure_notice:
             return None
         return min(max(age, _SHORTEST_REST), _LONGEST_REST)
 
@@ -108,17 +106,19 @@ def reason_of(answer: Answer) -> str:
     return status[1] if status else (answer.error or answer.provider_status)[:_REASON_LENGTH]
 
 
-def obituary(
-    victims: Sequence[Victim], way: str, answer: Answer, reason: DeliveryReason, others: bool
+def failure_notice(
+    failed_messages: Sequence[FailedMessage],
+    way: str,
+    answer: Answer,
+    reason: DeliveryReason,
+    others: bool,
 ) -> tuple[str, str]:
-    """Subject and body of the message about a death; `way`: the channel, and where it leads,
-    masked.
-    """
-    level = max(victims, key=lambda one: one.level).level
+    """Subject and body of the message about it; `way`: the channel, and where it leads, masked."""
+    level = max(failed_messages, key=lambda one: one.level).level
     subject = f"{level.name} could not be delivered by {way}: {reason_of(answer)}"
-    said = [f"- {one.subject}" for one in victims[:5]]
-    if len(victims) > len(said):
-        said.append(f"and {len(victims) - len(said)} more")
+    said = [f"- {one.subject}" for one in failed_messages[:5]]
+    if len(failed_messages) > len(said):
+        said.append(f"and {len(failed_messages) - len(said)} more")
     tried = (
         "It goes to every other channel and contact."
         if others
