@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from shared.log import get_logger
+
 
 class Clock(Protocol):
     def now(self) -> datetime:
@@ -85,3 +87,37 @@ def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a clock needs an aware time")
     return moment.astimezone(UTC)
+
+
+# A difference up to this is drift, or the clock being put right: it is followed.
+_DRIFT_SECONDS = 60.0
+
+
+class ClockGuard:
+    """The wall clock as long as it runs evenly; after a step, what it would have shown."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset_seconds = self._difference()
+        self._stepped = False
+
+    def micros(self) -> int:
+        """Microseconds since 1970; for what must not end early or late by a step."""
+        difference = self._difference()
+        step = difference - self._offset_seconds
+        if abs(step) <= _DRIFT_SECONDS:
+            self._offset_seconds, self._stepped = difference, False
+        elif not self._stepped:
+            self._stepped = True
+            get_logger().warning(
+                "the clock stepped; silences and cooldowns keep their time", seconds=step
+            )
+        return round((self._clock.monotonic() + self._offset_seconds) * 1_000_000)
+
+    def _difference(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
+
+
+def micros_of(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return round(moment.timestamp() * 1_000_000)

@@ -26,11 +26,12 @@ from services.alerts.loop import AcknowledgementLoop, HoldLoop, RelayLoop
 from services.alerts.notifications.service.relay import Relay
 from services.alerts.price_rules.service import PriceRules
 from services.alerts.price_rules.servicer import RulesServicer
+from services.alerts.service.commits import Commits
 from services.alerts.service.known_names import Channels
-from services.alerts.service.snapshot_cache import Keys, SnapshotCache
+from services.alerts.service.ledger_writer import Keys, LedgerWriter
+from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.silences.service import Silences
 from services.alerts.silences.servicer import SilencesServicer
-from services.alerts.store.single_statement import SingleStatement
 from services.alerts.store.unit_of_work import Store
 from services.alerts.thresholds.service.edits import ThresholdEdits
 from services.alerts.thresholds.service.files import ThresholdFiles
@@ -78,20 +79,21 @@ def build(config: Config, clock: Clock | None = None) -> App:
     database = Database(config.database_url.get_secret_value(), application_name="alerts")
     positions, xcom = _channels(config)
     cache = SnapshotCache(
-        database.bind(Store),
-        database.bind(Store, isolation="REPEATABLE READ"),
-        SingleStatement(database),
+        database.open(Store),
+        database.open(Store, isolation="REPEATABLE READ"),
+        database.open(Store, isolation="AUTOCOMMIT"),
         clock,
-        ledger_keys(config),
     )
+    commits = Commits(cache, LedgerWriter(ledger_keys(config), cache.begin_reading))
     peer, notifier = PositionsClient(positions), XComClient(xcom)
-    relay, silences = Relay(cache, notifier), Silences(cache, peer, AlertQueries(cache, peer))
-    servicers = _servicers(cache, peer, relay, silences, Channels(notifier, clock), clock)
+    relay = Relay(cache, notifier)
+    silences = Silences(cache, commits, peer, AlertQueries(cache, peer))
+    servicers = _servicers(cache, commits, peer, relay, silences, Channels(notifier, clock), clock)
     server = GrpcServer(
         config.listen_address,
         servicers,
         service_names=_SERVICE_NAMES,
-        ready=_ready(database, cache),
+        ready=_ready(database, commits.ledger),
         clock=clock,
         channelz=config.channelz,
     )
@@ -112,19 +114,20 @@ def _channels(config: Config) -> tuple[Channel, Channel]:
     return positions, Channel(config.xcom_address)
 
 
-def _ready(database: Database, cache: SnapshotCache) -> Callable[[], Awaitable[None]]:
+def _ready(database: Database, ledger: LedgerWriter) -> Callable[[], Awaitable[None]]:
     """The schema is there, and the ledger's key is the one that wrote it."""
     is_migrated = migrated(database, Path(__file__).parent / "migrations")
 
     async def ready() -> None:
         await is_migrated()
-        await cache.proven()
+        await ledger.proven()
 
     return ready
 
 
 def _servicers(
     cache: SnapshotCache,
+    commits: Commits,
     peer: PositionsClient,
     relay: Relay,
     silences: Silences,
@@ -132,27 +135,27 @@ def _servicers(
     clock: Clock,
 ) -> list[tuple[Callable[[Any, Any], None], object]]:
     market, reading, record = (
-        PriceRules(cache, channels),
+        PriceRules(cache, commits, channels),
         AlertQueries(cache, peer),
-        LedgerQueries(cache),
+        LedgerQueries(cache, commits.ledger),
     )
-    edits = AlertEdits(cache, channels, reading)
+    edits = AlertEdits(cache, commits, channels, reading)
     cases = UseCases(
-        EnsureAlerts(cache, peer),
-        EvaluateAlerts(cache, peer, market),
-        DeleteAlerts(cache, peer),
+        EnsureAlerts(cache, commits, peer),
+        EvaluateAlerts(cache, commits, peer, market),
+        DeleteAlerts(cache, commits, peer),
         reading,
-        Deaths(cache, peer),
+        Deaths(cache, commits, peer),
         relay,
         edits,
-        AlertsByHand(cache, peer, channels, edits, reading),
+        AlertsByHand(cache, commits, peer, channels, edits, reading),
     )
-    watching, limits = AlertWatch(cache, reading), ThresholdEdits(cache, channels)
+    watching, limits = AlertWatch(cache, reading), ThresholdEdits(cache, commits, channels)
     return [
         (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, clock)),
         (
             rpc.add_ThresholdsServiceServicer_to_server,
-            ThresholdsServicer(limits, ThresholdFiles(cache, channels)),
+            ThresholdsServicer(limits, ThresholdFiles(cache, commits, channels)),
         ),
         (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(record)),
         (

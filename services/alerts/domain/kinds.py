@@ -6,6 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+KindT = TypeVar("KindT", int, NDArray[Any])
 
 
 class AlertClass(IntEnum):
@@ -228,8 +233,18 @@ def kind_named(alert_type: str, condition: str) -> int:
     return kind_of(AlertType[alert_type], Condition[condition])
 
 
+def type_number(kind: KindT) -> KindT:
+    """The number of the AlertType of one kind, or of each."""
+    return kind // _CONDITIONS
+
+
+def condition_number(kind: KindT) -> KindT:
+    """The number of the Condition of one kind, or of each."""
+    return kind % _CONDITIONS
+
+
 def parts_of(kind: int) -> tuple[AlertType, Condition]:
-    return AlertType(kind // _CONDITIONS), Condition(kind % _CONDITIONS)
+    return AlertType(type_number(kind)), Condition(condition_number(kind))
 
 
 DEATH_KIND = kind_of(AlertType.DEATH_NAIL, Condition.NONE)

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 from services.alerts.ledger.domain import Anchor, Sealed, Verdict, Walk, line
 from services.alerts.ledger.store.statistics import Statistics
-from services.alerts.service.snapshot_cache import PYTHON_ROW_COST, SnapshotCache, offload
+from services.alerts.service.ledger_writer import LedgerWriter
+from services.alerts.service.offload import PYTHON_ROW_COST, offload
+from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.unit_of_work import Store
 from shared import paging
 from shared.errors import InvalidArgument
@@ -20,8 +22,9 @@ _LONGEST_WINDOW = timedelta(days=3650)
 class LedgerQueries:
     """The chain of everything that changed."""
 
-    def __init__(self, cache: SnapshotCache) -> None:
+    def __init__(self, cache: SnapshotCache, ledger: LedgerWriter) -> None:
         self._cache = cache
+        self._ledger = ledger
 
     async def list(
         self, page_size: int, page_token: str, alert_id: str, cycle_id: str
@@ -53,7 +56,7 @@ class LedgerQueries:
         """
         if not alert_id or await store.ledger.names(alert_id):
             return
-        (await self._cache.snapshot(store, await store.service_state.read())).row(alert_id)
+        (await self._cache.read(store)).row(alert_id)
 
     async def export(self, after_sequence: int) -> AsyncIterator[str]:
         """Every row after one, oldest first, as JSON lines in portions."""
@@ -65,7 +68,7 @@ class LedgerQueries:
         """Walk the chain; with no anchor given, the last head that left this service is used."""
         given = _hash(anchor_hash) if anchor_hash else None
         async with self._cache.begin_reading() as store:
-            key = await self._cache.ledger_key(store)
+            key = await self._ledger.key(store)
             walk = Walk(key, given or await store.ledger.anchor())
             async for rows in store.ledger.walk():
                 await offload(len(rows) * PYTHON_ROW_COST, walk.follow, rows)

@@ -6,38 +6,43 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-import numpy as np
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from services.alerts.alerts.domain.alert_columns import Column
-from shared.database.bulk import copy_in
+from shared import rows
+from shared.database import fence
+from shared.database.fence import ENTERED, REFUSED, Step
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
 
 CLAIM = timedelta(seconds=30)
 _KEPT = timedelta(days=1)
 
-_CLAIM = text(
+_CLAIM = Statement(
     "with claimed as (update outbox set claimed_until = :until, tries = tries + 1 where"
     " ledger_sequence in ("
     " select ledger_sequence from outbox where sent_time is null and due_time <= :due_time"
     " and (claimed_until is null or claimed_until <= :now or cast(:anyway as boolean))"
     " order by level desc, ledger_sequence for update skip locked limit :size)"
     " returning ledger_sequence, level, tries, noted)"
-    " select claimed.ledger_sequence, claimed.level, claimed.tries, ledger.hash,"
-    " ledger.inputs_json,"
+    " select claimed.ledger_sequence, claimed.level, claimed.tries,"
+    " ledger.hash as ledger_hash, ledger.inputs_json as payload_json,"
     " ledger.alert_id, ledger.reason, ledger.actor, claimed.noted"
     " from claimed join ledger on ledger.sequence = claimed.ledger_sequence"
     " order by claimed.level desc, claimed.ledger_sequence"
 )
-_SENT = text(
+_SENT = Statement(
     "update outbox set sent_time = :now, claimed_until = null"
     " where ledger_sequence = any(cast(:sequences as int8[])) and sent_time is null"
 )
-_RELEASE = text(
+_RELEASE = Statement(
     "update outbox set claimed_until = null, due_time = :due_time"
     " where ledger_sequence = any(cast(:sequences as int8[])) and sent_time is null"
 )
-_FORGET = text("delete from outbox where sent_time < :before")
+# Nobody waits for the disk: a lost glance is only asked again.
+_WAITING = (
+    f"with {ENTERED} select {REFUSED},"
+    " (select count(*) from outbox where sent_time is null and not noted) as waiting_count,"
+    " set_config('synchronous_commit', 'off', true)"
+)
+_FORGET = Statement("delete from outbox where sent_time < :before")
 
 
 class Waiting(NamedTuple):
@@ -61,49 +66,35 @@ class Waiting(NamedTuple):
 
 
 class OutboxStore:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
-    async def append(
-        self, ledger_sequence: Column, level: Column, created_micros: int, noted: Column
-    ) -> None:
-        """Rows of the ledger that must be notified, those noted not to people."""
-        moments = np.full(len(ledger_sequence), created_micros)
-        columns = {
-            "ledger_sequence": ledger_sequence,
-            "level": level,
-            "noted": noted,
-            "created_time": moments,
-            "due_time": moments,
-            "tries": np.zeros(len(ledger_sequence), np.int64),
-        }
-        await copy_in(self._connection, "outbox", columns)
+    async def waiting_count(self, step: Step) -> int:
+        """Rows that nobody took yet; raises as `fence.enter`."""
+        ((refused, count, _),) = await self._transaction.driver.fetch(
+            _WAITING, step.caller, step.epoch, step.cycle_id
+        )
+        fence.check(step, refused)
+        return int(count)
 
     async def claim(
         self, now: datetime, due_time: datetime, size: int, *, anyway: bool = False
     ) -> list[Waiting]:
         """Take rows that nobody else holds, loudest first; `anyway` those that somebody holds
         too."""
-        wanted = {
-            "now": now,
-            "due_time": due_time,
-            "until": now + CLAIM,
-            "size": size,
-            "anyway": anyway,
-        }
-        answer = await self._connection.execute(_CLAIM, wanted)
-        return [Waiting(row[0], row[1], row[2], bytes(row[3]), *row[4:]) for row in answer]
-
-    async def mark_sent(self, rows: Sequence[Waiting], now: datetime) -> None:
-        await self._connection.execute(_SENT, {"sequences": _sequences(rows), "now": now})
-        await self._connection.execute(_FORGET, {"before": now - _KEPT})
-
-    async def release(self, rows: Sequence[Waiting], due_time: datetime) -> None:
-        """Give rows back, to be tried again from then on."""
-        await self._connection.execute(
-            _RELEASE, {"sequences": _sequences(rows), "due_time": due_time}
+        claimed = await self._transaction.fetch(
+            _CLAIM, now=now, due_time=due_time, until=now + CLAIM, size=size, anyway=anyway
         )
+        return [rows.read(Waiting, row) for row in claimed]
+
+    async def mark_sent(self, waiting: Sequence[Waiting], now: datetime) -> None:
+        await self._transaction.execute(_SENT, sequences=_sequences(waiting), now=now)
+        await self._transaction.execute(_FORGET, before=now - _KEPT)
+
+    async def release(self, waiting: Sequence[Waiting], due_time: datetime) -> None:
+        """Give rows back, to be tried again from then on."""
+        await self._transaction.execute(_RELEASE, sequences=_sequences(waiting), due_time=due_time)
 
 
-def _sequences(rows: Sequence[Waiting]) -> list[int]:
-    return [row.ledger_sequence for row in rows]
+def _sequences(waiting: Sequence[Waiting]) -> list[int]:
+    return [row.ledger_sequence for row in waiting]

@@ -13,20 +13,24 @@ from services.alerts.alerts.domain.change_payload import ChangeContext
 from services.alerts.alerts.domain.readings import Reading
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.ledger.domain import Entry
-from services.alerts.notifications.service.record import enqueue
 from services.alerts.price_rules.domain.rule_texts import rule_incident_id, rule_payload
 from services.alerts.price_rules.domain.rules import (
     Event,
     Observation,
     Rule,
     RuleState,
+    Sample,
     check,
     judge_rule,
+    window_of,
 )
+from services.alerts.service.commits import Commits, Decision, Edit, Notice, Record
 from services.alerts.service.known_names import Channels, check_asset
-from services.alerts.service.snapshot_cache import SnapshotCache, micros_of
+from services.alerts.service.snapshot_cache import SnapshotCache
+from services.alerts.store.service_state import ServiceState, new_version
 from services.alerts.store.unit_of_work import Store
 from shared import paging
+from shared.clock import micros_of
 from shared.errors import Conflict, NotFound
 from shared.paging import Page
 
@@ -46,8 +50,9 @@ class RuleEvent:
 class PriceRules:
     """The market rules."""
 
-    def __init__(self, cache: SnapshotCache, channels: Channels) -> None:
+    def __init__(self, cache: SnapshotCache, commits: Commits, channels: Channels) -> None:
         self._cache = cache
+        self._commits = commits
         self._channels = channels
 
     async def list(self, page_size: int, page_token: str) -> Page[Rule]:
@@ -69,15 +74,13 @@ class PriceRules:
         check(rule)
         await self._channels.check(rule.channels, (), "rule.channels")
         now = self._cache.clock.now()
-        async with self._cache.begin() as store:
-            service_state = await store.service_state.lock()
-            check_asset(rule.asset, service_state, "rule.asset")
-            made = replace(
-                rule, rule_key=service_state.next_rule_key, created_micros=micros_of(now)
-            )
-            await store.service_state.change(next_rule_key=service_state.next_rule_key + 1)
-            await store.rules.write([made])
-            await self._cache.write(store, [_edited("CREATED", None, made, now)])
+        async with self._commits.edit() as edit:
+            state = edit.snapshot.service_state
+            check_asset(rule.asset, state, "rule.asset")
+            made = replace(rule, rule_key=state.next_rule_key, created_micros=micros_of(now))
+            await edit.store.rules.write([made])
+            state = replace(state, next_rule_key=state.next_rule_key + 1)
+            await _write(edit, state, Record.of([_edited("CREATED", None, made, now)]))
         return made
 
     async def update(self, id: str, etag: str, values: Mapping[str, Any]) -> Rule:
@@ -90,65 +93,85 @@ class PriceRules:
             async with self._cache.begin_reading() as store:
                 named = (await _present(store, id, etag)).channels
             await self._channels.check(values["channels"], named, "rule.channels")
-        async with self._cache.begin() as store:
-            await store.service_state.lock()
-            before = await _present(store, id, etag)
+        async with self._commits.edit() as edit:
+            before = await _present(edit.store, id, etag)
             after = _changed(before, values, micros_of(now))
             check(after)
-            await store.rules.write([after])
-            await self._record(store, "UPDATED", before, after, now)
-        self._cache.outbox_filled()
+            await edit.store.rules.write([after])
+            await _write_end(edit, "UPDATED", before, after, now)
         return after
 
     async def delete(self, id: str, etag: str) -> None:
         """RULE_NOT_FOUND, ETAG_MISMATCH."""
         now = self._cache.clock.now()
-        async with self._cache.begin() as store:
-            await store.service_state.lock()
-            rule = await _present(store, id, etag)
-            await store.rules.delete(rule.rule_key)
-            await self._record(store, "DELETED", rule, None, now)
-        self._cache.outbox_filled()
-
-    async def _record(
-        self, store: Store, reason: str, before: Rule, after: Rule | None, now: datetime
-    ) -> None:
-        """Who ends, switches off or begins anew what was notified at HIGH knows of it: nobody else
-        is woken.
-        """
-        sealed = await self._cache.write(store, [_edited(reason, before, after, now)])
-        stands = after is not None and after.enabled and after.state is before.state
-        if before.notified_level == Level.HIGH and not stands:
-            await enqueue(store, sealed, now, noted=True)
+        async with self._commits.edit() as edit:
+            rule = await _present(edit.store, id, etag)
+            await edit.store.rules.delete(rule.rule_key)
+            await _write_end(edit, "DELETED", rule, None, now)
 
     async def judge(
-        self, store: Store, prices: Mapping[str, Reading], context: ChangeContext, now: datetime
-    ) -> Sequence[RuleEvent]:
-        """Every rule by the prices of an evaluation, in its transaction."""
-        moved: list[Rule] = []
-        events: list[Event] = []
-        clock_guard = self._cache.clock_guard.micros()
-        for rule in await store.rules.all():
-            observation = await _observation(
-                store, rule, prices.get(rule.asset), context.now_micros
-            )
-            if observation is None:
-                continue
-            after, happened = judge_rule(rule, observation, clock_guard)
+        self, store: Store, prices: Mapping[str, Reading], now_micros: int, guarded_micros: int
+    ) -> JudgedRules:
+        """Every rule by the prices of an evaluation; cooldowns by the guarded clock."""
+        observations = [
+            (rule, observation)
+            for rule in await store.rules.all()
+            if (observation := _observation(rule, prices.get(rule.asset), now_micros)) is not None
+        ]
+        windows = {
+            rule.rule_key: window
+            for rule, observation in observations
+            if (window := window_of(rule, observation.observed_micros)) is not None
+        }
+        kept = await store.rules.prices_in(windows)
+        moved, events, samples = [], [], {}
+        for rule, observation in observations:
+            if rule.rule_key in windows:
+                is_sampled, oldest_usd = kept[rule.rule_key]
+                window = windows[rule.rule_key]
+                if not observation.stale and not is_sampled:
+                    samples[rule.asset] = Sample(
+                        rule.asset, observation.observed_micros, observation.price_usd
+                    )
+                    if oldest_usd is None and observation.observed_micros >= window.since_micros:
+                        oldest_usd = observation.price_usd
+                observation = replace(observation, reference_usd=oldest_usd)
+            after, happened = judge_rule(rule, observation, guarded_micros)
             events += happened
             if after is not rule:
                 moved.append(after)
-        await store.rules.write(moved)
-        sealed = await self._cache.write(store, [_entry(event, context, now) for event in events])
-        await enqueue(
-            store, [row for event, row in zip(events, sealed, strict=True) if event.notified], now
-        )
-        return [_seen(event) for event in events]
+        return JudgedRules(moved, list(samples.values()), events)
 
 
-async def _observation(
-    store: Store, rule: Rule, single: Reading | None, now_micros: int
-) -> Observation | None:
+@dataclass(frozen=True, slots=True)
+class JudgedRules:
+    """What prices made of the rules: those that moved, prices to be kept, events."""
+
+    moved: Sequence[Rule]
+    samples: Sequence[Sample]
+    events: Sequence[Event]
+
+    @property
+    def are_moved(self) -> bool:
+        return bool(self.moved or self.samples)
+
+    @property
+    def seen(self) -> Sequence[RuleEvent]:
+        return [_seen(event) for event in self.events]
+
+    def entries(self, context: ChangeContext, now: datetime) -> list[Entry]:
+        """One for each event."""
+        return [_entry(event, context, now) for event in self.events]
+
+    async def write(self, store: Store) -> None:
+        await store.rules.write(self.moved)
+        await store.rules.keep_samples(self.samples)
+
+
+NO_RULES = JudgedRules((), (), ())
+
+
+def _observation(rule: Rule, single: Reading | None, now_micros: int) -> Observation | None:
     """What a rule sees; None when its price was not asked for, is absent or cannot be one."""
     if (
         single is None
@@ -159,13 +182,27 @@ async def _observation(
         return None
     # Nobody knows how old a price without a time is.
     stale, micros = single.stale or not single.observed_micros, single.observed_micros or now_micros
-    reference = None
-    if rule.window_seconds:
-        if not stale:
-            await store.rules.sample(rule.asset, single.value, micros)
-        since = max(micros - rule.window_seconds * 1_000_000, rule.anchor_micros)
-        reference = await store.rules.reference(rule.asset, since)
-    return Observation(single.value, micros, stale, reference)
+    return Observation(single.value, micros, stale)
+
+
+async def _write(edit: Edit, state: ServiceState, record: Record) -> None:
+    """The record of an edit of a rule, beside which evaluations begin anew."""
+    state = replace(state, rule_version=new_version())
+    await edit.write(Decision(None, state, edit.snapshot.alert_columns, record=record))
+
+
+async def _write_end(
+    edit: Edit, reason: str, before: Rule, after: Rule | None, now: datetime
+) -> None:
+    """Who ends, switches off or begins anew what was notified at HIGH knows of it: nobody else
+    is woken.
+    """
+    stands = after is not None and after.enabled and after.state is before.state
+    is_noted = before.notified_level == Level.HIGH and not stands
+    record = Record.of(
+        [_edited(reason, before, after, now)], [Notice(0, noted=True)] if is_noted else ()
+    )
+    await _write(edit, edit.snapshot.service_state, record)
 
 
 async def _present(store: Store, id: str, etag: str) -> Rule:

@@ -2,103 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any
 
-from sqlalchemy import Row, delete, select, text
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerts.domain.kinds import Level
-from services.alerts.price_rules.domain.rules import (
-    Rule,
-    RuleDirection,
-    RuleMetric,
-    RuleRecurrence,
-    RuleState,
-)
+from services.alerts.price_rules.domain.rules import Rule, Sample, Window
 from services.alerts.store.annotations import bounded
 from services.alerts.tables import rule
+from shared import rows
 from shared.database.keyset import apply
+from shared.database.statement import Row, Statement
+from shared.database.transaction import Transaction
 from shared.paging import PageRequest
 
 _NAMES = [field.name for field in fields(Rule)]
 _KEPT_MICROS = 25 * 3600 * 1_000_000
-_SPACING_MICROS = 60 * 1_000_000
-_SAMPLE = text(
-    "insert into rule_sample (asset, observed_micros, price_usd)"
-    " select :asset, :micros, :price where not exists (select from rule_sample"
-    "  where asset = :asset and observed_micros > :since) on conflict do nothing"
+_ALL = Statement(select(rule).order_by(rule.c.rule_key))
+_ONE = Statement(select(rule).where(rule.c.rule_key == bindparam("rule_key")))
+_DELETE = Statement(delete(rule).where(rule.c.rule_key == bindparam("rule_key")))
+_INSERT = insert(rule)
+_WRITE = Statement(
+    _INSERT.on_conflict_do_update(
+        index_elements=["rule_key"], set_={name: _INSERT.excluded[name] for name in _NAMES}
+    ),
+    _NAMES,
 )
-_FORGET = text("delete from rule_sample where asset = :asset and observed_micros < :before")
-_REFERENCE = text(
-    "select price_usd from rule_sample where asset = :asset and observed_micros >= :since"
-    " order by observed_micros limit 1"
+_SAMPLE = Statement(
+    "insert into rule_sample (asset, observed_micros, price_usd)"
+    " values (:asset, :observed_micros, :price_usd) on conflict do nothing"
+)
+_FORGET = Statement("delete from rule_sample where asset = :asset and observed_micros < :before")
+_WINDOWS = Statement(
+    "select place, exists (select from rule_sample one"
+    "  where one.asset = wanted.asset and one.observed_micros > wanted.recent) as is_sampled,"
+    " (select price_usd from rule_sample one"
+    "  where one.asset = wanted.asset and one.observed_micros >= wanted.since"
+    "  order by one.observed_micros limit 1) as oldest_usd"
+    " from unnest(cast(:assets as text[]), cast(:since as int8[]), cast(:recent as int8[]))"
+    " with ordinality as wanted(asset, since, recent, place) order by place"
 )
 
 
 class RuleStore:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def all(self) -> list[Rule]:
-        rows = await self._connection.execute(select(rule).order_by(rule.c.rule_key))
-        return [_rule(row) for row in rows]
+        return [_rule(row) for row in await self._transaction.fetch(_ALL)]
 
     async def get(self, rule_key: int) -> Rule | None:
-        query = select(rule).where(rule.c.rule_key == rule_key)
-        row = (await self._connection.execute(query)).one_or_none()
+        row = await self._transaction.first(_ONE, rule_key=rule_key)
         return None if row is None else _rule(row)
 
     async def page(self, page: PageRequest) -> list[Rule]:
         """By key, one more than the page holds."""
         query = apply(select(rule), [(rule.c.rule_key, "asc")], page.after, page.size)
-        return [_rule(row) for row in await self._connection.execute(query)]
+        return [_rule(row) for row in await self._transaction.fetch(query)]
 
     async def write(self, rules: Sequence[Rule]) -> None:
         """Insert or replace."""
-        if rules:
-            statement = insert(rule)
-            statement = statement.on_conflict_do_update(
-                index_elements=["rule_key"],
-                set_={name: statement.excluded[name] for name in _NAMES},
-            )
-            await self._connection.execute(
-                statement, [{**asdict(one), "channels": list(one.channels)} for one in rules]
-            )
+        await self._transaction.many(
+            _WRITE, [{**asdict(one), "channels": list(one.channels)} for one in rules]
+        )
 
     async def delete(self, rule_key: int) -> None:
-        await self._connection.execute(delete(rule).where(rule.c.rule_key == rule_key))
+        await self._transaction.execute(_DELETE, rule_key=rule_key)
 
-    async def sample(self, asset: str, price_usd: float, micros: int) -> None:
-        """Keep a price, one a minute, for a day."""
-        values = {
-            "asset": asset,
-            "micros": micros,
-            "price": price_usd,
-            "since": micros - _SPACING_MICROS,
+    async def keep_samples(self, samples: Sequence[Sample]) -> None:
+        """Prices for the windows of rules; a day of them stays."""
+        for sample in samples:
+            await self._transaction.execute(_SAMPLE, **asdict(sample))
+            await self._transaction.execute(
+                _FORGET, asset=sample.asset, before=sample.observed_micros - _KEPT_MICROS
+            )
+
+    async def prices_in(
+        self, windows: Mapping[int, Window]
+    ) -> dict[int, tuple[bool, float | None]]:
+        """By rule: whether a price was kept of late, and the oldest one kept within the window."""
+        if not windows:
+            return {}
+        found = await self._transaction.fetch(
+            _WINDOWS,
+            assets=[window.asset for window in windows.values()],
+            since=[window.since_micros for window in windows.values()],
+            recent=[window.recent_micros for window in windows.values()],
+        )
+        return {
+            key: (row["is_sampled"], row["oldest_usd"])
+            for key, row in zip(windows, found, strict=True)
         }
-        await self._connection.execute(_SAMPLE, values)
-        await self._connection.execute(_FORGET, {"asset": asset, "before": micros - _KEPT_MICROS})
-
-    async def reference(self, asset: str, since_micros: int) -> float | None:
-        """The oldest price kept since then."""
-        answer = await self._connection.execute(_REFERENCE, {"asset": asset, "since": since_micros})
-        return answer.scalar_one_or_none()
 
 
-def _rule(row: Row[Any]) -> Rule:
-    values = row._asdict()
-    return Rule(
-        **{
-            **values,
-            "metric": RuleMetric(row.metric),
-            "direction": RuleDirection(row.direction),
-            "recurrence": RuleRecurrence(row.recurrence),
-            "level": Level(row.level),
-            "state": RuleState(row.state),
-            "falling": RuleState(row.falling),
-            "channels": bounded(row.channels),
-        }
-    )
+def _rule(row: Row) -> Rule:
+    return rows.read(Rule, row, channels=bounded(row["channels"]))

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.domain.kinds import AlertClass
 from services.alerts.service.ports import Notifier
+from services.alerts.service.snapshot_cache import Snapshot
 from services.alerts.store.service_state import ServiceState
 from services.alerts.thresholds.domain import Scope
 from shared.clock import Clock
@@ -59,18 +59,17 @@ def check_asset(asset: str, service_state: ServiceState, field: str) -> None:
     _check_asset(asset, service_state.tracked_assets, field)
 
 
-def check_scope_asset(
-    scope: Scope, service_state: ServiceState, alert_columns: AlertColumns, field: str
-) -> None:
+def check_scope_asset(scope: Scope, snapshot: Snapshot, field: str) -> None:
     """A price limit needs a price; a limit of positions in an asset a price, or a position that is
     held.
     """
-    if not scope.asset or not service_state.tracked_assets:
+    tracked, columns = snapshot.service_state.tracked_assets, snapshot.alert_columns
+    if not scope.asset or not tracked:
         return
-    known = set(service_state.tracked_assets)
+    known = set(tracked)
     if scope.alert_class is AlertClass.POSITION:
-        held = alert_columns.asset_key[alert_columns.alert_class == AlertClass.POSITION]
-        known |= {alert_columns.assets[key] for key in set(held.tolist())}
+        held = columns.asset_key[columns.alert_class == AlertClass.POSITION]
+        known |= {columns.assets[key] for key in set(held.tolist())}
     _check_asset(scope.asset, known, field)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -23,11 +24,12 @@ from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import AlertStatus, Level
 from services.alerts.notifications.domain import Acknowledgement
-from services.alerts.notifications.service.record import record_changes
+from services.alerts.notifications.service.record import entries_of, notices_of
+from services.alerts.service.commits import Commits, Decision, Edit, Record
 from services.alerts.service.ports import AcknowledgementSource, PositionsPeer
-from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache, micros_of
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import new_version
-from services.alerts.store.unit_of_work import Store
+from shared.clock import micros_of
 from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 
 DEFAULT_HOLD = timedelta(hours=1)
@@ -41,9 +43,14 @@ class Silences:
     """Holds on alerts: bound to a level, always expiring."""
 
     def __init__(
-        self, cache: SnapshotCache, positions: PositionsPeer, reading: AlertQueries
+        self,
+        cache: SnapshotCache,
+        commits: Commits,
+        positions: PositionsPeer,
+        reading: AlertQueries,
     ) -> None:
         self._cache = cache
+        self._commits = commits
         self._positions = positions
         self._reading = reading
         self.held: Callable[[], None] = _nobody
@@ -61,29 +68,26 @@ class Silences:
     async def unsilence(self, id: str, actor: str) -> Alert:
         """End a hold; a level that was never notified is notified now. ALERT_NOT_FOUND."""
         positions = await self._figures()
-        async with self._cache.begin() as store:
-            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
+        async with self._commits.edit() as edit:
+            snapshot = edit.snapshot
             row = snapshot.row(id)
-            alert_columns, clock_guard = (
+            held = bool(snapshot.alert_columns.held_status[row])
+            outcome = reapply_levels(
                 release(snapshot.alert_columns, row),
+                snapshot.tables,
+                positions,
+                np.array([row]),
                 self._cache.clock_guard.micros(),
             )
-            outcome = reapply_levels(
-                alert_columns, snapshot.tables, positions, np.array([row]), clock_guard
-            )
-            held = bool(snapshot.alert_columns.held_status[row])
             by = actor or "person"
-            after = await self._write(
-                store, snapshot, outcome, positions, "UNSILENCED", by, noted=held
-            )
-            (alert,) = await self._reading.shown(store, after, [row])
-        self._finish(after, snapshot, outcome)
+            after = await self._write(edit, outcome, positions, "UNSILENCED", by, noted=held)
+            (alert,) = await self._reading.shown(edit.store, after, [row])
         return alert
 
     async def expire(self) -> float:
         """End what has run out, notify what it kept quiet; seconds until somebody should look
         again."""
-        async with self._cache.begin_reading() as store:
+        async with self._cache.begin_statement() as store:
             first = await store.alerts.next_expiry_micros()
         left = (
             _LOOK_SECONDS
@@ -93,15 +97,15 @@ class Silences:
         if left > 0:
             return min(max(left, _SHORTEST_SECONDS), _LOOK_SECONDS)
         positions = await self._figures()
-        async with self._cache.begin() as store:
-            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
+        async with self._commits.edit() as edit:
             outcome = expire(
-                snapshot.alert_columns, snapshot.tables, positions, self._cache.clock_guard.micros()
+                edit.snapshot.alert_columns,
+                edit.snapshot.tables,
+                positions,
+                self._cache.clock_guard.micros(),
             )
-            if not len(outcome.changed):
-                return _SHORTEST_SECONDS
-            after = await self._write(store, snapshot, outcome, positions, "", "clock")
-        self._finish(after, snapshot, outcome)
+            if len(outcome.changed):
+                await self._write(edit, outcome, positions, "", "clock")
         return _SHORTEST_SECONDS
 
     async def read_acknowledgements(self, source: AcknowledgementSource) -> bool:
@@ -111,7 +115,7 @@ class Silences:
         XCOM_UNAVAILABLE. Each word counts for the incident and up to the level it was said of, and
         no longer than said here at that moment.
         """
-        async with self._cache.begin_reading() as store:
+        async with self._cache.begin_statement() as store:
             seen = (await store.service_state.read()).acknowledged_sequence
         acknowledgements, last = await source.acknowledgements(seen)
         if not acknowledgements and last >= seen:
@@ -120,54 +124,31 @@ class Silences:
             await self._apply(one)
         if last < seen:
             # Another database than before: it is read from its beginning.
-            async with self._cache.begin() as store:
-                await store.service_state.change(acknowledged_sequence=0)
+            async with self._cache.begin_statement() as store:
+                await store.service_state.put_acknowledged_sequence(0)
         return True
 
-    async def _apply(self, acknowledgement: Acknowledgement) -> None:
+    async def _apply(self, said: Acknowledgement) -> None:
         """One word and how far was read, in one transaction: after a crash it is neither lost nor
         twice.
         """
-        until = acknowledgement.snoozed_until_time or acknowledgement.said_time + DEFAULT_HOLD
+        until = said.snoozed_until_time or said.said_time + DEFAULT_HOLD
         status = (
-            AlertStatus.ACKNOWLEDGED
-            if acknowledgement.snoozed_until_time is None
-            else AlertStatus.SILENCED
+            AlertStatus.ACKNOWLEDGED if said.snoozed_until_time is None else AlertStatus.SILENCED
         )
-        made: tuple[Snapshot, Outcome] | None = None
-        async with self._cache.begin() as store:
-            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
-            if acknowledgement.sequence <= snapshot.service_state.acknowledged_sequence:
+        async with self._commits.edit() as edit:
+            columns = edit.snapshot.alert_columns
+            if said.sequence <= edit.snapshot.service_state.acknowledged_sequence:
                 return
             left = min((until - self._cache.clock.now()).total_seconds(), LONGEST_HOLD_SECONDS)
-            clock_guard = self._cache.clock_guard.micros()
-            until_micros = clock_guard + round(left * 1_000_000)
-            row = _raised_in(snapshot.alert_columns, acknowledgement.incident_key)
-            if (
-                row is not None
-                and left > 0
-                and _says_more(snapshot.alert_columns, row, acknowledgement.level, until_micros)
-            ):
-                alert_columns = hold(
-                    snapshot.alert_columns, row, status, acknowledgement.level, until_micros
-                )
-                outcome = reapply_levels(
-                    alert_columns,
-                    snapshot.tables,
-                    NOTHING_HELD,
-                    np.array([row]),
-                    clock_guard,
-                    notifying=False,
-                )
-                reason = (status.name, acknowledgement.actor or "person")
-                made = (
-                    await self._write(store, snapshot, outcome, NOTHING_HELD, *reason, noted=False),
-                    outcome,
-                )
-            await store.service_state.change(acknowledged_sequence=acknowledgement.sequence)
-        if made is not None:
-            self._finish(made[0], snapshot, made[1])
-            self.held()
+            until_micros = self._cache.clock_guard.micros() + round(left * 1_000_000)
+            row = _raised_in(columns, said.incident_key)
+            if row is not None and left > 0 and _says_more(columns, row, said.level, until_micros):
+                held = hold(columns, row, status, said.level, until_micros)
+                by = said.actor or "person"
+                await self._write_hold(edit, held, row, status, by, noted=False)
+            await edit.store.service_state.put_acknowledged_sequence(said.sequence)
+        self.held()
 
     async def _hold(
         self,
@@ -178,38 +159,39 @@ class Silences:
         actor: str,
     ) -> Alert:
         seconds = _seconds(duration)
-        async with self._cache.begin() as store:
-            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
-            row = snapshot.row(id)
-            held_level = _held_level(Level(snapshot.alert_columns.level[row]), status, level)
-            clock_guard = self._cache.clock_guard.micros()
-            alert_columns = hold(
-                snapshot.alert_columns,
-                row,
-                status,
-                held_level,
-                clock_guard + round(seconds * 1_000_000),
-            )
-            outcome = reapply_levels(
-                alert_columns,
-                snapshot.tables,
-                NOTHING_HELD,
-                np.array([row]),
-                clock_guard,
-                notifying=False,
-            )
-            after = await self._write(
-                store, snapshot, outcome, NOTHING_HELD, status.name, actor or "person"
-            )
-            (alert,) = await self._reading.shown(store, after, [row])
-        self._finish(after, snapshot, outcome)
+        async with self._commits.edit() as edit:
+            columns, row = edit.snapshot.alert_columns, edit.snapshot.row(id)
+            held_level = _held_level(Level(columns.level[row]), status, level)
+            until_micros = self._cache.clock_guard.micros() + round(seconds * 1_000_000)
+            held = hold(columns, row, status, held_level, until_micros)
+            after = await self._write_hold(edit, held, row, status, actor or "person", noted=True)
+            (alert,) = await self._reading.shown(edit.store, after, [row])
         self.held()
         return alert
 
+    async def _write_hold(
+        self,
+        edit: Edit,
+        held: AlertColumns,
+        row: int,
+        status: AlertStatus,
+        actor: str,
+        *,
+        noted: bool,
+    ) -> Snapshot:
+        outcome = reapply_levels(
+            held,
+            edit.snapshot.tables,
+            NOTHING_HELD,
+            np.array([row]),
+            self._cache.clock_guard.micros(),
+            notifying=False,
+        )
+        return await self._write(edit, outcome, NOTHING_HELD, status.name, actor, noted=noted)
+
     async def _write(
         self,
-        store: Store,
-        snapshot: Snapshot,
+        edit: Edit,
         outcome: Outcome,
         positions: Positions,
         reason: str,
@@ -218,38 +200,26 @@ class Silences:
         noted: bool = True,
     ) -> Snapshot:
         """Rows that somebody or the clock touched, with their record; everything as it is then."""
-        await store.alerts.update(outcome.alert_columns, outcome.changed)
-        await store.alerts.update_by_hand(outcome.alert_columns, outcome.changed)
-        await self._record(store, snapshot, outcome, positions, reason, actor, noted=noted)
-        version = new_version()
-        await store.service_state.change(alert_version=version)
-        service_state = snapshot.service_state.with_changes({"alert_version": version})
-        return Snapshot(service_state, outcome.alert_columns, snapshot.rules, snapshot.tables)
-
-    def _finish(self, after: Snapshot, before: Snapshot, outcome: Outcome) -> None:
-        self._cache.keep(after.service_state, after.alert_columns, before)
-        # Also what only the notification service is to know waits in the outbox.
-        if len(outcome.changed):
-            self._cache.outbox_filled()
-
-    async def _record(
-        self,
-        store: Store,
-        snapshot: Snapshot,
-        outcome: Outcome,
-        positions: Positions,
-        reason: str,
-        actor: str,
-        *,
-        noted: bool,
-    ) -> None:
-        now = self._cache.clock.now()
-        subjects = await store.subjects.read(outcome.alert_columns.subject_key[outcome.changed])
-        context = ChangeContext("", snapshot.service_state.demo, micros_of(now))
+        now, state = self._cache.clock.now(), edit.snapshot.service_state
+        subjects = await edit.store.subjects.read(
+            outcome.alert_columns.subject_key[outcome.changed]
+        )
+        context = ChangeContext("", state.demo, micros_of(now))
         made = list(changes(outcome, subjects, positions, context))
         if reason:
             made = [_by_hand(change, outcome, reason, noted=noted) for change in made]
-        await record_changes(self._cache, store, made, actor=actor, cycle_id="", now=now)
+        return await edit.write(
+            Decision(
+                None,
+                replace(state, alert_version=new_version()),
+                outcome.alert_columns,
+                levels=outcome.changed,
+                settings=outcome.changed,
+                record=Record.of(
+                    entries_of(made, actor=actor, cycle_id="", now=now), notices_of(made)
+                ),
+            )
+        )
 
     async def _figures(self) -> Positions:
         """What a message should show; without it people are notified all the same."""

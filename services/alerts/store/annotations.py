@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from services.alerts.alerts.domain.views import Annotations
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
 
-_READ = text(
+_READ = Statement(
     "select alert_id, notes, channels from annotations where alert_id = any(cast(:ids as text[]))"
 )
-_CHANNELS = text(
+_CHANNELS = Statement(
     "select alert_id, channels from annotations"
     " where channels <> '{}' and alert_id = any(cast(:ids as text[]))"
     " union all select 'rule-' || rule_key, channels from rule"
     " where channels <> '{}' and 'rule-' || rule_key = any(cast(:ids as text[]))"
 )
-_PUT = text(
+_PUT = Statement(
     "insert into annotations (alert_id, notes, channels) values (:id, :notes, cast(:channels as"
     " text[]))"
     " on conflict (alert_id) do update set notes = excluded.notes, channels = excluded.channels"
@@ -26,7 +25,8 @@ _PUT = text(
 # As many as a request may name, each as long as it may be.
 _MOST_CHANNELS = 20
 _NAME_LENGTH = 64
-_DELETE = text("delete from annotations where alert_id = any(cast(:ids as text[]))")
+_DELETE_ALL = Statement("delete from annotations")
+_DELETE = Statement("delete from annotations where alert_id = any(cast(:ids as text[]))")
 
 
 def bounded(channels: Sequence[str]) -> tuple[str, ...]:
@@ -35,29 +35,28 @@ def bounded(channels: Sequence[str]) -> tuple[str, ...]:
 
 
 class AnnotationStore:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def read(self, alert_ids: Sequence[str]) -> dict[str, Annotations]:
-        rows = await self._connection.execute(_READ, {"ids": list(alert_ids)}) if alert_ids else ()
-        return {row[0]: Annotations(row[1], bounded(row[2])) for row in rows}
+        rows = await self._transaction.fetch(_READ, ids=list(alert_ids)) if alert_ids else ()
+        return {
+            row["alert_id"]: Annotations(row["notes"], bounded(row["channels"])) for row in rows
+        }
 
     async def channels(self, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """The own channels of those alerts and rules that have some."""
-        rows = await self._connection.execute(_CHANNELS, {"ids": list(ids)})
-        return {row[0]: bounded(row[1]) for row in rows}
+        rows = await self._transaction.fetch(_CHANNELS, ids=list(ids))
+        return {row["alert_id"]: bounded(row["channels"]) for row in rows}
 
     async def put(self, alert_id: str, annotations: Annotations) -> None:
-        wanted = {
-            "id": alert_id,
-            "notes": annotations.notes,
-            "channels": list(annotations.channels),
-        }
-        await self._connection.execute(_PUT, wanted)
+        await self._transaction.execute(
+            _PUT, id=alert_id, notes=annotations.notes, channels=list(annotations.channels)
+        )
 
     async def delete(self, alert_ids: Sequence[str]) -> None:
         if alert_ids:
-            await self._connection.execute(_DELETE, {"ids": list(alert_ids)})
+            await self._transaction.execute(_DELETE, ids=list(alert_ids))
 
     async def delete_all(self) -> None:
-        await self._connection.exec_driver_sql("delete from annotations")
+        await self._transaction.execute(_DELETE_ALL)

@@ -1,27 +1,23 @@
-"""The one row that writers lock and readers compare their snapshot with."""
+"""The one row that writers change or lock, and that readers compare their snapshot with."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, fields
 
-from sqlalchemy import update
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from services.alerts.tables import service_state
-from shared.database.engine import raw
+from shared import rows
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
     """See tables.service_state."""
 
-    id: int
     alert_version: int
     evaluation_version: int
     threshold_version: int
+    rule_version: int
     membership_epoch: int
     created_threshold_version: int
     complete: bool
@@ -32,10 +28,6 @@ class ServiceState:
     next_rule_key: int
     acknowledged_sequence: int
     tracked_assets: list[str]
-
-    def with_changes(self, changes: Mapping[str, Any]) -> ServiceState:
-        """As it is after these columns were written."""
-        return replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +40,15 @@ class Glance:
 
 
 _NAMES = ", ".join(field.name for field in fields(ServiceState))
-_READ = f"select {_NAMES} from service_state"
-_LOCK = f"{_READ} for update"
-GLANCE = (
-    f"select {_NAMES}, (select count(*) from outbox where sent_time is null and not noted),"
-    " coalesce((select hash from ledger order by sequence desc limit 1), '') from service_state"
+_READ = Statement(f"select {_NAMES} from service_state")
+_LOCK = Statement(f"select {_NAMES} from service_state for update")
+_GLANCE = Statement(
+    f"select {_NAMES}, (select count(*) from outbox where sent_time is null and not noted)"
+    " as waiting_count,"
+    " coalesce((select hash from ledger order by sequence desc limit 1), '') as head_hash"
+    " from service_state"
 )
+_ACKNOWLEDGED = Statement("update service_state set acknowledged_sequence = :sequence")
 
 
 def new_version() -> int:
@@ -62,19 +57,24 @@ def new_version() -> int:
 
 
 class ServiceStateStore:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def read(self) -> ServiceState:
         return await self._one(_READ)
 
     async def lock(self) -> ServiceState:
-        """Held until the end of the transaction: one writer of alerts and ledger at a time."""
+        """Held until the end of the transaction: nobody else writes alerts or ledger meanwhile."""
         return await self._one(_LOCK)
 
-    async def change(self, **values: Any) -> None:
-        await self._connection.execute(update(service_state).values(**values))
+    async def glance(self) -> Glance:
+        (row,) = await self._transaction.fetch(_GLANCE)
+        return rows.read(Glance, row, service_state=rows.read(ServiceState, row))
 
-    async def _one(self, sql: str) -> ServiceState:
-        (row,) = await (await raw(self._connection)).fetch(sql)
-        return ServiceState(*row)
+    async def put_acknowledged_sequence(self, sequence: int) -> None:
+        """How far acknowledgements were read."""
+        await self._transaction.execute(_ACKNOWLEDGED, sequence=sequence)
+
+    async def _one(self, statement: Statement) -> ServiceState:
+        (row,) = await self._transaction.fetch(statement)
+        return rows.read(ServiceState, row)

@@ -39,8 +39,8 @@ class Scope:
 
     @property
     def id(self) -> str:
-        annotations = [self.type.name, self.alert_class.name, self.condition.name, self.asset]
-        return "-".join(word for word in annotations if word)
+        parts = [self.type.name, self.alert_class.name, self.condition.name, self.asset]
+        return "-".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,15 @@ class Threshold:
 
 def scope_from_id(id: str) -> Scope | None:
     """The scope an id spells, or None."""
-    annotations = id.split("-", 3)
+    parts = id.split("-", 3)
     try:
-        alert_type, condition = AlertType[annotations[0]], Condition[annotations[2]]
+        alert_type, condition = AlertType[parts[0]], Condition[parts[2]]
     except (KeyError, IndexError):
         return None
     if alert_type not in METRICS:
         return None
-    scope = Scope(alert_type, condition, annotations[3].upper() if len(annotations) > 3 else "")
-    return scope if annotations[1] == scope.alert_class.name else None
+    scope = Scope(alert_type, condition, parts[3].upper() if len(parts) > 3 else "")
+    return scope if parts[1] == scope.alert_class.name else None
 
 
 def check_scope(scope: Scope) -> None:

@@ -5,68 +5,67 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerts.domain.kinds import AlertType, Condition
 from services.alerts.store.annotations import bounded
-from services.alerts.tables import service_state, threshold
+from services.alerts.tables import threshold
 from services.alerts.thresholds.domain import Scope, Threshold
+from shared import rows
 from shared.database.keyset import apply
+from shared.database.statement import Row, Statement
+from shared.database.transaction import Transaction
 from shared.paging import PageRequest
 
 _VALUES = [field.name for field in fields(Threshold) if field.name != "scope"]
+_KEY = ("id", "type", "condition", "asset")
 _CHANNELS = ("low_channels", "medium_channels", "high_channels")
+_ALL = Statement(select(threshold))
+_ONE = Statement(select(threshold).where(threshold.c.id == bindparam("id")))
+_DELETE = Statement(delete(threshold).where(threshold.c.id == bindparam("id")))
+_INSERT = insert(threshold)
+_WRITE = Statement(
+    _INSERT.on_conflict_do_update(
+        index_elements=["id"], set_={name: _INSERT.excluded[name] for name in _VALUES}
+    ),
+    [*_KEY, *_VALUES],
+)
 
 
 class ThresholdStore:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def all(self) -> list[Threshold]:
-        return [_threshold(row) for row in await self._connection.execute(select(threshold))]
+        return [_threshold(row) for row in await self._transaction.fetch(_ALL)]
 
     async def get(self, id: str) -> Threshold | None:
-        row = (
-            await self._connection.execute(select(threshold).where(threshold.c.id == id))
-        ).one_or_none()
+        row = await self._transaction.first(_ONE, id=id)
         return None if row is None else _threshold(row)
 
     async def page(self, page: PageRequest) -> list[Threshold]:
         """By id, one more than the page holds."""
         query = apply(select(threshold), [(threshold.c.id, "asc")], page.after, page.size)
-        return [_threshold(row) for row in await self._connection.execute(query)]
+        return [_threshold(row) for row in await self._transaction.fetch(query)]
 
     async def write(self, row: Threshold) -> None:
-        """Insert or replace; readers see by the service state that their rules are old."""
+        """Insert or replace."""
+        scope = row.scope
         values: dict[str, Any] = {name: getattr(row, name) for name in _VALUES}
         values |= {name: list(getattr(row, name)) for name in _CHANNELS}
-        statement = insert(threshold).values(
-            id=row.scope.id,
-            type=row.scope.type,
-            condition=row.scope.condition,
-            asset=row.scope.asset,
+        await self._transaction.execute(
+            _WRITE,
+            id=scope.id,
+            type=scope.type,
+            condition=scope.condition,
+            asset=scope.asset,
             **values,
         )
-        await self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["id"], set_={name: statement.excluded[name] for name in _VALUES}
-            )
-        )
-        await self._changed()
 
     async def delete(self, id: str) -> None:
-        await self._connection.execute(delete(threshold).where(threshold.c.id == id))
-        await self._changed()
-
-    async def _changed(self) -> None:
-        await self._connection.execute(
-            update(service_state).values(threshold_version=service_state.c.threshold_version + 1)
-        )
+        await self._transaction.execute(_DELETE, id=id)
 
 
-def _threshold(row: Row[Any]) -> Threshold:
-    values = {name: getattr(row, name) for name in _VALUES}
-    values |= {name: bounded(values[name]) for name in _CHANNELS}
-    return Threshold(Scope(AlertType(row.type), Condition(row.condition), row.asset), **values)
+def _threshold(row: Row) -> Threshold:
+    channels = {name: bounded(row[name]) for name in _CHANNELS}
+    return rows.read(Threshold, row, scope=rows.read(Scope, row), **channels)

@@ -341,7 +341,7 @@ _MANY = [("LONG", 80, SAFE), ("LONG", 80, HIGH_MARK)] * 10_000
 async def test_levels_that_come_by_copy_are_stored_like_others(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.alerts.alerts.store.alerts._COPY_ROWS", 0)
+    monkeypatch.setattr("services.alerts.store.commit._COPY_ROWS", 0)
     id = await _high(house)
     calm = await house.hold(SAFE)
     await house.create()

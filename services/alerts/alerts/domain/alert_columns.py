@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from services.alerts.domain.kinds import KIND_COUNT, METRICS, ReadingState, part
 
 Column = NDArray[Any]
 
+no_rows = partial(np.empty, 0, np.int64)
 # What the table holds of an alert, fixed width: name -> (PostgreSQL type, dtype here).
 ALERT_COLUMNS: Mapping[str, tuple[str, str]] = {
     "alert_key": ("int8", "i8"),
@@ -90,7 +92,7 @@ class Readings:
         judged: NDArray[np.bool_] = self.falling & np.int8(JUDGED_BIT) != 0
         return judged
 
-    def pick(self, rows: Column) -> Readings:
+    def pick(self, rows: Column | slice) -> Readings:
         return Readings(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def followed_by(self, other: Readings) -> Readings:
@@ -186,10 +188,13 @@ class AlertColumns:
             columns[name][rows] = fresh
         return replace(self, **columns)
 
-    def pick(self, rows: Column) -> AlertColumns:
+    def stored(self, rows: Column | slice) -> dict[str, Any]:
+        """The columns of these rows as the table holds them."""
+        return {name: getattr(self, name)[rows] for name in ALERT_COLUMNS}
+
+    def pick(self, rows: Column | slice) -> AlertColumns:
         """These rows alone."""
-        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in ALERT_COLUMNS}
-        return replace(self, **columns, readings=self.readings.pick(rows))
+        return replace(self, **self.stored(rows), readings=self.readings.pick(rows))
 
     def without(self, rows: Column) -> AlertColumns:
         kept = np.ones(len(self), bool)

@@ -25,6 +25,7 @@ from services.alerts.domain.kinds import (
     Level,
     ReadingState,
     parts_of,
+    type_number,
 )
 from services.alerts.notifications.domain import CLOSED, RAISED, RESOLVED, Payload, plain
 
@@ -138,7 +139,7 @@ class _Texts:
     def of_reading(self, kind: int, value: float, seen: int, state: int, own: Payload) -> str:
         payload = dict(own)
         _put_time(payload, seen, state, self._setting)
-        if kind // 4 == AlertType.PRICE_THRESHOLD and is_known(value):
+        if type_number(kind) == AlertType.PRICE_THRESHOLD and is_known(value):
             payload["price_usd"] = plain(value)
         return json.dumps(payload)[1:]
 
@@ -147,12 +148,12 @@ def _particular(outcome: Outcome, subjects: Mapping[int, Subject]) -> dict[int, 
     """What only price changes and reminders have, by alert key:
     the start, the moment and its note."""
     alert_columns, found = outcome.alert_columns, {}
-    types = alert_columns.kind[outcome.changed] // 4
+    types = type_number(alert_columns.kind[outcome.changed])
     for row in outcome.changed[
         (types == AlertType.DELTA_CHANGE) | (types == AlertType.TIME)
     ].tolist():
         key, start = int(alert_columns.alert_key[row]), float(alert_columns.starting_value[row])
-        if alert_columns.kind[row] // 4 == AlertType.TIME:
+        if type_number(alert_columns.kind[row]) == AlertType.TIME:
             summary = subjects[int(alert_columns.subject_key[row])].summary
             due = moment(round(float(alert_columns.trigger_value[row]) * 1_000_000))
             found[key] = {"trigger_time": due, "summary": summary}

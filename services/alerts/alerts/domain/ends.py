@@ -12,7 +12,7 @@ import numpy as np
 from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import EndedAlert, incident_id
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
-from services.alerts.domain.kinds import AlertType, Level
+from services.alerts.domain.kinds import AlertType, Level, type_number
 from services.alerts.notifications.domain import (
     BACK,
     CLOSED,
@@ -81,7 +81,7 @@ def end_notification(
     distances = [
         item
         for item in items
-        if alert_columns.kind[item.row] // 4 == AlertType.LIQUIDATION_DISTANCE
+        if type_number(alert_columns.kind[item.row]) == AlertType.LIQUIDATION_DISTANCE
     ]
     chosen = (notified or distances or dangers or items)[0]
     seen = [float(alert_columns.readings.value[item.row]) for item in distances]

@@ -28,6 +28,7 @@ from services.alerts.domain.kinds import (
     AlertClass,
     Level,
     ReadingState,
+    condition_number,
 )
 from services.alerts.domain.levels import ReadingColumns, flips, judge_levels, signs
 
@@ -53,7 +54,7 @@ class CompiledLimits:
         self.active = tables.active(alert_columns)
         self.judged = self.active & (alert_columns.kind != DEATH_KIND)
         self.limits = tables.limits_of(alert_columns)
-        self.sign = signs(alert_columns.kind % 4)
+        self.sign = signs(condition_number(alert_columns.kind))
         # The first edge a rising danger meets; dangerous is high, BELOW in the mirror.
         self.nearest = np.fmin.reduce(self.limits * self.sign[:, None], axis=1)
 
@@ -319,7 +320,7 @@ def flip_values(
     """The value at which each level may fall; of a reminder the moment it is over, in seconds since
     1970.
     """
-    flip = flips(level, limits, signs(kind % 4))
+    flip = flips(level, limits, signs(condition_number(kind)))
     moments = kind == TIME_KIND
     if moments.any():
         over = raised_micros / 1_000_000 + TIME_STANDS_SECONDS

@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns
-from services.alerts.domain.kinds import KIND_COUNT, METRICS, AlertStatus, AlertType, Level
+from services.alerts.domain.kinds import (
+    KIND_COUNT,
+    METRICS,
+    AlertStatus,
+    AlertType,
+    Level,
+    type_number,
+)
 
 Integers = NDArray[np.int64]
 Levels = NDArray[np.int8]
@@ -25,7 +32,7 @@ LONGEST_HOLD_SECONDS = 7 * 24 * 3600
 
 IS_OPPORTUNITY = np.zeros(KIND_COUNT, bool)
 for _kind in range(KIND_COUNT):
-    _type = _kind // 4
+    _type = type_number(_kind)
     if _type in set(AlertType) and AlertType(_type) in METRICS:
         IS_OPPORTUNITY[_kind] = METRICS[AlertType(_type)].opportunity
 

@@ -21,6 +21,7 @@ from services.alerts.domain.kinds import (
     Condition,
     ReadingState,
     parts_of,
+    type_number,
 )
 
 Floats = NDArray[np.float64]
@@ -168,7 +169,7 @@ class ReadingIndex:
 
     def __init__(self, alert_columns: AlertColumns) -> None:
         classes = alert_columns.alert_class
-        types = np.where(classes == AlertClass.POSITION, alert_columns.kind // 4, 0)
+        types = np.where(classes == AlertClass.POSITION, type_number(alert_columns.kind), 0)
         self.portfolio = np.flatnonzero(classes == AlertClass.PORTFOLIO).tolist()
         self.market = np.flatnonzero(classes == AlertClass.MARKET).tolist()
         self.moments = np.flatnonzero(alert_columns.kind == TIME_KIND).tolist()
@@ -250,7 +251,7 @@ def unstarted(
     """Rows of price changes without a start, and the fresh price each starts from now."""
     found = {}
     for row in reading_index.market:
-        if alert_columns.kind[row] // 4 == AlertType.DELTA_CHANGE and np.isnan(
+        if type_number(alert_columns.kind[row]) == AlertType.DELTA_CHANGE and np.isnan(
             alert_columns.starting_value[row]
         ):
             single = inputs.prices.get(alert_columns.assets[alert_columns.asset_key[row]])
@@ -264,7 +265,7 @@ def _moved(alert_columns: AlertColumns, row: int, single: Reading | None) -> Rea
     if (
         single is None
         or single.value is None
-        or alert_columns.kind[row] // 4 != AlertType.DELTA_CHANGE
+        or type_number(alert_columns.kind[row]) != AlertType.DELTA_CHANGE
     ):
         return single
     start = float(alert_columns.starting_value[row])

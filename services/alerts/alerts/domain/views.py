@@ -22,6 +22,7 @@ from services.alerts.domain.kinds import (
     Level,
     ReadingState,
     parts_of,
+    type_number,
 )
 from services.alerts.domain.levels import next_limit, progress_percent
 from services.alerts.notifications.domain import Standing, why
@@ -217,7 +218,7 @@ def choose(
     if wanted.alert_class is not None:
         mask &= alert_columns.alert_class == wanted.alert_class
     if wanted.type is not None:
-        mask &= alert_columns.kind // 4 == wanted.type
+        mask &= type_number(alert_columns.kind) == wanted.type
     if wanted.min_level is not None:
         mask &= alert_columns.level >= wanted.min_level
     if wanted.status is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,14 @@ from services.alerts.domain.kinds import (
     Level,
     kind_of,
     parts_of,
+    type_number,
 )
 from services.alerts.ledger.domain import Entry
-from services.alerts.notifications.service.record import enqueue, known_or_none
+from services.alerts.notifications.service.record import known_or_none
+from services.alerts.service.commits import Commits, Decision, Notice, Record
 from services.alerts.service.known_names import Channels
-from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
-from services.alerts.store.service_state import new_version
+from services.alerts.service.snapshot_cache import SnapshotCache
+from services.alerts.store.service_state import ServiceState, new_version
 from services.alerts.store.unit_of_work import Store
 from shared.errors import AlreadyExists, InvalidArgument
 
@@ -53,8 +56,11 @@ _LONGEST_COOLDOWN_SECONDS = 7 * 24 * 3600
 class AlertEdits:
     """What people set on single alerts."""
 
-    def __init__(self, cache: SnapshotCache, channels: Channels, reading: AlertQueries) -> None:
+    def __init__(
+        self, cache: SnapshotCache, commits: Commits, channels: Channels, reading: AlertQueries
+    ) -> None:
         self._cache = cache
+        self._commits = commits
         self._channels = channels
         self._reading = reading
 
@@ -66,56 +72,51 @@ class AlertEdits:
         """
         if values.get("channels"):
             async with self._cache.begin_reading() as store:
-                before = (await store.annotations.read([id])).get(id, Annotations())
+                before = await _annotations(store, id)
             await self._channels.check(values["channels"], before.channels, "alert.channels")
-        async with self._cache.begin() as store:
-            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
-            row = snapshot.row(id, etag)
-            after = await self.apply(store, snapshot, row, values, "UPDATED")
-            (alert,) = await self._reading.shown(store, after, [row])
-        self._cache.keep(after.service_state, after.alert_columns, snapshot)
-        self._cache.outbox_filled()
+        async with self._commits.edit() as edit:
+            row = edit.snapshot.row(id, etag)
+            columns, state = edit.snapshot.alert_columns, edit.snapshot.service_state
+            decision = await self.decide(edit.store, columns, state, row, values, "UPDATED")
+            after = await edit.write(decision)
+            (alert,) = await self._reading.shown(edit.store, after, [row])
         return alert
 
-    async def apply(
-        self, store: Store, snapshot: Snapshot, row: int, values: Mapping[str, Any], reason: str
-    ) -> Snapshot:
-        """Write these fields of an alert with their record, in the caller's transaction."""
-        alert_columns, rows = snapshot.alert_columns, np.array([row])
-        fresh = _columns(alert_columns, row, values)
-        id = alert_id(int(alert_columns.alert_key[row]))
-        known = (await store.annotations.read([id])).get(id, Annotations())
-        annotations = known
+    async def decide(
+        self,
+        store: Store,
+        columns: AlertColumns,
+        state: ServiceState,
+        row: int,
+        values: Mapping[str, Any],
+        reason: str,
+    ) -> Decision[None]:
+        """These fields of an alert set, with their record; texts are written in this
+        transaction."""
+        rows, fresh = np.array([row]), _columns(columns, row, values)
+        id = alert_id(int(columns.alert_key[row]))
+        annotations = known = await _annotations(store, id)
         if "notes" in values or "channels" in values:
             annotations = Annotations(
                 values.get("notes", known.notes), tuple(values.get("channels", known.channels))
             )
             await store.annotations.put(id, annotations)
-            fresh["trait_bits"] = (
-                fresh.get("trait_bits", int(alert_columns.trait_bits[row])) | ANNOTATED_BIT
-            )
-            if alert_columns.kind[row] == TIME_KIND:
-                await store.subjects.describe(
-                    int(alert_columns.subject_key[row]), annotations.notes
-                )
-        after = alert_columns.with_values(
-            rows, {**fresh, "revision": int(alert_columns.revision[row]) + 1}
-        )
-        await store.alerts.update_by_hand(after, rows)
-        is_new = reason == "CREATED"
-        was = {} if is_new else settings(alert_columns, row, known)
+            bits = fresh.get("trait_bits", int(columns.trait_bits[row]))
+            fresh["trait_bits"] = bits | ANNOTATED_BIT
+            if columns.kind[row] == TIME_KIND:
+                await store.subjects.describe(int(columns.subject_key[row]), annotations.notes)
+        after = columns.with_values(rows, {**fresh, "revision": int(columns.revision[row]) + 1})
+        was = {} if reason == "CREATED" else settings(columns, row, known)
         entry = self._entry(after, row, was, settings(after, row, annotations), reason)
-        sealed = await self._cache.write(store, [entry])
-        if values.get("status") is AlertStatus.INACTIVE and alert_columns.level[row] > Level.NORMAL:
-            # Who switches it off knows of it: nobody else needs to be woken.
-            await enqueue(store, sealed, self._cache.clock.now(), noted=True)
-        version = new_version()
-        await store.service_state.change(alert_version=version)
-        return Snapshot(
-            snapshot.service_state.with_changes({"alert_version": version}),
+        is_off = values.get("status") is AlertStatus.INACTIVE
+        # Who switches it off knows of it: nobody else needs to be woken.
+        notices = [Notice(0, noted=True)] if is_off and columns.level[row] > Level.NORMAL else []
+        return Decision(
+            None,
+            replace(state, alert_version=new_version()),
             after,
-            snapshot.rules,
-            snapshot.tables,
+            settings=rows,
+            record=Record.of([entry], notices),
         )
 
     def _entry(
@@ -138,7 +139,13 @@ class AlertEdits:
         level, value = int(after.level[row]), known_or_none(float(after.readings.value[row]))
         id, kind = alert_id(int(after.alert_key[row])), int(after.kind[row])
         now, text = self._cache.clock.now(), json.dumps(inputs)
-        return Entry(now, id, kind // 4, "person", reason, level, level, value, None, text, "", "")
+        return Entry(
+            now, id, type_number(kind), "person", reason, level, level, value, None, text, "", ""
+        )
+
+
+async def _annotations(store: Store, id: str) -> Annotations:
+    return (await store.annotations.read([id])).get(id, Annotations())
 
 
 def _columns(alert_columns: AlertColumns, row: int, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +164,7 @@ def _columns(alert_columns: AlertColumns, row: int, values: Mapping[str, Any]) -
         bits = int(alert_columns.trait_bits[row]) & ~OFF_BIT
         fresh["trait_bits"] = bits | (OFF_BIT if values["status"] is AlertStatus.INACTIVE else 0)
     if "condition" in values and kind != DEATH_KIND:
-        other = kind_of(kind // 4, values["condition"])
+        other = kind_of(type_number(kind), values["condition"])
         if other != kind:
             fresh["kind"] = other
     _check_limit(alert_columns, row, fresh)
@@ -224,7 +231,7 @@ def equal_rows(
         & (alert_columns.trigger_value == trigger)
     )
     same &= alert_columns.trait_bits & HAND_BIT != 0
-    if kind // 4 == AlertType.DELTA_CHANGE:
+    if type_number(kind) == AlertType.DELTA_CHANGE:
         same &= (alert_columns.starting_value == start) | (
             np.isnan(alert_columns.starting_value) & math.isnan(start)
         )

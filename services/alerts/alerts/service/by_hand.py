@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import HAND_BIT, AlertColumns, fresh_columns
+from services.alerts.alerts.domain.alert_columns import (
+    HAND_BIT,
+    AlertColumns,
+    fresh_columns,
+    no_rows,
+)
 from services.alerts.alerts.domain.change_payload import alert_id
-from services.alerts.alerts.domain.evaluation import ThresholdTables
 from services.alerts.alerts.domain.subjects import Members, Subject
 from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.alert_edits import AlertEdits, check_trigger, equal_rows
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import BY_HAND, AlertClass, AlertType, Condition, kind_of
+from services.alerts.service.commits import Commits
 from services.alerts.service.known_names import Channels, check_asset
 from services.alerts.service.ports import PositionsPeer
-from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache, micros_of
-from services.alerts.store.unit_of_work import Store
+from services.alerts.service.snapshot_cache import SnapshotCache
+from services.alerts.store.service_state import ServiceState
 from services.alerts.thresholds.domain import Scope
+from shared.clock import micros_of
 from shared.errors import AlreadyExists, InvalidArgument, NotFound
 
 _REMINDER = "reminder"
@@ -54,12 +60,14 @@ class AlertsByHand:
     def __init__(
         self,
         cache: SnapshotCache,
+        commits: Commits,
         positions: PositionsPeer,
         channels: Channels,
         edits: AlertEdits,
         reading: AlertQueries,
     ) -> None:
         self._cache = cache
+        self._commits = commits
         self._positions = positions
         self._channels = channels
         self._edits = edits
@@ -75,38 +83,42 @@ class AlertsByHand:
         await self._channels.check(wanted.values.get("channels", ()), (), "alert.channels")
         is_position = wanted.scope.alert_class is AlertClass.POSITION
         members = await self._positions.members() if is_position else None
-        async with self._cache.begin() as store:
-            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
+        async with self._commits.edit() as edit:
+            state, columns = edit.snapshot.service_state, edit.snapshot.alert_columns
             if wanted.scope.alert_class is AlertClass.MARKET:
-                check_asset(wanted.scope.asset, snapshot.service_state, "alert.asset")
-            place = _place(snapshot.alert_columns, wanted, members)
-            _check_new(snapshot.alert_columns, wanted, place)
-            row = len(snapshot.alert_columns)
-            made = await self._insert(store, snapshot, wanted, place)
-            after = await self._edits.apply(store, made, row, wanted.values, "CREATED")
-            (alert,) = await self._reading.shown(store, after, [row])
-        self._cache.keep(after.service_state, after.alert_columns, snapshot)
+                check_asset(wanted.scope.asset, state, "alert.asset")
+            place = _place(columns, wanted, members)
+            _check_new(columns, wanted, place)
+            subject = place.subject or _new_subject(state.next_subject_key, wanted)
+            opened, after = self._opened(columns, state, wanted, place, subject)
+            row, store = len(columns), edit.store
+            if subject.subject_key:
+                await store.subjects.write([subject])
+            decision = await self._edits.decide(store, opened, after, row, wanted.values, "CREATED")
+            known = len(columns.assets)
+            await store.alerts.insert_assets(known, opened.assets[known:])
+            await store.alerts.insert(decision.alert_columns.stored(slice(row, None)))
+            written = await edit.write(replace(decision, settings=no_rows()))
+            (alert,) = await self._reading.shown(store, written, [row])
         return alert
 
-    async def _insert(
-        self, store: Store, snapshot: Snapshot, wanted: NewAlert, place: _Place
-    ) -> Snapshot:
-        service_state, alert_columns, asset = (
-            snapshot.service_state,
-            snapshot.alert_columns,
-            place.asset,
-        )
-        subject = place.subject or _new_subject(service_state.next_subject_key, wanted)
-        assets = (
-            alert_columns.assets
-            if asset in alert_columns.assets
-            else (*alert_columns.assets, asset)
-        )
-        columns = fresh_columns(1)
+    def _opened(
+        self,
+        columns: AlertColumns,
+        state: ServiceState,
+        wanted: NewAlert,
+        place: _Place,
+        subject: Subject,
+    ) -> tuple[AlertColumns, ServiceState]:
+        """The alerts with a new one at NORMAL, not written yet."""
+        assets = columns.assets
+        if place.asset not in assets:
+            assets = (*assets, place.asset)
+        made = fresh_columns(1)
         values = {
-            "alert_key": service_state.next_alert_key,
+            "alert_key": state.next_alert_key,
             "subject_key": subject.subject_key,
-            "asset_key": assets.index(asset),
+            "asset_key": assets.index(place.asset),
             "kind": _kind(wanted),
             "trigger_value": wanted.trigger,
             "starting_value": place.start,
@@ -114,27 +126,14 @@ class AlertsByHand:
             "trait_bits": HAND_BIT,
         }
         for name, value in values.items():
-            columns[name][:] = value
-        changes: dict[str, Any] = {
-            "next_alert_key": service_state.next_alert_key + 1,
-            "cleared_epoch": -1,
-        }
-        if place.subject is None:
-            changes["next_subject_key"] = service_state.next_subject_key - 1
-        await store.alerts.insert_assets(
-            len(alert_columns.assets), assets[len(alert_columns.assets) :]
+            made[name][:] = value
+        after = replace(
+            state,
+            next_alert_key=state.next_alert_key + 1,
+            next_subject_key=state.next_subject_key - (place.subject is None),
+            cleared_epoch=-1,
         )
-        if subject.subject_key:
-            await store.subjects.write([subject])
-        await store.alerts.insert(columns)
-        await store.service_state.change(**changes)
-        after = alert_columns.followed_by(assets, columns)
-        return Snapshot(
-            service_state.with_changes(changes),
-            after,
-            snapshot.rules,
-            ThresholdTables(*snapshot.rules.tables(assets)),
-        )
+        return columns.followed_by(assets, made), after
 
 
 def _check(wanted: NewAlert) -> None:

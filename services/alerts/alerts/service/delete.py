@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,23 +21,21 @@ from services.alerts.alerts.domain.change_payload import (
 )
 from services.alerts.alerts.domain.ends import UNRECORDED, PositionEnd, end_notification
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
-from services.alerts.alerts.domain.subjects import Subject
-from services.alerts.domain.kinds import AlertClass, AlertType, Level
+from services.alerts.domain.kinds import AlertClass, AlertType, Level, type_number
 from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.domain import CLOSED, GONE, LIQUIDATED
-from services.alerts.notifications.service.record import enqueue, known_or_none
+from services.alerts.notifications.service.record import known_or_none
+from services.alerts.service.commits import Commits, Decision, Notice, Record
+from services.alerts.service.offload import PYTHON_ROW_COST, offload
 from services.alerts.service.ports import PositionsPeer, Present
-from services.alerts.service.snapshot_cache import (
-    PYTHON_ROW_COST,
-    Snapshot,
-    SnapshotCache,
-    micros_of,
-    offload,
-)
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import ServiceState, new_version
 from services.alerts.store.unit_of_work import Store
+from shared.clock import micros_of
 from shared.database.fence import Step
 from shared.errors import InvalidArgument
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,42 +43,43 @@ class Cleared:
     cleared_count: int
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What positions said: its epoch by the caller, who is not closed, how others ended."""
+
+    membership_epoch: int | None
+    present: Present | None = None
+    ends: Mapping[str, PositionEnd] = field(default_factory=dict)
+
+
 class DeleteAlerts:
     """Deletes alerts."""
 
-    def __init__(self, cache: SnapshotCache, positions: PositionsPeer) -> None:
+    def __init__(self, cache: SnapshotCache, commits: Commits, positions: PositionsPeer) -> None:
         self._cache = cache
+        self._commits = commits
         self._positions = positions
 
     async def clear_stale(self, step: Step, membership_epoch: int | None) -> Cleared:
         """Delete position alerts whose position is closed, liquidated or deleted, and only those.
 
-        `membership_epoch` is what the caller was notified by positions; None is asked for.
+        `membership_epoch` is what the caller heard from positions; None is asked for.
         """
-        last = self._cache.last()
-        seen: Present | None = None
-        if last is not None and last.service_state.cleared_epoch >= 0:
-            known = last.service_state.cleared_epoch
-            seen = None if known == membership_epoch else await self._positions.present_since(known)
-            if seen is None:
-                now = self._cache.clock.now()
-                cleared = await self._cache.single_statement.clear(step, Cleared(0), known, now)
-                if cleared is not None:
-                    return cleared
-        return await self._pass(step, seen or await self._positions.present())
+        asked = _Asked(membership_epoch)
+        return await self._commits.step(step, partial(self._decide, step, asked))
 
     async def delete(self, id: str, etag: str) -> None:
         """One alert by hand; ALERT_NOT_FOUND, ETAG_MISMATCH. While its threshold judges it is made
         again.
         """
-        now = self._cache.clock.now()
-        async with self._cache.begin() as store:
-            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
+        async with self._commits.edit() as edit:
+            snapshot = edit.snapshot
             rows = np.array([snapshot.row(id, etag)])
-            await self._end_quietly(store, snapshot, rows, Step("DELETE_ALERT"), now)
-            kept = await self._delete(store, snapshot, rows, {"complete": False})
-        self._cache.keep(*kept, snapshot)
-        self._cache.outbox_filled()
+            step = Step("DELETE_ALERT")
+            made = await self._ended(edit.store, snapshot.alert_columns, rows, snapshot, step)
+            record = _quiet_record(snapshot.alert_columns, made, self._cache.clock.now())
+            state = replace(snapshot.service_state, complete=False)
+            await edit.write(_without(None, state, snapshot.alert_columns, rows, record))
 
     async def clear(self, confirm: str) -> int:
         """All alerts and readings; InvalidArgument NOT_CONFIRMED. Thresholds, ledger and outbox
@@ -92,150 +92,146 @@ class DeleteAlerts:
                 fields={"confirm": 'the word "clear"'},
             )
         now = self._cache.clock.now()
-        async with self._cache.begin() as store:
-            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
-            await self._cache.write(store, _summary(snapshot.alert_columns, now))
-            await self._end_quietly(
-                store,
-                snapshot,
-                np.flatnonzero(_loud(snapshot.alert_columns)),
-                Step("CLEAR_ALERTS"),
-                now,
+        async with self._commits.edit() as edit:
+            snapshot, columns = edit.snapshot, edit.snapshot.alert_columns
+            loud, step = np.flatnonzero(_loud(columns)), Step("CLEAR_ALERTS")
+            made = await self._ended(edit.store, columns, loud, snapshot, step)
+            state = replace(
+                snapshot.service_state,
+                alert_version=new_version(),
+                membership_epoch=-1,
+                complete=False,
             )
-            count = await store.alerts.delete_all()
-            await store.evaluations.delete_all()
-            await store.annotations.delete_all()
-            await store.service_state.change(
-                alert_version=new_version(), membership_epoch=-1, complete=False
-            )
-        self._cache.forget()
-        self._cache.outbox_filled()
-        return count
+            empty = replace(columns.pick(slice(0)), evaluated_micros=0)
+            record = _quiet_record(columns, made, now, _summary(columns, now))
+            await edit.write(Decision(None, state, empty, record=record, also=_delete_all))
+        return len(columns)
 
-    async def _end_quietly(
-        self, store: Store, snapshot: Snapshot, rows: NDArray[np.int64], step: Step, now: datetime
-    ) -> None:
-        """Ledger rows of what a person takes away; nobody is notified, and nothing of it escalates
-        any more.
+    async def _decide(
+        self, step: Step, asked: _Asked, snapshot: Snapshot, store: Store | None
+    ) -> Decision[Cleared]:
+        state, columns = snapshot.service_state, snapshot.alert_columns
+        present = await self._other_present(state, asked, may_ask=store is None)
+        if present is None:
+            return Decision(Cleared(0), state, columns)
+        epoch, keys = present
+        state = replace(state, cleared_epoch=epoch)
+        rows = _lost(columns, keys)
+        if not len(rows):
+            return Decision(Cleared(0), state, columns)
+        async with self._commits.reading(store) as reading:
+            made = await self._ended(reading, columns, rows, snapshot, step)
+        if store is None:
+            asked.ends = await self._positions.ends(_worst_first(columns, made))
+        record = _record_of_ends(columns, made, asked.ends, self._cache.clock.now())
+        state = replace(state, complete=False)
+        return _without(Cleared(len(rows)), state, columns, rows, record)
+
+    async def _other_present(
+        self, state: ServiceState, asked: _Asked, *, may_ask: bool
+    ) -> Present | None:
+        """Who is not closed; None when that was cleared by already, or when nobody may be asked
+        now: the next cycle looks again.
         """
-        made = await self._ended_alerts(store, snapshot, rows, step, now)
-        sealed = await self._cache.write(
-            store, _entries(snapshot.alert_columns, made, "person", now)
-        )
-        loud = _loud(snapshot.alert_columns)
-        noted = [row for item, row in zip(made, sealed, strict=True) if loud[item.row]]
-        await enqueue(store, noted, now, noted=True)
-
-    async def _pass(self, step: Step, seen: Present) -> Cleared:
-        now, (epoch, keys) = self._cache.clock.now(), seen
-        ends = await self._ends(keys)
-        async with self._cache.begin() as store:
-            done = await store.enter(step, Cleared)
-            if done is not None:
-                return done
-            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
-            rows = _lost(snapshot.alert_columns, keys)
-            cleared = Cleared(len(rows))
-            if len(rows):
-                await self._end(store, snapshot, rows, ends, step, now)
-                kept = await self._delete(
-                    store, snapshot, rows, {"complete": False, "cleared_epoch": epoch}
-                )
-            else:
-                await store.hurry()
-                await store.service_state.change(cleared_epoch=epoch)
-                kept = (
-                    replace(snapshot.service_state, cleared_epoch=epoch),
-                    snapshot.alert_columns,
-                )
-            await store.record(step, Cleared, cleared, now)
-        self._cache.keep(*kept, snapshot)
-        if len(rows):
-            self._cache.outbox_filled()
-        return cleared
-
-    async def _ends(self, keys: NDArray[np.int64]) -> Mapping[str, PositionEnd]:
-        """How those that are lost ended, asked before the transaction begins."""
-        async with self._cache.begin_reading() as store:
-            snapshot = await self._cache.snapshot(store, await store.service_state.read())
-            rows = _lost(snapshot.alert_columns, keys)
-            subjects = (
-                await store.subjects.read(snapshot.alert_columns.subject_key[rows])
-                if len(rows)
-                else {}
+        known = state.cleared_epoch
+        if known >= 0 and known == asked.membership_epoch:
+            return None
+        if asked.present is None and may_ask:
+            asked.present = await (
+                self._positions.present() if known < 0 else self._positions.present_since(known)
             )
-        worst = _levels_of(snapshot.alert_columns, rows)
-        # Should there be more than can be asked for, then those in danger first.
-        order = sorted(subjects.values(), key=lambda subject: -worst[subject.subject_key])
-        return await self._positions.ends([subject.name for subject in order]) if order else {}
+        return asked.present
 
-    async def _end(
+    async def _ended(
         self,
         store: Store,
-        snapshot: Snapshot,
+        columns: AlertColumns,
         rows: NDArray[np.int64],
-        ends: Mapping[str, PositionEnd],
+        snapshot: Snapshot,
         step: Step,
-        now: datetime,
-    ) -> None:
-        """Ledger rows of all, and one message for each position: what happened to it."""
-        made = await self._ended_alerts(store, snapshot, rows, step, now)
-        of_one: dict[int, list[EndedAlert]] = {}
-        for item in made:
-            of_one.setdefault(int(snapshot.alert_columns.subject_key[item.row]), []).append(item)
-        chosen = [
-            end_notification(
-                snapshot.alert_columns, items, ends.get(items[0].subject.name, UNRECORDED)
-            )
-            for items in of_one.values()
-        ]
-        sealed = await self._cache.write(
-            store, _entries(snapshot.alert_columns, made, "clear", now)
-        )
-        by_row = {item.row: row for item, row in zip(made, sealed, strict=True)}
-        worst = [by_row[item.row] for item in chosen if item.payload["event"] != CLOSED]
-        await enqueue(store, worst, now, level=Level.HIGH)
-        await enqueue(
-            store, [by_row[item.row] for item in chosen if item.payload["event"] == CLOSED], now
-        )
-
-    async def _ended_alerts(
-        self, store: Store, snapshot: Snapshot, rows: NDArray[np.int64], step: Step, now: datetime
     ) -> list[EndedAlert]:
-        subjects = await store.subjects.read(snapshot.alert_columns.subject_key[rows])
-        context = ChangeContext(step.cycle_id, snapshot.service_state.demo, micros_of(now))
-        return await offload(
-            len(rows) * PYTHON_ROW_COST,
-            _listed,
-            snapshot.alert_columns,
-            rows.tolist(),
-            subjects,
-            context,
-        )
-
-    async def _delete(
-        self, store: Store, snapshot: Snapshot, rows: NDArray[np.int64], changes: dict[str, Any]
-    ) -> tuple[ServiceState, AlertColumns]:
-        await store.alerts.delete(snapshot.alert_columns.alert_key[rows])
-        annotated = rows[snapshot.alert_columns.trait_bits[rows] & ANNOTATED_BIT != 0]
-        await store.annotations.delete(
-            [alert_id(key) for key in snapshot.alert_columns.alert_key[annotated].tolist()]
-        )
-        await store.subjects.delete_unused(
-            np.unique(snapshot.alert_columns.subject_key[rows]).tolist()
-        )
-        changes = {**changes, "alert_version": new_version()}
-        await store.service_state.change(**changes)
-        return snapshot.service_state.with_changes(changes), snapshot.alert_columns.without(rows)
+        """These alerts with the payload of their end."""
+        subjects = await store.subjects.read(columns.subject_key[rows])
+        now_micros = micros_of(self._cache.clock.now())
+        context = ChangeContext(step.cycle_id, snapshot.service_state.demo, now_micros)
+        ended = ended_alerts(columns, rows.tolist(), subjects, context)
+        return await offload(len(rows) * PYTHON_ROW_COST, list, ended)
 
 
-def _listed(
-    alert_columns: AlertColumns,
-    rows: Sequence[int],
-    subjects: Mapping[int, Subject],
-    context: ChangeContext,
-) -> list[EndedAlert]:
-    return list(ended_alerts(alert_columns, rows, subjects, context))
+async def _delete_all(store: Store) -> None:
+    await store.alerts.delete_all()
+    await store.evaluations.delete_all()
+    await store.annotations.delete_all()
+
+
+async def _delete(columns: AlertColumns, store: Store) -> None:
+    """These alerts with what belongs to them alone."""
+    await store.alerts.delete(columns.alert_key)
+    annotated = columns.alert_key[columns.trait_bits & ANNOTATED_BIT != 0]
+    await store.annotations.delete([alert_id(key) for key in annotated.tolist()])
+    await store.subjects.delete_unused(np.unique(columns.subject_key).tolist())
+
+
+def _without(
+    answer: T,
+    state: ServiceState,
+    columns: AlertColumns,
+    rows: NDArray[np.int64],
+    record: Record,
+) -> Decision[T]:
+    """These rows deleted."""
+    return Decision(
+        answer,
+        replace(state, alert_version=new_version()),
+        columns.without(rows),
+        record=record,
+        also=partial(_delete, columns.pick(rows)),
+    )
+
+
+def _quiet_record(
+    columns: AlertColumns,
+    made: Sequence[EndedAlert],
+    now: datetime,
+    first: Sequence[Entry] = (),
+) -> Record:
+    """What a person takes away; nobody is notified, and nothing of it escalates any more."""
+    loud = _loud(columns)
+    notices = [
+        Notice(len(first) + place, noted=True) for place, item in enumerate(made) if loud[item.row]
+    ]
+    return Record.of([*first, *_entries(columns, made, "person", now)], notices)
+
+
+def _record_of_ends(
+    columns: AlertColumns,
+    made: Sequence[EndedAlert],
+    ends: Mapping[str, PositionEnd],
+    now: datetime,
+) -> Record:
+    """All of them, and one notification for each position: what happened to it."""
+    of_one: dict[int, list[EndedAlert]] = {}
+    for item in made:
+        of_one.setdefault(int(columns.subject_key[item.row]), []).append(item)
+    chosen = {
+        end_notification(columns, items, ends.get(items[0].subject.name, UNRECORDED)).row
+        for items in of_one.values()
+    }
+    notices = [
+        Notice(place, Level.LOW if item.payload["event"] == CLOSED else Level.HIGH)
+        for place, item in enumerate(made)
+        if item.row in chosen
+    ]
+    return Record.of(_entries(columns, made, "clear", now), notices)
+
+
+def _worst_first(columns: AlertColumns, made: Iterable[EndedAlert]) -> list[str]:
+    """Names of the positions: should there be more than can be asked for, those in danger first."""
+    levels: dict[str, int] = {}
+    for item in made:
+        level = int(columns.level[item.row])
+        levels[item.subject.name] = max(levels.get(item.subject.name, 0), level)
+    return sorted(levels, key=lambda name: -levels[name])
 
 
 def _loud(alert_columns: AlertColumns) -> NDArray[np.bool_]:
@@ -251,16 +247,6 @@ def _lost(alert_columns: AlertColumns, keys: NDArray[np.int64]) -> NDArray[np.in
     return rows[~np.isin(alert_columns.subject_key[rows], keys)]
 
 
-def _levels_of(alert_columns: AlertColumns, rows: NDArray[np.int64]) -> dict[int, int]:
-    """The highest level of each subject among these rows."""
-    levels: dict[int, int] = {}
-    for key, level in zip(
-        alert_columns.subject_key[rows].tolist(), alert_columns.level[rows].tolist(), strict=True
-    ):
-        levels[key] = max(levels.get(key, 0), level)
-    return levels
-
-
 def _entries(
     alert_columns: AlertColumns, ended: Iterable[EndedAlert], actor: str, now: datetime
 ) -> list[Entry]:
@@ -268,7 +254,7 @@ def _entries(
         Entry(
             entry_time=now,
             alert_id=item.payload["alert_id"],
-            type=int(alert_columns.kind[item.row]) // 4,
+            type=type_number(int(alert_columns.kind[item.row])),
             actor=actor,
             reason=item.payload["event"]
             if item.payload["event"] in (LIQUIDATED, GONE)
@@ -288,10 +274,9 @@ def _entries(
 def _summary(alert_columns: AlertColumns, now: datetime) -> list[Entry]:
     """One row a type, with how many stood at which level."""
     entries = []
-    for alert_type in np.unique(alert_columns.kind // 4).tolist():
-        levels = np.bincount(
-            alert_columns.level[alert_columns.kind // 4 == alert_type], minlength=len(Level) + 1
-        )
+    types = type_number(alert_columns.kind)
+    for alert_type in np.unique(types).tolist():
+        levels = np.bincount(alert_columns.level[types == alert_type], minlength=len(Level) + 1)
         inputs = {
             "cleared_count": int(levels.sum()),
             "level_count": {level.name: int(levels[level]) for level in Level},

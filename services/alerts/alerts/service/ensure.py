@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.creation import Wanted, wanted
 from services.alerts.alerts.domain.ends import back
 from services.alerts.alerts.domain.subjects import NOBODY, Members
 from services.alerts.domain.kinds import Level, parts_of
 from services.alerts.ledger.domain import Entry, Sealed
-from services.alerts.notifications.service.record import enqueue
+from services.alerts.service.commits import Commits, Decision, Notice, Record
+from services.alerts.service.offload import offload
 from services.alerts.service.ports import PositionsPeer
-from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache, micros_of, offload
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import ServiceState, new_version
 from services.alerts.store.unit_of_work import Store
+from shared.clock import micros_of
 from shared.database.fence import Step
 from shared.errors import Unavailable
 from shared.log import get_logger
 
-# A position that was notified to be gone and comes back later than this is another one.
+# A position that was GONE and comes back later than this is another one.
 _REMEMBERED = timedelta(days=7)
 
 
@@ -37,130 +39,127 @@ class Created:
     unread: bool = False
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What positions said: its epoch by the caller, and who is held, asked once."""
+
+    membership_epoch: int | None
+    members: Members | None = None
+
+
 class EnsureAlerts:
     """Keeps alerts in step with what is held and with what is judged."""
 
-    def __init__(self, cache: SnapshotCache, positions: PositionsPeer) -> None:
+    def __init__(self, cache: SnapshotCache, commits: Commits, positions: PositionsPeer) -> None:
         self._cache = cache
+        self._commits = commits
         self._positions = positions
 
     async def create(self, step: Step, membership_epoch: int | None) -> Created:
         """Make what is missing by (type, class, subject); nothing while members and thresholds
         stay.
 
-        `membership_epoch` is what the caller was notified by positions; None is asked for. Without
+        `membership_epoch` is what the caller heard from positions; None is asked for. Without
         positions the alerts of portfolio and prices are made all the same.
         """
+        asked = _Asked(membership_epoch)
+        return await self._commits.step(step, partial(self._decide, step, asked))
+
+    async def _decide(
+        self, step: Step, asked: _Asked, snapshot: Snapshot, store: Store | None
+    ) -> Decision[Created]:
+        state, columns = snapshot.service_state, snapshot.alert_columns
         try:
-            return await self._create(step, membership_epoch)
+            members = await self._other_members(state, asked, may_ask=store is None)
         except Unavailable as error:
             get_logger().warning(
                 "alerts made without positions", reason=error.reason, detail=error.message
             )
-            return await self._pass(step, None)
-
-    async def _create(self, step: Step, membership_epoch: int | None) -> Created:
-        last = self._cache.last()
-        members: Members | None = None
-        if last is not None and _is_settled(last.service_state):
-            known = last.service_state.membership_epoch
-            members = (
-                None if known == membership_epoch else await self._positions.members_since(known)
-            )
+            # Nothing is complete: who comes next looks again.
+            members, after = NOBODY, replace(state, complete=False)
+        else:
             if members is None:
-                answer = Created(0, len(last.alert_columns))
-                now = self._cache.clock.now()
-                created = await self._cache.single_statement.create(
-                    step, answer, last.service_state, now
-                )
-                if created is not None:
-                    return created
-        # Nothing known here, or it was old: other members, other thresholds.
-        return await self._pass(step, members or await self._positions.members())
-
-    async def _pass(self, step: Step, members: Members | None) -> Created:
-        async with self._cache.begin() as store:
-            done = await store.enter(step, Created)
-            if done is not None:
-                return done
-            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
-            kept = await self._make(store, step, snapshot, members)
-        self._cache.keep(*kept, snapshot)
-        if len(kept[1]) > len(snapshot.alert_columns):
-            # Somebody may be back.
-            self._cache.outbox_filled()
-        return Created(len(kept[1]) - len(snapshot.alert_columns), len(kept[1]), members is None)
-
-    async def _make(
-        self, store: Store, step: Step, snapshot: Snapshot, known: Members | None
-    ) -> tuple[ServiceState, AlertColumns]:
-        now, members = self._cache.clock.now(), known or NOBODY
-        service_state, alert_columns = snapshot.service_state, snapshot.alert_columns
+                return Decision(Created(0, len(columns)), state, columns)
+            after = replace(
+                state,
+                membership_epoch=members.membership_epoch,
+                created_threshold_version=state.threshold_version,
+            )
+        now = self._cache.clock.now()
         found = await offload(
             len(members.position_key) * 5,
             wanted,
-            alert_columns,
-            snapshot.rules,
+            columns,
+            snapshot.thresholds,
             members,
-            service_state.next_subject_key,
+            state.next_subject_key,
             micros_of(now),
         )
-        # Without members nothing is settled: who comes next looks again.
-        changes: dict[str, Any] = {"complete": False}
-        if known is not None:
-            changes = {
-                "membership_epoch": members.membership_epoch,
-                "created_threshold_version": service_state.threshold_version,
-                "complete": found.complete,
-            }
-        if len(found):
-            alert_columns = await self._insert(store, step, snapshot, found)
-            changes |= {
-                "alert_version": new_version(),
-                "next_alert_key": service_state.next_alert_key + len(found),
-                "next_subject_key": found.next_subject_key,
-                # Members may have been read before somebody closed: look again.
-                "cleared_epoch": -1,
-            }
-        await store.service_state.change(**changes)
-        await store.record(
-            step, Created, Created(len(found), len(alert_columns), known is None), now
-        )
-        return service_state.with_changes(changes), alert_columns
-
-    async def _insert(
-        self, store: Store, step: Step, snapshot: Snapshot, found: Wanted
-    ) -> AlertColumns:
-        first = snapshot.service_state.next_alert_key
+        is_unread = members is NOBODY
+        after = replace(after, complete=found.complete and not is_unread)
+        if not len(found):
+            return Decision(Created(0, len(columns), is_unread), after, columns)
+        first = state.next_alert_key
         found.columns["alert_key"][:] = np.arange(first, first + len(found))
-        known = len(snapshot.alert_columns.assets)
-        await store.alerts.insert_assets(known, found.assets[known:])
-        await store.subjects.write(found.subjects)
-        await store.alerts.insert(found.columns)
-        now = self._cache.clock.now()
+        made = columns.followed_by(found.assets, found.columns)
+        return Decision(
+            Created(len(found), len(made), is_unread),
+            replace(
+                after,
+                alert_version=new_version(),
+                next_alert_key=first + len(found),
+                next_subject_key=found.next_subject_key,
+                # Members may have been read before somebody closed: look again.
+                cleared_epoch=-1,
+            ),
+            made,
+            record=await self._record(step, found, now, store),
+            also=partial(_insert, found, len(columns.assets)),
+        )
+
+    async def _other_members(
+        self, state: ServiceState, asked: _Asked, *, may_ask: bool
+    ) -> Members | None:
+        """Who is held; None when alerts were made for them and for the present thresholds, or when
+        nobody may be asked now: the next cycle looks again.
+        """
+        known = state.membership_epoch
+        is_made = state.complete and state.created_threshold_version == state.threshold_version
+        if is_made and known == asked.membership_epoch:
+            return None
+        if asked.members is None and may_ask:
+            asked.members = await (
+                self._positions.members_since(known) if is_made else self._positions.members()
+            )
+        return asked.members
+
+    async def _record(
+        self, step: Step, found: Wanted, now: datetime, store: Store | None
+    ) -> Record:
+        """What was made; and what was GONE is BACK, of which people hear."""
         held = [subject.name for subject in found.subjects if subject.subject_key > 0]
-        ended_alerts = await store.ledger.ended_alerts(held, now - _REMEMBERED) if held else []
-        entries = [_entry(step, found, now), *(_back(step, row, now) for row in ended_alerts)]
-        sealed = await self._cache.write(store, entries)
-        await enqueue(store, sealed[1:], now)
-        return snapshot.alert_columns.followed_by(found.assets, found.columns)
+        gone: Sequence[Sealed] = ()
+        if held:
+            async with self._commits.reading(store) as reading:
+                gone = await reading.ledger.gone(held, now - _REMEMBERED)
+        entries = [_entry(step, found, now), *(_back(step, row, now) for row in gone)]
+        return Record.of(entries, [Notice(place) for place in range(1, len(entries))])
 
 
-def _back(step: Step, ended_alerts: Sealed, now: datetime) -> Entry:
-    """That what this row notified to be gone is held ends the incident that it began."""
-    inputs = json.dumps(back(json.loads(ended_alerts.entry.inputs_json), step.cycle_id))
-    was = ended_alerts.entry
+async def _insert(found: Wanted, known_asset_count: int, store: Store) -> None:
+    await store.alerts.insert_assets(known_asset_count, found.assets[known_asset_count:])
+    await store.subjects.write(found.subjects)
+    await store.alerts.insert(found.columns)
+
+
+def _back(step: Step, gone: Sealed, now: datetime) -> Entry:
+    """That what was GONE by this row is held ends the incident that it began."""
+    inputs = json.dumps(back(json.loads(gone.entry.inputs_json), step.cycle_id))
+    was = gone.entry
     return Entry(
         now, was.alert_id, was.type, "create", "BACK", Level.HIGH, Level.NORMAL, None, None, inputs,
         step.cycle_id, was.subject,
     )  # fmt: skip
-
-
-def _is_settled(service_state: ServiceState) -> bool:
-    return (
-        service_state.complete
-        and service_state.created_threshold_version == service_state.threshold_version
-    )
 
 
 def _entry(step: Step, found: Wanted, now: datetime) -> Entry:

@@ -1,11 +1,11 @@
-"""EvaluateAlerts: read positions, judge every alert, write what changed with its record and its
-message.
+"""EvaluateAlerts: read positions once, judge every alert once, write what changed with its record
+and its notification.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -15,36 +15,25 @@ import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import (
-    Change,
     ChangeContext,
     alert_id,
     changes,
     changes_worst_first,
 )
 from services.alerts.alerts.domain.evaluation import Outcome, ThresholdTables, enrich, evaluate
-from services.alerts.alerts.domain.readings import (
-    FIGURES,
-    NOTHING_HELD,
-    Inputs,
-    Positions,
-    Reading,
-    figures_of,
-)
+from services.alerts.alerts.domain.readings import NOTHING_HELD, Inputs, Positions, Reading
 from services.alerts.alerts.domain.subjects import Subject
-from services.alerts.domain.kinds import AlertType, Level
-from services.alerts.notifications.service.record import known_or_none, record_changes
-from services.alerts.price_rules.service import PriceRules, RuleEvent
+from services.alerts.domain.kinds import AlertType, Level, type_number
+from services.alerts.ledger.domain import Entry
+from services.alerts.notifications.service.record import entries_of, known_or_none
+from services.alerts.price_rules.service import NO_RULES, JudgedRules, PriceRules, RuleEvent
+from services.alerts.service.commits import Commits, Decision, Record
+from services.alerts.service.offload import offload
 from services.alerts.service.ports import PositionsPeer
-from services.alerts.service.snapshot_cache import (
-    PYTHON_ROW_COST,
-    Snapshot,
-    SnapshotCache,
-    micros_of,
-    offload,
-    without_collector,
-)
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import ServiceState, new_version
 from services.alerts.store.unit_of_work import Store
+from shared.clock import micros_of
 from shared.database.fence import Step
 from shared.errors import Unavailable
 from shared.log import get_logger
@@ -97,9 +86,12 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """What positions said; `unread`: nothing, it does not answer."""
+class _Request:
+    """What is judged, with what positions said; `unread`: nothing, it does not answer."""
 
+    step: Step
+    work: Work
+    prices: Mapping[str, Reading]
     positions: Positions
     totals: Mapping[AlertType, Reading]
     unread: bool = False
@@ -108,10 +100,17 @@ class _Read:
 class EvaluateAlerts:
     """The evaluation of alerts."""
 
-    def __init__(self, cache: SnapshotCache, positions: PositionsPeer, market: PriceRules) -> None:
+    def __init__(
+        self,
+        cache: SnapshotCache,
+        commits: Commits,
+        positions: PositionsPeer,
+        price_rules: PriceRules,
+    ) -> None:
         self._cache = cache
+        self._commits = commits
         self._positions = positions
-        self._market = market
+        self._price_rules = price_rules
 
     async def evaluate(
         self,
@@ -125,193 +124,146 @@ class EvaluateAlerts:
         Without positions the rest is judged all the same: their levels hold, and the answer counts
         them.
         """
-        last, read = self._cache.last(), None
-        is_ruled = (
-            work is Work.EVALUATE
-            and prices
-            and (last is None or last.service_state.next_rule_key > 1)
-        )
-        if (
-            last is not None
-            and not is_ruled
-            and _newly_tracked(step, prices, last.service_state) is None
-        ):
-            done, read = await self._at_once(step, last, totals, prices, work)
-            if done is not None:
-                return done
-        # Who could not be read a moment ago is not asked again.
-        if read is None or not read.unread:
-            read = await self._read(totals, FIGURES)
-        return await self._in_full(step, read, prices, work)
-
-    async def _at_once(
-        self,
-        step: Step,
-        snapshot: Snapshot,
-        totals: Mapping[AlertType, Reading] | None,
-        prices: Mapping[str, Reading],
-        work: Work,
-    ) -> tuple[Evaluated | None, _Read]:
-        """One statement when nothing but readings changed, by the figures that are judged; else
-        None.
-        """
-        compiled_limits = await offload(
-            len(snapshot.alert_columns), snapshot.tables.compiled_limits, snapshot.alert_columns
-        )
-        read = await self._read(totals, figures_of(compiled_limits.reading_index.types))
-        now = self._cache.clock.now()
-        outcome = await _judge(work, snapshot, self._inputs(read, prices, now))
-        if len(outcome.changed) or outcome.started:
-            return None, read
-        after = _moved_on(snapshot.service_state, read.positions)
-        evaluated = _evaluated(snapshot, outcome, [], ())
-        done = await self._cache.single_statement.evaluate(
-            step, evaluated, outcome.alert_columns, snapshot.service_state, after, now
-        )
-        if done is evaluated:
-            self._cache.keep(after, outcome.alert_columns, snapshot)
-        return done, read
-
-    async def _in_full(
-        self, step: Step, read: _Read, prices: Mapping[str, Reading], work: Work
-    ) -> Evaluated:
-        """One transaction, with records and messages, by all figures."""
-        positions, now = read.positions, self._cache.clock.now()
-        inputs = self._inputs(read, prices, now)
-        async with self._cache.begin() as store:
-            done = await store.enter(step, Evaluated)
-            if done is not None:
-                return done
-            snapshot = await self._cache.snapshot(store, await store.service_state.lock())
-            outcome = await _judge(work, snapshot, inputs)
-            service_state = _moved_on(snapshot.service_state, positions)
-            context = ChangeContext(step.cycle_id, service_state.demo, inputs.now_micros)
-            with without_collector(len(outcome.changed)):
-                made = await _change(store, outcome, positions, context)
-                notified = await record_changes(
-                    self._cache, store, made, actor="evaluation", cycle_id=step.cycle_id, now=now
-                )
-            by_hand = np.union1d(
-                outcome.changed[outcome.released], np.array(outcome.started, np.int64)
-            )
-            await store.alerts.update_by_hand(outcome.alert_columns, by_hand)
-            events: Sequence[RuleEvent] = ()
-            if work is Work.EVALUATE and prices and service_state.next_rule_key > 1:
-                events = await self._market.judge(store, prices, context, now)
-                notified = notified or any(event.notified for event in events)
-            quiet = not len(outcome.changed) and not outcome.started
-            if not quiet:
-                service_state = replace(service_state, alert_version=new_version())
-            elif not events:
-                await store.hurry()
-            tracked = _newly_tracked(step, prices, service_state)
-            if tracked is not None:
-                service_state = replace(service_state, tracked_assets=tracked)
-                await store.service_state.change(tracked_assets=tracked)
-            await store.evaluations.write(
-                outcome.alert_columns, service_state, snapshot.service_state.evaluation_version
-            )
-            evaluated = _evaluated(snapshot, outcome, made, events)
-            await store.record(step, Evaluated, evaluated, now)
-        self._cache.keep(service_state, outcome.alert_columns, snapshot)
-        if notified:
-            self._cache.outbox_filled()
-        return evaluated
-
-    def _inputs(self, read: _Read, prices: Mapping[str, Reading], now: datetime) -> Inputs:
-        clock_guard = self._cache.clock_guard.micros()
-        return Inputs(read.positions, read.totals, prices, micros_of(now), clock_guard, read.unread)
-
-    async def _read(
-        self, totals: Mapping[AlertType, Reading] | None, names: Collection[str]
-    ) -> _Read:
         try:
-            if totals is not None:
-                return _Read(await self._positions.figures(names), totals)
-            return _Read(
-                *await asyncio.gather(self._positions.figures(names), self._positions.totals())
-            )
+            if totals is None:
+                positions, read_totals = await asyncio.gather(
+                    self._positions.figures(), self._positions.totals()
+                )
+            else:
+                positions, read_totals = await self._positions.figures(), totals
+            request = _Request(step, work, prices, positions, read_totals)
         except Unavailable as error:
             get_logger().warning(
                 "judged without positions", reason=error.reason, detail=error.message
             )
-            return _Read(NOTHING_HELD, totals or {}, unread=True)
+            request = _Request(step, work, prices, NOTHING_HELD, totals or {}, unread=True)
+        return await self._commits.step(step, partial(self._decide, request))
+
+    async def _decide(
+        self, request: _Request, snapshot: Snapshot, store: Store | None
+    ) -> Decision[Evaluated]:
+        now, columns = self._cache.clock.now(), snapshot.alert_columns
+        guarded_micros = self._cache.clock_guard.micros()
+        inputs = Inputs(
+            request.positions,
+            request.totals,
+            request.prices,
+            micros_of(now),
+            guarded_micros,
+            request.unread,
+        )
+        outcome = await offload(
+            len(columns), _WORKS[request.work], columns, snapshot.tables, inputs
+        )
+        after = _state_after(snapshot.service_state, request, outcome)
+        context = ChangeContext(request.step.cycle_id, after.demo, inputs.now_micros)
+        subjects: Mapping[int, Subject] = {}
+        rules = NO_RULES
+        has_rules = request.work is Work.EVALUATE and request.prices and after.next_rule_key > 1
+        if len(outcome.changed) or has_rules:
+            async with self._commits.reading(store) as reading:
+                keys = outcome.alert_columns.subject_key[outcome.changed]
+                subjects = await reading.subjects.read(keys)
+                if has_rules:
+                    rules = await self._price_rules.judge(
+                        reading, request.prices, inputs.now_micros, guarded_micros
+                    )
+        released = outcome.changed[outcome.released]
+        return Decision(
+            answer=_evaluated(snapshot, outcome, subjects, rules.seen),
+            service_state=after,
+            alert_columns=outcome.alert_columns,
+            levels=outcome.changed,
+            settings=np.union1d(released, np.array(outcome.started, np.int64)),
+            readings=True,
+            record=_record(
+                outcome, rules, partial(_entries, request, outcome, subjects, rules, context, now)
+            ),
+            also=rules.write if rules.are_moved else None,
+        )
 
 
-async def _judge(work: Work, snapshot: Snapshot, inputs: Inputs) -> Outcome:
-    return await offload(
-        len(snapshot.alert_columns), _WORKS[work], snapshot.alert_columns, snapshot.tables, inputs
+def _state_after(before: ServiceState, request: _Request, outcome: Outcome) -> ServiceState:
+    demo = before.demo if request.positions.is_demo is None else request.positions.is_demo
+    after = replace(before, evaluation_version=new_version(), demo=demo)
+    if len(outcome.changed) or outcome.started:
+        after = replace(after, alert_version=new_version())
+    names = sorted(request.prices)
+    # What a cycle brings prices of is what can be asked for.
+    return replace(after, tracked_assets=names) if request.step.cycle_id and names else after
+
+
+def _entries(
+    request: _Request,
+    outcome: Outcome,
+    subjects: Mapping[int, Subject],
+    rules: JudgedRules,
+    context: ChangeContext,
+    now: datetime,
+) -> list[Entry]:
+    made = list(changes(outcome, subjects, request.positions, context))
+    return [
+        *entries_of(made, actor="evaluation", cycle_id=context.cycle_id, now=now),
+        *rules.entries(context, now),
+    ]
+
+
+def _record(outcome: Outcome, rules: JudgedRules, entries: Callable[[], Sequence[Entry]]) -> Record:
+    """Changes first, then events of price rules; in the order of `_entries`."""
+    chosen = np.flatnonzero(outcome.notified | outcome.ended_quietly)
+    count = len(outcome.changed)
+    events = [
+        (count + place, event.level_after)
+        for place, event in enumerate(rules.seen)
+        if event.notified
+    ]
+    levels = outcome.alert_columns.level[outcome.changed[chosen]]
+    return Record(
+        count + len(rules.seen),
+        entries,
+        np.concatenate([chosen, np.array([place for place, _ in events], np.int64)]),
+        np.maximum(
+            np.concatenate([levels, np.array([level for _, level in events], np.int64)]), Level.LOW
+        ),
+        np.concatenate([~outcome.notified[chosen], np.zeros(len(events), bool)]),
     )
-
-
-def _newly_tracked(
-    step: Step, prices: Mapping[str, Reading], service_state: ServiceState
-) -> list[str] | None:
-    """The assets whose prices a cycle brings, when they are others than the last one's."""
-    names = sorted(prices)
-    return names if step.cycle_id and names and names != service_state.tracked_assets else None
-
-
-def _moved_on(service_state: ServiceState, positions: Positions) -> ServiceState:
-    """The service state after an evaluation that changed no level."""
-    demo = service_state.demo if positions.is_demo is None else positions.is_demo
-    return replace(service_state, evaluation_version=new_version(), demo=demo)
-
-
-async def _change(
-    store: Store, outcome: Outcome, positions: Positions, context: ChangeContext
-) -> list[Change]:
-    """Write the new levels; while the database does that, describe the changes."""
-    rows = outcome.changed
-    if not len(rows):
-        return []
-    subjects = await store.subjects.read(outcome.alert_columns.subject_key[rows])
-    _, made = await asyncio.gather(
-        store.alerts.update(outcome.alert_columns, rows),
-        offload(len(rows) * PYTHON_ROW_COST, _listed, outcome, subjects, positions, context),
-    )
-    return made
-
-
-def _listed(
-    outcome: Outcome, subjects: Mapping[int, Subject], positions: Positions, context: ChangeContext
-) -> list[Change]:
-    return list(changes(outcome, subjects, positions, context))
 
 
 def _evaluated(
-    snapshot: Snapshot, outcome: Outcome, made: Sequence[Change], events: Sequence[RuleEvent]
+    snapshot: Snapshot,
+    outcome: Outcome,
+    subjects: Mapping[int, Subject],
+    events: Sequence[RuleEvent],
 ) -> Evaluated:
-    raised = int(outcome.raised.sum())
-    active, levels = (
-        snapshot.tables.compiled_limits(outcome.alert_columns).active,
-        outcome.alert_columns.level,
-    )
+    columns = outcome.alert_columns
+    active = snapshot.tables.compiled_limits(columns).active
     moved = outcome.raised | outcome.lowered
     order = changes_worst_first(outcome)
     first = order[moved[order]][:_MOST_TRANSITIONS].tolist()
     return Evaluated(
         evaluated_count=outcome.evaluated_count,
-        raised_count=raised,
+        raised_count=int(outcome.raised.sum()),
         lowered_count=int(outcome.lowered.sum()),
         stale_count=outcome.stale_count,
         unknown_count=outcome.unknown_count,
-        transitions=[_transition(made[place]) for place in first],
+        transitions=[_transition(outcome, subjects, place) for place in first],
         level_count={
-            level.name: int(np.count_nonzero(active & (levels == level))) for level in Level
+            level.name: int(np.count_nonzero(active & (columns.level == level))) for level in Level
         },
         rule_events=events,
         unjudged_count=outcome.unjudged_count,
     )
 
 
-def _transition(change: Change) -> Transition:
+def _transition(outcome: Outcome, subjects: Mapping[int, Subject], place: int) -> Transition:
+    columns, row = outcome.alert_columns, outcome.changed[place]
+    name = subjects[int(columns.subject_key[row])].name
     return Transition(
-        alert_id(change.alert_key),
-        change.kind // 4,
-        change.name,
-        change.level_before,
-        change.level_after,
-        known_or_none(change.value),
-        change.notified,
+        alert_id(int(columns.alert_key[row])),
+        type_number(int(columns.kind[row])),
+        name or columns.assets[columns.asset_key[row]],
+        int(outcome.before[place]),
+        int(columns.level[row]),
+        known_or_none(float(columns.readings.value[row])),
+        bool(outcome.notified[place]),
     )

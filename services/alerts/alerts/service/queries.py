@@ -20,8 +20,9 @@ from services.alerts.alerts.domain.views import (
     worst_first,
 )
 from services.alerts.domain.kinds import Level
+from services.alerts.service.offload import offload
 from services.alerts.service.ports import PositionsPeer
-from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache, offload
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.unit_of_work import Store
 from shared import paging
 from shared.errors import InvalidArgument, NotFound
@@ -56,7 +57,7 @@ class AlertQueries:
     async def get(self, id: str) -> Alert:
         """One alert; NotFound ALERT_NOT_FOUND."""
         async with self._cache.begin_reading() as store:
-            snapshot = await self._cache.snapshot(store, await store.service_state.read())
+            snapshot = await self._cache.read(store)
             return (await self.shown(store, snapshot, [snapshot.row(id)]))[0]
 
     async def list(self, wanted: Filter, page_size: int, page_token: str) -> Page[Alert]:
@@ -65,7 +66,7 @@ class AlertQueries:
         page = paging.parse(page_size, page_token, context=context)
         after = _after(page.after)
         async with self._cache.begin_reading() as store:
-            snapshot = await self._cache.snapshot(store, await store.service_state.read())
+            snapshot = await self._cache.read(store)
             keys = await store.subjects.find(wanted.position_id) if wanted.position_id else None
             rows = worst_first(
                 snapshot.alert_columns,
@@ -90,11 +91,11 @@ class AlertQueries:
 
     async def summary(self) -> Summary:
         """Computed again only after something changed."""
-        glance = await self._cache.single_statement.glance()
+        async with self._cache.begin_statement() as store:
+            glance = await store.service_state.glance()
         snapshot = self._cache.last()
         if snapshot is None or snapshot.service_state != glance.service_state:
-            async with self._cache.begin_reading() as store:
-                snapshot = await self._cache.snapshot(store, await store.service_state.read())
+            snapshot = await self._cache.present()
         metrics, names = await self._sums(snapshot)
         level = max((metric.level for metric in metrics), default=Level.NORMAL)
         evaluated = snapshot.alert_columns.evaluated_micros
@@ -120,7 +121,8 @@ class AlertQueries:
             same = self._summed is not None and self._summed[0][0] == service_state.alert_version
             names = self._summed[2] if self._summed is not None and same else {}
             if not keys <= names.keys():
-                names = {**names, **await self._cache.single_statement.names(keys)}
+                async with self._cache.begin_statement() as store:
+                    names = {**names, **await store.subjects.names(keys)}
             self._summed = (versions, metrics, names)
         return self._summed[1], self._summed[2]
 

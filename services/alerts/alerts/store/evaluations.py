@@ -4,32 +4,24 @@ table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.alerts.domain.alert_columns import READING_COLUMNS, AlertColumns, Readings
-from services.alerts.store.service_state import ServiceState
-from shared.database.engine import raw
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
 
 # No key is negative.
 _RUNS = -1
-_NAMES = ", ".join(READING_COLUMNS)
-# One round trip. The row before the last stays for a reader that began before this commit.
-_WRITE = (
-    "with versions as (update service_state set evaluation_version = $1, alert_version = $2, demo"
-    " = $3),"
-    " old as (delete from evaluation where version <> $4)"
-    f" insert into evaluation (version, evaluated_micros, alert_key, {_NAMES})"
-    " values ($1, $5, $6, $7, $8, $9, $10)"
+PACKED_COLUMNS = ", ".join(("alert_key", *READING_COLUMNS))
+_READ = Statement(
+    f"select evaluated_micros, {PACKED_COLUMNS} from evaluation where version = :version"
 )
-_READ = f"select evaluated_micros, alert_key, {_NAMES} from evaluation where version = $1"
+_DELETE_ALL = Statement("delete from evaluation")
 
 
 def packed(alert_columns: AlertColumns) -> list[bytes]:
-    """The keys, and the readings in the order of READING_COLUMNS."""
+    """In the order of PACKED_COLUMNS."""
     return [
         packed_keys(alert_columns.alert_key),
         *(getattr(alert_columns.readings, name).tobytes() for name in READING_COLUMNS),
@@ -60,36 +52,20 @@ def keys_of(packed: bytes) -> NDArray[np.int64]:
 
 
 class EvaluationStore:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
-
-    async def write(
-        self, alert_columns: AlertColumns, service_state: ServiceState, previous_version: int
-    ) -> None:
-        """Keep the readings of the alerts and move the service state on to this one."""
-        driver = await raw(self._connection)
-        versions = (
-            service_state.evaluation_version,
-            service_state.alert_version,
-            service_state.demo,
-            previous_version,
-        )
-        await driver.execute(
-            _WRITE, *versions, alert_columns.evaluated_micros, *packed(alert_columns)
-        )
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def load(self, alert_columns: AlertColumns, version: int) -> AlertColumns:
         """The alerts with the readings of one evaluation; as it is when there is none."""
-        rows = await (await raw(self._connection)).fetch(_READ, version)
-        if not rows:
+        row = await self._transaction.first(_READ, version=version)
+        if row is None:
             return alert_columns
-        ((micros, alert_key, *columns),) = rows
-        return alert_columns.with_readings(keys_of(alert_key), _readings(columns), micros)
+        readings = Readings(
+            *(np.frombuffer(row[name], dtype) for name, dtype in READING_COLUMNS.items())
+        )
+        return alert_columns.with_readings(
+            keys_of(row["alert_key"]), readings, row["evaluated_micros"]
+        )
 
     async def delete_all(self) -> None:
-        await self._connection.exec_driver_sql("delete from evaluation")
-
-
-def _readings(columns: Sequence[bytes]) -> Readings:
-    typed = zip(columns, READING_COLUMNS.values(), strict=True)
-    return Readings(*(np.frombuffer(column, dtype) for column, dtype in typed))
+        await self._transaction.execute(_DELETE_ALL)

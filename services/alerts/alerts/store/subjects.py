@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.alerts.domain.alert_columns import Column
 from services.alerts.alerts.domain.subjects import Subject
-from shared.database.engine import raw
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
 
-_INSERT = text(
+_INSERT = Statement(
     "insert into subject (subject_key, name, wallet, side_sign, summary) select * from"
     " unnest(cast(:subject_key as int8[]), cast(:name as text[]), cast(:wallet as text[]),"
     " cast(:side_sign as int2[]), cast(:summary as text[])) on conflict (subject_key) do update"
@@ -20,13 +19,16 @@ _INSERT = text(
     " summary = excluded.summary"
 )
 # One row of arrays: a crash asks for a hundred thousand.
-_READ = (
+_READ = Statement(
     "select array_agg(subject_key), array_agg(name), array_agg(wallet), array_agg(side_sign),"
-    " array_agg(summary) from subject where subject_key = any($1::int8[])"
+    " array_agg(summary) from subject where subject_key = any(cast(:keys as int8[]))"
 )
-_FIND = text("select subject_key from subject where name = :name")
-_DESCRIBE = text("update subject set summary = :summary where subject_key = :subject_key")
-_DELETE = text(
+_NAMES = Statement(
+    "select subject_key, name from subject where subject_key = any(cast(:keys as int8[]))"
+)
+_FIND = Statement("select subject_key from subject where name = :name")
+_DESCRIBE = Statement("update subject set summary = :summary where subject_key = :subject_key")
+_DELETE = Statement(
     "delete from subject where subject_key <> 0 and subject_key = any(cast(:subject_keys as"
     " int8[]))"
     " and not exists (select from alert where alert.subject_key = subject.subject_key)"
@@ -34,30 +36,34 @@ _DELETE = text(
 
 
 class SubjectStore:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def write(self, subjects: Sequence[Subject]) -> None:
         if subjects:
             columns = zip(*subjects, strict=True)
-            await self._connection.execute(
-                _INSERT,
-                dict(zip(Subject._fields, (list(column) for column in columns), strict=True)),
+            await self._transaction.execute(
+                _INSERT, **dict(zip(Subject._fields, map(list, columns), strict=True))
             )
 
     async def read(self, subject_keys: Column) -> dict[int, Subject]:
         keys = np.unique(subject_keys).tolist()
-        ((found, *columns),) = await (await raw(self._connection)).fetch(_READ, keys)
+        ((found, *columns),) = await self._transaction.fetch(_READ, keys=keys)
         return dict(zip(found, map(Subject, found, *columns), strict=True)) if found else {}
+
+    async def names(self, subject_keys: Iterable[int]) -> dict[int, str]:
+        """What the subjects of these keys are called."""
+        rows = await self._transaction.fetch(_NAMES, keys=list(subject_keys))
+        return {row["subject_key"]: row["name"] for row in rows}
 
     async def find(self, name: str) -> list[int]:
         """Keys of the subjects of a name."""
-        return [row[0] for row in await self._connection.execute(_FIND, {"name": name})]
+        return [row["subject_key"] for row in await self._transaction.fetch(_FIND, name=name)]
 
     async def describe(self, subject_key: int, summary: str) -> None:
         """Other words about one of them."""
-        await self._connection.execute(_DESCRIBE, {"subject_key": subject_key, "summary": summary})
+        await self._transaction.execute(_DESCRIBE, subject_key=subject_key, summary=summary)
 
     async def delete_unused(self, subject_keys: Iterable[int]) -> None:
         """Remove those of these that no alert is about any more."""
-        await self._connection.execute(_DELETE, {"subject_keys": list(subject_keys)})
+        await self._transaction.execute(_DELETE, subject_keys=list(subject_keys))

@@ -1,30 +1,33 @@
-"""Rows of the chain, appended and read; the running role can do nothing else with them."""
+"""Rows of the chain, read; store.commit appends, and the running role can do nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import bindparam, select
 
 from services.alerts.ledger.domain import Anchor, Entry, Head, Sealed
 from services.alerts.tables import anchor, ledger
-from shared.database.engine import raw
+from shared import rows
 from shared.database.keyset import apply
+from shared.database.statement import Row, Statement
+from shared.database.transaction import Transaction
 from shared.paging import PageRequest
 
-_COLUMNS = ["sequence", *Entry._fields, "previous_hash", "hash"]
-_HEAD = select(ledger.c.sequence, ledger.c.hash).order_by(ledger.c.sequence.desc()).limit(1)
-_ANCHOR = text(
-    "insert into anchor as known (id, sequence, hash) values (1, :sequence, :hash) on conflict"
-    " (id) do update"
-    " set sequence = excluded.sequence, hash = excluded.hash where known.sequence <"
-    " excluded.sequence"
+_ORDER = ledger.c.sequence
+_FIRST = Statement(select(ledger).order_by(_ORDER).limit(1))
+_LAST = Statement(select(ledger).order_by(_ORDER.desc()).limit(1))
+_HEAD = Statement(select(_ORDER, ledger.c.hash).order_by(_ORDER.desc()).limit(1))
+_NAMED = Statement(select(_ORDER).where(ledger.c.alert_id == bindparam("alert_id")).limit(1))
+_WALK = Statement(select(ledger).where(bindparam("last") < _ORDER).order_by(_ORDER).limit(5_000))
+_ANCHOR = Statement(select(anchor))
+_PUT_ANCHOR = Statement(
+    "insert into anchor as known (id, sequence, hash) values (1, :sequence, :hash)"
+    " on conflict (id) do update set sequence = excluded.sequence, hash = excluded.hash"
+    " where known.sequence < excluded.sequence"
 )
-_WALK_ROWS = 5_000
-_GONE = text(
+_GONE = Statement(
     "select * from ledger as gone where reason = 'GONE' and entry_time > :after"
     " and subject = any(cast(:subjects as text[])) and not exists (select from ledger as back"
     "  where back.alert_id = gone.alert_id and back.reason = 'BACK') order by sequence"
@@ -32,34 +35,17 @@ _GONE = text(
 
 
 class LedgerStore:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def head(self) -> Head:
-        row = (await self._connection.execute(_HEAD)).one_or_none()
-        return Head() if row is None else Head(row.sequence, bytes(row.hash))
+        row = await self._transaction.first(_HEAD)
+        return Head() if row is None else rows.read(Head, row)
 
     async def ends(self) -> list[Sealed]:
         """The first row and the last; empty before the first."""
-        order = ledger.c.sequence
-        rows = []
-        for query in (
-            select(ledger).order_by(order).limit(1),
-            select(ledger).order_by(order.desc()).limit(1),
-        ):
-            rows += [_sealed(row) for row in await self._connection.execute(query)]
-        return rows
-
-    async def append(self, portions: AsyncIterable[Sequence[Sealed]]) -> None:
-        """By COPY: a crash of the market writes tens of thousands at once."""
-
-        async def records() -> AsyncIterator[tuple[object, ...]]:
-            async for rows in portions:
-                for row in rows:
-                    yield (row.sequence, *row.entry, row.previous_hash, row.hash)
-
-        driver = await raw(self._connection)
-        await driver.copy_records_to_table("ledger", records=records(), columns=_COLUMNS)
+        found = [await self._transaction.first(query) for query in (_FIRST, _LAST)]
+        return [_sealed(row) for row in found if row is not None]
 
     async def page(self, page: PageRequest, alert_id: str, cycle_id: str) -> list[Sealed]:
         """Newest first, one more than the page holds."""
@@ -68,46 +54,32 @@ class LedgerStore:
             query = query.where(ledger.c.alert_id == alert_id)
         if cycle_id:
             query = query.where(ledger.c.cycle_id == cycle_id)
-        query = apply(query, [(ledger.c.sequence, "desc")], page.after, page.size)
-        return [_sealed(row) for row in await self._connection.execute(query)]
+        query = apply(query, [(_ORDER, "desc")], page.after, page.size)
+        return [_sealed(row) for row in await self._transaction.fetch(query)]
 
-    async def ended_alerts(self, subjects: Sequence[str], after: datetime) -> list[Sealed]:
-        """Rows since then by which one of these positions was notified to be gone,
-        and not to be back."""
-        annotations = {"subjects": list(subjects), "after": after}
-        return [_sealed(row) for row in await self._connection.execute(_GONE, annotations)]
+    async def gone(self, subjects: Sequence[str], after: datetime) -> list[Sealed]:
+        """Rows since then by which one of these positions was GONE, and is not BACK since."""
+        found = await self._transaction.fetch(_GONE, subjects=list(subjects), after=after)
+        return [_sealed(row) for row in found]
 
     async def names(self, alert_id: str) -> bool:
         """Whether any row is about this alert or price rule."""
-        query = select(ledger.c.sequence).where(ledger.c.alert_id == alert_id).limit(1)
-        return await self._connection.scalar(query) is not None
+        return await self._transaction.first(_NAMED, alert_id=alert_id) is not None
 
     async def walk(self, after_sequence: int = -(2**63)) -> AsyncIterator[list[Sealed]]:
         """Every row after one, in order, in portions."""
-        # Keyed on more than the sequence would not help: two rows cannot share one.
         last = after_sequence
-        while True:
-            query = (
-                select(ledger)
-                .where(ledger.c.sequence > last)
-                .order_by(ledger.c.sequence)
-                .limit(_WALK_ROWS)
-            )
-            rows = [_sealed(row) for row in await self._connection.execute(query)]
-            if not rows:
-                return
-            yield rows
-            last = rows[-1].sequence
+        while portion := [_sealed(row) for row in await self._transaction.fetch(_WALK, last=last)]:
+            yield portion
+            last = portion[-1].sequence
 
     async def anchor(self) -> Anchor | None:
-        row = (await self._connection.execute(select(anchor))).one_or_none()
-        return None if row is None else Anchor(bytes(row.hash), row.sequence)
+        row = await self._transaction.first(_ANCHOR)
+        return None if row is None else rows.read(Anchor, row)
 
     async def put_anchor(self, sequence: int, row_hash: bytes) -> None:
-        await self._connection.execute(_ANCHOR, {"sequence": sequence, "hash": row_hash})
+        await self._transaction.execute(_PUT_ANCHOR, sequence=sequence, hash=row_hash)
 
 
-def _sealed(row: Row[Any]) -> Sealed:
-    values = row._asdict()
-    entry = Entry(**{name: values[name] for name in Entry._fields})
-    return Sealed(row.sequence, entry, bytes(row.previous_hash), bytes(row.hash))
+def _sealed(row: Row) -> Sealed:
+    return rows.read(Sealed, row, entry=rows.read(Entry, row))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from shared import rows
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
 
 # An incident begins with a rise from NORMAL (1) and ends at NORMAL or with its alert (0).
-_COUNT = text(
+_COUNT = Statement(
     "with story as (select sequence, alert_id, type, reason, level_before, level_after, entry_time,"
     "  case when alert_id like 'rule-%' then alert_id else '' end as rule_id,"
     "  reason = 'RAISED' and level_before = 1 as begins,"
@@ -29,7 +30,8 @@ _COUNT = text(
     "   or (reason = 'RAISED' and not begins))) as repeated_count,"
     "  count(*) filter (where reason = 'ACKNOWLEDGED') as acknowledged_count,"
     "  count(*) filter (where reason = 'SILENCED') as silenced_count,"
-    "  count(*) filter (where ends) as ended_count, max(median) as median_seconds,"
+    "  count(*) filter (where ends) as ended_count,"
+    "  make_interval(secs => max(median)) as median_duration,"
     "  max(entry_time) filter (where begins) as last_fired_time"
     " from story left join spans using (type, rule_id) group by type, rule_id order by type,"
     " rule_id"
@@ -51,17 +53,9 @@ class Statistics(NamedTuple):
 
 
 class StatisticStore:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def count(self, since: datetime, alert_id: str) -> list[Statistics]:
-        rows = await self._connection.execute(_COUNT, {"since": since, "alert_id": alert_id})
-        return [
-            Statistics(
-                **{
-                    **{name: row[place] for place, name in enumerate(Statistics._fields)},
-                    "median_duration": None if row[7] is None else timedelta(seconds=float(row[7])),
-                }
-            )
-            for row in rows
-        ]
+        found = await self._transaction.fetch(_COUNT, since=since, alert_id=alert_id)
+        return [rows.read(Statistics, row) for row in found]

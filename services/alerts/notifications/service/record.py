@@ -1,79 +1,28 @@
-"""Writes changes of level into ledger and outbox, in the caller's transaction. Changes nothing
-itself.
-"""
+"""Changes of level as entries of the ledger and rows of the outbox. Writes nothing itself."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-import numpy as np
-
 from services.alerts.alerts.domain.change_payload import Change, alert_id
-from services.alerts.domain.kinds import Level
-from services.alerts.ledger.domain import Entry, Sealed
-from services.alerts.service.snapshot_cache import (
-    PYTHON_ROW_COST,
-    SnapshotCache,
-    micros_of,
-    offload,
-)
-from services.alerts.store.unit_of_work import Store
+from services.alerts.domain.kinds import type_number
+from services.alerts.ledger.domain import Entry
+from services.alerts.service.commits import Notice
 
 
 def known_or_none(number: float) -> float | None:
     return None if math.isnan(number) else number
 
 
-async def record_changes(
-    cache: SnapshotCache,
-    store: Store,
-    made: Sequence[Change],
-    *,
-    actor: str,
-    cycle_id: str,
-    now: datetime,
-) -> bool:
-    """One ledger row a change, one outbox row a change that is notified or noted;
-    whether there is one."""
-    if not made:
-        return False
-    entries = await offload(len(made) * PYTHON_ROW_COST, _entries, made, actor, cycle_id, now)
-    rows = await cache.write(store, entries)
-    notified = [row for change, row in zip(made, rows, strict=True) if change.notified]
-    noted = [
-        row for change, row in zip(made, rows, strict=True) if change.noted and not change.notified
-    ]
-    await enqueue(store, notified, now)
-    await enqueue(store, noted, now, noted=True)
-    return bool(notified or noted)
-
-
-async def enqueue(
-    store: Store,
-    rows: Iterable[Sealed],
-    now: datetime,
-    *,
-    noted: bool = False,
-    level: Level = Level.LOW,
-) -> None:
-    """Into the outbox: rows of the ledger that people must hear of, not below `level`.
-
-    `noted`: the notification service alone is to know, before anything quieter than HIGH.
-    """
-    places = [(row.sequence, max(row.entry.level_after, level)) for row in rows]
-    if places:
-        sequences, levels = np.array(places).T
-        await store.outbox.append(sequences, levels, micros_of(now), np.full(len(places), noted))
-
-
-def _entries(made: Sequence[Change], actor: str, cycle_id: str, now: datetime) -> list[Entry]:
+def entries_of(made: Sequence[Change], *, actor: str, cycle_id: str, now: datetime) -> list[Entry]:
+    """One for each change."""
     return [
         Entry(
             now,
             alert_id(change.alert_key),
-            change.kind // 4,
+            type_number(change.kind),
             actor,
             change.reason,
             change.level_before,
@@ -85,4 +34,13 @@ def _entries(made: Sequence[Change], actor: str, cycle_id: str, now: datetime) -
             change.name,
         )
         for change in made
+    ]
+
+
+def notices_of(made: Sequence[Change]) -> list[Notice]:
+    """Of those changes that are notified or noted."""
+    return [
+        Notice(place, noted=not change.notified)
+        for place, change in enumerate(made)
+        if change.notified or change.noted
     ]

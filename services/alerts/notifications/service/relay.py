@@ -80,10 +80,14 @@ class Relay:
         Rows that another sender holds go too: it may be dead, and the same request twice is one
         message.
         """
-        if not await self._cache.single_statement.waiting_count(step):
+        if not await self._waiting_count(step):
             return Flushed(0, 0)
         sent = await self._drain(_ANY_TIME, anyway=True)
-        return Flushed(sent, await self._cache.single_statement.waiting_count(step))
+        return Flushed(sent, await self._waiting_count(step))
+
+    async def _waiting_count(self, step: Step) -> int:
+        async with self._cache.begin_statement() as store:
+            return await store.outbox.waiting_count(step)
 
     async def relay(self) -> int:
         """One turn over the rows that are due; XCOM_UNAVAILABLE when nobody takes them."""
@@ -107,11 +111,12 @@ class Relay:
                 )
                 if not rows:
                     return sent
-                rules = await self._cache.rules(store)
+                thresholds = await self._cache.thresholds(store)
                 own = await store.annotations.channels([row.alert_id for row in rows])
             handovers = [
                 _Handover(
-                    _incident_update(row), None if row.noted else _notification(row, rules, own)
+                    _incident_update(row),
+                    None if row.noted else _notification(row, thresholds, own),
                 )
                 for row in rows
             ]
@@ -236,11 +241,11 @@ def _incident_update(row: Waiting) -> IncidentUpdate | None:
 
 
 def _notification(
-    row: Waiting, rules: ThresholdSet, own: Mapping[str, tuple[str, ...]]
+    row: Waiting, thresholds: ThresholdSet, own: Mapping[str, tuple[str, ...]]
 ) -> Notification:
     payload: dict[str, str] = json.loads(row.payload_json)
     text = rule_text(payload) if "rule_id" in payload else compose(payload)
-    threshold = rules.find(
+    threshold = thresholds.find(
         kind_named(payload["type"], payload["condition"]), payload.get("asset", "")
     )
     channels = own.get(row.alert_id, ())

@@ -18,6 +18,8 @@ WARN_RATIO, BREACH_RATIO = 0.7, 1.0
 MARGIN_RATIO = 0.05
 WINDOWS_SECONDS = (0, 3600, 6 * 3600, 24 * 3600)
 _LONGEST_COOLDOWN_SECONDS = 7 * 24 * 3600
+# Of an asset one price a minute is kept.
+_SPACING_MICROS = 60 * 1_000_000
 # A ratio that should be whole may miss it by rounding.
 _HAIR = 1e-9
 
@@ -115,6 +117,24 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """A price to be kept for windows."""
+
+    asset: str
+    observed_micros: int
+    price_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which kept prices a rule looks at: since when, and what counts as kept of late."""
+
+    asset: str
+    since_micros: int
+    recent_micros: int
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """A rule came nearer or went away; `move` is in the rule's unit, from `anchor_price_usd`."""
 
@@ -149,6 +169,14 @@ def check(rule: Rule) -> None:
         raise _invalid("rule.level", "LOW, MEDIUM or HIGH")
     if not 0 <= rule.cooldown_seconds <= _LONGEST_COOLDOWN_SECONDS:
         raise _invalid("rule.cooldown", "0 to 7 days")
+
+
+def window_of(rule: Rule, observed_micros: int) -> Window | None:
+    """What a rule with a window looks at when a price of that moment comes."""
+    if not rule.window_seconds:
+        return None
+    since = max(observed_micros - rule.window_seconds * 1_000_000, rule.anchor_micros)
+    return Window(rule.asset, since, observed_micros - _SPACING_MICROS)
 
 
 def judge_rule(rule: Rule, observation: Observation, now_micros: int) -> tuple[Rule, list[Event]]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from services.alerts.ledger.domain import Entry
+from services.alerts.service import commits
+from services.alerts.service.commits import Commits, Decision, Record
 from services.alerts.service.known_names import Channels, check_scope_asset
 from services.alerts.service.snapshot_cache import SnapshotCache
-from services.alerts.store.service_state import ServiceState
-from services.alerts.store.unit_of_work import Store
 from services.alerts.thresholds.domain import (
     Scope,
     Threshold,
@@ -44,8 +44,9 @@ class Edit:
 class ThresholdEdits:
     """The thresholds."""
 
-    def __init__(self, cache: SnapshotCache, channels: Channels) -> None:
+    def __init__(self, cache: SnapshotCache, commits: Commits, channels: Channels) -> None:
         self._cache = cache
+        self._commits = commits
         self._channels = channels
 
     async def list(self, page_size: int, page_token: str) -> Page[Threshold]:
@@ -66,20 +67,19 @@ class ThresholdEdits:
         scope = _scope(edit)
         id = edit.id or (scope.id if scope else "")
         await self._check_channels(id, edit.values)
-        async with self._cache.begin() as store:
-            service_state = await store.service_state.lock()
-            present = await store.thresholds.get(id)
+        async with self._commits.edit() as written:
+            present = await written.store.thresholds.get(id)
             before = present or _missing(edit, scope, now)
             if present is None:
-                await self._check_asset(store, service_state, before.scope)
+                check_scope_asset(before.scope, written.snapshot, "threshold.asset")
             if edit.etag and edit.etag != before.etag:
                 raise Conflict(
                     "ETAG_MISMATCH", "the threshold changed since it was read; read it again"
                 )
             after = replace(before, **edit.values, revision=before.revision + 1, updated_time=now)
             check_limits(after, present)
-            await store.thresholds.write(after)
-            await self._cache.write(store, [entry(present, after, now)])
+            await written.store.thresholds.write(after)
+            await record(written, [entry(present, after, now)])
         return after
 
     async def create(self, scope: Scope, values: Mapping[str, Any]) -> Threshold:
@@ -89,25 +89,24 @@ class ThresholdEdits:
         check_scope(scope)
         now = self._cache.clock.now()
         await self._check_channels(scope.id, values)
-        async with self._cache.begin() as store:
-            await self._check_asset(store, await store.service_state.lock(), scope)
-            if await store.thresholds.get(scope.id) is not None:
+        async with self._commits.edit() as written:
+            check_scope_asset(scope, written.snapshot, "threshold.asset")
+            if await written.store.thresholds.get(scope.id) is not None:
                 raise AlreadyExists(
                     "ALREADY_THERE", f"there is a threshold {scope.id}; change that one"
                 )
             fresh = {**values, "enabled": True, "revision": 1}
             made = replace(_empty(scope, now), **fresh)
             check_limits(made)
-            await store.thresholds.write(made)
-            await self._cache.write(store, [entry(None, made, now)])
+            await written.store.thresholds.write(made)
+            await record(written, [entry(None, made, now)])
         return made
 
     async def delete(self, id: str, etag: str) -> None:
         """The one of an asset. THRESHOLD_NOT_FOUND, THRESHOLD_IS_DEFAULT, ETAG_MISMATCH."""
         now = self._cache.clock.now()
-        async with self._cache.begin() as store:
-            await store.service_state.lock()
-            before = await store.thresholds.get(id)
+        async with self._commits.edit() as written:
+            before = await written.store.thresholds.get(id)
             if before is None:
                 raise NotFound("THRESHOLD_NOT_FOUND", f"no threshold {id[:80]!r}")
             if etag and etag != before.etag:
@@ -119,8 +118,8 @@ class ThresholdEdits:
                     "THRESHOLD_IS_DEFAULT",
                     "a threshold for every asset is only disabled, never deleted",
                 )
-            await store.thresholds.delete(id)
-            await self._cache.write(store, [entry(before, None, now)])
+            await written.store.thresholds.delete(id)
+            await record(written, [entry(before, None, now)])
 
     async def _check_channels(self, id: str, values: Mapping[str, Any]) -> None:
         """Outside a transaction: somebody else is asked."""
@@ -133,10 +132,14 @@ class ThresholdEdits:
             before = () if present is None else getattr(present, name)
             await self._channels.check(channels, before, f"threshold.{name}")
 
-    async def _check_asset(self, store: Store, service_state: ServiceState, scope: Scope) -> None:
-        if scope.asset and service_state.tracked_assets:
-            snapshot = await self._cache.snapshot(store, service_state)
-            check_scope_asset(scope, service_state, snapshot.alert_columns, "threshold.asset")
+
+async def record(written: commits.Edit, entries: Sequence[Entry]) -> None:
+    """Other thresholds, by which readers see that theirs are old, with their entries."""
+    state = written.snapshot.service_state
+    after = replace(state, threshold_version=state.threshold_version + 1)
+    await written.write(
+        Decision(None, after, written.snapshot.alert_columns, record=Record.of(entries))
+    )
 
 
 def _scope(edit: Edit) -> Scope | None:

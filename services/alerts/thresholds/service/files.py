@@ -12,13 +12,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.domain.kinds import JUDGED, AlertClass, AlertType, Condition
+from services.alerts.service.commits import Commits
 from services.alerts.service.known_names import Channels, check_scope_asset
-from services.alerts.service.snapshot_cache import SnapshotCache
-from services.alerts.store.service_state import ServiceState
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.thresholds.domain import Scope, Threshold, check_limits, check_scope
-from services.alerts.thresholds.service.edits import CHANNELS, channel_names, entry
+from services.alerts.thresholds.service.edits import CHANNELS, channel_names, entry, record
 from shared.errors import InvalidArgument
 from shared.names import choose
 from shared.texts import cut
@@ -59,8 +58,9 @@ class Imported:
 class ThresholdFiles:
     """Export and import of the thresholds."""
 
-    def __init__(self, cache: SnapshotCache, channels: Channels) -> None:
+    def __init__(self, cache: SnapshotCache, commits: Commits, channels: Channels) -> None:
         self._cache = cache
+        self._commits = commits
         self._channels = channels
 
     async def export(self) -> str:
@@ -77,20 +77,14 @@ class ThresholdFiles:
         wishes = _read(text)
         now = self._cache.clock.now()
         await self._check_channels(wishes)
-        async with self._cache.begin() as store:
-            service_state = await store.service_state.lock()
-            known = {row.scope: row for row in await store.thresholds.all()}
-            snapshot = await self._cache.snapshot(store, service_state)
-            rows = _merged(
-                wishes, known, now, partial(_check_asset, service_state, snapshot.alert_columns)
-            )
+        async with self._commits.edit() as edit:
+            known = {row.scope: row for row in await edit.store.thresholds.all()}
+            rows = _merged(wishes, known, now, partial(_check_asset, edit.snapshot))
             changed = [row for row in rows if row.revision]
-            if not dry_run:
+            if changed and not dry_run:
                 for row in changed:
-                    await store.thresholds.write(row)
-                await self._cache.write(
-                    store, [entry(known.get(row.scope), row, now) for row in changed]
-                )
+                    await edit.store.thresholds.write(row)
+                await record(edit, [entry(known.get(row.scope), row, now) for row in changed])
         created = sum(row.scope not in known for row in changed)
         return Imported(created, len(changed) - created, len(rows) - len(changed))
 
@@ -110,8 +104,8 @@ class ThresholdFiles:
             raise _bad(problems)
 
 
-def _check_asset(service_state: ServiceState, alert_columns: AlertColumns, scope: Scope) -> None:
-    check_scope_asset(scope, service_state, alert_columns, "asset")
+def _check_asset(snapshot: Snapshot, scope: Scope) -> None:
+    check_scope_asset(scope, snapshot, "asset")
 
 
 def _plain(row: Threshold) -> dict[str, Any]:

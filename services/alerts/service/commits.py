@@ -1,0 +1,226 @@
+"""The one way to write: what a use case decided by a snapshot, if that still holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from services.alerts.alerts.domain.alert_columns import AlertColumns, Column, no_rows
+from services.alerts.domain.kinds import Level
+from services.alerts.ledger.domain import Entry, Head
+from services.alerts.service.ledger_writer import LedgerWriter, sealed
+from services.alerts.service.offload import without_collector
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
+from services.alerts.store.commit import Outbox, Writes
+from services.alerts.store.service_state import ServiceState
+from services.alerts.store.unit_of_work import Store
+from shared.database.fence import Attempt, Step
+
+T = TypeVar("T")
+_TRIES_UNLOCKED = 2
+_BY_HAND = Step("EDIT")
+
+
+class Notice(NamedTuple):
+    """An entry, by its place, that is handed over at no less than a level. `noted`: the
+    notification service alone is to know, before anything quieter than HIGH.
+    """
+
+    place: int
+    level: int = Level.LOW
+    noted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Entries for the ledger, made when they are wanted, and those of them for the outbox: their
+    places, levels of the domain from LOW on, and whether they are not for people.
+    """
+
+    count: int = 0
+    entries: Callable[[], Sequence[Entry]] = tuple
+    place: Column = field(default_factory=no_rows)
+    level: Column = field(default_factory=no_rows)
+    noted: Column = field(default_factory=no_rows)
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry], notices: Sequence[Notice] = ()) -> Record:
+        """Of entries that are there."""
+        levels = [max(entries[notice.place].level_after, notice.level) for notice in notices]
+        return cls(
+            len(entries),
+            lambda: entries,
+            np.array([notice.place for notice in notices], np.int64),
+            np.array(levels, np.int64),
+            np.array([notice.noted for notice in notices], bool),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[T]):
+    """What a use case makes of a snapshot: its answer, everything as it is then, and what is
+    written of it. Rows are of `alert_columns`; see `Writes`. `also` is written in the same
+    transaction.
+    """
+
+    answer: T
+    service_state: ServiceState
+    alert_columns: AlertColumns
+    levels: Column = field(default_factory=no_rows)
+    settings: Column = field(default_factory=no_rows)
+    readings: bool = False
+    record: Record = Record()
+    also: Callable[[Store], Awaitable[None]] | None = None
+
+
+Decide = Callable[[Snapshot, Store | None], Awaitable[Decision[T]]]
+
+
+class Edit:
+    """A change by a person or an event: the transaction, and everything as it is in it."""
+
+    def __init__(self, commits: Commits, store: Store, snapshot: Snapshot) -> None:
+        self._commits = commits
+        self.store = store
+        self.snapshot = snapshot
+        self.is_noticed = False
+
+    async def write(self, decision: Decision[None]) -> Snapshot:
+        """Everything as it is afterwards."""
+        _, self.snapshot = await self._commits.write_in(
+            self.store, _BY_HAND, self.snapshot, decision
+        )
+        self.is_noticed = bool(len(decision.record.place))
+        return self.snapshot
+
+
+class Commits:
+    """Steps are decided by what this process knows, and again when that was old; edits behind the
+    lock.
+    """
+
+    def __init__(self, cache: SnapshotCache, ledger: LedgerWriter) -> None:
+        self._cache = cache
+        self.ledger = ledger
+        # Steps of one process do not overtake each other.
+        self._turn = asyncio.Lock()
+
+    async def step(self, step: Step, decide: Decide[T]) -> T:
+        """Decide and write, once a cycle; the answer given, or the one recorded before.
+
+        Overtaken by others it is decided again, the third time behind the lock: then `decide` gets
+        the store it must read from, and asks nobody else. Raises StaleEpoch, EpochAhead.
+        """
+        async with self._turn:
+            snapshot = self._cache.last()
+            for _ in range(_TRIES_UNLOCKED):
+                snapshot = snapshot or await self._cache.present()
+                decision = await decide(snapshot, None)
+                made, after = await self._attempt(step, snapshot, decision)
+                if made.recorded is not None or made.is_done:
+                    return self._finished(made, decision, after)
+                snapshot = None
+            async with self._cache.begin() as store:
+                await store.enter(step)
+                snapshot = await self._cache.locked(store)
+                decision = await decide(snapshot, store)
+                made, after = await self.write_in(store, step, snapshot, decision)
+            return self._finished(made, decision, after)
+
+    @asynccontextmanager
+    async def reading(self, store: Store | None) -> AsyncIterator[Store]:
+        """For `decide`: the store it got, or one that reads one moment."""
+        if store is not None:
+            yield store
+            return
+        async with self._cache.begin_reading() as opened:
+            yield opened
+
+    @asynccontextmanager
+    async def edit(self, step: Step = _BY_HAND) -> AsyncIterator[Edit]:
+        """A transaction that holds the lock; what it wrote is kept when it ends well.
+
+        Raises StaleEpoch, EpochAhead when the step has a cycle.
+        """
+        async with self._cache.begin() as store:
+            await store.enter(step)
+            before = await self._cache.locked(store)
+            edit = Edit(self, store, before)
+            yield edit
+        # Other thresholds are read again at the next use.
+        kept = before.service_state.threshold_version
+        if edit.snapshot.service_state.threshold_version == kept and edit.snapshot is not before:
+            self._finish(edit.snapshot, is_noticed=edit.is_noticed)
+
+    def _finished(self, made: Attempt[T], decision: Decision[T], after: Snapshot) -> T:
+        if made.recorded is not None:
+            return made.recorded
+        self._finish(after, is_noticed=bool(len(decision.record.place)))
+        return decision.answer
+
+    def _finish(self, after: Snapshot, *, is_noticed: bool) -> None:
+        self._cache.keep(after)
+        if is_noticed:
+            self._cache.outbox_filled()
+
+    async def _attempt(
+        self, step: Step, snapshot: Snapshot, decision: Decision[T]
+    ) -> tuple[Attempt[T], Snapshot]:
+        key = await self.ledger.proven() if decision.record.count else b""
+        is_one = decision.also is None and not _writes(snapshot, decision).are_many
+        begin = self._cache.begin_statement if is_one else self._cache.begin
+        async with begin() as store:
+            return await self._write(store, step, snapshot, decision, key)
+
+    async def write_in(
+        self, store: Store, step: Step, snapshot: Snapshot, decision: Decision[T]
+    ) -> tuple[Attempt[T], Snapshot]:
+        """What was decided by the snapshot, in this transaction; everything as it is then."""
+        key = await self.ledger.key(store) if decision.record.count else b""
+        return await self._write(store, step, snapshot, decision, key)
+
+    async def _write(
+        self, store: Store, step: Step, snapshot: Snapshot, decision: Decision[T], key: bytes
+    ) -> tuple[Attempt[T], Snapshot]:
+        record, head = decision.record, snapshot.head
+        writes = _writes(snapshot, decision)
+        with without_collector(record.count):
+            # Many are sealed while the database stores the alerts.
+            sealing = asyncio.ensure_future(sealed(key, head, record.count, record.entries))
+            try:
+                made = await store.commit.write(
+                    step,
+                    decision.answer,
+                    self._cache.clock.now(),
+                    snapshot.service_state,
+                    decision.service_state,
+                    writes,
+                    sealing,
+                    in_a_hurry=writes.are_nothing_new and decision.also is None,
+                )
+                if made.is_done and decision.also is not None:
+                    await decision.also(store)
+                if made.is_done and record.count:
+                    last = (await sealing)[-1]
+                    head = Head(last.sequence, last.hash)
+            finally:
+                sealing.cancel()
+        return made, snapshot.after(decision.service_state, decision.alert_columns, head)
+
+
+def _writes(snapshot: Snapshot, decision: Decision[T]) -> Writes:
+    record = decision.record
+    sequence = snapshot.head.sequence + 1 + record.place
+    return Writes(
+        decision.alert_columns,
+        decision.levels,
+        decision.settings,
+        decision.readings,
+        record.count,
+        Outbox(sequence, record.level, record.noted),
+    )

@@ -1,0 +1,70 @@
+"""Seals entries onto the chain, with the key that wrote what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from services.alerts.ledger.domain import Entry, Head, Sealed, chain, is_sealed_with
+from services.alerts.service.offload import PYTHON_ROW_COST, offload
+from services.alerts.service.snapshot_cache import Begin
+from services.alerts.store.unit_of_work import Store
+from shared.errors import FailedPrecondition
+
+
+class Keys(Protocol):
+    """Where the ledger's key is kept, and how a first one is made."""
+
+    @property
+    def origin(self) -> str: ...
+
+    def read(self) -> bytes | None: ...
+
+    def make(self) -> bytes: ...
+
+
+class LedgerWriter:
+    """Holds the key of the chain's hashes once it is proven."""
+
+    def __init__(self, keys: Keys, begin_reading: Begin) -> None:
+        self._keys = keys
+        self._begin_reading = begin_reading
+        self._key: bytes | None = None
+
+    async def key(self, store: Store) -> bytes:
+        """The key that wrote the rows that are there, so that no second one is ever mixed in.
+
+        FailedPrecondition LEDGER_KEY_MISSING. One altered row does not hide the key: either end
+        proves it. An empty ledger proves nothing, and is looked at again: another process may write
+        its first row.
+        """
+        if self._key is not None:
+            return self._key
+        ends = await store.ledger.ends()
+        key = self._keys.read() if ends else self._keys.read() or self._keys.make()
+        if key is None or (ends and not any(is_sealed_with(key, row) for row in ends)):
+            found = "is another one" if key else "is not there"
+            raise FailedPrecondition(
+                "LEDGER_KEY_MISSING",
+                "the ledger of this database was written with a key that is not here: "
+                f"{self._keys.origin} {found}. Copy ledger.key of the home that wrote it there "
+                "(mode 0600), "
+                "or set ALERTS_LEDGER_KEY to what it holds",
+            )
+        if ends:
+            self._key = key
+        return key
+
+    async def proven(self) -> bytes:
+        """The key, or raises as `key`: a server with the wrong key is not ready."""
+        if self._key is not None:
+            return self._key
+        async with self._begin_reading() as store:
+            return await self.key(store)
+
+
+async def sealed(
+    key: bytes, head: Head, count: int, entries: Callable[[], Sequence[Entry]]
+) -> list[Sealed]:
+    """The rows that follow a head."""
+    return await offload(count * PYTHON_ROW_COST, lambda: chain(key, head, entries()))
