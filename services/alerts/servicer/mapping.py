@@ -21,7 +21,7 @@ from services.alerts.ledger.domain import Sealed
 from services.alerts.ledger.store.statistics import Statistics
 from services.alerts.price_rules.service import RuleEvent
 from services.alerts.thresholds.domain import Scope, Threshold, check_scope
-from services.alerts.thresholds.service.edits import CHANGEABLE, Edit, channel_names
+from services.alerts.thresholds.service.edits import CHANGEABLE, ThresholdEdit, channel_names
 from shared.codec import apply_mask, from_timestamp, number, put, to_duration, to_timestamp
 from shared.errors import InvalidArgument
 
@@ -230,7 +230,7 @@ def threshold_message(threshold: Threshold) -> pb.Threshold:
     return message
 
 
-def edit_of(request: pb.UpdateThresholdRequest) -> Edit:
+def edit_of(request: pb.UpdateThresholdRequest) -> ThresholdEdit:
     message = request.threshold
     values: dict[str, object] = {}
     for path in apply_mask(message, request.update_mask, CHANGEABLE):
@@ -240,7 +240,7 @@ def edit_of(request: pb.UpdateThresholdRequest) -> Edit:
             values[path] = message.enabled
         else:
             values[path] = channel_names(getattr(message, path))
-    return Edit(message.id, _scope(message), values, message.etag, request.allow_missing)
+    return ThresholdEdit(message.id, _scope(message), values, message.etag, request.allow_missing)
 
 
 def new_threshold(message: pb.Threshold) -> tuple[Scope, dict[str, object]]:

@@ -85,21 +85,32 @@ class EnsureAlerts:
                 membership_epoch=members.membership_epoch,
                 created_threshold_version=state.threshold_version,
             )
-        now = self._cache.clock.now()
+        return await self._make(step, snapshot, after, members, store)
+
+    async def _make(
+        self,
+        step: Step,
+        snapshot: Snapshot,
+        after: ServiceState,
+        members: Members,
+        store: Store | None,
+    ) -> Decision[Created]:
+        """What is missing for these members."""
+        columns, now = snapshot.alert_columns, self._cache.clock.now()
         found = await offload(
             len(members.position_key) * 5,
             wanted,
             columns,
             snapshot.thresholds,
             members,
-            state.next_subject_key,
+            after.next_subject_key,
             micros_of(now),
         )
         is_unread = members is NOBODY
         after = replace(after, complete=found.complete and not is_unread)
         if not len(found):
             return Decision(Created(0, len(columns), is_unread), after, columns)
-        first = state.next_alert_key
+        first = after.next_alert_key
         found.columns["alert_key"][:] = np.arange(first, first + len(found))
         made = columns.followed_by(found.assets, found.columns)
         return Decision(

@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from services.alerts.ledger.domain import Entry
-from services.alerts.service import commits
-from services.alerts.service.commits import Commits, Decision, Record
+from services.alerts.service.commits import Commits, Decision, Edit, Record
 from services.alerts.service.known_names import Channels, check_scope_asset
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.thresholds.domain import (
@@ -29,7 +28,7 @@ CHANGEABLE = ("low", "medium", "high", "enabled", *CHANNELS)
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class ThresholdEdit:
     """A wish: which threshold by id or scope, the values of the fields to change, the etag read
     before.
     """
@@ -57,7 +56,7 @@ class ThresholdEdits:
             rows = await store.thresholds.page(page)
         return paging.cut(rows, page, context, lambda row: (row.scope.id,))
 
-    async def update(self, edit: Edit) -> Threshold:
+    async def update(self, edit: ThresholdEdit) -> Threshold:
         """Change or make one.
 
         THRESHOLD_NOT_FOUND, ETAG_MISMATCH, LIMITS_OUT_OF_ORDER, INVALID_FIELD, UNKNOWN_NAME,
@@ -133,7 +132,7 @@ class ThresholdEdits:
             await self._channels.check(channels, before, f"threshold.{name}")
 
 
-async def record(written: commits.Edit, entries: Sequence[Entry]) -> None:
+async def record(written: Edit, entries: Sequence[Entry]) -> None:
     """Other thresholds, by which readers see that theirs are old, with their entries."""
     state = written.snapshot.service_state
     after = replace(state, threshold_version=state.threshold_version + 1)
@@ -142,7 +141,7 @@ async def record(written: commits.Edit, entries: Sequence[Entry]) -> None:
     )
 
 
-def _scope(edit: Edit) -> Scope | None:
+def _scope(edit: ThresholdEdit) -> Scope | None:
     """What the edit is about, where it says so; INVALID_FIELD when id and scope are of two
     thresholds.
     """
@@ -153,7 +152,7 @@ def _scope(edit: Edit) -> Scope | None:
     return edit.scope or spelled
 
 
-def _missing(edit: Edit, scope: Scope | None, now: datetime) -> Threshold:
+def _missing(edit: ThresholdEdit, scope: Scope | None, now: datetime) -> Threshold:
     """The threshold to be made; it judges unless the edit says otherwise."""
     if not edit.allow_missing or scope is None:
         raise NotFound("THRESHOLD_NOT_FOUND", f"no threshold {edit.id[:80]!r}")
