@@ -27,7 +27,6 @@ from services.monitor.service.notifier import NotificationSender
 from services.monitor.service.queries import MonitorQueries
 from services.monitor.servicer import MonitorServicer
 from services.monitor.store import Store
-from services.monitor.store.check_runs import CheckRunStore
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
@@ -136,7 +135,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="monitor")
-    begin, read = database.bind(Store), database.bind(Store, isolation="AUTOCOMMIT")
+    begin, read = database.open(Store), database.open(Store, isolation="AUTOCOMMIT")
     watched = ("price", "positions", "hedges", "alerts", "xcom", "cyclone")
     services = channels({name: getattr(config, f"{name}_address") for name in watched})
     hosts = [
@@ -156,7 +155,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     queries.on_change(feed.wake)
     check_runs = CheckRuns(
         begin,
-        CheckRunStore(database.fetch),
+        read,
         configured,
         lambda cycle_readings=NOTHING, *, refresh: PeerReadings(peers, refresh, cycle_readings),
         clock,

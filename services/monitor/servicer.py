@@ -13,22 +13,14 @@ from sonic.monitor.v1 import monitor_pb2_grpc as rpc
 
 from services.monitor.checks import CycleReadings, HoldingsReading, PriceReading, WalletReading
 from services.monitor.domain.badges import KeptBadge, parts_of
-from services.monitor.domain.findings import Badge, Level, Run
+from services.monitor.domain.findings import Level, Run
 from services.monitor.domain.settings import Chosen
 from services.monitor.domain.states import Health, State, Status
 from services.monitor.service.check_runs import NOTHING, CheckRuns
 from services.monitor.service.queries import MonitorQueries
 from services.monitor.store.runs import RunFilter
 from shared.clock import Clock
-from shared.codec import (
-    apply_mask,
-    from_duration,
-    from_timestamp,
-    number,
-    put,
-    to_duration,
-    to_timestamp,
-)
+from shared.codec import apply_mask, fill, from_duration, number, read
 from shared.database.fence import Step
 from shared.rpc.call import remaining_seconds
 
@@ -126,13 +118,7 @@ class MonitorServicer(rpc.MonitorServiceServicer):
         )
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
-        wanted = RunFilter(
-            request.monitor.strip().lower(),
-            request.status,
-            request.cycle_id,
-            from_timestamp(request, "start_time"),
-            from_timestamp(request, "end_time"),
-        )
+        wanted = read(RunFilter, request, monitor=request.monitor.strip().lower())
         page = await self._queries.list_runs(request.page_size, request.page_token, wanted)
         return pb.ListRunsResponse(runs=map(_run, page.rows), next_page_token=page.next_page_token)
 
@@ -143,11 +129,8 @@ class MonitorServicer(rpc.MonitorServiceServicer):
         return pb.ListBadgesResponse(badges=map(_badge, badges))
 
     async def DismissBadge(self, request: pb.DismissBadgeRequest, context: Context) -> pb.Badge:
-        level = pb.Level.Name(request.level).removeprefix("LEVEL_") if request.level else None
-        kept = await self._queries.dismiss(
-            request.name, request.subject, Level(level) if level else None
-        )
-        return _badge(kept)
+        level = Level(request.level) if request.level else None
+        return _badge(await self._queries.dismiss(request.name, request.subject, level))
 
     async def ClearData(
         self, request: pb.ClearDataRequest, context: Context
@@ -174,26 +157,20 @@ def _price(price: pb.PriceReading) -> PriceReading:
 
 
 def _holdings(holdings: pb.HoldingsReading) -> HoldingsReading:
-    return HoldingsReading(
-        position_count=holdings.position_count,
-        stale_count=holdings.stale_count,
-        total_profit_usd=holdings.total_profit_usd,
-        total_pnl_usd=holdings.total_pnl_usd,
-        wallets=tuple(WalletReading(one.name, one.state, one.reason) for one in holdings.wallets),
-    )
+    wallets = tuple(read(WalletReading, wallet) for wallet in holdings.wallets)
+    return read(HoldingsReading, holdings, wallets=wallets)
 
 
 def _chosen(asked: pb.Monitor, paths: Collection[str]) -> Chosen:
     """A masked field that is not set is None: back to its default."""
     interval, snooze = from_duration(asked, "interval"), from_duration(asked, "snooze")
-    level = pb.Level.Name(asked.notification_level).removeprefix("LEVEL_")
     return Chosen(
         enabled=asked.enabled,
         interval_seconds=interval.total_seconds() if interval is not None else None,
         threshold_percent=number(asked, "threshold_percent")
         if "threshold_percent" in paths
         else None,
-        notification_level=Level(level) if asked.notification_level else None,
+        notification_level=Level(asked.notification_level) if asked.notification_level else None,
         channels=tuple(asked.channels),
         snooze_seconds=snooze.total_seconds() if snooze is not None else None,
     )
@@ -201,79 +178,55 @@ def _chosen(asked: pb.Monitor, paths: Collection[str]) -> Chosen:
 
 def _monitor(state: State, now: datetime) -> pb.Monitor:
     last, setting = state.last_run, state.setting
-    level = setting.notification.level
-    monitor = pb.Monitor(
-        name=state.name,
-        description=state.description,
+    return fill(
+        pb.Monitor,
+        state,
         enabled=setting.enabled,
-        interval=to_duration(setting.interval),
+        interval=setting.interval,
         last_run=_run(last) if last else None,
-        last_run_age=to_duration(max(now - last.started_time, timedelta())) if last else None,
-        health=pb.Health.ValueType(state.health.value),
-        next_run_time=to_timestamp(state.next_run_time),
-        notification_level=pb.Level.Value(f"LEVEL_{level.value}")
-        if level
-        else pb.LEVEL_UNSPECIFIED,
+        last_run_age=_age(last.started_time, now) if last else None,
+        threshold_percent=setting.threshold_percent,
+        notification_level=setting.notification.level,
         channels=setting.notification.channels,
-        snooze=to_duration(setting.snooze),
-        snoozed_until_time=to_timestamp(state.snoozed_until_time),
-        resting_reason=state.resting_reason,
+        snooze=setting.snooze,
         environment=setting.environment,
         etag=str(setting.version),
-        every_cycle=state.every_cycle,
-        incident_open=state.incident_open,
-        origin=state.origin,
     )
-    put(monitor, threshold_percent=setting.threshold_percent)
-    return monitor
 
 
 def _status(status: Status, now: datetime) -> pb.Status:
     call_time = status.call_time
-    return pb.Status(
-        health=pb.Health.ValueType(status.health.value),
+    return fill(
+        pb.Status,
+        status,
         healthy_count=status.counts[Health.HEALTHY],
         warning_count=status.counts[Health.WARNING],
         error_count=status.counts[Health.ERROR],
         offline_count=status.counts[Health.OFFLINE],
-        resting_count=status.resting_count,
-        level=status.level.value,
-        incident_count=status.incident_count,
-        waiting_count=status.waiting_count,
-        last_cycle_time=to_timestamp(call_time),
-        last_cycle_age=to_duration(max(now - call_time, timedelta())) if call_time else None,
+        level=status.level.name,
+        last_cycle_time=call_time,
+        last_cycle_age=_age(call_time, now) if call_time else None,
     )
+
+
+def _age(moment: datetime, now: datetime) -> timedelta:
+    return max(now - moment, timedelta())
 
 
 def _badge(kept: KeptBadge) -> pb.Badge:
-    shown = kept.shown
-    badge = shown or kept.badge
-    return pb.Badge(
+    badge = kept.shown or kept.badge
+    raised_count = sum(part.level is not Level.NORMAL for part in parts_of(badge))
+    return fill(
+        pb.Badge,
+        kept,
         name=badge.name,
         value=badge.value,
-        level=badge.level.value,
-        badge_time=to_timestamp(kept.badge_time),
-        monitor=kept.monitor,
+        level=badge.level.name,
         stale=badge.stale,
-        dismissed=shown is None,
         subject=badge.parts[0].subject if badge.parts and not badge.listed else "",
-        demo=kept.demo,
-        other_count=0 if badge.listed else _others(badge),
+        other_count=0 if badge.listed else max(raised_count - 1, 0),
     )
-
-
-def _others(badge: Badge) -> int:
-    return max(sum(part.level is not Level.NORMAL for part in parts_of(badge)) - 1, 0)
 
 
 def _run(run: Run, *, with_metadata: bool = True) -> pb.Run:
-    return pb.Run(
-        id=run.id,
-        monitor=run.monitor,
-        started_time=to_timestamp(run.started_time),
-        duration=to_duration(timedelta(seconds=run.duration_seconds)),
-        status=pb.RunStatus.ValueType(run.status.value),
-        metadata_json=json.dumps(dict(run.metadata)) if with_metadata else "",
-        error=run.error,
-        cycle_id=run.cycle_id,
-    )
+    return fill(pb.Run, run, metadata_json=json.dumps(dict(run.metadata)) if with_metadata else "")

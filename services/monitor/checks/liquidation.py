@@ -75,4 +75,4 @@ def _worst(
         return reading.worst_asset, reading.worst_value, reading.level
     if nearest[1] > threshold_percent:
         return *nearest, Level.NORMAL
-    return *nearest, max(reading.level, Level.LOW, key=lambda level: level.rank)
+    return *nearest, max(reading.level, Level.LOW)

@@ -21,12 +21,12 @@ class ProfitCheck(Check):
         judged = await context.readings.judged()
         single, total = metric(judged, "PROFIT"), metric(judged, "TOTAL_PROFIT", "PORTFOLIO")
         levels = [reading.level for reading in (single, total) if reading is not None]
-        level = max(levels, key=lambda one: one.rank, default=Level.NORMAL)
+        level = max(levels, default=Level.NORMAL)
         metadata: dict[str, object] = {
             "max_profit_usd": single.worst_value if single else None,
             "max_profit_asset": single.worst_asset if single else "",
             "total_profit_usd": total.worst_value if total else None,
-            "level": level.value,
+            "level": level.name,
         }
         if level is Level.NORMAL:
             return Finding(RunStatus.SUCCESS, metadata, {"profit_badge": None})

@@ -57,7 +57,7 @@ def _travel_level(travel: JudgedReading | None, threshold_percent: float | None)
         return travel.level
     if travel.worst_value > -threshold_percent:
         return Level.NORMAL
-    return max(travel.level, Level.LOW, key=lambda level: level.rank)
+    return max(travel.level, Level.LOW)
 
 
 def _badge(

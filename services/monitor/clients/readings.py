@@ -266,4 +266,4 @@ def _raised(one: alerts_pb2.SubjectReading) -> SubjectReading:
 
 def _level(level: alerts_pb2.Level.ValueType) -> Level:
     name = alerts_pb2.Level.Name(level).removeprefix("LEVEL_")
-    return Level(name) if name in Level.__members__ else Level.NORMAL
+    return Level[name] if name in Level.__members__ else Level.NORMAL

@@ -32,7 +32,7 @@ class XComClient:
         """
         request = xcom_pb2.SendRequest(
             request_id=notification.id,
-            level=xcom_pb2.Level.Value(f"LEVEL_{notification.level.value}"),
+            level=xcom_pb2.Level.Value(f"LEVEL_{notification.level.name}"),
             subject=shortened(without_secrets(notification.subject), 300),
             body=shortened(without_secrets(notification.body), 10_000),
             source="monitor",

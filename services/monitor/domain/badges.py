@@ -48,7 +48,7 @@ class KeptBadge:
         if len(left) == len(parts):
             return self.badge
         value = ", ".join(part.value for part in left) if self.badge.listed else left[0].value
-        level = max((part.level for part in left), key=lambda one: one.rank)
+        level = max(part.level for part in left)
         stale = any(part.stale for part in left)
         return replace(self.badge, value=value, level=level, stale=stale, parts=tuple(left))
 
@@ -87,18 +87,18 @@ def outlived(kept: KeptBadge, badge: Badge) -> tuple[list[str], list[Dismissal]]
     lowered = [
         replace(one, level=parts[subject].level)
         for subject, one in kept.dismissals.items()
-        if subject in parts and parts[subject].level.rank < one.level.rank
+        if subject in parts and parts[subject].level < one.level
     ]
     return gone, lowered
 
 
 def worst_first(parts: Sequence[Part]) -> tuple[Part, ...]:
     """By level, then by badness; of equals the first stays first."""
-    return tuple(sorted(parts, key=lambda part: (-part.level.rank, -(part.badness or 0.0))))
+    return tuple(sorted(parts, key=lambda part: (-part.level, -(part.badness or 0.0))))
 
 
 def _is_hidden(part: Part, dismissal: Dismissal | None) -> bool:
-    if dismissal is None or part.level.rank > dismissal.level.rank:
+    if dismissal is None or part.level > dismissal.level:
         return False
     if part.badness is None or dismissal.badness is None:
         return True
@@ -106,4 +106,4 @@ def _is_hidden(part: Part, dismissal: Dismissal | None) -> bool:
 
 
 def _lower(one: Level, other: Level | None) -> Level:
-    return one if other is None or one.rank <= other.rank else other
+    return one if other is None else min(one, other)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from enum import IntEnum, StrEnum
+from datetime import datetime, timedelta
+from enum import IntEnum
 
 
 class RunStatus(IntEnum):
@@ -17,18 +17,13 @@ class RunStatus(IntEnum):
     ERROR = 4
 
 
-class Level(StrEnum):
-    """How bad; in the order of badness."""
+class Level(IntEnum):
+    """How bad, in the order of badness; the numbers are those of the protocol."""
 
-    NORMAL = "NORMAL"
-    LOW = "LOW"
-    MEDIUM = "MEDIUM"
-    HIGH = "HIGH"
-
-    @property
-    def rank(self) -> int:
-        """0 for NORMAL up to 3 for HIGH."""
-        return list(Level).index(self)
+    NORMAL = 1
+    LOW = 2
+    MEDIUM = 3
+    HIGH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +96,10 @@ class Run:
     error: str
     cycle_id: str = ""
     id: int = 0
+
+    @property
+    def duration(self) -> timedelta:
+        return timedelta(seconds=self.duration_seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ def status(
         health=max((one.health for one in at_work), default=Health.HEALTHY),
         counts=counts,
         resting_count=len(states) - len(at_work),
-        level=max(shown, key=lambda level: level.rank, default=Level.NORMAL),
+        level=max(shown, default=Level.NORMAL),
         incident_count=sum(one.incident_open for one in states),
         waiting_count=waiting_count,
         call_time=call_time,

@@ -19,7 +19,7 @@ from services.monitor.domain.states import Heartbeat, StoredMonitor
 from services.monitor.service.configured_checks import ConfiguredChecks
 from services.monitor.service.runner import run_check
 from services.monitor.store import Store
-from services.monitor.store.check_runs import CheckRunStore, Outcome
+from services.monitor.store.check_runs import Outcome
 from shared.clock import Clock
 from shared.database.fence import Step
 from shared.log import get_logger
@@ -76,13 +76,13 @@ class _Batch:
 
 
 class CheckRuns:
-    """Runs the checks. `store` keeps what notifies nobody, `begin` what does;
+    """Runs the checks. `read` opens what is one statement, `begin` more;
     `notify` wakes the notifier."""
 
     def __init__(
         self,
         begin: Begin,
-        store: CheckRunStore,
+        read: Begin,
         configured: ConfiguredChecks,
         ask: Ask,
         clock: Clock,
@@ -92,7 +92,7 @@ class CheckRuns:
         notify: Callable[[], None],
     ) -> None:
         self._begin = begin
-        self._store = store
+        self._read = read
         self._configured = configured
         self._ask = ask
         self._clock = clock
@@ -111,7 +111,7 @@ class CheckRuns:
         """
         one = self._configured.named(name)
         now = self._clock.now()
-        stored, beat = await self._store.stored([one.name])
+        stored, beat = await self._stored([one.name])
         readings = self._ask(refresh=True)
         limit = _within(self._limits.outside_seconds, left_seconds)
         batch = _Batch(Step("RUN_MONITOR"), readings, stored, beat, now, limit, by_hand=True)
@@ -138,7 +138,7 @@ class CheckRuns:
         readings = self._ask(cycle_readings, refresh=not in_cycle)
         if in_cycle and not wanted:
             readings.prefetch()
-        stored, beat = await self._store.stored(wanted or self._configured.names)
+        stored, beat = await self._stored(wanted or self._configured.names)
         now = self._clock.now()
         limits = self._limits
         batch = _Batch(
@@ -167,13 +167,17 @@ class CheckRuns:
     async def run_outside(self) -> Runs:
         """Run what is due and does not need a cycle."""
         names = [name for name in self._configured.names if self._configured[name].outside]
-        stored, beat = await self._store.stored(names)
+        stored, beat = await self._stored(names)
         now = self._clock.now()
         limit = self._limits.outside_seconds
         batch = _Batch(Step("RUN_OUTSIDE"), self._ask(refresh=False), stored, beat, now, limit)
         due = await self._claim(batch, [name for name in names if self._is_due(batch, name, now)])
         results = await self._run_checks(batch, {name: self._rest(batch, name) for name in due})
         return await self._keep(batch, results) if results else counted([])
+
+    async def _stored(self, names: Sequence[str]) -> tuple[Mapping[str, StoredMonitor], Heartbeat]:
+        async with self._read() as store:
+            return await store.stored(names)
 
     async def _choose(self, batch: _Batch) -> dict[str, str]:
         """Who runs when nobody is named, each with why it rests."""
@@ -283,7 +287,8 @@ class CheckRuns:
                 answer, is_new = await store.keep(batch.step, outcome, batch.now)
                 notifies = is_new and await self._follow(store, batch, results)
         else:
-            answer, is_new = await self._store.keep(batch.step, outcome, batch.now)
+            async with self._read() as store:
+                answer, is_new = await store.keep(batch.step, outcome, batch.now)
         if is_new:
             self._changed()
         if notifies:

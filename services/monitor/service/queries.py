@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -164,7 +164,7 @@ class MonitorQueries:
         dismissals = {**kept.dismissals, **{one.subject: one for one in hidden}}
         return replace(kept, dismissals=dismissals)
 
-    def _known(self, badges: Sequence[KeptBadge]) -> list[KeptBadge]:
+    def _known(self, badges: Iterable[KeptBadge]) -> list[KeptBadge]:
         """Without those of monitors that are no longer installed."""
         return [kept for kept in badges if kept.monitor in self._configured.names]
 

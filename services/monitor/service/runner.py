@@ -21,7 +21,8 @@ async def run_check(
     began = time.perf_counter()
     finding = await _found(name, check, context, limit_seconds)
     seconds = time.perf_counter() - began
-    return Run(name, context.now, seconds, finding.status, finding.metadata, finding.error), finding
+    metadata = dict(finding.metadata)
+    return Run(name, context.now, seconds, finding.status, metadata, finding.error), finding
 
 
 async def _found(name: str, check: Check, context: CheckContext, limit_seconds: float) -> Finding:

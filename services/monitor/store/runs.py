@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.monitor.domain.badges import Dismissal, KeptBadge
 from services.monitor.domain.findings import Run
-from services.monitor.store.check_runs import read_badge, read_run
-from services.monitor.tables import badge, beat, dismissal, run
+from services.monitor.store.check_runs import KEPT_BADGES, read_badges
+from services.monitor.tables import dismissal, run
+from shared import rows
 from shared.database.keyset import apply
-from shared.database.statement import Row
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
 from shared.paging import PageRequest
 
+_CLEAR = Statement(
+    "with badges as (delete from badge returning 1), seen as (delete from dismissal),"
+    " runs as (delete from run returning 1)"
+    " select (select count(*) from badges) + (select count(*) from runs)"
+)
 # Row numbers grow with time: the oldest few thousand are examined, no more.
-_FORGET = text(
+_BADGES = Statement(f"select {KEPT_BADGES} from badge")
+_FORGET = Statement(
     "delete from run where id in (select id from (select id, started_time from run order by id"
     " limit 5000)"
     " oldest where started_time < :before)"
@@ -40,11 +47,11 @@ class RunFilter:
 class RunRows:
     """Runs and badges."""
 
-    _connection: AsyncConnection
+    _transaction: Transaction
 
     async def last_run_id(self) -> int:
         """Of all monitors; 0 without one."""
-        return await self._connection.scalar(select(func.max(run.c.id))) or 0
+        return await self._transaction.scalar(select(func.max(run.c.id))) or 0
 
     async def list_runs(self, page: PageRequest, wanted: RunFilter) -> list[Run]:
         """Runs, newest first, one more than the page holds."""
@@ -60,45 +67,32 @@ class RunRows:
         if wanted.end_time is not None:
             query = query.where(run.c.started_time < wanted.end_time)
         query = apply(query, [(run.c.id, "desc")], page.after, page.size)
-        rows = (await self._connection.execute(query)).mappings()
-        return [read_run(row, row["monitor"], row["metadata"]) for row in rows]
+        return [rows.read(Run, row) for row in await self._transaction.fetch(query)]
 
     async def has_runs(self, monitor: str) -> bool:
         """Whether the ledger knows a monitor of this name, installed or not."""
         return bool(
-            await self._connection.scalar(select(run.c.id).where(run.c.monitor == monitor).limit(1))
+            await self._transaction.first(select(run.c.id).where(run.c.monitor == monitor).limit(1))
         )
 
     async def forget_runs(self, before: datetime) -> int:
         """Delete some of the runs older than this, oldest first; how many, 0 when none is left."""
-        return (await self._connection.execute(_FORGET, {"before": before})).rowcount
+        return await self._transaction.execute(_FORGET, before=before)
 
-    async def badges(self) -> list[KeptBadge]:
+    async def badges(self) -> tuple[KeptBadge, ...]:
         """Badges by name, the dismissed ones too."""
-        rows = (
-            (await self._connection.execute(select(badge).order_by(badge.c.name))).mappings().all()
-        )
-        dismissed: dict[str, list[Row]] = {}
-        for one in (await self._connection.execute(select(dismissal))).mappings():
-            dismissed.setdefault(one["badge"], []).append(one)
-        demo = bool(await self._connection.scalar(select(beat.c.demo)))
-        return [
-            replace(read_badge(row, row["badge_time"], dismissed.get(row["name"], ())), demo=demo)
-            for row in rows
-        ]
+        return read_badges(await self._transaction.scalar(_BADGES))
 
     async def dismiss(self, name: str, dismissals: Iterable[Dismissal], now: datetime) -> None:
         """Keep that these were seen."""
         for one in dismissals:
-            values = {"level": one.level.value, "badness": one.badness, "dismissed_time": now}
-            statement = upsert(dismissal).values(badge=name, subject=one.subject, **values)
-            await self._connection.execute(
-                statement.on_conflict_do_update(index_elements=["badge", "subject"], set_=values)
+            values = asdict(one) | {"dismissed_time": now}
+            await self._transaction.execute(
+                upsert(dismissal)
+                .values(badge=name, **values)
+                .on_conflict_do_update(index_elements=["badge", "subject"], set_=values)
             )
 
     async def clear(self) -> int:
         """Delete runs and badges; how many rows there were."""
-        counted = await self._connection.scalar(select(func.count()).select_from(badge)) or 0
-        await self._connection.execute(delete(badge))
-        await self._connection.execute(delete(dismissal))
-        return counted + (await self._connection.execute(delete(run))).rowcount
+        return int(await self._transaction.scalar(_CLEAR))

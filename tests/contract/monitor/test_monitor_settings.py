@@ -324,7 +324,7 @@ async def test_the_badges_of_a_monitor_that_is_gone_or_turned_off_go_too(house: 
     await cycle(stub, 1)
     await house.execute(
         "insert into badge (name, value, level, badge_time, monitor, stale)"
-        " values ('old_badge', 'x', 'HIGH', now(), 'uninstalled', false)"
+        " values ('old_badge', 'x', 4, now(), 'uninstalled', false)"
     )
     await house.execute(
         "insert into incident (monitor, id, since_time) values ('uninstalled', 'i', now())"
