@@ -14,7 +14,6 @@ from services.hedges.loop import HedgeFeed
 from services.hedges.service import HedgesService
 from services.hedges.servicer.hedges import HedgesServicer
 from services.hedges.store.hedges import Store
-from services.hedges.store.single_statement import SingleStatement
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
@@ -43,9 +42,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     database = Database(config.database_url.get_secret_value(), application_name="hedges")
     positions = positions_channel(config.positions_address)
     service = HedgesService(
-        database.bind(Store),
-        database.bind(Store, isolation="AUTOCOMMIT"),
-        SingleStatement(database),
+        database.open(Store),
+        database.open(Store, isolation="AUTOCOMMIT"),
         PositionsClient(positions),
         clock,
         timedelta(days=config.hedges_history_days),

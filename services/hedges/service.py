@@ -13,21 +13,11 @@ from typing import Protocol
 
 from services.hedges.domain import ladder, modifiers, rebalance
 from services.hedges.domain.evaluation import Evaluation, check_count, evaluate
-from services.hedges.domain.grouping import (
-    Change,
-    Group,
-    Hedge,
-    Linking,
-    Stored,
-    members,
-    pair,
-    relink,
-)
-from services.hedges.domain.history import Cause, HistoryFilter, LinkChange, ended, events
+from services.hedges.domain.grouping import Change, Group, Hedge, Linking, Stored, pair, relink
+from services.hedges.domain.history import HistoryFilter, LinkChange, written
 from services.hedges.domain.holdings import Legs, Reading
 from services.hedges.domain.modifiers import Modifiers
 from services.hedges.store.hedges import Store
-from services.hedges.store.single_statement import SingleStatement
 from services.hedges.store.sorting import order_of
 from shared import paging
 from shared.clock import Clock
@@ -106,24 +96,22 @@ class HedgesService:
         self,
         begin: Begin,
         read: Begin,
-        single_statement: SingleStatement,
         positions: Positions,
         clock: Clock,
         history_kept: timedelta,
     ) -> None:
         self._begin = begin
         self._read = read
-        self._single_statement = single_statement
         self._positions = positions
         self._clock = clock
         self._history_kept = history_kept
-        self._told: Callable[[], None] = lambda: None
+        self._changed: Callable[[], None] = lambda: None
         # As the last pass of this process left it; it may be old.
         self._linked: Mapping[tuple[str, str], Stored] | None = None
 
-    def on_change(self, told: Callable[[], None]) -> None:
+    def on_change(self, changed: Callable[[], None]) -> None:
         """Call this after every write."""
-        self._told = told
+        self._changed = changed
 
     async def link(self, step: Step) -> Linking:
         """Group what is held now; the same cycle again answers from its record."""
@@ -132,69 +120,54 @@ class HedgesService:
             groups = await asyncio.to_thread(pair, reading.holdings)
         else:
             groups = pair(reading.holdings)
-        linking = await self._keep(step, groups, len(reading.holdings))
-        if linking is None:
-            linking = await self._relink(step, reading, groups)
-        self._told()
-        return linking
-
-    async def _keep(
-        self, step: Step, groups: Sequence[Group], position_count: int
-    ) -> Linking | None:
-        """The quiet pass: other figures, the same groups and members; None when it takes more."""
-        if self._linked is None:
-            return None
-        change = relink(self._linked, groups, new_hedge_id)
-        if change:
-            return None
-        linking = _linking(change, position_count)
-        return await self._single_statement.keep(step, linking, change.kept, self._clock.now())
-
-    async def _relink(self, step: Step, reading: Reading, groups: Sequence[Group]) -> Linking:
-        async with self._begin() as store:
-            done = await store.enter(step)
-            if done is not None:
-                return done
-            await store.lock(lazily=True)
-            change = relink(await store.linked(), groups, new_hedge_id)
-            linking = await self._write(store, step, reading, change)
-        self._linked = {
-            (group.wallet, group.asset): Stored(id, group.member_signature)
-            for id, group in change.kept + change.linked
-        }
-        return linking
-
-    async def _write(self, store: Store, step: Step, reading: Reading, change: Change) -> Linking:
-        now = self._clock.now()
-        ending = [id for id, _ in change.unlinked]
-        fresh = change.linked + change.regrouped
-        # Read before anything is written: what joined and left is the difference.
-        before = (
-            await store.members([*ending, *(id for id, _ in change.regrouped)]) if change else {}
-        )
-        after = members(fresh, reading.position_ids)
-        await store.delete(ending)
-        await store.write(change.kept + change.linked, now)
-        await store.write_members(fresh, after, now)
-        happened = events(change, reading, before, after)
-        await store.append(happened, step.cycle_id, now, now - self._history_kept)
-        linking = _linking(change, len(reading.holdings))
-        await store.record(step, linking, now)
-        return linking
+        return await self._write(step, reading, groups)
 
     async def unlink(self) -> int:
         """Remove every hedge."""
-        now = self._clock.now()
-        async with self._begin() as store:
-            await store.lock()
-            removed = await store.delete_all()
-            happened = [
-                ended(one.id, one.wallet, one.asset, one.position_ids, Cause.UNLINKED_BY_HAND)
-                for one in removed
-            ]
-            await store.append(happened, "", now, now - self._history_kept)
-        self._told()
-        return len(removed)
+        return (await self._write(Step("UNLINK_HEDGES"), None, ())).unlinked_count
+
+    async def _write(self, step: Step, reading: Reading | None, groups: Sequence[Group]) -> Linking:
+        """By what this process knows; where that has moved, by what is stored, holding the
+        grouping. `reading` None: unlinked by hand.
+        """
+        linking = None
+        if self._linked is not None:
+            async with self._read() as store:
+                linking = await self._attempt(store, step, self._linked, reading, groups)
+        if linking is None:
+            async with self._begin() as store:
+                await store.lock()
+                linking = await self._attempt(store, step, await store.linked(), reading, groups)
+        if linking is None:
+            raise RuntimeError("hedges moved while the grouping was held")
+        self._changed()
+        return linking
+
+    async def _attempt(
+        self,
+        store: Store,
+        step: Step,
+        known: Mapping[tuple[str, str], Stored],
+        reading: Reading | None,
+        groups: Sequence[Group],
+    ) -> Linking | None:
+        """Decide by what is known and write in one statement; None when that has moved."""
+        change, now = relink(known, groups, new_hedge_id), self._clock.now()
+        # Read before anything is written: what joined and left is the difference.
+        touched = [id for id, _ in change.unlinked + change.regrouped]
+        before = await store.members(touched) if touched else {}
+        if before.keys() != set(touched):
+            return None
+        made = written(change, reading, before)
+        count = 0 if reading is None else len(reading.holdings)
+        linking = _linking(change, count)
+        done = await store.commit(step, linking, known, made, now, now - self._history_kept)
+        if done is linking:
+            self._linked = {
+                (group.wallet, group.asset): Stored(id, group.member_signature)
+                for id, group in change.kept + change.linked
+            }
+        return done
 
     async def get(self, id: str) -> Hedge:
         """One hedge; NotFound HEDGE_NOT_FOUND."""
@@ -265,7 +238,7 @@ class HedgesService:
             if note is not None and note != hedge.note:
                 await store.note(id, note, self._clock.now())
                 hedge = _there(await store.get(id), id)
-        self._told()
+        self._changed()
         return hedge
 
     async def evaluate(self, id: str, prices_usd: Sequence[float]) -> tuple[Held, Evaluation]:

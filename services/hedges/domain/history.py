@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from services.hedges.domain.grouping import Change
+from services.hedges.domain.grouping import Change, members
 from services.hedges.domain.holdings import LONG, SHORT, Reading
 
 Members = tuple[str, ...]
@@ -48,14 +48,22 @@ class LinkEvent:
     left_position_ids: Members = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LinkChange:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkChange(LinkEvent):
     """A stored event."""
 
     id: int
     change_time: datetime
     cycle_id: str
-    event: LinkEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What a pass writes: groups, the members of those that came or changed, and the history."""
+
+    change: Change
+    members: Mapping[str, Members]
+    events: Sequence[LinkEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +78,13 @@ class HistoryFilter:
     end_time: datetime | None = None
 
 
-def events(
-    change: Change, reading: Reading, before: Mapping[str, Members], after: Mapping[str, Members]
-) -> list[LinkEvent]:
-    """Events of a pass; members before by id of hedges that ended or changed, after by id of the
-    written.
+def written(change: Change, reading: Reading | None, before: Mapping[str, Members]) -> Pass:
+    """What a pass writes; `before`: members by id of hedges that end or change. `reading` None:
+    unlinked by hand.
     """
-    found = [
+    ids = () if reading is None else reading.position_ids
+    after = members(change.linked + change.regrouped, ids)
+    events = [
         LinkEvent(
             id,
             group.wallet,
@@ -91,20 +99,17 @@ def events(
     for id, group in change.regrouped:
         joined, left = _without(after[id], before[id]), _without(before[id], after[id])
         if joined or left:
-            cause = _cause(joined, left)
-            kind = Kind.MEMBERS_CHANGED
-            found.append(
+            cause, kind = _cause(joined, left), Kind.MEMBERS_CHANGED
+            events.append(
                 LinkEvent(id, group.wallet, group.asset, kind, cause, after[id], joined, left)
             )
-    return found + [
-        ended(id, wallet, asset, before[id], _ending(reading, wallet, asset))
-        for id, (wallet, asset) in change.unlinked
-    ]
-
-
-def ended(id: str, wallet: str, asset: str, members: Members, cause: Cause) -> LinkEvent:
-    """The event of a hedge that ends."""
-    return LinkEvent(id, wallet, asset, Kind.UNLINKED, cause, members, left_position_ids=members)
+    for id, (wallet, asset) in change.unlinked:
+        cause = Cause.UNLINKED_BY_HAND if reading is None else _ending(reading, wallet, asset)
+        gone = before[id]
+        events.append(
+            LinkEvent(id, wallet, asset, Kind.UNLINKED, cause, gone, left_position_ids=gone)
+        )
+    return Pass(change, after, events)
 
 
 def _cause(joined: Members, left: Members) -> Cause:

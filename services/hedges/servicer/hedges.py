@@ -17,7 +17,7 @@ from services.hedges.domain.holdings import LONG, SHORT
 from services.hedges.domain.rebalance import Field, Target
 from services.hedges.service import HedgesService
 from services.hedges.servicer import mapping
-from shared.codec import apply_mask, check_mask, from_timestamp, masked, number
+from shared.codec import apply_mask, check_mask, fill, from_timestamp, masked, number
 from shared.database.fence import Step
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -50,12 +50,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
         self, request: pb.LinkHedgesRequest, context: Context
     ) -> pb.LinkHedgesResponse:
         linking = await self._service.link(Step("LINK_HEDGES", request.cycle_id, request.epoch))
-        return pb.LinkHedgesResponse(
-            linked_count=linking.linked_count,
-            unlinked_count=linking.unlinked_count,
-            hedge_count=linking.hedge_count,
-            position_count=linking.position_count,
-        )
+        return fill(pb.LinkHedgesResponse, linking)
 
     async def UnlinkHedges(
         self, request: pb.UnlinkHedgesRequest, context: Context

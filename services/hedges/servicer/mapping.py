@@ -14,23 +14,11 @@ from services.hedges.domain.grouping import Hedge
 from services.hedges.domain.history import LinkChange
 from services.hedges.domain.holdings import LONG, Legs
 from services.hedges.domain.ladder import Ladder
-from services.hedges.domain.modifiers import NAMES, Modifiers
+from services.hedges.domain.modifiers import Modifiers
 from services.hedges.service import Advised, Corridor
-from shared.codec import put, to_timestamp
+from shared.codec import fill, put, to_timestamp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HEDGE_NUMBERS = (
-    "total_long_size_usd",
-    "total_short_size_usd",
-    "long_heat",
-    "short_heat",
-    "total_heat",
-    "hedge_ratio",
-    "net_delta_tokens",
-    "net_delta_usd",
-    "imbalance_usd",
-    "net_pnl_usd",
-)
 _LEG_NUMBERS = (
     "entry_price_usd",
     "mark_price_usd",
@@ -62,19 +50,7 @@ _STEP_NUMBERS = (
 
 
 def hedge(one: Hedge) -> pb.Hedge:
-    message = pb.Hedge(
-        id=one.id,
-        wallet=one.wallet,
-        asset=one.asset,
-        position_ids=one.position_ids,
-        created_time=to_timestamp(one.created_time),
-        updated_time=to_timestamp(one.updated_time),
-        note=one.note,
-        member_count=len(one.position_ids),
-        etag=one.etag,
-    )
-    put(message, **{name: getattr(one, name) for name in _HEDGE_NUMBERS})
-    return message
+    return fill(pb.Hedge, one, member_count=len(one.position_ids))
 
 
 def legs(held: Legs) -> list[pb.HedgeLeg]:
@@ -177,26 +153,11 @@ def _steps(held: Legs, steps: Ladder) -> Iterator[pb.LadderStep]:
 
 
 def link_change(change: LinkChange) -> pb.LinkChange:
-    event = change.event
-    return pb.LinkChange(
-        id=change.id,
-        hedge_id=event.hedge_id,
-        wallet=event.wallet,
-        asset=event.asset,
-        kind=pb.LinkChangeKind.ValueType(event.kind),
-        reason=pb.LinkChangeReason.ValueType(event.reason),
-        change_time=to_timestamp(change.change_time),
-        cycle_id=change.cycle_id,
-        position_ids=event.position_ids,
-        joined_position_ids=event.joined_position_ids,
-        left_position_ids=event.left_position_ids,
-    )
+    return fill(pb.LinkChange, change)
 
 
 def hedge_modifiers(values: Modifiers) -> pb.HedgeModifiers:
-    message = pb.HedgeModifiers(etag=values.etag)
-    put(message, **{name: getattr(values, name) for name in NAMES})
-    return message
+    return fill(pb.HedgeModifiers, values)
 
 
 def _numbers(columns: object, names: tuple[str, ...], place: int) -> dict[str, float]:

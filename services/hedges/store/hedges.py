@@ -2,170 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, Select, any_, delete, func, literal, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Select, any_, literal, or_, select
 
-from services.hedges.domain.grouping import Group, Hedge, Linking, Stored
-from services.hedges.domain.history import (
-    Cause,
-    HistoryFilter,
-    Kind,
-    LinkChange,
-    LinkEvent,
-    Members,
-)
+from services.hedges.domain.grouping import Hedge, Linking, Stored
+from services.hedges.domain.history import HistoryFilter, LinkChange, Members, Pass
 from services.hedges.domain.modifiers import NAMES, Modifiers
-from services.hedges.tables import hedge, link_change, modifiers
+from services.hedges.store.linking import (
+    COMMIT,
+    LISTS,
+    LOCK_WORD,
+    arguments,
+    event_columns,
+    group_columns,
+)
+from services.hedges.tables import hedge, link_change
+from shared import rows
 from shared.database import fence
 from shared.database.fence import Step
 from shared.database.keyset import Ordering, apply
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
 from shared.paging import PageRequest
 
 SelectT = TypeVar("SelectT", bound=Select[Any])
-_HEDGE = [hedge.c[name.name] for name in fields(Hedge)]
-FIGURES = [
-    name.name
-    for name in fields(Group)
-    if name.name.endswith(("_usd", "_heat", "_ratio", "_tokens"))
-]
-_TEXTS = ["id", "wallet", "asset"]
-
-_NAMES = [*_TEXTS, *FIGURES]
-
-
-def _list(pattern: str, names: Sequence[str]) -> str:
-    return ", ".join(pattern.format(name) for name in names)
-
-
-# One statement whatever the number of groups; a group whose figures did not change is not written
-# again.
-_UPSERT = text(
-    f"insert into hedge as old ({_list('{}', _NAMES)}, position_ids, created_time, updated_time,"
-    " revision)"
-    f" select {_list('new.{}', _NAMES)}, '{{}}', :now, :now, nextval('hedge_revision')"
-    f" from unnest({_list('cast(:{} as text[])', _TEXTS)},"
-    f" {_list('cast(:{} as float8[])', FIGURES)})"
-    f" as new ({_list('{}', _NAMES)})"
-    f" on conflict (wallet, asset) do update set updated_time = excluded.updated_time,"
-    f" revision = excluded.revision,"
-    f" {_list('{0} = excluded.{0}', FIGURES)}"
-    f" where ({_list('old.{}', FIGURES)}) is distinct from ({_list('excluded.{}', FIGURES)})"
+_HEDGE = [hedge.c[field.name] for field in fields(Hedge)]
+_LOCK = Statement(f"select pg_advisory_xact_lock(hashtext('{LOCK_WORD}'))")
+_LINKED = Statement("select id, wallet, asset, member_signature from hedge")
+_MEMBERS = Statement("select id, position_ids from hedge where id = any(:ids)")
+_REVISION = Statement("select coalesce(max(revision), 0) as highest, count(*) as count from hedge")
+_NOTE = Statement(
+    "update hedge set note = :note, updated_time = :now, revision = nextval('hedge_revision')"
+    " where id = :id"
 )
-# Ids hold no unit separator: it joins a list into one text, as arrays of arrays cannot be unnested.
-_SEPARATOR = "\x1f"
-_MEMBERS = text(
-    "update hedge set position_ids = string_to_array(new.members, E'\\x1f'),"
-    " member_signature = new.signature, updated_time = :now, revision = nextval('hedge_revision')"
-    " from unnest(cast(:ids as text[]), cast(:members as text[]), cast(:signatures as int8[]))"
-    " as new (id, members, signature) where hedge.id = new.id"
+_MODIFIERS = Statement(f"select {', '.join(NAMES)} from modifiers")
+_SET_MODIFIERS = Statement(
+    f'insert into modifiers ("only", {", ".join(NAMES)})'
+    f' values (1, {", ".join(f":{name}" for name in NAMES)}) on conflict ("only")'
+    f" do update set {', '.join(f'{name} = excluded.{name}' for name in NAMES)}"
 )
-_EVENT_TEXTS = ("hedge_id", "wallet", "asset")
-_EVENT_NUMBERS = ("kind", "reason")
-_EVENT_LISTS = ("position_ids", "joined_position_ids", "left_position_ids")
-_EVENT_NAMES = (*_EVENT_TEXTS, *_EVENT_LISTS, *_EVENT_NUMBERS)
-_APPEND = text(
-    f"insert into link_change ({_list('{}', _EVENT_NAMES)}, change_time, cycle_id)"
-    f" select {_list('new.{}', _EVENT_TEXTS)},"
-    f" {_list('string_to_array(new.{}, chr(31))', _EVENT_LISTS)},"
-    f" {_list('new.{}', _EVENT_NUMBERS)}, :now, :cycle_id"
-    f" from unnest({_list('cast(:{} as text[])', [*_EVENT_TEXTS, *_EVENT_LISTS])},"
-    f" {_list('cast(:{} as int2[])', _EVENT_NUMBERS)})"
-    f" with ordinality as new ({_list('{}', _EVENT_NAMES)}, place) order by place"
-)
-LOCK_WORD = "hedges grouping"
-_LOCK = f"select pg_advisory_xact_lock(hashtext('{LOCK_WORD}'))"
-# Figures are told again by the next pass: losing the last of them in a crash costs nothing.
-_LOCK_LAZILY = f"{_LOCK}, set_config('synchronous_commit', 'off', true)"
 
 
 class Store:
     """The hedges of one transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
-    async def enter(self, step: Step) -> Linking | None:
-        """See shared.database.fence.enter."""
-        return await fence.enter(self._connection, step, Linking)
-
-    async def record(self, step: Step, answer: Linking, now: datetime) -> None:
-        """See shared.database.fence.record."""
-        await fence.record(self._connection, step, Linking, answer, now)
-
-    async def lock(self, *, lazily: bool = False) -> None:
+    async def lock(self) -> None:
         """Take the grouping's lock: two passes at once would give one group two ids, and revisions
-        ascend in the order of commits. Lazily: the commit does not wait for the disk unless history
-        is appended.
+        ascend in the order of commits.
         """
-        await self._connection.exec_driver_sql(_LOCK_LAZILY if lazily else _LOCK)
+        await self._transaction.execute(_LOCK)
 
     async def linked(self) -> dict[tuple[str, str], Stored]:
         """What is stored by (wallet, asset)."""
-        rows = await self._connection.execute(
-            select(hedge.c.id, hedge.c.wallet, hedge.c.asset, hedge.c.member_signature)
-        )
-        return {(row.wallet, row.asset): Stored(row.id, row.member_signature) for row in rows}
+        found = await self._transaction.fetch(_LINKED)
+        return {(row["wallet"], row["asset"]): rows.read(Stored, row) for row in found}
 
     async def members(self, ids: Sequence[str]) -> dict[str, Members]:
         """Stored position ids by hedge id."""
-        query = select(hedge.c.id, hedge.c.position_ids).where(hedge.c.id.in_(ids))
-        return {row.id: tuple(row.position_ids) for row in await self._connection.execute(query)}
+        found = await self._transaction.fetch(_MEMBERS, ids=ids)
+        return {row["id"]: tuple(row["position_ids"]) for row in found}
 
-    async def write(self, groups: Sequence[tuple[str, Group]], now: datetime) -> None:
-        """Insert or update the figures of groups under their ids."""
-        if not groups:
-            return
-        columns: dict[str, Any] = {
-            name: [getattr(group, name) for _, group in groups] for name in FIGURES
-        }
-        columns |= {
-            "id": [id for id, _ in groups],
-            "wallet": [group.wallet for _, group in groups],
-            "asset": [group.asset for _, group in groups],
-            "now": now,
-        }
-        await self._connection.execute(_UPSERT, columns)
-
-    async def write_members(
-        self, groups: Sequence[tuple[str, Group]], position_ids: dict[str, Members], now: datetime
-    ) -> None:
-        """Replace the members of hedges."""
-        if groups:
-            columns = {
-                "ids": [id for id, _ in groups],
-                "members": [_SEPARATOR.join(position_ids[id]) for id, _ in groups],
-                "signatures": [group.member_signature for _, group in groups],
-                "now": now,
-            }
-            await self._connection.execute(_MEMBERS, columns)
-
-    async def append(
-        self, events: Sequence[LinkEvent], cycle_id: str, now: datetime, forget_time: datetime
-    ) -> None:
-        """Add to the history, forget what is older than `forget_time`; makes the transaction
-        durable.
+    async def commit(
+        self,
+        step: Step,
+        linking: Linking,
+        known: Mapping[tuple[str, str], Stored],
+        made: Pass,
+        now: datetime,
+        forget_time: datetime,
+    ) -> Linking | None:
+        """Write a pass and forget history older than `forget_time`, if what is stored is still
+        `known`: returns `linking`, or what the step was answered before; None when it moved, or
+        somebody holds the grouping. Raises Conflict STALE_EPOCH.
         """
-        if not events:
-            return
-        columns: dict[str, Any] = {
-            name: [getattr(event, name) for event in events]
-            for name in (*_EVENT_TEXTS, *_EVENT_NUMBERS)
-        }
-        columns |= {
-            name: [_SEPARATOR.join(getattr(event, name)) for event in events]
-            for name in _EVENT_LISTS
-        }
-        await self._connection.execute(_APPEND, {**columns, "now": now, "cycle_id": cycle_id})
-        await self._connection.execute(
-            delete(link_change).where(link_change.c.change_time < forget_time)
+        done = await fence.attempt(
+            self._transaction.driver.fetch,
+            COMMIT,
+            step,
+            linking,
+            now,
+            *arguments(known.values(), made),
+            forget_time,
+            *group_columns(made),
+            *event_columns(made.events),
         )
-        await self._connection.exec_driver_sql("set local synchronous_commit to default")
+        return done.recorded or (linking if done.is_done else None)
 
     async def history(self, page: PageRequest, wanted: HistoryFilter) -> list[LinkChange]:
         """Changes, newest first, one more than the page holds."""
@@ -178,7 +106,7 @@ class Store:
         if wanted.end_time is not None:
             query = query.where(link_change.c.change_time < wanted.end_time)
         query = apply(query, [(link_change.c.id, "desc")], page.after, page.size)
-        return [_change(row) for row in await self._connection.execute(query)]
+        return [rows.read(LinkChange, row) for row in await self._transaction.fetch(query)]
 
     async def remembers(
         self, *, hedge_id: str = "", wallet: str = "", position_id: str = ""
@@ -190,65 +118,44 @@ class Store:
         if wallet:
             query = query.where(link_change.c.wallet == wallet)
         if position_id:
-            lists = (link_change.c[name] for name in _EVENT_LISTS)
+            lists = (link_change.c[name] for name in LISTS)
             query = query.where(or_(*(literal(position_id) == any_(each) for each in lists)))
-        return await self._connection.scalar(query.limit(1)) is not None
-
-    async def delete(self, ids: Sequence[str]) -> None:
-        """Remove hedges that no longer qualify."""
-        if ids:
-            await self._connection.execute(delete(hedge).where(hedge.c.id.in_(ids)))
-
-    async def delete_all(self) -> list[Hedge]:
-        """Remove every hedge; returns what they were."""
-        return [
-            _hedge(row) for row in await self._connection.execute(delete(hedge).returning(*_HEDGE))
-        ]
+        return await self._transaction.first(query.limit(1)) is not None
 
     async def note(self, id: str, note: str, now: datetime) -> None:
         """Write the note of a hedge."""
-        values = {"note": note, "updated_time": now, "revision": func.nextval("hedge_revision")}
-        await self._connection.execute(update(hedge).where(hedge.c.id == id).values(values))
+        await self._transaction.execute(_NOTE, id=id, note=note, now=now)
 
     async def revision(self) -> tuple[int, int]:
         """Changes with every change of any hedge: the highest revision, and how many there are."""
-        query = select(func.coalesce(func.max(hedge.c.revision), 0), func.count())
-        highest, count = (await self._connection.execute(query)).one()
-        return highest, count
+        (row,) = await self._transaction.fetch(_REVISION)
+        return row["highest"], row["count"]
 
     async def since(self, revision: int, wallet: str, asset: str) -> list[Hedge]:
         """Hedges written after a revision."""
         query = _of(select(*_HEDGE).where(hedge.c.revision > revision), wallet, asset)
-        rows = await self._connection.execute(query.order_by(hedge.c.wallet, hedge.c.asset))
-        return [_hedge(row) for row in rows]
+        return await self._hedges(query.order_by(hedge.c.wallet, hedge.c.asset))
 
     async def ids(self, wallet: str, asset: str) -> set[str]:
         """Ids of every hedge."""
-        return set(
-            (await self._connection.execute(_of(select(hedge.c.id), wallet, asset))).scalars()
-        )
+        found = await self._transaction.fetch(_of(select(hedge.c.id), wallet, asset))
+        return {row["id"] for row in found}
 
     async def modifiers(self) -> Modifiers:
         """As set, or the defaults."""
-        row = (
-            await self._connection.execute(select(*(modifiers.c[name] for name in NAMES)))
-        ).one_or_none()
-        return Modifiers() if row is None else Modifiers(**row._asdict())
+        row = await self._transaction.first(_MODIFIERS)
+        return Modifiers() if row is None else rows.read(Modifiers, row)
 
     async def set_modifiers(self, values: Modifiers) -> None:
         """Replace them."""
-        columns = {name: getattr(values, name) for name in NAMES}
-        query = insert(modifiers).values(only=1, **columns)
-        await self._connection.execute(
-            query.on_conflict_do_update(index_elements=["only"], set_=columns)
-        )
+        await self._transaction.execute(_SET_MODIFIERS, **asdict(values))
 
     async def get(self, id: str) -> Hedge | None:
         """One hedge."""
-        row = (
-            await self._connection.execute(select(*_HEDGE).where(hedge.c.id == id))
-        ).one_or_none()
-        return None if row is None else _hedge(row)
+        return next(iter(await self._hedges(select(*_HEDGE).where(hedge.c.id == id))), None)
+
+    async def _hedges(self, query: Select[Any]) -> list[Hedge]:
+        return [rows.read(Hedge, row) for row in await self._transaction.fetch(query)]
 
     async def list(
         self, page: PageRequest, wallet: str, asset: str, position_id: str, ordering: Ordering
@@ -257,8 +164,7 @@ class Store:
         query = _of(select(*_HEDGE), wallet, asset)
         if position_id:
             query = query.where(literal(position_id) == any_(hedge.c.position_ids))
-        query = apply(query, ordering, page.after, page.size)
-        return [_hedge(row) for row in await self._connection.execute(query)]
+        return await self._hedges(apply(query, ordering, page.after, page.size))
 
 
 def _of(query: SelectT, wallet: str, asset: str) -> SelectT:
@@ -266,20 +172,3 @@ def _of(query: SelectT, wallet: str, asset: str) -> SelectT:
     if wallet:
         query = query.where(hedge.c.wallet == wallet)
     return query.where(hedge.c.asset == asset) if asset else query
-
-
-def _hedge(row: Row[Any]) -> Hedge:
-    values = row._asdict()
-    return Hedge(**{**values, "position_ids": tuple(values["position_ids"])})
-
-
-def _change(row: Row[Any]) -> LinkChange:
-    event = LinkEvent(
-        row.hedge_id,
-        row.wallet,
-        row.asset,
-        Kind(row.kind),
-        Cause(row.reason),
-        *(tuple(getattr(row, name)) for name in _EVENT_LISTS),
-    )
-    return LinkChange(row.id, row.change_time, row.cycle_id, event)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, text
 
 from services.hedges.domain.grouping import Hedge
-from services.hedges.store.hedges import FIGURES
+from services.hedges.store.linking import FIGURES
 from services.hedges.tables import hedge
 from shared.database.keyset import Direction, Ordering
 from shared.names import choose

@@ -10,7 +10,7 @@ from sonic.hedges.v1 import hedges_pb2 as pb
 from sonic.hedges.v1 import hedges_pb2_grpc as rpc
 from sonic.positions.v1 import positions_pb2
 
-from services.hedges.store.hedges import LOCK_WORD
+from services.hedges.store.linking import LOCK_WORD
 from shared.errors import Conflict
 from shared.rpc.client import Channel
 from tests.contract.hedges.conftest import Bench, hedges_of
