@@ -1,7 +1,7 @@
 """Columns on the wire: packed fields to and from numpy without a Python object per row.
 
 A packed `repeated double` and a `bytes` field are the same bytes on the wire, so a reader parses
-the message through its twin, whose packed fields are bytes. NaN is absent, infinity is refused.
+the message through a view of it whose packed fields are bytes. NaN is absent, infinity is refused.
 """
 
 from collections.abc import AsyncIterable, Iterator, Mapping
@@ -31,7 +31,7 @@ _DTYPES: Final[Mapping[int, np.dtype[Any]]] = {
 }
 
 
-# Kept by class: the twins made, their columns (a twin itself only knows bytes), and
+# Kept by class: the views made, their columns (a view itself holds bytes), and
 # how the originals are written.
 _twins: dict[type[Message], type[Message]] = {}
 _encodings: dict[type[Message], dict[str, tuple[int, np.dtype[Any]]]] = {}
@@ -47,7 +47,7 @@ def fields(descriptor: Descriptor) -> dict[str, tuple[int, np.dtype[Any]]]:
     }
 
 
-def twin(message_class: type[Message]) -> type[Message]:
+def bytes_view(message_class: type[Message]) -> type[Message]:
     """A message class of the same name and wire form whose columns are `bytes`, made once."""
     if made := _twins.get(message_class):
         return made
@@ -66,14 +66,14 @@ def twin(message_class: type[Message]) -> type[Message]:
 
 
 def decode(message: Message) -> dict[str, Array]:
-    """Every column of a twin message as a read-only array over the received bytes; an unasked one
+    """Every column of a view of bytes as a read-only array over the received bytes; an unasked one
     is empty.
 
     Raises InvalidArgument BAD_COLUMN for a broken length, NOT_FINITE for an infinity.
     """
     layout = _layouts.get(type(message))
     if layout is None:
-        raise TypeError(f"{message.DESCRIPTOR.full_name} was not read through its twin")
+        raise TypeError(f"{message.DESCRIPTOR.full_name} was not read through its view of bytes")
     return {name: _array(name, getattr(message, name), dtype) for name, dtype in layout}
 
 
@@ -110,7 +110,7 @@ def slices(arrays: Mapping[str, Array], rows: int = ROWS_PER_MESSAGE) -> Iterato
 
 
 async def collect(stream: AsyncIterable[Message]) -> dict[str, Array]:
-    """All columns of a stream of twin messages, joined; an empty stream gives an empty dict."""
+    """All columns of a stream of views of bytes, joined; an empty stream gives an empty dict."""
     parts = [decode(message) async for message in stream]
     return (
         {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}

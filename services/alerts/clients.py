@@ -57,7 +57,7 @@ class PositionsClient:
     """See services.alerts.service.ports.PositionsPeer."""
 
     def __init__(self, channel: Channel) -> None:
-        # Seen through the twin: its columns are bytes, so the generated type does not describe it.
+        # Columns come as bytes, so the generated type does not describe the answer.
         self._columns: Any = channel.stub(rpc.PositionsServiceStub, columns=["ReadColumns"])
         self._stub = channel.stub(rpc.PositionsServiceStub)
         self._portfolio = channel.stub(rpc.PortfolioServiceStub)
@@ -167,7 +167,7 @@ def _epoch(parts: Sequence[Any]) -> int:
 
 def _join(parts: Sequence[Any]) -> dict[str, columns.Array]:
     decoded = [columns.decode(part) for part in parts] or [
-        columns.decode(columns.twin(pb.PositionColumns)())
+        columns.decode(columns.bytes_view(pb.PositionColumns)())
     ]
     if len(decoded) == 1:
         return decoded[0]

@@ -69,7 +69,7 @@ class PositionsClient:
     """Reads ACTIVE and STALE positions over gRPC; text ids travel only when rows came or went."""
 
     def __init__(self, channel: Channel) -> None:
-        # Seen through the twin: its columns are bytes, so the generated type does not describe it.
+        # Columns come as bytes, so the generated type does not describe the answer.
         self._stub: Any = channel.stub(rpc.PositionsServiceStub, columns=["ReadColumns"])
         self._wallets = channel.stub(rpc.WalletsServiceStub)
         self._names: _Names | None = None

@@ -1,4 +1,4 @@
-"""Asking a provider over HTTP for JSON, bounded in time, size and patience."""
+"""Asking a provider over HTTP for JSON, bounded in time, size and tries."""
 
 from shared.http.client import Answer, ProviderHttp
 from shared.http.failure import FailureKind, ProviderFailure

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from shared.clock import Clock
 from shared.http.failure import FailureKind, ProviderFailure
-from shared.http.patience import MOST_SECONDS
+from shared.http.retry_after import MOST_SECONDS
 
 FAILURES_IN_A_ROW = 5
 OPEN_SECONDS = 30.0

@@ -14,7 +14,7 @@ import httpx
 from aiolimiter import AsyncLimiter
 
 from shared.clock import Clock
-from shared.http import body, patience
+from shared.http import body, retry_after
 from shared.http.circuit import Circuit
 from shared.http.failure import FailureKind, ProviderFailure
 from shared.http.scope import Scope, current
@@ -73,7 +73,7 @@ class ProviderHttp:
         per_second: float | None = None,
         burst: float | None = None,
         retries: int = 2,
-        retry_after: str = patience.SECONDS,
+        retry_after: str = retry_after.SECONDS,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
@@ -254,13 +254,15 @@ class ProviderHttp:
     def _judge(self, response: httpx.Response) -> tuple[FailureKind, timedelta | None]:
         status, rule, now = response.status_code, self._retry_after, self._clock.now()
         if status == 429:
-            return FailureKind.RATE_LIMITED, patience.rate_limit_wait(rule, response.headers, now)
+            return FailureKind.RATE_LIMITED, retry_after.rate_limit_wait(
+                rule, response.headers, now
+            )
         if status == 418:
-            return FailureKind.BANNED, patience.ban_wait(rule, response.headers, now)
+            return FailureKind.BANNED, retry_after.ban_wait(rule, response.headers, now)
         if status in _REFUSALS:
             return FailureKind.REFUSED, None
         if status >= 500:
-            return FailureKind.SERVER_ERROR, patience.error_wait(rule, response.headers, now)
+            return FailureKind.SERVER_ERROR, retry_after.error_wait(rule, response.headers, now)
         return (FailureKind.NOT_FOUND if status == 404 else FailureKind.BAD_STATUS), None
 
     def _failure(

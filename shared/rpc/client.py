@@ -1,7 +1,7 @@
 """Channels to peers: deadlines, ids, retries and restored errors.
 
-The coat is around the callables a stub makes, not a chain of grpc interceptors: those cost a task
-per call.
+What is added is around the callables a stub makes, not a chain of grpc interceptors: those cost a
+task per call.
 """
 
 import json
@@ -51,7 +51,7 @@ def channel(
     stream_seconds: float = _STREAM_SECONDS,
     authorization: str = "",
     credentials: grpc.ChannelCredentials | None = None,
-) -> "Politeness":
+) -> "DeadlineChannel":
     """A grpc.aio.Channel for generated stubs; it connects at the first call.
 
     `retry`: methods tried again on UNAVAILABLE (see `idempotent`). `authorization` is sent as that
@@ -66,7 +66,7 @@ def channel(
             return grpc.aio.secure_channel(address, credentials, options=options)
         return grpc.aio.insecure_channel(address, options=options)
 
-    return Politeness(connect, unary_seconds, stream_seconds, authorization)
+    return DeadlineChannel(connect, unary_seconds, stream_seconds, authorization)
 
 
 class Channel:
@@ -96,7 +96,7 @@ class Channel:
         self._stubs: dict[object, Any] = {}
 
     def stub(self, stub_class: Callable[..., S], *, columns: Iterable[str] = ()) -> S:
-        """The stub; the methods named in `columns` answer with twin messages for
+        """The stub; the methods named in `columns` answer with messages of bytes for
         shared.columns.decode.
         """
         key = (stub_class, tuple(columns))
@@ -112,7 +112,7 @@ class Channel:
         await self.channel.close()
 
 
-class Politeness(grpc.aio.Channel):
+class DeadlineChannel(grpc.aio.Channel):
     """A channel whose callables carry deadline and ids, and raise SonicError.
 
     The connection is made at the first call: a channel can be built where no event loop runs yet.
@@ -131,11 +131,11 @@ class Politeness(grpc.aio.Channel):
         self._stream_seconds = stream_seconds
         self._headers = [("authorization", authorization)] if authorization else []
         self._columns: tuple[str, ...] = ()
-        self._parent: Politeness | None = None
+        self._parent: DeadlineChannel | None = None
 
-    def with_columns(self, names: tuple[str, ...]) -> "Politeness":
-        """The same connection, on which the methods of these names are read through twins."""
-        view = Politeness(self._connect, self._unary_seconds, self._stream_seconds, "")
+    def with_columns(self, names: tuple[str, ...]) -> "DeadlineChannel":
+        """The same connection, on which the methods of these names are read as views of bytes."""
+        view = DeadlineChannel(self._connect, self._unary_seconds, self._stream_seconds, "")
         view._headers, view._columns, view._parent = self._headers, names, self
         return view
 
@@ -196,7 +196,7 @@ class Politeness(grpc.aio.Channel):
         **kwargs: Any,
     ) -> "_Callable":
         if method.rpartition("/")[2] in self._columns:
-            response_deserializer = columns.twin(response_deserializer.__self__).FromString
+            response_deserializer = columns.bytes_view(response_deserializer.__self__).FromString
         if kind.startswith("stream") and request_serializer is not None:
             request_serializer = _or_bytes(request_serializer)
 

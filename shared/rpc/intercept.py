@@ -83,7 +83,7 @@ class Interceptor:
 
 
 class Method:
-    """One RPC: its handler in its coat. Nothing is looked up per call that can be known
+    """One RPC: its handler, intercepted. Nothing is looked up per call that can be known
     beforehand."""
 
     def __init__(self, shared: Interceptor, service: str, name: str, handler: Handler) -> None:

@@ -152,9 +152,9 @@ class GrpcServer:
             ) from error
 
     def _register(self, server: grpc.aio.Server) -> None:
-        coat = _Coat(server, self._interceptor)
+        intercepted = _Intercepted(server, self._interceptor)
         for add, servicer in self._registrations:
-            add(servicer, coat)
+            add(servicer, intercepted)
         probes = _Bounded(server, self._probes)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, probes)
         names = [*self._names, health.SERVICE_NAME]
@@ -193,7 +193,7 @@ class GrpcServer:
             await self._health.set(name, status)
 
 
-class _Coat:
+class _Intercepted:
     """Stands in for the server when a generated module registers: its handlers are wrapped on the
     way.
     """

@@ -81,7 +81,7 @@ class HyperliquidVenue:
 
 
 def build(context: VenueContext) -> Built:
-    """Settings: hyperliquid_url. Rates, and questions about accounts, have a connection, patience
+    """Settings: hyperliquid_url. Rates, and questions about accounts, have a connection, waits
     and circuit of their own; the latter weigh much at the venue and are spread.
     """
     address = context.settings.get("hyperliquid_url") or DEFAULT_BASE_URL

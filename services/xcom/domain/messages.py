@@ -97,7 +97,7 @@ MAX_TRIES = 8
 RETRY_SECONDS = (5.0, 15.0, 60.0, 300.0, 900.0)
 # Tries that failed together must not come back together.
 JITTER_RATIO = 0.2
-# A provider that asks for more patience than this gets this.
+# A provider that asks for a longer wait than this gets this.
 LONGEST_WAIT = timedelta(hours=1)
 
 # What was refused for good is asked once more after this.

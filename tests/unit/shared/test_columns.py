@@ -34,7 +34,7 @@ def test_a_twin_reads_what_the_message_wrote() -> None:
     sent = Columns(
         heat=[1.5, 2.5], key=[7, -8], asset=[1, 2], stale=[True, False], notes=["a"], cycle="cyc-1"
     )
-    read: Any = columns.twin(Columns).FromString(sent.SerializeToString())
+    read: Any = columns.bytes_view(Columns).FromString(sent.SerializeToString())
     decoded = columns.decode(read)
     assert {name: array.tolist() for name, array in decoded.items()} == {
         "heat": [1.5, 2.5],
@@ -46,16 +46,18 @@ def test_a_twin_reads_what_the_message_wrote() -> None:
 
 
 def test_a_twin_is_made_once() -> None:
-    assert columns.twin(Columns) is columns.twin(Columns)
+    assert columns.bytes_view(Columns) is columns.bytes_view(Columns)
 
 
 def test_minus_zero_loses_its_sign() -> None:
-    decoded = columns.decode(columns.twin(Columns).FromString(columns.encode(Columns, arrays())))
+    decoded = columns.decode(
+        columns.bytes_view(Columns).FromString(columns.encode(Columns, arrays()))
+    )
     assert not np.signbit(decoded["heat"][2])
 
 
 def test_a_column_that_was_not_asked_for_is_empty() -> None:
-    decoded = columns.decode(columns.twin(Columns).FromString(b""))
+    decoded = columns.decode(columns.bytes_view(Columns).FromString(b""))
     assert {name: len(array) for name, array in decoded.items()} == dict.fromkeys(arrays(), 0)
 
 
@@ -64,12 +66,12 @@ def test_infinity_is_refused_on_both_sides() -> None:
         columns.encode(Columns, {"heat": np.array([np.inf])})
     sent = Columns(heat=[float("inf")]).SerializeToString()
     with pytest.raises(InvalidArgument) as raised:
-        columns.decode(columns.twin(Columns).FromString(sent))
+        columns.decode(columns.bytes_view(Columns).FromString(sent))
     assert raised.value.reason == "NOT_FINITE"
 
 
 def test_a_cut_column_is_refused() -> None:
-    broken = columns.twin(Columns)(heat=b"12345")
+    broken = columns.bytes_view(Columns)(heat=b"12345")
     with pytest.raises(InvalidArgument) as raised:
         columns.decode(broken)
     assert raised.value.reason == "BAD_COLUMN"
@@ -81,7 +83,7 @@ def test_a_column_the_message_does_not_have_is_a_mistake() -> None:
 
 
 def test_a_plain_message_is_not_read_as_columns() -> None:
-    with pytest.raises(TypeError, match="twin"):
+    with pytest.raises(TypeError, match="view of bytes"):
         columns.decode(Word())
 
 
