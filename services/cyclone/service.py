@@ -1,6 +1,4 @@
-"""What callers may ask of cyclone: cycles, schedule, log, clearing. It asks the owner, it runs
-nothing.
-"""
+"""What callers may ask of cyclone: cycles, schedule, log, clearing. The owner runs cycles."""
 
 from __future__ import annotations
 
@@ -73,9 +71,7 @@ class CycloneService:
         self._scheduled = scheduled
 
     async def start(self, asked: Iterable[str], request_id: str) -> Cycle:
-        """Stores a request; the same `request_id` again answers with its cycle. Raises
-        UNKNOWN_NAME.
-        """
+        """Stores a request; the same `request_id` again gives its cycle. Raises UNKNOWN_NAME."""
         names = steps.ordered(choose(text, steps.NAMES, field="steps") for text in asked)
         async with self._begin() as store:
             id = await store.ask(new_id("cycle"), request_id, names, self._clock.now())
@@ -89,9 +85,7 @@ class CycloneService:
         return cycle
 
     async def follow(self, cycle: Cycle) -> AsyncIterator[tuple[Cycle, str]]:
-        """The present state, then every change as (cycle, name of the step); ends when the cycle
-        has.
-        """
+        """The present state, then every change as (cycle, step name); ends with the cycle."""
         changed, ended = asyncio.Event(), asyncio.Event()
 
         def on_notice(word: str) -> None:
@@ -186,9 +180,7 @@ class CycloneService:
         return paging.cut(rows, request, context, lambda event: (event.id,))
 
     async def clear(self, confirm: str, asked: Iterable[str]) -> dict[str, int]:
-        """Rows deleted by kind. Every kind is tried; raises CLEAR_INCOMPLETE naming those that
-        failed.
-        """
+        """Rows deleted by kind; raises CLEAR_INCOMPLETE naming those that failed."""
         if confirm != "clear":
             problem = 'the word "clear"'
             raise InvalidArgument(

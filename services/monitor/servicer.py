@@ -48,9 +48,7 @@ class Change(Protocol):
 
 
 class MonitorServicer(rpc.MonitorServiceServicer):
-    """The gRPC face of monitor. `watch` starts a watcher: the present state first, then every
-    change.
-    """
+    """The gRPC face of monitor. `watch` gives the present state first, then every change."""
 
     def __init__(
         self,

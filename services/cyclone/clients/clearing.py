@@ -35,8 +35,7 @@ class ClearingClient:
         self.kinds = tuple(self._clearers)
 
     async def clear(self, kind: str) -> int:
-        """Answers the number of rows deleted; raises SonicError when the service does not
-        answer."""
+        """The number of rows deleted; raises SonicError when the service does not answer."""
         return await self._clearers[kind]()
 
     async def _alerts(self) -> int:

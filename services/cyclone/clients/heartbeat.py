@@ -1,6 +1,4 @@
-"""The dead-man switch outside of the system: it hears of good cycles only, and its URL is never
-shown.
-"""
+"""The dead-man switch outside: it hears of good cycles only, and its URL is never shown."""
 
 from __future__ import annotations
 

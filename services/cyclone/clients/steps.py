@@ -1,5 +1,4 @@
-"""The steps as calls: what each service is asked, and its answer as a value for the domain to
-read."""
+"""The steps as calls: what each service is asked, and its answer as a value for the domain."""
 
 from __future__ import annotations
 

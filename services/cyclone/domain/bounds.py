@@ -47,9 +47,7 @@ class Caps:
 
 
 def step_seconds(step: str, interval: timedelta, caps: Caps, *, again: bool = False) -> float:
-    """The bound of a step's call; `again`: its service did not answer an earlier step of this
-    cycle.
-    """
+    """The bound of a step's call; `again`: its service did not answer an earlier step."""
     cap = caps.sync_seconds if step == steps.SYNC_POSITIONS else caps.step_seconds
     bound = _bound(SHARES[step], interval, cap)
     return min(bound, _bound(RETRY_SHARE, interval, _RETRY_CAP_SECONDS)) if again else bound

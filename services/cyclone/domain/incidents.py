@@ -80,8 +80,7 @@ def findings(
 
 
 def changed(known: Mapping[str, Incident], found: Iterable[Finding], new_id: str) -> list[Incident]:
-    """The incidents that differ after the findings; `new_id` makes the ids of those that open
-    now."""
+    """The incidents that differ after the findings; `new_id` begins the ids of new ones."""
     after = [(known.get(each.name, Incident(each.name)), each) for each in found]
     return [new for old, each in after if (new := _after(old, each, new_id)) != old]
 

@@ -1,6 +1,4 @@
-"""What an answer of a service means for its step: state, counts, reason and message, from small
-values.
-"""
+"""What an answer of a service means for its step: state, counts, reason and message."""
 
 from __future__ import annotations
 
@@ -221,9 +219,7 @@ def read_counts(counts: Mapping[str, int]) -> Outcome:
 
 
 def read_evaluation(counts: Mapping[str, int]) -> Outcome:
-    """PARTIAL while an alert has nothing to be judged by; an old reading is judged and lowers
-    nothing.
-    """
+    """PARTIAL while an alert has no reading; an old one is judged and lowers nothing."""
     left, unknown = counts["unjudged"], counts["unknown"]
     if left:
         message = (
@@ -263,9 +259,7 @@ def read_flush(answer: FlushAnswer) -> Outcome:
 
 
 def without_positions(outcome: Outcome) -> Outcome:
-    """What judging amounts to when this cycle could not read the positions: theirs holds, the rest
-    counts.
-    """
+    """The outcome of judging when positions could not be read: their levels hold."""
     if outcome.state is not StepState.SUCCEEDED:
         return outcome
     message = "positions could not be read: their levels hold, the others were judged"

@@ -1,6 +1,4 @@
-"""The slots of the schedule: which one is due, how many were missed. Pure; the moment is an
-argument.
-"""
+"""The slots of the schedule: which one is due, how many were missed. Pure."""
 
 from __future__ import annotations
 

@@ -21,9 +21,7 @@ NOTIFY = "NOTIFY"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A step waits until those in `after` are done; it is skipped when one in `needs` gave nothing
-    usable.
-    """
+    """Waits until those in `after` are done; skipped when one in `needs` gave nothing usable."""
 
     name: str
     service: str
@@ -97,9 +95,7 @@ def skipped(steps: Sequence[Step]) -> list[Step]:
 
 
 def ready(steps: Sequence[Step]) -> list[str]:
-    """The pending steps that may start now: all that comes before them, of what was asked for, is
-    done.
-    """
+    """The pending steps that may start now: all asked for that comes before them is done."""
     undone = {step.name for step in steps if step.state not in DONE}
     return [
         step.name

@@ -1,3 +1,1 @@
-"""What cyclone does by itself: keep the lease, choose the work, run a cycle, notify of deaths, ping
-outside.
-"""
+"""What cyclone does by itself: keeps the lease, runs cycles, notifies of deaths, pings outside."""

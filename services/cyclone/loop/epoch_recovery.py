@@ -22,9 +22,7 @@ class EpochRecovery:
         self._said_at = float("-inf")
 
     async def opened(self, held_lease: HeldLease, error: SonicError) -> bool:
-        """Whether the lease is still ours and has a new epoch, above the one that the service has
-        seen.
-        """
+        """Whether the lease is still ours and has a new epoch, above the one the service saw."""
         if error.reason not in _REASONS:
             return False
         seen = error.metadata.get(SEEN_EPOCH, "")

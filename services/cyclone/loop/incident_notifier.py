@@ -31,9 +31,7 @@ class DeathNotifier(Protocol):
     async def send_death(
         self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool
     ) -> None:
-        """Directly through xcom, HIGH, when alerts cannot; the same incident again is one
-        message.
-        """
+        """Through xcom, HIGH, when alerts cannot; the same incident again is one message."""
         ...
 
     async def send_recovery(
@@ -92,8 +90,7 @@ class IncidentNotifier:
         totals: TotalsReading | None,
         notify_seconds: float,
     ) -> None:
-        """`changed` is stored already, with the end of the cycle; `telling_seconds` bounds one
-        try."""
+        """`changed` is stored already, with the end of the cycle; `notify_seconds` bounds a try."""
         self.incidents |= {incident.name: incident for incident in changed}
         await self._notify(cycle.id, epoch, notify_seconds)
         # Only the whole cycle shows that everything works; a good part of it says nothing of the
@@ -199,9 +196,7 @@ def _judged_nothing(cycle: Cycle, totals: TotalsReading | None) -> bool:
 
 
 def _works(cycle: Cycle) -> bool:
-    """Whether every step did its work: a position without a liquidation price keeps no ping back
-    for ever.
-    """
+    """Whether every step worked; a missing liquidation price keeps no ping back for ever."""
     return cycle.state in (CycleState.SUCCEEDED, CycleState.PARTIAL) and all(
         step.state is StepState.SUCCEEDED or step.reason == NO_LIQUIDATION_PRICE
         for step in cycle.steps

@@ -109,8 +109,7 @@ class LeaseKeeper:
             self._woken.set()
 
     async def _try(self) -> float:
-        """One attempt, and the whole tenure when it succeeds; answers the seconds until the
-        next."""
+        """One attempt, and all of the holding when it succeeds; the seconds until the next."""
         async with self._begin() as store:
             if not self._ensured:
                 await store.ensure(self._interval, self._clock.now())

@@ -47,9 +47,7 @@ _NO_XCOM = "XCOM_UNAVAILABLE"
 
 
 class Performer(Protocol):
-    """The services behind the steps. Every method raises SonicError when there is no answer in its
-    time.
-    """
+    """The services behind the steps. Every method raises SonicError without an answer in time."""
 
     async def mode(self, seconds: float) -> str:
         """DEMO or LIVE."""
@@ -198,9 +196,7 @@ class Run:
         return await self._performer.perform(name, call)
 
     async def _known_prices(self) -> tuple[PriceReading, ...]:
-        """For alerts judged without UPDATE_PRICES having run here: not asked for, or by the owner
-        before.
-        """
+        """For alerts judged without UPDATE_PRICES here: not asked for, or the owner before did."""
         try:
             return await self._performer.prices(bounds.aside_seconds(self._interval))
         except SonicError as error:
@@ -208,9 +204,7 @@ class Run:
             return ()
 
     async def _asks_again(self, task: asyncio.Task[Answer]) -> bool:
-        """Whether a step that was refused for its epoch waits to be sent again, once, with a new
-        one.
-        """
+        """Whether a step refused for its epoch waits to be sent again, once, with a new one."""
         error = task.exception()
         name = self._calls[task][0]
         if not isinstance(error, SonicError) or name in self._asked_again:

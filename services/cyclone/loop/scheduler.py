@@ -1,6 +1,4 @@
-"""The work of whoever holds the lease, in order: an unfinished cycle, a request, the slot that is
-due.
-"""
+"""The work of who holds the lease, in order: an unfinished cycle, a request, the due slot."""
 
 from __future__ import annotations
 
@@ -90,8 +88,7 @@ class Scheduler:
         return 0.0
 
     async def _setting(self, epoch: int) -> tuple[Setting, datetime]:
-        """The setting, its next slot moved along when the wall clock was set since the last
-        look."""
+        """The setting, its next slot moved along when the wall clock was set meanwhile."""
         now, steady = self._clock.now(), self._clock.monotonic()
         before, self._read_at = self._read_at, (now, steady)
         async with self._begin_lease() as store:

@@ -71,9 +71,7 @@ _EDIT = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The answer to an attempt: `epoch` when the lease is now ours, else None; seconds until it
-    runs out.
-    """
+    """The answer to an attempt: `epoch` when the lease is ours; seconds until it runs out."""
 
     epoch: int | None
     left_seconds: float
@@ -81,8 +79,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What a renewal learns on the way: a request waits, or the running cycle is to stop (its
-    id)."""
+    """What a renewal learns too: a request waits, the running cycle is to stop (its id)."""
 
     left_seconds: float
     queued: bool

@@ -17,9 +17,7 @@ Subscriber = Callable[[str], None]
 
 
 class Listener:
-    """A Part that holds one connection. Subscribers get the notice, or "" when some may have been
-    missed.
-    """
+    """A Part with one connection. Subscribers get each notice, "" when some may be missed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

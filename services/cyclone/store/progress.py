@@ -111,15 +111,13 @@ class Fenced(Exception):
 
 
 class ProgressStore:
-    """Every method is one statement, committed by itself. Writes raise Fenced when `epoch` is
-    old."""
+    """Each method is one statement by itself. Writes raise Fenced when `epoch` is old."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def take(self, epoch: int, now: datetime) -> Cycle | None:
-        """The unfinished cycle, else the oldest request, now RUNNING under this epoch;
-        else None."""
+        """The unfinished cycle, else the oldest request, now RUNNING under this epoch."""
         row = await self._fenced(_TAKE, epoch=epoch, now=now)
         return None if row["id"] is None else cycle_of(row)
 

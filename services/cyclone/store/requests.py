@@ -64,9 +64,7 @@ class RequestStore:
         self._transaction = transaction
 
     async def ask(self, cycle_id: str, request_id: str, names: Sequence[str], now: datetime) -> str:
-        """Stores a request, wakes the owner; answers the id, the older one of a `request_id` used
-        before.
-        """
+        """Stores a request, wakes the owner; its id, or that of the `request_id` used before."""
         made = await self._transaction.scalar(
             _ASK, cycle_id=cycle_id, request_id=request_id, names=list(names), now=now
         )
@@ -108,8 +106,6 @@ class RequestStore:
         await self._transaction.execute(_LOG, events=events_json(events))
 
     async def clear(self) -> int:
-        """Deletes ended cycles and the log; cycles that wait or run stay. Answers the number of
-        cycles.
-        """
+        """Deletes ended cycles and the log; how many cycles. Those that wait or run stay."""
         await self._transaction.execute(_CLEAR_LOG)
         return await self._transaction.execute(_CLEAR)

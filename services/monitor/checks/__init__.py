@@ -114,9 +114,7 @@ class DiskReading:
 
 @dataclass(frozen=True, slots=True)
 class CycleReadings:
-    """What a cycle read already; None = to be asked for. `demo`: whether all is
-    simulated.
-    """
+    """What a cycle read already; None = to be asked for. `demo`: all is simulated."""
 
     prices: tuple[PriceReading, ...] | None = None
     holdings: HoldingsReading | None = None
@@ -124,8 +122,7 @@ class CycleReadings:
 
 
 class Readings(Protocol):
-    """What others know. Within one pass each is asked once; outside a cycle it is refreshed
-    first."""
+    """What others know, asked once a pass; outside a cycle it is refreshed first."""
 
     async def prices(self) -> tuple[PriceReading, ...]: ...
 
@@ -146,16 +143,13 @@ class Readings(Protocol):
         """The configured channels."""
 
     async def ping(self, channel: str) -> str:
-        """A LOW test message through one channel now: empty when it was accepted, else what went
-        wrong.
-        """
+        """A LOW test message through one channel: empty when accepted, else what went wrong."""
 
     async def disk(self) -> DiskReading | None:
         """The disk of the state's folder, None where there is none."""
 
     async def twilio(self) -> str | None:
-        """Empty when the credentials are good, what is wrong with them,
-        None when there are none."""
+        """Empty when the credentials are good, else what is wrong; None without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +201,5 @@ def metric(
 
 
 def is_too_many(bad_count: int, count: int, threshold_percent: float | None) -> bool:
-    """Whether more than `threshold_percent` of all are bad; without one a single one is too
-    many."""
+    """Whether more than `threshold_percent` of all are bad; without one, whether one is."""
     return bad_count > 0 and 100 * bad_count / count > (threshold_percent or 0.0)

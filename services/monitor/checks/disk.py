@@ -14,9 +14,7 @@ _MARGIN = 1.2
 
 
 class DiskCheck(Check):
-    """Says MEDIUM when less than 1 GiB and less than the threshold is free. Threshold: percent of
-    it.
-    """
+    """MEDIUM when less than 1 GiB and less than the threshold (percent) is free."""
 
     name = "disk"
     description = "Free space of the disk that SONIC_HOME is on"

@@ -65,9 +65,7 @@ def _parts(reading: JudgedReading, threshold_percent: float | None) -> tuple[Par
 def _worst(
     reading: JudgedReading | None, threshold_percent: float | None
 ) -> tuple[str, float | None, Level]:
-    """As judged; with a threshold the nearest asset, NORMAL beyond it. Without a value it stays as
-    judged.
-    """
+    """As judged; with a threshold the nearest asset that has a value, NORMAL beyond it."""
     if reading is None:
         return "", None, Level.NORMAL
     nearest = min(reading.worst_by_asset.items(), key=lambda pair: pair[1], default=None)

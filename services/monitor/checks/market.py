@@ -22,9 +22,7 @@ _STAYS_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """One asset: moves in percent by hours, blast radius and encroachment in percent; None = not
-    known.
-    """
+    """One asset: moves by hours, blast radius, encroachment, all in percent; None = not known."""
 
     moves: Mapping[int, float | None]
     blast_radius_percent: float | None
@@ -41,9 +39,7 @@ class MarketCheck(Check):
     takes_threshold = True
 
     async def run(self, context: CheckContext) -> Finding:
-        """BREACH when an asset moved by a limit, or its day's range encroaches on a liquidation
-        price.
-        """
+        """BREACH when an asset moved by a limit, or its range encroaches on a liquidation."""
         prices = await context.readings.prices()
         reading = metric(await context.readings.judged(), "LIQUIDATION_DISTANCE")
         distances = reading.worst_by_asset if reading else {}
@@ -108,8 +104,7 @@ def blast_radius_percent(prices: Sequence[float]) -> float:
 def encroachment_percent(
     radius_percent: float | None, distance_percent: float | None
 ) -> float | None:
-    """`100 * (radius - distance) / radius` within 0 and 100: how much of a day's range lies
-    beyond."""
+    """`100 * (radius - distance) / radius`, 0 to 100: the share of a day's range beyond."""
     if not radius_percent or distance_percent is None:
         return None
     return min(max(100 * (radius_percent - distance_percent) / radius_percent, 0.0), 100.0)

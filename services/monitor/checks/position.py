@@ -12,9 +12,7 @@ _UNREAD = ("not watched", "not looked at")
 
 
 class PositionCheck(Check):
-    """Says which wallets could not be read. Threshold: share of the active wallets that are
-    fetched.
-    """
+    """Says which wallets could not be read. Threshold: share of those that are fetched."""
 
     name = "position"
     description = "Wallets that answer, positions that are held"
@@ -23,9 +21,7 @@ class PositionCheck(Check):
     takes_threshold = True
 
     async def run(self, context: CheckContext) -> Finding:
-        """BREACH when the last fetch of an active wallet failed, or a part of its account is not
-        read.
-        """
+        """BREACH when the last fetch of a wallet failed, or a part of its account is not read."""
         held = await context.readings.holdings()
         failed = {wallet.name: wallet.reason for wallet in held.wallets if wallet.state == "FAILED"}
         unread = {

@@ -41,9 +41,7 @@ _BROKEN_INTERVAL = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A check with what it brings. `origin` is the object of others it came from, empty for a
-    built-in one.
-    """
+    """A check with what it brings. `origin`: the object of others it came from, "" if built in."""
 
     name: str
     description: str

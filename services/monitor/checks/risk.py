@@ -19,9 +19,7 @@ class RiskCheck(Check):
     takes_threshold = True
 
     async def run(self, context: CheckContext) -> Finding:
-        """BREACH when heat or travel of a position was judged above NORMAL, or travel is at the
-        threshold.
-        """
+        """BREACH when heat or travel was judged above NORMAL, or travel is at the threshold."""
         judged = await context.readings.judged()
         heat, travel = metric(judged, "HEAT_INDEX"), metric(judged, "TRAVEL_PERCENT")
         badges = {
@@ -48,9 +46,7 @@ class RiskCheck(Check):
 
 
 def _travel_level(travel: JudgedReading | None, threshold_percent: float | None) -> Level:
-    """As judged; with a threshold NORMAL before it and at least LOW from it on. Unknown stays as
-    judged.
-    """
+    """As judged; with a threshold and a value NORMAL before it, at least LOW from it on."""
     if travel is None:
         return Level.NORMAL
     if threshold_percent is None or travel.worst_value is None:

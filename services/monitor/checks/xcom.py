@@ -16,9 +16,7 @@ _FIRST_PING_AFTER = timedelta(hours=1)
 
 
 class XComCheck(Check):
-    """Pings each channel daily, says HIGH on the others which is unproven. Threshold: share of
-    channels.
-    """
+    """Pings each channel daily, says HIGH on others which are unproven. Threshold: their share."""
 
     name = "xcom"
     description = "A daily ping through each configured channel, with its receipt"

@@ -63,8 +63,7 @@ _RETRIED: Mapping[str, Sequence[str]] = {
 
 
 def channels(addresses: Mapping[str, str]) -> dict[str, Channel]:
-    """A channel to each service that has an address; reads are tried again while a peer
-    restarts."""
+    """A channel to each service with an address; reads are tried again while it restarts."""
     return {
         name: Channel(address, retry=_RETRIED.get(name, ()))
         for name, address in addresses.items()
@@ -82,9 +81,7 @@ class PeerReadings:
         self._asked: dict[str, asyncio.Task[Any]] = {}
 
     def prefetch(self) -> None:
-        """Ask now what the monitors of every cycle want to know, before it is known which of them
-        run.
-        """
+        """Ask now what the monitors of every cycle need, before it is known which of them run."""
         if self._cycle_readings.prices is None:
             self._begin("prices", self._prices)
         if self._cycle_readings.holdings is None:

@@ -27,9 +27,7 @@ class XComClient:
         self._unrecorded = channel.stub(unrecorded_pb2_grpc.UnrecordedServiceStub)
 
     async def send(self, notification: Notification) -> None:
-        """See services.monitor.service.notifier.Sender; with an unknown channel: to those of the
-        level.
-        """
+        """See notifier.Sender; with an unknown channel it goes to those of the level."""
         request = xcom_pb2.SendRequest(
             request_id=notification.id,
             level=xcom_pb2.Level.Value(f"LEVEL_{notification.level.name}"),

@@ -1,3 +1,1 @@
-"""Rules of monitor: findings, settings, states. Refuses to judge positions: their levels are only
-read.
-"""
+"""Rules of monitor: findings, settings, states. Levels of positions are only read."""

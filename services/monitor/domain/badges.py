@@ -1,6 +1,4 @@
-"""Badges as they are kept, and what dismissing one hides: the subjects shown, while no worse than
-then.
-"""
+"""Badges as kept, and what dismissing one hides: the subjects shown, while no worse."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ class Dismissal:
 
 @dataclass(frozen=True, slots=True)
 class KeptBadge:
-    """A badge as it is set, what was dismissed of it by subject, and whether it is of simulated
-    positions.
-    """
+    """A badge as set, what was dismissed of it by subject; `demo`: of simulated positions."""
 
     badge: Badge
     monitor: str
@@ -67,9 +63,7 @@ def parts_of(badge: Badge) -> tuple[Part, ...]:
 
 
 def dismissed_parts(kept: KeptBadge, subject: str, level: Level | None) -> list[Dismissal]:
-    """What dismissing hides: the subject's part, or for none what is shown; not above the `level`
-    seen.
-    """
+    """What dismissing hides: the subject's part, or what is shown; not above `level`."""
     if subject:
         parts = [part for part in parts_of(kept.badge) if part.subject == subject]
     else:

@@ -57,9 +57,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class IncidentChange:
-    """What a finding does to the monitor's incident: as it is after (None: closed); at most one
-    notification.
-    """
+    """What a finding makes of the incident: after (None: closed), at most one notification."""
 
     reason: str
     after: Incident | None = None

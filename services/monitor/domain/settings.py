@@ -1,6 +1,4 @@
-"""Settings of a monitor: its own defaults, what people chose, what the environment decides; who
-rests.
-"""
+"""Settings of a monitor: its defaults, what people chose, what the environment decides; rest."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ VARIABLES: Mapping[str, str] = {
 
 
 def prefixes(monitor: str) -> tuple[str, ...]:
-    """Beginnings of the monitor's variables, the one that wins first: LIQ_MON, then
-    LIQUIDATION_MON.
-    """
+    """Beginnings of its variables, the winning one first: LIQ_MON, then LIQUIDATION_MON."""
     name = "".join(letter if letter.isalnum() else "_" for letter in monitor.lower())
     short = _SHORT_NAMES.get(name)
     return tuple(f"{one}_mon" for one in ((short, name) if short else (name,)))
@@ -39,8 +35,7 @@ def prefixes(monitor: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A value of the environment, seconds or percent or yes and no,
-    and the variable it came from."""
+    """A value of the environment (seconds, percent, yes or no) and its variable."""
 
     value: Value
     variable: str
@@ -97,9 +92,7 @@ class Setting:
 
 
 def effective(defaults: Defaults, chosen: Chosen, overrides: Mapping[str, Override]) -> Setting:
-    """The environment wins over what was chosen, and that over the monitor's own. `overrides` by
-    field.
-    """
+    """The environment (`overrides`, by field) wins over what was chosen, that over defaults."""
 
     def decided(name: str, stored: Value | None, default: Value | None) -> Value | None:
         if name in overrides:
@@ -123,9 +116,7 @@ def effective(defaults: Defaults, chosen: Chosen, overrides: Mapping[str, Overri
 
 
 def snoozed_until(setting: Setting, last: Run | None, now: datetime) -> datetime | None:
-    """The end of its rest, by hand or after a breach; None when it does not rest. `last`: not
-    SKIPPED.
-    """
+    """The end of its rest, by hand or after a breach; None: no rest. `last`: not SKIPPED."""
     ends = [setting.snoozed_until_time] if setting.snoozed_until_time else []
     if last is not None and last.status is RunStatus.BREACH and setting.snooze:
         ends.append(last.started_time + setting.snooze)

@@ -40,9 +40,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class StoredMonitor:
-    """What is kept of a monitor. `last_run` is the last that was not SKIPPED, `last_time` of any
-    run.
-    """
+    """What is kept of a monitor. `last_run`: the last not SKIPPED; `last_time`: of any run."""
 
     chosen: Chosen = field(default_factory=Chosen)
     last_run: Run | None = None
@@ -54,8 +52,7 @@ class StoredMonitor:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A monitor as it stands; `skipped_reason` is why its last run was SKIPPED,
-    if that came last."""
+    """A monitor as it stands; `skipped_reason`: why the newest run was SKIPPED."""
 
     name: str
     description: str

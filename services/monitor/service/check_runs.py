@@ -48,9 +48,7 @@ class Ask(Protocol):
     """Where readings come from."""
 
     def __call__(self, cycle_readings: CycleReadings = NOTHING, *, refresh: bool) -> CheckReadings:
-        """For one pass; `refresh`: bring what is read up to date first. What the cycle read is not
-        asked.
-        """
+        """For one pass; `refresh`: bring up to date first. What the cycle read is not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +74,7 @@ class _Batch:
 
 
 class CheckRuns:
-    """Runs the checks. `read` opens what is one statement, `begin` more;
-    `notify` wakes the notifier."""
+    """Runs the checks. `read` opens one statement, `begin` more; `notify` wakes the notifier."""
 
     def __init__(
         self,
@@ -259,9 +256,7 @@ class CheckRuns:
         return run, finding
 
     async def _keep(self, batch: _Batch, results: Results) -> Runs:
-        """Runs, badges and incidents of a pass: one statement, a transaction when somebody is to
-        be notified.
-        """
+        """Runs, badges, incidents: one statement, in a transaction when somebody is notified."""
         await self._drop_uninstalled()
         badges, gone, forgotten, lowered = _changes(batch.stored, results)
         concerns = any(

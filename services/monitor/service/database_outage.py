@@ -1,6 +1,4 @@
-"""Notifies people that monitor's own database takes no writes: no notification can be kept then,
-by any service.
-"""
+"""Notifies people that the database takes no writes: no service can keep a notification then."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ class UnrecordedSender(Protocol):
 
 
 class DatabaseOutage:
-    """Watches the rounds: three in a row that find no room are one notification, the next good one
-    after them another.
-    """
+    """Three rounds in a row that find no room are a notification, the next good one another."""
 
     def __init__(
         self, has_room: Callable[[], Awaitable[None]], read: Begin, unrecorded: UnrecordedSender
@@ -78,9 +74,7 @@ class DatabaseOutage:
             self._incident, self._is_sent = "", False
 
     async def _last_run(self) -> str:
-        """Stays while nothing can be written: replicas and the next process name the incident
-        alike.
-        """
+        """The same while nothing can be written, so every process names the incident alike."""
         try:
             async with self._read() as store:
                 return str(await store.last_run_id())

@@ -100,8 +100,7 @@ class MonitorQueries:
         return status(states, badges, waiting_count, beat.call_time)
 
     async def update(self, name: str, changes: Chosen, fields: Sequence[str], etag: str) -> State:
-        """Take over these fields of `changes`; NotFound, Conflict ETAG_MISMATCH,
-        InvalidArgument."""
+        """Take these fields of `changes`; NotFound, Conflict ETAG_MISMATCH, InvalidArgument."""
         one = self._configured.named(name)
         if "threshold_percent" in fields and not one.defaults.takes_threshold:
             raise _invalid("threshold_percent", f"{one.name} has no threshold in percent")
@@ -199,9 +198,7 @@ class MonitorQueries:
             return await store.forget_runs(before)
 
     async def _known_channels(self, names: Sequence[str]) -> tuple[str, ...]:
-        """As xcom writes them. While nobody can be asked they are taken as they are: notifications
-        fall back.
-        """
+        """As xcom writes them; as they are while it does not answer: notifications fall back."""
         try:
             known = await self._channels.channel_names()
         except Unavailable:

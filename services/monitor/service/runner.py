@@ -1,5 +1,4 @@
-"""One run of one check, whatever the check does: a bad one is an ERROR row and takes nobody
-down."""
+"""One run of one check, whatever it does: a bad one is an ERROR row and harms no other."""
 
 from __future__ import annotations
 

@@ -161,8 +161,7 @@ class CheckRunRows:
         return _numbered(made.recorded, {row["monitor"]: row["id"] for row in found}), False
 
     async def drop_uninstalled(self, names: Sequence[str]) -> list[str]:
-        """Delete badges, dismissals and incidents of monitors not among `names`;
-        the badges' names."""
+        """Delete badges, dismissals, incidents of monitors not among `names`; badge names."""
         gone = await self._transaction.fetch(_DROP_BADGES, names=list(names))
         await self._transaction.execute(_DROP_DISMISSALS)
         await self._transaction.execute(_DROP_INCIDENTS, names=list(names))

@@ -93,9 +93,7 @@ class BackfillProgress:
 def gaps(
     starts: Iterable[datetime], interval: Interval, start: datetime, end: datetime
 ) -> list[Gap]:
-    """The empty intervals between `start` and `end`, neighbours joined; `starts` rise. Nothing is
-    bridged.
-    """
+    """The empty intervals from `start` to `end`, neighbours joined; `starts` rise."""
     found = []
     expected = start
     for moment in (*starts, end):

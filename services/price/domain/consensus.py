@@ -146,9 +146,7 @@ def _lone(
 
 
 def _largest_cluster(usable: Sequence[_Usable]) -> Sequence[_Usable]:
-    """The largest run of the sorted quotes within 2 %; of equally large ones the tightest, then
-    lowest.
-    """
+    """The largest run of the sorted quotes within 2 %; of equals the tightest, then lowest."""
     best: tuple[int, float] = (0, 0.0)
     found: Sequence[_Usable] = ()
     start = 0

@@ -18,8 +18,7 @@ class DayRange:
 
 
 def day_range(price: Price, own: DayRange | None, now: datetime) -> DayRange | None:
-    """The median of what the used quotes state, else our own history;
-    it holds a price of that day."""
+    """The median of what used quotes state, else our history; it holds the price."""
     stated = [
         (quote.high_24h_usd, quote.low_24h_usd)
         for quote in price.quotes

@@ -29,9 +29,7 @@ _SOURCE_SPREAD_RATIO = 0.0005
 
 
 def price_usd(seed: str, asset: str, start_time: datetime, moment: datetime) -> float:
-    """The demo price, > 0, of any asset at any moment; calm before the start, a crash each hour
-    after it.
-    """
+    """The demo price, > 0, at any moment; calm before the start, a crash each hour after it."""
     elapsed_seconds = (moment - start_time).total_seconds()
     move = sum(size * _wave(seed, asset, period, elapsed_seconds) for period, size in _OCTAVES)
     return _start_price_usd(seed, asset) * math.exp(move + _crash(seed, asset, elapsed_seconds))
@@ -80,9 +78,7 @@ def _wave(seed: str, asset: str, period_seconds: float, elapsed_seconds: float) 
 
 
 def _crash(seed: str, asset: str, elapsed_seconds: float) -> float:
-    """The log fall: none for ten minutes, 18 to 30 % within four, back within twenty, again every
-    hour.
-    """
+    """The log fall each hour: none for ten minutes, 18 to 30 % within four, back within twenty."""
     if elapsed_seconds < 0:
         return 0.0
     hour, second = divmod(elapsed_seconds, _CRASH_PERIOD_SECONDS)

@@ -1,6 +1,4 @@
-"""What a new consensus makes of the price that was kept: missing data never becomes a price, none
-is lost.
-"""
+"""What a new consensus makes of the kept price: missing data is no price, none is lost."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ from services.price.domain.prices import TRUSTED_QUALITIES, Market, Price, Price
 
 @dataclass(frozen=True, slots=True)
 class PriceUpdate:
-    """The price from now on, the row it adds to the history (None: nothing newer), and whether it
-    differs.
-    """
+    """The price from now on, the row it adds to the history (None: not newer), if it differs."""
 
     price: Price
     record: PriceRecord | None

@@ -61,9 +61,7 @@ class Note(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What one source says of one asset; `dropped_reason` is set by the adapter or by the
-    consensus.
-    """
+    """What one source says of one asset; adapter or consensus set `dropped_reason`."""
 
     source: str
     price_usd: float | None = None
@@ -78,8 +76,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class SourceResult:
-    """What one source did in one refresh; `failure` is empty when it answered with a usable
-    body."""
+    """What one source did in one refresh; `failure` is empty for a usable answer."""
 
     source: str
     failure: str
@@ -168,9 +165,7 @@ class PriceRecord:
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
-    """Rows from `start_time` to before `end_time`, with `source` behind them ("" = any), of
-    `qualities` (none = all).
-    """
+    """Rows from `start_time` to before `end_time`; empty `source` and `qualities` = any."""
 
     start_time: datetime | None = None
     end_time: datetime | None = None
@@ -180,9 +175,7 @@ class HistoryFilter:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Prices that changed; with `gap` they are the whole present state, because changes were
-    dropped.
-    """
+    """Prices that changed; with `gap` the whole present state: changes were dropped."""
 
     prices: tuple[Price, ...]
     gap: bool
@@ -218,9 +211,7 @@ class Refreshed:
 
 
 def quality_now(price: Price, now: datetime) -> Quality:
-    """The quality a reader may rely on: STALE once no refresh has vouched for the price for 15
-    minutes.
-    """
+    """The quality to rely on: STALE once no refresh has vouched for it for 15 minutes."""
     if (
         price.price_usd is None
         or price.refresh_time is None

@@ -16,9 +16,7 @@ def is_open(moment: datetime) -> bool:
 
 
 def _new_york_offset(moment: datetime) -> timedelta:
-    """UTC-4 from the second Sunday of March, 7:00 UTC, to the first of November, 6:00 UTC; else
-    UTC-5.
-    """
+    """UTC-4 from the second Sunday of March, 7:00 UTC, to the first of November, 6:00, or UTC-5."""
     summer_start = datetime.combine(_first_sunday(moment.year, 3) + timedelta(days=7), time(7), UTC)
     summer_end = datetime.combine(_first_sunday(moment.year, 11), time(6), UTC)
     return timedelta(hours=-4 if summer_start <= moment < summer_end else -5)

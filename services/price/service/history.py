@@ -37,8 +37,7 @@ class CandleSource(Protocol):
     async def page(
         self, asset: str, interval: Interval, start: datetime, end: datetime
     ) -> Sequence[Close]:
-        """Closes of the candles from `start` to before `end`, rising,
-        at most 1000 intervals apart."""
+        """Closes of candles from `start` to before `end`, rising, at most 1000 intervals."""
         ...
 
 
@@ -295,9 +294,7 @@ def _stretch(
     after: paging.Key | None,
     default_span: timedelta,
 ) -> tuple[datetime, datetime]:
-    """Whole intervals from the first to before the last; a page token goes on where the page before
-    ended.
-    """
+    """Whole intervals, the last one excluded; a page token goes on where its page ended."""
     match after:
         case (datetime() as next_start, datetime() as until):
             return next_start, until

@@ -53,9 +53,7 @@ class Sources(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`live`: the market is LIVE from the start, whatever was used last. `demo_seed` makes the demo
-    one.
-    """
+    """`live`: the market is LIVE from the start, whatever was used last."""
 
     assets: tuple[str, ...]
     live: bool
@@ -140,8 +138,7 @@ class PriceService:
         return refreshed
 
     async def get(self, asset: str) -> Price:
-        """The present price. Raises NotFound PRICE_NOT_FOUND before the first refresh of the
-        asset."""
+        """The present price; NotFound PRICE_NOT_FOUND before the first refresh of the asset."""
         await self.ensure_market()
         async with self._read() as store:
             price = await store.get(asset)
@@ -191,9 +188,7 @@ class PriceService:
             return await store.changes(since)
 
     async def clear(self, confirm: str) -> int:
-        """Delete prices and history of both markets, count the rows. Raises InvalidArgument
-        NOT_CONFIRMED.
-        """
+        """Delete prices and history of both markets, count the rows; NOT_CONFIRMED."""
         if confirm != _CONFIRMATION:
             problem = f'confirm must be the word "{_CONFIRMATION}"'
             raise InvalidArgument("NOT_CONFIRMED", problem, fields={"confirm": problem})
@@ -316,8 +311,7 @@ def judge(
 
 
 def quotes_of(asset: str, answers: Sequence[SourceAnswer]) -> list[Quote]:
-    """One quote of each source; a source that failed quotes nothing,
-    for the kind of its failure."""
+    """One quote of each source; for one that failed an empty one with that reason."""
     return [
         answer.quotes.get(asset)
         or Quote(answer.result.source, dropped_reason=answer.result.failure or Dropped.MISSING)

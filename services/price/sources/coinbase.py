@@ -18,9 +18,7 @@ _PACE = Pace(50, 10.0, retries=1)
 
 
 class Coinbase:
-    """A Source. It fails as a whole when nothing was answered; a product's failure is its quote's
-    reason.
-    """
+    """A Source. It fails when nothing was answered; a product's failure is its quote's reason."""
 
     name = NAME
     assets = ASSETS

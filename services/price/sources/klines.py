@@ -61,8 +61,7 @@ class Klines:
 
 
 def read(body: object, interval: Interval, start: datetime, end: datetime) -> list[Close]:
-    """Raises ProviderFailure BAD_BODY: a page that breaks one promise is not trusted in the
-    rest."""
+    """Raises ProviderFailure BAD_BODY: a page that breaks one promise is not trusted."""
     if not isinstance(body, list):
         raise bad_body("the answer is not a list of candles")
     closes: list[Close] = []

@@ -1,6 +1,4 @@
-"""Asks all sources of a market at once. Here, and only here, whatever a source meets becomes an
-answer.
-"""
+"""Asks all sources of a market at once; only here whatever a source meets is an answer."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -145,9 +143,7 @@ class Poller:
 
 
 def _unknown_of(quotes: Mapping[str, Quote]) -> str:
-    """The assets a source that answered says it does not know, as a sentence; empty when it knows
-    all.
-    """
+    """The assets that a source says it does not know, as a sentence; empty: none."""
     unknown = [
         asset for asset, quote in quotes.items() if quote.dropped_reason == FailureKind.NOT_FOUND
     ]

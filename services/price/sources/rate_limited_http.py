@@ -57,9 +57,7 @@ class RateLimitedHttp(ProviderHttp):
         return await super().get_json(path, params, headers=headers)
 
     def silence(self, message: str, seconds: float) -> ProviderFailure:
-        """Ask nothing for so long: a limit the provider told in its own words. The failure to
-        raise.
-        """
+        """Ask nothing for so long, as the provider said in its own words. The failure to raise."""
         self.rate_limit.silence(seconds)
         return limited(message, seconds)
 

@@ -29,9 +29,7 @@ class Refused(Exception):
 
 
 def quote_or_reason(source: str, read: Callable[[Value], Quote], value: Value) -> Quote:
-    """The quote `read` makes of the value, or an empty one that carries the reason why it was
-    refused.
-    """
+    """The quote `read` makes of the value, or an empty one with the reason of its refusal."""
     try:
         return read(value)
     except Refused as refused:
@@ -63,9 +61,7 @@ def decimal(value: object) -> float:
 
 
 def bound(read: Callable[[object], float], value: object) -> float | None:
-    """A high or a low by `read`: what cannot be read or is no price is absent and costs the quote
-    nothing.
-    """
+    """A high or a low by `read`; absent when it is no price, which costs the quote nothing."""
     try:
         found = read(value)
     except Refused:
@@ -105,9 +101,7 @@ def answer_moment(answer: Answer) -> datetime:
 
 
 def milliseconds_moment(value: object) -> datetime:
-    """Whole milliseconds since 1970 as an aware time; seconds give a time of 1970, which is too
-    old.
-    """
+    """Whole milliseconds since 1970 as an aware time; seconds would be a time of 1970."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise Refused(Dropped.BAD_TIME)
     return moment(value / 1000)

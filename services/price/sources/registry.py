@@ -10,8 +10,7 @@ from services.price.sources.source import Source, SourceSetup
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a source is made on its HTTP part, which starts and stops with it,
-    and what it can quote."""
+    """How a source is made on its HTTP part, which lives with it, and what it can quote."""
 
     connect: Callable[[SourceSetup], tuple[Source, RateLimitedHttp]]
     assets: frozenset[str]

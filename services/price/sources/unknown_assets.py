@@ -1,6 +1,4 @@
-"""Assets a source says it does not know: found among several, left out for a while, then asked for
-again.
-"""
+"""Assets a source does not know: found among several, left out a while, then asked again."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -37,9 +35,7 @@ class UnknownAssets:
         self._left_out: dict[str, tuple[float, float]] = {}
 
     async def quotes(self, assets: Sequence[str], ask: Ask) -> Mapping[str, Quote]:
-        """A quote for each asset; those the source does not know say NOT_FOUND. Raises
-        ProviderFailure.
-        """
+        """A quote for each asset, NOT_FOUND for unknown ones. Raises ProviderFailure."""
         now = self._clock.monotonic()
         resting = [asset for asset in assets if self._left_out.get(asset, (now, 0.0))[0] > now]
         again = [asset for asset in assets if asset in self._left_out and asset not in resting]
@@ -121,8 +117,7 @@ class _Search:
         return self.failure is not None and not self._is_unknown(self.failure)
 
     def _fail(self, failure: ProviderFailure) -> None:
-        """The first failure is told when nothing was answered; one of another kind ends the
-        search."""
+        """The first failure is raised when nothing was answered; another kind ends the search."""
         if self.failure is None or not self._is_unknown(failure):
             self.failure = failure
         self.reason = failure.kind.value

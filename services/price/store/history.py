@@ -125,8 +125,7 @@ class HistoryStore:
     async def insert(
         self, market: Market, asset: str, source: str, prices: Sequence[tuple[datetime, float]]
     ) -> list[int]:
-        """Add rows (time, USD) of quality SINGLE, not linked yet; a time that has one is left
-        out."""
+        """Add rows (time, USD) of quality SINGLE, not linked yet, at times that have none."""
         found = await self._transaction.fetch(
             _INSERT,
             market=market.value,

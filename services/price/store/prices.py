@@ -150,9 +150,7 @@ class PriceStore:
     async def closes(
         self, market: Market, assets: Sequence[str], since: datetime, until: datetime
     ) -> dict[str, tuple[list[int], list[float]]]:
-        """The last price of each whole hour between two full hours, by asset: hours since 1970,
-        USD.
-        """
+        """The last price of each hour between two full hours, by asset: hours since 1970, USD."""
         found: dict[str, tuple[list[int], list[float]]] = {asset: ([], []) for asset in assets}
         for asset, hour, price_usd in await self._transaction.fetch(
             _CLOSES, market=market.value, assets=list(assets), since=since, until=until
@@ -198,9 +196,7 @@ class PriceStore:
     async def page(
         self, after: str, row_count: int, qualities: Sequence[Quality], vouched_since: datetime
     ) -> list[Price]:
-        """Prices of the present market by asset, after `after`; those not refreshed since then read
-        STALE.
-        """
+        """Prices by asset, after `after`; those not refreshed since `vouched_since` read STALE."""
         found = await self._transaction.fetch(
             _LIST,
             vouched_since=vouched_since,

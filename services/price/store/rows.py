@@ -44,9 +44,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Prices of the present market that changed after a revision; `reset`: the whole list was
-    replaced.
-    """
+    """Prices that changed after a revision; `reset`: the whole list was replaced."""
 
     revision: int
     prices: tuple[Price, ...]
