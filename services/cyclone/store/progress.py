@@ -11,12 +11,12 @@ from services.cyclone.domain.cycle import Cycle, Event, Step
 from services.cyclone.domain.incidents import Incident
 from services.cyclone.domain.schedule import Due, Setting
 from services.cyclone.store.rows import (
-    CYCLE_COLUMNS,
+    CYCLE_NAMES,
     FENCE,
-    INCIDENT_COLUMNS,
+    INCIDENT_NAMES,
     INSERT_EVENTS_FENCED,
     NOTIFY_CHANNEL,
-    STEP_COLUMNS,
+    STEP_NAMES,
     STEPS_OF,
     cycle_of,
     events_json,
@@ -41,7 +41,7 @@ with taken as (
     where cycle.id = (select id from cycle where state <= 2 order by state desc, created_time,
     id limit 1)
         and state <= 2
-    returning {", ".join(f"cycle.{name}" for name in CYCLE_COLUMNS)},
+    returning {", ".join(f"cycle.{name}" for name in CYCLE_NAMES)},
         pg_notify('{NOTIFY_CHANNEL}', 'progress ' || cycle.id)
 )
 select taken.*, {STEPS_OF.format(cycle="taken")} as steps from {FENCE} left join taken on true
@@ -65,18 +65,18 @@ with moved as (
 select (select count(*) from moved) as moved from {FENCE}
 """)
 
-_STEP_SET = ", ".join(f"{name} = new.{name}" for name in STEP_COLUMNS if name != "name")
+_STEP_SET = ", ".join(f"{name} = new.{name}" for name in STEP_NAMES if name != "name")
 _MOVED = f"""moved as (
     update step set {_STEP_SET}, epoch = :epoch
-    from {FENCE}, {recordset("steps", STEP_COLUMNS)}
+    from {FENCE}, {recordset("steps", "step")}
     where step.cycle_id = :cycle_id and step.name = new.name returning 1
 )"""
 _LOGGED = f"logged as ({INSERT_EVENTS_FENCED})"
-_INCIDENT_NAMES = ", ".join(INCIDENT_COLUMNS)
-_INCIDENT_SET = ", ".join(f"{name} = excluded.{name}" for name in INCIDENT_COLUMNS)
+_INCIDENT_NAMES = ", ".join(INCIDENT_NAMES)
+_INCIDENT_SET = ", ".join(f"{name} = excluded.{name}" for name in INCIDENT_NAMES)
 _WATCHED = f"""watched as (
     insert into incident as old ({_INCIDENT_NAMES})
-    select new.* from {FENCE}, {recordset("incidents", INCIDENT_COLUMNS)}
+    select {_INCIDENT_NAMES} from {FENCE}, {recordset("incidents", "incident")}
     on conflict (name) do update set {_INCIDENT_SET} returning 1
 )"""
 

@@ -9,7 +9,7 @@ from sqlalchemy import Label, literal_column, select
 
 from services.cyclone.domain.cycle import Cycle, CycleState, Event
 from services.cyclone.store.rows import (
-    CYCLE_COLUMNS,
+    CYCLE_NAMES,
     INSERT_EVENTS,
     NOTIFY_CHANNEL,
     STEPS_OF,
@@ -35,7 +35,7 @@ _ASK = Statement(
     f" select id, pg_notify('{NOTIFY_CHANNEL}', 'work') from made"
 )
 _GET = Statement(
-    f"select {', '.join(CYCLE_COLUMNS)}, {STEPS_OF.format(cycle='cycle')} as steps"
+    f"select {', '.join(CYCLE_NAMES)}, {STEPS_OF.format(cycle='cycle')} as steps"
     " from cycle where id = :id"
 )
 _OF_REQUEST = Statement("select id from cycle where request_id = :request_id")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -18,47 +19,10 @@ from shared.database.statement import Row
 FENCE: Final = "(select epoch from lease where epoch = :epoch for share) as fence"
 NOTIFY_CHANNEL: Final = "cyclone"
 
-CYCLE_COLUMNS: Final = (
-    "id",
-    "state",
-    "cause",
-    "slot_time",
-    "created_time",
-    "started_time",
-    "ended_time",
-    "epoch",
-    "message",
-    "demo",
-    "cancel",
-    "request_id",
-)
-STEP_COLUMNS: Final = {
-    "name": "text",
-    "state": "int2",
-    "attempt": "int4",
-    "started_time": "timestamptz",
-    "duration_seconds": "float8",
-    "counts": "jsonb",
-    "reason": "text",
-    "message": "text",
-}
-INCIDENT_COLUMNS: Final = {
-    "name": "text",
-    "bad_count": "int4",
-    '"open"': "bool",
-    "id": "text",
-    "summary": "text",
-    "notified_by": "text",
-    "resolving": "bool",
-}
-_EVENT_COLUMNS: Final = {
-    "event_time": "timestamptz",
-    "severity": "text",
-    "source": "text",
-    "message": "text",
-    "cycle_id": "text",
-}
-_STEP_FIELDS = ", ".join(f"'{name}', {name}" for name in STEP_COLUMNS)
+CYCLE_NAMES: Final = [field.name for field in fields(Cycle) if field.name != "steps"]
+STEP_NAMES: Final = [field.name for field in fields(Step)]
+INCIDENT_NAMES: Final = [f'"{field.name}"' for field in fields(Incident)]
+_STEP_FIELDS = ", ".join(f"'{name}', {name}" for name in STEP_NAMES)
 # One statement for a cycle and its steps, whatever the number of cycles.
 STEPS_OF: Final = (
     f"(select jsonb_agg(jsonb_build_object({_STEP_FIELDS}) order by place)"
@@ -69,10 +33,9 @@ _events = TypeAdapter(tuple[Event, ...])
 _incidents = TypeAdapter(tuple[Incident, ...])
 
 
-def recordset(parameter: str, columns: dict[str, str]) -> str:
-    """The rows of a parameter that is JSON text."""
-    listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-    return f"jsonb_to_recordset(cast(:{parameter} as jsonb)) as new ({listed})"
+def recordset(parameter: str, table: str) -> str:
+    """The rows of a parameter that is JSON text, with the columns of the table."""
+    return f"jsonb_populate_recordset(cast(null as {table}), cast(:{parameter} as jsonb)) as new"
 
 
 def cycle_of(row: Row) -> Cycle:
@@ -91,9 +54,7 @@ def incidents_json(incidents: Iterable[Incident]) -> str:
     return _incidents.dump_json(tuple(incidents)).decode()
 
 
-_EVENT_NAMES = ", ".join(_EVENT_COLUMNS)
-_NEW_EVENTS = recordset("events", _EVENT_COLUMNS)
-INSERT_EVENTS: Final = f"insert into event ({_EVENT_NAMES}) select new.* from {_NEW_EVENTS}"
-INSERT_EVENTS_FENCED: Final = (
-    f"insert into event ({_EVENT_NAMES}) select new.* from {FENCE}, {_NEW_EVENTS} returning 1"
-)
+_EVENT_NAMES = ", ".join(field.name for field in fields(Event) if field.name != "id")
+_INSERT = f"insert into event ({_EVENT_NAMES}) select {_EVENT_NAMES} from"
+INSERT_EVENTS: Final = f"{_INSERT} {recordset('events', 'event')}"
+INSERT_EVENTS_FENCED: Final = f"{_INSERT} {FENCE}, {recordset('events', 'event')} returning 1"

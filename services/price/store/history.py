@@ -1,6 +1,7 @@
 """The history of prices as rows: read, corrected, filled, trimmed."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from services.price.domain.prices import (
     PriceRecord,
     Quality,
 )
-from services.price.store.rows import COLUMNS, NAMES, READ, REPLACED, price_of, value_of
+from services.price.store.rows import NAMES, READ, REPLACED, price_of, prices_json
 from services.price.tables import price_history
 from shared import rows
 from shared.database import keyset
@@ -24,7 +25,6 @@ from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 from shared.paging import PageRequest
 
-_VALUES = ", ".join(f"cast(:{name} as {kind})" for name, kind in COLUMNS.items())
 _COLUMNS = price_history.c
 _OF = "market = :market and asset = :asset"
 
@@ -63,8 +63,8 @@ _PRESENT = Statement(f"select {READ} from price p where p.market = :market and p
 _KEEP = Statement(
     "with state as (update service_state set revision = revision + 1 where id = 1 returning"
     " revision)"
-    f" insert into price as old (market, {NAMES}, revision)"
-    f" select :market, {_VALUES}, revision from state"
+    f" insert into price as old ({NAMES}, revision) select {NAMES}, state.revision from state,"
+    " jsonb_populate_recordset(cast(null as price), cast(:prices as jsonb)) as new"
     f" on conflict (market, asset) do update set {REPLACED}, revision = excluded.revision"
 )
 _CANDLES = Statement(
@@ -167,9 +167,8 @@ class HistoryStore:
 
     async def keep(self, price: Price, refresh_time: datetime) -> None:
         """Make it the present price, as a change that watchers see."""
-        values = {column: value_of(price, column) for column in COLUMNS}
-        values |= {"refresh_time": price.refresh_time or refresh_time}
-        await self._transaction.execute(_KEEP, market=price.market.value, **values)
+        kept = replace(price, refresh_time=price.refresh_time or refresh_time)
+        await self._transaction.execute(_KEEP, prices=prices_json([kept]))
 
     async def candles(
         self,

@@ -5,21 +5,23 @@ one.
 """
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
+
+from pydantic import TypeAdapter
 
 from services.price.domain.day_range import DayRange
 from services.price.domain.price_update import PriceUpdate
 from services.price.domain.prices import Market, Price, PriceRecord, Quality, Refreshed
 from services.price.store.rows import (
-    COLUMNS,
     NAMES,
     READ,
     REPLACED,
     Changes,
     State,
     price_of,
+    prices_json,
     prices_of,
-    value_of,
 )
 from shared import rows
 from shared.database import fence
@@ -30,26 +32,10 @@ from shared.database.transaction import Transaction
 # Prices are asked for again every cycle: what a crash of the machine takes with it comes back by
 # itself.
 _NO_FLUSH = "set_config('synchronous_commit', 'off', true)"
-_PRICE_COLUMNS = {**COLUMNS, "changed": "boolean"}
-_RECORD_COLUMNS = {
-    "asset": "text",
-    "price_usd": "float8",
-    "price_time": "timestamptz",
-    "previous_price_usd": "float8",
-    "previous_price_time": "timestamptz",
-    "source": "text",
-    "quality": "smallint",
-}
-_RECORD_NAMES = ", ".join(_RECORD_COLUMNS)
+_RECORDS = TypeAdapter(tuple[PriceRecord, ...])
+_RECORD_NAMES = ", ".join(field.name for field in fields(PriceRecord) if field.name != "id")
 # The arguments of a step end at $7.
-_SEEN, _MARKET, _START, _FIRST = "$8::bigint", "$9::smallint", "$10::timestamptz", 11
-
-
-def _rows(kinds: dict[str, str], first: int) -> str:
-    """Arrays from $first on, one a column, as rows."""
-    arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(kinds.values(), first))
-    return f"unnest({arrays}) as row ({', '.join(kinds)})"
-
+_SEEN, _MARKET, _START = "$8::bigint", "$9::smallint", "$10::timestamptz"
 
 # By itself: a statement that waits for a lock goes on with what it saw before it waited.
 _LOCK = Statement("select from service_state for update")
@@ -81,13 +67,13 @@ _WRITE = fence.single_statement(
     f" demo_start_time = coalesce(demo_start_time, {_START})"
     f" where id = 1 and revision = {_SEEN} and exists (select from allowed) returning revision),"
     f" done as (select revision, {_NO_FLUSH} from moved),"
-    f" kept as (insert into price as old (market, {NAMES}, revision)"
-    f" select {_MARKET}, {NAMES}, case when changed then revision else 0 end"
-    f" from {_rows(_PRICE_COLUMNS, _FIRST)}, done on conflict (market, asset) do update set"
-    f" {REPLACED}, revision = greatest(old.revision, excluded.revision)),"
-    f" appended as (insert into price_history (market, {_RECORD_NAMES})"
-    f" select {_MARKET}, {_RECORD_NAMES}"
-    f" from {_rows(_RECORD_COLUMNS, _FIRST + len(_PRICE_COLUMNS))}, done"
+    f" kept as (insert into price as old ({NAMES}, revision)"
+    f" select {NAMES}, case when asset = any($12::text[]) then done.revision else 0 end"
+    " from jsonb_populate_recordset(null::price, $11::jsonb), done"
+    f" on conflict (market, asset) do update set {REPLACED},"
+    " revision = greatest(old.revision, excluded.revision)),"
+    f" appended as (insert into price_history ({_RECORD_NAMES}) select {_RECORD_NAMES}"
+    " from jsonb_populate_recordset(null::price_history, $13::jsonb), done"
     # What was there before stays.
     " on conflict (market, asset, price_time) do nothing)"
 )
@@ -177,16 +163,20 @@ class PriceStore:
         """Keep the prices, append the records to the history and remember the answer; None when
         `seen` is not true any more.
         """
-        values = [
+        fetch = self._transaction.driver.fetch
+        made = await fence.attempt(
+            fetch,
+            _WRITE,
+            step,
+            refreshed,
+            now,
             seen.revision,
             refreshed.market.value,
             demo_start_time,
-            *([value_of(one.price, column) for one in updates] for column in COLUMNS),
-            [one.changed for one in updates],
-            *([getattr(record, column) for record in records] for column in _RECORD_COLUMNS),
-        ]
-        fetch = self._transaction.driver.fetch
-        made = await fence.attempt(fetch, _WRITE, step, refreshed, now, *values)
+            prices_json(one.price for one in updates),
+            [one.price.asset for one in updates if one.changed],
+            _RECORDS.dump_json(tuple(records)).decode(),
+        )
         return made.recorded or (refreshed if made.is_done else None)
 
     async def clear(self) -> int:

@@ -1,9 +1,8 @@
 """What a row of a present price holds, and its value in the domain. Runs nothing."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -11,25 +10,13 @@ from services.price.domain.prices import Market, Price, Quote
 from shared import rows
 from shared.database.statement import Row
 
-_QUOTES: TypeAdapter[tuple[Quote, ...]] = TypeAdapter(tuple[Quote, ...])
-COLUMNS = {
-    "asset": "text",
-    "quality": "smallint",
-    "price_usd": "float8",
-    "price_time": "timestamptz",
-    "previous_price_usd": "float8",
-    "previous_price_time": "timestamptz",
-    "source": "text",
-    "last_good_price_usd": "float8",
-    "last_good_time": "timestamptz",
-    "hourly_volatility_ratio": "float8",
-    "volatility_hour_time": "timestamptz",
-    "refresh_time": "timestamptz",
-    "quotes": "jsonb",
-}
-NAMES = ", ".join(COLUMNS)
-READ = ", ".join(f"p.{name}" for name in COLUMNS) + ", p.market"
-REPLACED = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS)
+_QUOTES = TypeAdapter(tuple[Quote, ...])
+_PRICES = TypeAdapter(tuple[Price, ...])
+_NAMES = [field.name for field in fields(Price)]
+# Columns of the table of the same names as the fields of a Price.
+NAMES = ", ".join(_NAMES)
+READ = ", ".join(f"p.{name}" for name in _NAMES)
+REPLACED = ", ".join(f"{name} = excluded.{name}" for name in _NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +48,6 @@ def prices_of(found: Sequence[Row]) -> tuple[Price, ...]:
     return tuple(price_of(row) for row in found if row["asset"] is not None)
 
 
-def value_of(price: Price, column: str) -> Any:
-    """As the column of that name keeps it."""
-    return (
-        _QUOTES.dump_json(price.quotes).decode() if column == "quotes" else getattr(price, column)
-    )
+def prices_json(prices: Iterable[Price]) -> str:
+    """For `jsonb_populate_recordset(null::price, ...)`."""
+    return _PRICES.dump_json(tuple(prices)).decode()
