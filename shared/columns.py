@@ -33,7 +33,7 @@ _DTYPES: Final[Mapping[int, np.dtype[Any]]] = {
 
 # Kept by class: the views made, their columns (a view itself holds bytes), and
 # how the originals are written.
-_twins: dict[type[Message], type[Message]] = {}
+_views: dict[type[Message], type[Message]] = {}
 _encodings: dict[type[Message], dict[str, tuple[int, np.dtype[Any]]]] = {}
 _layouts: dict[type[Message], list[tuple[str, np.dtype[Any]]]] = {}
 
@@ -49,7 +49,7 @@ def fields(descriptor: Descriptor) -> dict[str, tuple[int, np.dtype[Any]]]:
 
 def bytes_view(message_class: type[Message]) -> type[Message]:
     """A message class of the same name and wire form whose columns are `bytes`, made once."""
-    if made := _twins.get(message_class):
+    if made := _views.get(message_class):
         return made
     descriptor = cast("Descriptor", message_class.DESCRIPTOR)
     pool = descriptor_pool.DescriptorPool()
@@ -60,7 +60,7 @@ def bytes_view(message_class: type[Message]) -> type[Message]:
     _turn_to_bytes(_own(proto, descriptor), fields(descriptor))
     pool.Add(proto)
     made = message_factory.GetMessageClass(pool.FindMessageTypeByName(descriptor.full_name))
-    _twins[message_class] = made
+    _views[message_class] = made
     _layouts[made] = [(name, dtype) for name, (_, dtype) in fields(descriptor).items()]
     return made
 

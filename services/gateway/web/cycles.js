@@ -21,7 +21,7 @@ function cycleRow(cycle, first) {
     { class: "line" },
     pill(state, `cycle-${state}`),
     h("span", { class: "subject" }, word(cycle.cause, "CAUSE_")),
-    lane(cycle),
+    track(cycle),
     h("span", { class: "n strong" }, span(milliseconds(cycle.duration))),
     h("span", { class: "n when" }, age(cycle.ended_time ?? cycle.created_time)),
   );
@@ -29,10 +29,10 @@ function cycleRow(cycle, first) {
 }
 
 /** Steps side by side, as wide as they took. */
-function lane(cycle) {
+function track(cycle) {
   return h(
     "span",
-    { class: "lane", "aria-hidden": "true" },
+    { class: "track", "aria-hidden": "true" },
     cycle.steps.map((step) => {
       const took = milliseconds(step.duration);
       return h("i", { class: `step-${code(step.state, "STEP_STATE_")}`, title: `${word(step.name)} ${span(took)}`, style: { "--took": String(Math.max(1, took || 0)) } });

@@ -195,7 +195,7 @@ async def test_who_lost_the_lease_does_not_get_past_the_fence(house: House, stor
     house.peers.told[SYNC] = behave
     cycle = await house.run(stub)
     assert await _fence_events(stub) == []
-    # It was resumed by the next tenure, which runs the step again.
+    # It was resumed under the next lease, which runs the step again.
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
     epochs = [request.epoch for request in house.peers.requests(SYNC)]
     assert epochs == sorted(set(epochs))

@@ -12,7 +12,7 @@ from services.price.server import Config, build
 from shared.clock import PushedClock
 from shared.lifecycle import App
 from shared.rpc.client import Channel
-from tests.contract.price.source_bench import REFERENCE_TIME, Desk, HurriedClock
+from tests.contract.price.source_bench import REFERENCE_TIME, HurriedClock, SourceBench
 from tests.fakes.databases import Databases
 from tests.fakes.http_provider import HttpProvider
 
@@ -60,8 +60,8 @@ async def house(databases: Databases, clock: PushedClock) -> AsyncIterator[House
 
 
 @pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
+async def bench() -> AsyncIterator[SourceBench]:
     async with HttpProvider() as provider:
-        desk = Desk(provider)
-        yield desk
-        await desk.close()
+        bench = SourceBench(provider)
+        yield bench
+        await bench.close()

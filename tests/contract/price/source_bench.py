@@ -27,7 +27,7 @@ class HurriedClock(PushedClock):
             await super().sleep(seconds)
 
 
-class Desk:
+class SourceBench:
     """One provider, the sources on it, and a clock that does not wait for a back-off."""
 
     def __init__(self, provider: HttpProvider) -> None:
@@ -35,7 +35,7 @@ class Desk:
         self.clock = HurriedClock(REFERENCE_TIME)
         self.metrics = Metrics()
         self.parts: dict[str, RateLimitedHttp] = {}
-        self._panels: dict[str, Poller] = {}
+        self._pollers: dict[str, Poller] = {}
 
     def poller(
         self,
@@ -46,14 +46,14 @@ class Desk:
         timeout_seconds: float = 0.5,
         markets: bool = False,
     ) -> Poller:
-        if name not in self._panels:
+        if name not in self._pollers:
             setup = SourceSetup(
                 self.provider.url + prefix, api_key, timeout_seconds, self.clock, markets
             )
             source, http = REGISTRY[name].connect(setup)
             self.parts[name] = http
-            self._panels[name] = Poller([source], "sonic", self.clock, self.metrics, {name: http})
-        return self._panels[name]
+            self._pollers[name] = Poller([source], "sonic", self.clock, self.metrics, {name: http})
+        return self._pollers[name]
 
     async def close(self) -> None:
         for http in self.parts.values():

@@ -12,7 +12,7 @@ import pytest
 from services.price.domain.consensus import LastGood, agree
 from services.price.domain.prices import Dropped
 from tests.contract.price.bodies import PATHS
-from tests.contract.price.source_bench import Desk
+from tests.contract.price.source_bench import SourceBench
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PATIENCE_SECONDS = 86_400 * 3
@@ -50,7 +50,7 @@ def served(folder: str, file: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("name", "file", "status", "headers", "kind", "silent_seconds"), ERRORS)
 async def test_an_error_is_told_by_its_kind_and_its_time_is_honoured(
-    desk: Desk,
+    bench: SourceBench,
     name: str,
     file: str,
     status: int,
@@ -60,35 +60,35 @@ async def test_an_error_is_told_by_its_kind_and_its_time_is_honoured(
 ) -> None:
     answer = served("errors", file)
     answer["headers"] |= headers
-    desk.provider.answer(PATHS[name], status=status, **answer)
+    bench.provider.answer(PATHS[name], status=status, **answer)
     asset = "SPX" if name == "yahoo" else "BTC"
-    found = await desk.ask(name, asset)
+    found = await bench.ask(name, asset)
     assert (found.result.failure, found.quotes) == (kind, {})
     if silent_seconds != 0:
-        desk.clock.advance((silent_seconds or PATIENCE_SECONDS) - 0.5)
-        assert (await desk.ask(name, asset)).result.failure == kind
-        assert len(desk.provider.requests) == 1
-        desk.clock.advance(1)
-    await desk.ask(name, asset)
-    assert len(desk.provider.requests) == (1 if silent_seconds is None else 2)
+        bench.clock.advance((silent_seconds or PATIENCE_SECONDS) - 0.5)
+        assert (await bench.ask(name, asset)).result.failure == kind
+        assert len(bench.provider.requests) == 1
+        bench.clock.advance(1)
+    await bench.ask(name, asset)
+    assert len(bench.provider.requests) == (1 if silent_seconds is None else 2)
 
 
 @pytest.mark.parametrize(("name", "file", "reason"), GARBAGE)
 async def test_garbage_is_dropped_by_its_reason_and_is_no_price(
-    desk: Desk, name: str, file: str, reason: Dropped
+    bench: SourceBench, name: str, file: str, reason: Dropped
 ) -> None:
-    desk.provider.answer(PATHS[name], **served("garbage", file))
+    bench.provider.answer(PATHS[name], **served("garbage", file))
     asset, last_good_usd = ("SOL", 182.4) if name == "pyth" else ("BTC", 97_400.0)
-    found = await desk.ask(name, asset)
-    now = desk.clock.now()
+    found = await bench.ask(name, asset)
+    now = bench.clock.now()
     judged = agree(asset, [found.quotes[asset]], now, LastGood(last_good_usd, now))
     assert judged.price_usd is None
     assert [quote.dropped_reason for quote in judged.quotes] == [reason]
 
 
-async def test_a_number_beyond_all_numbers_costs_the_whole_answer(desk: Desk) -> None:
-    desk.provider.answer(PATHS["coingecko"], **served("garbage", "price_huge.json"))
-    result = (await desk.ask("coingecko")).result
+async def test_a_number_beyond_all_numbers_costs_the_whole_answer(bench: SourceBench) -> None:
+    bench.provider.answer(PATHS["coingecko"], **served("garbage", "price_huge.json"))
+    result = (await bench.ask("coingecko")).result
     assert (result.failure, result.message) == (
         "BAD_BODY",
         "the body cannot be read: a number is too large",

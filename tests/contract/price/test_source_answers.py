@@ -23,7 +23,7 @@ from tests.contract.price.bodies import (
     coin,
     feed,
 )
-from tests.contract.price.source_bench import REFERENCE_TIME, Desk
+from tests.contract.price.source_bench import REFERENCE_TIME, SourceBench
 from tests.fakes.http_provider import HttpProvider
 
 HTML = {"text": "<html><h1>Sorry</h1></html>", "headers": {"content-type": "text/html"}}
@@ -120,15 +120,15 @@ FEED_REASONS: list[tuple[object, str]] = [
 @pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize(("answer", "kind"), FAILURES)
 async def test_a_failed_call_is_a_row_with_its_kind_and_no_quote(
-    desk: Desk, name: str, answer: dict[str, Any], kind: str
+    bench: SourceBench, name: str, answer: dict[str, Any], kind: str
 ) -> None:
-    desk.provider.answer(PATHS[name], **answer)
-    desk.poller(name, timeout_seconds=0.2 if kind == "TIMEOUT" else 2.0)
-    found = await desk.ask(name, ASSETS[name])
+    bench.provider.answer(PATHS[name], **answer)
+    bench.poller(name, timeout_seconds=0.2 if kind == "TIMEOUT" else 2.0)
+    found = await bench.ask(name, ASSETS[name])
     assert (found.result.failure, found.result.quote_count, found.quotes) == (kind, 0, {})
     assert found.result.message
     assert "127.0.0.1" not in found.result.message
-    count = desk.metrics.counter("price_source_failures_total", "", ("source", "kind"))
+    count = bench.metrics.counter("price_source_failures_total", "", ("source", "kind"))
     assert count.labels(name, kind)._value.get() == 1
 
 
@@ -137,22 +137,22 @@ async def test_a_failed_call_is_a_row_with_its_kind_and_no_quote(
     [("coingecko", *row) for row in COIN_REASONS] + [("pyth", *row) for row in FEED_REASONS],
 )
 async def test_a_bad_quote_is_dropped_with_its_reason(
-    desk: Desk, name: str, body: object, reason: str
+    bench: SourceBench, name: str, body: object, reason: str
 ) -> None:
-    desk.provider.answer(PATHS[name], json=body)
-    found = await desk.ask(name)
+    bench.provider.answer(PATHS[name], json=body)
+    found = await bench.ask(name)
     assert found.result.failure == ""
-    last_good = LastGood(97_400.0, desk.clock.now())
-    judged = agree("BTC", [found.quotes["BTC"]], desk.clock.now(), last_good)
+    last_good = LastGood(97_400.0, bench.clock.now())
+    judged = agree("BTC", [found.quotes["BTC"]], bench.clock.now(), last_good)
     assert judged.price_usd is None
     assert [quote.dropped_reason for quote in judged.quotes] == [reason]
 
 
-async def test_coingecko_is_asked_as_its_pages_say(desk: Desk) -> None:
-    desk.provider.answer(COINGECKO_PATH, json=COINGECKO)
-    desk.poller("coingecko", api_key="a-demo-key")
-    await desk.ask("coingecko", "BTC", "SOL")
-    asked = desk.provider.asked(COINGECKO_PATH)[0]
+async def test_coingecko_is_asked_as_its_pages_say(bench: SourceBench) -> None:
+    bench.provider.answer(COINGECKO_PATH, json=COINGECKO)
+    bench.poller("coingecko", api_key="a-demo-key")
+    await bench.ask("coingecko", "BTC", "SOL")
+    asked = bench.provider.asked(COINGECKO_PATH)[0]
     assert asked.query == {
         "ids": "bitcoin,solana",
         "vs_currencies": "usd",
@@ -161,80 +161,80 @@ async def test_coingecko_is_asked_as_its_pages_say(desk: Desk) -> None:
     assert asked.headers["x-cg-demo-api-key"] == "a-demo-key"
 
 
-async def test_pyth_is_asked_for_each_feed(desk: Desk) -> None:
-    desk.provider.answer(PYTH_PATH, json=PYTH)
-    await desk.ask("pyth", "BTC", "ETH")
-    pairs = desk.provider.asked(PYTH_PATH)[0].pairs
+async def test_pyth_is_asked_for_each_feed(bench: SourceBench) -> None:
+    bench.provider.answer(PYTH_PATH, json=PYTH)
+    await bench.ask("pyth", "BTC", "ETH")
+    pairs = bench.provider.asked(PYTH_PATH)[0].pairs
     assert [name for name, _ in pairs] == ["ids[]", "ids[]", "ignore_invalid_price_ids"]
     assert pairs[0][1].startswith("e62df6c8")
 
 
 @pytest.mark.parametrize("prefix", ["/mirror", "/mirror/", "/a/b"])
-async def test_a_base_address_may_have_a_path(desk: Desk, prefix: str) -> None:
+async def test_a_base_address_may_have_a_path(bench: SourceBench, prefix: str) -> None:
     route = f"GET {prefix.rstrip('/')}{COINGECKO_PATH.removeprefix('GET ')}"
-    desk.provider.answer(route, json=COINGECKO)
-    desk.poller("coingecko", prefix=prefix)
-    assert (await desk.ask("coingecko")).result.quote_count == 1
+    bench.provider.answer(route, json=COINGECKO)
+    bench.poller("coingecko", prefix=prefix)
+    assert (await bench.ask("coingecko")).result.quote_count == 1
 
 
-async def test_over_its_calls_a_minute_coingecko_is_not_asked(desk: Desk) -> None:
-    desk.provider.answer(COINGECKO_PATH, json=COINGECKO)
-    kinds = [(await desk.ask("coingecko")).result.failure for _ in range(32)]
+async def test_over_its_calls_a_minute_coingecko_is_not_asked(bench: SourceBench) -> None:
+    bench.provider.answer(COINGECKO_PATH, json=COINGECKO)
+    kinds = [(await bench.ask("coingecko")).result.failure for _ in range(32)]
     assert kinds == [""] * 30 + ["RATE_LIMITED", "RATE_LIMITED"]
-    assert len(desk.provider.requests) == 30
-    desk.clock.advance(60)
-    assert (await desk.ask("coingecko")).result.failure == ""
+    assert len(bench.provider.requests) == 30
+    bench.clock.advance(60)
+    assert (await bench.ask("coingecko")).result.failure == ""
 
 
-async def test_a_limit_told_with_status_200_is_believed_for_a_minute(desk: Desk) -> None:
+async def test_a_limit_told_with_status_200_is_believed_for_a_minute(bench: SourceBench) -> None:
     limited = {"status": {"error_code": 429, "error_message": "too many"}}
-    desk.provider.answer(COINGECKO_PATH, json=limited, times=1)
-    desk.provider.answer(COINGECKO_PATH, json=COINGECKO)
-    assert (await desk.ask("coingecko")).result.failure == "RATE_LIMITED"
-    desk.clock.advance(59)
-    assert (await desk.ask("coingecko")).result.failure == "RATE_LIMITED"
-    assert len(desk.provider.requests) == 1
-    desk.clock.advance(1)
-    assert (await desk.ask("coingecko")).result.failure == ""
+    bench.provider.answer(COINGECKO_PATH, json=limited, times=1)
+    bench.provider.answer(COINGECKO_PATH, json=COINGECKO)
+    assert (await bench.ask("coingecko")).result.failure == "RATE_LIMITED"
+    bench.clock.advance(59)
+    assert (await bench.ask("coingecko")).result.failure == "RATE_LIMITED"
+    assert len(bench.provider.requests) == 1
+    bench.clock.advance(1)
+    assert (await bench.ask("coingecko")).result.failure == ""
 
 
-async def test_another_error_with_status_200_is_a_bad_body(desk: Desk) -> None:
-    desk.provider.answer(
+async def test_another_error_with_status_200_is_a_bad_body(bench: SourceBench) -> None:
+    bench.provider.answer(
         COINGECKO_PATH, json={"status": {"error_code": 10_010, "error_message": "no"}}
     )
-    assert (await desk.ask("coingecko")).result.failure == "BAD_BODY"
+    assert (await bench.ask("coingecko")).result.failure == "BAD_BODY"
 
 
-async def test_a_429_is_remembered_until_its_time(desk: Desk) -> None:
-    desk.provider.answer(PYTH_PATH, status=429, headers={"retry-after": "60"}, times=1)
-    desk.provider.answer(PYTH_PATH, json=PYTH)
-    assert (await desk.ask("pyth")).result.failure == "RATE_LIMITED"
-    desk.clock.advance(59)
-    assert (await desk.ask("pyth")).result.failure == "RATE_LIMITED"
-    assert len(desk.provider.requests) == 1
-    desk.clock.advance(1.5)
-    assert (await desk.ask("pyth")).result.failure == ""
+async def test_a_429_is_remembered_until_its_time(bench: SourceBench) -> None:
+    bench.provider.answer(PYTH_PATH, status=429, headers={"retry-after": "60"}, times=1)
+    bench.provider.answer(PYTH_PATH, json=PYTH)
+    assert (await bench.ask("pyth")).result.failure == "RATE_LIMITED"
+    bench.clock.advance(59)
+    assert (await bench.ask("pyth")).result.failure == "RATE_LIMITED"
+    assert len(bench.provider.requests) == 1
+    bench.clock.advance(1.5)
+    assert (await bench.ask("pyth")).result.failure == ""
 
 
-async def test_pyth_is_tried_again_after_a_passing_fault(desk: Desk) -> None:
-    desk.provider.answer(PYTH_PATH, status=503, times=2)
-    desk.provider.answer(PYTH_PATH, json=PYTH)
-    desk.poller("pyth", timeout_seconds=5.0)
-    assert (await desk.ask("pyth")).result.failure == ""
-    assert len(desk.provider.requests) == 3
+async def test_pyth_is_tried_again_after_a_passing_fault(bench: SourceBench) -> None:
+    bench.provider.answer(PYTH_PATH, status=503, times=2)
+    bench.provider.answer(PYTH_PATH, json=PYTH)
+    bench.poller("pyth", timeout_seconds=5.0)
+    assert (await bench.ask("pyth")).result.failure == ""
+    assert len(bench.provider.requests) == 3
 
 
-async def test_five_failures_open_the_circuit_and_a_probe_closes_it(desk: Desk) -> None:
+async def test_five_failures_open_the_circuit_and_a_probe_closes_it(bench: SourceBench) -> None:
     for _ in range(5):
-        desk.provider.answer(COINGECKO_PATH, status=500)
-        await desk.ask("coingecko")
-        desk.clock.advance(20)
-    asked = len(desk.provider.requests)
-    assert (await desk.ask("coingecko")).result.failure == "CIRCUIT_OPEN"
-    assert len(desk.provider.requests) == asked
-    desk.clock.advance(30)
-    desk.provider.answer(COINGECKO_PATH, json=COINGECKO)
-    assert (await desk.ask("coingecko")).result.failure == ""
+        bench.provider.answer(COINGECKO_PATH, status=500)
+        await bench.ask("coingecko")
+        bench.clock.advance(20)
+    asked = len(bench.provider.requests)
+    assert (await bench.ask("coingecko")).result.failure == "CIRCUIT_OPEN"
+    assert len(bench.provider.requests) == asked
+    bench.clock.advance(30)
+    bench.provider.answer(COINGECKO_PATH, json=COINGECKO)
+    assert (await bench.ask("coingecko")).result.failure == ""
 
 
 class Broken:

@@ -13,7 +13,7 @@ import pytest
 from services.price.sources import binance, kraken, pyth
 from services.price.sources.unknown_assets import FIRST_SECONDS, MOST_SECONDS
 from tests.contract.price.bodies import BINANCE, COINBASE, COINGECKO, KRAKEN, PATHS, PYTH
-from tests.contract.price.source_bench import Desk
+from tests.contract.price.source_bench import SourceBench
 
 TEXT = {"content-type": "text/plain"}
 
@@ -49,20 +49,20 @@ SAID: dict[str, tuple[dict[str, Any], object, Callable[[Sequence[str]], dict[str
 }
 
 
-def without_sol(desk: Desk, name: str) -> None:
+def without_sol(bench: SourceBench, name: str) -> None:
     """A source that does not know SOL, and says so for the whole question."""
     said, good, where = SAID[name]
-    desk.provider.answer(PATHS[name], **said)
+    bench.provider.answer(PATHS[name], **said)
     for assets in (("BTC",), ("ETH",), ("BTC", "ETH")):
-        desk.provider.answer(PATHS[name], json=good, where=where(assets))
+        bench.provider.answer(PATHS[name], json=good, where=where(assets))
 
 
 @pytest.mark.parametrize("name", sorted(SAID))
 async def test_an_unknown_asset_costs_the_others_nothing_and_is_named(
-    desk: Desk, name: str
+    bench: SourceBench, name: str
 ) -> None:
-    without_sol(desk, name)
-    found = await desk.ask(name, "BTC", "ETH", "SOL")
+    without_sol(bench, name)
+    found = await bench.ask(name, "BTC", "ETH", "SOL")
     assert (found.result.failure, found.result.quote_count) == ("", 2)
     assert found.result.message == "it does not know SOL"
     assert found.quotes["SOL"].dropped_reason == "NOT_FOUND"
@@ -70,79 +70,81 @@ async def test_an_unknown_asset_costs_the_others_nothing_and_is_named(
 
 
 @pytest.mark.parametrize("name", sorted(SAID))
-async def test_it_is_left_out_for_a_while_and_never_for_ever(desk: Desk, name: str) -> None:
-    without_sol(desk, name)
-    await desk.ask(name, "BTC", "ETH", "SOL")
-    desk.clock.advance(60)
-    before = len(desk.provider.requests)
-    found = await desk.ask(name, "BTC", "ETH", "SOL")
-    assert len(desk.provider.requests) == before + 1
+async def test_it_is_left_out_for_a_while_and_never_for_ever(bench: SourceBench, name: str) -> None:
+    without_sol(bench, name)
+    await bench.ask(name, "BTC", "ETH", "SOL")
+    bench.clock.advance(60)
+    before = len(bench.provider.requests)
+    found = await bench.ask(name, "BTC", "ETH", "SOL")
+    assert len(bench.provider.requests) == before + 1
     assert found.quotes["SOL"].dropped_reason == "NOT_FOUND"
-    desk.clock.advance(FIRST_SECONDS - 59)
+    bench.clock.advance(FIRST_SECONDS - 59)
     # The others are asked without it, it is asked by itself.
-    found = await desk.ask(name, "BTC", "ETH", "SOL")
-    assert len(desk.provider.requests) == before + 3
+    found = await bench.ask(name, "BTC", "ETH", "SOL")
+    assert len(bench.provider.requests) == before + 3
     assert found.result.quote_count == 2
     _, good, _ = SAID[name]
-    desk.provider.answer(PATHS[name], json=good)
-    desk.clock.advance(MOST_SECONDS)
-    assert (await desk.ask(name, "BTC", "ETH", "SOL")).result.quote_count == 3
-    desk.clock.advance(60)
-    before = len(desk.provider.requests)
-    assert (await desk.ask(name, "BTC", "ETH", "SOL")).result.message == ""
-    assert len(desk.provider.requests) == before + 1
+    bench.provider.answer(PATHS[name], json=good)
+    bench.clock.advance(MOST_SECONDS)
+    assert (await bench.ask(name, "BTC", "ETH", "SOL")).result.quote_count == 3
+    bench.clock.advance(60)
+    before = len(bench.provider.requests)
+    assert (await bench.ask(name, "BTC", "ETH", "SOL")).result.message == ""
+    assert len(bench.provider.requests) == before + 1
 
 
 @pytest.mark.parametrize("name", sorted(SAID))
 async def test_a_source_that_knows_nothing_at_all_is_in_trouble_itself_and_forgets_it(
-    desk: Desk, name: str
+    bench: SourceBench, name: str
 ) -> None:
     said, good, _ = SAID[name]
-    desk.provider.answer(PATHS[name], **said)
-    found = await desk.ask(name, "BTC", "ETH", "SOL")
+    bench.provider.answer(PATHS[name], **said)
+    found = await bench.ask(name, "BTC", "ETH", "SOL")
     assert found.quotes == {}
     assert found.result.failure in ("NOT_FOUND", "BAD_STATUS")
-    desk.provider.answer(PATHS[name], json=good)
-    desk.clock.advance(60)
-    assert (await desk.ask(name, "BTC", "ETH", "SOL")).result.quote_count == 3
+    bench.provider.answer(PATHS[name], json=good)
+    bench.clock.advance(60)
+    assert (await bench.ask(name, "BTC", "ETH", "SOL")).result.quote_count == 3
 
 
-async def test_what_fails_otherwise_in_the_search_is_no_unknown_asset(desk: Desk) -> None:
-    without_sol(desk, "binance")
-    desk.provider.answer(PATHS["binance"], status=503, json={}, where=_symbols(("ETH", "SOL")))
-    found = await desk.ask("binance", "BTC", "ETH", "SOL")
+async def test_what_fails_otherwise_in_the_search_is_no_unknown_asset(bench: SourceBench) -> None:
+    without_sol(bench, "binance")
+    bench.provider.answer(PATHS["binance"], status=503, json={}, where=_symbols(("ETH", "SOL")))
+    found = await bench.ask("binance", "BTC", "ETH", "SOL")
     assert found.quotes["BTC"].price_usd
     assert {found.quotes[asset].dropped_reason for asset in ("ETH", "SOL")} == {"SERVER_ERROR"}
     assert found.result.message == ""
 
 
-async def test_pyth_is_told_to_leave_out_what_it_does_not_know(desk: Desk) -> None:
+async def test_pyth_is_told_to_leave_out_what_it_does_not_know(bench: SourceBench) -> None:
     body = {**PYTH, "parsed": PYTH["parsed"][:2]}
-    desk.provider.answer(PATHS["pyth"], json=body)
-    found = await desk.ask("pyth", "BTC", "ETH", "SOL")
-    assert desk.provider.requests[0].query["ignore_invalid_price_ids"] == "true"
+    bench.provider.answer(PATHS["pyth"], json=body)
+    found = await bench.ask("pyth", "BTC", "ETH", "SOL")
+    assert bench.provider.requests[0].query["ignore_invalid_price_ids"] == "true"
     assert found.result.quote_count == 2
     assert found.quotes["SOL"].dropped_reason == "MISSING"
 
 
-async def test_a_product_coinbase_does_not_know_is_not_asked_for_every_time(desk: Desk) -> None:
+async def test_a_product_coinbase_does_not_know_is_not_asked_for_every_time(
+    bench: SourceBench,
+) -> None:
     for asset in ("BTC", "ETH"):
-        desk.provider.answer(f"GET /products/{asset}-USD/ticker", json=COINBASE[asset])
+        bench.provider.answer(f"GET /products/{asset}-USD/ticker", json=COINBASE[asset])
     route = "GET /products/SOL-USD/ticker"
-    desk.provider.answer(route, status=404, json={"message": "NotFound"})
+    bench.provider.answer(route, status=404, json={"message": "NotFound"})
     for _ in range(4):
-        found = await desk.ask("coinbase", "BTC", "ETH", "SOL")
+        found = await bench.ask("coinbase", "BTC", "ETH", "SOL")
         assert found.quotes["SOL"].dropped_reason == "NOT_FOUND"
         assert found.result.message == "it does not know SOL"
-        desk.clock.advance(60)
-    assert len(desk.provider.asked(route)) == 1
-    desk.clock.advance(FIRST_SECONDS)
-    desk.provider.answer(route, json=COINBASE["SOL"])
-    assert (await desk.ask("coinbase", "BTC", "ETH", "SOL")).result.quote_count == 3
+        bench.clock.advance(60)
+    assert len(bench.provider.asked(route)) == 1
+    bench.clock.advance(FIRST_SECONDS)
+    bench.provider.answer(route, json=COINBASE["SOL"])
+    assert (await bench.ask("coinbase", "BTC", "ETH", "SOL")).result.quote_count == 3
 
 
-async def test_an_id_coingecko_leaves_out_costs_that_asset_only(desk: Desk) -> None:
+async def test_an_id_coingecko_leaves_out_costs_that_asset_only(bench: SourceBench) -> None:
     body = {id: coin for id, coin in COINGECKO.items() if id != "solana"}
-    desk.provider.answer(PATHS["coingecko"], json=body)
-    found = await desk.ask("coingecko", "BTC", "ETH", "SOL")
+    bench.provider.answer(PATHS["coingecko"], json=body)
+    found = await bench.ask("coingecko", "BTC", "ETH", "SOL")
     assert (found.result.quote_count, found.quotes["SOL"].dropped_reason) == (2, "MISSING")

@@ -119,7 +119,7 @@ def _alert_columns(count: int) -> AlertColumns:
 
 
 def _evaluated(alert_columns: AlertColumns, level: Levels, now: int) -> tuple[AlertColumns, Truths]:
-    """The board after an evaluation at these levels, and which rows it tells."""
+    """The columns after an evaluation at these levels, and which rows it tells."""
     active = np.ones(len(alert_columns), bool)
     rows = np.flatnonzero((level != alert_columns.level) | due(alert_columns, level, active, now))
     applied = apply_levels(alert_columns, rows, level[rows], active[rows], now)

@@ -131,7 +131,7 @@ def test_whatever_happens_nothing_dangerous_stays_untold_longer_than_it_is_held(
         assert (held[untold]).all()
         left = alert_columns.held_until_micros[untold] - alerts.now
         assert ((left > 0) & (left <= HOUR)).all()
-        # And what the board remembers of it is what happened.
+        # And what its columns remember of it is what happened.
         assert (alert_columns.notified_level[untold] < alert_columns.level[untold]).all()
     assert len(alerts.alert_columns) == len(EVENTS) ** LENGTH
     # After the longest hold everything that stands has been told.

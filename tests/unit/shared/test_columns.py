@@ -30,7 +30,7 @@ def test_an_encoded_message_is_the_message() -> None:
     assert np.isnan(parsed.heat[1])
 
 
-def test_a_twin_reads_what_the_message_wrote() -> None:
+def test_a_view_reads_what_the_message_wrote() -> None:
     sent = Columns(
         heat=[1.5, 2.5], key=[7, -8], asset=[1, 2], stale=[True, False], notes=["a"], cycle="cyc-1"
     )
@@ -45,7 +45,7 @@ def test_a_twin_reads_what_the_message_wrote() -> None:
     assert (read.cycle, list(read.notes)) == ("cyc-1", ["a"])
 
 
-def test_a_twin_is_made_once() -> None:
+def test_a_view_is_made_once() -> None:
     assert columns.bytes_view(Columns) is columns.bytes_view(Columns)
 
 
