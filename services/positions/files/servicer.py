@@ -12,6 +12,7 @@ from services.positions.files.service.files import FilesService
 from services.positions.files.service.imports import ImportService, Progress
 from services.positions.servicer.mapping import Context, imported_message, refusal_message
 from services.positions.store.positions import Filter
+from shared.codec import fill
 
 
 class FilesServicer(rpc.FilesServiceServicer):
@@ -49,22 +50,16 @@ class FilesServicer(rpc.FilesServiceServicer):
         stage = pb.IMPORT_STAGE_PARSED
         try:
             while (progress := await told.get()) is not None:
-                yield pb.ImportProgress(
-                    stage=stage,
-                    row_count=progress.row_count,
-                    written_count=progress.written_count,
-                    refused_count=progress.refused_count,
-                )
+                yield fill(pb.ImportProgress, progress, unset=("result",), stage=stage)
                 stage = pb.IMPORT_STAGE_WRITING
             done = await work
         finally:
             work.cancel()
-        written = done.row_count
-        yield pb.ImportProgress(
+        yield fill(
+            pb.ImportProgress,
+            done,
             stage=pb.IMPORT_STAGE_DONE,
-            row_count=written,
-            written_count=written,
-            refused_count=done.refused_count,
+            written_count=done.row_count,
             result=imported_message(done),
         )
 
@@ -80,12 +75,8 @@ class FilesServicer(rpc.FilesServiceServicer):
         done = await self._service.import_wallets(
             request.content, _format(request.format), dry_run=request.dry_run
         )
-        return pb.ImportWalletsResponse(
-            created_count=done.created_count,
-            updated_count=done.updated_count,
-            refused_count=done.refused_count,
-            refusals=map(refusal_message, done.refusals),
-        )
+        refusals = map(refusal_message, done.refusals)
+        return fill(pb.ImportWalletsResponse, done, refusals=refusals)
 
 
 def _format(value: int) -> Format:

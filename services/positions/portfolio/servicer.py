@@ -11,15 +11,7 @@ from services.positions.portfolio.service.net_worth import NetWorthService
 from services.positions.portfolio.service.portfolio import PortfolioService
 from services.positions.servicer.mapping import Context, snapshot_message, totals_message
 from services.positions.tables import TOTALS_NUMBERS
-from shared.codec import (
-    check_mask,
-    from_duration,
-    from_timestamp,
-    masked,
-    number,
-    put,
-    to_timestamp,
-)
+from shared.codec import check_mask, fill, from_duration, from_timestamp, masked, put, read
 from shared.database.fence import Step
 from shared.errors import InvalidArgument
 
@@ -87,12 +79,7 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
         )
         message = pb.ListTrendResponse(
             points=[
-                pb.TrendPoint(
-                    snapshot=snapshot_message(point.snapshot),
-                    lowest_value_usd=point.lowest_value_usd,
-                    highest_value_usd=point.highest_value_usd,
-                    snapshot_count=point.snapshot_count,
-                )
+                fill(pb.TrendPoint, point, snapshot=snapshot_message(point.snapshot))
                 for point in trend.points
             ],
             snapshot_count=sum(point.snapshot_count for point in trend.points),
@@ -105,31 +92,13 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
         return message
 
     async def GetBalances(self, request: pb.GetBalancesRequest, context: Context) -> pb.Balances:
-        found = await self._net_worth.balances()
-        return pb.Balances(
-            total_wallets_usd=found.total_wallets_usd,
-            total_brokers_usd=found.total_brokers_usd,
-            total_usd=found.total_wallets_usd + found.total_brokers_usd,
-            absent_wallet_count=found.absent_wallet_count,
-            absent_broker_count=found.absent_broker_count,
-        )
+        return fill(pb.Balances, await self._net_worth.balances())
 
     async def GetFreshness(
         self, request: pb.GetFreshnessRequest, context: Context
     ) -> pb.GetFreshnessResponse:
-        return pb.GetFreshnessResponse(
-            stamps=[
-                pb.Freshness(
-                    kind=pb.FreshnessKind.ValueType(stamp.kind),
-                    name=stamp.name,
-                    update_time=to_timestamp(stamp.update_time),
-                    source=stamp.source,
-                    failed=stamp.failed,
-                    reason=stamp.reason,
-                )
-                for stamp in await self._net_worth.freshness()
-            ]
-        )
+        stamps = await self._net_worth.freshness()
+        return pb.GetFreshnessResponse(stamps=[fill(pb.Freshness, stamp) for stamp in stamps])
 
     async def ClearData(
         self, request: pb.ClearDataRequest, context: Context
@@ -166,16 +135,12 @@ def _entered(totals: pb.Totals) -> Totals:
         raise InvalidArgument(
             "NOT_FINITE", "amounts are finite numbers", fields={"snapshot.totals": "finite numbers"}
         )
-    return Totals(
-        position_count=totals.position_count,
-        stale_count=totals.stale_count,
+    return read(
+        Totals,
+        totals,
         **numbers,
-        avg_leverage_ratio=number(totals, "avg_leverage_ratio"),
-        avg_travel_percent=number(totals, "avg_travel_percent"),
-        avg_heat_index=number(totals, "avg_heat_index"),
-        total_heat=number(totals, "total_heat"),
-        value_to_collateral_ratio=number(totals, "value_to_collateral_ratio"),
         absent_count={},
         oldest_mark_time=None,
         totals_time=None,
+        stale=False,
     )

@@ -23,21 +23,11 @@ from services.positions.servicer.mapping import (
     what_if_terms,
 )
 from services.positions.store.positions import Filter
-from services.positions.sync.domain.sync_rows import RefusedRow
 from services.positions.sync.service.sync import SyncService
-from services.positions.sync.service.sync_result import WalletSync
 from shared import columns
-from shared.codec import apply_mask, check_mask, masked, number, put, to_duration, to_timestamp
+from shared.codec import apply_mask, check_mask, fill, masked, number, put, read
 from shared.database.fence import Step
 from shared.rpc.once import Once
-
-_DRAFT_NUMBERS = (
-    "entry_price_usd",
-    "size_usd",
-    "collateral_usd",
-    "liquidation_price_usd",
-    "mark_price_usd",
-)
 
 
 class PositionsServicer(rpc.PositionsServiceServicer):
@@ -66,14 +56,8 @@ class PositionsServicer(rpc.PositionsServiceServicer):
             tuple(request.wallets),
             force=request.force,
         )
-        return pb.SyncPositionsResponse(
-            wallets=map(_wallet_sync, synced.wallets),
-            refused_count=synced.refused_count,
-            active_count=synced.active_count,
-            stale_count=synced.stale_count,
-            failed_count=synced.failed_count,
-            mode=pb.Mode.ValueType(synced.mode),
-        )
+        wallets = [fill(pb.WalletSync, outcome) for outcome in synced.wallets]
+        return fill(pb.SyncPositionsResponse, synced, wallets=wallets)
 
     async def EnrichPositions(
         self, request: pb.EnrichPositionsRequest, context: Context
@@ -81,14 +65,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         done = await self._enrichment.enrich(
             Step("ENRICH_POSITIONS", request.cycle_id, request.epoch)
         )
-        return pb.EnrichPositionsResponse(
-            enriched_count=done.enriched_count,
-            absent_count=done.absent_count,
-            reasons=done.reasons,
-            totals=totals_message(done.totals),
-            membership_epoch=done.membership_epoch,
-            absent=done.absent,
-        )
+        return fill(pb.EnrichPositionsResponse, done, totals=totals_message(done.totals))
 
     async def CreatePosition(
         self, request: pb.CreatePositionRequest, context: Context
@@ -194,7 +171,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         check_mask(pb.RefusedRow, request.read_mask)
         page = await self._service.refused_rows(request.page_size, request.page_token)
         return pb.ListRefusedRowsResponse(
-            rows=masked(map(_refused_row, page.rows), request.read_mask),
+            rows=masked((fill(pb.RefusedRow, row) for row in page.rows), request.read_mask),
             next_page_token=page.next_page_token,
         )
 
@@ -211,24 +188,16 @@ class PositionsServicer(rpc.PositionsServiceServicer):
 
 
 def _news_message(news: News) -> pb.WatchPositionsResponse:
-    return pb.WatchPositionsResponse(
-        positions=map(position_message, news.positions),
-        removed_ids=news.removed_ids,
-        gap=news.gap,
-        enriched_time=to_timestamp(news.enriched_time),
-        membership_epoch=news.membership_epoch,
-    )
+    return fill(pb.WatchPositionsResponse, news, positions=map(position_message, news.positions))
 
 
 def _draft(position: pb.Position) -> Draft:
-    return Draft(
+    return read(
+        Draft,
+        position,
         asset=position.asset.strip().upper(),
         side=member(Side, position.side, "position.side"),
-        **{name: number(position, name) for name in _DRAFT_NUMBERS},
-        id=position.id.strip(),
-        wallet=position.wallet.strip(),
-        venue=position.venue.strip(),
-        note=position.note,
+        **{name: getattr(position, name).strip() for name in ("id", "wallet", "venue")},
     )
 
 
@@ -257,18 +226,6 @@ def _filter(request: pb.ListPositionsRequest) -> Filter:
     )
 
 
-def _refused_row(row: RefusedRow) -> pb.RefusedRow:
-    return pb.RefusedRow(
-        id=row.id,
-        refused_time=to_timestamp(row.refused_time),
-        wallet=row.wallet,
-        venue=row.venue,
-        reason=row.reason,
-        field=row.field,
-        masked_body=row.masked_body,
-    )
-
-
 def _evaluation(price_usd: float, row: int, figures: Metrics, classic: Metrics) -> pb.Evaluation:
     wrong_side = bool(figures.wrong_side[row])
     message = pb.Evaluation(
@@ -278,21 +235,3 @@ def _evaluation(price_usd: float, row: int, figures: Metrics, classic: Metrics) 
     put(message, **{name: float(getattr(figures, name)[row]) for name in METRIC_NAMES})
     put(message, heat_index_classic=float(classic.heat_index[row]))
     return message
-
-
-def _wallet_sync(outcome: WalletSync) -> pb.WalletSync:
-    return pb.WalletSync(
-        wallet=outcome.wallet,
-        venue=outcome.venue,
-        state=pb.WalletSyncState.ValueType(outcome.state),
-        reason=outcome.reason,
-        message=outcome.message,
-        row_count=outcome.row_count,
-        refused_count=outcome.refused_count,
-        opened_count=outcome.opened_count,
-        changed_count=outcome.changed_count,
-        stale_count=outcome.stale_count,
-        closed_count=outcome.closed_count,
-        latency=to_duration(outcome.latency),
-        unwatched=outcome.unwatched,
-    )

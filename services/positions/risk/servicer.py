@@ -13,9 +13,9 @@ from services.positions.enrichment.domain.heat import (
 )
 from services.positions.risk.domain.advice import AdviceInput, Finding
 from services.positions.risk.domain.shock import Shock
-from services.positions.risk.service import SIGNS, Advised, Carry, Fall, RiskService, Shocked
+from services.positions.risk.service import SIGNS, Advised, RiskService, Shocked
 from services.positions.servicer.mapping import Context, what_if_terms
-from shared.codec import number, put
+from shared.codec import fill, number, put
 
 _STEPS = 10
 _STATES = {
@@ -56,11 +56,8 @@ class RiskServicer(rpc.RiskServiceServicer):
 
     async def GetCarry(self, request: pb.GetCarryRequest, context: Context) -> pb.GetCarryResponse:
         found = await self._service.carry(request.position_ids)
-        message = pb.GetCarryResponse(
-            carries=map(_carry, found.carries), absent_count=found.absent_count
-        )
-        put(message, total_carry_usd_per_hour=found.total_carry_usd_per_hour)
-        return message
+        carries = [fill(pb.Carry, carry) for carry in found.carries]
+        return fill(pb.GetCarryResponse, found, carries=carries)
 
     async def ShockGrid(
         self, request: pb.ShockGridRequest, context: Context
@@ -110,60 +107,22 @@ def _heat(heat: HeatModifiers) -> pb.HeatModifiers:
 
 
 def _advice(advised: Advised) -> pb.TopUpAdvice:
-    advice, advice_input = advised.advice, advised.advice_input
-    message = pb.TopUpAdvice(
-        add_state=_STATES[advice.add_finding],
-        cut_state=_STATES[advice.cut_finding],
+    return fill(
+        pb.TopUpAdvice,
+        advised.advice,
+        add_state=_STATES[advised.advice.add_finding],
+        cut_state=_STATES[advised.advice.cut_finding],
         reason=advised.reason,
-        wanted_distance_percent=advice.wanted_distance_percent,
-        assumption=advice.assumption,
+        liquidation_price_usd=advised.advice_input.liquidation_price_usd,
     )
-    put(
-        message,
-        collateral_to_add_usd=advice.collateral_to_add_usd,
-        size_to_cut_usd=advice.size_to_cut_usd,
-        liquidation_price_usd=advice_input.liquidation_price_usd,
-        wanted_liquidation_price_usd=advice.wanted_liquidation_price_usd,
-    )
-    return message
-
-
-def _carry(carry: Carry) -> pb.Carry:
-    message = pb.Carry(position_id=carry.position_id, reason=carry.reason)
-    put(
-        message,
-        carry_usd_per_hour=carry.carry_usd_per_hour,
-        hours_to_liquidation=carry.hours_to_liquidation,
-    )
-    return message
 
 
 def _shocked(shocked: Shocked) -> pb.ShockResult:
     walk = shocked.walk
     return pb.ShockResult(
         name=shocked.name,
-        points=[
-            pb.ShockPoint(
-                share=point.share,
-                value_usd=point.value_usd,
-                pnl_usd=point.pnl_usd,
-                liquidated_count=point.liquidated_count,
-            )
-            for point in walk.points
-        ],
-        liquidations=map(_fall, shocked.falls),
+        points=[fill(pb.ShockPoint, point) for point in walk.points],
+        liquidations=[fill(pb.ShockLiquidation, fall) for fall in shocked.falls],
         liquidated_count=len(walk.liquidated_rows),
         value_change_usd=walk.value_change_usd,
     )
-
-
-def _fall(fall: Fall) -> pb.ShockLiquidation:
-    message = pb.ShockLiquidation(
-        position_id=fall.position_id,
-        asset=fall.asset,
-        side=pb.Side.ValueType(fall.side),
-        share=fall.share,
-        price_usd=fall.price_usd,
-    )
-    put(message, forfeited_collateral_usd=fall.forfeited_collateral_usd)
-    return message

@@ -1,6 +1,7 @@
 """Domain values of positions as messages."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -8,15 +9,14 @@ import grpc
 from google.protobuf.message import Message
 from sonic.positions.v1 import positions_pb2 as pb
 
-from services.positions.domain.position import Position
+from services.positions.domain.position import Position, Risk
 from services.positions.domain.venue_answer import Flag, Side
 from services.positions.enrichment.domain.totals import Totals
 from services.positions.files.domain.imports import RefusedTerms
 from services.positions.files.service.imports import Imported
 from services.positions.portfolio.store import Snapshot
 from services.positions.positions.service.positions import WhatIf
-from services.positions.tables import INPUT_NUMBERS, TOTALS_NUMBERS, TOTALS_OPTIONAL_NUMBERS
-from shared.codec import number, put, to_timestamp
+from shared.codec import fill, read
 from shared.errors import InvalidArgument
 
 E = TypeVar("E", bound=IntEnum)
@@ -24,25 +24,7 @@ M = TypeVar("M", bound=Message)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-_TERM_NUMBERS = (
-    "entry_price_usd",
-    "liquidation_price_usd",
-    "size_usd",
-    "collateral_usd",
-    "hourly_volatility_ratio",
-)
-_RISK_NUMBERS = (
-    "market_price_usd",
-    "risk_liquidation_price_usd",
-    "pnl_usd",
-    "value_usd",
-    "leverage_ratio",
-    "travel_percent",
-    "liquidation_distance_usd",
-    "liquidation_distance_percent",
-    "heat_index",
-    "liquidation_probability",
-)
+_OF_RISK = tuple(field.name for field in fields(Risk))
 
 
 def member(kind: type[E], value: int, field: str) -> E:
@@ -64,77 +46,34 @@ def flag_numbers(flags: Iterable[Flag]) -> list[pb.Flag.ValueType]:
 def position_message(position: Position) -> pb.Position:
     """A position with the figures of the last pass; without a pass only what is stored."""
     inputs, risk = position.inputs, position.risk
-    message = pb.Position(
-        id=inputs.id,
-        wallet=inputs.wallet,
-        venue=inputs.venue,
-        asset=inputs.asset,
-        side=pb.Side.ValueType(inputs.side),
-        status=pb.Status.ValueType(inputs.status),
-        first_seen_time=to_timestamp(inputs.first_seen_time),
-        last_seen_time=to_timestamp(inputs.last_seen_time),
-        mark_time=to_timestamp(inputs.mark_time if risk is None else risk.mark_time),
-        updated_time=to_timestamp(inputs.updated_time),
-        flags=flag_numbers(inputs.flags if risk is None else risk.flags),
-        enriched_time=to_timestamp(None if risk is None else risk.enriched_time),
-        note=inputs.note,
-    )
-    put(message, **{name: getattr(inputs, name) for name in INPUT_NUMBERS})
-    if risk is not None:
-        message.ClearField("mark_price_usd")
-        put(
-            message,
-            mark_price_usd=risk.mark_price_usd,
-            **{name: getattr(risk, name) for name in _RISK_NUMBERS},
-        )
-    return message
+    figures: dict[str, Any] = {name: getattr(risk, name, None) for name in _OF_RISK}
+    if risk is None:
+        figures |= {name: getattr(inputs, name) for name in ("mark_price_usd", "mark_time")}
+    figures["flags"] = sorted((risk or inputs).flags)
+    return fill(pb.Position, inputs, **figures)
 
 
 def refusal_message(row: RefusedTerms) -> pb.ImportRefusal:
     """A row of a file that was not taken."""
-    return pb.ImportRefusal(line=row.line, field=row.field, reason=row.reason, message=row.message)
+    return fill(pb.ImportRefusal, row)
 
 
 def imported_message(done: Imported) -> pb.ImportPositionsResponse:
     """Outcome of an import."""
-    return pb.ImportPositionsResponse(
-        created_count=done.created_count,
-        updated_count=done.updated_count,
-        refused_count=done.refused_count,
-        refusals=map(refusal_message, done.refusals),
-    )
+    refusals = map(refusal_message, done.refusals)
+    return fill(pb.ImportPositionsResponse, done, refusals=refusals)
 
 
 def totals_message(totals: Totals) -> pb.Totals:
     """Totals of the portfolio."""
-    message = pb.Totals(
-        position_count=totals.position_count,
-        stale_count=totals.stale_count,
-        **{name: getattr(totals, name) for name in TOTALS_NUMBERS},
-        absent_count=totals.absent_count,
-        oldest_mark_time=to_timestamp(totals.oldest_mark_time),
-        totals_time=to_timestamp(totals.totals_time),
-        stale=totals.stale,
-    )
-    put(message, **{name: getattr(totals, name) for name in TOTALS_OPTIONAL_NUMBERS})
-    return message
+    return fill(pb.Totals, totals, unset=("unwatched",))
 
 
 def snapshot_message(snapshot: Snapshot) -> pb.Snapshot:
     """Totals at a moment."""
-    return pb.Snapshot(
-        id=snapshot.id,
-        snapshot_time=to_timestamp(snapshot.snapshot_time),
-        totals=totals_message(snapshot.totals),
-        cycle_id=snapshot.cycle_id,
-        manual=snapshot.manual,
-        note=snapshot.note,
-    )
+    return fill(pb.Snapshot, snapshot, totals=totals_message(snapshot.totals))
 
 
 def what_if_terms(position: pb.PositionTerms) -> WhatIf:
     """Terms that a request gives. Raises INVALID_FIELD, NOT_FINITE."""
-    return WhatIf(
-        member(Side, position.side, "position.side"),
-        **{name: number(position, name) for name in _TERM_NUMBERS},
-    )
+    return read(WhatIf, position, side=member(Side, position.side, "position.side"))

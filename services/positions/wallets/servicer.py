@@ -9,7 +9,7 @@ from services.positions.wallets.domain.wallet import Wallet
 from services.positions.wallets.service.wallets import CHANGEABLE, WalletsService
 from services.positions.wallets.store import WalletFilter
 from shared.clock import Clock
-from shared.codec import apply_mask, check_mask, masked, number, put, to_timestamp
+from shared.codec import apply_mask, check_mask, fill, masked, number
 
 
 class WalletsServicer(rpc.WalletsServiceServicer):
@@ -88,19 +88,4 @@ def _type(value: int) -> WalletType:
 
 
 def _message(wallet: Wallet) -> pb.Wallet:
-    message = pb.Wallet(
-        name=wallet.name,
-        chain=pb.Chain.ValueType(wallet.chain),
-        public_address=wallet.public_address,
-        image_path=wallet.image_path,
-        tags=wallet.tags,
-        active=wallet.active,
-        type=pb.WalletType.ValueType(wallet.type),
-        created_time=to_timestamp(wallet.created_time),
-        last_sync_time=to_timestamp(wallet.last_sync_time),
-        last_sync_state=pb.WalletSyncState.ValueType(wallet.last_sync_state or 0),
-        last_sync_reason=wallet.last_sync_reason,
-        unwatched=wallet.unwatched,
-    )
-    put(message, balance_native=wallet.balance_native, balance_usd=wallet.balance_usd)
-    return message
+    return fill(pb.Wallet, wallet)

@@ -43,6 +43,11 @@ class PlaceBalances:
     absent_wallet_count: int
     absent_broker_count: int
 
+    @property
+    def total_usd(self) -> float:
+        """Both."""
+        return self.total_wallets_usd + self.total_brokers_usd
+
 
 class NetWorthService:
     """Use cases of balances and freshness."""

@@ -6,7 +6,7 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 from services.positions.servicer.mapping import Context
 from services.positions.sessions.domain import Broker
 from services.positions.sessions.service.brokers import CHANGEABLE, BrokersService
-from shared.codec import apply_mask, check_mask, masked, number, put, to_timestamp
+from shared.codec import apply_mask, check_mask, fill, masked, number
 
 
 class BrokersServicer(rpc.BrokersServiceServicer):
@@ -53,12 +53,4 @@ class BrokersServicer(rpc.BrokersServiceServicer):
 
 
 def _message(broker: Broker) -> pb.Broker:
-    message = pb.Broker(
-        name=broker.name,
-        image_path=broker.image_path,
-        web_address=broker.web_address,
-        created_time=to_timestamp(broker.created_time),
-        updated_time=to_timestamp(broker.updated_time),
-    )
-    put(message, total_holding_usd=broker.total_holding_usd)
-    return message
+    return fill(pb.Broker, broker)

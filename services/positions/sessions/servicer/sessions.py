@@ -6,7 +6,7 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 from services.positions.servicer.mapping import Context, member
 from services.positions.sessions.domain import Session, SessionStatus, Strategy
 from services.positions.sessions.service.sessions import STRATEGY_CHANGEABLE, SessionsService
-from shared.codec import apply_mask, check_mask, masked, number, put, to_timestamp
+from shared.codec import apply_mask, check_mask, fill, masked, number
 
 
 class SessionsServicer(rpc.SessionsServiceServicer):
@@ -53,36 +53,8 @@ class SessionsServicer(rpc.SessionsServiceServicer):
 
 
 def _strategy(strategy: Strategy) -> pb.Strategy:
-    message = pb.Strategy(
-        description=strategy.description,
-        updated_time=to_timestamp(strategy.updated_time),
-        value_usd=strategy.value_usd,
-    )
-    put(
-        message,
-        start_value_usd=strategy.start_value_usd,
-        performance_usd=strategy.performance_usd,
-        return_percent=strategy.return_percent,
-    )
-    return message
+    return fill(pb.Strategy, strategy)
 
 
 def _session(session: Session) -> pb.Session:
-    message = pb.Session(
-        id=session.id,
-        name=session.name,
-        note=session.note,
-        status=pb.SessionStatus.ValueType(session.status),
-        started_time=to_timestamp(session.started_time),
-        ended_time=to_timestamp(session.ended_time),
-        start_value_usd=session.start_value_usd,
-        value_usd=session.value_usd,
-        performance_usd=session.performance_usd,
-        max_drawdown_usd=session.max_drawdown_usd,
-    )
-    put(
-        message,
-        return_percent=session.return_percent,
-        max_drawdown_percent=session.max_drawdown_percent,
-    )
-    return message
+    return fill(pb.Session, session)
