@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from services.positions.sync.domain.answer_columns import NUMBERS
+from services.positions.domain.venue_answer import NUMBERS
 from services.positions.sync.domain.leaps import COMPARED
 from shared.database.fence import declare_fence
 

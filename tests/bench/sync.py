@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.positions.domain.venue_answer import Answer, Chain, WalletType
+from services.positions.domain.venue_answer import NUMBERS, Answer, Chain, WalletType
 from services.positions.enrichment.domain.enrichment import MarketPrice
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.store import Store
-from services.positions.sync.domain.answer_columns import NUMBERS, AnswerColumns, answered
+from services.positions.sync.domain.answer_columns import AnswerColumns, answered
 from services.positions.sync.service.answer_writer import Storing
 from services.positions.sync.store.id_cache import IdCache
 from services.positions.tables import RESULT_NUMBERS

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from services.positions.domain.venue_answer import Flag, Side, Status
+from services.positions.domain.venue_answer import Figures, Flag, Side, Status
 from shared.errors import InvalidArgument
 
 VENUES: Final = ("jupiter", "dydx", "hyperliquid", "manual", "demo")
@@ -14,25 +14,14 @@ _PRICES = ("entry_price_usd", "liquidation_price_usd", "mark_price_usd")
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """What is stored of a position; None = absent. Units as in Holding."""
+class Inputs(Figures):
+    """What is stored of a position."""
 
     id: str
     wallet: str
     venue: str
     asset: str
     side: Side
-    entry_price_usd: float | None
-    liquidation_price_usd: float | None
-    own_liquidation_price_usd: float | None
-    mark_price_usd: float | None
-    size_usd: float | None
-    collateral_usd: float | None
-    pnl_after_fees_usd: float | None
-    venue_value_usd: float | None
-    open_fee_usd: float | None
-    close_fee_usd: float | None
-    borrow_fee_usd: float | None
     status: Status
     first_seen_time: datetime
     last_seen_time: datetime

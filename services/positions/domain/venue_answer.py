@@ -1,8 +1,9 @@
 """What a venue states about a wallet: positions, refused rows, whether the answer is complete."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import Final
 
 
 class Side(IntEnum):
@@ -102,10 +103,32 @@ class VenueTerms:
 NO_TERMS = VenueTerms()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What is stated of a position: prices in USD per unit, > 0, amounts in USD; None = not said.
+
+    `size_usd`: notional at entry, > 0; `own_liquidation_price_usd`: by the venue's formula here.
+    """
+
+    entry_price_usd: float | None = None
+    liquidation_price_usd: float | None = None
+    own_liquidation_price_usd: float | None = None
+    mark_price_usd: float | None = None
+    size_usd: float | None = None
+    collateral_usd: float | None = None
+    pnl_after_fees_usd: float | None = None
+    venue_value_usd: float | None = None
+    open_fee_usd: float | None = None
+    close_fee_usd: float | None = None
+    borrow_fee_usd: float | None = None
+
+
+NUMBERS: Final = tuple(field.name for field in fields(Figures))
+
+
 @dataclass(frozen=True, slots=True)
-class Holding:
-    """One position as its venue states it; None = the venue did not say. Prices in USD per unit, >
-    0.
+class Holding(Figures):
+    """One position as its venue states it.
 
     `terms` move every hour and are kept apart: a change of them alone is no news of the position.
     `one_way`: the venue holds one position a market, so that one on the other side is another
@@ -116,17 +139,6 @@ class Holding:
     position_id: str
     asset: str
     side: Side
-    entry_price_usd: float | None
-    liquidation_price_usd: float | None
-    own_liquidation_price_usd: float | None
-    mark_price_usd: float | None
-    size_usd: float | None
-    collateral_usd: float | None
-    pnl_after_fees_usd: float | None
-    venue_value_usd: float | None
-    open_fee_usd: float | None
-    close_fee_usd: float | None
-    borrow_fee_usd: float | None
     opened_time: datetime | None = None
     flags: frozenset[Flag] = frozenset()
     terms: VenueTerms = field(default=NO_TERMS, compare=False)

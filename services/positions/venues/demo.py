@@ -118,7 +118,6 @@ def _holding(
         side=plan.side,
         entry_price_usd=entry,
         liquidation_price_usd=liquidation,
-        own_liquidation_price_usd=None,
         mark_price_usd=mark_price_usd,
         size_usd=size,
         collateral_usd=collateral,

@@ -348,16 +348,12 @@ def _holding(
         asset=asset,
         side=_side(row.base),
         entry_price_usd=row.entry_price_usd,
-        liquidation_price_usd=None,
         own_liquidation_price_usd=liquidation_price_usd,
         mark_price_usd=price,
         size_usd=abs(row.base) * row.entry_price_usd,
         collateral_usd=collateral_usd,
-        pnl_after_fees_usd=None,  # The indexer's figure is before fees.
-        venue_value_usd=None,
-        open_fee_usd=None,
-        close_fee_usd=None,
-        borrow_fee_usd=None,
+        # The indexer's figure is before fees.
+        pnl_after_fees_usd=None,
         opened_time=row.opened_time,
         flags=frozenset({Flag.CANNOT_JUDGE} if asset == UNKNOWN_ASSET else ()),
         terms=VenueTerms(

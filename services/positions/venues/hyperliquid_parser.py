@@ -355,11 +355,9 @@ def _holding(
         mark_price_usd=row.mark_price_usd,
         size_usd=abs(row.base) * row.entry_price_usd,
         collateral_usd=collateral_usd,
-        pnl_after_fees_usd=None,  # The venue's figure is before fees.
+        # The venue's figure is before fees.
+        pnl_after_fees_usd=None,
         venue_value_usd=row.margin_usd if row.isolated else None,
-        open_fee_usd=None,
-        close_fee_usd=None,
-        borrow_fee_usd=None,
         terms=VenueTerms(
             float(hyperliquid_maintenance_ratio(row.max_leverage_ratio)),
             carry,

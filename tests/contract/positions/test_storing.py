@@ -23,7 +23,16 @@ from shared.database.fence import Step
 from shared.errors import Conflict
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-HELD = Holding("p", "BTC", Side.LONG, 100, 50, None, 75, 1000, 100, None, None, None, None, None)
+HELD = Holding(
+    "p",
+    "BTC",
+    Side.LONG,
+    entry_price_usd=100,
+    liquidation_price_usd=50,
+    mark_price_usd=75,
+    size_usd=1000,
+    collateral_usd=100,
+)
 STEP = Step("SYNC_POSITIONS", "c1", 5)
 
 

@@ -11,10 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.positions.domain.venue_answer import Answer, Flag, Holding, Refusal, Side, Status
+from services.positions.domain.venue_answer import (
+    NUMBERS,
+    Answer,
+    Flag,
+    Holding,
+    Refusal,
+    Side,
+    Status,
+)
 from services.positions.enrichment.domain.enrichment import micros
 from services.positions.enrichment.domain.metrics import bits_of
-from services.positions.sync.domain.answer_columns import NUMBERS, answered, joined, overlap
+from services.positions.sync.domain.answer_columns import answered, joined, overlap
 from services.positions.sync.domain.sync_rows import (
     Absences,
     Decision,
@@ -43,7 +51,16 @@ class Known:
 
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-HELD = Holding("p", "BTC", Side.LONG, 100, 50, None, 75, 1000, 100, None, None, None, None, None)
+HELD = Holding(
+    "p",
+    "BTC",
+    Side.LONG,
+    entry_price_usd=100,
+    liquidation_price_usd=50,
+    mark_price_usd=75,
+    size_usd=1000,
+    collateral_usd=100,
+)
 ABSENT = Absence("c1", NOW - timedelta(seconds=30))
 REFUSED = Refusal("NOT_FINITE", "size", "{}", "p")
 

@@ -12,23 +12,10 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from services.positions.domain.venue_answer import Answer, Holding, Side, VenueTerms
+from services.positions.domain.venue_answer import NUMBERS, Answer, Holding, Side, VenueTerms
 from services.positions.enrichment.domain.metrics import bits_of
 
 T = TypeVar("T")
-NUMBERS: Final = (
-    "entry_price_usd",
-    "liquidation_price_usd",
-    "own_liquidation_price_usd",
-    "mark_price_usd",
-    "size_usd",
-    "collateral_usd",
-    "pnl_after_fees_usd",
-    "venue_value_usd",
-    "open_fee_usd",
-    "close_fee_usd",
-    "borrow_fee_usd",
-)
 SIDES: Final = (Side.LONG, Side.SHORT)
 TERMS: Final = ("maintenance_ratio", "hourly_carry_usd")
 

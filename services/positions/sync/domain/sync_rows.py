@@ -12,10 +12,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.positions.domain.venue_answer import Flag, Status
+from services.positions.domain.venue_answer import NUMBERS, Flag, Status
 from services.positions.enrichment.domain.enrichment import micros
 from services.positions.enrichment.domain.metrics import bit
-from services.positions.sync.domain.answer_columns import NUMBERS, AnswerColumns, of_side
+from services.positions.sync.domain.answer_columns import AnswerColumns, of_side
 
 CLOSING_APART: Final = timedelta(seconds=30)
 

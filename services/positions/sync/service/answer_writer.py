@@ -13,12 +13,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.positions.domain.venue_answer import NO_TERMS, Answer, Refusal, WalletSyncState
+from services.positions.domain.venue_answer import (
+    NO_TERMS,
+    NUMBERS,
+    Answer,
+    Refusal,
+    WalletSyncState,
+)
 from services.positions.enrichment.domain.enrichment import micros
 from services.positions.service.ports import Begin
 from services.positions.store import Store
 from services.positions.sync.domain.answer_columns import (
-    NUMBERS,
     TERMS,
     AnswerColumns,
     answered,
