@@ -38,6 +38,22 @@ class InvalidArgument(SonicError):
     """The request is wrong whatever the state is."""
 
 
+def invalid(field: str, problem: str, sentence: str = "") -> InvalidArgument:
+    """INVALID_FIELD: what is wrong with a field, named by its path; `sentence`: for people, by
+    default both.
+    """
+    return InvalidArgument(
+        "INVALID_FIELD", sentence or f"{field}: {problem}", fields={field: problem}
+    )
+
+
+def broken_rules(noun: str, problems: Mapping[str, str]) -> InvalidArgument:
+    """INVALID_FIELD: what is wrong with a `noun`, by name of its field."""
+    listed = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+    fields = {f"{noun}.{name}": problem for name, problem in problems.items()}
+    return InvalidArgument("INVALID_FIELD", f"{noun} breaks a rule: {listed}", fields=fields)
+
+
 class NotFound(SonicError):
     """The thing named does not exist."""
 

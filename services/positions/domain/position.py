@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from services.positions.domain.venue_answer import Figures, Flag, Side, Status
-from shared.errors import InvalidArgument
+from shared.errors import broken_rules
 
 VENUES: Final = ("jupiter", "dydx", "hyperliquid", "manual", "demo")
 MANUAL: Final = "manual"
@@ -100,12 +100,7 @@ def check_draft(draft: Draft) -> None:
         if len(getattr(draft, name)) > limit
     }
     if problems:
-        listed = "; ".join(f"{field}: {problem}" for field, problem in problems.items())
-        raise InvalidArgument(
-            "INVALID_FIELD",
-            f"position breaks a rule: {listed}",
-            fields={f"position.{k}": v for k, v in problems.items()},
-        )
+        raise broken_rules("position", problems)
 
 
 def _positive_or_absent(value: float | None) -> bool:

@@ -13,7 +13,7 @@ from services.positions.servicer.mapping import Context, snapshot_message, total
 from services.positions.tables import TOTALS_NUMBERS
 from shared.codec import check_mask, fill, from_duration, from_timestamp, masked, put, read
 from shared.database.fence import Step
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, invalid
 
 
 class PortfolioServicer(rpc.PortfolioServiceServicer):
@@ -109,11 +109,8 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
 def _entered(totals: pb.Totals) -> Totals:
     """Totals of an entry by hand. Raises NOT_FINITE, INVALID_FIELD."""
     if not totals.HasField("total_value_usd"):
-        raise InvalidArgument(
-            "INVALID_FIELD",
-            "an entry by hand says at least the total value",
-            fields={"snapshot.totals.total_value_usd": "must be set"},
-        )
+        sentence = "an entry by hand says at least the total value"
+        raise invalid("snapshot.totals.total_value_usd", "must be set", sentence)
     numbers = {name: getattr(totals, name) + 0.0 for name in TOTALS_NUMBERS}
     problems = {
         f"snapshot.totals.{name}": "0 or more"

@@ -22,7 +22,7 @@ from services.positions.risk.domain.carry import hours_until_liquidation
 from services.positions.risk.domain.shock import Shock, Walk, check_shock, judged, moves, walk
 from services.positions.service.ports import Begin
 from services.positions.store.positions import Filter
-from shared.errors import Conflict, InvalidArgument, NotFound
+from shared.errors import Conflict, NotFound, invalid
 
 SIGNS = {Side.LONG: 1.0, Side.SHORT: -1.0, Side.UNKNOWN: 0.0}
 _MAX_LISTED = 1000
@@ -108,9 +108,7 @@ class RiskService:
         """Advice for terms. Raises InvalidArgument INVALID_FIELD for a price that is none."""
         if advice_input.price_usd is not None and advice_input.price_usd <= 0:
             problem = "more than 0"
-            raise InvalidArgument(
-                "INVALID_FIELD", f"price_usd is {problem}", fields={"price_usd": problem}
-            )
+            raise invalid("price_usd", problem, f"price_usd is {problem}")
         advice = advise(advice_input, wanted_percent)
         reason = missing(advice_input)
         if not reason and Finding.CANNOT_BE_MET in (advice.add_finding, advice.cut_finding):

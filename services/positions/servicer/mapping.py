@@ -17,7 +17,7 @@ from services.positions.files.service.imports import Imported
 from services.positions.portfolio.store import Snapshot
 from services.positions.positions.service.positions import WhatIf
 from shared.codec import fill, read
-from shared.errors import InvalidArgument
+from shared.errors import invalid
 
 E = TypeVar("E", bound=IntEnum)
 M = TypeVar("M", bound=Message)
@@ -33,9 +33,7 @@ def member(kind: type[E], value: int, field: str) -> E:
         return kind(value)
     except ValueError:
         problem = f"one of {', '.join(kind.__members__)}"
-        raise InvalidArgument(
-            "INVALID_FIELD", f"{field} is {problem}", fields={field: problem}
-        ) from None
+        raise invalid(field, problem, f"{field} is {problem}") from None
 
 
 def flag_numbers(flags: Iterable[Flag]) -> list[pb.Flag.ValueType]:

@@ -23,7 +23,7 @@ from services.positions.store.positions import Filter, Ordered
 from services.positions.wallets.domain.wallet import Wallet
 from services.positions.wallets.service.wallets import checked
 from shared.clock import Clock
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, invalid
 from shared.paging import PageRequest
 
 _ROWS = 5000
@@ -105,9 +105,7 @@ class FilesService:
             return (dry_run or await store.wallets.create(fresh)), False
         if known.chain is not row.chain:
             problem = f"is {known.chain.name}; a wallet keeps its chain"
-            raise InvalidArgument(
-                "INVALID_FIELD", f"chain {problem}", fields={"wallet.chain": problem}
-            )
+            raise invalid("wallet.chain", problem, f"chain {problem}")
         changed = checked(replace(known, **row.values))
         if changed == known:
             return False, False

@@ -13,7 +13,7 @@ from services.positions.wallets.domain.addresses import refuse_secret
 from shared import paging
 from shared.clock import Clock
 from shared.database.fence import Step
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import InvalidArgument, NotFound, invalid
 from shared.paging import Page
 
 _CLEAR = "clear"
@@ -76,11 +76,7 @@ class PortfolioService:
         now = self._clock.now()
         if moment is not None and moment > now:
             problem = "not in the future"
-            raise InvalidArgument(
-                "INVALID_FIELD",
-                f"snapshot_time is {problem}",
-                fields={"snapshot.snapshot_time": problem},
-            )
+            raise invalid("snapshot.snapshot_time", problem, f"snapshot_time is {problem}")
         async with self._begin() as store:
             return await store.portfolio.enter(totals, moment or now, note)
 
@@ -100,9 +96,7 @@ class PortfolioService:
         window, end_time = window or _WINDOW, end_time or self._clock.now()
         if not timedelta() < window <= _LONGEST_WINDOW:
             problem = "above 0 and at most 100 years"
-            raise InvalidArgument(
-                "INVALID_FIELD", f"window is {problem}", fields={"window": problem}
-            )
+            raise invalid("window", problem, f"window is {problem}")
         start_time = end_time - window
         async with self._read() as store:
             points = await store.portfolio.trend(start_time, end_time, point_count or _POINTS)

@@ -38,7 +38,7 @@ from services.positions.wallets.domain.addresses import refuse_secret, said
 from services.positions.wallets.domain.wallet import Wallet
 from shared import paging
 from shared.clock import Clock
-from shared.errors import AlreadyExists, InvalidArgument, NotFound
+from shared.errors import AlreadyExists, InvalidArgument, NotFound, broken_rules, invalid
 from shared.names import choose, new_id
 from shared.paging import Page
 
@@ -257,9 +257,7 @@ def evaluate(
     """The metrics at each price by model LIQUIDATION and by CLASSIC. Raises INVALID_FIELD."""
     prices = np.array(prices_usd, np.float64)
     if not (np.isfinite(prices) & (prices > 0)).all():
-        raise InvalidArgument(
-            "INVALID_FIELD", "prices are above 0 and finite", fields={"prices_usd": "above 0"}
-        )
+        raise invalid("prices_usd", "above 0", "prices are above 0 and finite")
 
     def column(value: float | None) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         return np.full(len(prices), stored(value))
@@ -310,6 +308,4 @@ def _check_values(values: Mapping[str, object]) -> None:
     if len(str(values.get("note", ""))) > 2000:
         problems["note"] = "at most 2000 characters"
     if problems:
-        listed = "; ".join(f"{field}: {problem}" for field, problem in problems.items())
-        fields = {f"position.{name}": problem for name, problem in problems.items()}
-        raise InvalidArgument("INVALID_FIELD", f"position breaks a rule: {listed}", fields=fields)
+        raise broken_rules("position", problems)

@@ -21,7 +21,7 @@ from services.positions.risk.domain.liquidation import (
     jupiter_close_fee_bps,
     jupiter_impact_scalar,
 )
-from shared.errors import InvalidArgument
+from shared.errors import invalid
 
 MET_TOLERANCE_PERCENT: Final = 1e-9
 
@@ -225,10 +225,8 @@ def advise(advice_input: AdviceInput, wanted_distance_percent: float) -> Advice:
     """
     if not 0 < wanted_distance_percent < math.inf:
         problem = "a percent more than 0"
-        fields = {"wanted_distance_percent": problem}
-        raise InvalidArgument(
-            "INVALID_FIELD", f"wanted_distance_percent is {problem}", fields=fields
-        )
+        field = "wanted_distance_percent"
+        raise invalid(field, problem, f"{field} is {problem}")
     side, entry, size, price, liquidation = _known(advice_input)
     wanted = float(wanted_liquidation_price(side, price, wanted_distance_percent))
     to_add, kept = math.nan, math.nan

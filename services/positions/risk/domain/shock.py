@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from services.positions.enrichment.domain.enrichment import Column
 from services.positions.enrichment.domain.metrics import Numbers
-from shared.errors import InvalidArgument
+from shared.errors import invalid
 
 _ROUNDING = 1e-9  # share of the way: a move exactly to the liquidation price reaches it
 
@@ -55,9 +55,7 @@ def check_shock(shock: Shock) -> None:
     for name, percent in (*shock.moves_percent.items(), ("other", shock.other_move_percent or 0.0)):
         if not isfinite(percent) or percent <= -100:
             problem = "finite and above -100 percent"
-            raise InvalidArgument(
-                "INVALID_FIELD", f"the move of {name[:32]} is {problem}", fields={"shocks": problem}
-            )
+            raise invalid("shocks", problem, f"the move of {name[:32]} is {problem}")
 
 
 def moves(shock: Shock, asset_names: tuple[str, ...]) -> Numbers:

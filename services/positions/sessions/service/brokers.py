@@ -10,7 +10,7 @@ from services.positions.sessions.store.brokers import ORDERS
 from services.positions.wallets.domain.addresses import refuse_secret
 from shared import paging
 from shared.clock import Clock
-from shared.errors import AlreadyExists, InvalidArgument, NotFound
+from shared.errors import AlreadyExists, NotFound, broken_rules
 from shared.paging import Page
 
 CHANGEABLE = ("image_path", "web_address", "total_holding_usd")
@@ -92,6 +92,4 @@ def _check(broker: Broker) -> None:
     if broker.total_holding_usd is not None and broker.total_holding_usd < 0:
         problems["total_holding_usd"] = "0 or more"
     if problems:
-        listed = "; ".join(f"{field}: {problem}" for field, problem in problems.items())
-        fields = {f"broker.{name}": problem for name, problem in problems.items()}
-        raise InvalidArgument("INVALID_FIELD", f"broker breaks a rule: {listed}", fields=fields)
+        raise broken_rules("broker", problems)

@@ -12,7 +12,7 @@ from services.positions.store import Store
 from services.positions.wallets.domain.addresses import refuse_secret
 from shared import paging
 from shared.clock import Clock
-from shared.errors import FailedPrecondition, InvalidArgument, NotFound
+from shared.errors import FailedPrecondition, NotFound, invalid
 from shared.names import new_id
 from shared.paging import Page
 
@@ -88,10 +88,8 @@ class SessionsService:
             present = await store.sessions.strategy()
             changed = replace(present, **values)  # type: ignore[arg-type]  # names and kinds are the servicer's
             if changed.start_value_usd is not None and changed.start_value_usd < 0:
-                fields = {"strategy.start_value_usd": "0 or more"}
-                raise InvalidArgument(
-                    "INVALID_FIELD", "start_value_usd is 0 or more", fields=fields
-                )
+                sentence = "start_value_usd is 0 or more"
+                raise invalid("strategy.start_value_usd", "0 or more", sentence)
             await store.sessions.keep_strategy(changed, self._clock.now())
         return await self.strategy()
 

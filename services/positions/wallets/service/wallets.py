@@ -17,7 +17,7 @@ from services.positions.wallets.domain.addresses import check_address, refuse_se
 from services.positions.wallets.domain.wallet import Wallet
 from services.positions.wallets.store import WalletFilter
 from shared import paging
-from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, invalid
 from shared.paging import Page
 
 CHANGEABLE = (
@@ -156,9 +156,7 @@ def _check_texts(wallet: Wallet) -> None:
         refuse_secret(tag, "wallet.tags")
     if not 1 <= len(wallet.name) <= _MAX_NAME_LENGTH:
         problem = f"1 to {_MAX_NAME_LENGTH} characters"
-        raise InvalidArgument(
-            "INVALID_FIELD", f"a name has {problem}", fields={"wallet.name": problem}
-        )
+        raise invalid("wallet.name", problem, f"a name has {problem}")
 
 
 def _check_balances(wallet: Wallet) -> None:
