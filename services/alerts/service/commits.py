@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
@@ -12,8 +12,8 @@ import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, Column, no_rows
 from services.alerts.domain.kinds import Level
-from services.alerts.ledger.domain import Entry, Head
-from services.alerts.service.ledger_writer import LedgerWriter, sealed
+from services.alerts.ledger.domain import Entry
+from services.alerts.service.ledger_writer import LedgerWriter, Sealing
 from services.alerts.service.offload import without_collector
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.commit import Outbox, Writes
@@ -43,7 +43,7 @@ class Record:
     """
 
     count: int = 0
-    entries: Callable[[], Sequence[Entry]] = tuple
+    entries: Callable[[], Iterable[Entry]] = tuple
     place: Column = field(default_factory=no_rows)
     level: Column = field(default_factory=no_rows)
     noted: Column = field(default_factory=no_rows)
@@ -187,30 +187,25 @@ class Commits:
     async def _write(
         self, store: Store, step: Step, snapshot: Snapshot, decision: Decision[T], key: bytes
     ) -> tuple[Attempt[T], Snapshot]:
-        record, head = decision.record, snapshot.head
-        writes = _writes(snapshot, decision)
+        record, writes = decision.record, _writes(snapshot, decision)
+        sealing = Sealing(key, snapshot.head, record.count, record.entries)
         with without_collector(record.count):
-            # Many are sealed while the database stores the alerts.
-            sealing = asyncio.ensure_future(sealed(key, head, record.count, record.entries))
             try:
                 made = await store.commit.write(
                     step,
                     decision.answer,
                     self._cache.clock.now(),
-                    snapshot.service_state,
-                    decision.service_state,
+                    (snapshot.service_state, decision.service_state),
                     writes,
-                    sealing,
+                    sealing.rows,
                     in_a_hurry=writes.are_nothing_new and decision.also is None,
                 )
                 if made.is_done and decision.also is not None:
                     await decision.also(store)
-                if made.is_done and record.count:
-                    last = (await sealing)[-1]
-                    head = Head(last.sequence, last.hash)
             finally:
                 sealing.cancel()
-        return made, snapshot.after(decision.service_state, decision.alert_columns, head)
+        after = snapshot.after(decision.service_state, decision.alert_columns, sealing.head)
+        return made, after
 
 
 def _writes(snapshot: Snapshot, decision: Decision[T]) -> Writes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Protocol
 
 from services.alerts.ledger.domain import Entry, Head, Sealed, chain, is_sealed_with
@@ -10,6 +12,8 @@ from services.alerts.service.offload import PYTHON_ROW_COST, offload
 from services.alerts.service.snapshot_cache import Begin
 from services.alerts.store.unit_of_work import Store
 from shared.errors import FailedPrecondition
+
+_PORTION_ROWS = 2_000
 
 
 class Keys(Protocol):
@@ -63,8 +67,44 @@ class LedgerWriter:
             return await self.key(store)
 
 
-async def sealed(
-    key: bytes, head: Head, count: int, entries: Callable[[], Sequence[Entry]]
-) -> list[Sealed]:
-    """The rows that follow a head."""
-    return await offload(count * PYTHON_ROW_COST, lambda: chain(key, head, entries()))
+class Sealing:
+    """Rows that follow a head, made and sealed in portions: while the database stores others, or
+    the portion before. `head` is the last row of all once they are done.
+    """
+
+    def __init__(
+        self, key: bytes, head: Head, count: int, entries: Callable[[], Iterable[Entry]]
+    ) -> None:
+        self.head = head
+        self._key = key
+        self._entries = entries
+        self._left: Iterator[Entry] | None = None
+        self._portions: list[asyncio.Task[list[Sealed]]] = []
+        for start in range(0, count, _PORTION_ROWS):
+            size = min(_PORTION_ROWS, count - start)
+            self._portions.append(asyncio.create_task(self._portion(size, self._portions[-1:])))
+
+    async def rows(self) -> AsyncIterator[Sealed]:
+        """All of them, in order."""
+        for portion in self._portions:
+            for row in await portion:
+                yield row
+
+    def cancel(self) -> None:
+        """They are not wanted."""
+        for portion in self._portions:
+            portion.cancel()
+
+    async def _portion(
+        self, size: int, before: Sequence[asyncio.Task[list[Sealed]]]
+    ) -> list[Sealed]:
+        for portion in before:
+            await portion
+        return await offload(size * PYTHON_ROW_COST, self._seal, size)
+
+    def _seal(self, size: int) -> list[Sealed]:
+        if self._left is None:
+            self._left = iter(self._entries())
+        rows = chain(self._key, self.head, islice(self._left, size))
+        self.head = Head(rows[-1].sequence, rows[-1].hash)
+        return rows

@@ -24,8 +24,8 @@ from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import AlertStatus, Level
 from services.alerts.notifications.domain import Acknowledgement
-from services.alerts.notifications.service.record import entries_of, notices_of
-from services.alerts.service.commits import Commits, Decision, Edit, Record
+from services.alerts.notifications.service.record import record_of
+from services.alerts.service.commits import Commits, Decision, Edit
 from services.alerts.service.ports import AcknowledgementSource, PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import new_version
@@ -215,9 +215,7 @@ class Silences:
                 outcome.alert_columns,
                 levels=outcome.changed,
                 settings=outcome.changed,
-                record=Record.of(
-                    entries_of(made, actor=actor, cycle_id="", now=now), notices_of(made)
-                ),
+                record=record_of(made, actor=actor, cycle_id="", now=now),
             )
         )
 

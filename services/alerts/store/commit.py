@@ -4,7 +4,7 @@ read, what rests on it, and the answer of the step. Many rows follow by COPY in 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import TypeVar
@@ -21,6 +21,8 @@ from shared.database.fence import Attempt, Step
 from shared.database.transaction import Transaction
 
 T = TypeVar("T")
+# Rows of the ledger as they are sealed.
+Rows = Callable[[], AsyncIterator[Sealed]]
 # Above this many rows they come by COPY.
 _COPY_ROWS = 1000
 _FIRST_ARGUMENT = 8
@@ -116,34 +118,32 @@ class Commit:
         step: Step,
         answer: T,
         now: datetime,
-        before: ServiceState,
-        after: ServiceState,
+        states: tuple[ServiceState, ServiceState],
         writes: Writes,
-        sealing: Awaitable[Sequence[Sealed]],
+        ledger: Rows,
         *,
         in_a_hurry: bool,
     ) -> Attempt[T]:
-        """Nothing of it, unless the service state is `before`. Raises StaleEpoch, EpochAhead.
+        """Nothing of it, unless the service state is the first of `states`; it is the second then.
 
-        `sealing`: the rows of the ledger. In a hurry nobody waits for the disk.
+        Raises StaleEpoch, EpochAhead. In a hurry nobody waits for the disk.
         """
+        before, after = states
         statement = _Statement()
         statement.gate(before, after, in_a_hurry=in_a_hurry)
         if writes.readings:
             statement.readings(writes.alert_columns, before, after)
         if not writes.are_many:
-            await _few(statement, writes, sealing)
+            await _few(statement, writes, ledger)
         sql = fence.single_statement(", ".join(statement.queries))
         made = await fence.attempt(
             self._transaction.driver.fetch, sql, step, answer, now, *statement.arguments
         )
         if made.is_done and writes.are_many:
-            await self._many(writes, sealing, now)
+            await self._many(writes, ledger, now)
         return made
 
-    async def _many(
-        self, writes: Writes, sealing: Awaitable[Sequence[Sealed]], now: datetime
-    ) -> None:
+    async def _many(self, writes: Writes, ledger: Rows, now: datetime) -> None:
         columns, arrays = _alert_rows(writes)
         if len(arrays["alert_key"]):
             await self._copy_alerts(columns, arrays)
@@ -160,7 +160,7 @@ class Commit:
             },
         )
         await self._transaction.driver.copy_records_to_table(
-            "ledger", records=map(_values, await sealing), columns=list(_LEDGER)
+            "ledger", records=_records(ledger), columns=list(_LEDGER)
         )
 
     async def _copy_alerts(self, columns: Mapping[str, str], arrays: Mapping[str, Column]) -> None:
@@ -177,12 +177,12 @@ class Commit:
         )
 
 
-async def _few(statement: _Statement, writes: Writes, sealing: Awaitable[Sequence[Sealed]]) -> None:
+async def _few(statement: _Statement, writes: Writes, ledger: Rows) -> None:
     columns, arrays = _alert_rows(writes)
     if len(arrays["alert_key"]):
         statement.alerts(columns, arrays)
     if writes.ledger_count:
-        statement.ledger(await sealing)
+        statement.ledger([record async for record in _records(ledger)])
     if len(writes.outbox.level):
         statement.outbox(writes.outbox)
 
@@ -200,8 +200,9 @@ def _assignments(columns: Mapping[str, str]) -> str:
     return ", ".join(f"{name} = new.{name}" for name in columns)
 
 
-def _values(row: Sealed) -> tuple[object, ...]:
-    return (row.sequence, *row.entry, row.previous_hash, row.hash)
+async def _records(ledger: Rows) -> AsyncIterator[tuple[object, ...]]:
+    async for row in ledger():
+        yield (row.sequence, *row.entry, row.previous_hash, row.hash)
 
 
 class _Statement:
@@ -261,12 +262,12 @@ class _Statement:
             *(array.tolist() for array in arrays.values()),
         )
 
-    def ledger(self, rows: Sequence[Sealed]) -> None:
+    def ledger(self, records: Sequence[tuple[object, ...]]) -> None:
         kinds = ", ".join(f"{{}}::{kind}[]" for kind in _LEDGER.values())
         self._add(
             f"recorded_changes as (insert into ledger ({', '.join(_LEDGER)})"
             f" select new.* from done, unnest({kinds}) as new)",
-            *map(list, zip(*map(_values, rows), strict=True)),
+            *map(list, zip(*records, strict=True)),
         )
 
     def outbox(self, outbox: Outbox) -> None:

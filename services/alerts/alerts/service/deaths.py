@@ -20,8 +20,8 @@ from services.alerts.alerts.domain.evaluation import with_level
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.alerts.domain.views import Alert, show
 from services.alerts.domain.kinds import DEATH_KIND, Level
-from services.alerts.notifications.service.record import entries_of, notices_of
-from services.alerts.service.commits import Commits, Decision, Edit, Record
+from services.alerts.notifications.service.record import record_of
+from services.alerts.service.commits import Commits, Decision, Edit
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.service_state import ServiceState, new_version
@@ -103,7 +103,7 @@ class Deaths:
             text=json.dumps(payload),
             noted=level is Level.NORMAL and not notified,
         )
-        entries = entries_of(
+        record = record_of(
             [change], actor="system", cycle_id=context.cycle_id, now=self._cache.clock.now()
         )
         rows = np.array([case.row])
@@ -118,7 +118,7 @@ class Deaths:
                 columns,
                 levels=written,
                 settings=written,
-                record=Record.of(entries, notices_of([change])),
+                record=record,
             )
         )
         return replace(case, alert_columns=columns)

@@ -5,7 +5,7 @@ and its notification.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -25,7 +25,7 @@ from services.alerts.alerts.domain.readings import NOTHING_HELD, Inputs, Positio
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import AlertType, Level, type_number
 from services.alerts.ledger.domain import Entry
-from services.alerts.notifications.service.record import entries_of, known_or_none
+from services.alerts.notifications.service.record import entry_of, known_or_none
 from services.alerts.price_rules.service import NO_RULES, JudgedRules, PriceRules, RuleEvent
 from services.alerts.service.commits import Commits, Decision, Record
 from services.alerts.service.offload import offload
@@ -200,15 +200,13 @@ def _entries(
     rules: JudgedRules,
     context: ChangeContext,
     now: datetime,
-) -> list[Entry]:
-    made = list(changes(outcome, subjects, request.positions, context))
-    return [
-        *entries_of(made, actor="evaluation", cycle_id=context.cycle_id, now=now),
-        *rules.entries(context, now),
-    ]
+) -> Iterator[Entry]:
+    for change in changes(outcome, subjects, request.positions, context):
+        yield entry_of(change, actor="evaluation", cycle_id=context.cycle_id, now=now)
+    yield from rules.entries(context, now)
 
 
-def _record(outcome: Outcome, rules: JudgedRules, entries: Callable[[], Sequence[Entry]]) -> Record:
+def _record(outcome: Outcome, rules: JudgedRules, entries: Callable[[], Iterable[Entry]]) -> Record:
     """Changes first, then events of price rules; in the order of `_entries`."""
     chosen = np.flatnonzero(outcome.notified | outcome.ended_quietly)
     count = len(outcome.changed)

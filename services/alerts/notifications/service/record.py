@@ -9,38 +9,37 @@ from datetime import datetime
 from services.alerts.alerts.domain.change_payload import Change, alert_id
 from services.alerts.domain.kinds import type_number
 from services.alerts.ledger.domain import Entry
-from services.alerts.service.commits import Notice
+from services.alerts.service.commits import Notice, Record
 
 
 def known_or_none(number: float) -> float | None:
     return None if math.isnan(number) else number
 
 
-def entries_of(made: Sequence[Change], *, actor: str, cycle_id: str, now: datetime) -> list[Entry]:
-    """One for each change."""
-    return [
-        Entry(
-            now,
-            alert_id(change.alert_key),
-            type_number(change.kind),
-            actor,
-            change.reason,
-            change.level_before,
-            change.level_after,
-            known_or_none(change.value),
-            known_or_none(change.flip_value),
-            change.text,
-            cycle_id,
-            change.name,
-        )
-        for change in made
-    ]
+def entry_of(change: Change, *, actor: str, cycle_id: str, now: datetime) -> Entry:
+    """Of one change."""
+    return Entry(
+        now,
+        alert_id(change.alert_key),
+        type_number(change.kind),
+        actor,
+        change.reason,
+        change.level_before,
+        change.level_after,
+        known_or_none(change.value),
+        known_or_none(change.flip_value),
+        change.text,
+        cycle_id,
+        change.name,
+    )
 
 
-def notices_of(made: Sequence[Change]) -> list[Notice]:
-    """Of those changes that are notified or noted."""
-    return [
+def record_of(made: Sequence[Change], *, actor: str, cycle_id: str, now: datetime) -> Record:
+    """An entry for each change; those that are notified or noted are handed over."""
+    entries = [entry_of(change, actor=actor, cycle_id=cycle_id, now=now) for change in made]
+    notices = [
         Notice(place, noted=not change.notified)
         for place, change in enumerate(made)
         if change.notified or change.noted
     ]
+    return Record.of(entries, notices)
