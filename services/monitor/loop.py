@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.monitor.domain.badges import KeptBadge
-from services.monitor.domain.states import State
-from services.monitor.service.queries import View
+from services.monitor.service.queries import News, View
 from shared.clock import Clock
 from shared.feed import Feed
 from shared.lifecycle import Loop
@@ -46,15 +43,6 @@ def retention(forget: Callable[[datetime], Awaitable[int]], clock: Clock, kept: 
         return 0.0 if await forget(clock.now() - kept) else _FORGET_SECONDS
 
     return Loop("monitor retention", body, clock, first_delay_seconds=_RETRY_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """What one watcher gets: the monitors that changed, every badge that is set."""
-
-    states: tuple[State, ...]
-    badges: tuple[KeptBadge, ...]
-    gap: bool = False
 
 
 class MonitorFeed(Feed[View]):

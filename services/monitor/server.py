@@ -20,7 +20,7 @@ from services.monitor.clients.readings import PeerReadings, Peers, channels
 from services.monitor.clients.xcom import XComClient
 from services.monitor.domain.settings import VARIABLES, Override, prefixes
 from services.monitor.loop import MonitorFeed, notifier, retention, scheduler
-from services.monitor.service.check_runs import NOTHING, CheckRuns, Limits
+from services.monitor.service.check_runs import CheckRuns, Limits
 from services.monitor.service.configured_checks import ConfiguredChecks
 from services.monitor.service.database_outage import DatabaseOutage
 from services.monitor.service.notifier import NotificationSender
@@ -157,7 +157,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         begin,
         read,
         configured,
-        lambda cycle_readings=NOTHING, *, refresh: PeerReadings(peers, refresh, cycle_readings),
+        partial(PeerReadings, peers),
         clock,
         Limits(config.monitor_cycle_limit_seconds, config.monitor_limit_seconds),
         changed=feed.wake,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Collection
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 from sonic.monitor.v1 import monitor_pb2 as pb
@@ -17,7 +17,7 @@ from services.monitor.domain.findings import Level, Run
 from services.monitor.domain.settings import Chosen
 from services.monitor.domain.states import Health, State, Status
 from services.monitor.service.check_runs import NOTHING, CheckRuns
-from services.monitor.service.queries import MonitorQueries
+from services.monitor.service.queries import MonitorQueries, News
 from services.monitor.store.runs import RunFilter
 from shared.clock import Clock
 from shared.codec import apply_mask, fill, from_duration, number, read
@@ -36,17 +36,6 @@ _CHANGEABLE = {
 }
 
 
-class Change(Protocol):
-    """What a watcher gets."""
-
-    @property
-    def states(self) -> Collection[State]: ...
-    @property
-    def badges(self) -> Collection[KeptBadge]: ...
-    @property
-    def gap(self) -> bool: ...
-
-
 class MonitorServicer(rpc.MonitorServiceServicer):
     """The gRPC face of monitor. `watch` gives the present state first, then every change."""
 
@@ -54,7 +43,7 @@ class MonitorServicer(rpc.MonitorServiceServicer):
         self,
         check_runs: CheckRuns,
         queries: MonitorQueries,
-        watch: Callable[[Collection[str]], AsyncIterator[Change]],
+        watch: Callable[[Collection[str]], AsyncIterator[News]],
         clock: Clock,
     ) -> None:
         self._check_runs = check_runs

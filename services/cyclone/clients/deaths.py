@@ -52,26 +52,25 @@ class DeathClient:
             f"{incident.summary}\nThe alerts service could not tell this itself: its alerts may "
             "be late."
         )
-        subject = f"HIGH: {incident.name} is down"
-        await self._send(
-            _key(incident), xcom_pb2.LEVEL_HIGH, subject, body, incident, cycle_id, seconds, demo
+        request = xcom_pb2.SendRequest(
+            request_id=_key(incident),
+            level=xcom_pb2.LEVEL_HIGH,
+            subject=f"HIGH: {incident.name} is down",
+            body=body,
         )
+        await self._send(request, incident, cycle_id, seconds, demo)
 
     async def send_recovery(
         self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool
     ) -> None:
-        subject = f"Resolved: {incident.name} works again"
-        request_id = f"{_key(incident)}-over"
-        await self._send(
-            request_id,
-            xcom_pb2.LEVEL_LOW,
-            subject,
-            incident.summary,
-            incident,
-            cycle_id,
-            seconds,
-            demo,
+        request = xcom_pb2.SendRequest(
+            request_id=f"{_key(incident)}-over",
+            level=xcom_pb2.LEVEL_LOW,
+            subject=f"Resolved: {incident.name} works again",
+            body=incident.summary,
+            ends_incident=True,
         )
+        await self._send(request, incident, cycle_id, seconds, demo)
 
     async def end_death(self, incident: Incident, seconds: float) -> None:
         request = xcom_pb2.SettleIncidentRequest(
@@ -81,29 +80,18 @@ class DeathClient:
 
     async def _send(
         self,
-        request_id: str,
-        level: xcom_pb2.Level.ValueType,
-        subject: str,
-        body: str,
+        request: xcom_pb2.SendRequest,
         incident: Incident,
         cycle_id: str,
         seconds: float,
         demo: bool,
     ) -> None:
+        request.body = shortened(without_secrets(request.body), _BODY_LENGTH)
+        request.source = "cyclone"
+        request.dedupe_key = request.request_id
+        request.incident_key = _key(incident)
         facts = {"incident": incident.name, "incident_id": incident.id, "cycle_id": cycle_id}
-        if demo:
-            facts["demo"] = "true"
-        request = xcom_pb2.SendRequest(
-            request_id=request_id,
-            level=level,
-            subject=subject,
-            body=shortened(without_secrets(body), _BODY_LENGTH),
-            source="cyclone",
-            dedupe_key=request_id,
-            facts=facts,
-            incident_key=_key(incident),
-            ends_incident=request_id != _key(incident),
-        )
+        request.facts.update(facts | ({"demo": "true"} if demo else {}))
         try:
             await self._xcom.Send(request, timeout=seconds)
         except AlreadyExists:

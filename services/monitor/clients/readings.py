@@ -28,7 +28,7 @@ from services.monitor.checks import (
 from services.monitor.clients.probes import Probes
 from services.monitor.clients.xcom import XComClient
 from services.monitor.domain.findings import Level
-from shared.codec import from_duration, from_timestamp, number, to_timestamp
+from shared.codec import from_duration, from_timestamp, number, read, to_timestamp
 from shared.http.scope import asking
 from shared.rpc.client import Channel, idempotent
 
@@ -77,27 +77,24 @@ class PeerReadings:
     def __init__(self, peers: Peers, refresh: bool, cycle_readings: CycleReadings) -> None:
         self._peers = peers
         self._refresh = refresh
-        self._cycle_readings = cycle_readings
-        self._asked: dict[str, asyncio.Task[Any]] = {}
+        self._asked: dict[str, asyncio.Future[Any]] = {}
+        for name in ("prices", "holdings"):
+            if (known := getattr(cycle_readings, name)) is not None:
+                self._asked[name] = asyncio.get_running_loop().create_future()
+                self._asked[name].set_result(known)
 
     def prefetch(self) -> None:
         """Ask now what the monitors of every cycle need, before it is known which of them run."""
-        if self._cycle_readings.prices is None:
-            self._begin("prices", self._prices)
-        if self._cycle_readings.holdings is None:
-            self._begin("holdings", self._holdings)
+        self._begin("prices", self._prices)
+        self._begin("holdings", self._holdings)
         self._begin("judged", self._judged)
 
     async def prices(self) -> tuple[PriceReading, ...]:
         """Every tracked asset."""
-        if self._cycle_readings.prices is not None:
-            return self._cycle_readings.prices
         return await self._once("prices", self._prices)
 
     async def holdings(self) -> HoldingsReading:
         """Totals and wallets."""
-        if self._cycle_readings.holdings is not None:
-            return self._cycle_readings.holdings
         return await self._once("holdings", self._holdings)
 
     async def judged(self) -> tuple[JudgedReading, ...]:
@@ -188,13 +185,7 @@ class PeerReadings:
             portfolio.GetTotals(positions_pb2.GetTotalsRequest(), timeout=_READ_SECONDS),
             self._wallets(),
         )
-        return HoldingsReading(
-            position_count=totals.position_count,
-            stale_count=totals.stale_count,
-            total_profit_usd=totals.total_profit_usd,
-            total_pnl_usd=totals.total_pnl_usd,
-            wallets=wallets,
-        )
+        return read(HoldingsReading, totals, wallets=wallets)
 
     async def _wallets(self) -> tuple[WalletReading, ...]:
         stub = self._peers.positions.stub(positions_pb2_grpc.WalletsServiceStub)
@@ -242,22 +233,14 @@ def _wallet(wallet: positions_pb2.Wallet) -> WalletReading:
 
 
 def _judged(metric: alerts_pb2.MetricSummary) -> JudgedReading:
-    return JudgedReading(
+    return read(
+        JudgedReading,
+        metric,
         kind=alerts_pb2.AlertType.Name(metric.type).removeprefix("ALERT_TYPE_"),
         scope=alerts_pb2.AlertClass.Name(metric.alert_class).removeprefix("ALERT_CLASS_"),
         level=_level(metric.level),
-        worst_value=number(metric, "worst_value"),
-        worst_asset=metric.worst_asset,
-        alert_count=metric.alert_count,
         stale_count=metric.stale_count - metric.unknown_count,
-        worst_by_asset=dict(metric.worst_by_asset),
-        raised=tuple(map(_raised, metric.raised)),
-    )
-
-
-def _raised(one: alerts_pb2.SubjectReading) -> SubjectReading:
-    return SubjectReading(
-        one.subject, one.asset, _level(one.level), number(one, "value"), one.stale
+        raised=tuple(read(SubjectReading, one, level=_level(one.level)) for one in metric.raised),
     )
 
 

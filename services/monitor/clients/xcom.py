@@ -6,7 +6,7 @@ from sonic.xcom.v1 import unrecorded_pb2, unrecorded_pb2_grpc, xcom_pb2, xcom_pb
 
 from services.monitor.checks import ChannelReading
 from services.monitor.domain.incidents import Notification
-from shared.codec import from_timestamp
+from shared.codec import read
 from shared.errors import InvalidArgument
 from shared.names import shortened
 from shared.rpc.client import Channel
@@ -71,14 +71,7 @@ class XComClient:
         """The configured ones."""
         listed = await self._stub.ListChannels(xcom_pb2.ListChannelsRequest(), timeout=_SECONDS)
         return tuple(
-            ChannelReading(
-                channel.name,
-                from_timestamp(channel, "last_sent_time"),
-                from_timestamp(channel, "verified_time"),
-                channel.last_error,
-            )
-            for channel in listed.channels
-            if channel.configured
+            read(ChannelReading, channel) for channel in listed.channels if channel.configured
         )
 
     async def ping(self, channel: str) -> str:

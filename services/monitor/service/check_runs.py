@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from services.monitor.checks import CheckContext, CycleReadings, Readings
 from services.monitor.checks.registry import Registered
-from services.monitor.domain.badges import Dismissal, KeptBadge, outlived
+from services.monitor.domain.badges import KeptBadge, outlived
 from services.monitor.domain.findings import Badge, Finding, Run, Runs, RunStatus, counted, skipped
 from services.monitor.domain.incidents import Incident, follow
 from services.monitor.domain.settings import Setting, is_due, resting_reason
@@ -19,7 +19,7 @@ from services.monitor.domain.states import Heartbeat, StoredMonitor
 from services.monitor.service.configured_checks import ConfiguredChecks
 from services.monitor.service.runner import run_check
 from services.monitor.store import Store
-from services.monitor.store.check_runs import Outcome
+from services.monitor.store.check_runs import BadgeChanges, Outcome
 from shared.clock import Clock
 from shared.database.fence import Step
 from shared.log import get_logger
@@ -44,11 +44,8 @@ class CheckReadings(Readings, Protocol):
         """Begin to ask what the monitors of every cycle want to know."""
 
 
-class Ask(Protocol):
-    """Where readings come from."""
-
-    def __call__(self, cycle_readings: CycleReadings = NOTHING, *, refresh: bool) -> CheckReadings:
-        """For one pass; `refresh`: bring up to date first. What the cycle read is not asked."""
+# Readings for one pass; True: brought up to date first, but for what the cycle read.
+Ask = Callable[[bool, CycleReadings], CheckReadings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +103,11 @@ class CheckRuns:
 
         `left_seconds`: how long the caller waits; None = for ever.
         """
-        one = self._configured.named(name)
-        now = self._clock.now()
-        stored, beat = await self._stored([one.name])
-        readings = self._ask(refresh=True)
-        limit = _within(self._limits.outside_seconds, left_seconds)
-        batch = _Batch(Step("RUN_MONITOR"), readings, stored, beat, now, limit, by_hand=True)
-        rest = "" if force else self._rest(batch, one.name)
-        results = await self._run_checks(batch, {one.name: rest})
-        return (await self._keep(batch, results)).runs[0]
+        name = self._configured.named(name).name
+        step, readings = Step("RUN_MONITOR"), self._ask(True, NOTHING)
+        batch = await self._batch(step, readings, [name], left_seconds, by_hand=True)
+        rest = "" if force else self._rest(batch, name)
+        return (await self._run(batch, {name: rest})).runs[0]
 
     async def run_all(
         self,
@@ -132,49 +125,55 @@ class CheckRuns:
         """
         in_cycle = bool(step.cycle_id)
         wanted = list(dict.fromkeys(self._configured.named(name).name for name in names))
-        readings = self._ask(cycle_readings, refresh=not in_cycle)
+        readings = self._ask(not in_cycle, cycle_readings)
         if in_cycle and not wanted:
             readings.prefetch()
-        stored, beat = await self._stored(wanted or self._configured.names)
-        now = self._clock.now()
-        limits = self._limits
-        batch = _Batch(
-            step,
-            readings,
-            stored,
-            replace(
-                beat,
-                call_time=now,
-                cycle_interval=cycle_interval or beat.cycle_interval,
-                demo=beat.demo if cycle_readings.demo is None else cycle_readings.demo,
-            )
-            if in_cycle
-            else beat,
-            now,
-            _within(limits.in_cycle_seconds if in_cycle else limits.outside_seconds, left_seconds),
-            by_hand=not in_cycle and bool(wanted),
-            cycle_interval=cycle_interval,
-        )
+        by_hand = not in_cycle and bool(wanted)
+        known = wanted or self._configured.names
+        batch = await self._batch(step, readings, known, left_seconds, by_hand=by_hand)
+        if in_cycle:
+            interval = cycle_interval or batch.beat.cycle_interval
+            demo = batch.beat.demo if cycle_readings.demo is None else cycle_readings.demo
+            beat = Heartbeat(batch.now, interval, demo)
+            batch = replace(batch, beat=beat, cycle_interval=cycle_interval)
         if wanted:
-            chosen = {name: self._rest(batch, name) for name in wanted}
-        else:
-            chosen = await self._choose(batch)
-        return await self._keep(batch, await self._run_checks(batch, chosen))
+            return await self._run(batch, {name: self._rest(batch, name) for name in wanted})
+        return await self._run(batch, await self._choose(batch))
 
     async def run_outside(self) -> Runs:
         """Run what is due and does not need a cycle."""
         names = [name for name in self._configured.names if self._configured[name].outside]
-        stored, beat = await self._stored(names)
-        now = self._clock.now()
-        limit = self._limits.outside_seconds
-        batch = _Batch(Step("RUN_OUTSIDE"), self._ask(refresh=False), stored, beat, now, limit)
-        due = await self._claim(batch, [name for name in names if self._is_due(batch, name, now)])
-        results = await self._run_checks(batch, {name: self._rest(batch, name) for name in due})
-        return await self._keep(batch, results) if results else counted([])
+        batch = await self._batch(Step("RUN_OUTSIDE"), self._ask(False, NOTHING), names)
+        due = [name for name in names if self._is_due(batch, name, batch.now)]
+        claimed = await self._claim(batch, due)
+        if not claimed:
+            return counted([])
+        return await self._run(batch, {name: self._rest(batch, name) for name in claimed})
 
-    async def _stored(self, names: Sequence[str]) -> tuple[Mapping[str, StoredMonitor], Heartbeat]:
+    async def _batch(
+        self,
+        step: Step,
+        readings: Readings,
+        names: Sequence[str],
+        left_seconds: float | None = None,
+        *,
+        by_hand: bool = False,
+    ) -> _Batch:
         async with self._read() as store:
-            return await store.stored(names)
+            stored, beat = await store.stored(names)
+        limits = self._limits
+        limit_seconds = limits.in_cycle_seconds if step.cycle_id else limits.outside_seconds
+        if left_seconds is not None:
+            limit_seconds = min(limit_seconds, left_seconds * _LEFT_SHARE)
+        return _Batch(step, readings, stored, beat, self._clock.now(), limit_seconds, by_hand)
+
+    async def _run(self, batch: _Batch, chosen: Mapping[str, str]) -> Runs:
+        """Run these, each unless it has a reason to rest, and keep what they found."""
+        # Together: what several of them read is asked for once.
+        runs = (
+            self._run_check(batch, self._configured[name], rest) for name, rest in chosen.items()
+        )
+        return await self._keep(batch, await asyncio.gather(*runs))
 
     async def _choose(self, batch: _Batch) -> dict[str, str]:
         """Who runs when nobody is named, each with why it rests."""
@@ -228,13 +227,6 @@ class CheckRuns:
             won = await store.claim(ends, batch.now)
         return [name for name in names if name in won]
 
-    async def _run_checks(self, batch: _Batch, chosen: Mapping[str, str]) -> Results:
-        # Together: what several of them read is asked for once.
-        runs = (
-            self._run_check(batch, self._configured[name], rest) for name, rest in chosen.items()
-        )
-        return await asyncio.gather(*runs)
-
     async def _run_check(self, batch: _Batch, one: Registered, rest: str) -> tuple[Run, Finding]:
         if rest:
             return Run(one.name, batch.now, 0.0, RunStatus.SKIPPED, {}, rest), skipped(rest)
@@ -258,7 +250,6 @@ class CheckRuns:
     async def _keep(self, batch: _Batch, results: Results) -> Runs:
         """Runs, badges, incidents: one statement, in a transaction when somebody is notified."""
         await self._drop_uninstalled()
-        badges, gone, forgotten, lowered = _changes(batch.stored, results)
         concerns = any(
             follow(run.monitor, batch.stored[run.monitor].incident, finding, "", batch.now).changed
             for run, finding in results
@@ -267,23 +258,15 @@ class CheckRuns:
         in_cycle = bool(batch.step.cycle_id)
         outcome = Outcome(
             runs,
-            badges,
-            gone,
+            _badge_changes(batch.stored, results),
             in_cycle,
             batch.cycle_interval,
             in_cycle and not concerns,
-            forgotten,
-            lowered,
             batch.beat.demo,
         )
-        notifies = False
-        if concerns:
-            async with self._begin() as store:
-                answer, is_new = await store.keep(batch.step, outcome, batch.now)
-                notifies = is_new and await self._follow(store, batch, results)
-        else:
-            async with self._read() as store:
-                answer, is_new = await store.keep(batch.step, outcome, batch.now)
+        async with self._begin() if concerns else self._read() as store:
+            answer, is_new = await store.keep(batch.step, outcome, batch.now)
+            notifies = concerns and is_new and await self._follow(store, batch, results)
         if is_new:
             self._changed()
         if notifies:
@@ -319,23 +302,8 @@ class CheckRuns:
         return notifies
 
 
-def _within(limit_seconds: float, left_seconds: float | None) -> float:
-    return limit_seconds if left_seconds is None else min(limit_seconds, left_seconds * _LEFT_SHARE)
-
-
-class _Changes(NamedTuple):
-    """Badges that are new or other than they are set, set ones whose cause is gone, both by
-    monitor; what is to be forgotten and lowered of dismissals, both by badge.
-    """
-
-    badges: list[tuple[str, Badge]]
-    gone: list[tuple[str, str]]
-    forgotten: list[tuple[str, str | None]]
-    lowered: list[tuple[str, Dismissal]]
-
-
-def _changes(stored: Mapping[str, StoredMonitor], results: Results) -> _Changes:
-    changes = _Changes([], [], [], [])
+def _badge_changes(stored: Mapping[str, StoredMonitor], results: Results) -> BadgeChanges:
+    changes = BadgeChanges()
     for run, finding in results:
         kept = {one.badge.name: one for one in stored[run.monitor].badges}
         for name, badge in _badges_after(run, finding, kept).items():
@@ -351,7 +319,9 @@ def _changes(stored: Mapping[str, StoredMonitor], results: Results) -> _Changes:
                 forgotten, lowered = outlived(before, badge)
                 changes.forgotten.extend((name, subject) for subject in forgotten)
                 changes.lowered.extend((name, one) for one in lowered)
-    return changes._replace(badges=_once(changes.badges))
+    # One write cannot set a badge twice: the first monitor that names it has it.
+    once = {badge.name: (monitor, badge) for monitor, badge in reversed(changes.badges)}
+    return replace(changes, badges=list(once.values()))
 
 
 def _badges_after(
@@ -361,10 +331,3 @@ def _badges_after(
     if run.status is RunStatus.SKIPPED and run.error.startswith("DISABLED"):
         return dict.fromkeys(kept)
     return finding.badges
-
-
-def _once(badges: Iterable[tuple[str, Badge]]) -> list[tuple[str, Badge]]:
-    """One write cannot set a badge twice: the first monitor that names it has it."""
-    return list(
-        {badge.name: (monitor, badge) for monitor, badge in reversed(list(badges))}.values()
-    )

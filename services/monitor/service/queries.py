@@ -41,6 +41,15 @@ class View:
     badges: tuple[KeptBadge, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What one watcher gets: the monitors that changed, every badge that is set."""
+
+    states: tuple[State, ...]
+    badges: tuple[KeptBadge, ...]
+    gap: bool = False
+
+
 class MonitorQueries:
     """Reading and changing."""
 

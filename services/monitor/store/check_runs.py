@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
@@ -103,21 +103,27 @@ _runs = TypeAdapter(tuple[Run, ...])
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What check runs write: runs, badges that changed and badges that are gone, by monitor.
-
-    `forgotten` are dismissals by badge and subject, None = all of the badge's; `lowered` by badge.
+class BadgeChanges:
+    """Badges that are new or other than they were, and those that are gone, by monitor; dismissals
+    to forget (None = all of the badge's) and to lower, by badge.
     """
 
+    badges: list[tuple[str, Badge]] = field(default_factory=list)
+    gone: list[tuple[str, str]] = field(default_factory=list)
+    forgotten: list[tuple[str, str | None]] = field(default_factory=list)
+    lowered: list[tuple[str, Dismissal]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What check runs write; `is_beat`: a cycle asked for them."""
+
     runs: Sequence[Run]
-    badges: Sequence[tuple[str, Badge]] = ()
-    gone: Sequence[tuple[str, str]] = ()
-    is_beat: bool = False
-    cycle_interval: timedelta | None = None
-    without_flush: bool = False
-    forgotten: Sequence[tuple[str, str | None]] = ()
-    lowered: Sequence[tuple[str, Dismissal]] = ()
-    demo: bool | None = None
+    changes: BadgeChanges
+    is_beat: bool
+    cycle_interval: timedelta | None
+    without_flush: bool
+    demo: bool | None
 
 
 class CheckRunRows:
@@ -136,6 +142,7 @@ class CheckRunRows:
 
         What is remembered is without metadata. Raises Conflict STALE_EPOCH.
         """
+        changes = outcome.changes
         made = await fence.attempt(
             self._transaction.driver.fetch,
             _KEEP,
@@ -143,13 +150,13 @@ class CheckRunRows:
             counted([replace(run, metadata={}) for run in outcome.runs]),
             now,
             _runs.dump_json(tuple(outcome.runs)).decode(),
-            json.dumps([{"monitor": name, **asdict(badge)} for name, badge in outcome.badges]),
-            json.dumps([{"monitor": monitor, "name": name} for monitor, name in outcome.gone]),
+            json.dumps([{"monitor": name, **asdict(badge)} for name, badge in changes.badges]),
+            json.dumps([{"monitor": monitor, "name": name} for monitor, name in changes.gone]),
             outcome.cycle_interval,
             outcome.is_beat,
             outcome.without_flush,
-            json.dumps([{"badge": name, "subject": one} for name, one in outcome.forgotten]),
-            json.dumps([{"badge": name, **asdict(one)} for name, one in outcome.lowered]),
+            json.dumps([{"badge": name, "subject": one} for name, one in changes.forgotten]),
+            json.dumps([{"badge": name, **asdict(one)} for name, one in changes.lowered]),
             outcome.demo,
         )
         if made.recorded is None:

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 from services.monitor.domain.badges import KeptBadge
 from services.monitor.domain.findings import Badge, Level
-from services.monitor.loop import MonitorFeed, News
-from services.monitor.service.queries import View
+from services.monitor.loop import MonitorFeed
+from services.monitor.service.queries import News, View
 from shared.clock import PushedClock
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
