@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from services.cyclone.domain.cycle import StepState
 
+_SUCCEEDED, _PARTIAL, _FAILED = StepState.SUCCEEDED, StepState.PARTIAL, StepState.FAILED
 # A step that is PARTIAL for this alone works: the venue states no such price, or a person entered
 # none.
 NO_LIQUIDATION_PRICE = "NO_LIQUIDATION_PRICE"
@@ -138,29 +139,17 @@ class Answer:
 
 
 def read_prices(answer: PricesAnswer) -> Outcome:
-    counts = {
-        "fresh": answer.fresh_count,
-        "missing": answer.missing_count,
-        "failed_sources": len(answer.failed_sources),
-    }
+    counts = {"fresh": answer.fresh_count, "missing": answer.missing_count}
+    counts["failed_sources"] = len(answer.failed_sources)
     if answer.closed_count:
         counts["closed"] = answer.closed_count
     if not answer.missing_count:
-        return Outcome(StepState.SUCCEEDED, counts)
-    without = _listed(answer.missing_assets)
+        return Outcome(_SUCCEEDED, counts)
+    without = f"a fresh price{_listed(answer.missing_assets)}"
     if not answer.fresh_count:
-        return Outcome(
-            StepState.FAILED,
-            counts,
-            "NO_FRESH_PRICE",
-            f"no tracked asset has a fresh price{without}",
-        )
-    return Outcome(
-        StepState.PARTIAL,
-        counts,
-        "PRICE_MISSING",
-        f"{answer.missing_count} without a fresh price{without}",
-    )
+        return Outcome(_FAILED, counts, "NO_FRESH_PRICE", f"no tracked asset has {without}")
+    message = f"{answer.missing_count} without {without}"
+    return Outcome(_PARTIAL, counts, "PRICE_MISSING", message)
 
 
 def read_sync(answer: SyncAnswer) -> Outcome:
@@ -172,25 +161,15 @@ def read_sync(answer: SyncAnswer) -> Outcome:
         "active": answer.active_count,
         "stale": answer.stale_count,
     }
+    troubles = _listed(answer.troubles)
     if answer.wallet_count and answer.failed_count >= answer.wallet_count:
-        return Outcome(
-            StepState.FAILED,
-            counts,
-            "ALL_WALLETS_FAILED",
-            f"no wallet answered{_listed(answer.troubles)}",
-        )
+        return Outcome(_FAILED, counts, "ALL_WALLETS_FAILED", f"no wallet answered{troubles}")
     if answer.complete_count < answer.wallet_count or answer.failed_count:
-        return Outcome(
-            StepState.PARTIAL,
-            counts,
-            "WALLET_FAILED",
-            f"not every wallet is complete{_listed(answer.troubles)}",
-        )
+        message = f"not every wallet is complete{troubles}"
+        return Outcome(_PARTIAL, counts, "WALLET_FAILED", message)
     if answer.refused_count:
-        return Outcome(
-            StepState.PARTIAL, counts, "ROW_REFUSED", f"rows refused: {answer.refused_count}"
-        )
-    return Outcome(StepState.SUCCEEDED, counts)
+        return Outcome(_PARTIAL, counts, "ROW_REFUSED", f"rows refused: {answer.refused_count}")
+    return Outcome(_SUCCEEDED, counts)
 
 
 def read_enrich(answer: EnrichAnswer) -> Outcome:
@@ -201,21 +180,18 @@ def read_enrich(answer: EnrichAnswer) -> Outcome:
     reasons = {f"absent_{reason.lower()}": count for reason, count in answer.reasons.items()}
     counts = {"enriched": answer.enriched_count, "absent": answer.absent_count, **reasons}
     if not answer.absent_count:
-        return Outcome(StepState.SUCCEEDED, counts)
+        return Outcome(_SUCCEEDED, counts)
     unstated = set(answer.reasons) == {_LIQUIDATION_PRICE_MISSING}
     why = ", ".join(f"{reason} {count}" for reason, count in answer.reasons.items())
     total = answer.enriched_count + answer.absent_count
-    message = (
-        f"{answer.absent_count} of {total} positions cannot be judged "
-        f"({why}){_listed(answer.absent)}"
-    )
+    message = f"{answer.absent_count} of {total} positions cannot be judged ({why})"
     reason = NO_LIQUIDATION_PRICE if unstated else "POSITIONS_NOT_JUDGED"
-    return Outcome(StepState.PARTIAL, counts, reason, message)
+    return Outcome(_PARTIAL, counts, reason, message + _listed(answer.absent))
 
 
 def read_counts(counts: Mapping[str, int]) -> Outcome:
     """For a step that either works or fails whole."""
-    return Outcome(StepState.SUCCEEDED, counts)
+    return Outcome(_SUCCEEDED, counts)
 
 
 def read_evaluation(counts: Mapping[str, int]) -> Outcome:
@@ -225,57 +201,45 @@ def read_evaluation(counts: Mapping[str, int]) -> Outcome:
         message = (
             f"positions could not be read: {left} alerts hold their levels, the others were judged"
         )
-        return Outcome(StepState.PARTIAL, counts, "POSITIONS_NOT_READ", message)
+        return Outcome(_PARTIAL, counts, "POSITIONS_NOT_READ", message)
     if unknown:
         message = f"alerts without a reading: {unknown}; their levels hold"
-        return Outcome(StepState.PARTIAL, counts, "READING_UNKNOWN", message)
-    return Outcome(StepState.SUCCEEDED, counts)
+        return Outcome(_PARTIAL, counts, "READING_UNKNOWN", message)
+    return Outcome(_SUCCEEDED, counts)
 
 
 def read_monitors(answer: MonitorsAnswer) -> Outcome:
     """A breach is what monitors are for; only a run that failed leaves the step PARTIAL."""
-    counts = {
-        "runs": answer.run_count,
-        "breaches": answer.breach_count,
-        "errors": answer.error_count,
-    }
-    if answer.error_count:
-        return Outcome(
-            StepState.PARTIAL, counts, "MONITOR_ERROR", f"monitors failed{_listed(answer.errors)}"
-        )
-    return Outcome(StepState.SUCCEEDED, counts)
+    counts = {"runs": answer.run_count, "breaches": answer.breach_count}
+    counts["errors"] = answer.error_count
+    if not answer.error_count:
+        return Outcome(_SUCCEEDED, counts)
+    return Outcome(_PARTIAL, counts, "MONITOR_ERROR", f"monitors failed{_listed(answer.errors)}")
 
 
 def read_flush(answer: FlushAnswer) -> Outcome:
     counts = {"sent": answer.sent_count, "waiting": answer.waiting_count}
-    if answer.waiting_count:
-        return Outcome(
-            StepState.PARTIAL,
-            counts,
-            "STILL_WAITING",
-            f"{answer.waiting_count} not handed over yet",
-        )
-    return Outcome(StepState.SUCCEEDED, counts)
+    if not answer.waiting_count:
+        return Outcome(_SUCCEEDED, counts)
+    message = f"{answer.waiting_count} not handed over yet"
+    return Outcome(_PARTIAL, counts, "STILL_WAITING", message)
 
 
 def without_positions(outcome: Outcome) -> Outcome:
     """The outcome of judging when positions could not be read: their levels hold."""
-    if outcome.state is not StepState.SUCCEEDED:
+    if outcome.state is not _SUCCEEDED:
         return outcome
     message = "positions could not be read: their levels hold, the others were judged"
-    return replace(outcome, state=StepState.PARTIAL, reason="POSITIONS_NOT_READ", message=message)
+    return replace(outcome, state=_PARTIAL, reason="POSITIONS_NOT_READ", message=message)
 
 
 def read_failure(reason: str, message: str) -> Outcome:
     """A call that gave no answer: nothing usable."""
-    return Outcome(StepState.FAILED, {}, reason, message)
+    return Outcome(_FAILED, {}, reason, message)
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
     if not names:
         return ""
-    return (
-        ": "
-        + ", ".join(names[:most])
-        + (f" and {len(names) - most} more" if len(names) > most else "")
-    )
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f": {', '.join(names[:most])}{more}"

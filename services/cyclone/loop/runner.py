@@ -103,12 +103,8 @@ class Run:
     ) -> None:
         self._cycle = cycle
         self._held_lease = held_lease
-        self._store = runner.store
-        self._performer = runner.performer
-        self._notifier = runner.notifier
-        self._epoch_recovery = runner.epoch_recovery
+        self._runner = runner
         self._clock = runner.clock
-        self._caps = runner.caps
         self._interval = interval or bounds.USUAL_INTERVAL
         self._steps = {step.name: step for step in steps.resumed(cycle.steps)}
         self._changed: dict[str, Step] = {}
@@ -138,17 +134,17 @@ class Run:
     async def _learn_mode(self, stopping: asyncio.Task[None]) -> None:
         """Without an answer price keeps its market: a guess could mix simulated and real money."""
         seconds = bounds.aside_seconds(self._interval)
-        asking = asyncio.create_task(self._performer.mode(seconds), name="mode")
+        asking = asyncio.create_task(self._runner.performer.mode(seconds), name="mode")
         try:
             await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if asking.done():
                 mode = asking.result()
                 self._call = replace(self._call, market=mode)
                 self._cycle = replace(self._cycle, demo=mode == "DEMO")
-                self._notifier.demo = self._cycle.demo
+                self._runner.notifier.demo = self._cycle.demo
         except SonicError as error:
             # Who cannot say it now said it before: a demo is not shown as real meanwhile.
-            self._cycle = replace(self._cycle, demo=self._notifier.demo)
+            self._cycle = replace(self._cycle, demo=self._runner.notifier.demo)
             self._say(Severity.WARNING, "positions", f"the mode is not known: {error.message}")
         finally:
             asking.cancel()
@@ -184,7 +180,7 @@ class Run:
 
     def _send(self, step: Step) -> None:
         again = steps.BY_NAME[step.name].service in self._down
-        seconds = bounds.step_seconds(step.name, self._interval, self._caps, again=again)
+        seconds = bounds.step_seconds(step.name, self._interval, self._runner.caps, again=again)
         epoch, now = self._held_lease.epoch, self._clock.now()
         call = replace(self._call, epoch=epoch, now=now, bound_seconds=seconds)
         task = asyncio.create_task(self._perform(step.name, call), name=step.name)
@@ -193,12 +189,12 @@ class Run:
     async def _perform(self, name: str, call: Call) -> Answer:
         if name == steps.EVALUATE_ALERTS and not call.has_prices:
             call = replace(call, prices=await self._known_prices())
-        return await self._performer.perform(name, call)
+        return await self._runner.performer.perform(name, call)
 
     async def _known_prices(self) -> tuple[PriceReading, ...]:
         """For alerts judged without UPDATE_PRICES here: not asked for, or the owner before did."""
         try:
-            return await self._performer.prices(bounds.aside_seconds(self._interval))
+            return await self._runner.performer.prices(bounds.aside_seconds(self._interval))
         except SonicError as error:
             self._say(Severity.WARNING, "price", f"judged without market prices: {error.message}")
             return ()
@@ -209,12 +205,14 @@ class Run:
         name = self._calls[task][0]
         if not isinstance(error, SonicError) or name in self._asked_again:
             return False
-        if not await self._epoch_recovery.opened(self._held_lease, error):
+        if not await self._runner.epoch_recovery.opened(self._held_lease, error):
             return False
         del self._calls[task]
         self._asked_again.add(name)
         self._change(replace(self._steps[name], state=StepState.PENDING))
-        if sentence := self._epoch_recovery.sentence(steps.BY_NAME[name].service, name, error):
+        if sentence := self._runner.epoch_recovery.sentence(
+            steps.BY_NAME[name].service, name, error
+        ):
             self._say(Severity.WARNING, "fence", sentence)
         return True
 
@@ -281,7 +279,7 @@ class Run:
             return
         changed, events = list(self._changed.values()), self._events
         self._changed, self._events = {}, []
-        cancel = await self._store.advance(
+        cancel = await self._runner.store.advance(
             self._held_lease.epoch, self._cycle.id, changed, events, self._cycle.demo
         )
         if cancel:
@@ -301,11 +299,8 @@ class Run:
         ended = replace(
             self._cycle, state=state, ended_time=now, message=message, steps=tuple(listed)
         )
-        self._say(
-            _CYCLE_SEVERITIES.get(state, Severity.WARNING),
-            "cycle",
-            f"{state.name}. {message}".strip(),
-        )
+        severity = _CYCLE_SEVERITIES.get(state, Severity.WARNING)
+        self._say(severity, "cycle", f"{state.name}. {message}".strip())
         judged = steps.EVALUATE_ALERTS in self._steps
         found = incidents.findings(
             state,
@@ -315,12 +310,12 @@ class Run:
             self._down,
             without_positions=self._is_without_positions(),
         )
-        changed = incidents.changed(self._notifier.incidents, found, new_id("incident"))
-        await self._store.end(
+        changed = incidents.changed(self._runner.notifier.incidents, found, new_id("incident"))
+        await self._runner.store.end(
             self._held_lease.epoch, ended, list(self._changed.values()), self._events, changed
         )
         seconds = bounds.notify_seconds(self._interval)
-        await self._notifier.after(
+        await self._runner.notifier.after(
             ended, self._held_lease.epoch, changed, self._call.totals, seconds
         )
 

@@ -127,30 +127,18 @@ async def _host(http: ProviderHttp) -> AnswerReading:
     return AnswerReading(http.name, time.perf_counter() - began, problem)
 
 
-async def _read_price(channel: Channel) -> None:
-    stub = channel.stub(price_pb2_grpc.PriceServiceStub)
-    await stub.ListPrices(price_pb2.ListPricesRequest(page_size=1), timeout=_SERVICE_SECONDS)
-
-
-async def _read_positions(channel: Channel) -> None:
-    stub = channel.stub(positions_pb2_grpc.WalletsServiceStub)
-    await stub.ListWallets(positions_pb2.ListWalletsRequest(page_size=1), timeout=_SERVICE_SECONDS)
-
-
-async def _read_alerts(channel: Channel) -> None:
-    stub = channel.stub(alerts_pb2_grpc.AlertsServiceStub)
-    await stub.GetSummary(alerts_pb2.GetSummaryRequest(), timeout=_SERVICE_SECONDS)
-
-
-async def _read_xcom(channel: Channel) -> None:
-    stub = channel.stub(xcom_pb2_grpc.XComServiceStub)
-    await stub.ListMessages(xcom_pb2.ListMessagesRequest(page_size=1), timeout=_SERVICE_SECONDS)
-
-
-# The others are known by their health only.
-_READS: Mapping[str, Callable[[Channel], Awaitable[None]]] = {
-    "price": _read_price,
-    "positions": _read_positions,
-    "alerts": _read_alerts,
-    "xcom": _read_xcom,
+# A cheap read of each; the others are known by their health only.
+_READS: Mapping[str, Callable[[Channel], Awaitable[object]]] = {
+    "price": lambda channel: channel.stub(price_pb2_grpc.PriceServiceStub).ListPrices(
+        price_pb2.ListPricesRequest(page_size=1), timeout=_SERVICE_SECONDS
+    ),
+    "positions": lambda channel: channel.stub(positions_pb2_grpc.WalletsServiceStub).ListWallets(
+        positions_pb2.ListWalletsRequest(page_size=1), timeout=_SERVICE_SECONDS
+    ),
+    "alerts": lambda channel: channel.stub(alerts_pb2_grpc.AlertsServiceStub).GetSummary(
+        alerts_pb2.GetSummaryRequest(), timeout=_SERVICE_SECONDS
+    ),
+    "xcom": lambda channel: channel.stub(xcom_pb2_grpc.XComServiceStub).ListMessages(
+        xcom_pb2.ListMessagesRequest(page_size=1), timeout=_SERVICE_SECONDS
+    ),
 }

@@ -88,33 +88,21 @@ def follow(
     settings = settings or NotificationSettings()
     if not finding.concern:
         return _ended(monitor, incident, finding, settings)
-    change = _begun(monitor, incident, finding, fresh_id, now, settings)
-    return (
-        change
-        if (settings.level or finding.level) is not Level.NORMAL
-        else _unnotified(change, incident)
-    )
-
-
-def _begun(
-    monitor: str,
-    incident: Incident | None,
-    finding: Finding,
-    fresh_id: str,
-    now: datetime,
-    settings: NotificationSettings,
-) -> IncidentChange:
-    if incident is not None:
-        return _joined(monitor, incident, finding, fresh_id, now, settings)
-    begin = Notification(
+    level = settings.level or finding.level
+    opening = Notification(
         f"{fresh_id}-begin",
-        settings.level or finding.level,
+        level,
         f"{monitor} monitor: {finding.concern}",
         _body(finding),
         _channels(settings, finding),
         incident_key=fresh_id,
     )
-    return IncidentChange("OPENED", Incident(fresh_id, dict.fromkeys(finding.members)), begin)
+    if incident is None:
+        opened = Incident(fresh_id, dict.fromkeys(finding.members))
+        change = IncidentChange("OPENED", opened, opening)
+    else:
+        change = _joined(monitor, incident, finding, opening, fresh_id, now)
+    return change if level is not Level.NORMAL else _unnotified(change, incident)
 
 
 def _ended(
@@ -142,9 +130,9 @@ def _joined(
     monitor: str,
     incident: Incident,
     finding: Finding,
+    opening: Notification,
     fresh_id: str,
     now: datetime,
-    settings: NotificationSettings,
 ) -> IncidentChange:
     """Who is new is notified; who recovered is not, until all have."""
     before = incident.members
@@ -154,17 +142,11 @@ def _joined(
         **dict.fromkeys(finding.members),
     }
     if not new:
-        moved = Incident(incident.id, after, incident.notified)
+        moved = replace(incident, members=after)
         return IncidentChange("UNCHANGED" if after == dict(before) else "LEFT", moved)
-    words = _listed([finding.members[name] for name in new])
-    subject = f"{monitor} monitor: now also {words}"
-    notification = Notification(
-        f"{fresh_id}-joined",
-        settings.level or finding.level,
-        subject,
-        _body(finding),
-        _channels(settings, finding),
-        incident_key=incident.id,
+    subject = f"{monitor} monitor: now also {_listed([finding.members[name] for name in new])}"
+    notification = replace(
+        opening, id=f"{fresh_id}-joined", subject=subject, incident_key=incident.id
     )
     return IncidentChange("JOINED", Incident(incident.id, after), notification)
 
