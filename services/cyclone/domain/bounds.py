@@ -10,9 +10,8 @@ from datetime import timedelta
 
 from services.cyclone.domain import steps
 
-# Of the interval. The steps that one dead service can hold up one after the other add up to less
-# than all of it; a service that is only asked by another one costs half of that one's share (see
-# shared.rpc.client).
+# Of the interval. The steps that one dead service holds up one after the other add up to less than
+# all; one that only another asks costs half of that one's share (see shared.rpc.client).
 SHARES: Mapping[str, float] = {
     steps.UPDATE_PRICES: 0.2,
     steps.SYNC_POSITIONS: 0.4,

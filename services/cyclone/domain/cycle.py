@@ -139,8 +139,7 @@ def begun(
 def outcome(steps: Sequence[Step], judging: str) -> CycleState:
     """What the done steps make of the cycle; `judging` names the step without which a cycle FAILED.
 
-    All SUCCEEDED is SUCCEEDED. Else PARTIAL, unless `judging` was asked for and gave nothing
-    usable.
+    All SUCCEEDED is SUCCEEDED. Else PARTIAL, FAILED when `judging` gave nothing usable.
     """
     if all(step.state is StepState.SUCCEEDED for step in steps):
         return CycleState.SUCCEEDED

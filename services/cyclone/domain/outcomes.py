@@ -9,12 +9,10 @@ from datetime import datetime, timedelta
 from services.cyclone.domain.cycle import StepState
 
 _SUCCEEDED, _PARTIAL, _FAILED = StepState.SUCCEEDED, StepState.PARTIAL, StepState.FAILED
-# A step that is PARTIAL for this alone works: the venue states no such price, or a person entered
-# none.
+# A step that is PARTIAL for this alone works: no such price was stated or entered.
 NO_LIQUIDATION_PRICE = "NO_LIQUIDATION_PRICE"
 _LIQUIDATION_PRICE_MISSING = "LIQUIDATION_PRICE_MISSING"
-# How a call ends when its service is not there, as opposed to a service that answers with a
-# refusal.
+# How a call ends when its service is not there, as opposed to one that refuses.
 DOWN_REASONS = frozenset({"PEER_UNAVAILABLE", "DEADLINE_EXCEEDED"})
 
 

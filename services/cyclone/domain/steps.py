@@ -34,8 +34,7 @@ RULES = (
     Rule(SYNC_POSITIONS, "positions", after=(UPDATE_PRICES,)),
     Rule(ENRICH_POSITIONS, "positions", after=(SYNC_POSITIONS,)),
     Rule(LINK_HEDGES, "hedges", after=(ENRICH_POSITIONS,), needs=(ENRICH_POSITIONS,)),
-    # Made and judged even when positions cannot be read: their levels hold, the market's need none
-    # of them.
+    # Even when positions cannot be read: their levels hold, the market's need none of them.
     Rule(CREATE_ALERTS, "alerts", after=(ENRICH_POSITIONS,)),
     Rule(EVALUATE_ALERTS, "alerts", after=(CREATE_ALERTS,)),
     Rule(

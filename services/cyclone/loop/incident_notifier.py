@@ -93,8 +93,7 @@ class IncidentNotifier:
         """`changed` is stored already, with the end of the cycle; `notify_seconds` bounds a try."""
         self.incidents |= {incident.name: incident for incident in changed}
         await self._notify(cycle.id, epoch, notify_seconds)
-        # Only the whole cycle shows that everything works; a good part of it says nothing of the
-        # rest.
+        # Only the whole cycle shows that everything works, not a good part of it.
         whole = tuple(step.name for step in cycle.steps) == steps.NAMES
         if (
             self._pinger is not None
@@ -109,8 +108,7 @@ class IncidentNotifier:
     async def _notify(self, cycle_id: str, epoch: int, seconds: float) -> None:
         notified, events = [], []
         waiting = incidents.unnotified(self.incidents.values())
-        # Together: one after the other, those who do not answer would be waited for once an
-        # incident.
+        # Together: who does not answer is waited for once, not once an incident.
         attempts = (self._notify_one(incident, cycle_id, epoch, seconds) for incident in waiting)
         for incident, (after, message) in zip(
             waiting, await asyncio.gather(*attempts), strict=True
@@ -153,8 +151,7 @@ class IncidentNotifier:
     async def _notify_end(
         self, incident: Incident, cycle_id: str, epoch: int, seconds: float
     ) -> tuple[Incident, str]:
-        # Whoever did not answer in time may have notified all the same: over here, it is over there
-        # too.
+        # Who did not answer in time may have notified all the same: it ends there too.
         if incident.notified_by is NotifiedBy.ALERTS:
             await self._deaths.resolve_death(incident, cycle_id, epoch, seconds)
             await self._deaths.end_death(incident, seconds)

@@ -33,8 +33,7 @@ class HeldLease:
     """One holding of the lease, which nobody else can have before `until` (seconds of
     time.monotonic()).
 
-    `wake`: there may be work. `cancelled`: ids of cycles to stop. `epoch` changes under `changing`
-    only.
+    `wake`: there may be work. `cancelled`: cycles to stop. `epoch` changes under `changing`.
     """
 
     epoch: int

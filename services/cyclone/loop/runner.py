@@ -85,8 +85,7 @@ class Runner:
     ) -> None:
         """Raises Fenced when the lease is lost on the way; the next owner resumes.
 
-        `interval` is that of the schedule when it is known: it bounds the steps, and is said to
-        monitor.
+        `interval`: of the schedule, when known; it bounds the steps and is said to monitor.
         """
         log.bind(cycle_id=cycle.id)
         try:
@@ -162,8 +161,7 @@ class Run:
         for step in starting:
             self._send(step)
         if starting:
-            # Two turns of the loop put the calls on the wire; the write is prepared while they
-            # travel.
+            # Two turns of the loop put the calls on the wire before the write is prepared.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         await self._write()

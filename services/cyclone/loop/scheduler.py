@@ -60,8 +60,7 @@ class Scheduler:
     async def _run_waiting(self, held_lease: HeldLease) -> bool:
         cycle = await self._store.take(held_lease.epoch, self._clock.now())
         if cycle is not None:
-            # Read now: who changed the schedule a moment ago and asks for a cycle means the new
-            # one.
+            # Read now: who has just changed the schedule and asks for a cycle means it.
             setting, _ = await self._setting(held_lease.epoch)
             await self._runner.run(cycle, held_lease, setting.interval)
         return cycle is not None

@@ -56,8 +56,7 @@ _HOLDER = Statement(
     "select epoch, case when expires_time > clock_timestamp() then owner else '' end as owner from"
     " lease"
 )
-# The next slot is moved here and not by the caller, who may have read it before the owner moved it
-# on.
+# The next slot is moved here: the caller may have read it before the owner moved it on.
 _EDIT = Statement(
     "update setting set interval_seconds = :interval_seconds, enabled = :enabled, version ="
     " version + 1,"

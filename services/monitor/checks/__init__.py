@@ -1,7 +1,6 @@
 """The checks: a new one is a file here and a line in the registry, or a package of others.
 
-A check reads through `CheckContext` and returns a Finding; it writes nothing and sends nothing but
-a ping.
+A check reads by `CheckContext` and returns a Finding; it writes nothing, sends but a ping.
 """
 
 from __future__ import annotations
@@ -156,8 +155,7 @@ class Readings(Protocol):
 class CheckContext:
     """One run: what may be read, the time, the settings that count, and what the last run found.
 
-    `last` is the last run that was not SKIPPED. `beat` and `start_time` (of this process) are for
-    the heartbeat.
+    `last`: the last run not SKIPPED. `beat`, `start_time` (of this process): for heartbeat.
     """
 
     readings: Readings

@@ -12,8 +12,7 @@ from services.monitor.domain.findings import Badge, Finding, Level, Part, RunSta
 # Percent moved, either way, that is a breach; by hours back.
 MOVE_LIMITS: Mapping[int, float] = {1: 2.0, 6: 2.0, 24: 5.0}
 _DAY = timedelta(hours=24)
-# A price up to this much older than the moment asked for still stands for it: history may be
-# hourly.
+# A price up to this much older than a moment still stands for it: history may be hourly.
 _OLDER = timedelta(hours=2)
 _UNUSABLE = ("STALE", "NONE")
 # A breach stays one down to this share of its limit: a value that flaps is one notification.

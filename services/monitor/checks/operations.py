@@ -11,8 +11,7 @@ from services.monitor.domain.findings import Badge, Finding, Level, Part, RunSta
 class OperationsCheck(Check):
     """Says which services are down, HIGH. Threshold: share of the services.
 
-    One failed run is a breach, two in a row are an incident: a service that is being replaced is
-    none.
+    One failed run is a breach, two in a row are an incident: a replacement is none.
     """
 
     name = "operations"

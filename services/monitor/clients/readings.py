@@ -131,8 +131,7 @@ class PeerReadings:
 
     async def _once(self, name: str, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self._begin(name, ask)
-        # Several checks wait for one answer: one of them that gives up does not take it from the
-        # others.
+        # Several checks wait for one answer: who gives up does not take it from the others.
         answer: T = await asyncio.shield(self._asked[name])
         return answer
 

@@ -9,8 +9,7 @@ from datetime import datetime
 
 from services.monitor.domain.findings import Badge, Level, Part
 
-# A value that wavers does not come back; one that is worse by this share of what was dismissed
-# does.
+# A value comes back when it is worse by this share of what was dismissed.
 _WORSE_RATIO = 0.05
 _NUMBERS = re.compile(r"[-+]?\d[\d.,]*")
 

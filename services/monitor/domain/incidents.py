@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 
 from services.monitor.domain.findings import Finding, Level, RunStatus
 
-# Who was well for less than this and fails again has not joined anew: members that flap are one
-# notification.
+# Who was well for less than this and fails again has not joined anew: no flapping.
 REJOINS_AFTER = timedelta(minutes=15)
 _MOST_NAMED = 10
 

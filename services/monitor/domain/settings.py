@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from services.monitor.domain.findings import Level, Run, RunStatus
 from services.monitor.domain.incidents import NotificationSettings
 
-# Due this much early already: a cycle that comes a moment before the interval has passed is not
-# made to wait.
+# Due this much early already: a cycle may come a moment before the interval has passed.
 _EARLY_SHARE = 0.05
 _EARLY_LIMIT = timedelta(seconds=5)
 # The only name that is shortened in the environment: LIQ_MON_THRESHOLD_PERCENT.

@@ -13,8 +13,7 @@ from services.price.domain.prices import MAX_AGE, Dropped, Quality, Quote
 
 # Over a long weekend the index's last close is all there is.
 MAX_AGE_INDEX = timedelta(days=4)
-# Sources stamp whole seconds and machines drift a little; more than this is a wrong clock or a
-# wrong field.
+# Whole seconds and a little drift; more than this is a wrong clock or a wrong field.
 FUTURE_TOLERANCE = timedelta(seconds=5)
 CONFIDENCE_LIMIT_RATIO = 0.01
 CLUSTER_RATIO = 0.02

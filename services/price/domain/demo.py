@@ -1,8 +1,7 @@
 """A simulated market: every price is a pure function of the seed, the asset, the start and the
 moment.
 
-A crash comes ten minutes after each full hour since the start. Never real money; every quote says
-demo.
+A crash comes ten minutes after each full hour since the start. Every quote says demo.
 """
 
 import hashlib

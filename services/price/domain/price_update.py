@@ -54,8 +54,7 @@ def apply_history(
 ) -> Price:
     """The present price after a hand or a backfill changed the history: always its newest row.
 
-    `trusted` is the newest row that makes a last good price. Unless `vouched` another newest row is
-    STALE.
+    `trusted`: the newest row that makes a last good price. Not `vouched`: a newer row is STALE.
     """
     price = replace(
         kept or Price(asset, market, Quality.NONE),
@@ -83,8 +82,7 @@ def apply_consensus(
 ) -> PriceUpdate:
     """Without a usable quote the kept price stays, STALE (NONE when nothing was ever known).
 
-    A consensus not newer than the kept price changes its quality and quotes only: time never runs
-    back.
+    A consensus not newer than the kept price changes its quality and quotes only.
     """
     before = kept or Price(asset, market, Quality.NONE)
     judged = replace(before, quotes=consensus.quotes, refresh_time=now)

@@ -128,8 +128,7 @@ class SourceAnswer:
 class Price:
     """The consensus price of one asset in one market; None = absent.
 
-    `last_good_price_usd` is the last one two sources agreed on or a lone source gave (never a
-    DISAGREE one).
+    `last_good_price_usd`: the last that sources agreed on or a lone one gave, never DISAGREE.
     """
 
     asset: str

@@ -99,8 +99,7 @@ class HistoryService:
     ) -> PriceRecord:
         """Write a price by hand into the present market; None = now.
 
-        Raises InvalidArgument UNKNOWN_ASSET, NOT_A_PRICE, INVALID_FIELD, AlreadyExists
-        RECORD_EXISTS.
+        InvalidArgument UNKNOWN_ASSET, NOT_A_PRICE, INVALID_FIELD, AlreadyExists RECORD_EXISTS.
         """
         (asset,) = wanted_assets([asset], self._settings.assets, "asset")
         moment = self._checked(price_usd, price_time or self._clock.now(), "")

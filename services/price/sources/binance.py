@@ -1,7 +1,6 @@
 """Binance's 24-hour ticker.
 
-It quotes in USDT, not USD: its quotes say so and are taken at one to one, which the consensus of 2
-% allows.
+It quotes in USDT: its quotes say so and count as USD, which the consensus of 2 % allows.
 """
 
 import json

@@ -19,8 +19,7 @@ MINTS = {
 ASSETS = frozenset(MINTS)
 _BRIDGED = frozenset({"BTC", "ETH"})
 _PATH = "/price/v3"
-# Without a key one call in two seconds, with one a call a second; a 429 tells the unix second of
-# its end.
+# A call in two seconds, with a key in one; a 429 says the unix second of its end.
 _KEYLESS_SECONDS = 2.0
 _KEYED_SECONDS = 1.0
 _RESET_HEADER = "x-ratelimit-reset"
@@ -40,8 +39,7 @@ class Jupiter:
             _PATH, {"ids": ",".join(MINTS[asset] for asset in assets)}
         )
         tokens = answer.body
-        # `{"data": {...}}` is the shape of v2, which is gone: a mirror that answers so answers from
-        # the past.
+        # `{"data": {...}}` is the shape of v2, which is gone: such a mirror is of the past.
         if not isinstance(tokens, dict) or "data" in tokens:
             raise bad_body("the answer is not an object of tokens")
         moment = answer_moment(answer)

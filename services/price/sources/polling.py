@@ -29,8 +29,7 @@ from shared.names import new_id
 class Poller:
     """The live sources with their HTTP parts, and simulated ones for the demo market.
 
-    A source is asked only when it knows one of the assets. What each last did is kept in this
-    process.
+    A source is asked only when it knows one of the assets. What each did is kept here.
     """
 
     def __init__(

@@ -30,8 +30,7 @@ class Pyth:
 
     def __init__(self, http: RateLimitedHttp, clock: Clock) -> None:
         self._http = http
-        # A mirror may not know the word that leaves unknown feeds out, and answer 404 for all of
-        # them.
+        # A mirror may not leave unknown feeds out, but answer 404 for all of them.
         self._unknown = UnknownAssets(
             NAME, clock, lambda failure: failure.kind is FailureKind.NOT_FOUND
         )

@@ -9,8 +9,7 @@ from shared.log import get_logger
 
 FIRST_SECONDS = 300.0
 MOST_SECONDS = 3600.0
-# A call each in one refresh, beyond the first: what is not found by then is looked for in the next
-# one.
+# In one refresh, beyond the first: what is not found by then is left to the next one.
 _MOST_CALLS = 8
 
 Ask = Callable[[Sequence[str]], Awaitable[Mapping[str, Quote]]]

@@ -1,7 +1,6 @@
 """Yahoo's chart of the S&P 500.
 
-Outside trading hours its price is the last close at its own old time; the consensus knows what is
-stale.
+Outside trading hours its price is the last close, at its own old time.
 """
 
 from collections.abc import Mapping, Sequence

@@ -28,8 +28,7 @@ from shared.paging import PageRequest
 _COLUMNS = price_history.c
 _OF = "market = :market and asset = :asset"
 
-# Before anything is changed: a refresh under way finds itself overtaken, and no other hand comes
-# between.
+# Before any change: a refresh under way is overtaken, and no other hand comes between.
 _LOCK = Statement("select market from service_state for update")
 _MARKET = Statement("select market from service_state")
 _INSERT = Statement(

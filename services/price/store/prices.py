@@ -1,7 +1,6 @@
 """Present prices: each method is one statement.
 
-A refresh reads a state, and its write applies only while that state's revision is still the present
-one.
+A refresh reads a state; its write applies only while the state's revision is present.
 """
 
 from collections.abc import Sequence
@@ -29,8 +28,7 @@ from shared.database.fence import ENTERED, REFUSED, Step
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 
-# Prices are asked for again every cycle: what a crash of the machine takes with it comes back by
-# itself.
+# Prices are asked for every cycle: what a crash of the machine takes comes back by itself.
 _NO_FLUSH = "set_config('synchronous_commit', 'off', true)"
 _RECORDS = TypeAdapter(tuple[PriceRecord, ...])
 _RECORD_NAMES = ", ".join(field.name for field in fields(PriceRecord) if field.name != "id")
