@@ -47,6 +47,15 @@ def invalid(field: str, problem: str, sentence: str = "") -> InvalidArgument:
     )
 
 
+def require_confirmation(confirm: str, word: str) -> None:
+    """InvalidArgument NOT_CONFIRMED unless `confirm` is the word."""
+    if confirm != word:
+        problem = f'the word "{word}"'
+        raise InvalidArgument(
+            "NOT_CONFIRMED", f"confirm must be {problem}", fields={"confirm": problem}
+        )
+
+
 def broken_rules(noun: str, problems: Mapping[str, str]) -> InvalidArgument:
     """INVALID_FIELD: what is wrong with a `noun`, by name of its field."""
     listed = "; ".join(f"{name}: {problem}" for name, problem in problems.items())

@@ -17,7 +17,7 @@ from services.cyclone.store.lease import LeaseStore
 from services.cyclone.store.requests import RequestStore
 from shared import paging
 from shared.clock import Clock
-from shared.errors import Conflict, InvalidArgument, NotFound, SonicError, Unavailable
+from shared.errors import Conflict, NotFound, SonicError, Unavailable, require_confirmation
 from shared.names import choose, new_id
 from shared.paging import Page, PageRequest
 
@@ -181,11 +181,7 @@ class CycloneService:
 
     async def clear(self, confirm: str, asked: Iterable[str]) -> dict[str, int]:
         """Rows deleted by kind; raises CLEAR_INCOMPLETE naming those that failed."""
-        if confirm != "clear":
-            problem = 'the word "clear"'
-            raise InvalidArgument(
-                "NOT_CONFIRMED", f"confirm must be {problem}", fields={"confirm": problem}
-            )
+        require_confirmation(confirm, "clear")
         known = (*self._clearer.kinds, _OWN_KIND)
         wanted = {choose(text, known, field="kinds") for text in asked} or set(known)
         deleted: dict[str, int] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.errors import InvalidArgument
+from shared.errors import invalid
 
 SHORTEST = timedelta(seconds=5)
 LONGEST = timedelta(days=1)
@@ -61,9 +61,7 @@ def checked_interval(interval: timedelta) -> timedelta:
     """Raises InvalidArgument INVALID_FIELD outside 5 s to 1 day."""
     if not SHORTEST <= interval <= LONGEST:
         problem = "5 seconds to 1 day"
-        raise InvalidArgument(
-            "INVALID_FIELD", f"interval is {problem}", fields={"schedule.interval": problem}
-        )
+        raise invalid("schedule.interval", problem, f"interval is {problem}")
     return interval
 
 

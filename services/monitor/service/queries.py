@@ -16,7 +16,7 @@ from services.monitor.service.configured_checks import ConfiguredChecks
 from services.monitor.store.runs import RunFilter
 from shared import paging
 from shared.clock import Clock
-from shared.errors import Conflict, InvalidArgument, NotFound, Unavailable
+from shared.errors import Conflict, NotFound, Unavailable, invalid, require_confirmation
 from shared.names import choose
 from shared.paging import Page
 
@@ -112,11 +112,13 @@ class MonitorQueries:
         """Take these fields of `changes`; NotFound, Conflict ETAG_MISMATCH, InvalidArgument."""
         one = self._configured.named(name)
         if "threshold_percent" in fields and not one.defaults.takes_threshold:
-            raise _invalid("threshold_percent", f"{one.name} has no threshold in percent")
+            problem = f"{one.name} has no threshold in percent"
+            raise invalid("threshold_percent", problem, problem)
         if "interval_seconds" in fields and changes.interval_seconds is not None:
             least, most = _INTERVAL_LEAST_SECONDS, _INTERVAL_MOST_SECONDS
             if not least <= changes.interval_seconds <= most:
-                raise _invalid("interval", f"interval is between {least:g} and {most:g} seconds")
+                problem = f"between {least:g} and {most:g} seconds"
+                raise invalid("interval", problem, f"interval is {problem}")
         if "snooze_seconds" in fields and changes.snooze_seconds is not None:
             _check_snooze(timedelta(seconds=changes.snooze_seconds), "snooze")
         if "channels" in fields and changes.channels:
@@ -181,7 +183,7 @@ class MonitorQueries:
         monitor has that name; those of a monitor that is no longer installed stay readable.
         """
         if wanted.start_time and wanted.end_time and wanted.end_time <= wanted.start_time:
-            raise _invalid("end_time", "end_time is not after start_time")
+            raise invalid("end_time", "after start_time", "end_time is not after start_time")
         context = paging.context("runs", wanted)
         page = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
@@ -192,10 +194,7 @@ class MonitorQueries:
 
     async def clear(self, confirm: str) -> int:
         """Delete runs and badges; InvalidArgument NOT_CONFIRMED."""
-        if confirm != "clear":
-            raise InvalidArgument(
-                "NOT_CONFIRMED", 'confirm must be "clear"', fields={"confirm": 'must be "clear"'}
-            )
+        require_confirmation(confirm, "clear")
         async with self._begin() as store:
             count = await store.clear()
         self._changed()
@@ -217,8 +216,5 @@ class MonitorQueries:
 
 def _check_snooze(duration: timedelta, field: str) -> None:
     if not timedelta() <= duration <= _SNOOZE_LIMIT:
-        raise _invalid(field, f"{field} is between 0 and {_SNOOZE_LIMIT.days} days")
-
-
-def _invalid(field: str, problem: str) -> InvalidArgument:
-    return InvalidArgument("INVALID_FIELD", problem, fields={field: problem})
+        problem = f"between 0 and {_SNOOZE_LIMIT.days} days"
+        raise invalid(field, problem, f"{field} is {problem}")

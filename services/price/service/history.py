@@ -21,7 +21,7 @@ from services.price.domain.prices import (
 from services.price.store.history import HistoryStore
 from shared import paging
 from shared.clock import Clock
-from shared.errors import AlreadyExists, InvalidArgument, NotFound
+from shared.errors import AlreadyExists, InvalidArgument, NotFound, invalid
 from shared.paging import Page
 
 Begin = Callable[[], AbstractAsyncContextManager[HistoryStore]]
@@ -262,8 +262,8 @@ class HistoryService:
             fields = {f"{path}price_usd": problem}
             raise InvalidArgument("NOT_A_PRICE", f"price_usd is not {problem}", fields=fields)
         if price_time > self._clock.now() + FUTURE_TOLERANCE:
-            fields = {f"{path}price_time": "not in the future"}
-            raise InvalidArgument("INVALID_FIELD", "price_time is in the future", fields=fields)
+            sentence = "price_time is in the future"
+            raise invalid(f"{path}price_time", "not in the future", sentence)
         return price_time
 
 
@@ -281,8 +281,7 @@ def _exists(asset: str) -> AlreadyExists:
 
 def _check_order(start: datetime | None, end: datetime | None) -> None:
     if start is not None and end is not None and end <= start:
-        problem = "end_time is not after start_time"
-        raise InvalidArgument("INVALID_FIELD", problem, fields={"end_time": "after start_time"})
+        raise invalid("end_time", "after start_time", "end_time is not after start_time")
 
 
 def _stretch(
@@ -314,7 +313,5 @@ def _backfill_stretch(
     _check_order(first, until)
     if (until - first) // interval.span > _BACKFILL_MOST:
         problem = f"at most {_BACKFILL_MOST} candles before end_time"
-        raise InvalidArgument(
-            "INVALID_FIELD", "the stretch is too long", fields={"start_time": problem}
-        )
+        raise invalid("start_time", problem, "the stretch is too long")
     return first, until

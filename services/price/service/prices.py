@@ -30,13 +30,11 @@ from services.price.store.rows import Changes, State
 from shared import paging
 from shared.clock import Clock
 from shared.database.fence import Step
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import NotFound, require_confirmation
 from shared.http import asking
 from shared.paging import Page
 
 Begin = Callable[[], AbstractAsyncContextManager[PriceStore]]
-
-_CONFIRMATION = "clear"
 
 
 class Sources(Protocol):
@@ -189,9 +187,7 @@ class PriceService:
 
     async def clear(self, confirm: str) -> int:
         """Delete prices and history of both markets, count the rows; NOT_CONFIRMED."""
-        if confirm != _CONFIRMATION:
-            problem = f'confirm must be the word "{_CONFIRMATION}"'
-            raise InvalidArgument("NOT_CONFIRMED", problem, fields={"confirm": problem})
+        require_confirmation(confirm, "clear")
         await self.ensure_market()
         async with self._read() as store:
             count = await store.clear()

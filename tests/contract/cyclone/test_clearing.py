@@ -25,6 +25,8 @@ _OF_SHARED = {
     "BAD_PAGE_TOKEN",
     "PAGE_TOKEN_MISMATCH",
     "UNKNOWN_FIELD",
+    "INVALID_FIELD",
+    "NOT_CONFIRMED",
 }
 _ERRORS = {
     "InvalidArgument",

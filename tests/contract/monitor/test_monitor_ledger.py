@@ -312,7 +312,7 @@ def raised() -> set[str]:
 def test_every_reason_raised_is_in_the_contract_and_the_reverse() -> None:
     values = pb.DESCRIPTOR.enum_types_by_name["ErrorReason"].values
     named = {value.name.removeprefix("ERROR_REASON_") for value in values} - {"UNSPECIFIED"}
-    # Raised for us by masks, names, pages, fences, numbers and times.
+    # Raised for us by masks, names, pages, fences, numbers, times, fields and confirmations.
     plumbing = {
         "UNKNOWN_FIELD",
         "UNKNOWN_NAME",
@@ -321,6 +321,7 @@ def test_every_reason_raised_is_in_the_contract_and_the_reverse() -> None:
         "STALE_EPOCH",
     }
     plumbing |= {"EPOCH_AHEAD", "NOT_FINITE", "BAD_DURATION", "BAD_TIME", "PRIVATE_KEY_REFUSED"}
+    plumbing |= {"INVALID_FIELD", "NOT_CONFIRMED"}
     # A broken monitor of others ends as a row, never as an answer.
     assert raised() - {"INTERNAL"} <= named
     assert named <= raised() | plumbing

@@ -11,9 +11,9 @@ from shared import errors
 
 PREFIX = "ERROR_REASON_"
 # Raised for this service by the plumbing it uses: pages, the fence of cycles, times and masks on
-# the wire.
+# the wire, fields, confirmations.
 PLUMBING = {"BAD_PAGE_TOKEN", "PAGE_TOKEN_MISMATCH", "BAD_TIME", "UNKNOWN_FIELD"}
-PLUMBING |= {"STALE_EPOCH", "EPOCH_AHEAD", "PRIVATE_KEY_REFUSED"}
+PLUMBING |= {"STALE_EPOCH", "EPOCH_AHEAD", "PRIVATE_KEY_REFUSED", "INVALID_FIELD", "NOT_CONFIRMED"}
 RAISED = {
     name
     for name, kind in vars(errors).items()
