@@ -7,6 +7,7 @@ import hmac
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import httpx
@@ -117,9 +118,8 @@ class Webhook(Channel):
         url, body = attempt.address or self._urls[0], _body(attempt)
         try:
             # Not by `client.post`: no headers and cookies of its own are added.
-            request = httpx.Request(
-                "POST", url, headers=self._headers(attempt.delivery_id, body), content=body
-            )
+            headers = self._headers(attempt.delivery_id, body)
+            request = httpx.Request("POST", _parsed(url), headers=headers, content=body)
             return self._read(await client.send(request), url)
         except Refused as error:
             return Answer(accepted=False, error=f"destination refused: {error}", permanent=True)
@@ -157,6 +157,10 @@ class Webhook(Channel):
             permanent=400 <= status < 500 and status not in _PASSING,
             retry_after=_retry_after(response.headers.get("retry-after", ""), self._clock.now()),
         )
+
+
+# A URL is taken apart once, not for every delivery.
+_parsed = lru_cache(maxsize=64)(httpx.URL)
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:

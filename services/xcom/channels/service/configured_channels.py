@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from services.xcom.domain.messages import everywhere
 from services.xcom.domain.settings import ChannelSetting, Route, Settings, SettingSource
@@ -11,7 +12,7 @@ from services.xcom.senders.channel import Channel
 from shared.errors import InvalidArgument
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConfiguredChannels:
     """The channels of the environment with what people set."""
 
@@ -58,7 +59,7 @@ class ConfiguredChannels:
 
     def everywhere(self) -> list[Route]:
         """To every channel that can be used; see `everywhere` of the domain."""
-        return self.routes(everywhere(self.configured()))
+        return self.routes(everywhere(self.configured))
 
     def _routes(self, name: str) -> list[Route]:
         own = () if self.address(name) else self.channels[name].own
@@ -84,7 +85,8 @@ class ConfiguredChannels:
     def _stands_in(self, route: Route) -> set[str]:
         return {self.channels[route.channel].destination_setting} if route.address else set()
 
-    def configured(self) -> list[str]:
+    @cached_property
+    def configured(self) -> Sequence[str]:
         """Channels that are complete and not switched off, best first."""
         return [
             name for name in self.channels if self.setting(name).enabled and not self.missing(name)

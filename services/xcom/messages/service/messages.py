@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from services.xcom.channels.service.configured_channels import ConfiguredChannels
 from services.xcom.domain.messages import (
@@ -74,6 +75,9 @@ class MessageService:
         # As they were last seen; what has changed since is found when a message is stored.
         self._settings: str | None = None
         self._channels = channels
+        self._configured = lru_cache(maxsize=2)(
+            lambda stored: ConfiguredChannels(channels, parsed(stored))
+        )
         self._levels = levels
         self._dedupe_window = dedupe_window
         self._escalation_wait = escalation_wait
@@ -106,7 +110,7 @@ class MessageService:
         """What was stored; None when the request id is taken."""
         while True:
             assumed = self._settings
-            message = await self._drafted(draft, parsed(assumed), ended)
+            message = await self._drafted(draft, self._configured(assumed), ended)
             if draft.dedupe_key or draft.follows_incident_key:
                 async with self._begin() as store:
                     acceptance = await store.acceptance(draft.dedupe_key)
@@ -125,13 +129,13 @@ class MessageService:
                 return None
             self._settings = entry.settings
 
-    async def _drafted(self, draft: Draft, settings: Settings, ended: Ended | None) -> Message:
+    async def _drafted(
+        self, draft: Draft, configured_channels: ConfiguredChannels, ended: Ended | None
+    ) -> Message:
         """The message as it is before anybody was notified."""
+        settings = configured_channels.settings
         mapped = self._levels.route(draft.level, settings.levels).channels
-        configured_channels = ConfiguredChannels(self._channels, settings)
-        choice = choose_channels(
-            draft.channels, mapped, configured_channels.configured(), draft.kind
-        )
+        choice = choose_channels(draft.channels, mapped, configured_channels.configured, draft.kind)
         recipients = recipients_of_the_end(ended.recipients, self._channels) if ended else []
         if ended and ended.known and draft.ends_incident:
             choice = Choice((), ChannelsReason.WHO_HEARD)

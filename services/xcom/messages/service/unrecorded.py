@@ -134,7 +134,7 @@ class UnrecordedService:
         mapped = self._levels.route(Level.HIGH, self._settings.levels).channels
         first = [
             Route(name)
-            for name in choose_channels((), mapped, configured_channels.configured()).channels
+            for name in choose_channels((), mapped, configured_channels.configured).channels
         ]
         tries = await self._try(notice, first)
         if not any(one.answer.accepted and one.route.channel not in UNSURE for one in tries):
@@ -145,7 +145,7 @@ class UnrecordedService:
                 for contact in chain.contacts
                 for route in configured_channels.usable(contact.routes)
             ]
-            others = [*map(Route, everywhere(configured_channels.configured())), *contacts]
+            others = [*map(Route, everywhere(configured_channels.configured)), *contacts]
             tries += await self._try(
                 notice, [one for one in dict.fromkeys(others) if one not in first]
             )
