@@ -15,7 +15,7 @@ from services.xcom.channels.service.sounds import SoundService
 from services.xcom.domain.messages import Level
 from services.xcom.domain.settings import ChannelSetting, QuietHours
 from services.xcom.servicer.mapping import to_channel
-from shared.codec import apply_mask, to_timestamp
+from shared.codec import apply_mask, fill, read
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -40,16 +40,12 @@ class ChannelsServicer(rpc.ChannelsServiceServicer):
         wanted = request.channel
         paths = apply_mask(wanted, request.update_mask, CHANGEABLE)
         hours = wanted.quiet_hours
-        setting = ChannelSetting(
-            enabled=wanted.enabled,
-            destination=wanted.destination,
-            quiet_hours=QuietHours(hours.start_minute, hours.end_minute, hours.time_zone or "UTC")
+        quiet_hours = (
+            read(QuietHours, hours, time_zone=hours.time_zone or "UTC")
             if wanted.HasField("quiet_hours")
-            else None,
-            quiet_budget_count=wanted.quiet_budget_count
-            if wanted.HasField("quiet_budget_count")
-            else None,
+            else None
         )
+        setting = read(ChannelSetting, wanted, quiet_hours=quiet_hours)
         return to_channel(await self._channels.update(wanted.name, setting, paths, wanted.etag))
 
     async def WatchSounds(
@@ -57,22 +53,9 @@ class ChannelsServicer(rpc.ChannelsServiceServicer):
     ) -> AsyncIterator[pb.Sound]:
         async with aclosing(self._sounds.listen()) as sounds:
             async for delivery in sounds:
-                yield pb.Sound(
-                    delivery_id=delivery.id,
-                    message_id=delivery.message_id,
-                    level=pb.Level.ValueType(delivery.level.value),
-                    subject=delivery.subject,
-                    sent_time=to_timestamp(delivery.handed_over_time or delivery.sent_time),
-                )
+                sent_time = delivery.handed_over_time or delivery.sent_time
+                yield fill(pb.Sound, delivery, delivery_id=delivery.id, sent_time=sent_time)
 
 
 def _level_map(found: LevelMap) -> pb.LevelMap:
-    routes = [
-        pb.LevelRoute(
-            level=pb.Level.ValueType(route.level.value),
-            channels=route.channels,
-            source=pb.SettingSource.ValueType(route.source.value),
-        )
-        for route in found.routes
-    ]
-    return pb.LevelMap(routes=routes, etag=found.etag)
+    return fill(pb.LevelMap, found, routes=[fill(pb.LevelRoute, route) for route in found.routes])

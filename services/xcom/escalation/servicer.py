@@ -11,7 +11,7 @@ from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
 from services.xcom.domain.messages import Level
 from services.xcom.domain.settings import Chain, Contact, Route
-from services.xcom.escalation.domain.incidents import Acknowledgement, IncidentAction
+from services.xcom.escalation.domain.incidents import IncidentAction
 from services.xcom.escalation.service.escalation import (
     EscalationService,
     LinkAction,
@@ -20,7 +20,7 @@ from services.xcom.escalation.service.escalation import (
 )
 from services.xcom.messages.service.messages import MessageService
 from services.xcom.servicer.mapping import wire_message
-from shared.codec import from_duration, from_timestamp, to_duration, to_timestamp
+from shared.codec import fill, from_duration, from_timestamp, read
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -64,7 +64,7 @@ class EscalationServicer(rpc.EscalationServiceServicer):
             request.source, request.after_sequence, request.page_size
         )
         return pb.ListAcknowledgementsResponse(
-            acknowledgements=map(_acknowledgement, rows), last_sequence=last
+            acknowledgements=[fill(pb.Acknowledgement, row) for row in rows], last_sequence=last
         )
 
     async def PreviewLink(self, request: pb.PreviewLinkRequest, context: Context) -> pb.Link:
@@ -77,45 +77,29 @@ class EscalationServicer(rpc.EscalationServiceServicer):
 
 def _contact(contact: pb.Contact) -> Contact:
     wait = from_duration(contact, "wait") or timedelta()
-    routes = tuple(Route(route.channel, route.address) for route in contact.routes)
+    routes = tuple(read(Route, route) for route in contact.routes)
     return Contact(contact.name, wait.total_seconds(), routes)
 
 
 def _chain(found: ShownChain) -> pb.EscalationChain:
     contacts = [
-        pb.Contact(
-            name=contact.name,
-            wait=to_duration(timedelta(seconds=contact.wait_seconds)),
-            routes=[
-                pb.ContactRoute(channel=route.channel, address=route.address)
-                for route in contact.routes
-            ],
+        fill(
+            pb.Contact,
+            contact,
+            wait=timedelta(seconds=contact.wait_seconds),
+            routes=[fill(pb.ContactRoute, route) for route in contact.routes],
         )
         for contact in found.chain.contacts
     ]
     return pb.EscalationChain(contacts=contacts, etag=found.etag)
 
 
-def _acknowledgement(said: Acknowledgement) -> pb.Acknowledgement:
-    return pb.Acknowledgement(
-        sequence=said.sequence,
-        incident_key=said.incident_key,
-        level=pb.Level.ValueType(said.level.value),
-        by=said.by,
-        snoozed_until_time=to_timestamp(said.snoozed_until_time),
-        created_time=to_timestamp(said.created_time),
-    )
-
-
 def _link(shown: ShownLink) -> pb.Link:
-    message, link = shown.message, shown.link
-    return pb.Link(
-        message_id=message.id,
-        level=pb.Level.ValueType(message.level.value),
-        subject=message.subject,
-        created_time=to_timestamp(message.created_time),
-        expires_time=to_timestamp(link.expires_time),
-        used_time=to_timestamp(link.used_time),
-        acknowledged_time=to_timestamp(message.acknowledged_time),
-        snoozed_until_time=to_timestamp(message.snoozed_until_time),
+    link, message_id = shown.link, shown.message.id
+    return fill(
+        pb.Link,
+        shown.message,
+        message_id=message_id,
+        expires_time=link.expires_time,
+        used_time=link.used_time,
     )

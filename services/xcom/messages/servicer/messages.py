@@ -12,6 +12,7 @@ from services.xcom.channels.service.channels import ChannelService
 from services.xcom.domain.messages import DeliveryState, Draft, Kind, Level
 from services.xcom.messages.service.messages import MessageService
 from services.xcom.servicer.mapping import to_channel, wire_delivery, wire_message
+from shared.codec import read
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -24,21 +25,7 @@ class XComServicer(rpc.XComServiceServicer):
         self._channels = channels
 
     async def Send(self, request: pb.SendRequest, context: Context) -> pb.Message:
-        draft = Draft(
-            request_id=request.request_id,
-            level=Level(request.level),
-            subject=request.subject,
-            body=request.body,
-            source=request.source,
-            dedupe_key=request.dedupe_key,
-            channels=tuple(request.channels),
-            facts=dict(request.facts),
-            incident_key=request.incident_key,
-            ends_incident=request.ends_incident,
-            ended_incident_keys=tuple(request.ended_incident_keys),
-            follows_incident_key=request.follows_incident_key,
-            kind=Kind(request.kind or Kind.DANGER),
-        )
+        draft = read(Draft, request, kind=Kind(request.kind or Kind.DANGER))
         return wire_message(await self._messages.send(draft))
 
     async def GetMessage(self, request: pb.GetMessageRequest, context: Context) -> pb.Message:

@@ -9,6 +9,7 @@ from sonic.xcom.v1 import unrecorded_pb2 as pb
 from sonic.xcom.v1 import unrecorded_pb2_grpc as rpc
 
 from services.xcom.messages.service.unrecorded import Notice, UnrecordedService
+from shared.codec import read
 from shared.errors import PermissionDenied
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -29,14 +30,7 @@ class UnrecordedServicer(rpc.UnrecordedServiceServicer):
             raise PermissionDenied(
                 "NOT_LOCAL", "only a process on the same machine may ask for this"
             )
-        notice = Notice(
-            request.request_id,
-            request.subject,
-            request.body,
-            request.source,
-            request.ends_request_id,
-        )
-        tries = await self._unrecorded.send(notice)
+        tries = await self._unrecorded.send(read(Notice, request))
         return pb.SendUnrecordedResponse(
             tries=[
                 pb.UnrecordedTry(
