@@ -160,14 +160,13 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     remembering = Loop("xcom settings", unrecorded.turn, clock)
     escalating = Loop("xcom escalation", escalation.turn, clock)
-    sounding = Loop("xcom sounds", sounds.turn, clock)
-    wakes = {QUIET: quiet.wake, HIGH: high.wake, SOUNDS: sounding.wake}
+    wakes = {QUIET: quiet.wake, HIGH: high.wake, SOUNDS: sounds.feed.wake}
     listener = Listener(listening, own_name, wakes)
     ready = migrated(database, Path(__file__).parent / "migrations")
     server = _server(config, clock, ready, messages, channels, escalation, sounds, unrecorded)
     side = metrics.serve(config.metrics_address)
     stores: list[Part] = [database, high_database, listening, configured_channels]
-    loops: list[Part] = [quiet, high, following, escalating, sounding, remembering, listener]
+    loops: list[Part] = [quiet, high, following, escalating, sounds.feed, remembering, listener]
     return App("xcom", [*stores, *loops, side, server])
 
 

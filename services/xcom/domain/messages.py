@@ -176,15 +176,15 @@ class Delivery:
     id: str
     message_id: str
     channel: str
-    state: DeliveryState
-    tries: int
-    due_time: datetime
-    sent_time: datetime | None
-    last_error: str
-    provider_status: str
     level: Level
     subject: str
     created_time: datetime
+    due_time: datetime
+    state: DeliveryState = DeliveryState.QUEUED
+    tries: int = 0
+    sent_time: datetime | None = None
+    last_error: str = ""
+    provider_status: str = ""
     reason: DeliveryReason = DeliveryReason.ACCEPTED
     contact: str = ""
     address: str = ""

@@ -14,7 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from functools import cache
 from types import ModuleType
 from typing import Any, Final
@@ -24,16 +24,15 @@ from pydantic import BaseModel, Field, SecretStr
 from services.xcom.domain.fitting import Size, cut, utf8_size, utf16_size
 from services.xcom.domain.messages import Answer, DeliveryAttempt, Level
 from services.xcom.domain.texts import titled_text, whole_text
-from services.xcom.senders.channel import Channel, several
+from services.xcom.senders.channel import Channel, refused, several
+from shared.clock import Clock
 
 # A service that hangs keeps its thread; more than this many and it is refused until they come back.
 _THREADS_PER_CHANNEL = 8
 # Left free for what the library puts between title and body.
 _SPARE = 4
 _FORMAT = re.compile(r"([?&])format=[^&]*&?")
-# Answers of 400 to 499 that may be better next time.
-_PASSING = frozenset({408, 425, 429})
-_HEARD = threading.local()
+_ANSWERED = threading.local()
 _TALKATIVE = ("apprise", "urllib3", "requests", "requests_oauthlib")
 APPRISE_CHANNELS: Final = ("slack", "telegram", "discord", "ntfy", "pushover", "apprise")
 
@@ -67,7 +66,8 @@ class Apprise(Channel):
 
     links = True
 
-    def __init__(self, name: str, settings: AppriseSettings) -> None:
+    def __init__(self, name: str, settings: AppriseSettings, clock: Clock) -> None:
+        self._clock = clock
         self.name = name
         self._setting = "xcom_apprise_urls" if name == "apprise" else f"xcom_{name}_url"
         secret: SecretStr = getattr(settings, self._setting)
@@ -78,21 +78,17 @@ class Apprise(Channel):
 
     @property
     def missing_settings(self) -> tuple[str, ...]:
-        """See Channel."""
         return () if self._urls else (self._setting.upper(),)
 
     @property
     def destination(self) -> str:
-        """See Channel."""
         # After the scheme nearly everything is a key.
-        return ", ".join(f"{url.partition('://')[0][:20]}://***" for url in self._urls)
+        return ", ".join(map(self.masked, self._urls))
 
     def masked(self, address: str) -> str:
-        """See Channel."""
         return f"{address.partition('://')[0][:20]}://***"
 
     async def send(self, attempt: DeliveryAttempt) -> Answer:
-        """See Channel."""
         if not self._threads.acquire(blocking=False):
             return Answer(accepted=False, error="earlier tries still hang")
         return await _in_thread(lambda: self._notify(attempt), self._threads.release)
@@ -104,38 +100,28 @@ class Apprise(Channel):
         # In this thread, bounded by the caller: what is answered in it is the answer to this try.
         asset = apprise.AppriseAsset(async_mode=False, service_timeout=0)
         service = apprise.Apprise.instantiate(_unformatted(url), asset=asset)
-        if service is None:
-            return Answer(
-                accepted=False, error=f"{self._setting.upper()} is not understood", permanent=True
-            )
-        if not len(service):
-            return Answer(
-                accepted=False, error=f"{self._setting.upper()} names no receiver", permanent=True
-            )
+        if not service:
+            problem = "is not understood" if service is None else "names no receiver"
+            error = f"{self._setting.upper()} {problem}"
+            return Answer(accepted=False, error=error, permanent=True)
         kind = {
             Level.LOW: apprise.NotifyType.INFO,
             Level.MEDIUM: apprise.NotifyType.WARNING,
             Level.HIGH: apprise.NotifyType.FAILURE,
             Level.ACTION: apprise.NotifyType.INFO,
         }[attempt.level]
-        _HEARD.last = None
+        _ANSWERED.last = None
         if _notified(service, attempt, kind, apprise.NotifyFormat.TEXT):
             return Answer(accepted=True, provider_status="accepted")
-        return _refusal(_HEARD.last)
+        return _refusal(_ANSWERED.last, self._clock.now())
 
 
-def _refusal(answered: tuple[int, str] | None) -> Answer:
+def _refusal(answered: tuple[int, str] | None, now: datetime) -> Answer:
     """Why, by the last HTTP answer that the library got in this thread, if it spoke HTTP at all."""
     if answered is None or answered[0] < 300:
         return Answer(accepted=False, error="not accepted")
-    status, wait = answered
-    return Answer(
-        accepted=False,
-        provider_status=f"HTTP {status}",
-        error=f"answered HTTP {status}",
-        permanent=400 <= status < 500 and status not in _PASSING,
-        retry_after=timedelta(seconds=int(wait[:9])) if wait.isdecimal() else None,
-    )
+    status, retry_after = answered
+    return refused(status, f"HTTP {status}", retry_after, now)
 
 
 def _notified(service: Any, attempt: DeliveryAttempt, kind: object, plain: object) -> bool:
@@ -222,7 +208,7 @@ def _listening(send: Callable[..., Any]) -> Callable[..., Any]:
 
     def sent(*arguments: Any, **options: Any) -> Any:
         response = send(*arguments, **options)
-        _HEARD.last = (int(response.status_code), str(response.headers.get("Retry-After", "")))
+        _ANSWERED.last = (int(response.status_code), str(response.headers.get("Retry-After", "")))
         return response
 
     return sent

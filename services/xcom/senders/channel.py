@@ -6,6 +6,8 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -17,6 +19,8 @@ _OWN = "own:"
 _MASK = "***"
 # A part of a path this long is a token more often than a word.
 _PATH_WORD_LENGTH = 12
+# Answers of 400 to 499 that may be better next time.
+_PASSING = frozenset({408, 425, 429})
 
 
 class Channel(Protocol):
@@ -109,6 +113,37 @@ def several(destinations: Sequence[str]) -> Mapping[str, str]:
 def is_own(address: str) -> bool:
     """Whether it refers to one of several destinations of the environment."""
     return address.startswith(_OWN)
+
+
+def empty(settings: Mapping[str, object]) -> tuple[str, ...]:
+    """Names of those without a value."""
+    return tuple(name for name, value in settings.items() if not value)
+
+
+def refused(status: int, line: str, retry_after: str, now: datetime) -> Answer:
+    """What an HTTP answer beyond success says of a try. 4xx is final, but for those that pass.
+
+    `line` goes on record. `retry_after`: the header, seconds or an HTTP date.
+    """
+    return Answer(
+        accepted=False,
+        provider_status=line,
+        error=f"answered {line}",
+        permanent=400 <= status < 500 and status not in _PASSING,
+        retry_after=_wait(retry_after.strip(), now),
+    )
+
+
+def _wait(header: str, now: datetime) -> timedelta | None:
+    """None when it says nothing that can be understood."""
+    if header.isdecimal():
+        # Longer numbers than this would overflow and mean the same: very long.
+        return timedelta(seconds=int(header[:9]))
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(moment - now, timedelta()) if moment.tzinfo else None
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:

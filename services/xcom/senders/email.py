@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from services.xcom.domain.messages import Answer, DeliveryAttempt, Level
 from services.xcom.domain.texts import whole_text
-from services.xcom.senders.channel import Channel, listed, masked_address, redacted, several
+from services.xcom.senders.channel import Channel, empty, listed, masked_address, redacted, several
 
 _IMPLICIT_TLS_PORT = 465
 _GOODBYE_SECONDS = 1.0
@@ -110,7 +110,6 @@ class Email(Channel):
 
     @property
     def missing_settings(self) -> tuple[str, ...]:
-        """See Channel."""
         settings = self._settings
         needed = {
             "SMTP_SERVER": settings.smtp_server,
@@ -119,15 +118,13 @@ class Email(Channel):
         # Half a login is a mistake, not a wish to send without one.
         if settings.smtp_username or self._password:
             needed |= {"SMTP_USERNAME": settings.smtp_username, "SMTP_PASSWORD": self._password}
-        return tuple(name for name, value in needed.items() if not value)
+        return empty(needed)
 
     @property
     def destination(self) -> str:
-        """See Channel."""
         return ", ".join(map(masked_address, self._recipients))
 
     async def send(self, attempt: DeliveryAttempt) -> Answer:
-        """See Channel."""
         client = aiosmtplib.SMTP(
             hostname=self._settings.smtp_server,
             port=self._settings.smtp_port,
@@ -155,7 +152,6 @@ class Email(Channel):
         return Answer(accepted=True, provider_status=self._redacted(f"250 {reply}", recipient))
 
     async def check(self, address: str) -> None:
-        """See Channel."""
         if not _is_address(address):
             raise ValueError("not a mail address")
 

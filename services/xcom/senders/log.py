@@ -16,16 +16,13 @@ class Log(Channel):
 
     @property
     def missing_settings(self) -> tuple[str, ...]:
-        """See Channel."""
         return ()
 
     @property
     def destination(self) -> str:
-        """See Channel."""
         return "log of xcom"
 
     async def send(self, attempt: DeliveryAttempt) -> Answer:
-        """See Channel."""
         logger = get_logger()
         # `level` is the log line's own word.
         quieter = {Level.LOW: logger.info, Level.MEDIUM: logger.warning}

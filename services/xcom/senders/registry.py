@@ -52,10 +52,10 @@ class Channels:
         guard = Guard([ipaddress.ip_network(one) for one in settings.xcom_allowed_networks])
         channels: tuple[Channel, ...] = (
             Email(settings),
-            Sms(settings),
-            Voice(settings),
+            Sms(settings, clock),
+            Voice(settings, clock),
             Webhook(settings, clock, guard),
-            *(Apprise(name, settings) for name in APPRISE_CHANNELS),
+            *(Apprise(name, settings, clock) for name in APPRISE_CHANNELS),
             Sound(settings),
             Log(),
         )

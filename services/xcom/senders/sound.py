@@ -36,17 +36,14 @@ class Sound(Channel):
 
     @property
     def missing_settings(self) -> tuple[str, ...]:
-        """See Channel."""
         return () if self._on or self._command else ("XCOM_SOUND",)
 
     @property
     def destination(self) -> str:
-        """See Channel."""
         places = [name for name, used in (("pages", self._on), ("player", self._command)) if used]
         return " and ".join(places)
 
     async def send(self, attempt: DeliveryAttempt) -> Answer:
-        """See Channel."""
         answer = await self._played() if self._command else _OFFERED
         # A page may hear what the player could not play.
         return _OFFERED if self._on and not answer.accepted else answer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from xml.sax.saxutils import escape
 
 import httpx
@@ -12,11 +11,19 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from services.xcom.domain.messages import Answer, DeliveryAttempt
 from services.xcom.domain.texts import short_text, spoken_text
-from services.xcom.senders.channel import Channel, listed, masked_number, redacted, several
+from services.xcom.senders.channel import (
+    Channel,
+    empty,
+    listed,
+    masked_number,
+    redacted,
+    refused,
+    several,
+)
+from shared.clock import Clock
 
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _SID = re.compile(r"[A-Za-z0-9]{1,64}")
-_PASSING = frozenset({408, 425, 429})
 _BODY_LENGTH = 100_000
 
 
@@ -72,7 +79,8 @@ class _Twilio(Channel):
     _arrived: frozenset[str] = frozenset()
     _failed: frozenset[str] = frozenset()
 
-    def __init__(self, settings: TwilioSettings) -> None:
+    def __init__(self, settings: TwilioSettings, clock: Clock) -> None:
+        self._clock = clock
         self._settings = settings
         self._numbers = listed(settings.twilio_to)
         self.own = several(self._numbers)
@@ -83,31 +91,27 @@ class _Twilio(Channel):
 
     @property
     def missing_settings(self) -> tuple[str, ...]:
-        """See Channel."""
-        needed = {
-            "TWILIO_ACCOUNT_SID": self._sid,
-            "TWILIO_AUTH_TOKEN": self._token,
-            "TWILIO_FROM": self._settings.twilio_from,
-            "TWILIO_TO": self._settings.twilio_to,
-        }
-        return tuple(name for name, value in needed.items() if not value)
+        return empty(
+            {
+                "TWILIO_ACCOUNT_SID": self._sid,
+                "TWILIO_AUTH_TOKEN": self._token,
+                "TWILIO_FROM": self._settings.twilio_from,
+                "TWILIO_TO": self._settings.twilio_to,
+            }
+        )
 
     @property
     def destination(self) -> str:
-        """See Channel."""
         return ", ".join(map(masked_number, self._numbers))
 
     async def check(self, address: str) -> None:
-        """See Channel."""
         if not _NUMBER.fullmatch(address):
             raise ValueError("not a phone number like +491701234567")
 
     def masked(self, address: str) -> str:
-        """See Channel."""
         return masked_number(address)
 
     async def send(self, attempt: DeliveryAttempt) -> Answer:
-        """See Channel."""
         number = attempt.address or self._numbers[0]
         url = self._url(self._resource)
         form = {"To": number, "From": self._settings.twilio_from, **self._text_fields(attempt)}
@@ -124,7 +128,6 @@ class _Twilio(Channel):
         return self._read(response, number)
 
     async def follow(self, attempt: DeliveryAttempt) -> Answer | str:
-        """See Channel."""
         try:
             response = await self._opened().get(self._url(f"{self._resource}/{attempt.receipt_id}"))
         except (httpx.HTTPError, httpx.InvalidURL):
@@ -141,7 +144,6 @@ class _Twilio(Channel):
         return text
 
     async def close(self) -> None:
-        """See Channel."""
         if self._client is not None:
             client, self._client = self._client, None
             await client.aclose()
@@ -175,14 +177,8 @@ class _Twilio(Channel):
             return Answer(
                 accepted=True, provider_status=line, receipt_id=name if _SID.fullmatch(name) else ""
             )
-        wait = response.headers.get("Retry-After", "")
-        return Answer(
-            accepted=False,
-            provider_status=line,
-            error=f"answered {line}",
-            permanent=400 <= status < 500 and status not in _PASSING,
-            retry_after=timedelta(seconds=int(wait[:9])) if wait.isdecimal() else None,
-        )
+        retry_after = response.headers.get("Retry-After", "")
+        return refused(status, line, retry_after, self._clock.now())
 
 
 class Sms(_Twilio):
@@ -195,8 +191,8 @@ class Sms(_Twilio):
     _arrived = frozenset({"delivered", "read"})
     _failed = frozenset({"undelivered", "failed", "canceled"})
 
-    def __init__(self, settings: TwilioSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: TwilioSettings, clock: Clock) -> None:
+        super().__init__(settings, clock)
         self.cooldown_seconds = settings.sms_cooldown_seconds
 
     def unended(self, attempt: DeliveryAttempt, status: str) -> Answer:
@@ -221,8 +217,8 @@ class Voice(_Twilio):
     _arrived = frozenset({"in-progress", "completed"})
     _failed = frozenset({"busy", "failed", "no-answer", "canceled"})
 
-    def __init__(self, settings: TwilioSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: TwilioSettings, clock: Clock) -> None:
+        super().__init__(settings, clock)
         self.cooldown_seconds = settings.voice_cooldown_seconds
 
     def _text_fields(self, attempt: DeliveryAttempt) -> Mapping[str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
+from datetime import UTC
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -14,13 +14,10 @@ import httpx
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from services.xcom.domain.messages import Answer, DeliveryAttempt
-from services.xcom.senders.channel import Channel, masked_url, redacted, several
+from services.xcom.senders.channel import Channel, empty, masked_url, redacted, refused, several
 from services.xcom.senders.guard import Guard, Refused
 from services.xcom.senders.transport import client
 from shared.clock import Clock
-
-# Answers of 400 to 499 that may be better next time.
-_PASSING = frozenset({408, 425, 429})
 
 
 class WebhookSettings(BaseModel):
@@ -95,25 +92,19 @@ class Webhook(Channel):
 
     @property
     def missing_settings(self) -> tuple[str, ...]:
-        """See Channel."""
-        values = {"WEBHOOK_URL": self._urls, "WEBHOOK_SECRET": self._secret}
-        return tuple(name for name, value in values.items() if not value)
+        return empty({"WEBHOOK_URL": self._urls, "WEBHOOK_SECRET": self._secret})
 
     @property
     def destination(self) -> str:
-        """See Channel."""
         return ", ".join(map(masked_url, self._urls))
 
     async def check(self, address: str) -> None:
-        """See Channel."""
         await self._guard.check(address)
 
     def masked(self, address: str) -> str:
-        """See Channel."""
         return masked_url(address)
 
     async def send(self, attempt: DeliveryAttempt) -> Answer:
-        """See Channel."""
         client = self._guarded if attempt.address and not attempt.is_own else self._client
         url, body = attempt.address or self._urls[0], _body(attempt)
         try:
@@ -128,7 +119,6 @@ class Webhook(Channel):
             return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
 
     async def close(self) -> None:
-        """See Channel."""
         await self._client.aclose()
         await self._guarded.aclose()
 
@@ -147,16 +137,11 @@ class Webhook(Channel):
         line = redacted(f"HTTP {status} {response.reason_phrase}", (self._secret, url))
         if 200 <= status < 300:
             return Answer(accepted=True, provider_status=line)
-        error = f"answered {line}"
+        retry_after = response.headers.get("Retry-After", "")
+        answer = refused(status, line, retry_after, self._clock.now())
         if 300 <= status < 400:
-            error = f"answered {line}; redirects are not followed"
-        return Answer(
-            accepted=False,
-            provider_status=line,
-            error=error,
-            permanent=400 <= status < 500 and status not in _PASSING,
-            retry_after=_retry_after(response.headers.get("retry-after", ""), self._clock.now()),
-        )
+            return replace(answer, error=f"{answer.error}; redirects are not followed")
+        return answer
 
 
 # A URL is taken apart once, not for every delivery.
@@ -183,15 +168,3 @@ def _body(attempt: DeliveryAttempt) -> bytes:
         },
         ensure_ascii=False,
     ).encode()
-
-
-def _retry_after(header: str, now: datetime) -> timedelta | None:
-    """Seconds or an HTTP date; None when it says nothing that can be understood."""
-    if header.strip().isdecimal():
-        # Longer words than this would overflow and mean the same: very long.
-        return timedelta(seconds=int(header.strip()[:9]))
-    try:
-        moment = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    return max(moment - now, timedelta()) if moment.tzinfo else None

@@ -60,11 +60,11 @@ def to_delivery(row: asyncpg.Record) -> Delivery:
 class Accepted:
     """What is kept of a request for ever."""
 
-    fingerprint: str
     message_id: str
     created_time: datetime
     suppressed_reason: str
     channels_reason: str
+    fingerprint: str = ""
 
 
 class MessageStore(IncidentStore):

@@ -284,8 +284,14 @@ def message_of(
     message_id = new_id("msg")
     by_route = {one.route: one for one in reversed(recipients)}
     nobody = NOBODY_TOLD if choice.reason is ChannelsReason.WHO_HEARD else NO_CHANNEL
+    deliveries = [_delivery(draft, message_id, one, now) for one in reversed(by_route.values())]
+    kept = Accepted(message_id, now, "" if by_route else nobody, choice.reason.value)
+    return _message(draft, kept, deliveries)
+
+
+def _message(draft: Draft, kept: Accepted, deliveries: Sequence[Delivery] = ()) -> Message:
     return Message(
-        id=message_id,
+        id=kept.message_id,
         request_id=draft.request_id,
         level=draft.level,
         subject=draft.subject,
@@ -293,13 +299,13 @@ def message_of(
         source=draft.source,
         dedupe_key=draft.dedupe_key,
         facts=draft.facts,
-        created_time=now,
-        suppressed_reason="" if by_route else nobody,
-        channels_reason=choice.reason.value,
+        created_time=kept.created_time,
+        suppressed_reason=kept.suppressed_reason,
+        channels_reason=kept.channels_reason,
         incident_key=draft.incident_key,
         ends_incident=draft.ends_incident,
         kind=draft.kind,
-        deliveries=[_delivery(draft, message_id, one, now) for one in reversed(by_route.values())],
+        deliveries=deliveries,
     )
 
 
@@ -310,12 +316,7 @@ def _delivery(draft: Draft, message_id: str, recipient: Recipient, now: datetime
         id=new_id("dlv"),
         message_id=message_id,
         channel=recipient.route.channel,
-        state=DeliveryState.QUEUED,
-        tries=0,
         due_time=now if waits_until is None else max(now, waits_until + _AFTERWARDS),
-        sent_time=None,
-        last_error="",
-        provider_status="",
         level=draft.level,
         subject=draft.subject,
         created_time=now,
@@ -339,26 +340,7 @@ async def _repeated(store: MessageStore, draft: Draft) -> Message:
             fields={"request_id": "used before"},
             metadata={"message_id": accepted.message_id},
         )
-    return await store.message(accepted.message_id) or _rebuilt(draft, accepted)
-
-
-def _rebuilt(draft: Draft, accepted: Accepted) -> Message:
-    return Message(
-        id=accepted.message_id,
-        request_id=draft.request_id,
-        level=draft.level,
-        subject=draft.subject,
-        body=draft.body,
-        source=draft.source,
-        dedupe_key=draft.dedupe_key,
-        facts=draft.facts,
-        created_time=accepted.created_time,
-        suppressed_reason=accepted.suppressed_reason,
-        channels_reason=accepted.channels_reason,
-        incident_key=draft.incident_key,
-        ends_incident=draft.ends_incident,
-        kind=draft.kind,
-    )
+    return await store.message(accepted.message_id) or _message(draft, accepted)
 
 
 def _invalid(field: str, problem: str) -> InvalidArgument:

@@ -1,1 +1,0 @@
-"""Use cases of xcom, by noun."""
