@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
@@ -24,7 +25,11 @@ _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 def pytest_configure() -> None:
-    """Temporary files in memory where there is room: each database is a thousand files."""
+    """Temporary files in memory where there is room: each database is a thousand files. A busy
+    machine is slow and breaks no property.
+    """
+    hypothesis.settings.register_profile("unhurried", deadline=None)
+    hypothesis.settings.load_profile("unhurried")
     folder = Path("/dev/shm")
     if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _MEMORY_BYTES:
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)

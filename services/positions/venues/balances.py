@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 
 from services.positions.domain.venue_answer import Chain, WalletRef
+from services.positions.venues.rows import at, bad_body, whole
 from shared.clock import Clock
-from shared.http import FailureKind, ProviderFailure, ProviderHttp
+from shared.http import ProviderFailure, ProviderHttp
 
 LAMPORTS_PER_SOL = 10**9
 WEI_PER_ETHER = 10**18
@@ -69,8 +70,8 @@ def build_balances(clock: Clock, urls: Mapping[Chain, str]) -> ChainBalances:
 
 def read_lamports(result: object) -> int:
     """Raises ProviderFailure BAD_BODY when it is no count of lamports."""
-    value = result.get("value") if isinstance(result, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**64:
+    value = whole(at(result, "value"), 0, 2**64)
+    if value is None:
         raise _bad_body()
     return value
 
@@ -83,4 +84,4 @@ def read_wei(result: object) -> int:
 
 
 def _bad_body() -> ProviderFailure:
-    return ProviderFailure(FailureKind.BAD_BODY, "the node answered no balance", status=200)
+    return bad_body("the node", "no balance")

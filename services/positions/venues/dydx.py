@@ -30,7 +30,7 @@ from services.positions.venues.dydx_parser import (
     read_subaccount,
     subaccount,
 )
-from services.positions.venues.rows import NotThat, masked_text
+from services.positions.venues.rows import NotThat, at, bad_body, masked_text, worded
 from services.positions.venues.venue import Built, VenueContext
 from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking
@@ -113,7 +113,7 @@ class DydxVenue:
             with _of_shape(body):
                 accounts += listed_subaccounts(body, address)
         if known and not known <= {number for number, _ in accounts} | {CROSS_NUMBER}:
-            raise _bad_body("a list of subaccounts that lacks one")
+            raise bad_body("dydx", "a list of subaccounts that lacks one")
         return [account for account in accounts if account[0] not in known]
 
     async def _ask(self, place: str, address: str) -> list[object]:
@@ -126,7 +126,8 @@ class DydxVenue:
             words = _words(failure.body)
             if failure.kind is FailureKind.NOT_FOUND and _NEVER_TRADED.search(words):
                 return []
-            raise _worded(failure, masked_text(words, address)[:_WORDS_LENGTH]) from failure
+            ending = f": {masked_text(words, address)[:_WORDS_LENGTH]}" if words else ""
+            raise worded(failure, ending) from failure
 
 
 def build(context: VenueContext) -> Built:
@@ -193,35 +194,15 @@ def _off_scale(
 def _of_shape(body: object) -> Iterator[None]:
     """Turns a body that is something else into a failure; an error body first of all."""
     if isinstance(body, dict) and (body.get("errors") or body.get("error")):
-        raise _bad_body("an error body")
+        raise bad_body("dydx", "an error body")
     try:
         yield
     except NotThat as problem:
-        raise _bad_body(str(problem)) from problem
-
-
-def _bad_body(problem: str) -> ProviderFailure:
-    return ProviderFailure(FailureKind.BAD_BODY, f"dydx answered {problem}", status=200)
+        raise bad_body("dydx", str(problem)) from problem
 
 
 def _words(body: object) -> str:
     """What an error body says: `{"errors": [{"msg": ...}]}`."""
-    errors = body.get("errors") if isinstance(body, dict) else None
-    listed = errors if isinstance(errors, list) else []
-    said = [
-        error["msg"]
-        for error in listed
-        if isinstance(error, dict) and isinstance(error.get("msg"), str)
-    ]
-    return "; ".join(said)
-
-
-def _worded(failure: ProviderFailure, words: str) -> ProviderFailure:
-    """The failure with the venue's own words in its sentence."""
-    return ProviderFailure(
-        failure.kind,
-        f"{failure.message}: {words}" if words else failure.message,
-        status=failure.status,
-        retry_after=failure.retry_after,
-        body=failure.body,
-    )
+    errors = at(body, "errors")
+    said = [at(error, "msg") for error in (errors if isinstance(errors, list) else [])]
+    return "; ".join(words for words in said if isinstance(words, str))

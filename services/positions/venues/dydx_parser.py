@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 
 from services.positions.domain.scale import off_scale
 from services.positions.domain.venue_answer import (
@@ -22,15 +21,22 @@ from services.positions.domain.venue_answer import (
     VenueTerms,
 )
 from services.positions.risk.domain.liquidation import dydx_liquidation_price
-from services.positions.sync.domain.leaps import entry_fault
 from services.positions.venues.rows import (
     FUTURE_TOLERANCE,
     NotThat,
     RowRefused,
+    at,
+    check_entry,
+    finite,
+    listed,
+    made_id,
     masked,
     needed,
     positive,
+    readable,
+    side_of,
     stated,
+    whole,
 )
 
 QUOTE = "USDC"
@@ -85,7 +91,7 @@ class _Row:
 
 def read_markets(body: object) -> dict[str, MarketTerms]:
     """Markets by ticker. Raises NotThat when the body is no list of markets, or an empty one."""
-    markets = body.get("markets") if isinstance(body, dict) else None
+    markets = at(body, "markets")
     if not isinstance(markets, dict):
         raise NotThat("an object without markets")
     if not markets:
@@ -104,11 +110,7 @@ def _market(row: Mapping[str, object]) -> MarketTerms:
     # follows.
     if maintenance >= 1 or (initial and (maintenance > initial or off_scale(maintenance, initial))):
         return MarketTerms(None, None, None, "maintenanceMarginFraction")
-    try:
-        funding = stated(row, "nextFundingRate")
-    except RowRefused:
-        funding = None  # Only the carry is lost by it.
-    return MarketTerms(price, maintenance, funding)
+    return MarketTerms(price, maintenance, readable(row, "nextFundingRate"))
 
 
 def subaccount(body: object, address: str) -> Mapping[str, object]:
@@ -126,23 +128,19 @@ def subaccount(body: object, address: str) -> Mapping[str, object]:
 
 def children(parent: Mapping[str, object], address: str) -> list[tuple[int, Mapping[str, object]]]:
     """The child subaccounts of a parent with their numbers. Raises NotThat."""
-    listed = parent.get("childSubaccounts")
-    if not isinstance(listed, list):
-        raise NotThat("a parent without childSubaccounts")
-    return [(_number(child), subaccount(child, address)) for child in listed]
+    found = listed(parent, "childSubaccounts", "a parent without childSubaccounts")
+    return [(_number(child), subaccount(child, address)) for child in found]
 
 
 def listed_subaccounts(body: object, address: str) -> list[tuple[int, Mapping[str, object]]]:
     """The subaccounts of an address with their numbers. Raises NotThat."""
-    listed = body.get("subaccounts") if isinstance(body, dict) else None
-    if not isinstance(listed, list):
-        raise NotThat("an object without subaccounts")
-    return [(_number(one), subaccount(one, address)) for one in listed]
+    found = listed(body, "subaccounts", "an object without subaccounts")
+    return [(_number(one), subaccount(one, address)) for one in found]
 
 
 def _number(child: object) -> int:
-    number = child.get("subaccountNumber") if isinstance(child, dict) else None
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1_000_000:
+    number = whole(at(child, "subaccountNumber"), 0, 1_000_000)
+    if number is None:
         raise NotThat("a child without subaccountNumber")
     return number
 
@@ -187,10 +185,8 @@ def read_subaccount(
 
 
 def position_id(address: str, number: int, ticker: str) -> str:
-    """dYdX names no position: the market of the subaccount does, and the address shows in it by
-    hash only.
-    """
-    return f"dydx-{sha256(address.lower().encode()).hexdigest()[:12]}-{number}-{ticker}"
+    """dYdX names no position: the market of the subaccount does."""
+    return made_id("dydx", address, number, ticker)
 
 
 def asset_of(ticker: str) -> str:
@@ -218,7 +214,7 @@ def _row(
     if base == 0:
         raise RowRefused("NOT_POSITIVE", "size")
     side = row.get("side")
-    if side is not None and _SIDES.get(str(side).upper()) is not _side(base):
+    if side is not None and _SIDES.get(str(side).upper()) is not side_of(base):
         raise RowRefused("CONTRADICTS_SIZE", "side")
     market = markets.get(ticker, UNLISTED)
     if market.faulty_field:
@@ -226,14 +222,9 @@ def _row(
     read = _Row(ticker, base, positive(row, "entryPrice"), _moment(row, observed_time), market)
     size_usd, sign = abs(base) * read.entry_price_usd, math.copysign(1.0, base)
     profit = stated(row, "unrealizedPnl")
-    fault = entry_fault(sign, size_usd, read.entry_price_usd, market.price_usd, profit)
-    if fault:
-        raise RowRefused(fault, "entryPrice" if fault == "ENTRY_SCALE" else "unrealizedPnl")
+    names = ("entryPrice", "unrealizedPnl")
+    check_entry(sign, size_usd, read.entry_price_usd, market.price_usd, profit, names)
     return read
-
-
-def _side(base: float) -> Side:
-    return Side.LONG if base > 0 else Side.SHORT
 
 
 def _moment(row: Mapping[str, object], observed_time: datetime) -> datetime | None:
@@ -297,7 +288,7 @@ def missing_positions(account: Mapping[str, object]) -> bool:
 
 def _stated_quote(account: Mapping[str, object]) -> float | None:
     assets = account.get("assetPositions")
-    coin = assets.get(QUOTE) if isinstance(assets, dict) else None
+    coin = at(assets, QUOTE)
     if coin is None:
         return None
     if not isinstance(coin, dict) or str(coin.get("side")) not in _SIDES:
@@ -324,16 +315,14 @@ def _holdings(
 
 
 def _liquidation(row: _Row, equity_usd: float, other_maintenance_usd: float) -> float | None:
-    price = float(
-        dydx_liquidation_price(
-            equity_usd,
-            row.base,
-            row.mark_price_usd,
-            row.market.maintenance_ratio or math.nan,
-            other_maintenance_usd,
-        )
+    price = dydx_liquidation_price(
+        equity_usd,
+        row.base,
+        row.mark_price_usd,
+        row.market.maintenance_ratio or math.nan,
+        other_maintenance_usd,
     )
-    return price if math.isfinite(price) else None
+    return finite(float(price))
 
 
 def _holding(
@@ -346,7 +335,7 @@ def _holding(
     return Holding(
         position_id=key,
         asset=asset,
-        side=_side(row.base),
+        side=side_of(row.base),
         entry_price_usd=row.entry_price_usd,
         own_liquidation_price_usd=liquidation_price_usd,
         mark_price_usd=price,

@@ -22,10 +22,10 @@ from services.positions.venues.hyperliquid_parser import (
     read_funding,
     read_state,
 )
-from services.positions.venues.rows import NotThat, masked
+from services.positions.venues.rows import NotThat, bad_body, masked
 from services.positions.venues.venue import Built, VenueContext
 from shared.clock import Clock
-from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking
+from shared.http import ProviderFailure, ProviderHttp, asking
 
 DEFAULT_BASE_URL = "https://api.hyperliquid.xyz"
 FUNDING_SECONDS = (
@@ -118,8 +118,7 @@ def read_answer(
     try:
         state = read_state(body, wallet_address, received_time)
     except NotThat as problem:
-        message = f"hyperliquid answered {problem}"
-        raise ProviderFailure(FailureKind.BAD_BODY, message, status=200) from problem
+        raise bad_body("hyperliquid", str(problem)) from problem
     observed_time = state.state_time or received_time
     held = holdings(state, funding, wallet_address, standard=account.mode is AccountMode.STANDARD)
     if account.mode is AccountMode.UNKNOWN:

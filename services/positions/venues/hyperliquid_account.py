@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from services.positions.domain.venue_answer import Unwatched
-from services.positions.venues.rows import NotThat, RowRefused, needed
+from services.positions.venues.rows import NotThat, RowRefused, at, listed, needed
 from shared.clock import Clock
 from shared.http import ProviderFailure, ProviderHttp
 
@@ -157,7 +157,7 @@ def read_dexes(body: object) -> list[str]:
     for one in body:
         if one is None:
             continue
-        name = one.get("name") if isinstance(one, dict) else None
+        name = at(one, "name")
         if not isinstance(name, str) or not _DEX.fullmatch(name):
             raise NotThat("a dex without a name")
         names.append(name)
@@ -166,11 +166,11 @@ def read_dexes(body: object) -> list[str]:
 
 def read_worth(state: object) -> tuple[float, int]:
     """The value of a clearinghouse state, USD, and how many positions it lists. Raises NotThat."""
-    summary = state.get("marginSummary") if isinstance(state, dict) else None
-    listed = state.get("assetPositions") if isinstance(state, dict) else None
-    if not isinstance(summary, dict) or not isinstance(listed, list):
+    summary = at(state, "marginSummary")
+    if not isinstance(summary, dict):
         raise NotThat("no clearinghouse state")
-    return _number(summary, "accountValue"), len(listed)
+    rows = listed(state, "assetPositions", "no clearinghouse state")
+    return _number(summary, "accountValue"), len(rows)
 
 
 def read_subaccounts(body: object) -> list[Unwatched]:
@@ -181,29 +181,27 @@ def read_subaccounts(body: object) -> list[Unwatched]:
         raise NotThat("no list of subaccounts")
     found = []
     for one in body:
-        states = one.get("dexToClearinghouseState") if isinstance(one, dict) else None
-        if not isinstance(one, dict) or not isinstance(states, list):
-            raise NotThat("a subaccount without its states")
-        if not all(isinstance(pair, list) and len(pair) == 2 for pair in states):
+        states = listed(one, "dexToClearinghouseState", "a subaccount without its states")
+        pairs = [pair for pair in states if isinstance(pair, list) and len(pair) == 2]
+        if len(pairs) < len(states):
             raise NotThat("a subaccount with a state of no dex")
-        worths = [read_worth(pair[1]) for pair in states]
-        value = sum(worth for worth, _ in worths) + spot_usd(one.get("spotState"), {})
+        worths = [read_worth(state) for _, state in pairs]
+        value = sum(worth for worth, _ in worths) + spot_usd(at(one, "spotState"), {})
         if value >= _SMALL_USD or any(count for _, count in worths):
-            address = str(one.get("subAccountUser", ""))
-            part = f"subaccount {_plain(one.get('name'))}".strip()
+            address = str(at(one, "subAccountUser") or "")
+            part = f"subaccount {_plain(at(one, 'name'))}".strip()
             found.append(Unwatched(part, "NOT_WATCHED", value, address))
     return found
 
 
 def read_role(body: object) -> list[Unwatched]:
     """An API wallet holds nothing itself: its master does. Raises NotThat."""
-    role = body.get("role") if isinstance(body, dict) else None
-    if not isinstance(body, dict) or not isinstance(role, str):
+    role = at(body, "role")
+    if not isinstance(role, str):
         raise NotThat("no role")
     if role != "agent":
         return []
-    data = body.get("data")
-    masters = [data.get(name) for name in ("user", "master")] if isinstance(data, dict) else []
+    masters = [at(body, "data", name) for name in ("user", "master")]
     master = next((one for one in masters if isinstance(one, str) and _ADDRESS.fullmatch(one)), "")
     named = f" {master[:6]}...{master[-4:]}" if master else ""
     return [Unwatched(f"master account{named} of this API wallet", "API_WALLET", None, master)]
@@ -213,11 +211,8 @@ def spot_usd(body: object, prices: Mapping[str, float]) -> float:
     """What spot balances are worth: dollars, coins at their price, else what was paid. Raises
     NotThat.
     """
-    balances = body.get("balances") if isinstance(body, dict) else None
-    if not isinstance(balances, list):
-        raise NotThat("no spot balances")
     total = 0.0
-    for one in balances:
+    for one in listed(body, "balances", "no spot balances"):
         if not isinstance(one, dict):
             raise NotThat("a balance that is none")
         coin, amount = str(one.get("coin")), _number(one, "total")

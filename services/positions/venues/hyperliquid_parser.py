@@ -9,23 +9,30 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 
 from services.positions.domain.scale import off_scale
-from services.positions.domain.venue_answer import CarrySource, Holding, Refusal, Side, VenueTerms
+from services.positions.domain.venue_answer import CarrySource, Holding, Refusal, VenueTerms
 from services.positions.risk.domain.liquidation import (
     hyperliquid_liquidation_price,
     hyperliquid_maintenance_ratio,
 )
-from services.positions.sync.domain.leaps import entry_fault
 from services.positions.venues.rows import (
     FUTURE_TOLERANCE,
     NotThat,
     RowRefused,
+    at,
+    check_entry,
+    finite,
+    listed,
+    made_id,
     masked,
     needed,
     positive,
+    readable,
+    side_of,
     stated,
+    whole,
+    within,
 )
 
 # An account's value, and an isolated margin, is its raw USD and its positions at the mark, of one
@@ -91,57 +98,53 @@ class State:
 
 
 def position_id(address: str, coin: str) -> str:
-    """Hyperliquid names no position: the coin of the account does; the address shows in it by hash
-    only.
-    """
-    return f"hyperliquid-{sha256(address.lower().encode()).hexdigest()[:12]}-{coin}"
+    """Hyperliquid names no position: the coin of the account does."""
+    return made_id("hyperliquid", address, coin)
 
 
 def read_state(body: object, address: str, received_time: datetime) -> State:
     """Raises NotThat when the body is no clearinghouse state, or one from the future."""
     if not isinstance(body, dict):
         raise NotThat("not a JSON object")
-    listed = body.get("assetPositions")
-    if not isinstance(listed, list):
-        raise NotThat("an object without assetPositions")
-    rows, marks, refusals = _read_rows(listed, address)
+    entries = listed(body, "assetPositions", "an object without assetPositions")
+    rows, marks, refusals = _read_rows(entries, address)
     try:
         value, maintenance = _cross_account(body, rows, whole=not refusals)
     except RowRefused as refused:
         # Cross positions share the account: what it is cannot be told for any of them.
         refusals += [
             _refusal(refused, entry, address)
-            for entry in _once_each(listed)
-            if (row := rows.get(str(_inner(entry).get("coin")))) is not None and not row.isolated
+            for entry in _once_each(entries)
+            if (row := rows.get(str(at(entry, "position", "coin")))) and not row.isolated
         ]
         value = maintenance = None
     doubted = {refusal.position_id for refusal in refusals}
     return State(
         tuple(row for row in rows.values() if position_id(address, row.coin) not in doubted),
         tuple(refusals),
-        len(listed),
+        len(entries),
         value,
         maintenance,
         _state_time(body, received_time),
-        _notional(body),
+        readable(at(body, "marginSummary"), "totalNtlPos"),
         marks,
     )
 
 
 def _read_rows(
-    listed: Sequence[object], address: str
+    entries: Sequence[object], address: str
 ) -> tuple[dict[str, Row], dict[str, float], list[Refusal]]:
     """Rows by coin, marks by coin (also of rows that are not believed), refusals."""
     rows: dict[str, Row] = {}
     marks: dict[str, float] = {}
     refusals: list[Refusal] = []
-    for entry in _once_each(listed):
+    for entry in _once_each(entries):
         try:
             row = _row(entry)
             marks[row.coin] = row.mark_price_usd
             if row.coin in rows:
                 raise RowRefused("DUPLICATE_DIFFERS", "coin")
-            _check(row, _inner(entry).get("leverage"))
+            _check(row, within(entry, "position", "leverage"))
         except RowRefused as refused:
             refusals.append(_refusal(refused, entry, address))
             continue
@@ -182,27 +185,22 @@ def _agree(value: float, expected: float, gross: float) -> bool:
     return abs(value - expected) <= ACCOUNT_TOLERANCE_RATIO * gross + 1.0
 
 
-def _once_each(listed: Sequence[object]) -> list[object]:
+def _once_each(entries: Sequence[object]) -> list[object]:
     kept: list[object] = []
-    for entry in listed:
+    for entry in entries:
         if entry not in kept:
             kept.append(entry)
     return kept
 
 
-def _inner(entry: object) -> Mapping[str, object]:
-    inner = entry.get("position") if isinstance(entry, dict) else None
-    return inner if isinstance(inner, dict) else {}
-
-
 def _refusal(refused: RowRefused, entry: object, address: str) -> Refusal:
-    coin = _inner(entry).get("coin")
+    coin = at(entry, "position", "coin")
     known = position_id(address, coin) if isinstance(coin, str) and _COIN.fullmatch(coin) else None
     return Refusal(refused.reason, refused.field, masked(entry, address), known)
 
 
 def _row(entry: object) -> Row:
-    row = _inner(entry)
+    row = within(entry, "position")
     if not row:
         raise RowRefused("NOT_AN_OBJECT", "position")
     coin = row.get("coin")
@@ -215,8 +213,7 @@ def _row(entry: object) -> Row:
     if liquidation is not None and liquidation < 0:
         raise RowRefused("NEGATIVE", "liquidationPx")
     margin = positive(row, "marginUsed")
-    leverage = row.get("leverage")
-    kind = leverage.get("type") if isinstance(leverage, dict) else None
+    kind = at(row, "leverage", "type")
     if kind not in ("cross", "isolated"):
         raise RowRefused("MISSING_FIELD", "leverage")
     return Row(
@@ -232,20 +229,18 @@ def _row(entry: object) -> Row:
     )
 
 
-def _check(row: Row, leverage: object) -> None:
+def _check(row: Row, leverage: Mapping[str, object]) -> None:
     """Whether the figures of a row agree with each other. Raises RowRefused."""
     size_usd = abs(row.base) * row.entry_price_usd
     sign = math.copysign(1.0, row.base)
-    fault = entry_fault(sign, size_usd, row.entry_price_usd, row.mark_price_usd, row.profit_usd)
-    if fault:
-        raise RowRefused(fault, "entryPx" if fault == "ENTRY_SCALE" else "unrealizedPnl")
-    terms = leverage if isinstance(leverage, dict) else {}
-    raw = stated(terms, "rawUsd") if row.isolated else None
+    names = ("entryPx", "unrealizedPnl")
+    check_entry(sign, size_usd, row.entry_price_usd, row.mark_price_usd, row.profit_usd, names)
+    raw = stated(leverage, "rawUsd") if row.isolated else None
     if raw is not None and not _agree(
         row.margin_usd, raw + sign * row.notional_usd, row.notional_usd
     ):
         raise RowRefused("MARGIN_DISAGREES", "marginUsed")
-    ratio = terms.get("value")
+    ratio = leverage.get("value")
     if row.isolated or isinstance(ratio, bool) or not isinstance(ratio, int | float) or ratio <= 0:
         return
     # A cross position locks its value over the chosen leverage.
@@ -260,23 +255,11 @@ def _max_leverage(row: Mapping[str, object]) -> float:
     return float(value)
 
 
-def _notional(body: Mapping[str, object]) -> float | None:
-    summary = body.get("marginSummary")
-    try:
-        return stated(summary, "totalNtlPos") if isinstance(summary, dict) else None
-    except RowRefused:
-        return None
-
-
 def _state_time(body: Mapping[str, object], received_time: datetime) -> datetime | None:
-    milliseconds = body.get("time")
-    if milliseconds is None:
+    if body.get("time") is None:
         return None
-    if (
-        isinstance(milliseconds, bool)
-        or not isinstance(milliseconds, int)
-        or not 0 < milliseconds < 10**14
-    ):
+    milliseconds = whole(body["time"], 1, 10**14)
+    if milliseconds is None:
         raise NotThat("a state whose time is no time")
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     if moment > received_time + FUTURE_TOLERANCE:
@@ -328,12 +311,10 @@ def _own_liquidation(row: Row, state: State) -> float | None:
         return None
     else:
         available = state.cross_value_usd - state.cross_maintenance_usd
-    price = float(
-        hyperliquid_liquidation_price(
-            row.mark_price_usd, row.base, available, row.max_leverage_ratio
-        )
+    price = hyperliquid_liquidation_price(
+        row.mark_price_usd, row.base, available, row.max_leverage_ratio
     )
-    return price if math.isfinite(price) else None
+    return finite(float(price))
 
 
 def _holding(
@@ -343,12 +324,11 @@ def _holding(
     funding: float | None,
     address: str,
 ) -> Holding:
-    side_sign = 1.0 if row.base > 0 else -1.0
-    carry = None if funding is None else side_sign * row.notional_usd * funding + 0.0
+    carry = None if funding is None else math.copysign(row.notional_usd, row.base) * funding + 0.0
     return Holding(
         position_id=position_id(address, row.coin),
         asset=row.coin,
-        side=Side.LONG if row.base > 0 else Side.SHORT,
+        side=side_of(row.base),
         entry_price_usd=row.entry_price_usd,
         liquidation_price_usd=row.liquidation_price_usd,
         own_liquidation_price_usd=own_liquidation_usd,
@@ -373,7 +353,7 @@ def read_funding(body: object) -> dict[str, float]:
     if not isinstance(body, list) or len(body) != 2:
         raise NotThat("no pair of universe and contexts")
     meta, contexts = body
-    universe = meta.get("universe") if isinstance(meta, dict) else None
+    universe = at(meta, "universe")
     if (
         not isinstance(universe, list)
         or not isinstance(contexts, list)
@@ -382,13 +362,9 @@ def read_funding(body: object) -> dict[str, float]:
         raise NotThat("a universe and contexts that do not match")
     if not universe:
         raise NotThat("a universe with nothing in it")
-    rates: dict[str, float] = {}
-    for coin, context in zip(universe, contexts, strict=True):
-        name = coin.get("name") if isinstance(coin, dict) else None
-        try:
-            rate = stated(context, "funding") if isinstance(context, dict) else None
-        except RowRefused:
-            rate = None
-        if isinstance(name, str) and rate is not None:
-            rates[name] = rate
-    return rates
+    rates = {
+        name: readable(context, "funding")
+        for coin, context in zip(universe, contexts, strict=True)
+        if isinstance(name := at(coin, "name"), str)
+    }
+    return {name: rate for name, rate in rates.items() if rate is not None}

@@ -21,11 +21,11 @@ from services.positions.venues.jupiter_parser import (
     read_row,
     refusal,
 )
-from services.positions.venues.rows import RowRefused, masked
+from services.positions.venues.rows import RowRefused, at, bad_body, masked, worded
 from services.positions.venues.venue import Built, VenueContext
 from shared.clock import Clock
 from shared.errors import InvalidArgument
-from shared.http import FailureKind, ProviderFailure, ProviderHttp
+from shared.http import ProviderFailure, ProviderHttp
 from shared.log import get_logger
 
 DEFAULT_BASE_URL = "https://perps-api.jup.ag"
@@ -124,7 +124,7 @@ class JupiterVenue:
         try:
             answer = await self._http.get_json(f"/{shape.version}/positions", params)
         except ProviderFailure as failure:
-            raise _worded(failure) from failure
+            raise worded(failure, _code(failure.body)) from failure
         return read_answer(
             answer.body, shape, wallet.public_address, reference_prices, answer.received_time
         )
@@ -190,35 +190,17 @@ def _said(answer: Answer, words: str) -> Answer:
 
 def _rows(body: object) -> Sequence[object]:
     if not isinstance(body, dict):
-        raise _bad_body("not a JSON object")
+        raise bad_body("jupiter", "not a JSON object")
     if any(body.get(word) for word in ("code", "error", "errors")):
-        raise _bad_body(f"an error body{_code(body)}")
+        raise bad_body("jupiter", f"an error body{_code(body)}")
     if "dataList" not in body:
-        raise _bad_body("an object without dataList")
+        raise bad_body("jupiter", "an object without dataList")
     rows = body["dataList"]
     if rows is None:
         return ()
     if not isinstance(rows, list):
-        raise _bad_body("dataList is not a list")
+        raise bad_body("jupiter", "dataList is not a list")
     return rows
-
-
-def _bad_body(problem: str) -> ProviderFailure:
-    return ProviderFailure(FailureKind.BAD_BODY, f"jupiter answered {problem}", status=200)
-
-
-def _worded(failure: ProviderFailure) -> ProviderFailure:
-    """The failure with the venue's own code in its sentence."""
-    code = _code(failure.body)
-    if not code:
-        return failure
-    return ProviderFailure(
-        failure.kind,
-        failure.message + code,
-        status=failure.status,
-        retry_after=failure.retry_after,
-        body=failure.body,
-    )
 
 
 def _code(body: object) -> str:
@@ -250,7 +232,7 @@ def _without_refused(
 
 
 def _incomplete_reason(body: object, rows: Sequence[object], refusals: Sequence[Refusal]) -> str:
-    count = body.get("count") if isinstance(body, dict) else None
+    count = at(body, "count")
     if not isinstance(count, int) or isinstance(count, bool):
         return "COUNT_MISSING"
     if count != len(rows):

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from services.positions.domain.venue_answer import CarrySource, Holding, Side, VenueTerms
 from services.positions.venues.jupiter_parser import ASSETS_BY_MINT, position_key
-from services.positions.venues.rows import RowRefused, stated
+from services.positions.venues.rows import at, bad_body, readable, whole
 from shared.clock import Clock
-from shared.http import FailureKind, ProviderFailure, ProviderHttp, asking
+from shared.http import ProviderFailure, ProviderHttp, asking
 
 RATE_SECONDS = 300.0  # A failure is not asked again before this either.
 # A rate beyond this is in another unit: the pool's highest is some thousandths of a percent an
@@ -66,15 +66,12 @@ def _carried(holding: Holding, rates: Mapping[Side, float]) -> Holding:
 
 def read_rates(body: object) -> dict[Side, float]:
     """Hourly percent by side, those that can be believed."""
-    rates: dict[Side, float] = {}
-    for side, field in _RATE_FIELDS.items() if isinstance(body, dict) else ():
-        try:
-            percent = stated(body, field) if isinstance(body, dict) else None
-        except RowRefused:
-            continue
-        if percent is not None and 0 <= percent <= HIGHEST_HOURLY_PERCENT:
-            rates[side] = percent
-    return rates
+    found = {side: readable(body, field) for side, field in _RATE_FIELDS.items()}
+    return {
+        side: percent
+        for side, percent in found.items()
+        if percent is not None and 0 <= percent <= HIGHEST_HOURLY_PERCENT
+    }
 
 
 def read_liquidations(body: object) -> dict[str, datetime]:
@@ -82,27 +79,23 @@ def read_liquidations(body: object) -> dict[str, datetime]:
 
     A position that was liquidated and traded again since is not among them: its key is used again.
     """
-    trades = body.get("dataList") if isinstance(body, dict) else None
+    trades = at(body, "dataList")
     if trades is None and isinstance(body, dict) and "dataList" in body:
         trades = []
     if not isinstance(trades, list):
-        raise ProviderFailure(
-            FailureKind.BAD_BODY, "jupiter answered no list of trades", status=200
-        )
+        raise bad_body("jupiter", "no list of trades")
     newest: dict[str, tuple[datetime, bool]] = {}
     for trade in trades:
         key = position_key(trade)
-        moment = _moment(trade) if isinstance(trade, dict) else None
+        moment = _moment(trade)
         if key is None or moment is None:
             continue
-        liquidation = "liquidat" in str(trade.get("orderType", "")).lower()
+        liquidation = "liquidat" in str(at(trade, "orderType")).lower()
         if key not in newest or (moment, liquidation) > newest[key]:
             newest[key] = (moment, liquidation)
     return {key: moment for key, (moment, liquidation) in newest.items() if liquidation}
 
 
-def _moment(trade: Mapping[str, object]) -> datetime | None:
-    second = trade.get("createdTime")
-    if isinstance(second, bool) or not isinstance(second, int) or not 0 < second < 10**11:
-        return None
-    return datetime.fromtimestamp(second, UTC)
+def _moment(trade: object) -> datetime | None:
+    second = whole(at(trade, "createdTime"), 1, 10**11)
+    return None if second is None else datetime.fromtimestamp(second, UTC)

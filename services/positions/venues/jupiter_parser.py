@@ -4,7 +4,6 @@ reason.
 v1 states dollars as decimal strings, v2 micro-dollars as integer strings under other names.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +14,14 @@ from services.positions.risk.domain.liquidation import (
     jupiter_impact_scalar,
     jupiter_liquidation_price,
 )
-from services.positions.sync.domain.leaps import entry_fault
 from services.positions.venues.rows import (
     DECIMAL,
     FUTURE_TOLERANCE,
     INTEGER,
     RowRefused,
+    at,
+    check_entry,
+    finite,
     masked,
     stated,
 )
@@ -134,9 +135,9 @@ def check_holding(held: Holding, shape: Shape) -> None:
     profit = None if after is None else after + sum(fee or 0.0 for fee in fees)
     sign = {Side.LONG: 1.0, Side.SHORT: -1.0}.get(held.side)
     if sign is not None:
-        fault = entry_fault(sign, size, held.entry_price_usd or 0.0, held.mark_price_usd, profit)
-        if fault:
-            raise RowRefused(fault, shape.entry if fault == "ENTRY_SCALE" else shape.pnl_after_fees)
+        names = (shape.entry, shape.pnl_after_fees)
+        entry = held.entry_price_usd or 0.0
+        check_entry(sign, size, entry, held.mark_price_usd, profit, names)
     if held.venue_value_usd is None or after is None:
         return
     # value = collateral + pnl, none below 0; with less than a 500th of the size it is liquidated.
@@ -152,7 +153,7 @@ def refusal(row: object, reason: str, field: str, wallet_address: str) -> Refusa
 
 def position_key(row: object) -> str | None:
     """The position's public key, None when the row states none that could be one."""
-    key = row.get("positionPubkey") if isinstance(row, dict) else None
+    key = at(row, "positionPubkey")
     return key if isinstance(key, str) and _POSITION_KEY.fullmatch(key) else None
 
 
@@ -176,12 +177,9 @@ def _own_liquidation(
     if borrow_fee is None or side is Side.UNKNOWN:
         return None
     sign = 1.0 if side is Side.LONG else -1.0
-    price = float(
-        jupiter_liquidation_price(
-            sign, entry, size, collateral, borrow_fee, jupiter_impact_scalar(asset)
-        )
-    )
-    return price if math.isfinite(price) else None
+    scalar = jupiter_impact_scalar(asset)
+    price = jupiter_liquidation_price(sign, entry, size, collateral, borrow_fee, scalar)
+    return finite(float(price))
 
 
 def _liquidation(row: Mapping[str, object], shape: Shape) -> float | None:
