@@ -6,9 +6,17 @@ import sys
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal, NoReturn, TypeVar, Union, get_args, get_origin
+from typing import Annotated, ClassVar, Literal, NoReturn, TypeVar, Union, get_args, get_origin
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -16,6 +24,19 @@ from shared.loopback import is_local
 
 C = TypeVar("C", bound="ProcessConfig")
 _SECRETS_DIR = "SONIC_SECRETS_DIR"
+
+
+def _http_address(value: str) -> str:
+    address = urlsplit(value)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise ValueError("no http or https address")
+    return value
+
+
+# The base address of a provider.
+HttpAddress = Annotated[
+    str, AfterValidator(_http_address), Field(description="scheme, host and optional path prefix")
+]
 
 
 class ProcessConfig(BaseSettings):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, create_model, field_validator
+from pydantic import Field, SecretStr, create_model
 from sonic.monitor.v1 import monitor_pb2_grpc as rpc
 
 from services.monitor.checks.heartbeat import HeartbeatCheck
@@ -29,7 +29,7 @@ from services.monitor.servicer import MonitorServicer
 from services.monitor.store import Store
 from shared import metrics
 from shared.clock import Clock, SystemClock
-from shared.config import ServiceConfig
+from shared.config import HttpAddress, ServiceConfig
 from shared.database.engine import Database
 from shared.database.migrations import migrated
 from shared.http.client import ProviderHttp
@@ -94,7 +94,7 @@ class Config(Overridable):
     latency_limit_seconds: float = Field(
         2.0, gt=0, le=60, description="a round trip that is too slow"
     )
-    latency_provider_urls: tuple[str, ...] = Field(
+    latency_provider_urls: tuple[HttpAddress, ...] = Field(
         (),
         max_length=50,
         description="provider hosts to time, as addresses",
@@ -102,22 +102,12 @@ class Config(Overridable):
     )
     twilio_account_sid: str = Field("", pattern=r"^\w{0,64}$", description="account to verify")
     twilio_auth_token: SecretStr = Field(SecretStr(""), description="its token")
-    twilio_url: str = Field(
-        "https://api.twilio.com", description="scheme, host and optional path prefix"
-    )
+    twilio_url: HttpAddress = "https://api.twilio.com"
     monitor_runs_kept_days: float = Field(30, gt=0, le=3650, description="how long runs are kept")
     monitor_cycle_limit_seconds: float = Field(10, gt=0, le=60, description="one check in a cycle")
     monitor_limit_seconds: float = Field(
         50, gt=0, le=600, description="one check outside of a cycle"
     )
-
-    @field_validator("latency_provider_urls")
-    @classmethod
-    def _are_addresses(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
-            if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname:
-                raise ValueError("no http or https address")
-        return values
 
 
 def overrides(config: ServiceConfig, name: str) -> dict[str, Override]:

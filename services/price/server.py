@@ -3,7 +3,6 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from sonic.price.v1 import price_pb2, price_pb2_grpc
@@ -22,7 +21,7 @@ from services.price.sources.source import Source, SourceSetup
 from services.price.store.history import HistoryStore
 from services.price.store.prices import PriceStore
 from shared.clock import Clock, SystemClock
-from shared.config import ServiceConfig
+from shared.config import HttpAddress, ServiceConfig
 from shared.database.engine import Database
 from shared.database.migrations import migrated
 from shared.lifecycle import App, run
@@ -70,54 +69,24 @@ class Config(ServiceConfig):
     price_history_kept_days: float = Field(
         0, ge=0, le=36_500, description="how long the history is kept, 31 or more; 0 = for ever"
     )
-    coingecko_url: str = Field(
-        "https://api.coingecko.com", description="scheme, host and optional path prefix"
-    )
+    coingecko_url: HttpAddress = "https://api.coingecko.com"
     coingecko_api_key: SecretStr = Field(
         SecretStr(""), description="demo key, lifts 5 calls a minute to 30"
     )
     coingecko_markets: bool = Field(
         False, description="1 = ask CoinGecko's markets page, which has the range of 24 hours too"
     )
-    pyth_hermes_url: str = Field(
-        "https://hermes.pyth.network", description="scheme, host and optional prefix"
+    pyth_hermes_url: HttpAddress = "https://hermes.pyth.network"
+    coinbase_url: HttpAddress = "https://api.exchange.coinbase.com"
+    kraken_url: HttpAddress = "https://api.kraken.com"
+    binance_url: HttpAddress = Field(
+        "https://api.binance.com", description="address; fills the history, a source or not"
     )
-    coinbase_url: str = Field(
-        "https://api.exchange.coinbase.com", description="scheme, host and optional prefix"
-    )
-    kraken_url: str = Field(
-        "https://api.kraken.com", description="scheme, host and optional prefix"
-    )
-    binance_url: str = Field(
-        "https://api.binance.com",
-        description="scheme, host and optional prefix; history is filled from here, a source or "
-        "not",
-    )
-    jupiter_price_url: str = Field(
-        "https://api.jup.ag", description="scheme, host and optional prefix"
-    )
+    jupiter_price_url: HttpAddress = "https://api.jup.ag"
     jupiter_api_key: SecretStr = Field(
         SecretStr(""), description="lifts a call in 2 seconds to one a second"
     )
-    yahoo_url: str = Field(
-        "https://query1.finance.yahoo.com", description="scheme, host and optional prefix"
-    )
-
-    @field_validator(
-        "coingecko_url",
-        "pyth_hermes_url",
-        "coinbase_url",
-        "kraken_url",
-        "binance_url",
-        "jupiter_price_url",
-        "yahoo_url",
-    )
-    @classmethod
-    def _are_addresses(cls, value: str) -> str:
-        address = urlsplit(value)
-        if address.scheme not in {"http", "https"} or not address.hostname:
-            raise ValueError("no http or https address")
-        return value
+    yahoo_url: HttpAddress = "https://query1.finance.yahoo.com"
 
     @field_validator("price_history_kept_days")
     @classmethod

@@ -269,9 +269,8 @@ def test_sources_venues_channels_and_monitors_come_by_their_recipes(copy: Copy) 
     copy.insert(
         server,
         "class Config(ServiceConfig):",
-        '\n    example_url: str = Field("", description="address")',
+        '\n    example_url: HttpAddress = "https://example.com"',
     )
-    copy.insert(server, "    @field_validator(\n", '        "example_url",\n')
     copy.insert(server, "url, key = {", '"example": (config.example_url, keyless),')
 
     copy.follow("A venue")
