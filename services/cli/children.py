@@ -6,18 +6,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from shared.clock import Clock, SystemClock
 
 Say = Callable[[str], None]
+
+
+class Running(Protocol):
+    """A process, while it runs and after."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    async def wait(self) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def kill(self) -> None: ...
+
+
+# Starts the server of a name with an environment, its output going to the end of a file.
+Spawn = Callable[[str, Mapping[str, str], Path], Awaitable[Running]]
 
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 # What lived this long is healthy again: its next death starts the back-off from the beginning.
@@ -39,17 +53,14 @@ class Health:
 
 @dataclass(slots=True)
 class Child:
-    """One server: its command, its environment, how it is asked whether it lives, what became of
-    it.
-    """
+    """One server: its environment, how it is asked whether it lives, what became of it."""
 
     name: str
-    command: Sequence[str]
     environment: Mapping[str, str]
     log_file: Path
     # True when the process answers at all; whether it is ready is another question.
     answers: Callable[[], Awaitable[bool]]
-    process: asyncio.subprocess.Process | None = None
+    process: Running | None = None
     # Where this start begins in the log: what earlier ones said is over.
     log_start: int = 0
     start_count: int = 0
@@ -59,11 +70,6 @@ class Child:
     watcher: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
-def server_command(name: str) -> list[str]:
-    """How a server is started as a process of its own."""
-    return [sys.executable, "-m", f"services.{name}.server"]
-
-
 class Children:
     """All child processes of the system. Time is asked of `clock`."""
 
@@ -71,6 +77,7 @@ class Children:
         self,
         children: Sequence[Child],
         say: Say,
+        spawn: Spawn,
         *,
         clock: Clock | None = None,
         health: Health | None = None,
@@ -78,6 +85,7 @@ class Children:
     ) -> None:
         self._children = children
         self._say = say
+        self._spawn_one = spawn
         self._clock = clock or SystemClock()
         self._health = health or Health()
         self._grace_seconds = grace_seconds
@@ -122,22 +130,9 @@ class Children:
                 child.process.send_signal(signal.SIGTERM)
 
     async def _spawn(self, child: Child) -> None:
-        with _opened(child.log_file) as log:
-            child.log_start = log.tell()
-            # Nothing of ours runs between fork and exec (no preexec_fn): gRPC's threads would be in
-            # the way.
-            child.process = await asyncio.create_subprocess_exec(
-                *child.command,
-                env=dict(child.environment),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # Ctrl-C reaches the whole terminal group; the children must drain when we say so,
-                # not before.
-                start_new_session=True,
-                # What they write is for their owner's eyes.
-                umask=0o077,
-            )
+        child.log_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        child.log_start = child.log_file.stat().st_size if child.log_file.exists() else 0
+        child.process = await self._spawn_one(child.name, child.environment, child.log_file)
         child.start_count += 1
 
     async def _watch(self, child: Child) -> None:
@@ -184,7 +179,7 @@ class Children:
             else:
                 return
 
-    async def _ask(self, child: Child, process: asyncio.subprocess.Process) -> None:
+    async def _ask(self, child: Child, process: Running) -> None:
         """Ask for a sign of life; kill the process when it owes too many."""
         if self._health.interval_seconds <= 0:
             return
@@ -209,15 +204,6 @@ class Children:
 def backoff_seconds(death_count: int) -> float:
     """The wait after so many deaths before this one."""
     return BACKOFF_SECONDS[min(death_count, len(BACKOFF_SECONDS) - 1)]
-
-
-def _opened(log_file: Path) -> BinaryIO:
-    """The log, for its owner's eyes; every write goes to its end."""
-    log_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    log = os.fdopen(descriptor, "ab")
-    log.seek(0, os.SEEK_END)
-    return log
 
 
 def _alive(child: Child) -> bool:

@@ -129,6 +129,9 @@ _GENERAL_NAMES = frozenset(
     }
 )
 _GENERAL_PREFIXES = ("LC_", "PYTHON", "GRPC_", "OTEL_", "MALLOC_", "OMP_", "OPENBLAS_", "COVERAGE_")
+# What a Python program needs to find its modules, its languages and its clock: no secret.
+_PLAIN_NAMES = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TZDIR", "TMPDIR"})
+_PLAIN_PREFIXES = ("LC_", "PYTHON", "GRPC_", "MALLOC_", "COVERAGE_", "LD_", "VIRTUAL_ENV")
 
 
 def environment(
@@ -159,6 +162,15 @@ def environment(
     }
     database = {f"{name.upper()}_DATABASE_URL": urls[name]} if name in urls else {}
     return person | peers | database | own
+
+
+def plain_environment() -> dict[str, str]:
+    """What the process starts with whose forks are the servers: everybody may read it."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _PLAIN_NAMES or name.startswith(_PLAIN_PREFIXES)
+    }
 
 
 def _is_general(name: str) -> bool:

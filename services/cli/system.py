@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
@@ -22,10 +21,9 @@ from services.cli.children import (
     Child,
     Children,
     last_words,
-    server_command,
 )
-from services.cli.declared import declared_names
-from services.cli.plan import BAD_SETTINGS, GATEWAY, SERVICES, Plan, environment
+from services.cli.forks import Forks
+from services.cli.plan import BAD_SETTINGS, GATEWAY, SERVICES, Plan, environment, plain_environment
 from services.cli.reload import watch
 from shared import config as configuration
 from shared.errors import InvalidArgument, Unavailable
@@ -40,28 +38,37 @@ _DECIDING_SECONDS = 10.0
 
 
 @asynccontextmanager
+async def forking(*, preload: bool = True) -> AsyncIterator[Forks]:
+    """The process whose forks are the servers, while the block runs."""
+    forks = Forks((*SERVICES, GATEWAY), plain_environment(), preload=preload)
+    try:
+        forks.start()
+        yield forks
+    finally:
+        await forks.stop()
+
+
+@asynccontextmanager
 async def in_processes(
     plan: Plan,
     urls: Mapping[str, str],
     say: Say,
-    declaring: Awaitable[Mapping[str, Collection[str]]] | None = None,
+    forks: Forks,
     *,
     reload: bool = False,
 ) -> AsyncIterator[dict[str, str]]:
-    """Every server as a child process; answers their addresses once all are serving.
+    """Every server as a process, forked by `forks`; answers their addresses once all are serving.
 
-    Each gets the variables it declared; `declaring` is the question for them, when it was asked
-    before. With `reload` those whose code changed are started again.
+    Each gets the variables it declared. With `reload` those whose code changed are started again.
     """
     addresses = plan.addresses
     listens = addresses | {GATEWAY: plan.http_address}
-    declared = await (declaring or declared_names(listens))
+    declared = await forks.declared()
     health = plan.health
     also = plan.sonic_pass_environment
     children = [
         Child(
             name,
-            server_command(name),
             environment(name, listen, addresses, urls, plan.home, declared[name], also=also)
             | own_words(plan.home, name),
             _log_file(plan.home, name),
@@ -69,7 +76,7 @@ async def in_processes(
         )
         for name, listen in listens.items()
     ]
-    system = Children(children, say, health=health)
+    system = Children(children, say, forks.spawn, health=health)
     try:
         await system.start()
         for name, address in addresses.items():
@@ -232,8 +239,8 @@ def _has_refused(child: Child) -> bool:
 
 
 def own_words(home: Path, name: str) -> dict[str, str]:
-    """What a child is told of its parent, and of its log: it keeps that small itself."""
-    return {"SONIC_PARENT_PID": str(os.getpid()), "LOG_FILE": str(_log_file(home, name))}
+    """What a server is told of its log: it keeps that small itself."""
+    return {"LOG_FILE": str(_log_file(home, name))}
 
 
 def _log_file(home: Path, name: str) -> Path:

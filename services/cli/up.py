@@ -16,7 +16,6 @@ from services.cli import database, keeper, privacy, system
 from services.cli.alarm import Alarm
 from services.cli.complaints import Complaints
 from services.cli.connection import connected
-from services.cli.declared import declared_names
 from services.cli.notices import gather, notices
 from services.cli.output import command, console, show_notices, unbroken
 from services.cli.plan import (
@@ -101,17 +100,21 @@ async def _serving(
 ) -> AsyncIterator[dict[str, str]]:
     """The database and every server, while the block runs."""
     listens = plan.addresses | {GATEWAY: plan.http_address}
-    # Beside the database's start: it takes as long.
-    declaring = None if one_process else asyncio.create_task(declared_names(listens))
-    async with database.opened(plan) as opened, kept(plan, opened, say):
+    async with AsyncExitStack() as stack:
+        forks = None
+        if not one_process:
+            # Beside the database's start: it takes as long.
+            forks = await stack.enter_async_context(system.forking(preload=not reload))
+        opened = await stack.enter_async_context(database.opened(plan))
+        await stack.enter_async_context(kept(plan, opened, say))
         urls = await database.prepare(opened, plan.home)
         where = "DATABASE_URL" if opened.owned is None else "embedded"
         say(f"{'postgres':<10} {where}, schemas up to date")
-        if one_process:
+        if forks is None:
             log.configure("sonic", "WARNING", json=False)
             serving = system.in_one_process(plan, urls, say, listens=listens)
         else:
-            serving = system.in_processes(plan, urls, say, declaring, reload=reload)
+            serving = system.in_processes(plan, urls, say, forks, reload=reload)
         async with serving as addresses:
             yield addresses
 

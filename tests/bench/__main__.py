@@ -52,7 +52,10 @@ async def _measure(plan: Plan, options: argparse.Namespace) -> list[Figure]:
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(database.opened(plan))
         urls = await database.prepare(opened, plan.home)
-        addresses = await stack.enter_async_context(system.in_processes(plan, urls, _progress))
+        forks = await stack.enter_async_context(system.forking())
+        addresses = await stack.enter_async_context(
+            system.in_processes(plan, urls, _progress, forks)
+        )
         for count in options.sizes:
             _progress(f"{count} positions")
             await cycles.fill(addresses, count)

@@ -44,7 +44,7 @@ class Up:
     def pid(self, service: str) -> int:
         """Process id of one server."""
         for child in psutil.Process(self.process.pid).children(recursive=True):
-            if f"services.{service}.server" in child.cmdline():
+            if child.name() == f"sonic-{service}":
                 return int(child.pid)
         raise LookupError(f"no process of {service}")
 

@@ -18,10 +18,11 @@ import pytest
 from services.cli import system
 from services.cli.children import Child, Children, Health, last_words
 from services.cli.cycle import _some_house
-from services.cli.plan import GATEWAY, SERVICES, Plan
+from services.cli.plan import Plan
 from shared.clock import PushedClock
 from shared.rpc.server import GrpcServer
 from tests.contract.cli.conftest import pushed
+from tests.fakes.executed import executed
 
 ROOT = Path(__file__).parents[3]
 _PATIENT = "import time; print('listening', flush=True); time.sleep(600)"
@@ -37,8 +38,10 @@ async def patient(tmp_path: Path, clock: PushedClock, said: list[str]) -> AsyncI
         return status not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
 
     log = tmp_path / "logs" / "x.log"
-    child = Child("x", [sys.executable, "-c", _PATIENT], {"PATH": os.environ["PATH"]}, log, answers)
-    children = Children([child], said.append, clock=clock, health=Health(10, 3), grace_seconds=5)
+    child = Child("x", {"PATH": os.environ["PATH"]}, log, answers)
+    spawn = executed([sys.executable, "-c", _PATIENT])
+    health = Health(10, 3)
+    children = Children([child], said.append, spawn, clock=clock, health=health, grace_seconds=5)
     await children.start()
     try:
         async with asyncio.timeout(20):
@@ -145,32 +148,32 @@ async def test_a_child_whose_settings_are_refused_at_a_later_start_is_not_droppe
     tmp_path: Path, clock: PushedClock, said: list[str]
 ) -> None:
     command = [sys.executable, "-c", _REFUSING]
-    child = Child("xcom", command, {}, tmp_path / "x.log", lambda: asyncio.sleep(0, True))
-    children = Children([child], said.append, clock=clock)
+    child = Child("xcom", {}, tmp_path / "x.log", lambda: asyncio.sleep(0, True))
+    children = Children([child], said.append, executed(command), clock=clock)
     await children.start()
-    child.command = [*command, "refuse"]
+    command.append("refuse")
     os.kill(pid(child), signal.SIGKILL)
     await pushed(clock, lambda: len(said) == 2)
     assert said[1].startswith("xcom refuses its settings and stays down.")
     await children.stop()
 
 
-async def test_a_child_of_a_process_that_speaks_grpc_prints_no_fork_warning(tmp_path: Path) -> None:
+async def test_forks_for_a_process_that_speaks_grpc_print_no_warning(tmp_path: Path) -> None:
     program = """
 import asyncio, sys
 from pathlib import Path
-from services.cli.children import Child, Children
+from services.cli.plan import plain_environment
+from services.cli.forks import Forks
 from services.cli.system import answers
 async def main():
     asyncio.ensure_future(answers("127.0.0.1:1", 0.3))
     await asyncio.sleep(0.1)
-    child = Child("true", ["/bin/true"], {}, Path(sys.argv[1]), lambda: asyncio.sleep(0, True))
-    children = Children([child], print)
-    await children.start()
-    await child.process.wait()
+    forks = Forks(["price"], plain_environment())
+    # Without its settings it refuses to start.
+    assert await (await forks.spawn("price", {}, Path(sys.argv[1]))).wait() == 2
     import os, subprocess
     await asyncio.to_thread(subprocess.run, ["/bin/true"], user=os.geteuid())
-    await children.stop()
+    await forks.stop()
 asyncio.run(main())
 """
     done = subprocess.run(
@@ -209,7 +212,7 @@ def test_last_words_are_whole_lines_of_this_start(tmp_path: Path) -> None:
     log.write_bytes(
         before + b'{"event": "could not start", "exception": "Traceback\\nOSError: full"}\n'
     )
-    child = Child("x", [], {}, log, lambda: asyncio.sleep(0, True), log_start=len(before))
+    child = Child("x", {}, log, lambda: asyncio.sleep(0, True), log_start=len(before))
     assert last_words(child) == "could not start: OSError: full"
     log.write_bytes(before + b"word " * 300)
     assert last_words(child).endswith("word …")
@@ -246,25 +249,32 @@ async def test_a_start_that_is_given_up_half_way_leaves_no_child_behind(
 ) -> None:
     """Ctrl-C between two children."""
     monkeypatch.setenv("SONIC_HOME", str(tmp_path))
-    before = set(psutil.Process().children())
-    declaring = asyncio.sleep(0, {name: frozenset[str]() for name in (*SERVICES, GATEWAY)})
-    starting = asyncio.create_task(system.in_processes(Plan(), {}, print, declaring).__aenter__())
-    while len(set(psutil.Process().children()) - before) < 2:
-        await asyncio.sleep(0)
-    starting.cancel()
-    async with asyncio.timeout(20):
-        await asyncio.wait({starting})
-    assert not [
-        one for one in set(psutil.Process().children()) - before if one.status() != "zombie"
-    ]
+    before = set(psutil.Process().children(recursive=True))
+
+    def started() -> list[psutil.Process]:
+        now = set(psutil.Process().children(recursive=True)) - before
+        return [one for one in now if one.is_running() and one.status() != "zombie"]
+
+    async with system.forking() as forks:
+        starting = asyncio.create_task(system.in_processes(Plan(), {}, print, forks).__aenter__())
+        while len(started()) < 3:
+            await asyncio.sleep(0.01)
+        starting.cancel()
+        async with asyncio.timeout(20):
+            await asyncio.wait({starting})
+            # The one that was being forked is killed when it is heard of.
+            while len(started()) > 1:
+                await asyncio.sleep(0.01)
+    assert not started()
 
 
 def test_a_start_that_fails_while_the_settings_are_asked_for_ends() -> None:
     program = """
 import asyncio
-from services.cli.declared import declared_names
+from services.cli.plan import plain_environment
+from services.cli.forks import Forks
 async def main():
-    asking = asyncio.create_task(declared_names(["price"]))
+    asking = asyncio.create_task(Forks(["price"], plain_environment()).declared())
     await asyncio.sleep(0)
     raise SystemExit(7)
 asyncio.run(main())

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli import privacy
-from services.cli.declared import declared_names
+from services.cli import privacy, system
 from services.cli.plan import Plan, environment, running_file, write_running
 
 SECRETS = {
@@ -89,7 +88,8 @@ async def test_each_server_is_handed_its_own_secrets_and_nobody_elses(
     ):
         monkeypatch.setenv(name, f"canary {name}")
     names = ["price", "xcom", "positions", "hedges", "alerts", "monitor", "cyclone", "gateway"]
-    declared = await declared_names(names)
+    async with system.forking() as forks:
+        declared = await forks.declared()
     urls = {name: f"postgresql://{name}:canary@host/sonic" for name in names[:-1]}
     for name in names:
         found = environment(

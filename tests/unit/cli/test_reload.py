@@ -12,6 +12,7 @@ import pytest
 
 from services.cli.children import Child, Children, Health
 from services.cli.reload import affected
+from tests.fakes.executed import executed
 
 NAMES = ("price", "positions", "gateway")
 
@@ -39,16 +40,11 @@ async def test_a_server_asked_to_start_again_does_so_in_its_own_time_and_no_othe
         return True
 
     def child(name: str) -> Child:
-        return Child(
-            name,
-            [sys.executable, "-c", "import time; time.sleep(60)"],
-            {},
-            tmp_path / name,
-            answers,
-        )
+        return Child(name, {}, tmp_path / name, answers)
 
     children, said = [child("price"), child("positions")], list[str]()
-    house = Children(children, said.append, health=Health(0.0))
+    spawn = executed([sys.executable, "-c", "import time; time.sleep(60)"])
+    house = Children(children, said.append, spawn, health=Health(0.0))
     await house.start()
     before = [one.process.pid for one in children if one.process]
     house.restart({"price"})

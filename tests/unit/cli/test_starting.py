@@ -96,7 +96,7 @@ async def test_wrong_settings_of_several_servers_are_said_together_and_nothing_i
     said: list[str] = []
     urls = {name: f"postgresql://{name}:x@127.0.0.1:1/sonic" for name in SERVICES}
     with pytest.raises(InvalidArgument, match="SMTP_PORT") as refused:
-        async with system.in_processes(plan, urls, said.append):
+        async with system.forking() as forks, system.in_processes(plan, urls, said.append, forks):
             pass
     assert refused.value.reason == "BAD_SETTINGS"
     assert "JUPITER_API_VERSION" in refused.value.message

@@ -1,0 +1,196 @@
+"""Servers as forks of one process that has imported them; here they are known by their pid."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from shared.errors import Unavailable
+
+_GONE_SECONDS = 0.05
+_STOP_SECONDS = 10.0
+# One thread for linear algebra, which nobody here does: more would be running when it forks.
+_ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+class Forked:
+    """A server that was forked, as long as it lives and after."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = asyncio.Event()
+
+    async def wait(self) -> int:
+        """Its exit code, or its signal as a negative one."""
+        await self._ended.wait()
+        return self.returncode or 0
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def end(self, code: int) -> None:
+        """It has ended with this code."""
+        self.returncode = code
+        self._ended.set()
+
+
+class Forks:
+    """The fork server of `sonic up`; one that dies takes its forks along, and is started again.
+
+    `environment` is all that it starts with; each server gets its own through a pipe, where no
+    other process can read it.
+    """
+
+    def __init__(
+        self, services: Sequence[str], environment: Mapping[str, str], *, preload: bool = True
+    ) -> None:
+        self._services = services
+        self._environment = {**environment, **_ALONE}
+        self._preload = preload
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._rest = b""
+        self._requests = count()
+        self._asked: dict[int, asyncio.Future[Forked]] = {}
+        self._declared: asyncio.Future[Mapping[str, list[str]]] | None = None
+        self._running: dict[int, Forked] = {}
+        self._lost: list[asyncio.Future[None]] = []
+
+    def start(self) -> None:
+        """Start the process, unless it runs; it need not be ready to be asked."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        # Not by asyncio, which never ends when it is to end while it starts a process with pipes.
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "services.cli.fork_server", str(os.getpid())),
+                *(["preload"] if self._preload else []),
+                *self._services,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env=self._environment,
+            start_new_session=True,
+        )
+        self._rest = b""
+        self._ended = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().add_reader(_said_by(self._process), self._read, self._process)
+
+    async def stop(self) -> None:
+        """Let it end; those of its forks that still run drain."""
+        process, ended = self._process, self._ended
+        if process is None or process.stdin is None or ended is None:
+            return
+        process.stdin.close()
+        await asyncio.wait({ended}, timeout=_STOP_SECONDS)
+        process.kill()
+        if not ended.done():
+            self._lose(process)
+        await asyncio.to_thread(process.wait)
+        if self._lost:
+            await asyncio.wait(self._lost, timeout=_STOP_SECONDS)
+
+    async def declared(self) -> dict[str, frozenset[str]]:
+        """The variables that each server reads. Unavailable when they cannot be found out."""
+        self.start()
+        self._declared = asyncio.get_running_loop().create_future()
+        await self._ask({})
+        found = await self._declared
+        return {name: frozenset(variables) for name, variables in found.items()}
+
+    async def spawn(self, service: str, environment: Mapping[str, str], log_file: Path) -> Forked:
+        """A server, started. OSError when there is no process to fork."""
+        self.start()
+        asked = {"service": service, "environment": dict(environment), "log_file": str(log_file)}
+        return await self._ask(asked)
+
+    async def _ask(self, asked: Mapping[str, Any]) -> Forked:
+        if self._process is None or self._process.stdin is None:
+            raise OSError("no fork server")
+        request = next(self._requests)
+        answer: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
+        self._asked[request] = answer
+        try:
+            os.write(
+                self._process.stdin.fileno(),
+                json.dumps({"request": request, **asked}).encode() + b"\n",
+            )
+            return await answer
+        finally:
+            self._asked.pop(request, None)
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        block = os.read(_said_by(process), 1 << 16)
+        *lines, self._rest = (self._rest + block).split(b"\n")
+        for line in lines:
+            self._hear(json.loads(line))
+        if not block:
+            self._lose(process)
+
+    def _lose(self, process: subprocess.Popen[bytes]) -> None:
+        """It has ended: nobody answers any more, and its forks end with it."""
+        asyncio.get_running_loop().remove_reader(_said_by(process))
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        problem = OSError("the process that servers are forked from has ended")
+        for answer in self._asked.values():
+            if not answer.done():
+                answer.set_exception(problem)
+        if self._declared is not None and not self._declared.done():
+            self._declared.set_exception(Unavailable("NOT_SERVING", str(problem)))
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+        self._lost = [asyncio.ensure_future(self._until_gone(pid)) for pid in self._running]
+
+    def _hear(self, told: Mapping[str, Any]) -> None:
+        if "request" in told:
+            forked = self._running[told["pid"]] = Forked(told["pid"])
+            answer = self._asked.get(told["request"])
+            if answer is None or answer.done():
+                # Who asked for it has given up.
+                forked.kill()
+            else:
+                answer.set_result(forked)
+        elif "declared" in told and self._declared is not None:
+            if told["declared"] is None:
+                words = f"the servers' settings cannot be read: {told['problem']}"
+                self._declared.set_exception(Unavailable("NOT_SERVING", words))
+            else:
+                self._declared.set_result(told["declared"])
+        elif "code" in told:
+            self._end(told["pid"], told["code"])
+
+    def _end(self, pid: int, code: int) -> None:
+        if (forked := self._running.pop(pid, None)) is not None:
+            forked.end(code)
+
+    async def _until_gone(self, pid: int) -> None:
+        """A fork whose parent has died gets SIGTERM from the kernel and is reaped elsewhere."""
+        with suppress(ProcessLookupError):
+            while True:
+                os.kill(pid, 0)
+                await asyncio.sleep(_GONE_SECONDS)
+        self._end(pid, -signal.SIGTERM)
+
+
+def _said_by(process: subprocess.Popen[bytes]) -> int:
+    if process.stdout is None:
+        raise OSError("no pipe from the process that servers are forked from")
+    return process.stdout.fileno()
