@@ -1,10 +1,8 @@
 """The process whose forks are the servers: it imports them once, and they share its memory.
 
-    python -m services.cli.fork_server PARENT_PID [preload] SERVICE ...
-
-It starts with next to no environment. Lines of JSON on standard input ask for a fork and bring its
-environment; lines on standard output say what became of it. It ends, and its forks drain, when
-standard input does. Nothing here starts a thread, and no fork happens once gRPC runs.
+Started as `python -m services.cli.fork_server PARENT_PID [preload] SERVICE ...`, with next to no
+environment. Lines of JSON on standard input ask for a fork and bring its environment; lines on
+standard output say what became of it. It ends when standard input does, and its forks drain.
 """
 
 from __future__ import annotations
@@ -29,7 +27,9 @@ _COMMAND_LENGTH = 15  # of a command's name, by the kernel
 
 
 class ForkServer:
-    """Forks on request. `preload`: with the servers imported already, else each imports afresh."""
+    """Forks on request; never once gRPC or a thread runs here. `preload`: with the servers imported
+    already, else each imports afresh.
+    """
 
     def __init__(self, services: Sequence[str], *, preload: bool) -> None:
         self._services = services
@@ -153,14 +153,10 @@ def _be_called(name: str) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_NAME, name[:_COMMAND_LENGTH].encode())
 
 
-def main() -> None:
-    """The process: PARENT_PID, `preload` or not, and the services."""
-    parent, *rest = sys.argv[1:]
-    preload = rest[:1] == ["preload"]
-    end_with(int(parent))
-    _be_called("sonic-fork")
-    ForkServer(rest[1:] if preload else rest, preload=preload).serve()
-
-
 if __name__ == "__main__":
-    main()
+    parent_pid, *rest = sys.argv[1:]
+    end_with(int(parent_pid))
+    _be_called("sonic-fork")
+    if is_preloading := rest[:1] == ["preload"]:
+        del rest[0]
+    ForkServer(rest, preload=is_preloading).serve()
