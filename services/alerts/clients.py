@@ -17,10 +17,11 @@ from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 from services.alerts.alerts.domain.ends import EndRecord, PositionEnd
 from services.alerts.alerts.domain.readings import FIGURES, HELD, Positions, Reading
 from services.alerts.alerts.domain.subjects import Members
-from services.alerts.domain.kinds import AlertType, Level
+from services.alerts.domain.kinds import METRICS, OF_PORTFOLIO, AlertType, Level
 from services.alerts.notifications.domain import Acknowledgement, IncidentUpdate, Notification
 from shared import columns
-from shared.codec import from_timestamp, number
+from shared.clock import micros_of
+from shared.codec import fill, from_timestamp, number, read
 from shared.errors import NotFound, SonicError, Unavailable
 from shared.rpc.client import Channel, idempotent
 from shared.secret_shapes import without_secrets
@@ -39,18 +40,11 @@ _STATES = ("status", "flag_bits", "mark_time_micros")
 _NAMED = ("position_id", "asset_index", "wallet_index", "side_sign")
 # Set aside by hand: not judged, and not gone.
 _INACTIVE = 5
-_TOTALS = {
-    AlertType.TOTAL_VALUE: "total_value_usd",
-    AlertType.TOTAL_SIZE: "total_size_usd",
-    AlertType.TOTAL_PROFIT: "total_profit_usd",
-    AlertType.AVG_LEVERAGE: "avg_leverage_ratio",
-    AlertType.AVG_TRAVEL_PERCENT: "avg_travel_percent",
-    AlertType.TOTAL_HEAT: "avg_heat_index",
-    AlertType.VALUE_TO_COLLATERAL_RATIO: "value_to_collateral_ratio",
-}
-_ALWAYS_PRESENT = (AlertType.TOTAL_VALUE, AlertType.TOTAL_SIZE, AlertType.TOTAL_PROFIT)
+
 # The wire's level by ours.
-_LEVELS = {2: xcom_pb2.LEVEL_LOW, 3: xcom_pb2.LEVEL_MEDIUM, 4: xcom_pb2.LEVEL_HIGH}
+_LEVELS: Mapping[int, xcom_pb2.Level.ValueType] = {
+    level: xcom_pb2.Level.Value(f"LEVEL_{level.name}") for level in Level if level > Level.NORMAL
+}
 
 
 class PositionsClient:
@@ -109,13 +103,8 @@ class PositionsClient:
                 "POSITIONS_UNAVAILABLE", "positions cannot be read", error
             ) from error
         oldest = from_timestamp(totals, "oldest_mark_time")
-        micros = int(oldest.timestamp() * 1_000_000) if oldest else 0
-        return {
-            kind: Reading(
-                getattr(totals, name) if kind in _ALWAYS_PRESENT else number(totals, name), micros
-            )
-            for kind, name in _TOTALS.items()
-        }
+        micros = micros_of(oldest) if oldest else 0
+        return {kind: Reading(_total(totals, METRICS[kind].name), micros) for kind in OF_PORTFOLIO}
 
     async def has(self, position_id: str) -> bool:
         request = pb.GetPositionRequest(id=position_id)
@@ -258,23 +247,19 @@ class XComClient:
         return [channel.name for channel in answer.channels]
 
     async def notify(self, notification: Notification) -> None:
-        request = xcom_pb2.SendRequest(
-            request_id=notification.request_id,
+        # What was stored before secrets were refused must not keep a notification back.
+        payload = {
+            name: text if name == "ledger_head" else without_secrets(text)
+            for name, text in notification.payload.items()
+        }
+        request = fill(
+            xcom_pb2.SendRequest,
+            notification,
             level=_LEVELS[notification.level],
-            # What was stored before secrets were refused must not keep a notification back.
             subject=without_secrets(notification.subject),
             body=without_secrets(notification.body),
             source="alerts",
-            dedupe_key=notification.dedupe_key,
-            channels=notification.channels,
-            facts={
-                name: fact if name == "ledger_head" else without_secrets(fact)
-                for name, fact in notification.payload.items()
-            },
-            incident_key=notification.incident_key,
-            ends_incident=notification.ends_incident,
-            ended_incident_keys=notification.ended_incident_keys,
-            follows_incident_key=notification.follows_incident_key,
+            facts=payload,
             kind=xcom_pb2.KIND_NEWS if notification.is_news else xcom_pb2.KIND_DANGER,
         )
         try:
@@ -312,8 +297,17 @@ def _xcom_unavailable(error: SonicError) -> Unavailable:
 
 
 def _acknowledgement(one: xcom_pb2.Acknowledgement) -> Acknowledgement:
-    until = from_timestamp(one, "snoozed_until_time")
-    said_time = from_timestamp(one, "created_time") or datetime.fromtimestamp(0, UTC)
     # Machines have a level of their own above ours.
     level = {wire: level for level, wire in _LEVELS.items()}.get(one.level, Level.HIGH)
-    return Acknowledgement(one.sequence, one.incident_key, level, one.by, said_time, until)
+    return read(
+        Acknowledgement,
+        one,
+        level=level,
+        actor=one.by,
+        said_time=from_timestamp(one, "created_time") or datetime.fromtimestamp(0, UTC),
+    )
+
+
+def _total(totals: pb.Totals, name: str) -> float | None:
+    is_optional = totals.DESCRIPTOR.fields_by_name[name].has_presence
+    return number(totals, name) if is_optional else getattr(totals, name)

@@ -1,12 +1,10 @@
-"""Wishes of people about alerts and price rules, from messages to domain values. Decides
-nothing."""
+"""Edits of alerts and price rules, from messages to domain values and back. Decides nothing."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from sonic.alerts.v1 import alerts_pb2 as pb
 
@@ -26,7 +24,7 @@ from services.alerts.servicer.mapping import chosen, moment_of
 from services.alerts.thresholds.domain import Scope
 from services.alerts.thresholds.service.edits import channel_names
 from services.alerts.thresholds.service.files import TYPE_ALIASES
-from shared.codec import apply_mask, from_duration, from_timestamp, number, put, to_duration
+from shared.codec import apply_mask, fill, from_duration, from_timestamp, number
 from shared.errors import InvalidArgument
 from shared.names import choose
 
@@ -214,33 +212,15 @@ def _price(price: float | None) -> float | None:
 
 
 def rule_message(rule: Rule) -> pb.Rule:
-    message = pb.Rule(
-        id=rule.id,
-        asset=rule.asset,
-        metric=pb.RuleMetric.ValueType(rule.metric),
-        direction=pb.RuleDirection.ValueType(rule.direction),
-        threshold=rule.threshold,
-        recurrence=pb.RuleRecurrence.ValueType(rule.recurrence),
-        window=_span(rule.window_seconds),
-        cooldown=_span(rule.cooldown_seconds),
-        level=pb.Level.ValueType(rule.level),
-        enabled=rule.enabled,
-        channels=rule.channels,
-        notes=rule.notes,
-        armed=rule.armed,
+    return fill(
+        pb.Rule,
+        rule,
+        window=timedelta(seconds=rule.window_seconds),
+        cooldown=timedelta(seconds=rule.cooldown_seconds),
         anchor_time=moment_of(rule.anchor_micros),
-        state=pb.RuleState.ValueType(rule.state),
         price_time=moment_of(rule.price_micros),
-        breach_count=rule.breach_count,
-        etag=rule.etag,
         created_time=moment_of(rule.created_micros),
     )
-    put(message, anchor_price_usd=rule.anchor_price_usd, ratio=rule.ratio, price_usd=rule.price_usd)
-    return message
-
-
-def _span(seconds: int) -> Duration | None:
-    return to_duration(timedelta(seconds=seconds))
 
 
 def _invalid(field: str, problem: str) -> InvalidArgument:
