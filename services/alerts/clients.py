@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -56,10 +56,9 @@ class PositionsClient:
         self._stub = channel.stub(rpc.PositionsServiceStub)
         self._portfolio = channel.stub(rpc.PortfolioServiceStub)
 
-    async def figures(self, names: Collection[str] = FIGURES) -> Positions:
-        parts = await self._read((*_STATES, *names)) or []
-        joined = _join(parts)
-        return _positions(_epoch(parts), joined, names)
+    async def figures(self) -> Positions:
+        parts = await self._read((*_STATES, *FIGURES)) or []
+        return _positions(_epoch(parts), _join(parts))
 
     async def members(self) -> Members:
         return _members(await self._read((*_STATES, *FIGURES, *_NAMED)) or [])
@@ -173,7 +172,7 @@ def _held(joined: Mapping[str, columns.Array]) -> NDArray[np.bool_]:
     return held
 
 
-def _positions(epoch: int, joined: Mapping[str, columns.Array], names: Iterable[str]) -> Positions:
+def _positions(epoch: int, joined: Mapping[str, columns.Array]) -> Positions:
     mask = _held(joined)
     # All of them are read as they came, without a copy.
     held = slice(None) if mask.all() else mask
@@ -183,7 +182,7 @@ def _positions(epoch: int, joined: Mapping[str, columns.Array], names: Iterable[
         _whole(joined, "status")[held],
         _whole(joined, "flag_bits")[held],
         _whole(joined, "mark_time_micros")[held],
-        {name: joined[name][held] for name in names},
+        {name: joined[name][held] for name in FIGURES},
     )
 
 
@@ -216,7 +215,7 @@ def _members(parts: Sequence[Any]) -> Members:
     held = _held(joined)
     ids = [id for part in parts for id in part.position_id]
     first = parts[0] if parts else pb.PositionColumns()
-    positions = _positions(_epoch(parts), joined, FIGURES)
+    positions = _positions(_epoch(parts), joined)
     return Members(
         positions.membership_epoch,
         positions.position_key,

@@ -249,5 +249,8 @@ def parts_of(kind: int) -> tuple[AlertType, Condition]:
 
 DEATH_KIND = kind_of(AlertType.DEATH_NAIL, Condition.NONE)
 TIME_KIND = kind_of(AlertType.TIME, Condition.ABOVE)
+COOLDOWN_SECONDS = 300
+# No cooldown and no hold of a person lasts longer, also when the machine's clock was set back.
+LONGEST_QUIET_SECONDS = 7 * 24 * 3600
 # A reminder stands this long after it was notified; then it is over.
 TIME_STANDS_SECONDS = 3600

@@ -12,7 +12,7 @@ from services.alerts.service.offload import PYTHON_ROW_COST, offload
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.unit_of_work import Store
 from shared import paging
-from shared.errors import InvalidArgument
+from shared.errors import invalid
 from shared.paging import Page
 
 _MONTH = timedelta(days=30)
@@ -43,7 +43,7 @@ class LedgerQueries:
         span = _MONTH if window is None else window
         if not timedelta(0) < span <= _LONGEST_WINDOW:
             problem = "more than 0, at most 10 years"
-            raise InvalidArgument("INVALID_FIELD", f"window: {problem}", fields={"window": problem})
+            raise invalid("window", problem)
         async with self._cache.begin_reading() as store:
             found = await store.statistics.count(self._cache.clock.now() - span, alert_id)
             if not found:
@@ -84,4 +84,4 @@ def _hash(text: str) -> Anchor:
         return Anchor(bytes.fromhex(text))
     except ValueError as error:
         problem = "not hexadecimal"
-        raise InvalidArgument("INVALID_FIELD", problem, fields={"anchor_hash": problem}) from error
+        raise invalid("anchor_hash", problem, problem) from error

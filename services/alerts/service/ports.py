@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.ends import PositionEnd
-from services.alerts.alerts.domain.readings import FIGURES, Positions, Reading
+from services.alerts.alerts.domain.readings import Positions, Reading
 from services.alerts.alerts.domain.subjects import Members
 from services.alerts.domain.kinds import AlertType
 from services.alerts.notifications.domain import Acknowledgement, IncidentUpdate, Notification
@@ -21,8 +21,8 @@ Present = tuple[int, NDArray[np.int64]]
 class PositionsPeer(Protocol):
     """The positions service. Every method raises Unavailable POSITIONS_UNAVAILABLE."""
 
-    async def figures(self, names: Collection[str] = FIGURES) -> Positions:
-        """What is held now, with these figures."""
+    async def figures(self) -> Positions:
+        """What is held now."""
         ...
 
     async def members(self) -> Members:

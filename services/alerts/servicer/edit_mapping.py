@@ -25,7 +25,7 @@ from services.alerts.thresholds.domain import Scope
 from services.alerts.thresholds.service.edits import channel_names
 from services.alerts.thresholds.service.files import TYPE_ALIASES
 from shared.codec import apply_mask, fill, from_duration, from_timestamp, number
-from shared.errors import InvalidArgument
+from shared.errors import invalid
 from shared.names import choose
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ def _status(message: pb.Alert) -> AlertStatus:
     status = chosen(AlertStatus, message.status, "alert.status")
     if status not in _SET_BY_HAND or status is None:
         problem = "ACTIVE or INACTIVE; AcknowledgeAlert and SilenceAlert set the others"
-        raise InvalidArgument("INVALID_FIELD", problem, fields={"alert.status": problem})
+        raise invalid("alert.status", problem, problem)
     return status
 
 
@@ -111,7 +111,7 @@ def new_alert_of(request: pb.CreateAlertRequest, now: datetime) -> NewAlert:
     alert_class = chosen(AlertClass, message.alert_class, "alert.alert_class")
     if scope.type in METRICS and alert_class not in (None, scope.alert_class):
         problem = f"{scope.type.name} is of class {scope.alert_class.name}"
-        raise InvalidArgument("INVALID_FIELD", problem, fields={"alert.alert_class": problem})
+        raise invalid("alert.alert_class", problem, problem)
     given = {descriptor.name for descriptor, _ in message.ListFields()}
     paths: list[str] = [
         name for name in ("starting_value", "cooldown", "channels", "notes") if name in given
@@ -123,31 +123,31 @@ def new_alert_of(request: pb.CreateAlertRequest, now: datetime) -> NewAlert:
 
 def _limit_of(request: pb.CreateAlertRequest) -> float:
     if request.alert.HasField("trigger_time") or request.HasField("after"):
-        raise _invalid(
+        raise invalid(
             "alert.trigger_time", "only a TIME alert has a moment; others have trigger_value"
         )
     trigger = number(request.alert, "trigger_value")
     if trigger is None:
-        raise _invalid("alert.trigger_value", "an alert by hand needs its own limit")
+        raise invalid("alert.trigger_value", "an alert by hand needs its own limit")
     return trigger
 
 
 def _moment_of(request: pb.CreateAlertRequest, now: datetime) -> float:
     """Seconds since 1970 at which a TIME alert fires."""
     if request.alert.HasField("trigger_value") or request.alert.HasField("starting_value"):
-        raise _invalid("alert.trigger_value", "a TIME alert has trigger_time, or after a span")
+        raise invalid("alert.trigger_value", "a TIME alert has trigger_time, or after a span")
     moment, span = from_timestamp(request.alert, "trigger_time"), from_duration(request, "after")
     if (moment is None) is (span is None):
-        raise _invalid(
+        raise invalid(
             "alert.trigger_time", "a TIME alert needs trigger_time or after, and not both"
         )
     if span is not None:
         if not timedelta(0) < span <= _LATEST:
-            raise _invalid("after", "more than 0, at most 10 years")
+            raise invalid("after", "more than 0, at most 10 years")
         moment = now + span
     seconds = _moment(moment)
     if not now < datetime.fromtimestamp(seconds, UTC) <= now + _LATEST:
-        raise _invalid("alert.trigger_time", "later than now, at most by 10 years")
+        raise invalid("alert.trigger_time", "later than now, at most by 10 years")
     return seconds
 
 
@@ -207,7 +207,7 @@ def _rule_values(message: pb.Rule, paths: list[str]) -> dict[str, Any]:
 def _price(price: float | None) -> float | None:
     if price is not None and price <= 0:
         problem = "a price above 0"
-        raise InvalidArgument("INVALID_FIELD", problem, fields={"rule.anchor_price_usd": problem})
+        raise invalid("rule.anchor_price_usd", problem, problem)
     return price
 
 
@@ -223,11 +223,7 @@ def rule_message(rule: Rule) -> pb.Rule:
     )
 
 
-def _invalid(field: str, problem: str) -> InvalidArgument:
-    return InvalidArgument("INVALID_FIELD", f"{field}: {problem}", fields={field: problem})
-
-
 def _needed(value: T | None, field: str) -> T:
     if value is None:
-        raise InvalidArgument("INVALID_FIELD", f"{field} is needed", fields={field: "needed"})
+        raise invalid(field, "needed", f"{field} is needed")
     return value

@@ -23,7 +23,7 @@ from services.alerts.thresholds.domain import Scope, Threshold, check_scope
 from services.alerts.thresholds.service.edits import CHANGEABLE, ThresholdEdit, channel_names
 from shared.clock import micros_of
 from shared.codec import apply_mask, fill, from_timestamp, number
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, invalid
 
 # The generated servicers name another context for each method.
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -167,7 +167,7 @@ def new_threshold(message: pb.Threshold) -> tuple[Scope, dict[str, object]]:
     scope = _scope(message)
     if scope is None:
         problem = "type and condition are needed"
-        raise InvalidArgument("INVALID_FIELD", problem, fields={"threshold.type": problem})
+        raise invalid("threshold.type", problem, problem)
     values: dict[str, object] = {name: number(message, name) for name in _LIMITS}
     names = ("low_channels", "medium_channels", "high_channels")
     return scope, values | {name: channel_names(getattr(message, name)) for name in names}
@@ -184,7 +184,7 @@ def _scope(message: pb.Threshold) -> Scope | None:
     check_scope(scope)
     if alert_class not in (None, scope.alert_class):
         problem = f"{alert_type.name} is not of class {message.alert_class}"
-        raise InvalidArgument("INVALID_FIELD", problem, fields={"threshold.alert_class": problem})
+        raise invalid("threshold.alert_class", problem, problem)
     return scope
 
 

@@ -18,11 +18,11 @@ from services.alerts.alerts.domain.change_payload import (
     moment,
 )
 from services.alerts.alerts.domain.evaluation import Outcome, expire, reapply_levels
-from services.alerts.alerts.domain.incidents import LONGEST_HOLD_SECONDS, hold, release
+from services.alerts.alerts.domain.incidents import hold, release
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Positions
 from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.queries import AlertQueries
-from services.alerts.domain.kinds import AlertStatus, Level
+from services.alerts.domain.kinds import LONGEST_QUIET_SECONDS, AlertStatus, Level
 from services.alerts.notifications.domain import Acknowledgement
 from services.alerts.notifications.service.record import record_of
 from services.alerts.service.commits import Commits, Decision, Edit
@@ -30,7 +30,7 @@ from services.alerts.service.ports import AcknowledgementSource, PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import new_version
 from shared.clock import micros_of
-from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
+from shared.errors import FailedPrecondition, Unavailable, invalid
 
 DEFAULT_HOLD = timedelta(hours=1)
 _LOOK_SECONDS = 5.0
@@ -140,7 +140,7 @@ class Silences:
             columns = edit.snapshot.alert_columns
             if said.sequence <= edit.snapshot.service_state.acknowledged_sequence:
                 return
-            left = min((until - self._cache.clock.now()).total_seconds(), LONGEST_HOLD_SECONDS)
+            left = min((until - self._cache.clock.now()).total_seconds(), LONGEST_QUIET_SECONDS)
             until_micros = self._cache.clock_guard.micros() + round(left * 1_000_000)
             row = _raised_in(columns, said.incident_key)
             if row is not None and left > 0 and _says_more(columns, row, said.level, until_micros):
@@ -250,9 +250,9 @@ def _says_more(alert_columns: AlertColumns, row: int, level: int, until_micros: 
 
 def _seconds(duration: timedelta | None) -> float:
     seconds = (DEFAULT_HOLD if duration is None else duration).total_seconds()
-    if not 0 < seconds <= LONGEST_HOLD_SECONDS:
+    if not 0 < seconds <= LONGEST_QUIET_SECONDS:
         problem = "more than 0, at most 7 days"
-        raise InvalidArgument("INVALID_FIELD", f"duration: {problem}", fields={"duration": problem})
+        raise invalid("duration", problem)
     return seconds
 
 
@@ -263,7 +263,7 @@ def _held_level(present: Level, status: AlertStatus, wanted: Level | None) -> Le
         )
     if wanted is not None and wanted < max(present, Level.LOW):
         problem = f"not below the present level {max(present, Level.LOW).name}"
-        raise InvalidArgument("INVALID_FIELD", f"level: {problem}", fields={"level": problem})
+        raise invalid("level", problem)
     return max(present, Level.LOW) if wanted is None else wanted
 
 

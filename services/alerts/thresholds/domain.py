@@ -22,7 +22,7 @@ from services.alerts.domain.kinds import (
     kind_of,
     parts_of,
 )
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +95,11 @@ def check_scope(scope: Scope) -> None:
             )
         raise _refused("UNKNOWN_NAME", "threshold.type", problem)
     if scope.condition is Condition.NONE:
-        raise _refused("INVALID_FIELD", "threshold.condition", "ABOVE or BELOW")
+        raise invalid("threshold.condition", "ABOVE or BELOW")
     if scope.alert_class is AlertClass.MARKET and not scope.asset:
-        raise _refused("INVALID_FIELD", "threshold.asset", "a price limit needs its asset")
+        raise invalid("threshold.asset", "a price limit needs its asset")
     if scope.alert_class is AlertClass.PORTFOLIO and scope.asset:
-        raise _refused("INVALID_FIELD", "threshold.asset", "a portfolio limit has no asset")
+        raise invalid("threshold.asset", "a portfolio limit has no asset")
 
 
 def check_limits(threshold: Threshold, before: Threshold | None = None) -> None:
@@ -114,12 +114,12 @@ def check_limits(threshold: Threshold, before: Threshold | None = None) -> None:
         if limit is None or (before is not None and limit == getattr(before, name)):
             continue
         if problem := metric.limit_problem(limit):
-            raise _refused("INVALID_FIELD", f"threshold.{name}", problem)
+            raise invalid(f"threshold.{name}", problem)
     present = [
         limit for limit in (threshold.low, threshold.medium, threshold.high) if limit is not None
     ]
     if not present:
-        raise _refused("INVALID_FIELD", "threshold.high", "one limit at least")
+        raise invalid("threshold.high", "one limit at least")
     above = threshold.scope.condition is Condition.ABOVE
     if present != sorted(present, reverse=not above):
         order = "low <= medium <= high" if above else "low >= medium >= high"

@@ -9,13 +9,19 @@ import pytest
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
 from services.alerts.alerts.domain.incidents import (
-    LONGEST_HOLD_SECONDS,
     apply_levels,
     due,
     hold,
     release,
 )
-from services.alerts.domain.kinds import AlertStatus, AlertType, Condition, Level, kind_of
+from services.alerts.domain.kinds import (
+    LONGEST_QUIET_SECONDS,
+    AlertStatus,
+    AlertType,
+    Condition,
+    Level,
+    kind_of,
+)
 
 KIND = kind_of(AlertType.TRAVEL_PERCENT, Condition.BELOW)
 PROFIT = kind_of(AlertType.PROFIT, Condition.ABOVE)
@@ -135,7 +141,7 @@ def test_whatever_happens_nothing_dangerous_stays_untold_longer_than_it_is_held(
         assert (alert_columns.notified_level[untold] < alert_columns.level[untold]).all()
     assert len(alerts.alert_columns) == len(EVENTS) ** LENGTH
     # After the longest hold everything that stands has been told.
-    alerts.now += LONGEST_HOLD_SECONDS * SECOND
+    alerts.now += LONGEST_QUIET_SECONDS * SECOND
     alerts.apply_levels(alerts.alert_columns.level)
     standing = alerts.alert_columns.level > Level.NORMAL
     assert (alerts.notified_level[standing] >= alerts.alert_columns.level[standing]).all()
@@ -223,5 +229,5 @@ def test_a_hold_that_a_clock_set_back_made_endless_has_ended() -> None:
     alerts = Alerts(_alert_columns(1))
     alerts.to(Level.HIGH)
     alerts.hold(AlertStatus.SILENCED)
-    alerts.now -= (LONGEST_HOLD_SECONDS + 7200) * SECOND
+    alerts.now -= (LONGEST_QUIET_SECONDS + 7200) * SECOND
     assert alerts.to(Level.HIGH) == [True]

@@ -7,10 +7,8 @@ from __future__ import annotations
 from sonic.alerts.v1 import alerts_pb2
 from sonic.positions.v1 import positions_pb2
 
-from services.alerts import clients
-from services.alerts.alerts.domain.readings import FIGURES, figures_of
+from services.alerts.alerts.domain.readings import FIGURES, NOTHING_HELD
 from services.alerts.domain.kinds import METRICS, OF_PORTFOLIO, OF_POSITIONS, AlertType
-from services.alerts.servicer import mapping
 
 
 def test_the_types_are_those_of_the_protos_and_each_says_what_it_measures() -> None:
@@ -23,12 +21,11 @@ def test_the_types_are_those_of_the_protos_and_each_says_what_it_measures() -> N
 
 
 def test_what_a_position_is_judged_by_is_read_and_is_a_column() -> None:
-    assert set(figures_of(OF_POSITIONS)) <= set(FIGURES)
+    assert all(len(NOTHING_HELD.metric(kind)) == 0 for kind in OF_POSITIONS)
     assert set(FIGURES) <= set(positions_pb2.PositionColumns.DESCRIPTOR.fields_by_name)
 
 
 def test_what_a_portfolio_is_judged_by_is_read_from_positions_and_from_a_cycle() -> None:
-    names = {kind: METRICS[kind].name for kind in OF_PORTFOLIO}
-    assert clients._TOTALS == mapping._TOTALS == names
+    names = {METRICS[kind].name for kind in OF_PORTFOLIO}
     for message in (positions_pb2.Totals, alerts_pb2.TotalsReading):
-        assert set(names.values()) <= set(message.DESCRIPTOR.fields_by_name)
+        assert names <= set(message.DESCRIPTOR.fields_by_name)

@@ -10,6 +10,8 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 PACKAGE = Path(__file__).parents[3] / "services" / "alerts"
 # Raised for this package by the plumbing it calls.
 BY_SHARED = {
+    "INVALID_FIELD",
+    "NOT_CONFIRMED",
     "UNKNOWN_FIELD",
     "NOT_FINITE",
     "BAD_PAGE_TOKEN",

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.domain.kinds import KIND_COUNT, METRICS, ReadingState, parts_of
+from services.alerts.domain.kinds import (
+    COOLDOWN_SECONDS,
+    KIND_COUNT,
+    METRICS,
+    ReadingState,
+    parts_of,
+)
 
 Column = NDArray[Any]
 
@@ -225,7 +231,6 @@ def fresh_columns(count: int) -> dict[str, Column]:
     return columns
 
 
-COOLDOWN_SECONDS = 300
 EMPTY = AlertColumns.of(
     [""], {name: np.empty(0, dtype) for name, (_, dtype) in ALERT_COLUMNS.items()}
 )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.domain.kinds import (
     KIND_COUNT,
+    LONGEST_QUIET_SECONDS,
     METRICS,
     AlertStatus,
     AlertType,
@@ -27,8 +28,6 @@ Levels = NDArray[np.int8]
 Truths = NDArray[np.bool_]
 
 _MICROS = 1_000_000
-# No hold may last longer, also when the machine's clock was set back.
-LONGEST_HOLD_SECONDS = 7 * 24 * 3600
 
 IS_OPPORTUNITY = np.zeros(KIND_COUNT, bool)
 for _kind in range(KIND_COUNT):
@@ -57,7 +56,7 @@ def expiry(alert_columns: AlertColumns, now_micros: int) -> Truths:
     """Rows whose hold has run out."""
     left = alert_columns.held_until_micros - now_micros
     over: Truths = (alert_columns.held_status > 0) & (
-        (left <= 0) | (left > LONGEST_HOLD_SECONDS * _MICROS)
+        (left <= 0) | (left > LONGEST_QUIET_SECONDS * _MICROS)
     )
     return over
 

@@ -4,7 +4,7 @@ nothing."""
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -106,11 +106,6 @@ def _figures_of(alert_type: AlertType) -> tuple[str, ...]:
     return (METRICS[alert_type].name,)
 
 
-def figures_of(types: Collection[AlertType]) -> list[str]:
-    """What must be known to judge these types."""
-    return [name for alert_type in types for name in _figures_of(alert_type)]
-
-
 _NO_NUMBERS = np.empty(0, np.int64)
 NOTHING_HELD = Positions(
     0, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, {name: np.empty(0) for name in FIGURES}
@@ -180,11 +175,6 @@ class ReadingIndex:
             kind: alert_columns.subject_key[rows] for kind, rows in self._rows.items()
         }
         self._last: tuple[Integers, Sequence[_IndexEntry], Integers] | None = None
-
-    @property
-    def types(self) -> Collection[AlertType]:
-        """The metrics of positions that are read."""
-        return self._rows.keys()
 
     def aligned(self, positions: Positions) -> Sequence[_IndexEntry]:
         """The alerts whose position is held, and the rows of positions they read."""

@@ -21,6 +21,7 @@ from services.alerts.alerts.domain.views import Alert, Annotations, settings
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import (
     DEATH_KIND,
+    LONGEST_QUIET_SECONDS,
     METRICS,
     TIME_KIND,
     AlertStatus,
@@ -38,7 +39,7 @@ from services.alerts.service.known_names import Channels
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.service_state import ServiceState, new_version
 from services.alerts.store.unit_of_work import Store
-from shared.errors import AlreadyExists, InvalidArgument
+from shared.errors import AlreadyExists, invalid
 
 EDITABLE = (
     "notes",
@@ -50,7 +51,6 @@ EDITABLE = (
     "cooldown",
     "status",
 )
-_LONGEST_COOLDOWN_SECONDS = 7 * 24 * 3600
 
 
 class AlertEdits:
@@ -174,13 +174,13 @@ def _columns(alert_columns: AlertColumns, row: int, values: Mapping[str, Any]) -
 def _check_fields(kind: int, names: set[str]) -> None:
     """INVALID_FIELD for a field that alerts of this kind do not have."""
     if kind == DEATH_KIND and names - {"notes", "channels", "cooldown"}:
-        raise _invalid("alert.type", "a death has no limit and nobody switches it off")
+        raise invalid("alert.type", "a death has no limit and nobody switches it off")
     if kind == TIME_KIND and names & {"trigger_value", "condition", "starting_value"}:
-        raise _invalid(
+        raise invalid(
             "alert.trigger_time", "a TIME alert has a moment, trigger_time, and no other limit"
         )
     if kind != TIME_KIND and "trigger_time" in names:
-        raise _invalid(
+        raise invalid(
             "alert.trigger_time", "only a TIME alert has a moment; others have trigger_value"
         )
 
@@ -199,10 +199,10 @@ def _check_limit(alert_columns: AlertColumns, row: int, fresh: Mapping[str, Any]
                 "an alert made by hand has a limit of its own; delete it to leave it to the "
                 "thresholds"
             )
-            raise _invalid("alert.trigger_value", problem)
+            raise invalid("alert.trigger_value", problem)
         if "kind" in fresh:
             problem = "only an alert with its own trigger_value has its own condition"
-            raise _invalid("alert.condition", problem)
+            raise invalid("alert.condition", problem)
         return
     alert_type, condition = parts_of(kind)
     check_trigger(alert_type, condition, trigger, fresh.get("starting_value"))
@@ -247,19 +247,15 @@ def check_trigger(
         wrong = trigger <= 0 if condition is Condition.ABOVE else trigger >= 0
         problem = problem or ("ABOVE needs a rise above 0, BELOW a fall below 0" if wrong else "")
         if start is not None and not 0 < start < math.inf:
-            raise _invalid(
+            raise invalid(
                 "alert.starting_value", "a price above 0; absent takes the next fresh one"
             )
     if problem:
-        raise _invalid("alert.trigger_value", problem)
+        raise invalid("alert.trigger_value", problem)
 
 
 def cooldown_seconds(seconds: float | None, field: str) -> int:
     """INVALID_FIELD unless 0 to 7 days."""
-    if seconds is None or not 0 <= seconds <= _LONGEST_COOLDOWN_SECONDS:
-        raise _invalid(field, "0 to 7 days")
+    if seconds is None or not 0 <= seconds <= LONGEST_QUIET_SECONDS:
+        raise invalid(field, "0 to 7 days")
     return round(seconds)
-
-
-def _invalid(field: str, problem: str) -> InvalidArgument:
-    return InvalidArgument("INVALID_FIELD", f"{field}: {problem}", fields={field: problem})

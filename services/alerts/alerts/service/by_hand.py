@@ -28,7 +28,7 @@ from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.service_state import ServiceState
 from services.alerts.thresholds.domain import Scope
 from shared.clock import micros_of
-from shared.errors import AlreadyExists, InvalidArgument, NotFound
+from shared.errors import AlreadyExists, InvalidArgument, NotFound, invalid
 
 _REMINDER = "reminder"
 
@@ -144,19 +144,17 @@ def _check(wanted: NewAlert) -> None:
             "UNKNOWN_NAME", "alert.type", f"nobody makes a {name} by hand; one of {known}"
         )
     if scope.type is AlertType.TIME and scope.condition is not Condition.ABOVE:
-        raise _refused(
-            "INVALID_FIELD", "alert.condition", "a moment is reached: ABOVE, or none at all"
-        )
+        raise invalid("alert.condition", "a moment is reached: ABOVE, or none at all")
     if scope.condition is Condition.NONE:
-        raise _refused("INVALID_FIELD", "alert.condition", "ABOVE or BELOW")
+        raise invalid("alert.condition", "ABOVE or BELOW")
     is_position = scope.alert_class is AlertClass.POSITION
     if is_position is not bool(wanted.position_id):
         problem = f"{name} is of {'a position' if is_position else 'no position'}"
-        raise _refused("INVALID_FIELD", "alert.position_id", problem)
+        raise invalid("alert.position_id", problem)
     if scope.alert_class is AlertClass.MARKET and not scope.asset:
-        raise _refused("INVALID_FIELD", "alert.asset", f"{name} is of an asset")
+        raise invalid("alert.asset", f"{name} is of an asset")
     if scope.asset and scope.alert_class not in (AlertClass.MARKET, AlertClass.POSITION):
-        raise _refused("INVALID_FIELD", "alert.asset", f"{name} has no asset")
+        raise invalid("alert.asset", f"{name} has no asset")
     check_trigger(scope.type, scope.condition, wanted.trigger, wanted.values.get("starting_value"))
 
 
@@ -215,7 +213,7 @@ def _of_position(wanted: NewAlert, members: Members) -> _Place:
         raise NotFound("POSITION_NOT_FOUND", f"no position {wanted.position_id[:80]!r}") from error
     asset = members.asset_names[members.asset_index[row]]
     if wanted.scope.asset not in ("", asset):
-        raise _refused("INVALID_FIELD", "alert.asset", f"the position is in {asset}")
+        raise invalid("alert.asset", f"the position is in {asset}")
     wallet = members.wallet_names[members.wallet_index[row]]
     key, side = int(members.position_key[row]), int(members.side_sign[row])
     subject = Subject(key, wanted.position_id, wallet, side, "")

@@ -33,7 +33,7 @@ from services.alerts.store.service_state import ServiceState, new_version
 from services.alerts.store.unit_of_work import Store
 from shared.clock import micros_of
 from shared.database.fence import Step
-from shared.errors import InvalidArgument
+from shared.errors import require_confirmation
 
 T = TypeVar("T")
 
@@ -85,12 +85,7 @@ class DeleteAlerts:
         """All alerts and readings; InvalidArgument NOT_CONFIRMED. Thresholds, ledger and outbox
         stay.
         """
-        if confirm != "clear":
-            raise InvalidArgument(
-                "NOT_CONFIRMED",
-                'confirm must be the word "clear"',
-                fields={"confirm": 'the word "clear"'},
-            )
+        require_confirmation(confirm, "clear")
         now = self._cache.clock.now()
         async with self._commits.edit() as edit:
             snapshot, columns = edit.snapshot, edit.snapshot.alert_columns

@@ -11,13 +11,12 @@ import math
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from services.alerts.domain.kinds import Level
-from shared.errors import InvalidArgument
+from services.alerts.domain.kinds import COOLDOWN_SECONDS, LONGEST_QUIET_SECONDS, Level
+from services.alerts.domain.levels import MARGIN_RATIO
+from shared.errors import invalid
 
 WARN_RATIO, BREACH_RATIO = 0.7, 1.0
-MARGIN_RATIO = 0.05
 WINDOWS_SECONDS = (0, 3600, 6 * 3600, 24 * 3600)
-_LONGEST_COOLDOWN_SECONDS = 7 * 24 * 3600
 # Of an asset one price a minute is kept.
 _SPACING_MICROS = 60 * 1_000_000
 # A ratio that should be whole may miss it by rounding.
@@ -63,7 +62,7 @@ class Rule:
     threshold: float
     recurrence: RuleRecurrence = RuleRecurrence.SINGLE
     window_seconds: int = 0
-    cooldown_seconds: int = 300
+    cooldown_seconds: int = COOLDOWN_SECONDS
     level: Level = Level.MEDIUM
     enabled: bool = True
     channels: tuple[str, ...] = ()
@@ -153,22 +152,22 @@ def check(rule: Rule) -> None:
     """InvalidArgument INVALID_FIELD for what cannot be judged."""
     is_target = rule.metric is RuleMetric.PRICE_TARGET
     if not rule.asset:
-        raise _invalid("rule.asset", "an asset symbol")
+        raise invalid("rule.asset", "an asset symbol")
     if not 0 < rule.threshold < math.inf:
-        raise _invalid("rule.threshold", "a number above 0")
+        raise invalid("rule.threshold", "a number above 0")
     if rule.direction is RuleDirection.CROSS and not is_target:
-        raise _invalid("rule.direction", "CROSS is for a price target; BOTH for a move")
+        raise invalid("rule.direction", "CROSS is for a price target; BOTH for a move")
     if rule.window_seconds not in WINDOWS_SECONDS or (rule.window_seconds and is_target):
-        raise _invalid("rule.window", "0, 1 h, 6 h or 24 h; a price target has none")
+        raise invalid("rule.window", "0, 1 h, 6 h or 24 h; a price target has none")
     if rule.recurrence is RuleRecurrence.LADDER and (is_target or rule.window_seconds):
-        raise _invalid("rule.recurrence", "LADDER needs a move without a window")
+        raise invalid("rule.recurrence", "LADDER needs a move without a window")
     falls = rule.metric is RuleMetric.MOVE_PERCENT and rule.direction is RuleDirection.DOWN
     if falls and rule.threshold >= 100:
-        raise _invalid("rule.threshold", "nothing falls by 100 percent")
+        raise invalid("rule.threshold", "nothing falls by 100 percent")
     if rule.level not in (Level.LOW, Level.MEDIUM, Level.HIGH):
-        raise _invalid("rule.level", "LOW, MEDIUM or HIGH")
-    if not 0 <= rule.cooldown_seconds <= _LONGEST_COOLDOWN_SECONDS:
-        raise _invalid("rule.cooldown", "0 to 7 days")
+        raise invalid("rule.level", "LOW, MEDIUM or HIGH")
+    if not 0 <= rule.cooldown_seconds <= LONGEST_QUIET_SECONDS:
+        raise invalid("rule.cooldown", "0 to 7 days")
 
 
 def window_of(rule: Rule, observed_micros: int) -> Window | None:
@@ -374,7 +373,3 @@ def _ladder(rule: Rule, price: float, move: float) -> tuple[float, int]:
     factor = 1 + step / 100
     count = math.floor(math.log(price / anchor) / math.log(factor) + _HAIR)
     return anchor * factor**count, count
-
-
-def _invalid(field: str, problem: str) -> InvalidArgument:
-    return InvalidArgument("INVALID_FIELD", f"{field}: {problem}", fields={field: problem})

@@ -20,7 +20,13 @@ from services.alerts.thresholds.domain import (
     scope_from_id,
 )
 from shared import paging
-from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
+from shared.errors import (
+    AlreadyExists,
+    Conflict,
+    FailedPrecondition,
+    NotFound,
+    invalid,
+)
 from shared.paging import Page
 
 CHANNELS = ("low_channels", "medium_channels", "high_channels")
@@ -148,7 +154,7 @@ def _scope(edit: ThresholdEdit) -> Scope | None:
     spelled = scope_from_id(edit.id) if edit.id else None
     if edit.scope is not None and edit.id and edit.scope.id != edit.id:
         problem = f"type, class, condition and asset spell {edit.scope.id}"
-        raise InvalidArgument("INVALID_FIELD", problem, fields={"threshold.id": problem})
+        raise invalid("threshold.id", problem, problem)
     return edit.scope or spelled
 
 
