@@ -134,35 +134,35 @@ def _servicers(
     channels: Channels,
     clock: Clock,
 ) -> list[tuple[Callable[[Any, Any], None], object]]:
-    market, reading, record = (
+    price_rules, queries, ledger = (
         PriceRules(cache, commits, channels),
         AlertQueries(cache, peer),
         LedgerQueries(cache, commits.ledger),
     )
-    edits = AlertEdits(cache, commits, channels, reading)
+    edits = AlertEdits(cache, commits, channels, queries)
     cases = UseCases(
         EnsureAlerts(cache, commits, peer),
-        EvaluateAlerts(cache, commits, peer, market),
+        EvaluateAlerts(cache, commits, peer, price_rules),
         DeleteAlerts(cache, commits, peer),
-        reading,
+        queries,
         Deaths(cache, commits, peer),
         relay,
         edits,
-        AlertsByHand(cache, commits, peer, channels, edits, reading),
+        AlertsByHand(cache, commits, peer, channels, edits, queries),
     )
-    watching, limits = AlertWatch(cache, reading), ThresholdEdits(cache, commits, channels)
+    watch, limits = AlertWatch(cache, queries), ThresholdEdits(cache, commits, channels)
     return [
         (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, clock)),
         (
             rpc.add_ThresholdsServiceServicer_to_server,
             ThresholdsServicer(limits, ThresholdFiles(cache, commits, channels)),
         ),
-        (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(record)),
+        (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(ledger)),
         (
             rpc.add_AttentionServiceServicer_to_server,
-            SilencesServicer(silences, watching, record, clock),
+            SilencesServicer(silences, watch, ledger, clock),
         ),
-        (rpc.add_RulesServiceServicer_to_server, RulesServicer(market)),
+        (rpc.add_RulesServiceServicer_to_server, RulesServicer(price_rules)),
     ]
 
 

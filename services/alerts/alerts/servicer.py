@@ -37,14 +37,14 @@ _Judged = pb.EvaluateAlertsRequest | pb.EnrichAlertsRequest | pb.ProcessAlertsRe
 class UseCases:
     """What the service can do."""
 
-    creation: EnsureAlerts
-    judging: EvaluateAlerts
-    removal: DeleteAlerts
-    reading: AlertQueries
+    ensure: EnsureAlerts
+    evaluate: EvaluateAlerts
+    delete: DeleteAlerts
+    queries: AlertQueries
     deaths: Deaths
     relay: Relay
     edits: AlertEdits
-    making: AlertsByHand
+    by_hand: AlertsByHand
 
 
 class AlertsServicer(rpc.AlertsServiceServicer):
@@ -57,7 +57,7 @@ class AlertsServicer(rpc.AlertsServiceServicer):
     ) -> pb.CreateAlertsResponse:
         step = Step("CREATE_ALERTS", request.cycle_id, request.epoch)
         epoch = request.membership_epoch if request.HasField("membership_epoch") else None
-        created = await self._cases.creation.create(step, epoch)
+        created = await self._cases.ensure.create(step, epoch)
         return pb.CreateAlertsResponse(
             created_count=created.created_count,
             alert_count=created.alert_count,
@@ -80,7 +80,7 @@ class AlertsServicer(rpc.AlertsServiceServicer):
         return await self._judge(request, "PROCESS_ALERTS", Work.PROCESS)
 
     async def CreateAlert(self, request: pb.CreateAlertRequest, context: Context) -> pb.Alert:
-        made = await self._cases.making.create(new_alert_of(request, self._clock.now()))
+        made = await self._cases.by_hand.create(new_alert_of(request, self._clock.now()))
         return alert_message(made, self._clock.now())
 
     async def UpdateAlert(self, request: pb.UpdateAlertRequest, context: Context) -> pb.Alert:
@@ -93,7 +93,7 @@ class AlertsServicer(rpc.AlertsServiceServicer):
     ) -> pb.ClearStaleAlertsResponse:
         step = Step("CLEAR_STALE_ALERTS", request.cycle_id, request.epoch)
         epoch = request.membership_epoch if request.HasField("membership_epoch") else None
-        cleared = await self._cases.removal.clear_stale(step, epoch)
+        cleared = await self._cases.delete.clear_stale(step, epoch)
         return pb.ClearStaleAlertsResponse(cleared_count=cleared.cleared_count)
 
     async def ListAlerts(
@@ -107,7 +107,7 @@ class AlertsServicer(rpc.AlertsServiceServicer):
             position_id=request.position_id,
             asset=request.asset.strip().upper(),
         )
-        page = await self._cases.reading.list(wanted, request.page_size, request.page_token)
+        page = await self._cases.queries.list(wanted, request.page_size, request.page_token)
         now = self._clock.now()
         return pb.ListAlertsResponse(
             alerts=[alert_message(alert, now) for alert in page.rows],
@@ -115,12 +115,12 @@ class AlertsServicer(rpc.AlertsServiceServicer):
         )
 
     async def GetAlert(self, request: pb.GetAlertRequest, context: Context) -> pb.Alert:
-        return alert_message(await self._cases.reading.get(request.id), self._clock.now())
+        return alert_message(await self._cases.queries.get(request.id), self._clock.now())
 
     async def DeleteAlert(
         self, request: pb.DeleteAlertRequest, context: Context
     ) -> pb.DeleteAlertResponse:
-        await self._cases.removal.delete(request.id, request.etag)
+        await self._cases.delete.delete(request.id, request.etag)
         return pb.DeleteAlertResponse()
 
     async def RaiseDeath(self, request: pb.RaiseDeathRequest, context: Context) -> pb.Alert:
@@ -147,12 +147,12 @@ class AlertsServicer(rpc.AlertsServiceServicer):
         )
 
     async def GetSummary(self, request: pb.GetSummaryRequest, context: Context) -> pb.Summary:
-        return summary_message(await self._cases.reading.summary())
+        return summary_message(await self._cases.queries.summary())
 
     async def ClearData(
         self, request: pb.ClearDataRequest, context: Context
     ) -> pb.ClearDataResponse:
-        return pb.ClearDataResponse(deleted_count=await self._cases.removal.clear(request.confirm))
+        return pb.ClearDataResponse(deleted_count=await self._cases.delete.clear(request.confirm))
 
     async def _judge(
         self, request: _Judged, step_name: str, work: Work
@@ -160,4 +160,4 @@ class AlertsServicer(rpc.AlertsServiceServicer):
         step = Step(step_name, request.cycle_id, request.epoch)
         totals = totals_of(request.totals) if request.HasField("totals") else None
         prices = prices_of(request.prices)
-        return evaluated_message(await self._cases.judging.evaluate(step, totals, prices, work))
+        return evaluated_message(await self._cases.evaluate.evaluate(step, totals, prices, work))

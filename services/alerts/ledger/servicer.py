@@ -15,13 +15,13 @@ _PIECE_BYTES = 1024 * 1024
 
 
 class LedgerServicer(rpc.LedgerServiceServicer):
-    def __init__(self, record: LedgerQueries) -> None:
-        self._record = record
+    def __init__(self, queries: LedgerQueries) -> None:
+        self._queries = queries
 
     async def ListLedger(
         self, request: pb.ListLedgerRequest, context: Context
     ) -> pb.ListLedgerResponse:
-        page = await self._record.list(
+        page = await self._queries.list(
             request.page_size, request.page_token, request.alert_id, request.cycle_id
         )
         return pb.ListLedgerResponse(
@@ -31,7 +31,7 @@ class LedgerServicer(rpc.LedgerServiceServicer):
     async def VerifyLedger(
         self, request: pb.VerifyLedgerRequest, context: Context
     ) -> pb.VerifyLedgerResponse:
-        verdict = await self._record.verify(request.anchor_hash)
+        verdict = await self._queries.verify(request.anchor_hash)
         return pb.VerifyLedgerResponse(
             intact=verdict.intact,
             entry_count=verdict.entry_count,
@@ -44,7 +44,7 @@ class LedgerServicer(rpc.LedgerServiceServicer):
     async def ExportLedger(
         self, request: pb.ExportLedgerRequest, context: Context
     ) -> AsyncIterator[pb.ExportLedgerResponse]:
-        async for lines in self._record.export(request.after_sequence):
+        async for lines in self._queries.export(request.after_sequence):
             for piece in _pieces(lines):
                 yield pb.ExportLedgerResponse(lines=piece)
 

@@ -1,4 +1,4 @@
-"""Market rules: edited by people, judged by the prices of an evaluation."""
+"""Price rules: edited by people, judged by the prices of an evaluation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RuleEvent:
 
 
 class PriceRules:
-    """The market rules."""
+    """The price rules."""
 
     def __init__(self, cache: SnapshotCache, commits: Commits, channels: Channels) -> None:
         self._cache = cache

@@ -11,29 +11,29 @@ from services.alerts.servicer.mapping import Context
 
 
 class RulesServicer(rpc.RulesServiceServicer):
-    def __init__(self, market: PriceRules) -> None:
-        self._market = market
+    def __init__(self, rules: PriceRules) -> None:
+        self._rules = rules
 
     async def ListRules(
         self, request: pb.ListRulesRequest, context: Context
     ) -> pb.ListRulesResponse:
-        page = await self._market.list(request.page_size, request.page_token)
+        page = await self._rules.list(request.page_size, request.page_token)
         return pb.ListRulesResponse(
             rules=map(rule_message, page.rows), next_page_token=page.next_page_token
         )
 
     async def GetRule(self, request: pb.GetRuleRequest, context: Context) -> pb.Rule:
-        return rule_message(await self._market.get(request.id))
+        return rule_message(await self._rules.get(request.id))
 
     async def CreateRule(self, request: pb.CreateRuleRequest, context: Context) -> pb.Rule:
-        return rule_message(await self._market.create(new_rule(request.rule)))
+        return rule_message(await self._rules.create(new_rule(request.rule)))
 
     async def UpdateRule(self, request: pb.UpdateRuleRequest, context: Context) -> pb.Rule:
         rule = request.rule
-        return rule_message(await self._market.update(rule.id, rule.etag, rule_edit(request)))
+        return rule_message(await self._rules.update(rule.id, rule.etag, rule_edit(request)))
 
     async def DeleteRule(
         self, request: pb.DeleteRuleRequest, context: Context
     ) -> pb.DeleteRuleResponse:
-        await self._market.delete(request.id, request.etag)
+        await self._rules.delete(request.id, request.etag)
         return pb.DeleteRuleResponse()

@@ -47,12 +47,12 @@ class Silences:
         cache: SnapshotCache,
         commits: Commits,
         positions: PositionsPeer,
-        reading: AlertQueries,
+        queries: AlertQueries,
     ) -> None:
         self._cache = cache
         self._commits = commits
         self._positions = positions
-        self._reading = reading
+        self._queries = queries
         self.held: Callable[[], None] = _nobody
 
     async def acknowledge(self, id: str, duration: timedelta | None, actor: str) -> Alert:
@@ -81,7 +81,7 @@ class Silences:
             )
             by = actor or "person"
             after = await self._write(edit, outcome, positions, "UNSILENCED", by, noted=held)
-            (alert,) = await self._reading.shown(edit.store, after, [row])
+            (alert,) = await self._queries.shown(edit.store, after, [row])
         return alert
 
     async def expire(self) -> float:
@@ -165,7 +165,7 @@ class Silences:
             until_micros = self._cache.clock_guard.micros() + round(seconds * 1_000_000)
             held = hold(columns, row, status, held_level, until_micros)
             after = await self._write_hold(edit, held, row, status, actor or "person", noted=True)
-            (alert,) = await self._reading.shown(edit.store, after, [row])
+            (alert,) = await self._queries.shown(edit.store, after, [row])
         self.held()
         return alert
 

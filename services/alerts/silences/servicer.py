@@ -20,13 +20,13 @@ from shared.rpc.once import Once
 
 class SilencesServicer(rpc.AttentionServiceServicer):
     def __init__(
-        self, silences: Silences, watching: AlertWatch, record: LedgerQueries, clock: Clock
+        self, silences: Silences, watch: AlertWatch, ledger: LedgerQueries, clock: Clock
     ) -> None:
         self._silences = silences
-        self._watching = watching
-        self._record = record
+        self._watch = watch
+        self._ledger = ledger
         self._clock = clock
-        self._figure = Once(self._news_message)
+        self._shown = Once(self._news_message)
 
     async def AcknowledgeAlert(
         self, request: pb.AcknowledgeAlertRequest, context: Context
@@ -54,8 +54,8 @@ class SilencesServicer(rpc.AttentionServiceServicer):
             position_id=request.position_id,
             asset=request.asset.strip().upper(),
         )
-        async for news in self._watching.watch(wanted):
-            yield self._figure(news)
+        async for news in self._watch.watch(wanted):
+            yield self._shown(news)
 
     def _news_message(self, news: News) -> pb.WatchAlertsResponse:
         now = self._clock.now()
@@ -68,5 +68,5 @@ class SilencesServicer(rpc.AttentionServiceServicer):
     async def GetStatistics(
         self, request: pb.GetStatisticsRequest, context: Context
     ) -> pb.GetStatisticsResponse:
-        rows = await self._record.statistics(from_duration(request, "window"), request.alert_id)
+        rows = await self._ledger.statistics(from_duration(request, "window"), request.alert_id)
         return pb.GetStatisticsResponse(statistics=map(statistics_message, rows))

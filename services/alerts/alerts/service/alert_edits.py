@@ -57,12 +57,12 @@ class AlertEdits:
     """What people set on single alerts."""
 
     def __init__(
-        self, cache: SnapshotCache, commits: Commits, channels: Channels, reading: AlertQueries
+        self, cache: SnapshotCache, commits: Commits, channels: Channels, queries: AlertQueries
     ) -> None:
         self._cache = cache
         self._commits = commits
         self._channels = channels
-        self._reading = reading
+        self._queries = queries
 
     async def update(self, id: str, etag: str, values: Mapping[str, Any]) -> Alert:
         """Change fields of EDITABLE.
@@ -79,7 +79,7 @@ class AlertEdits:
             columns, state = edit.snapshot.alert_columns, edit.snapshot.service_state
             decision = await self.decide(edit.store, columns, state, row, values, "UPDATED")
             after = await edit.write(decision)
-            (alert,) = await self._reading.shown(edit.store, after, [row])
+            (alert,) = await self._queries.shown(edit.store, after, [row])
         return alert
 
     async def decide(

@@ -64,14 +64,14 @@ class AlertsByHand:
         positions: PositionsPeer,
         channels: Channels,
         edits: AlertEdits,
-        reading: AlertQueries,
+        queries: AlertQueries,
     ) -> None:
         self._cache = cache
         self._commits = commits
         self._positions = positions
         self._channels = channels
         self._edits = edits
-        self._reading = reading
+        self._queries = queries
 
     async def create(self, wanted: NewAlert) -> Alert:
         """A new alert with its own limit; none that is there is changed.
@@ -99,7 +99,7 @@ class AlertsByHand:
             await store.alerts.insert_assets(known, opened.assets[known:])
             await store.alerts.insert(decision.alert_columns.stored(slice(row, None)))
             written = await edit.write(replace(decision, settings=no_rows()))
-            (alert,) = await self._reading.shown(store, written, [row])
+            (alert,) = await self._queries.shown(store, written, [row])
         return alert
 
     def _opened(

@@ -30,7 +30,7 @@ class News:
     """Alerts as they are now; `gap`: more than one change came since the last news, this is the
     newest.
 
-    Watchers who are notified the same get the same object.
+    Watchers who are difference the same get the same object.
     """
 
     alerts: Sequence[Alert]
@@ -50,7 +50,7 @@ class _Watcher:
 
 
 @dataclass(frozen=True, slots=True)
-class _Handover:
+class _Difference:
     """The news between two states, and the keys of what fits the filter now."""
 
     news: Sequence[News]
@@ -60,11 +60,11 @@ class _Handover:
 class AlertWatch:
     """Everybody who watches."""
 
-    def __init__(self, cache: SnapshotCache, reading: AlertQueries) -> None:
+    def __init__(self, cache: SnapshotCache, queries: AlertQueries) -> None:
         self._cache = cache
-        self._reading = reading
+        self._queries = queries
         self._watchers: list[_Watcher] = []
-        self._alike: Alike[_Handover] = Alike()
+        self._alike: Alike[_Difference] = Alike()
         cache.changed = self._changed
 
     @property
@@ -73,7 +73,7 @@ class AlertWatch:
 
     async def watch(self, wanted: Filter) -> AsyncIterator[News]:
         """News for as long as somebody asks for the next; POSITION_NOT_FOUND."""
-        await self._reading.refuse_unknown(wanted)
+        await self._queries.refuse_unknown(wanted)
         with self._watcher() as watcher:
             while True:
                 gap = watcher.commit_count > 1
@@ -107,22 +107,22 @@ class AlertWatch:
             if versions == watcher.versions:
                 return
             snapshot = await self._cache.snapshot(store, service_state)
-        # Most watchers want all and keep up: what they are notified is read and judged once.
+        # Most watchers want all and keep up: what they are difference is read and judged once.
         key = (wanted, watcher.versions, versions)
-        notified = await self._alike.get(
+        difference = await self._alike.get(
             key, partial(self._between, wanted, watcher, snapshot, gap=gap)
         )
         watcher.versions, watcher.alert_columns, watcher.shown = (
             versions,
             snapshot.alert_columns,
-            notified.shown,
+            difference.shown,
         )
-        for news in notified.news:
+        for news in difference.news:
             yield news
 
     async def _between(
         self, wanted: Filter, watcher: _Watcher, snapshot: Snapshot, *, gap: bool
-    ) -> _Handover:
+    ) -> _Difference:
         """From what a watcher has seen to the snapshot; of the watcher only reads, and that at
         once.
         """
@@ -139,9 +139,9 @@ class AlertWatch:
             fresh |= mask & ~np.isin(snapshot.alert_columns.alert_key, seen)
         rows = worst_first(snapshot.alert_columns, fresh, None, int(fresh.sum()))
         if before is not None and not rows and not ended_alerts:
-            return _Handover((), shown)
+            return _Difference((), shown)
         ids = [alert_id(key) for key in ended_alerts]
-        return _Handover(
+        return _Difference(
             [news async for news in self._portions(snapshot, rows, ids, gap=gap)], shown
         )
 
@@ -156,4 +156,4 @@ class AlertWatch:
     async def _alerts(
         self, store: Store, snapshot: Snapshot, rows: Sequence[int]
     ) -> Sequence[Alert]:
-        return await self._reading.shown(store, snapshot, rows)
+        return await self._queries.shown(store, snapshot, rows)
