@@ -38,7 +38,7 @@ APPRISE_CHANNELS: Final = ("slack", "telegram", "discord", "ntfy", "pushover", "
 
 
 class AppriseSettings(BaseModel):
-    """Environment of the relayed channels: URLs as apprise writes them, several with spaces
+    """Environment of the channels of apprise: URLs as apprise writes them, several with spaces
     between.
     """
 
@@ -134,10 +134,12 @@ def _notified(service: Any, attempt: DeliveryAttempt, kind: object, plain: objec
     else:
         body = whole_text(attempt, room - dialect.size(title), dialect.size)
     # Through the library's outermost object: by the others plain text is not always escaped.
-    relay = _library().Apprise()
-    relay.add(service)
+    services = _library().Apprise()
+    services.add(service)
     return bool(
-        relay.notify(title=title, body=dialect.written(body), notify_type=kind, body_format=plain)
+        services.notify(
+            title=title, body=dialect.written(body), notify_type=kind, body_format=plain
+        )
     )
 
 

@@ -196,7 +196,7 @@ class Sms(_Twilio):
         self.cooldown_seconds = settings.sms_cooldown_seconds
 
     def unended(self, attempt: DeliveryAttempt, status: str) -> Answer:
-        """Not every operator tells of arrival: what left Twilio counts,
+        """Not every operator reports arrival: what left Twilio counts,
         what did not is sent again."""
         if status == "sent":
             return Answer(

@@ -87,9 +87,9 @@ async def test_the_death_of_a_word_about_a_death_is_told_no_further(
         await xcom.push(60)
         await xcom.channel("email")
     listed = await xcom.stub.ListMessages(pb.ListMessagesRequest(source="xcom"))
-    told = [one.subject for one in listed.messages if one.suppressed_reason == ""]
+    notified = [one.subject for one in listed.messages if one.suppressed_reason == ""]
     # One for each of the two ways, whatever became of them.
-    assert sorted(one.partition(":")[0] for one in told) == [
+    assert sorted(one.partition(":")[0] for one in notified) == [
         "HIGH could not be delivered by email",
         "HIGH could not be delivered by webhook",
     ]
@@ -184,8 +184,8 @@ async def test_an_escalation_that_dies_goes_to_everybody_else(
         return "+4930111222" in {one["To"] for one in twilio.texts}
 
     await xcom.push_until(joe_heard, 5)
-    told = await by_reason(xcom, message.id, "ESCALATION")
-    assert [one.contact for one in told] == ["jane", "joe"]
+    notified = await by_reason(xcom, message.id, "ESCALATION")
+    assert [one.contact for one in notified] == ["jane", "joe"]
 
 
 async def test_a_contact_without_a_way_keeps_nobody_waiting(

@@ -107,8 +107,8 @@ async def test_contacts_are_told_in_order_until_somebody_acknowledges(
     assert not await by_reason(xcom, message.id, "ESCALATION")
     await xcom.push_until(lambda: len(mail.mails) == 2)
     assert mail.mails[1].recipients == ["one@example.org"]
-    told = await by_reason(xcom, message.id, "ESCALATION")
-    assert [(one.contact, one.destination) for one in told] == [("jane", "o***@example.org")]
+    notified = await by_reason(xcom, message.id, "ESCALATION")
+    assert [(one.contact, one.destination) for one in notified] == [("jane", "o***@example.org")]
     clock.advance(290)
     await xcom.channel("email")
     assert len(mail.mails) == 2

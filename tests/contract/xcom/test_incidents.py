@@ -110,8 +110,8 @@ async def test_an_escalation_that_waits_is_not_sent_after_the_end(
     for _ in range(20):
         await xcom.push(60)
         await xcom.channel("email")
-    (told,) = await by_reason(xcom, raised.id, "ESCALATION")
-    assert (told.state, mail.mails) == (pb.DELIVERY_STATE_CANCELLED, [])
+    (notified,) = await by_reason(xcom, raised.id, "ESCALATION")
+    assert (notified.state, mail.mails) == (pb.DELIVERY_STATE_CANCELLED, [])
 
 
 async def test_the_end_comes_after_what_is_being_sent_on_the_same_channel(
@@ -246,8 +246,11 @@ async def test_what_its_source_heard_stops_a_chain_calls_back_what_waits_and_doe
     for _ in range(20):
         await xcom.push(60)
         await xcom.channel("email")
-    (told,) = await by_reason(xcom, message.id, "ESCALATION")
-    assert (told.state, told.last_error) == (pb.DELIVERY_STATE_CANCELLED, "acknowledged by Ann")
+    (notified,) = await by_reason(xcom, message.id, "ESCALATION")
+    assert (notified.state, notified.last_error) == (
+        pb.DELIVERY_STATE_CANCELLED,
+        "acknowledged by Ann",
+    )
     assert not mail.mails
     found = await xcom.stub.GetMessage(pb.GetMessageRequest(id=message.id))
     assert (found.acknowledged_by, await said(xcom)) == ("Ann", [])

@@ -1,4 +1,4 @@
-"""SMS, calls, relayed services and sounds as they really leave the xcom."""
+"""SMS, calls, relayed services and sounds as they really leave xcom."""
 
 from __future__ import annotations
 

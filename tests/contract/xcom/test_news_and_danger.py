@@ -111,11 +111,11 @@ async def test_what_waits_together_is_told_worst_first(xcom: Xcom, hook: FakeWeb
     facts = {"event": "RAISED", "asset": "ETH", "side": "LONG", "liquidation_distance_percent": "9"}
     await xcom.send("MEDIUM", channels=["webhook"], subject="MEDIUM: ETH long travel", facts=facts)
     await xcom.push_until(lambda: len(hook.received) == 2, 5)
-    told = hook.received[1].body
-    assert told["subject"] == (
+    digest = hook.received[1].body
+    assert digest["subject"] == (
         "MEDIUM: 4 messages: ETH long 9 % to liquidation, check now; profit 0; profit 1; and 1 more"
     )
-    assert told["facts"]["message_count"] == "4"
+    assert digest["facts"]["message_count"] == "4"
 
 
 async def test_simulated_data_is_called_so_in_every_text(

@@ -19,7 +19,7 @@ from tests.fakes.webhook import FakeWebhook, Reply
 TIGHT = {"xcom_budget_count": 10, "xcom_budget_reserve": 7, "xcom_budget_seconds": 60}
 
 
-async def told(xcom: Xcom, count: int, level: str = "LOW") -> list[pb.Message]:
+async def sent(xcom: Xcom, count: int, level: str = "LOW") -> list[pb.Message]:
     return [
         await xcom.send(level, channels=["webhook"], subject=f"message {number}")
         for number in range(count)
@@ -35,10 +35,10 @@ async def test_what_the_budget_does_not_hold_is_told_in_one_digest(
     xcom: Xcom, hook: FakeWebhook
 ) -> None:
     await xcom.start(**hook_settings(hook), **TIGHT)
-    first = [(await told(xcom, 1))[0] for _ in range(3)]
+    first = [(await sent(xcom, 1))[0] for _ in range(3)]
     await hook.wait_for(3)
     assert len(first) == 3
-    held = await told(xcom, 30)
+    held = await sent(xcom, 30)
     loud = await xcom.send("HIGH", channels=["webhook"])
     await xcom.settled(loud.id, "webhook")
     assert len(hook.received) == 4
@@ -59,10 +59,10 @@ async def test_a_digest_that_is_given_up_gives_up_what_it_carries_and_each_can_b
     xcom: Xcom, hook: FakeWebhook
 ) -> None:
     await xcom.start(**hook_settings(hook), **TIGHT)
-    await told(xcom, 3)
+    await sent(xcom, 3)
     await hook.wait_for(3)
     hook.answer = lambda _received: Reply(410)
-    held = await told(xcom, 5)
+    held = await sent(xcom, 5)
     await xcom.push_until(lambda: len(hook.received) == 5, 5)
 
     async def dead() -> bool | None:
@@ -82,12 +82,12 @@ async def test_quiet_hours_hold_low_and_medium_and_let_high_through(
     await xcom.start(**hook_settings(hook))
     # The worker is up: what it is claiming at the moment of a change is claimed by the settings
     # before.
-    await xcom.settled((await told(xcom, 1))[0].id, "webhook")
+    await xcom.settled((await sent(xcom, 1))[0].id, "webhook")
     # 23:00 UTC is midnight in Berlin.
     hours = pb.QuietHours(start_minute=22 * 60, end_minute=7 * 60, time_zone="Europe/Berlin")
     changed = await xcom.set_channel("webhook", "quiet_hours", quiet_hours=hours)
     assert changed.quiet_now
-    held = await told(xcom, 2) + await told(xcom, 1, "MEDIUM")
+    held = await sent(xcom, 2) + await sent(xcom, 1, "MEDIUM")
     loud = await xcom.send("HIGH", channels=["webhook"])
     await xcom.settled(loud.id, "webhook")
     clock.advance(6 * 3600)
@@ -110,9 +110,9 @@ async def test_quiet_hours_hold_low_and_medium_and_let_high_through(
 async def test_a_budget_set_by_a_call_holds_for_its_channel(xcom: Xcom, hook: FakeWebhook) -> None:
     await xcom.start(**hook_settings(hook))
     await xcom.set_channel("webhook", "quiet_budget_count", quiet_budget_count=1)
-    await told(xcom, 1)
+    await sent(xcom, 1)
     await hook.wait_for(1)
-    await told(xcom, 2)
+    await sent(xcom, 2)
     loud = await xcom.send("HIGH", channels=["webhook"])
     await xcom.settled(loud.id, "webhook")
     assert [one.body["level"] for one in hook.received] == ["LOW", "HIGH"]

@@ -43,7 +43,7 @@ CRASH = [
 ]
 
 
-def as_letter(digest: Digest) -> DeliveryAttempt:
+def as_attempt(digest: Digest) -> DeliveryAttempt:
     return replace(
         ATTEMPT,
         level=digest.level,
@@ -70,7 +70,7 @@ def test_the_worst_three_are_named_with_what_to_do_and_the_rest_is_counted() -> 
 
 
 def test_a_text_of_a_digest_fits_and_says_how_many_it_leaves_out() -> None:
-    text = short_text(as_letter(digest_of(11, CRASH, is_demo=False)))
+    text = short_text(as_attempt(digest_of(11, CRASH, is_demo=False)))
     assert len(text) <= SMS_LENGTH
     assert text.startswith(
         "HIGH: 11 messages: SOL long (main) 1.2 % to liquidation, add 250 USD or cut 400 USD; ETH"
@@ -79,7 +79,7 @@ def test_a_text_of_a_digest_fits_and_says_how_many_it_leaves_out() -> None:
 
 
 def test_a_call_of_a_digest_reads_out_the_three_worst() -> None:
-    said = spoken_text(as_letter(digest_of(11, CRASH, is_demo=False)))
+    said = spoken_text(as_attempt(digest_of(11, CRASH, is_demo=False)))
     assert said.startswith(
         "Sonic. High. 11 messages. SOL long, main, 1 point 2 percent to liquidation,"
         " add 250 dollars or cut 400 dollars. ETH long, main, 2 point 3 5 percent to liquidation,"
@@ -90,7 +90,7 @@ def test_a_call_of_a_digest_reads_out_the_three_worst() -> None:
 
 def test_of_simulated_data_every_text_of_a_digest_says_so() -> None:
     digest = digest_of(11, CRASH, is_demo=True)
-    attempt = as_letter(digest)
+    attempt = as_attempt(digest)
     assert digest.subject.startswith("DEMO HIGH: ")
     assert digest.body.startswith("DEMO: ")
     assert short_text(attempt).startswith("DEMO HIGH: ")
@@ -106,7 +106,7 @@ def test_whatever_is_gathered_fits_a_text_and_a_call(
     count: int, subjects: list[str], is_demo: bool
 ) -> None:
     members = [Member(Level.LOW, subject, {}) for subject in subjects]
-    attempt = as_letter(digest_of(max(count, len(members)), members, is_demo))
+    attempt = as_attempt(digest_of(max(count, len(members)), members, is_demo))
     assert len(short_text(attempt)) <= SMS_LENGTH
     assert len(spoken_text(attempt)) < 1300
 

@@ -25,10 +25,10 @@ def test_whatever_is_said_fits_however_it_is_measured(text: str, room: int, size
 )
 def test_lines_told_and_lines_left_out_are_all_of_them(lines: list[str], room: int) -> None:
     text = "\n".join([*lines, "... and 9000 more"])
-    told = fitted(text, room).split("\n")
-    found = re.fullmatch(r"\.\.\. and (\d+) more", told[-1])
+    kept = fitted(text, room).split("\n")
+    found = re.fullmatch(r"\.\.\. and (\d+) more", kept[-1])
     assert found is not None
-    assert len(told) - 1 + int(found[1]) == len(lines) + 9000
+    assert len(kept) - 1 + int(found[1]) == len(lines) + 9000
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_every_wrong_setting_is_named_at_once_and_none_is_shown(
                 "METRICS_ADDRESS": "nowhere",
             },
         )
-    told = capsys.readouterr().err
+    errors = capsys.readouterr().err
     assert left.value.code == 2
     for name in (
         "XCOM_DATABASE_URL",
@@ -64,8 +64,8 @@ def test_every_wrong_setting_is_named_at_once_and_none_is_shown(
         "XCOM_LOW_CHANNELS",
         "METRICS_ADDRESS",
     ):
-        assert f"{name}:" in told
-    assert "canary" not in told
+        assert f"{name}:" in errors
+    assert "canary" not in errors
 
 
 def test_a_level_takes_the_channels_that_are_set_for_it() -> None:

@@ -125,7 +125,7 @@ class EscalationService:
         until: datetime | None,
         by: str,
     ) -> None:
-        """What its source was told elsewhere; nothing of it goes back there."""
+        """What was said to its source elsewhere; nothing of it goes back there."""
         now = self._clock.now()
         until = min(until or now + ACKNOWLEDGED_FOR, now + LONGEST_QUIET)
         async with self._begin() as store:
