@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -28,7 +28,7 @@ from services.xcom.messages.service.unrecorded import UnrecordedService
 from services.xcom.messages.servicer.messages import XComServicer
 from services.xcom.messages.servicer.unrecorded import UnrecordedServicer
 from services.xcom.senders import registry
-from services.xcom.store.accept import Acceptance
+from services.xcom.senders.channel import Channel
 from services.xcom.store.channels import ChannelStore
 from services.xcom.store.deliveries import DeliveryStore
 from services.xcom.store.escalation import EscalationStore
@@ -129,14 +129,13 @@ def build(config: Config, clock: Clock | None = None) -> App:
     # HIGH has connections and a worker of its own: nothing quieter can be in its way.
     high_database = Database(url, pool_size=2, application_name="xcom-high")
     listening = Database(url, pool_size=1, application_name="xcom-listener")
-    configured_channels = registry.Channels(config, clock)
-    by_name, own_name = configured_channels.by_name, new_id("xcom")
-    quiet = _worker("quiet", config, database, configured_channels, clock, urgent=False)
-    high = _worker("high", config, high_database, configured_channels, clock, urgent=True)
+    registered = registry.Channels(config, clock)
+    by_name, own_name = registered.by_name, new_id("xcom")
+    quiet = _worker("quiet", config, database, by_name, clock, urgent=False)
+    high = _worker("high", config, high_database, by_name, clock, urgent=True)
     messages = MessageService(
         database.open(MessageStore),
         database.open(MessageStore, isolation="REPEATABLE READ"),
-        Acceptance(database),
         by_name,
         config.levels,
         timedelta(seconds=config.xcom_dedupe_seconds),
@@ -154,10 +153,13 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock,
     )
     sounds = SoundService(database.open(DeliveryStore), clock)
-    following = _following(config, high_database, configured_channels, high, clock)
+    following = FollowService(
+        Queue(high_database), by_name, high.deliveries.settle, config.xcom_poll_seconds, clock
+    )
     unrecorded = UnrecordedService(
         database.open(ChannelStore), by_name, config.levels, messages.send, clock
     )
+    asking = Loop("xcom following", following.turn, clock)
     remembering = Loop("xcom settings", unrecorded.turn, clock)
     escalating = Loop("xcom escalation", escalation.turn, clock)
     wakes = {QUIET: quiet.wake, HIGH: high.wake, SOUNDS: sounds.feed.wake}
@@ -165,8 +167,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     ready = migrated(database, Path(__file__).parent / "migrations")
     server = _server(config, clock, ready, messages, channels, escalation, sounds, unrecorded)
     side = metrics.serve(config.metrics_address)
-    stores: list[Part] = [database, high_database, listening, configured_channels]
-    loops: list[Part] = [quiet, high, following, escalating, sounds.feed, remembering, listener]
+    stores: list[Part] = [database, high_database, listening, registered]
+    loops: list[Part] = [quiet, high, asking, escalating, sounds.feed, remembering, listener]
     return App("xcom", [*stores, *loops, side, server])
 
 
@@ -202,7 +204,7 @@ def _worker(
     name: str,
     config: Config,
     database: Database,
-    configured_channels: registry.Channels,
+    channels: Mapping[str, Channel],
     clock: Clock,
     *,
     urgent: bool,
@@ -218,25 +220,8 @@ def _worker(
         ),
     )
     links = Links(config.xcom_link_url, timedelta(seconds=config.xcom_link_seconds))
-    queue = Queue(database)
-    deliveries = DeliveryService(
-        database.open(DeliveryStore), queue, configured_channels.by_name, rules, links, clock
-    )
-    return Worker(name, deliveries, clock)
-
-
-def _following(
-    config: Config,
-    database: Database,
-    configured_channels: registry.Channels,
-    worker: Worker,
-    clock: Clock,
-) -> Loop:
-    settle, poll_seconds = worker.deliveries.settle, config.xcom_poll_seconds
-    follow = FollowService(
-        Queue(database), configured_channels.by_name, settle, poll_seconds, clock
-    )
-    return Loop("xcom following", follow.turn, clock)
+    begin, queue = database.open(DeliveryStore), Queue(database)
+    return Worker(name, DeliveryService(begin, queue, channels, rules, links, clock), clock)
 
 
 def main() -> None:

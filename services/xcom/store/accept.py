@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from services.xcom.domain.messages import DUPLICATE, URGENT, Draft, Message
-from services.xcom.store.enqueue import INSERT_DELIVERY
+from services.xcom.store.enqueue import INSERT_DELIVERY, EnqueueStore
 from services.xcom.store.listener import HIGH, NOTIFY_CHANNEL, QUIET
-from services.xcom.store.settings import STORED, Fetches
+from services.xcom.store.settings import STORED
 from shared.database.statement import Statement
 
 _HOLD = Statement(
@@ -78,15 +78,8 @@ class AcceptResult:
     settings: str | None
 
 
-class Acceptance:
-    """Stores messages by `source`: a Database, or the Transaction that holds the dedupe key."""
-
-    def __init__(self, source: Fetches) -> None:
-        self._source = source
-
-    async def hold(self, dedupe_key: str) -> None:
-        """Others with this key wait until the end of the transaction: two cannot both be first."""
-        await self._source.fetch(_HOLD, dedupe_key=dedupe_key)
+class AcceptStore(EnqueueStore):
+    """Stores messages within one transaction."""
 
     async def accept(
         self, draft: Draft, stored: Message, settings: str | None, window: timedelta, own_name: str
@@ -95,14 +88,17 @@ class Acceptance:
         differ.
 
         A key sent at this level or a higher one within the window is stored without deliveries.
+        Others with the key wait until the end of the transaction: two cannot both be first.
         """
+        if draft.dedupe_key:
+            await self._transaction.execute(_HOLD, dedupe_key=draft.dedupe_key)
         now = stored.created_time
         of_message = {name: getattr(stored, name) for name in _OF_MESSAGE}
         of_deliveries = {
             f"delivery_{name}": [getattr(one, name) for one in stored.deliveries]
             for name in _OF_DELIVERY
         }
-        (row,) = await self._source.fetch(
+        (row,) = await self._transaction.fetch(
             _ACCEPT,
             **of_message,
             **of_deliveries,

@@ -8,7 +8,7 @@ from services.xcom.deliveries.domain.dead_deliveries import FailedMessage, Sibli
 from services.xcom.domain.messages import UNSURE, DeliveryReason, DeliveryState
 from services.xcom.domain.settings import Route
 from services.xcom.store.enqueue import REQUEUE
-from services.xcom.store.messages import MessageStore
+from services.xcom.store.recalls import RecallStore
 from shared import rows
 from shared.database.statement import Statement
 
@@ -38,7 +38,7 @@ _ALL_NOTIFIED = Statement("""
 """)
 
 
-class DeadDeliveryStore(MessageStore):
+class DeadDeliveryStore(RecallStore):
     """Dead deliveries of one transaction."""
 
     async def hold(self, delivery_id: str) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.xcom.domain.messages import Level, Message
-from services.xcom.store.incidents import ACKNOWLEDGE, SNOOZE
+from services.xcom.escalation.domain.incidents import IncidentUpdate
+from services.xcom.store.incidents import ACKNOWLEDGE, SNOOZE, values_of
 from services.xcom.store.messages import MessageStore
 from shared import rows
 from shared.database.statement import Statement
@@ -71,13 +72,12 @@ class EscalationStore(MessageStore):
         """So many contacts were notified; None: no other follows."""
         await self._transaction.execute(_STEP, id=id, step=step, due_time=due_time)
 
-    async def acknowledge(self, id: str, by: str, now: datetime) -> None:
-        """The first one counts; nothing escalates any more."""
-        await self._transaction.execute(_ACKNOWLEDGE, id=id, by=by, now=now)
-
-    async def snooze(self, id: str, until: datetime) -> None:
-        """No contact before this."""
-        await self._transaction.execute(_SNOOZE, id=id, until=until)
+    async def quieten(self, id: str, update: IncidentUpdate) -> None:
+        """Nothing escalates any more, or not before the end of the snooze; the first
+        acknowledgement counts.
+        """
+        change = _SNOOZE if update.is_snooze else _ACKNOWLEDGE
+        await self._transaction.execute(change, id=id, **values_of(update))
 
     async def carried(self, id: str) -> list[Carried]:
         """The messages whose deliveries a digest carries; none for any other message."""

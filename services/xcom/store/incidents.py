@@ -140,15 +140,11 @@ class IncidentStore(RecallStore):
         ]
         return Ended(known=True, recipients=recipients)
 
-    async def acknowledge_incident(self, update: IncidentUpdate) -> None:
-        """Somebody knows: its messages up to the level escalate no more."""
-        await self._transaction.execute(_QUIET, **_values(update))
-        await self._transaction.execute(_ACKNOWLEDGE, **_values(update))
-
-    async def snooze_incident(self, update: IncidentUpdate) -> None:
-        """No contact of its messages up to the level before the end of this."""
-        await self._transaction.execute(_QUIET, **_values(update))
-        await self._transaction.execute(_SNOOZE, **_values(update))
+    async def quieten_incident(self, update: IncidentUpdate) -> None:
+        """Its messages up to the level escalate no more, or not before the end of the snooze."""
+        await self._transaction.execute(_QUIET, **values_of(update))
+        change = _SNOOZE if update.is_snooze else _ACKNOWLEDGE
+        await self._transaction.execute(change, **values_of(update))
 
     async def release_incident(self, key: str) -> Halted | None:
         """It is quiet no more; the message whose escalation is to go on, None without one."""
@@ -168,7 +164,7 @@ class IncidentStore(RecallStore):
         until = update.until if update.is_snooze else None
         before = update.now - _KEPT
         await self._transaction.execute(
-            _RECORD, snoozed_until_time=until, before=before, **_values(update)
+            _RECORD, snoozed_until_time=until, before=before, **values_of(update)
         )
 
     async def acknowledgements(self, source: str, after: int, size: int) -> list[Acknowledgement]:
@@ -181,7 +177,8 @@ class IncidentStore(RecallStore):
         return int(await self._transaction.scalar(_LAST))
 
 
-def _values(update: IncidentUpdate) -> dict[str, object]:
+def values_of(update: IncidentUpdate) -> dict[str, object]:
+    """Of the statements."""
     return {
         "key": update.incident_key,
         "level": update.level,

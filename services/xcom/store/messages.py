@@ -11,7 +11,6 @@ import asyncpg
 from sqlalchemy import select
 
 from services.xcom.domain.messages import Attempt, Delivery, DeliveryState, Level, Message
-from services.xcom.store.accept import Acceptance
 from services.xcom.store.enqueue import REQUEUE
 from services.xcom.store.incidents import IncidentStore
 from services.xcom.store.listener import NOTIFY_CHANNEL
@@ -69,13 +68,6 @@ class Accepted:
 
 class MessageStore(IncidentStore):
     """Messages of one transaction."""
-
-    async def acceptance(self, dedupe_key: str) -> Acceptance:
-        """Within this transaction, which holds the key until its end."""
-        found = Acceptance(self._transaction)
-        if dedupe_key:
-            await found.hold(dedupe_key)
-        return found
 
     async def accepted(self, request_id: str) -> Accepted | None:
         """What was answered to this request."""

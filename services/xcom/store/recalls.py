@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from services.xcom.domain.messages import Delivery, DeliveryReason, DeliveryState
 from services.xcom.escalation.domain.recalls import CarriedMessage, Recall, WaitingDelivery
-from services.xcom.store.enqueue import EnqueueStore
+from services.xcom.store.accept import AcceptStore
 from shared import rows
 from shared.database.statement import Statement
 
@@ -76,7 +76,7 @@ _SUPERSEDE = Statement(f"""
 """)
 
 
-class RecallStore(EnqueueStore):
+class RecallStore(AcceptStore):
     """Deliveries that wait, in one transaction."""
 
     async def waiting_of(self, message_ids: Collection[str]) -> list[WaitingDelivery]:

@@ -13,7 +13,6 @@ from services.xcom.domain.settings import LevelDefaults
 from services.xcom.escalation.service.links import Links
 from services.xcom.messages.service.messages import MessageService
 from services.xcom.senders.registry import Channels, ChannelSettings
-from services.xcom.store.accept import Acceptance
 from services.xcom.store.deliveries import DeliveryStore
 from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
@@ -67,7 +66,6 @@ async def test_danger_is_claimed_before_news_and_the_nearest_to_liquidation_firs
     accepting = MessageService(
         database.open(MessageStore),
         database.open(MessageStore),
-        Acceptance(database),
         channels,
         LevelDefaults(dict.fromkeys(Level, ("webhook",))),
         timedelta(seconds=300),

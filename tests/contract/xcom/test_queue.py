@@ -16,7 +16,6 @@ from services.xcom.domain.settings import LevelDefaults
 from services.xcom.escalation.service.links import Links
 from services.xcom.messages.service.messages import MessageService
 from services.xcom.senders.registry import Channels, ChannelSettings
-from services.xcom.store.accept import Acceptance
 from services.xcom.store.deliveries import DeliveryStore
 from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
@@ -36,7 +35,6 @@ async def stored_elsewhere(xcom: Xcom, hook: FakeWebhook, request_id: str) -> st
     service = MessageService(
         database.open(MessageStore),
         database.open(MessageStore),
-        Acceptance(database),
         channels.by_name,
         levels,
         timedelta(seconds=300),

@@ -90,16 +90,14 @@ class ChannelService:
         """
         channel = self._channels[choose(name, self._channels, field="channel")]
         async with self._begin() as store:
-            configured_channels = ConfiguredChannels(self._channels, await store.settings())
-        if missing := ", ".join(configured_channels.missing(channel.name)):
+            configured = ConfiguredChannels(self._channels, await store.settings())
+        if missing := ", ".join(configured.missing(channel.name)):
             raise FailedPrecondition(
                 "CHANNEL_NOT_CONFIGURED",
                 f"{channel.name} needs {missing}",
                 metadata={"channel": channel.name, "missing_settings": missing},
             )
-        attempt = replace(
-            self._attempt(channel.name), address=configured_channels.address(channel.name)
-        )
+        attempt = replace(self._attempt(channel.name), address=configured.address(channel.name))
         answer = await send(channel, attempt)
         async with self._begin() as store:
             await store.note_test(channel.name, answer.error, self._clock.now())
@@ -155,7 +153,7 @@ class ChannelService:
 
     async def _statuses(self, store: ChannelStore, names: list[str]) -> list[ChannelStatus]:
         settings = await store.settings()
-        configured_channels, records, now = (
+        configured, records, now = (
             ConfiguredChannels(self._channels, settings),
             await store.records(names),
             self._clock.now(),
@@ -163,11 +161,11 @@ class ChannelService:
         return [
             ChannelStatus(
                 name=name,
-                missing_settings=configured_channels.missing(name),
-                destination=configured_channels.destination(name),
-                source=configured_channels.source(name),
-                setting=configured_channels.setting(name),
-                quiet_now=(hours := configured_channels.setting(name).quiet_hours) is not None
+                missing_settings=configured.missing(name),
+                destination=configured.destination(name),
+                source=configured.source(name),
+                setting=configured.setting(name),
+                quiet_now=(hours := configured.setting(name).quiet_hours) is not None
                 and hours.hold(now),
                 etag=settings.etag(channel_document(name)),
                 record=records[name],

@@ -59,7 +59,7 @@ class ConfiguredChannels:
 
     def everywhere(self) -> list[Route]:
         """To every channel that can be used; see `everywhere` of the domain."""
-        return self.routes(everywhere(self.configured))
+        return self.routes(everywhere(self.names))
 
     def _routes(self, name: str) -> list[Route]:
         own = () if self.address(name) else self.channels[name].own
@@ -86,7 +86,7 @@ class ConfiguredChannels:
         return {self.channels[route.channel].destination_setting} if route.address else set()
 
     @cached_property
-    def configured(self) -> Sequence[str]:
+    def names(self) -> Sequence[str]:
         """Channels that are complete and not switched off, best first."""
         return [
             name for name in self.channels if self.setting(name).enabled and not self.missing(name)

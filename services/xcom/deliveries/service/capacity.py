@@ -54,9 +54,9 @@ class Pacer:
             if cooldown_seconds := channels[capacity.channel].cooldown_seconds:
                 await store.rest(capacity.channel, level_range, cooldown_seconds)
         if _is_quiet(level_range):
-            configured_channels = ConfiguredChannels(channels, pace.settings)
+            configured = ConfiguredChannels(channels, pace.settings)
             held = [
-                await self._quiet(store, configured_channels, capacity, level_range, pace)
+                await self._quiet(store, configured, capacity, level_range, pace)
                 for capacity in paced
             ]
             paced = [capacity for capacity in held if capacity is not None]
@@ -73,19 +73,19 @@ class Pacer:
     async def _quiet(
         self,
         store: DeliveryStore,
-        configured_channels: ConfiguredChannels,
+        configured: ConfiguredChannels,
         capacity: Capacity,
         level_range: LevelRange,
         pace: Pace,
     ) -> Capacity | None:
-        setting = configured_channels.setting(capacity.channel)
+        setting = configured.setting(capacity.channel)
         if setting.quiet_hours is not None and setting.quiet_hours.hold(level_range.now):
             return None
         left = self._budget.left(pace.used_counts[capacity.channel], setting.quiet_budget_count)
         if not left:
             return None
         if pace.fresh_counts[capacity.channel] > left:
-            for route in configured_channels.routes([capacity.channel]):
+            for route in configured.routes([capacity.channel]):
                 await self._gather(store, capacity.channel, route.address, level_range)
         return replace(capacity, free_count=min(capacity.free_count, left))
 

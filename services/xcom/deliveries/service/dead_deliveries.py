@@ -49,13 +49,13 @@ class DeadDeliveries:
         """In the transaction that wrote the death down, after `hold`."""
         attempt, now = receipt.attempt, receipt.now
         stored = await store.stored_settings()
-        configured_channels = ConfiguredChannels(self._channels, parsed(stored))
+        configured = ConfiguredChannels(self._channels, parsed(stored))
         failed_messages = await store.failed_messages(attempt.delivery_id, now)
         if attempt.channel in UNSURE:
             # A room where nobody is: only what reaches nobody by another way goes further.
             failed_messages = [one for one in failed_messages if not one.lives]
         for failed in failed_messages:
-            await self._fall_back(store, configured_channels, failed, now)
+            await self._fall_back(store, configured, failed, now)
         to_notify = [one for one in failed_messages if one.needs_notice]
         # What was tried anew and died again was notified when it died first.
         if (
@@ -63,21 +63,21 @@ class DeadDeliveries:
             and attempt.channel not in UNSURE
             and attempt.try_number == attempt.fresh_try_number
         ):
-            await self._notify(store, configured_channels, stored, to_notify, receipt)
+            await self._notify(store, configured, stored, to_notify, receipt)
 
     async def _fall_back(
         self,
         store: DeadDeliveryStore,
-        configured_channels: ConfiguredChannels,
+        configured: ConfiguredChannels,
         failed: FailedMessage,
         now: datetime,
     ) -> None:
         """By every other way at once; with no other left, by all of them again,
         ever more rarely."""
-        contacts = configured_channels.settings.chain.contacts
+        contacts = configured.settings.chain.contacts
         fallbacks = failed.fallbacks(
-            configured_channels.everywhere(),
-            [route for one in contacts for route in configured_channels.usable(one.routes)],
+            configured.everywhere(),
+            [route for one in contacts for route in configured.usable(one.routes)],
         )
         sure = [route for route in fallbacks if route.channel not in UNSURE]
         rest = failed.rest(now)
@@ -99,7 +99,7 @@ class DeadDeliveries:
     async def _notify(
         self,
         store: DeadDeliveryStore,
-        configured_channels: ConfiguredChannels,
+        configured: ConfiguredChannels,
         stored: str | None,
         failed_messages: Sequence[FailedMessage],
         receipt: Receipt,
@@ -108,16 +108,16 @@ class DeadDeliveries:
         alert.
         """
         attempt, answer = receipt.attempt, receipt.answer
-        own = configured_channels.address(attempt.channel)
+        own = configured.address(attempt.channel)
         dead = Route(attempt.channel, attempt.address if attempt.address != own else "")
         loud = any(one.level >= Level.HIGH for one in failed_messages)
-        contacts = configured_channels.settings.chain.contacts if loud else ()
+        contacts = configured.settings.chain.contacts if loud else ()
         everybody = [
-            *map(Recipient, configured_channels.everywhere()),
+            *map(Recipient, configured.everywhere()),
             *(
                 Recipient(route, contact.name)
                 for contact in contacts
-                for route in configured_channels.usable(contact.routes)
+                for route in configured.usable(contact.routes)
             ),
         ]
         recipients = [one for one in everybody if one.route != dead]
@@ -139,6 +139,5 @@ class DeadDeliveries:
         choice = Choice((), ChannelsReason.DELIVERY_DEAD)
         recipients = recipients or [Recipient(Route(LAST_RESORT))]
         message = message_of(draft, choice, recipients, receipt.now)
-        acceptance = await store.acceptance(draft.dedupe_key)
         # With no sender: every worker is woken, those of this process too.
-        await acceptance.accept(draft, message, stored, NOTICE_WINDOW, "")
+        await store.accept(draft, message, stored, NOTICE_WINDOW, "")

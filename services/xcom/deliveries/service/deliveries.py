@@ -116,12 +116,12 @@ class DeliveryService:
             # Held by another process, or for later: it is looked at again soon, or at the next
             # poll.
             return Claimed((), self._pause_seconds(now if capacities else look.next_time))
-        configured_channels = ConfiguredChannels(self._channels, taken.settings)
+        configured = ConfiguredChannels(self._channels, taken.settings)
         attempts = [
             replace(
                 one,
-                address=one.address or configured_channels.address(one.channel),
-                is_off=not configured_channels.setting(one.channel).enabled,
+                address=one.address or configured.address(one.channel),
+                is_off=not configured.setting(one.channel).enabled,
             )
             for one in taken.attempts
         ]

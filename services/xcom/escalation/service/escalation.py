@@ -184,9 +184,9 @@ class EscalationService:
             next_time = await store.next_due()
             if next_time is not None and next_time <= now:
                 due = await store.due(now)
-                configured_channels = ConfiguredChannels(self._channels, await store.settings())
+                configured = ConfiguredChannels(self._channels, await store.settings())
                 for message in due:
-                    await self._escalate(store, configured_channels, message, now)
+                    await self._escalate(store, configured, message, now)
                 next_time = await store.next_due()
         if next_time is None:
             return self._poll_seconds
@@ -195,20 +195,20 @@ class EscalationService:
     async def _escalate(
         self,
         store: EscalationStore,
-        configured_channels: ConfiguredChannels,
+        configured: ConfiguredChannels,
         message: Message,
         now: datetime,
     ) -> None:
-        contacts = configured_channels.settings.chain.contacts
+        contacts = configured.settings.chain.contacts
         step = message.escalation_step
-        while step < len(contacts) and not configured_channels.usable(contacts[step].routes):
+        while step < len(contacts) and not configured.usable(contacts[step].routes):
             # Nobody waits for one who cannot be reached.
             get_logger().error("contact cannot be reached", message_id=message.id, step=step + 1)
             step += 1
         if step >= len(contacts):
-            await self._last(store, configured_channels, message, now)
+            await self._last(store, configured, message, now)
             return
-        routes = configured_channels.usable(contacts[step].routes)
+        routes = configured.usable(contacts[step].routes)
         extras = [await self._extra(store, message.id, route, now) for route in routes]
         await store.queue(extras, DeliveryReason.ESCALATION, contacts[step].name, now)
         get_logger().warning("not acknowledged: next contact", message_id=message.id, step=step + 1)
@@ -220,7 +220,7 @@ class EscalationService:
     async def _last(
         self,
         store: EscalationStore,
-        configured_channels: ConfiguredChannels,
+        configured: ConfiguredChannels,
         message: Message,
         now: datetime,
     ) -> None:
@@ -233,7 +233,7 @@ class EscalationService:
         reached = any(one.state is DeliveryState.SENT for one in sure)
         if message.escalation_step or not reached:
             used = {Route(one.channel, one.address) for one in message.deliveries}
-            unused = [one for one in configured_channels.everywhere() if one not in used]
+            unused = [one for one in configured.everywhere() if one not in used]
             extras = [
                 ExtraDelivery(new_id("dlv"), message.id, one.channel, now, one.address)
                 for one in unused
@@ -260,15 +260,11 @@ class EscalationService:
             raise NotFound("MESSAGE_NOT_FOUND", f"no message {id[:60]!r}")
         itself = Carried(message.id, message.incident_key, message.level)
         for one in [itself, *await store.carried(id)]:
-            if snooze is None:
-                await store.acknowledge(one.id, by, now)
-            else:
-                await store.snooze(one.id, now + snooze)
+            until = now + (ACKNOWLEDGED_FOR if snooze is None else snooze)
+            is_snooze = snooze is not None
+            update = IncidentUpdate(one.incident_key, one.level, by, now, until, is_snooze)
+            await store.quieten(one.id, update)
             if one.incident_key:
-                until = now + (ACKNOWLEDGED_FOR if snooze is None else snooze)
-                update = IncidentUpdate(
-                    one.incident_key, one.level, by, now, until, is_snooze=snooze is not None
-                )
                 await _apply(store, update)
                 await store.record_update(update)
         await call_back(store, await store.waiting_of([message.id]), now)
@@ -318,8 +314,5 @@ class EscalationService:
 async def _apply(store: EscalationStore, update: IncidentUpdate) -> None:
     """What waits of it calls nobody, and goes to nobody else."""
     ids = await store.hold_incidents([update.incident_key])
-    if update.is_snooze:
-        await store.snooze_incident(update)
-    else:
-        await store.acknowledge_incident(update)
+    await store.quieten_incident(update)
     await call_back(store, await store.waiting_of(ids), update.now)

@@ -34,7 +34,6 @@ from services.xcom.escalation.domain.incidents import (
 )
 from services.xcom.escalation.service.recalls import end_incidents
 from services.xcom.senders.channel import Channel
-from services.xcom.store.accept import Acceptance
 from services.xcom.store.messages import Accepted, MessageStore
 from services.xcom.store.settings import parsed
 from shared import paging
@@ -60,7 +59,6 @@ class MessageService:
         self,
         begin: Begin,
         look: Begin,
-        acceptance: Acceptance,
         channels: Mapping[str, Channel],
         levels: LevelDefaults,
         dedupe_window: timedelta,
@@ -71,7 +69,6 @@ class MessageService:
     ) -> None:
         self._begin = begin
         self._look = look
-        self._acceptance = acceptance
         # As they were last seen; what has changed since is found when a message is stored.
         self._settings: str | None = None
         self._channels = channels
@@ -111,18 +108,12 @@ class MessageService:
         while True:
             assumed = self._settings
             message = await self._drafted(draft, self._configured(assumed), ended)
-            if draft.dedupe_key or draft.follows_incident_key:
-                async with self._begin() as store:
-                    acceptance = await store.acceptance(draft.dedupe_key)
-                    entry = await acceptance.accept(
-                        draft, message, assumed, self._dedupe_window, self._own_name
-                    )
-                    if draft.follows_incident_key and entry.suppressed_reason == "":
-                        await store.supersede(draft.follows_incident_key, message.deliveries)
-            else:
-                entry = await self._acceptance.accept(
+            async with self._begin() as store:
+                entry = await store.accept(
                     draft, message, assumed, self._dedupe_window, self._own_name
                 )
+                if draft.follows_incident_key and entry.suppressed_reason == "":
+                    await store.supersede(draft.follows_incident_key, message.deliveries)
             if entry.suppressed_reason is not None:
                 return _suppressed(message) if entry.suppressed_reason == DUPLICATE else message
             if entry.settings == assumed:
@@ -130,16 +121,16 @@ class MessageService:
             self._settings = entry.settings
 
     async def _drafted(
-        self, draft: Draft, configured_channels: ConfiguredChannels, ended: Ended | None
+        self, draft: Draft, configured: ConfiguredChannels, ended: Ended | None
     ) -> Message:
         """The message as it is before anybody was notified."""
-        settings = configured_channels.settings
+        settings = configured.settings
         mapped = self._levels.route(draft.level, settings.levels).channels
-        choice = choose_channels(draft.channels, mapped, configured_channels.configured, draft.kind)
+        choice = choose_channels(draft.channels, mapped, configured.names, draft.kind)
         recipients = recipients_of_the_end(ended.recipients, self._channels) if ended else []
         if ended and ended.known and draft.ends_incident:
             choice = Choice((), ChannelsReason.WHO_HEARD)
-        recipients = [*recipients, *map(Recipient, configured_channels.routes(choice.channels))]
+        recipients = [*recipients, *map(Recipient, configured.routes(choice.channels))]
         message = message_of(draft, choice, recipients, self._clock.now())
         return replace(
             message,

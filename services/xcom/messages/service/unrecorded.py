@@ -130,35 +130,30 @@ class UnrecordedService:
         if notice.ends_request_id:
             ended = self._said.get(notice.ends_request_id)
             return await self._try(notice, ended.reached if ended else [])
-        configured_channels = ConfiguredChannels(self._channels, self._settings)
+        configured = ConfiguredChannels(self._channels, self._settings)
         mapped = self._levels.route(Level.HIGH, self._settings.levels).channels
-        first = [
-            Route(name)
-            for name in choose_channels((), mapped, configured_channels.configured).channels
-        ]
+        first = [Route(name) for name in choose_channels((), mapped, configured.names).channels]
         tries = await self._try(notice, first)
         if not any(one.answer.accepted and one.route.channel not in UNSURE for one in tries):
             get_logger().error("told nobody by the channels of HIGH", request_id=notice.request_id)
             chain = self._settings.chain
             contacts = [
-                route
-                for contact in chain.contacts
-                for route in configured_channels.usable(contact.routes)
+                route for contact in chain.contacts for route in configured.usable(contact.routes)
             ]
-            others = [*map(Route, everywhere(configured_channels.configured)), *contacts]
+            others = [*map(Route, everywhere(configured.names)), *contacts]
             tries += await self._try(
                 notice, [one for one in dict.fromkeys(others) if one not in first]
             )
         return tries
 
     async def _try(self, notice: Notice, routes: Iterable[Route]) -> list[Try]:
-        configured_channels = ConfiguredChannels(self._channels, self._settings)
+        configured = ConfiguredChannels(self._channels, self._settings)
 
         async def one(route: Route) -> Try:
             attempt = self._attempt(
-                notice, route, route.address or configured_channels.address(route.channel)
+                notice, route, route.address or configured.address(route.channel)
             )
-            missing = () if route.address else configured_channels.missing(route.channel)
+            missing = () if route.address else configured.missing(route.channel)
             return Try(route, await send(self._channels[route.channel], attempt, missing))
 
         return list(await asyncio.gather(*map(one, routes)))
