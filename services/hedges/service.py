@@ -324,9 +324,9 @@ class HedgesService:
             changed = await store.since(view.revision, view.wallet, view.asset)
             # Read last: what ended in between is told as ended.
             present = await store.ids(view.wallet, view.asset)
-        told = view.ids | {hedge.id for hedge in changed}
+        known = view.ids | {hedge.id for hedge in changed}
         newest = max((hedge.revision for hedge in changed), default=view.revision)
-        kept = View(view.wallet, view.asset, newest, frozenset(told & present))
+        kept = View(view.wallet, view.asset, newest, frozenset(known & present))
         return kept, [hedge for hedge in changed if hedge.id in present], sorted(view.ids - present)
 
 

@@ -29,7 +29,7 @@ from services.positions.sessions.service.sessions import SessionsService
 from services.positions.sessions.servicer.brokers import BrokersServicer
 from services.positions.sessions.servicer.sessions import SessionsServicer
 from services.positions.store import Store
-from services.positions.sync.service.demo_prices import KeptDemoPrices
+from services.positions.sync.service.demo_prices import StoredDemoPrices
 from services.positions.sync.service.sync import SyncService
 from services.positions.venues import (
     VENUES,
@@ -150,7 +150,7 @@ def _sync(
         begin,
         read,
         enrichment,
-        [*venues, DemoVenue(config.sonic_demo_seed, KeptDemoPrices(begin))],
+        [*venues, DemoVenue(config.sonic_demo_seed, StoredDemoPrices(begin))],
         balances,
         clock,
         live=config.sonic_live,

@@ -21,7 +21,7 @@ from services.positions.enrichment.domain.enrichment import MarketPrice
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.store import Store
 from services.positions.sync.domain.answer_columns import AnswerColumns, answered
-from services.positions.sync.service.answer_writer import Storing
+from services.positions.sync.service.answer_writer import AnswerWriter
 from services.positions.sync.store.id_cache import IdCache
 from services.positions.tables import RESULT_NUMBERS
 from services.positions.venues.jupiter import read_answer
@@ -136,7 +136,7 @@ async def _ours(
         await store.wallets.create(wallet)
 
     async def work(place: int) -> int:
-        storing = Storing(begin, SystemClock(), Step("SYNC_POSITIONS"), id_cache)
+        storing = AnswerWriter(begin, SystemClock(), Step("SYNC_POSITIONS"), id_cache)
         outcome = await storing.keep_rows(_WALLET, "jupiter", answers[place], rows[place])
         return outcome.opened_count + outcome.changed_count
 

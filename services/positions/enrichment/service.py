@@ -1,8 +1,8 @@
 """The pass: every position's risk in one transaction; and its last result in memory for readers."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -104,11 +104,11 @@ class EnrichmentService:
         feeds, assets = await store.enrichment.names()
         inputs = await store.enrichment.inputs()
         now = self._clock.now()
-        around = EnrichContext(feeds, assets, market, now, self._mark_max_age_seconds, state.heat)
+        context = EnrichContext(feeds, assets, market, now, self._mark_max_age_seconds, state.heat)
         if len(inputs["position_key"]) > _THREAD_ROW_COUNT:
-            enriched, frame = await asyncio.to_thread(_judge, inputs, around, state)
+            enriched, frame = await asyncio.to_thread(_judge, inputs, context, state)
         else:
-            enriched, frame = _judge(inputs, around, state)
+            enriched, frame = _judge(inputs, context, state)
         await store.enrichment.close(state, enriched.results, frame.totals)
         return (
             Enrichment(
@@ -121,6 +121,20 @@ class EnrichmentService:
             ),
             frame,
         )
+
+    @asynccontextmanager
+    async def changing(
+        self, market: Mapping[str, MarketPrice] | None = None
+    ) -> AsyncIterator[Store]:
+        """A transaction that ends with a pass, so that figures and totals are right at once.
+        `market`: as it was read before, if it was.
+        """
+        if market is None:
+            market = await self.market()
+        async with self._begin() as store:
+            yield store
+            _, frame = await self.run(store, market)
+        self.install(frame)
 
     def install(self, frame: EnrichedFrame) -> None:
         """Show this frame to readers unless a later one is shown already."""
@@ -142,17 +156,17 @@ class EnrichmentService:
     async def heat(self) -> HeatModifiers:
         """How heat is weighed."""
         async with self._read() as store:
-            return (await store.enrichment.look()).heat
+            return (await store.enrichment.service_state()).heat
 
     async def frame(self, pass_number: int | None = None) -> EnrichedFrame:
         """The last pass, or a later one than `pass_number` when the caller has just read that."""
         if pass_number is None:
             async with self._read() as store:
-                pass_number = (await store.enrichment.look()).pass_number
+                pass_number = (await store.enrichment.service_state()).pass_number
         if self._frame is not None and self._frame.pass_number >= pass_number:
             return self._frame
         async with self._at_one_moment() as store:
-            state = await store.enrichment.look()
+            state = await store.enrichment.service_state()
             feeds, assets = await store.enrichment.names()
             loaded = _restored(
                 state,
@@ -183,17 +197,17 @@ class EnrichmentService:
 
 
 def _judge(
-    inputs: Columns, around: EnrichContext, state: ServiceState
+    inputs: Columns, context: EnrichContext, state: ServiceState
 ) -> tuple[Enriched, EnrichedFrame]:
-    enriched = enrich(inputs, around)
+    enriched = enrich(inputs, context)
     frame = compose(
         inputs,
         enriched.results,
-        around.feeds,
-        around.assets,
+        context.feeds,
+        context.assets,
         pass_number=state.pass_number + 1,
         membership_epoch=state.membership_epoch,
-        enriched_time=around.now,
+        enriched_time=context.now,
     )
     return enriched, frame
 

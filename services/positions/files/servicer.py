@@ -36,20 +36,20 @@ class FilesServicer(rpc.FilesServiceServicer):
         self, request: pb.ImportPositionsStreamRequest, context: Context
     ) -> AsyncIterator[pb.ImportProgress]:
         # At most one message per 5,000 rows of a file of 64 MiB waits here.
-        told: asyncio.Queue[Progress | None] = asyncio.Queue()
+        reports: asyncio.Queue[Progress | None] = asyncio.Queue()
         work = asyncio.create_task(
             self._imports.take(
                 request.content,
                 _format(request.format),
                 request.wallet,
                 dry_run=False,
-                tell=told.put_nowait,
+                on_progress=reports.put_nowait,
             )
         )
-        work.add_done_callback(lambda _: told.put_nowait(None))
+        work.add_done_callback(lambda _: reports.put_nowait(None))
         stage = pb.IMPORT_STAGE_PARSED
         try:
-            while (progress := await told.get()) is not None:
+            while (progress := await reports.get()) is not None:
                 yield fill(pb.ImportProgress, progress, unset=("result",), stage=stage)
                 stage = pb.IMPORT_STAGE_WRITING
             done = await work

@@ -46,7 +46,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         self._sync = sync
         self._imports = imports
         self._watch = watch
-        self._told = Once(_news_message)
+        self._message = Once(_news_message)
 
     async def SyncPositions(
         self, request: pb.SyncPositionsRequest, context: Context
@@ -180,7 +180,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
     ) -> AsyncIterator[pb.WatchPositionsResponse]:
         wanted = Filter(request.wallet, request.venue.lower(), request.asset.upper())
         async for news in self._watch.news(wanted):
-            yield self._told(news)
+            yield self._message(news)
 
     async def GetMode(self, request: pb.GetModeRequest, context: Context) -> pb.GetModeResponse:
         mode, reason = await self._sync.mode()

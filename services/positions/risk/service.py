@@ -19,7 +19,7 @@ from services.positions.enrichment.service import EnrichmentService
 from services.positions.positions.service.positions import PositionsService
 from services.positions.risk.domain.advice import Advice, AdviceInput, Finding, advise
 from services.positions.risk.domain.carry import hours_until_liquidation
-from services.positions.risk.domain.shock import Shock, Walk, check_shock, judged, moves, walk
+from services.positions.risk.domain.shock import Shock, ShockPath, check_shock, judged, moves, walk
 from services.positions.service.ports import Begin
 from services.positions.store.positions import Filter
 from shared.errors import Conflict, NotFound, invalid
@@ -58,8 +58,8 @@ class Carries:
 
 
 @dataclass(frozen=True, slots=True)
-class Fall:
-    """A position that a shock liquidates; see services.positions.risk.domain.shock.Walk."""
+class Liquidation:
+    """A position that a shock liquidates; see services.positions.risk.domain.shock.ShockPath."""
 
     position_id: str
     asset: str
@@ -74,8 +74,8 @@ class Shocked:
     """A shock walked to its end, with the first 1,000 liquidations."""
 
     name: str
-    walk: Walk
-    falls: Sequence[Fall]
+    walk: ShockPath
+    liquidations: Sequence[Liquidation]
 
 
 class RiskService:
@@ -99,7 +99,7 @@ class RiskService:
         key = position.inputs.position_key
         async with self._read() as store:
             terms = (await store.sync_rows.terms([key])).get(key, NO_TERMS)
-        advice_input = stake_of(position, terms)
+        advice_input = advice_input_of(position, terms)
         if price_usd is not None:
             advice_input = replace(advice_input, price_usd=price_usd)
         return self.advise(advice_input, wanted_percent)
@@ -151,7 +151,7 @@ class RiskService:
         )
         absent_count = len(frame) - int(np.count_nonzero(judged(frame.columns)))
         return [
-            Shocked(shock.name, one, _falls(frame, one, names))
+            Shocked(shock.name, one, _liquidations(frame, one, names))
             for shock, one in zip(shocks, walks, strict=True)
         ], absent_count
 
@@ -161,15 +161,12 @@ class RiskService:
 
     async def set_heat(self, model: HeatModel, weights: HeatWeights, etag: str) -> HeatModifiers:
         """Weigh heat anew, every position at once. Raises Conflict ETAG_MISMATCH."""
-        market = await self._enrichment.market()
-        async with self._begin() as store:
+        async with self._enrichment.changing() as store:
             present = (await store.enrichment.lock(durable=True)).heat
             if etag and etag != present.etag:
                 raise Conflict("ETAG_MISMATCH", "the modifiers were changed since; read them again")
             changed = HeatModifiers(model, weights, present.version + 1)
             await store.enrichment.set_heat(changed)
-            _, frame = await self._enrichment.run(store, market)
-        self._enrichment.install(frame)
         return changed
 
     async def import_heat(self, text: str) -> tuple[HeatModifiers, Sequence[str]]:
@@ -179,7 +176,7 @@ class RiskService:
         return await self.set_heat(model, weights, present.etag), ignored
 
 
-def stake_of(position: Position, terms: VenueTerms) -> AdviceInput:
+def advice_input_of(position: Position, terms: VenueTerms) -> AdviceInput:
     """A stored position, with the mark and the liquidation price that drive its risk."""
     inputs, risk = position.inputs, position.risk
     return AdviceInput(
@@ -215,7 +212,7 @@ def carry_of(position: Position, terms: VenueTerms) -> Carry:
     position_id, carry, advice_input = (
         position.inputs.id,
         terms.hourly_carry_usd,
-        stake_of(position, terms),
+        advice_input_of(position, terms),
     )
     if carry is None:
         return Carry(position_id, None, None, "CARRY_MISSING")
@@ -236,7 +233,7 @@ def carry_of(position: Position, terms: VenueTerms) -> Carry:
     )
 
 
-def _walks(frame: EnrichedFrame, shocks: Sequence[Shock], step_count: int) -> list[Walk]:
+def _walks(frame: EnrichedFrame, shocks: Sequence[Shock], step_count: int) -> list[ShockPath]:
     place = frame.columns["asset_index"]
     return [
         walk(
@@ -248,16 +245,16 @@ def _walks(frame: EnrichedFrame, shocks: Sequence[Shock], step_count: int) -> li
     ]
 
 
-def _falls(frame: EnrichedFrame, one: Walk, names: dict[int, str]) -> list[Fall]:
-    columns, falls = frame.columns, []
+def _liquidations(frame: EnrichedFrame, one: ShockPath, names: dict[int, str]) -> list[Liquidation]:
+    columns, liquidations = frame.columns, []
     for row, share, price in zip(
         one.liquidated_rows[:_MAX_LISTED].tolist(),
         one.shares.tolist(),
         one.prices_usd.tolist(),
         strict=False,
     ):
-        falls.append(
-            Fall(
+        liquidations.append(
+            Liquidation(
                 names.get(int(columns["position_key"][row]), ""),
                 frame.asset_names[columns["asset_index"][row]],
                 Side.LONG if columns["side_sign"][row] > 0 else Side.SHORT,
@@ -266,4 +263,4 @@ def _falls(frame: EnrichedFrame, one: Walk, names: dict[int, str]) -> list[Fall]
                 float(columns["collateral_usd"][row]),
             )
         )
-    return falls
+    return liquidations

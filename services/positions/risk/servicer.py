@@ -122,7 +122,7 @@ def _shocked(shocked: Shocked) -> pb.ShockResult:
     return pb.ShockResult(
         name=shocked.name,
         points=[fill(pb.ShockPoint, point) for point in walk.points],
-        liquidations=[fill(pb.ShockLiquidation, fall) for fall in shocked.falls],
+        liquidations=[fill(pb.ShockLiquidation, fall) for fall in shocked.liquidations],
         liquidated_count=len(walk.liquidated_rows),
         value_change_usd=walk.value_change_usd,
     )

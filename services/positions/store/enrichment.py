@@ -107,7 +107,7 @@ class EnrichmentStore:
         (row,) = await self._transaction.fetch(_LOCK, synchronous="on" if durable else "off")
         return _service_state(row)
 
-    async def look(self) -> ServiceState:
+    async def service_state(self) -> ServiceState:
         """The state row as it is."""
         (row,) = await self._transaction.fetch(_LOOK)
         return _service_state(row)

@@ -1,6 +1,6 @@
 """The demo venue: seven invented positions in two wallets, for those who hold nothing real yet.
 
-Terms follow from a seed and the prices at first sight (anchors, kept by the caller); only the mark
+Terms follow from a seed and the first prices (kept by the caller); only the mark
 moves. Two longs are too high to outlive the demo market's crash, one just does, shorts gain, one
 asset is hedged.
 """
@@ -39,14 +39,14 @@ _PLANS = (
     _Plan("demo-hedge", "ETH", Side.SHORT, (4.0, 6.0), (5_000, 12_000)),
     _Plan("demo-hedge", "SOL", Side.SHORT, (3.0, 4.0), (1_500, 3_000)),
 )
-# Entries lie this near the anchor, so that the leverage ranges decide who outlives the crash.
+# Entries lie this near the first price, so that the leverage ranges decide who outlives the crash.
 _ENTRY_SPREAD_RATIO = 0.008
 
 
 class DemoPrices(Protocol):
     """Keeps the price at which each demo asset was first seen."""
 
-    async def anchor(self, prices: Mapping[str, float]) -> Mapping[str, float]:
+    async def first(self, prices: Mapping[str, float]) -> Mapping[str, float]:
         """The kept prices by asset, after keeping those of `prices` that had none."""
         ...
 
@@ -57,17 +57,17 @@ class DemoVenue:
     name = "demo"
     chains = frozenset({Chain.DEMO})
 
-    def __init__(self, seed: int | str, anchors: DemoPrices) -> None:
+    def __init__(self, seed: int | str, first_prices: DemoPrices) -> None:
         self._seed = seed
-        self._anchors = anchors
+        self._first_prices = first_prices
 
     async def fetch(
         self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime
     ) -> Answer:
-        anchors = await self._anchors.anchor(
+        first_prices = await self._first_prices.first(
             {asset: reference_prices[asset] for asset in demo_assets(reference_prices)}
         )
-        return demo_holdings(self._seed, wallet.name, anchors, reference_prices, now)
+        return demo_holdings(self._seed, wallet.name, first_prices, reference_prices, now)
 
 
 def demo_assets(prices: Mapping[str, float]) -> tuple[str, ...]:
@@ -78,32 +78,32 @@ def demo_assets(prices: Mapping[str, float]) -> tuple[str, ...]:
 def demo_holdings(
     seed: int | str,
     wallet_name: str,
-    anchor_prices: Mapping[str, float],
+    first_prices: Mapping[str, float],
     reference_prices: Mapping[str, float],
     now: datetime,
 ) -> Answer:
-    """The positions of a demo wallet. Same seed and anchors, same terms; the mark is the reference
-    price, absent without one. Not complete while an asset has no anchor yet: nothing ages for want
-    of a price.
+    """The positions of a demo wallet. Same seed and first prices, same terms; the mark is the
+    reference price, absent without one. Not complete while an asset has no first price yet: nothing
+    ages for want of a price.
     """
     plans = [plan for plan in _PLANS if plan.wallet == wallet_name]
-    anchored = [plan for plan in plans if plan.asset in anchor_prices]
+    started = [plan for plan in plans if plan.asset in first_prices]
     holdings = tuple(
-        _holding(seed, plan, anchor_prices[plan.asset], reference_prices.get(plan.asset))
-        for plan in anchored
+        _holding(seed, plan, first_prices[plan.asset], reference_prices.get(plan.asset))
+        for plan in started
     )
-    complete = len(anchored) == len(plans)
+    complete = len(started) == len(plans)
     return Answer(holdings, (), complete, "" if complete else "PRICE_MISSING", len(holdings), now)
 
 
 def _holding(
-    seed: int | str, plan: _Plan, anchor_price_usd: float, mark_price_usd: float | None
+    seed: int | str, plan: _Plan, first_price_usd: float, mark_price_usd: float | None
 ) -> Holding:
     sign = 1.0 if plan.side is Side.LONG else -1.0
     position_id = f"{plan.wallet}-{plan.asset}-{plan.side.name}".lower()
     draw = random.Random(f"{seed} {position_id}")
     entry = _four_digits(
-        anchor_price_usd * (1 + draw.uniform(-_ENTRY_SPREAD_RATIO, _ENTRY_SPREAD_RATIO))
+        first_price_usd * (1 + draw.uniform(-_ENTRY_SPREAD_RATIO, _ENTRY_SPREAD_RATIO))
     )
     size = round(draw.uniform(*plan.size_usd), 2)
     collateral = round(size / draw.uniform(*plan.leverage_ratio), 2)

@@ -14,7 +14,7 @@ import pytest
 
 from services.positions.domain.venue_answer import Answer, Chain, Holding, Side, WalletType
 from services.positions.store import Store
-from services.positions.sync.service.answer_writer import Storing
+from services.positions.sync.service.answer_writer import AnswerWriter
 from services.positions.sync.store.id_cache import IdCache
 from services.positions.wallets.domain.wallet import Wallet
 from shared.clock import PushedClock
@@ -54,11 +54,11 @@ async def begin(databases) -> AsyncIterator:
     await database.stop()
 
 
-def storing(begin, step: Step = STEP) -> Storing:
-    return Storing(begin, PushedClock(NOW), step, IdCache())
+def storing(begin, step: Step = STEP) -> AnswerWriter:
+    return AnswerWriter(begin, PushedClock(NOW), step, IdCache())
 
 
-async def kept(storing: Storing, **answers: Answer):
+async def kept(storing: AnswerWriter, **answers: Answer):
     """What became of each wallet's answer, all ready at once."""
     asked = [storing.keep(name, "jupiter", one) for name, one in answers.items()]
     return await asyncio.gather(*asked, return_exceptions=True)

@@ -110,7 +110,7 @@ class KeptInMemory:
     def __init__(self) -> None:
         self.kept: dict[str, float] = {}
 
-    async def anchor(self, prices: Mapping[str, float]) -> Mapping[str, float]:
+    async def first(self, prices: Mapping[str, float]) -> Mapping[str, float]:
         self.kept = {**prices, **self.kept}
         return self.kept
 

@@ -101,7 +101,7 @@ def micros(moment: datetime | None) -> int:
     return 0 if moment is None else round((moment - _EPOCH).total_seconds() * 1e6)
 
 
-def enrich(inputs: Mapping[str, Column], around: EnrichContext) -> Enriched:
+def enrich(inputs: Mapping[str, Column], context: EnrichContext) -> Enriched:
     """Every metric of every row of `inputs` (columns of table position, one row a position).
 
     The venue's mark drives the risk; at venues entered by hand the entered mark, else the market
@@ -110,7 +110,7 @@ def enrich(inputs: Mapping[str, Column], around: EnrichContext) -> Enriched:
     rows = len(inputs["position_key"])
     blocks = [
         _block(
-            {name: column[start : start + _BLOCK_ROWS] for name, column in inputs.items()}, around
+            {name: column[start : start + _BLOCK_ROWS] for name, column in inputs.items()}, context
         )
         for start in range(0, max(rows, 1), _BLOCK_ROWS)
     ]
@@ -118,12 +118,12 @@ def enrich(inputs: Mapping[str, Column], around: EnrichContext) -> Enriched:
     causes = _causes(inputs, results)
     reasons = {name: int(np.count_nonzero(where)) for name, where in causes.items()}
     absent = sum(reasons.values())
-    return Enriched(results, rows - absent, absent, reasons, _named_absent(inputs, causes, around))
+    return Enriched(results, rows - absent, absent, reasons, _named_absent(inputs, causes, context))
 
 
-def _block(inputs: Mapping[str, Column], around: EnrichContext) -> Columns:
-    market = _Market(inputs["asset_key"], around)
-    marks = _Marks(inputs, market, around)
+def _block(inputs: Mapping[str, Column], context: EnrichContext) -> Columns:
+    market = _Market(inputs["asset_key"], context)
+    marks = _Marks(inputs, market, context)
     side = side_sign(inputs["side"])
     signs = side.astype(np.float64)
     liquidation, disagree = risk_liquidation_price(
@@ -139,8 +139,8 @@ def _block(inputs: Mapping[str, Column], around: EnrichContext) -> Columns:
             inputs["collateral_usd"],
             market.volatility_ratio,
         ),
-        around.heat.model,
-        around.heat.weights,
+        context.heat.model,
+        context.heat.weights,
     )
     unknown = (side == 0) | market.unknown_asset
     flags = inputs["flag_bits"] & _KEPT_FLAGS
@@ -187,18 +187,18 @@ def side_sign(side: Column) -> NDArray[np.int32]:
 class _Market:
     """Market columns of the rows, looked up by asset key."""
 
-    def __init__(self, asset_key: Column, around: EnrichContext) -> None:
-        length = max(around.assets, default=0) + 1
+    def __init__(self, asset_key: Column, context: EnrichContext) -> None:
+        length = max(context.assets, default=0) + 1
         price, time, sigma = (
             np.full(length, np.nan),
             np.zeros(length, np.int64),
             np.full(length, np.nan),
         )
         usable, unknown = np.zeros(length, np.bool_), np.zeros(length, np.bool_)
-        limit = micros(around.now) - int(around.mark_max_age_seconds * 1e6)
-        for key, name in around.assets.items():
+        limit = micros(context.now) - int(context.mark_max_age_seconds * 1e6)
+        for key, name in context.assets.items():
             unknown[key] = name == UNKNOWN_ASSET
-            known = around.market.get(name)
+            known = context.market.get(name)
             if known is None:
                 continue
             price[key], time[key] = known.price_usd, micros(known.price_time)
@@ -217,12 +217,12 @@ class _Marks:
     """The mark that drives each row's risk, when it was observed, and whether it is stale."""
 
     def __init__(
-        self, inputs: Mapping[str, Column], market: _Market, around: EnrichContext
+        self, inputs: Mapping[str, Column], market: _Market, context: EnrichContext
     ) -> None:
-        length = max(around.feeds, default=0) + 1
+        length = max(context.feeds, default=0) + 1
         observed, failed = np.zeros(length, np.int64), np.zeros(length, np.bool_)
         by_hand = np.zeros(length, np.bool_)
-        for key, feed in around.feeds.items():
+        for key, feed in context.feeds.items():
             observed[key], failed[key] = micros(feed.observed_time), feed.failed
             by_hand[key] = feed.venue in BY_HAND_VENUES
         feed_key = inputs["feed_key"]
@@ -232,7 +232,7 @@ class _Marks:
         seen = np.where(np.isnan(stated), 0, seen)
         self.price_usd = np.where(from_market, market.price_usd, stated)
         self.time_micros = np.where(from_market, market.time_micros, seen)
-        limit = micros(around.now) - int(around.mark_max_age_seconds * 1e6)
+        limit = micros(context.now) - int(context.mark_max_age_seconds * 1e6)
         self.stale = (self.time_micros < limit) | failed[feed_key] | (from_market & ~market.usable)
 
 
@@ -263,7 +263,7 @@ def _causes(inputs: Mapping[str, Column], results: Columns) -> dict[str, NDArray
 
 
 def _named_absent(
-    inputs: Mapping[str, Column], causes: Mapping[str, NDArray[np.bool_]], around: EnrichContext
+    inputs: Mapping[str, Column], causes: Mapping[str, NDArray[np.bool_]], context: EnrichContext
 ) -> tuple[str, ...]:
     """The first rows with a metric absent, in words: wallet, asset, side and the cause."""
     listed = [
@@ -271,8 +271,8 @@ def _named_absent(
     ]
     words = []
     for row, name in sorted(listed)[:_MOST_NAMED]:
-        feed = around.feeds.get(int(inputs["feed_key"][row]))
-        asset = around.assets.get(int(inputs["asset_key"][row]), UNKNOWN_ASSET)
+        feed = context.feeds.get(int(inputs["feed_key"][row]))
+        asset = context.assets.get(int(inputs["asset_key"][row]), UNKNOWN_ASSET)
         wallet = feed.wallet if feed else ""
         words.append(f"{wallet} {asset} {Side(int(inputs['side'][row])).name}: {name}".strip())
     return tuple(words)

@@ -63,12 +63,12 @@ class ImportService:
         wallet: str,
         *,
         dry_run: bool,
-        tell: Callable[[Progress], None] = lambda progress: None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> Imported:
         """Every good row in one transaction; one that changes nothing counts as neither. Raises
         BAD_FILE.
 
-        `tell` hears of each 5,000 rows written; they show when all are.
+        `on_progress` hears of each 5,000 rows written; they show when all are.
         """
         parsed = await asyncio.to_thread(parse_positions, content, kind, wallet or MANUAL)
         market = await self._enrichment.market()
@@ -76,18 +76,16 @@ class ImportService:
             async with self._begin() as store:
                 rows, refusals, known_count = await self._checked(store, parsed, market)
             return _imported(rows, len(rows) - known_count, known_count, refusals)
-        async with self._begin() as store:
+        async with self._enrichment.changing(market) as store:
             rows, refusals, _ = await self._checked(store, parsed, market)
             created = updated = 0
             for start in range(0, len(rows), _CHUNK_ROWS):
-                tell(Progress(len(rows), start, len(refusals)))
+                on_progress(Progress(len(rows), start, len(refusals)))
                 fresh, changed = await self._write(store, rows[start : start + _CHUNK_ROWS])
                 created, updated = created + fresh, updated + changed
-            tell(Progress(len(rows), len(rows), len(refusals)))
+            on_progress(Progress(len(rows), len(rows), len(refusals)))
             if created or updated:
                 await store.enrichment.bump_membership()
-            _, frame = await self._enrichment.run(store, market)
-        self._enrichment.install(frame)
         return _imported(rows, created, updated, refusals)
 
     async def _checked(

@@ -74,7 +74,7 @@ class NetWorthService:
         """Prices, positions, venues by name, wallets by name."""
         market = await self._enrichment.market()
         async with self._read() as store:
-            state = await store.enrichment.look()
+            state = await store.enrichment.service_state()
             feeds, _ = await store.enrichment.names()
             wallets = await store.wallets.active()
         passed = Freshness(FreshnessKind.POSITIONS, "", state.enriched_time, "pass")

@@ -164,7 +164,7 @@ class PositionsService:
         _check_values(values)
         refuse_secret(str(values.get("note", "")), "position.note")
         market, now = await self._enrichment.market(), self._clock.now()
-        async with self._begin() as store:
+        async with self._enrichment.changing(market) as store:
             found = _there(await store.positions.find(position_id), position_id)
             if values.keys() & MEASURED:
                 numbers = {name: value for name, value in values.items() if name in MEASURED}
@@ -183,19 +183,14 @@ class PositionsService:
                 await store.positions.forget_absence(found.inputs.position_key)
             if values.keys() & {"side", "status"}:
                 await store.enrichment.bump_membership()
-            _, frame = await self._enrichment.run(store, market)
-        self._enrichment.install(frame)
         return await self.get(position_id)
 
     async def delete(self, position_id: str) -> None:
         """Raises NotFound POSITION_NOT_FOUND."""
-        market = await self._enrichment.market()
-        async with self._begin() as store:
+        async with self._enrichment.changing() as store:
             if not await store.positions.delete(position_id):
                 _there(None, position_id)
             await store.enrichment.bump_membership()
-            _, frame = await self._enrichment.run(store, market)
-        self._enrichment.install(frame)
 
     async def delete_all(self, confirm: str) -> int:
         """Raises InvalidArgument NOT_CONFIRMED unless `confirm` is the word."""
@@ -204,12 +199,9 @@ class PositionsService:
             raise InvalidArgument(
                 "NOT_CONFIRMED", f"confirm {problem}", fields={"confirm": problem}
             )
-        market = await self._enrichment.market()
-        async with self._begin() as store:
+        async with self._enrichment.changing() as store:
             count = await store.positions.delete_all()
             await store.enrichment.bump_membership()
-            _, frame = await self._enrichment.run(store, market)
-        self._enrichment.install(frame)
         return count
 
     async def what_if(self, position_id: str) -> WhatIf:

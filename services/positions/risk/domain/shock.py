@@ -38,7 +38,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class ShockPath:
     """Points in order; rows that are liquidated in order, with the share and the price at which
     they are.
     """
@@ -71,7 +71,7 @@ def judged(columns: Mapping[str, Column]) -> NDArray[np.bool_]:
     return np.asarray(known & np.isfinite(columns["value_usd"]), np.bool_)
 
 
-def walk(columns: Mapping[str, Column], move_ratios: Numbers, step_count: int) -> Walk:
+def walk(columns: Mapping[str, Column], move_ratios: Numbers, step_count: int) -> ShockPath:
     """`columns` of a frame; `move_ratios` by row. Prices go in a line from the mark to mark * (1 +
     move).
 
@@ -96,7 +96,7 @@ def walk(columns: Mapping[str, Column], move_ratios: Numbers, step_count: int) -
     falling = falling[np.argsort(shares[falling], kind="stable")]
     at = np.minimum(shares[falling], 1.0)
     now = _sum(columns["value_usd"][rows])
-    return Walk(
+    return ShockPath(
         tuple(points),
         rows[falling],
         at,

@@ -7,7 +7,7 @@ from datetime import datetime
 from services.positions.service.ports import Begin
 from services.positions.service.sorting import ordered
 from services.positions.sessions.domain import Session, SessionStatus, Strategy, drawdown
-from services.positions.sessions.store.sessions import Kept
+from services.positions.sessions.store.sessions import StoredSession
 from services.positions.store import Store
 from services.positions.wallets.domain.addresses import refuse_secret
 from shared import paging
@@ -93,7 +93,7 @@ class SessionsService:
             await store.sessions.keep_strategy(changed, self._clock.now())
         return await self.strategy()
 
-    async def _judged(self, store: Store, kept: Kept, now: datetime) -> Session:
+    async def _judged(self, store: Store, kept: StoredSession, now: datetime) -> Session:
         if kept.status is SessionStatus.ENDED:
             value, fall, fall_percent = (
                 kept.end_value_usd or 0.0,
@@ -118,7 +118,7 @@ class SessionsService:
         )
 
 
-def _there(found: Kept | None) -> Kept:
+def _there(found: StoredSession | None) -> StoredSession:
     if found is None:
         raise NotFound("SESSION_NOT_FOUND", "no session has this id")
     return found

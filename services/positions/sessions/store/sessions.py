@@ -39,7 +39,7 @@ _KEEP_STRATEGY = Statement(
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredSession:
     """A session as stored; the figures of its end are None while OPEN."""
 
     id: str
@@ -69,15 +69,15 @@ class SessionStore:
         )
         return opened == 1
 
-    async def find(self, session_id: str, *, lock: bool = False) -> Kept | None:
+    async def find(self, session_id: str, *, lock: bool = False) -> StoredSession | None:
         """One session; locked until commit when asked."""
         query = select(session).where(session.c.id == session_id)
         row = await self._transaction.first(query.with_for_update() if lock else query)
-        return None if row is None else rows.read(Kept, row)
+        return None if row is None else rows.read(StoredSession, row)
 
     async def page(
         self, page: PageRequest, status: SessionStatus | None, *, descending: bool
-    ) -> list[Kept]:
+    ) -> list[StoredSession]:
         """In order of their start, one more than the page holds."""
         query = select(session)
         if status is not None:
@@ -86,7 +86,7 @@ class SessionStore:
         query = apply(
             query, [(session.c.started_time, way), (session.c.id, way)], page.after, page.size
         )
-        return [rows.read(Kept, row) for row in await self._transaction.fetch(query)]
+        return [rows.read(StoredSession, row) for row in await self._transaction.fetch(query)]
 
     async def end(self, ended: Session) -> None:
         """Keep the final figures."""

@@ -182,11 +182,11 @@ def decide(
     asset_keys: NDArray[np.int32],
     at: NDArray[np.int64],
     now: datetime,
-    doubted: NDArray[np.int8] | None = None,
+    implausible: NDArray[np.int8] | None = None,
     plain_ids: Sequence[str] | None = None,
 ) -> Decision:
-    """`asset_keys`: by row of the answers; `at`: see `matched`; `doubted`: Reason of rows that are
-    not believed, else 0; `plain_ids`: see `turned_away`.
+    """`asset_keys`: by row of the answers; `at`: see `matched`; `implausible`: Reason of rows that
+    are not believed, else 0; `plain_ids`: see `turned_away`.
 
     A position missing in one complete answer is STALE; in two of different cycles 30 s or more
     apart, CLOSED.
@@ -200,8 +200,8 @@ def decide(
     }
     moved = known & ((before["asset"] != asset_keys) | (before["side"] != answers.columns["side"]))
     held = _held(known, before, moved, answers)
-    if doubted is not None:
-        held = np.where(doubted > 0, doubted, held)
+    if implausible is not None:
+        held = np.where(implausible > 0, implausible, held)
     refused = (held == Reason.CONTRADICTED) | (held == Reason.IMPLAUSIBLE)
     missing = ~_marked(row_count, at[known])
     gone = _gone(stored, missing, answers, now)

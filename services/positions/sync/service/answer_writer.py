@@ -1,4 +1,4 @@
-"""Stores what venues answered: all fetches that are ready in one transaction, which the fence of a
+"""Writes what venues answered: all fetches that are ready in one transaction, which the fence of a
 step lets through one at a time anyway. An answer that cannot be stored is stored alone, so that it
 stops no other.
 """
@@ -32,7 +32,7 @@ from services.positions.sync.domain.answer_columns import (
     overlap,
 )
 from services.positions.sync.domain.sync_rows import Decision, Reason, decide, under_side_names
-from services.positions.sync.service.doubts import Doubt, doubts
+from services.positions.sync.service.plausibility import ImplausibleRow, check_plausibility
 from services.positions.sync.service.sync_result import SyncResult, WalletSync
 from services.positions.sync.store.id_cache import IdCache
 from services.positions.sync.store.sync_rows import Stamp
@@ -61,7 +61,7 @@ class _Fetched:
     outcome: asyncio.Future[WalletSync]
 
 
-class Storing:
+class AnswerWriter:
     """The answers of one sync."""
 
     def __init__(
@@ -136,17 +136,19 @@ class Storing:
                     raise LookupError("a wallet was deleted while it was fetched")
                 return [_deleted(group[0])]
             decision, records = await self._apply(store, [feeds[pair] for pair in pairs], rows)
-            told = [_told(one, place, records) for place, one in enumerate(group)]
-            await store.sync_rows.stamp([_stamp(one, feeds[one.wallet, one.venue]) for one in told])
-            for one in told:
+            recorded = [_with_refusals(one, place, records) for place, one in enumerate(group)]
+            await store.sync_rows.stamp(
+                [_stamp(one, feeds[one.wallet, one.venue]) for one in recorded]
+            )
+            for one in recorded:
                 if one.answer.refusals:
                     refusals = one.answer.refusals
                     await store.sync_rows.refuse(one.wallet, one.venue, refusals, self._clock.now())
-        return _outcomes(told, decision)
+        return _outcomes(recorded, decision)
 
     async def _apply(
         self, store: Store, feed_keys: Sequence[int], rows: AnswerColumns
-    ) -> tuple[Decision, Sequence[Doubt]]:
+    ) -> tuple[Decision, Sequence[ImplausibleRow]]:
         known, at, assets = await store.sync_rows.stored(
             feed_keys, rows, self._cycle_id, self._id_cache
         )
@@ -162,14 +164,16 @@ class Storing:
             rows.columns["asset"]
         ]
         now, quarantined = self._clock.now(), await store.quarantine.read(feed_keys)
-        doubted = doubts(known, rows, at, asset_keys, assets, self._market_usd, quarantined)
-        if doubted.records:
-            doubtful = {one.place for one in doubted.records}
+        checked = check_plausibility(
+            known, rows, at, asset_keys, assets, self._market_usd, quarantined
+        )
+        if checked.records:
+            implausible = {one.place for one in checked.records}
             complete = tuple(
-                one and place not in doubtful for place, one in enumerate(rows.complete)
+                one and place not in implausible for place, one in enumerate(rows.complete)
             )
             rows = replace(rows, complete=complete)
-        judged = (known, rows, asset_keys, at, now, doubted.reasons, plain_ids)
+        judged = (known, rows, asset_keys, at, now, checked.reasons, plain_ids)
         if len(rows.ids) + len(known.columns["side"]) > _BULK_ROWS:
             decision = await asyncio.to_thread(decide, *judged)
         else:
@@ -177,10 +181,10 @@ class Storing:
         await store.sync_rows.apply(decision, self._cycle_id, now)
         await _write(store, decision, rows, np.array(feed_keys, np.int32), asset_keys, now)
         await _keep_terms(store, feed_keys, decision, rows)
-        await doubted.settle(store.quarantine)
+        await checked.settle(store.quarantine)
         if decision.regrouped.any():
             await store.enrichment.bump_membership()
-        return decision, doubted.records
+        return decision, checked.records
 
 
 async def _write(
@@ -239,7 +243,7 @@ async def _keep_terms(
         )
 
 
-def _told(fetched: _Fetched, place: int, records: Sequence[Doubt]) -> _Fetched:
+def _with_refusals(fetched: _Fetched, place: int, records: Sequence[ImplausibleRow]) -> _Fetched:
     """The answer with those of its rows as refused that are not believed for what is known of
     them."""
     refused = [one for one in records if one.place == place]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from services.positions.service.ports import Begin
 
 
-class KeptDemoPrices:
+class StoredDemoPrices:
     """First prices of the simulation's assets."""
 
     def __init__(self, begin: Begin) -> None:
@@ -13,7 +13,7 @@ class KeptDemoPrices:
         # Once kept they never change.
         self._kept: Mapping[str, float] = {}
 
-    async def anchor(self, prices: Mapping[str, float]) -> Mapping[str, float]:
+    async def first(self, prices: Mapping[str, float]) -> Mapping[str, float]:
         """The kept prices by asset, after keeping those of `prices` that had none."""
         if not prices.keys() <= self._kept.keys():
             async with self._begin() as store:

@@ -17,7 +17,7 @@ from services.positions.enrichment.domain.enrichment import MarketPrice
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
 from services.positions.store import Store
-from services.positions.sync.service.answer_writer import Storing
+from services.positions.sync.service.answer_writer import AnswerWriter
 from services.positions.sync.service.fetching import TradeRecord, VenuePort
 from services.positions.sync.service.sync_result import Mode, SyncResult, WalletSync
 from services.positions.sync.store.id_cache import IdCache
@@ -34,11 +34,11 @@ _REFUSED = "REFUSED"
 
 
 @dataclass(frozen=True, slots=True)
-class _Round:
+class _SyncRun:
     """What all fetches of one sync share."""
 
     step: Step
-    storing: Storing
+    writer: AnswerWriter
     prices: Mapping[str, float]
     force: bool
 
@@ -93,9 +93,9 @@ class SyncService:
         mode, wallets, ended_count = start
         _check_names(wallet_names, wallets)
         prices = _fresh(market, self._clock.now() - self._mark_max_age)
-        storing = Storing(self._begin, self._clock, step, self._id_cache, prices)
-        this = _Round(step, storing, prices, force)
-        outcomes = await self._fetch_all(this, wallets)
+        writer = AnswerWriter(self._begin, self._clock, step, self._id_cache, prices)
+        run = _SyncRun(step, writer, prices, force)
+        outcomes = await self._fetch_all(run, wallets)
         return await self._finish(step, mode, outcomes, market, pass_needed=ended_count > 0)
 
     async def _start(
@@ -182,15 +182,15 @@ class SyncService:
             await store.enrichment.bump_membership()
         return ended_count
 
-    async def _fetch_all(self, this: _Round, wallets: Sequence[Wallet]) -> list[WalletSync]:
+    async def _fetch_all(self, run: _SyncRun, wallets: Sequence[Wallet]) -> list[WalletSync]:
         places = asyncio.Semaphore(self._max_concurrent_fetches)
 
         async def one(wallet: Wallet) -> list[WalletSync]:
             # What a provider refuses to one wallet is no refusal of the others.
             async with places:
-                with asking(subject=wallet.name, forced=this.force):
+                with asking(subject=wallet.name, forced=run.force):
                     outcomes, _ = await asyncio.gather(
-                        self._fetch_wallet(this, wallet), self._balances.refresh(wallet)
+                        self._fetch_wallet(run, wallet), self._balances.refresh(wallet)
                     )
                 return outcomes
 
@@ -198,7 +198,7 @@ class SyncService:
         fetched = await asyncio.gather(*map(one, asked))
         return _with_extent([outcome for part in fetched for outcome in part])
 
-    async def _fetch_wallet(self, this: _Round, wallet: Wallet) -> list[WalletSync]:
+    async def _fetch_wallet(self, run: _SyncRun, wallet: Wallet) -> list[WalletSync]:
         venues = [venue for venue in self._venues if wallet.chain in venue.chains]
         if not venues:
             message = (
@@ -210,20 +210,20 @@ class SyncService:
                     wallet.name, WalletSyncState.FAILED, "NO_VENUE", completed_time=None
                 )
             return [WalletSync(wallet.name, "", WalletSyncState.FAILED, "NO_VENUE", message)]
-        return [await self._fetch(this, wallet, venue) for venue in venues]
+        return [await self._fetch(run, wallet, venue) for venue in venues]
 
-    async def _fetch(self, this: _Round, wallet: Wallet, venue: VenuePort) -> WalletSync:
+    async def _fetch(self, run: _SyncRun, wallet: Wallet, venue: VenuePort) -> WalletSync:
         start = self._clock.monotonic()
         reason, message, answer = "", "", None
         try:
-            if wallet.chain is Chain.DEMO and not this.prices:
+            if wallet.chain is Chain.DEMO and not run.prices:
                 reason, message = (
                     "PRICES_UNAVAILABLE",
                     "The simulation needs market prices and there are none.",
                 )
             else:
                 reference = WalletRef(wallet.name, wallet.chain, wallet.public_address)
-                answer = await venue.fetch(reference, this.prices, self._clock.now())
+                answer = await venue.fetch(reference, run.prices, self._clock.now())
         except SonicError as failure:
             reason, message = failure.reason.removeprefix("PROVIDER_"), failure.message
         except Exception as error:  # noqa: BLE001  an adapter's fault must not stop the other wallets
@@ -237,13 +237,13 @@ class SyncService:
             reason, message = "INTERNAL", "The venue's adapter broke."
         latency = timedelta(seconds=self._clock.monotonic() - start)
         if answer is None:
-            return replace(await self._fail(this, wallet, venue, reason, message), latency=latency)
+            return replace(await self._fail(run, wallet, venue, reason, message), latency=latency)
         answer = await self._without_watched(answer)
         try:
             outcome = replace(
-                await this.storing.keep(wallet.name, venue.name, answer), latency=latency
+                await run.writer.keep(wallet.name, venue.name, answer), latency=latency
             )
-            return await self._confirm(this, wallet, venue, outcome)
+            return await self._confirm(run, wallet, venue, outcome)
         except StaleEpoch:
             raise
         except Conflict as conflict:
@@ -264,10 +264,10 @@ class SyncService:
         return replace(answer, unwatched=left)
 
     async def _fail(
-        self, this: _Round, wallet: Wallet, venue: VenuePort, reason: str, message: str
+        self, run: _SyncRun, wallet: Wallet, venue: VenuePort, reason: str, message: str
     ) -> WalletSync:
         async with self._begin() as store:
-            await store.enter(this.step, SyncResult)
+            await store.enter(run.step, SyncResult)
             feeds = await store.wallets.feed_keys([(wallet.name, venue.name)])
             news = [await store.sync_rows.fail(feed_key) for feed_key in feeds.values()]
             await store.wallets.stamp(
@@ -278,7 +278,7 @@ class SyncService:
         )
 
     async def _confirm(
-        self, this: _Round, wallet: Wallet, venue: VenuePort, outcome: WalletSync
+        self, run: _SyncRun, wallet: Wallet, venue: VenuePort, outcome: WalletSync
     ) -> WalletSync:
         """Mark those gone that were liquidated, says the venue. Without its word they age as
         others.
@@ -295,7 +295,7 @@ class SyncService:
         if not trades:
             return outcome
         async with self._begin() as store:
-            await store.enter(this.step, SyncResult)
+            await store.enter(run.step, SyncResult)
             feeds = await store.wallets.feed_keys([(wallet.name, venue.name)])
             counts = [
                 await store.sync_rows.liquidate(key, trades, self._clock.now())

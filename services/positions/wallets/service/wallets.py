@@ -85,8 +85,7 @@ class WalletsService:
 
     async def delete(self, name: str, *, force: bool) -> int:
         """How many positions went with it. Raises WALLET_NOT_FOUND, WALLET_IN_USE."""
-        market = await self._enrichment.market()
-        async with self._begin() as store:
+        async with self._enrichment.changing() as store:
             # First the wallet, then its positions: the order in which a sync takes them.
             _there(await store.wallets.find(name, lock=True), name)
             live_count = await store.positions.live_count(name)
@@ -99,8 +98,6 @@ class WalletsService:
             await store.wallets.delete(name)
             if live_count:
                 await store.enrichment.bump_membership()
-            _, frame = await self._enrichment.run(store, market)
-        self._enrichment.install(frame)
         return deleted_count
 
     async def valued(self, wallets: Sequence[Wallet]) -> Sequence[Wallet]:

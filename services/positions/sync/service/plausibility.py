@@ -24,7 +24,7 @@ from services.positions.sync.store.quarantine import QuarantineStore
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class ImplausibleRow:
     """A row that is refused: of which answer, which position, why, and a sentence for people."""
 
     place: int
@@ -36,12 +36,12 @@ class Doubt:
 
 
 @dataclass(slots=True)
-class Doubts:
+class Plausibility:
     """Reasons by row of the answers (0: believed), their records,
     and what quarantine is to hold."""
 
     reasons: NDArray[np.int8]
-    records: list[Doubt] = field(default_factory=list)
+    records: list[ImplausibleRow] = field(default_factory=list)
     waiting: dict[int, Quarantined] = field(default_factory=dict)
     leaving: list[int] = field(default_factory=list)
 
@@ -53,7 +53,7 @@ class Doubts:
             await store.keep(self.waiting)
 
 
-def doubts(
+def check_plausibility(
     stored: Stored,
     rows: AnswerColumns,
     at: NDArray[np.int64],
@@ -61,11 +61,11 @@ def doubts(
     assets: Mapping[str, int],
     market_usd: Mapping[str, float],
     quarantined: Mapping[int, Quarantined],
-) -> Doubts:
+) -> Plausibility:
     """`at`: see services.positions.sync.domain.sync_rows.matched; `market_usd`: fresh prices by
     asset.
     """
-    found = Doubts(np.zeros(len(at), np.int8))
+    found = Plausibility(np.zeros(len(at), np.int8))
     if not len(stored.columns["side"]) or not len(at):
         return found
     before = {name: column[at] for name, column in stored.columns.items()}
@@ -95,7 +95,7 @@ def _totals(
 
 
 def _contradicted(
-    found: Doubts,
+    found: Plausibility,
     rows: AnswerColumns,
     before: Mapping[str, NDArray[np.int64]],
     known: NDArray[np.bool_],
@@ -114,7 +114,7 @@ def _contradicted(
 
 
 def _doubt_leap(
-    found: Doubts,
+    found: Plausibility,
     rows: AnswerColumns,
     before: Mapping[str, NDArray[np.float64]],
     row: int,
@@ -144,13 +144,13 @@ def _doubt_leap(
     )
 
 
-def _record(rows: AnswerColumns, row: int, reason: str, name: str, words: str) -> Doubt:
+def _record(rows: AnswerColumns, row: int, reason: str, name: str, words: str) -> ImplausibleRow:
     columns = rows.columns
     asset = rows.asset_names[columns["asset"][row]]
     figures: dict[str, object] = {"asset": asset, "side": Side(int(columns["side"][row])).name}
     figures |= {
         each: float(columns[each][row]) for each in COMPARED if not np.isnan(columns[each][row])
     }
-    return Doubt(
+    return ImplausibleRow(
         int(columns["place"][row]), rows.ids[row], reason, name, f"{asset}: {words}", figures
     )
