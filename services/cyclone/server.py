@@ -43,9 +43,7 @@ class Config(ServiceConfig):
     service: ClassVar[str] = "cyclone"
     listen_address: str = "127.0.0.1:50057"
     price_address: str = Field("127.0.0.1:50051", description="host:port of the price service")
-    positions_address: str = Field(
-        "127.0.0.1:50052", description="host:port of the positions service"
-    )
+    positions_address: str = Field("127.0.0.1:50052", description="host:port of positions")
     hedges_address: str = Field("127.0.0.1:50053", description="host:port of the hedges service")
     alerts_address: str = Field("127.0.0.1:50054", description="host:port of the alerts service")
     monitor_address: str = Field("127.0.0.1:50055", description="host:port of the monitor service")

@@ -75,9 +75,7 @@ class Config(Overridable):
     service: ClassVar[str] = "monitor"
     listen_address: str = "127.0.0.1:50055"
     price_address: str = Field("127.0.0.1:50051", description="host:port of the price service")
-    positions_address: str = Field(
-        "127.0.0.1:50052", description="host:port of the positions service"
-    )
+    positions_address: str = Field("127.0.0.1:50052", description="host:port of positions")
     alerts_address: str = Field("127.0.0.1:50054", description="host:port of the alerts service")
     xcom_address: str = Field("127.0.0.1:50056", description="host:port of the xcom service")
     hedges_address: str = Field("", description="host:port of the hedges service, for its health")

@@ -9,7 +9,7 @@ from sonic.price.v1 import price_pb2, price_pb2_grpc
 
 from services.price.domain.prices import SYMBOL
 from services.price.loop import PriceFeed, retention
-from services.price.service.history import HistoryService, HistorySettings
+from services.price.service.history import HistoryService
 from services.price.service.prices import PriceService, Settings
 from services.price.servicer.prices import PriceServicer
 from services.price.sources import binance
@@ -132,7 +132,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         database.open(HistoryStore),
         Klines(candles, clock),
         clock,
-        _history_settings(config),
+        config.price_assets,
+        timedelta(days=config.price_history_kept_days) or None,
         ensure_market=service.ensure_market,
         changed=feed.wake,
     )
@@ -185,11 +186,6 @@ def _settings(config: Config) -> Settings:
         config.sonic_demo_seed,
         timedelta(seconds=config.price_min_refresh_seconds),
     )
-
-
-def _history_settings(config: Config) -> HistorySettings:
-    kept_days = config.price_history_kept_days
-    return HistorySettings(config.price_assets, timedelta(days=kept_days) if kept_days else None)
 
 
 def main() -> None:

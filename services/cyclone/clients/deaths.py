@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
-from services.cyclone.domain.incidents import Incident
+from services.cyclone.domain.incidents import Attempt, Incident
 from shared.errors import AlreadyExists
 from shared.names import shortened
 from shared.rpc.client import Channel
@@ -19,50 +19,39 @@ _BODY_LENGTH = 10_000
 
 
 class DeathClient:
-    """Every method raises SonicError when nobody answers within `seconds`."""
+    """Every method raises SonicError when nobody answers in the time of the attempt."""
 
     def __init__(self, channels: Mapping[str, Channel]) -> None:
         self._alerts = channels["alerts"].stub(alerts_pb2_grpc.AlertsServiceStub)
         self._xcom = channels["xcom"].stub(xcom_pb2_grpc.XComServiceStub)
         self._escalation = channels["xcom"].stub(xcom_pb2_grpc.EscalationServiceStub)
 
-    async def raise_death(
-        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
-    ) -> None:
+    async def raise_death(self, incident: Incident, attempt: Attempt) -> None:
         request = alerts_pb2.RaiseDeathRequest(
             incident=incident.name,
             summary=shortened(without_secrets(incident.summary), _SUMMARY_LENGTH),
-            cycle_id=cycle_id,
-            epoch=epoch,
+            cycle_id=attempt.cycle_id,
+            epoch=attempt.epoch,
         )
-        await self._alerts.RaiseDeath(request, timeout=seconds)
+        await self._alerts.RaiseDeath(request, timeout=attempt.seconds)
 
-    async def resolve_death(
-        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
-    ) -> None:
+    async def resolve_death(self, incident: Incident, attempt: Attempt) -> None:
         request = alerts_pb2.ResolveDeathRequest(
-            incident=incident.name, cycle_id=cycle_id, epoch=epoch
+            incident=incident.name, cycle_id=attempt.cycle_id, epoch=attempt.epoch
         )
-        await self._alerts.ResolveDeath(request, timeout=seconds)
+        await self._alerts.ResolveDeath(request, timeout=attempt.seconds)
 
-    async def send_death(
-        self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool
-    ) -> None:
-        body = (
-            f"{incident.summary}\nThe alerts service could not tell this itself: its alerts may "
-            "be late."
-        )
+    async def send_death(self, incident: Incident, attempt: Attempt) -> None:
+        late = "The alerts service could not tell this itself: its alerts may be late."
         request = xcom_pb2.SendRequest(
             request_id=_key(incident),
             level=xcom_pb2.LEVEL_HIGH,
             subject=f"HIGH: {incident.name} is down",
-            body=body,
+            body=f"{incident.summary}\n{late}",
         )
-        await self._send(request, incident, cycle_id, seconds, demo)
+        await self._send(request, incident, attempt)
 
-    async def send_recovery(
-        self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool
-    ) -> None:
+    async def send_recovery(self, incident: Incident, attempt: Attempt) -> None:
         request = xcom_pb2.SendRequest(
             request_id=f"{_key(incident)}-over",
             level=xcom_pb2.LEVEL_LOW,
@@ -70,30 +59,27 @@ class DeathClient:
             body=incident.summary,
             ends_incident=True,
         )
-        await self._send(request, incident, cycle_id, seconds, demo)
+        await self._send(request, incident, attempt)
 
-    async def end_death(self, incident: Incident, seconds: float) -> None:
+    async def end_death(self, incident: Incident, attempt: Attempt) -> None:
         request = xcom_pb2.SettleIncidentRequest(
             incident_key=_key(incident), action=xcom_pb2.INCIDENT_ACTION_END, by="cyclone"
         )
-        await self._escalation.SettleIncident(request, timeout=seconds)
+        await self._escalation.SettleIncident(request, timeout=attempt.seconds)
 
     async def _send(
-        self,
-        request: xcom_pb2.SendRequest,
-        incident: Incident,
-        cycle_id: str,
-        seconds: float,
-        demo: bool,
+        self, request: xcom_pb2.SendRequest, incident: Incident, attempt: Attempt
     ) -> None:
         request.body = shortened(without_secrets(request.body), _BODY_LENGTH)
         request.source = "cyclone"
         request.dedupe_key = request.request_id
         request.incident_key = _key(incident)
-        facts = {"incident": incident.name, "incident_id": incident.id, "cycle_id": cycle_id}
-        request.facts.update(facts | ({"demo": "true"} if demo else {}))
+        request.facts.update(incident=incident.name, incident_id=incident.id)
+        request.facts["cycle_id"] = attempt.cycle_id
+        if attempt.demo:
+            request.facts["demo"] = "true"
         try:
-            await self._xcom.Send(request, timeout=seconds)
+            await self._xcom.Send(request, timeout=attempt.seconds)
         except AlreadyExists:
             # Sent before, when it was another cycle; only the answer was lost.
             return

@@ -43,6 +43,16 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to notify: after which cycle, under which epoch, of a demo, how long each call."""
+
+    cycle_id: str
+    epoch: int
+    demo: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What one cycle says about one name; `limit` bad cycles in a row make an incident."""
 

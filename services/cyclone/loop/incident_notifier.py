@@ -9,7 +9,7 @@ from typing import Protocol
 
 from services.cyclone.domain import incidents, steps
 from services.cyclone.domain.cycle import Cycle, CycleState, Event, Severity, StepState
-from services.cyclone.domain.incidents import Incident, NotifiedBy
+from services.cyclone.domain.incidents import Attempt, Incident, NotifiedBy
 from services.cyclone.domain.outcomes import NO_LIQUIDATION_PRICE, TotalsReading
 from services.cyclone.store.progress import Fenced, ProgressStore
 from shared.clock import Clock
@@ -18,29 +18,21 @@ from shared.log import get_logger
 
 
 class DeathNotifier(Protocol):
-    """Who notifies people. Every method raises SonicError when nobody answers within `seconds`."""
+    """Who notifies people. Every method raises SonicError when nobody answers in time."""
 
-    async def raise_death(
-        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
-    ) -> None: ...
+    async def raise_death(self, incident: Incident, attempt: Attempt) -> None: ...
 
-    async def resolve_death(
-        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
-    ) -> None: ...
+    async def resolve_death(self, incident: Incident, attempt: Attempt) -> None: ...
 
-    async def send_death(
-        self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool
-    ) -> None:
+    async def send_death(self, incident: Incident, attempt: Attempt) -> None:
         """Through xcom, HIGH, when alerts cannot; the same incident again is one message."""
         ...
 
-    async def send_recovery(
-        self, incident: Incident, cycle_id: str, seconds: float, *, demo: bool
-    ) -> None:
+    async def send_recovery(self, incident: Incident, attempt: Attempt) -> None:
         """To those who heard of it directly, and to nobody's contacts any more."""
         ...
 
-    async def end_death(self, incident: Incident, seconds: float) -> None:
+    async def end_death(self, incident: Incident, attempt: Attempt) -> None:
         """What was perhaps sent directly goes to no further contact; notifies nobody."""
         ...
 
@@ -109,10 +101,9 @@ class IncidentNotifier:
         notified, events = [], []
         waiting = incidents.unnotified(self.incidents.values())
         # Together: who does not answer is waited for once, not once an incident.
-        attempts = (self._notify_one(incident, cycle_id, epoch, seconds) for incident in waiting)
-        for incident, (after, message) in zip(
-            waiting, await asyncio.gather(*attempts), strict=True
-        ):
+        attempt = Attempt(cycle_id, epoch, self.demo, seconds)
+        ends = await asyncio.gather(*(self._notify_one(incident, attempt) for incident in waiting))
+        for incident, (after, message) in zip(waiting, ends, strict=True):
             severity = Severity.INFO if incident.resolving and after != incident else Severity.ERROR
             events.append(Event(self._clock.now(), severity, incident.name, message, cycle_id))
             notified.append(after)
@@ -121,54 +112,44 @@ class IncidentNotifier:
         self.incidents |= {incident.name: incident for incident in notified}
         await self._store.note(epoch, events, notified)
 
-    async def _notify_one(
-        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
-    ) -> tuple[Incident, str]:
+    async def _notify_one(self, incident: Incident, attempt: Attempt) -> tuple[Incident, str]:
         try:
             if incident.resolving:
-                return await self._notify_end(incident, cycle_id, epoch, seconds)
-            return await self._notify_begin(incident, cycle_id, epoch, seconds)
+                return await self._notify_end(incident, attempt)
+            return await self._notify_begin(incident, attempt)
         except SonicError as error:
             get_logger().error(
                 "a death cannot be told", incident=incident.name, problem=error.message
             )
             return incident, f"cannot be told, tried again after the next cycle: {error.message}"
 
-    async def _notify_begin(
-        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
-    ) -> tuple[Incident, str]:
+    async def _notify_begin(self, incident: Incident, attempt: Attempt) -> tuple[Incident, str]:
         try:
-            await self._deaths.raise_death(incident, cycle_id, epoch, seconds)
+            await self._deaths.raise_death(incident, attempt)
         except SonicError:
-            await self._deaths.send_death(incident, cycle_id, seconds, demo=self.demo)
-            return replace(
-                incident, notified_by=NotifiedBy.XCOM
-            ), f"told through xcom: {incident.summary}"
-        return replace(
-            incident, notified_by=NotifiedBy.ALERTS
-        ), f"told through alerts: {incident.summary}"
+            await self._deaths.send_death(incident, attempt)
+            after = replace(incident, notified_by=NotifiedBy.XCOM)
+            return after, f"told through xcom: {incident.summary}"
+        after = replace(incident, notified_by=NotifiedBy.ALERTS)
+        return after, f"told through alerts: {incident.summary}"
 
-    async def _notify_end(
-        self, incident: Incident, cycle_id: str, epoch: int, seconds: float
-    ) -> tuple[Incident, str]:
+    async def _notify_end(self, incident: Incident, attempt: Attempt) -> tuple[Incident, str]:
         # Who did not answer in time may have notified all the same: it ends there too.
         if incident.notified_by is NotifiedBy.ALERTS:
-            await self._deaths.resolve_death(incident, cycle_id, epoch, seconds)
-            await self._deaths.end_death(incident, seconds)
+            await self._deaths.resolve_death(incident, attempt)
+            await self._deaths.end_death(incident, attempt)
         else:
-            await self._deaths.send_recovery(incident, cycle_id, seconds, demo=self.demo)
-            await self._deaths.resolve_death(incident, cycle_id, epoch, seconds)
+            await self._deaths.send_recovery(incident, attempt)
+            await self._deaths.resolve_death(incident, attempt)
         return Incident(incident.name, incident.bad_count), "over"
 
     async def _ping(
         self, pinger: Pinger, cycle: Cycle, epoch: int, totals: TotalsReading | None
     ) -> None:
         oldest = totals.oldest_mark_time if totals else None
-        age_seconds = (
-            None if oldest is None else max((self._clock.now() - oldest).total_seconds(), 0.0)
-        )
+        age = None if oldest is None else self._clock.now() - oldest
         try:
-            await pinger.ping(cycle.id, age_seconds)
+            await pinger.ping(cycle.id, None if age is None else max(age.total_seconds(), 0.0))
             return
         except SonicError as error:
             message = f"the outside ping failed: {error.message}"

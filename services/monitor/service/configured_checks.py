@@ -38,6 +38,10 @@ class ConfiguredChecks:
         """What counts now for a monitor."""
         return effective(self._checks[name].defaults, chosen, self._overrides.get(name, {}))
 
+    def states(self, stored: Mapping[str, StoredMonitor], now: datetime) -> list[State]:
+        """All monitors as they stand."""
+        return [self.state(name, stored[name], now) for name in self.names]
+
     def state(self, name: str, stored: StoredMonitor, now: datetime) -> State:
         """A monitor as it stands."""
         one = self._checks[name]

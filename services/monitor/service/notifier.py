@@ -33,52 +33,44 @@ class NotificationSender:
         """Whether everything is sent; what cannot be handed over now waits."""
         async with self._read() as store:
             waiting = await store.notifications()
-        for notification in waiting:
+        for one in waiting:
             try:
-                if not await self._is_end_sent_unrecorded(notification):
-                    await self._sender.send(notification)
+                if not await self._is_end_sent_unrecorded(one):
+                    await self._sender.send(one)
             except Unavailable as error:
-                if await self._is_sent_unrecorded(notification, error):
-                    await self._drop(notification)
+                if await self._is_sent_unrecorded(one, error):
+                    await self._drop(one)
                     continue
-                get_logger().warning(
-                    "notification waits", notification=notification.id, reason=error.reason
-                )
+                get_logger().warning("notification waits", notification=one.id, reason=error.reason)
                 return False
             except SonicError as error:
                 # Refused for good: waiting would keep back all that comes after it.
-                get_logger().error(
-                    "notification refused", notification=notification.id, reason=error.reason
-                )
-            await self._drop(notification)
+                get_logger().error("notification refused", notification=one.id, reason=error.reason)
+            await self._drop(one)
         return True
 
-    async def _is_sent_unrecorded(self, notification: Notification, error: Unavailable) -> bool:
+    async def _is_sent_unrecorded(self, one: Notification, error: Unavailable) -> bool:
         """Whether a HIGH that nobody can store reached somebody all the same."""
-        if error.reason not in REASONS or notification.level is not Level.HIGH:
+        if error.reason not in REASONS or one.level is not Level.HIGH:
             return False
         try:
-            is_sent = await self._sender.send_unrecorded(
-                notification.id, notification.subject, notification.body
-            )
+            is_sent = await self._sender.send_unrecorded(one.id, one.subject, one.body)
         except SonicError as failure:
             get_logger().error("notification cannot be sent past the queue", reason=failure.reason)
             return False
         if is_sent:
-            self._unrecorded.setdefault(notification.incident_key, notification.id)
+            self._unrecorded.setdefault(one.incident_key, one.id)
         return is_sent
 
-    async def _is_end_sent_unrecorded(self, notification: Notification) -> bool:
+    async def _is_end_sent_unrecorded(self, one: Notification) -> bool:
         """The end of what was sent past the queue goes the same way, to those who heard."""
-        begun = self._unrecorded.get(notification.incident_key)
-        if begun is None or not notification.ends_incident:
+        begun = self._unrecorded.get(one.incident_key)
+        if begun is None or not one.ends_incident:
             return False
-        is_sent = await self._sender.send_unrecorded(
-            notification.id, notification.subject, notification.body, begun
-        )
-        del self._unrecorded[notification.incident_key]
+        is_sent = await self._sender.send_unrecorded(one.id, one.subject, one.body, begun)
+        del self._unrecorded[one.incident_key]
         return is_sent
 
-    async def _drop(self, notification: Notification) -> None:
+    async def _drop(self, one: Notification) -> None:
         async with self._begin() as store:
-            await store.drop_notification(notification.id)
+            await store.drop_notification(one.id)

@@ -82,12 +82,7 @@ class MonitorQueries:
         async with self._read() as store:
             stored, _ = await store.stored(self._configured.names)
             badges = self._known(await store.badges())
-        return View(
-            tuple(
-                self._configured.state(name, stored[name], now) for name in self._configured.names
-            ),
-            tuple(badges),
-        )
+        return View(tuple(self._configured.states(stored, now)), tuple(badges))
 
     async def state(self, name: str) -> State:
         """One monitor; NotFound MONITOR_NOT_FOUND."""
@@ -103,9 +98,7 @@ class MonitorQueries:
             stored, beat = await store.stored(self._configured.names)
             badges = self._known(await store.badges())
             waiting_count = await store.waiting_count()
-        states = [
-            self._configured.state(name, stored[name], now) for name in self._configured.names
-        ]
+        states = self._configured.states(stored, now)
         return status(states, badges, waiting_count, beat.call_time)
 
     async def update(self, name: str, changes: Chosen, fields: Sequence[str], etag: str) -> State:
@@ -126,9 +119,8 @@ class MonitorQueries:
         async with self._begin() as store:
             chosen = await store.chosen(one.name)
             if etag and etag != str(chosen.version):
-                raise Conflict(
-                    "ETAG_MISMATCH", f"the settings of {one.name} were changed; read them again"
-                )
+                problem = f"the settings of {one.name} were changed; read them again"
+                raise Conflict("ETAG_MISMATCH", problem)
             taken = {field: getattr(changes, field) for field in fields}
             await store.choose(one.name, replace(chosen, **taken, version=chosen.version + 1))
         self._changed()
@@ -145,9 +137,8 @@ class MonitorQueries:
             if duration is None:
                 duration = self._configured.setting(one.name, chosen).snooze or _SNOOZE
             until = now + duration if duration else None
-            await store.choose(
-                one.name, replace(chosen, snoozed_until_time=until, version=chosen.version + 1)
-            )
+            rested = replace(chosen, snoozed_until_time=until, version=chosen.version + 1)
+            await store.choose(one.name, rested)
         self._changed()
         return await self.state(one.name)
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -41,19 +41,12 @@ class CandleSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class HistorySettings:
-    """`kept`: rows older than this go; None = never."""
-
-    assets: tuple[str, ...]
-    kept: timedelta | None
-
-
 class HistoryService:
     """Reading, correcting, filling and trimming the history; the present price is always its newest
     row.
 
-    `ensure_market` is awaited before the market is read; `changed` is called after each write.
+    `kept`: older rows go, None = never. `ensure_market` is awaited before the market is read;
+    `changed` is called after each write.
     """
 
     def __init__(
@@ -61,7 +54,8 @@ class HistoryService:
         begin: Begin,
         source: CandleSource,
         clock: Clock,
-        settings: HistorySettings,
+        assets: tuple[str, ...],
+        kept: timedelta | None,
         *,
         ensure_market: Callable[[], Awaitable[None]],
         changed: Callable[[], None],
@@ -69,7 +63,8 @@ class HistoryService:
         self._begin = begin
         self._source = source
         self._clock = clock
-        self._settings = settings
+        self._assets = assets
+        self._kept = kept
         self._ensure_market = ensure_market
         self._changed = changed
 
@@ -101,7 +96,7 @@ class HistoryService:
 
         InvalidArgument UNKNOWN_ASSET, NOT_A_PRICE, INVALID_FIELD, AlreadyExists RECORD_EXISTS.
         """
-        (asset,) = wanted_assets([asset], self._settings.assets, "asset")
+        (asset,) = wanted_assets([asset], self._assets, "asset")
         moment = self._checked(price_usd, price_time or self._clock.now(), "")
         await self._ensure_market()
         async with self._begin() as store:
@@ -194,7 +189,7 @@ class HistoryService:
 
         Raises InvalidArgument UNKNOWN_ASSET, INVALID_FIELD, NotFound NO_CANDLES, ProviderFailure.
         """
-        (asset,) = wanted_assets([asset], self._settings.assets, "asset")
+        (asset,) = wanted_assets([asset], self._assets, "asset")
         first, until = _backfill_stretch(interval, start, end, self._clock.now())
         fetched_count = inserted_count = 0
         while first < until:
@@ -213,9 +208,9 @@ class HistoryService:
 
     async def trim(self) -> int:
         """Delete rows older than the setting keeps, in small transactions; returns how many."""
-        if self._settings.kept is None:
+        if self._kept is None:
             return 0
-        before = self._clock.now() - self._settings.kept
+        before = self._clock.now() - self._kept
         total = 0
         while True:
             async with self._begin() as store:
@@ -226,7 +221,7 @@ class HistoryService:
 
     async def _check_asset(self, store: HistoryStore, market: Market, asset: str) -> None:
         """An empty list would say that it has no history, where nobody ever looked."""
-        tracked = self._settings.assets
+        tracked = self._assets
         if asset not in tracked and await store.newest(market, asset) is None:
             raise not_tracked([asset], tracked, "asset")
 
