@@ -1,3 +1,1 @@
-"""The one judge: thresholds, alerts and their levels, the ledger of every change, and what must be
-notified.
-"""
+"""Owns thresholds, alerts and their levels, the ledger of every change, notifications."""

@@ -127,8 +127,7 @@ class PositionsClient:
         return answer.mode == pb.MODE_DEMO
 
     async def _read(self, names: Sequence[str], known_epoch: int | None = None) -> list[Any] | None:
-        """All parts of the stream; None, and no further part, when the first shows the known
-        epoch."""
+        """All parts of the stream; None, and no further part, at the known epoch."""
         parts: list[Any] = []
         try:
             stream = self._columns.ReadColumns(

@@ -1,5 +1,4 @@
-"""Background work: the outbox handed over, holds ended when their time has come. Decides
-nothing."""
+"""Background work: the outbox handed over, holds ended in time. Decides nothing."""
 
 from __future__ import annotations
 
@@ -17,9 +16,7 @@ _LONGEST_PAUSE_SECONDS = 30.0
 
 
 class RelayLoop(Loop):
-    """Woken by every commit of this process that notifies something; looks every 2 s for those of
-    others.
-    """
+    """Woken by every commit of this process that notifies; looks every 2 s for others."""
 
     def __init__(self, relay: Relay, cache: SnapshotCache, clock: Clock) -> None:
         super().__init__("alerts relay", self._once_more, clock, first_delay_seconds=0.1)

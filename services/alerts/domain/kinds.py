@@ -1,4 +1,4 @@
-"""The words of alerts: types, classes, levels, and what each type measures."""
+"""Types, classes and levels of alerts, and what each type measures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
@@ -96,122 +97,55 @@ _ADD = "Add collateral, cut size or close the position."
 _TAKE = "Consider taking profit or moving your stop."
 _LOOK = "Look at the portfolio: reduce size or add collateral where the distance is smallest."
 
+_POSITION, _PORTFOLIO, _MARKET, _SYSTEM = (partial(Metric, kind) for kind in AlertClass)
+_INFORM = "For your information."
+_WATCH = "Look at the positions in this asset."
+_ANSWER = "Look at the service and its log; levels are held until it is back."
+
 METRICS: Mapping[AlertType, Metric] = {
-    AlertType.HEAT_INDEX: Metric(
-        AlertClass.POSITION, "heat_index", "heat", "", _ADD, lowest=0.0, highest=100.0
-    ),
+    AlertType.HEAT_INDEX: _POSITION("heat_index", "heat", "", _ADD, lowest=0, highest=100),
     # -100 is liquidation; a win has no end.
-    AlertType.TRAVEL_PERCENT: Metric(
-        AlertClass.POSITION, "travel_percent", "travel", "%", _ADD, lowest=-100.0
+    AlertType.TRAVEL_PERCENT: _POSITION("travel_percent", "travel", "%", _ADD, lowest=-100),
+    AlertType.LIQUIDATION_DISTANCE: _POSITION(
+        "liquidation_distance_percent", "liquidation distance", "%", _ADD, lowest=0, highest=100
     ),
-    AlertType.LIQUIDATION_DISTANCE: Metric(
-        AlertClass.POSITION,
-        "liquidation_distance_percent",
-        "liquidation distance",
-        "%",
-        _ADD,
-        lowest=0.0,
-        highest=100.0,
+    AlertType.LIQUIDATION_PROBABILITY: _POSITION(
+        "liquidation_probability", "liquidation probability in 24 h", "", _ADD, lowest=0, highest=1
     ),
-    AlertType.LIQUIDATION_PROBABILITY: Metric(
-        AlertClass.POSITION,
-        "liquidation_probability",
-        "liquidation probability in 24 h",
-        "",
-        _ADD,
-        lowest=0.0,
-        highest=1.0,
+    AlertType.PROFIT: _POSITION("profit_usd", "profit", "USD", _TAKE, opportunity=True),
+    AlertType.TOTAL_VALUE: _PORTFOLIO(
+        "total_value_usd", "total value", "USD", _INFORM, opportunity=True
     ),
-    AlertType.PROFIT: Metric(
-        AlertClass.POSITION, "profit_usd", "profit", "USD", _TAKE, opportunity=True
+    AlertType.TOTAL_SIZE: _PORTFOLIO(
+        "total_size_usd", "total size", "USD", _INFORM, opportunity=True, lowest=0
     ),
-    AlertType.TOTAL_VALUE: Metric(
-        AlertClass.PORTFOLIO,
-        "total_value_usd",
-        "total value",
-        "USD",
-        "For your information.",
-        opportunity=True,
+    AlertType.TOTAL_PROFIT: _PORTFOLIO(
+        "total_profit_usd", "total profit", "USD", _TAKE, opportunity=True, lowest=0
     ),
-    AlertType.TOTAL_SIZE: Metric(
-        AlertClass.PORTFOLIO,
-        "total_size_usd",
-        "total size",
-        "USD",
-        "For your information.",
-        opportunity=True,
-        lowest=0.0,
+    AlertType.AVG_LEVERAGE: _PORTFOLIO(
+        "avg_leverage_ratio", "average leverage", "x", _LOOK, lowest=0, beyond=True
     ),
-    AlertType.TOTAL_PROFIT: Metric(
-        AlertClass.PORTFOLIO,
-        "total_profit_usd",
-        "total profit",
-        "USD",
-        _TAKE,
-        opportunity=True,
-        lowest=0.0,
+    AlertType.AVG_TRAVEL_PERCENT: _PORTFOLIO(
+        "avg_travel_percent", "average travel", "%", _LOOK, lowest=-100
     ),
-    AlertType.AVG_LEVERAGE: Metric(
-        AlertClass.PORTFOLIO,
-        "avg_leverage_ratio",
-        "average leverage",
-        "x",
-        _LOOK,
-        lowest=0.0,
-        beyond=True,
+    AlertType.VALUE_TO_COLLATERAL_RATIO: _PORTFOLIO(
+        "value_to_collateral_ratio", "value to collateral", "", _LOOK, lowest=0
     ),
-    AlertType.AVG_TRAVEL_PERCENT: Metric(
-        AlertClass.PORTFOLIO, "avg_travel_percent", "average travel", "%", _LOOK, lowest=-100.0
+    AlertType.TOTAL_HEAT: _PORTFOLIO(
+        "avg_heat_index", "average heat", "", _LOOK, lowest=0, highest=100
     ),
-    AlertType.VALUE_TO_COLLATERAL_RATIO: Metric(
-        AlertClass.PORTFOLIO,
-        "value_to_collateral_ratio",
-        "value to collateral",
-        "",
-        _LOOK,
-        lowest=0.0,
-    ),
-    AlertType.TOTAL_HEAT: Metric(
-        AlertClass.PORTFOLIO, "avg_heat_index", "average heat", "", _LOOK, lowest=0.0, highest=100.0
-    ),
-    AlertType.PRICE_THRESHOLD: Metric(
-        AlertClass.MARKET,
-        "price_usd",
-        "price",
-        "USD",
-        "Look at the positions in this asset.",
-        lowest=0.0,
-        beyond=True,
-    ),
+    AlertType.PRICE_THRESHOLD: _MARKET("price_usd", "price", "USD", _WATCH, lowest=0, beyond=True),
     # Of the alert's starting price; nothing falls by 100 percent.
-    AlertType.DELTA_CHANGE: Metric(
-        AlertClass.MARKET,
-        "price_change_percent",
-        "price change",
-        "%",
-        "Look at the positions in this asset.",
-        lowest=-100.0,
-        beyond=True,
+    AlertType.DELTA_CHANGE: _MARKET(
+        "price_change_percent", "price change", "%", _WATCH, lowest=-100, beyond=True
     ),
     # Seconds since 1970; what people read is the moment.
-    AlertType.TIME: Metric(
-        AlertClass.SYSTEM,
-        "time_seconds",
-        "time",
-        "UTC",
-        "You asked to be reminded now.",
-        opportunity=True,
-        lowest=0.0,
+    AlertType.TIME: _SYSTEM(
+        "time_seconds", "time", "UTC", "You asked to be reminded now.", opportunity=True, lowest=0,
         beyond=True,
     ),
-    AlertType.DEATH_NAIL: Metric(
-        AlertClass.SYSTEM,
-        "death",
-        "death",
-        "",
-        "Look at the service and its log; levels are held until it is back.",
-    ),
-}
+    AlertType.DEATH_NAIL: _SYSTEM("death", "death", "", _ANSWER),
+}  # fmt: skip
 
 # Types that a person can ask for; a death is raised by events.
 BY_HAND = tuple(kind for kind in METRICS if kind is not AlertType.DEATH_NAIL)

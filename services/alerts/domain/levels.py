@@ -55,8 +55,7 @@ def raw_level(value: Floats, limits: Floats, sign: Floats) -> NDArray[np.int8]:
 
 
 def floor_level(value: Floats, limits: Floats, sign: Floats) -> NDArray[np.int8]:
-    """The highest level whose edge, moved by the margin to the safe side,
-    the value has not left."""
+    """The highest level whose edge, moved by the margin, the value has not left."""
     signed = (value * sign)[:, None]
     edges = limits * sign[:, None]
     return _highest((signed >= edges) | (signed > edges - MARGIN_RATIO * np.abs(limits)))

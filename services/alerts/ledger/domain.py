@@ -21,9 +21,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Entry(NamedTuple):
-    """A row before it is sealed. Levels and type as numbers, 0 is none; values in the metric's
-    unit.
-    """
+    """A row before it is sealed. Levels and type as numbers, 0: none; values in its unit."""
 
     entry_time: datetime
     alert_id: str
@@ -123,9 +121,7 @@ def chain(key: bytes, head: Head, entries: Iterable[Entry]) -> list[Sealed]:
 
 
 def line(row: Sealed) -> str:
-    """A row as one line of JSON, ended by a newline; numbers read back bit for bit, inputs as they
-    are.
-    """
+    """A row as a line of JSON with its newline; numbers read back bit for bit."""
     entry = row.entry
     fields = {
         "sequence": row.sequence,
@@ -171,9 +167,7 @@ class Walk:
         self._bad, self._problem = sequence, problem
 
     def end(self) -> Verdict:
-        """The verdict. An anchor that is not in the chain means the tail was cut or the chain
-        replaced.
-        """
+        """An anchor that is not in the chain: its tail was cut, or it was replaced."""
         if self._anchor is not None and not self._problem and not self._anchored_sequence:
             self._stop(
                 self._anchor.sequence or self._head.sequence + 1,

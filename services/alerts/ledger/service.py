@@ -51,9 +51,7 @@ class LedgerQueries:
         return found
 
     async def _refuse_unknown(self, store: Store, alert_id: str) -> None:
-        """An empty answer would say that nothing ever happened to it; the record knows what was
-        there.
-        """
+        """ALERT_NOT_FOUND, unless it ever was: the ledger knows."""
         if not alert_id or await store.ledger.names(alert_id):
             return
         (await self._cache.read(store)).row(alert_id)

@@ -1,2 +1,1 @@
-"""Notifications: what people read of a change of level, kept in an outbox until it is handed
-over."""
+"""What people read of a change of level, kept in an outbox until it is handed over."""

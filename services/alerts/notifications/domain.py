@@ -77,9 +77,7 @@ class IncidentAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IncidentUpdate:
-    """What becomes of an incident, for the notification service alone. `level` as in Notification,
-    `until_time` RFC 3339.
-    """
+    """What becomes of an incident, not for people. `until_time` RFC 3339."""
 
     incident_key: str
     action: IncidentAction

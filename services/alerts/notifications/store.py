@@ -80,8 +80,7 @@ class OutboxStore:
     async def claim(
         self, now: datetime, due_time: datetime, size: int, *, anyway: bool = False
     ) -> list[Waiting]:
-        """Take rows that nobody else holds, loudest first; `anyway` those that somebody holds
-        too."""
+        """Take rows that nobody else holds, loudest first; `anyway`: held ones too."""
         claimed = await self._transaction.fetch(
             _CLAIM, now=now, due_time=due_time, until=now + CLAIM, size=size, anyway=anyway
         )

@@ -69,8 +69,7 @@ class PriceRules:
             return await _present(store, id, "")
 
     async def create(self, rule: Rule) -> Rule:
-        """A new one; its first price is its anchor. INVALID_FIELD, UNKNOWN_NAME,
-        XCOM_UNAVAILABLE."""
+        """Its first price is its anchor. INVALID_FIELD, UNKNOWN_NAME, XCOM_UNAVAILABLE."""
         check(rule)
         await self._channels.check(rule.channels, (), "rule.channels")
         now = self._cache.clock.now()
@@ -188,15 +187,13 @@ def _observation(rule: Rule, single: Reading | None, now_micros: int) -> Observa
 async def _write(edit: Edit, state: ServiceState, record: Record) -> None:
     """The record of an edit of a rule, beside which evaluations begin anew."""
     state = replace(state, rule_version=new_version())
-    await edit.write(Decision(None, state, edit.snapshot.alert_columns, record=record))
+    await edit.write(Decision(None, state, edit.snapshot.columns, record=record))
 
 
 async def _write_end(
     edit: Edit, reason: str, before: Rule, after: Rule | None, now: datetime
 ) -> None:
-    """Who ends, switches off or begins anew what was notified at HIGH knows of it: nobody else
-    is woken.
-    """
+    """Who ends or begins anew what was notified at HIGH knows of it: nobody is woken."""
     stands = after is not None and after.enabled and after.state is before.state
     is_noted = before.notified_level == Level.HIGH and not stands
     record = Record.of(

@@ -64,13 +64,13 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[T]):
     """What a use case makes of a snapshot: its answer, everything as it is then, and what is
-    written of it. Rows are of `alert_columns`; see `Writes`. `also` is written in the same
+    written of it. Rows are of `columns`; see `Writes`. `also` is written in the same
     transaction.
     """
 
     answer: T
     service_state: ServiceState
-    alert_columns: AlertColumns
+    columns: AlertColumns
     levels: Column = field(default_factory=no_rows)
     settings: Column = field(default_factory=no_rows)
     readings: bool = False
@@ -100,9 +100,7 @@ class Edit:
 
 
 class Commits:
-    """Steps are decided by what this process knows, and again when that was old; edits behind the
-    lock.
-    """
+    """Steps are decided by what this process knows, again when that was old; edits locked."""
 
     def __init__(self, cache: SnapshotCache, ledger: LedgerWriter) -> None:
         self._cache = cache
@@ -204,7 +202,7 @@ class Commits:
                     await decision.also(store)
             finally:
                 sealing.cancel()
-        after = snapshot.after(decision.service_state, decision.alert_columns, sealing.head)
+        after = snapshot.after(decision.service_state, decision.columns, sealing.head)
         return made, after
 
 
@@ -212,7 +210,7 @@ def _writes(snapshot: Snapshot, decision: Decision[T]) -> Writes:
     record = decision.record
     sequence = snapshot.head.sequence + 1 + record.place
     return Writes(
-        decision.alert_columns,
+        decision.columns,
         decision.levels,
         decision.settings,
         decision.readings,

@@ -1,6 +1,4 @@
-"""What edits may name: channels that the notification service has, assets whose prices cycles
-bring.
-"""
+"""What edits may name: channels of the notification service, assets that cycles price."""
 
 from __future__ import annotations
 
@@ -54,16 +52,13 @@ class Channels:
 
 
 def check_asset(asset: str, service_state: ServiceState, field: str) -> None:
-    """UNKNOWN_NAME for an asset whose price no cycle brings; before the first cycle nobody
-    knows."""
+    """UNKNOWN_NAME for an asset whose price no cycle brings; unknown before the first cycle."""
     _check_asset(asset, service_state.tracked_assets, field)
 
 
 def check_scope_asset(scope: Scope, snapshot: Snapshot, field: str) -> None:
-    """A price limit needs a price; a limit of positions in an asset a price, or a position that is
-    held.
-    """
-    tracked, columns = snapshot.service_state.tracked_assets, snapshot.alert_columns
+    """A price limit needs a price; a limit of positions a price, or a position that is held."""
+    tracked, columns = snapshot.service_state.tracked_assets, snapshot.columns
     if not scope.asset or not tracked:
         return
     known = set(tracked)

@@ -27,9 +27,7 @@ async def offload(row_count: int, work: Callable[P, T], *args: P.args, **kwargs:
 
 @contextmanager
 def without_collector(row_count: int) -> Iterator[None]:
-    """Python's collector set aside for many rows: all of them stay, and it would walk them at every
-    step.
-    """
+    """Python's collector set aside for many rows: all stay, and it would walk them."""
     is_long = row_count > _UNCOLLECTED_ROWS and gc.isenabled()
     if is_long:
         gc.disable()

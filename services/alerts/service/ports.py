@@ -66,8 +66,7 @@ class Notifier(Protocol):
         ...
 
     async def notify(self, notification: Notification) -> None:
-        """Durably accepted when it returns; XCOM_UNAVAILABLE, or another SonicError for a
-        refusal."""
+        """Durably accepted when it returns; XCOM_UNAVAILABLE, else SonicError: refused."""
         ...
 
     async def update_incident(self, update: IncidentUpdate) -> None:
@@ -79,7 +78,5 @@ class AcknowledgementSource(Protocol):
     """What people said to the notification service."""
 
     async def acknowledgements(self, after_sequence: int) -> tuple[Sequence[Acknowledgement], int]:
-        """What came later, oldest first, a page of it, and the last number of all;
-        XCOM_UNAVAILABLE.
-        """
+        """A page of what came later, oldest first, and the last number; XCOM_UNAVAILABLE."""
         ...

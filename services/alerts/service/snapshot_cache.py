@@ -1,5 +1,4 @@
-"""The snapshot of alerts and thresholds that this process keeps,
-checked by version at every use."""
+"""The snapshot of alerts and thresholds of this process, checked by version at every use."""
 
 from __future__ import annotations
 
@@ -25,11 +24,10 @@ Begin = Callable[[], AbstractAsyncContextManager[Store]]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Alerts, thresholds, tables and end of the ledger that belong together, as of a service
-    state."""
+    """Alerts, thresholds and end of the ledger, as of one service state."""
 
     service_state: ServiceState
-    alert_columns: AlertColumns
+    columns: AlertColumns
     thresholds: ThresholdSet
     tables: ThresholdTables
     head: Head
@@ -37,30 +35,20 @@ class Snapshot:
     def row(self, id: str, expected_etag: str = "") -> int:
         """The row of an alert id; ALERT_NOT_FOUND, and ETAG_MISMATCH when it was edited since."""
         key = key_of(id)
-        row = int(self.alert_columns.rows_of(np.array([-1 if key is None else key]))[0])
+        row = int(self.columns.rows_of(np.array([-1 if key is None else key]))[0])
         if row < 0:
             raise NotFound("ALERT_NOT_FOUND", f"no alert {id[:80]!r}")
-        if expected_etag and expected_etag != etag(int(self.alert_columns.revision[row])):
+        if expected_etag and expected_etag != etag(int(self.columns.revision[row])):
             raise Conflict("ETAG_MISMATCH", "the alert changed since it was read; read it again")
         return row
 
-    def after(
-        self, service_state: ServiceState, alert_columns: AlertColumns, head: Head
-    ) -> Snapshot:
+    def after(self, service_state: ServiceState, columns: AlertColumns, head: Head) -> Snapshot:
         """As it is after a commit; the thresholds are the same."""
-        is_same = alert_columns.assets == self.alert_columns.assets
+        is_same = columns.assets == self.columns.assets
         tables = (
-            self.tables
-            if is_same
-            else ThresholdTables(*self.thresholds.tables(alert_columns.assets))
+            self.tables if is_same else ThresholdTables(*self.thresholds.tables(columns.assets))
         )
-        return replace(
-            self,
-            service_state=service_state,
-            alert_columns=alert_columns,
-            tables=tables,
-            head=head,
-        )
+        return replace(self, service_state=service_state, columns=columns, tables=tables, head=head)
 
 
 class SnapshotCache:
@@ -102,18 +90,18 @@ class SnapshotCache:
         last = self._snapshot
         if last is not None and last.service_state == service_state:
             return last
-        alert_columns = await self._alert_columns(store, service_state, last)
+        columns = await self._alert_columns(store, service_state, last)
         # Who writes the ledger moves a version of the state with it.
         head = await store.ledger.head()
         if (
             last is not None
             and last.service_state.threshold_version == service_state.threshold_version
         ):
-            self._snapshot = last.after(service_state, alert_columns, head)
+            self._snapshot = last.after(service_state, columns, head)
         else:
             thresholds = ThresholdSet(await store.thresholds.all())
-            tables = ThresholdTables(*thresholds.tables(alert_columns.assets))
-            self._snapshot = Snapshot(service_state, alert_columns, thresholds, tables, head)
+            tables = ThresholdTables(*thresholds.tables(columns.assets))
+            self._snapshot = Snapshot(service_state, columns, thresholds, tables, head)
         return self._snapshot
 
     async def thresholds(self, store: Store) -> ThresholdSet:
@@ -130,12 +118,12 @@ class SnapshotCache:
         self, store: Store, service_state: ServiceState, last: Snapshot | None
     ) -> AlertColumns:
         if last is not None and last.service_state.alert_version == service_state.alert_version:
-            alert_columns = last.alert_columns
+            columns = last.columns
             if last.service_state.evaluation_version == service_state.evaluation_version:
-                return alert_columns
+                return columns
         else:
-            alert_columns = await store.alerts.load()
-        return await store.evaluations.load(alert_columns, service_state.evaluation_version)
+            columns = await store.alerts.load()
+        return await store.evaluations.load(columns, service_state.evaluation_version)
 
     def keep(self, snapshot: Snapshot) -> None:
         """After a commit of ours: what was written need not be read."""

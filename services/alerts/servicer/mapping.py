@@ -33,9 +33,7 @@ _LIMITS = ("low", "medium", "high")
 
 
 def chosen(kind: type[E], value: int, field: str) -> E | None:
-    """The member of a number, None for unspecified; InvalidArgument UNKNOWN_NAME for no member at
-    all.
-    """
+    """The member of a number, None for unspecified; UNKNOWN_NAME for no member at all."""
     if value == 0:
         return None
     try:

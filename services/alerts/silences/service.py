@@ -71,9 +71,9 @@ class Silences:
         async with self._commits.edit() as edit:
             snapshot = edit.snapshot
             row = snapshot.row(id)
-            held = bool(snapshot.alert_columns.held_status[row])
+            held = bool(snapshot.columns.held_status[row])
             outcome = reapply_levels(
-                release(snapshot.alert_columns, row),
+                release(snapshot.columns, row),
                 snapshot.tables,
                 positions,
                 np.array([row]),
@@ -85,8 +85,7 @@ class Silences:
         return alert
 
     async def expire(self) -> float:
-        """End what has run out, notify what it kept quiet; seconds until somebody should look
-        again."""
+        """End what has run out, notify what it kept quiet; seconds until the next look."""
         async with self._cache.begin_statement() as store:
             first = await store.alerts.next_expiry_micros()
         left = (
@@ -99,7 +98,7 @@ class Silences:
         positions = await self._figures()
         async with self._commits.edit() as edit:
             outcome = expire(
-                edit.snapshot.alert_columns,
+                edit.snapshot.columns,
                 edit.snapshot.tables,
                 positions,
                 self._cache.clock_guard.micros(),
@@ -129,15 +128,13 @@ class Silences:
         return True
 
     async def _apply(self, said: Acknowledgement) -> None:
-        """One word and how far was read, in one transaction: after a crash it is neither lost nor
-        twice.
-        """
+        """Together with how far was read: after a crash it is neither lost nor twice."""
         until = said.snoozed_until_time or said.said_time + DEFAULT_HOLD
         status = (
             AlertStatus.ACKNOWLEDGED if said.snoozed_until_time is None else AlertStatus.SILENCED
         )
         async with self._commits.edit() as edit:
-            columns = edit.snapshot.alert_columns
+            columns = edit.snapshot.columns
             if said.sequence <= edit.snapshot.service_state.acknowledged_sequence:
                 return
             left = min((until - self._cache.clock.now()).total_seconds(), LONGEST_QUIET_SECONDS)
@@ -160,7 +157,7 @@ class Silences:
     ) -> Alert:
         seconds = _seconds(duration)
         async with self._commits.edit() as edit:
-            columns, row = edit.snapshot.alert_columns, edit.snapshot.row(id)
+            columns, row = edit.snapshot.columns, edit.snapshot.row(id)
             held_level = _held_level(Level(columns.level[row]), status, level)
             until_micros = self._cache.clock_guard.micros() + round(seconds * 1_000_000)
             held = hold(columns, row, status, held_level, until_micros)
@@ -201,9 +198,7 @@ class Silences:
     ) -> Snapshot:
         """Rows that somebody or the clock touched, with their record; everything as it is then."""
         now, state = self._cache.clock.now(), edit.snapshot.service_state
-        subjects = await edit.store.subjects.read(
-            outcome.alert_columns.subject_key[outcome.changed]
-        )
+        subjects = await edit.store.subjects.read(outcome.columns.subject_key[outcome.changed])
         context = ChangeContext("", state.demo, micros_of(now))
         made = list(changes(outcome, subjects, positions, context))
         if reason:
@@ -212,7 +207,7 @@ class Silences:
             Decision(
                 None,
                 replace(state, alert_version=new_version()),
-                outcome.alert_columns,
+                outcome.columns,
                 levels=outcome.changed,
                 settings=outcome.changed,
                 record=record_of(made, actor=actor, cycle_id="", now=now),
@@ -227,25 +222,21 @@ class Silences:
             return NOTHING_HELD
 
 
-def _raised_in(alert_columns: AlertColumns, incident_key: str) -> int | None:
+def _raised_in(columns: AlertColumns, incident_key: str) -> int | None:
     """The row of the alert whose present incident this is, while it is raised."""
     id, _, count = incident_key.rpartition(".")
     key = key_of(id)
-    row = int(alert_columns.rows_of(np.array([-1 if key is None else key]))[0])
-    if (
-        row < 0
-        or count != str(alert_columns.incident_count[row])
-        or alert_columns.level[row] == Level.NORMAL
-    ):
+    row = int(columns.rows_of(np.array([-1 if key is None else key]))[0])
+    if row < 0 or count != str(columns.incident_count[row]) or columns.level[row] == Level.NORMAL:
         return None
     return row
 
 
-def _says_more(alert_columns: AlertColumns, row: int, level: int, until_micros: int) -> bool:
+def _says_more(columns: AlertColumns, row: int, level: int, until_micros: int) -> bool:
     """Not of a level that was passed since, and not what is held as high and as long already."""
-    longer = until_micros - int(alert_columns.held_until_micros[row]) > _SAME_MICROS
-    held = alert_columns.held_status[row] > 0 and alert_columns.held_level[row] >= level
-    return bool(alert_columns.level[row] <= level and not (held and not longer))
+    longer = until_micros - int(columns.held_until_micros[row]) > _SAME_MICROS
+    held = columns.held_status[row] > 0 and columns.held_level[row] >= level
+    return bool(columns.level[row] <= level and not (held and not longer))
 
 
 def _seconds(duration: timedelta | None) -> float:
@@ -271,8 +262,8 @@ def _by_hand(change: Change, outcome: Outcome, reason: str, *, noted: bool) -> C
     """`noted`: the notification service is to know of it; not when it comes from there."""
     row = outcome.changed[0]
     level, until = (
-        int(outcome.alert_columns.held_level[row]),
-        int(outcome.alert_columns.held_until_micros[row]),
+        int(outcome.columns.held_level[row]),
+        int(outcome.columns.held_until_micros[row]),
     )
     held = {"held_level": Level(level).name, "held_until_time": moment(until)} if level else {}
     # At NORMAL there is no incident.

@@ -72,9 +72,7 @@ _STATE = [one.name for one in fields(ServiceState) if one.name != "acknowledged_
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """Rows of the ledger to be handed over; the noted ones are for the notification service alone.
-    `level` as in the domain.
-    """
+    """Rows of the ledger to be handed over; noted ones only to the notification service."""
 
     ledger_sequence: Column = field(default_factory=no_rows)
     level: Column = field(default_factory=no_rows)
@@ -83,13 +81,13 @@ class Outbox:
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """What is written beside the service state. Rows are of `alert_columns`.
+    """What is written beside the service state. Rows are of `columns`.
 
     `levels`: of which the level changed or was notified; `settings`: of which also what people set
     changed; `readings`: all of them have new readings.
     """
 
-    alert_columns: AlertColumns
+    columns: AlertColumns
     levels: Column = field(default_factory=no_rows)
     settings: Column = field(default_factory=no_rows)
     readings: bool = False
@@ -132,7 +130,7 @@ class Commit:
         statement = _Statement()
         statement.gate(before, after, in_a_hurry=in_a_hurry)
         if writes.readings:
-            statement.readings(writes.alert_columns, before, after)
+            statement.readings(writes.columns, before, after)
         if not writes.are_many:
             await _few(statement, writes, ledger)
         sql = fence.single_statement(", ".join(statement.queries))
@@ -191,9 +189,7 @@ def _alert_rows(writes: Writes) -> tuple[Mapping[str, str], dict[str, Column]]:
     """The columns that are written of alerts, with their types, and their values."""
     columns = {**_LEVEL, **_SETTINGS} if len(writes.settings) else _LEVEL
     rows = np.union1d(writes.levels, writes.settings)
-    return columns, {
-        name: getattr(writes.alert_columns, name)[rows] for name in ("alert_key", *columns)
-    }
+    return columns, {name: getattr(writes.columns, name)[rows] for name in ("alert_key", *columns)}
 
 
 def _assignments(columns: Mapping[str, str]) -> str:
@@ -237,9 +233,7 @@ class _Statement:
         hurry = "set_config('synchronous_commit', 'off', true)" if in_a_hurry else ""
         self._add(f"done as (select {hurry} from moved)")
 
-    def readings(
-        self, alert_columns: AlertColumns, before: ServiceState, after: ServiceState
-    ) -> None:
+    def readings(self, columns: AlertColumns, before: ServiceState, after: ServiceState) -> None:
         # The evaluation before the last stays for a reader that began before this commit.
         self._add(
             "forgotten as (delete from evaluation using done where version <> {})",
@@ -250,8 +244,8 @@ class _Statement:
             " select {}::int8, {}::int8, {}::bytea, {}::bytea, {}::bytea, {}::bytea, {}::bytea"
             " from done)",
             after.evaluation_version,
-            alert_columns.evaluated_micros,
-            *packed(alert_columns),
+            columns.evaluated_micros,
+            *packed(columns),
         )
 
     def alerts(self, columns: Mapping[str, str], arrays: Mapping[str, Column]) -> None:

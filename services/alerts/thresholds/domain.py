@@ -135,8 +135,7 @@ def _refused(reason: str, field: str, problem: str) -> InvalidArgument:
 
 
 class ThresholdSet:
-    """All thresholds of one version by (kind, asset); the most specific one wins,
-    enabled or not."""
+    """All thresholds by (kind, asset); the most specific one wins, enabled or not."""
 
     def __init__(self, thresholds: Iterable[Threshold]) -> None:
         self._by_scope = {

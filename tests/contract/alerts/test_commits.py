@@ -189,8 +189,8 @@ async def test_a_step_that_is_overtaken_decides_again_the_third_time_behind_the_
         if len(seen) <= times and store is None:
             async with commits.edit() as edit:
                 moved = replace(edit.snapshot.service_state, rule_version=new_version())
-                await edit.write(Decision(None, moved, edit.snapshot.alert_columns))
-        return Decision("done", snapshot.service_state, snapshot.alert_columns, record=Record())
+                await edit.write(Decision(None, moved, edit.snapshot.columns))
+        return Decision("done", snapshot.service_state, snapshot.columns, record=Record())
 
     step = commits.step(Step("TEST", "cycle-9", 9), decide)
     try:

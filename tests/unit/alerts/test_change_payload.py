@@ -50,9 +50,9 @@ def _made(own_limit: float = math.nan) -> list[Change]:
     keys = np.arange(1, count + 1)
     zeros = np.zeros(count, np.int64)
     positions = Positions(1, keys, np.ones(count, np.int64), zeros, np.full(count, _NOW), figures)
-    alert_columns = AlertColumns.of(["", "SOL"], columns)
+    columns = AlertColumns.of(["", "SOL"], columns)
     outcome = evaluate(
-        alert_columns, ThresholdTables(limits, enabled), Inputs(positions, {}, {}, _NOW, _NOW)
+        columns, ThresholdTables(limits, enabled), Inputs(positions, {}, {}, _NOW, _NOW)
     )
     subjects = {key: Subject(key, f'pos "{key}"', f"w{key % 2}", 1, "") for key in keys.tolist()}
     return list(changes(outcome, subjects, positions, ChangeContext("cycle-1", False, _NOW)))

@@ -33,14 +33,14 @@ def _alert_columns(count: int, chance: np.random.Generator) -> AlertColumns:
     columns["asset_key"][:] = chance.integers(0, 2, count)
     columns["level"][:] = chance.integers(1, 5, count)
     columns["trigger_value"][:] = chance.choice([np.nan, np.nan, 25.0], count)
-    alert_columns = AlertColumns.of(["", "SOL"], columns)
+    columns = AlertColumns.of(["", "SOL"], columns)
     known = Readings(
         chance.choice([np.nan, 10.0, 30.0], count),
         chance.choice([_NOW - 2, _NOW - 1], count),
         np.full(count, ReadingState.FRESH, np.int8),
         (chance.integers(0, 4, count) + chance.choice([0, JUDGED_BIT], count)).astype(np.int8),
     )
-    return alert_columns.with_readings(alert_columns.alert_key, known, _NOW - 1)
+    return columns.with_readings(columns.alert_key, known, _NOW - 1)
 
 
 def _positions(chance: np.random.Generator) -> Positions:
@@ -64,17 +64,17 @@ def _tables(chance: np.random.Generator) -> ThresholdTables:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
     chance = np.random.default_rng(seed)
-    alert_columns, positions, tables = (
+    columns, positions, tables = (
         _alert_columns(300, chance),
         _positions(chance),
         _tables(chance),
     )
-    after = evaluate(alert_columns, tables, Inputs(positions, {}, {}, _NOW, _NOW)).alert_columns
-    for row in range(len(alert_columns)):
-        place = np.flatnonzero(positions.position_key == alert_columns.subject_key[row])
-        metric = positions.metric(AlertType(int(alert_columns.kind[row]) // 4))
+    after = evaluate(columns, tables, Inputs(positions, {}, {}, _NOW, _NOW)).columns
+    for row in range(len(columns)):
+        place = np.flatnonzero(positions.position_key == columns.subject_key[row])
+        metric = positions.metric(AlertType(int(columns.kind[row]) // 4))
         value = metric[place] if len(place) else np.full(1, np.nan)
-        one = alert_columns.pick(np.array([row]))
+        one = columns.pick(np.array([row]))
         seen = positions.observed_micros[place] if len(place) else np.zeros(1, np.int64)
         # ACTIVE, and its row was not refused.
         trusted = (positions.status[place] == 1) & (positions.flag_bits[place] == 0)
@@ -106,10 +106,10 @@ def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
 
 def test_limits_of_other_alerts_are_not_taken_for_these() -> None:
     chance = np.random.default_rng(1)
-    alert_columns, tables = _alert_columns(30, chance), _tables(chance)
-    first = tables.compiled_limits(alert_columns)
-    assert tables.compiled_limits(alert_columns.with_values(np.array([3]), {"level": 4})) is first
-    edited = alert_columns.with_values(np.array([3]), {"trigger_value": 77.0})
+    columns, tables = _alert_columns(30, chance), _tables(chance)
+    first = tables.compiled_limits(columns)
+    assert tables.compiled_limits(columns.with_values(np.array([3]), {"level": 4})) is first
+    edited = columns.with_values(np.array([3]), {"trigger_value": 77.0})
     np.testing.assert_array_equal(tables.compiled_limits(edited).limits, tables.limits_of(edited))
 
 

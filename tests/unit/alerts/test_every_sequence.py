@@ -38,26 +38,26 @@ def _after(event: NDArray[np.int64], level: Levels) -> Levels:
     return np.where(event == RECOVER, Level.NORMAL, after).astype(np.int8)
 
 
-def _asked(alert_columns: AlertColumns, event: NDArray[np.int64], now: int) -> AlertColumns:
+def _asked(columns: AlertColumns, event: NDArray[np.int64], now: int) -> AlertColumns:
     """What people ask for: an hour of quiet at the level they see, or an end of it."""
-    touched = ((event == ACKNOWLEDGE) & (alert_columns.level > Level.NORMAL)) | (event == SILENCE)
+    touched = ((event == ACKNOWLEDGE) & (columns.level > Level.NORMAL)) | (event == SILENCE)
     status = np.where(event == SILENCE, AlertStatus.SILENCED, AlertStatus.ACKNOWLEDGED)
-    until = np.where(touched, now + HOUR, alert_columns.held_until_micros)
+    until = np.where(touched, now + HOUR, columns.held_until_micros)
     return replace(
-        alert_columns,
-        held_status=np.where(touched, status, alert_columns.held_status).astype(
-            alert_columns.held_status.dtype
+        columns,
+        held_status=np.where(touched, status, columns.held_status).astype(
+            columns.held_status.dtype
         ),
         held_level=np.where(
-            touched, np.maximum(alert_columns.level, Level.LOW), alert_columns.held_level
+            touched, np.maximum(columns.level, Level.LOW), columns.held_level
         ).astype(np.int8),
-        held_until_micros=np.where((event == EXPIRE) & (alert_columns.held_status > 0), now, until),
+        held_until_micros=np.where((event == EXPIRE) & (columns.held_status > 0), now, until),
     )
 
 
 @pytest.mark.parametrize("tick_seconds", [60, 400])
 def test_exactly_what_must_be_told_is_told(tick_seconds: int) -> None:
-    alert_columns, now = _alert_columns(1), 1_000 * HOUR
+    columns, now = _alert_columns(1), 1_000 * HOUR
     heard_level, heard_time, kept = (
         np.zeros(1, np.int8),
         np.zeros(1, np.int64),
@@ -66,17 +66,17 @@ def test_exactly_what_must_be_told_is_told(tick_seconds: int) -> None:
     told_count = 0
     for length in range(1, LENGTH + 1):
         now += tick_seconds * SECOND
-        rows = np.repeat(np.arange(len(alert_columns)), len(EVENTS))
+        rows = np.repeat(np.arange(len(columns)), len(EVENTS))
         heard_level, heard_time, kept = heard_level[rows], heard_time[rows], kept[rows]
         event = np.arange(len(rows)) % len(EVENTS)
-        alert_columns = _asked(
-            replace(alert_columns.pick(rows), alert_key=np.arange(1, len(rows) + 1)), event, now
+        columns = _asked(
+            replace(columns.pick(rows), alert_key=np.arange(1, len(rows) + 1)), event, now
         )
-        level, before = _after(event, alert_columns.level), alert_columns.level
+        level, before = _after(event, columns.level), columns.level
 
-        held = alert_columns.held_status > 0
-        ran_out = held & (alert_columns.held_until_micros <= now)
-        broken = held & ~ran_out & (level > alert_columns.held_level)
+        held = columns.held_status > 0
+        ran_out = held & (columns.held_until_micros <= now)
+        broken = held & ~ran_out & (level > columns.held_level)
         quiet = held & ~ran_out & ~broken
         raised, rises = level > Level.NORMAL, level > before
         starts, ends = rises & (before == Level.NORMAL), ~raised & (before > Level.NORMAL)
@@ -85,15 +85,11 @@ def test_exactly_what_must_be_told_is_told(tick_seconds: int) -> None:
         # Somebody or the cooldown kept a rise quiet, and it stands when that is over.
         is_kept = (kept > 0) & (level >= kept) & (now - heard_time >= COOLDOWN_SECONDS * SECOND)
         must = raised & ~quiet & (is_new | is_back | ran_out | broken | is_kept)
-        must |= (
-            ends
-            & (heard_level > 0)
-            & ~(quiet & (alert_columns.held_status == AlertStatus.SILENCED))
-        )
+        must |= ends & (heard_level > 0) & ~(quiet & (columns.held_status == AlertStatus.SILENCED))
 
-        alert_columns, told = _evaluated(alert_columns, level, now)
+        columns, told = _evaluated(columns, level, now)
         assert (told == must).all(), _story(int(np.flatnonzero(told != must)[0]), length)
-        assert not (alert_columns.held_status > 0)[ran_out | broken].any()
+        assert not (columns.held_status > 0)[ran_out | broken].any()
         loud = told & raised
         kept = np.where(rises & ~told, level, kept)
         kept = np.where(loud | (level < kept), 0, kept).astype(np.int8)
@@ -104,10 +100,10 @@ def test_exactly_what_must_be_told_is_told(tick_seconds: int) -> None:
         # What stands and was not heard, somebody asked not to hear, for an hour at most.
         unheard = raised & (heard_level < level)
         assert quiet[unheard].all()
-        assert (alert_columns.held_until_micros[unheard] <= now + HOUR).all()
+        assert (columns.held_until_micros[unheard] <= now + HOUR).all()
         told_count += int(told.sum())
-    assert len(alert_columns) == len(EVENTS) ** LENGTH
-    assert told_count > len(alert_columns) / 10
+    assert len(columns) == len(EVENTS) ** LENGTH
+    assert told_count > len(columns) / 10
 
 
 def _alert_columns(count: int) -> AlertColumns:
@@ -118,14 +114,14 @@ def _alert_columns(count: int) -> AlertColumns:
     return AlertColumns.of([""], columns)
 
 
-def _evaluated(alert_columns: AlertColumns, level: Levels, now: int) -> tuple[AlertColumns, Truths]:
+def _evaluated(columns: AlertColumns, level: Levels, now: int) -> tuple[AlertColumns, Truths]:
     """The columns after an evaluation at these levels, and which rows it tells."""
-    active = np.ones(len(alert_columns), bool)
-    rows = np.flatnonzero((level != alert_columns.level) | due(alert_columns, level, active, now))
-    applied = apply_levels(alert_columns, rows, level[rows], active[rows], now)
-    told = np.zeros(len(alert_columns), bool)
+    active = np.ones(len(columns), bool)
+    rows = np.flatnonzero((level != columns.level) | due(columns, level, active, now))
+    applied = apply_levels(columns, rows, level[rows], active[rows], now)
+    told = np.zeros(len(columns), bool)
     told[rows] = applied.notified
-    return applied.alert_columns, told
+    return applied.columns, told
 
 
 def _story(row: int, length: int) -> str:

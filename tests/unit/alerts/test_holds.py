@@ -45,25 +45,25 @@ class Alerts:
     incident.
     """
 
-    alert_columns: AlertColumns
+    columns: AlertColumns
     now: int = 1_000 * HOUR
     notified_level: np.ndarray = field(init=False)
     told: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self.notified_level = np.zeros(len(self.alert_columns), np.int8)
-        self.told = np.zeros(len(self.alert_columns), bool)
+        self.notified_level = np.zeros(len(self.columns), np.int8)
+        self.told = np.zeros(len(self.columns), bool)
 
     def apply_levels(self, level: np.ndarray) -> None:
         """One evaluation at these levels."""
-        active = np.ones(len(self.alert_columns), bool)
+        active = np.ones(len(self.columns), bool)
         rows = np.flatnonzero(
-            (level != self.alert_columns.level) | due(self.alert_columns, level, active, self.now)
+            (level != self.columns.level) | due(self.columns, level, active, self.now)
         )
-        before = self.alert_columns.level[rows]
-        applied = apply_levels(self.alert_columns, rows, level[rows], active[rows], self.now)
-        self.alert_columns = applied.alert_columns
-        self.told = np.zeros(len(self.alert_columns), bool)
+        before = self.columns.level[rows]
+        applied = apply_levels(self.columns, rows, level[rows], active[rows], self.now)
+        self.columns = applied.columns
+        self.told = np.zeros(len(self.columns), bool)
         self.told[rows] = applied.notified
         starts = rows[(before == Level.NORMAL) & (level[rows] > Level.NORMAL)]
         self.notified_level[starts] = 0
@@ -75,22 +75,20 @@ class Alerts:
         answers = []
         for level in levels:
             self.now += TICK
-            self.apply_levels(np.full(len(self.alert_columns), level, np.int8))
+            self.apply_levels(np.full(len(self.columns), level, np.int8))
             answers.append(bool(self.told[0]))
         return answers
 
     def hold(self, status: AlertStatus, level: int | None = None, seconds: int = 3600) -> None:
-        chosen = int(self.alert_columns.level[0]) if level is None else level
-        self.alert_columns = hold(
-            self.alert_columns, 0, status, chosen, self.now + seconds * SECOND
-        )
+        chosen = int(self.columns.level[0]) if level is None else level
+        self.columns = hold(self.columns, 0, status, chosen, self.now + seconds * SECOND)
 
 
 def _spread(alerts: Alerts) -> Alerts:
     """Each alert six times: once for each event that may come next."""
-    rows = np.repeat(np.arange(len(alerts.alert_columns)), len(EVENTS))
-    alert_columns = replace(alerts.alert_columns.pick(rows), alert_key=np.arange(1, len(rows) + 1))
-    more = Alerts(alert_columns, alerts.now)
+    rows = np.repeat(np.arange(len(alerts.columns)), len(EVENTS))
+    columns = replace(alerts.columns.pick(rows), alert_key=np.arange(1, len(rows) + 1))
+    more = Alerts(columns, alerts.now)
     more.notified_level = alerts.notified_level[rows]
     return more
 
@@ -98,26 +96,26 @@ def _spread(alerts: Alerts) -> Alerts:
 def _step(alerts: Alerts) -> None:
     """A minute later event number row % 6 comes to each alert, and all are evaluated."""
     alerts.now += TICK
-    alert_columns = alerts.alert_columns
-    event = np.arange(len(alert_columns)) % len(EVENTS)
-    level = alert_columns.level.copy()
+    columns = alerts.columns
+    event = np.arange(len(columns)) % len(EVENTS)
+    level = columns.level.copy()
     normal = level == Level.NORMAL
     level[(event == 0) & normal] = Level.MEDIUM
     level[(event == 4) & ~normal] = np.minimum(level + 1, Level.HIGH)[(event == 4) & ~normal]
     level[event == 5] = Level.NORMAL
     acknowledged = (event == 1) & ~normal
     silenced = event == 2
-    status = alert_columns.held_status.copy()
+    status = columns.held_status.copy()
     status[acknowledged], status[silenced] = AlertStatus.ACKNOWLEDGED, AlertStatus.SILENCED
     touched = acknowledged | silenced
-    until = np.where(touched, alerts.now + HOUR, alert_columns.held_until_micros)
+    until = np.where(touched, alerts.now + HOUR, columns.held_until_micros)
     # Time passes for those alone whose hold is to end: theirs ends now.
     until = np.where((event == 3) & (status > 0), alerts.now, until)
-    alerts.alert_columns = replace(
-        alert_columns,
+    alerts.columns = replace(
+        columns,
         held_status=status,
         held_level=np.where(
-            touched, np.maximum(alert_columns.level, Level.LOW), alert_columns.held_level
+            touched, np.maximum(columns.level, Level.LOW), columns.held_level
         ).astype(np.int8),
         held_until_micros=until,
     )
@@ -129,24 +127,22 @@ def test_whatever_happens_nothing_dangerous_stays_untold_longer_than_it_is_held(
     for _ in range(LENGTH):
         alerts = _spread(alerts)
         _step(alerts)
-        alert_columns = alerts.alert_columns
-        untold = (alert_columns.level > Level.NORMAL) & (
-            alerts.notified_level < alert_columns.level
-        )
-        held = (alert_columns.held_status > 0) & (alert_columns.held_level >= alert_columns.level)
+        columns = alerts.columns
+        untold = (columns.level > Level.NORMAL) & (alerts.notified_level < columns.level)
+        held = (columns.held_status > 0) & (columns.held_level >= columns.level)
         assert (held[untold]).all()
-        left = alert_columns.held_until_micros[untold] - alerts.now
+        left = columns.held_until_micros[untold] - alerts.now
         assert ((left > 0) & (left <= HOUR)).all()
         # And what its columns remember of it is what happened.
-        assert (alert_columns.notified_level[untold] < alert_columns.level[untold]).all()
-    assert len(alerts.alert_columns) == len(EVENTS) ** LENGTH
+        assert (columns.notified_level[untold] < columns.level[untold]).all()
+    assert len(alerts.columns) == len(EVENTS) ** LENGTH
     # After the longest hold everything that stands has been told.
     alerts.now += LONGEST_QUIET_SECONDS * SECOND
-    alerts.apply_levels(alerts.alert_columns.level)
-    standing = alerts.alert_columns.level > Level.NORMAL
-    assert (alerts.notified_level[standing] >= alerts.alert_columns.level[standing]).all()
+    alerts.apply_levels(alerts.columns.level)
+    standing = alerts.columns.level > Level.NORMAL
+    assert (alerts.notified_level[standing] >= alerts.columns.level[standing]).all()
     assert standing.any()
-    assert not alerts.alert_columns.held_status.any()
+    assert not alerts.columns.held_status.any()
 
 
 @pytest.mark.parametrize("status", [AlertStatus.SILENCED, AlertStatus.ACKNOWLEDGED])
@@ -155,7 +151,7 @@ def test_a_higher_level_breaks_through_and_ends_the_hold(status: AlertStatus) ->
     alerts.to(Level.MEDIUM)
     alerts.hold(status)
     assert alerts.to(Level.LOW, Level.MEDIUM, Level.HIGH) == [False, False, True]
-    assert alerts.alert_columns.held_status[0] == 0
+    assert alerts.columns.held_status[0] == 0
 
 
 def test_a_level_told_before_breaks_through_all_the_same_within_the_cooldown() -> None:
@@ -171,7 +167,7 @@ def test_the_end_is_told_to_who_acknowledged_and_not_to_who_silenced() -> None:
         alerts.to(Level.HIGH)
         alerts.hold(status)
         assert alerts.to(Level.NORMAL) == [told]
-        assert bool(alerts.alert_columns.held_status[0]) is not told
+        assert bool(alerts.columns.held_status[0]) is not told
 
 
 def test_danger_that_stands_when_its_hold_ends_is_told_again_and_news_is_not() -> None:
@@ -186,10 +182,10 @@ def test_an_end_by_hand_tells_only_what_was_never_told() -> None:
     alerts = Alerts(_alert_columns(1))
     alerts.hold(AlertStatus.SILENCED, Level.HIGH)
     alerts.to(Level.HIGH)
-    alerts.alert_columns = release(alerts.alert_columns, 0)
+    alerts.columns = release(alerts.columns, 0)
     assert alerts.to(Level.HIGH, Level.HIGH) == [True, False]
     alerts.hold(AlertStatus.SILENCED)
-    alerts.alert_columns = release(alerts.alert_columns, 0)
+    alerts.columns = release(alerts.columns, 0)
     assert alerts.to(Level.HIGH) == [False]
 
 

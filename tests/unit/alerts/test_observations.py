@@ -36,7 +36,7 @@ class Watched:
         columns = fresh_columns(2)
         columns["alert_key"][:], columns["subject_key"][:] = [1, 2], [7, 0]
         columns["kind"][:] = [HEAT, MEAN_HEAT]
-        self.alert_columns = AlertColumns.of([""], columns)
+        self.columns = AlertColumns.of([""], columns)
         limits = np.full((KIND_COUNT, 1, 3), np.nan)
         limits[[HEAT, MEAN_HEAT]] = (30.0, 40.0, 50.0)
         self.tables = ThresholdTables(limits, np.ones((KIND_COUNT, 1), bool))
@@ -45,7 +45,7 @@ class Watched:
 
     @property
     def levels(self) -> list[int]:
-        return self.alert_columns.level.tolist()
+        return self.columns.level.tolist()
 
     def observe(self, heat: float) -> list[int]:
         """A new observation, a minute later."""
@@ -73,16 +73,14 @@ class Watched:
             case "late":
                 self._judge(*self.past[place % len(self.past)])
             case "enriched":
-                self.alert_columns = enrich(
-                    self.alert_columns, self.tables, self._inputs(heat, seen)
-                ).alert_columns
+                self.columns = enrich(self.columns, self.tables, self._inputs(heat, seen)).columns
             case _:
                 self._judge(heat, seen, status=2)
 
     def _judge(self, heat: float, seen: int, flags: int = 0, status: int = 1) -> list[int]:
-        self.alert_columns = evaluate(
-            self.alert_columns, self.tables, self._inputs(heat, seen, flags, status)
-        ).alert_columns
+        self.columns = evaluate(
+            self.columns, self.tables, self._inputs(heat, seen, flags, status)
+        ).columns
         return self.levels
 
     def _inputs(self, heat: float, seen: int, flags: int = 0, status: int = 1) -> Inputs:
@@ -120,7 +118,7 @@ def test_one_good_reading_then_refused_rows_lower_nothing() -> None:
         watched.disturb(event, 0)
         assert watched.levels == [Level.HIGH, Level.HIGH]
         if event != "missing":
-            assert watched.alert_columns.readings.state.tolist() == [ReadingState.STALE] * 2
+            assert watched.columns.readings.state.tolist() == [ReadingState.STALE] * 2
     watched.observe(10)
     assert watched.levels == [Level.HIGH, Level.HIGH]
     assert watched.observe(10) == [Level.NORMAL, Level.NORMAL]

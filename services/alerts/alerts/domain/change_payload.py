@@ -116,8 +116,7 @@ class Change(NamedTuple):
 
 
 class _Texts:
-    """Pieces of JSON that many changes share: a crash changes tens of thousands of levels at
-    once."""
+    """Pieces of JSON that many changes share: a crash changes tens of thousands at once."""
 
     def __init__(self, outcome: Outcome, positions: Positions, context: ChangeContext) -> None:
         self._setting = context
@@ -145,20 +144,19 @@ class _Texts:
 
 
 def _particular(outcome: Outcome, subjects: Mapping[int, Subject]) -> dict[int, Payload]:
-    """What only price changes and reminders have, by alert key:
-    the start, the moment and its note."""
-    alert_columns, found = outcome.alert_columns, {}
-    types = type_number(alert_columns.kind[outcome.changed])
+    """What only price changes and reminders have, by alert key: start, moment, note."""
+    columns, found = outcome.columns, {}
+    types = type_number(columns.kind[outcome.changed])
     for row in outcome.changed[
         (types == AlertType.DELTA_CHANGE) | (types == AlertType.TIME)
     ].tolist():
-        key, start = int(alert_columns.alert_key[row]), float(alert_columns.starting_value[row])
-        if type_number(alert_columns.kind[row]) == AlertType.TIME:
-            summary = subjects[int(alert_columns.subject_key[row])].summary
-            due = moment(round(float(alert_columns.trigger_value[row]) * 1_000_000))
+        key, start = int(columns.alert_key[row]), float(columns.starting_value[row])
+        if type_number(columns.kind[row]) == AlertType.TIME:
+            summary = subjects[int(columns.subject_key[row])].summary
+            due = moment(round(float(columns.trigger_value[row]) * 1_000_000))
             found[key] = {"trigger_time": due, "summary": summary}
         elif is_known(start):
-            value = float(alert_columns.readings.value[row])
+            value = float(columns.readings.value[row])
             found[key] = {"starting_price_usd": plain(start)}
             if is_known(value):
                 found[key]["price_usd"] = plain(start * (1 + value / 100))
@@ -167,23 +165,18 @@ def _particular(outcome: Outcome, subjects: Mapping[int, Subject]) -> dict[int, 
 
 def _heads(outcome: Outcome, context: ChangeContext) -> list[str]:
     """Of each change what all of one kind, asset and step have in common, as open JSON."""
-    alert_columns, rows = outcome.alert_columns, outcome.changed
-    columns = (
-        alert_columns.kind[rows],
-        alert_columns.asset_key[rows],
-        outcome.before,
-        alert_columns.level[rows],
-    )
-    sizes = (KIND_COUNT, len(alert_columns.assets), len(Level) + 1, len(Level) + 1)
-    step = np.ravel_multi_index(tuple(column.astype(np.int64) for column in columns), sizes)
-    own = np.flatnonzero(~np.isnan(alert_columns.trigger_value[rows]))
+    assets, one = outcome.columns.assets, outcome.columns.pick(outcome.changed)
+    steps = (one.kind, one.asset_key, outcome.before, one.level)
+    sizes = (KIND_COUNT, len(assets), len(Level) + 1, len(Level) + 1)
+    step = np.ravel_multi_index(tuple(column.astype(np.int64) for column in steps), sizes)
+    own = np.flatnonzero(~np.isnan(one.trigger_value))
     # A limit of its own has nothing in common.
     step[own] = -1 - np.arange(len(own))
     _, firsts, places = np.unique(step, return_index=True, return_inverse=True)
     texts = []
     for first in firsts.tolist():
-        kind, asset, before, after = (int(column[first]) for column in columns)
-        payload = _payload(kind, alert_columns.assets[asset], before, after, context)
+        kind, asset, before, after = (int(column[first]) for column in steps)
+        payload = _payload(kind, assets[asset], before, after, context)
         _put_limits(
             payload, outcome.limits[first].tolist(), float(outcome.flip_value[first]), after
         )
@@ -216,33 +209,20 @@ def changes(
     outcome: Outcome, subjects: Mapping[int, Subject], positions: Positions, context: ChangeContext
 ) -> Iterator[Change]:
     """Every change of an evaluation with its payload, in order of the alerts."""
-    alert_columns, rows = outcome.alert_columns, outcome.changed
+    assets, one = outcome.columns.assets, outcome.columns.pick(outcome.changed)
     texts = _Texts(outcome, positions, context)
     particular = _particular(outcome, subjects)
-    columns = zip(
-        _heads(outcome, context),
-        alert_columns.alert_key[rows].tolist(),
-        alert_columns.kind[rows].tolist(),
-        alert_columns.asset_key[rows].tolist(),
-        alert_columns.subject_key[rows].tolist(),
-        alert_columns.incident_count[rows].tolist(),
-        outcome.before.tolist(),
-        alert_columns.level[rows].tolist(),
-        alert_columns.readings.value[rows].tolist(),
-        alert_columns.readings.observed_micros[rows].tolist(),
-        alert_columns.readings.state[rows].tolist(),
-        outcome.flip_value.tolist(),
-        outcome.notified.tolist(),
-        outcome.position_row.tolist(),
-        outcome.expired.tolist(),
-        outcome.ended_quietly.tolist(),
-        outcome.off.tolist(),
-        strict=True,
+    sources: Sequence[tuple[object, Sequence[str]]] = (
+        (one, ("alert_key", "kind", "asset_key", "subject_key", "incident_count", "level")),
+        (one.readings, ("value", "observed_micros", "state")),
+        (outcome, ("before", "flip_value", "notified", "position_row")),
+        (outcome, ("expired", "ended_quietly", "off")),
     )
+    lists = [getattr(source, name).tolist() for source, names in sources for name in names]
     for (
-        head, key, kind, asset, about, count, before, after, value, seen, state, flip, notified,
+        head, key, kind, asset, about, count, after, value, seen, state, before, flip, notified,
         row, expired, ended_quietly, off,
-    ) in columns:  # fmt: skip
+    ) in zip(_heads(outcome, context), *lists, strict=True):  # fmt: skip
         subject = subjects[about]
         own = f', "alert_id": "alert-{key}", "incident_id": "alert-{key}.{count}", '
         if is_known(value):
@@ -252,7 +232,7 @@ def changes(
             if row >= 0
             else texts.of_reading(kind, value, seen, state, particular.get(key, {}))
         )
-        name = subject.name or alert_columns.assets[asset]
+        name = subject.name or assets[asset]
         reason = _reason(before, after, expired=expired, off=off)
         text = head + own + last
         yield Change(
@@ -334,10 +314,7 @@ def death_payload(
 def changes_worst_first(outcome: Outcome) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Places among the changed rows, highest new level first, then by alert."""
     return np.lexsort(
-        (
-            outcome.alert_columns.alert_key[outcome.changed],
-            -outcome.alert_columns.level[outcome.changed],
-        )
+        (outcome.columns.alert_key[outcome.changed], -outcome.columns.level[outcome.changed])
     )
 
 
@@ -350,25 +327,25 @@ class EndedAlert(NamedTuple):
 
 
 def ended_alerts(
-    alert_columns: AlertColumns,
+    columns: AlertColumns,
     rows: Sequence[int],
     subjects: Mapping[int, Subject],
     context: ChangeContext,
 ) -> Iterator[EndedAlert]:
     """The payload of alerts that end with their position."""
     for row in rows:
-        kind, key = int(alert_columns.kind[row]), int(alert_columns.alert_key[row])
-        subject = subjects.get(int(alert_columns.subject_key[row])) or Subject(0, "", "", 0, "")
-        asset = alert_columns.assets[alert_columns.asset_key[row]]
-        payload = _payload(kind, asset, int(alert_columns.level[row]), Level.NORMAL, context)
+        kind, key = int(columns.kind[row]), int(columns.alert_key[row])
+        subject = subjects.get(int(columns.subject_key[row])) or Subject(0, "", "", 0, "")
+        asset = columns.assets[columns.asset_key[row]]
+        payload = _payload(kind, asset, int(columns.level[row]), Level.NORMAL, context)
         payload |= {
             "event": CLOSED,
             "action": _IF_NOT_YOU,
             "alert_id": alert_id(key),
             **_about_position(subject),
         }
-        payload["incident_id"] = incident_id(key, int(alert_columns.incident_count[row]))
-        readings = alert_columns.readings
+        payload["incident_id"] = incident_id(key, int(columns.incident_count[row]))
+        readings = columns.readings
         value = float(readings.value[row])
         if is_known(value):
             payload["value"] = plain(value)

@@ -1,6 +1,4 @@
-"""Which alerts should exist and do not: on columns, from who is held and what is judged. Writes
-nothing.
-"""
+"""Which alerts should exist and do not, by who is held and what is judged."""
 
 from __future__ import annotations
 
@@ -18,8 +16,7 @@ from services.alerts.thresholds.domain import ThresholdSet
 
 @dataclass(slots=True)
 class Wanted:
-    """New alerts in columns without keys, what they need, and whether a later pass may find
-    more."""
+    """New alerts in columns without keys, what they need, whether a later pass may find more."""
 
     assets: tuple[str, ...]
     columns: dict[str, Column]
@@ -50,7 +47,7 @@ class _Found:
 
 
 def wanted(
-    alert_columns: AlertColumns,
+    columns: AlertColumns,
     rules: ThresholdSet,
     members: Members,
     next_subject_key: int,
@@ -61,22 +58,20 @@ def wanted(
     Probability only where it is known; `complete` is False while some position lacks it.
     """
     market = rules.market()
-    assets = _extended(
-        alert_columns.assets, [*members.asset_names, *(asset for _, asset in market)]
-    )
+    assets = _extended(columns.assets, [*members.asset_names, *(asset for _, asset in market)])
     places = {asset: place for place, asset in enumerate(assets)}
     tables = ThresholdTables(*rules.tables(assets))
     found = _Found()
-    complete, subjects = _positions(alert_columns, rules, tables, members, places, found)
-    _portfolio(alert_columns, rules, found)
-    made, next_subject_key = _market(alert_columns, market, places, next_subject_key, found)
-    columns = fresh_columns(sum(len(piece) for piece in found.kind))
+    complete, subjects = _positions(columns, rules, tables, members, places, found)
+    _portfolio(columns, rules, found)
+    subjects_of_prices, next_key = _market(columns, market, places, next_subject_key, found)
+    made = fresh_columns(sum(len(piece) for piece in found.kind))
     for name in ("subject_key", "asset_key", "kind", "starting_value"):
         pieces = getattr(found, name)
         if pieces:
-            columns[name][:] = np.concatenate(pieces)
-    columns["created_micros"][:] = now_micros
-    return Wanted(assets, columns, subjects + made, complete, next_subject_key)
+            made[name][:] = np.concatenate(pieces)
+    made["created_micros"][:] = now_micros
+    return Wanted(assets, made, subjects + subjects_of_prices, complete, next_key)
 
 
 def _extended(assets: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
@@ -84,7 +79,7 @@ def _extended(assets: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
 
 
 def _positions(
-    alert_columns: AlertColumns,
+    columns: AlertColumns,
     rules: ThresholdSet,
     tables: ThresholdTables,
     members: Members,
@@ -101,7 +96,7 @@ def _positions(
         if alert_type is AlertType.LIQUIDATION_PROBABILITY:
             complete = complete and not (eligible & np.isnan(value)).any()
             eligible = eligible & ~np.isnan(value)
-        existing = alert_columns.subject_key[(alert_columns.kind == kind) & alert_columns.automatic]
+        existing = columns.subject_key[(columns.kind == kind) & columns.automatic]
         rows = np.flatnonzero(eligible & ~np.isin(members.position_key, existing))
         found.add(kind, members.position_key[rows], asset_key[rows], value[rows])
         touched[rows] = True
@@ -118,11 +113,9 @@ def _subject(members: Members, row: int) -> Subject:
     )
 
 
-def _portfolio(alert_columns: AlertColumns, rules: ThresholdSet, found: _Found) -> None:
+def _portfolio(columns: AlertColumns, rules: ThresholdSet, found: _Found) -> None:
     existing = set(
-        alert_columns.kind[
-            (alert_columns.alert_class == AlertClass.PORTFOLIO) & alert_columns.automatic
-        ].tolist()
+        columns.kind[(columns.alert_class == AlertClass.PORTFOLIO) & columns.automatic].tolist()
     )
     for kind in rules.kinds(AlertClass.PORTFOLIO):
         if kind not in existing:
@@ -130,21 +123,19 @@ def _portfolio(alert_columns: AlertColumns, rules: ThresholdSet, found: _Found) 
 
 
 def _market(
-    alert_columns: AlertColumns,
+    columns: AlertColumns,
     market: list[tuple[int, str]],
     places: dict[str, int],
     next_subject_key: int,
     found: _Found,
 ) -> tuple[list[Subject], int]:
     """Prices: both conditions of one asset are about one subject."""
-    rows = np.flatnonzero(alert_columns.alert_class == AlertClass.MARKET).tolist()
-    automatic = alert_columns.automatic
+    rows = np.flatnonzero(columns.alert_class == AlertClass.MARKET).tolist()
+    automatic = columns.automatic
     existing = {
-        (int(alert_columns.kind[row]), int(alert_columns.asset_key[row]))
-        for row in rows
-        if automatic[row]
+        (int(columns.kind[row]), int(columns.asset_key[row])) for row in rows if automatic[row]
     }
-    keys = {int(alert_columns.asset_key[row]): int(alert_columns.subject_key[row]) for row in rows}
+    keys = {int(columns.asset_key[row]): int(columns.subject_key[row]) for row in rows}
     made = []
     for kind, asset in market:
         place = places[asset]

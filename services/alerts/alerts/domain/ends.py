@@ -41,9 +41,7 @@ class EndRecord(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PositionEnd:
-    """The record of one position, and how far from liquidation it last stood: percent, NaN not
-    known.
-    """
+    """The record of a position, and its last distance from liquidation: percent, NaN unknown."""
 
     record: EndRecord
     distance_percent: float = math.nan
@@ -53,9 +51,7 @@ UNRECORDED = PositionEnd(EndRecord.CLOSED)
 
 
 def ending(ended: PositionEnd, distance_percent: float, worst: Level) -> str:
-    """The event people hear of. Where no distance is known, the worst level of its dangers says how
-    near.
-    """
+    """The event people hear of; without a distance the worst of its dangers says how near."""
     if ended.record is EndRecord.LIQUIDATED:
         return LIQUIDATED
     if ended.record is EndRecord.BY_HAND:
@@ -67,28 +63,26 @@ def ending(ended: PositionEnd, distance_percent: float, worst: Level) -> str:
 
 
 def end_notification(
-    alert_columns: AlertColumns, items: Sequence[EndedAlert], ended: PositionEnd
+    columns: AlertColumns, items: Sequence[EndedAlert], ended: PositionEnd
 ) -> EndedAlert:
     """Of all alerts of one position the one people are notified by of its end, with the payload.
 
     The worst one they were notified of, else the one of the distance; it names those incidents.
     """
-    dangers = [item for item in items if not IS_OPPORTUNITY[alert_columns.kind[item.row]]]
+    dangers = [item for item in items if not IS_OPPORTUNITY[columns.kind[item.row]]]
     notified = sorted(
-        (item for item in dangers if alert_columns.notified_level[item.row]),
-        key=lambda item: -int(alert_columns.level[item.row]),
+        (item for item in dangers if columns.notified_level[item.row]),
+        key=lambda item: -int(columns.level[item.row]),
     )
     distances = [
         item
         for item in items
-        if type_number(alert_columns.kind[item.row]) == AlertType.LIQUIDATION_DISTANCE
+        if type_number(columns.kind[item.row]) == AlertType.LIQUIDATION_DISTANCE
     ]
     chosen = (notified or distances or dangers or items)[0]
-    seen = [float(alert_columns.readings.value[item.row]) for item in distances]
+    seen = [float(columns.readings.value[item.row]) for item in distances]
     last = float(np.fmin.reduce([*seen, ended.distance_percent]))
-    worst = Level(
-        max((int(alert_columns.level[item.row]) for item in dangers), default=Level.NORMAL)
-    )
+    worst = Level(max((int(columns.level[item.row]) for item in dangers), default=Level.NORMAL))
     event = ending(ended, last, worst)
     payload = chosen.payload
     payload["event"] = event
@@ -97,11 +91,8 @@ def end_notification(
     incidents = [item.payload["incident_id"] for item in notified if item is not chosen]
     if event != CLOSED:
         # An incident of its own: what was notified before is over, and this one has just begun.
-        key, count = (
-            int(alert_columns.alert_key[chosen.row]),
-            int(alert_columns.incident_count[chosen.row]),
-        )
-        if alert_columns.notified_level[chosen.row]:
+        key, count = (int(columns.alert_key[chosen.row]), int(columns.incident_count[chosen.row]))
+        if columns.notified_level[chosen.row]:
             incidents.append(payload["incident_id"])
         payload |= {
             "level": Level.HIGH.name,
@@ -114,8 +105,7 @@ def end_notification(
 
 
 def back(payload: Mapping[str, str], cycle_id: str) -> dict[str, str]:
-    """Facts of the word that a position is held after all, by those of the word that it was
-    gone."""
+    """The payload that a position is held after all, by the one that it was gone."""
     kept = {name: text for name, text in payload.items() if name not in ("action", ENDED_INCIDENTS)}
     levels = {"level": Level.NORMAL.name, "previous_level": Level.HIGH.name}
     return {**kept, **levels, "event": BACK, "cycle_id": cycle_id}

@@ -45,35 +45,34 @@ _NO_LEVELS, _NO_TRUTHS = np.empty(0, np.int8), np.empty(0, bool)
 
 
 class CompiledLimits:
-    """What limits make of the alerts, row by row: the same until an alert comes,
-    goes or is edited."""
+    """What limits make of the alerts: the same until one comes, goes or is edited."""
 
-    def __init__(self, tables: ThresholdTables, alert_columns: AlertColumns) -> None:
-        self._made_of = _compiled_from(alert_columns)
-        self.reading_index = ReadingIndex(alert_columns)
-        self.active = tables.active(alert_columns)
-        self.judged = self.active & (alert_columns.kind != DEATH_KIND)
-        self.limits = tables.limits_of(alert_columns)
-        self.sign = signs(condition_number(alert_columns.kind))
+    def __init__(self, tables: ThresholdTables, columns: AlertColumns) -> None:
+        self._made_of = _compiled_from(columns)
+        self.reading_index = ReadingIndex(columns)
+        self.active = tables.active(columns)
+        self.judged = self.active & (columns.kind != DEATH_KIND)
+        self.limits = tables.limits_of(columns)
+        self.sign = signs(condition_number(columns.kind))
         # The first edge a rising danger meets; dangerous is high, BELOW in the mirror.
         self.nearest = np.fmin.reduce(self.limits * self.sign[:, None], axis=1)
 
-    def holds_for(self, alert_columns: AlertColumns) -> bool:
+    def holds_for(self, columns: AlertColumns) -> bool:
         """Whether it was made of these columns: columns are replaced, never changed."""
         return all(
             mine is theirs
-            for mine, theirs in zip(self._made_of, _compiled_from(alert_columns), strict=True)
+            for mine, theirs in zip(self._made_of, _compiled_from(columns), strict=True)
         )
 
 
-def _compiled_from(alert_columns: AlertColumns) -> tuple[object, ...]:
+def _compiled_from(columns: AlertColumns) -> tuple[object, ...]:
     return (
-        alert_columns.subject_key,
-        alert_columns.kind,
-        alert_columns.asset_key,
-        alert_columns.trigger_value,
-        alert_columns.trait_bits,
-        alert_columns.assets,
+        columns.subject_key,
+        columns.kind,
+        columns.asset_key,
+        columns.trigger_value,
+        columns.trait_bits,
+        columns.assets,
     )
 
 
@@ -85,36 +84,29 @@ class ThresholdTables:
     enabled: Truths
     _compiled: list[CompiledLimits] = field(default_factory=list, repr=False, compare=False)
 
-    def compiled_limits(self, alert_columns: AlertColumns) -> CompiledLimits:
+    def compiled_limits(self, columns: AlertColumns) -> CompiledLimits:
         """Made again only for other alerts."""
         known = self._compiled[0] if self._compiled else None
-        if known is None or not known.holds_for(alert_columns):
+        if known is None or not known.holds_for(columns):
             # Another thread may ask for other columns meanwhile: what is returned is this one's.
-            known = CompiledLimits(self, alert_columns)
+            known = CompiledLimits(self, columns)
             self._compiled[:] = [known]
         return known
 
-    def limits_of(
-        self, alert_columns: AlertColumns, rows: Integers | slice = slice(None)
-    ) -> Floats:
-        """Limits of each row, (n, 3); an alert's own trigger replaces them: HIGH there, else
-        NORMAL.
-        """
-        limits: Floats = self.limits[alert_columns.kind[rows], alert_columns.asset_key[rows]]
-        own = alert_columns.trigger_value[rows]
+    def limits_of(self, columns: AlertColumns, rows: Integers | slice = slice(None)) -> Floats:
+        """Limits of each row, (n, 3); an alert's own trigger replaces them: HIGH, else NORMAL."""
+        limits: Floats = self.limits[columns.kind[rows], columns.asset_key[rows]]
+        own = columns.trigger_value[rows]
         is_own = ~np.isnan(own)
         if is_own.any():
             limits[is_own] = own[is_own, None]
         return limits
 
-    def active(self, alert_columns: AlertColumns) -> Truths:
-        """Rows that are judged and notified; the rest is INACTIVE. A death is nobody's to switch
-        off."""
-        judged: Truths = self.enabled[alert_columns.kind, alert_columns.asset_key]
-        active: Truths = (
-            judged | ~np.isnan(alert_columns.trigger_value) | (alert_columns.kind == DEATH_KIND)
-        )
-        on: Truths = active & (alert_columns.trait_bits & OFF_BIT == 0)
+    def active(self, columns: AlertColumns) -> Truths:
+        """Rows that are judged and notified, the rest is INACTIVE; a death always is."""
+        judged: Truths = self.enabled[columns.kind, columns.asset_key]
+        active: Truths = judged | ~np.isnan(columns.trigger_value) | (columns.kind == DEATH_KIND)
+        on: Truths = active & (columns.trait_bits & OFF_BIT == 0)
         return on
 
 
@@ -124,7 +116,7 @@ class Outcome:
     the level changed, or it is notified only now, or a hold of it ran out.
     """
 
-    alert_columns: AlertColumns
+    columns: AlertColumns
     changed: Integers
     before: Levels
     notified: Truths
@@ -145,37 +137,35 @@ class Outcome:
 
     @property
     def raised(self) -> Truths:
-        return self.alert_columns.level[self.changed] > self.before
+        return self.columns.level[self.changed] > self.before
 
     @property
     def lowered(self) -> Truths:
-        return self.alert_columns.level[self.changed] < self.before
+        return self.columns.level[self.changed] < self.before
 
 
 def evaluate(
-    alert_columns: AlertColumns, tables: ThresholdTables, inputs: Inputs, *, notifying: bool = True
+    columns: AlertColumns, tables: ThresholdTables, inputs: Inputs, *, notifying: bool = True
 ) -> Outcome:
-    """Judge every active alert by what is known now; without `notifying` what is due waits for the
-    next.
-    """
-    compiled_limits = tables.compiled_limits(alert_columns)
-    starts = unstarted(alert_columns, inputs, compiled_limits.reading_index)
+    """Judge every active alert by what is known now; not `notifying`: what is due waits."""
+    compiled_limits = tables.compiled_limits(columns)
+    starts = unstarted(columns, inputs, compiled_limits.reading_index)
     if starts:
         rows = np.array(list(starts))
-        alert_columns = alert_columns.with_values(rows, {"starting_value": list(starts.values())})
-    aligned = align(alert_columns, inputs, compiled_limits.reading_index)
-    order = ordered(alert_columns.readings, aligned, inputs.now_micros)
-    level, falling = _judged(alert_columns, aligned, order, compiled_limits)
+        columns = columns.with_values(rows, {"starting_value": list(starts.values())})
+    aligned = align(columns, inputs, compiled_limits.reading_index)
+    order = ordered(columns.readings, aligned, inputs.now_micros)
+    level, falling = _judged(columns, aligned, order, compiled_limits)
     # Who switched it off knows of it. Switched on again it is judged anew, and notified.
     off = ~compiled_limits.active & (level > Level.NORMAL)
     if off.any():
         level = np.where(off, np.int8(Level.NORMAL), level)
     # What is older than a reading known already may raise, and else says nothing.
-    past = order.older & (level <= alert_columns.level)
-    readings = kept(alert_columns, aligned, falling, past)
-    after = replace(alert_columns, readings=readings, evaluated_micros=inputs.now_micros)
+    past = order.older & (level <= columns.level)
+    readings = kept(columns, aligned, falling, past)
+    after = replace(columns, readings=readings, evaluated_micros=inputs.now_micros)
     waiting = due(after, level, compiled_limits.active & notifying, inputs.guarded_micros)
-    rows = np.flatnonzero((level != alert_columns.level) | waiting)
+    rows = np.flatnonzero((level != columns.level) | waiting)
     applied = apply_levels(
         after,
         rows,
@@ -185,16 +175,13 @@ def evaluate(
         notifying=notifying,
     )
     outcome = _outcome(
-        applied, tables, inputs.positions, _counts(alert_columns, compiled_limits, aligned, inputs)
+        applied, tables, inputs.positions, _counts(columns, compiled_limits, aligned, inputs)
     )
     return replace(outcome, started=list(starts)) if starts else outcome
 
 
 def _judged(
-    alert_columns: AlertColumns,
-    aligned: AlignedReadings,
-    order: Order,
-    compiled_limits: CompiledLimits,
+    columns: AlertColumns, aligned: AlignedReadings, order: Order, compiled_limits: CompiledLimits
 ) -> tuple[Levels, Levels]:
     """The levels, and what is remembered of their falling. A row at NORMAL that reaches no limit
     stays so.
@@ -202,11 +189,11 @@ def _judged(
     Where a level would be lower by an observation judged before, the reading is marked STALE: it
     held it.
     """
-    level, falling = alert_columns.level, np.zeros(len(alert_columns), np.int8)
+    level, falling = columns.level, np.zeros(len(columns), np.int8)
     reached = aligned.value * compiled_limits.sign >= compiled_limits.nearest
     rows = np.flatnonzero(compiled_limits.judged & (reached | (level > Level.NORMAL)))
     if len(rows):
-        now, last, present = aligned.pick(rows), alert_columns.readings.pick(rows), order.pick(rows)
+        now, last, present = aligned.pick(rows), columns.readings.pick(rows), order.pick(rows)
         reading = ReadingColumns(now.value, now.state == ReadingState.FRESH, present.new)
         judged = judge_levels(
             level[rows],
@@ -225,20 +212,16 @@ def _judged(
 
 
 def expire(
-    alert_columns: AlertColumns, tables: ThresholdTables, positions: Positions, now_micros: int
+    columns: AlertColumns, tables: ThresholdTables, positions: Positions, now_micros: int
 ) -> Outcome:
     """End the holds whose time has come, without any judgement."""
     return reapply_levels(
-        alert_columns,
-        tables,
-        positions,
-        np.flatnonzero(expiry(alert_columns, now_micros)),
-        now_micros,
+        columns, tables, positions, np.flatnonzero(expiry(columns, now_micros)), now_micros
     )
 
 
 def reapply_levels(
-    alert_columns: AlertColumns,
+    columns: AlertColumns,
     tables: ThresholdTables,
     positions: Positions,
     rows: Integers,
@@ -247,66 +230,63 @@ def reapply_levels(
     notifying: bool = True,
 ) -> Outcome:
     """Settle these rows at the level they have: what was kept quiet is notified."""
-    active = tables.active(alert_columns)[rows]
+    active = tables.active(columns)[rows]
     applied = apply_levels(
-        alert_columns, rows, alert_columns.level[rows], active, now_micros, notifying=notifying
+        columns, rows, columns.level[rows], active, now_micros, notifying=notifying
     )
     return _outcome(applied, tables, positions, (0, 0, 0, 0))
 
 
-def enrich(alert_columns: AlertColumns, tables: ThresholdTables, inputs: Inputs) -> Outcome:
+def enrich(columns: AlertColumns, tables: ThresholdTables, inputs: Inputs) -> Outcome:
     """Other readings, the same levels."""
-    compiled_limits = tables.compiled_limits(alert_columns)
-    aligned = align(alert_columns, inputs, compiled_limits.reading_index)
-    order = ordered(alert_columns.readings, aligned, inputs.now_micros)
-    _judged(alert_columns, aligned, order, compiled_limits)
-    last = alert_columns.readings
+    compiled_limits = tables.compiled_limits(columns)
+    aligned = align(columns, inputs, compiled_limits.reading_index)
+    order = ordered(columns.readings, aligned, inputs.now_micros)
+    _judged(columns, aligned, order, compiled_limits)
+    last = columns.readings
     falling = np.where(order.new, last.falling_level, last.falling).astype(np.int8)
-    readings = kept(alert_columns, aligned, falling, order.older)
+    readings = kept(columns, aligned, falling, order.older)
     applied = apply_levels(
-        replace(alert_columns, readings=readings),
+        replace(columns, readings=readings),
         np.empty(0, np.int64),
         _NO_LEVELS,
         _NO_TRUTHS,
         inputs.guarded_micros,
     )
     return _outcome(
-        applied, tables, inputs.positions, _counts(alert_columns, compiled_limits, aligned, inputs)
+        applied, tables, inputs.positions, _counts(columns, compiled_limits, aligned, inputs)
     )
 
 
 def with_level(
-    alert_columns: AlertColumns, row: int, level: Level, now_micros: int
+    columns: AlertColumns, row: int, level: Level, now_micros: int
 ) -> tuple[AlertColumns, bool]:
     """Set a level by an event instead of a reading; same counters, same rule of notifying."""
     applied = apply_levels(
-        alert_columns, np.array([row]), np.array([level], np.int8), np.ones(1, bool), now_micros
+        columns, np.array([row]), np.array([level], np.int8), np.ones(1, bool), now_micros
     )
-    return applied.alert_columns, bool(applied.notified[0])
+    return applied.columns, bool(applied.notified[0])
 
 
 def _outcome(
     applied: AppliedLevels, tables: ThresholdTables, positions: Positions, counts: Counts
 ) -> Outcome:
-    alert_columns, rows = applied.alert_columns, applied.rows
-    limits = tables.limits_of(alert_columns, rows)
+    columns, rows = applied.columns, applied.rows
+    limits = tables.limits_of(columns, rows)
     return Outcome(
-        alert_columns=alert_columns,
+        columns=columns,
         changed=rows,
         before=applied.before,
         notified=applied.notified,
         expired=applied.expired,
         released=applied.released,
         ended_quietly=applied.ended_quietly,
-        off=~tables.compiled_limits(alert_columns).active[rows],
+        off=~tables.compiled_limits(columns).active[rows],
         limits=limits,
         flip_value=flip_values(
-            alert_columns.kind[rows],
-            alert_columns.level[rows],
-            alert_columns.last_triggered_micros[rows],
-            limits,
+            columns.kind[rows], columns.level[rows], columns.last_triggered_micros[rows], limits
         ),
-        position_row=positions.rows_of(alert_columns.subject_key[rows]),
+        position_row=positions.rows_of(columns.subject_key[rows]),
         evaluated_count=counts[0],
         stale_count=counts[1],
         unknown_count=counts[2],
@@ -317,9 +297,7 @@ def _outcome(
 def flip_values(
     kind: NDArray[np.int16], level: Levels, raised_micros: Integers, limits: Floats
 ) -> Floats:
-    """The value at which each level may fall; of a reminder the moment it is over, in seconds since
-    1970.
-    """
+    """The value at which each level may fall; of a reminder its end, seconds since 1970."""
     flip = flips(level, limits, signs(condition_number(kind)))
     moments = kind == TIME_KIND
     if moments.any():
@@ -329,15 +307,12 @@ def flip_values(
 
 
 def _counts(
-    alert_columns: AlertColumns,
-    compiled_limits: CompiledLimits,
-    aligned: AlignedReadings,
-    inputs: Inputs,
+    columns: AlertColumns, compiled_limits: CompiledLimits, aligned: AlignedReadings, inputs: Inputs
 ) -> Counts:
     judged, unjudged = compiled_limits.judged, 0
     if inputs.unread:
-        asked = (alert_columns.alert_class == AlertClass.POSITION) | (
-            alert_columns.alert_class == AlertClass.PORTFOLIO
+        asked = (columns.alert_class == AlertClass.POSITION) | (
+            columns.alert_class == AlertClass.PORTFOLIO
         )
         left = judged & asked & np.isnan(aligned.value)
         judged, unjudged = judged & ~left, int(np.count_nonzero(left))

@@ -38,11 +38,9 @@ for _kind in range(KIND_COUNT):
 
 @dataclass(frozen=True, slots=True)
 class AppliedLevels:
-    """The alerts afterwards; the rest is row by row of `rows`; a hold that expired or broke is
-    released.
-    """
+    """The alerts afterwards; the rest by `rows`; a hold that expired or broke is released."""
 
-    alert_columns: AlertColumns
+    columns: AlertColumns
     rows: Integers
     before: Levels
     notified: Truths
@@ -52,39 +50,37 @@ class AppliedLevels:
     ended_quietly: Truths
 
 
-def expiry(alert_columns: AlertColumns, now_micros: int) -> Truths:
+def expiry(columns: AlertColumns, now_micros: int) -> Truths:
     """Rows whose hold has run out."""
-    left = alert_columns.held_until_micros - now_micros
-    over: Truths = (alert_columns.held_status > 0) & (
+    left = columns.held_until_micros - now_micros
+    over: Truths = (columns.held_status > 0) & (
         (left <= 0) | (left > LONGEST_QUIET_SECONDS * _MICROS)
     )
     return over
 
 
-def due(alert_columns: AlertColumns, level: Levels, active: Truths, now_micros: int) -> Truths:
-    """Rows to settle though their level may stay: a hold or a cooldown is over, or a level was
-    never notified.
-    """
-    owed: Truths = active & (level > alert_columns.notified_level) & (level > Level.NORMAL)
-    if alert_columns.kept_level.any():
-        owed = owed | (active & _stands(alert_columns, level) & ~_quiet(alert_columns, now_micros))
-    held: Truths = alert_columns.held_status > 0
+def due(columns: AlertColumns, level: Levels, active: Truths, now_micros: int) -> Truths:
+    """Rows with something to notify though their level may stay: a hold or cooldown is over."""
+    owed: Truths = active & (level > columns.notified_level) & (level > Level.NORMAL)
+    if columns.kept_level.any():
+        owed = owed | (active & _stands(columns, level) & ~_quiet(columns, now_micros))
+    held: Truths = columns.held_status > 0
     if not held.any():
         return owed
-    expired = expiry(alert_columns, now_micros)
-    return expired | (owed & ~(held & ~expired & (level <= alert_columns.held_level)))
+    expired = expiry(columns, now_micros)
+    return expired | (owed & ~(held & ~expired & (level <= columns.held_level)))
 
 
-def _quiet(alert_columns: AlertColumns, now_micros: int) -> Truths:
+def _quiet(columns: AlertColumns, now_micros: int) -> Truths:
     """Rows within their cooldown."""
-    age = now_micros - alert_columns.notified_micros
-    quiet: Truths = (age >= 0) & (age < alert_columns.cooldown_seconds.astype(np.int64) * _MICROS)
+    age = now_micros - columns.notified_micros
+    quiet: Truths = (age >= 0) & (age < columns.cooldown_seconds.astype(np.int64) * _MICROS)
     return quiet
 
 
-def _stands(alert_columns: AlertColumns, level: Levels) -> Truths:
+def _stands(columns: AlertColumns, level: Levels) -> Truths:
     """Rows of which a rise was kept back, and it still stands."""
-    stands: Truths = (alert_columns.kept_level > 0) & (level >= alert_columns.kept_level)
+    stands: Truths = (columns.kept_level > 0) & (level >= columns.kept_level)
     return stands
 
 
@@ -92,7 +88,7 @@ _HOLD = ("held_status", "held_level", "held_until_micros")
 
 
 def apply_levels(
-    alert_columns: AlertColumns, rows: Integers, level: Levels, active: Truths, now_micros: int,
+    columns: AlertColumns, rows: Integers, level: Levels, active: Truths, now_micros: int,
     *, notifying: bool = True,
 ) -> AppliedLevels:  # fmt: skip
     """Give these rows these levels, with incidents, counters, holds, and what of it is notified.
@@ -104,8 +100,8 @@ def apply_levels(
     """
     if not len(rows):
         none = np.empty(0, bool)
-        return AppliedLevels(alert_columns, rows, level, none, none, none, none)
-    one = alert_columns.pick(rows)
+        return AppliedLevels(columns, rows, level, none, none, none, none)
+    one = columns.pick(rows)
     before, rises = one.level, level > one.level
     starts = rises & (before == Level.NORMAL)
     ends = (level == Level.NORMAL) & (before > Level.NORMAL)
@@ -139,29 +135,27 @@ def apply_levels(
     }
     if released.any():
         values |= {name: np.where(released, 0, getattr(one, name)) for name in _HOLD}
-    after = alert_columns.with_values(rows, values)
+    after = columns.with_values(rows, values)
     return AppliedLevels(after, rows, before, notified, expired, released, ended_quietly)
 
 
 def _notified_already(one: AlertColumns, *, forgotten: Truths, broken: Truths) -> Levels:
-    """Up to which level each counts as notified: none after a hold ran out, at most the level of
-    one that broke.
-    """
+    """Up to which level each counts as notified: none after a hold, at most that of a broken."""
     base = np.where(forgotten, 0, one.notified_level)
     notified: Levels = np.where(broken, np.minimum(base, one.held_level), base)
     return notified
 
 
 def hold(
-    alert_columns: AlertColumns, row: int, status: AlertStatus, level: int, until_micros: int
+    columns: AlertColumns, row: int, status: AlertStatus, level: int, until_micros: int
 ) -> AlertColumns:
     """The alerts with one alert held."""
     values = {"held_status": status, "held_level": level, "held_until_micros": until_micros}
-    return alert_columns.with_values(np.array([row]), values)
+    return columns.with_values(np.array([row]), values)
 
 
-def release(alert_columns: AlertColumns, row: int) -> AlertColumns:
+def release(columns: AlertColumns, row: int) -> AlertColumns:
     """The alerts with one alert no longer held; what was kept quiet is then due."""
-    return alert_columns.with_values(
+    return columns.with_values(
         np.array([row]), {"held_status": 0, "held_level": 0, "held_until_micros": 0}
     )

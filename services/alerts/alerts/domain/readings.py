@@ -1,5 +1,4 @@
-"""What is known now about positions, portfolio and prices, laid beside the alerts. Judges
-nothing."""
+"""What is known now of positions, portfolio and prices, aligned with the alerts."""
 
 from __future__ import annotations
 
@@ -53,8 +52,7 @@ FIGURES = (
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Columns of ACTIVE and STALE positions by key; NaN is absent,
-    `figures` are named as FIGURES."""
+    """Columns of ACTIVE and STALE positions by key; NaN is absent, `figures` as FIGURES."""
 
     membership_epoch: int
     position_key: Integers
@@ -75,9 +73,7 @@ class Positions:
 
     @property
     def are_doubtful(self) -> bool:
-        """Whether a sum over them rests on an old mark or a refused row: it must not lower
-        anything.
-        """
+        """Whether a sum over them rests on an old mark or a refused row: it lowers nothing."""
         return bool(self.stale.any())
 
     @property
@@ -162,18 +158,16 @@ class _IndexEntry:
 class ReadingIndex:
     """Which alerts read what. Made once for the same alerts: their kinds and subjects count."""
 
-    def __init__(self, alert_columns: AlertColumns) -> None:
-        classes = alert_columns.alert_class
-        types = np.where(classes == AlertClass.POSITION, type_number(alert_columns.kind), 0)
+    def __init__(self, columns: AlertColumns) -> None:
+        classes = columns.alert_class
+        types = np.where(classes == AlertClass.POSITION, type_number(columns.kind), 0)
         self.portfolio = np.flatnonzero(classes == AlertClass.PORTFOLIO).tolist()
         self.market = np.flatnonzero(classes == AlertClass.MARKET).tolist()
-        self.moments = np.flatnonzero(alert_columns.kind == TIME_KIND).tolist()
+        self.moments = np.flatnonzero(columns.kind == TIME_KIND).tolist()
         self._rows = {
             kind: rows for kind in OF_POSITIONS if len(rows := np.flatnonzero(types == kind))
         }
-        self._subjects = {
-            kind: alert_columns.subject_key[rows] for kind, rows in self._rows.items()
-        }
+        self._subjects = {kind: columns.subject_key[rows] for kind, rows in self._rows.items()}
         self._last: tuple[Integers, Sequence[_IndexEntry], Integers] | None = None
 
     def aligned(self, positions: Positions) -> Sequence[_IndexEntry]:
@@ -205,11 +199,9 @@ def _run(places: Integers) -> Places:
     return places
 
 
-def align(
-    alert_columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex
-) -> AlignedReadings:
+def align(columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex) -> AlignedReadings:
     """Each alert's reading. One that is absent keeps the last value and time, marked UNKNOWN."""
-    count = len(alert_columns)
+    count = len(columns)
     aligned = AlignedReadings(
         np.full(count, np.nan),
         np.zeros(count, np.int64),
@@ -217,60 +209,60 @@ def align(
     )
     _align_positions(inputs.positions, reading_index, aligned)
     if inputs.unread:
-        held = (alert_columns.alert_class == AlertClass.POSITION) | (
-            alert_columns.alert_class == AlertClass.PORTFOLIO
+        held = (columns.alert_class == AlertClass.POSITION) | (
+            columns.alert_class == AlertClass.PORTFOLIO
         )
-        aligned.state[held & ~np.isnan(alert_columns.readings.value)] = ReadingState.STALE
+        aligned.state[held & ~np.isnan(columns.readings.value)] = ReadingState.STALE
     doubtful = inputs.positions.are_doubtful or inputs.unread
     for row in reading_index.portfolio:
-        _align_single(aligned, row, _portfolio(alert_columns, inputs, row), stale=doubtful)
+        _align_single(aligned, row, _portfolio(columns, inputs, row), stale=doubtful)
     for row in reading_index.market:
-        single = inputs.prices.get(alert_columns.assets[alert_columns.asset_key[row]])
-        known = not np.isnan(alert_columns.readings.value[row])
-        _align_single(aligned, row, _moved(alert_columns, row, single))
+        single = inputs.prices.get(columns.assets[columns.asset_key[row]])
+        known = not np.isnan(columns.readings.value[row])
+        _align_single(aligned, row, _moved(columns, row, single))
         if single is None and known:
             aligned.state[row] = ReadingState.STALE
     for row in reading_index.moments:
-        _align_single(aligned, row, _clock(alert_columns, row, inputs))
+        _align_single(aligned, row, _clock(columns, row, inputs))
     return aligned
 
 
 def unstarted(
-    alert_columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex
+    columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex
 ) -> dict[int, float]:
     """Rows of price changes without a start, and the fresh price each starts from now."""
     found = {}
     for row in reading_index.market:
-        if type_number(alert_columns.kind[row]) == AlertType.DELTA_CHANGE and np.isnan(
-            alert_columns.starting_value[row]
+        if type_number(columns.kind[row]) == AlertType.DELTA_CHANGE and np.isnan(
+            columns.starting_value[row]
         ):
-            single = inputs.prices.get(alert_columns.assets[alert_columns.asset_key[row]])
+            single = inputs.prices.get(columns.assets[columns.asset_key[row]])
             if single is not None and single.value and not single.stale and single.observed_micros:
                 found[row] = single.value
     return found
 
 
-def _moved(alert_columns: AlertColumns, row: int, single: Reading | None) -> Reading | None:
+def _moved(columns: AlertColumns, row: int, single: Reading | None) -> Reading | None:
     """The price, or of a DELTA_CHANGE how far it is from its start, in percent of it."""
     if (
         single is None
         or single.value is None
-        or type_number(alert_columns.kind[row]) != AlertType.DELTA_CHANGE
+        or type_number(columns.kind[row]) != AlertType.DELTA_CHANGE
     ):
         return single
-    start = float(alert_columns.starting_value[row])
+    start = float(columns.starting_value[row])
     change = None if math.isnan(start) else 100 * (single.value - start) / start
     return replace(single, value=change)
 
 
-def _clock(alert_columns: AlertColumns, row: int, inputs: Inputs) -> Reading:
+def _clock(columns: AlertColumns, row: int, inputs: Inputs) -> Reading:
     """The moment of now, in seconds since 1970, while a reminder stands; else it is known to be of
     no danger.
 
     It stands from its moment until an hour after it was raised: one of an outage comes late.
     """
-    now, due = inputs.guarded_micros, float(alert_columns.trigger_value[row]) * 1_000_000
-    raised = int(alert_columns.last_triggered_micros[row])
+    now, due = inputs.guarded_micros, float(columns.trigger_value[row]) * 1_000_000
+    raised = int(columns.last_triggered_micros[row])
     is_over = raised >= due and now >= raised + TIME_STANDS_SECONDS * 1_000_000
     stands = now >= due and not is_over
     return Reading(now / 1_000_000 if stands else -math.inf, inputs.now_micros)
@@ -298,7 +290,7 @@ def ordered(last: Readings, aligned: AlignedReadings, now_micros: int) -> Order:
 
 
 def kept(
-    alert_columns: AlertColumns,
+    columns: AlertColumns,
     aligned: AlignedReadings,
     falling: NDArray[np.int8],
     past: NDArray[np.bool_],
@@ -307,7 +299,7 @@ def kept(
     value, micros = aligned.value, aligned.observed_micros
     odd = np.flatnonzero(past | ~np.isfinite(value))
     if len(odd):
-        absent, last = np.isnan(value[odd]) | past[odd], alert_columns.readings.pick(odd)
+        absent, last = np.isnan(value[odd]) | past[odd], columns.readings.pick(odd)
         value, micros = value.copy(), micros.copy()
         value[odd] = np.where(
             absent, last.value, np.where(np.isfinite(value[odd]), value[odd], np.nan)
@@ -328,8 +320,8 @@ def _align_positions(
         aligned.state[entry.rows] = state[place]
 
 
-def _portfolio(alert_columns: AlertColumns, inputs: Inputs, row: int) -> Reading | None:
-    alert_type, condition = parts_of(int(alert_columns.kind[row]))
+def _portfolio(columns: AlertColumns, inputs: Inputs, row: int) -> Reading | None:
+    alert_type, condition = parts_of(int(columns.kind[row]))
     single = inputs.totals.get(alert_type)
     if len(inputs.positions) or inputs.unread:
         return single

@@ -55,35 +55,29 @@ class MetricSummary:
     raised_count: int = 0
 
 
-def summarise(alert_columns: AlertColumns, tables: ThresholdTables) -> list[MetricSummary]:
-    """One per metric with active alerts; where both conditions are judged, the worse one gives the
-    worst.
-    """
-    active = tables.compiled_limits(alert_columns).active
+def summarise(columns: AlertColumns, tables: ThresholdTables) -> list[MetricSummary]:
+    """One per metric with active alerts; of two conditions the worse one gives the worst."""
+    active = tables.compiled_limits(columns).active
     best: dict[AlertType, MetricSummary] = {}
-    for kind in np.unique(alert_columns.kind[active]).tolist():
-        summary = _summary(
-            alert_columns, np.flatnonzero(active & (alert_columns.kind == kind)), kind
-        )
+    for kind in np.unique(columns.kind[active]).tolist():
+        summary = _summary(columns, np.flatnonzero(active & (columns.kind == kind)), kind)
         other = best.get(summary.type)
         best[summary.type] = summary if other is None else _merged(other, summary)
     return [best[alert_type] for alert_type in sorted(best)]
 
 
-def _summary(alert_columns: AlertColumns, rows: NDArray[np.int64], kind: int) -> MetricSummary:
+def _summary(columns: AlertColumns, rows: NDArray[np.int64], kind: int) -> MetricSummary:
     alert_type, condition = parts_of(kind)
     sign = -1.0 if condition is Condition.BELOW else 1.0
     danger = np.where(
-        np.isnan(alert_columns.readings.value[rows]),
-        -np.inf,
-        alert_columns.readings.value[rows] * sign,
+        np.isnan(columns.readings.value[rows]), -np.inf, columns.readings.value[rows] * sign
     )
-    levels = np.bincount(alert_columns.level[rows], minlength=len(Level) + 1).tolist()
-    by_asset = np.full(len(alert_columns.assets), -np.inf)
-    np.maximum.at(by_asset, alert_columns.asset_key[rows], danger)
+    levels = np.bincount(columns.level[rows], minlength=len(Level) + 1).tolist()
+    by_asset = np.full(len(columns.assets), -np.inf)
+    np.maximum.at(by_asset, columns.asset_key[rows], danger)
     worst_by_asset = {
         asset: value * sign
-        for asset, value in zip(alert_columns.assets, by_asset.tolist(), strict=True)
+        for asset, value in zip(columns.assets, by_asset.tolist(), strict=True)
         if asset and value > -np.inf
     }
     # Of equals the last one.
@@ -91,36 +85,34 @@ def _summary(alert_columns: AlertColumns, rows: NDArray[np.int64], kind: int) ->
     worst = int(rows[place]) if danger[place] > -np.inf else None
     # A death is a fact, not a reading: it grows no older.
     is_read = alert_type is not AlertType.DEATH_NAIL
-    state = alert_columns.readings.state[rows]
-    unknown = (state == ReadingState.UNKNOWN) & (alert_columns.level[rows] == Level.NORMAL)
-    raised = np.flatnonzero(alert_columns.level[rows] > Level.NORMAL)
-    ranked = raised[
-        np.lexsort((-danger[raised], -alert_columns.level[rows[raised]].astype(np.int64)))
-    ]
+    state = columns.readings.state[rows]
+    unknown = (state == ReadingState.UNKNOWN) & (columns.level[rows] == Level.NORMAL)
+    raised = np.flatnonzero(columns.level[rows] > Level.NORMAL)
+    ranked = raised[np.lexsort((-danger[raised], -columns.level[rows[raised]].astype(np.int64)))]
     return MetricSummary(
         type=alert_type,
         alert_class=METRICS[alert_type].alert_class,
-        level=Level(int(alert_columns.level[rows].max())),
-        worst_value=None if worst is None else float(alert_columns.readings.value[worst]),
-        worst_subject_key=None if worst is None else int(alert_columns.subject_key[worst]),
-        worst_asset="" if worst is None else alert_columns.assets[alert_columns.asset_key[worst]],
+        level=Level(int(columns.level[rows].max())),
+        worst_value=None if worst is None else float(columns.readings.value[worst]),
+        worst_subject_key=None if worst is None else int(columns.subject_key[worst]),
+        worst_asset="" if worst is None else columns.assets[columns.asset_key[worst]],
         alert_count=len(rows),
         stale_count=int((state != ReadingState.FRESH).sum()) if is_read else 0,
         unknown_count=int(unknown.sum()) if is_read else 0,
         level_count={level.name: levels[level] for level in Level},
         worst_by_asset=worst_by_asset,
-        raised=[_raised(alert_columns, row) for row in rows[ranked[:_MOST_RAISED]].tolist()],
+        raised=[_raised(columns, row) for row in rows[ranked[:_MOST_RAISED]].tolist()],
         raised_count=len(raised),
     )
 
 
-def _raised(alert_columns: AlertColumns, row: int) -> Raised:
+def _raised(columns: AlertColumns, row: int) -> Raised:
     return Raised(
-        int(alert_columns.subject_key[row]),
-        alert_columns.assets[alert_columns.asset_key[row]],
-        Level(int(alert_columns.level[row])),
-        present(float(alert_columns.readings.value[row])),
-        bool(alert_columns.readings.state[row] != ReadingState.FRESH),
+        int(columns.subject_key[row]),
+        columns.assets[columns.asset_key[row]],
+        Level(int(columns.level[row])),
+        present(float(columns.readings.value[row])),
+        bool(columns.readings.state[row] != ReadingState.FRESH),
     )
 
 

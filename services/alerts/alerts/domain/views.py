@@ -76,18 +76,18 @@ class Annotations(NamedTuple):
 NO_ANNOTATIONS = Annotations()
 
 
-def settings(alert_columns: AlertColumns, row: int, annotations: Annotations) -> dict[str, Any]:
+def settings(columns: AlertColumns, row: int, annotations: Annotations) -> dict[str, Any]:
     """What people may set on an alert, by the names and in the words they know."""
-    alert_type, condition = parts_of(int(alert_columns.kind[row]))
-    trigger = present(float(alert_columns.trigger_value[row]))
+    alert_type, condition = parts_of(int(columns.kind[row]))
+    trigger = present(float(columns.trigger_value[row]))
     limit = {"trigger_value": trigger, "condition": condition.name}
     if alert_type is AlertType.TIME and trigger is not None:
         limit = {"trigger_time": moment(round(trigger * 1_000_000))}
     return {
         **limit,
-        "starting_value": present(float(alert_columns.starting_value[row])),
-        "cooldown_seconds": int(alert_columns.cooldown_seconds[row]),
-        "status": "INACTIVE" if alert_columns.trait_bits[row] & OFF_BIT else "ACTIVE",
+        "starting_value": present(float(columns.starting_value[row])),
+        "cooldown_seconds": int(columns.cooldown_seconds[row]),
+        "status": "INACTIVE" if columns.trait_bits[row] & OFF_BIT else "ACTIVE",
         "channels": list(annotations.channels),
         "notes": annotations.notes,
     }
@@ -98,21 +98,21 @@ def etag(revision: int) -> str:
 
 
 def show(
-    alert_columns: AlertColumns,
+    columns: AlertColumns,
     tables: ThresholdTables,
     row: int,
     subject: Subject,
     annotations: Annotations = NO_ANNOTATIONS,
 ) -> Alert:
     """The alert of a row."""
-    standing = _standing(alert_columns.pick(np.array([row])), tables)
-    metric, trigger = METRICS[standing.type], present(float(alert_columns.trigger_value[row]))
+    standing = _standing(columns.pick(np.array([row])), tables)
+    metric, trigger = METRICS[standing.type], present(float(columns.trigger_value[row]))
     is_time = standing.type is AlertType.TIME
     is_position = metric.alert_class is AlertClass.POSITION
     side = side_name(subject.side_sign, metric.alert_class)
-    asset = alert_columns.assets[alert_columns.asset_key[row]]
-    key, start = int(alert_columns.alert_key[row]), present(alert_columns.starting_value[row])
-    incident = incident_id(key, int(alert_columns.incident_count[row]))
+    asset = columns.assets[columns.asset_key[row]]
+    key, start = int(columns.alert_key[row]), present(columns.starting_value[row])
+    incident = incident_id(key, int(columns.incident_count[row]))
     return Alert(
         id=alert_id(key),
         type=standing.type,
@@ -126,25 +126,25 @@ def show(
         trigger_value=None if is_time else trigger,
         starting_value=start,
         level=standing.level,
-        previous_level=Level(alert_columns.previous_level[row]),
+        previous_level=Level(columns.previous_level[row]),
         evaluated_value=present(standing.value),
-        evaluated_micros=int(alert_columns.readings.observed_micros[row]),
+        evaluated_micros=int(columns.readings.observed_micros[row]),
         reading_state=_state(standing),
-        status=_status(standing, int(alert_columns.held_status[row])),
-        last_triggered_micros=int(alert_columns.last_triggered_micros[row]),
-        cooldown_seconds=int(alert_columns.cooldown_seconds[row]),
-        trigger_count=int(alert_columns.trigger_count[row]),
+        status=_status(standing, int(columns.held_status[row])),
+        last_triggered_micros=int(columns.last_triggered_micros[row]),
+        cooldown_seconds=int(columns.cooldown_seconds[row]),
+        trigger_count=int(columns.trigger_count[row]),
         progress_percent=_progress(standing, start),
         description=subject.summary or f"{_about(asset, side)} {metric.noun}",
-        created_micros=int(alert_columns.created_micros[row]),
+        created_micros=int(columns.created_micros[row]),
         flip_value=present(standing.flip_value),
         why=why(standing),
         incident_id="" if standing.level is Level.NORMAL else incident,
         notes=annotations.notes,
         channels=annotations.channels,
-        held_level=int(alert_columns.held_level[row]),
-        held_until_micros=int(alert_columns.held_until_micros[row]),
-        etag=etag(int(alert_columns.revision[row])),
+        held_level=int(columns.held_level[row]),
+        held_until_micros=int(columns.held_until_micros[row]),
+        etag=etag(int(columns.revision[row])),
         trigger_micros=round(trigger * 1_000_000) if is_time and trigger is not None else 0,
     )
 
@@ -208,34 +208,29 @@ class Filter:
 
 
 def choose(
-    alert_columns: AlertColumns,
-    tables: ThresholdTables,
-    wanted: Filter,
-    subject_keys: list[int] | None,
+    columns: AlertColumns, tables: ThresholdTables, wanted: Filter, subject_keys: list[int] | None
 ) -> NDArray[np.bool_]:
     """Rows that fit; `subject_keys` are those of the position asked for."""
-    mask = np.ones(len(alert_columns), bool)
+    mask = np.ones(len(columns), bool)
     if wanted.alert_class is not None:
-        mask &= alert_columns.alert_class == wanted.alert_class
+        mask &= columns.alert_class == wanted.alert_class
     if wanted.type is not None:
-        mask &= type_number(alert_columns.kind) == wanted.type
+        mask &= type_number(columns.kind) == wanted.type
     if wanted.min_level is not None:
-        mask &= alert_columns.level >= wanted.min_level
+        mask &= columns.level >= wanted.min_level
     if wanted.status is not None:
-        status = np.where(
-            alert_columns.held_status > 0, alert_columns.held_status, AlertStatus.ACTIVE
-        )
+        status = np.where(columns.held_status > 0, columns.held_status, AlertStatus.ACTIVE)
         mask &= (
-            np.where(tables.compiled_limits(alert_columns).active, status, AlertStatus.INACTIVE)
+            np.where(tables.compiled_limits(columns).active, status, AlertStatus.INACTIVE)
             == wanted.status
         )
     if wanted.asset:
-        mask &= alert_columns.asset_key == (
-            alert_columns.assets.index(wanted.asset) if wanted.asset in alert_columns.assets else -1
+        mask &= columns.asset_key == (
+            columns.assets.index(wanted.asset) if wanted.asset in columns.assets else -1
         )
     if subject_keys is not None:
-        mask &= np.isin(alert_columns.subject_key, subject_keys) & (
-            alert_columns.alert_class == AlertClass.POSITION
+        mask &= np.isin(columns.subject_key, subject_keys) & (
+            columns.alert_class == AlertClass.POSITION
         )
     return mask
 
@@ -254,9 +249,7 @@ _SHOWN = (
 
 
 def changed_rows(before: AlertColumns, after: AlertColumns) -> NDArray[np.bool_]:
-    """Rows of `after` that are new or of which people see something else; readings alone do not
-    count.
-    """
+    """Rows of `after` that are new or look different; readings alone do not count."""
     rows = before.rows_of(after.alert_key)
     changed: NDArray[np.bool_] = rows < 0
     if not len(before):
@@ -267,18 +260,16 @@ def changed_rows(before: AlertColumns, after: AlertColumns) -> NDArray[np.bool_]
 
 
 def worst_first(
-    alert_columns: AlertColumns, mask: NDArray[np.bool_], after: tuple[int, int] | None, size: int
+    columns: AlertColumns, mask: NDArray[np.bool_], after: tuple[int, int] | None, size: int
 ) -> list[int]:
-    """The next rows, one more than `size`: highest level first, then by key; `after` is (level,
-    key).
-    """
+    """The next `size` + 1 rows: highest level first, then by key; `after`: (level, key)."""
     rows: list[int] = []
     for level in reversed(Level):
         if after is not None and level > after[0]:
             continue
-        here = np.flatnonzero(mask & (alert_columns.level == level))
+        here = np.flatnonzero(mask & (columns.level == level))
         if after is not None and level == after[0]:
-            here = here[alert_columns.alert_key[here] > after[1]]
+            here = here[columns.alert_key[here] > after[1]]
         rows += here[: size + 1 - len(rows)].tolist()
         if len(rows) > size:
             break

@@ -76,7 +76,7 @@ class AlertEdits:
             await self._channels.check(values["channels"], before.channels, "alert.channels")
         async with self._commits.edit() as edit:
             row = edit.snapshot.row(id, etag)
-            columns, state = edit.snapshot.alert_columns, edit.snapshot.service_state
+            columns, state = edit.snapshot.columns, edit.snapshot.service_state
             decision = await self.decide(edit.store, columns, state, row, values, "UPDATED")
             after = await edit.write(decision)
             (alert,) = await self._queries.shown(edit.store, after, [row])
@@ -91,8 +91,7 @@ class AlertEdits:
         values: Mapping[str, Any],
         reason: str,
     ) -> Decision[None]:
-        """These fields of an alert set, with their record; texts are written in this
-        transaction."""
+        """These fields of an alert set, with their record; texts are written at once."""
         rows, fresh = np.array([row]), _columns(columns, row, values)
         id = alert_id(int(columns.alert_key[row]))
         annotations = known = await _annotations(store, id)
@@ -148,10 +147,10 @@ async def _annotations(store: Store, id: str) -> Annotations:
     return (await store.annotations.read([id])).get(id, Annotations())
 
 
-def _columns(alert_columns: AlertColumns, row: int, values: Mapping[str, Any]) -> dict[str, Any]:
+def _columns(columns: AlertColumns, row: int, values: Mapping[str, Any]) -> dict[str, Any]:
     """What the fields mean in columns of the row."""
     fresh: dict[str, Any] = {}
-    kind = int(alert_columns.kind[row])
+    kind = int(columns.kind[row])
     _check_fields(kind, set(values))
     if "trigger_time" in values:
         fresh["trigger_value"] = values["trigger_time"]
@@ -161,13 +160,13 @@ def _columns(alert_columns: AlertColumns, row: int, values: Mapping[str, Any]) -
     if "cooldown" in values:
         fresh["cooldown_seconds"] = cooldown_seconds(values["cooldown"], "alert.cooldown")
     if "status" in values:
-        bits = int(alert_columns.trait_bits[row]) & ~OFF_BIT
+        bits = int(columns.trait_bits[row]) & ~OFF_BIT
         fresh["trait_bits"] = bits | (OFF_BIT if values["status"] is AlertStatus.INACTIVE else 0)
     if "condition" in values and kind != DEATH_KIND:
         other = kind_of(type_number(kind), values["condition"])
         if other != kind:
             fresh["kind"] = other
-    _check_limit(alert_columns, row, fresh)
+    _check_limit(columns, row, fresh)
     return fresh
 
 
@@ -185,12 +184,11 @@ def _check_fields(kind: int, names: set[str]) -> None:
         )
 
 
-def _check_limit(alert_columns: AlertColumns, row: int, fresh: Mapping[str, Any]) -> None:
-    """INVALID_FIELD for a limit that makes no sense, ALREADY_THERE for one that an equal alert
-    has."""
-    kind = int(fresh.get("kind", alert_columns.kind[row]))
-    trigger = float(fresh.get("trigger_value", alert_columns.trigger_value[row]))
-    is_by_hand = bool(alert_columns.trait_bits[row] & HAND_BIT)
+def _check_limit(columns: AlertColumns, row: int, fresh: Mapping[str, Any]) -> None:
+    """INVALID_FIELD for a limit without sense, ALREADY_THERE for that of an equal alert."""
+    kind = int(fresh.get("kind", columns.kind[row]))
+    trigger = float(fresh.get("trigger_value", columns.trigger_value[row]))
+    is_by_hand = bool(columns.trait_bits[row] & HAND_BIT)
     if not fresh.keys() & {"kind", "trigger_value", "starting_value"}:
         return
     if math.isnan(trigger):
@@ -207,13 +205,11 @@ def _check_limit(alert_columns: AlertColumns, row: int, fresh: Mapping[str, Any]
     alert_type, condition = parts_of(kind)
     check_trigger(alert_type, condition, trigger, fresh.get("starting_value"))
     if is_by_hand:
-        start = float(fresh.get("starting_value", alert_columns.starting_value[row]))
-        equal = equal_rows(alert_columns, kind, int(alert_columns.subject_key[row]), trigger, start)
+        start = float(fresh.get("starting_value", columns.starting_value[row]))
+        equal = equal_rows(columns, kind, int(columns.subject_key[row]), trigger, start)
     else:
-        same = (alert_columns.kind == kind) & (
-            alert_columns.subject_key == alert_columns.subject_key[row]
-        )
-        equal = np.flatnonzero(same & (alert_columns.trait_bits & HAND_BIT == 0)).tolist()
+        same = (columns.kind == kind) & (columns.subject_key == columns.subject_key[row])
+        equal = np.flatnonzero(same & (columns.trait_bits & HAND_BIT == 0)).tolist()
     if [other for other in equal if other != row]:
         raise AlreadyExists(
             "ALREADY_THERE", "this subject has an alert with that condition; change that one"
@@ -221,19 +217,18 @@ def _check_limit(alert_columns: AlertColumns, row: int, fresh: Mapping[str, Any]
 
 
 def equal_rows(
-    alert_columns: AlertColumns, kind: int, subject_key: int, trigger: float, start: float
+    columns: AlertColumns, kind: int, subject_key: int, trigger: float, start: float
 ) -> list[int]:
-    """Alerts made by hand that say the same; a DELTA_CHANGE from another start says something
-    else."""
+    """Alerts made by hand that say the same; a DELTA_CHANGE by the same start too."""
     same = (
-        (alert_columns.kind == kind)
-        & (alert_columns.subject_key == subject_key)
-        & (alert_columns.trigger_value == trigger)
+        (columns.kind == kind)
+        & (columns.subject_key == subject_key)
+        & (columns.trigger_value == trigger)
     )
-    same &= alert_columns.trait_bits & HAND_BIT != 0
+    same &= columns.trait_bits & HAND_BIT != 0
     if type_number(kind) == AlertType.DELTA_CHANGE:
-        same &= (alert_columns.starting_value == start) | (
-            np.isnan(alert_columns.starting_value) & math.isnan(start)
+        same &= (columns.starting_value == start) | (
+            np.isnan(columns.starting_value) & math.isnan(start)
         )
     return [int(row) for row in np.flatnonzero(same)]
 

@@ -84,7 +84,7 @@ class AlertsByHand:
         is_position = wanted.scope.alert_class is AlertClass.POSITION
         members = await self._positions.members() if is_position else None
         async with self._commits.edit() as edit:
-            state, columns = edit.snapshot.service_state, edit.snapshot.alert_columns
+            state, columns = edit.snapshot.service_state, edit.snapshot.columns
             if wanted.scope.alert_class is AlertClass.MARKET:
                 check_asset(wanted.scope.asset, state, "alert.asset")
             place = _place(columns, wanted, members)
@@ -97,7 +97,7 @@ class AlertsByHand:
             decision = await self._edits.decide(store, opened, after, row, wanted.values, "CREATED")
             known = len(columns.assets)
             await store.alerts.insert_assets(known, opened.assets[known:])
-            await store.alerts.insert(decision.alert_columns.stored(slice(row, None)))
+            await store.alerts.insert(decision.columns.stored(slice(row, None)))
             written = await edit.write(replace(decision, settings=no_rows()))
             (alert,) = await self._queries.shown(store, written, [row])
         return alert
@@ -158,16 +158,16 @@ def _check(wanted: NewAlert) -> None:
     check_trigger(scope.type, scope.condition, wanted.trigger, wanted.values.get("starting_value"))
 
 
-def _check_new(alert_columns: AlertColumns, wanted: NewAlert, place: _Place) -> None:
+def _check_new(columns: AlertColumns, wanted: NewAlert, place: _Place) -> None:
     if place.subject is None:
         return
     start = wanted.values.get("starting_value")
     key = place.subject.subject_key
     equal = equal_rows(
-        alert_columns, _kind(wanted), key, wanted.trigger, math.nan if start is None else start
+        columns, _kind(wanted), key, wanted.trigger, math.nan if start is None else start
     )
     if equal:
-        id = alert_id(int(alert_columns.alert_key[equal[0]]))
+        id = alert_id(int(columns.alert_key[equal[0]]))
         problem = f"{id} says the same; change or delete that one"
         raise AlreadyExists("ALREADY_THERE", problem, metadata={"alert_id": id})
 
@@ -182,25 +182,21 @@ def _new_subject(key: int, wanted: NewAlert) -> Subject:
     return Subject(key, wanted.scope.asset, "", 0, "")
 
 
-def _place(alert_columns: AlertColumns, wanted: NewAlert, members: Members | None) -> _Place:
+def _place(columns: AlertColumns, wanted: NewAlert, members: Members | None) -> _Place:
     if members is not None:
         return _of_position(wanted, members)
     if wanted.scope.alert_class is AlertClass.PORTFOLIO:
         return _Place(Subject(0, "", "", 0, ""), "", math.nan)
     if wanted.scope.type is AlertType.TIME:
         same = np.flatnonzero(
-            (alert_columns.kind == _kind(wanted)) & (alert_columns.trigger_value == wanted.trigger)
+            (columns.kind == _kind(wanted)) & (columns.trigger_value == wanted.trigger)
         ).tolist()
-        subject = (
-            Subject(int(alert_columns.subject_key[same[0]]), _REMINDER, "", 0, "") if same else None
-        )
+        subject = Subject(int(columns.subject_key[same[0]]), _REMINDER, "", 0, "") if same else None
         return _Place(subject, "", math.nan)
     asset = wanted.scope.asset
-    if asset in alert_columns.assets:
-        here = alert_columns.asset_key == alert_columns.assets.index(asset)
-        keys = alert_columns.subject_key[
-            here & (alert_columns.alert_class == AlertClass.MARKET)
-        ].tolist()
+    if asset in columns.assets:
+        here = columns.asset_key == columns.assets.index(asset)
+        keys = columns.subject_key[here & (columns.alert_class == AlertClass.MARKET)].tolist()
         if keys:
             return _Place(Subject(keys[0], asset, "", 0, ""), asset, math.nan)
     return _Place(None, asset, math.nan)

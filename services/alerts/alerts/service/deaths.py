@@ -35,20 +35,18 @@ from shared.errors import Unavailable
 class _Case:
     """The alert of an incident: its row of the alerts, which may be of one not written yet."""
 
-    alert_columns: AlertColumns
+    columns: AlertColumns
     row: int
     subject: Subject
     is_new: bool = False
 
     @property
     def level(self) -> Level:
-        return Level(self.alert_columns.level[self.row])
+        return Level(self.columns.level[self.row])
 
 
 class Deaths:
-    """DEATH_NAIL alerts, one for each incident name. They are idempotent by it; the fence only
-    keeps paused callers out.
-    """
+    """DEATH_NAIL alerts, idempotent by incident; the fence only keeps paused callers out."""
 
     def __init__(self, cache: SnapshotCache, commits: Commits, positions: PositionsPeer) -> None:
         self._cache = cache
@@ -60,21 +58,21 @@ class Deaths:
         demo = await self._is_demo()
         async with self._commits.edit(step) as edit:
             snapshot, state = edit.snapshot, edit.snapshot.service_state
-            case = await _find(edit.store, snapshot.alert_columns, incident)
+            case = await _find(edit.store, snapshot.columns, incident)
             if case is None or case.level is not Level.HIGH:
                 state = replace(state, demo=state.demo if demo is None else demo)
                 context = ChangeContext(step.cycle_id, state.demo, self._now_micros())
                 if case is None:
-                    case, state = _opened(snapshot.alert_columns, state, incident, context)
+                    case, state = _opened(snapshot.columns, state, incident, context)
                 case = replace(case, subject=case.subject._replace(summary=summary))
                 case = await self._turn(edit, state, case, Level.HIGH, context)
-            return show(case.alert_columns, snapshot.tables, case.row, case.subject)
+            return show(case.columns, snapshot.tables, case.row, case.subject)
 
     async def resolve_death(self, step: Step, incident: str) -> bool:
         """Whether an incident ended now; its recovery is notified once."""
         async with self._commits.edit(step) as edit:
             state = edit.snapshot.service_state
-            case = await _find(edit.store, edit.snapshot.alert_columns, incident)
+            case = await _find(edit.store, edit.snapshot.columns, incident)
             if case is None or case.level is Level.NORMAL:
                 return False
             context = ChangeContext(step.cycle_id, state.demo, self._now_micros())
@@ -86,7 +84,7 @@ class Deaths:
     ) -> _Case:
         """Set the level with its ledger row and its notification."""
         before = case.level
-        columns, notified = with_level(case.alert_columns, case.row, level, context.now_micros)
+        columns, notified = with_level(case.columns, case.row, level, context.now_micros)
         key, count = int(columns.alert_key[case.row]), int(columns.incident_count[case.row])
         payload = death_payload(case.subject.name, case.subject.summary, before, level, context)
         payload["alert_id"], payload["incident_id"] = alert_id(key), incident_id(key, count)
@@ -121,7 +119,7 @@ class Deaths:
                 record=record,
             )
         )
-        return replace(case, alert_columns=columns)
+        return replace(case, columns=columns)
 
     def _now_micros(self) -> int:
         return micros_of(self._cache.clock.now())
@@ -154,9 +152,7 @@ def _opened(
     made["created_micros"][:] = context.now_micros
     subject = Subject(state.next_subject_key, incident, "", 0, "")
     after = replace(
-        state,
-        next_alert_key=state.next_alert_key + 1,
-        next_subject_key=state.next_subject_key - 1,
+        state, next_alert_key=state.next_alert_key + 1, next_subject_key=state.next_subject_key - 1
     )
     case = _Case(columns.followed_by(columns.assets, made), len(columns), subject, is_new=True)
     return case, after

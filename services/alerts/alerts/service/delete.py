@@ -69,26 +69,22 @@ class DeleteAlerts:
         return await self._commits.step(step, partial(self._decide, step, asked))
 
     async def delete(self, id: str, etag: str) -> None:
-        """One alert by hand; ALERT_NOT_FOUND, ETAG_MISMATCH. While its threshold judges it is made
-        again.
-        """
+        """ALERT_NOT_FOUND, ETAG_MISMATCH. While its threshold judges it is made again."""
         async with self._commits.edit() as edit:
             snapshot = edit.snapshot
             rows = np.array([snapshot.row(id, etag)])
             step = Step("DELETE_ALERT")
-            made = await self._ended(edit.store, snapshot.alert_columns, rows, snapshot, step)
-            record = _quiet_record(snapshot.alert_columns, made, self._cache.clock.now())
+            made = await self._ended(edit.store, snapshot.columns, rows, snapshot, step)
+            record = _quiet_record(snapshot.columns, made, self._cache.clock.now())
             state = replace(snapshot.service_state, complete=False)
-            await edit.write(_without(None, state, snapshot.alert_columns, rows, record))
+            await edit.write(_without(None, state, snapshot.columns, rows, record))
 
     async def clear(self, confirm: str) -> int:
-        """All alerts and readings; InvalidArgument NOT_CONFIRMED. Thresholds, ledger and outbox
-        stay.
-        """
+        """All alerts and readings; NOT_CONFIRMED. Thresholds, ledger and outbox stay."""
         require_confirmation(confirm, "clear")
         now = self._cache.clock.now()
         async with self._commits.edit() as edit:
-            snapshot, columns = edit.snapshot, edit.snapshot.alert_columns
+            snapshot, columns = edit.snapshot, edit.snapshot.columns
             loud, step = np.flatnonzero(_loud(columns)), Step("CLEAR_ALERTS")
             made = await self._ended(edit.store, columns, loud, snapshot, step)
             state = replace(
@@ -105,7 +101,7 @@ class DeleteAlerts:
     async def _decide(
         self, step: Step, asked: _Asked, snapshot: Snapshot, store: Store | None
     ) -> Decision[Cleared]:
-        state, columns = snapshot.service_state, snapshot.alert_columns
+        state, columns = snapshot.service_state, snapshot.columns
         present = await self._other_present(state, asked, may_ask=store is None)
         if present is None:
             return Decision(Cleared(0), state, columns)
@@ -125,9 +121,7 @@ class DeleteAlerts:
     async def _other_present(
         self, state: ServiceState, asked: _Asked, *, may_ask: bool
     ) -> Present | None:
-        """Who is not closed; None when that was cleared by already, or when nobody may be asked
-        now: the next cycle looks again.
-        """
+        """Who is not closed; None when cleared already, or when nobody may be asked now."""
         known = state.cleared_epoch
         if known >= 0 and known == asked.membership_epoch:
             return None
@@ -168,11 +162,7 @@ async def _delete(columns: AlertColumns, store: Store) -> None:
 
 
 def _without(
-    answer: T,
-    state: ServiceState,
-    columns: AlertColumns,
-    rows: NDArray[np.int64],
-    record: Record,
+    answer: T, state: ServiceState, columns: AlertColumns, rows: NDArray[np.int64], record: Record
 ) -> Decision[T]:
     """These rows deleted."""
     return Decision(
@@ -185,10 +175,7 @@ def _without(
 
 
 def _quiet_record(
-    columns: AlertColumns,
-    made: Sequence[EndedAlert],
-    now: datetime,
-    first: Sequence[Entry] = (),
+    columns: AlertColumns, made: Sequence[EndedAlert], now: datetime, first: Sequence[Entry] = ()
 ) -> Record:
     """What a person takes away; nobody is notified, and nothing of it escalates any more."""
     loud = _loud(columns)
@@ -229,34 +216,32 @@ def _worst_first(columns: AlertColumns, made: Iterable[EndedAlert]) -> list[str]
     return sorted(levels, key=lambda name: -levels[name])
 
 
-def _loud(alert_columns: AlertColumns) -> NDArray[np.bool_]:
+def _loud(columns: AlertColumns) -> NDArray[np.bool_]:
     """Whose danger was notified at HIGH."""
-    loud: NDArray[np.bool_] = (alert_columns.notified_level == Level.HIGH) & ~IS_OPPORTUNITY[
-        alert_columns.kind
-    ]
+    loud: NDArray[np.bool_] = (columns.notified_level == Level.HIGH) & ~IS_OPPORTUNITY[columns.kind]
     return loud
 
 
-def _lost(alert_columns: AlertColumns, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    rows = np.flatnonzero(alert_columns.alert_class == AlertClass.POSITION)
-    return rows[~np.isin(alert_columns.subject_key[rows], keys)]
+def _lost(columns: AlertColumns, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    rows = np.flatnonzero(columns.alert_class == AlertClass.POSITION)
+    return rows[~np.isin(columns.subject_key[rows], keys)]
 
 
 def _entries(
-    alert_columns: AlertColumns, ended: Iterable[EndedAlert], actor: str, now: datetime
+    columns: AlertColumns, ended: Iterable[EndedAlert], actor: str, now: datetime
 ) -> list[Entry]:
     return [
         Entry(
             entry_time=now,
             alert_id=item.payload["alert_id"],
-            type=type_number(int(alert_columns.kind[item.row])),
+            type=type_number(int(columns.kind[item.row])),
             actor=actor,
             reason=item.payload["event"]
             if item.payload["event"] in (LIQUIDATED, GONE)
             else "DELETED",
-            level_before=int(alert_columns.level[item.row]),
+            level_before=int(columns.level[item.row]),
             level_after=0,
-            value=known_or_none(float(alert_columns.readings.value[item.row])),
+            value=known_or_none(float(columns.readings.value[item.row])),
             flip_value=None,
             inputs_json=json.dumps(item.payload),
             cycle_id=item.payload["cycle_id"],
@@ -266,12 +251,12 @@ def _entries(
     ]
 
 
-def _summary(alert_columns: AlertColumns, now: datetime) -> list[Entry]:
+def _summary(columns: AlertColumns, now: datetime) -> list[Entry]:
     """One row a type, with how many stood at which level."""
     entries = []
-    types = type_number(alert_columns.kind)
+    types = type_number(columns.kind)
     for alert_type in np.unique(types).tolist():
-        levels = np.bincount(alert_columns.level[types == alert_type], minlength=len(Level) + 1)
+        levels = np.bincount(columns.level[types == alert_type], minlength=len(Level) + 1)
         inputs = {
             "cleared_count": int(levels.sum()),
             "level_count": {level.name: int(levels[level]) for level in Level},

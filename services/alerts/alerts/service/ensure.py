@@ -68,7 +68,7 @@ class EnsureAlerts:
     async def _decide(
         self, step: Step, asked: _Asked, snapshot: Snapshot, store: Store | None
     ) -> Decision[Created]:
-        state, columns = snapshot.service_state, snapshot.alert_columns
+        state, columns = snapshot.service_state, snapshot.columns
         try:
             members = await self._other_members(state, asked, may_ask=store is None)
         except Unavailable as error:
@@ -96,7 +96,7 @@ class EnsureAlerts:
         store: Store | None,
     ) -> Decision[Created]:
         """What is missing for these members."""
-        columns, now = snapshot.alert_columns, self._cache.clock.now()
+        columns, now = snapshot.columns, self._cache.clock.now()
         found = await offload(
             len(members.position_key) * 5,
             wanted,
@@ -131,9 +131,7 @@ class EnsureAlerts:
     async def _other_members(
         self, state: ServiceState, asked: _Asked, *, may_ask: bool
     ) -> Members | None:
-        """Who is held; None when alerts were made for them and for the present thresholds, or when
-        nobody may be asked now: the next cycle looks again.
-        """
+        """Who is held; None when alerts were made for them, or when nobody may be asked now."""
         known = state.membership_epoch
         is_made = state.complete and state.created_threshold_version == state.threshold_version
         if is_made and known == asked.membership_epoch:
@@ -174,9 +172,7 @@ def _back(step: Step, gone: Sealed, now: datetime) -> Entry:
 
 
 def _entry(step: Step, found: Wanted, now: datetime) -> Entry:
-    """One row for all that a pass made: each alert's own story begins with its first change of
-    level.
-    """
+    """One row for all that a pass made: an alert's own begin with its first change of level."""
     kinds, counts = np.unique(found.columns["kind"], return_counts=True)
     by_type = {
         parts_of(kind)[0].name: count

@@ -1,6 +1,4 @@
-"""EvaluateAlerts: read positions once, judge every alert once, write what changed with its record
-and its notification.
-"""
+"""EvaluateAlerts: positions read once, every alert judged once, what changed written."""
 
 from __future__ import annotations
 
@@ -142,7 +140,7 @@ class EvaluateAlerts:
     async def _decide(
         self, request: _Request, snapshot: Snapshot, store: Store | None
     ) -> Decision[Evaluated]:
-        now, columns = self._cache.clock.now(), snapshot.alert_columns
+        now, columns = self._cache.clock.now(), snapshot.columns
         guarded_micros = self._cache.clock_guard.micros()
         inputs = Inputs(
             request.positions,
@@ -162,7 +160,7 @@ class EvaluateAlerts:
         has_rules = request.work is Work.EVALUATE and request.prices and after.next_rule_key > 1
         if len(outcome.changed) or has_rules:
             async with self._commits.reading(store) as reading:
-                keys = outcome.alert_columns.subject_key[outcome.changed]
+                keys = outcome.columns.subject_key[outcome.changed]
                 subjects = await reading.subjects.read(keys)
                 if has_rules:
                     rules = await self._price_rules.judge(
@@ -172,7 +170,7 @@ class EvaluateAlerts:
         return Decision(
             answer=_evaluated(snapshot, outcome, subjects, rules.seen),
             service_state=after,
-            alert_columns=outcome.alert_columns,
+            columns=outcome.columns,
             levels=outcome.changed,
             settings=np.union1d(released, np.array(outcome.started, np.int64)),
             readings=True,
@@ -215,7 +213,7 @@ def _record(outcome: Outcome, rules: JudgedRules, entries: Callable[[], Iterable
         for place, event in enumerate(rules.seen)
         if event.notified
     ]
-    levels = outcome.alert_columns.level[outcome.changed[chosen]]
+    levels = outcome.columns.level[outcome.changed[chosen]]
     return Record(
         count + len(rules.seen),
         entries,
@@ -233,7 +231,7 @@ def _evaluated(
     subjects: Mapping[int, Subject],
     events: Sequence[RuleEvent],
 ) -> Evaluated:
-    columns = outcome.alert_columns
+    columns = outcome.columns
     active = snapshot.tables.compiled_limits(columns).active
     moved = outcome.raised | outcome.lowered
     order = changes_worst_first(outcome)
@@ -254,7 +252,7 @@ def _evaluated(
 
 
 def _transition(outcome: Outcome, subjects: Mapping[int, Subject], place: int) -> Transition:
-    columns, row = outcome.alert_columns, outcome.changed[place]
+    columns, row = outcome.columns, outcome.changed[place]
     name = subjects[int(columns.subject_key[row])].name
     return Transition(
         alert_id(int(columns.alert_key[row])),

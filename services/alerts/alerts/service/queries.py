@@ -34,9 +34,7 @@ _Versions = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All alerts at a glance; `names` are of the subjects named by key, times in microseconds, 0
-    never.
-    """
+    """All alerts at a glance; `names` of subjects by key, times in microseconds, 0: never."""
 
     level: Level
     metrics: Sequence[MetricSummary]
@@ -69,8 +67,8 @@ class AlertQueries:
             snapshot = await self._cache.read(store)
             keys = await store.subjects.find(wanted.position_id) if wanted.position_id else None
             rows = worst_first(
-                snapshot.alert_columns,
-                choose(snapshot.alert_columns, snapshot.tables, wanted, keys),
+                snapshot.columns,
+                choose(snapshot.columns, snapshot.tables, wanted, keys),
                 after,
                 page.size,
             )
@@ -98,7 +96,7 @@ class AlertQueries:
             snapshot = await self._cache.present()
         metrics, names = await self._sums(snapshot)
         level = max((metric.level for metric in metrics), default=Level.NORMAL)
-        evaluated = snapshot.alert_columns.evaluated_micros
+        evaluated = snapshot.columns.evaluated_micros
         return Summary(level, metrics, names, evaluated, glance.head_hash, glance.waiting_count)
 
     async def _sums(self, snapshot: Snapshot) -> tuple[Sequence[MetricSummary], Mapping[int, str]]:
@@ -110,7 +108,7 @@ class AlertQueries:
         )
         if self._summed is None or self._summed[0] != versions:
             metrics = await offload(
-                len(snapshot.alert_columns), summarise, snapshot.alert_columns, snapshot.tables
+                len(snapshot.columns), summarise, snapshot.columns, snapshot.tables
             )
             keys = {
                 metric.worst_subject_key
@@ -127,20 +125,20 @@ class AlertQueries:
         return self._summed[1], self._summed[2]
 
     async def shown(self, store: Store, snapshot: Snapshot, rows: Sequence[int]) -> Sequence[Alert]:
-        keys = snapshot.alert_columns.subject_key[np.array(rows, np.int64)]
+        keys = snapshot.columns.subject_key[np.array(rows, np.int64)]
         subjects = await store.subjects.read(keys)
-        alert_columns = snapshot.alert_columns
-        annotated = [row for row in rows if alert_columns.trait_bits[row] & ANNOTATED_BIT]
+        columns = snapshot.columns
+        annotated = [row for row in rows if columns.trait_bits[row] & ANNOTATED_BIT]
         annotations = await store.annotations.read(
-            [alert_id(int(alert_columns.alert_key[row])) for row in annotated]
+            [alert_id(int(columns.alert_key[row])) for row in annotated]
         )
         return [
             show(
-                alert_columns,
+                columns,
                 snapshot.tables,
                 row,
                 subjects.get(key, _NOBODY),
-                annotations.get(alert_id(int(alert_columns.alert_key[row])), NO_ANNOTATIONS),
+                annotations.get(alert_id(int(columns.alert_key[row])), NO_ANNOTATIONS),
             )
             for row, key in zip(rows, keys.tolist(), strict=True)
         ]

@@ -30,7 +30,7 @@ class News:
     """Alerts as they are now; `gap`: more than one change came since the last news, this is the
     newest.
 
-    Watchers who are difference the same get the same object.
+    Watchers who miss the same get the same object.
     """
 
     alerts: Sequence[Alert]
@@ -45,7 +45,7 @@ class _Watcher:
     awake: asyncio.Event
     commit_count: int = 0
     versions: tuple[int, int] = (-1, -1)
-    alert_columns: AlertColumns | None = None
+    columns: AlertColumns | None = None
     shown: NDArray[np.int64] | None = None
 
 
@@ -107,14 +107,14 @@ class AlertWatch:
             if versions == watcher.versions:
                 return
             snapshot = await self._cache.snapshot(store, service_state)
-        # Most watchers want all and keep up: what they are difference is read and judged once.
+        # Most watchers want all and keep up: what they miss is read and judged once.
         key = (wanted, watcher.versions, versions)
         difference = await self._alike.get(
             key, partial(self._between, wanted, watcher, snapshot, gap=gap)
         )
-        watcher.versions, watcher.alert_columns, watcher.shown = (
+        watcher.versions, watcher.columns, watcher.shown = (
             versions,
-            snapshot.alert_columns,
+            snapshot.columns,
             difference.shown,
         )
         for news in difference.news:
@@ -123,21 +123,19 @@ class AlertWatch:
     async def _between(
         self, wanted: Filter, watcher: _Watcher, snapshot: Snapshot, *, gap: bool
     ) -> _Difference:
-        """From what a watcher has seen to the snapshot; of the watcher only reads, and that at
-        once.
-        """
-        before, seen = watcher.alert_columns, watcher.shown
+        """From what a watcher has seen to the snapshot; only reads the watcher, at once."""
+        before, seen = watcher.columns, watcher.shown
         keys = None
         if wanted.position_id:
             async with self._cache.begin_reading() as store:
                 keys = await store.subjects.find(wanted.position_id)
-        mask = choose(snapshot.alert_columns, snapshot.tables, wanted, keys)
-        fresh = mask if before is None else mask & changed_rows(before, snapshot.alert_columns)
-        shown = snapshot.alert_columns.alert_key[mask]
+        mask = choose(snapshot.columns, snapshot.tables, wanted, keys)
+        fresh = mask if before is None else mask & changed_rows(before, snapshot.columns)
+        shown = snapshot.columns.alert_key[mask]
         ended_alerts = [] if seen is None else np.setdiff1d(seen, shown).tolist()
         if seen is not None:
-            fresh |= mask & ~np.isin(snapshot.alert_columns.alert_key, seen)
-        rows = worst_first(snapshot.alert_columns, fresh, None, int(fresh.sum()))
+            fresh |= mask & ~np.isin(snapshot.columns.alert_key, seen)
+        rows = worst_first(snapshot.columns, fresh, None, int(fresh.sum()))
         if before is not None and not rows and not ended_alerts:
             return _Difference((), shown)
         ids = [alert_id(key) for key in ended_alerts]

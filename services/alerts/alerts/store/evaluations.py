@@ -1,6 +1,4 @@
-"""What evaluations saw, one packed row each: far cheaper than a row per alert, and out of the hot
-table.
-"""
+"""What evaluations saw, one packed row each: far cheaper than a row an alert."""
 
 from __future__ import annotations
 
@@ -20,18 +18,16 @@ _READ = Statement(
 _DELETE_ALL = Statement("delete from evaluation")
 
 
-def packed(alert_columns: AlertColumns) -> list[bytes]:
+def packed(columns: AlertColumns) -> list[bytes]:
     """In the order of PACKED_COLUMNS."""
     return [
-        packed_keys(alert_columns.alert_key),
-        *(getattr(alert_columns.readings, name).tobytes() for name in READING_COLUMNS),
+        packed_keys(columns.alert_key),
+        *(getattr(columns.readings, name).tobytes() for name in READING_COLUMNS),
     ]
 
 
 def packed_keys(keys: NDArray[np.int64]) -> bytes:
-    """Ascending keys as they are; where few runs of neighbours make them up, a mark, firsts and
-    lengths.
-    """
+    """Ascending keys as they are, or of few runs of neighbours: a mark, firsts, lengths."""
     firsts = np.flatnonzero(np.diff(keys, prepend=keys[:1] - 2) != 1)
     if 2 * len(firsts) >= len(keys):
         return keys.tobytes()
@@ -55,17 +51,15 @@ class EvaluationStore:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    async def load(self, alert_columns: AlertColumns, version: int) -> AlertColumns:
+    async def load(self, columns: AlertColumns, version: int) -> AlertColumns:
         """The alerts with the readings of one evaluation; as it is when there is none."""
         row = await self._transaction.first(_READ, version=version)
         if row is None:
-            return alert_columns
+            return columns
         readings = Readings(
             *(np.frombuffer(row[name], dtype) for name, dtype in READING_COLUMNS.items())
         )
-        return alert_columns.with_readings(
-            keys_of(row["alert_key"]), readings, row["evaluated_micros"]
-        )
+        return columns.with_readings(keys_of(row["alert_key"]), readings, row["evaluated_micros"])
 
     async def delete_all(self) -> None:
         await self._transaction.execute(_DELETE_ALL)

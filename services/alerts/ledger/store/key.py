@@ -1,6 +1,4 @@
-"""Where the key of the ledger's hashes comes from: the environment, or a file of the state
-directory.
-"""
+"""The key of the ledger's hashes: from the environment, or a file of the state directory."""
 
 from __future__ import annotations
 

@@ -55,8 +55,7 @@ class Flushed:
 
 @dataclass(frozen=True, slots=True)
 class _Handover:
-    """What becomes of a row: something for the notification service, something for people,
-    or both."""
+    """What becomes of a row: for the notification service, for people, or both."""
 
     update: IncidentUpdate | None
     notification: Notification | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.alerts.alerts.domain.change_payload import ChangeContext, moment
-from services.alerts.domain.kinds import Level
+from services.alerts.domain.kinds import METRICS, AlertType, Level
 from services.alerts.notifications.domain import DEMO, RAISED, RESOLVED, Payload, Text, plain, short
 from services.alerts.price_rules.domain.rules import Event, Rule, RuleMetric
 
@@ -21,7 +21,7 @@ def rule_payload(event: Event, context: ChangeContext) -> Payload:
     before, after = rule.level_of(event.state_before), rule.level_of(event.state_after)
     payload = {
         "event": RAISED if after > Level.NORMAL else RESOLVED,
-        "type": "PRICE_THRESHOLD",
+        "type": AlertType.PRICE_THRESHOLD.name,
         "condition": "NONE",
         "level": after.name,
         "previous_level": before.name,
@@ -41,7 +41,7 @@ def rule_payload(event: Event, context: ChangeContext) -> Payload:
         "ratio": plain(round(event.ratio, 6)),
         "window_seconds": str(rule.window_seconds),
         "observed_time": moment(rule.price_micros),
-        "action": "Look at the positions in this asset.",
+        "action": METRICS[AlertType.PRICE_THRESHOLD].action,
         "cycle_id": context.cycle_id,
     }
     if event.step_count > 1:

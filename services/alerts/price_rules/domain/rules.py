@@ -51,9 +51,7 @@ class RuleState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule with where it stands. Prices in USD, None is not seen; micros since 1970 UTC, 0 is
-    never.
-    """
+    """A rule and where it stands. Prices in USD, None: not seen; micros since 1970, 0: never."""
 
     rule_key: int
     asset: str
@@ -105,9 +103,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A price now; `reference_usd` is the oldest one within the rule's window, None without a
-    window.
-    """
+    """A price now; `reference_usd`: the oldest within the rule's window, None without one."""
 
     price_usd: float
     observed_micros: int
@@ -228,8 +224,7 @@ def _anchor(rule: Rule, observation: Observation) -> float:
 
 
 def _target_ratio(rule: Rule, anchor: float, price: float) -> float:
-    """The share of the way from the anchor to the target that is done;
-    1 at and beyond the target."""
+    """The share of the way from anchor to target that is done; 1 at and beyond the target."""
     target = rule.threshold
     if rule.direction is RuleDirection.UP:
         reached, possible = price >= target, anchor < target
@@ -244,17 +239,13 @@ def _target_ratio(rule: Rule, anchor: float, price: float) -> float:
 
 
 def _before(rule: Rule, anchor: float) -> float:
-    """From which side the price comes: the anchor's, or the last one's where only a crossing
-    counts.
-    """
+    """From which side the price comes: the anchor's, or for a crossing the last one's."""
     is_crossing = rule.direction is RuleDirection.CROSS or anchor == rule.threshold
     return rule.price_usd if is_crossing and rule.price_usd is not None else anchor
 
 
 def _state(rule: Rule, ratio: float, *, stale: bool) -> tuple[RuleState, RuleState]:
-    """The next state, and what is remembered: up at an edge, down when two in a row are 5 % below
-    it.
-    """
+    """The next state and the memory: up at an edge, down when two in a row are 5 % below."""
     before, raw = rule.state, _plain_state(ratio)
     floor = max(raw, min(before, _plain_state(ratio / (1 - MARGIN_RATIO))))
     if floor >= before:
@@ -363,8 +354,7 @@ def _after_breach(rule: Rule, move: float, *, stale: bool) -> tuple[Rule, int]:
 
 
 def _ladder(rule: Rule, price: float, move: float) -> tuple[float, int]:
-    """The next anchor and how many whole steps lie between; each step is of the anchor before
-    it."""
+    """The next anchor and how many whole steps lie between, each of the anchor before it."""
     anchor = rule.anchor_price_usd or price
     step = math.copysign(rule.threshold, move)
     if rule.metric is RuleMetric.MOVE_ABS:

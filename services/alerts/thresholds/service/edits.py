@@ -20,13 +20,7 @@ from services.alerts.thresholds.domain import (
     scope_from_id,
 )
 from shared import paging
-from shared.errors import (
-    AlreadyExists,
-    Conflict,
-    FailedPrecondition,
-    NotFound,
-    invalid,
-)
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound, invalid
 from shared.paging import Page
 
 CHANNELS = ("low_channels", "medium_channels", "high_channels")
@@ -35,9 +29,7 @@ CHANGEABLE = ("low", "medium", "high", "enabled", *CHANNELS)
 
 @dataclass(frozen=True, slots=True)
 class ThresholdEdit:
-    """A wish: which threshold by id or scope, the values of the fields to change, the etag read
-    before.
-    """
+    """Which threshold, by id or scope; values of the fields to change; the etag read before."""
 
     id: str
     scope: Scope | None
@@ -88,9 +80,7 @@ class ThresholdEdits:
         return after
 
     async def create(self, scope: Scope, values: Mapping[str, Any]) -> Threshold:
-        """A new one. ALREADY_THERE, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD,
-        XCOM_UNAVAILABLE.
-        """
+        """ALREADY_THERE, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD, XCOM_UNAVAILABLE."""
         check_scope(scope)
         now = self._cache.clock.now()
         await self._check_channels(scope.id, values)
@@ -142,15 +132,11 @@ async def record(written: Edit, entries: Sequence[Entry]) -> None:
     """Other thresholds, by which readers see that theirs are old, with their entries."""
     state = written.snapshot.service_state
     after = replace(state, threshold_version=state.threshold_version + 1)
-    await written.write(
-        Decision(None, after, written.snapshot.alert_columns, record=Record.of(entries))
-    )
+    await written.write(Decision(None, after, written.snapshot.columns, record=Record.of(entries)))
 
 
 def _scope(edit: ThresholdEdit) -> Scope | None:
-    """What the edit is about, where it says so; INVALID_FIELD when id and scope are of two
-    thresholds.
-    """
+    """What the edit is about; INVALID_FIELD when id and scope are of two thresholds."""
     spelled = scope_from_id(edit.id) if edit.id else None
     if edit.scope is not None and edit.id and edit.scope.id != edit.id:
         problem = f"type, class, condition and asset spell {edit.scope.id}"

@@ -1,6 +1,4 @@
-"""Thresholds as a JSON file, in our form and the older `alert_ranges`; all of a file or nothing of
-it.
-"""
+"""Thresholds as a JSON file, also of the older `alert_ranges`; all of it or nothing."""
 
 from __future__ import annotations
 
