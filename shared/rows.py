@@ -8,12 +8,18 @@ import types
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import partial
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
-
-from shared.database.statement import Row
+from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Convert = Callable[[Any], Any]
+
+
+class Row(Protocol):
+    """By column name: the driver's records."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
 _plans: dict[tuple[type[Any], tuple[str, ...]], list[tuple[str, Convert | None]]] = {}
 
 

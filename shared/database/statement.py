@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import ClauseElement, text
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from shared.rows import Row
 
-class Row(Protocol):
-    """By column name: the driver's records."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
-
+__all__ = ["Query", "Row", "Statement"]
 
 Query = str | ClauseElement
 _DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # the library leaves it untyped

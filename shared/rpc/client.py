@@ -12,7 +12,6 @@ from typing import Any, Final, Self, TypeVar
 import grpc
 from google.protobuf.descriptor import FileDescriptor
 
-from shared import columns
 from shared.rpc import call
 from shared.rpc.failures import from_rpc_error
 
@@ -196,6 +195,9 @@ class DeadlineChannel(grpc.aio.Channel):
         **kwargs: Any,
     ) -> "_Callable":
         if method.rpartition("/")[2] in self._columns:
+            # Not at the top: whoever reads no columns needs no numpy.
+            from shared import columns
+
             response_deserializer = columns.bytes_view(response_deserializer.__self__).FromString
         if kind.startswith("stream") and request_serializer is not None:
             request_serializer = _or_bytes(request_serializer)
