@@ -13,10 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.engine import raw
-from shared.database.transaction import Driver, Transaction
+from shared.database.transaction import Transaction
 
 Column = NDArray[Any]  # float64, int64, int32, int16 or bool, one dimension
 
@@ -48,7 +46,7 @@ _CATALOGUE = """
 
 
 async def copy_out(
-    connection: AsyncConnection | Transaction, sql: str, spec: Mapping[str, str], *arguments: object
+    transaction: Transaction, sql: str, spec: Mapping[str, str], *arguments: object
 ) -> dict[str, Column]:
     """The answer of a query as one array a column.
 
@@ -61,39 +59,36 @@ async def copy_out(
     async def collect(block: bytes) -> None:
         answer.extend(block)
 
-    driver = await raw(connection)
-    await driver.copy_from_query(sql, *arguments, output=collect, format="binary")
+    await transaction.driver.copy_from_query(sql, *arguments, output=collect, format="binary")
     return _parse(answer, spec)
 
 
-async def copy_in(
-    connection: AsyncConnection | Transaction, table: str, arrays: Mapping[str, Column]
-) -> int:
+async def copy_in(transaction: Transaction, table: str, arrays: Mapping[str, Column]) -> int:
     """Append rows given as columns of equal length to a table of the search path; answers how many.
 
     The table's own column types decide the wire form: int64 goes into int4 when every value fits,
     int64 or datetime64 into timestamptz. ValueError or TypeError for what does not fit; then
     nothing is written.
     """
-    driver = await raw(connection)
     lengths = {len(array) for array in arrays.values()}
     if len(lengths) != 1:
         raise ValueError(f"columns of one length are needed, got {sorted(lengths)}")
     rows = lengths.pop()
     if rows == 0:
         return 0
-    body = _build(arrays, await _types(connection, driver, table), rows)
-    await driver.copy_to_table(table, source=_chunks(body), columns=list(arrays), format="binary")
+    body = _build(arrays, await _types(transaction, table), rows)
+    await transaction.driver.copy_to_table(
+        table, source=_chunks(body), columns=list(arrays), format="binary"
+    )
     return rows
 
 
-async def _types(
-    connection: AsyncConnection | Transaction, driver: Driver, table: str
-) -> dict[str, str]:
+async def _types(transaction: Transaction, table: str) -> dict[str, str]:
     """Asked once a pool: tables change with a release, and a release starts anew."""
-    known = connection.column_types if isinstance(connection, Transaction) else {}
+    known = transaction.column_types
     if table not in known:
-        known[table] = {row[0]: row[1] for row in await driver.fetch(_CATALOGUE, f'"{table}"')}
+        rows = await transaction.driver.fetch(_CATALOGUE, f'"{table}"')
+        known[table] = {row[0]: row[1] for row in rows}
     return known[table]
 
 

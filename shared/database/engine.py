@@ -1,6 +1,6 @@
 """A service's pool of connections: one transaction a call, failures in our own words.
 
-Constraint violations reach the store as SQLAlchemy's IntegrityError.
+Constraint violations reach the store as the driver's, such as `asyncpg.UniqueViolationError`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,10 @@ from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 import asyncpg
-from sqlalchemy import ClauseElement, event, exc
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from shared.database.address import plain
 from shared.database.failures import FULL, meaning_of, translated
-from shared.database.statement import Statement
-from shared.database.transaction import Driver, Transaction, ready, telling_sql
+from shared.database.transaction import Driver, Query, Transaction, ready, telling_sql
 from shared.errors import Unavailable
 
 StoreT = TypeVar("StoreT")
@@ -56,15 +52,6 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 5, application_name: str = "sonic") -> None:
         self._address = plain(url)
         self._application_name = application_name
-        self._engine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=self._open,
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=_POOL_WAIT_SECONDS,
-            hide_parameters=True,
-        )
-        event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
         self._pool_size = pool_size
         # The last write found no room; only another one can tell that there is some again.
         self._is_full = False
@@ -75,8 +62,7 @@ class Database:
         """Nothing to do: readiness is ping(), and the database may come later than we do."""
 
     async def stop(self) -> None:
-        """Close every connection of the pools."""
-        await self._engine.dispose()
+        """Close every connection of the pool."""
         if self._pool is not None:
             pool, self._pool = self._pool, None
             try:
@@ -102,7 +88,7 @@ class Database:
         self._is_full = False
 
     async def fetch(
-        self, query: str | Statement | ClauseElement, /, *arguments: object, **values: object
+        self, query: str | Query, /, *arguments: object, **values: object
     ) -> list[asyncpg.Record]:
         """The rows of one statement, committed by itself; errors as in transaction()."""
         if not isinstance(query, str):
@@ -162,33 +148,6 @@ class Database:
         finally:
             await self._pool.release(driver)
 
-    @asynccontextmanager
-    async def begin(self, isolation: Isolation | None = None) -> AsyncIterator[AsyncConnection]:
-        """One transaction: committed at the end of the block, rolled back when it raises.
-
-        REPEATABLE READ reads one moment over several statements; AUTOCOMMIT commits each statement
-        by itself. Raises Conflict (serialisation, deadlock, lock) and Unavailable (connection,
-        pool, timeout).
-        """
-        with self._noticing(), translated():
-            async with self._engine.connect() as connection:
-                if isolation is not None:
-                    await connection.execution_options(isolation_level=isolation)
-                async with connection.begin():
-                    yield connection
-
-    def bind(
-        self, store: Callable[[AsyncConnection], StoreT], *, isolation: Isolation | None = None
-    ) -> Callable[[], AbstractAsyncContextManager[StoreT]]:
-        """A way to open `store` on a transaction of its own: `async with opened() as store`."""
-
-        @asynccontextmanager
-        async def opened() -> AsyncIterator[StoreT]:
-            async with self.begin(isolation) as connection:
-                yield store(connection)
-
-        return opened
-
     @contextmanager
     def _noticing(self) -> Iterator[None]:
         try:
@@ -235,36 +194,5 @@ class _Connection(asyncpg.Connection):
                 found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-async def raw(connection: AsyncConnection | Transaction) -> Driver:
-    """The driver's connection beneath, inside the same transaction; for bulk work only."""
-    if isinstance(connection, Transaction):
-        return connection.driver
-    pooled = await connection.get_raw_connection()
-    driver = pooled.driver_connection
-    adapted: object = pooled.dbapi_connection
-    if not isinstance(driver, asyncpg.Connection) or not isinstance(
-        adapted, AsyncAdapt_asyncpg_connection
-    ):
-        raise TypeError(f"not asyncpg's connection: {type(driver)}")
-    if not driver.is_in_transaction():
-        # SQLAlchemy begins with its first statement; without this, the driver's work would commit
-        # by itself.
-        try:
-            await adapted._start_transaction()  # type: ignore[no-untyped-call]  # noqa: SLF001  saves a round trip
-        except BaseException:
-            # Cancelled half-way, it may have begun and nobody knows: such a connection must not
-            # come back.
-            driver.terminate()
-            raise
-    return driver
-
-
 async def _leave(_connection: object) -> None:
     """Readers leave nothing behind that would have to be reset."""
-
-
-def _refuse_closed(connection: object, record: object, proxy: object) -> None:
-    """Replace a pooled connection the server has closed meanwhile; costs no round trip."""
-    driver = getattr(connection, "driver_connection", None)
-    if isinstance(driver, asyncpg.Connection) and driver.is_closed():
-        raise exc.DisconnectionError("closed by the server")

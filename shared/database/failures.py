@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import asyncpg
-from sqlalchemy import exc
 
 from shared.database.hiding import hide_values
 from shared.errors import Conflict, InvalidArgument, SonicError, Unavailable
@@ -36,9 +35,8 @@ _UNWRITABLE_STATES = frozenset({"22021", "22P05"})
 _BROKEN_WORDS = ("closed", "another operation")
 _RETRY_AFTER = timedelta(seconds=1)
 _FULL_RETRY_AFTER = timedelta(seconds=10)
-# The third: the driver lost its own place on a connection; SQLAlchemy lets it through as it is.
-_CAUGHT = (
-    exc.SQLAlchemyError,
+# The second: the driver lost its own place on a connection.
+_CAUGHT: tuple[type[Exception], ...] = (
     asyncpg.PostgresError,
     asyncpg.InternalClientError,
     asyncpg.InterfaceError,
@@ -47,13 +45,14 @@ _CAUGHT = (
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Raise Conflict, Unavailable or InvalidArgument for what the body meets; leave all else as it
-    is.
+def translated(*wrappers: type[Exception]) -> Iterator[None]:
+    """Raise Conflict, Unavailable or InvalidArgument for what the body meets, all else as it is.
+
+    `wrappers`: errors that hold one of the driver's as `orig`, which is Alembic's way.
     """
     try:
         yield
-    except _CAUGHT as error:
+    except _CAUGHT + wrappers as error:
         meaning = meaning_of(error)
         hide_values(error)
         if meaning is None:
@@ -79,10 +78,6 @@ def meaning_of(error: BaseException) -> SonicError | None:
         # The server's words name the role or the database, never a password.
         said = f"the database refuses the login ({_words(error)}); see sonic doctor"
         return Unavailable("DATABASE_LOGIN_REFUSED", said, retry_after=_RETRY_AFTER)
-    if isinstance(error, exc.TimeoutError):
-        return Unavailable(
-            "DATABASE_BUSY", "no database connection became free", retry_after=_RETRY_AFTER
-        )
     if _is_lost(error, state):
         return Unavailable(
             "DATABASE_UNAVAILABLE", "the database cannot be reached", retry_after=_RETRY_AFTER
@@ -102,23 +97,26 @@ def _no_resources(state: str, error: BaseException) -> Unavailable:
 
 
 def _state(error: BaseException) -> str:
-    cause = error.orig if isinstance(error, exc.DBAPIError) else error
-    return str(getattr(cause, "sqlstate", None) or "")
+    return str(getattr(_cause(error), "sqlstate", None) or "")
 
 
 def _words(error: BaseException) -> str:
-    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    cause = _cause(error)
     return str(cause).splitlines()[0].strip()[:200] if str(cause) else type(cause).__name__
 
 
 def _is_lost(error: BaseException, state: str) -> bool:
     if state.startswith("08") or state in _UNAVAILABLE_STATES or state == _READ_ONLY:
         return True
-    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
-        return True
-    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    cause = _cause(error)
     if isinstance(cause, (ConnectionError, asyncpg.InternalClientError)):
         return True
-    # SQLAlchemy's adapter has an InterfaceError of its own with the driver's words.
-    is_interface = isinstance(error, (exc.InterfaceError, asyncpg.InterfaceError))
+    # The wrapper of an interface error is called alike.
+    is_interface = "InterfaceError" in (type(error).__name__, type(cause).__name__)
     return is_interface and any(words in str(cause) for words in _BROKEN_WORDS)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The driver's error."""
+    held = getattr(error, "orig", None)
+    return held if isinstance(held, BaseException) else error

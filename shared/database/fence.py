@@ -14,9 +14,8 @@ from typing import Any, Generic, TypeVar
 import asyncpg
 from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.engine import Database, raw
+from shared.database.engine import Database
 from shared.database.transaction import Transaction
 from shared.errors import Conflict, FailedPrecondition
 
@@ -207,7 +206,7 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
     return _adapters[kind]
 
 
-async def enter(connection: AsyncConnection | Transaction, step: Step, kind: type[T]) -> T | None:
+async def enter(transaction: Transaction, step: Step, kind: type[T]) -> T | None:
     """Begin a step in this transaction.
 
     Returns the recorded answer when the step of this cycle was done before, else None. Raises
@@ -216,19 +215,18 @@ async def enter(connection: AsyncConnection | Transaction, step: Step, kind: typ
     """
     if not step.cycle_id:
         return None
-    driver = await raw(connection)
-    rows = await driver.fetch(_ENTER, step.caller, step.epoch, step.cycle_id, step.name)
+    rows = await transaction.driver.fetch(_ENTER, step.caller, step.epoch, step.cycle_id, step.name)
     refused, answer = rows[0]
     check(step, refused)
     return None if answer is None else answered(kind, answer)
 
 
 async def record(
-    connection: AsyncConnection | Transaction, step: Step, kind: type[T], answer: T, now: datetime
+    transaction: Transaction, step: Step, kind: type[T], answer: T, now: datetime
 ) -> None:
     """Remember the answer of a step in the transaction of its effect."""
     if not step.cycle_id:
         return
-    driver = await raw(connection)
     dumped = _adapter(kind).dump_json(answer)
-    await driver.execute(_RECORD, now - KEPT, step.cycle_id, step.name, step.epoch, dumped, now)
+    kept = (step.cycle_id, step.name, step.epoch, dumped, now)
+    await transaction.driver.execute(_RECORD, now - KEPT, *kept)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 
 import asyncpg
-from sqlalchemy import exc
 
 # Postgres tells the offending row there.
 _DETAIL = re.compile(r"\s*(?:DETAIL|HINT):.*", re.DOTALL)
@@ -27,9 +26,10 @@ def hide_values(error: BaseException) -> None:
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
-        if isinstance(current, exc.DBAPIError) and current.orig is not None:
-            _hide(current.orig)
-        if isinstance(current, (exc.DBAPIError, *_DRIVER)):
+        held = getattr(current, "orig", None)
+        if isinstance(held, BaseException):
+            _hide(held)
+        if held is not None or isinstance(current, _DRIVER):
             _hide(current)
         current = current.__cause__ or current.__context__
 

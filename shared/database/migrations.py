@@ -193,6 +193,7 @@ async def _locked(
 ) -> None:
     from alembic.config import Config
     from sqlalchemy import pool
+    from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.ext.asyncio import create_async_engine
 
     from shared.database.failures import translated
@@ -216,7 +217,7 @@ async def _locked(
         work(connection, config)
 
     try:
-        with translated():
+        with translated(SQLAlchemyError):
             async with engine.begin() as connection:
                 await connection.exec_driver_sql(
                     f"select pg_advisory_xact_lock({_LOCK_CLASS}, hashtext('{service}'))"

@@ -184,9 +184,9 @@ async def measure(addresses: Mapping[str, str], admin_url: str, count: int) -> E
 async def _set_own(admin_url: str, limit: str) -> None:
     """Beside the service, which takes one alert a call; it reads all again by the version."""
     database = Database(admin_url)
-    async with database.begin() as connection:
-        await connection.exec_driver_sql(f"update alerts.alert set trigger_value = {limit}")
-        await connection.exec_driver_sql(
+    async with database.transaction() as transaction:
+        await transaction.driver.execute(f"update alerts.alert set trigger_value = {limit}")
+        await transaction.driver.execute(
             "update alerts.service_state set alert_version = alert_version + 1"
         )
     await database.stop()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.bulk import copy_in, copy_out
 from shared.database.engine import Database
+from shared.database.transaction import Transaction
 
 _INPUTS = (
     "entry_price_usd",
@@ -33,16 +33,16 @@ async def measure(admin_url: str, count: int) -> list[float]:
     """Milliseconds of one pass over `count` rows, several times."""
     database = Database(admin_url)
     try:
-        async with database.begin() as connection:
+        async with database.transaction() as connection:
             await _prepare(connection, count)
         return [await _once(database) for _ in range(_ROUNDS)]
     finally:
-        async with database.begin() as connection:
-            await connection.exec_driver_sql("drop schema if exists bench cascade")
+        async with database.transaction() as connection:
+            await connection.driver.execute("drop schema if exists bench cascade")
         await database.stop()
 
 
-async def _prepare(connection: AsyncConnection, count: int) -> None:
+async def _prepare(connection: Transaction, count: int) -> None:
     columns = ", ".join(f"{name} float8 not null" for name in _INPUTS)
     results = ", ".join(f"{name} float8 not null" for name in _RESULTS)
     for statement in (
@@ -52,7 +52,7 @@ async def _prepare(connection: AsyncConnection, count: int) -> None:
         f"create table input (id int8 primary key, side int2 not null, {columns})",
         f"create table result (id int8 not null, {results})",
     ):
-        await connection.exec_driver_sql(statement)
+        await connection.driver.execute(statement)
     chance = np.random.default_rng(1)
     entry = chance.uniform(10, 1000, count)
     side = chance.choice([-1, 1], count)
@@ -70,8 +70,8 @@ async def _prepare(connection: AsyncConnection, count: int) -> None:
 
 async def _once(database: Database) -> float:
     began = time.perf_counter()
-    async with database.begin() as connection:
-        await connection.exec_driver_sql("set local search_path = bench")
+    async with database.transaction() as connection:
+        await connection.driver.execute("set local search_path = bench")
         spec = {"id": "int8", "side": "int2"} | dict.fromkeys(_INPUTS, "float8")
         rows = await copy_out(connection, f"select {', '.join(spec)} from input", spec)
         await copy_in(connection, "result", {"id": rows["id"], **computed(rows)})

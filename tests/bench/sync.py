@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.positions.domain.venue_answer import NUMBERS, Answer, Chain, WalletType
 from services.positions.enrichment.domain.enrichment import MarketPrice
@@ -31,6 +30,7 @@ from shared.clock import SystemClock
 from shared.database.bulk import copy_in, copy_out
 from shared.database.engine import Database
 from shared.database.fence import Step
+from shared.database.transaction import Transaction
 from tests.bench import floor
 from tests.bench.measure import Figure
 
@@ -88,8 +88,8 @@ async def measure(service_url: str, admin_url: str, count: int) -> list[Figure]:
         )
         enrich_ms, enrich_floor_ms = await _enrichments(service, admin)
     finally:
-        async with admin.begin() as connection:
-            await connection.exec_driver_sql("drop schema if exists bench_sync cascade")
+        async with admin.transaction() as connection:
+            await connection.driver.execute("drop schema if exists bench_sync cascade")
         await admin.stop()
         await service.stop()
     named, beside = f"sync's storing, {count:,} positions", "COPY, compare, merge"
@@ -145,7 +145,7 @@ async def _ours(
 
 
 async def _floor(admin: Database, rows: Sequence[AnswerColumns]) -> Work:
-    async with admin.begin() as connection:
+    async with admin.transaction() as connection:
         for statement in (
             "drop schema if exists bench_sync cascade",
             "create schema bench_sync",
@@ -153,29 +153,29 @@ async def _floor(admin: Database, rows: Sequence[AnswerColumns]) -> Work:
             "alter table bench_sync.position set (fillfactor = 45)",
             f"{_COPIED} select * from positions.position order by position_key",
         ):
-            await connection.exec_driver_sql(statement)
-        await connection.exec_driver_sql("set local search_path = bench_sync")
+            await connection.driver.execute(statement)
+        await connection.driver.execute("set local search_path = bench_sync")
         keys = (await _read(connection))["position_key"]
     said = [
         {name: one.columns[name] for name in _CHANGING} | {"position_key": keys} for one in rows
     ]
 
     async def work(place: int) -> int:
-        async with admin.begin() as connection:
-            await connection.exec_driver_sql("set local search_path = bench_sync, pg_temp")
+        async with admin.transaction() as connection:
+            await connection.driver.execute("set local search_path = bench_sync, pg_temp")
             return await _merged(connection, await _read(connection), said[place])
 
     return work
 
 
-async def _read(connection: AsyncConnection) -> Columns:
+async def _read(connection: Transaction) -> Columns:
     """Ascending by key: the answers are in this order too, so the floor need not look for a row."""
     columns = await copy_out(connection, f"select {', '.join(_STORED)} from position", _STORED)
     order = np.argsort(columns["position_key"], kind="stable")
     return {name: column[order] for name, column in columns.items()}
 
 
-async def _merged(connection: AsyncConnection, known: Columns, said: Columns) -> int:
+async def _merged(connection: Transaction, known: Columns, said: Columns) -> int:
     differs = np.zeros(len(known["position_key"]), np.bool_)
     for name in _CHANGING:
         old, new = known[name], said[name]
@@ -184,15 +184,15 @@ async def _merged(connection: AsyncConnection, known: Columns, said: Columns) ->
     if not differs.any():
         return 0
     fields = ", ".join(f"{name} {kind}" for name, kind in _STAGED.items())
-    await connection.exec_driver_sql(f"create temp table staged ({fields}) on commit drop")
+    await connection.driver.execute(f"create temp table staged ({fields}) on commit drop")
     await copy_in(connection, "staged", {name: said[name][differs] for name in _STAGED})
     changes = ", ".join(f"{name} = s.{name}" for name in _CHANGING)
-    done = await connection.exec_driver_sql(
+    done = await connection.driver.execute(
         f"update position p set {changes}, mark_time = now(), last_seen_time = now(), updated_time"
         " = now()"
         " from staged s where s.position_key = p.position_key"
     )
-    return done.rowcount
+    return int(done.rpartition(" ")[2])
 
 
 class _Prices:
@@ -209,8 +209,8 @@ async def _enrichments(service: Database, admin: Database) -> tuple[list[float],
     begin, read = service.open(Store), service.open(Store, isolation="AUTOCOMMIT")
     at_one_moment = service.open(Store, isolation="REPEATABLE READ")
     enrichment = EnrichmentService(begin, read, at_one_moment, _Prices(), SystemClock(), 120.0)
-    async with admin.begin() as connection:
-        await connection.exec_driver_sql(
+    async with admin.transaction() as connection:
+        await connection.driver.execute(
             "create unlogged table bench_sync.result (like positions.result_0 including all)"
         )
     taken: tuple[list[float], list[float]] = [], []
@@ -225,8 +225,8 @@ async def _enrichments(service: Database, admin: Database) -> tuple[list[float],
 
 
 async def _enrich_floor(admin: Database) -> None:
-    async with admin.begin() as connection:
-        await connection.exec_driver_sql("set local search_path = bench_sync")
+    async with admin.transaction() as connection:
+        await connection.driver.execute("set local search_path = bench_sync")
         names = ", ".join(_PASS)
         rows = await copy_out(
             connection, f"select {names} from position where status in (1, 2)", _PASS
@@ -235,7 +235,7 @@ async def _enrich_floor(admin: Database) -> None:
         filled = {name: figures[place % len(figures)] for place, name in enumerate(RESULT_NUMBERS)}
         keys = {name: rows[name] for name in ("position_key", "flag_bits", "mark_time")}
         await copy_in(connection, "result", keys | filled)
-        await connection.exec_driver_sql("truncate result")
+        await connection.driver.execute("truncate result")
 
 
 def jupiter_body(numbers: Sequence[int], mark_usd: float) -> bytes:

@@ -61,8 +61,8 @@ def tables(draw: st.DrawFn) -> dict[str, NDArray[Any]]:
 async def test_every_table_comes_back_as_it_went_in(
     database: Database, written: dict[str, NDArray[Any]]
 ) -> None:
-    async with database.begin() as connection:
-        await connection.exec_driver_sql("delete from sample")
+    async with database.transaction() as connection:
+        await connection.driver.execute("delete from sample")
         assert await copy_in(connection, "sample", written) == len(written["wide"])
         read = await copy_out(connection, _QUERY, _SPEC)
     for name, column in written.items():
@@ -74,11 +74,9 @@ async def test_moments_and_numbers_are_what_sql_says_they_are(database: Database
     moments = np.array(
         ["2026-05-01T12:00:00.000001", "1969-12-31T23:59:59"], dtype="datetime64[us]"
     )
-    async with database.begin() as connection:
+    async with database.transaction() as connection:
         await copy_in(connection, "sample", {"moment": moments, "real": np.array([np.nan, -0.5])})
-        found = await connection.exec_driver_sql(
-            "select moment::text, real from sample order by id"
-        )
+        found = await connection.driver.fetch("select moment::text, real from sample order by id")
         rows = [tuple(row) for row in found]
     assert [text for text, _ in rows] == ["2026-05-01 12:00:00.000001+00", "1969-12-31 23:59:59+00"]
     assert np.isnan(rows[0][1])
@@ -86,7 +84,7 @@ async def test_moments_and_numbers_are_what_sql_says_they_are(database: Database
 
 
 async def test_arguments_reach_the_query(database: Database) -> None:
-    async with database.begin() as connection:
+    async with database.transaction() as connection:
         await copy_in(connection, "sample", {"wide": np.arange(10)})
         read = await copy_out(
             connection, "select wide from sample where wide >= $1", {"wide": "int8"}, 7
@@ -110,12 +108,12 @@ async def test_what_does_not_fit_is_refused(
     database: Database, columns: dict[str, NDArray[Any]], problem: str
 ) -> None:
     with pytest.raises((TypeError, ValueError), match=problem):
-        async with database.begin() as connection:
+        async with database.transaction() as connection:
             await copy_in(connection, "sample", columns)
 
 
 async def test_a_narrower_whole_number_goes_into_a_wider_column(database: Database) -> None:
-    async with database.begin() as connection:
+    async with database.transaction() as connection:
         await copy_in(
             connection, "sample", {"wide": np.array([-1], "i2"), "middle": np.array([2], "i8")}
         )
@@ -139,19 +137,19 @@ async def test_an_answer_that_does_not_fit_the_spec_is_refused(
     database: Database, query: str, spec: dict[str, str]
 ) -> None:
     with pytest.raises(ValueError, match="not"):
-        async with database.begin() as connection:
+        async with database.transaction() as connection:
             await copy_out(connection, query, spec)
 
 
 async def test_bulk_work_is_undone_with_its_transaction(database: Database) -> None:
     async def undone() -> None:
-        async with database.begin() as connection:
+        async with database.transaction() as connection:
             await copy_in(connection, "sample", {"wide": np.arange(5)})
             raise RuntimeError("changed our mind")
 
     with pytest.raises(RuntimeError, match="changed our mind"):
         await undone()
-    async with database.begin() as connection:
+    async with database.transaction() as connection:
         read = await copy_out(connection, "select count(*) from sample", {"count": "int8"})
     assert read["count"].tolist() == [0]
 
@@ -163,7 +161,7 @@ async def test_a_hundred_thousand_rows_are_timed(database: Database) -> None:
         "real": np.random.default_rng(1).random(rows),
         "flag": np.arange(rows) > 9,
     }
-    async with database.begin() as connection:
+    async with database.transaction() as connection:
         started = time.perf_counter()
         await copy_in(connection, "sample", written)
         between = time.perf_counter()

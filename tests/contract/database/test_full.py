@@ -49,8 +49,8 @@ async def test_readiness_fails_from_the_first_refused_write_until_a_write_succee
 
 def _executed(database: Database):  # type: ignore[no-untyped-def]  # a coroutine function like fetch
     async def execute(sql: str) -> None:
-        async with database.begin() as connection:
-            await connection.exec_driver_sql(sql)
+        async with database.transaction() as connection:
+            await connection.driver.execute(sql)
 
     return execute
 

@@ -43,7 +43,7 @@ _ROWS = 97
 async def database(samples: Databases) -> AsyncIterator[Database]:
     made = Database(samples.url("alpha"), pool_size=2)
     chance = np.random.default_rng(7)
-    async with made.begin() as connection:
+    async with made.transaction() as connection:
         real = np.where(chance.random(_ROWS) < 0.2, np.nan, chance.integers(0, 4, _ROWS))
         await copy_in(connection, "sample", {"middle": chance.integers(0, 5, _ROWS), "real": real})
     yield made
@@ -55,9 +55,9 @@ async def _pages(database: Database, ordering: keyset.Ordering, size: int) -> li
     seen: list[tuple[Any, ...]] = []
     after: tuple[Any, ...] | None = None
     while True:
-        async with database.begin() as connection:
+        async with database.transaction() as connection:
             query = keyset.apply(select(*columns), ordering, after, size)
-            rows = [tuple(row) for row in await connection.execute(query)]
+            rows = [tuple(row) for row in await connection.fetch(query)]
         seen += rows[:size]
         if len(rows) <= size:
             return seen
@@ -80,15 +80,15 @@ async def test_pages_are_the_whole_list_in_order(
 async def test_rows_that_come_and_go_between_pages_disturb_no_other_row(database: Database) -> None:
     ordering: keyset.Ordering = [(sample.c.middle, "desc"), (sample.c.id, "asc")]
     query = select(sample.c.middle, sample.c.id)
-    async with database.begin() as connection:
+    async with database.transaction() as connection:
         first = [
-            tuple(row) for row in await connection.execute(keyset.apply(query, ordering, None, 30))
+            tuple(row) for row in await connection.fetch(keyset.apply(query, ordering, None, 30))
         ][:30]
         await connection.execute(sample.delete().where(sample.c.id == first[-1][1]))
-        await connection.exec_driver_sql("insert into sample (middle) values (9)")
+        await connection.driver.execute("insert into sample (middle) values (9)")
         rest = [
             tuple(row)
-            for row in await connection.execute(keyset.apply(query, ordering, first[-1], 1000))
+            for row in await connection.fetch(keyset.apply(query, ordering, first[-1], 1000))
         ]
     assert len(first) + len(rest) == _ROWS
     assert {row[1] for row in first}.isdisjoint({row[1] for row in rest})

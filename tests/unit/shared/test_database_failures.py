@@ -22,7 +22,7 @@ BUSY = asyncpg.InterfaceError("cannot perform operation: another operation is in
     ],
 )
 def test_a_connection_that_broke_in_the_middle_is_unavailable(raised: Exception) -> None:
-    with pytest.raises(Unavailable) as met, translated():
+    with pytest.raises(Unavailable) as met, translated(exc.SQLAlchemyError):
         raise raised
     assert met.value.reason == "DATABASE_UNAVAILABLE"
 
