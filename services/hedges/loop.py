@@ -13,9 +13,7 @@ from shared.feed import Feed
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Hedges new or changed, ids that ended; `gap`: changes were left out, what is here is the
-    newest.
-    """
+    """Hedges new or changed, ids that ended; `gap`: changes were left out, here is the newest."""
 
     hedges: Sequence[Hedge]
     unlinked_ids: Sequence[str]

@@ -1,6 +1,4 @@
-"""Use cases of hedges: read the columns, pair them, write what changed; answer what-ifs about a
-hedge.
-"""
+"""Use cases of hedges: read the columns, pair them, write what changed; what-ifs about a hedge."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ _THREAD_ROW_COUNT = 20_000
 
 
 class Positions(Protocol):
-    """Where the columns come from. All raise Unavailable POSITIONS_UNAVAILABLE when they cannot be
-    read.
-    """
+    """Where the columns come from. All raise Unavailable POSITIONS_UNAVAILABLE."""
 
     async def read(self) -> Reading:
         """ACTIVE and STALE positions."""
@@ -317,9 +313,7 @@ class HedgesService:
             return await store.revision()
 
     async def news(self, view: View) -> tuple[View, Sequence[Hedge], Sequence[str]]:
-        """What to tell one who was told `view`: hedges new or changed, ids that ended, and the view
-        then.
-        """
+        """News for one who knows `view`: hedges new or changed, ids that ended, the view then."""
         async with self._read() as store:
             changed = await store.since(view.revision, view.wallet, view.asset)
             # Read last: what ended in between is told as ended.

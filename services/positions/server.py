@@ -171,13 +171,16 @@ def _registrations(
     by_hand = PositionsService(begin, read, enrichment, clock)
     wallets = WalletsService(begin, read, enrichment)
     positions = PositionsServicer(
-        by_hand, enrichment, sync, imports, Watch(read, enrichment, clock)
+        by_hand, enrichment, sync, imports, Watch(read, enrichment, clock), wallets
     )
     portfolio = PortfolioServicer(
-        PortfolioService(begin, read, clock), enrichment, NetWorthService(read, enrichment, wallets)
+        PortfolioService(begin, read, clock),
+        enrichment,
+        NetWorthService(read, enrichment, wallets),
+        wallets,
     )
     files = FilesServicer(FilesService(begin, read, enrichment, clock), imports)
-    risk = RiskServicer(RiskService(begin, read, enrichment, by_hand))
+    risk = RiskServicer(RiskService(read, enrichment, by_hand))
     return [
         (rpc.add_PositionsServiceServicer_to_server, positions),
         (rpc.add_PortfolioServiceServicer_to_server, portfolio),

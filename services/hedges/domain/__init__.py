@@ -1,3 +1,1 @@
-"""Rules of hedges, pure, on columns: grouping, figures at prices, rebalance, ladder, history,
-modifiers.
-"""
+"""Rules of hedges, on columns: groups, figures at prices, rebalance, ladder, history, modifiers."""

@@ -211,8 +211,7 @@ class Change:
 def relink(
     stored: Mapping[tuple[str, str], Stored], groups: Sequence[Group], fresh_id: Callable[[], str]
 ) -> Change:
-    """Compare what is stored, by (wallet, asset), with what qualifies now:
-    ids stay with the group."""
+    """Compare what is stored, by (wallet, asset), with what qualifies now: a group keeps its id."""
     change = Change()
     for group in groups:
         known = stored.get((group.wallet, group.asset))

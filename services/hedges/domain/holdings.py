@@ -1,6 +1,4 @@
-"""Columns of what is held, as hedges reads them; refuses to know where they come from. NaN is
-absent.
-"""
+"""Columns of what is held, as hedges reads them. NaN is absent."""
 
 from __future__ import annotations
 
@@ -53,9 +51,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Legs:
-    """The members of one hedge in order of their ids; `side` is +1 long or -1 short, prices USD per
-    unit.
-    """
+    """The members of one hedge in order of their ids; `side`: +1 long, -1 short; USD per unit."""
 
     position_ids: tuple[str, ...]
     side: Integers

@@ -78,9 +78,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One element per price; `collateral_usd` and `size_usd` of the leg afterwards, NaN when it
-    cannot be.
-    """
+    """One element per price; collateral and size of the leg afterwards, NaN when it cannot be."""
 
     outcome: Integers
     reason: Integers

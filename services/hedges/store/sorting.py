@@ -1,5 +1,4 @@
-"""Orders of the list of hedges: by wallet and asset, a figure or a time;
-what is absent comes last."""
+"""Orders of the list of hedges: wallet and asset, a figure or a time; what is absent comes last."""
 
 from __future__ import annotations
 

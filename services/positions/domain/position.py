@@ -54,8 +54,7 @@ class Risk:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Inputs and the risk of the last pass; without a pass (CLOSED,
-    INACTIVE) the risk is absent."""
+    """Inputs and the risk of the last pass; None without a pass (CLOSED, INACTIVE)."""
 
     inputs: Inputs
     risk: Risk | None

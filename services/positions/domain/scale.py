@@ -1,6 +1,4 @@
-"""The check of scale: a figure a factor over 20 from one it should be near was meant in another
-unit.
-"""
+"""The check of scale: a figure a factor over 20 from where it should be is in another unit."""
 
 # Further from an independent price than any market moves within a position's life.
 SCALE_FACTOR_LIMIT = 20.0

@@ -148,9 +148,7 @@ class Holding(Figures):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row that was not taken: the reason word, the field that broke it, the row with addresses
-    masked.
-    """
+    """A row that was not taken: the reason word, the field that broke it, the row masked."""
 
     reason: str
     field: str

@@ -66,9 +66,7 @@ class EnrichmentService:
         self._watchers: set[asyncio.Event] = set()
 
     async def enrich(self, step: Step) -> Enrichment:
-        """EnrichPositions: the same cycle again answers from its record. Raises Conflict
-        STALE_EPOCH.
-        """
+        """EnrichPositions: the same cycle again answers from its record. Raises STALE_EPOCH."""
         market = await self.market(step.cycle_id)
         async with self._begin() as store:
             known = await store.enter(step, Enrichment)
@@ -220,8 +218,7 @@ def _restored(
     results: Columns,
     known_totals: Totals,
 ) -> EnrichedFrame:
-    """A frame from what is stored. A position without a result keeps its row:
-    absent, never gone."""
+    """A frame from what is stored. A position without a result keeps its row: absent, not gone."""
     keys = inputs["position_key"]
     if len(results["position_key"]):
         places = np.minimum(

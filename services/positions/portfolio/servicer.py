@@ -11,6 +11,7 @@ from services.positions.portfolio.service.net_worth import NetWorthService
 from services.positions.portfolio.service.portfolio import PortfolioService
 from services.positions.servicer.mapping import Context, snapshot_message, totals_message
 from services.positions.tables import TOTALS_NUMBERS
+from services.positions.wallets.service.wallets import WalletsService
 from shared.codec import check_mask, fill, from_duration, from_timestamp, masked, put, read
 from shared.database.fence import Step
 from shared.errors import InvalidArgument, invalid
@@ -20,15 +21,20 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
     """Messages of totals and snapshots."""
 
     def __init__(
-        self, service: PortfolioService, enrichment: EnrichmentService, net_worth: NetWorthService
+        self,
+        service: PortfolioService,
+        enrichment: EnrichmentService,
+        net_worth: NetWorthService,
+        wallets: WalletsService,
     ) -> None:
         self._service = service
         self._enrichment = enrichment
         self._net_worth = net_worth
+        self._wallets = wallets
 
     async def GetTotals(self, request: pb.GetTotalsRequest, context: Context) -> pb.Totals:
         message = totals_message(await self._enrichment.totals())
-        message.unwatched.extend(await self._service.unwatched())
+        message.unwatched.extend(await self._wallets.unwatched())
         return message
 
     async def RecordSnapshot(

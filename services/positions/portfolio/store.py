@@ -17,9 +17,7 @@ from shared.paging import PageRequest
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Totals at a moment; cycle_id is empty when recorded by hand; `manual` when the figures were
-    entered.
-    """
+    """Totals at a moment; no cycle_id: recorded by hand; `manual`: the figures were entered."""
 
     id: int
     snapshot_time: datetime
@@ -93,9 +91,7 @@ class PortfolioStore:
     async def trend(
         self, start_time: datetime, end_time: datetime, point_count: int
     ) -> list[TrendPoint]:
-        """Snapshots after the start up to the end, in at most `point_count` equal stretches of
-        time.
-        """
+        """Snapshots after the start up to the end, in at most `point_count` equal stretches."""
         found = await self._transaction.fetch(
             _TREND,
             start_time=start_time,

@@ -34,8 +34,7 @@ class Measured(Protocol):
 
 
 def leverage_problem(size_usd: float, collateral_usd: float) -> str:
-    """What is wrong with a size beside its collateral, both USD;
-    empty when nothing is known to be."""
+    """What is wrong with a size beside its collateral, both USD; empty when nothing is known."""
     if collateral_usd <= 0:
         return ""
     if size_usd * SCALE_FACTOR_LIMIT < collateral_usd:
@@ -63,9 +62,7 @@ def price_problems(
 
 
 def check_plausible(terms: Measured, market: MarketPrice | None) -> None:
-    """InvalidArgument IMPLAUSIBLE naming each field that cannot be meant. `market`: the asset's, if
-    known.
-    """
+    """InvalidArgument IMPLAUSIBLE naming each field that cannot be meant. `market`: if known."""
     prices = {name: getattr(terms, name) for name in ("entry_price_usd", "mark_price_usd")}
     problems = price_problems(prices, market_price_usd(market))
     if terms.size_usd is not None and terms.collateral_usd is not None:

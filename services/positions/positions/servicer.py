@@ -24,6 +24,7 @@ from services.positions.servicer.mapping import (
 )
 from services.positions.store.positions import Filter
 from services.positions.sync.service.sync import SyncService
+from services.positions.wallets.service.wallets import WalletsService
 from shared import columns
 from shared.codec import apply_mask, check_mask, fill, masked, number, put, read
 from shared.database.fence import Step
@@ -40,12 +41,14 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         sync: SyncService,
         imports: ImportService,
         watch: Watch,
+        wallets: WalletsService,
     ) -> None:
         self._service = service
         self._enrichment = enrichment
         self._sync = sync
         self._imports = imports
         self._watch = watch
+        self._wallets = wallets
         self._message = Once(_news_message)
 
     async def SyncPositions(
@@ -87,7 +90,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         return pb.ListPositionsResponse(
             positions=masked(map(position_message, page.rows), request.read_mask),
             next_page_token=page.next_page_token,
-            unwatched=await self._service.unwatched(request.wallet),
+            unwatched=await self._wallets.unwatched(request.wallet),
         )
 
     async def UpdatePosition(

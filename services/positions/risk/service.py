@@ -1,6 +1,4 @@
-"""What if and what then: advice, carry, shocks; and how heat is weighed. Only the weights are ever
-stored.
-"""
+"""What-ifs: advice, carry, shocks; and how heat is weighed. Only the weights are ever stored."""
 
 import asyncio
 from collections.abc import Sequence
@@ -39,8 +37,7 @@ class Advised:
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """USD an hour, negative = it earns; hours at the present price;
-    a reason when they are absent."""
+    """USD an hour, negative = it earns; hours at the present price, or a reason for none."""
 
     position_id: str
     carry_usd_per_hour: float | None
@@ -82,9 +79,8 @@ class RiskService:
     """Use cases of risk."""
 
     def __init__(
-        self, begin: Begin, read: Begin, enrichment: EnrichmentService, positions: PositionsService
+        self, read: Begin, enrichment: EnrichmentService, positions: PositionsService
     ) -> None:
-        self._begin = begin
         self._read = read
         self._enrichment = enrichment
         self._positions = positions
@@ -92,9 +88,7 @@ class RiskService:
     async def advise_stored(
         self, position_id: str, price_usd: float | None, wanted_percent: float
     ) -> Advised:
-        """Advice for a stored position at its mark unless told otherwise. Raises
-        POSITION_NOT_FOUND.
-        """
+        """Advice for a stored position, by default at its mark. Raises POSITION_NOT_FOUND."""
         position = await self._positions.get(position_id)
         key = position.inputs.position_key
         async with self._read() as store:

@@ -6,9 +6,7 @@ from shared.names import choose
 
 
 def ordered(order_by: str, known: Sequence[str]) -> tuple[str, bool]:
-    """The field of `known`, and whether the largest comes first. Raises InvalidArgument
-    UNKNOWN_NAME.
-    """
+    """The field of `known`, and whether the largest comes first. Raises UNKNOWN_NAME."""
     field, _, direction = order_by.strip().partition(" ")
     name = next((name for name in known if name == field), None) or choose(
         field, known, field="order_by"

@@ -146,9 +146,7 @@ class EnrichmentStore:
     async def close(
         self, before: ServiceState, results: Mapping[str, Column], totals: Totals
     ) -> None:
-        """Store results and totals as the next pass, and empty the table the pass after it will
-        fill.
-        """
+        """Store results and totals as the next pass, and empty the table of the one after it."""
         number = before.pass_number + 1
         await copy_in(self._transaction, f"result_{number % RING}", results)
         following = (number + 1) % RING

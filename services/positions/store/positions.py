@@ -96,8 +96,7 @@ _DELETE_WALLET = _delete(
 
 @dataclass(frozen=True, slots=True)
 class StoredPosition:
-    """Stored inputs, whether the last fetch of their feed failed,
-    and the number of the last pass."""
+    """Stored inputs, whether the last fetch of their feed failed, the number of the last pass."""
 
     inputs: Inputs
     feed_failed: bool
@@ -142,8 +141,7 @@ class PositionStore:
         return [_found(row) for row in await self._transaction.fetch(query)]
 
     async def carry_totals(self, ids: Sequence[str]) -> tuple[int, int, float | None]:
-        """Of these ids, or every ACTIVE and STALE one: how many, how many without carry,
-        the sum."""
+        """Of these ids, or every live one: how many, how many without carry, the sum."""
         carry = venue_terms.c.hourly_carry_usd
         known = func.coalesce(carry < text("'infinity'::float8"), text("false"))
         query = select(func.count(), func.count().filter(~known), func.sum(carry).filter(known))
@@ -196,9 +194,7 @@ class PositionStore:
         return row["created"], row["written"] - row["created"]
 
     async def merge(self, columns: Mapping[str, NDArray[Any]], now: datetime) -> None:
-        """Change many stored rows at once, given as columns by position_key; a deleted one stays
-        deleted.
-        """
+        """Change many rows, given as columns by position_key; a deleted one stays deleted."""
         await self._transaction.execute(STAGE)
         await copy_in(self._transaction, "changed_position", columns)
         await self._transaction.execute(MERGE, now=now)
@@ -237,9 +233,7 @@ class PositionStore:
         return int(await self._transaction.scalar(query))
 
     async def keep_request(self, request_id: str, position_id: str, now: datetime) -> str | None:
-        """Remember what a request created; the position of an earlier request of the same id, if
-        any.
-        """
+        """Remember what a request created; the position of an earlier request of the id, if any."""
         kept = await self._transaction.execute(
             _KEEP_REQUEST, request_id=request_id, position_id=position_id, now=now
         )

@@ -42,7 +42,5 @@ class RetentionStore:
         self._transaction = transaction
 
     async def forget(self, kind: str, before: datetime) -> int:
-        """Delete at most BITE_ROWS rows of closed, requests, refused_rows or snapshots; how many
-        went.
-        """
+        """Delete at most BITE_ROWS rows of closed, requests, refused_rows, snapshots; how many."""
         return await self._transaction.execute(_FORGET[kind], before=before)

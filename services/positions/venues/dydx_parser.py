@@ -83,9 +83,7 @@ class _Row:
 
     @property
     def weight(self) -> float:
-        """Share of the subaccount's collateral: the margin it asks for at entry, which only trades
-        change.
-        """
+        """Share of the subaccount's collateral: the margin asked for at entry."""
         return abs(self.base) * self.entry_price_usd * (self.market.maintenance_ratio or 1.0)
 
 
@@ -245,9 +243,7 @@ def _moment(row: Mapping[str, object], observed_time: datetime) -> datetime | No
 def _quote(
     account: Mapping[str, object], rows: Sequence[_Row], refusals: Sequence[Refusal]
 ) -> float:
-    """The signed USDC balance: stated, else what the stated equity leaves. Raises RowRefused for
-    all rows.
-    """
+    """The signed USDC balance: stated, else what the equity leaves. Raises RowRefused."""
     if refusals:
         # They share one collateral: without the terms of one, nobody's liquidation price is known,
         # and the last good ones are better than none.

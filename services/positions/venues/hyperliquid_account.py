@@ -138,8 +138,7 @@ class Accounts:
 
 
 def read_mode(body: object) -> AccountMode:
-    """`default` and `disabled` keep perp and spot apart; another word is UNKNOWN. Raises
-    NotThat."""
+    """`default`, `disabled` keep perp and spot apart; other words: UNKNOWN. Raises NotThat."""
     if not isinstance(body, str):
         raise NotThat("no word for an account mode")
     if body == "default":
@@ -208,9 +207,7 @@ def read_role(body: object) -> list[Unwatched]:
 
 
 def spot_usd(body: object, prices: Mapping[str, float]) -> float:
-    """What spot balances are worth: dollars, coins at their price, else what was paid. Raises
-    NotThat.
-    """
+    """Spot balances in USD: dollars, coins at their price, else what was paid. Raises NotThat."""
     total = 0.0
     for one in listed(body, "balances", "no spot balances"):
         if not isinstance(one, dict):

@@ -68,9 +68,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A clearinghouse state: the cross account's value and what it must keep, both USD, and its
-    rows.
-    """
+    """A clearinghouse state: the cross account's value, what it must keep, both USD, its rows."""
 
     rows: tuple[Row, ...]
     refusals: tuple[Refusal, ...]

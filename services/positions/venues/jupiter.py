@@ -241,9 +241,7 @@ def _incomplete_reason(body: object, rows: Sequence[object], refusals: Sequence[
 
 
 def _scale_fault(holding: Holding, reference_prices: Mapping[str, float]) -> str:
-    """MICRO_DOLLARS or PRICE_SCALE when the figures are in another unit than the endpoint's, else
-    empty.
-    """
+    """MICRO_DOLLARS or PRICE_SCALE when the figures are in another unit; else empty."""
     mark, reference = holding.mark_price_usd, reference_prices.get(holding.asset)
     if mark is not None and reference is not None and off_scale(mark, reference):
         return "MICRO_DOLLARS" if mark / reference >= _MICRO_FACTOR else "PRICE_SCALE"

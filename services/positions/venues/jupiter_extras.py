@@ -34,8 +34,7 @@ class BorrowRates:
         self._known: dict[str, tuple[float, Mapping[Side, float]]] = {}
 
     async def price(self, holdings: Iterable[Holding]) -> tuple[Holding, ...]:
-        """The holdings with what borrowing costs them an hour, absent where the rate is not
-        known."""
+        """The holdings with what borrowing costs them an hour, where the rate is known."""
         held = tuple(holdings)
         async with self._reading:
             assets = sorted({one.asset for one in held} & _MINTS.keys())

@@ -26,8 +26,7 @@ class NotThat(Exception):
 
 
 class RowRefused(Exception):
-    """A row that cannot be taken: an upper-case reason and the field,
-    named as the venue names it."""
+    """A row that cannot be taken: an upper-case reason and the venue's name of the field."""
 
     def __init__(self, reason: str, field: str) -> None:
         super().__init__(f"{reason} {field}")
@@ -64,9 +63,7 @@ def whole(value: object, least: int, below: int) -> int | None:
 
 
 def stated(row: Mapping[str, object], field: str, form: re.Pattern[str] = DECIMAL) -> float | None:
-    """A number written as text, None when it is null or missing. Raises RowRefused for anything
-    else.
-    """
+    """A number written as text, None when null or missing. Raises RowRefused for anything else."""
     text = row.get(field)
     if text is None:
         return None
@@ -125,9 +122,7 @@ def check_entry(
     profit_usd: float | None,
     fields: tuple[str, str],
 ) -> None:
-    """Whether entry, mark and profit agree. Raises RowRefused; `fields`: the venue's names of entry
-    and profit.
-    """
+    """Whether entry, mark and profit agree. Raises RowRefused; `fields`: of entry and profit."""
     fault = entry_fault(sign, size_usd, entry_price_usd, mark_price_usd, profit_usd)
     if fault:
         raise RowRefused(fault, fields[fault != "ENTRY_SCALE"])
@@ -156,8 +151,7 @@ def worded(failure: ProviderFailure, words: str) -> ProviderFailure:
 
 
 def masked(body: object, wallet_address: str) -> str:
-    """The body as JSON text: the wallet's address left out, other keys shortened,
-    2,000 characters."""
+    """The body as JSON text without the wallet's address, other keys cut, 2,000 characters."""
     return masked_text(json.dumps(body, separators=(",", ":")), wallet_address)
 
 

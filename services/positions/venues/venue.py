@@ -34,9 +34,7 @@ class Venue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VenueContext:
-    """What a venue is built from: the clock, and settings by lower-case name, as in the
-    configuration.
-    """
+    """What a venue is built from: the clock, and settings by their lower-case names."""
 
     clock: Clock
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -44,9 +42,7 @@ class VenueContext:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A venue and the parts that must run for it (connections), to be started before and stopped
-    after it.
-    """
+    """A venue and the connections that must run for it, started before and stopped after it."""
 
     venue: Venue
     parts: tuple[Part, ...] = ()

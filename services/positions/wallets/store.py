@@ -171,8 +171,7 @@ class WalletStore:
         }
 
     async def unwatched(self, name: str = "") -> list[tuple[str, Sequence[str]]]:
-        """Active wallets with parts that are not read, and these in words;
-        or the one of this name."""
+        """Active wallets with parts that are not read, in words; or the one of this name."""
         found = await self._transaction.fetch(_UNWATCHED, name=name)
         return [(row["name"], row["unwatched"]) for row in found]
 

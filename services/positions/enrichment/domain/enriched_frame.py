@@ -46,9 +46,7 @@ class EnrichedFrame:
         return len(self.columns["position_key"])
 
     def asked(self, names: Iterable[str]) -> Columns:
-        """position_key and these columns; InvalidArgument UNKNOWN_COLUMN. `position_id` is not kept
-        here.
-        """
+        """position_key and these columns, but `position_id`; InvalidArgument UNKNOWN_COLUMN."""
         known = [name for name in self.columns if name != _UNSENT]
         chosen = {"position_key": self.columns["position_key"]}
         for name in names:
@@ -81,9 +79,7 @@ class EnrichedFrame:
 
 
 def changed_keys(before: EnrichedFrame, after: EnrichedFrame) -> NDArray[np.int64]:
-    """Keys of positions that are new or show another figure. A renumbered wallet counts as a
-    change.
-    """
+    """Keys of positions that are new or show another figure; a renumbered wallet is a change."""
     keys: NDArray[np.int64] = after.columns["position_key"]
     known = before.columns["position_key"]
     if not len(known):

@@ -84,9 +84,7 @@ class Enriched:
 
 @dataclass(frozen=True, slots=True)
 class EnrichContext:
-    """What a pass needs besides the positions: feeds and asset names by key, market prices by
-    asset.
-    """
+    """What a pass needs beside the positions: feeds, asset names by key, market prices by asset."""
 
     feeds: Mapping[int, Feed]
     assets: Mapping[int, str]

@@ -43,8 +43,7 @@ def model_of(value: int) -> HeatModel:
 
 
 def weights_of(values: Mapping[str, float | None]) -> HeatWeights:
-    """Weights by names of WEIGHT_NAMES, all needed, 0 to 100. Raises InvalidArgument
-    BAD_MODIFIERS."""
+    """Weights by names of WEIGHT_NAMES, all needed, 0 to 100. Raises BAD_MODIFIERS."""
     found = []
     for name in WEIGHT_NAMES:
         value = values.get(name)

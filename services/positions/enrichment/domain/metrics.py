@@ -25,9 +25,7 @@ CLASSIC_CAP: Final = 75.0
 
 
 class HeatModel(StrEnum):
-    """LIQUIDATION ends at 100 at liquidation whatever the leverage; CLASSIC is capped at 75, 2
-    decimals.
-    """
+    """LIQUIDATION ends at 100 at any leverage; CLASSIC is capped at 75, 2 decimals."""
 
     LIQUIDATION = "LIQUIDATION"
     CLASSIC = "CLASSIC"

@@ -1,6 +1,4 @@
-"""CSV as people's programs write it: any of three separators, a byte-order mark, Excel's line
-`sep=;`.
-"""
+"""CSV as people's programs write it: three separators, a byte-order mark, Excel's `sep=;`."""
 
 import csv
 import io

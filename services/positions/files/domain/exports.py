@@ -80,8 +80,7 @@ def written(
     kind: Format,
     noun: Literal["positions", "wallets"],
 ) -> bytes:
-    """CSV with a header line, or JSON {noun: [...]}; the absent is an empty cell,
-    or no key. UTF-8."""
+    """CSV with a header line, or JSON {noun: [...]}; absent: an empty cell, or no key. UTF-8."""
     if kind == "JSON":
         present = [{name: row[name] for name in fields if row[name] is not None} for row in rows]
         return json.dumps({noun: present}, ensure_ascii=False, indent=1).encode()

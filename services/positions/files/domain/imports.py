@@ -41,8 +41,7 @@ class ManualTerms:
 
 @dataclass(frozen=True, slots=True)
 class RefusedTerms:
-    """A row that was not taken: where, which field, an upper-case word,
-    what to do. Never a value."""
+    """A row that was not taken: where, which field, an upper-case word, what to do; no value."""
 
     line: int
     field: str

@@ -74,9 +74,7 @@ def bad_file(problem: str) -> InvalidArgument:
 
 @contextmanager
 def unread_keys_refused(text: str) -> Iterator[None]:
-    """A file that cannot be read as rows and looks like a key raises InvalidArgument
-    PRIVATE_KEY_REFUSED.
-    """
+    """A file that cannot be read as rows and looks like a key raises PRIVATE_KEY_REFUSED."""
     try:
         yield
     except InvalidArgument as error:
@@ -105,8 +103,7 @@ def json_items(text: str, noun: str) -> list[object]:
 
 
 def is_secret(cell: object) -> bool:
-    """Whether a cell, or the parts of a list or an object, is shaped like a key or a seed
-    phrase."""
+    """Whether a cell, or a list or an object in all, is shaped like a key or a seed phrase."""
     if isinstance(cell, str):
         return looks_secret(cell)
     return isinstance(cell, list | dict) and looks_secret(re.sub(r'["\s]', " ", json.dumps(cell)))

@@ -76,9 +76,7 @@ class FilesService:
     async def import_wallets(
         self, content: bytes, kind: Format, *, dry_run: bool
     ) -> ImportedWallets:
-        """Every good row in one transaction; one that changes nothing counts as neither. Raises
-        BAD_FILE.
-        """
+        """Every good row in one transaction; one unchanged counts as neither. Raises BAD_FILE."""
         rows, refusals = await asyncio.to_thread(parse_wallets, content, kind)
         created = updated = 0
         async with self._begin() as store:

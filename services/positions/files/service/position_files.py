@@ -72,9 +72,7 @@ _SENTENCES: Final = {
 
 
 def _by_hand(cell: object) -> str:
-    """Only what is by hand comes in by a file; anything else comes from its venue, or is a
-    simulation.
-    """
+    """Only what is by hand comes in by a file; else it comes from its venue, or is a simulation."""
     venue = word(cell).lower()
     if venue == "demo":
         message = "A simulated position is not taken among real ones."

@@ -52,17 +52,8 @@ class PortfolioService:
         self._read = read
         self._clock = clock
 
-    async def unwatched(self, wallet: str = "") -> list[str]:
-        """Parts of active wallets' accounts that no total counts, in words with the wallet's
-        name."""
-        async with self._read() as store:
-            listed = await store.wallets.unwatched(wallet)
-        return [f"{name}: {words}" for name, parts in listed for words in parts]
-
     async def record(self, step: Step) -> Snapshot:
-        """Keep the totals; the same cycle answers with its first snapshot. Raises Conflict
-        STALE_EPOCH.
-        """
+        """Keep the totals; the same cycle answers with its first snapshot. Raises STALE_EPOCH."""
         now = self._clock.now()
         async with self._begin() as store:
             known = await store.enter(step, Snapshot)
@@ -70,8 +61,7 @@ class PortfolioService:
             return known or await store.portfolio.record(step.cycle_id, now)
 
     async def enter(self, totals: Totals, moment: datetime | None, note: str) -> Snapshot:
-        """An entry by hand, now unless told otherwise. Raises INVALID_FIELD,
-        PRIVATE_KEY_REFUSED."""
+        """An entry by hand, by default now. Raises INVALID_FIELD, PRIVATE_KEY_REFUSED."""
         refuse_secret(note, "snapshot.note")
         now = self._clock.now()
         if moment is not None and moment > now:

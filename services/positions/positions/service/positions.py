@@ -68,9 +68,7 @@ class WhatIf:
 
 
 class PositionsService:
-    """Use cases of single positions. Every change ends with a pass, so that totals are right at
-    once.
-    """
+    """Use cases of single positions. Every change ends with a pass: totals are right at once."""
 
     def __init__(
         self, begin: Begin, read: Begin, enrichment: EnrichmentService, clock: Clock
@@ -129,13 +127,6 @@ class PositionsService:
         if not await store.positions.create(row, now):
             raise AlreadyExists("POSITION_EXISTS", f"a position with id {draft.id[:60]!r} exists")
 
-    async def unwatched(self, wallet: str = "") -> list[str]:
-        """Parts of active wallets' accounts that no total counts, in words with the wallet's
-        name."""
-        async with self._read() as store:
-            listed = await store.wallets.unwatched(wallet)
-        return [f"{name}: {words}" for name, parts in listed for words in parts]
-
     async def get(self, position_id: str) -> Position:
         """Raises NotFound POSITION_NOT_FOUND."""
         async with self._read() as store:
@@ -159,8 +150,7 @@ class PositionsService:
         return Page([await self.with_risk(found) for found, _ in page.rows], page.next_page_token)
 
     async def update(self, position_id: str, values: Mapping[str, object]) -> Position:
-        """`values` by names of CHANGEABLE. Raises POSITION_NOT_FOUND, INVALID_FIELD,
-        IMPLAUSIBLE."""
+        """`values` by CHANGEABLE. Raises POSITION_NOT_FOUND, INVALID_FIELD, IMPLAUSIBLE."""
         _check_values(values)
         refuse_secret(str(values.get("note", "")), "position.note")
         market, now = await self._enrichment.market(), self._clock.now()

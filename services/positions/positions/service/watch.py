@@ -51,9 +51,7 @@ class Watch:
         self._alike: Alike[Sequence[News]] = Alike()
 
     async def news(self, wanted: Filter) -> AsyncIterator[News]:
-        """The present state in one or more pieces of 150, then every change. Raises
-        WALLET_NOT_FOUND.
-        """
+        """The present state in pieces of 150, then every change. Raises WALLET_NOT_FOUND."""
         shown: dict[int, str] = {}
         with self._enrichment.watching() as something:
             something.clear()

@@ -85,9 +85,7 @@ class Advice:
 def wanted_liquidation_price(
     side_sign: Reading, price_usd: Reading, wanted_percent: Reading
 ) -> Numbers:
-    """USD per unit at which the signed distance is `wanted_percent` of the price; absent when not >
-    0.
-    """
+    """USD per unit at a signed distance of `wanted_percent` of the price; absent if not > 0."""
     with np.errstate(invalid="ignore"):
         price = np.asarray(price_usd, np.float64) * (
             1.0 - np.asarray(side_sign) * wanted_percent / 100.0
@@ -98,8 +96,7 @@ def wanted_liquidation_price(
 def jupiter_lasting_usd(
     side_sign: Reading, entry_price_usd: Reading, size_usd: Reading, liquidation_price_usd: Reading
 ) -> Numbers:
-    """Loss at which the position is liquidated, USD: collateral less fees less what must be
-    left."""
+    """Loss at which the position is liquidated, USD: collateral less fees and what must be left."""
     size = np.asarray(size_usd, np.float64)
     with np.errstate(all="ignore"):
         way = np.asarray(entry_price_usd, np.float64) - liquidation_price_usd
@@ -185,9 +182,7 @@ def margin_top_up(
     wanted_percent: Reading,
     maintenance_ratio: Reading = 0.0,
 ) -> Numbers:
-    """Collateral to add, USD; <= 0 when liquidation is that far already; absent when no price lies
-    there.
-    """
+    """Collateral to add, USD; <= 0 when it is that far; absent when no price lies there."""
     wanted = wanted_liquidation_price(side_sign, price_usd, wanted_percent)
     return (
         margin_available(side_sign, price_usd, base_units, wanted, maintenance_ratio)

@@ -39,9 +39,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class ShockPath:
-    """Points in order; rows that are liquidated in order, with the share and the price at which
-    they are.
-    """
+    """Points in order; liquidated rows in order, with the share and the price at which they are."""
 
     points: tuple[Point, ...]
     liquidated_rows: NDArray[np.intp]

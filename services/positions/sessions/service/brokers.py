@@ -43,8 +43,7 @@ class BrokersService:
             return _there(await store.brokers.find(name), name)
 
     async def list(self, order_by: str, page_size: int, page_token: str) -> Page[Broker]:
-        """By name unless told otherwise. Raises UNKNOWN_NAME, BAD_PAGE_TOKEN,
-        PAGE_TOKEN_MISMATCH."""
+        """By default by name. Raises UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
         order, descending = ordered(order_by or "name", list(ORDERS))
         context = paging.context("brokers", order, descending)
         request = paging.parse(page_size, page_token, context=context)
@@ -53,9 +52,7 @@ class BrokersService:
         return paging.cut(rows, request, context, lambda row: _key(row, order))
 
     async def update(self, name: str, values: Mapping[str, object]) -> Broker:
-        """`values` by names of CHANGEABLE. Raises BROKER_NOT_FOUND, INVALID_FIELD,
-        PRIVATE_KEY_REFUSED.
-        """
+        """`values` by CHANGEABLE. Raises BROKER_NOT_FOUND, INVALID_FIELD, PRIVATE_KEY_REFUSED."""
         now = self._clock.now()
         async with self._begin() as store:
             found = _there(await store.brokers.find(name), name)

@@ -28,9 +28,7 @@ class SessionsService:
         self._clock = clock
 
     async def start(self, name: str, note: str) -> Session:
-        """Open one at the present value. Raises FailedPrecondition SESSION_OPEN,
-        PRIVATE_KEY_REFUSED.
-        """
+        """Open one at the present value. Raises SESSION_OPEN, PRIVATE_KEY_REFUSED."""
         refuse_secret(name, "name")
         refuse_secret(note, "note")
         now, session_id = self._clock.now(), new_id("ses")

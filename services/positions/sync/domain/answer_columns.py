@@ -1,6 +1,4 @@
-"""Answers of venues as columns: what sync compares and stores. No row of them is an object any
-more.
-"""
+"""Answers of venues as columns: what sync compares and stores."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -78,9 +76,7 @@ def answered(answer: Answer) -> AnswerColumns:
 
 
 def of_side(position_id: str, side: int) -> str:
-    """The id of a one-way venue's position on the other side than the first that was held under
-    this id.
-    """
+    """The id of a one-way venue's position on the other side than the first one of this id."""
     return f"{position_id}-{Side(side).name.lower()}"
 
 

@@ -1,6 +1,4 @@
-"""Whether a venue's figures can be believed: against themselves, the market, and what was last
-good.
-"""
+"""Whether a venue's figures can be believed: by themselves, the market, what was last good."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,9 +48,7 @@ _AMOUNTS: Final = ("entry_price_usd", "size_usd")
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A row that waits: its figures by name (NaN = absent), observed first and last when, and how
-    often.
-    """
+    """A row that waits: figures by name (NaN = absent), observed first and last when, how often."""
 
     first_micros: int
     last_micros: int
@@ -67,9 +63,7 @@ def entry_fault(
     mark_price_usd: float | None,
     profit_usd: float | None,
 ) -> str:
-    """Rule 2: ENTRY_SCALE, PROFIT_DISAGREES or empty. Size at entry; `profit_usd`: before or after
-    fees.
-    """
+    """Rule 2: ENTRY_SCALE, PROFIT_DISAGREES or empty. `profit_usd`: before or after fees."""
     if mark_price_usd is None:
         return ""
     far = off_scale(entry_price_usd, mark_price_usd)
@@ -114,9 +108,7 @@ def leaps(
 def totals_leap(
     before: Column, after: Column, known: NDArray[np.bool_], place: Column, size: int
 ) -> NDArray[np.bool_]:
-    """By row: whether its answer's known rows have a collateral together a factor 20 from what it
-    was.
-    """
+    """By row: whether its answer's known rows have together a collateral a factor 20 away."""
     old, new = (
         np.bincount(place[known], weights=np.nan_to_num(column[known]), minlength=size)
         for column in (before, after)
@@ -137,9 +129,7 @@ def confirmed(waiting: Quarantined, figures: Mapping[str, float], observed_micro
 def noted(
     waiting: Quarantined | None, figures: Mapping[str, float], observed_micros: int
 ) -> Quarantined:
-    """The row in quarantine after this observation: an old one counts once, another figure begins
-    anew.
-    """
+    """The row after this observation: an old one counts once, another figure begins anew."""
     if waiting is None or not _same(waiting.figures, figures):
         return Quarantined(observed_micros, observed_micros, 1, dict(figures))
     if observed_micros <= waiting.last_micros:

@@ -85,9 +85,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Reason by row of the answers and by stored row (0 for one that is held), and what follows of
-    them.
-    """
+    """Reason by row of the answers and by stored row (0: held), and what follows of them."""
 
     held: NDArray[np.int8]
     stored: NDArray[np.int8]

@@ -83,8 +83,7 @@ class AnswerWriter:
         self._busy = False
 
     async def keep(self, wallet: str, venue: str, answer: Answer) -> WalletSync:
-        """Store this answer, with others that are ready. Raises Conflict,
-        STALE_EPOCH among them."""
+        """Store this answer, with others that are ready. Raises Conflict, STALE_EPOCH too."""
         bulky = len(answer.holdings) > _BULK_ROWS
         rows = await asyncio.to_thread(answered, answer) if bulky else answered(answer)
         return await self.keep_rows(wallet, venue, answer, rows)
@@ -244,8 +243,7 @@ async def _keep_terms(
 
 
 def _with_refusals(fetched: _Fetched, place: int, records: Sequence[ImplausibleRow]) -> _Fetched:
-    """The answer with those of its rows as refused that are not believed for what is known of
-    them."""
+    """The answer with those of its rows as refused that are not believed."""
     refused = [one for one in records if one.place == place]
     if not refused:
         return fetched

@@ -1,6 +1,4 @@
-"""Which rows of an answer are not believed: contradicted by what is known, or leapt and not yet
-confirmed.
-"""
+"""Which rows of an answer are not believed: contradicted by what is known, or leapt unconfirmed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,8 +35,7 @@ class ImplausibleRow:
 
 @dataclass(slots=True)
 class Plausibility:
-    """Reasons by row of the answers (0: believed), their records,
-    and what quarantine is to hold."""
+    """Reasons by row of the answers (0: believed), their records, what quarantine is to hold."""
 
     reasons: NDArray[np.int8]
     records: list[ImplausibleRow] = field(default_factory=list)
@@ -62,9 +59,7 @@ def check_plausibility(
     market_usd: Mapping[str, float],
     quarantined: Mapping[int, Quarantined],
 ) -> Plausibility:
-    """`at`: see services.positions.sync.domain.sync_rows.matched; `market_usd`: fresh prices by
-    asset.
-    """
+    """`at`: see sync_rows.matched; `market_usd`: fresh prices by asset."""
     found = Plausibility(np.zeros(len(at), np.int8))
     if not len(stored.columns["side"]) or not len(at):
         return found

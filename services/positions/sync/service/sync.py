@@ -101,9 +101,7 @@ class SyncService:
     async def _start(
         self, step: Step, wallet_names: Sequence[str]
     ) -> SyncResult | tuple[Mode, Sequence[Wallet], int]:
-        """The mode, whom to ask, and how many positions of the simulation ended; or the recorded
-        answer.
-        """
+        """The mode, whom to ask, how many demo positions ended; or the recorded answer."""
         async with self._read() as store:
             known = await store.enter(step, SyncResult)
             if known is not None:
@@ -167,9 +165,7 @@ class SyncService:
         )
 
     async def _keep_demo(self, store: Store, mode: Mode, active: set[str], now: datetime) -> int:
-        """The simulation's wallets exist in mode DEMO; in mode LIVE its positions end. How many
-        ended.
-        """
+        """The demo's wallets exist in mode DEMO; in LIVE its positions end. How many ended."""
         if mode is Mode.DEMO:
             for name in self._demo_wallets:
                 if name not in active:
@@ -280,9 +276,7 @@ class SyncService:
     async def _confirm(
         self, run: _SyncRun, wallet: Wallet, venue: VenuePort, outcome: WalletSync
     ) -> WalletSync:
-        """Mark those gone that were liquidated, says the venue. Without its word they age as
-        others.
-        """
+        """Mark those gone that the venue says were liquidated; else they age as others do."""
         if not outcome.gone or not isinstance(venue, TradeRecord):
             return outcome
         try:

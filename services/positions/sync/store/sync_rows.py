@@ -1,6 +1,4 @@
-"""Rows a venue's answer touches: what is known of a wallet there, what was seen, missing or
-refused.
-"""
+"""Rows a venue's answer touches: what is known of a wallet there, what was seen or refused."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -242,8 +240,7 @@ class SyncRowStore:
         return {name: column[order] for name, column in columns.items()}
 
     async def keep_terms(self, ids: Sequence[str], terms: Sequence[VenueTerms]) -> None:
-        """What the venue asks of these positions now; a carry that is not known any more is
-        absent."""
+        """What the venue asks of these positions now; a carry no longer known is absent."""
         await self._transaction.execute(
             _TERMS,
             ids=ids,
@@ -253,8 +250,7 @@ class SyncRowStore:
         )
 
     async def terms(self, position_keys: Iterable[int]) -> dict[int, VenueTerms]:
-        """What venues ask of these positions, by key; those of which nothing is known are left
-        out."""
+        """What venues ask of these positions, by key, where something is known."""
         found = await self._transaction.fetch(_KNOWN_TERMS, keys=list(position_keys))
         return {row["position_key"]: _terms(row) for row in found}
 
@@ -272,8 +268,7 @@ class SyncRowStore:
         return int(ended)
 
     async def fail(self, feed_key: int) -> bool:
-        """No usable answer: marks of its positions are stale from now on. True when that is
-        news."""
+        """No usable answer: its positions' marks are stale from now on. Whether that is news."""
         return await self._transaction.execute(_FAILED, feed_key=feed_key) == 1
 
     async def refuse(

@@ -49,9 +49,7 @@ def _chain_of(address: str) -> Chain | None:
 
 
 def said(name: str) -> str:
-    """A wallet's name as an error repeats it: one as long as an address may be one, and is cut
-    short.
-    """
+    """A wallet's name as an error repeats it: cut short, as one may be an address."""
     return repr(name if len(name) < _SHORTEST_ADDRESS else f"{name[:4]}...{name[-4:]}")
 
 

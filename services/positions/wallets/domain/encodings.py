@@ -1,6 +1,4 @@
-"""How addresses are written: bech32 (BIP 173), and the Keccak hash behind Ethereum's checksum
-(EIP-55).
-"""
+"""How addresses are written: bech32 (BIP 173), and Keccak for Ethereum's checksum (EIP-55)."""
 
 import bech32
 from Crypto.Hash import keccak

@@ -1,6 +1,4 @@
-"""Wallets: public addresses under short names. A private key is refused everywhere and never
-stored.
-"""
+"""Wallets: public addresses under short names. A private key is refused everywhere."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -57,8 +55,7 @@ class WalletsService:
     async def list(
         self, wanted: WalletFilter, order_by: str, page_size: int, page_token: str
     ) -> Page[Wallet]:
-        """By name unless told otherwise. Raises UNKNOWN_NAME, BAD_PAGE_TOKEN,
-        PAGE_TOKEN_MISMATCH."""
+        """By default by name. Raises UNKNOWN_NAME, BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
         order, descending = ordered(order_by or "name", ("name", "created_time"))
         context = paging.context("wallets", wanted, order, descending)
         request = paging.parse(page_size, page_token, context=context)
@@ -68,9 +65,7 @@ class WalletsService:
         return Page(await self.valued(page.rows), page.next_page_token)
 
     async def update(self, name: str, values: Mapping[str, object]) -> Wallet:
-        """`values` by names of CHANGEABLE. Raises NotFound WALLET_NOT_FOUND and what `create`
-        raises.
-        """
+        """`values` by CHANGEABLE. Raises WALLET_NOT_FOUND and what `create` raises."""
         async with self._begin() as store:
             found = _there(await store.wallets.find(name), name)
             changed = checked(replace(found, **values))  # type: ignore[arg-type]  # names and kinds are checked
@@ -100,10 +95,14 @@ class WalletsService:
                 await store.enrichment.bump_membership()
         return deleted_count
 
+    async def unwatched(self, name: str = "") -> Sequence[str]:
+        """Parts of active wallets' accounts, or of one's, that no total counts, in words."""
+        async with self._read() as store:
+            listed = await store.wallets.unwatched(name)
+        return [f"{wallet}: {words}" for wallet, parts in listed for words in parts]
+
     async def valued(self, wallets: Sequence[Wallet]) -> Sequence[Wallet]:
-        """Wallets with the value of their positions where no balance was entered; unknown stays
-        absent.
-        """
+        """Wallets with the value of their positions where no balance was entered, if known."""
         frame = await self._enrichment.frame()
         sums = {
             frame.wallet_names[place]: float(value)
@@ -138,9 +137,7 @@ def _key(wallet: Wallet, order: str) -> tuple[object, ...]:
 
 
 def checked(wallet: Wallet) -> Wallet:
-    """The wallet with its address in its one written form. Raises what `create` raises of its
-    fields.
-    """
+    """The wallet with its address in its one written form. Raises as `create` does."""
     _check_texts(wallet)
     _check_balances(wallet)
     return replace(wallet, public_address=check_address(wallet.chain, wallet.public_address))
