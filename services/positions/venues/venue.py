@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from services.positions.domain.venue_answer import Answer, Chain, WalletRef
 from shared.clock import Clock
@@ -29,6 +29,15 @@ class Venue(Protocol):
         """One wallet's positions. `reference_prices` (USD by asset, independent of the venue) are
         the cross-check of units. Raises shared.http.ProviderFailure when there is no usable answer.
         """
+        ...
+
+
+@runtime_checkable
+class TradeRecord(Protocol):
+    """A venue that also tells how positions ended."""
+
+    async def liquidations(self, wallet: WalletRef) -> Mapping[str, datetime]:
+        """Time of the liquidation by position id, of those that ended so."""
         ...
 
 

@@ -44,9 +44,8 @@ _FEEDS = Statement(
     " (wallet_key) where w.name = any(:names) order by w.name for update of w"
 )
 _NEW_FEEDS = Statement(
-    "insert into feed (wallet_key, venue)"
-    " select * from unnest(cast(:wallet_keys as int[]), cast(:venues as text[]))"
-    " on conflict do nothing"
+    "insert into feed (wallet_key, venue) select * from"
+    " unnest(cast(:wallet_keys as int[]), cast(:venues as text[])) on conflict do nothing"
 )
 _STAMP = Statement(
     "update wallet set last_sync_state = :state, last_sync_reason = :reason,"
@@ -62,9 +61,8 @@ _DEACTIVATE_DEMO = Statement(
     f"update wallet set active = false where chain = {int(Chain.DEMO)} and active"
 )
 _KEEP_DEMO_PRICES = Statement(
-    "insert into demo_price (asset, price_usd)"
-    " select * from unnest(cast(:assets as text[]), cast(:prices as float8[]))"
-    " on conflict do nothing"
+    "insert into demo_price (asset, price_usd) select * from"
+    " unnest(cast(:assets as text[]), cast(:prices as float8[])) on conflict do nothing"
 )
 _DEMO_PRICES = Statement("select asset, price_usd from demo_price")
 _ANY = WalletFilter()

@@ -18,9 +18,9 @@ from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
 from services.positions.store import Store
 from services.positions.sync.service.answer_writer import AnswerWriter
-from services.positions.sync.service.fetching import TradeRecord, VenuePort
 from services.positions.sync.service.sync_result import Mode, SyncResult, WalletSync
 from services.positions.sync.store.id_cache import IdCache
+from services.positions.venues.venue import TradeRecord, Venue
 from services.positions.wallets.domain.addresses import said
 from services.positions.wallets.domain.wallet import REAL_CHAINS, Wallet
 from services.positions.wallets.service.balances import BalanceKeeper
@@ -51,7 +51,7 @@ class SyncService:
         begin: Begin,
         read: Begin,
         enrichment: EnrichmentService,
-        venues: Sequence[VenuePort],
+        venues: Sequence[Venue],
         balances: BalanceKeeper,
         clock: Clock,
         *,
@@ -134,11 +134,9 @@ class SyncService:
             or (not step.cycle_id and bool(outcomes))
             or any(one.urgent for one in outcomes)
         )
-        frame = None
         # Without a pass there is nothing that would have to be committed together.
-        async with self._begin() if pass_needed else self._read() as store:
-            if pass_needed:
-                _, frame = await self._enrichment.run(store, market)
+        opened = self._enrichment.changing(market) if pass_needed else self._read()
+        async with opened as store:
             active_count, stale_count = await store.sync_rows.counts()
             synced = SyncResult(
                 wallets=tuple(outcomes),
@@ -149,8 +147,6 @@ class SyncService:
                 mode=mode,
             )
             await store.record(step, SyncResult, synced, self._clock.now())
-        if frame is not None:
-            self._enrichment.install(frame)
         return synced
 
     async def _mode(self, store: Store) -> tuple[Mode, str]:
@@ -208,7 +204,7 @@ class SyncService:
             return [WalletSync(wallet.name, "", WalletSyncState.FAILED, "NO_VENUE", message)]
         return [await self._fetch(run, wallet, venue) for venue in venues]
 
-    async def _fetch(self, run: _SyncRun, wallet: Wallet, venue: VenuePort) -> WalletSync:
+    async def _fetch(self, run: _SyncRun, wallet: Wallet, venue: Venue) -> WalletSync:
         start = self._clock.monotonic()
         reason, message, answer = "", "", None
         try:
@@ -260,7 +256,7 @@ class SyncService:
         return replace(answer, unwatched=left)
 
     async def _fail(
-        self, run: _SyncRun, wallet: Wallet, venue: VenuePort, reason: str, message: str
+        self, run: _SyncRun, wallet: Wallet, venue: Venue, reason: str, message: str
     ) -> WalletSync:
         async with self._begin() as store:
             await store.enter(run.step, SyncResult)
@@ -274,7 +270,7 @@ class SyncService:
         )
 
     async def _confirm(
-        self, run: _SyncRun, wallet: Wallet, venue: VenuePort, outcome: WalletSync
+        self, run: _SyncRun, wallet: Wallet, venue: Venue, outcome: WalletSync
     ) -> WalletSync:
         """Mark those gone that the venue says were liquidated; else they age as others do."""
         if not outcome.gone or not isinstance(venue, TradeRecord):

@@ -45,10 +45,8 @@ _BESIDE = Statement(
 )
 _COLUMNS = {
     "position_key": "int8",
-    "feed_key": "int4",
-    "asset_key": "int4",
-    "side": "int2",
-    "status": "int2",
+    **dict.fromkeys(("feed_key", "asset_key"), "int4"),
+    **dict.fromkeys(("side", "status"), "int2"),
     "in_last_answer": "bool",
     "flag_bits": "int8",
     **dict.fromkeys(INPUT_NUMBERS, "float8"),
@@ -56,25 +54,21 @@ _COLUMNS = {
 _INPUTS = f"select {', '.join(_COLUMNS)} from position"
 _NAMED = Statement(f"select id, {', '.join(_COLUMNS)} from position where id = any(:ids)")
 _STAMP = Statement(
-    "with stamped as (update wallet w set last_sync_state = new.state, last_sync_reason ="
-    " new.reason,"
-    " last_sync_time = coalesce(new.completed_time, w.last_sync_time),"
-    " unwatched = case when new.unwatched = '' then '{}' else string_to_array(new.unwatched,"
-    " chr(10)) end"
+    "with stamped as (update wallet w set last_sync_state = new.state,"
+    " last_sync_reason = new.reason,"
+    " last_sync_time = coalesce(new.completed_time, w.last_sync_time), unwatched ="
+    " case when new.unwatched = '' then '{}' else string_to_array(new.unwatched, chr(10)) end"
     " from unnest(cast(:wallets as text[]), cast(:states as int2[]), cast(:reasons as text[]),"
     " cast(:completed_times as timestamptz[]), cast(:unwatched as text[]))"
     " as new (name, state, reason, completed_time, unwatched) where w.name = new.name)"
     " update feed f set observed_time = new.observed_time, failed = false"
     " from unnest(cast(:feed_keys as int[]), cast(:observed_times as timestamptz[]))"
-    " as new (feed_key, observed_time)"
-    " where f.feed_key = new.feed_key"
+    " as new (feed_key, observed_time) where f.feed_key = new.feed_key"
 )
 _UNSEEN = Statement(
-    "update position p"
-    " set in_last_answer = false, mark_time = f.observed_time, last_seen_time = f.observed_time"
-    " from feed f where f.feed_key = p.feed_key and p.in_last_answer and f.observed_time is not"
-    " null"
-    " and p.position_key = any(:keys)"
+    "update position p set in_last_answer = false, mark_time = f.observed_time,"
+    " last_seen_time = f.observed_time from feed f where f.feed_key = p.feed_key"
+    " and p.in_last_answer and f.observed_time is not null and p.position_key = any(:keys)"
 )
 _MISSING = Statement(
     "with aged as (update position set status = 2, updated_time = :now"
@@ -88,54 +82,46 @@ _CLOSED = Statement(
     "with ended as (update position set status = 3, updated_time = :now"
     " where position_key = any(:keys)) delete from absence where position_key = any(:keys)"
 )
+# Of what ended the absences are forgotten, and the ended counted.
+_COUNT_ENDED = (
+    " returning p.position_key), counted as (delete from absence where position_key in"
+    " (select position_key from ended)) select count(*) from ended"
+)
 _CLOSE_DEMO = Statement(
-    "with ended as (update position set status = 3, updated_time = :now"
-    " where status not in (3, 4) and feed_key in (select feed_key from feed where venue = 'demo')"
-    " returning position_key),"
-    " counted as (delete from absence where position_key in (select position_key from ended))"
-    " select count(*) from ended"
+    "with ended as (update position p set status = 3, updated_time = :now"
+    " where status not in (3, 4)"
+    f" and feed_key in (select feed_key from feed where venue = 'demo'){_COUNT_ENDED}"
 )
 _FAILED = Statement("update feed set failed = true where feed_key = :feed_key and not failed")
 _KNOWN_TERMS = Statement("select * from venue_terms where position_key = any(:keys)")
-_REFUSED_BIT = 1 << Flag.ROW_REFUSED
 _REFUSED = Statement(
-    f"update position set flag_bits = flag_bits | {_REFUSED_BIT} where position_key = any(:keys)"
+    f"update position set flag_bits = flag_bits | {1 << Flag.ROW_REFUSED}"
+    " where position_key = any(:keys)"
 )
 _COUNTS = Statement(
-    "select count(*) filter (where status = 1) as active, count(*) filter (where status = 2) as"
-    " stale"
-    " from position where status in (1, 2)"
+    "select count(*) filter (where status = 1) as active, count(*) filter (where status = 2)"
+    " as stale from position where status in (1, 2)"
 )
-
-
 # A venue shows a position for a while after it is gone, and clocks differ.
 _LIQUIDATION_TOLERANCE = "interval '10 minutes'"
 _LIQUIDATED = Statement(
     "with ended as (update position p set status = 4, updated_time = :now"
     " from unnest(cast(:ids as text[]), cast(:times as timestamptz[])) as trade (id, trade_time)"
-    " where p.id = trade.id and p.feed_key = :feed_key and p.status in (1, 2, 3) and not"
-    " p.in_last_answer"
-    f" and trade.trade_time >= p.last_seen_time - {_LIQUIDATION_TOLERANCE}"
-    " returning p.position_key),"
-    " counted as (delete from absence where position_key in (select position_key from ended))"
-    " select count(*) from ended"
+    " where p.id = trade.id and p.feed_key = :feed_key and p.status in (1, 2, 3)"
+    " and not p.in_last_answer"
+    f" and trade.trade_time >= p.last_seen_time - {_LIQUIDATION_TOLERANCE}{_COUNT_ENDED}"
 )
+_TERM_NAMES = ("maintenance_ratio", "hourly_carry_usd", "carry_source")
 _TERMS = Statement(
-    "insert into venue_terms as old (position_key, maintenance_ratio, hourly_carry_usd,"
-    " carry_source)"
-    " select p.position_key, new.maintenance_ratio, new.hourly_carry_usd, new.carry_source"
+    f"insert into venue_terms as old (position_key, {', '.join(_TERM_NAMES)})"
+    f" select p.position_key, {', '.join(f'new.{name}' for name in _TERM_NAMES)}"
     " from unnest(cast(:ids as text[]), cast(:maintenance as float8[]), cast(:carry as float8[]),"
-    " cast(:sources as text[]))"
-    " as new (id, maintenance_ratio, hourly_carry_usd, carry_source)"
-    " join position p on p.id = new.id"
-    " on conflict (position_key) do update set maintenance_ratio = excluded.maintenance_ratio,"
-    " hourly_carry_usd = excluded.hourly_carry_usd, carry_source = excluded.carry_source"
-    " where (old.maintenance_ratio, old.hourly_carry_usd, old.carry_source)"
-    " is distinct from (excluded.maintenance_ratio, excluded.hourly_carry_usd,"
-    " excluded.carry_source)"
+    f" cast(:sources as text[])) as new (id, {', '.join(_TERM_NAMES)})"
+    " join position p on p.id = new.id on conflict (position_key) do update set"
+    f" {', '.join(f'{name} = excluded.{name}' for name in _TERM_NAMES)}"
+    f" where ({', '.join(f'old.{name}' for name in _TERM_NAMES)})"
+    f" is distinct from ({', '.join(f'excluded.{name}' for name in _TERM_NAMES)})"
 )
-
-
 _REFUSE = Statement(
     insert(refused_row),
     ("refused_time", "wallet", "venue", "reason", "field", "masked_body"),

@@ -1,9 +1,10 @@
 """Keeps the native balance of wallets as their chain states it."""
 
-from typing import Final, Protocol
+from typing import Final
 
-from services.positions.domain.venue_answer import Chain, WalletRef
+from services.positions.domain.venue_answer import WalletRef
 from services.positions.service.ports import Begin
+from services.positions.venues.balances import ChainBalances
 from services.positions.wallets.domain.wallet import Wallet
 from shared.clock import Clock
 from shared.errors import SonicError
@@ -12,19 +13,10 @@ from shared.log import get_logger
 REFRESH_SECONDS: Final = 600.0
 
 
-class Balances(Protocol):
-    """Where native balances are read; see services.positions.venues.balances."""
-
-    @property
-    def chains(self) -> frozenset[Chain]: ...
-
-    async def read(self, wallet: WalletRef) -> float: ...
-
-
 class BalanceKeeper:
     """Asks for a wallet at most every ten minutes; a failure keeps the last balance."""
 
-    def __init__(self, begin: Begin, balances: Balances, clock: Clock) -> None:
+    def __init__(self, begin: Begin, balances: ChainBalances, clock: Clock) -> None:
         self._begin = begin
         self._balances = balances
         self._clock = clock
