@@ -39,8 +39,8 @@ from services.alerts.thresholds.servicer import ThresholdsServicer
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
-from shared.database.engine import Database
 from shared.database.migrations import migrated
+from shared.database.pool import Database
 from shared.lifecycle import App, run
 from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer

@@ -30,8 +30,8 @@ from services.cyclone.store.requests import RequestStore
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
-from shared.database.engine import Database
 from shared.database.migrations import migrated
+from shared.database.pool import Database
 from shared.lifecycle import App, Part, run
 from shared.names import new_id
 from shared.rpc.server import GrpcServer

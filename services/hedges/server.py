@@ -17,8 +17,8 @@ from services.hedges.store.hedges import Store
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
-from shared.database.engine import Database
 from shared.database.migrations import migrated
+from shared.database.pool import Database
 from shared.lifecycle import App, run
 from shared.rpc.server import GrpcServer
 

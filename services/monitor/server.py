@@ -30,8 +30,8 @@ from services.monitor.store import Store
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import HttpAddress, ServiceConfig
-from shared.database.engine import Database
 from shared.database.migrations import migrated
+from shared.database.pool import Database
 from shared.http.client import ProviderHttp
 from shared.lifecycle import App, run
 from shared.log import get_logger

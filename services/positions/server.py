@@ -47,8 +47,8 @@ from services.positions.wallets.servicer import WalletsServicer
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
-from shared.database.engine import Database
 from shared.database.migrations import migrated
+from shared.database.pool import Database
 from shared.lifecycle import App, Part, run
 from shared.rpc.server import GrpcServer, Registration
 

@@ -22,8 +22,8 @@ from services.price.store.history import HistoryStore
 from services.price.store.prices import PriceStore
 from shared.clock import Clock, SystemClock
 from shared.config import HttpAddress, ServiceConfig
-from shared.database.engine import Database
 from shared.database.migrations import migrated
+from shared.database.pool import Database
 from shared.lifecycle import App, run
 from shared.metrics import process, serve
 from shared.rpc.server import GrpcServer

@@ -38,8 +38,8 @@ from services.xcom.store.queue import Queue
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
-from shared.database.engine import Database
 from shared.database.migrations import migrated
+from shared.database.pool import Database
 from shared.lifecycle import App, Loop, Part, run
 from shared.names import new_id
 from shared.rpc.server import GrpcServer

@@ -15,7 +15,7 @@ import asyncpg
 from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text
 
-from shared.database.engine import Database
+from shared.database.pool import Database
 from shared.database.transaction import Transaction
 from shared.errors import Conflict, FailedPrecondition
 

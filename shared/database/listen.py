@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import asyncpg
 
-from shared.database.engine import Database
+from shared.database.pool import Database
 from shared.errors import SonicError
 from shared.log import get_logger
 

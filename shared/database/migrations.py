@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, MetaData
 
-    from shared.database.engine import Database
+    from shared.database.pool import Database
 
 VERSION_TABLE = "alembic_version"
 # Beside `versions`: the history that led to its first revision, for homes that are somewhere in it.

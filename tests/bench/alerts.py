@@ -17,7 +17,7 @@ from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 
 from services.cli.connection import connected
-from shared.database.engine import Database
+from shared.database.pool import Database
 from tests.bench import cycles
 from tests.bench.measure import Figure
 

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from shared.database.bulk import copy_in, copy_out
-from shared.database.engine import Database
+from shared.database.pool import Database
 from shared.database.transaction import Transaction
 
 _INPUTS = (

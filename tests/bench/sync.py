@@ -28,8 +28,8 @@ from services.positions.venues.jupiter_parser import V1
 from services.positions.wallets.domain.wallet import Wallet
 from shared.clock import SystemClock
 from shared.database.bulk import copy_in, copy_out
-from shared.database.engine import Database
 from shared.database.fence import Step
+from shared.database.pool import Database
 from shared.database.transaction import Transaction
 from tests.bench import floor
 from tests.bench.measure import Figure

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from services.cyclone.store.rows import NOTIFY_CHANNEL
-from shared.database.engine import Database
 from shared.database.listen import listen
+from shared.database.pool import Database
 
 Subscriber = Callable[[str], None]
 

@@ -25,7 +25,7 @@ from services.cyclone.store.rows import (
     steps_json,
 )
 from shared import rows
-from shared.database.engine import Database
+from shared.database.pool import Database
 from shared.database.statement import Statement
 
 # Progress that a crash of the server forgets is made again by the next owner.

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from shared.database.engine import Database
 from shared.database.listen import listen
+from shared.database.pool import Database
 
 # The channel of LISTEN / NOTIFY on which new deliveries are announced, and for whom.
 NOTIFY_CHANNEL: Final = "xcom_delivery"

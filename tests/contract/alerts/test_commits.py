@@ -18,8 +18,8 @@ from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.commit import Commit
 from services.alerts.store.service_state import new_version
 from services.alerts.store.unit_of_work import Store
-from shared.database.engine import Database
 from shared.database.fence import Step
+from shared.database.pool import Database
 from tests.contract.alerts.conftest import House
 
 SAFE, HIGH_MARK = 100.0, 81.0

@@ -18,7 +18,7 @@ import pytest
 from services.cli.children import Health
 from services.cli.keeper import Keeper, Sign, look
 from shared.clock import PushedClock
-from shared.database.engine import Database
+from shared.database.pool import Database
 from shared.errors import SonicError
 from shared.postgres import EmbeddedPostgres
 from tests.contract.cli.conftest import pushed

@@ -20,7 +20,7 @@ from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 
 from services.cyclone.server import Config, build
 from shared.clock import Clock, PushedClock, SystemClock
-from shared.database.engine import Database
+from shared.database.pool import Database
 from shared.errors import Unavailable
 from shared.postgres import EmbeddedPostgres
 from shared.rpc.client import Channel

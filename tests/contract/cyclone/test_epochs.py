@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.positions.v1 import positions_pb2
 
-from shared.database.engine import Database
 from shared.database.fence import AHEAD, LATEST_EPOCH, NOW_EPOCH, EpochAhead, StaleEpoch, Step
+from shared.database.pool import Database
 from shared.errors import Conflict, FailedPrecondition, SonicError
 from tests.contract.cyclone.conftest import START, House, until
 from tests.contract.cyclone.test_fence import MINUTE, Stores

@@ -19,7 +19,7 @@ from services.cyclone.store.lease import LeaseStore
 from services.cyclone.store.progress import Fenced, ProgressStore
 from services.cyclone.store.requests import RequestStore
 from shared.database import migrations
-from shared.database.engine import Database
+from shared.database.pool import Database
 from tests.contract.cyclone.conftest import REPOSITORY, START, House
 from tests.fakes.databases import Databases
 

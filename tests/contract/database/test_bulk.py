@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 
 from shared.database.bulk import copy_in, copy_out
-from shared.database.engine import Database
+from shared.database.pool import Database
 from tests.fakes.databases import Databases
 
 _SPEC = {

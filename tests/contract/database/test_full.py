@@ -15,9 +15,9 @@ import asyncpg
 import pytest
 
 from shared.database import migrations
-from shared.database.engine import Database
 from shared.database.failures import meaning_of
 from shared.database.migrations import migrated
+from shared.database.pool import Database
 from shared.errors import Unavailable
 from shared.postgres import EmbeddedPostgres
 from tests.fakes.databases import Databases

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from shared.database import keyset
 from shared.database.bulk import copy_in
-from shared.database.engine import Database
+from shared.database.pool import Database
 from shared.errors import InvalidArgument
 from tests.fakes.databases import Databases
 

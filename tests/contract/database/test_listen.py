@@ -12,7 +12,7 @@ import pytest
 
 from services.cyclone.store.listener import Listener
 from services.cyclone.store.rows import NOTIFY_CHANNEL
-from shared.database.engine import Database, Isolation
+from shared.database.pool import Database, Isolation
 from shared.database.transaction import Transaction
 from tests.fakes.databases import Databases
 

@@ -13,7 +13,7 @@ from services.cli import database, doctor
 from services.cli.plan import SERVICES, Plan
 from shared.database import roles
 from shared.database.address import as_role, with_database
-from shared.database.engine import Database
+from shared.database.pool import Database
 from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 from shared.postgres import EmbeddedPostgres
 from tests.fakes.databases import Databases, password

@@ -18,8 +18,8 @@ from services.positions.sync.service.answer_writer import AnswerWriter
 from services.positions.sync.store.id_cache import IdCache
 from services.positions.wallets.domain.wallet import Wallet
 from shared.clock import PushedClock
-from shared.database.engine import Database
 from shared.database.fence import Step
+from shared.database.pool import Database
 from shared.errors import Conflict
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from sonic.positions.v1 import positions_pb2 as pb
 
 from services.positions.domain.venue_answer import CarrySource
 from services.positions.store import Store
-from shared.database.engine import Database
+from shared.database.pool import Database
 from tests.fakes.http_provider import HttpProvider
 from tests.fakes.info_provider import InfoProvider
 

@@ -17,7 +17,7 @@ from services.xcom.store.deliveries import DeliveryStore
 from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
 from shared.clock import PushedClock
-from shared.database.engine import Database
+from shared.database.pool import Database
 from tests.contract.xcom.conftest import Xcom, hook_settings, mail_settings, twilio_settings
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.twilio import FakeTwilio

@@ -12,7 +12,7 @@ import pytest
 from asyncpg.transaction import Transaction as DriverTransaction
 
 from shared.database.address import as_role, database_name, plain, with_database
-from shared.database.engine import Database, Isolation
+from shared.database.pool import Database, Isolation
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 from shared.errors import Conflict, InvalidArgument, Unavailable
