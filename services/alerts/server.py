@@ -87,8 +87,15 @@ def build(config: Config, clock: Clock | None = None) -> App:
     commits = Commits(cache, LedgerWriter(ledger_keys(config), cache.begin_reading))
     peer, notifier = PositionsClient(positions), XComClient(xcom)
     relay = Relay(cache, notifier)
-    silences = Silences(cache, commits, peer, AlertQueries(cache, peer))
-    servicers = _servicers(cache, commits, peer, relay, silences, Channels(notifier, clock), clock)
+    queries = AlertQueries(cache, peer)
+    silences, watch = Silences(cache, commits, peer, queries), AlertWatch(cache, queries)
+    ledger, channels = LedgerQueries(cache, commits.ledger), Channels(notifier, clock)
+    attention = SilencesServicer(silences, watch, ledger, clock)
+    servicers: list[tuple[Callable[[Any, Any], None], object]] = [
+        (rpc.add_AttentionServiceServicer_to_server, attention),
+        (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(ledger)),
+        *_servicers(cache, commits, peer, relay, queries, channels),
+    ]
     server = GrpcServer(
         config.listen_address,
         servicers,
@@ -103,7 +110,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         HoldLoop(silences, clock),
         AcknowledgementLoop(silences, notifier, clock),
     ]
-    return App("alerts", [database, positions, xcom, *loops, side, server])
+    return App("alerts", [database, positions, xcom, watch, *loops, side, server])
 
 
 def _channels(config: Config) -> tuple[Channel, Channel]:
@@ -130,15 +137,10 @@ def _servicers(
     commits: Commits,
     peer: PositionsClient,
     relay: Relay,
-    silences: Silences,
+    queries: AlertQueries,
     channels: Channels,
-    clock: Clock,
 ) -> list[tuple[Callable[[Any, Any], None], object]]:
-    price_rules, queries, ledger = (
-        PriceRules(cache, commits, channels),
-        AlertQueries(cache, peer),
-        LedgerQueries(cache, commits.ledger),
-    )
+    price_rules = PriceRules(cache, commits, channels)
     edits = AlertEdits(cache, commits, channels, queries)
     cases = UseCases(
         EnsureAlerts(cache, commits, peer),
@@ -150,18 +152,12 @@ def _servicers(
         edits,
         AlertsByHand(cache, commits, peer, channels, edits, queries),
     )
-    watch, limits = AlertWatch(cache, queries), ThresholdEdits(cache, commits, channels)
+    thresholds = ThresholdsServicer(
+        ThresholdEdits(cache, commits, channels), ThresholdFiles(cache, commits, channels)
+    )
     return [
-        (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, clock)),
-        (
-            rpc.add_ThresholdsServiceServicer_to_server,
-            ThresholdsServicer(limits, ThresholdFiles(cache, commits, channels)),
-        ),
-        (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(ledger)),
-        (
-            rpc.add_AttentionServiceServicer_to_server,
-            SilencesServicer(silences, watch, ledger, clock),
-        ),
+        (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, cache.clock)),
+        (rpc.add_ThresholdsServiceServicer_to_server, thresholds),
         (rpc.add_RulesServiceServicer_to_server, RulesServicer(price_rules)),
     ]
 

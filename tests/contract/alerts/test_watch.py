@@ -59,6 +59,7 @@ async def test_changes_of_another_replica_are_seen(house: House) -> None:
     (present,) = (await _next(stream)).alerts
     await house.start_alerts("second")
     await house.at(present.position_id, HIGH_MARK)
+    house.clock.advance(2)
     assert (await _next(stream)).alerts[0].level == pb.LEVEL_HIGH
 
 

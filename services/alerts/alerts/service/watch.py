@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,8 +14,7 @@ from services.alerts.alerts.domain.change_payload import alert_id
 from services.alerts.alerts.domain.views import Alert, Filter, changed_rows, choose, worst_first
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
-from services.alerts.store.unit_of_work import Store
-from shared.feed import Alike
+from shared.feed import Alike, Feed
 
 # With the longest notes a message of so many stays far below what a client takes.
 _PORTION = 150
@@ -38,120 +35,78 @@ class News:
     gap: bool
 
 
-@dataclass(slots=True)
-class _Watcher:
-    """What one reader has seen. It pulls the difference, so a slow one costs no memory."""
-
-    awake: asyncio.Event
-    commit_count: int = 0
-    versions: tuple[int, int] = (-1, -1)
-    columns: AlertColumns | None = None
-    shown: NDArray[np.int64] | None = None
-
-
 @dataclass(frozen=True, slots=True)
-class _Difference:
-    """The news between two states, and the keys of what fits the filter now."""
+class _Seen:
+    """What one reader has seen: the alerts, and the keys of those that fit its filter."""
 
-    news: Sequence[News]
+    versions: tuple[int, int]
+    columns: AlertColumns
     shown: NDArray[np.int64]
 
 
 class AlertWatch:
-    """Everybody who watches."""
+    """A Part: everybody who watches. Readings alone are no news."""
 
     def __init__(self, cache: SnapshotCache, queries: AlertQueries) -> None:
         self._cache = cache
         self._queries = queries
-        self._watchers: list[_Watcher] = []
-        self._alike: Alike[_Difference] = Alike()
-        cache.changed = self._changed
-
-    @property
-    def watcher_count(self) -> int:
-        return len(self._watchers)
+        self._alike: Alike[tuple[Sequence[News], NDArray[np.int64]]] = Alike()
+        self._feed = Feed(
+            "alerts watched",
+            cache.present,
+            cache.clock,
+            changed=self._later,
+            poll_seconds=_LOOK_SECONDS,
+        )
+        self.start, self.stop = self._feed.start, self._feed.stop
+        cache.changed = self._feed.wake
 
     async def watch(self, wanted: Filter) -> AsyncIterator[News]:
         """News for as long as somebody asks for the next; POSITION_NOT_FOUND."""
         await self._queries.refuse_unknown(wanted)
-        with self._watcher() as watcher:
-            while True:
-                gap = watcher.commit_count > 1
-                watcher.commit_count = 0
-                watcher.awake.clear()
-                async for news in self._news(watcher, wanted, gap=gap):
-                    yield news
-                try:
-                    await asyncio.wait_for(watcher.awake.wait(), _LOOK_SECONDS)
-                except TimeoutError:
-                    continue
+        seen: _Seen | None = None
+        async for snapshot, gap in self._feed.watch():
+            versions = _versions(snapshot)
+            # Most watchers want all and keep up: what they miss is read and judged once.
+            key = (wanted, seen and seen.versions, versions, gap)
+            work = partial(self._between, wanted, seen, snapshot, gap=gap)
+            difference, shown = await self._alike.get(key, work)
+            seen = _Seen(versions, snapshot.columns, shown)
+            for news in difference:
+                yield news
 
-    def _changed(self) -> None:
-        for watcher in self._watchers:
-            watcher.commit_count += 1
-            watcher.awake.set()
-
-    @contextmanager
-    def _watcher(self) -> Iterator[_Watcher]:
-        watcher = _Watcher(asyncio.Event())
-        self._watchers.append(watcher)
-        try:
-            yield watcher
-        finally:
-            self._watchers.remove(watcher)
-
-    async def _news(self, watcher: _Watcher, wanted: Filter, *, gap: bool) -> AsyncIterator[News]:
-        async with self._cache.begin_reading() as store:
-            service_state = await store.service_state.read()
-            versions = (service_state.alert_version, service_state.threshold_version)
-            if versions == watcher.versions:
-                return
-            snapshot = await self._cache.snapshot(store, service_state)
-        # Most watchers want all and keep up: what they miss is read and judged once.
-        key = (wanted, watcher.versions, versions)
-        difference = await self._alike.get(
-            key, partial(self._between, wanted, watcher, snapshot, gap=gap)
-        )
-        watcher.versions, watcher.columns, watcher.shown = (
-            versions,
-            snapshot.columns,
-            difference.shown,
-        )
-        for news in difference.news:
-            yield news
+    async def _later(self, seen: Snapshot) -> Snapshot | None:
+        snapshot = await self._cache.present()
+        return None if _versions(snapshot) == _versions(seen) else snapshot
 
     async def _between(
-        self, wanted: Filter, watcher: _Watcher, snapshot: Snapshot, *, gap: bool
-    ) -> _Difference:
-        """From what a watcher has seen to the snapshot; only reads the watcher, at once."""
-        before, seen = watcher.columns, watcher.shown
-        keys = None
+        self, wanted: Filter, seen: _Seen | None, snapshot: Snapshot, *, gap: bool
+    ) -> tuple[Sequence[News], NDArray[np.int64]]:
+        """The news between two states, and the keys of what fits the filter now."""
+        columns, keys = snapshot.columns, None
         if wanted.position_id:
-            async with self._cache.begin_reading() as store:
+            async with self._cache.begin_statement() as store:
                 keys = await store.subjects.find(wanted.position_id)
-        mask = choose(snapshot.columns, snapshot.tables, wanted, keys)
-        fresh = mask if before is None else mask & changed_rows(before, snapshot.columns)
-        shown = snapshot.columns.alert_key[mask]
-        ended_alerts = [] if seen is None else np.setdiff1d(seen, shown).tolist()
+        fresh = mask = choose(columns, snapshot.tables, wanted, keys)
+        shown, gone = columns.alert_key[mask], []
         if seen is not None:
-            fresh |= mask & ~np.isin(snapshot.columns.alert_key, seen)
-        rows = worst_first(snapshot.columns, fresh, None, int(fresh.sum()))
-        if before is not None and not rows and not ended_alerts:
-            return _Difference((), shown)
-        ids = [alert_id(key) for key in ended_alerts]
-        return _Difference(
-            [news async for news in self._portions(snapshot, rows, ids, gap=gap)], shown
-        )
+            is_new = ~np.isin(columns.alert_key, seen.shown)
+            fresh = mask & (changed_rows(seen.columns, columns) | is_new)
+            gone = [alert_id(key) for key in np.setdiff1d(seen.shown, shown).tolist()]
+        rows = worst_first(columns, fresh, None, int(fresh.sum()))
+        if seen is not None and not rows and not gone:
+            return (), shown
+        return [news async for news in self._portions(snapshot, rows, gone, gap=gap)], shown
 
     async def _portions(
-        self, snapshot: Snapshot, rows: Sequence[int], ended_alerts: Sequence[str], *, gap: bool
+        self, snapshot: Snapshot, rows: Sequence[int], gone: Sequence[str], *, gap: bool
     ) -> AsyncIterator[News]:
         for start in range(0, max(len(rows), 1), _PORTION):
             async with self._cache.begin_reading() as store:
-                alerts = await self._alerts(store, snapshot, rows[start : start + _PORTION])
-            yield News(alerts, ended_alerts if start == 0 else (), gap and start == 0)
+                alerts = await self._queries.shown(store, snapshot, rows[start : start + _PORTION])
+            yield News(alerts, gone if start == 0 else (), gap and start == 0)
 
-    async def _alerts(
-        self, store: Store, snapshot: Snapshot, rows: Sequence[int]
-    ) -> Sequence[Alert]:
-        return await self._queries.shown(store, snapshot, rows)
+
+def _versions(snapshot: Snapshot) -> tuple[int, int]:
+    state = snapshot.service_state
+    return state.alert_version, state.threshold_version
