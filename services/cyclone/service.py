@@ -22,8 +22,8 @@ from shared.names import choose, new_id
 from shared.paging import Page, PageRequest
 
 _OWN_KIND = "cycles"
-# A reader reads by itself this often, in case a notice got lost.
-_LOOK_SECONDS = 1.0
+# A reader polls this often, in case a notice got lost.
+_POLL_SECONDS = 1.0
 # Steps may follow each other faster than people see: one read for several of them.
 _GATHER_SECONDS = 0.1
 _TRIES = 3
@@ -40,7 +40,7 @@ class Clearer(Protocol):
     async def clear(self, kind: str) -> int: ...
 
 
-class News(Protocol):
+class Notices(Protocol):
     """Where notices about progress come in; an empty one when some may have been missed."""
 
     def subscribed(self, on_notice: Callable[[str], None]) -> AbstractContextManager[None]: ...
@@ -54,7 +54,7 @@ class CycloneService:
         begin: Begin,
         read: Begin,
         begin_lease: BeginLease,
-        news: News,
+        notices: Notices,
         clearer: Clearer,
         clock: Clock,
         *,
@@ -64,7 +64,7 @@ class CycloneService:
         self._begin = begin
         self._read = read
         self._begin_lease = begin_lease
-        self._news = news
+        self._notices = notices
         self._clearer = clearer
         self._clock = clock
         self._interval = interval
@@ -94,7 +94,7 @@ class CycloneService:
             if word in ("", f"progress {cycle.id}", f"ended {cycle.id}"):
                 changed.set()
 
-        with self._news.subscribed(on_notice):
+        with self._notices.subscribed(on_notice):
             seen: Cycle | None = None
             while True:
                 changed.clear()
@@ -105,7 +105,7 @@ class CycloneService:
                     return
                 seen = present
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_SECONDS):
+                    async with asyncio.timeout(_POLL_SECONDS):
                         await changed.wait()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_GATHER_SECONDS):

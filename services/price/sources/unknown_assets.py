@@ -40,9 +40,9 @@ class UnknownAssets:
         again = [asset for asset in assets if asset in self._left_out and asset not in resting]
         known = [asset for asset in assets if asset not in self._left_out]
         search = _Search(ask, self._is_unknown)
-        await search.look(known)
+        await search.ask(known)
         for asset in again:
-            await search.look([asset])
+            await search.ask([asset])
         if search.failure is not None and not search.found:
             raise search.failure
         for asset in search.unknown:
@@ -91,7 +91,7 @@ class _Search:
         self.failure: ProviderFailure | None = None
         self.reason = ""
 
-    async def look(self, assets: Sequence[str]) -> None:
+    async def ask(self, assets: Sequence[str]) -> None:
         """All at once; when one of them is unknown, by halves."""
         waiting = [list(assets)] if assets else []
         while waiting:
