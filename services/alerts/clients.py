@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -79,69 +80,64 @@ class PositionsClient:
 
         async def one(id: str) -> PositionEnd:
             async with places:
-                try:
-                    position = await self._stub.GetPosition(
-                        pb.GetPositionRequest(id=id), timeout=_SHORT_SECONDS
-                    )
-                except NotFound:
-                    return PositionEnd(EndRecord.BY_HAND)
-                except SonicError as error:
-                    raise _unavailable(
-                        "POSITIONS_UNAVAILABLE", "positions cannot be read", error
-                    ) from error
-            return _ended(position)
+                position = await self._position(id)
+            return PositionEnd(EndRecord.BY_HAND) if position is None else _ended(position)
 
         asked = list(position_ids)[:_ENDS_ASKED]
         return dict(zip(asked, await asyncio.gather(*map(one, asked)), strict=True))
 
     async def totals(self) -> Mapping[AlertType, Reading]:
-        try:
+        with _positions_asked():
             totals = await self._portfolio.GetTotals(pb.GetTotalsRequest(), timeout=_SHORT_SECONDS)
-        except SonicError as error:
-            raise _unavailable(
-                "POSITIONS_UNAVAILABLE", "positions cannot be read", error
-            ) from error
         oldest = from_timestamp(totals, "oldest_mark_time")
         micros = micros_of(oldest) if oldest else 0
         return {kind: Reading(_total(totals, METRICS[kind].name), micros) for kind in OF_PORTFOLIO}
 
     async def has(self, position_id: str) -> bool:
-        request = pb.GetPositionRequest(id=position_id)
-        try:
-            await self._stub.GetPosition(request, timeout=_SHORT_SECONDS)
-        except NotFound:
-            return False
-        except SonicError as error:
-            raise _unavailable(
-                "POSITIONS_UNAVAILABLE", "positions cannot be asked", error
-            ) from error
-        return True
+        return await self._position(position_id, "asked") is not None
 
     async def is_demo(self) -> bool:
-        try:
+        with _positions_asked("asked"):
             answer = await self._stub.GetMode(pb.GetModeRequest(), timeout=_SHORT_SECONDS)
-        except SonicError as error:
-            raise _unavailable(
-                "POSITIONS_UNAVAILABLE", "positions cannot be asked", error
-            ) from error
         return answer.mode == pb.MODE_DEMO
+
+    async def _position(self, id: str, verb: str = "read") -> pb.Position | None:
+        """None when there is none."""
+        with _positions_asked(verb):
+            try:
+                request = pb.GetPositionRequest(id=id)
+                return await self._stub.GetPosition(request, timeout=_SHORT_SECONDS)
+            except NotFound:
+                return None
 
     async def _read(self, names: Sequence[str], known_epoch: int | None = None) -> list[Any] | None:
         """All parts of the stream; None, and no further part, at the known epoch."""
         parts: list[Any] = []
-        try:
-            stream = self._columns.ReadColumns(
-                pb.ReadColumnsRequest(columns=names), timeout=_READ_SECONDS
-            )
-            async for part in stream:
+        request = pb.ReadColumnsRequest(columns=names)
+        with _positions_asked():
+            async for part in self._columns.ReadColumns(request, timeout=_READ_SECONDS):
                 if not parts and known_epoch is not None and part.membership_epoch == known_epoch:
                     return None
                 parts.append(part)
-        except SonicError as error:
-            raise _unavailable(
-                "POSITIONS_UNAVAILABLE", "positions cannot be read", error
-            ) from error
         return parts
+
+
+@contextmanager
+def _positions_asked(verb: str = "read") -> Iterator[None]:
+    """Any failure of positions is Unavailable POSITIONS_UNAVAILABLE."""
+    try:
+        yield
+    except SonicError as error:
+        raise _unavailable("POSITIONS_UNAVAILABLE", f"positions cannot be {verb}", error) from error
+
+
+@contextmanager
+def _xcom_asked() -> Iterator[None]:
+    try:
+        yield
+    except Unavailable as error:
+        sentence = "the notification service cannot be reached"
+        raise _unavailable("XCOM_UNAVAILABLE", sentence, error) from error
 
 
 def _unavailable(reason: str, sentence: str, error: SonicError) -> Unavailable:
@@ -260,10 +256,8 @@ class XComClient:
             facts=payload,
             kind=xcom_pb2.KIND_NEWS if notification.is_news else xcom_pb2.KIND_DANGER,
         )
-        try:
+        with _xcom_asked():
             await self._stub.Send(request, timeout=_SEND_SECONDS)
-        except Unavailable as error:
-            raise _xcom_unavailable(error) from error
 
     async def update_incident(self, update: IncidentUpdate) -> None:
         request = xcom_pb2.SettleIncidentRequest(
@@ -274,24 +268,16 @@ class XComClient:
         )
         if update.until_time:
             request.until_time.FromJsonString(update.until_time)
-        try:
+        with _xcom_asked():
             await self._escalation.SettleIncident(request, timeout=_SEND_SECONDS)
-        except Unavailable as error:
-            raise _xcom_unavailable(error) from error
 
     async def acknowledgements(self, after_sequence: int) -> tuple[Sequence[Acknowledgement], int]:
         request = xcom_pb2.ListAcknowledgementsRequest(
             source="alerts", after_sequence=after_sequence
         )
-        try:
+        with _xcom_asked():
             answer = await self._escalation.ListAcknowledgements(request, timeout=_SHORT_SECONDS)
-        except Unavailable as error:
-            raise _xcom_unavailable(error) from error
         return [_acknowledgement(one) for one in answer.acknowledgements], answer.last_sequence
-
-
-def _xcom_unavailable(error: SonicError) -> Unavailable:
-    return _unavailable("XCOM_UNAVAILABLE", "the notification service cannot be reached", error)
 
 
 def _acknowledgement(one: xcom_pb2.Acknowledgement) -> Acknowledgement:

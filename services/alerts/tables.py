@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -20,10 +23,17 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 from shared.database.fence import declare_fence
 
 metadata = MetaData()
+
+
+def _required(kind: TypeEngine[Any] | type[TypeEngine[Any]], *names: str) -> Iterator[Column[Any]]:
+    """Columns of one type that are never NULL."""
+    return (Column(name, kind, nullable=False) for name in names)
+
 
 # One row: what everybody who writes locks first, and by which readers know that their snapshot is
 # old.
@@ -33,17 +43,12 @@ service_state = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     # Random numbers, not counters: after a lost commit a counter would come to the same value
     # again.
-    Column("alert_version", BigInteger, nullable=False),
-    Column("evaluation_version", BigInteger, nullable=False),
-    Column("threshold_version", BigInteger, nullable=False),
+    *_required(BigInteger, "alert_version", "evaluation_version", "threshold_version"),
     # What the last CreateAlerts rested on.
-    Column("membership_epoch", BigInteger, nullable=False),
-    Column("created_threshold_version", BigInteger, nullable=False),
+    *_required(BigInteger, "membership_epoch", "created_threshold_version"),
     Column("complete", Boolean, nullable=False),
     # What the last ClearStaleAlerts rested on.
-    Column("cleared_epoch", BigInteger, nullable=False),
-    Column("next_alert_key", BigInteger, nullable=False),
-    Column("next_subject_key", BigInteger, nullable=False),
+    *_required(BigInteger, "cleared_epoch", "next_alert_key", "next_subject_key"),
     Column("demo", Boolean, nullable=False),
     Column("next_rule_key", BigInteger, nullable=False, server_default="1"),
     # The last acknowledgement read from the notification service.
@@ -67,8 +72,7 @@ subject = Table(
     "subject",
     metadata,
     Column("subject_key", BigInteger, primary_key=True, autoincrement=False),
-    Column("name", Text, nullable=False),
-    Column("wallet", Text, nullable=False),
+    *_required(Text, "name", "wallet"),
     Column("side_sign", SmallInteger, nullable=False),
     Column("summary", Text, nullable=False),
     Index("subject_by_name", "name"),
@@ -78,21 +82,13 @@ alert = Table(
     "alert",
     metadata,
     Column("alert_key", BigInteger, primary_key=True, autoincrement=False),
-    Column("subject_key", BigInteger, nullable=False),
-    Column("notified_micros", BigInteger, nullable=False),
-    Column("last_triggered_micros", BigInteger, nullable=False),
-    Column("created_micros", BigInteger, nullable=False),
-    Column("starting_value", Double, nullable=False),
-    Column("trigger_value", Double, nullable=False),
-    Column("asset_key", Integer, nullable=False),
-    Column("incident_count", Integer, nullable=False),
-    Column("trigger_count", Integer, nullable=False),
-    Column("cooldown_seconds", Integer, nullable=False),
+    *_required(
+        BigInteger, "subject_key", "notified_micros", "last_triggered_micros", "created_micros"
+    ),
+    *_required(Double, "starting_value", "trigger_value"),
+    *_required(Integer, "asset_key", "incident_count", "trigger_count", "cooldown_seconds"),
     # type * 4 + condition
-    Column("kind", SmallInteger, nullable=False),
-    Column("level", SmallInteger, nullable=False),
-    Column("previous_level", SmallInteger, nullable=False),
-    Column("notified_level", SmallInteger, nullable=False),
+    *_required(SmallInteger, "kind", "level", "previous_level", "notified_level"),
     # A rise that a cooldown or a hold kept back; 0 none.
     Column("kept_level", SmallInteger, nullable=False, server_default="0"),
     # What a person made of it: SILENCED or ACKNOWLEDGED up to a level and until a moment; 0
@@ -131,12 +127,10 @@ rule = Table(
     metadata,
     Column("rule_key", BigInteger, primary_key=True, autoincrement=False),
     Column("asset", Text, nullable=False),
-    Column("metric", SmallInteger, nullable=False),
-    Column("direction", SmallInteger, nullable=False),
+    *_required(SmallInteger, "metric", "direction"),
     Column("threshold", Double, nullable=False),
     Column("recurrence", SmallInteger, nullable=False),
-    Column("window_seconds", Integer, nullable=False),
-    Column("cooldown_seconds", Integer, nullable=False),
+    *_required(Integer, "window_seconds", "cooldown_seconds"),
     Column("level", SmallInteger, nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("channels", ARRAY(Text), nullable=False),
@@ -153,8 +147,7 @@ rule = Table(
     Column("price_micros", BigInteger, nullable=False),
     Column("notified_level", SmallInteger, nullable=False),
     Column("notified_micros", BigInteger, nullable=False),
-    Column("incident_count", Integer, nullable=False),
-    Column("breach_count", Integer, nullable=False),
+    *_required(Integer, "incident_count", "breach_count"),
     CheckConstraint("threshold > 0 and threshold < 'infinity'", name="threshold_positive"),
 )
 
@@ -174,27 +167,20 @@ evaluation = Table(
     metadata,
     Column("version", BigInteger, primary_key=True, autoincrement=False),
     Column("evaluated_micros", BigInteger, nullable=False),
-    Column("alert_key", LargeBinary, nullable=False),
-    Column("value", LargeBinary, nullable=False),
-    Column("observed_micros", LargeBinary, nullable=False),
-    Column("state", LargeBinary, nullable=False),
-    Column("falling", LargeBinary, nullable=False),
+    *_required(LargeBinary, "alert_key", "value", "observed_micros", "state", "falling"),
 )
 
 threshold = Table(
     "threshold",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("type", SmallInteger, nullable=False),
-    Column("condition", SmallInteger, nullable=False),
+    *_required(SmallInteger, "type", "condition"),
     Column("asset", Text, nullable=False),
     Column("low", Double),
     Column("medium", Double),
     Column("high", Double),
     Column("enabled", Boolean, nullable=False),
-    Column("low_channels", ARRAY(Text), nullable=False),
-    Column("medium_channels", ARRAY(Text), nullable=False),
-    Column("high_channels", ARRAY(Text), nullable=False),
+    *_required(ARRAY(Text), "low_channels", "medium_channels", "high_channels"),
     Column("revision", BigInteger, nullable=False),
     Column("updated_time", DateTime(timezone=True), nullable=False),
     UniqueConstraint("type", "condition", "asset", name="threshold_once"),
@@ -216,17 +202,12 @@ ledger = Table(
     Column("entry_time", DateTime(timezone=True), nullable=False),
     Column("alert_id", Text, nullable=False),
     Column("type", SmallInteger, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("level_before", SmallInteger, nullable=False),
-    Column("level_after", SmallInteger, nullable=False),
+    *_required(Text, "actor", "reason"),
+    *_required(SmallInteger, "level_before", "level_after"),
     Column("value", Double),
     Column("flip_value", Double),
-    Column("inputs_json", Text, nullable=False),
-    Column("cycle_id", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("previous_hash", LargeBinary, nullable=False),
-    Column("hash", LargeBinary, nullable=False),
+    *_required(Text, "inputs_json", "cycle_id", "subject"),
+    *_required(LargeBinary, "previous_hash", "hash"),
     Index("ledger_by_alert", "alert_id", "sequence"),
     Index("ledger_by_time", "entry_time", postgresql_using="brin"),
     Index("ledger_by_cycle", "cycle_id", "sequence", postgresql_where=text("cycle_id <> ''")),
@@ -247,8 +228,7 @@ outbox = Table(
     "outbox",
     metadata,
     Column("ledger_sequence", BigInteger, primary_key=True, autoincrement=False),
-    Column("created_time", DateTime(timezone=True), nullable=False),
-    Column("due_time", DateTime(timezone=True), nullable=False),
+    *_required(DateTime(timezone=True), "created_time", "due_time"),
     Column("claimed_until", DateTime(timezone=True)),
     Column("sent_time", DateTime(timezone=True)),
     Column("tries", Integer, nullable=False),

@@ -19,7 +19,7 @@ from services.alerts.domain.kinds import METRICS, OF_PORTFOLIO, AlertClass, Aler
 from services.alerts.ledger.domain import Sealed
 from services.alerts.ledger.store.statistics import Statistics
 from services.alerts.price_rules.service import RuleEvent
-from services.alerts.thresholds.domain import Scope, Threshold, check_scope
+from services.alerts.thresholds.domain import CHANNELS, LIMITS, Scope, Threshold, check_scope
 from services.alerts.thresholds.service.edits import CHANGEABLE, ThresholdEdit, channel_names
 from shared.clock import micros_of
 from shared.codec import apply_mask, fill, from_timestamp, number
@@ -28,8 +28,6 @@ from shared.errors import InvalidArgument, invalid
 # The generated servicers name another context for each method.
 Context = grpc.aio.ServicerContext[Any, Any]
 E = TypeVar("E", bound=IntEnum)
-
-_LIMITS = ("low", "medium", "high")
 
 
 def chosen(kind: type[E], value: int, field: str) -> E | None:
@@ -151,7 +149,7 @@ def edit_of(request: pb.UpdateThresholdRequest) -> ThresholdEdit:
     message = request.threshold
     values: dict[str, object] = {}
     for path in apply_mask(message, request.update_mask, CHANGEABLE):
-        if path in _LIMITS:
+        if path in LIMITS:
             values[path] = number(message, path)
         elif path == "enabled":
             values[path] = message.enabled
@@ -166,9 +164,8 @@ def new_threshold(message: pb.Threshold) -> tuple[Scope, dict[str, object]]:
     if scope is None:
         problem = "type and condition are needed"
         raise invalid("threshold.type", problem, problem)
-    values: dict[str, object] = {name: number(message, name) for name in _LIMITS}
-    names = ("low_channels", "medium_channels", "high_channels")
-    return scope, values | {name: channel_names(getattr(message, name)) for name in names}
+    values: dict[str, object] = {name: number(message, name) for name in LIMITS}
+    return scope, values | {name: channel_names(getattr(message, name)) for name in CHANNELS}
 
 
 def _scope(message: pb.Threshold) -> Scope | None:

@@ -24,6 +24,9 @@ from services.alerts.domain.kinds import (
 )
 from shared.errors import InvalidArgument, invalid
 
+LIMITS = ("low", "medium", "high")
+CHANNELS = ("low_channels", "medium_channels", "high_channels")
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -109,7 +112,7 @@ def check_limits(threshold: Threshold, before: Threshold | None = None) -> None:
     LIMITS_OUT_OF_ORDER.
     """
     metric = METRICS[threshold.scope.type]
-    for name in ("low", "medium", "high"):
+    for name in LIMITS:
         limit = getattr(threshold, name)
         if limit is None or (before is not None and limit == getattr(before, name)):
             continue

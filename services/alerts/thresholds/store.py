@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.alerts.store.annotations import bounded
 from services.alerts.tables import threshold
-from services.alerts.thresholds.domain import Scope, Threshold
+from services.alerts.thresholds.domain import CHANNELS, Scope, Threshold
 from shared import rows
 from shared.database.keyset import apply
 from shared.database.statement import Row, Statement
@@ -19,7 +19,6 @@ from shared.paging import PageRequest
 
 _VALUES = [field.name for field in fields(Threshold) if field.name != "scope"]
 _KEY = ("id", "type", "condition", "asset")
-_CHANNELS = ("low_channels", "medium_channels", "high_channels")
 _ALL = Statement(select(threshold))
 _ONE = Statement(select(threshold).where(threshold.c.id == bindparam("id")))
 _DELETE = Statement(delete(threshold).where(threshold.c.id == bindparam("id")))
@@ -52,7 +51,7 @@ class ThresholdStore:
         """Insert or replace."""
         scope = row.scope
         values: dict[str, Any] = {name: getattr(row, name) for name in _VALUES}
-        values |= {name: list(getattr(row, name)) for name in _CHANNELS}
+        values |= {name: list(getattr(row, name)) for name in CHANNELS}
         await self._transaction.execute(
             _WRITE,
             id=scope.id,
@@ -67,5 +66,5 @@ class ThresholdStore:
 
 
 def _threshold(row: Row) -> Threshold:
-    channels = {name: bounded(row[name]) for name in _CHANNELS}
+    channels = {name: bounded(row[name]) for name in CHANNELS}
     return rows.read(Threshold, row, scope=rows.read(Scope, row), **channels)

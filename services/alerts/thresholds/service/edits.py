@@ -13,6 +13,8 @@ from services.alerts.service.commits import Commits, Decision, Edit, Record
 from services.alerts.service.known_names import Channels, check_scope_asset
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.thresholds.domain import (
+    CHANNELS,
+    LIMITS,
     Scope,
     Threshold,
     check_limits,
@@ -23,8 +25,7 @@ from shared import paging
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound, invalid
 from shared.paging import Page
 
-CHANNELS = ("low_channels", "medium_channels", "high_channels")
-CHANGEABLE = ("low", "medium", "high", "enabled", *CHANNELS)
+CHANGEABLE = (*LIMITS, "enabled", *CHANNELS)
 
 
 @dataclass(frozen=True, slots=True)

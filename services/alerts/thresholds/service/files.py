@@ -14,14 +14,20 @@ from services.alerts.domain.kinds import JUDGED, AlertClass, AlertType, Conditio
 from services.alerts.service.commits import Commits
 from services.alerts.service.known_names import Channels, check_scope_asset
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
-from services.alerts.thresholds.domain import Scope, Threshold, check_limits, check_scope
-from services.alerts.thresholds.service.edits import CHANNELS, channel_names, entry, record
+from services.alerts.thresholds.domain import (
+    CHANNELS,
+    LIMITS,
+    Scope,
+    Threshold,
+    check_limits,
+    check_scope,
+)
+from services.alerts.thresholds.service.edits import channel_names, entry, record
 from shared.errors import InvalidArgument
 from shared.names import choose
 from shared.texts import cut
 
-_LIMITS = ("low", "medium", "high")
-_FIELDS = {"type", "class", "condition", "asset", "enabled", *_LIMITS, *CHANNELS}
+_FIELDS = {"type", "class", "condition", "asset", "enabled", *LIMITS, *CHANNELS}
 _FORMS = "the list `thresholds` or the object `alert_ranges`"
 _Wishes = Mapping[str, tuple[Scope, dict[str, Any]]]
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -116,7 +122,7 @@ def _plain(row: Threshold) -> dict[str, Any]:
         "class": scope.alert_class.name,
         "condition": scope.condition.name,
         "asset": scope.asset,
-        **{name: getattr(row, name) for name in (*_LIMITS, "enabled", *CHANNELS)},
+        **{name: getattr(row, name) for name in (*LIMITS, "enabled", *CHANNELS)},
     }
     return {name: value for name, value in fields.items() if value != ""}
 
@@ -199,7 +205,7 @@ def _wish(fields: object) -> tuple[Scope, dict[str, Any]]:
                 "BAD_IMPORT", f"{alert_type.name} is of class {scope.alert_class.name}"
             )
     check_scope(scope)
-    values: dict[str, Any] = {name: _limit(fields, name) for name in _LIMITS if name in fields}
+    values: dict[str, Any] = {name: _limit(fields, name) for name in LIMITS if name in fields}
     if "enabled" in fields:
         if not isinstance(fields["enabled"], bool):
             raise InvalidArgument("BAD_IMPORT", "enabled is true or false")
