@@ -82,7 +82,7 @@ release: export BREAKING := $(BREAKING)
 release: $(TOOLS) ## record the present protos as released; later ones must stay compatible (BREAKING="reason")
 	@$(BIN)/python protos/generate.py --release --breaking "$$BREAKING"
 
-bench: $(TOOLS) ## measurements, never part of check (ARGS=...)
+bench: $(TOOLS) ## every performance goal beside its reference, ten minutes (ARGS="--only G6,G7 --full --write --help")
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 PIP_COMPILE = $(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes --strip-extras --no-header --no-annotate \

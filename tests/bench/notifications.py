@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import psutil
 from sonic.xcom.v1 import xcom_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
 from shared.postgres import EmbeddedPostgres
-from tests.bench import notifications_beside
-from tests.bench.measure import Figure
+from tests.bench import notifications_beside, notifications_receiver
+from tests.bench.figures import Figure, Limit
+from tests.bench.footprint import cpu_seconds, postmaster
+from tests.bench.notifications_receiver import Receiver
 from tests.contract.xcom.processes import started
 from tests.fakes.databases import template
 
@@ -38,7 +38,7 @@ _SECONDS = 120.0
 
 
 @dataclass
-class Run:
+class Spent:
     """What each round cost: CPU milliseconds a notification, and notifications a second."""
 
     cpu_ms: list[float] = field(default_factory=list)
@@ -51,95 +51,75 @@ class Run:
 
 
 async def measure(home: Path, count: int, progress: Callable[[str], None]) -> list[Figure]:
-    """Rounds of both, one after the other, so that both see the same machine."""
-    ours, theirs = Run(), Run()
+    """G10: rounds of both, one after the other, so that both see the same machine."""
+    ours, theirs = Spent(), Spent()
     async with AsyncExitStack() as stack:
-        receiver = await stack.enter_async_context(_receiver())
+        receiver = await stack.enter_async_context(notifications_receiver.running())
         send, processes = await stack.enter_async_context(_xcom(home / "notifications", receiver))
-        other = await stack.enter_async_context(
-            notifications_beside.running(home, f"http://{receiver}/hook")
-        )
+        other = await stack.enter_async_context(notifications_beside.running(home, receiver.url))
         progress(_OURS)
-        progress(
-            _THEIRS if other else f"Alertmanager is skipped: no {notifications_beside.PROGRAM} here"
-        )
-        await _round(Run(), receiver, send, processes, count // 10)
+        progress(_THEIRS if other else notifications_beside.ABSENT)
+        await _round(Spent(), receiver, send, processes, count // 10)
         for _ in range(_ROUNDS):
             await _round(ours, receiver, send, processes, count)
             if other is not None:
                 await _round(theirs, receiver, other.send, [[other.process], []], count)
-    beside = f"Alertmanager ({theirs.rate})" if theirs.rates else ""
+    note = f"ours {ours.rate}" + (f", theirs {theirs.rate}" if other else "")
     return [
-        Figure(f"notification, {ours.rate}: CPU", _sum(ours), beside, theirs.cpu_ms, "G10: <= 1"),
-        Figure("  of xcom", ours.cpu_ms),
-        Figure("  of its Postgres", ours.database_ms),
+        Figure(
+            "G10",
+            "CPU of a notification",
+            _sum(ours),
+            "Alertmanager" if other else "",
+            theirs.cpu_ms,
+            Limit(1),
+            note=note if other else f"{note}; {notifications_beside.ABSENT}",
+        ),
+        Figure("G10", "of that, xcom", ours.cpu_ms),
+        Figure("G10", "of that, its Postgres", ours.database_ms),
     ]
 
 
-def _sum(run: Run) -> list[float]:
+def _sum(run: Spent) -> list[float]:
     return [one + other for one, other in zip(run.cpu_ms, run.database_ms, strict=True)]
 
 
 async def _round(
-    run: Run,
-    receiver: str,
+    run: Spent,
+    receiver: Receiver,
     send: Callable[[int], Awaitable[None]],
     processes: list[list[psutil.Process]],
     count: int,
 ) -> None:
     """So many sent and received; what it took goes into the run."""
-    async with httpx.AsyncClient(base_url=f"http://{receiver}", trust_env=False) as client:
-        wanted = int((await client.get("/")).text) + count
-        first = time.time_ns()
-        cpu_before, began = list(map(_cpu_seconds, processes)), time.perf_counter()
-        numbers = iter(range(first, first + count))
+    await receiver.reset()
+    first = time.time_ns()
+    cpu_before, began = list(map(cpu_seconds, processes)), time.perf_counter()
+    numbers = iter(range(first, first + count))
 
-        async def sender() -> None:
-            for number in numbers:
-                await send(number)
+    async def sender() -> None:
+        for number in numbers:
+            await send(number)
 
-        await asyncio.gather(*(sender() for _ in range(_AT_ONCE)))
-        async with asyncio.timeout(_SECONDS):
-            while int((await client.get("/")).text) < wanted:
-                await asyncio.sleep(0.005)
-        run.rates.append(count / (time.perf_counter() - began))
-        # The last receipts.
-        await asyncio.sleep(0.3)
-        spent = [
-            after - before
-            for after, before in zip(map(_cpu_seconds, processes), cpu_before, strict=True)
-        ]
-        assert int((await client.get("/")).text) == wanted
+    await asyncio.gather(*(sender() for _ in range(_AT_ONCE)))
+    async with asyncio.timeout(_SECONDS):
+        while (await receiver.received()).count < count:
+            await asyncio.sleep(0.005)
+    run.rates.append(count / (time.perf_counter() - began))
+    # The last receipts.
+    await asyncio.sleep(0.3)
+    spent = [
+        after - before
+        for after, before in zip(map(cpu_seconds, processes), cpu_before, strict=True)
+    ]
+    assert (await receiver.received()).count == count
     run.cpu_ms.append(spent[0] / count * 1000)
     run.database_ms.append(spent[1] / count * 1000)
 
 
-def _cpu_seconds(processes: list[psutil.Process]) -> float:
-    """Of these and, as those that ended count for their parents, of all their children."""
-    total = 0.0
-    for process in processes:
-        times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
-        ended = times[0].children_user + times[0].children_system
-        total += ended + sum(one.user + one.system for one in times)
-    return total
-
-
-@asynccontextmanager
-async def _receiver() -> AsyncIterator[str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.notifications_receiver", stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        yield (await process.stdout.readline()).decode().strip()
-    finally:
-        process.kill()
-        await process.wait()
-
-
 @asynccontextmanager
 async def _xcom(
-    home: Path, receiver: str
+    home: Path, receiver: Receiver
 ) -> AsyncIterator[tuple[Callable[[int], Awaitable[None]], list[list[psutil.Process]]]]:
     """A way to send, and whose time counts: the process, its Postgres."""
     home.mkdir()
@@ -149,15 +129,12 @@ async def _xcom(
     try:
         async with template(server.url, {"xcom": _MIGRATIONS}) as made, made.copy() as databases:
             hook = {
-                "WEBHOOK_URL": f"http://{receiver}/hook",
+                "WEBHOOK_URL": receiver.url,
                 "WEBHOOK_SECRET": "bench",
                 "LOG_LEVEL": "WARNING",
             }
             async with started(databases, hook) as running:
-                postmaster = int(
-                    (home / "postgres" / "data" / "postmaster.pid").read_text().split()[0]
-                )
-                whose = [[psutil.Process(running.pid)], [psutil.Process(postmaster)]]
+                whose = [[psutil.Process(running.pid)], [postmaster(home)]]
                 yield lambda number: _send(running.stub, number), whose
     finally:
         server.destroy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import psutil
 from tests.contract.xcom.processes import free_port
 
 PROGRAM = "prometheus-alertmanager"
+ABSENT = "Alertmanager is not installed here (apt-get install prometheus-alertmanager)"
 _SETTINGS = """
 route: {{receiver: hook, group_by: ['...'],
   group_wait: 0s, group_interval: 1h, repeat_interval: 24h}}
@@ -72,16 +73,18 @@ async def running(home: Path, url: str) -> AsyncIterator[Alertmanager | None]:
         async with httpx.AsyncClient(
             base_url=f"http://{address}", trust_env=False, timeout=10
         ) as client:
-            await _ready(client)
+            await _ready(client, process)
             yield Alertmanager(client, psutil.Process(process.pid))
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
 
 
-async def _ready(client: httpx.AsyncClient) -> None:
+async def _ready(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:
     async with asyncio.timeout(20):
         while True:
+            assert process.returncode is None, "Alertmanager did not start"
             try:
                 if (await client.get("/-/ready")).is_success:
                     return

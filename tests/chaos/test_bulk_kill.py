@@ -13,7 +13,7 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from services.cli.connection import System
 from shared.errors import SonicError
 from tests.bench.cycles import fill
-from tests.bench.sync import jupiter_body
+from tests.bench.provider_json import jupiter_body
 from tests.chaos.conftest import house_of, up
 from tests.chaos.test_kills import until_serving
 from tests.e2e.world import base58_address

@@ -1,0 +1,165 @@
+"""A cycle in which 30 % of the levels change, until everybody has been told, beside a quiet one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import asyncpg
+from sonic.cyclone.v1 import cyclone_pb2
+from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
+
+from services.cli.connection import System
+from shared.database.address import plain
+from tests.bench import cycles
+from tests.bench.figures import Figure, Limit
+from tests.bench.judging import Judging, evaluation
+from tests.bench.notifications_receiver import Receiver
+
+LEVELS = ("LOW", "MEDIUM", "HIGH")
+# Longer than this nobody waits here; what is still untold then is counted.
+_PATIENCE_SECONDS = 20.0
+_CRASHES = 3
+_SETTLING_CYCLES = 3
+_UNSENT = "select count(*) from alerts.outbox where sent_time is null"
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """One cycle in which levels changed; unheard: None."""
+
+    message: str
+    changed_count: int
+    cycle_ms: float
+    heard_seconds: float | None
+    told_seconds: float
+    received_count: int
+    unsent_count: int
+    queued: bool
+
+    @property
+    def is_told(self) -> bool:
+        """Whether nothing waited at the end."""
+        return not self.unsent_count and not self.queued
+
+
+async def measure(
+    found: System, admin_url: str, receiver: Receiver, quiet_ms: list[float]
+) -> list[Figure]:
+    """G7: three times, each as the first: from NORMAL to HIGH at once."""
+    crashes = []
+    for number in range(_CRASHES):
+        if number:
+            await settled(found)
+        crashes.append(await _crash(found, admin_url, receiver))
+    return figures(crashes, quiet_ms)
+
+
+async def settled(found: System) -> None:
+    """Every level is NORMAL again, nothing waits, and alerts are made anew."""
+    judging = Judging(found)
+    await judging.calm()
+    await judging.forget()
+    for _ in range(_SETTLING_CYCLES):
+        await cycles.ended(found)
+
+
+async def one(found: System) -> cyclone_pb2.Cycle:
+    """The cycle in which nine in ten distances are HIGH at once."""
+    await Judging(found).crash(len(LEVELS))
+    return await cycles.ended(found)
+
+
+async def _crash(found: System, admin_url: str, receiver: Receiver) -> Crash:
+    await receiver.reset()
+    cycle = await one(found)
+    judged = evaluation(cycle)
+    judged_seconds = _began_seconds(judged) + cycles.milliseconds(judged) / 1000
+    unsent, queued = await _waiting(found, admin_url)
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while (unsent or queued) and time.monotonic() < end:
+        await asyncio.sleep(0.2)
+        unsent, queued = await _waiting(found, admin_url)
+    told_seconds = time.time() - _began_seconds(cycle)
+    received = await receiver.received()
+    heard = received.first_seconds.get(LEVELS[-1])
+    return Crash(
+        cycle.message,
+        judged.counts["raised"],
+        cycles.milliseconds(cycle),
+        None if heard is None else max(0.0, heard - judged_seconds),
+        told_seconds,
+        received.count,
+        unsent,
+        queued,
+    )
+
+
+def _began_seconds(timed: cyclone_pb2.Cycle | cyclone_pb2.Step) -> float:
+    """Unix time; everything is on one machine."""
+    return timed.started_time.ToNanoseconds() / 1e9
+
+
+async def _waiting(found: System, admin_url: str) -> tuple[int, bool]:
+    """Messages that have not left alerts; whether deliveries wait in xcom."""
+    connection = await asyncpg.connect(plain(admin_url))
+    try:
+        unsent = int(await connection.fetchval(_UNSENT))
+    finally:
+        await connection.close()
+    stub = await found.stub("xcom", xcom_pb2_grpc.XComServiceStub)
+    request = xcom_pb2.ListDeliveriesRequest(page_size=1, state=xcom_pb2.DELIVERY_STATE_QUEUED)
+    return unsent, bool((await stub.ListDeliveries(request)).deliveries)
+
+
+def figures(crashes: list[Crash], quiet_ms: list[float]) -> list[Figure]:
+    """The lines of these crashes; one that was not told in time counts as long as was waited."""
+    told_ms = [crash.told_seconds * 1000 for crash in crashes]
+    # At least so long.
+    heard = [
+        crash.told_seconds if crash.heard_seconds is None else crash.heard_seconds
+        for crash in crashes
+    ]
+    rates = [crash.received_count / crash.told_seconds for crash in crashes]
+    said = "; ".join(dict.fromkeys(crash.message for crash in crashes if crash.message))
+    what = f"{crashes[0].changed_count:,} levels change"
+    quiet, limit = "quiet cycle", Limit(3)
+    return [
+        Figure(
+            "G7",
+            f"{what}, until all are told",
+            told_ms,
+            quiet,
+            quiet_ms,
+            limit,
+            note=_left(crashes),
+        ),
+        Figure(
+            "G7", "the cycle alone", [one.cycle_ms for one in crashes], quiet, quiet_ms, note=said
+        ),
+        Figure(
+            "G7",
+            "the worst level is heard after its evaluation",
+            heard,
+            unit="s",
+            limit=Limit(2, of_ratio=False),
+            share=100,
+            note=_unheard(crashes),
+        ),
+        Figure("G7", "messages received until then", rates, unit="a second"),
+    ]
+
+
+def _left(crashes: list[Crash]) -> str:
+    """What still waited when patience ended."""
+    untold = [crash for crash in crashes if not crash.is_told]
+    if not untold:
+        return ""
+    most = max(crash.unsent_count for crash in untold)
+    return f"after {_PATIENCE_SECONDS:.0f} s up to {most:,} were still untold, more in xcom's queue"
+
+
+def _unheard(crashes: list[Crash]) -> str:
+    count = sum(crash.heard_seconds is None for crash in crashes)
+    return f"{count} times nothing was heard" if count else f"the slowest of {len(crashes)}"

@@ -1,0 +1,190 @@
+"""How the database grows: bytes by table over some cycles, a day and a month of them.
+
+Cycles run one after the other, so a minute of the clock holds many. What a day holds is
+extrapolated with the ages that the services keep by default.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from services.cli.connection import connected
+from services.cli.plan import SERVICES
+from shared.database.address import plain
+from tests.bench import cycles
+from tests.bench.figures import Figure, Limit
+from tests.bench.judging import Judging
+from tests.bench.running import Run, Running, say, started
+
+CYCLES_A_DAY = 1440
+MONTH_DAYS = 30
+# Levels that change in a day, for each position: a market that moves, no crash.
+CHANGES_A_DAY = 30
+_SMALL, _SMALL_CYCLES = 10, 300
+_MANY_CYCLES = 20
+_SIZES = """
+select n.nspname || '.' || c.relname, pg_total_relation_size(c.oid) from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = any($1::text[]) and c.relkind = 'r'
+"""
+# What bounds a table's age by default: the service's setting, in days; 0 or absent is for ever.
+KEPT_BY = {
+    "positions.snapshot": "snapshot_retention_days",
+    "positions.refused_row": "refused_retention_days",
+    "positions.request": "request_retention_days",
+    "price.": "price_history_kept_days",
+    "hedges.": "hedges_history_days",
+    "monitor.": "monitor_runs_kept_days",
+    "cyclone.": "cycles_kept_days",
+}
+# A quote is stored however soon it comes: here a cycle takes less than the least age of one.
+_SETTINGS = {"PRICE_MIN_REFRESH_SECONDS": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Bytes of each table that one cycle adds."""
+
+    by_table: Mapping[str, float]
+
+    def day_bytes(self) -> float:
+        """Of the default interval."""
+        return CYCLES_A_DAY * sum(self.by_table.values())
+
+    def month_bytes(self, kept_days: Mapping[str, float]) -> float:
+        """After thirty days, with what was forgotten by then."""
+        return CYCLES_A_DAY * sum(
+            added * min(kept_days.get(table, MONTH_DAYS), MONTH_DAYS)
+            for table, added in self.by_table.items()
+        )
+
+    def dearest(self, count: int) -> str:
+        """The tables that grow most."""
+        most = sorted(self.by_table.items(), key=lambda one: -one[1])[:count]
+        return ", ".join(f"{table} {added * CYCLES_A_DAY / 1e6:.1f}" for table, added in most)
+
+
+def between(before: Mapping[str, int], after: Mapping[str, int], count: int) -> Growth:
+    """What one of `count` cycles added; a table that shrank added nothing."""
+    added = {table: max(0, size - before.get(table, 0)) / count for table, size in after.items()}
+    return Growth(added)
+
+
+async def measure(run: Run) -> list[Figure]:
+    """G16, at 10 positions, and at a tenth of the large size."""
+    async with started(run.home / "growth", _SETTINGS) as running:
+        async with connected(running.addresses) as found:
+            await Judging(found).calm()
+        cycles_count = max(20, _SMALL_CYCLES * run.options.cycles // 30)
+        small = await _grown(running, _SMALL, cycles_count, run.options.seed)
+        folder = folder_bytes(running.home)
+        many_count = max(_SMALL, run.options.size // 10)
+        many = await _grown(running, many_count, _MANY_CYCLES, run.options.seed)
+        change_bytes = await _bytes_of_a_change(running)
+    return [*_figures(small, folder, change_bytes), *_context(many_count, many, change_bytes)]
+
+
+async def _grown(running: Running, count: int, cycles_count: int, seed: int) -> Growth:
+    """Over as many cycles as came before, so that room which updates need is there already."""
+    say(f"  {count:,} positions, {cycles_count} cycles twice")
+    await cycles.fill(running.addresses, count, seed=seed)
+    await cycles.run(running.addresses, warm=cycles_count, counted=0)
+    before = await _sizes(running.admin_url)
+    await cycles.run(running.addresses, warm=cycles_count, counted=0)
+    return between(before, await _sizes(running.admin_url), cycles_count)
+
+
+async def _bytes_of_a_change(running: Running) -> float:
+    """Of a level: its ledger row, its message, its deliveries; all alerts about distance change."""
+    before = await _sizes(running.admin_url)
+    async with connected(running.addresses) as found:
+        await Judging(found).crash(3)
+        changed = (await cycles.one(found)).steps
+        count = next(step for step in changed if step.name == "EVALUATE_ALERTS").counts["raised"]
+    after = await _sizes(running.admin_url)
+    return sum(between(before, after, 1).by_table.values()) / max(1, count)
+
+
+async def _sizes(admin_url: str) -> dict[str, int]:
+    """Bytes of every table with its indexes, dead rows given back."""
+    connection = await asyncpg.connect(plain(admin_url))
+    try:
+        await connection.execute("vacuum")
+        return {row[0]: row[1] for row in await connection.fetch(_SIZES, list(SERVICES))}
+    finally:
+        await connection.close()
+
+
+def kept_days(tables: Iterable[str]) -> dict[str, float]:
+    """By table, as the services' settings are without any said; what is kept for ever is left
+    out.
+    """
+    found = {}
+    for table in tables:
+        name = next((name for prefix, name in KEPT_BY.items() if table.startswith(prefix)), "")
+        if days := _default(table.split(".")[0], name):
+            found[table] = days
+    return found
+
+
+def _default(service: str, name: str) -> float:
+    config: Any = importlib.import_module(f"services.{service}.server").Config
+    field = config.model_fields.get(name)
+    return float(field.default) if field is not None else 0.0
+
+
+def folder_bytes(folder: Path) -> int:
+    """On the disk, the log of Postgres included."""
+    total = 0
+    for file in folder.rglob("*"):
+        try:
+            total += file.lstat().st_blocks * 512
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def _figures(small: Growth, folder: int, change_bytes: float) -> list[Figure]:
+    changes = _SMALL * CHANGES_A_DAY * change_bytes
+    day = small.day_bytes() + changes
+    month = folder + small.month_bytes(kept_days(small.by_table)) + changes * MONTH_DAYS
+    assumed = f"{CHANGES_A_DAY} changed levels a position and day of {change_bytes:,.0f} B"
+    return [
+        Figure(
+            "G16",
+            f"a day, {_SMALL} positions, every 60 s",
+            [day / 1e6],
+            unit="MB",
+            limit=Limit(20, of_ratio=False),
+            note=f"with {assumed}; {small.dearest(3)}",
+        ),
+        Figure(
+            "G16",
+            f"a month, {_SMALL} positions, the whole home",
+            [month / 1e6],
+            unit="MB",
+            limit=Limit(300, of_ratio=False),
+            note=f"{folder / 1e6:.0f} MB of it at the start",
+        ),
+    ]
+
+
+def _context(count: int, many: Growth, change_bytes: float) -> list[Figure]:
+    changes = count * CHANGES_A_DAY * change_bytes
+    month = many.month_bytes(kept_days(many.by_table)) + changes * MONTH_DAYS
+    return [
+        Figure(
+            "G16",
+            f"a day, {count:,} positions",
+            [(many.day_bytes() + changes) / 1e6],
+            unit="MB",
+            note=many.dearest(3),
+        ),
+        Figure("G16", f"a month, {count:,} positions", [month / 1e6], unit="MB"),
+    ]
