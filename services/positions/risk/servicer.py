@@ -4,26 +4,19 @@ from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.positions.enrichment.domain.heat import (
-    MODEL_NUMBERS,
     WEIGHT_NAMES,
     HeatModifiers,
     exported,
     model_of,
     weights_of,
 )
-from services.positions.risk.domain.advice import AdviceInput, Finding
+from services.positions.risk.domain.advice import AdviceInput
 from services.positions.risk.domain.shock import Shock
 from services.positions.risk.service import SIGNS, Advised, RiskService, Shocked
 from services.positions.servicer.mapping import Context, what_if_terms
-from shared.codec import fill, number, put
+from shared.codec import fill, number
 
 _STEPS = 10
-_STATES = {
-    Finding.ALREADY_MET: pb.ADVICE_STATE_MET,
-    Finding.ADVISED: pb.ADVICE_STATE_ADVISED,
-    Finding.CANNOT_BE_MET: pb.ADVICE_STATE_CANNOT_BE_MET,
-    Finding.CANNOT_JUDGE: pb.ADVICE_STATE_CANNOT_JUDGE,
-}
 
 
 class RiskServicer(rpc.RiskServiceServicer):
@@ -94,24 +87,15 @@ class RiskServicer(rpc.RiskServiceServicer):
 
 
 def _heat(heat: HeatModifiers) -> pb.HeatModifiers:
-    message = pb.HeatModifiers(
-        model=pb.HeatModel.ValueType(MODEL_NUMBERS[heat.model]), etag=heat.etag
-    )
-    put(
-        message,
-        distance_weight=heat.weights.distance,
-        leverage_weight=heat.weights.leverage,
-        collateral_weight=heat.weights.collateral,
-    )
-    return message
+    return fill(pb.HeatModifiers, heat.weights, model=heat.model, etag=heat.etag)
 
 
 def _advice(advised: Advised) -> pb.TopUpAdvice:
     return fill(
         pb.TopUpAdvice,
         advised.advice,
-        add_state=_STATES[advised.advice.add_finding],
-        cut_state=_STATES[advised.advice.cut_finding],
+        add_state=advised.advice.add_finding,
+        cut_state=advised.advice.cut_finding,
         reason=advised.reason,
         liquidation_price_usd=advised.advice_input.liquidation_price_usd,
     )

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Final
 
 import numpy as np
 
 from services.positions.enrichment.domain.enrichment import Column, Columns, Feed
-from services.positions.enrichment.domain.heat import MODEL_NUMBERS, HeatModifiers, model_of
+from services.positions.enrichment.domain.heat import WEIGHT_NAMES, HeatModifiers, model_of
 from services.positions.enrichment.domain.metrics import HeatWeights
 from services.positions.enrichment.domain.totals import Totals
 from services.positions.tables import RESULT_NUMBERS, RING
@@ -80,8 +80,8 @@ _IDS = Statement(
 )
 _BUMP = Statement("update service_state set membership_epoch = membership_epoch + 1")
 _SET_HEAT = Statement(
-    "update service_state set heat_model = :model, distance_weight = :distance,"
-    " leverage_weight = :leverage, collateral_weight = :collateral, heat_version = :version"
+    "update service_state set heat_model = :heat_model, heat_version = :heat_version, "
+    + ", ".join(f"{name} = :{name}" for name in WEIGHT_NAMES)
 )
 
 
@@ -116,11 +116,9 @@ class EnrichmentStore:
         """Weigh heat this way from the next pass on."""
         await self._transaction.execute(
             _SET_HEAT,
-            model=MODEL_NUMBERS[heat.model],
-            distance=heat.weights.distance,
-            leverage=heat.weights.leverage,
-            collateral=heat.weights.collateral,
-            version=heat.version,
+            heat_model=heat.model,
+            heat_version=heat.version,
+            **asdict(heat.weights),
         )
 
     async def names(self) -> tuple[dict[int, Feed], dict[int, str]]:
@@ -181,7 +179,7 @@ def totals_values(totals: Totals) -> dict[str, object]:
 
 
 def _service_state(row: Row) -> ServiceState:
-    weights = HeatWeights(row["distance_weight"], row["leverage_weight"], row["collateral_weight"])
+    weights = rows.read(HeatWeights, row)
     heat = HeatModifiers(model_of(row["heat_model"]), weights, row["heat_version"])
     return rows.read(ServiceState, row, heat=heat)
 

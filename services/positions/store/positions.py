@@ -50,7 +50,6 @@ BY_RESULT: Final = (
     "heat_index",
 )
 
-_SEEN_TIME = func.coalesce(feed.c.observed_time, position.c.last_seen_time)
 _ONE: Select[Any] = (
     select(
         position,

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from typing import Final
 
@@ -12,8 +12,7 @@ from shared.errors import InvalidArgument
 
 GROUP: Final = "heat_modifiers"
 MAX_WEIGHT: Final = 100.0
-MODEL_NUMBERS: Final[Mapping[HeatModel, int]] = {HeatModel.LIQUIDATION: 1, HeatModel.CLASSIC: 2}
-WEIGHT_NAMES: Final = ("distance_weight", "leverage_weight", "collateral_weight")
+WEIGHT_NAMES: Final = tuple(field.name for field in fields(HeatWeights))
 _LETTERS = re.compile(r"[^a-z]")
 
 
@@ -36,10 +35,10 @@ DEFAULT_HEAT: Final = HeatModifiers()
 
 def model_of(value: int) -> HeatModel:
     """The model of a number: 1 LIQUIDATION, 2 CLASSIC. Raises BAD_MODIFIERS for any other."""
-    for model, known in MODEL_NUMBERS.items():
-        if known == value:
-            return model
-    raise _bad("model", "1 (LIQUIDATION) or 2 (CLASSIC)")
+    try:
+        return HeatModel(value)
+    except ValueError:
+        raise _bad("model", "1 (LIQUIDATION) or 2 (CLASSIC)") from None
 
 
 def weights_of(values: Mapping[str, float | None]) -> HeatWeights:
@@ -57,10 +56,7 @@ def weights_of(values: Mapping[str, float | None]) -> HeatWeights:
 
 def exported(heat: HeatModifiers) -> str:
     """JSON text {group: {key: number}}."""
-    weights = heat.weights
-    figures = (weights.distance, weights.leverage, weights.collateral)
-    group = {"model": MODEL_NUMBERS[heat.model], **dict(zip(WEIGHT_NAMES, figures, strict=True))}
-    return json.dumps({GROUP: group}, indent=2)
+    return json.dumps({GROUP: {"model": heat.model, **asdict(heat.weights)}}, indent=2)
 
 
 def imported(text: str, present: HeatModel) -> tuple[HeatModel, HeatWeights, tuple[str, ...]]:

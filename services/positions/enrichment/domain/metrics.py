@@ -5,7 +5,7 @@ Formulas: domain page, section 2; oracle: tests/oracle/risk.json.
 """
 
 from dataclasses import dataclass, fields
-from enum import StrEnum
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from services.positions.domain.venue_answer import Flag
 
 Numbers = NDArray[np.float64]
-Bits = NDArray[np.int64]
 
 DEGENERATE_RATIO: Final = 1e-9  # entry and liquidation closer than this have no way between them
 DISAGREEMENT_RATIO: Final = 0.005  # own and venue's liquidation price
@@ -24,20 +23,20 @@ HEAT_FLOOR: Final = 5.0
 CLASSIC_CAP: Final = 75.0
 
 
-class HeatModel(StrEnum):
+class HeatModel(IntEnum):
     """LIQUIDATION ends at 100 at any leverage; CLASSIC is capped at 75, 2 decimals."""
 
-    LIQUIDATION = "LIQUIDATION"
-    CLASSIC = "CLASSIC"
+    LIQUIDATION = 1
+    CLASSIC = 2
 
 
 @dataclass(frozen=True, slots=True)
 class HeatWeights:
     """Exponents of distance, leverage and collateral, >= 0."""
 
-    distance: float = 0.6
-    leverage: float = 0.3
-    collateral: float = 0.1
+    distance_weight: float = 0.6
+    leverage_weight: float = 0.3
+    collateral_weight: float = 0.1
 
 
 DEFAULT_WEIGHTS: Final = HeatWeights()
@@ -145,14 +144,16 @@ def _heat(
     done = 1.0 - np.clip(share_left, 0.0, 1.0)
     collateral_ratio = terms.collateral_usd / terms.size_usd
     if model is HeatModel.CLASSIC:
-        colour = (leverage / 100.0) ** weights.leverage
-        colour *= (1.0 - np.minimum(collateral_ratio, 1.0)) ** weights.collateral
-        heat = np.clip(100.0 * done**weights.distance * colour, HEAT_FLOOR, CLASSIC_CAP)
+        colour = (leverage / 100.0) ** weights.leverage_weight
+        colour *= (1.0 - np.minimum(collateral_ratio, 1.0)) ** weights.collateral_weight
+        heat = np.clip(100.0 * done**weights.distance_weight * colour, HEAT_FLOOR, CLASSIC_CAP)
         return np.asarray(np.round(heat, 2), np.float64)
     # As logarithms, (l^w_l * k^w_c)^(1-d) is one exponential; at d = 1 it is exactly 1.
-    fading = weights.leverage * np.log(np.minimum(leverage / 100.0, 1.0))
-    fading += weights.collateral * np.log(np.maximum(1.0 - collateral_ratio, 0.1))
-    return np.maximum(100.0 * done**weights.distance * np.exp(fading * (1.0 - done)), HEAT_FLOOR)
+    fading = weights.leverage_weight * np.log(np.minimum(leverage / 100.0, 1.0))
+    fading += weights.collateral_weight * np.log(np.maximum(1.0 - collateral_ratio, 0.1))
+    return np.maximum(
+        100.0 * done**weights.distance_weight * np.exp(fading * (1.0 - done)), HEAT_FLOOR
+    )
 
 
 def touch_probability(

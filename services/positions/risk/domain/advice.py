@@ -7,7 +7,7 @@ providers page.
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
@@ -26,13 +26,13 @@ from shared.errors import invalid
 MET_TOLERANCE_PERCENT: Final = 1e-9
 
 
-class Finding(StrEnum):
-    """What comes of asking for a distance."""
+class Finding(IntEnum):
+    """What comes of asking for a distance; the numbers are those of the proto."""
 
-    ADVISED = "ADVISED"
-    ALREADY_MET = "ALREADY_MET"  # the amount is 0
-    CANNOT_BE_MET = "CANNOT_BE_MET"  # no amount does it
-    CANNOT_JUDGE = "CANNOT_JUDGE"  # side, price, liquidation price or a term of the venue is absent
+    ALREADY_MET = 1  # the amount is 0
+    ADVISED = 2
+    CANNOT_BE_MET = 3  # no amount does it
+    CANNOT_JUDGE = 4  # side, price, liquidation price or a term of the venue is absent
 
 
 ASSUMPTIONS: Final = {
