@@ -19,7 +19,6 @@ from services.positions.venues.rows import (
     FUTURE_TOLERANCE,
     INTEGER,
     RowRefused,
-    at,
     check_entry,
     finite,
     masked,
@@ -153,7 +152,7 @@ def refusal(row: object, reason: str, field: str, wallet_address: str) -> Refusa
 
 def position_key(row: object) -> str | None:
     """The position's public key, None when the row states none that could be one."""
-    key = at(row, "positionPubkey")
+    key = row.get("positionPubkey") if isinstance(row, dict) else None
     return key if isinstance(key, str) and _POSITION_KEY.fullmatch(key) else None
 
 
