@@ -19,11 +19,12 @@ from services.gateway.encoding import encoded
 from services.gateway.events import Streams
 from services.gateway.failures import DOMAIN, Refused, failure_response, precondition_failed
 from services.gateway.guard import HEADERS, Guard, json_body
+from services.gateway.json_writer import written
 from services.gateway.limits import Limit
 from services.gateway.pages import Pages
 from services.gateway.peers import Peers
 from services.gateway.surface import Route, routes
-from services.gateway.transcode import request_message, response_json
+from services.gateway.transcode import request_message
 from shared.errors import Conflict, SonicError
 from shared.log import get_logger
 from shared.metrics import Metrics
@@ -166,7 +167,7 @@ class Application:
             )
         with self._calls.held(client):
             answer = await self._peers.ask(route, message)
-        return tagged(Response(response_json(answer), media_type="application/json"), answer)
+        return tagged(Response(written(answer), media_type="application/json"), answer)
 
     async def _livez(self) -> Response:
         return JSONResponse({"status": "SERVING"})

@@ -16,8 +16,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.failures import failure_json
+from services.gateway.json_writer import written
 from services.gateway.limits import Limit
-from services.gateway.transcode import response_json
 from shared.errors import SonicError, Unavailable
 from shared.log import get_logger
 
@@ -129,7 +129,7 @@ class EventStream(StreamingResponse):
         if message is None:
             return None
         self._pending = asyncio.ensure_future(self._next())
-        return f"data: {response_json(message)}\n\n"
+        return f"data: {written(message)}\n\n"
 
     async def _next(self) -> Message | None:
         """The next message, None at the end: a future cannot hold StopAsyncIteration."""

@@ -69,14 +69,6 @@ def request_message(
     return request
 
 
-def response_json(message: Message) -> str:
-    """A message with the names of its proto; fields that cannot be absent are always there."""
-    fields = json_format.MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
-
-
 def _body(route: Route, body: bytes) -> Json:
     if not route.body or not body:
         return {}

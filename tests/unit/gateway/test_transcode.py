@@ -17,8 +17,9 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.gateway.json_writer import written
 from services.gateway.surface import Route, message_class, routes
-from services.gateway.transcode import request_message, response_json
+from services.gateway.transcode import request_message
 from shared.errors import InvalidArgument
 
 ROUTES = {route.method.name: route for route in routes()}
@@ -128,7 +129,7 @@ def test_an_answer_is_read_back_as_it_was(route: Route) -> None:
     @given(fields_of(route.method.output_type))
     def answered(fields: dict[str, Any]) -> None:
         message = json_format.ParseDict(fields, route.response_class())
-        assert json_format.Parse(response_json(message), route.response_class()) == message
+        assert json_format.Parse(written(message), route.response_class()) == message
 
     answered()
 
@@ -279,10 +280,10 @@ def test_no_body_breaks_the_reader(body: bytes) -> None:
 
 def test_an_absent_number_is_left_out_and_a_zero_is_shown() -> None:
     position = ROUTES["GetPosition"].response_class()
-    shown = json.loads(response_json(position))
+    shown = json.loads(written(position))
     assert "heat_index" not in shown
     assert shown["note"] == "" and shown["flags"] == [] and shown["status"] == "STATUS_UNSPECIFIED"
     assert math.isclose(
-        json.loads(response_json(json_format.ParseDict({"heat_index": 0}, position)))["heat_index"],
+        json.loads(written(json_format.ParseDict({"heat_index": 0}, position)))["heat_index"],
         0,
     )
