@@ -5,12 +5,12 @@ A check reads by `CheckContext` and returns a Finding; it writes nothing, sends 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from services.monitor.domain.findings import Finding, Level, Run
+from services.monitor.domain.findings import Finding, Level, Part, Run
 from services.monitor.domain.states import Heartbeat
 
 
@@ -201,3 +201,22 @@ def metric(
 def is_too_many(bad_count: int, count: int, threshold_percent: float | None) -> bool:
     """Whether more than `threshold_percent` of all are bad; without one, whether one is."""
     return bad_count > 0 and 100 * bad_count / count > (threshold_percent or 0.0)
+
+
+def shown(pattern: str, asset: str, value: float | None) -> str:
+    """An asset and its value as a badge shows them."""
+    return f"{asset} {'?' if value is None else pattern.format(value)}".strip()
+
+
+def raised_parts(raised: Iterable[SubjectReading], pattern: str, sign: int) -> list[Part]:
+    """A part a subject; `sign`: 1 where the higher value is the worse one, -1 where the lower."""
+    return [
+        Part(
+            one.subject,
+            shown(pattern, one.asset, one.value),
+            one.level,
+            one.stale,
+            None if one.value is None else sign * one.value,
+        )
+        for one in raised
+    ]

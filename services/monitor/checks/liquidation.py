@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
-from services.monitor.checks import Check, CheckContext, JudgedReading, metric
+from services.monitor.checks import Check, CheckContext, JudgedReading, metric, raised_parts, shown
 from services.monitor.domain.badges import worst_first
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
+
+_PATTERN = "{:.2f} %"
 
 
 class LiquidationCheck(Check):
@@ -30,9 +32,9 @@ class LiquidationCheck(Check):
         asset, value, level = _worst(reading, context.threshold_percent)
         if reading is None or level is Level.NORMAL:
             return Finding(RunStatus.SUCCESS, metadata, {"liquidation_badge": None})
-        shown = "?" if value is None else f"{asset} {value:.2f} %".strip()
         parts = _parts(reading, context.threshold_percent)
-        badge = Badge("liquidation_badge", shown, level, reading.stale_count > 0, parts)
+        words = shown(_PATTERN, "" if value is None else asset, value)
+        badge = Badge("liquidation_badge", words, level, reading.stale_count > 0, parts)
         return Finding(RunStatus.BREACH, metadata, {"liquidation_badge": badge})
 
 
@@ -42,20 +44,11 @@ def _parts(reading: JudgedReading, threshold_percent: float | None) -> tuple[Par
     """
     limit = math.inf if threshold_percent is None else threshold_percent
     near = [one for one in reading.raised if one.value is None or one.value <= limit]
-    parts = [
-        Part(
-            one.subject,
-            f"{one.asset} {'?' if one.value is None else f'{one.value:.2f} %'}".strip(),
-            one.level,
-            one.stale,
-            None if one.value is None else -one.value,
-        )
-        for one in near
-    ]
+    parts = raised_parts(near, _PATTERN, -1)
     named = {one.asset for one in near}
     if threshold_percent is not None:
         parts += [
-            Part(asset, f"{asset} {value:.2f} %", Level.LOW, badness=-value)
+            Part(asset, shown(_PATTERN, asset, value), Level.LOW, badness=-value)
             for asset, value in reading.worst_by_asset.items()
             if value <= limit and asset not in named
         ]

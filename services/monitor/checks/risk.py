@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.monitor.checks import Check, CheckContext, JudgedReading, metric
+from services.monitor.checks import Check, CheckContext, JudgedReading, metric, raised_parts, shown
 from services.monitor.domain.badges import worst_first
-from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
+from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
 
 
 class RiskCheck(Check):
@@ -62,25 +62,7 @@ def _badge(
     """`sign`: 1 where the higher value is the worse one, -1 where the lower is."""
     if reading is None or level is Level.NORMAL:
         return None
-
-    def words(asset: str, value: float | None) -> str:
-        return f"{asset} {'?' if value is None else pattern.format(value)}".strip()
-
-    parts = worst_first(
-        [
-            Part(
-                one.subject,
-                words(one.asset, one.value),
-                one.level,
-                one.stale,
-                _times(one.value, sign),
-            )
-            for one in reading.raised
-        ]
-    )
+    parts = worst_first(raised_parts(reading.raised, pattern, sign))
     asset = "" if reading.worst_value is None else reading.worst_asset
-    return Badge(name, words(asset, reading.worst_value), level, reading.stale_count > 0, parts)
-
-
-def _times(value: float | None, sign: int) -> float | None:
-    return None if value is None else sign * value
+    value = shown(pattern, asset, reading.worst_value)
+    return Badge(name, value, level, reading.stale_count > 0, parts)
