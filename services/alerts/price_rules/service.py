@@ -24,7 +24,7 @@ from services.alerts.price_rules.domain.rules import (
     judge_rule,
     window_of,
 )
-from services.alerts.service.commits import Commits, Decision, Edit, Notice, Record
+from services.alerts.service.commits import Commits, Decision, Edit, Entries, Notice
 from services.alerts.service.known_names import Channels, check_asset
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.service_state import ServiceState, new_version
@@ -79,7 +79,7 @@ class PriceRules:
             made = replace(rule, rule_key=state.next_rule_key, created_micros=micros_of(now))
             await edit.store.rules.write([made])
             state = replace(state, next_rule_key=state.next_rule_key + 1)
-            await _write(edit, state, Record.of([_edited("CREATED", None, made, now)]))
+            await _write(edit, state, Entries.of([_edited("CREATED", None, made, now)]))
         return made
 
     async def update(self, id: str, etag: str, values: Mapping[str, Any]) -> Rule:
@@ -170,24 +170,27 @@ class JudgedRules:
 NO_RULES = JudgedRules((), (), ())
 
 
-def _observation(rule: Rule, single: Reading | None, now_micros: int) -> Observation | None:
+def _observation(rule: Rule, reading: Reading | None, now_micros: int) -> Observation | None:
     """What a rule sees; None when its price was not asked for, is absent or cannot be one."""
     if (
-        single is None
-        or single.value is None
-        or single.value <= 0
+        reading is None
+        or reading.value is None
+        or reading.value <= 0
         or not (rule.enabled and rule.armed)
     ):
         return None
     # Nobody knows how old a price without a time is.
-    stale, micros = single.stale or not single.observed_micros, single.observed_micros or now_micros
-    return Observation(single.value, micros, stale)
+    stale, micros = (
+        reading.stale or not reading.observed_micros,
+        reading.observed_micros or now_micros,
+    )
+    return Observation(reading.value, micros, stale)
 
 
-async def _write(edit: Edit, state: ServiceState, record: Record) -> None:
-    """The record of an edit of a rule, beside which evaluations begin anew."""
+async def _write(edit: Edit, state: ServiceState, entries: Entries) -> None:
+    """An edit of a rule, beside which evaluations begin anew."""
     state = replace(state, rule_version=new_version())
-    await edit.write(Decision(None, state, edit.snapshot.columns, record=record))
+    await edit.write(Decision(None, state, edit.snapshot.columns, entries=entries))
 
 
 async def _write_end(
@@ -196,10 +199,10 @@ async def _write_end(
     """Who ends or begins anew what was notified at HIGH knows of it: nobody is woken."""
     stands = after is not None and after.enabled and after.state is before.state
     is_noted = before.notified_level == Level.HIGH and not stands
-    record = Record.of(
+    entries = Entries.of(
         [_edited(reason, before, after, now)], [Notice(0, noted=True)] if is_noted else ()
     )
-    await _write(edit, edit.snapshot.service_state, record)
+    await _write(edit, edit.snapshot.service_state, entries)
 
 
 async def _present(store: Store, id: str, etag: str) -> Rule:

@@ -37,19 +37,19 @@ class Notice(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Entries:
     """Entries for the ledger, made when they are wanted, and those of them for the outbox: their
     places, levels of the domain from LOW on, and whether they are not for people.
     """
 
     count: int = 0
-    entries: Callable[[], Iterable[Entry]] = tuple
+    made: Callable[[], Iterable[Entry]] = tuple
     place: Column = field(default_factory=no_rows)
     level: Column = field(default_factory=no_rows)
     noted: Column = field(default_factory=no_rows)
 
     @classmethod
-    def of(cls, entries: Sequence[Entry], notices: Sequence[Notice] = ()) -> Record:
+    def of(cls, entries: Sequence[Entry], notices: Sequence[Notice] = ()) -> Entries:
         """Of entries that are there."""
         levels = [max(entries[notice.place].level_after, notice.level) for notice in notices]
         return cls(
@@ -74,7 +74,7 @@ class Decision(Generic[T]):
     levels: Column = field(default_factory=no_rows)
     settings: Column = field(default_factory=no_rows)
     readings: bool = False
-    record: Record = Record()
+    entries: Entries = Entries()
     also: Callable[[Store], Awaitable[None]] | None = None
 
 
@@ -95,7 +95,7 @@ class Edit:
         _, self.snapshot = await self._commits.write_in(
             self.store, _BY_HAND, self.snapshot, decision
         )
-        self.is_noticed = bool(len(decision.record.place))
+        self.is_noticed = bool(len(decision.entries.place))
         return self.snapshot
 
 
@@ -158,7 +158,7 @@ class Commits:
     def _finished(self, made: Attempt[T], decision: Decision[T], after: Snapshot) -> T:
         if made.recorded is not None:
             return made.recorded
-        self._finish(after, is_noticed=bool(len(decision.record.place)))
+        self._finish(after, is_noticed=bool(len(decision.entries.place)))
         return decision.answer
 
     def _finish(self, after: Snapshot, *, is_noticed: bool) -> None:
@@ -169,7 +169,7 @@ class Commits:
     async def _attempt(
         self, step: Step, snapshot: Snapshot, decision: Decision[T]
     ) -> tuple[Attempt[T], Snapshot]:
-        key = await self.ledger.proven() if decision.record.count else b""
+        key = await self.ledger.proven() if decision.entries.count else b""
         is_one = decision.also is None and not _writes(snapshot, decision).are_many
         begin = self._cache.begin_statement if is_one else self._cache.begin
         async with begin() as store:
@@ -179,15 +179,15 @@ class Commits:
         self, store: Store, step: Step, snapshot: Snapshot, decision: Decision[T]
     ) -> tuple[Attempt[T], Snapshot]:
         """What was decided by the snapshot, in this transaction; everything as it is then."""
-        key = await self.ledger.key(store) if decision.record.count else b""
+        key = await self.ledger.key(store) if decision.entries.count else b""
         return await self._write(store, step, snapshot, decision, key)
 
     async def _write(
         self, store: Store, step: Step, snapshot: Snapshot, decision: Decision[T], key: bytes
     ) -> tuple[Attempt[T], Snapshot]:
-        record, writes = decision.record, _writes(snapshot, decision)
-        sealing = Sealing(key, snapshot.head, record.count, record.entries)
-        with without_collector(record.count):
+        entries, writes = decision.entries, _writes(snapshot, decision)
+        sealing = Sealing(key, snapshot.head, entries.count, entries.made)
+        with without_collector(entries.count):
             try:
                 made = await store.commit.write(
                     step,
@@ -207,13 +207,13 @@ class Commits:
 
 
 def _writes(snapshot: Snapshot, decision: Decision[T]) -> Writes:
-    record = decision.record
-    sequence = snapshot.head.sequence + 1 + record.place
+    entries = decision.entries
+    sequence = snapshot.head.sequence + 1 + entries.place
     return Writes(
         decision.columns,
         decision.levels,
         decision.settings,
         decision.readings,
-        record.count,
-        Outbox(sequence, record.level, record.noted),
+        entries.count,
+        Outbox(sequence, entries.level, entries.noted),
     )

@@ -24,7 +24,7 @@ from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import LONGEST_QUIET_SECONDS, AlertStatus, Level
 from services.alerts.notifications.domain import Acknowledgement
-from services.alerts.notifications.service.record import record_of
+from services.alerts.notifications.service.entries import entries_of
 from services.alerts.service.commits import Commits, Decision, Edit
 from services.alerts.service.ports import AcknowledgementSource, PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
@@ -210,7 +210,7 @@ class Silences:
                 outcome.columns,
                 levels=outcome.changed,
                 settings=outcome.changed,
-                record=record_of(made, actor=actor, cycle_id="", now=now),
+                entries=entries_of(made, actor=actor, cycle_id="", now=now),
             )
         )
 

@@ -12,7 +12,7 @@ import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 
 from services.alerts.ledger.store.key import KeyFile
-from services.alerts.service.commits import Commits, Decision, Record
+from services.alerts.service.commits import Commits, Decision, Entries
 from services.alerts.service.ledger_writer import LedgerWriter
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.commit import Commit
@@ -190,7 +190,7 @@ async def test_a_step_that_is_overtaken_decides_again_the_third_time_behind_the_
             async with commits.edit() as edit:
                 moved = replace(edit.snapshot.service_state, rule_version=new_version())
                 await edit.write(Decision(None, moved, edit.snapshot.columns))
-        return Decision("done", snapshot.service_state, snapshot.columns, record=Record())
+        return Decision("done", snapshot.service_state, snapshot.columns, entries=Entries())
 
     step = commits.step(Step("TEST", "cycle-9", 9), decide)
     try:

@@ -215,15 +215,15 @@ def align(columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex) ->
         aligned.state[held & ~np.isnan(columns.readings.value)] = ReadingState.STALE
     doubtful = inputs.positions.are_doubtful or inputs.unread
     for row in reading_index.portfolio:
-        _align_single(aligned, row, _portfolio(columns, inputs, row), stale=doubtful)
+        _align_reading(aligned, row, _portfolio(columns, inputs, row), stale=doubtful)
     for row in reading_index.market:
-        single = inputs.prices.get(columns.assets[columns.asset_key[row]])
+        reading = inputs.prices.get(columns.assets[columns.asset_key[row]])
         known = not np.isnan(columns.readings.value[row])
-        _align_single(aligned, row, _moved(columns, row, single))
-        if single is None and known:
+        _align_reading(aligned, row, _moved(columns, row, reading))
+        if reading is None and known:
             aligned.state[row] = ReadingState.STALE
     for row in reading_index.moments:
-        _align_single(aligned, row, _clock(columns, row, inputs))
+        _align_reading(aligned, row, _clock(columns, row, inputs))
     return aligned
 
 
@@ -236,23 +236,28 @@ def unstarted(
         if type_number(columns.kind[row]) == AlertType.DELTA_CHANGE and np.isnan(
             columns.starting_value[row]
         ):
-            single = inputs.prices.get(columns.assets[columns.asset_key[row]])
-            if single is not None and single.value and not single.stale and single.observed_micros:
-                found[row] = single.value
+            reading = inputs.prices.get(columns.assets[columns.asset_key[row]])
+            if (
+                reading is not None
+                and reading.value
+                and not reading.stale
+                and reading.observed_micros
+            ):
+                found[row] = reading.value
     return found
 
 
-def _moved(columns: AlertColumns, row: int, single: Reading | None) -> Reading | None:
+def _moved(columns: AlertColumns, row: int, reading: Reading | None) -> Reading | None:
     """The price, or of a DELTA_CHANGE how far it is from its start, in percent of it."""
     if (
-        single is None
-        or single.value is None
+        reading is None
+        or reading.value is None
         or type_number(columns.kind[row]) != AlertType.DELTA_CHANGE
     ):
-        return single
+        return reading
     start = float(columns.starting_value[row])
-    change = None if math.isnan(start) else 100 * (single.value - start) / start
-    return replace(single, value=change)
+    change = None if math.isnan(start) else 100 * (reading.value - start) / start
+    return replace(reading, value=change)
 
 
 def _clock(columns: AlertColumns, row: int, inputs: Inputs) -> Reading:
@@ -322,20 +327,20 @@ def _align_positions(
 
 def _portfolio(columns: AlertColumns, inputs: Inputs, row: int) -> Reading | None:
     alert_type, condition = parts_of(int(columns.kind[row]))
-    single = inputs.totals.get(alert_type)
+    reading = inputs.totals.get(alert_type)
     if len(inputs.positions) or inputs.unread:
-        return single
+        return reading
     # Nothing is held: that is known, and known now; an average over nothing endangers nothing.
     safest = -math.inf if condition is Condition.ABOVE else math.inf
-    value = None if single is None else single.value
+    value = None if reading is None else reading.value
     return Reading(safest if value is None else value, inputs.now_micros)
 
 
-def _align_single(
-    aligned: AlignedReadings, row: int, single: Reading | None, *, stale: bool = False
+def _align_reading(
+    aligned: AlignedReadings, row: int, reading: Reading | None, *, stale: bool = False
 ) -> None:
-    if single is None or single.value is None:
+    if reading is None or reading.value is None:
         return
-    aligned.value[row] = single.value
-    aligned.observed_micros[row] = single.observed_micros
-    aligned.state[row] = ReadingState.STALE if stale or single.stale else ReadingState.FRESH
+    aligned.value[row] = reading.value
+    aligned.observed_micros[row] = reading.observed_micros
+    aligned.state[row] = ReadingState.STALE if stale or reading.stale else ReadingState.FRESH

@@ -33,8 +33,8 @@ from services.alerts.domain.kinds import (
     type_number,
 )
 from services.alerts.ledger.domain import Entry
-from services.alerts.notifications.service.record import known_or_none
-from services.alerts.service.commits import Commits, Decision, Notice, Record
+from services.alerts.notifications.service.entries import known_or_none
+from services.alerts.service.commits import Commits, Decision, Entries, Notice
 from services.alerts.service.known_names import Channels
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.service_state import ServiceState, new_version
@@ -115,7 +115,7 @@ class AlertEdits:
             replace(state, alert_version=new_version()),
             after,
             settings=rows,
-            record=Record.of([entry], notices),
+            entries=Entries.of([entry], notices),
         )
 
     def _entry(

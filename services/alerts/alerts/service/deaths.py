@@ -20,7 +20,7 @@ from services.alerts.alerts.domain.evaluation import with_level
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.alerts.domain.views import Alert, show
 from services.alerts.domain.kinds import DEATH_KIND, Level
-from services.alerts.notifications.service.record import record_of
+from services.alerts.notifications.service.entries import entries_of
 from services.alerts.service.commits import Commits, Decision, Edit
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import SnapshotCache
@@ -101,7 +101,7 @@ class Deaths:
             text=json.dumps(payload),
             noted=level is Level.NORMAL and not notified,
         )
-        record = record_of(
+        entries = entries_of(
             [change], actor="system", cycle_id=context.cycle_id, now=self._cache.clock.now()
         )
         rows = np.array([case.row])
@@ -116,7 +116,7 @@ class Deaths:
                 columns,
                 levels=written,
                 settings=written,
-                record=record,
+                entries=entries,
             )
         )
         return replace(case, columns=columns)

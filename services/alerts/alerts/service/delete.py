@@ -24,8 +24,8 @@ from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.domain.kinds import AlertClass, AlertType, Level, type_number
 from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.domain import CLOSED, GONE, LIQUIDATED
-from services.alerts.notifications.service.record import known_or_none
-from services.alerts.service.commits import Commits, Decision, Notice, Record
+from services.alerts.notifications.service.entries import known_or_none
+from services.alerts.service.commits import Commits, Decision, Entries, Notice
 from services.alerts.service.offload import PYTHON_ROW_COST, offload
 from services.alerts.service.ports import PositionsPeer, Present
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
@@ -75,9 +75,9 @@ class DeleteAlerts:
             rows = np.array([snapshot.row(id, etag)])
             step = Step("DELETE_ALERT")
             made = await self._ended(edit.store, snapshot.columns, rows, snapshot, step)
-            record = _quiet_record(snapshot.columns, made, self._cache.clock.now())
+            entries = _quiet_entries(snapshot.columns, made, self._cache.clock.now())
             state = replace(snapshot.service_state, complete=False)
-            await edit.write(_without(None, state, snapshot.columns, rows, record))
+            await edit.write(_without(None, state, snapshot.columns, rows, entries))
 
     async def clear(self, confirm: str) -> int:
         """All alerts and readings; NOT_CONFIRMED. Thresholds, ledger and outbox stay."""
@@ -94,8 +94,8 @@ class DeleteAlerts:
                 complete=False,
             )
             empty = replace(columns.pick(slice(0)), evaluated_micros=0)
-            record = _quiet_record(columns, made, now, _summary(columns, now))
-            await edit.write(Decision(None, state, empty, record=record, also=_delete_all))
+            entries = _quiet_entries(columns, made, now, _summary(columns, now))
+            await edit.write(Decision(None, state, empty, entries=entries, also=_delete_all))
         return len(columns)
 
     async def _decide(
@@ -114,9 +114,9 @@ class DeleteAlerts:
             made = await self._ended(reading, columns, rows, snapshot, step)
         if store is None:
             asked.ends = await self._positions.ends(_worst_first(columns, made))
-        record = _record_of_ends(columns, made, asked.ends, self._cache.clock.now())
+        entries = _end_entries(columns, made, asked.ends, self._cache.clock.now())
         state = replace(state, complete=False)
-        return _without(Cleared(len(rows)), state, columns, rows, record)
+        return _without(Cleared(len(rows)), state, columns, rows, entries)
 
     async def _other_present(
         self, state: ServiceState, asked: _Asked, *, may_ask: bool
@@ -162,35 +162,35 @@ async def _delete(columns: AlertColumns, store: Store) -> None:
 
 
 def _without(
-    answer: T, state: ServiceState, columns: AlertColumns, rows: NDArray[np.int64], record: Record
+    answer: T, state: ServiceState, columns: AlertColumns, rows: NDArray[np.int64], entries: Entries
 ) -> Decision[T]:
     """These rows deleted."""
     return Decision(
         answer,
         replace(state, alert_version=new_version()),
         columns.without(rows),
-        record=record,
+        entries=entries,
         also=partial(_delete, columns.pick(rows)),
     )
 
 
-def _quiet_record(
+def _quiet_entries(
     columns: AlertColumns, made: Sequence[EndedAlert], now: datetime, first: Sequence[Entry] = ()
-) -> Record:
+) -> Entries:
     """What a person takes away; nobody is notified, and nothing of it escalates any more."""
     loud = _loud(columns)
     notices = [
         Notice(len(first) + place, noted=True) for place, item in enumerate(made) if loud[item.row]
     ]
-    return Record.of([*first, *_entries(columns, made, "person", now)], notices)
+    return Entries.of([*first, *_entries(columns, made, "person", now)], notices)
 
 
-def _record_of_ends(
+def _end_entries(
     columns: AlertColumns,
     made: Sequence[EndedAlert],
     ends: Mapping[str, PositionEnd],
     now: datetime,
-) -> Record:
+) -> Entries:
     """All of them, and one notification for each position: what happened to it."""
     of_one: dict[int, list[EndedAlert]] = {}
     for item in made:
@@ -204,7 +204,7 @@ def _record_of_ends(
         for place, item in enumerate(made)
         if item.row in chosen
     ]
-    return Record.of(_entries(columns, made, "clear", now), notices)
+    return Entries.of(_entries(columns, made, "clear", now), notices)
 
 
 def _worst_first(columns: AlertColumns, made: Iterable[EndedAlert]) -> list[str]:

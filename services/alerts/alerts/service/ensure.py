@@ -10,12 +10,12 @@ from functools import partial
 
 import numpy as np
 
-from services.alerts.alerts.domain.creation import Wanted, wanted
 from services.alerts.alerts.domain.ends import back
+from services.alerts.alerts.domain.missing_alerts import Wanted, wanted
 from services.alerts.alerts.domain.subjects import NOBODY, Members
 from services.alerts.domain.kinds import Level, parts_of
 from services.alerts.ledger.domain import Entry, Sealed
-from services.alerts.service.commits import Commits, Decision, Notice, Record
+from services.alerts.service.commits import Commits, Decision, Entries, Notice
 from services.alerts.service.offload import offload
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
@@ -124,7 +124,7 @@ class EnsureAlerts:
                 cleared_epoch=-1,
             ),
             made,
-            record=await self._record(step, found, now, store),
+            entries=await self._made_entries(step, found, now, store),
             also=partial(_insert, found, len(columns.assets)),
         )
 
@@ -142,9 +142,9 @@ class EnsureAlerts:
             )
         return asked.members
 
-    async def _record(
+    async def _made_entries(
         self, step: Step, found: Wanted, now: datetime, store: Store | None
-    ) -> Record:
+    ) -> Entries:
         """What was made; and what was GONE is BACK, of which people hear."""
         held = [subject.name for subject in found.subjects if subject.subject_key > 0]
         gone: Sequence[Sealed] = ()
@@ -152,7 +152,7 @@ class EnsureAlerts:
             async with self._commits.reading(store) as reading:
                 gone = await reading.ledger.gone(held, now - _REMEMBERED)
         entries = [_entry(step, found, now), *(_back(step, row, now) for row in gone)]
-        return Record.of(entries, [Notice(place) for place in range(1, len(entries))])
+        return Entries.of(entries, [Notice(place) for place in range(1, len(entries))])
 
 
 async def _insert(found: Wanted, known_asset_count: int, store: Store) -> None:

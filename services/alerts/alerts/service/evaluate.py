@@ -23,9 +23,9 @@ from services.alerts.alerts.domain.readings import NOTHING_HELD, Inputs, Positio
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import AlertType, Level, type_number
 from services.alerts.ledger.domain import Entry
-from services.alerts.notifications.service.record import entry_of, known_or_none
+from services.alerts.notifications.service.entries import entry_of, known_or_none
 from services.alerts.price_rules.service import NO_RULES, JudgedRules, PriceRules, RuleEvent
-from services.alerts.service.commits import Commits, Decision, Record
+from services.alerts.service.commits import Commits, Decision, Entries
 from services.alerts.service.offload import offload
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
@@ -174,7 +174,7 @@ class EvaluateAlerts:
             levels=outcome.changed,
             settings=np.union1d(released, np.array(outcome.started, np.int64)),
             readings=True,
-            record=_record(
+            entries=_noticed_entries(
                 outcome, rules, partial(_entries, request, outcome, subjects, rules, context, now)
             ),
             also=rules.write if rules.are_moved else None,
@@ -204,7 +204,9 @@ def _entries(
     yield from rules.entries(context, now)
 
 
-def _record(outcome: Outcome, rules: JudgedRules, entries: Callable[[], Iterable[Entry]]) -> Record:
+def _noticed_entries(
+    outcome: Outcome, rules: JudgedRules, entries: Callable[[], Iterable[Entry]]
+) -> Entries:
     """Changes first, then events of price rules; in the order of `_entries`."""
     chosen = np.flatnonzero(outcome.notified | outcome.ended_quietly)
     count = len(outcome.changed)
@@ -214,7 +216,7 @@ def _record(outcome: Outcome, rules: JudgedRules, entries: Callable[[], Iterable
         if event.notified
     ]
     levels = outcome.columns.level[outcome.changed[chosen]]
-    return Record(
+    return Entries(
         count + len(rules.seen),
         entries,
         np.concatenate([chosen, np.array([place for place, _ in events], np.int64)]),

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from services.alerts.ledger.domain import Entry
-from services.alerts.service.commits import Commits, Decision, Edit, Record
+from services.alerts.service.commits import Commits, Decision, Edit, Entries
 from services.alerts.service.known_names import Channels, check_scope_asset
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.thresholds.domain import (
@@ -77,7 +77,7 @@ class ThresholdEdits:
             after = replace(before, **edit.values, revision=before.revision + 1, updated_time=now)
             check_limits(after, present)
             await written.store.thresholds.write(after)
-            await record(written, [entry(present, after, now)])
+            await commit(written, [entry(present, after, now)])
         return after
 
     async def create(self, scope: Scope, values: Mapping[str, Any]) -> Threshold:
@@ -95,7 +95,7 @@ class ThresholdEdits:
             made = replace(_empty(scope, now), **fresh)
             check_limits(made)
             await written.store.thresholds.write(made)
-            await record(written, [entry(None, made, now)])
+            await commit(written, [entry(None, made, now)])
         return made
 
     async def delete(self, id: str, etag: str) -> None:
@@ -115,7 +115,7 @@ class ThresholdEdits:
                     "a threshold for every asset is only disabled, never deleted",
                 )
             await written.store.thresholds.delete(id)
-            await record(written, [entry(before, None, now)])
+            await commit(written, [entry(before, None, now)])
 
     async def _check_channels(self, id: str, values: Mapping[str, Any]) -> None:
         """Outside a transaction: somebody else is asked."""
@@ -129,11 +129,13 @@ class ThresholdEdits:
             await self._channels.check(channels, before, f"threshold.{name}")
 
 
-async def record(written: Edit, entries: Sequence[Entry]) -> None:
+async def commit(written: Edit, entries: Sequence[Entry]) -> None:
     """Other thresholds, by which readers see that theirs are old, with their entries."""
     state = written.snapshot.service_state
     after = replace(state, threshold_version=state.threshold_version + 1)
-    await written.write(Decision(None, after, written.snapshot.columns, record=Record.of(entries)))
+    await written.write(
+        Decision(None, after, written.snapshot.columns, entries=Entries.of(entries))
+    )
 
 
 def _scope(edit: ThresholdEdit) -> Scope | None:
@@ -158,7 +160,7 @@ def _empty(scope: Scope, now: datetime) -> Threshold:
 
 
 def entry(before: Threshold | None, after: Threshold | None, now: datetime) -> Entry:
-    """The record of an edit; None is a threshold that was not, or is no more."""
+    """The entry of an edit; None is a threshold that was not, or is no more."""
     text = json.dumps({"before": _plain(before), "after": _plain(after)})
     either = after or before
     alert_type, subject = (either.scope.type, either.scope.id) if either else (0, "")

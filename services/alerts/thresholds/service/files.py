@@ -22,14 +22,14 @@ from services.alerts.thresholds.domain import (
     check_limits,
     check_scope,
 )
-from services.alerts.thresholds.service.edits import channel_names, entry, record
+from services.alerts.thresholds.service.edits import channel_names, commit, entry
 from shared.errors import InvalidArgument
 from shared.names import choose
 from shared.texts import cut
 
 _FIELDS = {"type", "class", "condition", "asset", "enabled", *LIMITS, *CHANNELS}
 _FORMS = "the list `thresholds` or the object `alert_ranges`"
-_Wishes = Mapping[str, tuple[Scope, dict[str, Any]]]
+_Parsed = Mapping[str, tuple[Scope, dict[str, Any]]]
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 TYPE_ALIASES: Mapping[str, str] = {
     "TravelPercentLiquid": "TRAVEL_PERCENT",
@@ -78,26 +78,26 @@ class ThresholdFiles:
 
         What a file does not mention stays. XCOM_UNAVAILABLE.
         """
-        wishes = _read(text)
+        parsed = _read(text)
         now = self._cache.clock.now()
-        await self._check_channels(wishes)
+        await self._check_channels(parsed)
         async with self._commits.edit() as edit:
             known = {row.scope: row for row in await edit.store.thresholds.all()}
-            rows = _merged(wishes, known, now, partial(_check_asset, edit.snapshot))
+            rows = _merged(parsed, known, now, partial(_check_asset, edit.snapshot))
             changed = [row for row in rows if row.revision]
             if changed and not dry_run:
                 for row in changed:
                     await edit.store.thresholds.write(row)
-                await record(edit, [entry(known.get(row.scope), row, now) for row in changed])
+                await commit(edit, [entry(known.get(row.scope), row, now) for row in changed])
         created = sum(row.scope not in known for row in changed)
         return Imported(created, len(changed) - created, len(rows) - len(changed))
 
-    async def _check_channels(self, wishes: _Wishes) -> None:
+    async def _check_channels(self, parsed: _Parsed) -> None:
         """Outside a transaction: somebody else is asked."""
         async with self._cache.begin_reading() as store:
             known = {row.scope: row for row in await store.thresholds.all()}
         problems = {}
-        for place, (scope, values) in wishes.items():
+        for place, (scope, values) in parsed.items():
             for name in CHANNELS:
                 before = getattr(known[scope], name) if scope in known else ()
                 try:
@@ -127,24 +127,24 @@ def _plain(row: Threshold) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value != ""}
 
 
-def _read(text: str) -> _Wishes:
+def _read(text: str) -> _Parsed:
     """Scope and values by where they stand in the file."""
     try:
         content = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise _bad({"json": f"no JSON: {cut(str(error), 100)}"}) from error
     problems: dict[str, str] = {}
-    wishes = {}
+    parsed = {}
     for place, fields in _items(content, problems):
         try:
-            wishes[place] = _wish(fields)
+            parsed[place] = _parse(fields)
         except InvalidArgument as error:
             problems[place] = error.message
-    if not wishes and not problems:
+    if not parsed and not problems:
         problems["json"] = f"an object with {_FORMS}"
     if problems:
         raise _bad(problems)
-    return wishes
+    return parsed
 
 
 def _items(content: object, problems: dict[str, str]) -> Iterator[tuple[str, object]]:
@@ -179,7 +179,7 @@ def _metric(name: str) -> str:
     return lowered
 
 
-def _wish(fields: object) -> tuple[Scope, dict[str, Any]]:
+def _parse(fields: object) -> tuple[Scope, dict[str, Any]]:
     if not isinstance(fields, dict):
         raise InvalidArgument("BAD_IMPORT", "an object is needed")
     unknown = sorted(set(fields) - _FIELDS)
@@ -237,7 +237,7 @@ def _names(value: object, name: str) -> tuple[str, ...]:
 
 
 def _merged(
-    wishes: _Wishes,
+    parsed: _Parsed,
     known: Mapping[Scope, Threshold],
     now: datetime,
     check_new: Callable[[Scope], None],
@@ -245,7 +245,7 @@ def _merged(
     """The thresholds a file leads to; revision 0 for those that stay as they are."""
     rows: dict[Scope, Threshold] = {}
     problems = {}
-    for place, (scope, values) in wishes.items():
+    for place, (scope, values) in parsed.items():
         before = known.get(scope) or Threshold(scope, None, None, None, True, (), (), (), 0, _NEVER)
         after = replace(before, **values)
         try:

@@ -9,7 +9,7 @@ from datetime import datetime
 from services.alerts.alerts.domain.change_payload import Change, alert_id
 from services.alerts.domain.kinds import type_number
 from services.alerts.ledger.domain import Entry
-from services.alerts.service.commits import Notice, Record
+from services.alerts.service.commits import Entries, Notice
 
 
 def known_or_none(number: float) -> float | None:
@@ -34,7 +34,7 @@ def entry_of(change: Change, *, actor: str, cycle_id: str, now: datetime) -> Ent
     )
 
 
-def record_of(made: Sequence[Change], *, actor: str, cycle_id: str, now: datetime) -> Record:
+def entries_of(made: Sequence[Change], *, actor: str, cycle_id: str, now: datetime) -> Entries:
     """An entry for each change; those that are notified or noted are handed over."""
     entries = [entry_of(change, actor=actor, cycle_id=cycle_id, now=now) for change in made]
     notices = [
@@ -42,4 +42,4 @@ def record_of(made: Sequence[Change], *, actor: str, cycle_id: str, now: datetim
         for place, change in enumerate(made)
         if change.notified or change.noted
     ]
-    return Record.of(entries, notices)
+    return Entries.of(entries, notices)
