@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.positions.domain.venue_answer import NUMBERS
+from services.positions.enrichment.domain.totals import MEANS, SUMS
 from services.positions.sync.domain.leaps import COMPARED
 from shared.database.fence import declare_fence
 
@@ -35,7 +36,6 @@ metadata = MetaData()
 
 RING = 3  # result tables in turn: the one before last is emptied while nobody reads it any more
 
-INPUT_NUMBERS = NUMBERS
 RESULT_NUMBERS = (
     "mark_price_usd",
     "market_price_usd",
@@ -49,23 +49,7 @@ RESULT_NUMBERS = (
     "heat_index",
     "liquidation_probability",
 )
-TOTALS_NUMBERS = (
-    "total_size_usd",
-    "total_value_usd",
-    "total_collateral_usd",
-    "total_long_size_usd",
-    "total_short_size_usd",
-    "total_pnl_usd",
-    "total_profit_usd",
-)
-TOTALS_OPTIONAL_NUMBERS = (
-    "avg_leverage_ratio",
-    "avg_travel_percent",
-    "avg_heat_index",
-    "total_heat",
-    "value_to_collateral_ratio",
-)
-_POSITIVE = tuple(name for name in INPUT_NUMBERS if "price" in name or name == "size_usd")
+_POSITIVE = tuple(name for name in NUMBERS if "price" in name or name == "size_usd")
 
 
 def _number(name: str) -> Column[float]:
@@ -81,8 +65,8 @@ def _totals() -> list[Column[Any]]:
     return [
         Column("position_count", BigInteger, nullable=False, server_default=zero),
         Column("stale_count", BigInteger, nullable=False, server_default=zero),
-        *(Column(name, Float(53), nullable=False, server_default=zero) for name in TOTALS_NUMBERS),
-        *(Column(name, Float(53)) for name in TOTALS_OPTIONAL_NUMBERS),
+        *(Column(name, Float(53), nullable=False, server_default=zero) for name in SUMS),
+        *(Column(name, Float(53)) for name in MEANS),
         Column("absent_count", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
         _time("oldest_mark_time", nullable=True),
         Column("stale", Boolean, nullable=False, server_default=text("false")),
@@ -146,7 +130,7 @@ position = Table(
     Column("status", SmallInteger, nullable=False),
     Column("in_last_answer", Boolean, nullable=False),
     Column("flag_bits", BigInteger, nullable=False),
-    *(_number(name) for name in INPUT_NUMBERS),
+    *(_number(name) for name in NUMBERS),
     _time("mark_time"),
     _time("first_seen_time"),
     _time("last_seen_time"),

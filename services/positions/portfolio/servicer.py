@@ -1,20 +1,17 @@
 """PortfolioService over gRPC; decides nothing."""
 
-from math import inf, isfinite
-
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
-from services.positions.enrichment.domain.totals import Totals
+from services.positions.enrichment.domain.totals import SUMS, Totals
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.portfolio.service.net_worth import NetWorthService
 from services.positions.portfolio.service.portfolio import PortfolioService
 from services.positions.servicer.mapping import Context, snapshot_message, totals_message
-from services.positions.tables import TOTALS_NUMBERS
 from services.positions.wallets.service.wallets import WalletsService
 from shared.codec import check_mask, fill, from_duration, from_timestamp, masked, put, read
 from shared.database.fence import Step
-from shared.errors import InvalidArgument, invalid
+from shared.errors import invalid
 
 
 class PortfolioServicer(rpc.PortfolioServiceServicer):
@@ -113,31 +110,11 @@ class PortfolioServicer(rpc.PortfolioServiceServicer):
 
 
 def _entered(totals: pb.Totals) -> Totals:
-    """Totals of an entry by hand. Raises NOT_FINITE, INVALID_FIELD."""
+    """Totals of an entry by hand. Raises INVALID_FIELD, NOT_FINITE."""
     if not totals.HasField("total_value_usd"):
         sentence = "an entry by hand says at least the total value"
         raise invalid("snapshot.totals.total_value_usd", "must be set", sentence)
-    numbers = {name: getattr(totals, name) + 0.0 for name in TOTALS_NUMBERS}
-    problems = {
-        f"snapshot.totals.{name}": "0 or more"
-        for name, value in numbers.items()
-        if value < 0 and name not in ("total_value_usd", "total_pnl_usd")
-    }
-    ratios = ("avg_leverage_ratio", "avg_heat_index", "total_heat")
-    problems |= {
-        f"snapshot.totals.{name}": "0 or more" for name in ratios if getattr(totals, name) < 0
-    }
-    if 100 < totals.avg_heat_index < inf:
-        problems["snapshot.totals.avg_heat_index"] = "100 at the most"
-    if totals.position_count < 0 or totals.stale_count < 0:
-        problems["snapshot.totals.position_count"] = "0 or more"
-    if problems:
-        listed = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
-        raise InvalidArgument("INVALID_FIELD", listed, fields=problems)
-    if not all(map(isfinite, numbers.values())):
-        raise InvalidArgument(
-            "NOT_FINITE", "amounts are finite numbers", fields={"snapshot.totals": "finite numbers"}
-        )
+    numbers = {name: getattr(totals, name) + 0.0 for name in SUMS}
     return read(
         Totals,
         totals,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from services.positions.tables import INPUT_NUMBERS
+from services.positions.domain.venue_answer import NUMBERS
 from shared.database.statement import Statement
 
 ROW_TYPES = {
@@ -12,7 +12,7 @@ ROW_TYPES = {
     "side": "int2",
     "in_last_answer": "bool",
     "flag_bits": "int8",
-    **dict.fromkeys(INPUT_NUMBERS, "float8"),
+    **dict.fromkeys(NUMBERS, "float8"),
     "mark_time": "timestamptz",
     "note": "text",
 }

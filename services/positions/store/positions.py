@@ -11,11 +11,10 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, select, text, upd
 from sqlalchemy.dialects.postgresql import insert
 
 from services.positions.domain.position import Inputs
-from services.positions.domain.venue_answer import Side, Status
+from services.positions.domain.venue_answer import NUMBERS, Side, Status
 from services.positions.enrichment.domain.metrics import flags_of
 from services.positions.store.position_sql import KNOWN, MERGE, STAGE, WRITE, WRITE_BY_HAND
 from services.positions.tables import (
-    INPUT_NUMBERS,
     RING,
     asset,
     feed,
@@ -304,7 +303,7 @@ def _ordered(query: Select[Any], order: Ordered) -> tuple[Select[Any], Ordering]
 
 
 def _found(row: Row) -> StoredPosition:
-    numbers = {name: None if isnan(row[name]) else row[name] for name in INPUT_NUMBERS}
+    numbers = {name: None if isnan(row[name]) else row[name] for name in NUMBERS}
     fresh = row["in_last_answer"] and row["observed_time"] is not None
     mark_time = row["observed_time"] if fresh else row["mark_time"]
     inputs = rows.read(

@@ -1,8 +1,9 @@
 """Sums and weighted means over positions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,9 @@ class Totals:
     stale: bool = False
 
 
+SUMS: Final = tuple(field.name for field in fields(Totals) if field.type is float)
+# Absent where nothing is known.
+MEANS: Final = tuple(field.name for field in fields(Totals) if field.type == float | None)
 _STALE_BITS = bit(Flag.MARK_STALE) | bit(Flag.ROW_REFUSED)
 
 

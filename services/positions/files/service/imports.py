@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.positions.domain.position import MANUAL
-from services.positions.domain.venue_answer import Status
+from services.positions.domain.venue_answer import NUMBERS, Status
 from services.positions.enrichment.domain.enrichment import MarketPrice
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.files.domain.imports import (
@@ -20,7 +20,6 @@ from services.positions.positions.service.positions import manual_wallet
 from services.positions.service.ports import Begin
 from services.positions.store import Store
 from services.positions.store.positions import NEVER, stored
-from services.positions.tables import INPUT_NUMBERS
 from shared.clock import Clock
 from shared.names import new_id
 
@@ -127,7 +126,7 @@ def _columns(
         "side": [int(row.side) for row in rows],
         "in_last_answer": [False] * len(rows),
         "flag_bits": [0] * len(rows),
-        **{name: [stored(getattr(row, name, None)) for row in rows] for name in INPUT_NUMBERS},
+        **{name: [stored(getattr(row, name, None)) for row in rows] for name in NUMBERS},
         "note": [row.note for row in rows],
         "status": [int(row.status or Status.ACTIVE) for row in rows],
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.positions.enrichment.domain.totals import Totals
+from services.positions.portfolio.domain import check_entry
 from services.positions.portfolio.store import Snapshot, TrendPoint
 from services.positions.service.ports import Begin
 from services.positions.service.sorting import ordered
@@ -62,6 +63,7 @@ class PortfolioService:
 
     async def enter(self, totals: Totals, moment: datetime | None, note: str) -> Snapshot:
         """An entry by hand, by default now. Raises INVALID_FIELD, PRIVATE_KEY_REFUSED."""
+        check_entry(totals)
         refuse_secret(note, "snapshot.note")
         now = self._clock.now()
         if moment is not None and moment > now:

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from services.positions.domain.position import MANUAL, VENUES, Draft, Position, Risk, check_draft
-from services.positions.domain.venue_answer import Chain, Flag, Side, Status, WalletType
+from services.positions.domain.venue_answer import NUMBERS, Chain, Flag, Side, Status, WalletType
 from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
 from services.positions.enrichment.domain.metrics import (
     DEFAULT_WEIGHTS,
@@ -33,7 +33,6 @@ from services.positions.store.positions import (
     stored,
 )
 from services.positions.sync.domain.sync_rows import RefusedRow
-from services.positions.tables import INPUT_NUMBERS
 from services.positions.wallets.domain.addresses import refuse_secret, said
 from services.positions.wallets.domain.wallet import Wallet
 from shared import paging
@@ -120,7 +119,7 @@ class PositionsService:
             "side": int(draft.side),
             "in_last_answer": False,
             "flag_bits": bits_of(frozenset({Flag.DEMO}) if draft.venue == "demo" else frozenset()),
-            **{name: stored(getattr(draft, name, None)) for name in INPUT_NUMBERS},
+            **{name: stored(getattr(draft, name, None)) for name in NUMBERS},
             "mark_time": NEVER if draft.mark_price_usd is None else now,
             "note": draft.note,
         }
@@ -161,7 +160,7 @@ class PositionsService:
                 changed = replace(found.inputs, **numbers)  # type: ignore[arg-type]  # checked above
                 check_plausible(changed, market.get(found.inputs.asset))
             columns: dict[str, object] = {
-                name: stored(value) if name in INPUT_NUMBERS else value  # type: ignore[arg-type]  # checked above
+                name: stored(value) if name in NUMBERS else value  # type: ignore[arg-type]  # checked above
                 for name, value in values.items()
             }
             # The venue's next answer is written again even if the venue changed nothing.

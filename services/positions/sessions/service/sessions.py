@@ -7,7 +7,6 @@ from datetime import datetime
 from services.positions.service.ports import Begin
 from services.positions.service.sorting import ordered
 from services.positions.sessions.domain import Session, SessionStatus, Strategy, drawdown
-from services.positions.sessions.store.sessions import StoredSession
 from services.positions.store import Store
 from services.positions.wallets.domain.addresses import refuse_secret
 from shared import paging
@@ -91,32 +90,18 @@ class SessionsService:
             await store.sessions.keep_strategy(changed, self._clock.now())
         return await self.strategy()
 
-    async def _judged(self, store: Store, kept: StoredSession, now: datetime) -> Session:
+    async def _judged(self, store: Store, kept: Session, now: datetime) -> Session:
         if kept.status is SessionStatus.ENDED:
-            value, fall, fall_percent = (
-                kept.end_value_usd or 0.0,
-                kept.max_drawdown_usd or 0.0,
-                kept.max_drawdown_percent,
-            )
-        else:
-            value = (await store.enrichment.totals()).total_value_usd
-            between = await store.sessions.values(kept.started_time, now)
-            fall, fall_percent = drawdown([kept.start_value_usd, *between, value])
-        return Session(
-            kept.id,
-            kept.name,
-            kept.note,
-            kept.status,
-            kept.started_time,
-            kept.ended_time,
-            kept.start_value_usd,
-            value,
-            fall,
-            fall_percent,
+            return kept
+        value = (await store.enrichment.totals()).total_value_usd
+        between = await store.sessions.values(kept.started_time, now)
+        fall, fall_percent = drawdown([kept.start_value_usd, *between, value])
+        return replace(
+            kept, value_usd=value, max_drawdown_usd=fall, max_drawdown_percent=fall_percent
         )
 
 
-def _there(found: StoredSession | None) -> StoredSession:
+def _there(found: Session | None) -> Session:
     if found is None:
         raise NotFound("SESSION_NOT_FOUND", "no session has this id")
     return found

@@ -1,7 +1,6 @@
 """Rows of sessions, and the one row of the strategy."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
@@ -10,7 +9,7 @@ from services.positions.sessions.domain import Session, SessionStatus, Strategy
 from services.positions.tables import session
 from shared import rows
 from shared.database.keyset import Direction, apply
-from shared.database.statement import Statement
+from shared.database.statement import Row, Statement
 from shared.database.transaction import Transaction
 from shared.paging import PageRequest
 
@@ -38,22 +37,6 @@ _KEEP_STRATEGY = Statement(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSession:
-    """A session as stored; the figures of its end are None while OPEN."""
-
-    id: str
-    name: str
-    note: str
-    status: SessionStatus
-    started_time: datetime
-    ended_time: datetime | None
-    start_value_usd: float
-    end_value_usd: float | None
-    max_drawdown_usd: float | None
-    max_drawdown_percent: float | None
-
-
 class SessionStore:
     """Sessions of one transaction."""
 
@@ -69,15 +52,15 @@ class SessionStore:
         )
         return opened == 1
 
-    async def find(self, session_id: str, *, lock: bool = False) -> StoredSession | None:
+    async def find(self, session_id: str, *, lock: bool = False) -> Session | None:
         """One session; locked until commit when asked."""
         query = select(session).where(session.c.id == session_id)
         row = await self._transaction.first(query.with_for_update() if lock else query)
-        return None if row is None else rows.read(StoredSession, row)
+        return None if row is None else _session(row)
 
     async def page(
         self, page: PageRequest, status: SessionStatus | None, *, descending: bool
-    ) -> list[StoredSession]:
+    ) -> list[Session]:
         """In order of their start, one more than the page holds."""
         query = select(session)
         if status is not None:
@@ -86,7 +69,7 @@ class SessionStore:
         query = apply(
             query, [(session.c.started_time, way), (session.c.id, way)], page.after, page.size
         )
-        return [rows.read(StoredSession, row) for row in await self._transaction.fetch(query)]
+        return [_session(row) for row in await self._transaction.fetch(query)]
 
     async def end(self, ended: Session) -> None:
         """Keep the final figures."""
@@ -121,3 +104,13 @@ class SessionStore:
             description=changed.description,
             now=now,
         )
+
+
+def _session(row: Row) -> Session:
+    """While it is OPEN the figures of its end are 0: what they are now is not stored."""
+    return rows.read(
+        Session,
+        row,
+        value_usd=row["end_value_usd"] or 0.0,
+        max_drawdown_usd=row["max_drawdown_usd"] or 0.0,
+    )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import insert, select
 
 from services.positions.domain.venue_answer import (
+    NUMBERS,
     CarrySource,
     Flag,
     Refusal,
@@ -21,7 +22,7 @@ from services.positions.store.positions import stored
 from services.positions.sync.domain.answer_columns import TERMS, AnswerColumns
 from services.positions.sync.domain.sync_rows import Absences, Decision, RefusedRow, Stored, matched
 from services.positions.sync.store.id_cache import IdCache
-from services.positions.tables import INPUT_NUMBERS, refused_row
+from services.positions.tables import refused_row
 from shared import rows
 from shared.database.bulk import copy_out
 from shared.database.keyset import apply
@@ -49,7 +50,7 @@ _COLUMNS = {
     **dict.fromkeys(("side", "status"), "int2"),
     "in_last_answer": "bool",
     "flag_bits": "int8",
-    **dict.fromkeys(INPUT_NUMBERS, "float8"),
+    **dict.fromkeys(NUMBERS, "float8"),
 }
 _INPUTS = f"select {', '.join(_COLUMNS)} from position"
 _NAMED = Statement(f"select id, {', '.join(_COLUMNS)} from position where id = any(:ids)")
