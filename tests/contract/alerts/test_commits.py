@@ -138,7 +138,11 @@ async def test_two_at_once_happen_once(deaf_house: House) -> None:
     assert len(raised) == 1
 
 
-async def test_edits_and_evaluations_of_two_replicas_leave_one_chain(house: House) -> None:
+@pytest.mark.parametrize("copied_above", [0, 1000])
+async def test_edits_and_evaluations_of_two_replicas_leave_one_chain(
+    house: House, copied_above: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.alerts.store.commit._COPY_ROWS", copied_above)
     id = await _settled(house)
     alert = await house.alert(TRAVEL, id)
     stubs = [house.alerts]
