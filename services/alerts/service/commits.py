@@ -76,6 +76,8 @@ class Decision(Generic[T]):
     readings: bool = False
     entries: Entries = Entries()
     also: Callable[[Store], Awaitable[None]] | None = None
+    # Whether `also` must survive the machine; else the next cycle writes it again.
+    is_also_lasting: bool = True
 
 
 Decide = Callable[[Snapshot, Store | None], Awaitable[Decision[T]]]
@@ -186,6 +188,7 @@ class Commits:
         self, store: Store, step: Step, snapshot: Snapshot, decision: Decision[T], key: bytes
     ) -> tuple[Attempt[T], Snapshot]:
         entries, writes = decision.entries, _writes(snapshot, decision)
+        must_last = decision.also is not None and decision.is_also_lasting
         sealing = Sealing(key, snapshot.head, entries.count, entries.made)
         with without_collector(entries.count):
             try:
@@ -196,7 +199,7 @@ class Commits:
                     (snapshot.service_state, decision.service_state),
                     writes,
                     sealing.rows,
-                    in_a_hurry=writes.are_nothing_new and decision.also is None,
+                    in_a_hurry=writes.are_nothing_new and not must_last,
                 )
                 if made.is_done and decision.also is not None:
                     await decision.also(store)

@@ -178,6 +178,7 @@ class EvaluateAlerts:
                 outcome, rules, partial(_entries, request, outcome, subjects, rules, context, now)
             ),
             also=rules.write if rules.are_moved else None,
+            is_also_lasting=False,
         )
 
 
