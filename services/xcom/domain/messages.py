@@ -1,7 +1,4 @@
-"""What a message is, which channels it takes and when a failed try is made again: pure.
-
-Refuses to know what a message is about and how any channel works.
-"""
+"""What a message is, which channels it takes and when a failed try is made again: pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Slack, Telegram, Discord, ntfy, Pushover and the rest, through one library in threads of its own.
 
-Refuses to know any of these services, and to let the library's log lines (they hold URLs) out.
+Its log lines are kept in: they hold URLs.
 """
 
 from __future__ import annotations

@@ -153,11 +153,8 @@ class ChannelService:
 
     async def _statuses(self, store: ChannelStore, names: list[str]) -> list[ChannelStatus]:
         settings = await store.settings()
-        configured, records, now = (
-            ConfiguredChannels(self._channels, settings),
-            await store.records(names),
-            self._clock.now(),
-        )
+        configured = ConfiguredChannels(self._channels, settings)
+        records, now = await store.records(names), self._clock.now()
         return [
             ChannelStatus(
                 name=name,

@@ -61,6 +61,11 @@ class ConfiguredChannels:
         """To every channel that can be used; see `everywhere` of the domain."""
         return self.routes(everywhere(self.names))
 
+    def contact_routes(self) -> list[Route]:
+        """Of every contact of the chain, as far as they can be used."""
+        contacts = self.settings.chain.contacts
+        return [route for contact in contacts for route in self.usable(contact.routes)]
+
     def _routes(self, name: str) -> list[Route]:
         own = () if self.address(name) else self.channels[name].own
         return [Route(name, reference) for reference in own] or [Route(name)]

@@ -77,7 +77,7 @@ class DeadDeliveries:
         contacts = configured.settings.chain.contacts
         fallbacks = failed.fallbacks(
             configured.everywhere(),
-            [route for one in contacts for route in configured.usable(one.routes)],
+            configured.contact_routes(),
         )
         sure = [route for route in fallbacks if route.channel not in UNSURE]
         rest = failed.rest(now)

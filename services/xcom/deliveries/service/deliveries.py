@@ -195,10 +195,8 @@ class DeliveryService:
         """Whether the claim outlasts a whole try: another process must not begin one meanwhile."""
         if attempt.claimed_until is None:
             return True
-        now, try_time = (
-            self._clock.now(),
-            timedelta(seconds=self._channels[attempt.channel].timeout_seconds),
-        )
+        now = self._clock.now()
+        try_time = timedelta(seconds=self._channels[attempt.channel].timeout_seconds)
         if now + try_time <= attempt.claimed_until:
             return True
         margin = timedelta(seconds=self._rules.claim_margin_seconds)

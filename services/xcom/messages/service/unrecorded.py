@@ -56,7 +56,7 @@ class Try:
 
 
 @dataclass(slots=True)
-class _Said:
+class _Sent:
     notice: Notice
     time: datetime
     tries: Sequence[Try]
@@ -88,8 +88,8 @@ class UnrecordedService:
         self._record = record
         self._clock = clock
         self._settings = Settings()
-        self._said: dict[str, _Said] = {}
-        self._to_record: deque[_Said] = deque(maxlen=_KEPT_COUNT)
+        self._sent: dict[str, _Sent] = {}
+        self._to_record: deque[_Sent] = deque(maxlen=_KEPT_COUNT)
         self._one_at_a_time = asyncio.Lock()
 
     async def turn(self) -> float:
@@ -113,22 +113,22 @@ class UnrecordedService:
 
     async def _send(self, notice: Notice) -> Sequence[Try]:
         async with self._one_at_a_time:
-            before = self._said.get(notice.request_id)
+            before = self._sent.get(notice.request_id)
             if before is not None and before.reached:
                 return before.tries
             self._refuse_too_many()
             tries = await self._try_all(notice)
-            said = _Said(notice, self._clock.now(), tries)
-            self._said[notice.request_id] = said
-            while len(self._said) > _KEPT_COUNT:
-                del self._said[next(iter(self._said))]
-            if said.reached:
-                self._to_record.append(said)
+            sent = _Sent(notice, self._clock.now(), tries)
+            self._sent[notice.request_id] = sent
+            while len(self._sent) > _KEPT_COUNT:
+                del self._sent[next(iter(self._sent))]
+            if sent.reached:
+                self._to_record.append(sent)
             return tries
 
     async def _try_all(self, notice: Notice) -> Sequence[Try]:
         if notice.ends_request_id:
-            ended = self._said.get(notice.ends_request_id)
+            ended = self._sent.get(notice.ends_request_id)
             return await self._try(notice, ended.reached if ended else [])
         configured = ConfiguredChannels(self._channels, self._settings)
         mapped = self._levels.route(Level.HIGH, self._settings.levels).channels
@@ -136,11 +136,7 @@ class UnrecordedService:
         tries = await self._try(notice, first)
         if not any(one.answer.accepted and one.route.channel not in UNSURE for one in tries):
             get_logger().error("told nobody by the channels of HIGH", request_id=notice.request_id)
-            chain = self._settings.chain
-            contacts = [
-                route for contact in chain.contacts for route in configured.usable(contact.routes)
-            ]
-            others = [*map(Route, everywhere(configured.names)), *contacts]
+            others = [*map(Route, everywhere(configured.names)), *configured.contact_routes()]
             tries += await self._try(
                 notice, [one for one in dict.fromkeys(others) if one not in first]
             )
@@ -176,7 +172,7 @@ class UnrecordedService:
     def _refuse_too_many(self) -> None:
         now = self._clock.now()
         recent = sorted(
-            one.time for one in self._said.values() if now - one.time < _WINDOW and one.reached
+            one.time for one in self._sent.values() if now - one.time < _WINDOW and one.reached
         )
         if len(recent) >= _MOST_IN_WINDOW:
             raise Exhausted(
@@ -186,18 +182,18 @@ class UnrecordedService:
             )
 
 
-def _draft(said: _Said) -> Draft:
+def _draft(sent: _Sent) -> Draft:
     """For the record only: people were notified already."""
     facts = {
-        one.route.channel: one.answer.provider_status or one.answer.error for one in said.tries
+        one.route.channel: one.answer.provider_status or one.answer.error for one in sent.tries
     }
-    when = said.time.isoformat(timespec="seconds")
+    when = sent.time.isoformat(timespec="seconds")
     return Draft(
-        request_id=f"unrecorded-{said.notice.request_id}",
+        request_id=f"unrecorded-{sent.notice.request_id}",
         level=Level.LOW,
-        subject=f"Told while the database was away: {said.notice.subject}"[:300],
-        body=f"Sent {when}.\n{said.notice.body}",
-        source=said.notice.source,
+        subject=f"Told while the database was away: {sent.notice.subject}"[:300],
+        body=f"Sent {when}.\n{sent.notice.body}",
+        source=sent.notice.source,
         channels=("log",),
         facts={"sent_time": when} | facts,
     )
