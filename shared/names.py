@@ -56,6 +56,9 @@ def choose(
     """The known name that `text` means, as it is written in `known`; raises InvalidArgument
     UNKNOWN_NAME.
     """
+    known = tuple(known)
+    if text in known:
+        return text
     names = {normalise(name): name for name in known}
     wanted = normalise(text)
     also = {normalise(alias): normalise(name) for alias, name in aliases.items()}
