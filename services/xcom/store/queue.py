@@ -31,17 +31,6 @@ from shared.database.statement import Statement
 
 _HANDED_OVER = DeliveryState.HANDED_OVER.value
 _CANCELLED = DeliveryState.CANCELLED.value
-# `busy` are those this process is still sending: a clock that jumps ahead must not send them twice.
-_LOOK = Statement("""
-    select channel,
-        bool_or(due_time <= :now and (claimed_until is null or claimed_until <= :now)) as is_due,
-        min(greatest(due_time, claimed_until))
-            filter (where due_time > :now or claimed_until > :now) as next_time
-    from delivery
-    where state = 1 and channel = any(cast(:channels as text[])) and urgency >= :least
-        and urgency < :below and id <> all(cast(:busy as text[]))
-    group by channel
-""")
 # Never tried, nobody's at this moment, for people, and no digest: one of digests would say nothing.
 FRESH: Final = f"""
     state = 1 and urgency >= :least and urgency < :below and due_time <= :now and tries = 0
@@ -73,10 +62,26 @@ _CLAIMED = f"""
         where delivery_id = claimed.id and try_number > claimed.spent_tries
         and outcome = {AttemptOutcome.REFUSED.value}) as was_refused
 """
+# `busy` are those this process is still sending: a clock that jumps ahead must not send them twice.
 # A claim that ran out is one whose worker died: it counts as a try and is taken again. The settings
-# are those of the same moment: what was set before a message was accepted holds for it.
+# are those of the same moment: what was set before a message was accepted holds for it. What waits
+# on the watched channels is seen as before the claim.
 _CLAIM = Statement(f"""
-    with due as (
+    with watched as (
+        select channel,
+            bool_or(due_time <= :now and (claimed_until is null or claimed_until <= :now))
+                as is_due,
+            min(greatest(due_time, claimed_until))
+                filter (where due_time > :now or claimed_until > :now) as next_time
+        from delivery
+        where state = 1 and channel = any(cast(:watched as text[])) and urgency >= :least
+            and urgency < :below and id <> all(cast(:busy as text[]))
+        group by channel),
+    look as (
+        select array_agg(channel) filter (where is_due) as due_channels,
+            min(next_time) as next_time
+        from watched),
+    due as (
         select picked.id, capacity.claim_seconds
         from unnest(cast(:channels as text[]), cast(:free_counts as int[]),
             cast(:claim_seconds as float8[])) as capacity(channel, free_count, claim_seconds)
@@ -95,8 +100,8 @@ _CLAIM = Statement(f"""
         insert into attempt (delivery_id, try_number, attempt_time, outcome, provider_status, error)
         select id, tries, :now, {AttemptOutcome.UNFINISHED.value}, '', '' from claimed
         where tries - spent_tries <= {MAX_TRIES})
-    select {_CLAIMED}, {STORED} as settings
-    from claimed join message on message.id = claimed.message_id
+    select {_CLAIMED}, {STORED} as settings, look.due_channels, look.next_time
+    from look left join claimed on true left join message on message.id = claimed.message_id
     order by claimed.urgency desc, claimed.due_time, claimed.id
 """)
 _RENEW = Statement("""
@@ -215,14 +220,6 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Channels on which something can be claimed, and when the next one can be."""
-
-    due: frozenset[str]
-    next_time: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Pace:
     """What decides how much may be sent now; `may`: nobody else decides meanwhile."""
 
@@ -234,10 +231,14 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What was claimed, and the settings of that moment; none without attempts."""
+    """What was claimed, and the settings of that moment. Of the watched channels: on which
+    something was due, and when the next one on any of them is.
+    """
 
     attempts: Sequence[DeliveryAttempt]
-    settings: Settings | None
+    settings: Settings
+    due_channels: Sequence[str]
+    next_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,17 +259,6 @@ class Queue:
     def __init__(self, source: Fetches) -> None:
         self._source = source
 
-    async def look(
-        self, channels: Sequence[str], level_range: LevelRange, busy: Collection[str]
-    ) -> Look:
-        """What waits on these channels, for now and for later."""
-        found = await self._source.fetch(
-            _LOOK, channels=channels, busy=list(busy), **level_range.values
-        )
-        later = [row["next_time"] for row in found if row["next_time"] is not None]
-        due = frozenset(row["channel"] for row in found if row["is_due"])
-        return Look(due, min(later, default=None))
-
     async def pace(
         self, name: str, channels: Sequence[str], level_range: LevelRange, after: datetime
     ) -> Pace:
@@ -279,7 +269,11 @@ class Queue:
         return Pace(row["may"], used, fresh, parsed(row["settings"]))
 
     async def claim(
-        self, capacities: Sequence[Capacity], level_range: LevelRange, busy: Collection[str]
+        self,
+        capacities: Sequence[Capacity],
+        level_range: LevelRange,
+        busy: Collection[str],
+        watched: Sequence[str] = (),
     ) -> Claim:
         """Take what is due, most urgent and oldest first; nobody else gets it until the claim runs
         out.
@@ -290,10 +284,12 @@ class Queue:
             free_counts=[capacity.free_count for capacity in capacities],
             claim_seconds=[capacity.claim_seconds for capacity in capacities],
             busy=list(busy),
+            watched=watched,
             **level_range.values,
         )
-        settings = parsed(found[0]["settings"]) if found else None
-        return Claim(list(map(_attempt, found)), settings)
+        attempts = [_attempt(row) for row in found if row["delivery_id"] is not None]
+        due_channels = found[0]["due_channels"] or ()
+        return Claim(attempts, parsed(found[0]["settings"]), due_channels, found[0]["next_time"])
 
     async def renew(self, attempt: DeliveryAttempt, until: datetime) -> bool:
         """Hold a claim longer; False when another one has it by now."""

@@ -34,33 +34,27 @@ class Pacer:
         capacities: list[Capacity],
         level_range: LevelRange,
     ) -> list[Capacity]:
-        """The capacities as they are now; without the lock paced ones wait for the next look."""
-        paced = [
-            capacity
-            for capacity in capacities
-            if self.paces(channels[capacity.channel], level_range)
-        ]
-        free = [capacity for capacity in capacities if capacity not in paced]
+        """Paced capacities as they are now; none without the lock."""
         name = "quiet" if _is_quiet(level_range) else "high"
         pace = await store.waiting.pace(
             name,
-            [capacity.channel for capacity in paced],
+            [capacity.channel for capacity in capacities],
             level_range,
             level_range.now - self._budget.window,
         )
         if not pace.may:
-            return free
-        for capacity in paced:
+            return []
+        for capacity in capacities:
             if cooldown_seconds := channels[capacity.channel].cooldown_seconds:
                 await store.rest(capacity.channel, level_range, cooldown_seconds)
         if _is_quiet(level_range):
             configured = ConfiguredChannels(channels, pace.settings)
             held = [
                 await self._quiet(store, configured, capacity, level_range, pace)
-                for capacity in paced
+                for capacity in capacities
             ]
-            paced = [capacity for capacity in held if capacity is not None]
-        for capacity in paced:
+            capacities = [capacity for capacity in held if capacity is not None]
+        for capacity in capacities:
             # Where a rest follows each send, what waits is sent at once.
             if (
                 channels[capacity.channel].cooldown_seconds
@@ -68,7 +62,7 @@ class Pacer:
             ):
                 for address in await store.bursts(capacity.channel, level_range):
                     await self._gather(store, capacity.channel, address, level_range)
-        return free + paced
+        return capacities
 
     async def _quiet(
         self,

@@ -94,50 +94,56 @@ class DeliveryService:
         """Take what is due on channels with room; `sending` are those in flight here by delivery
         id.
         """
-        rules, now = self._rules, self._clock.now()
-        level_range = LevelRange(rules.urgent, now)
+        now = self._clock.now()
+        level_range = LevelRange(self._rules.urgent, now)
         capacities = self._capacities(sending)
         if not capacities:
-            return Claimed((), rules.poll_seconds)
-        look = await self._queue.look(
-            [capacity.channel for capacity in capacities], level_range, list(sending)
-        )
-        capacities = [capacity for capacity in capacities if capacity.channel in look.due]
-        if not capacities:
-            return Claimed((), self._pause_seconds(look.next_time))
-        if any(
-            self._pacer.paces(self._channels[capacity.channel], level_range)
-            for capacity in capacities
-        ):
-            capacities, taken = await self._claim_paced(capacities, level_range, sending)
-        else:
-            taken = await self._queue.claim(capacities, level_range, sending)
-        if taken.settings is None:
+            return Claimed((), self._rules.poll_seconds)
+        free = [one for one in capacities if not self._is_paced(one, level_range)]
+        watched = [one.channel for one in capacities]
+        claims = [await self._queue.claim(free, level_range, sending, watched)]
+        due_channels, next_time = claims[0].due_channels, claims[0].next_time
+        due = [one for one in capacities if one.channel in due_channels]
+        if paced := [one for one in due if one not in free]:
+            try:
+                claims += await self._claim_paced(paced, level_range, sending)
+            except SonicError:
+                # What was claimed already must not wait for the end of its claim.
+                if not claims[0].attempts:
+                    raise
+        attempts = [attempt for claim in claims for attempt in claim.attempts]
+        if not attempts:
             # Held by another process, or for later: it is looked at again soon, or at the next
             # poll.
-            return Claimed((), self._pause_seconds(now if capacities else look.next_time))
-        configured = ConfiguredChannels(self._channels, taken.settings)
+            is_held = len(claims) > 1 or len(due) > len(paced)
+            return Claimed((), self._pause_seconds(now if is_held else next_time))
+        configured = ConfiguredChannels(self._channels, claims[-1].settings)
         attempts = [
             replace(
                 one,
                 address=one.address or configured.address(one.channel),
                 is_off=not configured.setting(one.channel).enabled,
             )
-            for one in taken.attempts
+            for one in attempts
         ]
         attempts = [ended_untold(attempt) for attempt in attempts]
         attempts = await self._links.attach(self._queue, attempts, self._channels, now)
-        return Claimed(attempts, self._pause_seconds(look.next_time))
+        return Claimed(attempts, self._pause_seconds(next_time))
+
+    def _is_paced(self, capacity: Capacity, level_range: LevelRange) -> bool:
+        return self._pacer.paces(self._channels[capacity.channel], level_range)
 
     async def _claim_paced(
         self, capacities: list[Capacity], level_range: LevelRange, sending: Collection[str]
-    ) -> tuple[list[Capacity], Claim]:
-        """What hours, budgets and rests leave of the room, and what was claimed there."""
+    ) -> list[Claim]:
+        """What was claimed of what hours, budgets and rests let through; empty: they let nothing
+        through.
+        """
         async with self._begin() as store:
             capacities = await self._pacer.paced(store, self._channels, capacities, level_range)
             if not capacities:
-                return capacities, Claim((), None)
-            return capacities, await store.waiting.claim(capacities, level_range, sending)
+                return []
+            return [await store.waiting.claim(capacities, level_range, sending)]
 
     async def deliver(self, attempt: DeliveryAttempt) -> None:
         """One try, then its outcome; a try beyond the last one is only written off."""
