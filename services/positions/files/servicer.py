@@ -10,8 +10,8 @@ from services.positions.domain.venue_answer import Status
 from services.positions.files.domain.imports import Format
 from services.positions.files.service.files import FilesService
 from services.positions.files.service.imports import ImportService, Progress
+from services.positions.positions.domain import Filter
 from services.positions.servicer.mapping import Context, imported_message, refusal_message
-from services.positions.store.positions import Filter
 from shared.codec import fill
 
 

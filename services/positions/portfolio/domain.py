@@ -1,5 +1,7 @@
-"""What an entry of totals by hand may say."""
+"""Totals at a moment, and what an entry of them by hand may say."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from math import inf, isfinite
 
 from services.positions.enrichment.domain.totals import SUMS, Totals
@@ -7,6 +9,28 @@ from shared.errors import InvalidArgument
 
 _SIGNED = ("total_value_usd", "total_pnl_usd")
 _RATIOS = ("avg_leverage_ratio", "avg_heat_index", "total_heat")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Totals at a moment; no cycle_id: recorded by hand; `manual`: the figures were entered."""
+
+    id: int
+    snapshot_time: datetime
+    totals: Totals
+    cycle_id: str
+    manual: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """The last snapshot of a stretch, and what else lies in it; USD."""
+
+    snapshot: Snapshot
+    lowest_value_usd: float
+    highest_value_usd: float
+    snapshot_count: int
 
 
 def check_entry(totals: Totals) -> None:

@@ -1,11 +1,11 @@
 """Rows of snapshots."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 
 from services.positions.enrichment.domain.totals import Totals
+from services.positions.portfolio.domain import Snapshot, TrendPoint
 from services.positions.store.enrichment import TOTALS, totals_values
 from services.positions.tables import snapshot
 from shared import rows
@@ -13,29 +13,6 @@ from shared.database.keyset import Direction, apply
 from shared.database.statement import Row, Statement
 from shared.database.transaction import Transaction
 from shared.paging import PageRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Totals at a moment; no cycle_id: recorded by hand; `manual`: the figures were entered."""
-
-    id: int
-    snapshot_time: datetime
-    totals: Totals
-    cycle_id: str
-    manual: bool = False
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TrendPoint:
-    """The last snapshot of a stretch, and what else lies in it; USD."""
-
-    snapshot: Snapshot
-    lowest_value_usd: float
-    highest_value_usd: float
-    snapshot_count: int
-
 
 # The totals of the last pass, copied where they lie.
 _RECORD = Statement(

@@ -1,13 +1,15 @@
-"""Whether what is entered by hand can be meant: the check of scale that a venue's answer passes
-too.
+"""Which positions are asked for, and whether what is entered by hand can be meant: the check of
+scale that a venue's answer passes too.
 
 What is a factor over 20 off has a wrong unit or a lost decimal sign.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from services.positions.domain.scale import SCALE_FACTOR_LIMIT, off_scale
+from services.positions.domain.venue_answer import Side, Status
 from services.positions.enrichment.domain.enrichment import MarketPrice
 from shared.errors import InvalidArgument
 
@@ -15,6 +17,25 @@ from shared.errors import InvalidArgument
 MEASURED = frozenset({"entry_price_usd", "mark_price_usd", "size_usd", "collateral_usd"})
 # No venue lends more than 500 times the collateral.
 _HIGHEST_LEVERAGE = 500.0
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which positions; empty = any."""
+
+    wallet: str = ""
+    venue: str = ""
+    asset: str = ""
+    side: Side | None = None
+    statuses: Sequence[Status] = (Status.ACTIVE, Status.STALE)
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """By which field, and whether the largest comes first; absent figures are last either way."""
+
+    field: str = "id"
+    descending: bool = False
 
 
 class Measured(Protocol):

@@ -11,6 +11,7 @@ from services.positions.enrichment.domain.metrics import METRIC_NAMES, Metrics
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.files.domain.imports import Format
 from services.positions.files.service.imports import ImportService
+from services.positions.positions.domain import Filter
 from services.positions.positions.service.positions import CHANGEABLE, PositionsService, evaluate
 from services.positions.positions.service.watch import News, Watch
 from services.positions.servicer.mapping import (
@@ -22,7 +23,6 @@ from services.positions.servicer.mapping import (
     totals_message,
     what_if_terms,
 )
-from services.positions.store.positions import Filter
 from services.positions.sync.service.sync import SyncService
 from services.positions.wallets.service.wallets import WalletsService
 from shared import columns

@@ -14,12 +14,12 @@ from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
 from services.positions.enrichment.domain.heat import HeatModifiers
 from services.positions.enrichment.domain.metrics import HeatModel, HeatWeights
 from services.positions.enrichment.service import EnrichmentService
+from services.positions.positions.domain import Filter
 from services.positions.positions.service.positions import PositionsService
 from services.positions.risk.domain.advice import Advice, AdviceInput, Finding, advise
 from services.positions.risk.domain.carry import hours_until_liquidation
 from services.positions.risk.domain.shock import Shock, ShockPath, check_shock, judged, moves, walk
 from services.positions.service.ports import Begin
-from services.positions.store.positions import Filter
 from shared.errors import Conflict, NotFound, invalid
 
 SIGNS = {Side.LONG: 1.0, Side.SHORT: -1.0, Side.UNKNOWN: 0.0}

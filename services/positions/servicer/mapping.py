@@ -14,7 +14,7 @@ from services.positions.domain.venue_answer import Flag, Side
 from services.positions.enrichment.domain.totals import Totals
 from services.positions.files.domain.imports import RefusedTerms
 from services.positions.files.service.imports import Imported
-from services.positions.portfolio.store import Snapshot
+from services.positions.portfolio.domain import Snapshot
 from services.positions.positions.service.positions import WhatIf
 from shared.codec import fill, read
 from shared.errors import invalid

@@ -11,8 +11,9 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, select, text, upd
 from sqlalchemy.dialects.postgresql import insert
 
 from services.positions.domain.position import Inputs
-from services.positions.domain.venue_answer import NUMBERS, Side, Status
+from services.positions.domain.venue_answer import NUMBERS, Status
 from services.positions.enrichment.domain.metrics import flags_of
+from services.positions.positions.domain import Filter, Ordered
 from services.positions.store.position_sql import KNOWN, MERGE, STAGE, WRITE, WRITE_BY_HAND
 from services.positions.tables import (
     RING,
@@ -99,25 +100,6 @@ class StoredPosition:
     inputs: Inputs
     feed_failed: bool
     pass_number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which positions; empty = any."""
-
-    wallet: str = ""
-    venue: str = ""
-    asset: str = ""
-    side: Side | None = None
-    statuses: Sequence[Status] = (Status.ACTIVE, Status.STALE)
-
-
-@dataclass(frozen=True, slots=True)
-class Ordered:
-    """By which field, and whether the largest comes first; absent figures are last either way."""
-
-    field: str = "id"
-    descending: bool = False
 
 
 class PositionStore:

@@ -5,9 +5,8 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.positions.domain.venue_answer import Chain, WalletType
 from services.positions.servicer.mapping import Context, member
-from services.positions.wallets.domain.wallet import Wallet
+from services.positions.wallets.domain.wallet import Wallet, WalletFilter
 from services.positions.wallets.service.wallets import CHANGEABLE, WalletsService
-from services.positions.wallets.store import WalletFilter
 from shared.clock import Clock
 from shared.codec import apply_mask, check_mask, fill, masked, number
 

@@ -1,31 +1,20 @@
 """Rows of wallets and of their feeds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import any_, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from services.positions.domain.venue_answer import Chain, WalletSyncState, WalletType
+from services.positions.domain.venue_answer import Chain, WalletSyncState
 from services.positions.tables import feed, wallet
-from services.positions.wallets.domain.wallet import REAL_CHAINS, Wallet
+from services.positions.wallets.domain.wallet import REAL_CHAINS, Wallet, WalletFilter
 from shared import rows
 from shared.database.keyset import Direction, Ordering, apply
 from shared.database.statement import Row, Statement
 from shared.database.transaction import Transaction
 from shared.paging import PageRequest
-
-
-@dataclass(frozen=True, slots=True)
-class WalletFilter:
-    """Which wallets; empty = any."""
-
-    chain: Chain | None = None
-    type: WalletType | None = None
-    active_only: bool = False
-    tag: str = ""
-
 
 # Asked by every cycle, and built once: building a statement costs more than running it.
 _NAMED = Statement("select * from wallet where name = any(cast(:names as text[])) order by name")

@@ -16,10 +16,10 @@ from services.positions.files.domain.exports import (
 )
 from services.positions.files.domain.imports import Format, RefusedTerms
 from services.positions.files.service.wallet_files import WalletRow, parse_wallets
+from services.positions.positions.domain import Filter, Ordered
 from services.positions.positions.service.positions import judged_by, refuse_unknown
 from services.positions.service.ports import Begin
 from services.positions.store import Store
-from services.positions.store.positions import Filter, Ordered
 from services.positions.wallets.domain.wallet import Wallet
 from services.positions.wallets.service.wallets import checked
 from shared.clock import Clock

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.positions.enrichment.domain.totals import Totals
-from services.positions.portfolio.domain import check_entry
-from services.positions.portfolio.store import Snapshot, TrendPoint
+from services.positions.portfolio.domain import Snapshot, TrendPoint, check_entry
 from services.positions.service.ports import Begin
 from services.positions.service.sorting import ordered
 from services.positions.sessions.domain import percent_of

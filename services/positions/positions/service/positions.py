@@ -19,19 +19,11 @@ from services.positions.enrichment.domain.metrics import (
     metrics,
 )
 from services.positions.enrichment.service import EnrichmentService
-from services.positions.positions.domain import MEASURED, check_plausible
+from services.positions.positions.domain import MEASURED, Filter, Ordered, check_plausible
 from services.positions.service.ports import Begin
 from services.positions.service.sorting import ordered
 from services.positions.store import Store
-from services.positions.store.positions import (
-    BY_INPUT,
-    BY_RESULT,
-    NEVER,
-    Filter,
-    Ordered,
-    StoredPosition,
-    stored,
-)
+from services.positions.store.positions import BY_INPUT, BY_RESULT, NEVER, StoredPosition, stored
 from services.positions.sync.domain.sync_rows import RefusedRow
 from services.positions.wallets.domain.addresses import refuse_secret, said
 from services.positions.wallets.domain.wallet import Wallet

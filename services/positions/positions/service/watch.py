@@ -15,9 +15,10 @@ import numpy as np
 from services.positions.domain.position import Position
 from services.positions.enrichment.domain.enriched_frame import EnrichedFrame, changed_keys
 from services.positions.enrichment.service import EnrichmentService
+from services.positions.positions.domain import Filter, Ordered
 from services.positions.positions.service.positions import judged_by, refuse_unknown
 from services.positions.service.ports import Begin
-from services.positions.store.positions import Filter, Ordered, StoredPosition
+from services.positions.store.positions import StoredPosition
 from shared.clock import Clock
 from shared.feed import Alike
 from shared.paging import PageRequest

@@ -31,3 +31,13 @@ class Wallet:
     def __repr__(self) -> str:
         # No address in a log or a traceback.
         return f"Wallet({self.name!r}, {self.chain.name})"
+
+
+@dataclass(frozen=True, slots=True)
+class WalletFilter:
+    """Which wallets; empty = any."""
+
+    chain: Chain | None = None
+    type: WalletType | None = None
+    active_only: bool = False
+    tag: str = ""

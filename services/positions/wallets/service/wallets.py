@@ -12,8 +12,7 @@ from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
 from services.positions.service.sorting import ordered
 from services.positions.wallets.domain.addresses import check_address, refuse_secret, said
-from services.positions.wallets.domain.wallet import Wallet
-from services.positions.wallets.store import WalletFilter
+from services.positions.wallets.domain.wallet import Wallet, WalletFilter
 from shared import paging
 from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, invalid
 from shared.paging import Page
