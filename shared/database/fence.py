@@ -15,7 +15,6 @@ import asyncpg
 from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text
 
-from shared.database.pool import Database
 from shared.database.transaction import Transaction
 from shared.errors import Conflict, FailedPrecondition
 
@@ -104,8 +103,7 @@ def declare_fence(metadata: MetaData) -> None:
 
 
 def single_statement(effect: str, returned: str = "null") -> str:
-    """The SQL of a step that is one statement, for `run_statement`: fence, effect and record
-    together.
+    """The SQL of a step that is one statement, for `attempt`: fence, effect and record together.
 
     `effect` is named queries of a `with`. They act only while the query `allowed` has a row; the
     one named `done` has a row when they acted. Their own arguments begin with $8. `returned`: a
@@ -142,18 +140,6 @@ async def attempt(
     ((refused, recorded, is_done, returned),) = await run(sql, *fence, *arguments)
     check(step, refused)
     return Attempt(None if recorded is None else adapter.validate_json(recorded), is_done, returned)
-
-
-async def run_statement(
-    database: Database, sql: str, step: Step, answer: T, now: datetime, *arguments: object
-) -> T | None:
-    """As `attempt`, committed by itself.
-
-    Returns `answer`, or the recorded one when the step was done before; None when the effect did
-    not apply.
-    """
-    made = await attempt(database.fetch, sql, step, answer, now, *arguments)
-    return made.recorded if made.recorded is not None else answer if made.is_done else None
 
 
 class StaleEpoch(Conflict):
