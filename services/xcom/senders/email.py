@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from base64 import b64encode
 from contextlib import suppress
@@ -15,6 +14,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from services.xcom.domain.messages import Answer, DeliveryAttempt, Level
 from services.xcom.domain.texts import whole_text
 from services.xcom.senders.channel import Channel, empty, listed, masked_address, redacted, several
+from shared.loopback import is_loopback
 
 _IMPLICIT_TLS_PORT = 465
 _GOODBYE_SECONDS = 1.0
@@ -125,6 +125,7 @@ class Email(Channel):
         return ", ".join(map(masked_address, self._recipients))
 
     async def send(self, attempt: DeliveryAttempt) -> Answer:
+        recipient = attempt.address or self._recipients[0]
         client = aiosmtplib.SMTP(
             hostname=self._settings.smtp_server,
             port=self._settings.smtp_port,
@@ -137,18 +138,17 @@ class Email(Channel):
         try:
             await client.connect()
             await self._enter(client)
-            recipient = attempt.address or self._recipients[0]
-            _, reply = await client.sendmail(self._sender, [recipient], self._mail(attempt))
+            mail = self._mail(attempt, recipient)
+            _, reply = await client.sendmail(self._sender, [recipient], mail)
             with suppress(aiosmtplib.SMTPException, OSError):
                 # Accepted already: a goodbye that fails must not send it again.
                 await client.quit(timeout=_GOODBYE_SECONDS)
         except aiosmtplib.SMTPException as error:
-            return self._failure(error, attempt.address or self._recipients[0])
+            return self._failure(error, recipient)
         except (OSError, ValueError) as error:
             return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
         finally:
             client.close()
-        recipient = attempt.address or self._recipients[0]
         return Answer(accepted=True, provider_status=self._redacted(f"250 {reply}", recipient))
 
     async def check(self, address: str) -> None:
@@ -159,20 +159,12 @@ class Email(Channel):
     def _sender(self) -> str:
         settings = self._settings
         username = settings.smtp_username if _is_address(settings.smtp_username) else ""
-        return (
-            settings.smtp_sender
-            or username
-            or next(iter(self._recipients), "")
-            or "sonic@localhost"
-        )
+        recipient = next(iter(self._recipients), "sonic@localhost")
+        return settings.smtp_sender or username or recipient
 
     @property
     def _is_loopback(self) -> bool:
-        host = self._settings.smtp_server.strip("[]")
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host.lower() == "localhost"
+        return is_loopback(self._settings.smtp_server)
 
     async def _enter(self, client: aiosmtplib.SMTP) -> None:
         """TLS if offered, then the login if there is one."""
@@ -189,10 +181,10 @@ class Email(Channel):
             )
         await client.login(self._settings.smtp_username, self._password)
 
-    def _mail(self, attempt: DeliveryAttempt) -> bytes:
+    def _mail(self, attempt: DeliveryAttempt, recipient: str) -> bytes:
         mail = EmailMessage(policy=SMTP_POLICY)
         mail["From"] = self._sender
-        mail["To"] = attempt.address or self._recipients[0]
+        mail["To"] = recipient
         mail["Date"] = attempt.created_time
         mail["Message-ID"] = f"<{attempt.delivery_id}@{self._sender.rpartition('@')[2]}>"
         mail["X-Sonic-Level"] = attempt.level.name
@@ -214,10 +206,9 @@ class Email(Channel):
         if isinstance(error, aiosmtplib.SMTPRecipientsRefused) and error.recipients:
             refusal = error.recipients[0]
         if not isinstance(refusal, aiosmtplib.SMTPResponseException):
-            return Answer(
-                accepted=False, error=self._redacted(f"{type(error).__name__}: {error}", recipient)
-            )
-        status = self._redacted(f"{refusal.code} {refusal.message}", recipient)
+            problem = self._redacted(f"{type(error).__name__}: {error}", recipient)
+            return Answer(accepted=False, error=problem)
+        answered = f"{refusal.code} {refusal.message}"
         about_mail = isinstance(
             refusal,
             aiosmtplib.SMTPRecipientRefused
@@ -226,10 +217,8 @@ class Email(Channel):
         )
         return Answer(
             accepted=False,
-            provider_status=status,
-            error=self._redacted(
-                f"{type(refusal).__name__}: {refusal.code} {refusal.message}", recipient
-            ),
+            provider_status=self._redacted(answered, recipient),
+            error=self._redacted(f"{type(refusal).__name__}: {answered}", recipient),
             permanent=about_mail and 500 <= refusal.code < 600,
         )
 
