@@ -14,7 +14,15 @@ from services.alerts.alerts.domain.alert_columns import (
 from services.alerts.alerts.domain.evaluation import ThresholdTables, evaluate
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
 from services.alerts.alerts.store.evaluations import keys_of, packed_keys
-from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, ReadingState, kind_of
+from services.alerts.domain.kinds import (
+    KIND_COUNT,
+    AlertType,
+    Condition,
+    ReadingState,
+    condition_number,
+    kind_of,
+    type_number,
+)
 from services.alerts.domain.levels import ReadingColumns, judge_levels, signs
 
 _NOW = 1_770_000_000_000_000
@@ -55,7 +63,9 @@ def _tables(chance: np.random.Generator) -> ThresholdTables:
     limits = np.full((KIND_COUNT, 2, 3), np.nan)
     enabled = np.zeros((KIND_COUNT, 2), bool)
     for kind in _KINDS:
-        limits[kind] = (20.0, 40.0, 80.0) if kind % 4 == Condition.ABOVE else (80.0, 40.0, 20.0)
+        limits[kind] = (
+            (20.0, 40.0, 80.0) if condition_number(kind) == Condition.ABOVE else (80.0, 40.0, 20.0)
+        )
         enabled[kind] = chance.choice([True, True, False], 2)
     limits[_KINDS[0], 1, 0] = np.nan
     return ThresholdTables(limits, enabled)
@@ -72,7 +82,7 @@ def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
     after = evaluate(columns, tables, Inputs(positions, {}, {}, _NOW, _NOW)).columns
     for row in range(len(columns)):
         place = np.flatnonzero(positions.position_key == columns.subject_key[row])
-        metric = positions.metric(AlertType(int(columns.kind[row]) // 4))
+        metric = positions.metric(AlertType(type_number(int(columns.kind[row]))))
         value = metric[place] if len(place) else np.full(1, np.nan)
         one = columns.pick(np.array([row]))
         seen = positions.observed_micros[place] if len(place) else np.zeros(1, np.int64)
@@ -81,7 +91,7 @@ def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
         fresh = ~np.isnan(value) & (trusted if len(place) else np.zeros(1, bool))
         last = one.readings
         new = (seen > last.observed_micros) | ((seen == last.observed_micros) & ~last.judged)
-        limits, sign = tables.limits_of(one), signs(one.kind % 4)
+        limits, sign = tables.limits_of(one), signs(condition_number(one.kind))
         level, memory, held = judge_levels(
             one.level,
             last.falling_level,

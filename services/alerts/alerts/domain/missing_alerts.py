@@ -48,7 +48,7 @@ class _Found:
 
 def wanted(
     columns: AlertColumns,
-    rules: ThresholdSet,
+    thresholds: ThresholdSet,
     members: Members,
     next_subject_key: int,
     now_micros: int,
@@ -57,13 +57,13 @@ def wanted(
 
     Probability only where it is known; `complete` is False while some position lacks it.
     """
-    market = rules.market()
+    market = thresholds.market()
     assets = _extended(columns.assets, [*members.asset_names, *(asset for _, asset in market)])
     places = {asset: place for place, asset in enumerate(assets)}
-    tables = ThresholdTables(*rules.tables(assets))
+    tables = ThresholdTables(*thresholds.tables(assets))
     found = _Found()
-    complete, subjects = _positions(columns, rules, tables, members, places, found)
-    _portfolio(columns, rules, found)
+    complete, subjects = _positions(columns, thresholds, tables, members, places, found)
+    _portfolio(columns, thresholds, found)
     subjects_of_prices, next_key = _market(columns, market, places, next_subject_key, found)
     made = fresh_columns(sum(len(piece) for piece in found.kind))
     for name in ("subject_key", "asset_key", "kind", "starting_value"):
@@ -80,7 +80,7 @@ def _extended(assets: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
 
 def _positions(
     columns: AlertColumns,
-    rules: ThresholdSet,
+    thresholds: ThresholdSet,
     tables: ThresholdTables,
     members: Members,
     places: dict[str, int],
@@ -89,7 +89,7 @@ def _positions(
     asset_key = np.array([places[name] for name in members.asset_names] or [0])[members.asset_index]
     touched = np.zeros(len(members.position_key), bool)
     complete = True
-    for kind in rules.kinds(AlertClass.POSITION):
+    for kind in thresholds.kinds(AlertClass.POSITION):
         alert_type = parts_of(kind)[0]
         value = members.positions.metric(alert_type)
         eligible: NDArray[np.bool_] = tables.enabled[kind, asset_key]
@@ -113,11 +113,11 @@ def _subject(members: Members, row: int) -> Subject:
     )
 
 
-def _portfolio(columns: AlertColumns, rules: ThresholdSet, found: _Found) -> None:
+def _portfolio(columns: AlertColumns, thresholds: ThresholdSet, found: _Found) -> None:
     existing = set(
         columns.kind[(columns.alert_class == AlertClass.PORTFOLIO) & columns.automatic].tolist()
     )
-    for kind in rules.kinds(AlertClass.PORTFOLIO):
+    for kind in thresholds.kinds(AlertClass.PORTFOLIO):
         if kind not in existing:
             found.add(kind, np.zeros(1, np.int64), np.zeros(1, np.int64), np.full(1, np.nan))
 
