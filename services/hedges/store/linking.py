@@ -17,20 +17,17 @@ FIGURES = tuple(
 )
 # Ids hold no unit separator: it joins a list into one text, as arrays of arrays cannot be unnested.
 _SEPARATOR = "\x1f"
-_GROUPS = {
-    **dict.fromkeys(("id", "wallet", "asset"), "text"),
-    "member_signature": "int8",
-    "members": "text",
-    "is_new": "bool",
-    **dict.fromkeys(FIGURES, "float8"),
-}
+_GROUPS = {"id": "text", "member_signature": "int8", **dict.fromkeys(FIGURES, "float8")}
+# Of groups that came or have other members; with a wallet and an asset of those that came.
+_FRESH = dict.fromkeys(("id", "wallet", "asset", "members"), "text")
 LISTS = ("position_ids", "joined_position_ids", "left_position_ids")
 _EVENTS = {
     **dict.fromkeys(("hedge_id", "wallet", "asset", *LISTS), "text"),
     **dict.fromkeys(("kind", "reason"), "int2"),
 }
 _FIRST_GROUP = 13
-_FIRST_EVENT = _FIRST_GROUP + len(_GROUPS)
+_FIRST_FRESH = _FIRST_GROUP + len(_GROUPS)
+_FIRST_EVENT = _FIRST_FRESH + len(_FRESH)
 
 
 def _arrays(types: Mapping[str, str], first: int) -> str:
@@ -50,8 +47,10 @@ _KEPT = ("member_signature", *FIGURES)
 COMMIT = fence.single_statement(
     "expected as materialized (select * from unnest($8::text[], $9::int8[])"
     " as expected (id, member_signature)),"
+    f" fresh as (select * from unnest({_arrays(_FRESH, _FIRST_FRESH)})"
+    f" as fresh ({', '.join(_FRESH)})),"
     f" new as materialized (select * from unnest({_arrays(_GROUPS, _FIRST_GROUP)})"
-    f" as new ({', '.join(_GROUPS)})),"
+    f" as new ({', '.join(_GROUPS)}) left join fresh using (id)),"
     " done as (select case when not $11 then set_config('synchronous_commit', 'off', true) end"
     f" from allowed where pg_try_advisory_xact_lock(hashtext('{LOCK_WORD}')) and not exists ("
     " select from hedge full join expected using (id, member_signature)"
@@ -60,11 +59,11 @@ COMMIT = fence.single_statement(
     f" linked as (insert into hedge (id, wallet, asset, position_ids, {', '.join(_KEPT)},"
     " created_time, updated_time, revision)"
     f" select id, wallet, asset, {_SPLIT.format('members')}, {', '.join(_KEPT)}, $7, $7,"
-    " nextval('hedge_revision') from new, done where is_new),"
+    " nextval('hedge_revision') from new, done where wallet is not null),"
     " moved as (update hedge as old set updated_time = $7, revision = nextval('hedge_revision'),"
     f" {_list('{0} = new.{0}', _KEPT)}, position_ids = case when new.members is null"
     f" then old.position_ids else {_SPLIT.format('new.members')} end from new, done"
-    " where not new.is_new and old.id = new.id"
+    " where old.id = new.id"
     f" and ({_list('old.{}', _KEPT)}) is distinct from ({_list('new.{}', _KEPT)})),"
     f" appended as (insert into link_change ({', '.join(_EVENTS)}, change_time, cycle_id)"
     f" select {', '.join(_SPLIT.format(name) if name in LISTS else name for name in _EVENTS)},"
@@ -86,21 +85,16 @@ def arguments(known: Iterable[Stored], made: Pass) -> Sequence[object]:
 
 
 def group_columns(made: Pass) -> Sequence[Sequence[object]]:
-    """Every group that stays or comes, in the order of `_GROUPS`; no members: as they were."""
+    """Every group that stays or comes, in the order of `_GROUPS` and `_FRESH`."""
     written = made.change.kept + made.change.linked
-    fresh = {id for id, _ in made.change.linked}
-    ids = [id for id, _ in written]
-    columns: dict[str, list[object]] = {
-        "id": list(ids),
-        "members": [
-            _SEPARATOR.join(made.members[id]) if id in made.members else None for id in ids
-        ],
-        "is_new": [id in fresh for id in ids],
-    }
-    return [
-        columns[name] if name in columns else [getattr(group, name) for _, group in written]
-        for name in _GROUPS
+    groups = [[getattr(group, name) for _, group in written] for name in _GROUPS if name != "id"]
+    fresh: list[tuple[str, str | None, str | None]] = [
+        (id, group.wallet, group.asset) for id, group in made.change.linked
     ]
+    fresh += [(id, None, None) for id, _ in made.change.regrouped]
+    rows = [(*one, _SEPARATOR.join(made.members[one[0]])) for one in fresh]
+    named = [[row[place] for row in rows] for place in range(len(_FRESH))]
+    return [[id for id, _ in written], *groups, *named]
 
 
 def event_columns(events: Sequence[LinkEvent]) -> Sequence[Sequence[object]]:
