@@ -147,9 +147,9 @@ def _matter(payload: Mapping[str, str]) -> str:
         return f"{payload.get('summary') or 'reminder'} ({payload['trigger_time']})"
     if payload["event"] in _ENDINGS:
         ending = _ENDINGS[payload["event"]].format(level=payload["previous_level"])
-        return f"{about(payload)} {ending}"
+        return f"{_about(payload)} {ending}"
     metric = METRICS[AlertType[payload["type"]]]
-    return f"{about(payload)} {metric.noun} {_figure(payload, 'value', metric.unit)}"
+    return f"{_about(payload)} {metric.noun} {_figure(payload, 'value', metric.unit)}"
 
 
 def is_news(payload: Mapping[str, str]) -> bool:
@@ -162,10 +162,13 @@ def is_news(payload: Mapping[str, str]) -> bool:
     return metric is not None and metric.opportunity
 
 
-def about(payload: Mapping[str, str]) -> str:
-    """The subject in a few words: SOL long, BTC, portfolio."""
-    parts = [payload.get("asset", ""), payload.get("side", "").lower()]
-    return " ".join(part for part in parts if part) or "portfolio"
+def about(asset: str, side: str) -> str:
+    """The subject in short: SOL long, BTC, portfolio."""
+    return " ".join(part for part in (asset, side.lower()) if part) or "portfolio"
+
+
+def _about(payload: Mapping[str, str]) -> str:
+    return about(payload.get("asset", ""), payload.get("side", ""))
 
 
 def _lines(payload: Mapping[str, str]) -> list[str]:
@@ -189,7 +192,7 @@ def _position(payload: Mapping[str, str]) -> list[str]:
         _figure(payload, "liquidation_price_usd", "USD"),
     )
     return [
-        f"Position: {about(payload)}, wallet {payload.get('wallet') or 'none'}, size {size}",
+        f"Position: {_about(payload)}, wallet {payload.get('wallet') or 'none'}, size {size}",
         f"Price: {price}, entry {entry}, liquidation {last}",
         _distance(payload),
     ]

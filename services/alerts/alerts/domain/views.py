@@ -25,7 +25,7 @@ from services.alerts.domain.kinds import (
     type_number,
 )
 from services.alerts.domain.levels import next_limit, progress_percent
-from services.alerts.notifications.domain import Standing, why
+from services.alerts.notifications.domain import Standing, about, why
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def show(
         cooldown_seconds=int(columns.cooldown_seconds[row]),
         trigger_count=int(columns.trigger_count[row]),
         progress_percent=_progress(standing, start),
-        description=subject.summary or f"{_about(asset, side)} {metric.noun}",
+        description=subject.summary or f"{about(asset, side)} {metric.noun}",
         created_micros=int(columns.created_micros[row]),
         flip_value=present(standing.flip_value),
         why=why(standing),
@@ -178,10 +178,6 @@ def _status(standing: Standing, held_status: int) -> AlertStatus:
     if not standing.active:
         return AlertStatus.INACTIVE
     return AlertStatus(held_status or AlertStatus.ACTIVE)
-
-
-def _about(asset: str, side: str) -> str:
-    return " ".join(word for word in (asset, side.lower()) if word) or "portfolio"
 
 
 def present(number: float) -> float | None:

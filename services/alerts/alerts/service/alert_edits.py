@@ -17,7 +17,7 @@ from services.alerts.alerts.domain.alert_columns import (
     AlertColumns,
 )
 from services.alerts.alerts.domain.change_payload import alert_id, incident_id
-from services.alerts.alerts.domain.views import Alert, Annotations, settings
+from services.alerts.alerts.domain.views import Alert, Annotations, present, settings
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import (
     DEATH_KIND,
@@ -33,7 +33,6 @@ from services.alerts.domain.kinds import (
     type_number,
 )
 from services.alerts.ledger.domain import Entry
-from services.alerts.notifications.service.entries import known_or_none
 from services.alerts.service.commits import Commits, Decision, Entries, Notice
 from services.alerts.service.known_names import Channels
 from services.alerts.service.snapshot_cache import SnapshotCache
@@ -135,7 +134,7 @@ class AlertEdits:
         if after.level[row] > Level.NORMAL:
             key, count = int(after.alert_key[row]), int(after.incident_count[row])
             inputs["incident_id"] = incident_id(key, count)
-        level, value = int(after.level[row]), known_or_none(float(after.readings.value[row]))
+        level, value = int(after.level[row]), present(float(after.readings.value[row]))
         id, kind = alert_id(int(after.alert_key[row])), int(after.kind[row])
         now, text = self._cache.clock.now(), json.dumps(inputs)
         return Entry(

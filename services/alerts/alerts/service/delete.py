@@ -21,10 +21,10 @@ from services.alerts.alerts.domain.change_payload import (
 )
 from services.alerts.alerts.domain.ends import UNRECORDED, PositionEnd, end_notification
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
+from services.alerts.alerts.domain.views import present
 from services.alerts.domain.kinds import AlertClass, AlertType, Level, type_number
 from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.domain import CLOSED, GONE, LIQUIDATED
-from services.alerts.notifications.service.entries import known_or_none
 from services.alerts.service.commits import Commits, Decision, Entries, Notice
 from services.alerts.service.offload import PYTHON_ROW_COST, offload
 from services.alerts.service.ports import PositionsPeer, Present
@@ -241,7 +241,7 @@ def _entries(
             else "DELETED",
             level_before=int(columns.level[item.row]),
             level_after=0,
-            value=known_or_none(float(columns.readings.value[item.row])),
+            value=present(float(columns.readings.value[item.row])),
             flip_value=None,
             inputs_json=json.dumps(item.payload),
             cycle_id=item.payload["cycle_id"],

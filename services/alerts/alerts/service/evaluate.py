@@ -21,9 +21,10 @@ from services.alerts.alerts.domain.change_payload import (
 from services.alerts.alerts.domain.evaluation import Outcome, ThresholdTables, enrich, evaluate
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Inputs, Positions, Reading
 from services.alerts.alerts.domain.subjects import Subject
+from services.alerts.alerts.domain.views import present
 from services.alerts.domain.kinds import AlertType, Level, type_number
 from services.alerts.ledger.domain import Entry
-from services.alerts.notifications.service.entries import entry_of, known_or_none
+from services.alerts.notifications.service.entries import entry_of
 from services.alerts.price_rules.service import NO_RULES, JudgedRules, PriceRules, RuleEvent
 from services.alerts.service.commits import Commits, Decision, Entries
 from services.alerts.service.offload import offload
@@ -263,6 +264,6 @@ def _transition(outcome: Outcome, subjects: Mapping[int, Subject], place: int) -
         name or columns.assets[columns.asset_key[row]],
         int(outcome.before[place]),
         int(columns.level[row]),
-        known_or_none(float(columns.readings.value[row])),
+        present(float(columns.readings.value[row])),
         bool(outcome.notified[place]),
     )

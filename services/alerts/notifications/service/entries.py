@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import datetime
 
 from services.alerts.alerts.domain.change_payload import Change, alert_id
+from services.alerts.alerts.domain.views import present
 from services.alerts.domain.kinds import type_number
 from services.alerts.ledger.domain import Entry
 from services.alerts.service.commits import Entries, Notice
-
-
-def known_or_none(number: float) -> float | None:
-    return None if math.isnan(number) else number
 
 
 def entry_of(change: Change, *, actor: str, cycle_id: str, now: datetime) -> Entry:
@@ -26,8 +22,8 @@ def entry_of(change: Change, *, actor: str, cycle_id: str, now: datetime) -> Ent
         change.reason,
         change.level_before,
         change.level_after,
-        known_or_none(change.value),
-        known_or_none(change.flip_value),
+        present(change.value),
+        present(change.flip_value),
         change.text,
         cycle_id,
         change.name,
