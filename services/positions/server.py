@@ -121,9 +121,10 @@ def build(config: Config, clock: Clock | None = None) -> App:
     sync = _sync(
         config, begin, read, enrichment, venues, BalanceKeeper(begin, balances, clock), clock
     )
+    watch = Watch(read, enrichment, clock)
     server = GrpcServer(
         config.listen_address,
-        _registrations(begin, read, enrichment, sync, clock),
+        _registrations(begin, read, enrichment, sync, watch, clock),
         service_names=[f"sonic.positions.v1.{name}" for name in _SERVICES],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
@@ -133,7 +134,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     asked = [*(part for one in built for part in one.parts), *balances.parts]
     forgetting = retention_loop(Retention(begin, clock, _kept_days(config)), clock)
     side = metrics.serve(config.metrics_address)
-    parts: list[Part] = [database, price, *asked, side, server, forgetting]
+    parts: list[Part] = [database, price, *asked, watch, side, server, forgetting]
     return App("positions", parts, grace_seconds=config.shutdown_grace_seconds)
 
 
@@ -165,14 +166,13 @@ def _registrations(
     read: Begin,
     enrichment: EnrichmentService,
     sync: SyncService,
+    watch: Watch,
     clock: Clock,
 ) -> list[Registration]:
     imports = ImportService(begin, enrichment, clock)
     by_hand = PositionsService(begin, read, enrichment, clock)
     wallets = WalletsService(begin, read, enrichment)
-    positions = PositionsServicer(
-        by_hand, enrichment, sync, imports, Watch(read, enrichment, clock), wallets
-    )
+    positions = PositionsServicer(by_hand, enrichment, sync, imports, watch, wallets)
     portfolio = PortfolioServicer(
         PortfolioService(begin, read, clock),
         enrichment,

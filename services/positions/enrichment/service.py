@@ -1,8 +1,8 @@
 """The pass: every position's risk in one transaction; and its last result in memory for readers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -63,7 +63,7 @@ class EnrichmentService:
         self._mark_max_age_seconds = mark_max_age_seconds
         self._frame: EnrichedFrame | None = None
         self._last_market: tuple[str, float, Mapping[str, MarketPrice]] = ("", 0.0, {})
-        self._watchers: set[asyncio.Event] = set()
+        self._wake: Callable[[], None] = lambda: None
 
     async def enrich(self, step: Step) -> Enrichment:
         """EnrichPositions: the same cycle again answers from its record. Raises STALE_EPOCH."""
@@ -138,18 +138,11 @@ class EnrichmentService:
         """Show this frame to readers unless a later one is shown already."""
         if self._frame is None or frame.pass_number > self._frame.pass_number:
             self._frame = frame
-            for news in self._watchers:
-                news.set()
+            self._wake()
 
-    @contextmanager
-    def watching(self) -> Iterator[asyncio.Event]:
-        """An event that every new frame sets; clear it before reading the frame."""
-        news = asyncio.Event()
-        self._watchers.add(news)
-        try:
-            yield news
-        finally:
-            self._watchers.discard(news)
+    def on_frame(self, wake: Callable[[], None]) -> None:
+        """Call this after every new frame."""
+        self._wake = wake
 
     async def heat(self) -> HeatModifiers:
         """How heat is weighed."""

@@ -4,7 +4,6 @@ watches.
 A watcher holds the last frame it was shown and goes straight to the latest one: nothing queues up.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +19,7 @@ from services.positions.positions.service.positions import judged_by, refuse_unk
 from services.positions.service.ports import Begin
 from services.positions.store.positions import StoredPosition
 from shared.clock import Clock
-from shared.feed import Alike
+from shared.feed import Alike, Feed
 from shared.paging import PageRequest
 
 _POLL_SECONDS = 2.0  # for passes of other processes
@@ -43,32 +42,41 @@ class News:
 
 
 class Watch:
-    """Use case of WatchPositions."""
+    """Use case of WatchPositions; a Part."""
 
     def __init__(self, read: Begin, enrichment: EnrichmentService, clock: Clock) -> None:
         self._read = read
         self._enrichment = enrichment
-        self._clock = clock
         self._alike: Alike[Sequence[News]] = Alike()
+        self._frames = Feed(
+            "positions feed",
+            enrichment.frame,
+            clock,
+            changed=self._later,
+            poll_seconds=_POLL_SECONDS,
+        )
+        self.start, self.stop = self._frames.start, self._frames.stop
+        enrichment.on_frame(self._frames.wake)
+
+    async def _later(self, seen: EnrichedFrame) -> EnrichedFrame | None:
+        frame = await self._enrichment.frame()
+        return frame if frame.pass_number > seen.pass_number else None
 
     async def news(self, wanted: Filter) -> AsyncIterator[News]:
         """The present state in pieces of 150, then every change. Raises WALLET_NOT_FOUND."""
         shown: dict[int, str] = {}
-        with self._enrichment.watching() as something:
-            something.clear()
-            seen = await self._enrichment.frame()
-            async for piece in self._present(wanted, seen):
-                shown.update((one.inputs.position_key, one.inputs.id) for one in piece)
-                yield _news(seen, piece)
-            while True:
-                await self._wait(something)
-                something.clear()
-                frame = await self._enrichment.frame()
-                if frame.pass_number == seen.pass_number:
-                    continue
+        seen: EnrichedFrame | None = None
+        async for frame, _ in self._frames.watch():
+            if seen is None:
+                async for piece in self._present(wanted, frame):
+                    shown.update((one.inputs.position_key, one.inputs.id) for one in piece)
+                    yield _news(frame, piece)
+            elif frame.pass_number > seen.pass_number:
                 async for news in self._changes(wanted, seen, frame, shown):
                     yield news
-                seen = frame
+            else:
+                continue
+            seen = frame
 
     async def _present(
         self, wanted: Filter, frame: EnrichedFrame
@@ -121,15 +129,6 @@ class Watch:
                     _news(frame, [judged_by(one, frame) for one in rows], gap=gap and not told)
                 )
         return told
-
-    async def _wait(self, something: asyncio.Event) -> None:
-        wakes = asyncio.ensure_future(something.wait())
-        sleeps = asyncio.ensure_future(self._clock.sleep(_POLL_SECONDS))
-        try:
-            await asyncio.wait({wakes, sleeps}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            wakes.cancel()
-            sleeps.cancel()
 
 
 def _news(
