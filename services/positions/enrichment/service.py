@@ -16,6 +16,7 @@ from services.positions.enrichment.domain.enrichment import (
     Feed,
     MarketPrice,
     enrich,
+    places_of,
 )
 from services.positions.enrichment.domain.heat import HeatModifiers
 from services.positions.enrichment.domain.totals import Totals, aged
@@ -213,21 +214,12 @@ def _restored(
 ) -> EnrichedFrame:
     """A frame from what is stored. A position without a result keeps its row: absent, not gone."""
     keys = inputs["position_key"]
-    if len(results["position_key"]):
-        places = np.minimum(
-            np.searchsorted(results["position_key"], keys), len(results["position_key"]) - 1
-        )
-        found = results["position_key"][places] == keys
-    else:
-        places, found = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.bool_)
+    places = places_of(keys, results["position_key"])
     aligned: Columns = {}
     for name, column in results.items():
         absent = np.nan if column.dtype.kind == "f" else 0
-        aligned[name] = (
-            np.where(found, column[places], absent)
-            if len(column)
-            else np.full(len(keys), absent, column.dtype)
-        )
+        # One more row, which is where -1 looks.
+        aligned[name] = np.append(column, np.array([absent], column.dtype))[places]
     return compose(
         inputs,
         aligned,

@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.positions.domain.position import Risk
-from services.positions.enrichment.domain.enrichment import Column, Columns, Feed, side_sign
+from services.positions.enrichment.domain.enrichment import (
+    Column,
+    Columns,
+    Feed,
+    places_of,
+    side_sign,
+)
 from services.positions.enrichment.domain.metrics import METRIC_NAMES, flags_of
 from services.positions.enrichment.domain.totals import Totals, stale_rows, totals
 from shared.errors import InvalidArgument
@@ -81,11 +87,10 @@ class EnrichedFrame:
 def changed_keys(before: EnrichedFrame, after: EnrichedFrame) -> NDArray[np.int64]:
     """Keys of positions that are new or show another figure; a renumbered wallet is a change."""
     keys: NDArray[np.int64] = after.columns["position_key"]
-    known = before.columns["position_key"]
-    if not len(known):
+    if not len(before):
         return keys
-    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    same = known[places] == keys
+    places = places_of(keys, before.columns["position_key"])
+    same = places >= 0
     for name, column in after.columns.items():
         old = before.columns[name][places]
         equal = column == old

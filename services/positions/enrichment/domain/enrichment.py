@@ -99,6 +99,14 @@ def micros(moment: datetime | None) -> int:
     return 0 if moment is None else round((moment - _EPOCH).total_seconds() * 1e6)
 
 
+def places_of(wanted: Column, keys: Column) -> NDArray[np.int64]:
+    """Where each wanted key is among these ascending ones, -1 where it is not."""
+    if not len(keys):
+        return np.full(len(wanted), -1)
+    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[places] == wanted, places, -1)
+
+
 def enrich(inputs: Mapping[str, Column], context: EnrichContext) -> Enriched:
     """Every metric of every row of `inputs` (columns of table position, one row a position).
 

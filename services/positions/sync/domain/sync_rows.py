@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.positions.domain.venue_answer import NUMBERS, Flag, Status
-from services.positions.enrichment.domain.enrichment import micros
+from services.positions.enrichment.domain.enrichment import micros, places_of
 from services.positions.enrichment.domain.metrics import bit
 from services.positions.sync.domain.answer_columns import AnswerColumns, of_side
 
@@ -63,12 +63,7 @@ class Absences:
 
     def places(self, position_keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where each key is in here, -1 when it is not."""
-        if not len(self.position_key):
-            return np.full(len(position_keys), -1)
-        places = np.minimum(
-            np.searchsorted(self.position_key, position_keys), len(self.position_key) - 1
-        )
-        return np.where(self.position_key[places] == position_keys, places, -1)
+        return places_of(position_keys, self.position_key)
 
 
 @dataclass(frozen=True, slots=True)

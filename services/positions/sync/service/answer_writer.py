@@ -20,7 +20,7 @@ from services.positions.domain.venue_answer import (
     Refusal,
     WalletSyncState,
 )
-from services.positions.enrichment.domain.enrichment import micros
+from services.positions.enrichment.domain.enrichment import micros, places_of
 from services.positions.service.ports import Begin
 from services.positions.store import Store
 from services.positions.sync.domain.answer_columns import (
@@ -227,10 +227,9 @@ async def _keep_terms(
     if not stated.any():
         return
     kept = await store.sync_rows.stored_terms(feed_keys)
-    keys = kept["position_key"]
-    if len(keys):
-        places = np.minimum(np.searchsorted(keys, decision.known_keys), len(keys) - 1)
-        same = keys[places] == decision.known_keys
+    if len(kept["position_key"]):
+        places = places_of(decision.known_keys, kept["position_key"])
+        same = places >= 0
         for name in TERMS:
             old, new = kept[name][places], rows.columns[name]
             same &= (old == new) | (np.isnan(old) & np.isnan(new))
