@@ -172,8 +172,7 @@ venue_terms = Table(
     Column("carry_source", Text, nullable=False, server_default=""),
 )
 
-# A row whose figures leapt away from what was last good, until it was observed often enough to be
-# believed.
+# A row whose figures leapt away from what was last good, until it is believed.
 quarantined_row = Table(
     "quarantined_row",
     metadata,
@@ -192,8 +191,7 @@ quarantined_row = Table(
     *(_number(name) for name in COMPARED),
 )
 
-# Results of a pass are recomputed every cycle: no log for them, and after a crash they are absent
-# until then.
+# Results are recomputed every cycle: no log for them, after a crash they are absent until then.
 results = tuple(
     Table(
         f"result_{number}",

@@ -38,8 +38,7 @@ class Order:
         rest: Ordering = [(hedge.c.wallet, "asc"), (hedge.c.asset, "asc")]
         if self.field not in _FIGURES:
             return [(hedge.c[self.field], way), *rest]
-        # NaN sorts above every number: a descending number is an ascending negative, absent stays
-        # last.
+        # NaN sorts above every number: descending is an ascending negative, absent last.
         figure = _FIGURES[self.field]
         return [(-figure if self.descending else figure, "asc"), *rest]
 

@@ -69,8 +69,7 @@ _CLOSE = (
     + ", ".join(f"{name} = :{name}" for name in TOTALS)
 )
 _CLOSE_ALONE = Statement(_CLOSE)
-# One round trip for few positions: the result table that is next loses the rows of the pass before
-# last.
+# One round trip for few positions: the next result table loses the pass before last.
 _CLOSE_AND_EMPTY = [
     Statement(f"with old as (delete from result_{number}) {_CLOSE}") for number in range(RING)
 ]

@@ -65,8 +65,7 @@ WRITE_BY_HAND = _write(
 KNOWN = Statement(
     "select id, venue, status from position join feed using (feed_key) where id = any(:ids)"
 )
-# Thousands of changed rows come by COPY, into a table of the connection's own that the commit
-# empties.
+# Thousands of changed rows come by COPY, into a temporary table that the commit empties.
 _STAGED = {name: kind for name, kind in ROW_TYPES.items() if name not in ("id", "note")}
 STAGE = Statement(
     "create temp table if not exists changed_position (position_key int8,"

@@ -257,8 +257,7 @@ def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
 
 def _ordered(query: Select[Any], order: Ordered) -> tuple[Select[Any], Ordering]:
     if order.field in BY_RESULT:
-        # The branch of another pass is never read: its condition is decided once, before its first
-        # row.
+        # The branch of another pass is never read: its condition is decided once.
         union = " union all ".join(
             f"select position_key, {order.field} as figure from {results[n].name}"
             f" where (select pass_number % {RING} from service_state) = {n}"
@@ -277,8 +276,7 @@ def _ordered(query: Select[Any], order: Ordered) -> tuple[Select[Any], Ordering]
     if order.field == "id":
         return query, [(column, "desc" if order.descending else "asc")]
     if column.type.python_type is float and order.descending:
-        # NaN sorts above every number: a descending number is an ascending negative, absent stays
-        # last.
+        # NaN sorts above every number: descending is an ascending negative, absent last.
         return query, [(-column, "asc"), (position.c.id, "asc")]
     direction = "desc" if order.descending else "asc"
     return query, [(column, direction), (position.c.id, direction)]  # type: ignore[list-item]  # two literals

@@ -19,8 +19,7 @@ __all__ = [
     "demo_holdings",
 ]
 
-# Those that ask a network. The demo venue needs a keeper of its prices and is built by the server
-# itself.
+# Those that ask a network. The demo venue, which keeps its prices, is built by the server.
 VENUES: Mapping[str, Callable[[VenueContext], Built]] = {
     "jupiter": jupiter.build,
     "dydx": dydx.build,

@@ -40,8 +40,7 @@ from services.positions.venues.rows import (
 )
 
 QUOTE = "USDC"
-# Equity as stated and as added up here may differ by the prices of a moment, never by this much of
-# both.
+# Equity as stated and as added up may differ by prices of a moment, never by this much.
 EQUITY_TOLERANCE_RATIO = 0.05
 _TICKER = re.compile(r"([A-Z0-9]{1,20})(?:,[^-]{0,200})?-USD")
 _MARKET_WORD = re.compile(r"[A-Za-z0-9,._/-]{1,64}")
@@ -104,8 +103,7 @@ def _market(row: Mapping[str, object]) -> MarketTerms:
         initial = stated(row, "initialMarginFraction")
     except RowRefused as refused:
         return MarketTerms(None, None, None, refused.field)
-    # What must stay is a good part of what opening asks for, never more; the only liquidation price
-    # follows.
+    # What must stay is a good part of what opening asks for, never more.
     if maintenance >= 1 or (initial and (maintenance > initial or off_scale(maintenance, initial))):
         return MarketTerms(None, None, None, "maintenanceMarginFraction")
     return MarketTerms(price, maintenance, readable(row, "nextFundingRate"))

@@ -41,8 +41,7 @@ from services.positions.venues.rows import (
 ACCOUNT_TOLERANCE_RATIO = 0.01
 # A state older than this shows what was: it may update, but nothing is gone for not being in it.
 OLD_STATE = timedelta(minutes=5)
-# Beyond this share of what is listed, what the account states to hold is not prices of another
-# moment.
+# Of what is listed: beyond it the account holds more than prices of another moment explain.
 MISSING_RATIO = 1.25
 _COIN = re.compile(r"[A-Za-z0-9:@/._-]{1,32}")
 
@@ -280,8 +279,7 @@ def holdings(
     cross = [row for row in state.rows if not row.isolated]
     weights = sum(_weight(row) for row in cross)
     deposit = None
-    # A refused row has an unknown share of the account: then each row counts with the margin it
-    # locks.
+    # A refused row has an unknown share: then each counts with the margin it locks.
     if standard and state.cross_value_usd is not None and not state.refusals:
         deposit = state.cross_value_usd - sum(row.profit_usd for row in cross)
     found = []

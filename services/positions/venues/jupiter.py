@@ -31,8 +31,7 @@ from shared.log import get_logger
 DEFAULT_BASE_URL = "https://perps-api.jup.ag"
 VERSIONS = ("auto", "v1", "v2")
 FALLBACK_SECONDS = 86_400.0
-# One answer that a version is gone may be a slip: it is believed when a second one says so this
-# much later.
+# That a version is gone may be a slip: it is believed when said again this much later.
 SECOND_LOOK_SECONDS = 30.0
 _CODE = re.compile(r"[A-Za-z_]{1,60}|[0-9]{1,6}")
 _GONE = frozenset({404, 410})
@@ -249,8 +248,7 @@ def _scale_fault(holding: Holding, reference_prices: Mapping[str, float]) -> str
 
 
 def _collateral_fault(holding: Holding) -> str:
-    # value = collateral + pnl: collateral far above both cannot be in their unit. Needs no outside
-    # price.
+    # value = collateral + pnl: collateral far above both is in another unit.
     collateral, value, pnl = (
         holding.collateral_usd,
         holding.venue_value_usd,

@@ -16,8 +16,7 @@ from shared.clock import Clock
 from shared.http import ProviderFailure, ProviderHttp, asking
 
 RATE_SECONDS = 300.0  # A failure is not asked again before this either.
-# A rate beyond this is in another unit: the pool's highest is some thousandths of a percent an
-# hour.
+# A rate beyond this is in another unit: the pool's are thousandths of a percent an hour.
 HIGHEST_HOURLY_PERCENT = 5.0
 _MINTS = {asset: mint for mint, asset in ASSETS_BY_MINT.items()}
 _RATE_FIELDS = {Side.LONG: "longBorrowRatePercent", Side.SHORT: "shortBorrowRatePercent"}

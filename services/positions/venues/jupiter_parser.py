@@ -182,8 +182,7 @@ def _own_liquidation(
 
 
 def _liquidation(row: Mapping[str, object], shape: Shape) -> float | None:
-    # null and 0 mean "not known", never "no risk"; a field that is gone means the shape has
-    # changed.
+    # null and 0 mean "not known"; without the field the shape has changed.
     if shape.liquidation not in row:
         raise RowRefused("MISSING_FIELD", shape.liquidation)
     return _optional(row, shape.liquidation, shape) or None

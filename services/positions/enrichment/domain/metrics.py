@@ -174,8 +174,7 @@ def touch_probability(
     return np.where((distance_usd <= 0) & (reach > 0), 1.0, chance)
 
 
-# Chebyshev coefficients of erfc, Numerical Recipes 3rd edition, 6.2.2; relative error below 1e-13
-# up to 20.
+# Coefficients of erfc, Numerical Recipes 3rd edition, 6.2.2; relative error < 1e-13 up to 20.
 _ERFC: Final = (
     -1.3026537197817094,
     6.4196979235649026e-1,

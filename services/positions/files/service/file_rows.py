@@ -86,8 +86,7 @@ def unread_keys_refused(text: str) -> Iterator[None]:
 def json_items(text: str, noun: str) -> list[object]:
     """The list that a JSON document is, or holds under `noun`."""
     try:
-        # NaN and Infinity are let in here so that they refuse their row, by name, and not the whole
-        # file.
+        # NaN and Infinity are let in here: they refuse their row, not the whole file.
         document: object = json.loads(text)
     except (ValueError, RecursionError) as error:
         place = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""

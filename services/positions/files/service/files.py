@@ -16,15 +16,14 @@ from services.positions.files.domain.exports import (
 )
 from services.positions.files.domain.imports import Format, RefusedTerms
 from services.positions.files.service.wallet_files import WalletRow, parse_wallets
-from services.positions.positions.domain import Filter, Ordered
-from services.positions.positions.service.positions import judged_by, refuse_unknown
+from services.positions.positions.domain import Filter
+from services.positions.positions.service.positions import judged_by, pieces
 from services.positions.service.ports import Begin
 from services.positions.store import Store
 from services.positions.wallets.domain.wallet import Wallet
 from services.positions.wallets.service.wallets import checked
 from shared.clock import Clock
 from shared.errors import InvalidArgument, invalid
-from shared.paging import PageRequest
 
 _ROWS = 5000
 _MAX_REFUSALS = 1000
@@ -55,16 +54,8 @@ class FilesService:
         """Positions by id as a file, and how many. Raises WALLET_NOT_FOUND."""
         frame = await self._enrichment.frame()
         rows: list[dict[str, Cell]] = []
-        after = None
-        while True:
-            async with self._read() as store:
-                found = await store.positions.page(wanted, Ordered(), PageRequest(_ROWS, after))
-                if not found:
-                    await refuse_unknown(store, wanted)
-            rows += [dict(position_cells(judged_by(one, frame))) for one, _ in found[:_ROWS]]
-            if len(found) <= _ROWS:
-                break
-            after = found[_ROWS - 1][1]
+        async for piece in pieces(self._read, wanted, _ROWS):
+            rows += [dict(position_cells(judged_by(one, frame))) for one in piece]
         return await asyncio.to_thread(written, rows, POSITION_FIELDS, kind, "positions"), len(rows)
 
     async def export_wallets(self, kind: Format) -> tuple[bytes, int]:
@@ -109,7 +100,5 @@ class FilesService:
             return False, False
         if not dry_run:
             columns = {name: getattr(changed, name) for name in row.values}
-            if "tags" in columns:
-                columns["tags"] = list(changed.tags)
             await store.wallets.change(row.name, columns)
         return False, True

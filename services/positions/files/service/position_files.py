@@ -330,8 +330,7 @@ def _canonical_keys(item: object) -> Mapping[str, object]:
     named: dict[str, object] = {}
     for key, cell in item.items():
         field = _canonical(key[:64])
-        # An unknown key keeps nothing of its text: it is not ours to repeat, and may itself be a
-        # secret.
+        # An unknown key keeps nothing of its text, which may itself be a secret.
         if field in _ALIASES and field not in named:
             if cell is not None and (not isinstance(cell, str) or (cell and not cell.isspace())):
                 named[field] = cell

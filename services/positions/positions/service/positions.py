@@ -1,6 +1,6 @@
 """Positions by hand: create, read, change, delete, evaluate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -31,7 +31,7 @@ from shared import paging
 from shared.clock import Clock
 from shared.errors import AlreadyExists, InvalidArgument, NotFound, broken_rules, invalid
 from shared.names import choose, new_id
-from shared.paging import Page
+from shared.paging import Page, PageRequest
 
 CHANGEABLE = (
     "size_usd",
@@ -251,6 +251,24 @@ def evaluate(
 def manual_wallet(name: str, now: datetime) -> Wallet:
     """The wallet of positions entered by hand."""
     return Wallet(name, Chain.MANUAL, "", "", None, None, (), True, WalletType.PERSONAL, now)
+
+
+async def pieces(
+    read: Begin, wanted: Filter, row_count: int
+) -> AsyncIterator[Sequence[StoredPosition]]:
+    """Positions by id, so many at a time; one empty piece for none. Raises WALLET_NOT_FOUND."""
+    after, is_first = None, True
+    while True:
+        async with read() as store:
+            found = await store.positions.page(wanted, Ordered(), PageRequest(row_count, after))
+            if not found and is_first:
+                await refuse_unknown(store, wanted)
+        if found or is_first:
+            yield [one for one, _ in found[:row_count]]
+        is_first = False
+        if len(found) <= row_count:
+            return
+        after = found[row_count - 1][1]
 
 
 async def refuse_unknown(store: Store, wanted: Filter) -> None:

@@ -14,13 +14,12 @@ import numpy as np
 from services.positions.domain.position import Position
 from services.positions.enrichment.domain.enriched_frame import EnrichedFrame, changed_keys
 from services.positions.enrichment.service import EnrichmentService
-from services.positions.positions.domain import Filter, Ordered
-from services.positions.positions.service.positions import judged_by, refuse_unknown
+from services.positions.positions.domain import Filter
+from services.positions.positions.service.positions import judged_by, pieces
 from services.positions.service.ports import Begin
 from services.positions.store.positions import StoredPosition
 from shared.clock import Clock
 from shared.feed import Alike, Feed
-from shared.paging import PageRequest
 
 _POLL_SECONDS = 2.0  # for passes of other processes
 # With the longest notes a message of so many stays far below what a client takes.
@@ -68,32 +67,15 @@ class Watch:
         seen: EnrichedFrame | None = None
         async for frame, _ in self._frames.watch():
             if seen is None:
-                async for piece in self._present(wanted, frame):
+                async for piece in pieces(self._read, wanted, _ROWS):
                     shown.update((one.inputs.position_key, one.inputs.id) for one in piece)
-                    yield _news(frame, piece)
+                    yield _news(frame, [judged_by(one, frame) for one in piece])
             elif frame.pass_number > seen.pass_number:
                 async for news in self._changes(wanted, seen, frame, shown):
                     yield news
             else:
                 continue
             seen = frame
-
-    async def _present(
-        self, wanted: Filter, frame: EnrichedFrame
-    ) -> AsyncIterator[Sequence[Position]]:
-        after, told = None, False
-        while True:
-            async with self._read() as store:
-                rows = await store.positions.page(wanted, Ordered(), PageRequest(_ROWS, after))
-                if not rows and not told:
-                    await refuse_unknown(store, wanted)
-            piece = [judged_by(found, frame) for found, _ in rows[:_ROWS]]
-            if piece or not told:
-                yield piece
-            told = True
-            if len(rows) <= _ROWS:
-                return
-            after = rows[_ROWS - 1][1]
 
     async def _changes(
         self, wanted: Filter, before: EnrichedFrame, frame: EnrichedFrame, shown: dict[int, str]

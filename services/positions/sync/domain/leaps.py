@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from services.positions.domain.scale import SCALE_FACTOR_LIMIT, off_scale
 
-# The rule, for each row of an answer. A row that breaks it is refused: the last good one stays,
-# marked.
+# The rule of each row of an answer. One that breaks it is refused: the last good one stays.
 #
 # 1. An open position has a size > 0, and a margin > 0 where its venue gives one (the adapters see
 #    to that).

@@ -46,8 +46,7 @@ _GONE: Final = (
     Reason.MISSING_TOO_SOON,
     Reason.MISSING_TWICE,
 )
-# Changed rows above this number are merged by COPY, and arithmetic on so many leaves the event
-# loop.
+# More changed rows are merged by COPY, and arithmetic on so many leaves the event loop.
 _BULK_ROWS: Final = 2000
 _MOST_TOLD: Final = 8
 

@@ -127,8 +127,7 @@ class SyncService:
         *,
         pass_needed: bool,
     ) -> SyncResult:
-        # In a cycle the pass follows as a step of its own; by hand, or when readers must know at
-        # once, here.
+        # In a cycle the pass is a step of its own; by hand, or when it is urgent, it comes here.
         pass_needed = (
             pass_needed
             or (not step.cycle_id and bool(outcomes))

@@ -71,8 +71,6 @@ class WalletsService:
             columns = dict(values)
             if "public_address" in values:
                 columns["public_address"] = changed.public_address
-            if "tags" in values:
-                columns["tags"] = list(changed.tags)
             if columns:
                 await store.wallets.change(name, columns)
         return await self.get(name)
