@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
+from services.xcom.domain.worst import Worst
+
 
 class Level(IntEnum):
     """How loud; the numbers are those of the protocol. ACTION is for machines and escalates to
@@ -253,6 +255,8 @@ class DeliveryAttempt:
     is_own: bool = False
     # Its channel was switched off since.
     is_off: bool = False
+    # Of a digest.
+    worst: Worst | None = None
 
 
 @dataclass(frozen=True, slots=True)

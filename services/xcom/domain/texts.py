@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from services.xcom.deliveries.domain.digests import worst_of
 from services.xcom.domain.fitting import Size, cut, fitted
 from services.xcom.domain.messages import DeliveryAttempt, DeliveryReason, Level
 from services.xcom.domain.phrases import far, is_demo, joined, rounded, to_do
@@ -93,9 +92,8 @@ def short_text(attempt: DeliveryAttempt) -> str:
     """
     link = f" {attempt.link}" if attempt.link and len(attempt.link) < SMS_LENGTH // 2 else ""
     room = SMS_LENGTH - len(link)
-    worst = worst_of(attempt)
-    if worst is not None:
-        return gsm(worst.within(room)) + link
+    if attempt.worst is not None:
+        return gsm(attempt.worst.within(room)) + link
     first, *more = (gsm(part) for part in _parts(attempt))
     text = cut(joined([first], ""), room)
     for part in filter(None, more):
@@ -108,7 +106,7 @@ def short_text(attempt: DeliveryAttempt) -> str:
 
 def spoken_text(attempt: DeliveryAttempt) -> str:
     """Sentences to be read aloud, twice: a phone is slow to reach the ear."""
-    worst = worst_of(attempt)
+    worst = attempt.worst
     parts = worst.sentences() if worst is not None else _parts(attempt)
     marks = ["Demo, simulated data"] if is_demo(attempt.facts) else []
     is_plain = attempt.level is Level.LOW or parts[0].startswith(("DEMO", attempt.level.name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
@@ -134,6 +134,7 @@ class EnqueueStore(SettingStore):
         self, extra: ExtraDelivery, group: Group, digest: Digest, now: datetime
     ) -> None:
         """The message that stands for a group, with its one delivery."""
+        worst = json.dumps(asdict(digest.worst), ensure_ascii=False)
         await self._transaction.execute(
             _DIGEST,
             id=extra.id,
@@ -145,7 +146,7 @@ class EnqueueStore(SettingStore):
             urgency=group.urgency,
             subject=digest.subject,
             body=digest.body,
-            facts=json.dumps(digest.facts),
+            facts=json.dumps({**digest.facts, "worst": worst}),
             now=now,
         )
 

@@ -24,6 +24,7 @@ from services.xcom.domain.messages import (
     Verdict,
 )
 from services.xcom.domain.settings import Settings
+from services.xcom.domain.worst import Worst
 from services.xcom.store.listener import NOTIFY_CHANNEL, SOUNDS
 from services.xcom.store.settings import STORED, Fetches, parsed
 from shared import rows
@@ -367,4 +368,8 @@ class Queue:
 
 def _attempt(row: asyncpg.Record) -> DeliveryAttempt:
     """A claimed delivery with what its message says."""
-    return rows.read(DeliveryAttempt, row, link="", is_own=False, is_off=False)
+    facts, worst = json.loads(row["facts"]), None
+    if row["reason"] == DeliveryReason.DIGEST and "worst" in facts:
+        worst = Worst(**json.loads(facts["worst"]))
+    own = {"link": "", "is_own": False, "is_off": False}
+    return rows.read(DeliveryAttempt, row, facts=facts, worst=worst, **own)

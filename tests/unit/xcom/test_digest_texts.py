@@ -51,6 +51,7 @@ def as_attempt(digest: Digest) -> DeliveryAttempt:
         body=digest.body,
         facts=digest.facts,
         reason=DeliveryReason.DIGEST,
+        worst=digest.worst,
     )
 
 

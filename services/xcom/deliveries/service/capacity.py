@@ -20,35 +20,30 @@ class Pacer:
     several.
     """
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, channels: Mapping[str, Channel]) -> None:
         self._budget = budget
+        self._channels = channels
 
-    def paces(self, channel: Channel, level_range: LevelRange) -> bool:
+    def paces(self, capacity: Capacity, level_range: LevelRange) -> bool:
         """Whether it decides about this channel at all."""
-        return channel.paced if _is_quiet(level_range) else bool(channel.cooldown_seconds)
+        channel = self._channels[capacity.channel]
+        return bool(channel.cooldown_seconds) if level_range.urgent else channel.paced
 
     async def paced(
-        self,
-        store: DeliveryStore,
-        channels: Mapping[str, Channel],
-        capacities: list[Capacity],
-        level_range: LevelRange,
+        self, store: DeliveryStore, capacities: list[Capacity], level_range: LevelRange
     ) -> list[Capacity]:
         """Paced capacities as they are now; none without the lock."""
-        name = "quiet" if _is_quiet(level_range) else "high"
-        pace = await store.waiting.pace(
-            name,
-            [capacity.channel for capacity in capacities],
-            level_range,
-            level_range.now - self._budget.window,
-        )
+        name = "high" if level_range.urgent else "quiet"
+        after = level_range.now - self._budget.window
+        names = [capacity.channel for capacity in capacities]
+        pace = await store.waiting.pace(name, names, level_range, after)
         if not pace.may:
             return []
         for capacity in capacities:
-            if cooldown_seconds := channels[capacity.channel].cooldown_seconds:
+            if cooldown_seconds := self._channels[capacity.channel].cooldown_seconds:
                 await store.rest(capacity.channel, level_range, cooldown_seconds)
-        if _is_quiet(level_range):
-            configured = ConfiguredChannels(channels, pace.settings)
+        if not level_range.urgent:
+            configured = ConfiguredChannels(self._channels, pace.settings)
             held = [
                 await self._quiet(store, configured, capacity, level_range, pace)
                 for capacity in capacities
@@ -57,7 +52,7 @@ class Pacer:
         for capacity in capacities:
             # Where a rest follows each send, what waits is sent at once.
             if (
-                channels[capacity.channel].cooldown_seconds
+                self._channels[capacity.channel].cooldown_seconds
                 and pace.fresh_counts[capacity.channel] > 1
             ):
                 for address in await store.bursts(capacity.channel, level_range):
@@ -92,7 +87,3 @@ class Pacer:
         if group is not None:
             digest = digest_of(group.member_count, group.worst, group.is_demo)
             await store.add_digest(extra, group, digest, level_range.now)
-
-
-def _is_quiet(level_range: LevelRange) -> bool:
-    return not level_range.urgent

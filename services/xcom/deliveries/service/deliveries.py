@@ -88,7 +88,7 @@ class DeliveryService:
         self._dead_deliveries = DeadDeliveries(channels)
         self._clock = clock
         self._chance = chance
-        self._pacer = Pacer(rules.budget)
+        self._pacer = Pacer(rules.budget, channels)
 
     async def claim(self, sending: Mapping[str, DeliveryAttempt]) -> Claimed:
         """Take what is due on channels with room; `sending` are those in flight here by delivery
@@ -99,7 +99,7 @@ class DeliveryService:
         capacities = self._capacities(sending)
         if not capacities:
             return Claimed((), self._rules.poll_seconds)
-        free = [one for one in capacities if not self._is_paced(one, level_range)]
+        free = [one for one in capacities if not self._pacer.paces(one, level_range)]
         watched = [one.channel for one in capacities]
         claims = [await self._queue.claim(free, level_range, sending, watched)]
         due_channels, next_time = claims[0].due_channels, claims[0].next_time
@@ -130,9 +130,6 @@ class DeliveryService:
         attempts = await self._links.attach(self._queue, attempts, self._channels, now)
         return Claimed(attempts, self._pause_seconds(next_time))
 
-    def _is_paced(self, capacity: Capacity, level_range: LevelRange) -> bool:
-        return self._pacer.paces(self._channels[capacity.channel], level_range)
-
     async def _claim_paced(
         self, capacities: list[Capacity], level_range: LevelRange, sending: Collection[str]
     ) -> list[Claim]:
@@ -140,7 +137,7 @@ class DeliveryService:
         through.
         """
         async with self._begin() as store:
-            capacities = await self._pacer.paced(store, self._channels, capacities, level_range)
+            capacities = await self._pacer.paced(store, capacities, level_range)
             if not capacities:
                 return []
             return [await store.waiting.claim(capacities, level_range, sending)]
