@@ -51,11 +51,12 @@ _PUT_OFF = Statement("""
     from unnest(cast(:ids as text[]), cast(:untils as timestamptz[])) as own(id, until)
     where delivery.id = own.id and state = 1 and claimed_until is null
 """)
-# Nobody hears of an end first: it waits behind a digest that holds the beginning and is tried
-# again.
+# Nobody hears of an end first: it waits behind a digest that holds the beginning and is being sent,
+# or is tried again.
 _ENDS_BEHIND = Statement(f"""
     update delivery as later
-    set due_time = greatest(later.due_time, digest.due_time + interval '1 second')
+    set due_time = greatest(later.due_time,
+        greatest(digest.due_time, digest.claimed_until) + interval '1 second')
     from delivery as digest, message as ending
     where digest.id = :id and digest.state = 1 and digest.reason = {_DIGEST}
         and later.state = 1 and later.claimed_until is null
@@ -106,7 +107,7 @@ class RecallStore(AcceptStore):
         )
 
     async def put_ends_behind(self, digest_id: str) -> None:
-        """The ends of what this digest carries are sent after its next try."""
+        """The ends of what this digest carries are sent after its next try, or the present one."""
         await self._transaction.execute(_ENDS_BEHIND, id=digest_id)
 
     async def _waiting(self, statement: Statement, **values: object) -> list[WaitingDelivery]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from sonic.xcom.v1 import xcom_pb2 as pb
@@ -94,6 +97,26 @@ async def test_the_end_comes_after_a_digest_that_holds_the_beginning_however_oft
     twilio.refusal = None
     await a_while(xcom, 2)
     assert said(twilio) == ["SOL long", *["HIGH: 2 "] * 3, "RESOLVED"]
+
+
+async def test_the_end_does_not_overtake_a_digest_that_is_being_sent(
+    xcom: Xcom, twilio: FakeTwilio
+) -> None:
+    await xcom.start(**twilio_settings(twilio))
+    other = await xcom.send("HIGH", channels=["sms"])
+    await xcom.settled(other.id, "sms")
+    await xcom.send("HIGH", channels=["sms"], incident_key=KEY)
+    await xcom.send("HIGH", channels=["sms"], incident_key="alert-9.1", subject="HIGH: BTC long")
+    twilio.refusal = answer(503, {})
+    await xcom.push_until(lambda: len(twilio.texts) == 2)
+    await over(xcom)
+    gate = asyncio.Event()
+    twilio.refusal = replace(answer(503, {}), after=gate)
+    await xcom.push_until(lambda: len(twilio.texts) == 3)
+    for _ in range(5):
+        await xcom.push(1)
+    assert said(twilio) == ["SOL long", *["HIGH: 2 "] * 2]
+    gate.set()
 
 
 async def test_a_digest_is_not_tried_again_when_all_that_it_carries_is_over(

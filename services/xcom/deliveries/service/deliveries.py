@@ -140,7 +140,11 @@ class DeliveryService:
             capacities = await self._pacer.paced(store, capacities, level_range)
             if not capacities:
                 return []
-            return [await store.waiting.claim(capacities, level_range, sending)]
+            claim = await store.waiting.claim(capacities, level_range, sending)
+            for attempt in claim.attempts:
+                if attempt.reason is DeliveryReason.DIGEST:
+                    await store.put_ends_behind(attempt.delivery_id)
+            return [claim]
 
     async def deliver(self, attempt: DeliveryAttempt) -> None:
         """One try, then its outcome; a try beyond the last one is only written off."""
