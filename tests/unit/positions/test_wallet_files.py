@@ -41,6 +41,9 @@ def test_what_is_written_is_read_as_it_was(kind) -> None:
         ({"name": "a", "chain": "manual", "active": "maybe"}, "active", "NOT_A_BOOLEAN"),
         ({"name": "a", "chain": "manual", "balance_usd": "much"}, "balance_usd", "NOT_A_NUMBER"),
         ({"name": "a", "chain": "manual", "balance_usd": "nan"}, "balance_usd", "NOT_FINITE"),
+        ({"name": None, "chain": "manual"}, "name", "INVALID_FIELD"),
+        ({"name": "a", "chain": "manual", "image_path": ["p"]}, "image_path", "INVALID_FIELD"),
+        ({"name": "a\ud800", "chain": "manual"}, "name", "INVALID_FIELD"),
         (
             {"name": "a", "chain": "manual", "seed": "abandon " * 11 + "about"},
             "other",
