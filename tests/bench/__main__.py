@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import platform
 import shlex
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -23,24 +25,52 @@ from rich.console import Console
 from tests.bench import growth, large, notifications, page, profile, prometheus, starting
 from tests.bench.figures import Figure
 from tests.bench.goals import GOALS, chosen, in_order
+from tests.bench.judging import Evaluations
 from tests.bench.running import Options, Run, say
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 console = Console(width=150)
 
 
-async def main(arguments: Sequence[str]) -> None:
-    """Measure, print, and leave nothing behind but the page when it was asked for."""
-    asked = _parser().parse_args(arguments)
+async def main(arguments: Sequence[str]) -> int:
+    """Measure, print, and leave nothing behind but the page when it was asked for; the exit code.
+
+    Ctrl-C or SIGTERM ends the run and prints what it has found by then.
+    """
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    try:
+        goals = chosen(asked.only)
+    except ValueError as error:
+        parser.error(str(error))
     options = Options(
         asked.size, asked.cycles, asked.notifications, asked.idle, asked.seed, full=asked.full
     )
-    wanted = [*chosen(asked.only), profile.GOAL] if asked.profile else chosen(asked.only)
+    wanted = [*goals, profile.GOAL] if asked.profile else goals
     with tempfile.TemporaryDirectory(prefix="sonic-bench-") as folder:
         home = Path(folder)
         home.chmod(0o711)
         run = Run(options, wanted, home)
-        await _measure(run)
+        # What servers in this process log is no part of the result.
+        with contextlib.redirect_stdout(sys.stderr):
+            measuring = asyncio.create_task(_measure(run))
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, _end, run, measuring)
+            await asyncio.wait({measuring})
+    _tell(run, asked, arguments)
+    if run.is_ended:
+        say("the run was ended before its time")
+        return 1
+    await measuring
+    return 0
+
+
+def _end(run: Run, measuring: asyncio.Task[None]) -> None:
+    run.is_ended = True
+    measuring.cancel()
+
+
+def _tell(run: Run, asked: argparse.Namespace, arguments: Sequence[str]) -> None:
     figures = _ordered(run)
     command = f"make bench ARGS={shlex.quote(shlex.join(arguments))}" if arguments else "make bench"
     if asked.json:
@@ -62,7 +92,7 @@ async def _measure(run: Run) -> None:
         try:
             evaluations = await large.measure(run)
         except Exception as error:  # noqa: BLE001  what else is wanted can still be measured
-            say(f"  failed: {error!r}")
+            run.fail([goal for goal in large.GOALS if run.wants(goal)], error)
     if evaluations is not None:
         await run.part("G4", "Prometheus", partial(_g4, evaluations, options))
     await run.part("G16", "growth", partial(growth.measure, run))
@@ -75,7 +105,7 @@ async def _measure(run: Run) -> None:
     await run.part(profile.GOAL, "functions", partial(profile.functions, run))
 
 
-async def _g4(ours: large.Evaluations, options: Options) -> list[Figure]:
+async def _g4(ours: Evaluations, options: Options) -> list[Figure]:
     theirs = await prometheus.measure(options.size, options.seed)
     return prometheus.alone(ours) if theirs is None else theirs.figures(ours)
 
@@ -110,4 +140,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))
+    sys.exit(asyncio.run(main(sys.argv[1:])))

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 
 from tests.bench import floor
 from tests.bench.figures import Figure, Limit
+from tests.bench.served import served
 
 _METHOD = "/bench.Bare/Call"
 _WARM = 200
@@ -30,19 +30,13 @@ Call = Callable[[], Awaitable[object]]
 @asynccontextmanager
 async def bare() -> AsyncIterator[Call]:
     """An empty call to a bare server of another process."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.calls", stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        address = (await process.stdout.readline()).decode().strip()
-        async with grpc.aio.insecure_channel(address) as channel:
-            empty: Any = empty_pb2.Empty
-            call = channel.unary_unary(_METHOD, empty.SerializeToString, empty.FromString)
-            yield lambda: call(empty_pb2.Empty(), timeout=5)
-    finally:
-        process.kill()
-        await process.wait()
+    async with (
+        served("tests.bench.calls") as address,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        empty: Any = empty_pb2.Empty
+        call = channel.unary_unary(_METHOD, empty.SerializeToString, empty.FromString)
+        yield lambda: call(empty_pb2.Empty(), timeout=5)
 
 
 async def reads(positions_address: str, count: int) -> list[Figure]:

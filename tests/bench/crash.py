@@ -6,12 +6,9 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-import asyncpg
 from sonic.cyclone.v1 import cyclone_pb2
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
-from services.cli.connection import System
-from shared.database.address import plain
 from tests.bench import cycles
 from tests.bench.figures import Figure, Limit
 from tests.bench.judging import Judging, evaluation
@@ -22,7 +19,6 @@ LEVELS = ("LOW", "MEDIUM", "HIGH")
 _PATIENCE_SECONDS = 20.0
 _CRASHES = 3
 _SETTLING_CYCLES = 3
-_UNSENT = "select count(*) from alerts.outbox where sent_time is null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,43 +40,40 @@ class Crash:
         return not self.unsent_count and not self.queued
 
 
-async def measure(
-    found: System, admin_url: str, receiver: Receiver, quiet_ms: list[float]
-) -> list[Figure]:
+async def measure(judging: Judging, receiver: Receiver, quiet_ms: list[float]) -> list[Figure]:
     """G7: three times, each as the first: from NORMAL to HIGH at once."""
     crashes = []
     for number in range(_CRASHES):
         if number:
-            await settled(found)
-        crashes.append(await _crash(found, admin_url, receiver))
+            await settled(judging)
+        crashes.append(await _crash(judging, receiver))
     return figures(crashes, quiet_ms)
 
 
-async def settled(found: System) -> None:
+async def settled(judging: Judging) -> None:
     """Every level is NORMAL again, nothing waits, and alerts are made anew."""
-    judging = Judging(found)
     await judging.calm()
     await judging.forget()
     for _ in range(_SETTLING_CYCLES):
-        await cycles.ended(found)
+        await cycles.ended(judging.found)
 
 
-async def one(found: System) -> cyclone_pb2.Cycle:
+async def one(judging: Judging) -> cyclone_pb2.Cycle:
     """The cycle in which nine in ten distances are HIGH at once."""
-    await Judging(found).crash(len(LEVELS))
-    return await cycles.ended(found)
+    await judging.crash(len(LEVELS))
+    return await cycles.ended(judging.found)
 
 
-async def _crash(found: System, admin_url: str, receiver: Receiver) -> Crash:
+async def _crash(judging: Judging, receiver: Receiver) -> Crash:
     await receiver.reset()
-    cycle = await one(found)
+    cycle = await one(judging)
     judged = evaluation(cycle)
     judged_seconds = _began_seconds(judged) + cycles.milliseconds(judged) / 1000
-    unsent, queued = await _waiting(found, admin_url)
+    unsent, queued = await _waiting(judging)
     end = time.monotonic() + _PATIENCE_SECONDS
     while (unsent or queued) and time.monotonic() < end:
         await asyncio.sleep(0.2)
-        unsent, queued = await _waiting(found, admin_url)
+        unsent, queued = await _waiting(judging)
     told_seconds = time.time() - _began_seconds(cycle)
     received = await receiver.received()
     heard = received.first_seconds.get(LEVELS[-1])
@@ -101,16 +94,12 @@ def _began_seconds(timed: cyclone_pb2.Cycle | cyclone_pb2.Step) -> float:
     return timed.started_time.ToNanoseconds() / 1e9
 
 
-async def _waiting(found: System, admin_url: str) -> tuple[int, bool]:
+async def _waiting(judging: Judging) -> tuple[int, bool]:
     """Messages that have not left alerts; whether deliveries wait in xcom."""
-    connection = await asyncpg.connect(plain(admin_url))
-    try:
-        unsent = int(await connection.fetchval(_UNSENT))
-    finally:
-        await connection.close()
-    stub = await found.stub("xcom", xcom_pb2_grpc.XComServiceStub)
+    stub = await judging.found.stub("xcom", xcom_pb2_grpc.XComServiceStub)
     request = xcom_pb2.ListDeliveriesRequest(page_size=1, state=xcom_pb2.DELIVERY_STATE_QUEUED)
-    return unsent, bool((await stub.ListDeliveries(request)).deliveries)
+    queued = bool((await stub.ListDeliveries(request)).deliveries)
+    return await judging.unsent_count(), queued
 
 
 def figures(crashes: list[Crash], quiet_ms: list[float]) -> list[Figure]:

@@ -17,9 +17,9 @@ import asyncpg
 from services.cli.connection import connected
 from services.cli.plan import SERVICES
 from shared.database.address import plain
-from tests.bench import cycles
+from tests.bench import crash, cycles
 from tests.bench.figures import Figure, Limit
-from tests.bench.judging import Judging
+from tests.bench.judging import Judging, evaluation
 from tests.bench.running import Run, Running, say, started
 
 CYCLES_A_DAY = 1440
@@ -80,7 +80,7 @@ async def measure(run: Run) -> list[Figure]:
     """G16, at 10 positions, and at a tenth of the large size."""
     async with started(run.home / "growth", _SETTINGS) as running:
         async with connected(running.addresses) as found:
-            await Judging(found).calm()
+            await Judging(found, running.admin_url).calm()
         cycles_count = max(20, _SMALL_CYCLES * run.options.cycles // 30)
         small = await _grown(running, _SMALL, cycles_count, run.options.seed)
         folder = folder_bytes(running.home)
@@ -93,6 +93,8 @@ async def measure(run: Run) -> list[Figure]:
 async def _grown(running: Running, count: int, cycles_count: int, seed: int) -> Growth:
     """Over as many cycles as came before, so that room which updates need is there already."""
     say(f"  {count:,} positions, {cycles_count} cycles twice")
+    async with connected(running.addresses) as found:
+        await Judging(found, running.admin_url).forget()
     await cycles.fill(running.addresses, count, seed=seed)
     await cycles.run(running.addresses, warm=cycles_count, counted=0)
     before = await _sizes(running.admin_url)
@@ -104,9 +106,7 @@ async def _bytes_of_a_change(running: Running) -> float:
     """Of a level: its ledger row, its message, its deliveries; all alerts about distance change."""
     before = await _sizes(running.admin_url)
     async with connected(running.addresses) as found:
-        await Judging(found).crash(3)
-        changed = (await cycles.one(found)).steps
-        count = next(step for step in changed if step.name == "EVALUATE_ALERTS").counts["raised"]
+        count = evaluation(await crash.one(Judging(found, running.admin_url))).counts["raised"]
     after = await _sizes(running.admin_url)
     return sum(between(before, after, 1).by_table.values()) / max(1, count)
 

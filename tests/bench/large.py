@@ -75,6 +75,8 @@ class Large:
     async def fill(self, size: int) -> None:
         """So many positions, some cycles to settle, and counted ones."""
         say(f"{size:,} positions")
+        # Or the end of each position that goes would be told.
+        await self.judging.forget()
         await cycles.fill(self.running.addresses, size, seed=self.run.options.seed)
         counted = self.run.options.cycles if size <= 1000 else 9
         self.taken[size] = await cycles.run(self.running.addresses, warm=3, counted=counted)
@@ -90,7 +92,7 @@ async def measure(run: Run) -> Evaluations | None:
             started(run.home / "large", {"WEBHOOK_URL": receiver.url, "WEBHOOK_SECRET": "bench"})
         )
         found = await stack.enter_async_context(connected(running.addresses))
-        large = Large(run, running, found, receiver, Judging(found))
+        large = Large(run, running, found, receiver, Judging(found, running.admin_url))
         await large.judging.calm()
         await _small(large)
         if run.wants(*_LARGE):
@@ -134,7 +136,7 @@ async def _at_size(large: Large) -> None:
     await run.part(
         "G7",
         "a crash",
-        partial(crash.measure, large.found, running.admin_url, large.receiver, quiet_ms),
+        partial(crash.measure, large.judging, large.receiver, quiet_ms),
     )
     await run.part("PROFILE", "a quiet cycle and a crash", partial(profile.processes, large))
 
@@ -189,7 +191,7 @@ async def _g3(large: Large, size: int) -> list[Figure]:
 
 async def _g4(large: Large) -> list[Figure]:
     """The rival's part comes when the system is down and the machine is its own."""
-    large.evaluations = await large.judging.evaluations(large.running.admin_url)
+    large.evaluations = await large.judging.evaluations()
     return []
 
 

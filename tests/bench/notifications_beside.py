@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import psutil
 
+from tests.bench.served import killed
 from tests.contract.xcom.processes import free_port
 
 PROGRAM = "prometheus-alertmanager"
@@ -76,9 +77,7 @@ async def running(home: Path, url: str) -> AsyncIterator[Alertmanager | None]:
             await _ready(client, process)
             yield Alertmanager(client, psutil.Process(process.pid))
     finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        await killed(process)
 
 
 async def _ready(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
+
+from tests.bench.served import served
 
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 _LEVEL = re.compile(rb'"level":\s*"(\w+)"')
@@ -49,17 +50,11 @@ class Receiver:
 @asynccontextmanager
 async def running() -> AsyncIterator[Receiver]:
     """A process that receives while the block runs."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.notifications_receiver", stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        address = (await process.stdout.readline()).decode().strip()
-        async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
-            yield Receiver(address, client)
-    finally:
-        process.kill()
-        await process.wait()
+    async with (
+        served("tests.bench.notifications_receiver") as address,
+        httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client,
+    ):
+        yield Receiver(address, client)
 
 
 @dataclass

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.gateway.listener import HttpServer
 from tests.bench.figures import Figure, Limit
+from tests.bench.served import served
 
 PAGES = {
     "100 positions": "/v1/positions?page_size=100",
@@ -66,7 +67,10 @@ async def measure(http_address: str, folder: Path) -> list[Figure]:
         files = [folder / f"page-{place}.json" for place in range(len(bodies))]
         for file, body in zip(files, bodies, strict=True):
             file.write_bytes(body)
-        async with _from_memory(files) as address, connection(address) as theirs:
+        async with (
+            served("tests.bench.pages", *map(str, files)) as address,
+            connection(address) as theirs,
+        ):
             return [
                 await _compare(what, path, f"/{file.name}", len(body), ours, theirs)
                 for (what, path), file, body in zip(PAGES.items(), files, bodies, strict=True)
@@ -85,19 +89,6 @@ async def _compare(
                 taken_ms[place].append((time.perf_counter() - began) * 1000)
     note = f"{size:,} bytes"
     return Figure("G14", what, taken_ms[0], "from memory", taken_ms[1], Limit(6), note=note)
-
-
-@asynccontextmanager
-async def _from_memory(files: list[Path]) -> AsyncIterator[str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.pages", *map(str, files), stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        yield (await process.stdout.readline()).decode().strip()
-    finally:
-        process.kill()
-        await process.wait()
 
 
 async def _serve(files: list[Path]) -> None:

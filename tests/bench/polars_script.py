@@ -13,8 +13,12 @@ import io
 import json
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import asyncpg
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ABSENT = "polars is not installed here (requirements-dev.lock has it)"
 # Made by the caller, filled with the positions that the product holds.
@@ -106,10 +110,9 @@ async def _cycle(connection: asyncpg.Connection[asyncpg.Record]) -> None:
         await connection.execute("truncate bench.output")
 
 
-def _level(value: object, limits: tuple[float, float, float]) -> object:
-    import polars as pl
-
-    return sum((value >= limit).cast(pl.Int8) for limit in limits)  # type: ignore[operator]
+def _level(value: pl.Expr, limits: tuple[float, float, float]) -> pl.Expr:
+    low, medium, high = (value >= limit for limit in limits)
+    return low.cast(int) + medium.cast(int) + high.cast(int)
 
 
 async def main(url: str, rounds: int) -> None:

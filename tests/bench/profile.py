@@ -53,12 +53,12 @@ class Spent:
 
 async def processes(large: Large) -> list[Figure]:
     """Quiet cycles and one crash: the steps on the clock, and CPU by service, Python beside SQL."""
+    await crash.settled(large.judging)
     before = await _spent(large)
     taken = [await cycles.one(large.found) for _ in range(_CYCLES)]
     lines = by_process("a quiet cycle", before, await _spent(large), _CYCLES)
-    await crash.settled(large.found)
     before = await _spent(large)
-    broken = await crash.one(large.found)
+    broken = await crash.one(large.judging)
     crashed = by_process("a crash cycle", before, await _spent(large), 1)
     return [
         *_steps("a quiet cycle", taken),
@@ -113,10 +113,10 @@ async def functions(run: Run) -> list[Figure]:
     """
     async with (
         notifications_receiver.running() as receiver,
-        _in_this_process(run.home / "profile", receiver.url) as addresses,
+        _in_this_process(run.home / "profile", receiver.url) as (addresses, admin_url),
         connected(addresses) as found,
     ):
-        judging = Judging(found)
+        judging = Judging(found, admin_url)
         await judging.calm()
         await cycles.fill(addresses, run.options.size, seed=run.options.seed)
         for _ in range(3):
@@ -186,7 +186,7 @@ def package(place: Place) -> str:
 
 
 @asynccontextmanager
-async def _in_this_process(home: Path, webhook: str) -> AsyncIterator[dict[str, str]]:
+async def _in_this_process(home: Path, webhook: str) -> AsyncIterator[tuple[dict[str, str], str]]:
     home.mkdir(mode=0o711)
     settings = {"SONIC_SCHEDULE": "0", "SONIC_HOME": str(home), "LOG_LEVEL": "WARNING"}
     with environment(settings | {"WEBHOOK_URL": webhook, "WEBHOOK_SECRET": "bench"}):
@@ -195,4 +195,4 @@ async def _in_this_process(home: Path, webhook: str) -> AsyncIterator[dict[str, 
             urls = await database.prepare(opened, plan.home)
             listens = system.free_ports(tuple(SERVICES))
             async with system.in_one_process(plan, urls, say, listens=listens) as addresses:
-                yield addresses
+                yield addresses, opened.url

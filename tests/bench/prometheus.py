@@ -22,6 +22,7 @@ import numpy as np
 
 from tests.bench.figures import Figure, Limit
 from tests.bench.judging import Evaluations
+from tests.bench.served import killed
 
 PROGRAM = "prometheus"
 ABSENT = "Prometheus is not installed here (apt-get install prometheus)"
@@ -171,8 +172,7 @@ async def _running(program: str, folder: Path, source: str) -> AsyncIterator[str
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
-        await process.wait()
+        await killed(process)
 
 
 async def _free_port() -> int:

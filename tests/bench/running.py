@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -60,10 +61,12 @@ class Run:
     wanted: Sequence[str]
     home: Path
     figures: list[Figure] = field(default_factory=list)
+    # Somebody ended the run: what has not begun never will.
+    is_ended: bool = False
 
     def wants(self, *goals: str) -> bool:
-        """Whether one of them is asked for."""
-        return any(goal in self.wanted for goal in goals)
+        """Whether one of them is asked for, while the run goes on."""
+        return not self.is_ended and any(goal in self.wanted for goal in goals)
 
     async def part(
         self, goals: str, what: str, measure: Callable[[], Awaitable[Sequence[Figure]]]
@@ -73,12 +76,20 @@ class Run:
         if not named:
             return
         say(f"{' '.join(named)}: {what}")
+        began = time.monotonic()
         try:
             self.figures += await measure()
+            say(f"  {time.monotonic() - began:.0f} s")
         except Exception as error:  # noqa: BLE001  the other goals are still to be measured
-            words = (str(error) or type(error).__name__).splitlines()[0][:200]
-            say(f"  failed: {words}")
-            for goal in named:
+            self.fail(named, error)
+
+    def fail(self, goals: Sequence[str], error: Exception) -> None:
+        """What went wrong stands where the figures of these goals would; those there are stay."""
+        words = (str(error) or type(error).__name__).splitlines()[0][:200]
+        say(f"  failed: {words}")
+        made = {figure.goal for figure in self.figures}
+        for goal in goals:
+            if goal not in made:
                 self.figures.append(absent(goal, GOALS.get(goal, ""), f"failed: {words}"))
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -40,7 +40,7 @@ async def measure(run: Run) -> list[Figure]:
                 figures += await _idle(process, home, run.options.idle_seconds)
     async with up(home, _ONE_PROCESS) as (process, one_ms):
         if run.wants("G11"):
-            await asyncio.sleep(_SETTLE_SECONDS)
+            await asyncio.sleep(min(_SETTLE_SECONDS, run.options.idle_seconds))
             figures.append(_memory("in one process", process, 120))
     return [
         *(figures if run.wants("G11") else []),
@@ -76,13 +76,13 @@ async def up(home: Path, *options: str) -> AsyncIterator[tuple[psutil.Process, f
         taken_ms = (time.perf_counter() - began) * 1000
         yield psutil.Process(process.pid), taken_ms
     finally:
-        if process.returncode is None:
+        with suppress(ProcessLookupError):
             process.terminate()
         await process.communicate()
 
 
 async def _idle(process: psutil.Process, home: Path, seconds: float) -> list[Figure]:
-    await asyncio.sleep(_SETTLE_SECONDS)
+    await asyncio.sleep(min(_SETTLE_SECONDS, seconds))
     say(f"  {seconds:.0f} s of nothing but the schedule")
     everything = [process, footprint.postmaster(home)]
     before, began = footprint.cpu_seconds(everything), time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.bench import __main__ as bench
 from tests.bench.figures import Figure, Limit
 from tests.bench.goals import GOALS, chosen, in_order, missed
 
@@ -39,3 +40,11 @@ def test_a_goal_is_missed_by_one_of_its_figures() -> None:
         Figure("G1", "a", [9.0]),
     ]
     assert missed(figures) == ["G3"]
+
+
+async def test_a_wrong_goal_ends_the_command_before_it_measures(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        await bench.main(["--only", "G19"])
+    assert "no such goal: G19" in capsys.readouterr().err
