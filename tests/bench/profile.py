@@ -11,7 +11,7 @@ import pstats
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +88,9 @@ async def _spent(large: Large) -> dict[str, Spent]:
         await connection.close()
     sql: dict[str, list[psutil.Process]] = defaultdict(list)
     for row in backends:
-        sql[row["usename"]].append(psutil.Process(row["pid"]))
+        # One that was just let go is not counted.
+        with suppress(psutil.NoSuchProcess):
+            sql[row["usename"]].append(psutil.Process(row["pid"]))
     return {
         name: Spent(footprint.cpu_seconds([one]), footprint.cpu_seconds(sql[name]))
         for name, one in footprint.servers().items()
