@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import platform
-import shlex
 import signal
 import sys
 import tempfile
@@ -72,15 +71,32 @@ def _end(run: Run, measuring: asyncio.Task[None]) -> None:
 
 def _tell(run: Run, asked: argparse.Namespace, arguments: Sequence[str]) -> None:
     figures = _ordered(run)
-    command = f"make bench ARGS={shlex.quote(shlex.join(arguments))}" if arguments else "make bench"
     if asked.json:
         print(json.dumps([figure.as_dict() for figure in figures], indent=2))
     else:
         console.print(page.table(figures, f"bench on {_machine()}"))
-        console.print(page.summary(figures), command, sep="\n")
+        console.print(page.summary(figures), page.command(*arguments), sep="\n")
     if asked.write:
         when = f"{datetime.now(UTC):%d %B %Y}"
-        PAGE.write_text(page.markdown(figures, command, _machine(), when))
+        PAGE.write_text(page.markdown(figures, _settings(asked), _machine(), when))
+
+
+def _settings(asked: argparse.Namespace) -> str:
+    """What was asked for otherwise than by default and changes the figures."""
+    default = Options()
+    said = {
+        "size": default.size,
+        "cycles": default.cycles,
+        "notifications": default.notifications,
+        "idle": default.idle_seconds,
+        "seed": default.seed,
+    }
+    words = [
+        f"--{name} {str(getattr(asked, name)).removesuffix('.0')}"
+        for name, usual in said.items()
+        if getattr(asked, name) != usual
+    ]
+    return " ".join([*words, *(["--full"] if asked.full else [])])
 
 
 async def _measure(run: Run) -> None:

@@ -19,7 +19,7 @@ _MARKS = {
 }
 _HEAD = """# Performance
 
-Made by `{command}` from one run{when}. Do not edit: run it again.
+Made by `{command}` from one run on {when}. Do not edit: run it again.
 
 {machine}. Each figure stands beside a reference made in the same run, on the same machine: ratios
 compare, times do not. Values are medians (p99 where a line says so), in brackets the middle half of
@@ -62,22 +62,27 @@ def summary(figures: Sequence[Figure]) -> str:
     return f"{len(judged)} of {len(asked)} goals have a figure; {words}"
 
 
-def markdown(figures: Sequence[Figure], command: str, machine: str, when: str) -> str:
-    """The page; `command` made the run, and each part says the one that makes it alone."""
-    parts = [
-        _HEAD.format(command=command, machine=machine, when=f" on {when}"),
-        summary(figures) + ".\n",
-    ]
+def markdown(figures: Sequence[Figure], settings: str, machine: str, when: str) -> str:
+    """The page; `settings`: the arguments of the run that change its figures."""
+    head = _HEAD.format(command=command("--write", settings), machine=machine, when=when)
+    parts = [head, summary(figures) + ".\n"]
     for goal, lines in groupby(figures, key=lambda figure: figure.goal):
-        parts.append(_part(goal, list(lines)))
+        parts.append(_part(goal, list(lines), settings))
     return "\n".join(parts)
 
 
-def _part(goal: str, figures: Sequence[Figure]) -> str:
+def command(*arguments: str) -> str:
+    """As it is typed; empty arguments are left out."""
+    given = " ".join(filter(None, arguments))
+    return f"make bench ARGS='{given}'" if given else "make bench"
+
+
+def _part(goal: str, figures: Sequence[Figure], settings: str) -> str:
     if goal in GOALS:
-        title, alone = f"{goal}: {GOALS[goal]}", f"make bench ARGS='--only {goal}'"
+        title, asked = f"{goal}: {GOALS[goal]}", f"--only {goal}"
     else:
-        title, alone = "Where a cycle spends its time", "make bench ARGS='--only G1 --profile'"
+        title, asked = "Where a cycle spends its time", "--only G1 --profile"
+    alone = command(asked, settings)
     rows = ["| what | ours | beside | ratio | limit | |", "|---|---|---|---|---|---|"]
     rows += [f"| {' | '.join(map(_escaped, cells(figure)))} |" for figure in figures]
     return "\n".join([f"## {title}", "", f"`{alone}`", "", *rows, ""])
