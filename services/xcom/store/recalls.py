@@ -58,7 +58,7 @@ _ENDS_BEHIND = Statement(f"""
     set due_time = greatest(later.due_time,
         greatest(digest.due_time, digest.claimed_until) + interval '1 second')
     from delivery as digest, message as ending
-    where digest.id = :id and digest.state = 1 and digest.reason = {_DIGEST}
+    where digest.channel = :channel and digest.state = 1 and digest.reason = {_DIGEST}
         and later.state = 1 and later.claimed_until is null
         and later.channel = digest.channel and later.address = digest.address
         and ending.id = later.message_id and ending.ends_incident
@@ -106,9 +106,9 @@ class RecallStore(AcceptStore):
             _SUPERSEDE, key=incident_key, channels=channels, addresses=addresses
         )
 
-    async def put_ends_behind(self, digest_id: str) -> None:
-        """The ends of what this digest carries are sent after its next try, or the present one."""
-        await self._transaction.execute(_ENDS_BEHIND, id=digest_id)
+    async def put_ends_behind(self, channel: str) -> None:
+        """The ends of what its digests carry are sent after their next or present try."""
+        await self._transaction.execute(_ENDS_BEHIND, channel=channel)
 
     async def _waiting(self, statement: Statement, **values: object) -> list[WaitingDelivery]:
         found: dict[str, WaitingDelivery] = {}

@@ -117,6 +117,9 @@ async def test_the_end_does_not_overtake_a_digest_that_is_being_sent(
         await xcom.push(1)
     assert said(twilio) == ["SOL long", *["HIGH: 2 "] * 2]
     gate.set()
+    twilio.refusal = None
+    await a_while(xcom, 2)
+    assert said(twilio) == ["SOL long", *["HIGH: 2 "] * 3, "RESOLVED"]
 
 
 async def test_a_digest_is_not_tried_again_when_all_that_it_carries_is_over(

@@ -57,6 +57,8 @@ class Pacer:
             ):
                 for address in await store.bursts(capacity.channel, level_range):
                     await self._gather(store, capacity.channel, address, level_range)
+            # A digest may have been put off, or is being sent by the other worker.
+            await store.put_ends_behind(capacity.channel)
         return capacities
 
     async def _quiet(

@@ -140,11 +140,7 @@ class DeliveryService:
             capacities = await self._pacer.paced(store, capacities, level_range)
             if not capacities:
                 return []
-            claim = await store.waiting.claim(capacities, level_range, sending)
-            for attempt in claim.attempts:
-                if attempt.reason is DeliveryReason.DIGEST:
-                    await store.put_ends_behind(attempt.delivery_id)
-            return [claim]
+            return [await store.waiting.claim(capacities, level_range, sending)]
 
     async def deliver(self, attempt: DeliveryAttempt) -> None:
         """One try, then its outcome; a try beyond the last one is only written off."""
@@ -230,7 +226,7 @@ class DeliveryService:
             # Before it is tried again: meanwhile it may be over, or known.
             await call_back(store, await store.waiting_itself(attempt.delivery_id), receipt.now)
             if attempt.reason is DeliveryReason.DIGEST:
-                await store.put_ends_behind(attempt.delivery_id)
+                await store.put_ends_behind(attempt.channel)
 
     def _pause_seconds(self, due: datetime | None) -> float:
         # From now on, not from when the queue was asked: time may have passed since.
