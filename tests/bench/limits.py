@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _CYCLES = 10
 _WARM = 3
+# After so many and no success, the rest would say the same.
+_MOST_FAILURES = 3
 _CYCLE_SECONDS = 180.0
 # A tenfold size may take this many times as long; what is above ten is the price of caches.
 _TENFOLD = 10.5
@@ -55,6 +57,8 @@ async def _cycles(large: Large) -> tuple[list[float], list[str], list[int]]:
             taken_ms.append(cycles.milliseconds(cycle))
         else:
             failures.append(cycle.message or cyclone_pb2.CycleState.Name(cycle.state))
+        if len(failures) == _MOST_FAILURES and not taken_ms:
+            break
         say(f"  cycle {number + 1}: {cycles.milliseconds(cycle) / 1000:.1f} s {cycle.message}")
     return taken_ms, failures, memory
 
