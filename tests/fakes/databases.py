@@ -102,7 +102,6 @@ class _Copy:
         """Its rows are those it began with; not when it was altered, is in use or gone."""
         try:
             if await self.connection.fetchval(_IN_USE):
-                print("INUSE", self.name)
                 return False
             await self.connection.execute(self.emptying)
             found = await self.connection.fetch(_FINGERPRINT, self.services)
@@ -138,7 +137,7 @@ where datname = current_database() and pid <> pg_backend_pid() and backend_type 
 _TABLES = """
 select format('%I.%I', n.nspname, c.relname) as name from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = any($1::text[]) and c.relkind = 'r' and c.relname <> 'alembic_version'
+where n.nspname = any($1::text[]) and c.relkind = 'r'
 """
 _SEQUENCES = """
 select format('select setval(%L, %s, %L)', format('%I.%I', schemaname, sequencename),
