@@ -20,6 +20,8 @@ from tests.e2e.script import Night, nights
 from tests.fakes.databases import Template
 from tests.fakes.webhook import STALL, Reply
 
+DEATHS = ("HIGH", "OVER BEFORE IT WAS TOLD (was HIGH)")
+
 SAFE, MEDIUM, HIGH, WORSE = 101.0, 92.0, 89.0, 85.0
 HIGH_IS_HEARD, MEDIUM_IS_HEARD = (
     "HIGH: SOL long travel -55 % (main)",
