@@ -244,6 +244,13 @@ time.sleep(60)
     assert late.returncode == -signal.SIGTERM
 
 
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 async def test_a_start_that_is_given_up_half_way_leaves_no_child_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,7 +260,7 @@ async def test_a_start_that_is_given_up_half_way_leaves_no_child_behind(
 
     def started() -> list[psutil.Process]:
         now = set(psutil.Process().children(recursive=True)) - before
-        return [one for one in now if one.is_running() and one.status() != "zombie"]
+        return [one for one in now if _lives(one)]
 
     async with system.forking() as forks:
         starting = asyncio.create_task(system.in_processes(Plan(), {}, print, forks).__aenter__())
