@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -18,6 +18,9 @@ from shared.errors import Unavailable
 
 _GONE_SECONDS = 0.05
 _STOP_SECONDS = 10.0
+# The first answer waits for the imports; the end of what was killed is heard at once.
+ANSWER_SECONDS = 60.0
+HEARD_SECONDS = 5.0
 # One thread for linear algebra, which nobody here does: more would be running when it forks.
 _ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
@@ -25,8 +28,9 @@ _ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 class Forked:
     """A server that was forked, as long as it lives and after."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, unheard: Callable[[], None]) -> None:
         self.pid = pid
+        self._unheard = unheard
         self.returncode: int | None = None
         self._ended = asyncio.Event()
 
@@ -42,6 +46,12 @@ class Forked:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+        # Nothing outlives that; when its end is not heard of, nobody hears the ends of the others.
+        asyncio.get_running_loop().call_later(HEARD_SECONDS, self._must_have_ended)
+
+    def _must_have_ended(self) -> None:
+        if self.returncode is None:
+            self._unheard()
 
     def end(self, code: int) -> None:
         """It has ended with this code."""
@@ -73,7 +83,8 @@ class Forks:
 
     def start(self) -> None:
         """Start the process, unless it runs; it need not be ready to be asked."""
-        if self._process is not None and self._process.poll() is None:
+        is_heard = self._ended is not None and not self._ended.done()
+        if self._process is not None and self._process.poll() is None and is_heard:
             return
         # Not by asyncio, which never ends when it is to end while it starts a process with pipes.
         self._process = subprocess.Popen(
@@ -120,6 +131,11 @@ class Forks:
         asked = {"service": service, "environment": dict(environment), "log_file": str(log_file)}
         return await self._ask(asked)
 
+    def give_up(self) -> None:
+        """Kill the process, which hangs: its forks end too, and the next start makes another."""
+        if self._process is not None:
+            self._process.kill()
+
     async def _ask(self, asked: Mapping[str, Any]) -> Forked:
         if self._process is None or self._process.stdin is None:
             raise OSError("no fork server")
@@ -131,7 +147,11 @@ class Forks:
                 self._process.stdin.fileno(),
                 json.dumps({"request": request, **asked}).encode() + b"\n",
             )
-            return await answer
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await answer
+        except TimeoutError as error:
+            self.give_up()
+            raise OSError("the process that servers are forked from does not answer") from error
         finally:
             self._asked.pop(request, None)
 
@@ -161,7 +181,7 @@ class Forks:
 
     def _hear(self, told: Mapping[str, Any]) -> None:
         if "request" in told:
-            forked = self._running[told["pid"]] = Forked(told["pid"])
+            forked = self._running[told["pid"]] = Forked(told["pid"], self.give_up)
             answer = self._asked.get(told["request"])
             if answer is None or answer.done():
                 # Who asked for it has given up.

@@ -103,3 +103,25 @@ async def test_without_preloading_each_server_imports_afresh(
     async with asyncio.timeout(20):
         await server.wait()
     assert not psutil.pid_exists(server.pid)
+
+
+@pytest.mark.parametrize("limit", ["HEARD_SECONDS", "ANSWER_SECONDS"])
+async def test_a_fork_server_that_hangs_is_given_up_and_another_one_started(
+    forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    log = tmp_path / "price.log"
+    first = await forks.spawn("price", settings("price", SECRET), log)
+    await until_said(log, "started")
+    monkeypatch.setattr(f"services.cli.forks.{limit}", 0.3)
+    os.kill(psutil.Process(first.pid).ppid(), signal.SIGSTOP)
+    if limit == "HEARD_SECONDS":
+        first.kill()
+    else:
+        with pytest.raises(OSError, match="does not answer"):
+            await forks.spawn("price", settings("price", SECRET), log)
+    async with asyncio.timeout(20):
+        await first.wait()
+    monkeypatch.undo()
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'protos/stubs'}")
+    second = await forks.spawn("price", settings("price", SECRET), log)
+    assert psutil.pid_exists(second.pid)
