@@ -14,7 +14,7 @@ from services.cli import database, system
 from services.cli.plan import Plan
 from tests.bench.figures import Figure, absent
 from tests.bench.goals import GOALS
-from tests.bench.ports import free_settings
+from tests.fakes.ports import free_settings
 
 # No schedule and no providers: what is measured is the system itself.
 _SETTINGS = {"SONIC_SCHEDULE": "0", "LOG_LEVEL": "WARNING"}

@@ -14,8 +14,8 @@ import psutil
 
 from tests.bench import footprint
 from tests.bench.figures import Figure, Limit
-from tests.bench.ports import free_settings
 from tests.bench.running import Run, say
+from tests.fakes.ports import free_settings
 
 _COMMAND = [sys.executable, "-m", "services.cli.main", "up"]
 _ONE_PROCESS = "--one-process"

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -22,6 +21,7 @@ import psutil
 import pytest
 
 from services.cli.connection import System, connected
+from tests.fakes.ports import free_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
@@ -34,7 +34,6 @@ class Up:
     home: Path
     process: asyncio.subprocess.Process
     lines: list[str]
-    port_base: int
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -57,32 +56,15 @@ class Up:
         return [root, *root.children(recursive=True)]
 
 
-def free_base() -> int:
-    """A base whose next eight ports and the one of the gateway are free."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            base = int(probe.getsockname()[1])
-        if base < 60_000 and all(_free(base + offset) for offset in range(1, 12)):
-            return base
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
 @asynccontextmanager
 async def up(
     home: Path, settings: Mapping[str, str], *arguments: str, until: str = "Ready"
 ) -> AsyncIterator[Up]:
     """`sonic up` until it says so; ended with SIGTERM unless a test has ended it."""
-    base = free_base()
     environment = os.environ | {
         "PYTHONPATH": f"{ROOT}:{ROOT / 'protos' / 'stubs'}",
         "SONIC_HOME": str(home),
-        "SONIC_PORT_BASE": str(base),
-        "SONIC_HTTP_PORT": str(base + 10),
+        **free_settings(),
         "SONIC_SCHEDULE": "0",
         "COLUMNS": "160",
         **settings,
@@ -94,12 +76,14 @@ async def up(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    running = Up(home, process, [], base)
+    running = Up(home, process, [])
     reading = asyncio.create_task(_read(running))
     try:
         async with asyncio.timeout(START_SECONDS):
             while not any(line.startswith(until) for line in running.lines):
-                assert process.returncode is None, running.lines
+                if process.returncode is not None:
+                    # Raised, not asserted: pytest would cut what it said.
+                    raise AssertionError("\n".join(running.lines))
                 await asyncio.sleep(0.05)
         yield running
     finally:

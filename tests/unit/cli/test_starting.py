@@ -17,17 +17,15 @@ from services.cli.up import _until_free, up
 from services.cli.voice import Voice
 from shared.errors import InvalidArgument
 from shared.ports import holder_of
+from tests.fakes.ports import free_settings
 
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     monkeypatch.setenv("SONIC_HOME", str(tmp_path / "home"))
-    for base in range(21000, 60000, 40):
-        monkeypatch.setenv("SONIC_PORT_BASE", str(base))
-        monkeypatch.setenv("SONIC_HTTP_PORT", str(base + 20))
-        if not taken_addresses(Plan()):
-            return Plan()
-    raise AssertionError("no free ports on this machine")
+    for name, value in free_settings().items():
+        monkeypatch.setenv(name, value)
+    return Plan()
 
 
 def _exit_code() -> int:
