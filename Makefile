@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev cycle db test slow kills check lint types imports protos protos-check protos-export release bench lock clean
+.PHONY: help run dev cycle db test slow kills soak check lint types imports protos protos-check protos-export release bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test: $(TOOLS) ## every test (ARGS="tests/unit -k alert"; JOBS=0 for one process
 slow: $(TOOLS) ## kills, repeated seeds, the HTTP document, the page in Chromium; twenty minutes (SLOW=full: more)
 	@$(BIN)/python -m pytest -q -m slow tests $(ARGS)
 	@if [ "$(SLOW)" = full ]; then $(BIN)/python -m tests.chaos.kills; fi
+
+soak: $(TOOLS) ## thousands of cycles with faults: what grows, some ten minutes (ARGS="--cycles 2000 --positions 1000 --seed 0")
+	@$(BIN)/python -m tests.chaos.soak $(ARGS)
 
 kills: $(TOOLS) ## xcom killed 100 times at each moment of a delivery, some ten minutes (ARGS=10)
 	@$(BIN)/python -m tests.chaos.kills $(ARGS)
