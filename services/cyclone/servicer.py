@@ -10,7 +10,7 @@ import grpc
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 
-from services.cyclone.domain.cycle import ENDED, Cycle, CycleState
+from services.cyclone.domain.cycle import ENDED, Cycle, CycleState, Step
 from services.cyclone.domain.schedule import Lease, Setting
 from services.cyclone.service import CycloneService
 from shared.codec import apply_mask, fill, from_duration
@@ -31,9 +31,18 @@ class CycloneServicer(rpc.CycloneServiceServicer):
         self, request: pb.RunCycleRequest, context: Context
     ) -> AsyncIterator[pb.RunCycleResponse]:
         started = await self._service.start(request.steps, request.request_id)
+        # From message to message one step differs.
+        sent: dict[str, tuple[Step, pb.Step]] = {}
+
+        def message(step: Step) -> pb.Step:
+            if step.name not in sent or sent[step.name][0] is not step:
+                sent[step.name] = step, fill(pb.Step, step)
+            return sent[step.name][1]
+
         async for cycle, changed_step in self._service.follow(started):
+            shown = fill(pb.Cycle, cycle, steps=map(message, cycle.steps))
             done = cycle.state in ENDED
-            yield pb.RunCycleResponse(cycle=_cycle(cycle), changed_step=changed_step, done=done)
+            yield pb.RunCycleResponse(cycle=shown, changed_step=changed_step, done=done)
 
     async def StartCycle(self, request: pb.StartCycleRequest, context: Context) -> pb.Cycle:
         return _cycle(await self._service.start(request.steps, request.request_id))

@@ -1,12 +1,16 @@
 """Runs one cycle to its end: starts what may start, writes what changed, stops when asked to.
 
-While the lease is certainly ours, a step's call and the write that it began go out together; else
-the write goes first and tells whether we are fenced.
+While the lease is certainly ours, no step waits for the write that it began: progress is written
+beside the calls, what changed within a moment together. Else the write goes first and tells whether
+we are fenced. A kill forgets that moment at most; a step that is asked again because of it is
+answered by its service from its record.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
@@ -44,6 +48,8 @@ from shared.names import new_id, shortened
 _SEVERITIES = {StepState.SUCCEEDED: Severity.INFO, StepState.FAILED: Severity.ERROR}
 _CYCLE_SEVERITIES = {CycleState.SUCCEEDED: Severity.INFO, CycleState.FAILED: Severity.ERROR}
 _NO_XCOM = "XCOM_UNAVAILABLE"
+# Longer than a small cycle takes: that one is written once, at its end.
+_GATHER_SECONDS = 0.05
 
 
 class Performer(Protocol):
@@ -80,8 +86,24 @@ class Runner:
         """A new owner first notifies of what the one before left."""
         await self.notifier.load(held_lease.epoch, bounds.notify_seconds(interval))
 
+    @asynccontextmanager
+    async def asking_mode(self, interval: timedelta) -> AsyncIterator[asyncio.Task[str]]:
+        """Which market positions are of, asked beside what else a cycle begins with."""
+        seconds = bounds.aside_seconds(interval)
+        asking = asyncio.create_task(self.performer.mode(seconds), name="mode")
+        # Whoever does not come to read the answer does not miss it.
+        asking.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            yield asking
+        finally:
+            asking.cancel()
+
     async def run(
-        self, cycle: Cycle, held_lease: HeldLease, interval: timedelta | None = None
+        self,
+        cycle: Cycle,
+        held_lease: HeldLease,
+        mode: asyncio.Task[str],
+        interval: timedelta | None = None,
     ) -> None:
         """Raises Fenced when the lease is lost on the way; the next owner resumes.
 
@@ -89,7 +111,7 @@ class Runner:
         """
         log.bind(cycle_id=cycle.id)
         try:
-            await Run(cycle, held_lease, self, interval).run()
+            await Run(cycle, held_lease, self, interval).run(mode)
         finally:
             log.rebind({})
 
@@ -108,6 +130,8 @@ class Run:
         self._steps = {step.name: step for step in steps.resumed(cycle.steps)}
         self._changed: dict[str, Step] = {}
         self._events: list[Event] = []
+        self._has_news = asyncio.Event()
+        self._one_write = asyncio.Lock()
         self._calls: dict[asyncio.Task[Answer], tuple[str, float, float]] = {}
         forced = cycle.cause is Cause.REQUEST
         self._call = Call(
@@ -117,39 +141,39 @@ class Run:
         self._down: dict[str, str] = {}
         self._asked_again: set[str] = set()
 
-    async def run(self) -> None:
+    async def run(self, mode: asyncio.Task[str]) -> None:
         stopping = asyncio.create_task(self._asked_to_stop(), name="cancel")
+        writing = asyncio.create_task(self._keep_writing(), name="progress")
         try:
             if any(step.attempt for step in self._cycle.steps):
                 self._say(Severity.WARNING, "cycle", "resumed: its owner before did not end it")
-            await self._learn_mode(stopping)
-            while not stopping.done() and await self._go_on(stopping):
+            await self._learn_mode(mode, stopping)
+            while not stopping.done() and await self._go_on(stopping, writing):
                 pass
-            await self._end(asked_to_stop=stopping.done())
+            await self._end(writing, asked_to_stop=stopping.done())
         finally:
             stopping.cancel()
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
             await self._drop_calls()
 
-    async def _learn_mode(self, stopping: asyncio.Task[None]) -> None:
+    async def _learn_mode(self, mode: asyncio.Task[str], stopping: asyncio.Task[None]) -> None:
         """Without an answer price keeps its market: a guess could mix simulated and real money."""
-        seconds = bounds.aside_seconds(self._interval)
-        asking = asyncio.create_task(self._runner.performer.mode(seconds), name="mode")
+        await asyncio.wait({mode, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not mode.done():
+            return
         try:
-            await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if asking.done():
-                mode = asking.result()
-                self._call = replace(self._call, market=mode)
-                self._cycle = replace(self._cycle, demo=mode == "DEMO")
-                self._runner.notifier.demo = self._cycle.demo
+            self._call = replace(self._call, market=mode.result())
         except SonicError as error:
             # Who cannot say it now said it before: a demo is not shown as real meanwhile.
             self._cycle = replace(self._cycle, demo=self._runner.notifier.demo)
             self._say(Severity.WARNING, "positions", f"the mode is not known: {error.message}")
-        finally:
-            asking.cancel()
+            return
+        self._cycle = replace(self._cycle, demo=self._call.market == "DEMO")
+        self._runner.notifier.demo = self._cycle.demo
 
-    async def _go_on(self, stopping: asyncio.Task[None]) -> bool:
-        """Starts what may start, writes it, waits for one answer; False when all is done."""
+    async def _go_on(self, stopping: asyncio.Task[None], writing: asyncio.Task[None]) -> bool:
+        """Starts what may start, waits for one answer; False when all is done."""
         for step in steps.skipped(self._listed()):
             self._change(step)
             self._log_step(step)
@@ -160,12 +184,10 @@ class Run:
             await self._write()
         for step in starting:
             self._send(step)
-        if starting:
-            # Two turns of the loop put the calls on the wire before the write is prepared.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        await self._write()
-        done, _ = await asyncio.wait({*self._calls, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        waited = {*self._calls, stopping, writing}
+        done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        if writing.done():
+            writing.result()
         for task in list(self._calls):
             if task in done and not await self._asks_again(task):
                 self._finish(task)
@@ -272,18 +294,32 @@ class Run:
         if error.reason == _NO_XCOM:
             self._down["xcom"] = error.message
 
+    async def _keep_writing(self) -> None:
+        """Ends only with what a write meets, such as Fenced, or cancelled."""
+        while True:
+            await self._has_news.wait()
+            await asyncio.sleep(_GATHER_SECONDS)
+            await self._write()
+
     async def _write(self) -> None:
-        if not self._changed and not self._events:
-            return
-        changed, events = list(self._changed.values()), self._events
-        self._changed, self._events = {}, []
-        cancel = await self._runner.store.advance(
-            self._held_lease.epoch, self._cycle.id, changed, events, self._cycle.demo
-        )
+        async with self._one_write:
+            changed, events = self._news()
+            if not changed and not events:
+                return
+            cancel = await self._runner.store.advance(
+                self._held_lease.epoch, self._cycle.id, changed, events, self._cycle.demo
+            )
         if cancel:
             self._held_lease.on_notice(f"cancel {self._cycle.id}")
 
-    async def _end(self, *, asked_to_stop: bool) -> None:
+    def _news(self) -> tuple[list[Step], list[Event]]:
+        """What is not written yet; to be written by whoever took it."""
+        changed, events = list(self._changed.values()), self._events
+        self._changed, self._events = {}, []
+        self._has_news.clear()
+        return changed, events
+
+    async def _end(self, writing: asyncio.Task[None], *, asked_to_stop: bool) -> None:
         left = steps.cancelled(self._listed())
         cancelled = asked_to_stop and bool(left)
         if cancelled:
@@ -309,9 +345,10 @@ class Run:
             without_positions=self._is_without_positions(),
         )
         changed = incidents.changed(self._runner.notifier.incidents, found, new_id("incident"))
-        await self._runner.store.end(
-            self._held_lease.epoch, ended, list(self._changed.values()), self._events, changed
-        )
+        async with self._one_write:
+            if writing.done():
+                writing.result()
+            await self._runner.store.end(self._held_lease.epoch, ended, *self._news(), changed)
         seconds = bounds.notify_seconds(self._interval)
         await self._runner.notifier.after(
             ended, self._held_lease.epoch, changed, self._call.totals, seconds
@@ -342,6 +379,7 @@ class Run:
 
     def _change(self, step: Step) -> None:
         self._steps[step.name] = self._changed[step.name] = step
+        self._has_news.set()
 
     def _log_step(self, step: Step) -> None:
         counts = ", ".join(f"{name} {count}" for name, count in step.counts.items())
@@ -353,3 +391,4 @@ class Run:
         self._events.append(
             Event(self._clock.now(), severity, source, shortened(message, 1000), self._cycle.id)
         )
+        self._has_news.set()

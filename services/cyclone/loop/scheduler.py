@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from services.cyclone.domain import schedule, steps
+from services.cyclone.domain import bounds, schedule, steps
 from services.cyclone.domain.cycle import Event, Severity, begun
 from services.cyclone.domain.schedule import Setting
 from services.cyclone.loop.lease_keeper import Begin as BeginLease
@@ -41,6 +41,8 @@ class Scheduler:
         self._kept = kept
         self._read_at: tuple[datetime, float] | None = None
         self._forgot_at = float("-inf")
+        # As last read.
+        self._interval = bounds.USUAL_INTERVAL
 
     async def work(self, held_lease: HeldLease) -> None:
         self._read_at = None
@@ -59,11 +61,13 @@ class Scheduler:
 
     async def _run_waiting(self, held_lease: HeldLease) -> bool:
         cycle = await self._store.take(held_lease.epoch, self._clock.now())
-        if cycle is not None:
+        if cycle is None:
+            return False
+        async with self._runner.asking_mode(self._interval) as mode:
             # Read now: who has just changed the schedule and asks for a cycle means it.
             setting, _ = await self._setting(held_lease.epoch)
-            await self._runner.run(cycle, held_lease, setting.interval)
-        return cycle is not None
+            await self._runner.run(cycle, held_lease, mode, setting.interval)
+        return True
 
     async def _run_slot(self, held_lease: HeldLease, anew: bool) -> float:
         """Runs the slot that is due; answers the seconds to wait, 0 to look again at once."""
@@ -74,16 +78,17 @@ class Scheduler:
         if due.slot_time is None and not due.missed_count:
             return (setting.next_time - now).total_seconds()
         cycle_id = new_id("cycle")
-        written = await self._store.open_slot(
-            held_lease.epoch, setting, due, cycle_id, steps.NAMES, now
-        )
-        if not written:
-            return 0.0
-        if due.missed_count:
-            await self._log_missed(held_lease.epoch, due.missed_count, now)
-        if due.slot_time is not None:
-            cycle = begun(cycle_id, due.slot_time, steps.NAMES, held_lease.epoch, now)
-            await self._runner.run(cycle, held_lease, setting.interval)
+        async with self._runner.asking_mode(setting.interval) as mode:
+            written = await self._store.open_slot(
+                held_lease.epoch, setting, due, cycle_id, steps.NAMES, now
+            )
+            if not written:
+                return 0.0
+            if due.missed_count:
+                await self._log_missed(held_lease.epoch, due.missed_count, now)
+            if due.slot_time is not None:
+                cycle = begun(cycle_id, due.slot_time, steps.NAMES, held_lease.epoch, now)
+                await self._runner.run(cycle, held_lease, mode, setting.interval)
         return 0.0
 
     async def _setting(self, epoch: int) -> tuple[Setting, datetime]:
@@ -96,6 +101,7 @@ class Scheduler:
                 if step and not await store.shift(epoch, step):
                     raise Fenced
             setting = await store.setting()
+        self._interval = setting.interval
         return setting, now
 
     async def _log_missed(self, epoch: int, count: int, now: datetime) -> None:

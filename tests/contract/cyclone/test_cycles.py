@@ -8,6 +8,7 @@ import asyncio
 import time
 from itertools import pairwise
 
+import asyncpg
 import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -71,6 +72,24 @@ async def test_a_stream_begins_with_the_present_state_and_shows_each_step_start_
         assert shown == [pb.STEP_STATE_RUNNING, SUCCEEDED], name
     assert messages[-1].cycle.state == pb.CYCLE_STATE_SUCCEEDED
     assert all(message.cycle.state != pb.CYCLE_STATE_SUCCEEDED for message in messages[:-1])
+
+
+async def test_no_step_waits_until_the_progress_of_those_before_it_is_written(house: House) -> None:
+    stub = await house.start()
+    gate = house.peers.told["price.RefreshPrices"] = Gate(price_pb2.RefreshPricesResponse())
+    started = await stub.StartCycle(pb.StartCycleRequest())
+    await gate.reached.wait()
+    connection = await asyncpg.connect(house.url)
+    try:
+        async with connection.transaction():
+            await connection.execute("lock table step in share row exclusive mode")
+            gate.opened.set()
+            await until(lambda: "alerts.FlushOutbox" in house.peers.names(), seconds=30)
+    finally:
+        await connection.close()
+    cycle = await house.ended(stub, started.id)
+    assert {step.state for step in cycle.steps} == {SUCCEEDED}
+    assert {step.attempt for step in cycle.steps} == {1}
 
 
 async def test_counts_and_milliseconds_are_kept_with_the_step(house: House) -> None:
