@@ -50,10 +50,8 @@ def invalid(field: str, problem: str, sentence: str = "") -> InvalidArgument:
 def require_confirmation(confirm: str, word: str) -> None:
     """InvalidArgument NOT_CONFIRMED unless `confirm` is the word."""
     if confirm != word:
-        problem = f'the word "{word}"'
-        raise InvalidArgument(
-            "NOT_CONFIRMED", f"confirm must be {problem}", fields={"confirm": problem}
-        )
+        problem = f'must be the word "{word}"; nothing was deleted'
+        raise InvalidArgument("NOT_CONFIRMED", f"confirm {problem}", fields={"confirm": problem})
 
 
 def broken_rules(noun: str, problems: Mapping[str, str]) -> InvalidArgument:

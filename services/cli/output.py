@@ -137,22 +137,30 @@ def band(value: float | None, bands: Sequence[tuple[float, str]]) -> str:
     return next((colour for edge, colour in bands if value <= edge), "red")
 
 
+def known(message: Message, field: str) -> float | None:
+    """An optional number, or None."""
+    return float(getattr(message, field)) if message.HasField(field) else None
+
+
 def number(message: Message, field: str, pattern: str = "{:,.2f}") -> str:
     """An optional number as text; a dash when it is absent."""
-    return pattern.format(getattr(message, field)) if message.HasField(field) else "-"
+    value = known(message, field)
+    return "-" if value is None else pattern.format(value)
 
 
 def heat(message: Message) -> Text:
     """Heat in its colour."""
-    value = message.heat_index if message.HasField("heat_index") else None  # type: ignore[attr-defined]  # both
-    return Text("-" if value is None else f"{value:.1f}", style=band(value, HEAT_BANDS))
+    return Text(
+        number(message, "heat_index", "{:.1f}"),
+        style=band(known(message, "heat_index"), HEAT_BANDS),
+    )
 
 
 def travel(message: Message) -> Text:
     """Travel percent in its colour."""
-    value = message.travel_percent if message.HasField("travel_percent") else None  # type: ignore[attr-defined]  # both
+    value = known(message, "travel_percent")
     style = band(None if value is None else max(0.0, -value), TRAVEL_BANDS)
-    return Text("-" if value is None else f"{value:+.1f} %", style=style)
+    return Text(number(message, "travel_percent", "{:+.1f} %"), style=style)
 
 
 def enum_name(message: Message, field: str) -> str:

@@ -13,10 +13,9 @@ from services.positions.wallets.domain.addresses import refuse_secret
 from shared import paging
 from shared.clock import Clock
 from shared.database.fence import Step
-from shared.errors import InvalidArgument, NotFound, invalid
+from shared.errors import NotFound, invalid, require_confirmation
 from shared.paging import Page
 
-_CLEAR = "clear"
 _WINDOW = timedelta(hours=24)
 _LONGEST_WINDOW = timedelta(days=36525)
 _POINTS = 100
@@ -116,10 +115,6 @@ class PortfolioService:
 
     async def clear(self, confirm: str) -> int:
         """Delete snapshots and refused rows. Raises InvalidArgument NOT_CONFIRMED."""
-        if confirm != _CLEAR:
-            problem = f'must be "{_CLEAR}"; nothing was deleted'
-            raise InvalidArgument(
-                "NOT_CONFIRMED", f"confirm {problem}", fields={"confirm": problem}
-            )
+        require_confirmation(confirm, "clear")
         async with self._begin() as store:
             return await store.portfolio.clear()

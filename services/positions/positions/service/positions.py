@@ -29,7 +29,7 @@ from services.positions.wallets.domain.addresses import refuse_secret, said
 from services.positions.wallets.domain.wallet import Wallet
 from shared import paging
 from shared.clock import Clock
-from shared.errors import AlreadyExists, InvalidArgument, NotFound, broken_rules, invalid
+from shared.errors import AlreadyExists, NotFound, broken_rules, invalid, require_confirmation
 from shared.names import choose, new_id
 from shared.paging import Page, PageRequest
 
@@ -43,7 +43,6 @@ CHANGEABLE = (
     "status",
     "note",
 )
-_DELETE = "delete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +174,7 @@ class PositionsService:
 
     async def delete_all(self, confirm: str) -> int:
         """Raises InvalidArgument NOT_CONFIRMED unless `confirm` is the word."""
-        if confirm != _DELETE:
-            problem = f'must be "{_DELETE}"; nothing was deleted'
-            raise InvalidArgument(
-                "NOT_CONFIRMED", f"confirm {problem}", fields={"confirm": problem}
-            )
+        require_confirmation(confirm, "delete")
         async with self._enrichment.changing() as store:
             count = await store.positions.delete_all()
             await store.enrichment.bump_membership()

@@ -38,7 +38,14 @@ from services.xcom.store.messages import Accepted, MessageStore
 from services.xcom.store.settings import parsed
 from shared import paging
 from shared.clock import Clock
-from shared.errors import AlreadyExists, FailedPrecondition, Internal, InvalidArgument, NotFound
+from shared.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    require_confirmation,
+)
 from shared.names import choose, new_id
 from shared.paging import Page
 
@@ -225,10 +232,7 @@ class MessageService:
         """Delete what waits for nothing; InvalidArgument NOT_CONFIRMED. What was accepted stays
         known.
         """
-        if confirm != "clear":
-            raise InvalidArgument(
-                "NOT_CONFIRMED", 'confirm must be "clear"', fields={"confirm": 'must be "clear"'}
-            )
+        require_confirmation(confirm, "clear")
         async with self._begin() as store:
             return await store.clear()
 
