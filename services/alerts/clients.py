@@ -32,7 +32,6 @@ POSITIONS_READS = idempotent(pb.DESCRIPTOR)
 
 _READ_SECONDS = 20.0
 _SHORT_SECONDS = 5.0
-_SEND_SECONDS = 10.0
 _ACTOR_LENGTH = 64
 # How many positions that ended are asked for one by one, and how many of them at once.
 _ENDS_ASKED, _ENDS_AT_ONCE = 200, 8
@@ -240,26 +239,26 @@ class XComClient:
             raise _unavailable("XCOM_UNAVAILABLE", "channels cannot be checked", error) from error
         return [channel.name for channel in answer.channels]
 
-    async def notify(self, notification: Notification) -> None:
-        # What was stored before secrets were refused must not keep a notification back.
-        payload = {
-            name: text if name == "ledger_head" else without_secrets(text)
-            for name, text in notification.payload.items()
-        }
-        request = fill(
-            xcom_pb2.SendRequest,
-            notification,
-            level=_LEVELS[notification.level],
-            subject=without_secrets(notification.subject),
-            body=without_secrets(notification.body),
-            source="alerts",
-            facts=payload,
-            kind=xcom_pb2.KIND_NEWS if notification.is_news else xcom_pb2.KIND_DANGER,
-        )
-        with _xcom_asked():
-            await self._stub.Send(request, timeout=_SEND_SECONDS)
+    async def notify(
+        self, notifications: Sequence[Notification], seconds: float
+    ) -> list[SonicError | None]:
+        requests = [_send_request(one) for one in notifications]
+        try:
+            with _xcom_asked():
+                answer = await self._stub.SendBatch(
+                    xcom_pb2.SendBatchRequest(requests=requests), timeout=seconds
+                )
+        except Unavailable as error:
+            return [error] * len(notifications)
+        except SonicError as error:
+            if len(notifications) == 1:
+                return [error]
+            # Stored was none of them: the one that is wrong keeps no other back.
+            alone = [await self.notify([one], seconds) for one in notifications]
+            return [one for (one,) in alone]
+        return [_refusal(one) for one in answer.results]
 
-    async def update_incident(self, update: IncidentUpdate) -> None:
+    async def update_incident(self, update: IncidentUpdate, seconds: float) -> None:
         request = xcom_pb2.SettleIncidentRequest(
             incident_key=update.incident_key,
             action=xcom_pb2.IncidentAction.Value(f"INCIDENT_ACTION_{update.action}"),
@@ -269,7 +268,7 @@ class XComClient:
         if update.until_time:
             request.until_time.FromJsonString(update.until_time)
         with _xcom_asked():
-            await self._escalation.SettleIncident(request, timeout=_SEND_SECONDS)
+            await self._escalation.SettleIncident(request, timeout=seconds)
 
     async def acknowledgements(self, after_sequence: int) -> tuple[Sequence[Acknowledgement], int]:
         request = xcom_pb2.ListAcknowledgementsRequest(
@@ -278,6 +277,31 @@ class XComClient:
         with _xcom_asked():
             answer = await self._escalation.ListAcknowledgements(request, timeout=_SHORT_SECONDS)
         return [_acknowledgement(one) for one in answer.acknowledgements], answer.last_sequence
+
+
+def _send_request(notification: Notification) -> xcom_pb2.SendRequest:
+    # What was stored before secrets were refused must not keep a notification back.
+    payload = {
+        name: text if name == "ledger_head" else without_secrets(text)
+        for name, text in notification.payload.items()
+    }
+    return fill(
+        xcom_pb2.SendRequest,
+        notification,
+        level=_LEVELS[notification.level],
+        subject=without_secrets(notification.subject),
+        body=without_secrets(notification.body),
+        source="alerts",
+        facts=payload,
+        kind=xcom_pb2.KIND_NEWS if notification.is_news else xcom_pb2.KIND_DANGER,
+    )
+
+
+def _refusal(one: xcom_pb2.SendResult) -> SonicError | None:
+    if one.HasField("message"):
+        return None
+    name = xcom_pb2.ErrorReason.Name(one.failure.reason)
+    return SonicError(name.removeprefix("ERROR_REASON_"), one.failure.detail)
 
 
 def _acknowledgement(one: xcom_pb2.Acknowledgement) -> Acknowledgement:

@@ -13,6 +13,7 @@ from services.alerts.alerts.domain.readings import Positions, Reading
 from services.alerts.alerts.domain.subjects import Members
 from services.alerts.domain.kinds import AlertType
 from services.alerts.notifications.domain import Acknowledgement, IncidentUpdate, Notification
+from shared.errors import SonicError
 
 # The membership epoch, and the keys of positions.
 Present = tuple[int, NDArray[np.int64]]
@@ -65,12 +66,18 @@ class Notifier(Protocol):
         """Names of every channel, set up or not; XCOM_UNAVAILABLE."""
         ...
 
-    async def notify(self, notification: Notification) -> None:
-        """Durably accepted when it returns; XCOM_UNAVAILABLE, else SonicError: refused."""
+    async def notify(
+        self, notifications: Sequence[Notification], seconds: float
+    ) -> Sequence[SonicError | None]:
+        """In this order, within so many seconds. Of each None when it is durably accepted;
+        XCOM_UNAVAILABLE when it may not be, another error when it is refused.
+        """
         ...
 
-    async def update_incident(self, update: IncidentUpdate) -> None:
-        """As notify, for what is not for people."""
+    async def update_incident(self, update: IncidentUpdate, seconds: float) -> None:
+        """What is not for people, within so many seconds; XCOM_UNAVAILABLE, else SonicError:
+        refused.
+        """
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,9 +13,12 @@ from services.xcom.store.listener import HIGH, NOTIFY_CHANNEL, QUIET
 from services.xcom.store.settings import STORED
 from shared.database.statement import Statement
 
-_HOLD = Statement(
-    "select pg_advisory_xact_lock(hashtextextended('xcom dedupe ' || :dedupe_key, 0))"
-)
+# In one order by everybody: two that send several cannot wait for each other.
+_HOLD = Statement("""
+    select pg_advisory_xact_lock(own.lock) from (
+        select distinct hashtextextended(key, 0) as lock from unnest(cast(:keys as text[])) as key
+        order by lock) as own
+""")
 # One chain an incident: a message of one that is over, quiet, or escalating already begins no
 # other. What comes when the quiet is about to end comes because it ends, by another clock.
 _ESCALATES = """
@@ -81,6 +85,15 @@ class AcceptResult:
 class AcceptStore(EnqueueStore):
     """Stores messages within one transaction."""
 
+    async def hold_keys(self, drafts: Sequence[Draft]) -> None:
+        """Others that send with these keys, or end these incidents, wait until the end of the
+        transaction: two cannot both be first.
+        """
+        keys = [f"xcom dedupe {draft.dedupe_key}" for draft in drafts if draft.dedupe_key]
+        keys += [f"xcom incident {key}" for draft in drafts for key in draft.ended_keys]
+        if keys:
+            await self._transaction.execute(_HOLD, keys=keys)
+
     async def accept(
         self, draft: Draft, stored: Message, settings: str | None, window: timedelta, own_name: str
     ) -> AcceptResult:
@@ -88,10 +101,8 @@ class AcceptStore(EnqueueStore):
         differ.
 
         A key sent at this level or a higher one within the window is stored without deliveries.
-        Others with the key wait until the end of the transaction: two cannot both be first.
+        `hold_keys` comes first.
         """
-        if draft.dedupe_key:
-            await self._transaction.execute(_HOLD, dedupe_key=draft.dedupe_key)
         now = stored.created_time
         of_message = {name: getattr(stored, name) for name in _OF_MESSAGE}
         of_deliveries = {

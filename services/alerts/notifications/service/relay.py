@@ -31,8 +31,11 @@ from shared.errors import SonicError, Unavailable
 from shared.log import get_logger
 
 _PORTION = 64
-_AT_ONCE = 8
+# Also a flush with all that it waits for: less than the step of a cycle that asks for it has.
 _TURN_SECONDS = 5.0
+# With less left than this a flush begins no other portion.
+_LEAST_SECONDS = 1.5
+_SEND_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 300.0
 _ENDS = frozenset({RESOLVED, CLOSED, BACK})
 _ACCEPTED_BEFORE = "REQUEST_ID_REUSED"
@@ -57,8 +60,15 @@ class Flushed:
 class _Handover:
     """What becomes of a row: for the notification service, for people, or both."""
 
+    row: Waiting
+    payload: Mapping[str, str]
     update: IncidentUpdate | None
     notification: Notification | None
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Danger before news, the louder before the quieter."""
+        return not self.row.noted and is_news(self.payload), -self.row.level
 
 
 class Relay:
@@ -69,19 +79,31 @@ class Relay:
         self._notifier = notifier
         # A flush waits for the relay that is at it: rows on their way are not rows that wait.
         self._alone = asyncio.Lock()
+        self._flush_count = 0
 
     async def flush(self, step: Step) -> Flushed:
         """The waiting rows now, the loudest first, whatever they wait for; what a turn leaves waits
         on.
 
-        Raises XCOM_UNAVAILABLE when nobody takes them.
+        Raises XCOM_UNAVAILABLE when nobody takes them. The wait for the turn that is at it and the
+        own one share one bound, so that the caller's is never overrun.
 
         Rows that another sender holds go too: it may be dead, and the same request twice is one
         message.
         """
         if not await self._waiting_count(step):
             return Flushed(0, 0)
-        sent = await self._drain(_ANY_TIME, anyway=True)
+        end_seconds = self._cache.clock.monotonic() + _TURN_SECONDS
+        sent = 0
+        self._flush_count += 1
+        try:
+            if await self._acquired_before(end_seconds - _LEAST_SECONDS):
+                try:
+                    sent = await self._drain(_ANY_TIME, end_seconds, is_flush=True)
+                finally:
+                    self._alone.release()
+        finally:
+            self._flush_count -= 1
         return Flushed(sent, await self._waiting_count(step))
 
     async def _waiting_count(self, step: Step) -> int:
@@ -90,36 +112,46 @@ class Relay:
 
     async def relay(self) -> int:
         """One turn over the rows that are due; XCOM_UNAVAILABLE when nobody takes them."""
-        return await self._drain(self._cache.clock.now())
-
-    async def _drain(self, due_time: datetime, *, anyway: bool = False) -> int:
         async with self._alone:
-            return await self._drain_alone(due_time, anyway=anyway)
+            end_seconds = self._cache.clock.monotonic() + _TURN_SECONDS
+            return await self._drain(self._cache.clock.now(), end_seconds)
 
-    async def _drain_alone(self, due_time: datetime, *, anyway: bool) -> int:
+    async def _acquired_before(self, end_seconds: float) -> bool:
+        left = end_seconds - self._cache.clock.monotonic()
+        acquiring = asyncio.ensure_future(self._alone.acquire())
+        ending = asyncio.ensure_future(self._cache.clock.sleep(left))
+        try:
+            await asyncio.wait({acquiring, ending}, return_when=asyncio.FIRST_COMPLETED)
+            is_acquired = acquiring.done()
+        except asyncio.CancelledError:
+            if acquiring.done():
+                self._alone.release()
+            raise
+        finally:
+            ending.cancel()
+            # Of no effect on one that is done.
+            acquiring.cancel()
+        return is_acquired
+
+    async def _drain(
+        self, due_time: datetime, end_seconds: float, *, is_flush: bool = False
+    ) -> int:
         sent = 0
         seen: set[int] = set()
         # A crash may leave ten thousand rows: nobody, a cycle least of all, waits for the last of
         # them.
-        end_seconds = self._cache.clock.monotonic() + _TURN_SECONDS
-        while self._cache.clock.monotonic() <= end_seconds:
+        last_seconds = end_seconds - _LEAST_SECONDS if is_flush else end_seconds
+        while self._cache.clock.monotonic() <= last_seconds:
             now = self._cache.clock.now()
             async with self._cache.begin() as store:
-                rows = _worst_first(
-                    await store.outbox.claim(now, due_time, _PORTION, anyway=anyway)
-                )
+                rows = await store.outbox.claim(now, due_time, _PORTION, anyway=is_flush)
                 if not rows:
                     return sent
                 thresholds = await self._cache.thresholds(store)
                 own = await store.annotations.channels([row.alert_id for row in rows])
-            handovers = [
-                _Handover(
-                    _incident_update(row),
-                    None if row.noted else _notification(row, thresholds, own),
-                )
-                for row in rows
-            ]
-            accepted, refused, failure = await self._hand_over_all(handovers, rows)
+            handovers = _worst_first([_handover(row, thresholds, own) for row in rows])
+            left = end_seconds - self._cache.clock.monotonic() if is_flush else _SEND_SECONDS
+            accepted, refused, failure = await self._hand_over_all(handovers, left)
             await self._mark(
                 accepted, refused, [row for row in rows if row not in (*accepted, *refused)]
             )
@@ -132,45 +164,69 @@ class Relay:
             ):
                 return sent
             seen.update(row.ledger_sequence for row in refused)
+            if self._flush_count and not is_flush:
+                # Somebody waits for the outbox to be empty and does the rest.
+                return sent
         return sent
 
     async def _hand_over_all(
-        self, handovers: Sequence[_Handover], rows: Sequence[Waiting]
+        self, handovers: Sequence[_Handover], seconds: float
     ) -> tuple[list[Waiting], list[Waiting], Unavailable | None]:
-        """Rows accepted, rows refused, and why the rest was not tried or not reached."""
+        """Rows accepted, rows refused, and why the rest was not tried or not reached within so
+        many seconds.
+        """
+        end_seconds = self._cache.clock.monotonic() + seconds
         accepted: list[Waiting] = []
         refused: list[Waiting] = []
-        for place in _groups(rows):
-            group = rows[place]
-            answers = await asyncio.gather(
-                *(self._hand_over(one) for one in handovers[place]), return_exceptions=True
-            )
+        for group in _groups(handovers):
+            left = max(end_seconds - self._cache.clock.monotonic(), 0.0)
             failure: Unavailable | None = None
-            for row, answer in zip(group, answers, strict=True):
-                if answer is None:
+            for one, error in zip(group, await self._hand_over(group, left), strict=True):
+                row = one.row
+                if error is None or error.reason == _ACCEPTED_BEFORE:
+                    # A release that chose other words may have handed it over already.
                     accepted.append(row)
-                elif isinstance(answer, SonicError) and answer.reason == _ACCEPTED_BEFORE:
-                    # A release that chose other words had handed it over already.
-                    accepted.append(row)
-                elif isinstance(answer, Unavailable):
-                    failure = answer
-                elif isinstance(answer, SonicError):
+                elif isinstance(error, Unavailable):
+                    failure = error
+                else:
                     get_logger().error(
-                        "message refused", request_id=row.request_id, reason=answer.reason
+                        "message refused", request_id=row.request_id, reason=error.reason
                     )
                     refused.append(row)
-                else:
-                    raise answer
             if failure is not None:
                 return accepted, refused, failure
         return accepted, refused, None
 
-    async def _hand_over(self, one: _Handover) -> None:
+    async def _hand_over(
+        self, group: Sequence[_Handover], seconds: float
+    ) -> list[SonicError | None]:
+        """Of each None when it was accepted."""
+        errors: list[SonicError | None] = []
         # First: what is notified because a hold ended must not meet it.
-        if one.update is not None:
-            await self._notifier.update_incident(one.update)
-        if one.notification is not None:
-            await self._notifier.notify(one.notification)
+        for one in group:
+            last = errors[-1] if errors else None
+            # Who did not answer is not asked again for each.
+            is_away = isinstance(last, Unavailable)
+            errors.append(last if is_away else await self._updated(one.update, seconds))
+        places = [
+            place
+            for place, one in enumerate(group)
+            if one.notification is not None and errors[place] is None
+        ]
+        notifications = [told for place in places if (told := group[place].notification)]
+        if notifications:
+            answers = await self._notifier.notify(notifications, seconds)
+            for place, answer in zip(places, answers, strict=True):
+                errors[place] = answer
+        return errors
+
+    async def _updated(self, update: IncidentUpdate | None, seconds: float) -> SonicError | None:
+        try:
+            if update is not None:
+                await self._notifier.update_incident(update, seconds)
+        except SonicError as error:
+            return error
+        return None
 
     async def _mark(
         self, accepted: Sequence[Waiting], refused: Sequence[Waiting], rest: Sequence[Waiting]
@@ -190,49 +246,54 @@ class Relay:
                 await store.outbox.release([row], now + _pause(row.tries))
 
 
-def _groups(rows: Sequence[Waiting]) -> Iterator[slice]:
-    """Places of rows, worst first, that go together: lesser ones wait until the worse are taken
-    over.
+def _groups(handovers: Sequence[_Handover]) -> Iterator[Sequence[_Handover]]:
+    """Those, worst first, that go together: lesser ones wait until the worse are taken over.
 
-    What is notified of one alert goes in order: its end must not come first.
+    What is said of one incident goes in order: what becomes of it must not come before it.
     """
     start = 0
-    while start < len(rows):
-        end, seen = start, set[str]()
-        for row in rows[start : start + _AT_ONCE]:
-            if _rank(row) != _rank(rows[start]) or row.alert_id in seen:
+    while start < len(handovers):
+        end, said = start, set[str]()
+        for one in handovers[start:]:
+            update = one.update.incident_key if one.update else ""
+            if one.rank != handovers[start].rank or (update and update in said):
                 break
-            seen.add(row.alert_id)
+            said.update(filter(None, (update, one.payload.get("incident_id"))))
             end += 1
-        yield slice(start, end)
+        yield handovers[start:end]
         start = end
 
 
-def _rank(row: Waiting) -> tuple[bool, int]:
-    """Danger before news, the louder before the quieter."""
-    return not row.noted and is_news(json.loads(row.payload_json)), -row.level
-
-
-def _worst_first(rows: Sequence[Waiting]) -> list[Waiting]:
+def _worst_first(handovers: Sequence[_Handover]) -> list[_Handover]:
     """Of equal rank the nearest to liquidation first, the unknown last; of one alert in order."""
     nearest: dict[str, float] = {}
-    for row in rows:
-        far = json.loads(row.payload_json).get("liquidation_distance_percent")
+    for one in handovers:
+        far, id = one.payload.get("liquidation_distance_percent"), one.row.alert_id
         percent = math.inf if far is None else float(far)
-        nearest[row.alert_id] = min(percent, nearest.get(row.alert_id, math.inf))
-    return sorted(rows, key=lambda row: (*_rank(row), nearest[row.alert_id]))
+        nearest[id] = min(percent, nearest.get(id, math.inf))
+    return sorted(handovers, key=lambda one: (*one.rank, nearest[one.row.alert_id]))
 
 
 def _pause(tries: int) -> timedelta:
     return timedelta(seconds=min(2.0 ** min(tries, 20), _LONGEST_PAUSE_SECONDS))
 
 
-def _incident_update(row: Waiting) -> IncidentUpdate | None:
-    # What is notified because a hold was taken back takes it back there too.
-    if not row.noted and row.reason != "UNSILENCED":
-        return None
-    action = _ACTIONS.get(row.reason, IncidentAction.END)
+def _handover(
+    row: Waiting, thresholds: ThresholdSet, own: Mapping[str, tuple[str, ...]]
+) -> _Handover:
     payload: dict[str, str] = json.loads(row.payload_json)
+    # What is notified because a hold was taken back takes it back there too.
+    is_update = row.noted or row.reason == "UNSILENCED"
+    return _Handover(
+        row,
+        payload,
+        _incident_update(row, payload) if is_update else None,
+        None if row.noted else _notification(row, payload, thresholds, own),
+    )
+
+
+def _incident_update(row: Waiting, payload: Mapping[str, str]) -> IncidentUpdate:
+    action = _ACTIONS.get(row.reason, IncidentAction.END)
     level = Level[payload.get("held_level", Level.HIGH.name)]
     return IncidentUpdate(
         payload["incident_id"], action, level, payload.get("held_until_time", ""), row.actor
@@ -240,9 +301,11 @@ def _incident_update(row: Waiting) -> IncidentUpdate | None:
 
 
 def _notification(
-    row: Waiting, thresholds: ThresholdSet, own: Mapping[str, tuple[str, ...]]
+    row: Waiting,
+    payload: Mapping[str, str],
+    thresholds: ThresholdSet,
+    own: Mapping[str, tuple[str, ...]],
 ) -> Notification:
-    payload: dict[str, str] = json.loads(row.payload_json)
     text = rule_text(payload) if "rule_id" in payload else compose(payload)
     threshold = thresholds.find(
         kind_named(payload["type"], payload["condition"]), payload.get("asset", "")

@@ -44,6 +44,7 @@ from shared.errors import (
     Internal,
     InvalidArgument,
     NotFound,
+    SonicError,
     require_confirmation,
 )
 from shared.names import choose, new_id
@@ -95,40 +96,55 @@ class MessageService:
         The same request again answers what was stored. AlreadyExists REQUEST_ID_REUSED when the id
         was used for another content, InvalidArgument UNKNOWN_NAME, INVALID_FIELD.
         """
-        draft = self._checked(draft)
-        ended = await self._end(draft.ended_keys) if draft.ended_keys else None
-        message = await self._accepted(draft, ended)
-        if message is None:
-            async with self._begin() as store:
-                return self.shown(await _repeated(store, draft))
-        if message.deliveries:
-            self._wake(draft.urgency >= URGENT)
-        return self.shown(message)
+        (answer,) = await self.send_batch([draft])
+        if isinstance(answer, SonicError):
+            raise answer
+        return answer
 
-    async def _end(self, keys: Sequence[str]) -> Ended:
-        """Before the message is stored: again with the same request, it is the same."""
+    async def send_batch(self, drafts: Sequence[Draft]) -> list[Message | SonicError]:
+        """Several in one transaction, in their order; of each what `send` answers or raises."""
+        checked = [self._checked(draft) for draft in drafts]
+        fit = [draft for draft in checked if isinstance(draft, Draft)]
         async with self._begin() as store:
-            return await end_incidents(store, keys, self._clock.now())
+            await store.hold_keys(fit)
+            if len(fit) > 1 and (ended_keys := [key for one in fit for key in one.ended_keys]):
+                await store.hold_incidents(ended_keys)
+            answers = [
+                await self._stored(store, one) if isinstance(one, Draft) else one for one in checked
+            ]
+        stored = zip(checked, answers, strict=True)
+        urgencies = [
+            draft.urgency
+            for draft, answer in stored
+            if isinstance(draft, Draft) and isinstance(answer, Message) and answer.deliveries
+        ]
+        for urgent in {urgency >= URGENT for urgency in urgencies}:
+            self._wake(urgent)
+        return [self.shown(one) if isinstance(one, Message) else one for one in answers]
 
-    async def _accepted(self, draft: Draft, ended: Ended | None) -> Message | None:
-        """What was stored; None when the request id is taken."""
+    async def _stored(self, store: MessageStore, draft: Draft) -> Message | SonicError:
+        """The message; as it was stored before when the request id is taken."""
+        keys = draft.ended_keys
+        # Before the message is stored: it is told to those who heard of what is over.
+        ended = await end_incidents(store, keys, self._clock.now()) if keys else None
         while True:
             assumed = self._settings
-            message = await self._drafted(draft, self._configured(assumed), ended)
-            async with self._begin() as store:
-                entry = await store.accept(
-                    draft, message, assumed, self._dedupe_window, self._own_name
-                )
-                if draft.follows_incident_key and entry.suppressed_reason == "":
-                    await store.supersede(draft.follows_incident_key, message.deliveries)
+            message = await self._drafted(store, draft, self._configured(assumed), ended)
+            entry = await store.accept(draft, message, assumed, self._dedupe_window, self._own_name)
+            if draft.follows_incident_key and entry.suppressed_reason == "":
+                await store.supersede(draft.follows_incident_key, message.deliveries)
             if entry.suppressed_reason is not None:
                 return _suppressed(message) if entry.suppressed_reason == DUPLICATE else message
             if entry.settings == assumed:
-                return None
+                return await _repeated(store, draft)
             self._settings = entry.settings
 
     async def _drafted(
-        self, draft: Draft, configured: ConfiguredChannels, ended: Ended | None
+        self,
+        store: MessageStore,
+        draft: Draft,
+        configured: ConfiguredChannels,
+        ended: Ended | None,
     ) -> Message:
         """The message as it is before anybody was notified."""
         settings = configured.settings
@@ -141,7 +157,7 @@ class MessageService:
         message = message_of(draft, choice, recipients, self._clock.now())
         return replace(
             message,
-            deliveries=[await self._rested(one) for one in message.deliveries],
+            deliveries=[await self._rested(store, one) for one in message.deliveries],
             escalation_due_time=self._escalation_time(message, settings),
         )
 
@@ -236,14 +252,13 @@ class MessageService:
         async with self._begin() as store:
             return await store.clear()
 
-    async def _rested(self, delivery: Delivery) -> Delivery:
+    async def _rested(self, store: MessageStore, delivery: Delivery) -> Delivery:
         """Due when its channel has rested since the last send."""
         cooldown = timedelta(seconds=self._channels[delivery.channel].cooldown_seconds)
         if not cooldown:
             return delivery
-        async with self._begin() as store:
-            urgent = delivery.urgency >= URGENT
-            last = await store.last_sent(delivery.channel, delivery.address, urgent=urgent)
+        urgent = delivery.urgency >= URGENT
+        last = await store.last_sent(delivery.channel, delivery.address, urgent=urgent)
         return (
             delivery
             if last is None
@@ -258,12 +273,16 @@ class MessageService:
         wait = timedelta(seconds=contacts[0].wait_seconds) if contacts else self._escalation_wait
         return message.created_time + wait
 
-    def _checked(self, draft: Draft) -> Draft:
+    def _checked(self, draft: Draft) -> Draft | InvalidArgument:
+        """As it is accepted, or why not: UNKNOWN_NAME, INVALID_FIELD."""
         if sum(map(len, (*draft.facts, *draft.facts.values()))) > _FACTS_LENGTH:
-            raise _invalid("facts", f"at most {_FACTS_LENGTH} characters together")
+            return _invalid("facts", f"at most {_FACTS_LENGTH} characters together")
         if draft.ends_incident and not draft.incident_key:
-            raise _invalid("incident_key", "must be set: which incident has ended?")
-        names = (choose(name, self._channels, field="channels") for name in draft.channels)
+            return _invalid("incident_key", "must be set: which incident has ended?")
+        try:
+            names = [choose(name, self._channels, field="channels") for name in draft.channels]
+        except InvalidArgument as error:
+            return error
         subject, body = marked(draft.subject, draft.body, draft.facts)
         return replace(draft, subject=subject, body=body, channels=tuple(dict.fromkeys(names)))
 
@@ -322,14 +341,14 @@ def _delivery(draft: Draft, message_id: str, recipient: Recipient, now: datetime
     )
 
 
-async def _repeated(store: MessageStore, draft: Draft) -> Message:
+async def _repeated(store: MessageStore, draft: Draft) -> Message | AlreadyExists:
     """The first answer to this request id, even when its message has been cleared since."""
     accepted = await store.accepted(draft.request_id)
     if accepted is None:
         # It was in the way of the insert and is never deleted.
         raise Internal("INTERNAL", "the request is gone")
     if accepted.fingerprint != draft.fingerprint:
-        raise AlreadyExists(
+        return AlreadyExists(
             "REQUEST_ID_REUSED",
             "request_id was used before for another message",
             fields={"request_id": "used before"},

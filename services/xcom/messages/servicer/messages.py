@@ -9,10 +9,11 @@ from sonic.xcom.v1 import xcom_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
 from services.xcom.channels.service.channels import ChannelService
-from services.xcom.domain.messages import DeliveryState, Draft, Kind, Level
+from services.xcom.domain.messages import DeliveryState, Draft, Kind, Level, Message
 from services.xcom.messages.service.messages import MessageService
 from services.xcom.servicer.mapping import to_channel, wire_delivery, wire_message
 from shared.codec import read
+from shared.errors import SonicError
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -25,8 +26,13 @@ class XComServicer(rpc.XComServiceServicer):
         self._channels = channels
 
     async def Send(self, request: pb.SendRequest, context: Context) -> pb.Message:
-        draft = read(Draft, request, kind=Kind(request.kind or Kind.DANGER))
-        return wire_message(await self._messages.send(draft))
+        return wire_message(await self._messages.send(_draft(request)))
+
+    async def SendBatch(
+        self, request: pb.SendBatchRequest, context: Context
+    ) -> pb.SendBatchResponse:
+        answers = await self._messages.send_batch([_draft(one) for one in request.requests])
+        return pb.SendBatchResponse(results=map(_result, answers))
 
     async def GetMessage(self, request: pb.GetMessageRequest, context: Context) -> pb.Message:
         return wire_message(await self._messages.message(request.id))
@@ -75,3 +81,14 @@ class XComServicer(rpc.XComServiceServicer):
         self, request: pb.ClearDataRequest, context: Context
     ) -> pb.ClearDataResponse:
         return pb.ClearDataResponse(deleted_count=await self._messages.clear(request.confirm))
+
+
+def _draft(request: pb.SendRequest) -> Draft:
+    return read(Draft, request, kind=Kind(request.kind or Kind.DANGER))
+
+
+def _result(answer: Message | SonicError) -> pb.SendResult:
+    if isinstance(answer, Message):
+        return pb.SendResult(message=wire_message(answer))
+    reason = pb.ErrorReason.Value(f"ERROR_REASON_{answer.reason}")
+    return pb.SendResult(failure=pb.SendFailure(reason=reason, detail=answer.message))

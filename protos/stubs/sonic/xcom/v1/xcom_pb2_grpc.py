@@ -40,6 +40,11 @@ class XComServiceStub:
                 request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendRequest.SerializeToString,
                 response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Message.FromString,
                 _registered_method=True)
+        self.SendBatch = channel.unary_unary(
+                '/sonic.xcom.v1.XComService/SendBatch',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendBatchRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendBatchResponse.FromString,
+                _registered_method=True)
         self.GetMessage = channel.unary_unary(
                 '/sonic.xcom.v1.XComService/GetMessage',
                 request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.GetMessageRequest.SerializeToString,
@@ -86,6 +91,14 @@ class XComServiceServicer:
         The same request_id again answers with the first result, even after ClearData (then without deliveries).
         A message is a DUPLICATE when one with its dedupe_key and at least its level was told within the window.
         Fails with UNKNOWN_NAME, REQUEST_ID_REUSED, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendBatch(self, request, context):
+        """Several of Send in one transaction, in this order; each is answered by itself, as Send would.
+        Fails as a whole, and stores nothing, with INVALID_FIELD when one breaks a rule of its fields.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,6 +164,11 @@ def add_XComServiceServicer_to_server(servicer, server):
                     request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendRequest.FromString,
                     response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Message.SerializeToString,
             ),
+            'SendBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendBatch,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendBatchRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendBatchResponse.SerializeToString,
+            ),
             'GetMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMessage,
                     request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.GetMessageRequest.FromString,
@@ -215,6 +233,33 @@ class XComService:
             '/sonic.xcom.v1.XComService/Send',
             sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendRequest.SerializeToString,
             sonic_dot_xcom_dot_v1_dot_xcom__pb2.Message.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.XComService/SendBatch',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendBatchRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

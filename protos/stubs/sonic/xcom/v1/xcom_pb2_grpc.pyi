@@ -22,6 +22,10 @@ class XComServiceStub:
     A message is a DUPLICATE when one with its dedupe_key and at least its level was told within the window.
     Fails with UNKNOWN_NAME, REQUEST_ID_REUSED, INVALID_FIELD.
     """
+    SendBatch: _aio.UnaryUnaryMultiCallable[_xcom_pb2.SendBatchRequest, _xcom_pb2.SendBatchResponse]
+    """Several of Send in one transaction, in this order; each is answered by itself, as Send would.
+    Fails as a whole, and stores nothing, with INVALID_FIELD when one breaks a rule of its fields.
+    """
     GetMessage: _aio.UnaryUnaryMultiCallable[_xcom_pb2.GetMessageRequest, _xcom_pb2.Message]
     """One message with its deliveries and their tries. Fails with MESSAGE_NOT_FOUND, INVALID_FIELD."""
     ListMessages: _aio.UnaryUnaryMultiCallable[_xcom_pb2.ListMessagesRequest, _xcom_pb2.ListMessagesResponse]
@@ -56,6 +60,16 @@ class XComServiceServicer(metaclass=_abc_1.ABCMeta):
         The same request_id again answers with the first result, even after ClearData (then without deliveries).
         A message is a DUPLICATE when one with its dedupe_key and at least its level was told within the window.
         Fails with UNKNOWN_NAME, REQUEST_ID_REUSED, INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def SendBatch(
+        self,
+        request: _xcom_pb2.SendBatchRequest,
+        context: _aio.ServicerContext[_xcom_pb2.SendBatchRequest, _abc.Awaitable[_xcom_pb2.SendBatchResponse]],
+    ) -> _abc.Awaitable[_xcom_pb2.SendBatchResponse]:
+        """Several of Send in one transaction, in this order; each is answered by itself, as Send would.
+        Fails as a whole, and stores nothing, with INVALID_FIELD when one breaks a rule of its fields.
         """
 
     @_abc_1.abstractmethod

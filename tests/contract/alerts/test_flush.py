@@ -1,0 +1,119 @@
+"""FlushOutbox answers within the bound of the step that asks for it, whoever is at the outbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sonic.alerts.v1 import alerts_pb2 as pb
+from sonic.xcom.v1 import xcom_pb2 as xcom_pb
+
+from shared.errors import InvalidArgument
+from tests.contract.alerts.conftest import House
+from tests.fakes.peers import FakePeers, Gate, refuses
+
+TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
+HIGH_MARK = 89.0
+
+
+@pytest.fixture
+async def peers() -> AsyncIterator[FakePeers]:
+    peers = FakePeers()
+    await peers.start()
+    yield peers
+    await peers.stop()
+
+
+async def _raised(house: House, count: int = 1) -> None:
+    await house.only(TRAVEL)
+    for _ in range(count):
+        await house.hold(HIGH_MARK)
+    await house.create()
+    await house.evaluate()
+
+
+def _accepted(count: int) -> xcom_pb.SendBatchResponse:
+    result = xcom_pb.SendResult(message=xcom_pb.Message(id="m"))
+    return xcom_pb.SendBatchResponse(results=[result] * count)
+
+
+async def test_a_flush_behind_a_turn_that_hangs_answers_within_one_bound(
+    bare_house: House, peers: FakePeers
+) -> None:
+    gate = peers.told["xcom.SendBatch"] = Gate(_accepted(1))
+    await bare_house.start_positions()
+    await bare_house.start_alerts(xcom_address=peers.address)
+    await _raised(bare_house)
+    async with asyncio.timeout(30):
+        await gate.reached.wait()
+    flush = asyncio.ensure_future(bare_house.flush())
+    waiting = bare_house.clock.sleeping_count
+    await bare_house.until(lambda: _sleeps(bare_house, waiting))
+    bare_house.clock.advance(5)
+    async with asyncio.timeout(30):
+        answer = await flush
+    assert (answer.sent_count, answer.waiting_count) == (0, 1)
+    assert len(peers.requests("xcom.SendBatch")) == 1
+    gate.opened.set()
+    await bare_house.until(lambda: _is_empty(bare_house))
+
+
+async def _sleeps(house: House, more_than: int) -> bool:
+    return house.clock.sleeping_count > more_than
+
+
+async def _is_empty(house: House) -> bool:
+    return not await house.waiting()
+
+
+async def test_a_flush_takes_over_from_a_turn_that_has_more_to_do(
+    bare_house: House, peers: FakePeers
+) -> None:
+    gate = peers.told["xcom.SendBatch"] = Gate(_accepted(1))
+    await bare_house.start_positions()
+    await bare_house.start_alerts(xcom_address=peers.address)
+    await _raised(bare_house)
+    async with asyncio.timeout(30):
+        await gate.reached.wait()
+    id = await bare_house.hold(HIGH_MARK)
+    await bare_house.create()
+    await bare_house.at(id, HIGH_MARK)
+    waiting = bare_house.clock.sleeping_count
+    flush = asyncio.ensure_future(bare_house.flush())
+    await bare_house.until(lambda: _sleeps(bare_house, waiting))
+    gate.opened.set()
+    async with asyncio.timeout(30):
+        answer = await flush
+    assert (answer.sent_count, answer.waiting_count) == (1, 0)
+
+
+async def test_many_rows_are_one_call_worst_first(bare_house: House, peers: FakePeers) -> None:
+    peers.told["xcom.SendBatch"] = Gate(_accepted(5))
+    peers.told["xcom.SendBatch"].opened.set()
+    await bare_house.start_positions()
+    await bare_house.start_alerts(xcom_address=peers.address)
+    await _raised(bare_house, 5)
+    await bare_house.until(lambda: _is_empty(bare_house))
+    (batch,) = peers.requests("xcom.SendBatch")
+    assert len(batch.requests) == 5
+    assert not peers.requests("xcom.Send")
+
+
+async def test_one_message_that_breaks_a_rule_keeps_no_other_back(
+    bare_house: House, peers: FakePeers
+) -> None:
+    refuse = refuses(InvalidArgument("INVALID_FIELD", "subject"))
+
+    async def only_alone(request: xcom_pb.SendBatchRequest, context: object) -> object:
+        if len(request.requests) > 1:
+            return await refuse(request, context)
+        return _accepted(1)
+
+    peers.told["xcom.SendBatch"] = only_alone
+    await bare_house.start_positions()
+    await bare_house.start_alerts(xcom_address=peers.address)
+    await _raised(bare_house, 3)
+    await bare_house.until(lambda: _is_empty(bare_house))
+    sizes = [len(one.requests) for one in peers.requests("xcom.SendBatch")]
+    assert sizes == [3, 1, 1, 1]
