@@ -1,14 +1,14 @@
 """Whole columns between numpy and PostgreSQL by binary COPY: no Python object for any row.
 
-Fixed-width columns without NULL only: float8, int8, int4, int2, bool, timestamptz (int64
-microseconds since 1970, UTC). NaN is an ordinary float8. Format: PostgreSQL manual, COPY, "Binary
+Columns without NULL only: float8, int8, int4, int2, bool, timestamptz (int64 microseconds since
+1970, UTC), and in also text. NaN is an ordinary float8. Format: PostgreSQL manual, COPY, "Binary
 Format".
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,11 +63,14 @@ async def copy_out(
     return _parse(answer, spec)
 
 
-async def copy_in(transaction: Transaction, table: str, arrays: Mapping[str, Column]) -> int:
+async def copy_in(
+    transaction: Transaction, table: str, arrays: Mapping[str, Column | Sequence[str]]
+) -> int:
     """Append rows given as columns of equal length to a table of the search path; answers how many.
 
     The table's own column types decide the wire form: int64 goes into int4 when every value fits,
-    int64 or datetime64 into timestamptz. ValueError or TypeError for what does not fit; then
+    int64 or datetime64 into timestamptz, a sequence of texts into text (rows whose texts are as
+    long as each other's are written together). ValueError or TypeError for what does not fit; then
     nothing is written.
     """
     lengths = {len(array) for array in arrays.values()}
@@ -76,9 +79,9 @@ async def copy_in(transaction: Transaction, table: str, arrays: Mapping[str, Col
     rows = lengths.pop()
     if rows == 0:
         return 0
-    body = _build(arrays, await _types(transaction, table), rows)
+    bodies = _build(arrays, await _types(transaction, table), rows)
     await transaction.driver.copy_to_table(
-        table, source=_chunks(body), columns=list(arrays), format="binary"
+        table, source=_chunks(bodies), columns=list(arrays), format="binary"
     )
     return rows
 
@@ -96,9 +99,13 @@ def _row(spec: Mapping[str, str]) -> np.dtype[np.void]:
     """One row on the wire: the count of fields, then each one's length and value."""
     fields: list[tuple[str, str]] = [("#", ">i2")]
     for name, kind in spec.items():
-        if kind not in _WIRE:
+        fields.append((f"#{name}", ">i4"))
+        if kind in _WIRE:
+            fields.append((name, _WIRE[kind]))
+        elif not kind.startswith("S"):
             raise TypeError(f"column {name}: {kind} is not one of {', '.join(_WIRE)}")
-        fields += [(f"#{name}", ">i4"), (name, _WIRE[kind])]
+        elif kind != "S0":  # An empty text has no bytes.
+            fields.append((name, kind))
     return np.dtype(fields)
 
 
@@ -126,17 +133,50 @@ def _read(column: Column, kind: str) -> Column:
     return values
 
 
-def _build(arrays: Mapping[str, Column], types: Mapping[str, str], rows: int) -> bytes:
+def _build(
+    arrays: Mapping[str, Column | Sequence[str]], types: Mapping[str, str], rows: int
+) -> list[Column]:
+    """Rows as they go on the wire, those of one width together."""
     missing = [name for name in arrays if name not in types]
     if missing:
         raise ValueError(f"the table has no column {', '.join(missing)}")
+    texts, columns = {}, {}
+    for name, values in arrays.items():
+        if types[name] not in (*_WIRE, "text"):
+            raise TypeError(f"column {name}: {types[name]} is not one of {', '.join(_WIRE)}, text")
+        if types[name] == "text":
+            texts[name] = [one.encode() for one in values]
+        else:
+            columns[name] = _write(name, np.asarray(values), types[name])
     spec = {name: types[name] for name in arrays}
+    if not texts:
+        return [_table(spec, columns, {}, rows)]
+    lengths = np.array([[len(one) for one in values] for values in texts.values()])
+    widths, of = np.unique(lengths, axis=1, return_inverse=True)
+    bodies = []
+    for place, width in enumerate(widths.T.tolist()):
+        chosen = np.flatnonzero(of.ravel() == place)
+        picked = {
+            name: np.array([values[row] for row in chosen.tolist()], f"S{max(length, 1)}")
+            for (name, values), length in zip(texts.items(), width, strict=True)
+        }
+        kinds = spec | {name: f"S{length}" for name, length in zip(texts, width, strict=True)}
+        body = {name: column[chosen] for name, column in columns.items()}
+        bodies.append(_table(kinds, body, picked, len(chosen)))
+    return bodies
+
+
+def _table(
+    spec: Mapping[str, str], columns: Mapping[str, Column], texts: Mapping[str, Column], rows: int
+) -> Column:
     table = np.empty(rows, _row(spec))
     table["#"] = len(spec)
-    for name, kind in spec.items():
-        table[f"#{name}"] = table.dtype[name].itemsize
-        table[name] = _write(name, np.asarray(arrays[name]), kind)
-    return table.tobytes()
+    for name in spec:
+        length = table.dtype[name].itemsize if name in (table.dtype.names or ()) else 0
+        table[f"#{name}"] = length
+        if length:
+            table[name] = columns[name] if name in columns else texts[name]
+    return table
 
 
 def _write(name: str, values: Column, kind: str) -> Column:
@@ -160,8 +200,10 @@ def _whole(name: str, values: Column, kind: str) -> Column:
     return values
 
 
-async def _chunks(body: bytes) -> AsyncIterator[bytes]:
+async def _chunks(bodies: Sequence[Column]) -> AsyncIterator[bytes]:
     yield _HEADER
-    for start in range(0, len(body), _CHUNK_BYTES):
-        yield body[start : start + _CHUNK_BYTES]
+    for body in bodies:
+        view = body.view(np.uint8)
+        for start in range(0, len(view), _CHUNK_BYTES):
+            yield view[start : start + _CHUNK_BYTES].tobytes()
     yield _TRAILER

@@ -6,13 +6,13 @@ transaction. Theirs: typed structs, numpy, COPY into the same columns.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import asyncpg
+import msgspec
 import numpy as np
 
 from services.positions.domain.venue_answer import Chain, WalletType
@@ -27,9 +27,8 @@ from shared.database.fence import Step
 from shared.database.pool import Database
 from shared.http import strict_json
 from tests.bench import floor
-from tests.bench.figures import Figure, Limit, absent
+from tests.bench.figures import Figure, Limit
 
-ABSENT = "msgspec is not installed here (requirements-dev.lock has it)"
 _ROUNDS = 3
 _WALLET = "bench"
 _ADDRESS = "HskfdWhZTfsEL2he8iqJmXmbHdj5vr5xBooRnUfQs5PY"
@@ -72,13 +71,10 @@ async def measure(service_url: str, admin_url: str, count: int) -> list[Figure]:
     try:
         for _ in range(_ROUNDS):
             await _ours(service, bodies, ours)
-            if importlib.util.find_spec("msgspec"):
-                theirs.append(await _theirs(admin_url, bodies[0]))
+            theirs.append(await _theirs(admin_url, bodies[0]))
     finally:
         await service.stop()
     what, limit = f"{count:,} positions, {len(bodies[0]) / 1e6:.0f} MB", Limit(1.5)
-    if not theirs:
-        return [absent("G13", what, ABSENT, limit)]
     return [
         Figure("G13", f"{what}, all of them new", ours["opened"], "msgspec, COPY", theirs, limit),
         Figure("G13", "every mark is another", ours["changed"], "msgspec, COPY", theirs),
@@ -120,8 +116,6 @@ async def _theirs(admin_url: str, body: bytes) -> float:
 
 
 async def _store(connection: asyncpg.Connection[asyncpg.Record], body: bytes) -> None:
-    import msgspec
-
     row_type = msgspec.defstruct(
         "Row", [("positionPubkey", str), ("side", str), *((name, float) for name in _FIELDS)]
     )

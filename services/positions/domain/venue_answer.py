@@ -1,5 +1,6 @@
 """What a venue states about a wallet: positions, refused rows, whether the answer is complete."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -187,7 +188,7 @@ class Answer:
     nothing to say. `unwatched`: parts of the account that the answer says nothing about.
     """
 
-    holdings: tuple[Holding, ...]
+    holdings: Sequence[Holding]
     refusals: tuple[Refusal, ...]
     complete: bool
     incomplete_reason: str

@@ -6,12 +6,15 @@ from datetime import datetime
 from math import isnan, nan
 from typing import Any, Final
 
+import asyncpg
+import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Select, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.positions.domain.position import Inputs
 from services.positions.domain.venue_answer import NUMBERS, Status
+from services.positions.enrichment.domain.enrichment import micros
 from services.positions.enrichment.domain.metrics import flags_of
 from services.positions.positions.domain import Filter, Ordered
 from services.positions.store.position_sql import KNOWN, MERGE, STAGE, WRITE, WRITE_BY_HAND
@@ -172,6 +175,24 @@ class PositionStore:
         statement = WRITE_BY_HAND if "status" in columns else WRITE
         (row,) = await self._transaction.fetch(statement, **columns, now=now)
         return row["created"], row["written"] - row["created"]
+
+    async def insert(
+        self, ids: Sequence[str], columns: Mapping[str, NDArray[Any]], now: datetime
+    ) -> bool:
+        """Many new rows, ACTIVE, at once; False, and none written, when an id is taken."""
+        stamps = dict.fromkeys(("first_seen_time", "last_seen_time", "updated_time"), micros(now))
+        filled = {name: np.full(len(ids), value) for name, value in stamps.items()}
+        status = np.full(len(ids), int(Status.ACTIVE))
+        try:
+            async with self._transaction.driver.transaction():
+                await copy_in(
+                    self._transaction,
+                    "position",
+                    {"id": ids, **columns, **filled, "status": status},
+                )
+        except asyncpg.UniqueViolationError:
+            return False
+        return True
 
     async def merge(self, columns: Mapping[str, NDArray[Any]], now: datetime) -> None:
         """Change many rows, given as columns by position_key; a deleted one stays deleted."""

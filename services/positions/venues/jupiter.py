@@ -8,20 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from services.positions.domain.scale import SCALE_FACTOR_LIMIT, off_scale
-from services.positions.domain.venue_answer import Answer, Chain, Holding, Refusal, WalletRef
+import numpy as np
+from numpy.typing import NDArray
+
+from services.positions.domain.scale import SCALE_FACTOR_LIMIT, off_scale_rows
+from services.positions.domain.venue_answer import Answer, Chain, Refusal, WalletRef
+from services.positions.sync.domain.holding_columns import HoldingColumns, columns_of
 from services.positions.venues.jupiter_extras import BorrowRates, read_liquidations
 from services.positions.venues.jupiter_parser import (
     MICRO_DOLLARS_PER_DOLLAR,
     V1,
     V2,
     Shape,
-    check_holding,
+    check_holdings,
     position_key,
-    read_row,
+    read_rows,
     refusal,
 )
-from services.positions.venues.rows import RowRefused, at, bad_body, masked, worded
+from services.positions.venues.rows import at, bad_body, masked, worded
 from services.positions.venues.venue import Built, VenueContext
 from shared.clock import Clock
 from shared.errors import InvalidArgument
@@ -71,7 +75,7 @@ class JupiterVenue:
         self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime
     ) -> Answer:
         answer = await self._positions(wallet, reference_prices)
-        return replace(answer, holdings=await self._rates.price(answer.holdings))
+        return replace(answer, holdings=await self._rates.price(columns_of(answer.holdings)))
 
     async def liquidations(self, wallet: WalletRef) -> Mapping[str, datetime]:
         """Positions of the wallet whose newest trade is a liquidation, and when it was.
@@ -153,31 +157,29 @@ def read_answer(
 ) -> Answer:
     """The answer a body states. Raises ProviderFailure BAD_BODY when it is no list of positions."""
     rows = _rows(body)
-    holdings: dict[str, Holding] = {}
-    refusals: list[Refusal] = []
-    for row in _once_each(rows):
-        try:
-            holding = read_row(row, shape, observed_time)
-        except RowRefused as refused:
-            refusals.append(refusal(row, refused.reason, refused.field, wallet_address))
-            continue
-        reason = _scale_fault(holding, reference_prices)
-        if reason:
-            whole = Refusal(reason, "", masked(body, wallet_address))
-            return Answer((), (whole,), False, reason, len(rows), observed_time)
-        try:
-            check_holding(holding, shape)
-        except RowRefused as refused:
-            refusals.append(refusal(row, refused.reason, refused.field, wallet_address))
-            continue
-        if holding.position_id in holdings:
-            # Two rows of one position that differ: neither can be believed.
-            refusals.append(refusal(row, "DUPLICATE_DIFFERS", "positionPubkey", wallet_address))
-            continue
-        holdings[holding.position_id] = holding
-    believed = _without_refused(holdings, refusals)
+    kept, keys = _once_each(rows)
+    if not kept:
+        incomplete = _incomplete_reason(body, rows, ())
+        return Answer((), (), not incomplete, incomplete, len(rows), observed_time)
+    held, faults = read_rows(kept, keys, shape, observed_time)
+    reason = _scale_fault(held, ~faults.where, reference_prices)
+    if reason:
+        whole = Refusal(reason, "", masked(body, wallet_address))
+        return Answer((), (whole,), False, reason, len(rows), observed_time)
+    check_holdings(held, shape, faults)
+    # Of two rows of one position that differ neither can be believed.
+    faults.add(_again(held.ids, ~faults.where), "DUPLICATE_DIFFERS", "positionPubkey")
+    refusals = tuple(
+        refusal(kept[row], *faults.of(row), wallet_address)
+        for row in np.flatnonzero(faults.where).tolist()
+    )
+    refused_ids = {refused.position_id for refused in refusals}
+    sound = np.flatnonzero(~faults.where)
+    if refusals:
+        sound = sound[[held.ids[row] not in refused_ids for row in sound.tolist()]]
+        held = held.taken(sound)
     incomplete = _incomplete_reason(body, rows, refusals)
-    return Answer(believed, tuple(refusals), not incomplete, incomplete, len(rows), observed_time)
+    return Answer(held or (), refusals, not incomplete, incomplete, len(rows), observed_time)
 
 
 def _said(answer: Answer, words: str) -> Answer:
@@ -208,26 +210,32 @@ def _code(body: object) -> str:
     return f", code {code}" if _CODE.fullmatch(code) else ""
 
 
-def _once_each(rows: Sequence[object]) -> list[object]:
-    """The rows without exact repetitions of a position."""
+def _once_each(rows: Sequence[object]) -> tuple[Sequence[object], Sequence[str | None]]:
+    """The rows without exact repetitions of a position, and the key of each."""
+    keys = [position_key(row) for row in rows]
+    if len(set(keys)) == len(keys):
+        return rows, keys
     seen: dict[str, list[object]] = {}
     kept: list[object] = []
-    for row in rows:
-        key = position_key(row)
+    for row, key in zip(rows, keys, strict=True):
         if key is not None:
             same = seen.setdefault(key, [])
             if row in same:
                 continue
             same.append(row)
         kept.append(row)
-    return kept
+    return kept, [position_key(row) for row in kept]
 
 
-def _without_refused(
-    holdings: Mapping[str, Holding], refusals: Sequence[Refusal]
-) -> tuple[Holding, ...]:
-    refused_ids = {refused.position_id for refused in refusals}
-    return tuple(holding for key, holding in holdings.items() if key not in refused_ids)
+def _again(ids: Sequence[str], sound: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Sound rows whose id an earlier sound row has."""
+    again, seen = np.zeros(len(ids), np.bool_), set[str]()
+    if len(set(ids)) == len(ids):
+        return again
+    for row in np.flatnonzero(sound).tolist():
+        again[row] = ids[row] in seen
+        seen.add(ids[row])
+    return again
 
 
 def _incomplete_reason(body: object, rows: Sequence[object], refusals: Sequence[Refusal]) -> str:
@@ -239,24 +247,24 @@ def _incomplete_reason(body: object, rows: Sequence[object], refusals: Sequence[
     return "ROWS_REFUSED" if refusals else ""
 
 
-def _scale_fault(holding: Holding, reference_prices: Mapping[str, float]) -> str:
-    """MICRO_DOLLARS or PRICE_SCALE when the figures are in another unit; else empty."""
-    mark, reference = holding.mark_price_usd, reference_prices.get(holding.asset)
-    if mark is not None and reference is not None and off_scale(mark, reference):
-        return "MICRO_DOLLARS" if mark / reference >= _MICRO_FACTOR else "PRICE_SCALE"
-    return _collateral_fault(holding)
-
-
-def _collateral_fault(holding: Holding) -> str:
-    # value = collateral + pnl: collateral far above both is in another unit.
-    collateral, value, pnl = (
-        holding.collateral_usd,
-        holding.venue_value_usd,
-        holding.pnl_after_fees_usd,
-    )
-    if collateral is None or value is None or pnl is None:
+def _scale_fault(
+    held: HoldingColumns, sound: NDArray[np.bool_], reference_prices: Mapping[str, float]
+) -> str:
+    """MICRO_DOLLARS or PRICE_SCALE, of the first sound row whose figures are in another unit; else
+    empty.
+    """
+    of = held.columns
+    references = np.array([reference_prices.get(name, np.nan) for name in held.asset_names])
+    collateral = of["collateral_usd"]
+    with np.errstate(all="ignore"):
+        by_mark = of["mark_price_usd"] / references[of["asset"]]
+        # value = collateral + pnl: collateral far above both is in another unit.
+        stated = np.maximum(np.abs(of["venue_value_usd"]), np.abs(of["pnl_after_fees_usd"]))
+        by_collateral = collateral / (stated + 1.0)
+        off_mark = off_scale_rows(of["mark_price_usd"], references[of["asset"]])
+        off = np.flatnonzero(sound & (off_mark | (by_collateral > SCALE_FACTOR_LIMIT)))
+    if not len(off):
         return ""
-    factor = collateral / (max(abs(value), abs(pnl)) + 1.0)
-    if factor <= SCALE_FACTOR_LIMIT:
-        return ""
+    first = off[0]
+    factor = by_mark[first] if off_mark[first] else by_collateral[first]
     return "MICRO_DOLLARS" if factor >= _MICRO_FACTOR else "PRICE_SCALE"

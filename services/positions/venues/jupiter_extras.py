@@ -5,11 +5,14 @@ Nothing here may harm a fetch: a rate that cannot be read is absent.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from services.positions.domain.venue_answer import CarrySource, Holding, Side, VenueTerms
+import numpy as np
+
+from services.positions.domain.venue_answer import CarrySource, Holding, Side
+from services.positions.sync.domain.holding_columns import CARRY_SOURCES, HoldingColumns
 from services.positions.venues.jupiter_parser import ASSETS_BY_MINT, position_key
 from services.positions.venues.rows import at, bad_body, readable, whole
 from shared.clock import Clock
@@ -32,13 +35,27 @@ class BorrowRates:
         self._reading = asyncio.Lock()
         self._known: dict[str, tuple[float, Mapping[Side, float]]] = {}
 
-    async def price(self, holdings: Iterable[Holding]) -> tuple[Holding, ...]:
+    async def price(self, held: HoldingColumns) -> Sequence[Holding]:
         """The holdings with what borrowing costs them an hour, where the rate is known."""
-        held = tuple(holdings)
+        if not held:
+            return ()
+        of = held.columns
         async with self._reading:
-            assets = sorted({one.asset for one in held} & _MINTS.keys())
+            present = {held.asset_names[place] for place in np.unique(of["asset"]).tolist()}
+            assets = sorted(present & _MINTS.keys())
             rates = dict(zip(assets, await asyncio.gather(*map(self._rates, assets)), strict=True))
-        return tuple(_carried(one, rates.get(one.asset, _NO_RATES)) for one in held)
+        percents = np.full((len(held.asset_names), max(Side) + 1), np.nan)
+        for place, asset in enumerate(held.asset_names):
+            for side, percent in rates.get(asset, _NO_RATES).items():
+                percents[place, side] = percent
+        carry = of["size_usd"] * percents[of["asset"], of["side"]] / 100.0
+        known, source = ~np.isnan(carry), CARRY_SOURCES.index(CarrySource.JUPITER_BORROW)
+        carried = {
+            "has_terms": known,
+            "carry_source": np.where(known, source, 0).astype(np.int8),
+            "hourly_carry_usd": carry,
+        }
+        return replace(held, columns={**of, **carried})
 
     async def _rates(self, asset: str) -> Mapping[Side, float]:
         until_seconds, rates = self._known.get(asset, (float("-inf"), _NO_RATES))
@@ -52,14 +69,6 @@ class BorrowRates:
             rates = _NO_RATES
         self._known[asset] = (self._clock.monotonic() + RATE_SECONDS, rates)
         return rates
-
-
-def _carried(holding: Holding, rates: Mapping[Side, float]) -> Holding:
-    percent = rates.get(holding.side)
-    if percent is None or holding.size_usd is None:
-        return holding
-    terms = VenueTerms(None, holding.size_usd * percent / 100.0, CarrySource.JUPITER_BORROW)
-    return replace(holding, terms=terms)
 
 
 def read_rates(body: object) -> dict[Side, float]:

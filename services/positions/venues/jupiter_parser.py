@@ -5,25 +5,24 @@ v1 states dollars as decimal strings, v2 micro-dollars as integer strings under 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from services.positions.domain.venue_answer import UNKNOWN_ASSET, Flag, Holding, Refusal, Side
+import numpy as np
+from numpy.typing import NDArray
+
+from services.positions.domain.venue_answer import UNKNOWN_ASSET, Flag, Refusal, Side
+from services.positions.enrichment.domain.enrichment import side_sign
+from services.positions.enrichment.domain.metrics import bit
 from services.positions.risk.domain.liquidation import (
     jupiter_impact_scalar,
     jupiter_liquidation_price,
 )
-from services.positions.venues.rows import (
-    DECIMAL,
-    FUTURE_TOLERANCE,
-    INTEGER,
-    RowRefused,
-    check_entry,
-    finite,
-    masked,
-    stated,
-)
+from services.positions.sync.domain.holding_columns import HoldingColumns, filled, numbered
+from services.positions.sync.domain.leaps import entry_faults
+from services.positions.venues.row_columns import Faults, Numbers, Rows, column_of, stated_column
+from services.positions.venues.rows import DECIMAL, FUTURE_TOLERANCE, INTEGER, RowRefused, masked
 
 ASSETS_BY_MINT: Mapping[str, str] = {
     "3NZ9JMVBmGAqocybic2c7LQCJScmgsAZ6vQqTDzcqmJh": "BTC",
@@ -35,6 +34,8 @@ MICRO_DOLLARS_PER_DOLLAR = 1_000_000
 HIGHEST_LEVERAGE_RATIO = 1_000.0
 # Value, collateral and profit are of one moment; further off, one of them is in another unit.
 VALUE_TOLERANCE_RATIO = 0.5
+FEES = ("open_fee_usd", "close_fee_usd", "borrow_fee_usd")
+_LATEST_SECOND = 2**62 - 1  # any later one is as far in the future
 _SIDES = {"long": Side.LONG, "short": Side.SHORT}
 _POSITION_KEY = re.compile(r"[1-9A-HJ-NP-Za-km-z]{32,44}")
 
@@ -82,67 +83,93 @@ V2 = Shape(
 )
 
 
-def read_row(row: object, shape: Shape, observed_time: datetime) -> Holding:
-    """The holding that a row states. Raises RowRefused."""
-    if not isinstance(row, dict):
-        raise RowRefused("NOT_AN_OBJECT", "")
-    position_id = position_key(row)
-    if position_id is None:
-        raise RowRefused(
-            "MISSING_FIELD" if not row.get("positionPubkey") else "BAD_ID", "positionPubkey"
+def read_rows(
+    rows: Sequence[object], keys: Sequence[str | None], shape: Shape, observed_time: datetime
+) -> tuple[HoldingColumns, Faults]:
+    """The holdings that rows state, and what keeps a row from being one. `keys`: see
+    `position_key`.
+    """
+    faults = Faults(len(rows))
+    faults.add(np.array([not isinstance(row, dict) for row in rows], np.bool_), "NOT_AN_OBJECT", "")
+    objects: Rows = [row if isinstance(row, dict) else {} for row in rows]
+    named = np.array([bool(value) for value in column_of(objects, "positionPubkey")], np.bool_)
+    faults.add(~named, "MISSING_FIELD", "positionPubkey")
+    faults.add(np.array([key is None for key in keys], np.bool_), "BAD_ID", "positionPubkey")
+    asset_names, asset = numbered(_asset(row, shape) for row in objects)
+    side = np.array([_side(value) for value in column_of(objects, "side")], np.int16)
+    figures, seconds = _figures(_Reader(objects, shape, faults), observed_time)
+    scalars = np.array([jupiter_impact_scalar(name) for name in asset_names])[asset]
+    own = jupiter_liquidation_price(
+        side_sign(side).astype(np.float64),
+        figures["entry_price_usd"],
+        figures["size_usd"],
+        figures["collateral_usd"],
+        figures["borrow_fee_usd"],
+        scalars,
+    )
+    unknown = np.array([name == UNKNOWN_ASSET for name in asset_names])[asset]
+    return (
+        HoldingColumns(
+            [key or "" for key in keys],
+            asset_names,
+            filled(
+                len(keys),
+                asset=asset,
+                side=side,
+                flag_bits=np.where(
+                    unknown | (side == Side.UNKNOWN), bit(Flag.CANNOT_JUDGE), np.int64(0)
+                ),
+                opened_second=seconds,
+                **figures,
+                own_liquidation_price_usd=np.where(np.isfinite(own), own, np.nan),
+            ),
+        ),
+        faults,
+    )
+
+
+def _figures(
+    reader: "_Reader", observed_time: datetime
+) -> tuple[dict[str, Numbers], NDArray[np.int64]]:
+    """Figures by name, and when each was opened. What is read first tells its fault first."""
+    shape = reader.shape
+    figures = {
+        "entry_price_usd": reader.positive(shape.entry),
+        "size_usd": reader.positive(shape.size),
+        "collateral_usd": reader.positive(shape.collateral),
+        "borrow_fee_usd": reader.not_negative(shape.borrow_fee),
+    }
+    reader.seconds("updatedTime", observed_time)  # Old is normal (no trade); of the future is not.
+    figures |= {
+        "liquidation_price_usd": reader.liquidation(),
+        "mark_price_usd": reader.positive(shape.mark),
+        "pnl_after_fees_usd": reader.signed(shape.pnl_after_fees),
+        "venue_value_usd": reader.signed(shape.value),
+        "open_fee_usd": reader.not_negative(shape.open_fee),
+        "close_fee_usd": reader.not_negative(shape.close_fee),
+    }
+    return figures, reader.seconds("createdTime", observed_time)
+
+
+def check_holdings(held: HoldingColumns, shape: Shape, faults: Faults) -> None:
+    """Whether the figures of each row agree with each other."""
+    of = held.columns
+    size, collateral, after = of["size_usd"], of["collateral_usd"], of["pnl_after_fees_usd"]
+    with np.errstate(all="ignore"):
+        faults.add(size > HIGHEST_LEVERAGE_RATIO * collateral, "LEVERAGE_SCALE", shape.collateral)
+        fees = sum(np.nan_to_num(of[name]) for name in FEES)
+        sign = side_sign(of["side"])
+        far, disagrees = entry_faults(
+            sign, size, of["entry_price_usd"], of["mark_price_usd"], after + fees
         )
-    asset, side = _asset(row, shape), _side(row)
-    entry = _positive(row, shape.entry, shape)
-    size = _positive(row, shape.size, shape)
-    collateral = _positive(row, shape.collateral, shape)
-    borrow_fee = _optional(row, shape.borrow_fee, shape)
-    _moment(row, "updatedTime", observed_time)  # Old is normal (no trade); from the future is not.
-    return Holding(
-        position_id=position_id,
-        asset=asset,
-        side=side,
-        entry_price_usd=entry,
-        liquidation_price_usd=_liquidation(row, shape),
-        own_liquidation_price_usd=_own_liquidation(
-            asset, side, entry, size, collateral, borrow_fee
-        ),
-        mark_price_usd=_positive(row, shape.mark, shape),
-        size_usd=size,
-        collateral_usd=collateral,
-        pnl_after_fees_usd=_signed(row, shape.pnl_after_fees, shape),
-        venue_value_usd=_signed(row, shape.value, shape),
-        open_fee_usd=_optional(row, shape.open_fee, shape),
-        close_fee_usd=_optional(row, shape.close_fee, shape),
-        borrow_fee_usd=borrow_fee,
-        opened_time=_moment(row, "createdTime", observed_time),
-        flags=frozenset(
-            {Flag.CANNOT_JUDGE} if asset == UNKNOWN_ASSET or side is Side.UNKNOWN else ()
-        ),
-    )
-
-
-def check_holding(held: Holding, shape: Shape) -> None:
-    """Whether the figures of a row agree with each other. Raises RowRefused."""
-    size, collateral, after = (
-        held.size_usd or 0.0,
-        held.collateral_usd or 0.0,
-        held.pnl_after_fees_usd,
-    )
-    if size > HIGHEST_LEVERAGE_RATIO * collateral:
-        raise RowRefused("LEVERAGE_SCALE", shape.collateral)
-    fees = [held.open_fee_usd, held.close_fee_usd, held.borrow_fee_usd]
-    profit = None if after is None else after + sum(fee or 0.0 for fee in fees)
-    sign = {Side.LONG: 1.0, Side.SHORT: -1.0}.get(held.side)
-    if sign is not None:
-        names = (shape.entry, shape.pnl_after_fees)
-        entry = held.entry_price_usd or 0.0
-        check_entry(sign, size, entry, held.mark_price_usd, profit, names)
-    if held.venue_value_usd is None or after is None:
-        return
-    # value = collateral + pnl, none below 0; with less than a 500th of the size it is liquidated.
-    value, expected = max(held.venue_value_usd, 0.0), max(collateral + after, 0.0)
-    if abs(value - expected) > VALUE_TOLERANCE_RATIO * max(value, expected) + size / 500 + 1.0:
-        raise RowRefused("VALUE_DISAGREES", shape.value)
+        faults.add(far & (sign != 0), "ENTRY_SCALE", shape.entry)
+        faults.add(disagrees & (sign != 0), "PROFIT_DISAGREES", shape.pnl_after_fees)
+        # value = collateral + pnl, none below 0; with less than a 500th of the size it is
+        # liquidated.
+        value = np.maximum(of["venue_value_usd"], 0.0)
+        expected = np.maximum(collateral + after, 0.0)
+        most = VALUE_TOLERANCE_RATIO * np.maximum(value, expected) + size / 500 + 1.0
+        faults.add(np.abs(value - expected) > most, "VALUE_DISAGREES", shape.value)
 
 
 def refusal(row: object, reason: str, field: str, wallet_address: str) -> Refusal:
@@ -165,68 +192,59 @@ def _asset(row: Mapping[str, object], shape: Shape) -> str:
     return asset
 
 
-def _side(row: Mapping[str, object]) -> Side:
-    side = row.get("side")
+def _side(side: object) -> Side:
     return _SIDES.get(side.lower(), Side.UNKNOWN) if isinstance(side, str) else Side.UNKNOWN
 
 
-def _own_liquidation(
-    asset: str, side: Side, entry: float, size: float, collateral: float, borrow_fee: float | None
-) -> float | None:
-    if borrow_fee is None or side is Side.UNKNOWN:
-        return None
-    sign = 1.0 if side is Side.LONG else -1.0
-    scalar = jupiter_impact_scalar(asset)
-    price = jupiter_liquidation_price(sign, entry, size, collateral, borrow_fee, scalar)
-    return finite(float(price))
+class _Reader:
+    """Columns of rows; what is wrong with a row is added to its faults."""
 
+    def __init__(self, rows: Rows, shape: Shape, faults: Faults) -> None:
+        self.shape = shape
+        self._rows = rows
+        self._faults = faults
 
-def _liquidation(row: Mapping[str, object], shape: Shape) -> float | None:
-    # null and 0 mean "not known"; without the field the shape has changed.
-    if shape.liquidation not in row:
-        raise RowRefused("MISSING_FIELD", shape.liquidation)
-    return _optional(row, shape.liquidation, shape) or None
+    def signed(self, field: str) -> Numbers:
+        micro = self.shape.micro_dollars
+        numbers = stated_column(self._rows, field, self._faults, INTEGER if micro else DECIMAL)
+        return numbers / MICRO_DOLLARS_PER_DOLLAR if micro else numbers
 
+    def not_negative(self, field: str) -> Numbers:
+        numbers = self.signed(field)
+        self._faults.add(numbers < 0, "NEGATIVE", field)
+        return numbers
 
-def _positive(row: Mapping[str, object], field: str, shape: Shape) -> float:
-    number = _needed(row, field, shape)
-    if number == 0:
-        raise RowRefused("NOT_POSITIVE", field)
-    return number
+    def positive(self, field: str) -> Numbers:
+        numbers = self.not_negative(field)
+        self._faults.add(np.isnan(numbers), "MISSING_FIELD", field)
+        self._faults.add(numbers == 0, "NOT_POSITIVE", field)
+        return numbers
 
+    def liquidation(self) -> Numbers:
+        """null and 0 mean "not known"; without the field the shape has changed."""
+        field = self.shape.liquidation
+        missing = np.array([field not in row for row in self._rows], np.bool_)
+        self._faults.add(missing, "MISSING_FIELD", field)
+        numbers = self.not_negative(field)
+        return np.where(numbers == 0, np.nan, numbers)
 
-def _needed(row: Mapping[str, object], field: str, shape: Shape) -> float:
-    number = _optional(row, field, shape)
-    if number is None:
-        raise RowRefused("MISSING_FIELD", field)
-    return number
-
-
-def _optional(row: Mapping[str, object], field: str, shape: Shape) -> float | None:
-    number = _signed(row, field, shape)
-    if number is not None and number < 0:
-        raise RowRefused("NEGATIVE", field)
-    return number
-
-
-def _signed(row: Mapping[str, object], field: str, shape: Shape) -> float | None:
-    number = stated(row, field, INTEGER if shape.micro_dollars else DECIMAL)
-    return (
-        number / MICRO_DOLLARS_PER_DOLLAR if number is not None and shape.micro_dollars else number
-    )
-
-
-def _moment(row: Mapping[str, object], field: str, observed_time: datetime) -> datetime | None:
-    """Unix seconds, as a number or its digits."""
-    second = row.get(field)
-    if second is None:
-        return None
-    if isinstance(second, str) and INTEGER.fullmatch(second) and len(second) < 20:
-        second = int(second)
-    if isinstance(second, bool) or not isinstance(second, int):
-        raise RowRefused("NOT_A_NUMBER", field)
-    if second < 0:
-        raise RowRefused("NEGATIVE", field)
-    if second > (observed_time + FUTURE_TOLERANCE).timestamp():
-        raise RowRefused("FROM_FUTURE", field)
-    return datetime.fromtimestamp(second, UTC)
+    def seconds(self, field: str, observed_time: datetime) -> NDArray[np.int64]:
+        """Unix seconds, stated as a number or its digits; -1 where nothing is."""
+        values = column_of(self._rows, field)
+        seconds = np.full(len(values), -1, np.int64)
+        if set(map(type, values)) == {int} and 0 <= min(values) <= max(values) <= _LATEST_SECOND:
+            seconds[:], values = values, []
+        for place, second in enumerate(values):
+            if isinstance(second, str) and INTEGER.fullmatch(second) and len(second) < 20:
+                second = int(second)
+            if second is None:
+                continue
+            if isinstance(second, bool) or not isinstance(second, int):
+                self._faults.note(place, RowRefused("NOT_A_NUMBER", field))
+            elif second < 0:
+                self._faults.note(place, RowRefused("NEGATIVE", field))
+            else:
+                seconds[place] = min(second, _LATEST_SECOND)
+        limit = (observed_time + FUTURE_TOLERANCE).timestamp()
+        self._faults.add(seconds > limit, "FROM_FUTURE", field)
+        return seconds

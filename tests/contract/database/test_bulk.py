@@ -83,6 +83,16 @@ async def test_moments_and_numbers_are_what_sql_says_they_are(database: Database
     assert rows[1][1] == -0.5
 
 
+async def test_texts_of_any_length_go_in_beside_numbers(database: Database) -> None:
+    words = ["", "a", "über", "😀", "a", "longer than all the others", ""]
+    numbers = np.arange(len(words))
+    async with database.transaction() as connection:
+        await connection.driver.execute("create temp table said (word text, wide int8, more text)")
+        await copy_in(connection, "said", {"word": words, "wide": numbers, "more": words[::-1]})
+        found = await connection.driver.fetch("select word, more from said order by wide")
+    assert [tuple(row) for row in found] == list(zip(words, words[::-1], strict=True))
+
+
 async def test_arguments_reach_the_query(database: Database) -> None:
     async with database.transaction() as connection:
         await copy_in(connection, "sample", {"wide": np.arange(10)})

@@ -10,9 +10,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 
+import numpy as np
 import pytest
 
-from services.positions.domain.venue_answer import Answer, Chain, Holding, Side, WalletType
+from services.positions.domain.venue_answer import (
+    NUMBERS,
+    Answer,
+    Chain,
+    Holding,
+    Side,
+    WalletType,
+)
 from services.positions.store import Store
 from services.positions.sync.service.answer_writer import AnswerWriter
 from services.positions.sync.store.id_cache import IdCache
@@ -121,3 +129,29 @@ async def test_thousands_of_changed_rows_are_merged_and_new_ones_come_with_them(
         changed = await store.positions.find("p2999")
         assert changed.inputs.mark_price_usd == 76 and changed.inputs.mark_time == NOW
         assert (await store.positions.find("p0")).inputs.mark_price_usd == 75
+
+
+async def test_thousands_of_new_rows_are_stored_whatever_their_ids_and_figures(begin) -> None:
+    ids = ["p", "ü"] + [f"p{number}" for number in range(3000)]
+    stated = answer(*ids, mark_price_usd=None, own_liquidation_price_usd=49)
+    (outcome,) = await kept(storing(begin), a=stated)
+    assert outcome.opened_count == len(ids)
+    async with begin() as store:
+        assert await store.sync_rows.counts() == (len(ids), 0)
+        for one in ("p", "ü", "p2999"):
+            found = await store.positions.find(one)
+            assert found.inputs.first_seen_time == found.inputs.updated_time == NOW
+            assert (found.inputs.own_liquidation_price_usd, found.inputs.note) == (49, "")
+            assert found.inputs.mark_price_usd is None
+
+
+async def test_an_id_that_was_given_away_meanwhile_stops_no_bulk_of_new_rows(begin) -> None:
+    async with begin() as store:
+        await store.wallets.feed_keys([("a", "jupiter")])
+    now, columns = NOW, {name: np.full(2, 1.0) for name in NUMBERS}
+    columns |= {name: np.full(2, 1) for name in ("feed_key", "asset_key", "side", "flag_bits")}
+    columns |= {"in_last_answer": np.full(2, True), "mark_time": np.full(2, 0)}
+    async with begin() as store:
+        assert await store.positions.insert(["q", "r"], columns, now)
+        assert not await store.positions.insert(["s", "q"], columns, now)
+        assert await store.sync_rows.counts() == (2, 0)

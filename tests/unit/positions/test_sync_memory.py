@@ -12,7 +12,7 @@ KEYS = np.array([30, 10, 20])
 
 
 def naming(*ids: str) -> AnswerColumns:
-    return AnswerColumns(ids, (), {}, (), (), (True,), (frozenset(),))
+    return AnswerColumns(ids, (), {}, (), (True,), (frozenset(),))
 
 
 @pytest.fixture

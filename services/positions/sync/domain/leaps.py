@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.positions.domain.scale import SCALE_FACTOR_LIMIT, off_scale
+from services.positions.domain.scale import SCALE_FACTOR_LIMIT, off_scale_rows
 
 # The rule of each row of an answer. One that breaks it is refused: the last good one stays.
 #
@@ -63,16 +63,26 @@ def entry_fault(
     profit_usd: float | None,
 ) -> str:
     """Rule 2: ENTRY_SCALE, PROFIT_DISAGREES or empty. `profit_usd`: before or after fees."""
-    if mark_price_usd is None:
-        return ""
-    far = off_scale(entry_price_usd, mark_price_usd)
-    if profit_usd is None:
-        return "ENTRY_SCALE" if far else ""
-    run = mark_price_usd / entry_price_usd
-    expected, at_stake = side_sign * size_usd * (run - 1.0), size_usd * (1.0 + run)
-    if abs(expected - profit_usd) <= PROFIT_TOLERANCE_RATIO * at_stake + 1.0:
-        return ""
-    return "ENTRY_SCALE" if far else "PROFIT_DISAGREES"
+    stated = (side_sign, size_usd, entry_price_usd, mark_price_usd, profit_usd)
+    far, disagrees = entry_faults(*(np.array([one], np.float64) for one in stated))
+    return "ENTRY_SCALE" if far[0] else "PROFIT_DISAGREES" if disagrees[0] else ""
+
+
+def entry_faults(
+    side_sign: Column,
+    size_usd: Column,
+    entry_price_usd: Column,
+    mark_price_usd: Column,
+    profit_usd: Column,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Rule 2 over columns: where ENTRY_SCALE holds, and where PROFIT_DISAGREES; NaN = absent."""
+    far = off_scale_rows(entry_price_usd, mark_price_usd)
+    with np.errstate(all="ignore"):
+        run = mark_price_usd / entry_price_usd
+        expected, at_stake = side_sign * size_usd * (run - 1.0), size_usd * (1.0 + run)
+        agree = np.abs(expected - profit_usd) <= PROFIT_TOLERANCE_RATIO * at_stake + 1.0
+    broken = ~np.isnan(mark_price_usd) & ~agree
+    return broken & far, broken & ~far & ~np.isnan(profit_usd)
 
 
 def leaps(

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.positions.domain.venue_answer import (
-    NO_TERMS,
     NUMBERS,
     Answer,
     Refusal,
@@ -24,13 +23,13 @@ from services.positions.enrichment.domain.enrichment import micros, places_of
 from services.positions.service.ports import Begin
 from services.positions.store import Store
 from services.positions.sync.domain.answer_columns import (
-    TERMS,
     AnswerColumns,
     answered,
     is_complete,
     joined,
     overlap,
 )
+from services.positions.sync.domain.holding_columns import TERMS
 from services.positions.sync.domain.sync_rows import Decision, Reason, decide, under_side_names
 from services.positions.sync.service.plausibility import ImplausibleRow, check_plausibility
 from services.positions.sync.service.sync_result import SyncResult, WalletSync
@@ -193,7 +192,7 @@ async def _write(
     asset_keys: NDArray[np.int32],
     now: datetime,
 ) -> None:
-    """New and changed rows; thousands that are stored already go by COPY."""
+    """New and changed rows; thousands go by COPY."""
     place, written = rows.columns["place"], decision.written
     columns = {
         "feed_key": feed_keys[place],
@@ -201,12 +200,21 @@ async def _write(
         **{name: rows.columns[name] for name in ("side", "flag_bits", *NUMBERS)},
         "in_last_answer": np.ones(len(place), np.bool_),
     }
-    stored = written[decision.known_keys[written] >= 0]
+    is_new = decision.known_keys[written] < 0
+    times = np.array([micros(one) for one in rows.observed_times], np.int64)
+    bulk = columns | {"mark_time": times[place]}
+    stored, opened = written[~is_new], written[is_new]
     if len(stored) > _BULK_ROWS:
-        times = np.array([micros(one) for one in rows.observed_times])
-        merged = columns | {"position_key": decision.known_keys, "mark_time": times[place]}
+        merged = bulk | {"position_key": decision.known_keys}
         await store.positions.merge({name: column[stored] for name, column in merged.items()}, now)
-        written = written[decision.known_keys[written] < 0]
+        written = opened
+    # An id that another process gave away meanwhile is found by the statement below.
+    if len(opened) > _BULK_ROWS and await store.positions.insert(
+        [rows.ids[row] for row in opened.tolist()],
+        {name: column[opened] for name, column in bulk.items()},
+        now,
+    ):
+        written = written[decision.known_keys[written] >= 0]
     if len(written):
         texts = {
             "id": [rows.ids[row] for row in written.tolist()],
@@ -222,7 +230,7 @@ async def _keep_terms(
     store: Store, feed_keys: Sequence[int], decision: Decision, rows: AnswerColumns
 ) -> None:
     """What venues ask now, of those rows of which they ask something else than what is kept."""
-    stated = np.array([one is not NO_TERMS for one in rows.terms], np.bool_)
+    stated = rows.columns["has_terms"]
     if not stated.any():
         return
     kept = await store.sync_rows.stored_terms(feed_keys)
@@ -232,12 +240,11 @@ async def _keep_terms(
         for name in TERMS:
             old, new = kept[name][places], rows.columns[name]
             same &= (old == new) | (np.isnan(old) & np.isnan(new))
-        stated &= ~same
+        stated = stated & ~same
     changed = np.flatnonzero(stated).tolist()
     if changed:
-        await store.sync_rows.keep_terms(
-            [rows.ids[row] for row in changed], [rows.terms[row] for row in changed]
-        )
+        asked = {name: rows.columns[name][changed] for name in (*TERMS, "carry_source")}
+        await store.sync_rows.keep_terms([rows.ids[row] for row in changed], asked)
 
 
 def _with_refusals(fetched: _Fetched, place: int, records: Sequence[ImplausibleRow]) -> _Fetched:

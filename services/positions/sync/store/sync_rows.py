@@ -18,8 +18,8 @@ from services.positions.domain.venue_answer import (
     WalletSyncState,
 )
 from services.positions.enrichment.domain.enrichment import Column
-from services.positions.store.positions import stored
-from services.positions.sync.domain.answer_columns import TERMS, AnswerColumns
+from services.positions.sync.domain.answer_columns import AnswerColumns
+from services.positions.sync.domain.holding_columns import CARRY_SOURCES, TERMS
 from services.positions.sync.domain.sync_rows import Absences, Decision, RefusedRow, Stored, matched
 from services.positions.sync.store.id_cache import IdCache
 from services.positions.tables import refused_row
@@ -226,14 +226,16 @@ class SyncRowStore:
         order = np.argsort(columns["position_key"])
         return {name: column[order] for name, column in columns.items()}
 
-    async def keep_terms(self, ids: Sequence[str], terms: Sequence[VenueTerms]) -> None:
-        """What the venue asks of these positions now; a carry no longer known is absent."""
+    async def keep_terms(self, ids: Sequence[str], asked: Mapping[str, Column]) -> None:
+        """What the venue asks of these positions now (TERMS and carry_source, as in
+        HoldingColumns); a carry no longer known is absent.
+        """
         await self._transaction.execute(
             _TERMS,
             ids=ids,
-            maintenance=[stored(one.maintenance_ratio) for one in terms],
-            carry=[stored(one.hourly_carry_usd) for one in terms],
-            sources=[one.carry_source or "" for one in terms],
+            maintenance=asked["maintenance_ratio"].tolist(),
+            carry=asked["hourly_carry_usd"].tolist(),
+            sources=[CARRY_SOURCES[source] or "" for source in asked["carry_source"].tolist()],
         )
 
     async def terms(self, position_keys: Iterable[int]) -> dict[int, VenueTerms]:
