@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from services.gateway import comments, openapi
 from services.gateway.conditions import place_if_match, tagged
 from services.gateway.encoding import encoded
 from services.gateway.events import Streams
@@ -54,9 +53,8 @@ class Application:
         self._peers = peers
         self._streams = streams
         self._guard = guard
-        self._pages = Pages()
         self._routes = routes()
-        self._document = openapi.document(self._routes, comments.packaged())
+        self._pages = Pages(self._routes)
         self._registry = metrics.registry
         self._calls = Limit(
             "TOO_MANY_CALLS", "calls", most=_MAX_CALLS, most_of_one=_MAX_CALLS_OF_ONE
@@ -72,7 +70,6 @@ class Application:
             "/healthz": self._healthz,
             "/readyz": self._readyz,
             "/metrics": self._metrics,
-            "/openapi.json": self._openapi,
         }
         labels = ("route", "verb", "status")
         self._answered = metrics.counter("http_requests_total", "HTTP requests answered", labels)
@@ -98,7 +95,8 @@ class Application:
             response.headers[name] = value
         response.headers.setdefault("Cache-Control", "no-store")
         # Labels are of a bounded number, and never hold what a path names.
-        template = found[0][0].template if found else path if path in self._own else _REST
+        is_ours = path in self._own or path in self._pages
+        template = found[0][0].template if found else path if is_ours else _REST
         verb = request.method if request.method in _VERBS else _REST
         self._answered.labels(template, verb, str(response.status_code)).inc()
         self._seconds.labels(template).observe(time.perf_counter() - started)
@@ -188,9 +186,6 @@ class Application:
     async def _metrics(self) -> Response:
         kind = "text/plain; version=0.0.4; charset=utf-8"
         return Response(generate_latest(self._registry), media_type=kind)
-
-    async def _openapi(self) -> Response:
-        return JSONResponse(self._document)
 
 
 async def _read_only(request: Request, read: Read) -> Response:

@@ -129,7 +129,7 @@ class EventStream(StreamingResponse):
         if message is None:
             return None
         self._pending = asyncio.ensure_future(self._next())
-        return f"data: {written(message)}\n\n"
+        return f"data: {written(message).decode()}\n\n"
 
     async def _next(self) -> Message | None:
         """The next message, None at the end: a future cannot hold StopAsyncIteration."""

@@ -1,124 +1,148 @@
-"""Messages as JSON text in one pass: what protobuf's own writer says, in half of its time.
+"""Messages as JSON in one pass: what protobuf's own writer says, in a fifth of its time.
 
-Made once a message type: a list of its fields, each with its name as JSON and a way to write it.
+Made once a message type: its fields, each with a way to make its value one that msgspec writes.
+Numbers are most of an answer, and their digits were a third of the time.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import math
 from collections.abc import Callable
-from json.encoder import encode_basestring
+from functools import lru_cache
+from time import gmtime, strftime
 from typing import Any
 
+import msgspec
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor import FieldDescriptor as Field
 from google.protobuf.message import Message
 
-Write = Callable[[Any], str]
+Shape = Callable[[Any], Any]
 _WHOLE_64 = (Field.CPPTYPE_INT64, Field.CPPTYPE_UINT64)
-_REAL = (Field.CPPTYPE_DOUBLE, Field.CPPTYPE_FLOAT)
-_known: dict[str, Write] = {}
+# Between years 1 and 9999, as a Timestamp has them; its own writer says what is wrong with others.
+_FIRST_SECOND, _END_SECOND = -62_135_596_800, 253_402_300_800
+_known: dict[str, Shape] = {}
 
 
-def written(message: Message) -> str:
+def written(message: Message) -> bytes:
     """The message with the names of its proto; fields that cannot be absent are always there."""
-    return _writer(message.DESCRIPTOR)(message)
+    return msgspec.json.encode(_shape(message.DESCRIPTOR)(message))
 
 
-def _writer(descriptor: Any) -> Write:
+def _shape(descriptor: Any) -> Shape:
     name = descriptor.full_name
     if name not in _known:
         _known[name] = _STRINGS.get(name) or _theirs(name) or _made(descriptor)
     return _known[name]
 
 
-def _theirs(name: str) -> Write | None:
+def _theirs(name: str) -> Shape | None:
     """Any, Struct and their kind have rules of their own, which protobuf's writer knows."""
     return _as_protobuf_does if name.startswith("google.protobuf.") else None
 
 
-def _as_protobuf_does(message: Message) -> str:
-    return json.dumps(json_format.MessageToDict(message, preserving_proto_field_name=True))
+def _as_protobuf_does(message: Message) -> Any:
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 
-def _made(descriptor: Descriptor) -> Write:
-    present: dict[Any, tuple[str, Write]] = {}
-    # As they are written when they hold their default, which is when protobuf does not list them.
-    absent: dict[Any, str] = {}
+def _made(descriptor: Descriptor) -> Shape:
+    present: dict[Any, tuple[str, Shape | None]] = {}
+    # What is said of those that hold their default, which is when protobuf does not list them.
+    absent: dict[str, Any] = {}
 
-    def write(message: Message) -> str:
-        parts, missing = [], absent.copy()
+    def shape(message: Message) -> dict[str, Any]:
+        made = absent.copy()
         for field, value in message.ListFields():
             name, one = present[field]
-            parts.append(name + one(value))
-            missing.pop(field, None)
-        return f"{{{','.join([*parts, *missing.values()])}}}"
+            made[name] = value if one is None else one(value)
+        return made
 
     # Before its fields: a message may hold messages of its own type.
-    _known[descriptor.full_name] = write
+    _known[descriptor.full_name] = shape
     for field in descriptor.fields:
-        name, one = f'"{field.name}":', _many(field) if field.is_repeated else _value(field)
-        present[field] = name, one
+        one = _many(field) if field.is_repeated else _value(field)
+        present[field] = field.name, one
         if field.is_repeated:
-            absent[field] = name + one(())
+            absent[field.name] = {} if _is_map(field) else []
         elif not field.has_presence:
-            absent[field] = name + one(field.default_value)
-    return write
+            value = field.default_value
+            absent[field.name] = value if one is None else one(value)
+    return shape
 
 
-def _many(field: Any) -> Write:
-    kind = field.message_type
-    if kind is not None and kind.GetOptions().map_entry:
-        key, value = _key(kind.fields_by_name["key"]), _value(kind.fields_by_name["value"])
-        return lambda found: f"{{{','.join([f'{key(k)}:{value(found[k])}' for k in found])}}}"
-    write = _value(field)
-    return lambda found: f"[{','.join([write(one) for one in found])}]"
+def _is_map(field: Any) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
-def _key(field: Any) -> Write:
+def _many(field: Any) -> Shape:
+    if _is_map(field):
+        fields = field.message_type.fields_by_name
+        key, value = _key(fields["key"]), _value(fields["value"]) or _as_it_is
+        return lambda found: {key(k): value(found[k]) for k in found}
+    one = _value(field)
+    return list if one is None else lambda found: [one(value) for value in found]
+
+
+def _key(field: Any) -> Callable[[Any], str]:
     """Keys are strings, whatever they are."""
-    if field.cpp_type == Field.CPPTYPE_STRING:
-        return encode_basestring
     if field.cpp_type == Field.CPPTYPE_BOOL:
-        return lambda key: '"true"' if key else '"false"'
-    return lambda key: f'"{key}"'
+        return lambda key: "true" if key else "false"
+    return str
 
 
-def _value(field: Any) -> Write:
+def _value(field: Any) -> Shape | None:
+    """How a value becomes one that JSON has; None: it is one."""
     if field.message_type is not None:
-        return _writer(field.message_type)
+        return _shape(field.message_type)
     if field.enum_type is not None:
-        names = {value.number: f'"{value.name}"' for value in field.enum_type.values}
-        return lambda number: names.get(number) or str(number)
-    if field.cpp_type == Field.CPPTYPE_STRING:
-        return _bytes if field.type == Field.TYPE_BYTES else encode_basestring
-    if field.cpp_type == Field.CPPTYPE_BOOL:
-        return lambda flag: "true" if flag else "false"
+        names = {value.number: value.name for value in field.enum_type.values}
+        return lambda number: names.get(number, number)
+    if field.type == Field.TYPE_BYTES:
+        return lambda value: base64.b64encode(value).decode()
     if field.cpp_type == Field.CPPTYPE_FLOAT:
         return lambda value: _real(float(f"{value:.8g}"))
     if field.cpp_type == Field.CPPTYPE_DOUBLE:
         return _real
     # JavaScript loses what is beyond 53 bits.
-    return (lambda value: f'"{value}"') if field.cpp_type in _WHOLE_64 else str
+    return str if field.cpp_type in _WHOLE_64 else None
 
 
-def _real(value: float) -> str:
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _real(value: float) -> float | str:
     if math.isfinite(value):
-        return repr(value)
-    return '"NaN"' if math.isnan(value) else '"Infinity"' if value > 0 else '"-Infinity"'
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _bytes(value: bytes) -> str:
-    return f'"{base64.b64encode(value).decode()}"'
+def _moment(stamp: Any) -> str:
+    seconds, nanos = stamp.seconds, stamp.nanos
+    if nanos % 1000 or not _FIRST_SECOND <= seconds < _END_SECOND or nanos < 0:
+        return str(stamp.ToJsonString())
+    if not nanos:
+        return f"{_second(seconds)}Z"
+    micros = nanos // 1000
+    fraction = f"{micros:06}" if micros % 1000 else f"{micros // 1000:03}"
+    return f"{_second(seconds)}.{fraction}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    """Rows of one answer share their seconds."""
+    moment = gmtime(seconds)
+    return f"{moment.tm_year:04}{strftime('-%m-%dT%H:%M:%S', moment)}"
 
 
 def _own_text(message: Any) -> str:
-    return f'"{message.ToJsonString()}"'
+    return str(message.ToJsonString())
 
 
-_STRINGS: dict[str, Write] = {
-    f"google.protobuf.{name}": _own_text for name in ("Timestamp", "Duration", "FieldMask")
+_STRINGS: dict[str, Shape] = {
+    "google.protobuf.Timestamp": _moment,
+    "google.protobuf.Duration": _own_text,
+    "google.protobuf.FieldMask": _own_text,
 }

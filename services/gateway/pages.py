@@ -1,13 +1,20 @@
-"""The web page's files, read once: small, static, and nothing that is not in the folder."""
+"""What is the same for everybody: the web page's files, and the document of the routes."""
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Sequence
 from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import Response
+
+from services.gateway import comments, openapi
+from services.gateway.encoding import LEAST_BYTES, accepts_gzip
+from services.gateway.surface import Route
 
 # Said here and not guessed: a machine's own table of types may call a module text/plain.
 _KINDS = {
@@ -16,35 +23,62 @@ _KINDS = {
     "css": "text/css; charset=utf-8",
     "svg": "image/svg+xml",
 }
+_DOCUMENT = "/openapi.json"
+
+
+class Static:
+    """Bytes that do not change while the process lives, and what is made of them once."""
+
+    def __init__(self, content: bytes, kind: str) -> None:
+        self._content = content
+        self._kind = kind
+        self._etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
+        self._small: bytes | None = None
+
+    async def answer(self, request: Request) -> Response:
+        """The file, as gzip where that is taken, or 304 when the browser has it."""
+        # Asked again each time, so that a new release is seen at once; unchanged files cost a 304.
+        headers = {"ETag": self._etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        if request.headers.get("if-none-match") == self._etag:
+            return Response(status_code=304, headers=headers)
+        accepted = request.headers.get("accept-encoding", "")
+        if len(self._content) < LEAST_BYTES or not accepts_gzip(accepted):
+            return Response(self._content, media_type=self._kind, headers=headers)
+        if self._small is None:
+            self._small = await asyncio.to_thread(gzip.compress, self._content, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+        return Response(self._small, media_type=self._kind, headers=headers)
 
 
 class Pages:
-    """`/` is index.html; every file is under /web/."""
+    """`/` is index.html; every file is under /web/; the document of the routes."""
 
-    def __init__(self) -> None:
+    def __init__(self, routes: Sequence[Route]) -> None:
         folder = resources.files("services.gateway") / "web"
-        self._files: Mapping[str, tuple[bytes, str, str]] = {
-            f"/web/{file.name}": _read(file.name, file.read_bytes())
+        self._routes = routes
+        self._files: dict[str, Static] = {
+            f"/web/{file.name}": Static(file.read_bytes(), kind)
             for file in folder.iterdir()
-            if file.name.rpartition(".")[2] in _KINDS
+            if (kind := _KINDS.get(file.name.rpartition(".")[2])) is not None
         }
 
     def __contains__(self, path: str) -> bool:
-        return _file(path) in self._files
+        return path == _DOCUMENT or _file(path) in self._files
 
     async def answer(self, path: str, request: Request) -> Response:
-        """The file, or 304 when the browser has it."""
-        content, kind, etag = self._files[_file(path)]
-        # Asked again each time, so that a new release is seen at once; unchanged files cost a 304.
-        headers = {"ETag": etag, "Cache-Control": "no-cache"}
-        if request.headers.get("if-none-match") == etag:
-            return Response(status_code=304, headers=headers)
-        return Response(content, media_type=kind, headers=headers)
+        """See Static."""
+        if path == _DOCUMENT and path not in self._files:
+            # Seldom asked for, and a tenth of a second of work.
+            self._files[path] = await asyncio.to_thread(_document, self._routes)
+        return await self._files[_file(path)].answer(request)
+
+
+def _document(routes: Sequence[Route]) -> Static:
+    text = json.dumps(
+        openapi.document(routes, comments.packaged()), ensure_ascii=False, separators=(",", ":")
+    )
+    return Static(text.encode(), "application/json")
 
 
 def _file(path: str) -> str:
     return "/web/index.html" if path == "/" else path
-
-
-def _read(name: str, content: bytes) -> tuple[bytes, str, str]:
-    return content, _KINDS[name.rpartition(".")[2]], f'"{hashlib.sha256(content).hexdigest()[:20]}"'

@@ -49,7 +49,7 @@ class House:
         self.runs = 0
         self.next_badges: list[dict[str, Any]] = []
         self.dismissed: list[dict[str, Any]] = []
-        self._pages = Pages()
+        self._pages = Pages(())
 
     async def answer(self, request: Request) -> Response:
         path = request.url.path

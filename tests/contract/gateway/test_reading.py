@@ -76,6 +76,21 @@ async def test_readings_are_never_said_to_be_unchanged(house: httpx.AsyncClient)
     assert (same.status_code, same.json()) == (200, again.json())
 
 
+@pytest.mark.parametrize("path", ["/openapi.json", "/web/index.html"])
+async def test_what_does_not_change_is_not_sent_again(web: httpx.AsyncClient, path: str) -> None:
+    for accepted in ("gzip", "identity"):
+        got = await web.get(path, headers={"accept-encoding": accepted})
+        again = await web.get(
+            path, headers={"accept-encoding": accepted, "if-none-match": got.headers["etag"]}
+        )
+        assert (again.status_code, again.content) == (304, b"")
+        assert (again.headers["etag"], again.headers["vary"]) == (
+            got.headers["etag"],
+            "Accept-Encoding",
+        )
+    assert (await web.get(path, headers={"if-none-match": '"other"'})).status_code == 200
+
+
 async def test_a_large_answer_is_small_for_whoever_asks(web: httpx.AsyncClient) -> None:
     plain = await web.get("/openapi.json", headers={"accept-encoding": "identity"})
     assert "content-encoding" not in plain.headers

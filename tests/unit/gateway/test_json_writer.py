@@ -12,6 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor as Field
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
 from sonic.alerts.v1 import alerts_pb2
 from sonic.cyclone.v1 import cyclone_pb2
 from sonic.hedges.v1 import hedges_pb2
@@ -51,7 +52,8 @@ def _value(field: Any, chance: random.Random, depth: int) -> Any:
 def _filled(kind: Any, chance: random.Random, depth: int = 0) -> Message:
     message = GetMessageClass(kind)()
     if kind.full_name in ("google.protobuf.Timestamp", "google.protobuf.Duration"):
-        message.seconds, message.nanos = chance.choice([0, 1_764_000_000]), chance.choice([0, 5000])  # type: ignore[attr-defined]
+        message.seconds = chance.choice([0, 1_764_000_000, 253_402_300_799])  # type: ignore[attr-defined]
+        message.nanos = chance.choice([0, 7, 5000, 120_000, 31_000_000, 250_000_000])  # type: ignore[attr-defined]
         return message
     if kind.full_name == "google.protobuf.FieldMask":
         message.paths.extend(["enabled", "max_leverage_ratio"][: chance.randint(0, 2)])  # type: ignore[attr-defined]
@@ -88,6 +90,18 @@ def test_every_message_is_written_as_protobuf_writes_it(kind: Any) -> None:
             message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
         )
         assert json.loads(written(message)) == json.loads(json.dumps(theirs))
+
+
+@pytest.mark.parametrize("seconds", [-62_135_596_800, -62_135_596_801, -1, 253_402_300_800])
+def test_a_moment_beyond_what_clocks_show_is_left_to_protobuf(seconds: int) -> None:
+    moment = Timestamp(seconds=seconds, nanos=5)
+    try:
+        theirs = moment.ToJsonString()
+    except ValueError as error:
+        with pytest.raises(type(error)):
+            written(moment)
+    else:
+        assert json.loads(written(moment)) == theirs
 
 
 def test_a_message_with_rules_of_its_own_is_left_to_protobuf() -> None:
