@@ -208,7 +208,10 @@ ledger = Table(
     Column("flip_value", Double),
     *_required(Text, "inputs_json", "cycle_id", "subject"),
     *_required(LargeBinary, "previous_hash", "hash"),
+    # Of a change of level the inputs as packed numbers, and `inputs_json` is empty.
+    Column("inputs", LargeBinary, nullable=False, server_default=text("''::bytea")),
     Index("ledger_by_alert", "alert_id", "sequence"),
+    Index("ledger_gone", "subject", postgresql_where=text("reason = 'GONE'")),
     Index("ledger_by_time", "entry_time", postgresql_using="brin"),
     Index("ledger_by_cycle", "cycle_id", "sequence", postgresql_where=text("cycle_id <> ''")),
 )

@@ -86,6 +86,26 @@ async def copy_in(
     return rows
 
 
+async def copy_records_in(
+    transaction: Transaction,
+    table: str,
+    columns: Sequence[str],
+    portions: AsyncIterator[Sequence[bytes]],
+) -> None:
+    """Append rows whose fields are in the form of binary COPY already, each after its length."""
+    count = struct.pack(">h", len(columns))
+
+    async def source() -> AsyncIterator[bytes]:
+        yield _HEADER
+        async for records in portions:
+            yield b"".join([count + record for record in records])
+        yield _TRAILER
+
+    await transaction.driver.copy_to_table(
+        table, source=source(), columns=list(columns), format="binary"
+    )
+
+
 async def _types(transaction: Transaction, table: str) -> dict[str, str]:
     """Asked once a pool: tables change with a release, and a release starts anew."""
     known = transaction.column_types

@@ -1,23 +1,28 @@
 """The chain: each row's keyed hash covers the row and the hash before it.
 
-HMAC-SHA256 (RFC 2104) over the fields as netstrings, so that no text can pass for two fields.
+HMAC-SHA256 (RFC 2104) over the fields, each with its length, so that no text can pass for two
+fields: packed, or as netstrings where the inputs are a text.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-from collections.abc import Iterable, Sequence
+import struct
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import NamedTuple
 
 GENESIS = b""
 _BLOCK_BYTES = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_PACKED = b"\0"
+_COPY_EPOCH_MICROS = 946_684_800_000_000  # of the year 2000
+_NUMBERS, _FLOAT, _LENGTH = struct.Struct(">iqiqihihih"), struct.Struct(">id"), struct.Struct(">i")
+_NONE = _LENGTH.pack(-1)
+_SHARED_TEXTS = 256
 
 
 class Entry(NamedTuple):
@@ -35,6 +40,17 @@ class Entry(NamedTuple):
     inputs_json: str
     cycle_id: str
     subject: str
+    # Packed numbers and codes of which the text is made when it is read; `inputs_json` is empty
+    # then.
+    inputs: bytes = b""
+
+
+# In the order of a record.
+RECORD = (
+    "sequence", "entry_time", "type", "level_before", "level_after", "value", "flip_value",
+    "alert_id", "actor", "reason", "inputs_json", "cycle_id", "subject", "inputs",
+    "previous_hash", "hash",
+)  # fmt: skip
 
 
 class Sealed(NamedTuple):
@@ -77,67 +93,137 @@ class Verdict:
         return not self.problem
 
 
+class Link(NamedTuple):
+    """A row, and its fields in the order of RECORD, each after its length."""
+
+    row: Sealed
+    record: bytes
+
+
 def seal(key: bytes, previous_hash: bytes, sequence: int, entry: Entry) -> bytes:
     """The hash of a row at its place."""
+    return _Sealer(key).seal(previous_hash, sequence, entry, b"")
+
+
+def is_sealed_with(key: bytes, row: Sealed) -> bool:
+    """Whether this key wrote the row as it stands."""
+    return _Sealer(key).fits(row)
+
+
+def chain(key: bytes, head: Head, entries: Iterable[Entry]) -> list[Sealed]:
+    """Rows that follow a head, in order."""
+    return [link.row for link in links(key, head, entries)]
+
+
+def links(key: bytes, head: Head, entries: Iterable[Entry]) -> Iterator[Link]:
+    """Rows that follow a head with their packed fields, in order."""
+    sealer, packer = _Sealer(key), _Packer()
+    sequence, last = head.sequence, head.hash
+    before = _LENGTH.pack(len(last)) + last
+    for entry in entries:
+        sequence += 1
+        packed = packer.pack(sequence, entry)
+        sealed = sealer.seal(last, sequence, entry, packed)
+        after = _LENGTH.pack(len(sealed)) + sealed
+        yield Link(Sealed(sequence, entry, last, sealed), packed + before + after)
+        last, before = sealed, after
+
+
+class _Sealer:
+    """HMAC-SHA256 with the half of it that only depends on the key done once."""
+
+    def __init__(self, key: bytes) -> None:
+        block = (hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(
+            _BLOCK_BYTES, b"\0"
+        )
+        inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
+        self._inner, self._outer = hashlib.sha256(inner), hashlib.sha256(outer)
+        self._packer = _Packer()
+
+    def seal(self, previous_hash: bytes, sequence: int, entry: Entry, packed: bytes) -> bytes:
+        """The hash; the fields are packed here when they are not yet, and needed."""
+        # The way before rows were packed, and still that of rows whose inputs are a text. The
+        # first byte of the other is never that of a number in decimals.
+        text = (
+            _PACKED + (packed or self._packer.pack(sequence, entry))
+            if entry.inputs
+            else _netstrings(sequence, entry)
+        )
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(previous_hash + b"|" + text)
+        outer.update(inner.digest())
+        return outer.digest()
+
+    def fits(self, row: Sealed) -> bool:
+        sealed = self.seal(row.previous_hash, row.sequence, row.entry, b"")
+        return hmac.compare_digest(sealed, row.hash)
+
+
+def _netstrings(sequence: int, entry: Entry) -> bytes:
     text = (
-        f"{sequence},{_micros(entry.entry_time)},{entry.type},{entry.level_before},{entry.level_after},"
+        f"{sequence},{micros(entry.entry_time)},{entry.type},{entry.level_before},{entry.level_after},"
         f"{_exact(entry.value)},{_exact(entry.flip_value)},"
         f"{len(entry.alert_id)}:{entry.alert_id},{len(entry.actor)}:{entry.actor},"
         f"{len(entry.reason)}:{entry.reason},{len(entry.cycle_id)}:{entry.cycle_id},"
         f"{len(entry.subject)}:{entry.subject},{len(entry.inputs_json)}:{entry.inputs_json}"
     )
-    inner, outer = _pads(key)
-    inner, outer = inner.copy(), outer.copy()
-    inner.update(previous_hash + b"|" + text.encode())
-    outer.update(inner.digest())
-    return outer.digest()
+    return text.encode()
 
 
-def is_sealed_with(key: bytes, row: Sealed) -> bool:
-    """Whether this key wrote the row as it stands."""
-    return hmac.compare_digest(seal(key, row.previous_hash, row.sequence, row.entry), row.hash)
+class _Packer:
+    """The fields of a row in the order of RECORD up to the hashes, each after its length, as
+    PostgreSQL's binary COPY has them: what is hashed is what is stored.
+    """
+
+    def __init__(self) -> None:
+        # What rows that are written together have in common.
+        self._shared = _Texts()
+        self._time, self._micros = _EPOCH, 0
+
+    def pack(self, sequence: int, entry: Entry) -> bytes:
+        (
+            time, alert_id, kind, actor, reason, before, after, value, flip_value, inputs_json,
+            cycle_id, subject, inputs,
+        ) = entry  # fmt: skip
+        if time is not self._time:
+            self._time, self._micros = time, micros(time) - _COPY_EPOCH_MICROS
+        shared = self._shared
+        id, about = alert_id.encode(), subject.encode()
+        return b"".join(
+            (
+                _NUMBERS.pack(8, sequence, 8, self._micros, 2, kind, 2, before, 2, after),
+                _NONE if value is None else _FLOAT.pack(8, value),
+                _NONE if flip_value is None else _FLOAT.pack(8, flip_value),
+                _LENGTH.pack(len(id)),
+                id,
+                shared[actor],
+                shared[reason],
+                shared[inputs_json],
+                shared[cycle_id],
+                _LENGTH.pack(len(about)),
+                about,
+                _LENGTH.pack(len(inputs)),
+                inputs,
+            )
+        )
 
 
-@lru_cache(maxsize=4)
-def _pads(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
-    # The half of each HMAC that only depends on the key, done once: half the time of a row.
-    block = (hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(
-        _BLOCK_BYTES, b"\0"
-    )
-    inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
-    return hashlib.sha256(inner), hashlib.sha256(outer)
+class _Texts(dict[str, bytes]):
+    """Texts after their lengths."""
 
-
-def chain(key: bytes, head: Head, entries: Iterable[Entry]) -> list[Sealed]:
-    """Rows that follow a head, in order."""
-    rows = []
-    sequence, last = head.sequence, head.hash
-    for entry in entries:
-        sequence += 1
-        sealed = seal(key, last, sequence, entry)
-        rows.append(Sealed(sequence, entry, last, sealed))
-        last = sealed
-    return rows
-
-
-def line(row: Sealed) -> str:
-    """A row as a line of JSON with its newline; numbers read back bit for bit."""
-    entry = row.entry
-    fields = {
-        "sequence": row.sequence,
-        **entry._asdict(),
-        "entry_time": entry.entry_time.isoformat(),
-        "previous_hash": row.previous_hash.hex(),
-        "hash": row.hash.hex(),
-    }
-    return json.dumps(fields) + "\n"
+    def __missing__(self, text: str) -> bytes:
+        encoded = text.encode()
+        packed = _LENGTH.pack(len(encoded)) + encoded
+        if len(self) < _SHARED_TEXTS:
+            self[text] = packed
+        return packed
 
 
 class Walk:
     """Follows the chain in portions; the first row that does not fit stops it."""
 
     def __init__(self, key: bytes, anchor: Anchor | None) -> None:
-        self._key = key
+        self._sealer = _Sealer(key)
         self._anchor = anchor
         self._head = Head()
         self._count = 0
@@ -156,7 +242,7 @@ class Walk:
             self._stop(self._head.sequence + 1, "a row is missing here")
         elif row.previous_hash != self._head.hash:
             self._stop(row.sequence, "the row does not follow the one before it")
-        elif not is_sealed_with(self._key, row):
+        elif not self._sealer.fits(row):
             self._stop(row.sequence, "the row is not what was written")
         else:
             self._head = Head(row.sequence, row.hash)
@@ -182,9 +268,8 @@ class Walk:
         )
 
 
-@lru_cache(maxsize=64)
-def _micros(moment: datetime) -> int:
-    # One evaluation seals tens of thousands of rows of one moment.
+def micros(moment: datetime) -> int:
+    """Since 1970 UTC, exactly."""
     return (moment - _EPOCH) // _MICROSECOND
 
 

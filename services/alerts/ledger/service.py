@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
-from services.alerts.ledger.domain import Anchor, Sealed, Verdict, Walk, line
+from services.alerts.alerts.domain.change_inputs import payload_of
+from services.alerts.ledger.domain import Anchor, Entry, Sealed, Verdict, Walk
 from services.alerts.ledger.store.statistics import Statistics
 from services.alerts.service.ledger_writer import LedgerWriter
 from services.alerts.service.offload import PYTHON_ROW_COST, offload
@@ -36,7 +38,8 @@ class LedgerQueries:
             rows = await store.ledger.page(page, alert_id, cycle_id)
             if not rows:
                 await self._refuse_unknown(store, alert_id)
-        return paging.cut(rows, page, context, lambda row: (row.sequence,))
+        shown = [_shown(row) for row in rows]
+        return paging.cut(shown, page, context, lambda row: (row.sequence,))
 
     async def statistics(self, window: timedelta | None, alert_id: str) -> Sequence[Statistics]:
         """Of the last `window` (30 days); INVALID_FIELD, ALERT_NOT_FOUND."""
@@ -71,6 +74,33 @@ class LedgerQueries:
             async for rows in store.ledger.walk():
                 await offload(len(rows) * PYTHON_ROW_COST, walk.follow, rows)
         return walk.end()
+
+
+def inputs_json(entry: Entry) -> str:
+    """The inputs as people read them: a JSON object, made of those that are packed."""
+    if not entry.inputs or entry.inputs_json:
+        return entry.inputs_json
+    try:
+        return json.dumps(payload_of(entry))
+    except ValueError:
+        return json.dumps({"inputs": entry.inputs.hex()})
+
+
+def _shown(row: Sealed) -> Sealed:
+    return row._replace(entry=row.entry._replace(inputs_json=inputs_json(row.entry)))
+
+
+def line(row: Sealed) -> str:
+    """A row as a line of JSON with its newline; numbers read back bit for bit."""
+    fields = {
+        "sequence": row.sequence,
+        **_shown(row).entry._asdict(),
+        "entry_time": row.entry.entry_time.isoformat(),
+        "inputs": row.entry.inputs.hex(),
+        "previous_hash": row.previous_hash.hex(),
+        "hash": row.hash.hex(),
+    }
+    return json.dumps(fields) + "\n"
 
 
 def _lines(rows: Sequence[Sealed]) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from services.alerts.alerts.domain.change_inputs import payload_of
+from services.alerts.ledger.domain import Entry
+from services.alerts.notifications.domain import Payload
 from shared import rows
 from shared.database import fence
 from shared.database.fence import ENTERED, REFUSED, Step
-from shared.database.statement import Statement
+from shared.database.statement import Row, Statement
 from shared.database.transaction import Transaction
 
 CLAIM = timedelta(seconds=30)
@@ -22,9 +26,8 @@ _CLAIM = Statement(
     " and (claimed_until is null or claimed_until <= :now or cast(:anyway as boolean))"
     " order by level desc, ledger_sequence for update skip locked limit :size)"
     " returning ledger_sequence, level, tries, noted)"
-    " select claimed.ledger_sequence, claimed.level, claimed.tries,"
-    " ledger.hash as ledger_hash, ledger.inputs_json as payload_json,"
-    " ledger.alert_id, ledger.reason, ledger.actor, claimed.noted"
+    " select claimed.ledger_sequence, claimed.level as outbox_level, claimed.tries,"
+    " claimed.noted, ledger.*"
     " from claimed join ledger on ledger.sequence = claimed.ledger_sequence"
     " order by claimed.level desc, claimed.ledger_sequence"
 )
@@ -46,13 +49,13 @@ _FORGET = Statement("delete from outbox where sent_time < :before")
 
 
 class Waiting(NamedTuple):
-    """A claimed row with what the ledger holds of it; level as in the domain, payload as JSON."""
+    """A claimed row with what the ledger holds of it; level as in the domain."""
 
     ledger_sequence: int
     level: int
     tries: int
     ledger_hash: bytes
-    payload_json: str
+    payload: Payload
     alert_id: str
     reason: str
     actor: str
@@ -84,7 +87,7 @@ class OutboxStore:
         claimed = await self._transaction.fetch(
             _CLAIM, now=now, due_time=due_time, until=now + CLAIM, size=size, anyway=anyway
         )
-        return [rows.read(Waiting, row) for row in claimed]
+        return [_waiting(row) for row in claimed]
 
     async def mark_sent(self, waiting: Sequence[Waiting], now: datetime) -> None:
         await self._transaction.execute(_SENT, sequences=_sequences(waiting), now=now)
@@ -93,6 +96,14 @@ class OutboxStore:
     async def release(self, waiting: Sequence[Waiting], due_time: datetime) -> None:
         """Give rows back, to be tried again from then on."""
         await self._transaction.execute(_RELEASE, sequences=_sequences(waiting), due_time=due_time)
+
+
+def _waiting(row: Row) -> Waiting:
+    entry = rows.read(Entry, row)
+    payload = payload_of(entry) if entry.inputs else json.loads(entry.inputs_json)
+    return rows.read(
+        Waiting, row, level=row["outbox_level"], ledger_hash=row["hash"], payload=payload
+    )
 
 
 def _sequences(waiting: Sequence[Waiting]) -> list[int]:

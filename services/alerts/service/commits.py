@@ -198,7 +198,7 @@ class Commits:
                     self._cache.clock.now(),
                     (snapshot.service_state, decision.service_state),
                     writes,
-                    sealing.rows,
+                    sealing.portions,
                     in_a_hurry=writes.are_nothing_new and not must_last,
                 )
                 if made.is_done and decision.also is not None:

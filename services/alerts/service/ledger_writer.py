@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from itertools import islice
 from typing import Protocol
 
-from services.alerts.ledger.domain import Entry, Head, Sealed, chain, is_sealed_with
+from services.alerts.ledger.domain import Entry, Head, Link, is_sealed_with, links
 from services.alerts.service.offload import PYTHON_ROW_COST, offload
 from services.alerts.service.snapshot_cache import Begin
 from services.alerts.store.unit_of_work import Store
@@ -79,32 +79,30 @@ class Sealing:
         self._key = key
         self._entries = entries
         self._left: Iterator[Entry] | None = None
-        self._portions: list[asyncio.Task[list[Sealed]]] = []
+        self._portions: list[asyncio.Task[list[Link]]] = []
         for start in range(0, count, _PORTION_ROWS):
             size = min(_PORTION_ROWS, count - start)
             self._portions.append(asyncio.create_task(self._portion(size, self._portions[-1:])))
 
-    async def rows(self) -> AsyncIterator[Sealed]:
+    async def portions(self) -> AsyncIterator[list[Link]]:
         """All of them, in order."""
         for portion in self._portions:
-            for row in await portion:
-                yield row
+            yield await portion
 
     def cancel(self) -> None:
         """They are not wanted."""
         for portion in self._portions:
             portion.cancel()
 
-    async def _portion(
-        self, size: int, before: Sequence[asyncio.Task[list[Sealed]]]
-    ) -> list[Sealed]:
+    async def _portion(self, size: int, before: Sequence[asyncio.Task[list[Link]]]) -> list[Link]:
         for portion in before:
             await portion
         return await offload(size * PYTHON_ROW_COST, self._seal, size)
 
-    def _seal(self, size: int) -> list[Sealed]:
+    def _seal(self, size: int) -> list[Link]:
         if self._left is None:
             self._left = iter(self._entries())
-        rows = chain(self._key, self.head, islice(self._left, size))
-        self.head = Head(rows[-1].sequence, rows[-1].hash)
-        return rows
+        made = list(links(self._key, self.head, islice(self._left, size)))
+        last = made[-1].row
+        self.head = Head(last.sequence, last.hash)
+        return made

@@ -10,22 +10,18 @@ from datetime import timedelta
 import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns
-from services.alerts.alerts.domain.change_payload import (
-    Change,
-    ChangeContext,
-    changes,
-    key_of,
-    moment,
-)
+from services.alerts.alerts.domain.change_inputs import payload_of
+from services.alerts.alerts.domain.change_payload import ChangeContext, key_of, moment
 from services.alerts.alerts.domain.evaluation import Outcome, expire, reapply_levels
 from services.alerts.alerts.domain.incidents import hold, release
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Positions
 from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import LONGEST_QUIET_SECONDS, AlertStatus, Level
+from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.domain import Acknowledgement
 from services.alerts.notifications.service.entries import entries_of
-from services.alerts.service.commits import Commits, Decision, Edit
+from services.alerts.service.commits import Commits, Decision, Edit, Entries, Notice
 from services.alerts.service.ports import AcknowledgementSource, PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import new_version
@@ -200,9 +196,17 @@ class Silences:
         now, state = self._cache.clock.now(), edit.snapshot.service_state
         subjects = await edit.store.subjects.read(outcome.columns.subject_key[outcome.changed])
         context = ChangeContext("", state.demo, micros_of(now))
-        made = list(changes(outcome, subjects, positions, context))
+        made = list(entries_of(outcome, subjects, positions, context, actor, now))
+        is_noted = outcome.ended_quietly
         if reason:
-            made = [_by_hand(change, outcome, reason, noted=noted) for change in made]
+            made = [_by_hand(entry, outcome, reason) for entry in made]
+            # The notification service is to know of it; at NORMAL there is no incident.
+            levels = outcome.columns.level[outcome.changed]
+            is_noted = (levels > Level.NORMAL) & noted
+        notices = [
+            Notice(int(place), noted=not outcome.notified[place])
+            for place in np.flatnonzero(outcome.notified | is_noted)
+        ]
         return await edit.write(
             Decision(
                 None,
@@ -210,7 +214,7 @@ class Silences:
                 outcome.columns,
                 levels=outcome.changed,
                 settings=outcome.changed,
-                entries=entries_of(made, actor=actor, cycle_id="", now=now),
+                entries=Entries.of(made, notices),
             )
         )
 
@@ -258,18 +262,16 @@ def _held_level(present: Level, status: AlertStatus, wanted: Level | None) -> Le
     return max(present, Level.LOW) if wanted is None else wanted
 
 
-def _by_hand(change: Change, outcome: Outcome, reason: str, *, noted: bool) -> Change:
-    """`noted`: the notification service is to know of it; not when it comes from there."""
+def _by_hand(entry: Entry, outcome: Outcome, reason: str) -> Entry:
+    """With the hold as it is now."""
     row = outcome.changed[0]
     level, until = (
         int(outcome.columns.held_level[row]),
         int(outcome.columns.held_until_micros[row]),
     )
     held = {"held_level": Level(level).name, "held_until_time": moment(until)} if level else {}
-    # At NORMAL there is no incident.
-    noted = noted and change.level_after > Level.NORMAL
-    text = json.dumps({**json.loads(change.text), **held})
-    return change._replace(reason=reason, text=text, noted=noted)
+    text = json.dumps({**payload_of(entry), **held})
+    return entry._replace(reason=reason, inputs_json=text, inputs=b"")
 
 
 def _nobody() -> None:

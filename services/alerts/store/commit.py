@@ -13,16 +13,16 @@ import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, Column, no_rows
 from services.alerts.alerts.store.evaluations import PACKED_COLUMNS, packed
-from services.alerts.ledger.domain import Sealed
+from services.alerts.ledger.domain import RECORD, Link, Sealed
 from services.alerts.store.service_state import ServiceState
 from shared.database import fence
-from shared.database.bulk import copy_in
+from shared.database.bulk import copy_in, copy_records_in
 from shared.database.fence import Attempt, Step
 from shared.database.transaction import Transaction
 
 T = TypeVar("T")
-# Rows of the ledger as they are sealed.
-Rows = Callable[[], AsyncIterator[Sealed]]
+# Rows of the ledger in portions, as they are sealed.
+Rows = Callable[[], AsyncIterator[Sequence[Link]]]
 # Above this many rows they come by COPY.
 _COPY_ROWS = 1000
 _FIRST_ARGUMENT = 8
@@ -63,6 +63,7 @@ _LEDGER: Mapping[str, str] = {
     "inputs_json": "text",
     "cycle_id": "text",
     "subject": "text",
+    "inputs": "bytea",
     "previous_hash": "bytea",
     "hash": "bytea",
 }
@@ -157,9 +158,8 @@ class Commit:
                 "tries": np.zeros(len(outbox.level), np.int64),
             },
         )
-        await self._transaction.driver.copy_records_to_table(
-            "ledger", records=_records(ledger), columns=list(_LEDGER)
-        )
+        if writes.ledger_count:
+            await copy_records_in(self._transaction, "ledger", RECORD, _records(ledger))
 
     async def _copy_alerts(self, columns: Mapping[str, str], arrays: Mapping[str, Column]) -> None:
         table = "changed_setting" if "kind" in columns else "changed_level"
@@ -180,7 +180,7 @@ async def _few(statement: _Statement, writes: Writes, ledger: Rows) -> None:
     if len(arrays["alert_key"]):
         statement.alerts(columns, arrays)
     if writes.ledger_count:
-        statement.ledger([record async for record in _records(ledger)])
+        statement.ledger([link.row async for portion in ledger() for link in portion])
     if len(writes.outbox.level):
         statement.outbox(writes.outbox)
 
@@ -188,7 +188,7 @@ async def _few(statement: _Statement, writes: Writes, ledger: Rows) -> None:
 def _alert_rows(writes: Writes) -> tuple[Mapping[str, str], dict[str, Column]]:
     """The columns that are written of alerts, with their types, and their values."""
     columns = {**_LEVEL, **_SETTINGS} if len(writes.settings) else _LEVEL
-    rows = np.union1d(writes.levels, writes.settings)
+    rows = np.union1d(writes.levels, writes.settings) if len(writes.settings) else writes.levels
     return columns, {name: getattr(writes.columns, name)[rows] for name in ("alert_key", *columns)}
 
 
@@ -196,9 +196,9 @@ def _assignments(columns: Mapping[str, str]) -> str:
     return ", ".join(f"{name} = new.{name}" for name in columns)
 
 
-async def _records(ledger: Rows) -> AsyncIterator[tuple[object, ...]]:
-    async for row in ledger():
-        yield (row.sequence, *row.entry, row.previous_hash, row.hash)
+async def _records(ledger: Rows) -> AsyncIterator[Sequence[bytes]]:
+    async for portion in ledger():
+        yield [link.record for link in portion]
 
 
 class _Statement:
@@ -256,7 +256,8 @@ class _Statement:
             *(array.tolist() for array in arrays.values()),
         )
 
-    def ledger(self, records: Sequence[tuple[object, ...]]) -> None:
+    def ledger(self, rows: Sequence[Sealed]) -> None:
+        records = [(row.sequence, *row.entry, row.previous_hash, row.hash) for row in rows]
         kinds = ", ".join(f"{{}}::{kind}[]" for kind in _LEDGER.values())
         self._add(
             f"recorded_changes as (insert into ledger ({', '.join(_LEDGER)})"

@@ -123,6 +123,7 @@ _OTHER = {
     "flip_value": "null",
     "previous_hash": "hash",
     "hash": "previous_hash",
+    "inputs": "set_byte(inputs, 40, 255 - get_byte(inputs, 40))",
     **{
         name: f"{name} || 'x'"
         for name in ("alert_id", "actor", "reason", "inputs_json", "cycle_id", "subject")

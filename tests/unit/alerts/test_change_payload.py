@@ -1,20 +1,23 @@
-"""Facts of many changes are put together from pieces: the text is that of each change alone."""
+"""Inputs of changes are packed numbers: the payload made of them says each plainly."""
 
 from __future__ import annotations
 
-import json
 import math
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
-from services.alerts.alerts.domain.change_payload import Change, ChangeContext, changes
+from services.alerts.alerts.domain.change_inputs import payload_of
+from services.alerts.alerts.domain.change_payload import ChangeContext
 from services.alerts.alerts.domain.evaluation import ThresholdTables, evaluate
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, kind_of
+from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.domain import plain
+from services.alerts.notifications.service.entries import entries_of
 
 _NOW = 1_770_000_000_000_000
 _HEAT = kind_of(AlertType.HEAT_INDEX, Condition.ABOVE)
@@ -36,7 +39,7 @@ _SIZES = (
 )
 
 
-def _made(own_limit: float = math.nan) -> list[Change]:
+def _made(own_limit: float = math.nan) -> list[Entry]:
     count = len(_SIZES)
     columns = fresh_columns(count)
     columns["alert_key"][:] = columns["subject_key"][:] = np.arange(1, count + 1)
@@ -55,12 +58,14 @@ def _made(own_limit: float = math.nan) -> list[Change]:
         columns, ThresholdTables(limits, enabled), Inputs(positions, {}, {}, _NOW, _NOW)
     )
     subjects = {key: Subject(key, f'pos "{key}"', f"w{key % 2}", 1, "") for key in keys.tolist()}
-    return list(changes(outcome, subjects, positions, ChangeContext("cycle-1", False, _NOW)))
+    context = ChangeContext("cycle-1", False, _NOW)
+    now = datetime.fromtimestamp(_NOW / 1_000_000, UTC)
+    return list(entries_of(outcome, subjects, positions, context, "evaluation", now))
 
 
 @pytest.mark.parametrize("place", range(len(_SIZES)))
 def test_each_figure_is_written_plainly_or_left_out(place: int) -> None:
-    payload = json.loads(_made()[place].text)
+    payload = payload_of(_made()[place])
     size = _SIZES[place]
     assert payload.get("size_usd") == (None if math.isnan(size) else plain(size))
     assert payload["price_usd"] == "7.5"
@@ -69,7 +74,7 @@ def test_each_figure_is_written_plainly_or_left_out(place: int) -> None:
 
 
 def test_limits_are_those_of_the_asset_or_the_alerts_own() -> None:
-    first, second, third, *_ = [json.loads(change.text) for change in _made(own_limit=62.0)]
+    first, second, third, *_ = map(payload_of, _made(own_limit=62.0))
     assert (first["limit"], first["level"]) == ("62", "HIGH")
     assert (second["limit"], second["asset"], second["limit_low"]) == ("60", "SOL", "60")
     assert (third["limit"], third["limit_low"], third["flip_value"]) == ("50", "50", "47.5")

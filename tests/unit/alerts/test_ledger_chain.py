@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import struct
 from datetime import UTC, datetime
 
 import pytest
@@ -66,7 +67,8 @@ def test_an_empty_chain_is_intact() -> None:
 def test_an_edit_of_any_field_is_found(field: str) -> None:
     rows = _rows(3)
     old = getattr(rows[1].entry, field)
-    new = {str: "other", int: 2, float: 0.5, datetime: datetime(2026, 1, 1, tzinfo=UTC)}[type(old)]
+    others = {str: "other", int: 2, float: 0.5, bytes: b"other"}
+    new = {**others, datetime: datetime(2026, 1, 1, tzinfo=UTC)}[type(old)]
     rows[1] = rows[1]._replace(entry=rows[1].entry._replace(**{field: new}))
     assert _walk(rows).first_bad_sequence == 2
 
@@ -128,3 +130,49 @@ def test_a_hash_is_hmac_sha256_over_the_hash_before_and_the_netstrings(key: byte
     assert seal(key, b"before", 7, _entry()) == hmac.digest(
         key, b"before|" + text.encode(), "sha256"
     )
+
+
+def _packed() -> Entry:
+    return _entry()._replace(inputs_json="", inputs=bytes(range(60)))
+
+
+def test_a_row_of_packed_inputs_is_sealed_over_its_fields_each_after_its_length() -> None:
+    fields = (
+        struct.pack(">q", 7),
+        struct.pack(">q", 1772366400123456 - 946684800000000),
+        *(struct.pack(">h", number) for number in (3, 1, 4)),
+        *(struct.pack(">d", number) for number in (-55.5, -47.5)),
+        *(text.encode() for text in ("alert-1", "evaluation", "RAISED", "", "c-1", "p-1")),
+        bytes(range(60)),
+    )
+    text = b"".join(struct.pack(">i", len(field)) + field for field in fields)
+    assert seal(KEY, b"before", 7, _packed()) == hmac.digest(KEY, b"before|\0" + text, "sha256")
+
+
+def test_rows_of_both_ways_follow_each_other_in_one_chain() -> None:
+    rows = chain(KEY, Head(), [_entry(1), _packed(), _entry(2), _packed()])
+    assert _walk(rows).intact
+
+
+@pytest.mark.parametrize("place", range(60))
+def test_a_changed_byte_of_packed_inputs_is_found(place: int) -> None:
+    rows = chain(KEY, Head(), [_packed(), _packed()])
+    inputs = bytearray(rows[0].entry.inputs)
+    inputs[place] ^= 1
+    rows[0] = rows[0]._replace(entry=rows[0].entry._replace(inputs=bytes(inputs)))
+    assert _walk(rows).first_bad_sequence == 1
+
+
+@pytest.mark.parametrize("field", ["value", "flip_value"])
+def test_an_absent_number_of_a_packed_row_is_not_a_zero(field: str) -> None:
+    rows = chain(KEY, Head(), [_packed()._replace(**{field: None})])
+    assert _walk(rows).intact
+    rows[0] = rows[0]._replace(entry=rows[0].entry._replace(**{field: 0.0}))
+    assert _walk(rows).first_bad_sequence == 1
+
+
+def test_packed_inputs_that_became_a_text_are_found() -> None:
+    rows = chain(KEY, Head(), [_packed()])
+    for inputs_json, inputs in (("{}", b""), ("", b""), ("{}", rows[0].entry.inputs)):
+        entry = rows[0].entry._replace(inputs_json=inputs_json, inputs=inputs)
+        assert _walk([rows[0]._replace(entry=entry)]).first_bad_sequence == 1

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns, no_rows
 from services.alerts.alerts.domain.change_payload import (
-    Change,
     ChangeContext,
     alert_id,
     death_payload,
@@ -19,9 +17,9 @@ from services.alerts.alerts.domain.change_payload import (
 from services.alerts.alerts.domain.evaluation import with_level
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.alerts.domain.views import Alert, show
-from services.alerts.domain.kinds import DEATH_KIND, Level
-from services.alerts.notifications.service.entries import entries_of
-from services.alerts.service.commits import Commits, Decision, Edit
+from services.alerts.domain.kinds import DEATH_KIND, Level, type_number
+from services.alerts.ledger.domain import Entry
+from services.alerts.service.commits import Commits, Decision, Edit, Entries, Notice
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.service_state import ServiceState, new_version
@@ -88,22 +86,22 @@ class Deaths:
         key, count = int(columns.alert_key[case.row]), int(columns.incident_count[case.row])
         payload = death_payload(case.subject.name, case.subject.summary, before, level, context)
         payload["alert_id"], payload["incident_id"] = alert_id(key), incident_id(key, count)
-        change = Change(
-            alert_key=key,
-            kind=DEATH_KIND,
-            name=case.subject.name,
+        entry = Entry(
+            entry_time=self._cache.clock.now(),
+            alert_id=alert_id(key),
+            type=type_number(DEATH_KIND),
+            actor="system",
+            reason="RAISED" if level > before else "LOWERED",
             level_before=before,
             level_after=level,
-            value=math.nan,
-            flip_value=math.nan,
-            notified=notified,
-            reason="RAISED" if level > before else "LOWERED",
-            text=json.dumps(payload),
-            noted=level is Level.NORMAL and not notified,
+            value=None,
+            flip_value=None,
+            inputs_json=json.dumps(payload),
+            cycle_id=context.cycle_id,
+            subject=case.subject.name,
         )
-        entries = entries_of(
-            [change], actor="system", cycle_id=context.cycle_id, now=self._cache.clock.now()
-        )
+        is_noted = level is Level.NORMAL and not notified
+        notices = [Notice(0, noted=not notified)] if notified or is_noted else []
         rows = np.array([case.row])
         written = no_rows() if case.is_new else rows
         if case.is_new:
@@ -116,7 +114,7 @@ class Deaths:
                 columns,
                 levels=written,
                 settings=written,
-                entries=entries,
+                entries=Entries.of([entry], notices),
             )
         )
         return replace(case, columns=columns)

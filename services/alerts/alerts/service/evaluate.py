@@ -15,7 +15,6 @@ from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import (
     ChangeContext,
     alert_id,
-    changes,
     changes_worst_first,
 )
 from services.alerts.alerts.domain.evaluation import Outcome, ThresholdTables, enrich, evaluate
@@ -24,7 +23,7 @@ from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.alerts.domain.views import present
 from services.alerts.domain.kinds import AlertType, Level, type_number
 from services.alerts.ledger.domain import Entry
-from services.alerts.notifications.service.entries import entry_of
+from services.alerts.notifications.service.entries import entries_of
 from services.alerts.price_rules.service import NO_RULES, JudgedRules, PriceRules, RuleEvent
 from services.alerts.service.commits import Commits, Decision, Entries
 from services.alerts.service.offload import offload
@@ -201,8 +200,7 @@ def _entries(
     context: ChangeContext,
     now: datetime,
 ) -> Iterator[Entry]:
-    for change in changes(outcome, subjects, request.positions, context):
-        yield entry_of(change, actor="evaluation", cycle_id=context.cycle_id, now=now)
+    yield from entries_of(outcome, subjects, request.positions, context, "evaluation", now)
     yield from rules.entries(context, now)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from services.alerts.alerts.domain.alert_columns import Column
 from services.alerts.alerts.domain.subjects import Subject
 from shared.database.statement import Statement
@@ -47,8 +45,7 @@ class SubjectStore:
             )
 
     async def read(self, subject_keys: Column) -> dict[int, Subject]:
-        keys = np.unique(subject_keys).tolist()
-        ((found, *columns),) = await self._transaction.fetch(_READ, keys=keys)
+        ((found, *columns),) = await self._transaction.fetch(_READ, keys=subject_keys.tolist())
         return dict(zip(found, map(Subject, found, *columns), strict=True)) if found else {}
 
     async def names(self, subject_keys: Iterable[int]) -> dict[int, str]:

@@ -2,40 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from services.alerts.alerts.domain.change_payload import Change, alert_id
-from services.alerts.alerts.domain.views import present
+import numpy as np
+
+from services.alerts.alerts.domain.alert_columns import Column
+from services.alerts.alerts.domain.change_inputs import packed_inputs
+from services.alerts.alerts.domain.change_payload import ChangeContext
+from services.alerts.alerts.domain.evaluation import Outcome
+from services.alerts.alerts.domain.readings import Positions
+from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import type_number
 from services.alerts.ledger.domain import Entry
-from services.alerts.service.commits import Entries, Notice
+
+# RAISED, LOWERED or SWITCHED_OFF by the level; at the same level a hold ran out, or what was kept
+# back is notified.
+_REASONS = np.array(["RAISED", "SWITCHED_OFF", "LOWERED", "EXPIRED", "TOLD"], object)
 
 
-def entry_of(change: Change, *, actor: str, cycle_id: str, now: datetime) -> Entry:
-    """Of one change."""
-    return Entry(
-        now,
-        alert_id(change.alert_key),
-        type_number(change.kind),
-        actor,
-        change.reason,
-        change.level_before,
-        change.level_after,
-        present(change.value),
-        present(change.flip_value),
-        change.text,
-        cycle_id,
-        change.name,
+def entries_of(
+    outcome: Outcome,
+    subjects: Mapping[int, Subject],
+    positions: Positions,
+    context: ChangeContext,
+    actor: str,
+    now: datetime,
+) -> Iterator[Entry]:
+    """One for each changed row, in order of the alerts; `now` is the moment of the context."""
+    assets, one, cycle_id = (
+        outcome.columns.assets,
+        outcome.columns.pick(outcome.changed),
+        context.cycle_id,
     )
+    lists = (
+        one.alert_key,
+        type_number(one.kind),
+        _reasons(outcome, one.level),
+        outcome.before,
+        one.level,
+        _or_none(one.readings.value),
+        _or_none(outcome.flip_value),
+        one.subject_key,
+        one.asset_key,
+    )
+    inputs = packed_inputs(outcome, subjects, positions, context)
+    for key, kind, reason, before, after, value, flip_value, subject, asset, packed in zip(
+        *(column.tolist() for column in lists), inputs, strict=True
+    ):
+        yield Entry(
+            now, f"alert-{key}", kind, actor, reason, before, after, value, flip_value, "",
+            cycle_id, subjects[subject].name or assets[asset], packed,
+        )  # fmt: skip
 
 
-def entries_of(made: Sequence[Change], *, actor: str, cycle_id: str, now: datetime) -> Entries:
-    """An entry for each change; those that are notified or noted are handed over."""
-    entries = [entry_of(change, actor=actor, cycle_id=cycle_id, now=now) for change in made]
-    notices = [
-        Notice(place, noted=not change.notified)
-        for place, change in enumerate(made)
-        if change.notified or change.noted
-    ]
-    return Entries.of(entries, notices)
+def _reasons(outcome: Outcome, level: Column) -> Column:
+    rises, falls = level > outcome.before, level < outcome.before
+    chosen = np.select([rises, falls & outcome.off, falls, outcome.expired], [0, 1, 2, 3], 4)
+    reasons: Column = _REASONS[chosen]
+    return reasons
+
+
+def _or_none(values: Column) -> Column:
+    """Absent numbers as None."""
+    numbers: Column = values.astype(object)
+    numbers[np.isnan(values)] = None
+    return numbers

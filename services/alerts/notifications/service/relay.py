@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -281,7 +280,7 @@ def _pause(tries: int) -> timedelta:
 def _handover(
     row: Waiting, thresholds: ThresholdSet, own: Mapping[str, tuple[str, ...]]
 ) -> _Handover:
-    payload: dict[str, str] = json.loads(row.payload_json)
+    payload = row.payload
     # What is notified because a hold was taken back takes it back there too.
     is_update = row.noted or row.reason == "UNSILENCED"
     return _Handover(

@@ -1,0 +1,126 @@
+"""What a change of level rested on: packed numbers and codes as the ledger keeps them.
+
+Its payload is made of them when somebody reads it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from services.alerts.alerts.domain.change_payload import (
+    SIDES,
+    ChangeContext,
+    is_known,
+    level_payload,
+    moment,
+    put_limits,
+    put_time,
+)
+from services.alerts.alerts.domain.evaluation import Outcome
+from services.alerts.alerts.domain.readings import Positions
+from services.alerts.alerts.domain.subjects import Subject
+from services.alerts.domain.kinds import AlertType, kind_of
+from services.alerts.ledger.domain import Entry, micros
+from services.alerts.notifications.domain import Payload, plain
+
+# The first byte says how the rest is read: rows stay readable when a later version has more.
+_VERSION = 1
+_DEMO_BIT, _HELD_BIT = 1, 2
+_FIGURES = {
+    "price_usd": "mark_price_usd",
+    "entry_price_usd": "entry_price_usd",
+    "liquidation_price_usd": "risk_liquidation_price_usd",
+    "size_usd": "size_usd",
+    "liquidation_distance_usd": "liquidation_distance_usd",
+    "liquidation_distance_percent": "liquidation_distance_percent",
+    "travel_percent": "travel_percent",
+    "heat_index": "heat_index",
+}
+_NUMBERS = np.dtype(
+    [
+        ("version", "u1"),
+        ("bits", "u1"),
+        ("condition", "i1"),
+        ("side_sign", "i1"),
+        ("state", "i1"),
+        ("incident_count", ">i4"),
+        ("observed_micros", ">i8"),
+        ("limits", ">f8", 3),
+        ("starting_value", ">f8"),
+        ("trigger_value", ">f8"),
+        ("figures", ">f8", len(_FIGURES)),
+    ]
+)
+# The same for one row. Behind it asset, wallet and summary, a NUL between two of them.
+_ROW = struct.Struct(f">BBbbbiq3ddd{len(_FIGURES)}d")
+_LIMITS, _FIRST_FIGURE = slice(7, 10), 12
+
+
+def packed_inputs(
+    outcome: Outcome, subjects: Mapping[int, Subject], positions: Positions, context: ChangeContext
+) -> Sequence[bytes]:
+    """Of each changed row, in order."""
+    one, held = outcome.columns.pick(outcome.changed), outcome.position_row >= 0
+    table = np.zeros(len(outcome.changed), _NUMBERS)
+    table["version"] = _VERSION
+    table["bits"] = _DEMO_BIT * context.demo + _HELD_BIT * held
+    table["condition"] = one.kind % 4
+    table["state"], table["observed_micros"] = one.readings.state, one.readings.observed_micros
+    table["limits"], table["figures"] = outcome.limits, np.nan
+    for name in ("incident_count", "starting_value", "trigger_value"):
+        table[name] = getattr(one, name)
+    for place, figure in enumerate(_FIGURES.values()):
+        table["figures"][held, place] = positions.figures[figure][outcome.position_row[held]]
+    about = [subjects[key] for key in one.subject_key.tolist()]
+    table["side_sign"] = [subject.side_sign for subject in about]
+    names = [asset.encode() for asset in outcome.columns.assets]
+    numbers, size = table.tobytes(), _NUMBERS.itemsize
+    return [
+        b"%b%b\0%b" % (
+            numbers[start : start + size],
+            names[asset],
+            f"{subject.wallet}\0{subject.summary}".encode(),
+        )
+        for start, asset, subject in zip(
+            range(0, len(numbers), size), one.asset_key.tolist(), about, strict=True
+        )
+    ]  # fmt: skip
+
+
+def payload_of(entry: Entry) -> Payload:
+    """The texts of a change by its packed inputs. ValueError for what this release cannot read."""
+    try:
+        return _payload_of(entry)
+    except (KeyError, IndexError, OverflowError, struct.error) as error:
+        raise ValueError("inputs of no known version") from error
+
+
+def _payload_of(entry: Entry) -> Payload:
+    version, bits, condition, side, state, count, seen, *numbers = _ROW.unpack_from(entry.inputs)
+    asset, wallet, summary = entry.inputs[_ROW.size :].decode().split("\0")
+    if version != _VERSION:
+        raise ValueError(f"inputs of version {version}")
+    context = ChangeContext(entry.cycle_id, bool(bits & _DEMO_BIT), micros(entry.entry_time))
+    kind = kind_of(entry.type, condition)
+    payload = level_payload(kind, asset, entry.level_before, entry.level_after, context)
+    limits, (start, trigger), figures = numbers[:3], numbers[3:5], numbers[5:]
+    put_limits(payload, limits, entry.flip_value, entry.level_after)
+    payload |= {"alert_id": entry.alert_id, "incident_id": f"{entry.alert_id}.{count}"}
+    if entry.value is not None:
+        payload["value"] = plain(entry.value)
+    if bits & _HELD_BIT:
+        payload |= {"position_id": entry.subject, "wallet": wallet, "side": SIDES[side]}
+    elif entry.type == AlertType.TIME:
+        payload |= {"trigger_time": moment(round(trigger * 1_000_000)), "summary": summary}
+    elif entry.type == AlertType.DELTA_CHANGE and is_known(start):
+        payload["starting_price_usd"] = plain(start)
+        if entry.value is not None:
+            payload["price_usd"] = plain(start * (1 + entry.value / 100))
+    put_time(payload, seen, state, context)
+    if entry.type == AlertType.PRICE_THRESHOLD and entry.value is not None:
+        payload["price_usd"] = plain(entry.value)
+    named = zip(_FIGURES, figures, strict=True)
+    return payload | {name: plain(value) for name, value in named if is_known(value)}
