@@ -11,6 +11,7 @@ from services.price.domain.prices import SYMBOL
 from services.price.loop import PriceFeed, retention
 from services.price.service.history import HistoryService
 from services.price.service.prices import PriceService, Settings
+from services.price.service.retention import Ages, HistoryRetention
 from services.price.servicer.prices import PriceServicer
 from services.price.sources import binance
 from services.price.sources.klines import Klines
@@ -66,8 +67,20 @@ class Config(ServiceConfig):
     price_call_timeout_seconds: float = Field(
         10.0, gt=0, le=60, description="bound of a whole call to a source"
     )
+    price_history_minutes_after_days: float = Field(
+        2,
+        ge=0,
+        le=36_500,
+        description="older minutes keep their first, highest, lowest and last price; 0 = all",
+    )
+    price_history_hours_after_days: float = Field(
+        14,
+        ge=0,
+        le=36_500,
+        description="older hours keep their first, highest, lowest and last price; 0 = all",
+    )
     price_history_kept_days: float = Field(
-        0, ge=0, le=36_500, description="how long the history is kept, 31 or more; 0 = for ever"
+        400, ge=0, le=36_500, description="how long the history is kept, 31 or more; 0 = for ever"
     )
     coingecko_url: HttpAddress = "https://api.coingecko.com"
     coingecko_api_key: SecretStr = Field(
@@ -133,10 +146,10 @@ def build(config: Config, clock: Clock | None = None) -> App:
         Klines(candles, clock),
         clock,
         config.price_assets,
-        timedelta(days=config.price_history_kept_days) or None,
         ensure_market=service.ensure_market,
         changed=feed.wake,
     )
+    forgetting = HistoryRetention(database.open(HistoryStore), clock, _ages(config))
     servicer = PriceServicer(service, history, feed.news, clock)
     server = GrpcServer(
         config.listen_address,
@@ -148,7 +161,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     side = serve(config.metrics_address)
     https = {*parts.values(), candles}
-    return App("price", [database, *https, feed, retention(history.trim, clock), server, side])
+    return App("price", [database, *https, feed, retention(forgetting.trim, clock), server, side])
 
 
 def connected(config: Config, clock: Clock) -> dict[str, tuple[Source, RateLimitedHttp]]:
@@ -186,6 +199,15 @@ def _settings(config: Config) -> Settings:
         config.sonic_demo_seed,
         timedelta(seconds=config.price_min_refresh_seconds),
     )
+
+
+def _ages(config: Config) -> Ages:
+    days = (
+        config.price_history_minutes_after_days,
+        config.price_history_hours_after_days,
+        config.price_history_kept_days,
+    )
+    return Ages(*(timedelta(days=count) or None for count in days))
 
 
 def main() -> None:

@@ -132,6 +132,9 @@ def kept_days(tables: Iterable[str]) -> dict[str, float]:
         name = next((name for prefix, name in KEPT_BY.items() if table.startswith(prefix)), "")
         if days := _default(table.split(".")[0], name):
             found[table] = days
+    if days := _default("price", "price_history_hours_after_days"):
+        # Of the sixty rows of an hour four stay then.
+        found["price.price_history"] = days + (MONTH_DAYS - days) * 4 / 60
     return found
 
 

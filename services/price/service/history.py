@@ -30,7 +30,6 @@ _BACKFILL_SOURCE = "binance"
 _BACKFILL_WINDOW = timedelta(days=30)
 _BACKFILL_MOST = 200_000
 _BACKFILL_PAGE = 1000
-_TRIM_ROWS = 10_000
 
 
 class CandleSource(Protocol):
@@ -42,11 +41,9 @@ class CandleSource(Protocol):
 
 
 class HistoryService:
-    """Reading, correcting, filling and trimming the history; the present price is always its newest
-    row.
+    """Reading, correcting and filling the history; the present price is always its newest row.
 
-    `kept`: older rows go, None = never. `ensure_market` is awaited before the market is read;
-    `changed` is called after each write.
+    `ensure_market` is awaited before the market is read; `changed` is called after each write.
     """
 
     def __init__(
@@ -55,7 +52,6 @@ class HistoryService:
         source: CandleSource,
         clock: Clock,
         assets: tuple[str, ...],
-        kept: timedelta | None,
         *,
         ensure_market: Callable[[], Awaitable[None]],
         changed: Callable[[], None],
@@ -64,7 +60,6 @@ class HistoryService:
         self._source = source
         self._clock = clock
         self._assets = assets
-        self._kept = kept
         self._ensure_market = ensure_market
         self._changed = changed
 
@@ -205,19 +200,6 @@ class HistoryService:
                 fetched_count, inserted_count, page_end, holes, page_end >= until
             )
             first = page_end
-
-    async def trim(self) -> int:
-        """Delete rows older than the setting keeps, in small transactions; returns how many."""
-        if self._kept is None:
-            return 0
-        before = self._clock.now() - self._kept
-        total = 0
-        while True:
-            async with self._begin() as store:
-                count = await store.trim(before, _TRIM_ROWS)
-            total += count
-            if count < _TRIM_ROWS:
-                return total
 
     async def _check_asset(self, store: HistoryStore, market: Market, asset: str) -> None:
         """An empty list would say that it has no history, where nobody ever looked."""

@@ -81,6 +81,24 @@ _TRIM = Statement(
     " :before)"
     " order by o.price_time limit :row_count) h limit :row_count)"
 )
+_ASSETS = Statement("select market, asset from price order by market, asset")
+_THIN = Statement(
+    "with crowded as (select date_bin(:span, price_time, timestamptz '1970-01-01 00:00:00+00')"
+    " as start_time from price_history"
+    f" where {_OF} and price_time < :until and source <> :by_hand"
+    " group by 1 having count(*) > 4 order by 1 limit :interval_count),"
+    " ranked as (select id, least("
+    "row_number() over (each order by price_time),"
+    " row_number() over (each order by price_time desc),"
+    " row_number() over (each order by price_usd, price_time),"
+    " row_number() over (each order by price_usd desc, price_time)) as place"
+    " from price_history join crowded on price_time >= start_time"
+    f" and price_time < start_time + cast(:span as interval) where {_OF} and source <> :by_hand"
+    " window each as (partition by start_time)),"
+    " gone as (delete from price_history where id in (select id from ranked where place > 1)"
+    " returning price_time)"
+    " select count(*), min(price_time), max(price_time) from gone"
+)
 
 
 class HistoryStore:
@@ -195,6 +213,28 @@ class HistoryStore:
     async def trim(self, before: datetime, row_count: int) -> int:
         """Delete the oldest rows from before the time, at most so many; returns how many."""
         return await self._transaction.execute(_TRIM, before=before, row_count=row_count)
+
+    async def assets(self) -> list[tuple[Market, str]]:
+        """Those of both markets that have a history."""
+        found = await self._transaction.fetch(_ASSETS)
+        return [(Market(row["market"]), row["asset"]) for row in found]
+
+    async def thin(
+        self, market: Market, asset: str, interval: Interval, until: datetime, interval_count: int
+    ) -> tuple[int, datetime, datetime]:
+        """Leave the first, highest, lowest and last row, and those by hand, of the oldest intervals
+        before `until` that have more; how many rows went, and the times of the first and the last.
+        """
+        (found,) = await self._transaction.fetch(
+            _THIN,
+            market=market.value,
+            asset=asset,
+            span=interval.span,
+            until=until,
+            by_hand=MANUAL_SOURCE,
+            interval_count=interval_count,
+        )
+        return tuple(found)
 
     async def _record(self, query: Select[Any]) -> PriceRecord | None:
         row = await self._transaction.first(query)

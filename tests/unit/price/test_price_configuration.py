@@ -67,6 +67,6 @@ def test_every_source_that_is_known_has_an_address_and_can_be_enabled() -> None:
     assert list(connected(config, SystemClock())) == list(REGISTRY)
 
 
-def test_history_is_kept_for_ever_unless_told() -> None:
-    assert load(Config, DATABASE).price_history_kept_days == 0
+def test_history_is_kept_for_400_days_unless_told() -> None:
+    assert load(Config, DATABASE).price_history_kept_days == 400
     assert load(Config, DATABASE | {"PRICE_HISTORY_KEPT_DAYS": "31"}).price_history_kept_days == 31
