@@ -1,0 +1,142 @@
+"""What a decision is made from besides gains: markets, prices, the gate's result, settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from services.withdrawals.decisions.domain.allowance import TakenRule
+from services.withdrawals.decisions.domain.reasons import Reason
+from services.withdrawals.gains.domain.exact import SIX_DECIMALS, UnitScale
+from services.withdrawals.gains.domain.flows import Holding
+from shared.errors import broken_rules
+
+DEFAULT_STALE_AGE = timedelta(hours=3)
+
+
+class MarketBarrier(StrEnum):
+    """What keeps a market from paying out."""
+
+    FROZEN = "frozen"
+    DELISTING = "delisting"
+    PRIVATE = "private"
+    BATCH_EXPIRED = "batch expired"
+
+
+@dataclass(frozen=True, slots=True)
+class MarketTerms:
+    """A market at the time of the decision; tokens, None where not known.
+
+    `fees_usd`: batching and wallet fee of one withdrawal.
+    """
+
+    barriers: frozenset[MarketBarrier] = frozenset()
+    liquidity_units: Decimal | None = None
+    venue_cap_units: Decimal | None = None
+    minimum_units: Decimal | None = None
+    fees_usd: Decimal | None = None
+
+
+class GateMode(StrEnum):
+    """What the residual gate does to a decision."""
+
+    ANOMALY_GUARD = "ANOMALY_GUARD"
+    OPPORTUNITY = "OPPORTUNITY"
+    OFF = "OFF"
+
+
+class GateOutcome(Protocol):
+    """What a decision reads of the gate: names of its state and of the side of the band."""
+
+    @property
+    def state(self) -> str:
+        """EVALUATED, INSUFFICIENT_POINTS or DEGENERATE_SCALE."""
+
+    @property
+    def side(self) -> str | None:
+        """ABOVE, BELOW or INSIDE; None unless evaluated."""
+
+
+class PriceOutcome(Protocol):
+    """What a decision reads of the comparison of prices."""
+
+    @property
+    def is_unavailable(self) -> bool:
+        """Fewer than two sources answered."""
+
+    @property
+    def is_mismatch(self) -> bool:
+        """They are apart now."""
+
+    @property
+    def holds(self) -> bool:
+        """They have been for as many evaluations as it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingFailure:
+    """A holding that could not be evaluated: NO_DATA or INTERNAL, and a sentence without its
+    address.
+    """
+
+    holding: Holding
+    reason: Reason = Reason.INTERNAL
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRules:
+    """Settings of an asset. InvalidArgument where one breaks its bounds.
+
+    `safety_factor` c in (0, 1]; `cap_units` and ratios >= 0; `peg_usd` > 0. `stale_age`: how old
+    the newest sample may be. `is_gated`: whether the gate is asked for this asset.
+    """
+
+    safety_factor: Decimal = Decimal("0.5")
+    cap_units: Decimal | None = None
+    taken: TakenRule = TakenRule.ALL
+    hold_on_aggregate_loss: bool = True
+    gate_mode: GateMode = GateMode.ANOMALY_GUARD
+    is_gated: bool = True
+    peg_usd: Decimal = Decimal(1)
+    depeg_ratio: Decimal = Decimal("0.02")
+    stale_age: timedelta = DEFAULT_STALE_AGE
+    scale: UnitScale = SIX_DECIMALS
+
+    def __post_init__(self) -> None:
+        problems = {}
+        if not 0 < self.safety_factor <= 1:
+            problems["safety_factor"] = "above 0, at most 1"
+        if self.cap_units is not None and not self.cap_units >= 0:
+            problems["cap_units"] = "at least 0"
+        if not self.peg_usd > 0:
+            problems["peg_usd"] = "above 0"
+        if not self.depeg_ratio >= 0:
+            problems["depeg_ratio"] = "at least 0"
+        if self.stale_age <= timedelta(0):
+            problems["stale_age"] = "above 0"
+        if problems:
+            raise broken_rules("decision", problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What was known of the world at `as_of`.
+
+    `price_usd`: the chosen source's price; None: that of the newest sample is used. `collateral_
+    units`: free tokens by holding, only where its supply backs a loan. `gate` and `prices` None:
+    not asked.
+    """
+
+    as_of: datetime
+    is_resolved: bool = True
+    price_usd: Decimal | None = None
+    markets: Mapping[str, MarketTerms] = field(default_factory=dict)
+    collateral_units: Mapping[Holding, Decimal] = field(default_factory=dict)
+    gate: GateOutcome | None = None
+    prices: PriceOutcome | None = None
+    failures: tuple[HoldingFailure, ...] = ()

@@ -1,0 +1,1 @@
+"""What a supply position has gained since a reference."""

@@ -1,0 +1,1 @@
+"""Rules of gains: flows, supply samples, references, two gains that must agree."""

@@ -1,0 +1,96 @@
+"""References: the moment since which a gain is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.withdrawals.gains.domain.exact import exact_micros
+from services.withdrawals.gains.domain.flows import Flow, FlowKind, Holding
+
+
+class ReferenceMode(StrEnum):
+    """How a reference was found; the value is the label `ref_mode` of metrics."""
+
+    KEYWORD = "keyword"
+    EVENT = "event"
+    DATA_RANGE = "data_range"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceEvent:
+    """A reference a person set, for one wallet or (None) for all of the asset."""
+
+    time: datetime
+    wallet: str | None = None
+    tx_id: str = ""
+    note: str = ""
+    who: str = ""
+
+    def __post_init__(self) -> None:
+        exact_micros(self.time, "reference.time")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The reference of a holding: its moment t0 (None exactly for NONE) and where it is from."""
+
+    mode: ReferenceMode
+    time: datetime | None = None
+    tx_id: str = ""
+    note: str = ""
+
+
+NO_REFERENCE = Reference(ReferenceMode.NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRules:
+    """`keyword` in the note of a withdrawal makes it a reference; empty: none does.
+
+    `range_start` is the reference where nothing else is.
+    """
+
+    keyword: str = ""
+    range_start: datetime | None = None
+
+
+NO_RULES = ReferenceRules()
+
+
+def choose_reference(
+    holding: Holding,
+    flows: Iterable[Flow],
+    events: Iterable[ReferenceEvent],
+    rules: ReferenceRules,
+    as_of: datetime,
+) -> Reference:
+    """The later of the holding's last withdrawal with the keyword and the last event of its scope.
+
+    Nothing after `as_of` counts. Of one instant the event is taken, of two events the one for the
+    wallet alone. Else the start of the range, else none.
+    """
+    found: list[tuple[datetime, int, Reference]] = []
+    for event in events:
+        if event.wallet in {None, holding.wallet} and event.time <= as_of:
+            rank = 1 if event.wallet is None else 2
+            reference = Reference(ReferenceMode.EVENT, event.time, event.tx_id, event.note)
+            found.append((event.time, rank, reference))
+    for flow in flows:
+        if flow.holding == holding and flow.time <= as_of and _carries(flow, rules.keyword):
+            reference = Reference(ReferenceMode.KEYWORD, flow.time, flow.tx_id, flow.note)
+            found.append((flow.time, 0, reference))
+    if found:
+        return max(found, key=lambda one: (one[0], one[1], one[2].tx_id, one[2].note))[2]
+    if rules.range_start is not None and rules.range_start <= as_of:
+        exact_micros(rules.range_start, "range_start")
+        return Reference(ReferenceMode.DATA_RANGE, rules.range_start)
+    return NO_REFERENCE
+
+
+def _carries(flow: Flow, keyword: str) -> bool:
+    wanted = keyword.strip().casefold()
+    return bool(wanted) and flow.kind is FlowKind.WITHDRAWAL and wanted in flow.note.casefold()
