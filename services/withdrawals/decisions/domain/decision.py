@@ -82,7 +82,7 @@ def decide(
     ]
     nothing_open = not any(one.is_open for one in allowances)
     findings = gain_findings(gains, nothing_open)
-    findings += limit_findings(gains, allowances, circumstances, nothing_open)
+    findings += limit_findings(gains, allowances, rules, circumstances, nothing_open)
     liquidity = {
         market: terms.liquidity_units
         for market, terms in circumstances.markets.items()
@@ -135,18 +135,12 @@ def _allowed(
         scale=rules.scale,
     )
     usd = _usd(allowance.units, price)
-    return HoldingAllowance(gain.holding, allowance, usd, _is_open(allowance, terms, usd))
+    return HoldingAllowance(gain.holding, allowance, usd, _is_open(allowance, terms, rules))
 
 
-def _is_open(allowance: Allowance, terms: MarketTerms, usd: Decimal | None) -> bool:
-    fees = terms.fees_usd
-    pays = fees is None or usd is None or usd > fees
-    return (
-        allowance.units > 0
-        and not terms.barriers
-        and allowance.units >= (terms.minimum_units or 0)
-        and pays
-    )
+def _is_open(allowance: Allowance, terms: MarketTerms, rules: DecisionRules) -> bool:
+    is_enough = allowance.units >= (terms.minimum_units or 0)
+    return not terms.closed and is_enough and allowance.units > (rules.fee_units or 0)
 
 
 def _usd(units: Decimal | None, price: Decimal | None) -> Decimal | None:

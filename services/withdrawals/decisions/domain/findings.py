@@ -15,6 +15,7 @@ from services.withdrawals.decisions.domain.inputs import (
 from services.withdrawals.decisions.domain.reasons import Finding, Reason, Weight
 from services.withdrawals.gains.domain.agreement import Agreement, Fault, GainCheck, RowFault
 from services.withdrawals.gains.domain.evaluation import AssetGains, HoldingGain, HoldingState
+from services.withdrawals.gains.domain.flow_gain import Lack
 from services.withdrawals.gains.domain.flows import Holding
 
 # Faults that mean a transaction is missing or stands in the wrong place, not a wrong number.
@@ -39,9 +40,10 @@ def _state_findings(gain: HoldingGain, nothing_open: bool) -> list[Finding]:
     if gain.state is HoldingState.NO_REFERENCE:
         found.append(Finding(Reason.NO_REFERENCE, Weight.HOLDS, holding))
     if gain.state is HoldingState.NO_DATA:
-        detail = "no sample since the reference"
-        if gain.end_time is not None:
-            detail = f"absent from snapshots for {gain.carried}"
+        detail = f"absent from snapshots for {gain.carried}"
+        if gain.end_time is None:
+            lacks = lack_texts(gain.check.lacks if gain.check else ())
+            detail = f"no sample since the reference; for the gain by flows: {lacks}"
         found.append(Finding(Reason.NO_DATA, Weight.FAILS, holding, detail))
     if gain.gain_units is not None and gain.gain_units <= 0:
         weight = Weight.HOLDS if nothing_open else Weight.SHOWN
@@ -62,8 +64,7 @@ def check_findings(holding: Holding, check: GainCheck) -> list[Finding]:
     weight = Weight.HOLDS if check.holds else Weight.SHOWN
     named = ", ".join(map(fault_text, check.faults))
     if check.agreement is Agreement.INCOMPLETE:
-        lacks = ", ".join(lack.value.lower().replace("_", " ") for lack in check.lacks)
-        detail = "; ".join(filter(None, (lacks, named)))
+        detail = "; ".join(filter(None, (lack_texts(check.lacks), named)))
         return [Finding(Reason.FLOWS_INCOMPLETE, weight, holding, detail)]
     if check.agreement is Agreement.DISAGREE and check.by_flows is not None:
         numbers = f"{check.gain_by_samples_units} by samples, {check.by_flows.gain_units} by flows"
@@ -74,6 +75,11 @@ def check_findings(holding: Holding, check: GainCheck) -> list[Finding]:
     is_missing = all(fault.fault in _MISSING_FLOW for fault in check.faults)
     reason = Reason.FLOWS_INCOMPLETE if is_missing else Reason.GAINS_DISAGREE
     return [Finding(reason, weight, holding, named)]
+
+
+def lack_texts(lacks: tuple[Lack, ...]) -> str:
+    """What the gain by flows lacks, for people."""
+    return ", ".join(lack.lower().replace("_", " ") for lack in lacks)
 
 
 def fault_text(fault: RowFault) -> str:
@@ -87,6 +93,7 @@ def fault_text(fault: RowFault) -> str:
 def limit_findings(
     gains: AssetGains,
     allowances: Sequence[HoldingAllowance],
+    rules: DecisionRules,
     circumstances: Circumstances,
     nothing_open: bool,
 ) -> list[Finding]:
@@ -97,11 +104,11 @@ def limit_findings(
     for one in allowances:
         terms = circumstances.markets.get(one.holding.market, MarketTerms())
         reasons: list[tuple[Reason, str]] = []
-        if terms.barriers:
-            reasons.append((Reason.MARKET_FROZEN, ", ".join(sorted(terms.barriers))))
+        if terms.closed:
+            reasons.append((Reason.MARKET_FROZEN, terms.closed))
         if one.allowance is not None:
             reasons += _limits(one.allowance, gain_of.get(one.holding) or Decimal(0))
-            reasons += _too_little(one, one.allowance, terms)
+            reasons += _too_little(one.allowance.units, terms, rules)
         found += [Finding(reason, weight, one.holding, detail) for reason, detail in reasons]
     return found
 
@@ -115,11 +122,11 @@ def _limits(allowance: Allowance, gain_units: Decimal) -> list[tuple[Reason, str
         found.append((Reason.ALREADY_TAKEN, detail))
     if Limit.GAIN not in binding:
         units = f"{allowance.units} tokens"
-        if Limit.LIQUIDITY in binding:
+        if binding & {Limit.LIQUIDITY, Limit.VENUE_CAP}:
             found.append((Reason.LIQUIDITY_LIMIT, units))
         if Limit.COLLATERAL in binding:
             found.append((Reason.COLLATERAL_LIMIT, units))
-    own = binding & {Limit.POSITION, Limit.VENUE_CAP, Limit.CAP}
+    own = binding & {Limit.POSITION, Limit.CAP}
     if gain_units < 0 or (allowance.units == 0 and own and left > 0):
         detail = ", ".join(limit.lower().replace("_", " ") for limit in allowance.binding)
         found.append((Reason.CLAMPED, detail))
@@ -127,16 +134,15 @@ def _limits(allowance: Allowance, gain_units: Decimal) -> list[tuple[Reason, str
 
 
 def _too_little(
-    one: HoldingAllowance, allowance: Allowance, terms: MarketTerms
+    units: Decimal, terms: MarketTerms, rules: DecisionRules
 ) -> list[tuple[Reason, str]]:
-    if allowance.units == 0:
+    if units == 0:
         return []
     found = []
-    if terms.minimum_units is not None and allowance.units < terms.minimum_units:
-        detail = f"{allowance.units} of {terms.minimum_units} tokens"
-        found.append((Reason.BELOW_MINIMUM, detail))
-    if terms.fees_usd is not None and one.units_usd is not None and one.units_usd <= terms.fees_usd:
-        found.append((Reason.FEES_EXCEED, f"fees {terms.fees_usd} USD of {one.units_usd:.2f} USD"))
+    if terms.minimum_units is not None and units < terms.minimum_units:
+        found.append((Reason.BELOW_MINIMUM, f"{units} of {terms.minimum_units} tokens"))
+    if rules.fee_units is not None and units <= rules.fee_units:
+        found.append((Reason.FEES_EXCEED, f"fees {rules.fee_units} of {units} tokens"))
     return found
 
 

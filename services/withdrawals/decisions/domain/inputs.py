@@ -18,27 +18,18 @@ from shared.errors import broken_rules
 DEFAULT_STALE_AGE = timedelta(hours=3)
 
 
-class MarketBarrier(StrEnum):
-    """What keeps a market from paying out."""
-
-    FROZEN = "frozen"
-    DELISTING = "delisting"
-    PRIVATE = "private"
-    BATCH_EXPIRED = "batch expired"
-
-
 @dataclass(frozen=True, slots=True)
 class MarketTerms:
     """A market at the time of the decision; tokens, None where not known.
 
-    `fees_usd`: batching and wallet fee of one withdrawal.
+    `closed`: why nothing can be withdrawn there (frozen, delisting, private, batch expired); empty:
+    it can.
     """
 
-    barriers: frozenset[MarketBarrier] = frozenset()
+    closed: str = ""
     liquidity_units: Decimal | None = None
     venue_cap_units: Decimal | None = None
     minimum_units: Decimal | None = None
-    fees_usd: Decimal | None = None
 
 
 class GateMode(StrEnum):
@@ -92,12 +83,14 @@ class HoldingFailure:
 class DecisionRules:
     """Settings of an asset. InvalidArgument where one breaks its bounds.
 
-    `safety_factor` c in (0, 1]; `cap_units` and ratios >= 0; `peg_usd` > 0. `stale_age`: how old
-    the newest sample may be. `is_gated`: whether the gate is asked for this asset.
+    `safety_factor` c in (0, 1]; `cap_units`, `fee_units` (batching and wallet fee of one
+    withdrawal, in tokens) and ratios >= 0; `peg_usd` > 0. `stale_age`: how old the newest sample
+    may be. `is_gated`: whether the gate is asked for this asset.
     """
 
     safety_factor: Decimal = Decimal("0.5")
     cap_units: Decimal | None = None
+    fee_units: Decimal | None = None
     taken: TakenRule = TakenRule.ALL
     hold_on_aggregate_loss: bool = True
     gate_mode: GateMode = GateMode.ANOMALY_GUARD
@@ -111,8 +104,10 @@ class DecisionRules:
         problems = {}
         if not 0 < self.safety_factor <= 1:
             problems["safety_factor"] = "above 0, at most 1"
-        if self.cap_units is not None and not self.cap_units >= 0:
-            problems["cap_units"] = "at least 0"
+        for name in ("cap_units", "fee_units"):
+            amount: Decimal | None = getattr(self, name)
+            if amount is not None and not amount >= 0:
+                problems[name] = "at least 0"
         if not self.peg_usd > 0:
             problems["peg_usd"] = "above 0"
         if not self.depeg_ratio >= 0:

@@ -27,8 +27,6 @@ class Reason(StrEnum):
     CLAMPED = "CLAMPED"
     AGGREGATE_LOSS = "AGGREGATE_LOSS"
     ANOMALY = "ANOMALY"
-    # Mode OPPORTUNITY, and the value is not above the band.
-    NO_OPPORTUNITY = "NO_OPPORTUNITY"
     DEPEG = "DEPEG"
     INSUFFICIENT_POINTS = "INSUFFICIENT_POINTS"
     DEGENERATE_SCALE = "DEGENERATE_SCALE"
@@ -45,6 +43,8 @@ class Reason(StrEnum):
     FLOWS_INCOMPLETE = "FLOWS_INCOMPLETE"
     ALREADY_TAKEN = "ALREADY_TAKEN"
     INTERNAL = "INTERNAL"
+    # Mode OPPORTUNITY, and the value is not above the band.
+    NO_OPPORTUNITY = "NO_OPPORTUNITY"
 
 
 class Weight(IntEnum):

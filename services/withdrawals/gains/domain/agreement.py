@@ -181,17 +181,24 @@ class _Finding:
         self.starts_off = False
 
     def faults(self, has_receipts: bool) -> tuple[RowFault, ...]:
+        """Self-contradictions first; a wrong row leaves what is beside it unexplained, so that
+        nothing beside it is named.
+        """
         flows = flow_faults([one.flow for one in self._placed], self._tolerance)
         named = {fault.flow for fault in flows}
+        wrong_rows, samples = self._torn_samples()
+        if has_receipts and not flows:
+            alone, steps = self._steps(wrong_rows)
+            wrong_rows = np.r_[wrong_rows, alone]
+            samples += steps
+        beside = {one.row for one in self._placed if one.flow.identity in named}
+        beside |= {int(row) + self._base + after for row in wrong_rows for after in (0, 1)}
         flows += [
             RowFault(Fault.FLOW_UNMATCHED, one.flow.time, one.flow.units, one.flow.identity)
             for one in self._placed
-            if one.state is FlowState.UNMATCHED and one.flow.identity not in named
+            if one.state is FlowState.UNMATCHED and one.row >= self._base and one.row not in beside
         ]
-        wrong_rows, samples = self._torn_samples()
-        # One wrong flow makes steps of its own: it is enough to name the flow.
-        steps = self._steps(wrong_rows) if has_receipts and not flows else []
-        return tuple((*flows, *samples, *steps)[:MAX_FAULTS])
+        return tuple((*flows, *samples)[:MAX_FAULTS])
 
     def _torn_samples(self) -> tuple[NDArray[np.int64], list[RowFault]]:
         samples = self._samples
@@ -203,8 +210,10 @@ class _Finding:
             for row in rows[:MAX_FAULTS]
         ]
 
-    def _steps(self, wrong_rows: NDArray[np.int64]) -> list[RowFault]:
-        """Where held receipts leave the sum of the flows' receipts: a step, or one sample alone."""
+    def _steps(self, wrong_rows: NDArray[np.int64]) -> tuple[list[int], list[RowFault]]:
+        """Where held receipts leave the sum of the flows' receipts: a step, or one sample alone;
+        the rows of the latter.
+        """
         samples = self._samples
         is_told = samples.receipt_units != ABSENT_UNITS
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -215,14 +224,15 @@ class _Finding:
         usable[wrong_rows] = False
         rows = np.flatnonzero(usable)
         if not len(rows):
-            return []
+            return [], []
         limit = self._limit / float(rate[rows].max())
         off = (held - self._receipts_by_flows())[rows]
         self.starts_off = bool(abs(off[0]) > limit and not _alone_at_start(off, limit))
-        return [
-            self._sample_fault(fault, int(rows[place]), amount)
-            for fault, place, amount in _named(off, is_told[rows], limit)
-        ]
+        # Units that are told receipts at a told rate have been checked: such a sample is right.
+        is_proved = (is_told & ~np.isnan(samples.exchange_rate))[rows]
+        steps = list(_named(off, is_proved, limit))
+        alone = [int(rows[at]) for fault, at, _ in steps if fault is Fault.SAMPLE_OUT_OF_LINE]
+        return alone, [self._sample_fault(fault, int(rows[at]), by) for fault, at, by in steps]
 
     def _receipts_by_flows(self) -> NDArray[np.float64]:
         net = np.zeros(self._all_rows, np.int64)
@@ -241,26 +251,24 @@ def _alone_at_start(off: NDArray[np.float64], limit: float) -> bool:
 
 
 def _named(
-    off: NDArray[np.float64], is_told: NDArray[np.bool_], limit: float
+    off: NDArray[np.float64], is_proved: NDArray[np.bool_], limit: float
 ) -> Iterator[tuple[Fault, int, float]]:
     """Fault, place and amount of every step in `off`, which is flat where flows explain all.
 
-    One place alone is the sample; a step that stays is receipts that moved. The last place cannot
-    be told apart where its receipts are only reckoned: there the sample is named.
+    One unproved place alone, or the last one, is the sample; any other step is receipts that moved.
     """
     last = len(off) - 1
     skip = -1
     for step in np.flatnonzero(np.abs(np.diff(off)) > limit)[: 2 * MAX_FAULTS]:
         place = int(step) + 1
         amount = float(off[place] - off[place - 1])
+        is_back = place == last or abs(off[place + 1] - off[place - 1]) <= limit
         if place == skip:
             continue
-        if place == 1 and _alone_at_start(off, limit):
+        if place == 1 and not is_proved[0] and _alone_at_start(off, limit):
             yield Fault.SAMPLE_OUT_OF_LINE, 0, -amount
-        elif place < last and abs(off[place + 1] - off[place - 1]) <= limit:
+        elif is_back and not is_proved[place]:
             skip = place + 1
-            yield Fault.SAMPLE_OUT_OF_LINE, place, amount
-        elif place == last and not is_told[place]:
             yield Fault.SAMPLE_OUT_OF_LINE, place, amount
         else:
             yield Fault.RECEIPTS_MOVED, place, amount

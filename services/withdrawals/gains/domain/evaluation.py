@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -199,16 +199,31 @@ class _OneHolding:
     def gain(
         self, holding: Holding, flows: list[Flow], fact: HoldingFacts, points: Sequence[RatePoint]
     ) -> tuple[HoldingGain, GainSeries | None]:
-        reference = choose_reference(holding, flows, self.events, self.rules.references, self.as_of)
         columns = self.samples.of_holding(holding)
+        first = utc_moment(columns.time_micros[0]) if len(columns) else None
+        reference = choose_reference(
+            holding, flows, self.events, self.rules.references, self.as_of, first
+        )
         points = [point for point in points if point.time <= self.as_of]
         base = base_row(columns, reference)
         if reference.time is None:
-            state = HoldingState.NO_REFERENCE
-            return HoldingGain(holding, state, venue_yield_units=fact.venue_yield_units), None
+            return self._unmeasured(holding, columns, fact), None
         if base is None:
             return self._by_flows(holding, reference, flows, fact, points), None
         return self._sampled(holding, reference, columns, base, flows, fact, points)
+
+    def _unmeasured(
+        self, holding: Holding, columns: SampleColumns, fact: HoldingFacts
+    ) -> HoldingGain:
+        """Without a reference: what is held is known, what was gained is not."""
+        found = HoldingGain(holding, HoldingState.NO_REFERENCE)
+        if len(columns):
+            found = replace(
+                found,
+                end_time=utc_moment(columns.time_micros[-1]),
+                position_units=self.rules.scale.tokens(columns.units[-1]),
+            )
+        return replace(found, venue_yield_units=fact.venue_yield_units)
 
     def _sampled(
         self,

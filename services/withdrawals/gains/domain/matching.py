@@ -26,8 +26,10 @@ MATCH_TOKENS = 0.01
 LAG_SAMPLES = 2
 # Growth of a quiet interval varies by its median and this many scaled deviations.
 _DEVIATIONS = 6 * 1.4826
-# Where no quiet interval tells the growth: 100 % a year is more than any supply earns.
-_MAX_GROWTH_A_MICRO = 1 / (365 * 86_400 * 1_000_000)
+# Where no quiet interval tells the growth it is at most 100 % a year; where they do, a change of
+# more than ten times that is no growth.
+_USUAL_GROWTH_A_MICRO = 1 / (365 * 86_400 * 1_000_000)
+_MAX_GROWTH_A_MICRO = 10 * _USUAL_GROWTH_A_MICRO
 
 
 class FlowState(StrEnum):
@@ -211,9 +213,10 @@ def _quiet_growth(samples: SampleColumns, busy_rows: set[int]) -> tuple[float, f
     busy = [row + more - 1 for row in busy_rows for more in range(LAG_SAMPLES + 1)]
     quiet[[row for row in busy if 0 <= row < len(quiet)]] = False
     if not quiet.any():
-        return 0.0, _MAX_GROWTH_A_MICRO
+        return 0.0, _USUAL_GROWTH_A_MICRO
     held = samples.units[:-1][quiet] * np.diff(samples.time_micros)[quiet].astype(np.float64)
     growth = np.diff(samples.units)[quiet] / held
     median = float(np.median(growth))
     deviation = float(np.median(np.abs(growth - median)))
-    return median, abs(median) + _DEVIATIONS * deviation
+    spread = min(abs(median) + _DEVIATIONS * deviation, _MAX_GROWTH_A_MICRO)
+    return max(-spread, min(spread, median)), spread
