@@ -1,1 +1,1 @@
-"""How much may be withdrawn now, and whether to wait."""
+"""Decisions: one advice about an asset, with what it rests on."""

@@ -102,16 +102,14 @@ class DecisionRules:
 
     def __post_init__(self) -> None:
         problems = {}
-        if not 0 < self.safety_factor <= 1:
-            problems["safety_factor"] = "above 0, at most 1"
-        for name in ("cap_units", "fee_units"):
+        for name in ("safety_factor", "cap_units", "fee_units", "peg_usd", "depeg_ratio"):
             amount: Decimal | None = getattr(self, name)
-            if amount is not None and not amount >= 0:
-                problems[name] = "at least 0"
-        if not self.peg_usd > 0:
-            problems["peg_usd"] = "above 0"
-        if not self.depeg_ratio >= 0:
-            problems["depeg_ratio"] = "at least 0"
+            if amount is not None and not (amount.is_finite() and amount >= 0):
+                problems[name] = "a number, at least 0"
+            elif amount == 0 and name in {"safety_factor", "peg_usd"}:
+                problems[name] = "above 0"
+        if "safety_factor" not in problems and self.safety_factor > 1:
+            problems["safety_factor"] = "at most 1"
         if self.stale_age <= timedelta(0):
             problems["stale_age"] = "above 0"
         if problems:
