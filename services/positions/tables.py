@@ -34,21 +34,6 @@ from shared.database.fence import declare_fence
 
 metadata = MetaData()
 
-RING = 3  # result tables in turn: the one before last is emptied while nobody reads it any more
-
-RESULT_NUMBERS = (
-    "mark_price_usd",
-    "market_price_usd",
-    "risk_liquidation_price_usd",
-    "pnl_usd",
-    "value_usd",
-    "leverage_ratio",
-    "travel_percent",
-    "liquidation_distance_usd",
-    "liquidation_distance_percent",
-    "heat_index",
-    "liquidation_probability",
-)
 _POSITIVE = tuple(name for name in NUMBERS if "price" in name or name == "size_usd")
 
 
@@ -191,22 +176,18 @@ quarantined_row = Table(
     *(_number(name) for name in COMPARED),
 )
 
-# Results are recomputed every cycle: no log for them, after a crash they are absent until then.
-results = tuple(
-    Table(
-        f"result_{number}",
-        metadata,
-        Column("position_key", BigInteger, nullable=False),
-        Column("flag_bits", BigInteger, nullable=False),
-        _time("mark_time"),
-        *(_number(name) for name in RESULT_NUMBERS),
-        prefixes=["UNLOGGED"],
-    )
-    for number in range(RING)
+# What a trigger of table position notes of every statement that writes it: the keys, or null for
+# more than 1,000. The next pass takes it away and reads those rows alone.
+input_change = Table(
+    "input_change",
+    metadata,
+    Column("change_id", BigInteger, Identity(), primary_key=True),
+    Column("position_keys", ARRAY(BigInteger)),
 )
 
-# One row: the last pass, its totals, the membership epoch, and how heat is weighed, which every
-# pass reads with the rest of the row.
+# One row: the last pass, the market it saw (by which its results are made again from the inputs),
+# its totals, the membership epoch, and how heat is weighed, which every pass reads with the rest
+# of the row. `inputs_version`: random, another one after every pass whose inputs had changed.
 service_state = Table(
     "service_state",
     metadata,
@@ -214,6 +195,8 @@ service_state = Table(
     Column("membership_epoch", BigInteger, nullable=False),
     Column("pass_number", BigInteger, nullable=False),
     _time("enriched_time", nullable=True),
+    Column("inputs_version", BigInteger, nullable=False, server_default=text("0")),
+    Column("market", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     *_totals(),
     Column("heat_model", SmallInteger, nullable=False, server_default=text("1")),
     Column("distance_weight", Float(53), nullable=False, server_default=text("0.6")),

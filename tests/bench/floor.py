@@ -1,7 +1,7 @@
 """The floor of a cycle: COPY out, numpy, COPY in of the product's own columns, in its Postgres.
 
 On copies of the product's tables as they are filled, with their indexes and limits: what a pass
-reads of a position, all that it stores of it, and the readings of three alerts each.
+reads of a position, every figure that it finds of it, and the readings of three alerts each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
+from services.positions.enrichment.domain.enriched_frame import FROM_RESULTS
 from shared.database.address import plain
 from shared.database.bulk import copy_in, copy_out
 from shared.database.transaction import Transaction
@@ -43,10 +44,8 @@ METRICS = ("heat_index", "travel_percent", "liquidation_distance_percent")
 _LIMITS = ((97.0, 98.0, 99.0), (97.0, 98.0, 99.0), (-0.03, -0.02, -0.01))
 _SIGNS = (1.0, -1.0, -1.0)
 _READ = f"select {', '.join(PASS_COLUMNS)} from bench.position where status in (1, 2)"
-_NUMBERS = """
-select attname from pg_attribute where attrelid = 'bench.result'::regclass
-    and attnum > 0 and not attisdropped and atttypid = 'float8'::regtype
-"""
+# The product keeps its figures in memory and makes them again from what it stores.
+_FIGURES = ", ".join(f"{name} float8 not null" for name in FROM_RESULTS)
 _ROUNDS = 9
 
 
@@ -69,20 +68,19 @@ async def measure(admin_url: str) -> list[float]:
             "create table bench.position (like positions.position including all);"
             "insert into bench.position overriding system value"
             " select * from positions.position order by position_key;"
-            "create unlogged table bench.result (like positions.result_0 including all);"
+            "create unlogged table bench.result (position_key int8 not null,"
+            f" flag_bits int8 not null, mark_time timestamptz not null, {_FIGURES});"
             "create table bench.evaluation (like alerts.evaluation including all);"
             "analyze bench.position"
         )
-        numbers = [row[0] for row in await connection.fetch(_NUMBERS)]
         # Tables are found by the search path.
         await connection.execute("set search_path = bench")
         types: dict[str, dict[str, str]] = {}
-        return [await _once(connection, numbers, types) for _ in range(_ROUNDS + 1)][1:]
+        return [await _once(connection, types) for _ in range(_ROUNDS + 1)][1:]
 
 
 async def _once(
     connection: asyncpg.Connection[asyncpg.Record],
-    numbers: list[str],
     types: dict[str, dict[str, str]],
 ) -> float:
     began = time.perf_counter()
@@ -92,7 +90,8 @@ async def _once(
         figures = computed(rows)
         spare = list(figures.values())
         stored = {
-            name: figures.get(name, spare[place % len(spare)]) for place, name in enumerate(numbers)
+            name: figures.get(name, spare[place % len(spare)])
+            for place, name in enumerate(FROM_RESULTS)
         }
         kept = {name: rows[name] for name in ("position_key", "flag_bits", "mark_time")}
         await copy_in(transaction, "result", kept | stored)

@@ -26,8 +26,6 @@ CYCLES_A_DAY = 1440
 MONTH_DAYS = 30
 # Levels that change in a day, for each position: a market that moves, no crash.
 CHANGES_A_DAY = 30
-# Result tables take turns: only whole turns compare.
-_TURN = 3
 _SMALL, _SMALL_CYCLES = 10, 300
 _MANY_CYCLES = 21
 _SIZES = """
@@ -83,7 +81,7 @@ async def measure(run: Run) -> list[Figure]:
     async with started(run.home / "growth", _SETTINGS) as running:
         async with connected(running.addresses) as found:
             await Judging(found, running.admin_url).calm()
-        cycles_count = max(21, _SMALL_CYCLES * run.options.cycles // 30 // _TURN * _TURN)
+        cycles_count = max(21, _SMALL_CYCLES * run.options.cycles // 30)
         small = await _grown(running, _SMALL, cycles_count, run.options.seed)
         folder = folder_bytes(running.home)
         many_count = max(_SMALL, run.options.size // 10)

@@ -1,28 +1,29 @@
 """The pass: every position's risk in one transaction; and its last result in memory for readers."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
 
+from services.positions.domain.venue_answer import Status
 from services.positions.enrichment.domain.enriched_frame import EnrichedFrame, compose
 from services.positions.enrichment.domain.enrichment import (
     Columns,
     EnrichContext,
     Enriched,
-    Feed,
     MarketPrice,
     enrich,
-    places_of,
+    merged,
 )
 from services.positions.enrichment.domain.heat import HeatModifiers
 from services.positions.enrichment.domain.totals import Totals, aged
 from services.positions.service.ports import Begin, Market
 from services.positions.store import Store
-from services.positions.store.enrichment import ServiceState
+from services.positions.store.enrichment import InputChanges, ServiceState
 from shared.clock import Clock
 from shared.database.fence import Step
 
@@ -30,6 +31,7 @@ from shared.database.fence import Step
 _THREAD_ROW_COUNT = 10_000
 # Longer ago, and a slow venue lay between sync and enrichment: then prices are read anew.
 _SAME_MARKET_SECONDS = 1.0
+_VERSION_BITS = 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +101,18 @@ class EnrichmentService:
         self, store: Store, market: Mapping[str, MarketPrice], *, durable: bool = True
     ) -> tuple[Enrichment, EnrichedFrame]:
         """One pass in the given transaction. The caller installs the frame after its commit."""
-        state = await store.enrichment.lock(durable=durable)
+        state, changes = await store.enrichment.begin_pass(durable=durable)
         feeds, assets = await store.enrichment.names()
-        inputs = await store.enrichment.inputs()
+        inputs, version = await self._inputs(store, state, changes), state.inputs_version
+        if changes or not version:
+            version = secrets.randbits(_VERSION_BITS)
         now = self._clock.now()
+        market = {name: market[name] for name in assets.values() if name in market}
         context = EnrichContext(feeds, assets, market, now, self._mark_max_age_seconds, state.heat)
-        if len(inputs["position_key"]) > _THREAD_ROW_COUNT:
-            enriched, frame = await asyncio.to_thread(_judge, inputs, context, state)
-        else:
-            enriched, frame = _judge(inputs, context, state)
-        await store.enrichment.close(state, enriched.results, frame.totals)
+        number = state.pass_number + 1
+        state = replace(state, pass_number=number, inputs_version=version, enriched_time=now)
+        enriched, frame = await _judged(inputs, context, state)
+        await store.enrichment.close(state, market, frame.totals)
         return (
             Enrichment(
                 enriched.enriched_count,
@@ -120,6 +124,28 @@ class EnrichmentService:
             ),
             frame,
         )
+
+    async def _inputs(self, store: Store, state: ServiceState, changes: InputChanges) -> Columns:
+        """Inputs as they are stored: those of the last frame where nothing wrote them since."""
+        known, keys = self._frame, changes.position_keys
+        if not self._is_present(state) or known is None or keys is None:
+            return await store.enrichment.inputs()
+        if not changes:
+            return known.inputs
+        return merged(known.inputs, keys, await store.enrichment.inputs(keys))
+
+    def _is_present(self, state: ServiceState) -> bool:
+        version = state.inputs_version
+        return self._frame is not None and version != 0 and self._frame.inputs_version == version
+
+    async def counts(self, store: Store) -> tuple[int, int]:
+        """ACTIVE and STALE positions: counted in memory while nothing wrote any since."""
+        state, changes = await store.enrichment.changes()
+        if changes or self._frame is None or not self._is_present(state):
+            return await store.sync_rows.counts()
+        status = self._frame.inputs["status"]
+        active_count = int(np.count_nonzero(status == Status.ACTIVE))
+        return active_count, len(status) - active_count
 
     @asynccontextmanager
     async def changing(
@@ -158,16 +184,15 @@ class EnrichmentService:
         if self._frame is not None and self._frame.pass_number >= pass_number:
             return self._frame
         async with self._at_one_moment() as store:
-            state = await store.enrichment.service_state()
+            state, changes = await store.enrichment.changes()
             feeds, assets = await store.enrichment.names()
-            loaded = _restored(
-                state,
-                feeds,
-                assets,
-                await store.enrichment.inputs(),
-                await store.enrichment.results(state.pass_number),
-                await store.enrichment.totals(),
-            )
+            inputs = await self._inputs(store, state, changes)
+            market, known = await store.enrichment.market(), await store.enrichment.totals()
+        now = state.enriched_time or self._clock.now()
+        context = EnrichContext(feeds, assets, market, now, self._mark_max_age_seconds, state.heat)
+        if changes:
+            state = replace(state, inputs_version=0)
+        _, loaded = await _judged(inputs, context, state, known)
         self.install(loaded)
         return loaded
 
@@ -188,45 +213,30 @@ class EnrichmentService:
         return [ids.get(key, "") for key in position_keys]
 
 
-def _judge(
-    inputs: Columns, context: EnrichContext, state: ServiceState
-) -> tuple[Enriched, EnrichedFrame]:
-    enriched = enrich(inputs, context)
-    frame = compose(
-        inputs,
-        enriched.results,
-        context.feeds,
-        context.assets,
-        pass_number=state.pass_number + 1,
-        membership_epoch=state.membership_epoch,
-        enriched_time=context.now,
-    )
-    return enriched, frame
-
-
-def _restored(
-    state: ServiceState,
-    feeds: Mapping[int, Feed],
-    assets: Mapping[int, str],
+async def _judged(
     inputs: Columns,
-    results: Columns,
-    known_totals: Totals,
-) -> EnrichedFrame:
-    """A frame from what is stored. A position without a result keeps its row: absent, not gone."""
-    keys = inputs["position_key"]
-    places = places_of(keys, results["position_key"])
-    aligned: Columns = {}
-    for name, column in results.items():
-        absent = np.nan if column.dtype.kind == "f" else 0
-        # One more row, which is where -1 looks.
-        aligned[name] = np.append(column, np.array([absent], column.dtype))[places]
-    return compose(
-        inputs,
-        aligned,
-        feeds,
-        assets,
-        pass_number=state.pass_number,
-        membership_epoch=state.membership_epoch,
-        enriched_time=state.enriched_time,
-        known_totals=known_totals,
-    )
+    context: EnrichContext,
+    state: ServiceState,
+    known_totals: Totals | None = None,
+) -> tuple[Enriched, EnrichedFrame]:
+    """The pass of this state: its figures follow from the inputs and what it saw beside them.
+    `known_totals`: as they were stored; None = to be summed.
+    """
+
+    def judge() -> tuple[Enriched, EnrichedFrame]:
+        enriched = enrich(inputs, context)
+        frame = compose(
+            inputs,
+            enriched.results,
+            context.feeds,
+            context.assets,
+            pass_number=state.pass_number,
+            membership_epoch=state.membership_epoch,
+            enriched_time=state.enriched_time,
+            inputs_version=state.inputs_version,
+            known_totals=known_totals,
+        )
+        return enriched, frame
+
+    is_long = len(inputs["position_key"]) > _THREAD_ROW_COUNT
+    return await asyncio.to_thread(judge) if is_long else judge()

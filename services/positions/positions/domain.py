@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from services.positions.domain.scale import SCALE_FACTOR_LIMIT, off_scale
 from services.positions.domain.venue_answer import Side, Status
 from services.positions.enrichment.domain.enrichment import MarketPrice
@@ -38,8 +41,28 @@ class Ordered:
     descending: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class FigureOrder:
+    """Places of positions in an order by a figure, ascending; NaN = absent. `is_whole`: of all."""
+
+    position_keys: NDArray[np.int64]
+    places: NDArray[np.float64]
+    is_whole: bool = True
+
+    def next(self, after: object, count: int) -> "FigureOrder":
+        """Those that stand at or behind the place `after` (None: at the start): so many, and all
+        that share the last one's place.
+        """
+        start = after if isinstance(after, float | int) else -np.inf
+        ahead = np.flatnonzero(self.places >= start)
+        if len(ahead) > count:
+            bound = np.partition(self.places[ahead], count)[count]
+            ahead = ahead[self.places[ahead] <= bound]
+        return FigureOrder(self.position_keys[ahead], self.places[ahead], is_whole=False)
+
+
 class Measured(Protocol):
-    """Figures of a position by hand, USD; None = absent."""
+    """FigureOrder of a position by hand, USD; None = absent."""
 
     @property
     def entry_price_usd(self) -> float | None: ...

@@ -156,7 +156,7 @@ class RiskService:
     async def set_heat(self, model: HeatModel, weights: HeatWeights, etag: str) -> HeatModifiers:
         """Weigh heat anew, every position at once. Raises Conflict ETAG_MISMATCH."""
         async with self._enrichment.changing() as store:
-            present = (await store.enrichment.lock(durable=True)).heat
+            present = (await store.enrichment.lock()).heat
             if etag and etag != present.etag:
                 raise Conflict("ETAG_MISMATCH", "the modifiers were changed since; read them again")
             changed = HeatModifiers(model, weights, present.version + 1)

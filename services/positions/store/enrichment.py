@@ -1,25 +1,23 @@
-"""Rows of a pass: inputs out and results in by COPY, the row that says which results are valid."""
+"""Rows of a pass: inputs out by COPY, the row that says what the pass saw and summed."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.positions.enrichment.domain.enrichment import Column, Columns, Feed
+from services.positions.enrichment.domain.enrichment import Columns, Feed, MarketPrice, micros
 from services.positions.enrichment.domain.heat import WEIGHT_NAMES, HeatModifiers, model_of
 from services.positions.enrichment.domain.metrics import HeatWeights
 from services.positions.enrichment.domain.totals import Totals
-from services.positions.tables import RESULT_NUMBERS, RING
 from shared import rows
-from shared.database.bulk import copy_in, copy_out
+from shared.database.bulk import copy_out
 from shared.database.statement import Row, Statement
 from shared.database.transaction import Transaction
 
-# Above this, emptying a result table at once beats deleting its rows.
-_TRUNCATE_ROWS = 5000
 _PASS_NUMBERS = (
     "entry_price_usd",
     "liquidation_price_usd",
@@ -40,40 +38,42 @@ _INPUTS = {
     "mark_time": "timestamptz",
     **dict.fromkeys(_PASS_NUMBERS, "float8"),
 }
-_RESULTS = {
-    "position_key": "int8",
-    "flag_bits": "int8",
-    "mark_time": "timestamptz",
-    **dict.fromkeys(RESULT_NUMBERS, "float8"),
-}
 _READ_INPUTS = f"select {', '.join(_INPUTS)} from position where status in (1, 2)"
 _STATE = (
-    "select membership_epoch, pass_number, position_count, enriched_time,"
+    "select membership_epoch, pass_number, position_count, enriched_time, inputs_version,"
     " heat_model, distance_weight, leverage_weight, collateral_weight, heat_version"
 )
-_LOCK = Statement(
-    f"{_STATE}, set_config('synchronous_commit', :synchronous, true) from service_state for update"
+_CHANGED = (
+    "exists (select from changed where position_keys is null) as all_changed,"
+    " (select array_agg(key) from changed, unnest(position_keys) as key) as changed_keys"
+    " from service_state"
 )
+_LOCK = Statement(f"{_STATE} from service_state for update")
 _LOOK = Statement(f"{_STATE} from service_state")
+_BEGIN_PASS = Statement(
+    "with changed as (delete from input_change returning position_keys)"
+    f" {_STATE}, set_config('synchronous_commit', :synchronous, true), {_CHANGED}"
+    " for update of service_state"
+)
+_LOOK_AT_CHANGES = Statement(
+    f"with changed as (select position_keys from input_change) {_STATE}, {_CHANGED}"
+)
+_MARKET = Statement("select market from service_state")
 _NAMES = Statement(
     "select feed_key as key, w.name, venue, observed_time, failed"
     " from feed f join wallet w using (wallet_key)"
     " union all select asset_key, name, null, null, false from asset order by 1"
 )
+_START = datetime(1970, 1, 1, tzinfo=UTC)
 TOTALS: Final = tuple(field.name for field in fields(Totals) if field.name != "totals_time")
 _READ_TOTALS = Statement(
     f"select {', '.join(TOTALS)}, enriched_time as totals_time from service_state"
 )
-_CLOSE = (
-    "update service_state set pass_number = :pass_number, enriched_time = :enriched_time, "
+_CLOSE = Statement(
+    "update service_state set pass_number = :pass_number, enriched_time = :enriched_time,"
+    " inputs_version = :inputs_version, market = :market, "
     + ", ".join(f"{name} = :{name}" for name in TOTALS)
 )
-_CLOSE_ALONE = Statement(_CLOSE)
-# One round trip for few positions: the next result table loses the pass before last.
-_CLOSE_AND_EMPTY = [
-    Statement(f"with old as (delete from result_{number}) {_CLOSE}") for number in range(RING)
-]
-_EMPTY = [Statement(f"truncate result_{number}") for number in range(RING)]
 _IDS = Statement(
     "select position_key, id from position where position_key between :first_key and :last_key"
 )
@@ -92,7 +92,18 @@ class ServiceState:
     pass_number: int
     position_count: int
     enriched_time: datetime | None
+    inputs_version: int
     heat: HeatModifiers
+
+
+@dataclass(frozen=True, slots=True)
+class InputChanges:
+    """What was written since the inputs got their version; None: too many to list."""
+
+    position_keys: NDArray[np.int64] | None
+
+    def __bool__(self) -> bool:
+        return self.position_keys is None or len(self.position_keys) > 0
 
 
 class EnrichmentStore:
@@ -101,15 +112,27 @@ class EnrichmentStore:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    async def lock(self, *, durable: bool) -> ServiceState:
-        """The state row, held until commit. Not durable: a crash may forget this commit."""
-        (row,) = await self._transaction.fetch(_LOCK, synchronous="on" if durable else "off")
+    async def lock(self) -> ServiceState:
+        """The state row, held until commit."""
+        (row,) = await self._transaction.fetch(_LOCK)
         return _service_state(row)
+
+    async def begin_pass(self, *, durable: bool) -> tuple[ServiceState, InputChanges]:
+        """The state row, held until commit, and what is to be read anew, which is taken away. Not
+        durable: a crash may forget this commit.
+        """
+        (row,) = await self._transaction.fetch(_BEGIN_PASS, synchronous="on" if durable else "off")
+        return _service_state(row), _changes(row)
 
     async def service_state(self) -> ServiceState:
         """The state row as it is."""
         (row,) = await self._transaction.fetch(_LOOK)
         return _service_state(row)
+
+    async def changes(self) -> tuple[ServiceState, InputChanges]:
+        """The state row as it is, and what the next pass will read anew."""
+        (row,) = await self._transaction.fetch(_LOOK_AT_CHANGES)
+        return _service_state(row), _changes(row)
 
     async def set_heat(self, heat: HeatModifiers) -> None:
         """Weigh heat this way from the next pass on."""
@@ -131,29 +154,32 @@ class EnrichmentStore:
                 feeds[key] = Feed(key, name, venue, observed_time, failed)
         return feeds, assets
 
-    async def inputs(self) -> Columns:
-        """Inputs of every ACTIVE and STALE position, ascending by key."""
-        return _ascending(await copy_out(self._transaction, _READ_INPUTS, _INPUTS))
+    async def inputs(self, position_keys: NDArray[np.int64] | None = None) -> Columns:
+        """Inputs of every ACTIVE and STALE position, or of those of these keys, ascending by
+        key.
+        """
+        if position_keys is None:
+            return _ascending(await copy_out(self._transaction, _READ_INPUTS, _INPUTS))
+        keys = ", ".join(map(str, position_keys.tolist()))
+        sql = f"{_READ_INPUTS} and position_key = any('{{{keys}}}'::int8[])"
+        return _ascending(await copy_out(self._transaction, sql, _INPUTS))
 
-    async def results(self, pass_number: int) -> Columns:
-        """Results of a pass, ascending by key."""
-        sql = f"select {', '.join(_RESULTS)} from result_{pass_number % RING}"
-        return _ascending(await copy_out(self._transaction, sql, _RESULTS))
+    async def market(self) -> dict[str, MarketPrice]:
+        """Prices by asset as the last pass saw them."""
+        stored = json.loads(await self._transaction.scalar(_MARKET))
+        return {asset: _market_price(*price) for asset, price in stored.items()}
 
     async def close(
-        self, before: ServiceState, results: Mapping[str, Column], totals: Totals
+        self, state: ServiceState, market: Mapping[str, MarketPrice], totals: Totals
     ) -> None:
-        """Store results and totals as the next pass, and empty the table of the one after it."""
-        number = before.pass_number + 1
-        await copy_in(self._transaction, f"result_{number % RING}", results)
-        following = (number + 1) % RING
-        closing = _CLOSE_AND_EMPTY[following]
-        if max(before.position_count, totals.position_count) > _TRUNCATE_ROWS:
-            await self._transaction.execute(_EMPTY[following])
-            closing = _CLOSE_ALONE
-        values = totals_values(totals)
+        """Store a pass as the last one: what it saw beside the inputs, and its totals."""
         await self._transaction.execute(
-            closing, pass_number=number, enriched_time=totals.totals_time, **values
+            _CLOSE,
+            pass_number=state.pass_number,
+            enriched_time=totals.totals_time,
+            inputs_version=state.inputs_version,
+            market=json.dumps({asset: _priced(price) for asset, price in market.items()}),
+            **totals_values(totals),
         )
 
     async def bump_membership(self) -> None:
@@ -175,6 +201,22 @@ def totals_values(totals: Totals) -> dict[str, object]:
     """Totals as the driver takes them, by column."""
     values = {name: getattr(totals, name) for name in TOTALS}
     return values | {"absent_count": json.dumps(totals.absent_count)}
+
+
+def _changes(row: Row) -> InputChanges:
+    keys = np.unique(np.array(row["changed_keys"] or [], np.int64))
+    return InputChanges(None if row["all_changed"] else keys)
+
+
+def _priced(price: MarketPrice) -> tuple[object, ...]:
+    sigma = price.hourly_volatility_ratio
+    return price.price_usd, micros(price.price_time), price.usable, sigma
+
+
+def _market_price(
+    price_usd: float, price_micros: int, usable: bool, sigma: float | None
+) -> MarketPrice:
+    return MarketPrice(price_usd, _START + timedelta(microseconds=price_micros), usable, sigma)
 
 
 def _service_state(row: Row) -> ServiceState:

@@ -9,21 +9,32 @@ from typing import Any, Final
 import asyncpg
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Select, bindparam, func, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Float,
+    Select,
+    bindparam,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from services.positions.domain.position import Inputs
 from services.positions.domain.venue_answer import NUMBERS, Status
 from services.positions.enrichment.domain.enrichment import micros
 from services.positions.enrichment.domain.metrics import flags_of
-from services.positions.positions.domain import Filter, Ordered
+from services.positions.positions.domain import FigureOrder, Filter, Ordered
 from services.positions.store.position_sql import KNOWN, MERGE, STAGE, WRITE, WRITE_BY_HAND
 from services.positions.tables import (
-    RING,
     asset,
     feed,
     position,
-    results,
     service_state,
     venue_terms,
     wallet,
@@ -146,10 +157,17 @@ class PositionStore:
         return [_found(row) for row in await self._transaction.fetch(query)]
 
     async def page(
-        self, wanted: Filter, order: Ordered, request_page: PageRequest
+        self,
+        wanted: Filter,
+        order: Ordered,
+        request_page: PageRequest,
+        figures: FigureOrder | None = None,
     ) -> list[tuple[StoredPosition, Key]]:
-        """One more position than the page holds, each with its place in the order."""
-        query, ordering = _ordered(_filtered(_ONE, wanted), order)
+        """One more position than the page holds, each with its place in the order. `figures`: those
+        of the last pass by position, when the order is by one of them; it may be of those alone
+        that come next, and then positions without one are left out.
+        """
+        query, ordering = _ordered(_filtered(_ONE, wanted), order, figures)
         labelled = query.add_columns(ordering[0][0].label("place"))
         found = await self._transaction.fetch(
             apply(labelled, ordering, request_page.after, request_page.size)
@@ -276,31 +294,32 @@ def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
     return query
 
 
-def _ordered(query: Select[Any], order: Ordered) -> tuple[Select[Any], Ordering]:
+def _ordered(
+    query: Select[Any], order: Ordered, figures: FigureOrder | None
+) -> tuple[Select[Any], Ordering]:
     if order.field in BY_RESULT:
-        # The branch of another pass is never read: its condition is decided once.
-        union = " union all ".join(
-            f"select position_key, {order.field} as figure from {results[n].name}"
-            f" where (select pass_number % {RING} from service_state) = {n}"
-            for n in range(RING)
+        if figures is None:
+            raise ValueError(f"no figures to order by {order.field}")
+        unnested = func.unnest(
+            literal(figures.position_keys.tolist(), ARRAY(BigInteger)),
+            literal(figures.places.tolist(), ARRAY(Float(53))),
+        ).table_valued(Column("position_key", BigInteger), Column("place", Float(53)))
+        given = unnested.render_derived(name="figures")
+        same = given.c.position_key == position.c.position_key
+        query = query.join(given, same, isouter=figures.is_whole)
+        # Places ascend whatever the direction: the absent are NaN, above every number.
+        place: ColumnElement[Any] = func.coalesce(
+            given.c.place, text("'NaN'::float8"), type_=Float(53)
         )
-        figures = text(union).columns(
-            position_key=position.c.position_key.type, figure=position.c.size_usd.type
-        )
-        sub = figures.subquery("figures")
-        query = query.outerjoin(sub, sub.c.position_key == position.c.position_key)
-        column: ColumnElement[Any] = func.coalesce(
-            sub.c.figure, text("'NaN'::float8"), type_=sub.c.figure.type
-        )
-    else:
-        column = BY_INPUT[order.field]
+        return query, [(place, "asc"), (position.c.id, "asc")]
+    column_of = BY_INPUT[order.field]
     if order.field == "id":
-        return query, [(column, "desc" if order.descending else "asc")]
-    if column.type.python_type is float and order.descending:
+        return query, [(column_of, "desc" if order.descending else "asc")]
+    if column_of.type.python_type is float and order.descending:
         # NaN sorts above every number: descending is an ascending negative, absent last.
-        return query, [(-column, "asc"), (position.c.id, "asc")]
+        return query, [(-column_of, "asc"), (position.c.id, "asc")]
     direction = "desc" if order.descending else "asc"
-    return query, [(column, direction), (position.c.id, direction)]  # type: ignore[list-item]  # two literals
+    return query, [(column_of, direction), (position.c.id, direction)]  # type: ignore[list-item]  # two literals
 
 
 def _found(row: Row) -> StoredPosition:

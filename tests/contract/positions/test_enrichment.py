@@ -125,46 +125,17 @@ async def test_another_process_reads_what_the_first_enriched(open_house) -> None
     assert [columns.decode(part)["travel_percent"].tolist() async for part in stream] == [[-80.0]]
 
 
-async def test_results_lost_in_a_crash_are_absent_and_no_position_is_gone(
-    open_house, databases
-) -> None:
-    import asyncpg
-
+async def test_a_new_process_shows_the_last_pass_though_prices_cannot_be_read(open_house) -> None:
     first = await open_house()
-    await first.create()
-    connection = await asyncpg.connect(databases.owner_url("positions"))
-    for number in range(3):
-        await connection.execute(f"truncate result_{number}")
-    await connection.close()
+    first.price.set("BTC", 75.0, volatility=0.01)
+    first.price.set("ETH", 70.0)
+    made = [await first.create(), await first.create(asset="ETH", mark_price_usd=None)]
+    shown = [await first.positions.GetPosition(pb.GetPositionRequest(id=one.id)) for one in made]
+    assert shown[0].liquidation_probability > 0 and shown[1].market_price_usd == 70.0
     second = await open_house()
-    (part,) = [
-        part
-        async for part in second.columns.ReadColumns(
-            pb.ReadColumnsRequest(columns=["heat_index", "size_usd"])
-        )
-    ]
-    decoded = columns.decode(part)
-    assert decoded["size_usd"].tolist() == [1000.0] and math.isnan(decoded["heat_index"][0])
-    await enrich(second)
-    (part,) = [
-        part
-        async for part in second.columns.ReadColumns(pb.ReadColumnsRequest(columns=["heat_index"]))
-    ]
-    assert columns.decode(part)["heat_index"][0] > 0
-
-
-async def test_many_passes_keep_one_result_a_position(house, databases) -> None:
-    import asyncpg
-
-    await house.create()
-    for number in range(7):
-        await enrich(house, f"c{number}")
-    connection = await asyncpg.connect(databases.owner_url("positions"))
-    counts = [
-        await connection.fetchval(f"select count(*) from result_{number}") for number in range(3)
-    ]
-    await connection.close()
-    assert sorted(counts) == [0, 1, 1]
+    second.price.down = True
+    for one in shown:
+        assert await second.positions.GetPosition(pb.GetPositionRequest(id=one.id)) == one
 
 
 async def test_a_what_if_gives_both_models_and_stores_nothing(house) -> None:

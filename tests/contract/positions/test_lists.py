@@ -54,6 +54,18 @@ async def test_each_order_is_kept_over_pages_with_the_absent_last(full, order_by
     assert await walk(full, order_by=order_by, page_size=2) == ids
 
 
+@pytest.mark.parametrize("order_by", ["heat_index", "heat_index desc"])
+async def test_many_that_share_a_place_are_each_listed_once(house, order_by: str) -> None:
+    for number in range(14):
+        mark, asset = 99.0 if number % 7 else 70.0 + number, "BTC" if number else "ETH"
+        await house.create(id=f"p{number:02}", mark_price_usd=mark, asset=asset)
+    at_once = [one.id for one in await listed(house, order_by=order_by)]
+    assert sorted(at_once) == [f"p{number:02}" for number in range(14)]
+    assert await walk(house, order_by=order_by, page_size=1) == at_once
+    only = [one for one in at_once if one != "p00"]
+    assert await walk(house, order_by=order_by, page_size=2, asset="BTC") == only
+
+
 async def test_filters_choose(full) -> None:
     assert [one.id for one in await listed(full, asset="eth")] == ["p1"]
     assert await listed(full, side=pb.SIDE_SHORT) == await listed(full, venue="jupiter") == []

@@ -23,7 +23,7 @@ _PLUMBING = (
         "STALE_EPOCH",
         "NOT_FINITE",
     ),
-    *("INVALID_FIELD", "EPOCH_AHEAD", "PRIVATE_KEY_REFUSED"),
+    *("INVALID_FIELD", "EPOCH_AHEAD", "PRIVATE_KEY_REFUSED", "NOT_CONFIRMED"),
 )
 # A refused row of a file carries these as data.
 _DATA = {"PROVIDER"}

@@ -37,7 +37,9 @@ _UNSENT = "market_price_usd"
 
 @dataclass(frozen=True, slots=True)
 class EnrichedFrame:
-    """Rows in ascending position_key; NaN = absent. `totals`: those of the same pass."""
+    """Rows in ascending position_key; NaN = absent. `totals`: those of the same pass. `inputs`: the
+    columns it was made of, right while `inputs_version` is the stored one.
+    """
 
     pass_number: int
     membership_epoch: int
@@ -47,6 +49,8 @@ class EnrichedFrame:
     asset_names: tuple[str, ...]
     wallet_names: tuple[str, ...]
     venue_names: tuple[str, ...]
+    inputs: Columns
+    inputs_version: int
 
     def __len__(self) -> int:
         return len(self.columns["position_key"])
@@ -104,7 +108,7 @@ def _number(value: np.float64) -> float | None:
 
 
 def compose(
-    inputs: Mapping[str, Column],
+    inputs: Columns,
     results: Mapping[str, Column],
     feeds: Mapping[int, Feed],
     assets: Mapping[int, str],
@@ -112,6 +116,7 @@ def compose(
     pass_number: int,
     membership_epoch: int,
     enriched_time: datetime | None,
+    inputs_version: int,
     known_totals: Totals | None = None,
 ) -> EnrichedFrame:
     """A frame of input and result columns of the same rows. `known_totals`: as they were stored;
@@ -146,6 +151,8 @@ def compose(
         asset_names,
         wallet_names,
         venue_names,
+        inputs,
+        inputs_version,
     )
 
 

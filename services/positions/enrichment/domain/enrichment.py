@@ -107,6 +107,16 @@ def places_of(wanted: Column, keys: Column) -> NDArray[np.int64]:
     return np.where(keys[places] == wanted, places, -1)
 
 
+def merged(known: Columns, changed_keys: Column, fresh: Columns) -> Columns:
+    """Known inputs in which the rows of these keys are those of `fresh`, or gone; ascending."""
+    kept = places_of(known["position_key"], changed_keys) < 0
+    keys = np.concatenate([known["position_key"][kept], fresh["position_key"]])
+    order = np.argsort(keys, kind="stable")
+    return {
+        name: np.concatenate([column[kept], fresh[name]])[order] for name, column in known.items()
+    }
+
+
 def enrich(inputs: Mapping[str, Column], context: EnrichContext) -> Enriched:
     """Every metric of every row of `inputs` (columns of table position, one row a position).
 

@@ -19,7 +19,13 @@ from services.positions.enrichment.domain.metrics import (
     metrics,
 )
 from services.positions.enrichment.service import EnrichmentService
-from services.positions.positions.domain import MEASURED, Filter, Ordered, check_plausible
+from services.positions.positions.domain import (
+    MEASURED,
+    FigureOrder,
+    Filter,
+    Ordered,
+    check_plausible,
+)
 from services.positions.service.ports import Begin
 from services.positions.service.sorting import ordered
 from services.positions.store import Store
@@ -31,7 +37,10 @@ from shared import paging
 from shared.clock import Clock
 from shared.errors import AlreadyExists, NotFound, broken_rules, invalid, require_confirmation
 from shared.names import choose, new_id
-from shared.paging import Page, PageRequest
+from shared.paging import Key, Page, PageRequest
+
+# So many pages of an order by a figure are looked at before all positions are.
+_WINDOW_PAGES = 4
 
 CHANGEABLE = (
     "size_usd",
@@ -132,12 +141,28 @@ class PositionsService:
         order = _order(order_by)
         context = paging.context(wanted, order)
         request = paging.parse(page_size, page_token, context=context)
+        figures = await self._figures(order)
         async with self._read() as store:
-            rows = await store.positions.page(wanted, order, request)
+            rows: list[tuple[StoredPosition, Key]] = []
+            if figures is not None:
+                after = None if request.after is None else request.after[0]
+                near = figures.next(after, _WINDOW_PAGES * request.size)
+                rows = await store.positions.page(wanted, order, request, near)
+            if len(rows) <= request.size:
+                # What comes next is not of this kind, or has no figure.
+                rows = await store.positions.page(wanted, order, request, figures)
             if not rows:
                 await refuse_unknown(store, wanted)
         page = paging.cut(rows, request, context, lambda row: row[1])
         return Page([await self.with_risk(found) for found, _ in page.rows], page.next_page_token)
+
+    async def _figures(self, order: Ordered) -> FigureOrder | None:
+        """The places by a figure of the last pass; None when another field orders."""
+        if order.field not in BY_RESULT:
+            return None
+        columns = (await self._enrichment.frame()).columns
+        values = columns[order.field]
+        return FigureOrder(columns["position_key"], -values if order.descending else values)
 
     async def update(self, position_id: str, values: Mapping[str, object]) -> Position:
         """`values` by CHANGEABLE. Raises POSITION_NOT_FOUND, INVALID_FIELD, IMPLAUSIBLE."""

@@ -136,7 +136,7 @@ class SyncService:
         # Without a pass there is nothing that would have to be committed together.
         opened = self._enrichment.changing(market) if pass_needed else self._read()
         async with opened as store:
-            active_count, stale_count = await store.sync_rows.counts()
+            active_count, stale_count = await self._enrichment.counts(store)
             synced = SyncResult(
                 wallets=tuple(outcomes),
                 refused_count=sum(one.refused_count for one in outcomes),
