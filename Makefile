@@ -11,6 +11,8 @@ ARGS ?=
 SLOW ?=
 # Processes of `make test`; the tests wait more than they work, so more than cores. 0: one, with its output.
 JOBS ?= 4
+# Of the first of the series of calibrate-gate.
+SEED ?= 0
 # Where protos-export writes, and why a release may break its clients.
 TO ?= build/protos
 BREAKING ?=
@@ -21,10 +23,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev cycle db test slow kills soak check lint types imports protos protos-check protos-export release bench lock clean
+.PHONY: help run dev cycle db test slow kills soak calibrate-gate check lint types imports protos protos-check protos-export release bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(RUNTIME) ## the whole system on this machine, database included (ARGS="--help")
 	@$(BIN)/sonic up $(ARGS)
@@ -50,6 +52,9 @@ soak: $(TOOLS) ## thousands of cycles with faults: what grows, some ten minutes 
 
 kills: $(TOOLS) ## xcom killed 100 times at each moment of a delivery, some ten minutes (ARGS=10)
 	@$(BIN)/python -m tests.chaos.kills $(ARGS)
+
+calibrate-gate: $(TOOLS) ## how often the gate of withdrawals triggers, beside its limits (SEED=7)
+	@$(BIN)/python -m tests.bench.gate_calibration --seed $(SEED)
 
 check: lint types imports protos-check test ## what CI runs
 	@echo "check: clean"

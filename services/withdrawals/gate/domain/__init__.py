@@ -1,0 +1,1 @@
+"""Rules of the residual gate: baselines, bands, the verdict on the last point."""

@@ -1,0 +1,1 @@
+"""The price of an asset by several sources, side by side."""

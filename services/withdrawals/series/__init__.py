@@ -1,0 +1,1 @@
+"""A supply position over time, as it is drawn."""
