@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +17,17 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from services.cli import database, privacy, system
+from services.cli.connection import connected
 from services.cli.output import command, console, print_json, table
 from services.cli.plan import Plan, known_addresses, running_file, taken_addresses
-from services.cli.room import LAST_BYTES, LOW_BYTES, free_bytes, written_folders
+from services.cli.room import (
+    LAST_BYTES,
+    LOW_BYTES,
+    folder_bytes,
+    free_bytes,
+    written_folders,
+)
+from services.cli.storage import megabytes, storage
 from shared.database import roles
 from shared.database.address import plain
 from shared.errors import SonicError
@@ -54,6 +62,7 @@ class Finding:
     verdict: str
     found: str
     fix: str = ""
+    figures: Mapping[str, object] | None = None
 
 
 @command
@@ -75,13 +84,12 @@ async def doctor(
             *_settings(os.environ),
             *await _database(plan),
             *await _ports(plan),
+            await _storage(plan),
         ]
     if json:
+        told = [asdict(finding) for finding in findings]
         print_json(
-            [
-                {"what": f.what, "verdict": f.verdict, "found": f.found, "fix": f.fix}
-                for f in findings
-            ]
+            [{name: value for name, value in one.items() if value is not None} for one in told]
         )
     else:
         made = table("Doctor", ["", "what", "found", "fix"])
@@ -201,6 +209,26 @@ async def _database(plan: Plan) -> list[Finding]:
         Finding("DATABASE_URL", "ok", f"PostgreSQL {version}"),
         *(Finding(f"login of {role}", "problem", words, fix) for role, words in refused.items()),
     ]
+
+
+async def _storage(plan: Plan) -> Finding:
+    """What is kept now and will be in a month; without a running system only what is here."""
+    unknown = "in a month UNKNOWN, Sonic is not running"
+    if not await system.answers(known_addresses(plan)["monitor"]):
+        size = folder_bytes(plan.home)
+        told = f"{megabytes(size)} now, {unknown}"
+        return Finding("storage", "ok", told, figures={"bytes": size})
+    try:
+        async with connected() as found:
+            kept = await storage(found)
+    except SonicError as error:
+        return Finding("storage", "warning", f"{error.reason}: {error.message}")
+    if kept is None:
+        return Finding("storage", "ok", "UNKNOWN, not measured yet")
+    free = min(free_bytes(folder) for folder in written_folders(plan.home))
+    fix = "make room, or keep less: the settings named ..._DAYS" if kept.grows_over(free) else ""
+    verdict = "warning" if fix else "ok"
+    return Finding("storage", verdict, kept.sentence(), fix, kept.as_dict())
 
 
 async def _ports(plan: Plan) -> list[Finding]:

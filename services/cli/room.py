@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from services.cli.alarm import Alarms
@@ -26,6 +28,16 @@ def free_bytes(folder: Path) -> int:
 def written_folders(home: Path) -> list[Path]:
     """Where the system writes: its home, and the database's data when they are elsewhere."""
     return [home, home / "postgres" / "postgres"]
+
+
+def folder_bytes(folder: Path) -> int:
+    """What a folder holds on the disk, as far as we may look."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += Path(place, name).lstat().st_blocks * 512
+    return total
 
 
 class Room:

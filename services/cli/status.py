@@ -31,6 +31,7 @@ from services.cli.output import (
 )
 from services.cli.plan import Plan
 from services.cli.room import LOW_BYTES, MIB, free_bytes, written_folders
+from services.cli.storage import Storage, storage
 from shared.codec import from_timestamp
 from shared.errors import SonicError
 from shared.rpc.health import Problem
@@ -57,8 +58,11 @@ async def status(
         serving = {name: is_ready for name, (is_ready, _) in ready.items()}
         facts = await _facts(found, serving)
     if json:
+        kept: Storage | None = facts.pop("storage", None)
         told = {name: as_json(fact) for name, fact in facts.items()}
-        print_json({"services": serving, "notices": notices(facts) + _room()} | told)
+        also = {"storage": kept.as_dict()} if kept else {}
+        said = notices(facts) + _room(kept)
+        print_json({"services": serving, "notices": said} | also | told)
     else:
         _show(found.addresses, ready, facts)
     return 0 if all(serving.values()) else 1
@@ -84,6 +88,8 @@ async def _facts(found: System, serving: Mapping[str, bool]) -> dict[str, Any]:
             cycles = await cyclone.ListCycles(cyclone_pb2.ListCyclesRequest(page_size=1))
             if cycles.cycles:
                 facts["cycle"] = cycles.cycles[0]
+        if serving["monitor"] and (kept := await storage(found)) is not None:
+            facts["storage"] = kept
     except SonicError as error:
         complaints.print(Text(f"{error.reason}: {error.message}", style="red"))
     return facts
@@ -104,17 +110,24 @@ def _show(
         ("totals", _totals),
         ("alerts", _alerts),
         ("cycle", _cycle),
+        ("storage", _storage),
     ):
         if name in facts:
             show(facts[name])
-    show_notices(notices(facts) + _room())
+    show_notices(notices(facts) + _room(facts.get("storage")))
 
 
-def _room() -> list[str]:
-    """What is left on the disk of a system of this machine."""
+def _room(kept: Storage | None) -> list[str]:
+    """What is left on the disk of a system of this machine, now and in a month."""
     folders = [folder for folder in written_folders(Plan().home) if folder.exists()]
-    free = min(map(free_bytes, folders), default=LOW_BYTES)
-    return [f"Only {free / MIB:,.0f} MiB free on the disk: make room."] if free < LOW_BYTES else []
+    free = min(map(free_bytes, folders), default=None)
+    if free is None:
+        return []
+    if free < LOW_BYTES:
+        return [f"Only {free / MIB:,.0f} MiB free on the disk: make room."]
+    if kept is not None and kept.grows_over(free):
+        return ["At this pace the disk is full within a month: make room, or keep less."]
+    return []
 
 
 def _mode(mode: positions_pb2.GetModeResponse) -> None:
@@ -153,6 +166,10 @@ def _alerts(summary: alerts_pb2.Summary) -> None:
         console.print(line)
     if not raised:
         console.print(Text("  NORMAL", style=LEVEL_STYLES["NORMAL"]))
+
+
+def _storage(kept: Storage) -> None:
+    console.print(Text(f"storage {kept.sentence()}"))
 
 
 def _cycle(cycle: cyclone_pb2.Cycle) -> None:

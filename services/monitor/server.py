@@ -27,6 +27,7 @@ from services.monitor.service.notifier import NotificationSender
 from services.monitor.service.queries import MonitorQueries
 from services.monitor.servicer import MonitorServicer
 from services.monitor.store import Store
+from services.monitor.store.storage import StorageSizes
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import HttpAddress, ServiceConfig
@@ -134,7 +135,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     ]
     account = _account(config, clock)
     xcom = XComClient(services["xcom"])
-    around = Probes(services, hosts, account, config.sonic_home)
+    around = Probes(services, hosts, account, StorageSizes(database).by_service, config.sonic_home)
     peers = Peers(services["price"], services["positions"], services["alerts"], xcom, around)
     configured = _configured(config)
     notification = notifier(NotificationSender(begin, read, xcom).notify, clock)

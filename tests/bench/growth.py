@@ -9,13 +9,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 
 from services.cli.connection import connected
 from services.cli.plan import SERVICES
+from services.cli.room import folder_bytes
 from shared.database.address import plain
 from tests.bench import crash, cycles
 from tests.bench.figures import Figure, Limit
@@ -140,17 +140,6 @@ def _default(service: str, name: str) -> float:
     config: Any = importlib.import_module(f"services.{service}.server").Config
     field = config.model_fields.get(name)
     return float(field.default) if field is not None else 0.0
-
-
-def folder_bytes(folder: Path) -> int:
-    """On the disk, the log of Postgres included."""
-    total = 0
-    for file in folder.rglob("*"):
-        try:
-            total += file.lstat().st_blocks * 512
-        except FileNotFoundError:
-            continue
-    return total
 
 
 def _figures(small: Growth, folder: int, change_bytes: float) -> list[Figure]:

@@ -147,6 +147,9 @@ class Readings(Protocol):
     async def disk(self) -> DiskReading | None:
         """The disk of the state's folder, None where there is none."""
 
+    async def storage(self) -> Mapping[str, int]:
+        """Bytes that each service keeps in the database."""
+
     async def twilio(self) -> str | None:
         """Empty when the credentials are good, else what is wrong; None without any."""
 

@@ -23,6 +23,7 @@ from services.monitor.checks.position import PositionCheck
 from services.monitor.checks.price import PriceCheck
 from services.monitor.checks.profit import ProfitCheck
 from services.monitor.checks.risk import RiskCheck
+from services.monitor.checks.storage import StorageCheck
 from services.monitor.checks.twilio import TwilioCheck
 from services.monitor.checks.xcom import XComCheck
 from services.monitor.domain.findings import Finding
@@ -33,7 +34,8 @@ from shared.log import get_logger
 GROUP = "sonic.monitors"
 _BUILT_IN = (
     *(PriceCheck, PositionCheck, ProfitCheck, RiskCheck, LiquidationCheck, MarketCheck),
-    *(OperationsCheck, DiskCheck, LatencyCheck, XComCheck, TwilioCheck, HeartbeatCheck),
+    *(OperationsCheck, DiskCheck, StorageCheck, LatencyCheck, XComCheck, TwilioCheck),
+    HeartbeatCheck,
 )
 NAMES = tuple(check.name for check in _BUILT_IN)
 _BROKEN_INTERVAL = timedelta(hours=1)

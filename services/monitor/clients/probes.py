@@ -6,9 +6,10 @@ import asyncio
 import base64
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -41,15 +42,18 @@ class Account:
 
 
 class Probes:
-    """Services by name, provider hosts, and the account if there is one."""
+    """Services by name, provider hosts, the account if there is one, what the database holds."""
 
     def __init__(
         self,
         services: Mapping[str, Channel],
         hosts: Sequence[ProviderHttp],
         account: Account | None,
+        storage: Callable[[], Coroutine[Any, Any, Mapping[str, int]]],
         home: Path | None = None,
     ) -> None:
+        # See services.monitor.checks.Readings.
+        self.storage = storage
         self._home = home
         self._services = services
         self._hosts = hosts

@@ -125,6 +125,10 @@ class PeerReadings:
         """The disk of the state's folder."""
         return await self._once("disk", self._peers.probes.disk)
 
+    async def storage(self) -> Mapping[str, int]:
+        """What each service keeps."""
+        return await self._once("storage", self._peers.probes.storage)
+
     async def twilio(self) -> str | None:
         """Whether the credentials are good."""
         return await self._once("twilio", self._peers.probes.twilio)

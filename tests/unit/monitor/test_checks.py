@@ -26,6 +26,7 @@ from services.monitor.checks.position import PositionCheck
 from services.monitor.checks.price import PriceCheck
 from services.monitor.checks.profit import ProfitCheck
 from services.monitor.checks.risk import RiskCheck
+from services.monitor.checks.storage import StorageCheck
 from services.monitor.domain.findings import Finding, Level, Run, RunStatus
 from services.monitor.domain.incidents import Incident, NotificationSettings, follow
 from services.monitor.domain.settings import is_due
@@ -70,6 +71,9 @@ class Known:
 
     async def disk(self) -> DiskReading | None:
         return self.known_disk
+
+    async def storage(self) -> dict[str, int]:
+        return {"alerts": 5 * 2**20, "monitor": 2**20}
 
     async def twilio(self) -> str | None:
         return None
@@ -338,6 +342,12 @@ async def test_a_disk_is_low_under_a_share_and_a_size_at_once(
     assert found.status is status
     assert bool(found.concern) is (status is RunStatus.BREACH)
     assert found.level is Level.MEDIUM
+
+
+async def test_what_each_service_keeps_is_said_and_is_never_a_breach() -> None:
+    found = await StorageCheck().run(CheckContext(Known(), NOW))
+    assert (found.status, found.badges) == (RunStatus.SUCCESS, {})
+    assert found.metadata == {"bytes": {"alerts": 5_242_880, "monitor": 1_048_576}}
 
 
 async def test_where_no_home_is_seen_the_disk_is_skipped_with_a_reason() -> None:
