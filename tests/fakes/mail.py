@@ -59,7 +59,7 @@ class FakeMailServer:
     ) -> None:
         self._server.close()
 
-    async def wait_for(self, count: int, seconds: float = 10.0) -> list[Mail]:
+    async def wait_for(self, count: int, seconds: float = 45.0) -> list[Mail]:
         """Every mail, once there are at least `count`."""
         async with asyncio.timeout(seconds), self._arrived:
             await self._arrived.wait_for(lambda: len(self.mails) >= count)

@@ -84,7 +84,7 @@ class FakeWebhook:
     def keys(self) -> list[str]:
         return [one.key for one in self.received]
 
-    async def wait_for(self, count: int, seconds: float = 10.0) -> list[Received]:
+    async def wait_for(self, count: int, seconds: float = 45.0) -> list[Received]:
         """Everything received, once there are at least `count`."""
         async with asyncio.timeout(seconds), self._arrived:
             await self._arrived.wait_for(lambda: len(self.received) >= count)

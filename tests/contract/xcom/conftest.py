@@ -128,8 +128,8 @@ class Xcom:
         return next(one for one in listed.channels if one.name == name)
 
 
-async def until(look: Callable[[], Awaitable[T | None]], seconds: float = 10.0) -> T:
-    """What `look` finds, once it finds something."""
+async def until(look: Callable[[], Awaitable[T | None]], seconds: float = 45.0) -> T:
+    """What `look` finds, once it finds something; the bound is for busy machines."""
     async with asyncio.timeout(seconds):
         while (found := await look()) is None:
             await asyncio.sleep(0.01)

@@ -64,7 +64,7 @@ async def started(databases: Databases, settings: Mapping[str, str]) -> AsyncIte
         await stack.enter_async_context(App("channel", [channel]))
         running = Process(process, channel.stub(rpc.XComServiceStub))
         try:
-            await until(lambda: answering(running.stub), 20)
+            await until(lambda: answering(running.stub))
             yield running
         finally:
             if process.returncode is None:
@@ -99,7 +99,7 @@ async def settled(stub: rpc.XComServiceStub, message_id: str) -> list[pb.Deliver
         waiting = [one for one in message.deliveries if one.state == pb.DELIVERY_STATE_QUEUED]
         return None if waiting else list(message.deliveries)
 
-    return await until(look, 20)
+    return await until(look)
 
 
 def request(number: int) -> pb.SendRequest:

@@ -170,7 +170,7 @@ async def test_a_sound_is_sent_when_a_page_heard_it(xcom: Xcom) -> None:
     await xcom.start(xcom_sound=True)
     message = await xcom.send("HIGH", channels=["sound"])
     await becomes(xcom, message.id, "sound", "HANDED_OVER")
-    async with listening(xcom) as heard, asyncio.timeout(5):
+    async with listening(xcom) as heard, asyncio.timeout(45):
         assert (await heard.get()).message_id == message.id
         await becomes(xcom, message.id, "sound", "SENT")
     assert (await xcom.deliveries(message.id))["sound"].provider_status == "heard by a page"
@@ -183,7 +183,7 @@ async def test_a_sound_that_a_page_heard_does_not_keep_it_from_the_other_channel
     await xcom.start(**twilio_settings(twilio), **mail_settings(mail), xcom_sound=True)
     async with listening(xcom) as heard:
         message = await xcom.send("HIGH")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             assert (await heard.get()).message_id == message.id
         await becomes(xcom, message.id, "sound", "SENT")
         for _ in range(35):

@@ -209,6 +209,23 @@ async def linked(xcom: Xcom, mail: FakeMailServer) -> tuple[pb.Message, str]:
     return message, found[1]
 
 
+async def test_a_message_whose_link_cannot_be_kept_is_sent_without_one(
+    xcom: Xcom, mail: FakeMailServer, databases: Databases
+) -> None:
+    admin = await asyncpg.connect(databases.admin_url)
+    await admin.execute("""
+        create function xcom.refused() returns trigger language plpgsql as
+            $$ begin raise exception using errcode = '40P01'; end $$;
+        create trigger refused before insert on xcom.link execute function xcom.refused()
+    """)
+    await admin.close()
+    await xcom.start(**mail_settings(mail), xcom_link_url="https://sonic.example.com/link")
+    message = await xcom.send("HIGH", channels=["email"])
+    sent = await xcom.settled(message.id, "email")
+    assert (sent.state, len(sent.attempts)) == (pb.DELIVERY_STATE_SENT, 1)
+    assert "https://sonic.example.com/link" not in mail.mails[0].text
+
+
 async def test_a_link_shows_without_acting_acts_once_and_is_kept_as_a_hash(
     xcom: Xcom,
     mail: FakeMailServer,

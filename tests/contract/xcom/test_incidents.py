@@ -335,7 +335,7 @@ async def test_what_ended_before_it_could_be_told_is_told_once_as_such(
     assert [(one.channel, one.reason) for one in end.deliveries] == [
         ("voice", pb.DELIVERY_REASON_ENDED_UNTOLD)
     ]
-    await xcom.push_until(lambda: len(twilio.calls) == 2)
+    await xcom.push_until(lambda: len(twilio.calls) == 2, 10)
     assert (
         "Over before it was told, was High: SOL long travel 5 percent" in twilio.calls[1]["Twiml"]
     )

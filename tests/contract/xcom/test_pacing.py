@@ -102,7 +102,7 @@ async def test_quiet_hours_hold_low_and_medium_and_let_high_through(
     } == {over}
     assert not (await xcom.deliveries(loud.id))["webhook"].HasField("quiet_until_time")
     assert [one.body["level"] for one in hook.received[1:]] == ["HIGH", "HIGH"]
-    await xcom.push_until(lambda: len(hook.received) == 6, 60)
+    await xcom.push_until(lambda: len(hook.received) == 6, 600)
     assert clock.now() >= START_TIME.replace(hour=6, day=START_TIME.day + 1)
     assert sorted(one.body["level"] for one in hook.received[3:]) == ["LOW", "LOW", "MEDIUM"]
 
@@ -135,7 +135,7 @@ async def test_calls_rest_and_what_waited_is_spoken_in_one(
     clock.advance(178)
     await xcom.channel("voice")
     assert (len(twilio.calls), len(twilio.texts)) == (1, 4)
-    await xcom.push_until(lambda: len(twilio.calls) == 2)
+    await xcom.push_until(lambda: len(twilio.calls) == 2, 10)
     assert "3 messages" in twilio.calls[1]["Twiml"]
 
     async def carried() -> bool | None:
@@ -192,13 +192,15 @@ async def test_one_loud_message_overtakes_ten_thousand_quiet_ones(
     assert time.monotonic() - began < 10
 
     async def settled() -> bool | None:
-        return (
-            not await connection.fetchval("select count(*) from delivery where state <> 2") or None
-        )
+        if not await connection.fetchval("select count(*) from delivery where state <> 2"):
+            return True
+        # What a busy machine made fail, a try or a look, is made again by the clock.
+        await xcom.push(1)
+        return None
 
-    await until(settled, 20)
+    await until(settled)
     await connection.close()
-    assert len(hook.received) == 2
+    assert len(set(hook.keys)) == 2
     assert {str(one.body["subject"])[:4] for one in hook.received} == {"LOW:", "SOL "}
 
 
@@ -217,6 +219,8 @@ async def test_a_lock_held_elsewhere_delays_quiet_ones_only(
         await asyncio.sleep(0.1)
         assert not hook.received
         await transaction.rollback()
-        await xcom.push_until(lambda: bool(hook.received))
+        # It is looked at again soon, not at the next poll only.
+        await xcom.push_until(lambda: bool(hook.received), 0.2)
+        assert (xcom.clock.now() - START_TIME).total_seconds() < 4
     await xcom.settled(message.id, "webhook")
     await connection.close()

@@ -156,7 +156,7 @@ async def test_hanging_quiet_messages_do_not_delay_a_loud_one(
         await xcom.send("LOW", channels=["webhook"])
     await hook.wait_for(4)
     loud = await xcom.send("HIGH")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(8):
         sent = await xcom.settled(loud.id, "webhook")
     assert sent.state == pb.DELIVERY_STATE_SENT
     assert len(hook.received) == 5
@@ -168,7 +168,7 @@ async def test_a_hanging_channel_does_not_delay_another(
     mail.hangs = True
     await xcom.start(**hook_settings(hook), **mail_settings(mail))
     messages = [await xcom.send("HIGH") for _ in range(8)]
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(8):
         sent = [await xcom.settled(message.id, "webhook") for message in messages]
     assert {one.state for one in sent} == {pb.DELIVERY_STATE_SENT}
     assert (await xcom.channel("email")).queued_count == 8
@@ -193,7 +193,7 @@ async def test_a_burst_over_two_servers_is_delivered_once_each(
         listed = await xcom.stub.ListChannels(pb.ListChannelsRequest())
         return sum(one.queued_count for one in listed.channels) == 0 or None
 
-    await until(look, 30)
+    await until(look)
     assert Counter(hook.keys) == Counter(wanted["webhook"])
     mailed = [str(one.message["Message-ID"]).strip("<>").partition("@")[0] for one in mail.mails]
     assert Counter(mailed) == Counter(wanted["email"])

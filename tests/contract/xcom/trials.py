@@ -110,7 +110,7 @@ async def _killed(
         if moment is Moment.ANY:
             await asyncio.sleep(number % 10 / 1000)
         if moment is Moment.CLAIMED:
-            await asyncio.wait_for(deaf.reached(_MESSAGES_A_KILL), 10)
+            await asyncio.wait_for(deaf.reached(_MESSAGES_A_KILL), 45)
         if moment.is_after_sending:
             await hook.wait_for(heard_count + _MESSAGES_A_KILL)
         if moment is Moment.ANSWERED:

@@ -31,14 +31,14 @@ class Pacer:
 
     async def paced(
         self, store: DeliveryStore, capacities: list[Capacity], level_range: LevelRange
-    ) -> list[Capacity]:
-        """Paced capacities as they are now; none without the lock."""
+    ) -> list[Capacity] | None:
+        """Paced capacities as they are now; None while another process decides about them."""
         name = "high" if level_range.urgent else "quiet"
         after = level_range.now - self._budget.window
         names = [capacity.channel for capacity in capacities]
         pace = await store.waiting.pace(name, names, level_range, after)
         if not pace.may:
-            return []
+            return None
         for capacity in capacities:
             if cooldown_seconds := self._channels[capacity.channel].cooldown_seconds:
                 await store.rest(capacity.channel, level_range, cooldown_seconds)

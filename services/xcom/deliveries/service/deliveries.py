@@ -104,19 +104,22 @@ class DeliveryService:
         claims = [await self._queue.claim(free, level_range, sending, watched)]
         due_channels, next_time = claims[0].due_channels, claims[0].next_time
         due = [one for one in capacities if one.channel in due_channels]
+        is_held = False
         if paced := [one for one in due if one not in free]:
             try:
-                claims += await self._claim_paced(paced, level_range, sending)
+                more = await self._claim_paced(paced, level_range, sending)
+                claims += more or ()
+                is_held = more is None
             except SonicError:
                 # What was claimed already must not wait for the end of its claim.
                 if not claims[0].attempts:
                     raise
         attempts = [attempt for claim in claims for attempt in claim.attempts]
+        # Held by another process, or for later: it is looked at again soon, or at the next poll.
+        is_held = is_held or (not attempts and (len(claims) > 1 or len(due) > len(paced)))
+        pause_seconds = self._pause_seconds(self._clock.now() if is_held else next_time)
         if not attempts:
-            # Held by another process, or for later: it is looked at again soon, or at the next
-            # poll.
-            is_held = len(claims) > 1 or len(due) > len(paced)
-            return Claimed((), self._pause_seconds(now if is_held else next_time))
+            return Claimed((), pause_seconds)
         configured = ConfiguredChannels(self._channels, claims[-1].settings)
         attempts = [
             replace(
@@ -127,20 +130,24 @@ class DeliveryService:
             for one in attempts
         ]
         attempts = [ended_untold(attempt) for attempt in attempts]
-        attempts = await self._links.attach(self._queue, attempts, self._channels, now)
-        return Claimed(attempts, self._pause_seconds(next_time))
+        try:
+            attempts = await self._links.attach(self._queue, attempts, self._channels, now)
+        except SonicError as error:
+            # They are claimed: sent without a link they are heard now, else when the claim ends.
+            get_logger().error("sent without links", reason=error.reason)
+        return Claimed(attempts, pause_seconds)
 
     async def _claim_paced(
         self, capacities: list[Capacity], level_range: LevelRange, sending: Collection[str]
-    ) -> list[Claim]:
+    ) -> list[Claim] | None:
         """What was claimed of what hours, budgets and rests let through; empty: they let nothing
-        through.
+        through; None: another process decides about it at this moment.
         """
         async with self._begin() as store:
-            capacities = await self._pacer.paced(store, capacities, level_range)
-            if not capacities:
-                return []
-            return [await store.waiting.claim(capacities, level_range, sending)]
+            may = await self._pacer.paced(store, capacities, level_range)
+            if not may:
+                return None if may is None else []
+            return [await store.waiting.claim(may, level_range, sending)]
 
     async def deliver(self, attempt: DeliveryAttempt) -> None:
         """One try, then its outcome; a try beyond the last one is only written off."""
