@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev cycle db test slow kills soak calibrate-gate check lint types imports protos protos-check protos-export release bench lock clean
+.PHONY: help run dev cycle db test slow kills soak calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ types: $(TOOLS) ## mypy, strict
 imports: $(TOOLS) ## who may import whom
 	@echo "imports"
 	@$(BIN)/lint-imports > $(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }
+
+commands-page: $(TOOLS) ## docs/commands.md from the commands themselves
+	@$(BIN)/python -m services.cli.schema.page > docs/commands.md
 
 protos: $(TOOLS) ## generate protos/stubs from protos/sonic
 	@echo "protos"

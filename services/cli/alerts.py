@@ -52,10 +52,11 @@ async def list_alerts(
     if json:
         print_json([dict(as_json(alert)) for alert in found])
         return
-    made = table("Alerts", ["level", "type", "about", "value>", "reading", "why"])
+    made = table("Alerts", ["id", "level", "type", "about", "value>", "reading", "why"])
     for alert in found:
         name = enum_name(alert, "level")
         made.add_row(
+            alert.id,
             Text(name, style=LEVEL_STYLES.get(name, "")),
             enum_name(alert, "type"),
             " ".join(filter(None, [alert.asset, alert.side, alert.wallet]))

@@ -11,26 +11,52 @@ from rich.text import Text
 
 from services.cli import alerts, db, positions, wallet
 from services.cli.cycle import cycle
+from services.cli.dashboard import dashboard
 from services.cli.doctor import doctor
+from services.cli.logs import logs
+from services.cli.nouns import NOUNS
 from services.cli.output import complaints
+from services.cli.schema import commands
 from services.cli.status import status
 from services.cli.up import up
 from shared.secret_shapes import REASON, looks_secret
 from shared.seed_phrases import is_phrase
 
-app = typer.Typer(
-    help="Watches leveraged positions so that the person holding them can sleep.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-app.command()(up)
-app.command()(cycle)
-app.command()(status)
-app.command()(doctor)
-app.add_typer(wallet.app, name="wallet")
-app.add_typer(positions.app, name="positions")
-app.add_typer(alerts.app, name="alerts")
-app.add_typer(db.app, name="db")
+# Nouns with commands written by hand, too; `wallet` is the older name of wallets.
+_BY_HAND = {"positions": positions.app, "wallets": wallet.app, "alerts": alerts.app}
+
+
+def assembled(wanted: str | None = None) -> typer.Typer:
+    """Every command; with a noun, of the other nouns only their names: their options are not read
+    from the schema.
+    """
+    app = typer.Typer(
+        help="Watches leveraged positions so that the person holding them can sleep.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    # The first command of a panel decides its place.
+    app.command(rich_help_panel="Look")(status)
+    app.command(rich_help_panel="Look")(logs)
+    app.command(rich_help_panel="Act")(cycle)
+    for made in (up, doctor, dashboard):
+        app.command(rich_help_panel="Run")(made)
+    app.add_typer(db.app, name="db", rich_help_panel="Run")
+    for noun in NOUNS:
+        group = typer.Typer(no_args_is_help=True)
+        if by_hand := _BY_HAND.get(noun.name):
+            group.registered_commands.extend(by_hand.registered_commands)
+        aliases = {noun.name, "wallet"} if noun.name == "wallets" else {noun.name}
+        if wanted is None or wanted in aliases:
+            commands.add_verbs(group, noun)
+        else:
+            group.command("...", hidden=True)(lambda: None)
+        for name in sorted(aliases):
+            hidden = name != noun.name
+            app.add_typer(
+                group, name=name, help=noun.help, rich_help_panel=noun.panel, hidden=hidden
+            )
+    return app
 
 
 def main() -> None:
@@ -51,7 +77,8 @@ def main() -> None:
         # A terminal that cannot show a sign gets its number: no reason to fail.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app()
+    asked = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    assembled(asked)()
 
 
 def _holds_key(words: Sequence[str]) -> bool:

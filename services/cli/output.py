@@ -186,7 +186,7 @@ def short(span: timedelta) -> str:
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if abs(seconds) >= size:
             return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{seconds:.0f} s" if seconds >= 1 or not seconds else f"{seconds * 1000:.0f} ms"
 
 
 def table(title: str, columns: Sequence[str]) -> Table:

@@ -72,7 +72,7 @@ async def in_processes(
             environment(name, listen, addresses, urls, plan.home, declared[name], also=also)
             | own_words(plan.home, name),
             _log_file(plan.home, name),
-            partial(_serves_pages if name == GATEWAY else answers, listen, health.interval_seconds),
+            partial(serves_pages if name == GATEWAY else answers, listen, health.interval_seconds),
         )
         for name, listen in listens.items()
     ]
@@ -171,7 +171,7 @@ async def answers(address: str, timeout_seconds: float = 1.0) -> bool:
     return True
 
 
-async def _serves_pages(address: str, timeout_seconds: float) -> bool:
+async def serves_pages(address: str, timeout_seconds: float = 2.0) -> bool:
     """Whether an HTTP server answers there at all."""
     host, _, port = address.rpartition(":")
     try:

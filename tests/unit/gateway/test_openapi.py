@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from buf.validate import validate_pb2
 
-from services.gateway import comments, openapi
+from services.gateway import openapi
 from services.gateway.rules import of_duration
 from services.gateway.surface import routes
+from shared.rpc import comments
 
 ROUTES = routes()
 DOCUMENT = openapi.document(ROUTES, {})

@@ -1,0 +1,31 @@
+"""What `sonic` can be asked about: a module a noun, with its verbs."""
+
+from services.cli.nouns.alerts import ALERTS, LEDGER, RULES, THRESHOLDS
+from services.cli.nouns.cycles import CYCLES, DATA, SCHEDULE
+from services.cli.nouns.hedges import HEDGES
+from services.cli.nouns.messages import CHANNELS, DELIVERIES
+from services.cli.nouns.monitors import MONITORS
+from services.cli.nouns.portfolio import MODIFIERS, PORTFOLIO
+from services.cli.nouns.positions import POSITIONS
+from services.cli.nouns.prices import PRICES
+from services.cli.nouns.wallets import BROKERS, WALLETS
+
+NOUNS = (
+    POSITIONS,
+    HEDGES,
+    ALERTS,
+    THRESHOLDS,
+    RULES,
+    LEDGER,
+    PRICES,
+    PORTFOLIO,
+    WALLETS,
+    BROKERS,
+    MONITORS,
+    DELIVERIES,
+    CHANNELS,
+    CYCLES,
+    SCHEDULE,
+    MODIFIERS,
+    DATA,
+)

@@ -1,0 +1,70 @@
+"""`sonic cycles`, `sonic schedule`, `sonic logs`: when the steps run, and what was said."""
+
+from services.cli.schema.verbs import Noun, Verb
+
+CYCLES = Noun(
+    "cycles",
+    "Passes over the steps.",
+    (
+        Verb(
+            "list",
+            "cyclone.CycloneService.ListCycles",
+            options=("state",),
+            columns=("id", "state", "cause", "started_time", "duration", "message"),
+        ),
+        Verb("show", "cyclone.CycloneService.GetCycle", ("id",)),
+        Verb(
+            "start",
+            "cyclone.CycloneService.StartCycle",
+            options=("steps",),
+            help="Start a cycle and do not wait for its end; `sonic cycle` waits.",
+        ),
+        Verb("cancel", "cyclone.CycloneService.CancelCycle", ("id",)),
+    ),
+    "Look",
+)
+SCHEDULE = Noun(
+    "schedule",
+    "When cycles run by themselves.",
+    (
+        Verb("show", "cyclone.CycloneService.GetSchedule"),
+        Verb(
+            "set",
+            "cyclone.CycloneService.UpdateSchedule",
+            options=("schedule.interval",),
+            example="sonic schedule set --interval 30s",
+        ),
+        Verb(
+            "pause",
+            "cyclone.CycloneService.UpdateSchedule",
+            fixed={"schedule.enabled": False},
+            help="Run no cycle by itself until resume.",
+        ),
+        Verb(
+            "resume",
+            "cyclone.CycloneService.UpdateSchedule",
+            fixed={"schedule.enabled": True},
+            help="Run cycles by themselves again.",
+        ),
+    ),
+    "Run",
+)
+DATA = Noun(
+    "clear",
+    "Delete what is held; the word has to be typed.",
+    (
+        Verb(
+            "kinds",
+            "cyclone.CycloneService.ClearAllData",
+            options=("kinds",),
+            renamed={"kinds": "kind"},
+            word="clear",
+        ),
+        Verb("prices", "price.PriceService.ClearData", word="clear"),
+        Verb("portfolio", "positions.PortfolioService.ClearData", word="clear"),
+        Verb("alerts", "alerts.AlertsService.ClearData", word="clear"),
+        Verb("monitors", "monitor.MonitorService.ClearData", word="clear"),
+        Verb("messages", "xcom.XComService.ClearData", word="clear"),
+    ),
+    "Run",
+)

@@ -1,0 +1,117 @@
+"""`sonic monitors`: periodic checks and the badges they set."""
+
+from sonic.monitor.v1 import monitor_pb2 as pb
+
+from services.cli.schema.verbs import Noun, Verb
+
+_NAME = ("name",)
+_MONITOR = ("monitor.name",)
+
+
+def _failed(answer: object) -> bool:
+    return isinstance(answer, pb.Run) and answer.status == pb.RUN_STATUS_ERROR
+
+
+MONITORS = Noun(
+    "monitors",
+    "Periodic checks, and what they found.",
+    (
+        Verb(
+            "list",
+            "monitor.MonitorService.ListMonitors",
+            columns=(
+                "name",
+                "health",
+                "enabled",
+                "interval",
+                "last_run.status",
+                "last_run.started_time",
+                "description",
+            ),
+        ),
+        Verb("show", "monitor.MonitorService.GetMonitor", _NAME),
+        Verb("status", "monitor.MonitorService.GetStatus"),
+        Verb(
+            "run",
+            "monitor.MonitorService.RunMonitor",
+            _NAME,
+            options=("force",),
+            failed=_failed,
+            seconds=120,
+        ),
+        Verb(
+            "run-all",
+            "monitor.MonitorService.RunMonitors",
+            columns=("monitor", "status", "duration", "error"),
+            seconds=120,
+        ),
+        Verb(
+            "runs",
+            "monitor.MonitorService.ListRuns",
+            options=("monitor", "status", "cycle_id", "start_time", "end_time"),
+            renamed={"cycle_id": "cycle", "start_time": "since", "end_time": "until"},
+            columns=("id", "monitor", "started_time", "status", "duration", "error"),
+        ),
+        Verb(
+            "enable",
+            "monitor.MonitorService.UpdateMonitor",
+            _MONITOR,
+            fixed={"monitor.enabled": True},
+            help="Run this monitor.",
+        ),
+        Verb(
+            "disable",
+            "monitor.MonitorService.UpdateMonitor",
+            _MONITOR,
+            fixed={"monitor.enabled": False},
+            help="Run this monitor no more.",
+        ),
+        Verb(
+            "set",
+            "monitor.MonitorService.UpdateMonitor",
+            _MONITOR,
+            options=(
+                "monitor.interval",
+                "monitor.threshold_percent",
+                "monitor.notification_level",
+                "monitor.channels",
+                "monitor.snooze",
+            ),
+            renamed={
+                "monitor.threshold_percent": "threshold",
+                "monitor.notification_level": "level",
+            },
+            example="sonic monitors set liquidation --interval 30s",
+        ),
+        Verb(
+            "snooze",
+            "monitor.MonitorService.SnoozeMonitor",
+            _NAME,
+            options=("duration",),
+            renamed={"duration": "for"},
+            example="sonic monitors snooze latency --for 8h",
+        ),
+        Verb(
+            "badges",
+            "monitor.MonitorService.ListBadges",
+            options=("include_dismissed",),
+            renamed={"include_dismissed": "all"},
+            columns=("name", "level", "value", "subject", "badge_time", "stale", "dismissed"),
+        ),
+        Verb(
+            "dismiss",
+            "monitor.MonitorService.DismissBadge",
+            _NAME,
+            options=("subject", "level"),
+        ),
+        Verb(
+            "watch",
+            "monitor.MonitorService.WatchMonitors",
+            options=("names",),
+            renamed={"names": "name"},
+            columns=("name", "health", "last_run.status", "last_run.started_time"),
+            rows="monitors",
+        ),
+    ),
+    "Look",
+)

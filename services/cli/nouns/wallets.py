@@ -1,0 +1,70 @@
+"""More verbs of `sonic wallets`, and brokers beside them."""
+
+from services.cli.schema.verbs import Noun, Verb
+
+_BROKER = ("broker.image_path", "broker.web_address", "broker.total_holding_usd")
+
+WALLETS = Noun(
+    "wallets",
+    "Wallets whose positions are watched.",
+    (
+        Verb("show", "positions.WalletsService.GetWallet", ("name",)),
+        Verb(
+            "edit",
+            "positions.WalletsService.UpdateWallet",
+            ("wallet.name",),
+            options=("wallet.active", "wallet.tags", "wallet.type", "wallet.image_path"),
+            renamed={"wallet.tags": "tag"},
+            example="sonic wallets edit main --no-active",
+        ),
+        Verb(
+            "remove",
+            "positions.WalletsService.DeleteWallet",
+            ("name",),
+            options=("force",),
+            question="Remove this wallet?",
+        ),
+        Verb(
+            "import",
+            "positions.FilesService.ImportWallets",
+            options=("format", "dry_run"),
+            fixed={"format": "JSON"},
+            file="content",
+        ),
+        Verb(
+            "export",
+            "positions.FilesService.ExportWallets",
+            options=("format",),
+            fixed={"format": "JSON"},
+            output="content",
+        ),
+        Verb("balances", "positions.PortfolioService.GetBalances"),
+        Verb(
+            "freshness",
+            "positions.PortfolioService.GetFreshness",
+            columns=("kind", "name", "update_time", "source", "failed", "reason"),
+        ),
+    ),
+    "Look",
+)
+BROKERS = Noun(
+    "brokers",
+    "Money held elsewhere, counted with the portfolio.",
+    (
+        Verb(
+            "list",
+            "positions.BrokersService.ListBrokers",
+            columns=("name", "total_holding_usd", "web_address", "updated_time"),
+        ),
+        Verb("show", "positions.BrokersService.GetBroker", ("name",)),
+        Verb("add", "positions.BrokersService.CreateBroker", ("broker.name",), options=_BROKER),
+        Verb("edit", "positions.BrokersService.UpdateBroker", ("broker.name",), options=_BROKER),
+        Verb(
+            "remove",
+            "positions.BrokersService.DeleteBroker",
+            ("name",),
+            question="Remove this broker?",
+        ),
+    ),
+    "Look",
+)

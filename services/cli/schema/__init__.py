@@ -1,0 +1,1 @@
+"""Commands made from the schema: a verb names its RPC, options and columns are fields of it."""

@@ -1,0 +1,336 @@
+"""Verbs as commands of typer: options read from the schema, with its comments as their help."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from google.protobuf import json_format
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from rich.text import Text
+
+from services.cli.connection import System, connected
+from services.cli.output import as_json, command, console, print_json
+from services.cli.schema.fields import Field, Kind, at, names, put, python_type
+from services.cli.schema.render import plain_columns, show_message, show_rows
+from services.cli.schema.verbs import Noun, Verb
+from shared.errors import FailedPrecondition, InvalidArgument
+from shared.rpc.comments import packaged
+
+_PAGE = 500
+_DEFAULT_ROWS = 100
+_MASK = "update_mask"
+
+
+def add_verbs(app: typer.Typer, noun: Noun) -> None:
+    """The verbs of a noun, beside those that are there."""
+    for verb in noun.verbs:
+        made = command(_work(noun, verb))
+        app.command(verb.name, help=_help(verb), short_help=_summary(verb))(made)
+
+
+def method_of(verb: Verb) -> MethodDescriptor:
+    """The RPC of a verb; LookupError when there is none."""
+    return _method(verb.method)
+
+
+@cache
+def _method(name: str) -> MethodDescriptor:
+    package, service, method = name.split(".")
+    module = importlib.import_module(f"sonic.{package}.v1.{package}_pb2")
+    found: MethodDescriptor = module.DESCRIPTOR.services_by_name[service].methods_by_name[method]
+    return found
+
+
+def _work(noun: Noun, verb: Verb) -> Callable[..., Any]:
+    """The command's function: typer reads its options from the signature that is put on it."""
+    parameters = list(_parameters(verb))
+    paths = dict(_named(verb))
+
+    async def work(**given: Any) -> int | None:
+        return await _run(noun, verb, {name: given.pop(name) for name in paths}, paths, given)
+
+    work.__name__ = verb.name.replace("-", "_")
+    work.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+    work.__annotations__ = {one.name: one.annotation for one in parameters}
+    return work
+
+
+def _named(verb: Verb) -> Iterator[tuple[str, str]]:
+    for path in (*verb.arguments, *verb.options):
+        yield _name(path), path
+
+
+def _name(path: str) -> str:
+    """Of the parameter: unlike those every command has, and no word of Python."""
+    return f"field_{path.replace('.', '_')}"
+
+
+def _word(verb: Verb, path: str) -> str:
+    """What a person writes."""
+    return verb.renamed.get(path, path.rpartition(".")[2]).replace("_", "-")
+
+
+def _parameters(verb: Verb) -> Iterator[inspect.Parameter]:
+    request = method_of(verb).input_type
+    for path in verb.arguments:
+        field = at(request, path)
+        metavar = _word(verb, path).upper()
+        argument = typer.Argument(help=_field_help(field), metavar=metavar)
+        yield _made(_name(path), python_type(field), argument, ...)
+    if verb.file or verb.body:
+        words = f"The file{', JSON' if verb.body else ''}; - reads standard input."
+        argument = typer.Argument(help=words)
+        yield _made("file", Path, argument, ...)
+    for path in verb.options:
+        field = at(request, path)
+        kind = python_type(field)
+        name = _word(verb, path)
+        flag = f"--{name}/--no-{name}" if kind is bool else f"--{name}"
+        option = typer.Option(flag, help=_field_help(field))
+        yield _made(_name(path), kind, option, None)
+    if _rows_field(verb) is not None and "page_size" in request.fields_by_name:
+        yield _made("limit", int, typer.Option(min=1, help="Rows at the most."), _DEFAULT_ROWS)
+    if verb.output:
+        yield _made("output", Path, typer.Option(help="File to write; else standard output."), None)
+    if verb.question:
+        yield _made("yes", bool, typer.Option("--yes", help="Do not ask."), False)
+    if verb.word:
+        words = f"The word {verb.word}, so that nothing is asked."
+        yield _made("confirm", str, typer.Option(help=words), None)
+    if not verb.output:
+        yield _made("json", bool, typer.Option("--json", help="Print as JSON."), False)
+
+
+def _made(name: str, kind: type, info: Any, default: Any) -> inspect.Parameter:
+    wanted = kind if default is not None else kind | None
+    annotation = Annotated[wanted, info]  # type: ignore[valid-type]  # made while it runs
+    if default is ...:
+        default = inspect.Parameter.empty
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+def _field_help(field: Field) -> str:
+    said = " ".join(_comments().get(field.full_name, "").split())
+    known = ", ".join(name.lower() for name in names(field))
+    return f"{said} One of {known}." if known else said
+
+
+def _summary(verb: Verb) -> str:
+    if verb.help:
+        return verb.help
+    said = " ".join(_comments().get(method_of(verb).full_name, "").split())
+    return said.partition(" Fails with ")[0].partition(". ")[0].rstrip(".") + "."
+
+
+def _help(verb: Verb) -> str:
+    said = verb.help or " ".join(_comments().get(method_of(verb).full_name, "").split())
+    codes = " Exit code 1 when it fails." if verb.failed else ""
+    example = f"\n\nExample: {verb.example}" if verb.example else ""
+    return said.partition(" Fails with ")[0] + codes + example
+
+
+@cache
+def _comments() -> Mapping[str, str]:
+    return packaged()
+
+
+async def _run(
+    noun: Noun,
+    verb: Verb,
+    values: Mapping[str, Any],
+    paths: Mapping[str, str],
+    other: dict[str, Any],
+) -> int:
+    method = method_of(verb)
+    request = GetMessageClass(method.input_type)()
+    given = {paths[name]: value for name, value in values.items() if value not in (None, [])}
+    _agree(verb, request, other)
+    async with connected() as system:
+        await _fill(system, verb, request, given, other.get("file"))
+        call = await _call(system, verb)
+        if method.server_streaming:
+            return await _stream(noun, verb, call(request), other)
+        rows_field = _rows_field(verb)
+        if rows_field is not None:
+            answer, rows = await _pages(call, request, rows_field, other.get("limit"))
+            return _show_rows(noun, verb, answer, rows, as_list=other["json"])
+        answer = await call(request, timeout=verb.seconds)
+    return _show(noun, verb, answer, other)
+
+
+def _agree(verb: Verb, request: Message, other: Mapping[str, Any]) -> None:
+    """Nothing is lost without a word: the question answered, the word typed."""
+    if verb.question and not other["yes"]:
+        _ask_at_terminal("--yes")
+        typer.confirm(verb.question, abort=True)
+    if verb.word:
+        typed = other["confirm"]
+        if typed is None:
+            _ask_at_terminal(f"--confirm {verb.word}")
+            typed = typer.prompt(f"{_summary(verb)} Type {verb.word!r} to go on")
+        put(request, "confirm", typed)
+
+
+def _ask_at_terminal(option: str) -> None:
+    if not sys.stdin.isatty():
+        raise FailedPrecondition(
+            "NOT_CONFIRMED", f"nobody is here to be asked; say {option} to go on"
+        )
+
+
+async def _fill(
+    system: System, verb: Verb, request: Message, given: Mapping[str, Any], file: Path | None
+) -> None:
+    if verb.base:
+        read = await _call(system, Verb(verb.name, verb.base))
+        base = GetMessageClass(_method(verb.base).input_type)()
+        (resource,) = [
+            field
+            for field in request.DESCRIPTOR.fields
+            if field.message_type is _method(verb.base).output_type
+        ]
+        getattr(request, resource.name).CopyFrom(await read(base))
+    for path, value in (*verb.fixed.items(), *given.items()):
+        put(request, path, value)
+    if file is not None:
+        _put_file(verb, request, await asyncio.to_thread(_read, file))
+    if _MASK in request.DESCRIPTOR.fields_by_name:
+        masked = [
+            path.partition(".")[2]
+            for path in (*verb.fixed, *given)
+            if "." in path and path not in verb.arguments
+        ]
+        if not masked:
+            raise FailedPrecondition("NOTHING_TO_CHANGE", "say what to change; see --help")
+        getattr(request, _MASK).paths.extend(masked)
+
+
+def _put_file(verb: Verb, request: Message, content: bytes) -> None:
+    if verb.file:
+        is_text = at(request.DESCRIPTOR, verb.file).type == FieldDescriptor.TYPE_STRING
+        setattr(request, verb.file, content.decode() if is_text else content)
+        return
+    try:
+        json_format.Parse(content, getattr(request, verb.body))
+    except (json_format.ParseError, UnicodeDecodeError) as error:
+        raise InvalidArgument("BAD_FILE", f"the file is no {verb.body}: {error}") from error
+
+
+async def _call(system: System, verb: Verb) -> Callable[..., Any]:
+    package, service, method = verb.method.split(".")
+    module = importlib.import_module(f"sonic.{package}.v1.{package}_pb2_grpc")
+    stub = await system.stub(package, getattr(module, f"{service}Stub"))
+    found: Callable[..., Any] = getattr(stub, method)
+    return found
+
+
+def _rows_field(verb: Verb) -> Field | None:
+    """The repeated messages of the answer, when columns say that they are what is shown."""
+    if not verb.columns or method_of(verb).server_streaming:
+        return None
+    return _rows(method_of(verb).output_type, verb.rows)
+
+
+def _rows(answer: Kind, name: str) -> Field:
+    if name:
+        return answer.fields_by_name[name]
+    return next(one for one in answer.fields if one.is_repeated and one.message_type is not None)
+
+
+async def _pages(
+    call: Callable[..., Any], request: Any, field: Field, limit: int | None
+) -> tuple[Message, list[Message]]:
+    """The last page, and the rows of all that were wanted."""
+    rows: list[Message] = []
+    if limit is not None:
+        request.page_size = min(limit, _PAGE)
+    while True:
+        answer = await call(request)
+        rows.extend(getattr(answer, field.name))
+        token = getattr(answer, "next_page_token", "")
+        if not token or (limit is not None and len(rows) >= limit):
+            return answer, rows[:limit]
+        request.page_token = token
+
+
+def _show_rows(
+    noun: Noun, verb: Verb, answer: Message, rows: Sequence[Message], *, as_list: bool
+) -> int:
+    if as_list:
+        print_json([dict(as_json(row)) for row in rows])
+    else:
+        show_rows(_title(noun, verb), rows, verb.columns)
+        if getattr(answer, "next_page_token", ""):
+            console.print(Text("There are more: --limit shows them.", style="yellow"))
+    return 0
+
+
+def _show(noun: Noun, verb: Verb, answer: Message, other: Mapping[str, Any]) -> int:
+    if verb.output:
+        _write(getattr(answer, verb.output), other["output"])
+    elif other["json"]:
+        print_json(answer)
+    else:
+        show_message(answer, _title(noun, verb))
+        if not answer.ByteSize():
+            console.print(Text("Done.", style="green"))
+    return 1 if verb.failed is not None and verb.failed(answer) else 0
+
+
+async def _stream(
+    noun: Noun, verb: Verb, answers: AsyncIterator[Message], other: Mapping[str, Any]
+) -> int:
+    """Message by message until it ends or Ctrl-C."""
+    last: Message | None = None
+    if verb.output:
+        target = other["output"]
+        if target is not None:
+            target.write_bytes(b"")
+        async for answer in answers:
+            _write(getattr(answer, verb.output), target, more=True)
+        return 0
+    async for answer in answers:
+        last = answer
+        if other["json"]:
+            print_json(answer)
+        elif verb.columns:
+            field = _rows(answer.DESCRIPTOR, verb.rows)
+            if rows := list(getattr(answer, field.name)):
+                show_rows(_title(noun, verb), rows, verb.columns)
+        else:
+            plain = plain_columns(answer.DESCRIPTOR.fields)
+            show_rows(_title(noun, verb), [answer], plain)
+    return 1 if last is not None and verb.failed is not None and verb.failed(last) else 0
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise InvalidArgument("BAD_FILE", f"{file}: {error.strerror}") from error
+
+
+def _write(content: str | bytes, target: Path | None, *, more: bool = False) -> None:
+    raw = content.encode() if isinstance(content, str) else content
+    if target is None:
+        sys.stdout.buffer.write(raw)
+        sys.stdout.buffer.flush()
+        return
+    with target.open("ab" if more else "wb") as file:
+        file.write(raw)
+
+
+def _title(noun: Noun, verb: Verb) -> str:
+    return f"{noun.name} {verb.name}".capitalize()

@@ -1,0 +1,139 @@
+"""Commands of the nouns against a system that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
+from typer.testing import CliRunner
+
+from services.cli import system
+from services.cli.connection import connected
+from services.cli.main import assembled
+from services.cli.plan import SERVICES, Plan
+from shared import log
+from tests.fakes.databases import Databases
+
+
+class Sonic:
+    """Runs commands as a terminal would, beside the system."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    async def __call__(self, *words: str, stdin: str = "") -> Result:
+        return await asyncio.to_thread(
+            CliRunner().invoke,
+            assembled(words[0]),
+            list(words),
+            input=stdin,
+            env=dict(self._environment),
+        )
+
+    async def json(self, *words: str) -> Any:
+        done = await self(*words, "--json")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+async def sonic(databases: Databases, tmp_path: Path) -> AsyncIterator[Sonic]:
+    # What the servers say goes its own way: standard output is the command's.
+    log.configure("sonic", "CRITICAL", json=False)
+    urls = {name: databases.url(name) for name in SERVICES}
+    serving = system.in_one_process(
+        Plan(sonic_home=tmp_path),
+        urls,
+        lambda _: None,
+        listens=system.free_ports(),
+        extra={"SONIC_SCHEDULE": "0"},
+    )
+    async with serving as addresses:
+        named = {f"{name.upper()}_ADDRESS": address for name, address in addresses.items()}
+        async with connected(addresses) as found:
+            stub = await found.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
+            async for _ in stub.RunCycle(cyclone_pb2.RunCycleRequest(), timeout=60):
+                pass
+        yield Sonic(named | {"COLUMNS": "200"})
+
+
+async def test_what_is_there_is_listed_shown_and_changed(sonic: Sonic) -> None:
+    alerts = await sonic.json("alerts", "list")
+    id = alerts[0]["id"]
+    silenced = await sonic("alerts", "silence", id, "--for", "1h", "--actor", "jane")
+    assert "SILENCED" in silenced.output
+    shown = await sonic.json("alerts", "show", id)
+    assert shown["status"] == "ALERT_STATUS_SILENCED"
+    history = await sonic("alerts", "history", id)
+    assert "jane" in history.output
+
+    limit = "LIQUIDATION_DISTANCE-POSITION-BELOW"
+    changed = await sonic.json("thresholds", "set", limit, "--low", "30", "--medium", "20")
+    assert (changed["low"], changed["medium"], changed["high"]) == (30.0, 20.0, 5.0)
+    refused = await sonic("thresholds", "set", limit, "--low", "1")
+    assert refused.exit_code == 1 and "LIMITS_OUT_OF_ORDER" in refused.output
+    nothing = await sonic("thresholds", "set", limit)
+    assert nothing.exit_code == 1 and "NOTHING_TO_CHANGE" in nothing.output
+
+    verified = await sonic("ledger", "verify")
+    assert verified.exit_code == 0 and "intact" in verified.output
+
+
+async def test_a_resource_that_is_set_whole_keeps_what_was_not_said(sonic: Sonic) -> None:
+    before = await sonic.json("modifiers", "show")
+    after = await sonic.json("modifiers", "set", "--distance-weight", "0.5")
+    assert after["distance_weight"] == 0.5
+    assert after["leverage_weight"] == before["leverage_weight"]
+
+
+async def test_what_deletes_wants_to_be_told_so(sonic: Sonic) -> None:
+    added = await sonic("brokers", "add", "acme", "--total-holding-usd", "1200")
+    assert added.exit_code == 0, added.output
+    asked = await sonic("brokers", "remove", "acme")
+    assert asked.exit_code == 1 and "--yes" in asked.output
+    assert (await sonic("brokers", "remove", "acme", "--yes")).exit_code == 0
+    assert (await sonic("clear", "prices", "--confirm", "no")).exit_code == 1
+    assert (await sonic("clear", "prices", "--confirm", "clear")).exit_code == 0
+
+
+async def test_files_come_in_and_go_out(sonic: Sonic, tmp_path: Path) -> None:
+    out = tmp_path / "thresholds.json"
+    assert (await sonic("thresholds", "export", "--output", str(out))).exit_code == 0
+    again = await sonic("thresholds", "import", str(out))
+    assert again.exit_code == 0 and "unchanged count" in again.output
+    ledger = tmp_path / "ledger.jsonl"
+    assert (await sonic("ledger", "export", "--output", str(ledger))).exit_code == 0
+    assert all(json.loads(line)["hash"] for line in ledger.read_text().splitlines())
+    contacts = '{"contacts": [{"name": "jane", "wait": "300s", "routes": [{"channel": "log"}]}]}'
+    told = await sonic("channels", "contacts-set", "-", stdin=contacts)
+    assert told.exit_code == 0 and "jane" in told.output
+    wrong = await sonic("channels", "contacts-set", "-", stdin='{"x": 1}')
+    assert wrong.exit_code == 1 and "BAD_FILE" in wrong.output
+    absent = await sonic("thresholds", "import", str(tmp_path / "none.json"))
+    assert absent.exit_code == 1 and "BAD_FILE" in absent.output
+
+
+LOOKS = """
+positions list; positions mode; hedges list; prices list; prices sources; portfolio totals;
+portfolio snapshots; portfolio shock --others -20; wallets list; wallets freshness; monitors list;
+monitors badges; deliveries messages; channels levels; cycles list; schedule show; rules list
+"""
+
+
+async def test_json_of_what_looks_parses_and_the_table_is_printed(sonic: Sonic) -> None:
+    for words in LOOKS.split(";"):
+        assert await sonic.json(*words.split()) is not None
+        printed = await sonic(*words.split())
+        assert printed.exit_code == 0 and printed.output.strip(), words
+
+
+async def test_logs_are_lines_oldest_first(sonic: Sonic) -> None:
+    done = await sonic("logs", "--json", "--limit", "5")
+    ids = [int(json.loads(line)["id"]) for line in done.stdout.splitlines()]
+    assert ids == sorted(ids) and len(ids) == 5

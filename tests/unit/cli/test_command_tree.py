@@ -1,0 +1,94 @@
+"""Every RPC a person could want is a command; every command says what it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from services.cli.main import assembled
+from services.cli.nouns import NOUNS
+from services.cli.schema.commands import method_of
+from services.cli.schema.fields import at
+from services.cli.schema.page import page
+from services.cli.schema.verbs import Noun, Verb
+from services.gateway.surface import routes
+
+ROOT = Path(__file__).resolve().parents[3]
+VERBS = [(noun, verb) for noun in NOUNS for verb in noun.verbs]
+# Commands written by hand.
+BY_HAND = {
+    "RunCycle": "sonic cycle",
+    "ListEvents": "sonic logs",
+    "ListPositions": "sonic positions list",
+    "ImportPositions": "sonic positions import",
+    "ListAlerts": "sonic alerts list",
+    "CreateWallet": "sonic wallets add",
+    "ListWallets": "sonic wallets list",
+}
+DELETING = {"remove", "delete", "remove-all", "reset", "unlink", "delete-snapshot"}
+# RPCs that are no command, with the reason.
+NOT_FOR_PEOPLE = {
+    "EnrichPositions": "a step of the cycle: sonic cycle --steps ENRICH_POSITIONS",
+    "RecordSnapshot": "a step of the cycle",
+    "CreateAlerts": "a step of the cycle",
+    "EvaluateAlerts": "a step of the cycle",
+    "ClearStaleAlerts": "a step of the cycle",
+    "EnrichAlerts": "a half of a step",
+    "ProcessAlerts": "a half of a step",
+    "FlushOutbox": "a step of the cycle",
+    "ReadColumns": "columns for services",
+    "RaiseDeath": "cyclone tells of a death",
+    "ResolveDeath": "cyclone tells of its end",
+    "Send": "services tell people by it",
+    "SendBatch": "services tell people by it",
+    "SendUnrecorded": "sonic up tells people by it while no database answers",
+    "SettleIncident": "alerts tells xcom how an incident ended",
+    "ImportPositionsStream": "the page's import with its progress",
+    "PreviewLink": "the page behind a link of a message",
+    "UseLink": "the page behind a link of a message",
+}
+
+
+@pytest.mark.parametrize(("noun", "verb"), VERBS, ids=lambda one: getattr(one, "name", ""))
+def test_every_field_a_command_names_is_there(noun: Noun, verb: Verb) -> None:
+    method = method_of(verb)
+    request, answer = method.input_type, method.output_type
+    for path in (*verb.arguments, *verb.options, *verb.fixed, *verb.renamed):
+        assert at(request, path), (noun.name, verb.name, path)
+    assert set(verb.renamed) <= {*verb.arguments, *verb.options}
+    if verb.columns:
+        rows = [one for one in answer.fields if one.is_repeated and one.message_type is not None]
+        row = answer.fields_by_name[verb.rows] if verb.rows else rows[0]
+        assert all(at(row.message_type, path) for path in verb.columns)
+        assert verb.rows or len(rows) == 1, "say which of them"
+
+
+def test_every_rpc_is_a_command_or_has_its_reason() -> None:
+    reached = {verb.method.rpartition(".")[2] for _, verb in VERBS}
+    methods = {route.method.name for route in routes()}
+    assert methods - reached - set(BY_HAND) - set(NOT_FOR_PEOPLE) == set()
+    assert not (reached | set(BY_HAND)) & set(NOT_FOR_PEOPLE)
+
+
+def test_no_option_of_a_command_is_there_twice() -> None:
+    for noun, verb in VERBS:
+        words = [verb.renamed.get(path, path) for path in (*verb.arguments, *verb.options)]
+        last = [word.rpartition(".")[2] for word in words]
+        assert len(last) == len(set(last)), (noun.name, verb.name, last)
+
+
+def test_every_command_has_help_and_what_deletes_asks() -> None:
+    run = CliRunner()
+    for noun in NOUNS:
+        app = assembled(noun.name)
+        for verb in noun.verbs:
+            said = run.invoke(app, [noun.name, verb.name, "--help"])
+            assert said.exit_code == 0, (noun.name, verb.name, said.output)
+            if verb.name in DELETING:
+                assert "--yes" in said.output or "--confirm" in said.output, (noun.name, verb.name)
+
+
+def test_the_page_of_commands_is_theirs() -> None:
+    assert (ROOT / "docs" / "commands.md").read_text() == page()
