@@ -13,10 +13,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-<<<<<<< HEAD
-=======
-from services.gateway import openapi
->>>>>>> 756fac9 (Commands for every noun, made from the schema: options, help and columns are its fields)
 from services.gateway.conditions import place_if_match, tagged
 from services.gateway.encoding import encoded
 from services.gateway.events import Streams
@@ -32,7 +28,7 @@ from shared.errors import Conflict, SonicError
 from shared.log import get_logger
 from shared.metrics import Metrics
 from shared.names import new_id
-from shared.rpc import call, comments
+from shared.rpc import call
 from shared.secret_shapes import looks_secret
 
 # Asked by address, without a name: by the kubelet, a balancer. They tell nothing about what is

@@ -12,9 +12,10 @@ from importlib import resources
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.gateway import comments, openapi
+from services.gateway import openapi
 from services.gateway.encoding import LEAST_BYTES, accepts_gzip
 from services.gateway.surface import Route
+from shared.rpc import comments
 
 # Said here and not guessed: a machine's own table of types may call a module text/plain.
 _KINDS = {
